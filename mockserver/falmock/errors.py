@@ -1,0 +1,315 @@
+"""Every refusal that fal's API knows, each with its status and its body on the wire.
+
+    Refusal                       the gateway says no, at once
+    ├── ApplicationNotFound       404  before anything else is looked at
+    ├── AccessDenied              401  no credentials, or none that fal could read
+    ├── UnknownKey                401  well-formed credentials of nobody
+    ├── AuthorizationRequired     401  the rest host's wording for no credentials
+    ├── MalformedKey              401  the rest host's wording for unreadable ones
+    ├── InvalidToken              401  an upload without a token of this emulator's
+    ├── UserLocked                403
+    ├── RequestNotFound           404  {"status": "NOT_FOUND"}, on purpose without "detail"
+    ├── StillInProgress           400  the result was asked for too early
+    ├── AlreadyCompleted          400  the cancel came too late
+    ├── NotFound                  404  no such path on this host
+    ├── FileNotServed             403, 404  what the access list of a file decides
+    ├── MethodNotAllowed          405
+    ├── BodyTooLarge              413
+    ├── InvalidBody               422  a list of pydantic's errors
+    ├── QueueTooLong              429
+    ├── ConcurrencyLimit          429  only on the run host; the queue lets the surplus wait
+    └── PlatformError             400..504, typed by fal's `error_type`
+    ModelError                    what a runner answers; it ends as the *result* of a request
+
+Statuses and texts are those of PROTOCOL.md 2.2, 4, 13 and 14. What nobody has seen on the wire is
+marked "assumed" here and in the fidelity table.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any, ClassVar, Final
+
+Json = dict[str, Any]
+
+ERROR_DOCS: Final = "https://docs.fal.ai/errors#"
+
+
+def compact(body: object) -> bytes:
+    """Return JSON as most of fal's hosts write it: UTF-8, no spaces."""
+    return json.dumps(body, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
+
+
+def spaced(body: object) -> bytes:
+    """Return JSON with a space after each colon and comma, as fal's key checks write it."""
+    return json.dumps(body, ensure_ascii=False, allow_nan=False).encode()
+
+
+class Refusal(Exception):
+    """The gateway says no. Subclasses give `status` and the body."""
+
+    status: int
+
+    def __init__(self, body: Json, *, headers: dict[str, str] | None = None) -> None:
+        super().__init__(str(body.get("detail") or body.get("status")))
+        self.body = body
+        self.headers = headers or {}
+
+    def content(self) -> bytes:
+        """The body on the wire."""
+        return compact(self.body)
+
+
+class ApplicationNotFound(Refusal):
+    """No such application. Where the owner exists fal names the alias alone."""
+
+    status = 404
+
+    def __init__(self, name: str) -> None:
+        super().__init__({"detail": f'Application "{name}" not found'})
+
+
+class AccessDenied(Refusal):
+    """No credentials, or a scheme or key text that fal cannot read."""
+
+    status = 401
+
+    def __init__(self, application: str) -> None:
+        detail = f'Cannot access application "{application}". Authentication is required to access this application.'
+        super().__init__({"detail": detail})
+
+
+class UnknownKey(Refusal):
+    """A well-formed pair that belongs to nobody."""
+
+    status = 401
+
+    def __init__(self) -> None:
+        super().__init__({"detail": "No user found for Key ID and Secret"})
+
+    def content(self) -> bytes:
+        """Captured with spaces, unlike most of fal's bodies."""
+        return spaced(self.body)
+
+
+class AuthorizationRequired(Refusal):
+    """The rest host got no Authorization header."""
+
+    status = 401
+
+    def __init__(self) -> None:
+        super().__init__({"detail": "Authorization header is required"})
+
+
+class MalformedKey(Refusal):
+    """The rest host got a key without a colon."""
+
+    status = 401
+
+    def __init__(self) -> None:
+        detail = "Invalid Key Authorization header format. Expected '<key_id>:<key_secret>'."
+        super().__init__({"detail": detail})
+
+    def content(self) -> bytes:
+        """Captured with spaces, unlike most of fal's bodies."""
+        return spaced(self.body)
+
+
+class InvalidToken(Refusal):
+    """An upload came without a token that this emulator gave out. Assumed."""
+
+    status = 401
+
+    def __init__(self) -> None:
+        super().__init__({"detail": "Invalid or expired token"})
+
+
+class UserLocked(Refusal):
+    """The account is locked, most often for want of balance."""
+
+    status = 403
+
+    def __init__(self, reason: str = "Exhausted balance. Top up your balance at fal.ai/dashboard/billing.") -> None:
+        super().__init__({"detail": f"User is locked. Reason: {reason}"})
+
+
+class RequestNotFound(Refusal):
+    """Unknown request id, or one of another caller or application."""
+
+    status = 404
+
+    def __init__(self) -> None:
+        super().__init__({"status": "NOT_FOUND"})
+
+
+class StillInProgress(Refusal):
+    """The result was asked for before the request was completed."""
+
+    status = 400
+
+    def __init__(self, links: Json) -> None:
+        super().__init__({"detail": "Request is still in progress", **links})
+
+
+class AlreadyCompleted(Refusal):
+    """The cancel came after the end."""
+
+    status = 400
+
+    def __init__(self) -> None:
+        super().__init__({"status": "ALREADY_COMPLETED"})
+
+
+class NotFound(Refusal):
+    """No such path on this host (the hosts' root paths answer so; the text is assumed)."""
+
+    status = 404
+
+    def __init__(self) -> None:
+        super().__init__({"detail": "Not Found"})
+
+
+class FileNotServed(Refusal):
+    """The access list of a file says forbid (403) or hide (404); the texts are assumed."""
+
+    def __init__(self, decision: str) -> None:
+        self.status = 403 if decision == "forbid" else 404
+        super().__init__({"detail": "Forbidden" if decision == "forbid" else "Not Found"})
+
+
+class MethodNotAllowed(Refusal):
+    """FastAPI's default body."""
+
+    status = 405
+
+    def __init__(self, *allowed: str) -> None:
+        super().__init__({"detail": "Method Not Allowed"}, headers={"allow": ", ".join(allowed)})
+
+
+class BodyTooLarge(Refusal):
+    """Limit and text are assumed: neither has been published."""
+
+    status = 413
+
+    def __init__(self, limit: int) -> None:
+        super().__init__({"detail": f"Request body exceeds the maximum allowed size of {limit} bytes"})
+
+
+class InvalidBody(Refusal):
+    """A host of FastAPI's kind refuses a body: pydantic's list of errors."""
+
+    status = 422
+
+    def __init__(self, errors: list[Json]) -> None:
+        super().__init__({"detail": errors})
+
+
+class QueueTooLong(Refusal):
+    """`fal_max_queue_length` was exceeded; the text is assumed."""
+
+    status = 429
+
+    def __init__(self, length: int, limit: int) -> None:
+        super().__init__({"detail": f"Queue length {length} exceeds the maximum of {limit}"})
+
+
+class ConcurrencyLimit(Refusal):
+    """Too many direct runs of one account. The queue never answers so; there the surplus waits."""
+
+    status = 429
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(
+            {
+                "detail": f"Reached concurrent requests limit of {limit}",
+                "type": "concurrent_requests_limit",
+                "data": {"limit": limit},
+            },
+            headers={"x-fal-needs-retry": "1"},
+        )
+
+
+class PlatformError(Refusal):
+    """A request-level error: `detail`, `error_type`, and the header that repeats the type.
+
+    Args:
+        error_type: one of `STATUS`.
+        detail: the text; without it the type's own. All but "Request timed out" and "Runner
+            disconnected" are assumed.
+    """
+
+    STATUS: ClassVar[dict[str, int]] = {
+        "request_timeout": 504,
+        "startup_timeout": 504,
+        "runner_scheduling_failure": 503,
+        "runner_connection_timeout": 503,
+        "runner_disconnected": 503,
+        "runner_connection_refused": 503,
+        "runner_connection_error": 503,
+        "runner_incomplete_response": 502,
+        "runner_server_error": 500,
+        "client_disconnected": 499,
+        "client_cancelled": 499,
+        "bad_request": 400,
+        "internal_error": 500,
+    }
+    DETAIL: ClassVar[dict[str, str]] = {
+        "request_timeout": "Request timed out",
+        "client_cancelled": "Request cancelled by the client.",
+        "client_disconnected": "Client disconnected",
+        "internal_error": "Internal Server Error",
+    }
+
+    def __init__(self, error_type: str, detail: str | None = None, *, headers: dict[str, str] | None = None) -> None:
+        self.status = self.STATUS[error_type]
+        self.error_type = error_type
+        self.detail = detail or self.DETAIL.get(error_type) or error_type.replace("_", " ").capitalize()
+        super().__init__(
+            {"detail": self.detail, "error_type": error_type},
+            headers={"x-fal-error-type": error_type, **(headers or {})},
+        )
+
+
+class ModelError(Exception):
+    """What a model answers when it ran and could not: `{"detail": [{...}]}`.
+
+    Args:
+        error_type: fal's name for it, one of `TEXT`.
+        loc: where in the input, as `("body", "image_url")`.
+        value: the offending input, echoed; left out when None.
+        ctx: facts for machines, as `{"max_size": 8388608}`; left out when empty.
+        **facts: fill the braces of the text.
+    """
+
+    # Live or toolkit wording where one is known (PROTOCOL.md 14.2), else that of the docs.
+    TEXT: ClassVar[dict[str, str]] = {
+        "internal_server_error": "Internal server error",
+        "image_too_large": "Image too large",
+        "image_load_error": (
+            "Failed to load the image. Please ensure the image file is not corrupted and is in a supported format."
+        ),
+        "file_download_error": "Failed to download the file. Please check if the URL is accessible and try again.",
+        "file_too_large": (
+            "File size exceeds the maximum allowed size of {max_size} bytes. Please upload a smaller file."
+        ),
+        "unsupported_image_format": "Unsupported image format. Supported formats are {formats}.",
+    }
+    STATUS: ClassVar[dict[str, int]] = {"internal_server_error": 500}
+
+    def __init__(
+        self, error_type: str, loc: tuple[str, ...], value: object = None, ctx: Json | None = None, **facts: object
+    ) -> None:
+        self.status = self.STATUS.get(error_type, 422)
+        self.error_type = error_type
+        entry: Json = {
+            "loc": list(loc),
+            "msg": self.TEXT[error_type].format(**facts),
+            "type": error_type,
+            "url": ERROR_DOCS + error_type,
+        }
+        if ctx:
+            entry["ctx"] = ctx
+        if value is not None:
+            entry["input"] = value
+        self.body: Json = {"detail": [entry]}
+        super().__init__(entry["msg"])
