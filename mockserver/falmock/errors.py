@@ -16,6 +16,7 @@
     ├── MethodNotAllowed          405
     ├── BodyTooLarge              413
     ├── InvalidBody               422  a list of pydantic's errors
+    ├── UnparseableBody           400
     ├── QueueTooLong              429
     ├── ConcurrencyLimit          429  only on the run host; the queue lets the surplus wait
     └── PlatformError             400..504, typed by fal's `error_type`
@@ -37,12 +38,19 @@ ERROR_DOCS: Final = "https://docs.fal.ai/errors#"
 
 def compact(body: object) -> bytes:
     """Return JSON as most of fal's hosts write it: UTF-8, no spaces."""
-    return json.dumps(body, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
+    return _json(body, separators=(",", ":"))
 
 
 def spaced(body: object) -> bytes:
     """Return JSON with a space after each colon and comma, as fal's key checks write it."""
-    return json.dumps(body, ensure_ascii=False, allow_nan=False).encode()
+    return _json(body, separators=(", ", ": "))
+
+
+def _json(body: object, separators: tuple[str, str]) -> bytes:
+    try:
+        return json.dumps(body, ensure_ascii=False, allow_nan=False, separators=separators).encode()
+    except UnicodeEncodeError:  # half of a surrogate pair, which UTF-8 cannot say but JSON's escapes can
+        return json.dumps(body, allow_nan=False, separators=separators).encode()
 
 
 class Refusal(Exception):
@@ -75,8 +83,8 @@ class AccessDenied(Refusal):
     status = 401
 
     def __init__(self, application: str) -> None:
-        detail = f'Cannot access application "{application}". Authentication is required to access this application.'
-        super().__init__({"detail": detail})
+        why = "Authentication is required to access this application."
+        super().__init__({"detail": f'Cannot access application "{application}". {why}'})
 
 
 class UnknownKey(Refusal):
@@ -129,7 +137,9 @@ class UserLocked(Refusal):
 
     status = 403
 
-    def __init__(self, reason: str = "Exhausted balance. Top up your balance at fal.ai/dashboard/billing.") -> None:
+    def __init__(
+        self, reason: str = "Exhausted balance. Top up your balance at fal.ai/dashboard/billing."
+    ) -> None:
         super().__init__({"detail": f"User is locked. Reason: {reason}"})
 
 
@@ -204,6 +214,15 @@ class InvalidBody(Refusal):
         super().__init__({"detail": errors})
 
 
+class UnparseableBody(Refusal):
+    """FastAPI's words for a body that its JSON reader gave up on."""
+
+    status = 400
+
+    def __init__(self) -> None:
+        super().__init__({"detail": "There was an error parsing the body"})
+
+
 class QueueTooLong(Refusal):
     """`fal_max_queue_length` was exceeded; the text is assumed."""
 
@@ -260,7 +279,9 @@ class PlatformError(Refusal):
         "internal_error": "Internal Server Error",
     }
 
-    def __init__(self, error_type: str, detail: str | None = None, *, headers: dict[str, str] | None = None) -> None:
+    def __init__(
+        self, error_type: str, detail: str | None = None, *, headers: dict[str, str] | None = None
+    ) -> None:
         self.status = self.STATUS[error_type]
         self.error_type = error_type
         self.detail = detail or self.DETAIL.get(error_type) or error_type.replace("_", " ").capitalize()
@@ -286,9 +307,12 @@ class ModelError(Exception):
         "internal_server_error": "Internal server error",
         "image_too_large": "Image too large",
         "image_load_error": (
-            "Failed to load the image. Please ensure the image file is not corrupted and is in a supported format."
+            "Failed to load the image. "
+            "Please ensure the image file is not corrupted and is in a supported format."
         ),
-        "file_download_error": "Failed to download the file. Please check if the URL is accessible and try again.",
+        "file_download_error": (
+            "Failed to download the file. Please check if the URL is accessible and try again."
+        ),
         "file_too_large": (
             "File size exceeds the maximum allowed size of {max_size} bytes. Please upload a smaller file."
         ),
@@ -297,7 +321,12 @@ class ModelError(Exception):
     STATUS: ClassVar[dict[str, int]] = {"internal_server_error": 500}
 
     def __init__(
-        self, error_type: str, loc: tuple[str, ...], value: object = None, ctx: Json | None = None, **facts: object
+        self,
+        error_type: str,
+        loc: tuple[str, ...],
+        value: object = None,
+        ctx: Json | None = None,
+        **facts: object,
     ) -> None:
         self.status = self.STATUS.get(error_type, 422)
         self.error_type = error_type

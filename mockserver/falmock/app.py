@@ -1,0 +1,232 @@
+"""An emulator, and the application around it. Two of them in one process know nothing of each other."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import logging
+import os
+import random
+import sqlite3
+import tempfile
+import time
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import httpx
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Mount, Route
+
+from falmock import __version__, hosts
+from falmock.clock import Clock, SystemClock
+from falmock.emulator import Emulator
+from falmock.errors import Refusal
+from falmock.fetching import Fetcher
+from falmock.files import Files
+from falmock.http.cdn import CdnHost
+from falmock.http.doors import FrontDoor, as_asgi
+from falmock.http.platform import PlatformHost
+from falmock.http.queue import QueueHost
+from falmock.http.rest import RestHost
+from falmock.http.run import RunHost
+from falmock.keys import Keyring
+from falmock.media import Studio, find_ffmpeg
+from falmock.runner import Runner
+from falmock.signing import SECRET_BYTES, Signer
+from falmock.store import Store, StoreInUseError
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from starlette.requests import Request
+
+    from falmock.settings import Settings
+
+log = logging.getLogger("falmock")
+
+EXPOSED = (
+    "x-fal-request-id",
+    "x-fal-billable-units",
+    "x-fal-served-from",
+    "x-fal-request-timeout-type",
+    "x-fal-error-type",
+    "x-fal-needs-retry",
+    "x-fal-runner-hints",
+    "etag",
+    "content-length",
+    "content-range",
+    "accept-ranges",
+)
+
+
+class StateError(Exception):
+    """The state folder cannot be used; the text is one line that says what to do."""
+
+
+def create_app(emulator: Emulator) -> Starlette:
+    """Return an open emulator as an ASGI application; it needs no lifespan."""
+    keyring = Keyring(emulator.settings)
+    door = FrontDoor(
+        {
+            hosts.QUEUE: as_asgi(QueueHost(emulator, keyring)),
+            hosts.RUN: as_asgi(RunHost(emulator, keyring)),
+            hosts.REST: RestHost(emulator, keyring).routes,
+            hosts.CDN: CdnHost(emulator, keyring).routes,
+            hosts.PLATFORM: PlatformHost().routes,
+        },
+        emulator.settings.hostnames,
+    )
+    app = Starlette(
+        routes=[Route("/health", health, methods=["GET"]), Mount("/", door)],
+        middleware=[
+            Middleware(
+                CORSMiddleware,
+                allow_origin_regex=".*",
+                allow_methods=["*"],
+                allow_headers=["*"],
+                allow_credentials=True,
+                allow_private_network=True,
+                expose_headers=EXPOSED,
+            )
+        ],
+        exception_handlers={Refusal: refuse, HTTPException: refuse_plainly, Exception: fail},
+    )
+    app.state.emulator = emulator
+    return app
+
+
+async def health(request: Request) -> Response:
+    """Say that the emulator serves, and which one it is."""
+    emulator: Emulator = request.app.state.emulator
+    return JSONResponse({"status": "ok", "version": __version__, "seed": emulator.seed})
+
+
+async def refuse(request: Request, error: Exception) -> Response:
+    """Put a refusal on the wire."""
+    del request
+    assert isinstance(error, Refusal)  # noqa: S101 - what it is registered for
+    return Response(error.content(), error.status, error.headers, "application/json")
+
+
+async def refuse_plainly(request: Request, error: Exception) -> Response:
+    """Put what Starlette itself refuses (an unknown path, a wrong method) into fal's shape."""
+    del request
+    assert isinstance(error, HTTPException)  # noqa: S101 - what it is registered for
+    return JSONResponse({"detail": error.detail}, error.status_code, error.headers)
+
+
+async def fail(request: Request, error: Exception) -> Response:
+    """Answer for a defect of falmock; the server logs it with its traceback."""
+    del request, error
+    return JSONResponse({"detail": "Internal Server Error", "error_type": "internal_error"}, 500)
+
+
+@asynccontextmanager
+async def open_emulator(
+    settings: Settings, clock: Clock | None = None, studio: Studio | None = None
+) -> AsyncIterator[Emulator]:
+    """Open everything that an emulator stands on, in order, and close it again.
+
+    Args:
+        settings: see there.
+        clock: the hour; without one the system's, as fast as the settings say.
+        studio: renders; without one the emulator makes its own, and keeps clips with its files.
+
+    Raises:
+        StateError: the state folder is taken or unusable.
+        ValueError: no usable ffmpeg.
+    """
+    async with AsyncExitStack() as stack:
+        folder = settings.state or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="falmock-")))
+        store = stack.enter_context(_open_store(settings, folder))
+        clock = clock or SystemClock(settings.time_scale, start=store.latest_time())
+        seed = _seed(settings, store)
+        signer = Signer(_secret(settings, folder))
+        files = Files(store, folder, max_size=settings.max_upload)
+        files.sweep_leftovers(time.time())
+        http = await stack.enter_async_context(
+            httpx.AsyncClient(
+                trust_env=False, follow_redirects=False, headers={"User-Agent": f"falmock/{__version__}"}
+            )
+        )
+        if studio is None:
+            studio = Studio(
+                ffmpeg=find_ffmpeg(settings.ffmpeg),
+                cache=files.renders,
+                at_once=settings.renders,
+                timeout=settings.render_timeout,
+            )
+            stack.push_async_callback(studio.close)
+        fetcher = Fetcher(http, public=settings.fetch)
+        runner = Runner(
+            files=files, studio=studio, fetcher=fetcher, clock=clock, seed=seed, style=settings.media
+        )
+        emulator = Emulator(
+            settings,
+            clock=clock,
+            store=store,
+            files=files,
+            runner=runner,
+            signer=signer,
+            http=http,
+            seed=seed,
+        )
+        stack.push_async_callback(emulator.close)
+        pulse = asyncio.create_task(emulator.run())
+        stack.push_async_callback(_stop, pulse)
+        yield emulator
+
+
+async def _stop(pulse: asyncio.Task[None]) -> None:
+    if pulse.done() and (error := pulse.exception()) is not None:
+        log.critical("the emulator's pulse had stopped: this is a defect of falmock", exc_info=error)
+    pulse.cancel()
+    await asyncio.gather(pulse, return_exceptions=True)
+
+
+def _open_store(settings: Settings, folder: Path) -> Store:
+    if settings.state is None:
+        return Store(None)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / ".gitignore").write_text("*\n")
+        return Store(folder / "falmock.db")
+    except StoreInUseError:
+        raise StateError(
+            f"{folder} is in use by another falmock: stop that one, or use another --state, or --ephemeral"
+        ) from None
+    except (OSError, sqlite3.DatabaseError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise StateError(
+            f"cannot use {folder} ({reason}): choose another folder with --state, or use --ephemeral"
+        ) from None
+
+
+def _seed(settings: Settings, store: Store) -> int:
+    """Return the seed asked for, else the one that was used before, else a new one."""
+    seed = settings.seed
+    if seed is None:
+        seed = store.fact("seed")
+    if seed is None:
+        seed = random.SystemRandom().getrandbits(32)
+    store.remember("seed", seed)
+    return int(seed)
+
+
+def _secret(settings: Settings, folder: Path) -> bytes:
+    """Return the seed of the key pair, kept where only its owner can read it."""
+    if settings.state is None and settings.seed is not None:
+        return hashlib.sha256(f"falmock {settings.seed}".encode()).digest()
+    path = folder / "secret"
+    if not path.exists():
+        partial = folder / "secret.part"
+        partial.unlink(missing_ok=True)
+        with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as sink:
+            sink.write(os.urandom(SECRET_BYTES))
+        partial.replace(path)
+    return path.read_bytes()

@@ -1,0 +1,84 @@
+"""What a person sees: the banner and the log."""
+
+from __future__ import annotations
+
+import json
+import logging
+import logging.config
+from typing import TYPE_CHECKING
+
+from falmock import __version__
+
+if TYPE_CHECKING:
+    import socket
+
+    from falmock.settings import Settings
+
+
+class JsonFormatter(logging.Formatter):
+    """One JSON object a line."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the line."""
+        line = {
+            "time": self.formatTime(record, "%Y-%m-%dT%H:%M:%S%z"),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        if record.exc_info:
+            line["exception"] = self.formatException(record.exc_info)
+        return json.dumps(line, ensure_ascii=False)
+
+
+def set_up_logging(form: str, level: str) -> None:
+    """Log to standard error: falmock's own at `level`, everybody else's warnings.
+
+    Args:
+        form: "text" or "json".
+        level: "debug", "info", "warning" or "error".
+    """
+    logging.config.dictConfig(
+        {
+            "version": 1,
+            "disable_existing_loggers": False,
+            "formatters": {
+                "text": {"format": "%(asctime)s %(levelname)-7s %(message)s", "datefmt": "%H:%M:%S"},
+                "json": {"()": JsonFormatter},
+            },
+            "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": form}},
+            "root": {"handlers": ["stderr"], "level": "WARNING"},
+            "loggers": {"falmock": {"level": level.upper()}},
+        }
+    )
+
+
+def address(listener: socket.socket) -> str:
+    """Return the URL at which a listening socket is reached from this machine."""
+    host, port = listener.getsockname()[:2]
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - read, not bound
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def banner(address: str, settings: Settings) -> str:
+    """Return what is printed when the server starts."""
+    keys = "any id:secret"
+    if settings.keys is not None:
+        keys = f"the {len(settings.keys)} given"
+    if not settings.auth:
+        keys = "none asked for"
+    return f"""
+falmock {__version__}: fal's queue, offline. Nothing leaves this machine, nothing is paid.
+
+  listening   {address}   (health: {address}/health)
+  state       {settings.state or "in memory"}
+  keys        {keys}
+  models      fal-ai/veo2/image-to-video
+
+  submit      curl {address}/fal-ai/veo2/image-to-video -H 'Authorization: Key my:key' \\
+                --json '{{"prompt": "A lego chef cooking eggs", "image_url": "https://example.com/chef.png"}}'
+  fal hosts   {address}/queue.fal.run/...  and likewise fal.run, rest.fal.ai, v3.fal.media, api.fal.ai
+  webhooks    verify with {address}/rest.fal.ai/.well-known/jwks.json
+
+Ctrl-C stops it.
+"""

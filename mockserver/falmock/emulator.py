@@ -1,0 +1,461 @@
+"""The one place that knows everything: applies what happened, writes it down, wakes at the next deadline.
+
+What a request's status is follows from the time alone. Handlers call `advance` before they answer,
+and one task (`run`) advances when something is due that nobody asks for, so that webhooks leave and
+streams move.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import hashlib
+import logging
+import math
+import random
+import uuid
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from falmock.errors import AlreadyCompleted, ConcurrencyLimit, PlatformError, QueueTooLong, compact
+from falmock.lifecycle import Event, State, after
+from falmock.queue import Happening, Job, Queue
+from falmock.runner import Assignment, Outcome, Runner
+from falmock.store import Delivery, Request, Store
+from falmock.webhooks import Sender
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable
+
+    import httpx
+
+    from falmock.clock import Clock
+    from falmock.endpoints import Endpoint
+    from falmock.files import Files
+    from falmock.settings import Settings
+    from falmock.signing import Signer
+
+log = logging.getLogger("falmock")
+
+ATTEMPTS: Final = 10  # runs of one request, the first included (PROTOCOL.md 4.8)
+RERUN: Final = frozenset({503, 504})
+REJECTION_SECONDS: Final = 0.1  # a bad input ends its run at once
+ROW_BODY: Final = 16 * 1024  # bytes; a larger body is kept in a file
+LARGE_RESULT: Final = 10_000  # bytes; such results expire sooner (PROTOCOL.md 4.6)
+DAY: Final = 86_400.0
+
+
+@dataclass(frozen=True, slots=True)
+class Submit:
+    """What a caller hands in, headers and query already understood.
+
+    Attributes:
+        endpoint: what for.
+        caller: the key id.
+        origin: how it arrived, as `str(Origin)`.
+        method: HTTP's.
+        content_type: as sent.
+        body: as sent.
+        webhook: where to deliver, or None.
+        priority: as in `queue`.
+        start_within: seconds until a runner must have taken it; infinity for any time.
+        retry: run it again after a 503 or 504.
+        store_io: keep its payloads.
+        lifecycle: JSON of the object lifecycle preference, or None.
+        max_queue_length: refuse it when more requests than this wait.
+    """
+
+    endpoint: Endpoint
+    caller: str
+    origin: str
+    method: str
+    content_type: str | None
+    body: bytes
+    webhook: str | None = None
+    priority: int = 0
+    start_within: float = math.inf
+    retry: bool = True
+    store_io: bool = True
+    lifecycle: str | None = None
+    max_queue_length: float = math.inf
+
+
+class Emulator:
+    """All requests of one server.
+
+    Args:
+        settings: see there.
+        clock: the only one.
+        store: the truth.
+        files: bodies, uploads, outputs.
+        runner: does the work.
+        signer: for webhooks.
+        http: sends webhooks; it must not follow redirects.
+        seed: decides ids and timings.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        clock: Clock,
+        store: Store,
+        files: Files,
+        runner: Runner,
+        signer: Signer,
+        http: httpx.AsyncClient,
+        seed: int,
+    ) -> None:
+        self.settings = settings
+        self.clock = clock
+        self.store = store
+        self.files = files
+        self.signer = signer
+        self.seed = seed
+        self._runner = runner
+        self._sender = Sender(
+            store=store,
+            signer=signer,
+            clock=clock,
+            http=http,
+            anywhere=settings.webhooks == "any",
+            changed=self._arm,
+        )
+        self._queue = Queue(runners=settings.runners, concurrency=settings.concurrency, now=clock.now())
+        self._outcomes: dict[str, Outcome] = {}
+        self._work: dict[str, asyncio.Task[None]] = {}
+        self._due = math.inf
+        self._wake = asyncio.Event()
+        self._bell: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._pick_up()
+
+    # What callers ask for
+
+    def submit(self, asked: Submit) -> tuple[Request, int]:
+        """Accept a request; return it with its position in the queue.
+
+        Raises:
+            QueueTooLong: more requests wait than the caller puts up with.
+        """
+        self.advance()
+        waiting = self._queue.waiting(asked.endpoint.application)
+        if waiting > asked.max_queue_length:
+            raise QueueTooLong(waiting, int(asked.max_queue_length))
+        request = self._accept(asked, direct=False)
+        position = self._queue.position(request.id)
+        log.info("request %s: IN_QUEUE for %s", request.id, asked.endpoint)
+        return request, position
+
+    async def run_directly(self, asked: Submit) -> Request:
+        """Accept a request that nobody will poll for, and return it completed.
+
+        Whoever awaits this may be cancelled; so is the request, then.
+
+        Raises:
+            ConcurrencyLimit: the caller has as many requests running as it may.
+        """
+        self.advance()
+        if self._queue.running_of(asked.caller) >= self.settings.concurrency:
+            raise ConcurrencyLimit(self.settings.concurrency)
+        request = self._accept(asked, direct=True)
+        try:
+            while (now_known := self.request(request.id)) is not None and now_known.state != State.COMPLETED:
+                await self.changed()
+        except asyncio.CancelledError:
+            self._end(request.id, PlatformError("client_disconnected"))
+            raise
+        return now_known or request
+
+    def request(self, request_id: str) -> Request | None:
+        """Return a request as it stands now."""
+        self.advance()
+        return self.store.request(request_id)
+
+    def position(self, request: Request) -> int:
+        """Return how many requests stand before a waiting one."""
+        return self._queue.position(request.id)
+
+    def cancel(self, request: Request) -> None:
+        """Give a request up, waiting or running.
+
+        Raises:
+            AlreadyCompleted: too late.
+        """
+        if request.state == State.COMPLETED:
+            raise AlreadyCompleted
+        if request.state == State.IN_QUEUE:
+            self._end(request.id, PlatformError("client_cancelled"))
+        else:
+            # The runner itself answers, and it knows no error types (PROTOCOL.md 13).
+            self._end(request.id, Outcome.refused(499, PlatformError.DETAIL["client_cancelled"]))
+
+    async def changed(self) -> None:
+        """Return when something has happened to some request."""
+        await asyncio.shield(self._bell)
+
+    def fresh_rng(self, purpose: str) -> random.Random:
+        """Return a source of chance for something that happens once; it follows from seed and order."""
+        with self.store.transaction():
+            return self._rng(self.store.next_seq(), purpose)
+
+    # The course of time
+
+    def advance(self) -> float:
+        """Let happen what is due, and return the time."""
+        now = self.clock.now()
+        if now >= self._due:
+            with self.store.transaction():
+                for happening in self._queue.advance(now):
+                    self._apply(happening)
+            self._arm()
+            self._ring()
+        return now
+
+    async def run(self) -> None:
+        """Be awake when something is due, for as long as the server lives."""
+        while True:
+            self._wake.clear()
+            self.pulse()
+            await self._sleep_until(self.due())
+
+    def pulse(self) -> None:
+        """Do everything that is due."""
+        now = self.advance()
+        self._sender.launch(now)
+        self._sweep(now)
+
+    def due(self) -> float:
+        """Return when something will happen by itself; infinity for never."""
+        return min(self._due, self._sender.due(), self.store.next_expiry_at() or math.inf)
+
+    def busy(self) -> list[asyncio.Task[None]]:
+        """Return what goes on outside of the emulator's time: renderings, and webhooks on their way."""
+        return [*self._work.values(), *self._sender.in_flight]
+
+    async def close(self) -> None:
+        """Stop all work. What was accepted goes on after the next start."""
+        for task in self._work.values():
+            task.cancel()
+        await asyncio.gather(*self._work.values(), return_exceptions=True)
+        await self._sender.close()
+        self._ring()
+
+    async def _sleep_until(self, when: float) -> None:
+        waits: list[Awaitable[object]] = [self._wake.wait()]
+        if when < math.inf:
+            waits.append(self.clock.sleep_until(when))
+        await first(*waits)
+
+    def _arm(self) -> None:
+        """The deadlines may have moved: look again."""
+        self._due = self._queue.due()
+        self._wake.set()
+
+    def _ring(self) -> None:
+        self._bell.set_result(None)
+        self._bell = asyncio.get_running_loop().create_future()
+
+    # What happens to a request
+
+    def _accept(self, asked: Submit, *, direct: bool) -> Request:
+        now = self.clock.now()
+        with self.store.transaction():
+            seq = self.store.next_seq()
+            rng = self._rng(seq, "submit")
+            request_id = str(uuid7(now, rng))
+            in_file = len(asked.body) > ROW_BODY
+            request = Request(
+                id=request_id,
+                seq=seq,
+                application=asked.endpoint.application,
+                path=asked.endpoint.path,
+                caller=asked.caller,
+                origin=asked.origin,
+                direct=direct,
+                method=asked.method,
+                content_type=asked.content_type,
+                body=None if in_file else asked.body,
+                body_file=self.files.keep_body(asked.body) if in_file else None,
+                submitted_at=now,
+                ready_at=now if direct else now + self.settings.queue_seconds.draw(rng),
+                run_seconds=self.settings.run_seconds.draw(rng),
+                priority=asked.priority,
+                start_by=None if asked.start_within == math.inf else now + asked.start_within,
+                retry=asked.retry and not direct,
+                store_io=asked.store_io,
+                lifecycle=asked.lifecycle,
+                webhook=asked.webhook,
+                gateway_id=request_id,
+            )
+            self.store.insert(request)
+        self._queue.add(_job(request))
+        self._arm()
+        return request
+
+    def _pick_up(self) -> None:
+        """Go on where the last process stood."""
+        for request in self.store.open_requests():
+            self._queue.add(_job(request))
+            if request.direct:  # whoever waited for it has lost the connection
+                self._end(request.id, PlatformError("client_disconnected"))
+            elif request.started_at is not None:
+                self._begin(request, request.started_at)
+        self._arm()
+
+    def _apply(self, happening: Happening) -> None:
+        job, at = happening.job, happening.at
+        request = self.store.request(job.id)
+        if request is None:
+            raise LookupError(f"the queue has a request that the store has not: {job.id}")
+        if happening.event is Event.START:
+            self._start(request, at)
+        elif happening.event is Event.START_TIMEOUT:
+            timeout = PlatformError("request_timeout", headers={"x-fal-request-timeout-type": "user"})
+            self._complete(request, Event.START_TIMEOUT, _outcome(timeout), at)
+        else:
+            outcome = self._outcomes.pop(job.id)
+            if outcome.status in RERUN and request.retry and request.attempts < ATTEMPTS:
+                self._requeue(request, at)
+            else:
+                self._complete(request, Event.FINISH, outcome, at)
+
+    def _start(self, request: Request, at: float) -> None:
+        attempts = request.attempts + 1
+        gateway_id = (
+            request.id if attempts == 1 else str(uuid7(at, self._rng(request.seq, f"gateway {attempts}")))
+        )
+        request = self._change(
+            request,
+            state=after(State(request.state), Event.START),
+            started_at=at,
+            attempts=attempts,
+            gateway_id=gateway_id,
+        )
+        log.info("request %s: IN_PROGRESS", request.id)
+        self._begin(request, at)
+
+    def _begin(self, request: Request, at: float) -> None:
+        """Put a runner to work, or know at once what it will say."""
+        limit = self.settings.run_timeout
+        prepared = self._runner.prepare(request)
+        if isinstance(prepared, Outcome):
+            self._outcomes[request.id] = prepared
+            self._queue.settle(request.id, at, due=at + min(REJECTION_SECONDS, request.run_seconds))
+        elif limit is not None and request.run_seconds > limit:
+            self._outcomes[request.id] = _outcome(PlatformError("request_timeout"))
+            self._queue.settle(request.id, at, due=at + limit)
+        else:
+            task = asyncio.create_task(self._perform(request, prepared))
+            self._work[request.id] = task
+            task.add_done_callback(lambda _: self._work.pop(request.id, None))
+
+    async def _perform(self, request: Request, assignment: Assignment) -> None:
+        self._outcomes[request.id] = await self._runner.perform(assignment, request)
+        self._queue.settle(request.id, self.clock.now())
+        self._arm()
+
+    def _requeue(self, request: Request, at: float) -> None:
+        rng = self._rng(request.seq, f"attempt {request.attempts + 1}")
+        request = self._change(
+            request,
+            state=after(State(request.state), Event.REQUEUE),
+            started_at=None,
+            ready_at=at + self.settings.queue_seconds.draw(rng),
+            run_seconds=self.settings.run_seconds.draw(rng),
+        )
+        log.info("request %s: IN_QUEUE again after attempt %d", request.id, request.attempts)
+        self._queue.add(_job(request))
+
+    def _end(self, request_id: str, why: PlatformError | Outcome) -> None:
+        """Take a request out of the queue before its time."""
+        request = self.store.request(request_id)
+        if request is None or request.state == State.COMPLETED:
+            return
+        if (task := self._work.get(request_id)) is not None:
+            task.cancel()
+        self._outcomes.pop(request_id, None)
+        now = self.clock.now()
+        self._queue.cancel(request_id, now)
+        outcome = _outcome(why) if isinstance(why, PlatformError) else why
+        with self.store.transaction():
+            self._complete(request, Event.CANCEL, outcome, now)
+        self._arm()
+        self._ring()
+
+    def _complete(self, request: Request, event: Event, outcome: Outcome, at: float) -> None:
+        kept = self.settings.retention_large if len(outcome.body) >= LARGE_RESULT else self.settings.retention
+        request = self._change(
+            request,
+            state=after(State(request.state), event),
+            completed_at=at,
+            status=int(outcome.status),
+            headers=compact(outcome.headers).decode(),
+            output=outcome.body,
+            error=outcome.error,
+            error_type=outcome.error_type,
+            expires_at=at + kept,
+        )
+        log.info("request %s: COMPLETED with %d", request.id, outcome.status)
+        user_id = webhook_user(request.caller)
+        self._sender.add(request, user_id=user_id, now=at, give_up_at=at + kept)
+
+    def _change(self, request: Request, **changes: Any) -> Request:
+        self.store.update(Request, request.id, **changes)
+        return dataclasses.replace(request, **changes)
+
+    def _sweep(self, now: float) -> None:
+        """Let expire what is due: first a result, then, after some weeks, all memory of the request."""
+        for request in self.store.expired_requests(now):
+            forget_at = (request.completed_at or now) + self.settings.payload_days * DAY
+            with self.store.transaction():
+                if request.output is not None and request.store_io and forget_at > now:
+                    self._change(request, output=None, expires_at=forget_at)
+                    continue
+                if request.body_file is not None:
+                    self.files.drop_body(request.body_file)
+                self.store.delete(Delivery, request.id)
+                self.store.delete(Request, request.id)
+        self.files.sweep(now)
+
+    def _rng(self, seq: int, purpose: str) -> random.Random:
+        return random.Random(f"{self.seed}:{seq}:{purpose}")  # noqa: S311 - ids and timings, not secrets
+
+
+async def first(*awaitables: Awaitable[object]) -> None:
+    """Wait until one of these is done, and give the others up."""
+    tasks = [asyncio.ensure_future(awaitable) for awaitable in awaitables]
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def uuid7(now: float, rng: random.Random) -> uuid.UUID:
+    """Return a version 7 UUID (RFC 9562): milliseconds since 1970, then chance."""
+    value = int(now * 1000) << 80 | rng.getrandbits(80)
+    return uuid.UUID(int=value & ~(0xF << 76 | 0x3 << 62) | 0x7 << 76 | 0x2 << 62)
+
+
+def webhook_user(caller: str) -> str:
+    """Return the user id that webhooks name for a key id. Its form is assumed."""
+    return f"falmock|{hashlib.sha256(caller.encode(errors='replace')).hexdigest()[:12]}"
+
+
+def _job(request: Request) -> Job:
+    return Job(
+        id=request.id,
+        application=request.application,
+        caller=request.caller,
+        order=request.seq,
+        priority=request.priority,
+        ready_at=request.ready_at,
+        run_seconds=request.run_seconds,
+        start_by=math.inf if request.start_by is None else request.start_by,
+        started_at=request.started_at,
+    )
+
+
+def _outcome(error: PlatformError) -> Outcome:
+    return Outcome(error.status, error.content(), dict(error.headers), error.detail, error.error_type)

@@ -1,0 +1,66 @@
+"""Callers at the door: which 401 or 403 a host gives, in that host's words (PROTOCOL.md 2.2)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from falmock.errors import (
+    AccessDenied,
+    ApplicationNotFound,
+    AuthorizationRequired,
+    MalformedKey,
+    UnknownKey,
+    UserLocked,
+)
+from falmock.keys import Caller, Keyring, Problem
+from falmock.models import APPLICATIONS, OWNERS
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+
+    from falmock.endpoints import Endpoint
+
+
+def existing(endpoint: Endpoint | None, text: str) -> Endpoint:
+    """Return the endpoint if its application exists: looked at before everything else.
+
+    Raises:
+        ApplicationNotFound: it does not. Where the owner exists fal names the alias alone.
+    """
+    if endpoint is None:
+        raise ApplicationNotFound(text)
+    if endpoint.application not in APPLICATIONS:
+        raise ApplicationNotFound(endpoint.alias if endpoint.owner in OWNERS else endpoint.application)
+    return endpoint
+
+
+def caller_of_application(request: Request, keyring: Keyring, application: str) -> Caller:
+    """Return who calls an application on the queue or run host.
+
+    Raises:
+        AccessDenied, UnknownKey: nobody, or nobody that is known.
+    """
+    found = keyring.identify(request.headers.get("authorization"))
+    if found is Problem.UNKNOWN:
+        raise UnknownKey
+    if isinstance(found, Problem):
+        raise AccessDenied(application)
+    return found
+
+
+def caller_of_rest(request: Request, keyring: Keyring) -> Caller:
+    """Return who calls the rest host; locked accounts are turned away here too.
+
+    Raises:
+        AuthorizationRequired, MalformedKey, UnknownKey, UserLocked: it says which.
+    """
+    found = keyring.identify(request.headers.get("authorization"))
+    if found is Problem.MISSING:
+        raise AuthorizationRequired
+    if found is Problem.UNREADABLE:
+        raise MalformedKey
+    if isinstance(found, Problem):
+        raise UnknownKey
+    if found.locked:
+        raise UserLocked
+    return found

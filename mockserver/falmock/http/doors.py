@@ -1,0 +1,73 @@
+"""The front door: finds out which fal host a call is for, and shows it in."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Final
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from falmock.hosts import NotServedError, is_fal, locate
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Collection, Mapping
+
+    from starlette.types import ASGIApp, Receive, Scope, Send
+
+    Answer = Callable[[Request], Awaitable[Response]]
+
+log = logging.getLogger("falmock")
+
+MISDIRECTED: Final = 421
+
+
+class FrontDoor:
+    """One ASGI application for every host.
+
+    Args:
+        hosts: an ASGI application for each fal host.
+        names: under which this emulator is reached, besides loopback ones and IP addresses.
+    """
+
+    def __init__(self, hosts: Mapping[str, ASGIApp], names: Collection[str]) -> None:
+        self._hosts = hosts
+        self._names = frozenset(name.lower() for name in names)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a call on to its host, with the path that it has there."""
+        if scope["type"] == "websocket":  # no model here talks over one
+            await send({"type": "websocket.close", "code": 1000})
+            return
+        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+        server = scope.get("server") or ("localhost", None)
+        own = f"{server[0]}:{server[1]}" if server[1] else str(server[0])
+        try:
+            arrival = locate(
+                headers, scope["scheme"], scope["path"], own_names=self._names, own_authority=own
+            )
+        except NotServedError as error:
+            await _refuse(error.host)(scope, receive, send)
+            return
+        inner = {**scope, "path": arrival.path, "falmock.origin": arrival.origin}
+        if arrival.query is not None:
+            inner["query_string"] = arrival.query.encode()
+        await self._hosts[arrival.host](inner, receive, send)
+
+
+def as_asgi(answer: Answer) -> ASGIApp:
+    """Return an ASGI application out of a function from request to response."""
+
+    async def application(scope: Scope, receive: Receive, send: Send) -> None:
+        response = await answer(Request(scope, receive))
+        await response(scope, receive, send)
+
+    return application
+
+
+def _refuse(host: str) -> Response:
+    """Say loudly that this is not who was asked for; a silent 404 would be taken for fal's."""
+    what = "does not emulate" if is_fal(host) else "is not"
+    log.warning("refused a call for %s, which falmock %s", host, what)
+    hint = "" if is_fal(host) else " If that is its name on your network, start it with --hostname."
+    return JSONResponse({"detail": f"falmock {what} {host}.{hint}"}, MISDIRECTED)

@@ -1,0 +1,186 @@
+"""The queue host: submit, status, status stream, result, cancel (PROTOCOL.md 4)."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from typing import TYPE_CHECKING, Any, Final
+
+from starlette.responses import Response, StreamingResponse
+
+from falmock import endpoints
+from falmock.emulator import Emulator, first
+from falmock.errors import MethodNotAllowed, RequestNotFound, StillInProgress, UserLocked, compact
+from falmock.hosts import QUEUE, Origin
+from falmock.http import access, submission
+from falmock.lifecycle import State
+from falmock.runner import logs, next_log_at
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from starlette.requests import Request
+
+    from falmock.keys import Keyring
+    from falmock.store import Request as Stored
+
+JSON: Final = "application/json"
+HEARTBEAT: Final = 15.0  # seconds between comments on a silent stream
+
+# fal's clients leave the endpoint's path out here; its documentation has it in. Both are taken.
+_REQUEST = re.compile(
+    r"/(?P<endpoint>.+?)/requests/(?P<id>[^/]+)(?P<operation>|/response|/status|/status/stream|/cancel)"
+)
+_ID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+_TRUE: Final = frozenset({"1", "true"})
+
+
+class QueueHost:
+    """Answers for `queue.fal.run`."""
+
+    def __init__(self, emulator: Emulator, keyring: Keyring) -> None:
+        self._emulator = emulator
+        self._keyring = keyring
+        self._operations = {
+            "": ("GET", self._result),
+            "/response": ("GET", self._result),
+            "/status": ("GET", self._status),
+            "/status/stream": ("GET", self._stream),
+            "/cancel": ("PUT", self._cancel),
+        }
+
+    async def __call__(self, request: Request) -> Response:
+        """Answer one call."""
+        path = request.scope["path"]
+        match = _REQUEST.fullmatch(path)
+        if match is None:
+            return await self._submit(request, path)
+        # The id is looked up before credentials and method (PROTOCOL.md 4.3).
+        found = self._find(match["endpoint"], match["id"])
+        method, answer = self._operations[match["operation"]]
+        self._authorize(request, found)
+        if request.method != method and not (request.method == "HEAD" and method == "GET"):
+            raise MethodNotAllowed(method)
+        return answer(request, found)
+
+    async def _submit(self, request: Request, path: str) -> Response:
+        endpoint = access.existing(endpoints.parse(path), path.strip("/"))
+        caller = access.caller_of_application(request, self._keyring, endpoint.application)
+        if caller.locked:
+            raise UserLocked
+        if request.method != "POST":
+            raise MethodNotAllowed("POST")
+        asked = await submission.read(request, endpoint, caller, max_body=self._emulator.settings.max_body)
+        stored, position = self._emulator.submit(asked)
+        body: dict[str, Any] = {
+            "status": State.IN_QUEUE,
+            "request_id": stored.id,
+            **_links(request, stored),
+            "logs": None,
+            "metrics": {},
+            "queue_position": position,
+        }
+        return _reply(200, compact(body), stored)
+
+    def _find(self, endpoint_id: str, request_id: str) -> Stored:
+        found = self._emulator.request(request_id.lower()) if _ID.fullmatch(request_id) else None
+        endpoint = endpoints.parse(endpoint_id)
+        if found is None or found.direct or endpoint is None or endpoint.application != found.application:
+            raise RequestNotFound
+        return found
+
+    def _authorize(self, request: Request, found: Stored) -> None:
+        # A locked account may still read (a user's report) and cancel.
+        caller = access.caller_of_application(request, self._keyring, found.application)
+        if not self._keyring.may_see(caller, found.caller):
+            raise RequestNotFound
+
+    def _status(self, request: Request, found: Stored) -> Response:
+        status = self._describe(request, found, with_logs=_wants_logs(request))
+        return _reply(200 if found.state == State.COMPLETED else 202, compact(status), found)
+
+    def _describe(self, request: Request, found: Stored, *, with_logs: bool) -> dict[str, Any]:
+        """Return the status object; the order of its keys is the live service's."""
+        lines = logs(found, self._emulator.clock.now()) if with_logs else None
+        status: dict[str, Any] = {
+            "status": found.state,
+            "request_id": found.id,
+            **_links(request, found),
+            "logs": lines,
+            "metrics": _metrics(found),
+        }
+        if found.state == State.IN_QUEUE:
+            status["queue_position"] = self._emulator.position(found)
+        if found.error_type is not None:
+            status |= {"error": found.error, "error_type": found.error_type}
+        return status
+
+    def _stream(self, request: Request, found: Stored) -> Response:
+        response = StreamingResponse(self._events(request, found), media_type="text/event-stream")
+        response.headers["cache-control"] = "no-cache"
+        response.headers["x-fal-request-id"] = found.id
+        return response
+
+    async def _events(self, request: Request, found: Stored) -> AsyncIterator[bytes]:
+        """Yield an event for each change; its logs are only those that came since the last."""
+        with_logs = _wants_logs(request)
+        clock = self._emulator.clock
+        told: dict[str, Any] = {}
+        lines_told = 0
+        while True:
+            status = self._describe(request, found, with_logs=with_logs)
+            lines = status["logs"] or []
+            if status != told:
+                told = status
+                fresh = {**status, "logs": lines[lines_told:]} if with_logs else status
+                yield b"data: " + compact(fresh) + b"\n\n"
+                lines_told = len(lines)
+            else:
+                yield b": ping\n\n"
+            if found.state == State.COMPLETED:
+                return
+            line_at = next_log_at(found, clock.now()) if with_logs else math.inf
+            beat_at = clock.now() + HEARTBEAT
+            await first(self._emulator.changed(), clock.sleep_until(min(line_at, beat_at)))
+            now_known = self._emulator.request(found.id)
+            if now_known is None:  # forgotten while somebody watched
+                return
+            found = now_known
+
+    def _result(self, request: Request, found: Stored) -> Response:
+        if found.state != State.COMPLETED:
+            raise StillInProgress({"request_id": found.id, **_links(request, found)})
+        if found.output is None or found.status is None or _is_expired(found, self._emulator.clock.now()):
+            raise RequestNotFound
+        return _reply(found.status, found.output, found, **json.loads(found.headers))
+
+    def _cancel(self, request: Request, found: Stored) -> Response:
+        del request
+        self._emulator.cancel(found)
+        return _reply(202, compact({"status": "CANCELLATION_REQUESTED"}), found)
+
+
+def _wants_logs(request: Request) -> bool:
+    return request.query_params.get("logs", "").lower() in _TRUE
+
+
+def _is_expired(found: Stored, now: float) -> bool:
+    return found.expires_at is not None and found.expires_at <= now
+
+
+def _links(request: Request, found: Stored) -> dict[str, str]:
+    """Return the three URLs, without the endpoint's path and back the way this call came."""
+    origin: Origin = request.scope["falmock.origin"]
+    base = origin.url(QUEUE, f"/{found.application}/requests/{found.id}")
+    return {"response_url": base, "status_url": f"{base}/status", "cancel_url": f"{base}/cancel"}
+
+
+def _metrics(found: Stored) -> dict[str, float]:
+    if found.completed_at is None or found.started_at is None:
+        return {}
+    return {"inference_time": found.completed_at - found.started_at}
+
+
+def _reply(status: int, body: bytes, found: Stored, **headers: str) -> Response:
+    return Response(body, status, {"x-fal-request-id": found.id, **headers}, JSON)

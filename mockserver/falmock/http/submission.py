@@ -1,0 +1,114 @@
+"""A submit, as the queue and the run host both read it (PROTOCOL.md 4.1 and 11.1)."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from falmock.emulator import Submit
+from falmock.errors import BodyTooLarge, PlatformError
+from falmock.files import Lifecycle, LifecycleError
+from falmock.queue import LOW, NORMAL
+from falmock.webhooks import is_deliverable
+
+if TYPE_CHECKING:
+    from starlette.datastructures import Headers, QueryParams
+    from starlette.requests import Request
+
+    from falmock.endpoints import Endpoint
+    from falmock.keys import Caller
+
+SHORTEST_START = 0.1  # seconds; fal's documentation asks for more than this
+PREFERENCE = "X-Fal-Object-Lifecycle-Preference"
+
+
+async def read(request: Request, endpoint: Endpoint, caller: Caller, *, max_body: int) -> Submit:
+    """Understand a submit.
+
+    Raises:
+        PlatformError: `bad_request`, for a header or a query parameter that cannot be understood.
+        BodyTooLarge: the body has more bytes than `max_body`.
+    """
+    headers, query = request.headers, request.query_params
+    return Submit(
+        endpoint=endpoint,
+        caller=caller.key_id,
+        origin=str(request.scope["falmock.origin"]),
+        method=request.method,
+        content_type=headers.get("content-type"),
+        webhook=_webhook(query),
+        priority=_priority(headers),
+        start_within=_start_within(headers),
+        retry=headers.get("x-fal-no-retry", "").strip().lower() not in {"1", "true", "yes"},
+        store_io=headers.get("x-fal-store-io", "").strip() != "0",
+        lifecycle=_lifecycle(headers),
+        max_queue_length=_max_queue_length(query),
+        body=await read_body(request, max_body),
+    )
+
+
+async def read_body(request: Request, limit: int) -> bytes:
+    """Return the body.
+
+    Raises:
+        BodyTooLarge: it has more bytes than `limit`; what follows them is not read.
+    """
+    declared = request.headers.get("content-length", "0")
+    if declared.isdecimal() and int(declared) > limit:
+        raise BodyTooLarge(limit)
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > limit:
+            raise BodyTooLarge(limit)
+    return bytes(body)
+
+
+def _bad(name: str) -> PlatformError:
+    return PlatformError("bad_request", f"Invalid {name}")
+
+
+def _webhook(query: QueryParams) -> str | None:
+    url = query.get("fal_webhook")
+    if url is not None and not is_deliverable(url):
+        raise _bad("fal_webhook parameter")
+    return url
+
+
+def _priority(headers: Headers) -> int:
+    priorities = {"normal": NORMAL, "low": LOW}
+    try:
+        return priorities[headers.get("x-fal-queue-priority", "normal").strip().lower()]
+    except KeyError:
+        raise _bad("X-Fal-Queue-Priority header") from None
+
+
+def _start_within(headers: Headers) -> float:
+    text = headers.get("x-fal-request-timeout")
+    if text is None:
+        return math.inf
+    try:
+        seconds = float(text)
+    except ValueError:
+        raise _bad("X-Fal-Request-Timeout header") from None
+    if not SHORTEST_START < seconds < math.inf:
+        raise _bad("X-Fal-Request-Timeout header")
+    return seconds
+
+
+def _lifecycle(headers: Headers) -> str | None:
+    text = headers.get(PREFERENCE)
+    try:
+        Lifecycle.parse(text)
+    except LifecycleError:
+        raise _bad(f"{PREFERENCE} header") from None
+    return text
+
+
+def _max_queue_length(query: QueryParams) -> float:
+    text = query.get("fal_max_queue_length")
+    if text is None:
+        return math.inf
+    if not (text.isascii() and text.isdecimal()):
+        raise _bad("fal_max_queue_length parameter")
+    return float(text)

@@ -1,0 +1,91 @@
+"""Google's Veo on fal: `fal-ai/veo2/image-to-video`.
+
+Fields, defaults and enums are those of fal's own page for the model (PROTOCOL.md 16.1).
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, Field
+
+from falmock.media import Clip, Picture
+from falmock.models.base import File, Model, Price, Tools
+
+LANDSCAPE = (1280, 720)
+PORTRAIT = (720, 1280)
+FRAMES_PER_SECOND = 24  # in no published source; Veo's own usual rate
+
+AspectRatio = Literal["auto", "auto_prefer_portrait", "16:9", "9:16"]
+Duration = Literal["5s", "6s", "7s", "8s"]
+
+
+class ImageToVideoInput(BaseModel):
+    """What the page calls Input."""
+
+    prompt: str = Field(description="The text prompt describing how the image should be animated")
+    image_url: str = Field(
+        description="URL of the input image to animate. Should be 720p or higher resolution."
+    )
+    aspect_ratio: AspectRatio = Field("auto", description="The aspect ratio of the generated video")
+    duration: Duration = Field("5s", description="The duration of the generated video in seconds")
+
+
+class VideoOutput(BaseModel):
+    """What the page calls Output."""
+
+    video: File = Field(description="The generated video")
+
+
+def frame_size(aspect_ratio: AspectRatio, picture: Picture | None) -> tuple[int, int]:
+    """Return width and height: as asked, or as the picture lies; the preference decides a tie."""
+    if aspect_ratio == "16:9":
+        return LANDSCAPE
+    if aspect_ratio == "9:16":
+        return PORTRAIT
+    if picture is not None and picture.width != picture.height:
+        return LANDSCAPE if picture.width > picture.height else PORTRAIT
+    return PORTRAIT if aspect_ratio == "auto_prefer_portrait" else LANDSCAPE
+
+
+def seconds(duration: Duration) -> int:
+    """Return 5 for "5s"."""
+    return int(duration.removesuffix("s"))
+
+
+async def animate(asked: ImageToVideoInput, tools: Tools) -> VideoOutput:
+    """Animate the picture, or a backdrop where the picture was taken on trust."""
+    picture = await tools.picture(asked.image_url, loc=("body", "image_url"))
+    width, height = frame_size(asked.aspect_ratio, picture)
+    clip = Clip(
+        width=width,
+        height=height,
+        seconds=seconds(asked.duration),
+        frames_per_second=FRAMES_PER_SECOND,
+        prompt=asked.prompt,
+        model=IMAGE_TO_VIDEO.endpoint,
+        picture=picture,
+        style=tools.style,
+        seed=tools.seed,
+    )
+    return VideoOutput(video=await tools.video(clip, name="output.mp4"))
+
+
+IMAGE_TO_VIDEO = Model(
+    endpoint="fal-ai/veo2/image-to-video",
+    input=ImageToVideoInput,
+    output=VideoOutput,
+    price=Price(
+        "second", 0.50, "fal.ai/models/fal-ai/veo2 (text model), 2026: $2.50 for 5 s, then $0.50 a second"
+    ),
+    units=lambda asked: seconds(asked.duration),
+    perform=animate,
+    logs=(
+        (0.0, "Starting video generation"),
+        (0.1, "Reading the input image"),
+        (0.3, "Generating video: 25%"),
+        (0.5, "Generating video: 50%"),
+        (0.7, "Generating video: 75%"),
+        (0.9, "Uploading the video"),
+    ),
+)

@@ -1,0 +1,225 @@
+"""Runners, positions, priorities and deadlines: a discrete-event simulation.
+
+The queue is handed `now` and returns what happened since it was last asked, in order and each with
+its own time. It never looks at a clock, so polling cannot move a request, and an hour passes as fast
+as a second. Rules, with their source in PROTOCOL.md:
+
+* An application has a number of runners. They take requests in order: `normal` priority before
+  `low`, then first come, first served (4.8). The order is strict: who stands first may keep
+  others waiting, but is never overtaken.
+* The one exception: a caller at its concurrency limit is passed over, and its surplus waits.
+  Only requests in progress count (4.8).
+* A request that no runner took by its deadline is over (11.1, `X-Fal-Request-Timeout`).
+* A run ends when its time is up *and* its outcome is known: the emulator says `settle` when the
+  rendering is done, and a runner stays taken until then.
+"""
+
+from __future__ import annotations
+
+import heapq
+import math
+from bisect import bisect_left, insort
+from collections import Counter
+from dataclasses import dataclass, field
+from operator import attrgetter
+from typing import TYPE_CHECKING, Final
+
+from falmock.lifecycle import Event
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+NORMAL: Final = 0
+LOW: Final = 1
+
+_place = attrgetter("place")
+
+
+@dataclass(slots=True, eq=False)
+class Job:
+    """A request as the queue sees it. Times are unix seconds of the emulator's clock.
+
+    Attributes:
+        id: the request id.
+        application: whose runners take it.
+        caller: whose concurrency limit counts.
+        order: rises with each submit.
+        priority: NORMAL or LOW.
+        ready_at: no runner takes it earlier.
+        start_by: no runner takes it later.
+        run_seconds: how long its run takes.
+        started_at: when a runner took it; None while it waits.
+    """
+
+    id: str
+    application: str
+    caller: str
+    order: int
+    priority: int
+    ready_at: float
+    run_seconds: float
+    start_by: float = math.inf
+    started_at: float | None = None
+
+    @property
+    def place(self) -> tuple[int, int]:
+        """Where it stands in line: smaller is sooner."""
+        return (self.priority, self.order)
+
+
+@dataclass(frozen=True, slots=True)
+class Happening:
+    """Something that happened to a job, and when."""
+
+    event: Event
+    job: Job
+    at: float
+
+
+@dataclass(slots=True)
+class _Application:
+    """The waiting lines of one application, one a caller, each in order; and how many run."""
+
+    lines: dict[str, list[Job]] = field(default_factory=dict)
+    running: int = 0
+
+    def waiting(self) -> int:
+        return sum(map(len, self.lines.values()))
+
+    def ahead_of(self, job: Job) -> int:
+        return sum(bisect_left(line, job.place, key=_place) for line in self.lines.values())
+
+
+class Queue:
+    """All applications of one emulator.
+
+    Args:
+        runners: how many jobs of one application run at once.
+        concurrency: how many jobs of one caller run at once, over all applications.
+        now: the hour at which it begins.
+    """
+
+    def __init__(self, *, runners: int, concurrency: int, now: float) -> None:
+        self._runners = runners
+        self._concurrency = concurrency
+        self._time = now
+        self._applications: dict[str, _Application] = {}
+        self._jobs: dict[str, Job] = {}
+        self._running_of: Counter[str] = Counter()
+        # Heaps of (when, order, job); an entry whose job has moved on is dropped when it surfaces.
+        self._ends: list[tuple[float, int, Job]] = []
+        self._deadlines: list[tuple[float, int, Job]] = []
+
+    def add(self, job: Job) -> None:
+        """Put a job in line, or, when it has `started_at`, back on its runner."""
+        application = self._applications.setdefault(job.application, _Application())
+        self._jobs[job.id] = job
+        if job.started_at is not None:
+            application.running += 1
+            self._running_of[job.caller] += 1
+            return
+        insort(application.lines.setdefault(job.caller, []), job, key=_place)
+        if job.start_by < math.inf:
+            heapq.heappush(self._deadlines, (job.start_by, job.order, job))
+
+    def advance(self, now: float) -> Iterator[Happening]:
+        """Yield what is due by `now`, in order.
+
+        Whoever consumes it may `settle`, `cancel` or `add` between two happenings, and what
+        follows takes that into account.
+        """
+        while (happening := self._next()) is not None and happening.at <= now:
+            self._time = max(self._time, happening.at)
+            self._carry_out(happening)
+            yield happening
+        self._time = max(self._time, now)
+
+    def due(self) -> float:
+        """Return when the next thing will happen by itself; infinity for never."""
+        happening = self._next()
+        return math.inf if happening is None else happening.at
+
+    def settle(self, job_id: str, now: float, *, due: float | None = None) -> None:
+        """The outcome is known: the run ends at its time (or at `due`), but not before `now`."""
+        job = self._jobs[job_id]
+        if job.started_at is None:
+            raise ValueError(f"{job_id} was settled before it was started")
+        end = job.started_at + job.run_seconds if due is None else due
+        heapq.heappush(self._ends, (max(end, now), job.order, job))
+
+    def cancel(self, job_id: str, now: float) -> Happening:
+        """Take a job out at once, waiting or running."""
+        happening = Happening(Event.CANCEL, self._jobs[job_id], now)
+        self._carry_out(happening)
+        return happening
+
+    def position(self, job_id: str) -> int:
+        """Return how many jobs stand before this one in its line; 0 is next."""
+        job = self._jobs[job_id]
+        return self._applications[job.application].ahead_of(job)
+
+    def waiting(self, application: str) -> int:
+        """Return how many jobs of an application wait."""
+        found = self._applications.get(application)
+        return found.waiting() if found else 0
+
+    def running_of(self, caller: str) -> int:
+        """Return how many jobs of a caller run."""
+        return self._running_of[caller]
+
+    def _next(self) -> Happening | None:
+        """Choose what happens next. At the same moment an end comes first, for it frees a runner;
+        a start beats the deadline, for it is in time."""
+        self._drop_stale()
+        candidates = list(self._starts())
+        if self._ends:
+            at, _, job = self._ends[0]
+            candidates.append(Happening(Event.FINISH, job, at))
+        if self._deadlines:
+            at, _, job = self._deadlines[0]
+            candidates.append(Happening(Event.START_TIMEOUT, job, at))
+        rank = {Event.FINISH: 0, Event.START: 1, Event.START_TIMEOUT: 2}
+        return min(candidates, key=lambda h: (h.at, rank[h.event], h.job.place), default=None)
+
+    def _starts(self) -> Iterator[Happening]:
+        for application in self._applications.values():
+            if application.running >= self._runners:
+                continue
+            heads = [
+                line[0]
+                for caller, line in application.lines.items()
+                if self._running_of[caller] < self._concurrency
+            ]
+            if heads:
+                job = min(heads, key=_place)
+                yield Happening(Event.START, job, max(job.ready_at, self._time))
+
+    def _drop_stale(self) -> None:
+        while self._ends and not self._is_running(self._ends[0][2]):
+            heapq.heappop(self._ends)
+        while self._deadlines and not self._is_waiting(self._deadlines[0][2]):
+            heapq.heappop(self._deadlines)
+
+    def _is_running(self, job: Job) -> bool:
+        return self._jobs.get(job.id) is job and job.started_at is not None
+
+    def _is_waiting(self, job: Job) -> bool:
+        return self._jobs.get(job.id) is job and job.started_at is None
+
+    def _carry_out(self, happening: Happening) -> None:
+        job = happening.job
+        application = self._applications[job.application]
+        if job.started_at is None:
+            line = application.lines[job.caller]
+            del line[bisect_left(line, job.place, key=_place)]
+            if not line:
+                del application.lines[job.caller]
+        else:
+            application.running -= 1
+            self._running_of[job.caller] -= 1
+        if happening.event is Event.START:
+            job.started_at = happening.at
+            application.running += 1
+            self._running_of[job.caller] += 1
+        else:
+            del self._jobs[job.id]

@@ -1,0 +1,218 @@
+"""What happens on a runner: one request in, one outcome out.
+
+fal's runners are FastAPI applications (PROTOCOL.md 13), so what they answer to a bad path, method,
+content type or body is FastAPI's, made here by the same pydantic.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import binascii
+import hashlib
+import logging
+import math
+import random
+import uuid
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import unquote_to_bytes
+
+from falmock import validation
+from falmock.errors import ModelError, Refusal, compact
+from falmock.fetching import Fetcher, FetchError
+from falmock.files import Files, Lifecycle, new_path
+from falmock.hosts import MEDIA, Origin
+from falmock.media import MAX_BYTES, Clip, Picture, RenderFailed, Studio, look_at
+from falmock.models import MODELS, File, Model
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
+
+    from falmock.clock import Clock
+    from falmock.store import Request
+
+log = logging.getLogger("falmock.runner")
+
+UNBILLED: Final = {"x-fal-billable-units": "0"}
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a request comes to.
+
+    Attributes:
+        status: of the result, HTTP's.
+        body: of the result, on the wire.
+        headers: of the result, the runner's own.
+        error: what the status says of a platform error, else None.
+        error_type: likewise.
+    """
+
+    status: int
+    body: bytes
+    headers: dict[str, str] = field(default_factory=dict)
+    error: str | None = None
+    error_type: str | None = None
+
+    @classmethod
+    def refused(cls, status: int, detail: object) -> Outcome:
+        """A runner says no before the model ran."""
+        return cls(status, compact({"detail": detail}), UNBILLED)
+
+
+@dataclass(frozen=True, slots=True)
+class Assignment:
+    """A request that a model can work on."""
+
+    model: Model
+    asked: BaseModel
+
+
+class Runner:
+    """Everything that models need while they run.
+
+    Args:
+        files: inputs and outputs.
+        studio: renders.
+        fetcher: gets input files by URL.
+        clock: says when a file was made.
+        seed: of the emulator.
+        style: which kind of video to make.
+    """
+
+    def __init__(
+        self, *, files: Files, studio: Studio, fetcher: Fetcher, clock: Clock, seed: int, style: str
+    ) -> None:
+        self.files = files
+        self.studio = studio
+        self.fetcher = fetcher
+        self.clock = clock
+        self.seed = seed
+        self.style = style
+
+    def prepare(self, request: Request) -> Outcome | Assignment:
+        """Find the model and validate its input; quick, for it runs when the runner starts."""
+        endpoint = "/".join(filter(None, (request.application, request.path)))
+        model = MODELS.get(endpoint)
+        if model is None:
+            return Outcome.refused(HTTPStatus.NOT_FOUND, f"Path /{request.path} not found")
+        if request.method != "POST":
+            return Outcome(
+                HTTPStatus.METHOD_NOT_ALLOWED, compact({"detail": "Method Not Allowed"}), {"allow": "POST"}
+            )
+        body = request.body if request.body_file is None else self.files.body(request.body_file)
+        try:
+            return Assignment(model, validation.read(model.input, body or b"", request.content_type))
+        except Refusal as refusal:
+            return Outcome(refusal.status, refusal.content(), UNBILLED)
+
+    async def perform(self, assignment: Assignment, request: Request) -> Outcome:
+        """Let the model work."""
+        model = assignment.model
+        served_by = {
+            "x-fal-served-from": str(uuid.UUID(int=_rng(self.seed, request, "runner").getrandbits(128)))
+        }
+        try:
+            output = await model.perform(assignment.asked, _Tools(self, assignment, request))
+        except ModelError as error:
+            return Outcome(error.status, compact(error.body), UNBILLED | served_by)
+        except RenderFailed as error:
+            log.error("request %s: rendering failed: %s", request.id, error)  # noqa: TRY400 - the text says it all
+            failure = ModelError("internal_server_error", ("body",))
+            return Outcome(failure.status, compact(failure.body), UNBILLED | served_by)
+        except Exception:
+            log.exception("request %s: the model failed; this is a defect of falmock", request.id)
+            return Outcome(
+                HTTPStatus.INTERNAL_SERVER_ERROR, compact({"detail": "Internal Server Error"}), served_by
+            )
+        units = {"x-fal-billable-units": str(model.units(assignment.asked))}
+        return Outcome(HTTPStatus.OK, compact(output.model_dump(exclude_none=True)), units | served_by)
+
+
+def logs(request: Request, now: float) -> list[dict[str, Any]]:
+    """Return the lines that a request's run has written by now; they follow from its times alone."""
+    model = MODELS.get(f"{request.application}/{request.path}")
+    if model is None or request.started_at is None:
+        return []
+    until = min(now, request.completed_at or now)
+    written = [(request.started_at + share * request.run_seconds, text) for share, text in model.logs]
+    return [_line(at, text) for at, text in written if at <= until]
+
+
+def next_log_at(request: Request, now: float) -> float:
+    """Return when the next line will be written; infinity for never."""
+    model = MODELS.get(f"{request.application}/{request.path}")
+    if model is None or request.started_at is None or request.completed_at is not None:
+        return math.inf
+    times = (request.started_at + share * request.run_seconds for share, _ in model.logs)
+    return min((at for at in times if at > now), default=math.inf)
+
+
+def _line(at: float, message: str) -> dict[str, Any]:
+    """Return a log entry in both shapes that fal's clients read: flat, and with labels (PROTOCOL.md 4.4)."""
+    timestamp = datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    labels = {"level": "INFO", "source": "USER"}
+    return {"timestamp": timestamp, "message": message, **labels, "labels": labels}
+
+
+def _rng(seed: int, request: Request, purpose: str) -> random.Random:
+    return random.Random(f"{seed}:{request.seq}:{request.attempts}:{purpose}")  # noqa: S311 - play, not secrets
+
+
+class _Tools:
+    """See `models.Tools`: what one request's model may use."""
+
+    def __init__(self, runner: Runner, assignment: Assignment, request: Request) -> None:
+        self._runner = runner
+        self._request = request
+        told = compact([runner.seed, assignment.asked.model_dump()])
+        self.seed = int.from_bytes(hashlib.sha256(told).digest()[:8])
+        self.style = runner.style
+
+    async def picture(self, url: str, *, loc: tuple[str, ...]) -> Picture | None:
+        try:
+            data = await self._data(url)
+        except (FetchError, OSError) as error:
+            log.warning("request %s: the input %s could not be fetched: %s", self._request.id, loc[-1], error)
+            raise ModelError("file_download_error", loc, url) from None
+        except binascii.Error:
+            raise ModelError("image_load_error", loc, url) from None
+        return None if data is None else await asyncio.to_thread(look_at, data, loc=loc, value=url)
+
+    async def _data(self, url: str) -> bytes | None:
+        if url[:5].lower() == "data:":
+            return await asyncio.to_thread(_decode_data_uri, url)
+        if (file := self._runner.files.find(url, self._runner.clock.now())) is not None:
+            with self._runner.files.on_disk(file).open("rb") as source:
+                return await asyncio.to_thread(source.read, MAX_BYTES + 1)
+        return await self._runner.fetcher.get(url, limit=MAX_BYTES)
+
+    async def video(self, clip: Clip, *, name: str) -> File:
+        runner, request = self._runner, self._request
+        rendered = await runner.studio.render(clip)
+        file = runner.files.publish(
+            rendered,
+            new_path(_rng(runner.seed, request, name), name),
+            content_type="video/mp4",
+            owner=request.caller,
+            lifecycle=Lifecycle.parse(request.lifecycle),
+            now=runner.clock.now(),
+        )
+        url = Origin.parse(request.origin).url(MEDIA, file.path)
+        return File(url=url, content_type=file.content_type, file_name=name, file_size=file.size)
+
+
+def _decode_data_uri(uri: str) -> bytes:
+    """Return the bytes of a data URI.
+
+    Raises:
+        binascii.Error: its base64 is none.
+    """
+    head, comma, data = uri.partition(",")
+    if not comma:
+        raise binascii.Error("no comma")
+    raw = unquote_to_bytes(data)
+    return base64.b64decode(raw, validate=True) if head.lower().endswith(";base64") else raw

@@ -1,0 +1,66 @@
+"""Webhook signatures and upload tokens: one Ed25519 key pair, and what follows from it. Pure.
+
+A webhook is signed over four lines, its request id, user id, timestamp and the hex SHA-256 of its
+body, and receivers find the public key in a JWKS document (PROTOCOL.md 9.2).
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from typing import TYPE_CHECKING, Any
+
+from cryptography.fernet import Fernet, InvalidToken
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+SECRET_BYTES = 32
+
+
+class Signer:
+    """Signs for one emulator.
+
+    Args:
+        secret: 32 bytes, the seed of the key pair. Keep it, and signatures stay verifiable.
+    """
+
+    def __init__(self, secret: bytes) -> None:
+        self._key = Ed25519PrivateKey.from_private_bytes(secret)
+        derived = HKDF(hashes.SHA256(), SECRET_BYTES, salt=None, info=b"falmock upload tokens").derive(secret)
+        self._fernet = Fernet(base64.urlsafe_b64encode(derived))
+
+    def webhook_headers(
+        self, *, request_id: str, user_id: str, timestamp: int, body: bytes
+    ) -> dict[str, str]:
+        """Return the four `X-Fal-Webhook-*` headers for one delivery; `timestamp` in unix seconds."""
+        lines = (request_id, user_id, str(timestamp), hashlib.sha256(body).hexdigest())
+        return {
+            "X-Fal-Webhook-Request-Id": request_id,
+            "X-Fal-Webhook-User-Id": user_id,
+            "X-Fal-Webhook-Timestamp": str(timestamp),
+            "X-Fal-Webhook-Signature": self._key.sign("\n".join(lines).encode()).hex(),
+        }
+
+    def jwks(self) -> dict[str, Any]:
+        """Return the key set that `/.well-known/jwks.json` serves."""
+        raw = self._key.public_key().public_bytes(serialization.Encoding.Raw, serialization.PublicFormat.Raw)
+        x = base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
+        return {"keys": [{"kty": "OKP", "crv": "Ed25519", "x": x}]}
+
+    def seal(self, claims: Mapping[str, Any], *, now: float) -> str:
+        """Return an opaque token that only this signer can open."""
+        return self._fernet.encrypt_at_time(json.dumps(claims).encode(), int(now)).decode()
+
+    def open(self, token: str, *, now: float, lifetime: int) -> dict[str, Any] | None:
+        """Return the claims of a token no older than `lifetime` seconds, or None."""
+        try:
+            opened = self._fernet.decrypt_at_time(token.encode(), lifetime, int(now))
+        except (InvalidToken, UnicodeEncodeError):
+            return None
+        claims: dict[str, Any] = json.loads(opened)
+        return claims

@@ -1,0 +1,79 @@
+"""JSON bodies against schemas, with the errors that FastAPI makes of them (PROTOCOL.md 14.1).
+
+fal's runners and its rest host are FastAPI applications. The 422 `detail` lists come from the same
+pydantic here, so they are theirs rather than like theirs.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from pydantic import BaseModel, TypeAdapter, ValidationError
+
+from falmock.errors import InvalidBody, UnparseableBody
+
+if TYPE_CHECKING:
+    from falmock.errors import Json
+
+Schema = TypeVar("Schema", bound=BaseModel)
+
+
+def read(schema: type[Schema], body: bytes, content_type: str | None) -> Schema:
+    """Return what a body says.
+
+    Args:
+        schema: what it should look like; unknown fields are ignored.
+        body: as it came.
+        content_type: as it came; without one it is taken for JSON.
+
+    Raises:
+        InvalidBody: it is no JSON, or JSON that does not fit.
+        UnparseableBody: it is not even UTF-8, or deeper than can be read.
+    """
+    try:
+        value = _parse(body) if _is_json(content_type) else body or None
+        if value is None:
+            raise InvalidBody([_entry("missing", ["body"], "Field required", None)])
+        # from_attributes, because FastAPI asks for it and the wording of the errors depends on it
+        return TypeAdapter(schema).validate_python(value, from_attributes=True)
+    except ValidationError as invalid:
+        errors = invalid.errors(include_url=False)
+        raise InvalidBody(_echo([{**error, "loc": ["body", *error["loc"]]} for error in errors])) from None
+    except RecursionError:
+        raise UnparseableBody from None
+
+
+def _parse(body: bytes) -> Any:
+    if not body:
+        return None
+    try:
+        return json.loads(body)
+    except json.JSONDecodeError as error:
+        entry = _entry("json_invalid", ["body", error.pos], "JSON decode error", {})
+        raise InvalidBody([{**entry, "ctx": {"error": error.msg}}]) from None
+    except ValueError:  # not UTF-8, or a number with more digits than Python reads
+        raise UnparseableBody from None
+
+
+def _entry(kind: str, loc: list[str | int], msg: str, value: object) -> Json:
+    return {"type": kind, "loc": loc, "msg": msg, "input": value}
+
+
+def _is_json(content_type: str | None) -> bool:
+    kind = (content_type or "application/json").partition(";")[0].strip().lower()
+    return kind == "application/json" or (kind.startswith("application/") and kind.endswith("+json"))
+
+
+def _echo(value: Any) -> Any:
+    """Return an input as fal's SDK echoes it: what JSON cannot say becomes a string (PROTOCOL.md 13)."""
+    if isinstance(value, dict):
+        return {key: _echo(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_echo(item) for item in value]
+    if isinstance(value, bytes):
+        return f"<binary {len(value)} bytes>"
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    return value

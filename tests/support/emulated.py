@@ -1,0 +1,97 @@
+"""What tests of the emulator share: a running one, and a way to talk to it."""
+
+from __future__ import annotations
+
+import base64
+import io
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import httpx
+from PIL import Image
+
+from falmock.app import create_app, open_emulator
+from falmock.media import Studio, find_ffmpeg
+from falmock.settings import Settings, Span
+from falmock.testing import pass_time
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable
+    from pathlib import Path
+
+    from falmock.clock import ManualClock
+    from falmock.emulator import Emulator
+
+ENDPOINT = "fal-ai/veo2/image-to-video"
+APPLICATION = "fal-ai/veo2"
+BASE = "http://127.0.0.1:8787"
+KEY = {"Authorization": "Key me:secret"}
+OTHER_KEY = {"Authorization": "Key you:secret"}
+HOSTED = "https://example.com/chef.png"
+GOOD = {"prompt": "A lego chef cooking eggs", "image_url": HOSTED}
+
+
+def png(width: int = 32, height: int = 18) -> bytes:
+    """Return a small picture."""
+    sink = io.BytesIO()
+    Image.new("RGB", (width, height), (200, 120, 40)).save(sink, "PNG")
+    return sink.getvalue()
+
+
+def data_uri(data: bytes, kind: str = "image/png") -> str:
+    return f"data:{kind};base64,{base64.b64encode(data).decode()}"
+
+
+@dataclass
+class Mock:
+    """A running emulator and a way to talk to it."""
+
+    emulator: Emulator
+    clock: ManualClock
+    http: httpx.AsyncClient
+
+    async def submit(
+        self, image_url: str = HOSTED, *, headers: dict[str, str] | None = None, **more: Any
+    ) -> Any:
+        """Submit a request and return the answer's body."""
+        query = more.pop("query", "")
+        asked = {"prompt": "A lego chef cooking eggs", "image_url": image_url, **more}
+        answer = await self.http.post(f"/{ENDPOINT}{query}", json=asked, headers=KEY | (headers or {}))
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
+    async def get(self, path: str, **headers: str) -> httpx.Response:
+        return await self.http.get(path, headers=KEY | headers)
+
+    async def status(self, submitted: Any, query: str = "") -> httpx.Response:
+        return await self.get(submitted["status_url"] + query)
+
+    async def result(self, submitted: Any) -> httpx.Response:
+        return await self.get(submitted["response_url"])
+
+    async def cancel(self, submitted: Any) -> httpx.Response:
+        return await self.http.put(submitted["cancel_url"], headers=KEY)
+
+    async def pass_time(self, seconds: float) -> None:
+        await pass_time(self.emulator, self.clock, seconds)
+
+    async def finish(self, image_url: str = HOSTED, **more: Any) -> httpx.Response:
+        """Submit a request, let it run, and return its result."""
+        submitted = await self.submit(image_url, **more)
+        await self.pass_time(60)
+        return await self.result(submitted)
+
+
+@asynccontextmanager
+async def opened(renders: Path, clock: ManualClock, **settings: Any) -> AsyncIterator[Mock]:
+    defaults = {"seed": 1, "media": "plain", "queue_seconds": Span(1, 1), "run_seconds": Span(4, 4)}
+    studio = Studio(ffmpeg=find_ffmpeg(None), cache=renders, at_once=2, timeout=60)
+    try:
+        async with (
+            open_emulator(Settings(**(defaults | settings)), clock, studio) as emulator,
+            httpx.AsyncClient(transport=httpx.ASGITransport(create_app(emulator)), base_url=BASE) as http,
+        ):
+            yield Mock(emulator, clock, http)
+    finally:
+        await studio.close()
