@@ -78,7 +78,7 @@ def source_of(value: object, *, name: str | None = None, content_type: str | Non
         return _from_bytes(bytes(value), name, content_type)
     if isinstance(value, PathLike):
         path = Path(value)
-        found = content_type or mimetypes.guess_type(path.name)[0] or sniff(_head(path))
+        found = content_type or _type_of_name(path.name) or sniff(_head(path))
         return Source(name or path.name, found, path.stat().st_size, lambda: path.open("rb"))
     if is_pillow(value):
         return _from_pillow(value, name)
@@ -108,7 +108,7 @@ def sniff(head: bytes) -> str:
 
 
 def _from_bytes(content: bytes, name: str | None, content_type: str | None) -> Source:
-    content_type = content_type or sniff(content[:16])
+    content_type = content_type or _type_of_name(name) or sniff(content[:16])
     name = name or f"file{mimetypes.guess_extension(content_type) or '.bin'}"
     return Source(name, content_type, len(content), partial(BytesIO, content))
 
@@ -128,8 +128,12 @@ def _from_file(file: Any, name: str | None, content_type: str | None) -> Source:
     name = name or Path(str(getattr(file, "name", "file.bin"))).name
     size = file.seek(0, 2)
     file.seek(0)
-    found = content_type or mimetypes.guess_type(name)[0] or sniff(file.read(16))
+    found = content_type or _type_of_name(name) or sniff(file.read(16))
     return Source(name, found, size, lambda: nullcontext(file))
+
+
+def _type_of_name(name: str | None) -> str | None:
+    return mimetypes.guess_type(name)[0] if name else None
 
 
 def _head(path: Path) -> bytes:
