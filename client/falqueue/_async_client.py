@@ -23,7 +23,15 @@ if TYPE_CHECKING:
     from falqueue._credentials import Credentials
     from falqueue._downloads import Progress
     from falqueue._handle import Handle
-    from falqueue._requests import Json, Lifecycle, RunOptions, SubmitOptions, TypedRequest, WaitOptions
+    from falqueue._requests import (
+        Json,
+        Lifecycle,
+        RunOptions,
+        SubmitOptions,
+        SubscribeOptions,
+        TypedRequest,
+        WaitOptions,
+    )
     from falqueue._statuses import Cancellation, Status
     from falqueue._webhooks import Delivery
 
@@ -110,13 +118,18 @@ class AsyncClient:
         """Do what `Client.cancel` does."""
         return await self._run(self._session.flows.cancel(handle))
 
+    async def wait(self, handle: Handle[T], **options: Unpack[WaitOptions]) -> T:
+        """Do what `Client.wait` does."""
+        flow = self._session.flows.wait(handle, options)
+        return await self._run(flow, watch=options.get("on_update"))
+
     @overload
     async def subscribe(
-        self, request: TypedRequest[T], /, *, check: bool = False, **options: Unpack[WaitOptions]
+        self, request: TypedRequest[T], /, *, check: bool = False, **options: Unpack[SubscribeOptions]
     ) -> T: ...
     @overload
     async def subscribe(
-        self, endpoint: str, arguments: Mapping[str, Any], /, **options: Unpack[WaitOptions]
+        self, endpoint: str, arguments: Mapping[str, Any], /, **options: Unpack[SubscribeOptions]
     ) -> Json: ...
     async def subscribe(
         self,
@@ -125,7 +138,7 @@ class AsyncClient:
         /,
         *,
         check: bool = False,
-        **options: Unpack[WaitOptions],
+        **options: Unpack[SubscribeOptions],
     ) -> Any:
         """Do what `Client.subscribe` does."""
         flow = self._session.start(self._session.flows.subscribe, request, arguments, options, check=check)
@@ -133,23 +146,11 @@ class AsyncClient:
 
     @overload
     async def run(
-        self,
-        request: TypedRequest[T],
-        /,
-        *,
-        check: bool = False,
-        timeout: float | None = None,
-        **options: Unpack[RunOptions],
+        self, request: TypedRequest[T], /, *, check: bool = False, **options: Unpack[RunOptions]
     ) -> T: ...
     @overload
     async def run(
-        self,
-        endpoint: str,
-        arguments: Mapping[str, Any],
-        /,
-        *,
-        timeout: float | None = None,
-        **options: Unpack[RunOptions],
+        self, endpoint: str, arguments: Mapping[str, Any], /, **options: Unpack[RunOptions]
     ) -> Json: ...
     async def run(
         self,
@@ -158,12 +159,12 @@ class AsyncClient:
         /,
         *,
         check: bool = False,
-        timeout: float | None = None,
         **options: Unpack[RunOptions],
     ) -> Any:
         """Do what `Client.run` does."""
-        flow = partial(self._session.flows.run, timeout=timeout)
-        return await self._run(self._session.start(flow, request, arguments, options, check=check))
+        return await self._run(
+            self._session.start(self._session.flows.run, request, arguments, options, check=check)
+        )
 
     async def upload(
         self,

@@ -22,7 +22,15 @@ if TYPE_CHECKING:
     from falqueue._credentials import Credentials
     from falqueue._downloads import Progress
     from falqueue._handle import Handle
-    from falqueue._requests import Json, Lifecycle, RunOptions, SubmitOptions, TypedRequest, WaitOptions
+    from falqueue._requests import (
+        Json,
+        Lifecycle,
+        RunOptions,
+        SubmitOptions,
+        SubscribeOptions,
+        TypedRequest,
+        WaitOptions,
+    )
     from falqueue._statuses import Cancellation, Status
     from falqueue._webhooks import Delivery
 
@@ -108,8 +116,8 @@ class Client:
             NotSent: fal was not reached; no job was made.
             SubmitUnconfirmed: nobody knows; it is not sent again.
 
-        >>> client.submit("fal-ai/flux/dev", {"prompt": "A lighthouse"}, priority="low").endpoint
-        'fal-ai/flux/dev'
+        >>> client.submit("fal-ai/veo2", {"prompt": "A lighthouse"}, priority="low").endpoint
+        'fal-ai/veo2'
         """
         start = self._session.start
         return self._run(start(self._session.flows.submit, request, arguments, options, check=check))
@@ -163,13 +171,29 @@ class Client:
         """
         return self._run(self._session.flows.cancel(handle))
 
+    def wait(self, handle: Handle[T], **options: Unpack[WaitOptions]) -> T:
+        """Wait for a job that was submitted before, here or elsewhere, and fetch its output.
+
+        When `timeout` passes, the job is cancelled at fal. If it had finished by then its output is returned.
+
+        Raises:
+            TookTooLong: with the handle, and what fal answered to the cancel.
+            RequestFailed: there is no output; the subclass says why.
+            Unreachable: the line is dead; the job is not.
+
+        >>> client.wait(Handle.from_text(str(handle), Veo2ImageToVideo), timeout=600).video.content_type
+        'video/mp4'
+        """
+        flow = self._session.flows.wait(handle, options)
+        return self._run(flow, watch=options.get("on_update"))
+
     @overload
     def subscribe(
-        self, request: TypedRequest[T], /, *, check: bool = False, **options: Unpack[WaitOptions]
+        self, request: TypedRequest[T], /, *, check: bool = False, **options: Unpack[SubscribeOptions]
     ) -> T: ...
     @overload
     def subscribe(
-        self, endpoint: str, arguments: Mapping[str, Any], /, **options: Unpack[WaitOptions]
+        self, endpoint: str, arguments: Mapping[str, Any], /, **options: Unpack[SubscribeOptions]
     ) -> Json: ...
     def subscribe(
         self,
@@ -178,17 +202,11 @@ class Client:
         /,
         *,
         check: bool = False,
-        **options: Unpack[WaitOptions],
+        **options: Unpack[SubscribeOptions],
     ) -> Any:
-        """Submit, wait, fetch.
+        """Do what `submit` and `wait` do, with the settings and the exceptions of both.
 
-        When `timeout` passes, the job is cancelled at fal. If it had finished by then its output is returned.
-
-        Raises:
-            TookTooLong: with the handle, and what fal answered to the cancel.
-            RequestFailed, Refused, Unreachable, SubmitUnconfirmed: as `submit` and `result` do.
-
-        >>> client.subscribe("fal-ai/flux/dev", {"prompt": "A lighthouse"}, timeout=600)["prompt"]
+        >>> client.subscribe("fal-ai/veo2", {"prompt": "A lighthouse"}, timeout=600)["prompt"]
         'A lighthouse'
         """
         flow = self._session.start(self._session.flows.subscribe, request, arguments, options, check=check)
@@ -196,24 +214,10 @@ class Client:
 
     @overload
     def run(
-        self,
-        request: TypedRequest[T],
-        /,
-        *,
-        check: bool = False,
-        timeout: float | None = None,
-        **options: Unpack[RunOptions],
+        self, request: TypedRequest[T], /, *, check: bool = False, **options: Unpack[RunOptions]
     ) -> T: ...
     @overload
-    def run(
-        self,
-        endpoint: str,
-        arguments: Mapping[str, Any],
-        /,
-        *,
-        timeout: float | None = None,
-        **options: Unpack[RunOptions],
-    ) -> Json: ...
+    def run(self, endpoint: str, arguments: Mapping[str, Any], /, **options: Unpack[RunOptions]) -> Json: ...
     def run(
         self,
         request: TypedRequest[Any] | str,
@@ -221,18 +225,16 @@ class Client:
         /,
         *,
         check: bool = False,
-        timeout: float | None = None,
         **options: Unpack[RunOptions],
     ) -> Any:
         """Run a job on the synchronous host. If the line breaks, its output is lost and paid for.
 
-        `timeout`: seconds without a byte of the answer; by default there is no limit.
-
-        >>> client.run("fal-ai/flux/dev", {"prompt": "A lighthouse"})["prompt"]
+        >>> client.run("fal-ai/veo2", {"prompt": "A lighthouse"})["prompt"]
         'A lighthouse'
         """
-        flow = partial(self._session.flows.run, timeout=timeout)
-        return self._run(self._session.start(flow, request, arguments, options, check=check))
+        return self._run(
+            self._session.start(self._session.flows.run, request, arguments, options, check=check)
+        )
 
     def upload(
         self,

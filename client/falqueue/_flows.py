@@ -68,9 +68,9 @@ class Flows:
         log.info("submitted %s", handle)
         return handle
 
-    def run(self, job: Job[T], options: Mapping[str, Any], timeout: float | None) -> Flow[T]:
+    def run(self, job: Job[T], options: Mapping[str, Any]) -> Flow[T]:
         """Run `job` on the synchronous host."""
-        ask = self._post(self.hosts.run, job, options, params=None, timeout=timeout)
+        ask = self._post(self.hosts.run, job, options, params=None, timeout=options.get("timeout"))
         reply = yield from self.send.once(ask, give_up_on_429=False)
         if failure := verdict(reply):
             raise failure
@@ -130,11 +130,10 @@ class Flows:
         log.info("cancel of %s: %s", handle, answer.value)
         return answer
 
-    def subscribe(self, job: Job[T], options: Mapping[str, Any]) -> Flow[T]:
-        """Submit, wait, fetch. When the timeout passes, cancel and hand over the handle."""
+    def wait(self, handle: Handle[T], options: Mapping[str, Any]) -> Flow[T]:
+        """Wait for a job, then fetch. When the timeout passes, cancel and hand over the handle."""
         timeout = options.get("timeout")
         deadline = float("inf") if timeout is None else self.clock() + timeout
-        handle = yield from self.submit(job, options)
         try:
             over = yield from self._watch(handle, logs=options.get("logs", False), deadline=deadline)
         except Unreachable:
@@ -144,6 +143,11 @@ class Flows:
         if not over:
             yield from self._give_up(handle, timeout)
         return (yield from self.result(handle))
+
+    def subscribe(self, job: Job[T], options: Mapping[str, Any]) -> Flow[T]:
+        """Submit, wait, fetch."""
+        handle = yield from self.submit(job, options)
+        return (yield from self.wait(handle, options))
 
     def _watch(self, handle: Handle[Any], *, logs: bool, deadline: float) -> Flow[bool]:
         """Poll and emit until it is over (True) or the deadline has passed (False)."""

@@ -62,7 +62,7 @@ class Lifecycle:
         return json.dumps(value, separators=(",", ":"))
 
 
-class RunOptions(TypedDict, total=False):
+class JobOptions(TypedDict, total=False):
     """Settings of a job, whichever way it is sent.
 
     `start_timeout`: seconds within which it has to start, else it fails with `StartTimedOut`; above 0.1.
@@ -77,7 +77,16 @@ class RunOptions(TypedDict, total=False):
     lifecycle: Lifecycle
 
 
-class SubmitOptions(RunOptions, total=False):
+class RunOptions(JobOptions, total=False):
+    """Settings of a job on the synchronous host.
+
+    `timeout`: seconds without a byte of the answer; without it there is no limit.
+    """
+
+    timeout: float | None
+
+
+class SubmitOptions(JobOptions, total=False):
     """Settings of a job in the queue.
 
     `priority`: "low" waits behind every "normal" one of the endpoint.
@@ -90,10 +99,10 @@ class SubmitOptions(RunOptions, total=False):
     max_queue_length: int
 
 
-class WaitOptions(SubmitOptions, total=False):
-    """Settings of a job that is waited for.
+class WaitOptions(TypedDict, total=False):
+    """Settings of waiting.
 
-    `timeout`: seconds after which it is cancelled and `TookTooLong` raised; without it there is no end.
+    `timeout`: seconds after which the job is cancelled and `TookTooLong` raised; without it there is no end.
     `logs`: ask for the runner's log lines.
     `on_update`: called with each status that is read.
     """
@@ -101,6 +110,10 @@ class WaitOptions(SubmitOptions, total=False):
     timeout: float | None
     logs: bool
     on_update: Callable[[Status], object]
+
+
+class SubscribeOptions(SubmitOptions, WaitOptions, total=False):
+    """Settings of a job that is submitted and waited for."""
 
 
 @dataclass(frozen=True, slots=True)
