@@ -95,6 +95,8 @@ def generate(
         prompt=prompt, image_url=image if hosted else Path(image), aspect_ratio=aspect, duration=duration
     )
     request.check()
+    if not output.parent.is_dir():
+        raise fq.UsageError(f"there is no folder {output.parent}")
     with fq.Client(base_url=base_url) as client:
         if Hosts.at(base_url).live and not yes and not _accepts(request):
             return NOT_DONE
@@ -199,8 +201,9 @@ def _saved(message: bytes) -> tuple[dict[str, str], bytes]:
     return {name.strip(): value.strip() for name, colon, value in pairs if colon}, body
 
 
-def _exit_code(error: BaseException) -> int:
-    return next(code for kind, code in EXIT_CODES.items() if isinstance(error, kind))
+def exit_code(error: type[BaseException]) -> int:
+    """Return the exit code for an exception of this class."""
+    return next(code for kind, code in EXIT_CODES.items() if issubclass(error, kind))
 
 
 def main() -> None:
@@ -216,5 +219,5 @@ def main() -> None:
         click.echo(f"falqueue: {error}", err=True)
         if isinstance(error, fq.FalqueueError) and error.handle:
             click.echo(f"handle: {error.handle}", err=True)
-        code = _exit_code(error)
+        code = exit_code(type(error))
     sys.exit(code)

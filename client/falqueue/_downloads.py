@@ -58,6 +58,8 @@ class Downloads:
                 trouble = yield from self._go_on(url, part, have, size)
             except httpx.TransportError as error:
                 trouble = f"the connection broke ({type(error).__name__})"
+            except OSError as error:
+                raise TransferFailed(f"cannot write: {error}") from error
             if not trouble:
                 yield Work(partial(part.replace, target))
                 return target

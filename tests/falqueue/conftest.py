@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, cast
+from pathlib import Path
+from typing import Any, cast
 
 import httpx
 import pytest
 import respx
+from PIL import Image
 
 import falqueue
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 KEY = "5f0c2f6e-9d6f-4a55-8a3e-1a2b3c4d5e6f:0123456789abcdef0123456789abcdef"
 REQUEST_ID = "019e7b6a-5c1d-7f3e-9a2b-4c5d6e7f8091"
@@ -107,6 +110,12 @@ def fal() -> respx.Router:
     return respx.Router(assert_all_called=False)
 
 
+def chosen(given: dict[str, Any], settings: dict[str, Any]) -> dict[str, Any]:
+    """Let settings replace what is given; `OWN` leaves it to the client."""
+    return {name: value for name, value in (given | settings).items() if value is not OWN}
+
+
+OWN = object()
 Doorway = Callable[..., falqueue.Client]
 
 
@@ -119,12 +128,12 @@ def open_door(request: pytest.FixtureRequest, fal: respx.Router, time: Time) -> 
         given: dict[str, Any] = {"clock": time, "wall_clock": time, "luck": lambda: 0.5}
         if request.param == "Client":
             given |= {"transport": httpx.MockTransport(fal.handler), "sleep": time.sleep}
-            client = falqueue.Client(key, **given | settings)
+            client = falqueue.Client(key, **chosen(given, settings))
             closing.append(client.close)
             return client
         given |= {"transport": httpx.MockTransport(fal.async_handler), "sleep": time.asleep}
         runner = asyncio.Runner()
-        awaited = Awaited(falqueue.AsyncClient(key, **given | settings), runner)
+        awaited = Awaited(falqueue.AsyncClient(key, **chosen(given, settings)), runner)
         closing.extend([runner.close, awaited.close])
         return cast("falqueue.Client", awaited)
 
@@ -202,3 +211,62 @@ def png(tmp_path: Path) -> Path:
 def sent(fal: respx.Router) -> Callable[[int], Any]:
     """The JSON body of the call with this number."""
     return lambda number: json.loads(fal.calls[number].request.content)
+
+
+@contextmanager
+def serving(*options: str) -> Iterator[str]:
+    """Run `falmock serve` in a process of its own; give the address that it prints."""
+    command = [
+        str(Path(sys.executable).with_name("falmock")),
+        "serve",
+        "--port",
+        "0",
+        "--ephemeral",
+        "--seed",
+        "1",
+    ]
+    quiet = ["--media", "plain", "--log-level", "error"]
+    with subprocess.Popen([*command, *quiet, *options], stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr
+        try:
+            lines = iter(process.stderr.readline, "")
+            found = (re.search(r"listening +(\S+)", line) for line in lines)
+            yield next(match[1] for match in found if match)
+        finally:
+            process.terminate()
+            process.communicate()
+
+
+@pytest.fixture(scope="session")
+def emulator() -> Iterator[str]:
+    """An emulator whose jobs are done in a moment."""
+    with serving("--queue-seconds", "0.02", "--run-seconds", "0.02") as address:
+        yield address
+
+
+@pytest.fixture(scope="session")
+def slow_emulator() -> Iterator[str]:
+    """An emulator whose jobs run for hours."""
+    with serving("--queue-seconds", "0", "--run-seconds", "10000") as address:
+        yield address
+
+
+@pytest.fixture(scope="session")
+def picture(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("pictures") / "chef.png"
+    Image.new("RGB", (64, 36), (200, 120, 40)).save(path)
+    return path
+
+
+HASTE = falqueue.Backoff(first=0.01, factor=1.2, longest=0.1)
+
+
+@pytest.fixture
+def connect(open_door: Doorway) -> Doorway:
+    """Make a client of one kind that talks to an emulator over a socket, in real and short time."""
+
+    def make(base_url: str, **settings: Any) -> falqueue.Client:
+        own = dict.fromkeys(("transport", "sleep", "clock", "wall_clock"), OWN)
+        return open_door(base_url=base_url, polls=HASTE, **own | settings)
+
+    return make

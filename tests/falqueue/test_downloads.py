@@ -162,6 +162,14 @@ def test_a_part_that_is_too_long_is_thrown_away(
     assert door.download(URL, target).read_bytes() == CONTENT
 
 
+def test_a_folder_that_is_not_there_is_said(
+    door: Client, fal: respx.Router, tmp_path: Path, ranged: Any
+) -> None:
+    fal.get(URL).mock(side_effect=ranged)
+    with pytest.raises(falqueue.TransferFailed, match="cannot write"):
+        door.download(URL, tmp_path / "nowhere" / "out.mp4")
+
+
 @pytest.mark.parametrize("code", [403, 404, 410])
 def test_a_file_that_is_not_there_is_asked_for_once(
     door: Client, fal: respx.Router, target: Path, code: int
