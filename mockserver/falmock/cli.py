@@ -6,22 +6,21 @@ import asyncio
 import logging
 import os
 import signal
-import socket
 import sys
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-import uvicorn
 import uvloop
 
 from falmock import __version__, console
 from falmock.app import StateError, create_app, open_emulator
+from falmock.server import Server, listen
 from falmock.settings import Settings, SettingsError, Span
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    import socket
+    from collections.abc import Callable
 
 EXIT_USAGE = 2
 
@@ -150,27 +149,9 @@ def serve(host: str, port: int, log_format: str, log_level: str, **given: Any) -
         runner.run(_serve(settings, listener))
 
 
-class _Server(uvicorn.Server):
-    """uvicorn's server without its signal handling, which would cut the clean-up after it short."""
-
-    @contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
-
-
 async def _serve(settings: Settings, listener: socket.socket) -> None:
     async with open_emulator(settings) as emulator:
-        server = _Server(
-            uvicorn.Config(
-                create_app(emulator),
-                ws="none",
-                lifespan="off",
-                log_config=None,
-                access_log=False,  # it would write queries, and with them tokens
-                server_header=False,
-                timeout_graceful_shutdown=1,
-            )
-        )
+        server = Server(create_app(emulator))
         for number in (signal.SIGINT, signal.SIGTERM):
             asyncio.get_running_loop().add_signal_handler(number, server.handle_exit, number, None)
         print(console.banner(console.address(listener), settings), file=sys.stderr, flush=True)  # noqa: T201 - for people
@@ -184,19 +165,13 @@ def _settings(
 
 
 def _listen(host: str, port: int) -> socket.socket:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
-        listener.bind((host, port))
-        listener.listen(2048)
+        return listen(host, port)
     except OSError as error:
-        listener.close()
-        reason = os.strerror(error.errno or 0)
+        reason = os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror
         raise click.ClickException(
             f"cannot listen on {host}:{port} ({reason}): choose another --port (0 picks a free one)"
         ) from None
-    return listener
 
 
 def main() -> None:

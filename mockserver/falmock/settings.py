@@ -6,7 +6,7 @@ The command line reads flags and `FALMOCK_*` variables into it (see `cli`); test
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ class Settings:
     queue_seconds: Span = Span(0.8, 1.2)
     run_seconds: Span = Span(3.5, 4.5)
     run_timeout: float | None = None
-    keys: tuple[str, ...] | None = None
+    keys: tuple[str, ...] | None = field(default=None, repr=False)
     auth: bool = True
     locked: tuple[str, ...] = ()
     media: Literal["animate", "plain"] = "animate"

@@ -3,9 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
+from falmock.app import create_app
+from falmock.console import address
+from falmock.server import Server, listen
+
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
     from falmock.clock import ManualClock
     from falmock.emulator import Emulator
 
@@ -33,3 +40,16 @@ async def settle(emulator: Emulator) -> None:
     while busy := emulator.busy():
         await asyncio.wait(busy)
         emulator.pulse()
+
+
+@asynccontextmanager
+async def serving(emulator: Emulator) -> AsyncIterator[str]:
+    """Serve an emulator on a free loopback port, in this event loop; gives its address."""
+    with listen("127.0.0.1", 0) as listener:
+        server = Server(create_app(emulator))
+        task = asyncio.create_task(server.serve(sockets=[listener]))
+        try:
+            yield address(listener)
+        finally:
+            server.should_exit = True
+            await task

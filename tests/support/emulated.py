@@ -17,7 +17,7 @@ from falmock.settings import Settings, Span
 from falmock.testing import pass_time
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable
+    from collections.abc import AsyncIterator
     from pathlib import Path
 
     from falmock.clock import ManualClock

@@ -1,0 +1,715 @@
+"""The queue as its callers meet it: PROTOCOL.md 2.1, 2.2, 3, 4 and 11."""
+
+from __future__ import annotations
+
+import json
+import re
+import uuid
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from emulated import APPLICATION, BASE, ENDPOINT, GOOD, HOSTED, KEY, OTHER_KEY, Mock, png, data_uri
+
+from falmock.settings import Span
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    Start = Callable[..., Awaitable[Mock]]
+
+NOBODY = str(uuid.UUID(int=7 << 76))
+DENIED = f'{{"detail":"Cannot access application \\"{APPLICATION}\\". Authentication is required to access this application."}}'
+NOT_FOUND = '{"status":"NOT_FOUND"}'
+
+
+# Submit
+
+
+async def test_a_submit_is_answered_with_the_status_of_a_queued_request(mock: Mock) -> None:
+    answer = await mock.http.post(f"/{ENDPOINT}", json=GOOD, headers=KEY)
+
+    body = answer.json()
+    base = f"{BASE}/{APPLICATION}/requests/{body['request_id']}"
+    assert (answer.status_code, answer.headers["content-type"]) == (200, "application/json")
+    assert list(body.items()) == [
+        ("status", "IN_QUEUE"),
+        ("request_id", body["request_id"]),
+        ("response_url", base),
+        ("status_url", f"{base}/status"),
+        ("cancel_url", f"{base}/cancel"),
+        ("logs", None),
+        ("metrics", {}),
+        ("queue_position", 0),
+    ]
+
+
+async def test_request_ids_are_version_7_uuids_in_the_order_of_time(mock: Mock) -> None:
+    ids = []
+    for _ in range(3):
+        ids.append(uuid.UUID((await mock.submit())["request_id"]))
+        await mock.pass_time(0.01)
+
+    assert [each.version for each in ids] == [7, 7, 7]
+    assert ids == sorted(set(ids))
+
+
+async def test_the_request_id_is_also_a_header(mock: Mock) -> None:
+    answer = await mock.http.post(f"/{ENDPOINT}", json=GOOD, headers=KEY)
+
+    assert answer.headers["x-fal-request-id"] == answer.json()["request_id"]
+
+
+async def test_the_position_counts_who_waits_before(mock: Mock) -> None:
+    assert [(await mock.submit())["queue_position"] for _ in range(3)] == [0, 1, 2]
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("nobody/nothing", "nobody/nothing"),
+        ("nobody/nothing/deep/path", "nobody/nothing"),
+        ("fal-ai/nosuchmodel/x", "nosuchmodel"),
+        ("justoneword", "justoneword"),
+        ("workflows/fal-ai/flow", "flow"),
+    ],
+)
+async def test_an_unknown_application_is_404_even_without_credentials(
+    mock: Mock, name: str, text: str
+) -> None:
+    answer = await mock.http.get(f"/{name}")
+
+    assert (answer.status_code, answer.text) == (404, f'{{"detail":"Application \\"{text}\\" not found"}}')
+
+
+@pytest.mark.parametrize("header", [None, "Key nocolon", "Bearer some.jwt", "Basic bWU6c2VjcmV0"])
+@pytest.mark.parametrize("method", ["POST", "GET", "PUT", "DELETE"])
+async def test_credentials_come_before_the_method(mock: Mock, header: str | None, method: str) -> None:
+    headers = {} if header is None else {"Authorization": header}
+
+    answer = await mock.http.request(method, f"/{ENDPOINT}", headers=headers)
+
+    assert (answer.status_code, answer.text) == (401, DENIED)
+
+
+async def test_an_unknown_pair_is_told_so_with_a_space_after_the_colon(start: Start) -> None:
+    mock = await start(keys=("me:other",))
+
+    answer = await mock.http.post(f"/{ENDPOINT}", json=GOOD, headers=KEY)
+
+    assert (answer.status_code, answer.text) == (401, '{"detail": "No user found for Key ID and Secret"}')
+
+
+async def test_a_locked_account_is_refused_before_anything_of_the_body(start: Start) -> None:
+    mock = await start(locked=("me",))
+
+    answer = await mock.http.post(f"/{APPLICATION}/no/such/path", content=b"no json", headers=KEY)
+
+    detail = "User is locked. Reason: Exhausted balance. Top up your balance at fal.ai/dashboard/billing."
+    assert (answer.status_code, answer.json()) == (403, {"detail": detail})
+
+
+async def test_without_auth_nobody_needs_a_key(start: Start) -> None:
+    mock = await start(auth=False)
+
+    answer = await mock.http.post(f"/{ENDPOINT}", json=GOOD)
+
+    assert (await mock.http.get(answer.json()["status_url"])).status_code == 202
+
+
+async def test_another_method_is_405_and_says_which_one(mock: Mock) -> None:
+    answer = await mock.get(f"/{ENDPOINT}")
+
+    assert (answer.status_code, answer.json(), answer.headers["allow"]) == (
+        405,
+        {"detail": "Method Not Allowed"},
+        "POST",
+    )
+
+
+async def test_a_submit_longer_than_the_limit_is_refused(start: Start) -> None:
+    mock = await start(max_body=1000)
+
+    answer = await mock.http.post(f"/{ENDPOINT}", content=b"x" * 1001, headers=KEY)
+
+    assert (answer.status_code, list(answer.json())) == (413, ["detail"])
+
+
+@pytest.mark.parametrize(
+    ("headers", "query"),
+    [
+        ({"X-Fal-Request-Timeout": "soon"}, ""),
+        ({"X-Fal-Request-Timeout": "nan"}, ""),
+        ({"X-Fal-Request-Timeout": "inf"}, ""),
+        ({"X-Fal-Request-Timeout": "0.1"}, ""),
+        ({"X-Fal-Request-Timeout": "-5"}, ""),
+        ({"X-Fal-Queue-Priority": "urgent"}, ""),
+        ({"X-Fal-Object-Lifecycle-Preference": "{"}, ""),
+        ({"X-Fal-Object-Lifecycle-Preference": '{"expiration_duration_seconds":"x"}'}, ""),
+        ({"X-Fal-Object-Lifecycle-Preference": '{"initial_acl":{"default":"maybe"}}'}, ""),
+        ({}, "?fal_max_queue_length=many"),
+        ({}, "?fal_webhook=nowhere"),
+        ({}, "?fal_webhook=ftp://localhost/x"),
+        ({}, "?fal_webhook="),
+    ],
+)
+async def test_what_cannot_be_understood_is_a_bad_request_and_no_job(
+    mock: Mock, headers: dict[str, str], query: str
+) -> None:
+    answer = await mock.http.post(f"/{ENDPOINT}{query}", json=GOOD, headers=KEY | headers)
+
+    assert (answer.status_code, answer.json()["error_type"]) == (400, "bad_request")
+    assert answer.headers["x-fal-error-type"] == "bad_request"
+    assert mock.emulator.store.open_requests() == []
+
+
+async def test_a_queue_longer_than_the_caller_bears_is_429(mock: Mock) -> None:
+    for _ in range(3):
+        await mock.submit()
+
+    answer = await mock.http.post(f"/{ENDPOINT}?fal_max_queue_length=2", json=GOOD, headers=KEY)
+
+    assert (answer.status_code, list(answer.json())) == (429, ["detail"])
+
+
+async def test_a_queue_as_long_as_the_caller_bears_is_taken(mock: Mock) -> None:
+    await mock.submit()
+
+    assert (await mock.submit(query="?fal_max_queue_length=1"))["queue_position"] == 1
+
+
+# Status
+
+
+async def test_a_queued_request_reads_as_recorded_live(mock: Mock) -> None:
+    submitted = await mock.submit()
+
+    answer = await mock.status(submitted)
+
+    rid = submitted["request_id"]
+    base = f"{BASE}/{APPLICATION}/requests/{rid}"
+    assert answer.status_code == 202
+    assert answer.text == (
+        f'{{"status":"IN_QUEUE","request_id":"{rid}","response_url":"{base}","status_url":"{base}/status",'
+        f'"cancel_url":"{base}/cancel","logs":null,"metrics":{{}},"queue_position":0}}'
+    )
+
+
+async def test_a_running_request_has_no_position(mock: Mock) -> None:
+    submitted = await mock.submit()
+    await mock.pass_time(2)
+
+    answer = await mock.status(submitted)
+
+    assert (answer.status_code, answer.json()["status"]) == (202, "IN_PROGRESS")
+    assert list(answer.json())[-2:] == ["logs", "metrics"]
+
+
+async def test_a_completed_request_is_200_and_says_how_long_it_ran(mock: Mock) -> None:
+    submitted = await mock.submit()
+    await mock.pass_time(6)
+
+    answer = await mock.status(submitted)
+
+    assert (answer.status_code, answer.json()["status"]) == (200, "COMPLETED")
+    assert list(answer.json().items())[-2:] == [("logs", None), ("metrics", {"inference_time": 4.0})]
+
+
+async def test_asking_does_not_move_a_request(mock: Mock) -> None:
+    submitted = await mock.submit()
+
+    answers = {(await mock.status(submitted)).text for _ in range(20)}
+
+    assert len(answers) == 1
+
+
+@pytest.mark.parametrize("spelling", ["1", "true", "True"])
+async def test_logs_come_when_asked_for(mock: Mock, spelling: str) -> None:
+    submitted = await mock.submit()
+    await mock.pass_time(2)
+
+    (first, *_) = (await mock.status(submitted, f"?logs={spelling}")).json()["logs"]
+
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", first.pop("timestamp"))
+    assert first == {
+        "message": "Starting video generation",
+        "level": "INFO",
+        "source": "USER",
+        "labels": {"level": "INFO", "source": "USER"},
+    }
+
+
+@pytest.mark.parametrize("query", ["", "?logs=0", "?logs=false", "?logs="])
+async def test_logs_are_null_when_not_asked_for(mock: Mock, query: str) -> None:
+    submitted = await mock.submit()
+    await mock.pass_time(2)
+
+    assert (await mock.status(submitted, query)).json()["logs"] is None
+
+
+async def test_logs_grow_while_it_runs(mock: Mock) -> None:
+    submitted = await mock.submit()
+    counts = []
+    for _ in range(4):
+        counts.append(len((await mock.status(submitted, "?logs=1")).json()["logs"]))
+        await mock.pass_time(2)
+
+    assert counts == [0, 2, 5, 6]
+
+
+@pytest.mark.parametrize("suffix", ["/status", "/status/", "", "/", "/response", "/cancel"])
+async def test_an_unknown_id_is_not_found_whoever_asks(mock: Mock, suffix: str) -> None:
+    answer = await mock.http.get(f"/{APPLICATION}/requests/{NOBODY}{suffix}")
+
+    assert (answer.status_code, answer.text) == (404, NOT_FOUND)
+
+
+@pytest.mark.parametrize(
+    "name", ["x", "..", "%2e%2e", "%00", "a%2Fb", "é", "1" * 10_000, NOBODY[:-1], NOBODY + "0"]
+)
+async def test_a_malformed_id_is_refused_and_no_5xx(mock: Mock, name: str) -> None:
+    answer = await mock.get(f"/{APPLICATION}/requests/{name}/status")
+
+    assert answer.status_code in {404, 405}
+
+
+@pytest.mark.parametrize("path", [APPLICATION, ENDPOINT, f"{APPLICATION}/whatever"])
+@pytest.mark.parametrize("suffix", ["/status", "/status/", "/status?logs=0", "/status/?logs=0"])
+async def test_status_is_found_with_and_without_path_and_slash(mock: Mock, path: str, suffix: str) -> None:
+    rid = (await mock.submit())["request_id"]
+
+    assert (await mock.get(f"/{path}/requests/{rid}{suffix}")).status_code == 202
+
+
+async def test_an_id_is_not_found_under_another_application(mock: Mock) -> None:
+    rid = (await mock.submit())["request_id"]
+
+    assert (await mock.get(f"/fal-ai/veo3/requests/{rid}/status")).text == NOT_FOUND
+
+
+async def test_a_known_id_without_credentials_is_401(mock: Mock) -> None:
+    submitted = await mock.submit()
+
+    assert (await mock.http.get(submitted["status_url"])).text == DENIED
+
+
+@pytest.mark.parametrize("suffix", ["", "/status", "/status/stream"])
+async def test_another_callers_request_is_not_found(mock: Mock, suffix: str) -> None:
+    submitted = await mock.submit()
+
+    answer = await mock.http.get(submitted["response_url"] + suffix, headers=OTHER_KEY)
+
+    assert (answer.status_code, answer.text) == (404, NOT_FOUND)
+
+
+async def test_another_caller_cannot_cancel(mock: Mock) -> None:
+    submitted = await mock.submit()
+
+    answer = await mock.http.put(submitted["cancel_url"], headers=OTHER_KEY)
+
+    assert (answer.text, (await mock.status(submitted)).json()["status"]) == (NOT_FOUND, "IN_QUEUE")
+
+
+# Result
+
+
+async def test_a_result_is_the_models_own_json(mock: Mock) -> None:
+    answer = await mock.finish()
+
+    video = answer.json()["video"]
+    assert (answer.status_code, answer.headers["content-type"]) == (200, "application/json")
+    assert list(video) == ["url", "content_type", "file_name", "file_size"]
+    assert re.fullmatch(BASE + r"/v3b\.fal\.media/files/b/[0-9a-f]{8}/[\w-]{21}_output\.mp4", video["url"])
+
+
+async def test_a_result_has_the_headers_of_its_run(mock: Mock) -> None:
+    submitted = await mock.submit(duration="8s")
+    await mock.pass_time(6)
+
+    headers = (await mock.result(submitted)).headers
+
+    assert headers["x-fal-request-id"] == submitted["request_id"]
+    assert headers["x-fal-billable-units"] == "8"
+    assert uuid.UUID(headers["x-fal-served-from"])
+
+
+@pytest.mark.parametrize("suffix", ["", "/", "/response", "/response/"])
+async def test_a_result_is_found_under_both_of_its_names(mock: Mock, suffix: str) -> None:
+    submitted = await mock.submit()
+    await mock.pass_time(6)
+
+    assert "video" in (await mock.get(submitted["response_url"] + suffix)).json()
+
+
+@pytest.mark.parametrize("seconds", [0, 2])
+async def test_a_result_before_its_time_is_400(mock: Mock, seconds: float) -> None:
+    submitted = await mock.submit()
+    await mock.pass_time(seconds)
+
+    answer = await mock.result(submitted)
+
+    urls = {name: submitted[name] for name in ("request_id", "response_url", "status_url", "cancel_url")}
+    assert (answer.status_code, list(answer.json().items())) == (
+        400,
+        [("detail", "Request is still in progress"), *urls.items()],
+    )
+
+
+async def test_a_result_reads_the_same_each_time(mock: Mock) -> None:
+    submitted = await mock.submit()
+    await mock.pass_time(6)
+
+    assert len({(await mock.result(submitted)).content for _ in range(5)}) == 1
+
+
+async def test_a_result_expires_after_an_hour_and_the_status_does_not(mock: Mock) -> None:
+    submitted = await mock.submit()
+    await mock.pass_time(6 + 3600)
+
+    assert (await mock.result(submitted)).text == NOT_FOUND
+    assert (await mock.status(submitted)).json()["status"] == "COMPLETED"
+
+
+async def test_a_large_result_expires_after_six_minutes(mock: Mock) -> None:
+    answer = await mock.http.post(f"/{ENDPOINT}", json={"image_url": "x" * 10_000}, headers=KEY)
+    await mock.pass_time(6)
+    assert (await mock.result(answer.json())).status_code == 422
+
+    await mock.pass_time(360)
+
+    assert (await mock.result(answer.json())).text == NOT_FOUND
+
+
+async def test_a_request_is_forgotten_after_a_month(mock: Mock) -> None:
+    submitted = await mock.submit()
+    await mock.pass_time(31 * 86_400)
+
+    assert (await mock.status(submitted)).text == NOT_FOUND
+
+
+async def test_a_request_without_kept_payloads_is_forgotten_with_its_result(mock: Mock) -> None:
+    submitted = await mock.submit(headers={"X-Fal-Store-IO": "0"})
+    await mock.pass_time(3700)
+
+    assert (await mock.status(submitted)).text == NOT_FOUND
+
+
+# Failures: COMPLETED, and only the result tells
+
+
+async def failed(mock: Mock, content: bytes, content_type: str = "application/json") -> tuple[Any, Any, Any]:
+    """Submit a bad body; return its status, the answer to the fetch, and that answer's body."""
+    headers = KEY | {"content-type": content_type}
+    answer = await mock.http.post(f"/{ENDPOINT}", content=content, headers=headers)
+    assert answer.status_code == 200
+    await mock.pass_time(6)
+    status = await mock.status(answer.json())
+    result = await mock.result(answer.json())
+    return status, result, result.json()
+
+
+async def test_a_bad_input_is_accepted_and_ends_as_completed_without_an_error(mock: Mock) -> None:
+    status, result, _ = await failed(mock, b"{}")
+
+    assert (status.status_code, status.json()["status"], "error" in status.json()) == (
+        200,
+        "COMPLETED",
+        False,
+    )
+    assert (result.status_code, result.headers["x-fal-billable-units"]) == (422, "0")
+
+
+@pytest.mark.parametrize(
+    ("sent", "entry"),
+    [
+        (b'{"image_url":"u"}', ["missing", ["body", "prompt"], "Field required", {"image_url": "u"}]),
+        (
+            b'{"prompt":1,"image_url":"u"}',
+            ["string_type", ["body", "prompt"], "Input should be a valid string", 1],
+        ),
+        (
+            b'{"prompt":NaN,"image_url":"u"}',
+            ["string_type", ["body", "prompt"], "Input should be a valid string", "nan"],
+        ),
+        (b"", ["missing", ["body"], "Field required", None]),
+        (b"null", ["missing", ["body"], "Field required", None]),
+    ],
+)
+async def test_a_validation_error_is_pydantics(mock: Mock, sent: bytes, entry: list[Any]) -> None:
+    _, result, body = await failed(mock, sent)
+
+    keys = ["type", "loc", "msg", "input"]
+    assert (result.status_code, list(body["detail"][0].items())) == (422, list(zip(keys, entry, strict=True)))
+
+
+async def test_a_wrong_enum_value_lists_the_right_ones(mock: Mock) -> None:
+    sent = json.dumps(GOOD | {"duration": "4s"}).encode()
+
+    _, _, body = await failed(mock, sent)
+
+    expected = "'5s', '6s', '7s' or '8s'"
+    assert body == {
+        "detail": [
+            {
+                "type": "literal_error",
+                "loc": ["body", "duration"],
+                "msg": f"Input should be {expected}",
+                "input": "4s",
+                "ctx": {"expected": expected},
+            }
+        ]
+    }
+
+
+async def test_a_number_for_a_duration_is_refused(mock: Mock) -> None:
+    _, result, _ = await failed(mock, json.dumps(GOOD | {"duration": 8}).encode())
+
+    assert result.status_code == 422
+
+
+async def test_malformed_json_ends_as_the_result(mock: Mock) -> None:
+    _, result, body = await failed(mock, b'{"prompt": ')
+
+    assert result.status_code == 422
+    assert body["detail"][0] == {
+        "type": "json_invalid",
+        "loc": ["body", 11],
+        "msg": "JSON decode error",
+        "input": {},
+        "ctx": {"error": "Expecting value"},
+    }
+
+
+@pytest.mark.parametrize("sent", [b"[]", b'"text"', b"7", b"true"])
+async def test_json_that_is_no_object_is_refused(mock: Mock, sent: bytes) -> None:
+    _, result, body = await failed(mock, sent)
+
+    assert (result.status_code, body["detail"][0]["type"]) == (422, "model_attributes_type")
+
+
+async def test_a_body_of_another_content_type_is_refused(mock: Mock) -> None:
+    _, result, body = await failed(mock, b"prompt=x", "application/x-www-form-urlencoded")
+
+    assert (result.status_code, body["detail"][0]["input"]) == (422, "<binary 8 bytes>")
+
+
+@pytest.mark.parametrize("sent", [b'{"\xff"}', b"[" * 100_000, b'{"prompt":' + b"9" * 5000 + b"}"])
+async def test_a_body_that_cannot_be_read_at_all_is_refused(mock: Mock, sent: bytes) -> None:
+    _, result, body = await failed(mock, sent)
+
+    assert (result.status_code, body) == (400, {"detail": "There was an error parsing the body"})
+
+
+async def test_an_unknown_path_of_a_known_application_ends_as_404(mock: Mock) -> None:
+    submitted = (await mock.http.post(f"/{APPLICATION}/no/such", json=GOOD, headers=KEY)).json()
+    await mock.pass_time(6)
+
+    result = await mock.result(submitted)
+
+    assert (result.status_code, result.json()) == (404, {"detail": "Path /no/such not found"})
+    assert result.headers["x-fal-billable-units"] == "0"
+
+
+async def test_unknown_fields_are_ignored(mock: Mock) -> None:
+    assert (await mock.finish(webhookUrl="http://localhost/x", colour="red")).status_code == 200
+
+
+@pytest.mark.parametrize("prompt", ["\u202eרטל", "👩‍👩‍👧‍👦", "\x00", "", "x" * 100_000, "\ud800"])
+async def test_any_unicode_is_a_prompt(mock: Mock, prompt: str) -> None:
+    content = json.dumps({"prompt": prompt, "image_url": HOSTED}).encode()
+
+    _, result, _ = await failed(mock, content)
+
+    assert result.status_code == 200
+
+
+@pytest.mark.parametrize("prompt", ["\u202eרטל", "\ud800"])
+async def test_an_echo_of_any_unicode_is_good_json(mock: Mock, prompt: str) -> None:
+    _, _, body = await failed(mock, json.dumps({"prompt": prompt}).encode())
+
+    assert body["detail"][0]["input"] == {"prompt": prompt}
+
+
+# Deadlines, priorities, limits
+
+
+async def test_a_start_that_comes_too_late_is_504_of_the_users_making(mock: Mock) -> None:
+    for _ in range(2):
+        await mock.submit()
+    late = await mock.submit(headers={"X-Fal-Request-Timeout": "2"})
+    await mock.pass_time(6)
+
+    status, result = (await mock.status(late)).json(), await mock.result(late)
+
+    assert (status["error"], status["error_type"]) == ("Request timed out", "request_timeout")
+    assert (result.status_code, result.json()) == (
+        504,
+        {"detail": "Request timed out", "error_type": "request_timeout"},
+    )
+    assert (result.headers["x-fal-request-timeout-type"], result.headers["x-fal-error-type"]) == (
+        "user",
+        "request_timeout",
+    )
+
+
+async def test_a_start_in_time_forgets_the_deadline(mock: Mock) -> None:
+    submitted = await mock.submit(headers={"X-Fal-Request-Timeout": "2.0"})
+    await mock.pass_time(6)
+
+    assert (await mock.result(submitted)).status_code == 200
+
+
+async def test_low_priority_waits_behind_later_normal_requests(mock: Mock) -> None:
+    low = await mock.submit(headers={"X-Fal-Queue-Priority": "low"})
+    await mock.submit(headers={"X-Fal-Queue-Priority": "normal"})
+
+    assert (await mock.status(low)).json()["queue_position"] == 1
+
+
+async def test_surplus_over_the_concurrency_limit_waits_and_is_never_429(start: Start) -> None:
+    mock = await start(runners=5, concurrency=2)
+    submitted = [await mock.submit() for _ in range(4)]
+    await mock.pass_time(2)
+
+    states = [(await mock.status(each)).json()["status"] for each in submitted]
+
+    assert states == ["IN_PROGRESS", "IN_PROGRESS", "IN_QUEUE", "IN_QUEUE"]
+
+
+async def test_a_run_over_its_time_is_tried_ten_times_and_ends_as_504(start: Start) -> None:
+    mock = await start(run_timeout=2)
+    submitted = await mock.submit()
+    await mock.pass_time(2.5)
+    assert (await mock.status(submitted)).json()["status"] == "IN_PROGRESS"
+    await mock.pass_time(1)
+    assert (await mock.status(submitted)).json()["status"] == "IN_QUEUE"
+    await mock.pass_time(60)
+
+    result = await mock.result(submitted)
+
+    assert (result.status_code, result.json()["error_type"]) == (504, "request_timeout")
+    assert "x-fal-request-timeout-type" not in result.headers
+    assert mock.emulator.store.request(submitted["request_id"]).attempts == 10  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("spelling", ["1", "true", "yes", "YES"])
+async def test_no_retry_ends_it_after_the_first(start: Start, spelling: str) -> None:
+    mock = await start(run_timeout=2)
+    submitted = await mock.submit(headers={"X-Fal-No-Retry": spelling})
+    await mock.pass_time(3.5)
+
+    assert (await mock.result(submitted)).status_code == 504
+
+
+async def test_a_second_run_that_is_quicker_succeeds(start: Start) -> None:
+    mock = await start(run_timeout=4, run_seconds=Span(3, 6))
+
+    results = [await mock.finish() for _ in range(4)]
+
+    assert {result.status_code for result in results} == {200}
+
+
+# Cancel
+
+
+async def test_a_cancelled_request_that_waited_never_runs_and_ends_as_499(mock: Mock) -> None:
+    submitted = await mock.submit()
+
+    answer = await mock.cancel(submitted)
+    await mock.pass_time(60)
+
+    assert (answer.status_code, answer.text) == (202, '{"status":"CANCELLATION_REQUESTED"}')
+    status, result = (await mock.status(submitted)).json(), await mock.result(submitted)
+    assert (status["status"], status["metrics"], status["error_type"]) == (
+        "COMPLETED",
+        {},
+        "client_cancelled",
+    )
+    assert (result.status_code, result.json()) == (
+        499,
+        {"detail": "Request cancelled by the client.", "error_type": "client_cancelled"},
+    )
+    assert "x-fal-billable-units" not in result.headers
+
+
+async def test_a_cancelled_request_that_ran_ends_as_its_runner_says(mock: Mock) -> None:
+    submitted = await mock.submit()
+    await mock.pass_time(2)
+
+    answer = await mock.cancel(submitted)
+
+    result = await mock.result(submitted)
+    assert (answer.status_code, result.status_code) == (202, 499)
+    assert result.json() == {"detail": "Request cancelled by the client."}
+
+
+async def test_a_cancel_that_comes_too_late_says_so(mock: Mock) -> None:
+    submitted = await mock.submit()
+    await mock.pass_time(6)
+
+    answer = await mock.cancel(submitted)
+
+    assert (answer.status_code, answer.text) == (400, '{"status":"ALREADY_COMPLETED"}')
+
+
+async def test_a_second_cancel_changes_nothing(mock: Mock) -> None:
+    submitted = await mock.submit()
+    await mock.cancel(submitted)
+
+    assert (await mock.cancel(submitted)).text == '{"status":"ALREADY_COMPLETED"}'
+
+
+async def test_a_cancel_leaves_the_neighbours_alone(mock: Mock) -> None:
+    before, between, behind = [await mock.submit() for _ in range(3)]
+
+    await mock.cancel(between)
+    await mock.pass_time(20)
+
+    assert [(await mock.result(each)).status_code for each in (before, behind)] == [200, 200]
+
+
+async def test_a_cancel_by_another_method_is_405(mock: Mock) -> None:
+    submitted = await mock.submit()
+
+    answer = await mock.http.post(submitted["cancel_url"], headers=KEY)
+
+    assert (answer.status_code, answer.headers["allow"]) == (405, "PUT")
+
+
+# The same everywhere
+
+
+@pytest.mark.parametrize("prefix", ["", "/queue.fal.run"])
+async def test_urls_lead_back_with_the_prefix_that_the_call_came_with(mock: Mock, prefix: str) -> None:
+    answer = await mock.http.post(f"{prefix}/{ENDPOINT}", json=GOOD, headers=KEY)
+
+    assert answer.json()["status_url"].startswith(f"{BASE}{prefix}/{APPLICATION}/requests/")
+
+
+async def test_urls_carry_fals_own_name_when_it_was_used(mock: Mock) -> None:
+    answer = await mock.http.post(f"/{ENDPOINT}", json=GOOD, headers=KEY | {"Host": "queue.fal.run"})
+
+    assert answer.json()["status_url"].startswith(f"http://queue.fal.run/{APPLICATION}/requests/")
+
+
+async def test_the_same_seed_and_calls_give_the_same_answers_byte_for_byte(start: Start) -> None:
+    async def story() -> list[bytes]:
+        mock = await start(seed=7, run_seconds=Span(3, 9))
+        submitted = await mock.submit()
+        await mock.pass_time(5)
+        running = await mock.status(submitted, "?logs=1")
+        await mock.pass_time(20)
+        done = await mock.status(submitted, "?logs=1")
+        return [
+            json.dumps(submitted).encode(),
+            running.content,
+            done.content,
+            (await mock.result(submitted)).content,
+        ]
+
+    assert await story() == await story()
+
+
+async def test_another_seed_gives_other_ids(start: Start) -> None:
+    first, second = await start(seed=1), await start(seed=2)
+
+    assert (await first.submit())["request_id"] != (await second.submit())["request_id"]

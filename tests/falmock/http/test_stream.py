@@ -1,0 +1,124 @@
+"""The status stream, over a real socket: PROTOCOL.md 4.5."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import TYPE_CHECKING, Any
+
+import httpx
+import pytest
+from emulated import APPLICATION, KEY, Mock
+
+from falmock.settings import Span
+from falmock.testing import serving
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+
+
+@pytest.fixture
+async def wire(mock: Mock) -> AsyncIterator[httpx.AsyncClient]:
+    async with serving(mock.emulator) as address, httpx.AsyncClient(base_url=address, headers=KEY) as http:
+        yield http
+
+
+async def watch(http: httpx.AsyncClient, submitted: Any, query: str = "") -> AsyncGenerator[Any]:
+    """Yield each event's data, and None for a comment."""
+    url = f"/{APPLICATION}/requests/{submitted['request_id']}/status/stream{query}"
+    async with http.stream("GET", url) as answer:
+        assert answer.headers["content-type"] == "text/event-stream; charset=utf-8"
+        async for line in answer.aiter_lines():
+            if line.startswith(":"):
+                yield None
+            elif line:
+                yield json.loads(line.removeprefix("data: "))
+
+
+async def tell_changes(mock: Mock, http: httpx.AsyncClient, submitted: Any, query: str = "") -> list[Any]:
+    """Return all events of a stream while fourteen seconds pass."""
+    stream = watch(http, submitted, query)
+    events = [await anext(stream)]
+    passing = asyncio.create_task(mock.pass_time(14))
+    events += [event async for event in stream]
+    await passing
+    return events
+
+
+async def test_a_stream_tells_each_change_once_and_ends_after_completed(
+    mock: Mock, wire: httpx.AsyncClient
+) -> None:
+    submitted = await mock.submit()
+
+    events = await tell_changes(mock, wire, submitted)
+
+    assert [event["status"] for event in events] == ["IN_QUEUE", "IN_PROGRESS", "COMPLETED"]
+
+
+async def test_the_last_event_is_what_a_status_says_afterwards(mock: Mock, wire: httpx.AsyncClient) -> None:
+    submitted = await mock.submit()
+
+    *_, last = await tell_changes(mock, wire, submitted)
+
+    status = (await wire.get(f"/{APPLICATION}/requests/{submitted['request_id']}/status")).json()
+    assert last == status
+
+
+async def test_each_event_carries_only_the_log_lines_since_the_last(
+    mock: Mock, wire: httpx.AsyncClient
+) -> None:
+    submitted = await mock.submit()
+
+    events = await tell_changes(mock, wire, submitted, "?logs=1")
+
+    lines = [line["message"] for event in events for line in event["logs"]]
+    whole = (await mock.status(submitted, "?logs=1")).json()["logs"]
+    assert lines == [line["message"] for line in whole]
+
+
+async def test_a_stream_without_logs_says_null(mock: Mock, wire: httpx.AsyncClient) -> None:
+    submitted = await mock.submit()
+
+    assert {event["logs"] for event in await tell_changes(mock, wire, submitted)} == {None}
+
+
+async def test_a_stream_that_is_opened_late_has_one_event(mock: Mock, wire: httpx.AsyncClient) -> None:
+    submitted = await mock.submit()
+    await mock.pass_time(10)
+
+    assert [event["status"] async for event in watch(wire, submitted)] == ["COMPLETED"]
+
+
+async def test_a_silent_stream_is_kept_alive_with_comments(start: Callable[..., Awaitable[Mock]]) -> None:
+    mock = await start(queue_seconds=Span(60, 60))
+    submitted = await mock.submit()
+    async with serving(mock.emulator) as address, httpx.AsyncClient(base_url=address, headers=KEY) as http:
+        stream = watch(http, submitted)
+        heard = [(await anext(stream))["status"]]
+        for _ in range(2):
+            await mock.pass_time(15)
+            heard.append(await anext(stream))
+        await stream.aclose()
+
+    assert heard == ["IN_QUEUE", None, None]
+
+
+async def test_positions_are_told_as_the_line_moves(mock: Mock, wire: httpx.AsyncClient) -> None:
+    for _ in range(5):
+        submitted = await mock.submit()
+
+    events = await tell_changes(mock, wire, submitted)
+
+    positions = [event["queue_position"] for event in events if event["status"] == "IN_QUEUE"]
+    assert (positions[0], positions == sorted(positions, reverse=True)) == (4, True)
+
+
+async def test_a_watcher_who_leaves_leaves_nothing_behind(mock: Mock, wire: httpx.AsyncClient) -> None:
+    submitted = await mock.submit()
+    stream = watch(wire, submitted)
+    await anext(stream)
+
+    await stream.aclose()
+    await mock.pass_time(10)
+
+    assert (await mock.result(submitted)).status_code == 200

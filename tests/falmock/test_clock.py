@@ -1,0 +1,87 @@
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from falmock.clock import ManualClock, SystemClock
+
+
+class Stopwatch:
+    """Stands in for the machine's two clocks."""
+
+    def __init__(self) -> None:
+        self.wall = 1000.0
+        self.monotonic = 50.0
+
+    def clock(self, scale: float = 1.0, start: float = 0.0) -> SystemClock:
+        return SystemClock(scale, start=start, wall=lambda: self.wall, monotonic=lambda: self.monotonic)
+
+
+def test_emulated_time_runs_as_much_faster_as_the_scale_says() -> None:
+    machine = Stopwatch()
+    clock = machine.clock(scale=10)
+    machine.monotonic += 2
+
+    assert clock.now() == 1020
+
+
+def test_the_wall_is_never_scaled() -> None:
+    machine = Stopwatch()
+    clock = machine.clock(scale=10)
+    machine.monotonic += 2
+    machine.wall += 2
+
+    assert clock.wall() == 1002
+
+
+def test_setting_the_machine_back_does_not_set_emulated_time_back() -> None:
+    machine = Stopwatch()
+    clock = machine.clock()
+    machine.wall -= 500
+
+    assert clock.now() == 1000
+
+
+def test_a_restart_does_not_fall_behind_what_was_written_down() -> None:
+    assert Stopwatch().clock(start=5000).now() == 5000
+
+
+async def test_the_system_clock_sleeps_no_longer_than_is_left() -> None:
+    clock = SystemClock(scale=1000)
+
+    await clock.sleep_until(clock.now() + 1)
+
+
+async def test_a_manual_clock_wakes_those_whose_time_has_come_and_no_others() -> None:
+    clock = ManualClock(100)
+    early = asyncio.create_task(clock.sleep_until(101))
+    late = asyncio.create_task(clock.sleep_until(200))
+    await asyncio.sleep(0)
+
+    clock.move_to(150)
+    await early
+
+    assert not late.done()
+    late.cancel()
+
+
+async def test_a_manual_clock_does_not_wait_for_the_past() -> None:
+    await ManualClock(100).sleep_until(99)
+
+
+async def test_who_gave_up_waiting_is_not_woken() -> None:
+    clock = ManualClock(100)
+    waiting = asyncio.create_task(clock.sleep_until(101))
+    await asyncio.sleep(0)
+    waiting.cancel()
+    await asyncio.gather(waiting, return_exceptions=True)
+
+    clock.move_to(102)
+
+    assert waiting.cancelled()
+
+
+def test_time_does_not_run_backwards() -> None:
+    with pytest.raises(ValueError, match="backwards"):
+        ManualClock(100).move_to(99)

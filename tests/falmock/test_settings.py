@@ -1,0 +1,48 @@
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from falmock.settings import Settings, SettingsError, Span
+
+
+@pytest.mark.parametrize(
+    ("text", "span"),
+    [("4", Span(4, 4)), ("3.5-4.5", Span(3.5, 4.5)), (" 0 ", Span(0, 0)), ("1-1", Span(1, 1))],
+)
+def test_a_duration_is_a_number_or_a_range(text: str, span: Span) -> None:
+    assert Span.parse(text) == span
+
+
+@pytest.mark.parametrize("text", ["", "x", "-1", "5-4", "1-2-3", "nan", "1e3"])
+def test_what_is_no_duration_says_so(text: str) -> None:
+    with pytest.raises(SettingsError, match="write"):
+        Span.parse(text)
+
+
+def test_a_duration_reads_back_as_it_was_written() -> None:
+    assert [str(Span.parse(text)) for text in ("4", "3.5-4.5")] == ["4", "3.5-4.5"]
+
+
+def test_a_range_is_drawn_from() -> None:
+    drawn = Span(3, 5).draw(random.Random(1))
+
+    assert 3 <= drawn <= 5
+
+
+@pytest.mark.parametrize("pair", ["", "nocolon", "id:", ":secret"])
+def test_a_key_that_is_no_pair_is_refused(pair: str) -> None:
+    with pytest.raises(SettingsError, match="id:secret"):
+        Settings(keys=(pair,))
+
+
+def test_a_key_that_is_refused_is_not_repeated() -> None:
+    with pytest.raises(SettingsError) as caught:
+        Settings(keys=("my-secret-without-colon",))
+
+    assert "my-secret" not in str(caught.value)
+
+
+def test_secrets_do_not_show_in_a_repr() -> None:
+    assert "hush" not in repr(Settings(keys=("id:hush",)))
