@@ -78,8 +78,14 @@ class Emulated:
                 emulator = await stack.enter_async_context(open_emulator(setup, clock, studio))
             line = _InProcess(create_app(emulator), clock)
             base = await stack.enter_async_context(_serve(line)) if self._over_socket else IN_PROCESS
-            transport = None if self._over_socket else line
-            http = await stack.enter_async_context(_client(transport))
+
+            def transport() -> httpx.AsyncBaseTransport:
+                # `verify` is of no use on plain http, but a context of its own would be loaded each time
+                return httpx.AsyncHTTPTransport(verify=False) if self._over_socket else line
+
+            http = await stack.enter_async_context(
+                httpx.AsyncClient(transport=transport(), trust_env=False, timeout=60)
+            )
 
             async def pass_on(seconds: float) -> None:
                 await pass_time(emulator, clock, seconds)
@@ -99,6 +105,7 @@ class Emulated:
                 facts=_facts(emulator),
                 exact_time=True,
                 poll_seconds=0.25,
+                turn=0.02 if self._over_socket else 0.0,
                 lock=lock,
                 transport=transport,
             )
@@ -148,11 +155,6 @@ def _one_tls_context() -> Iterator[None]:
 @cache
 def _tls_context(**_: object) -> ssl.SSLContext:
     return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # without certificates: it trusts nobody, and meets nobody
-
-
-def _client(transport: httpx.AsyncBaseTransport | None) -> httpx.AsyncClient:
-    # `verify` is never used on plain http; without a context of its own httpx would load one each time
-    return httpx.AsyncClient(transport=transport or httpx.AsyncHTTPTransport(verify=False), trust_env=False)
 
 
 class _InProcess(httpx.AsyncBaseTransport):

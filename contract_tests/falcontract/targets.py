@@ -61,8 +61,9 @@ class Session:
         facts: what is known of its timing and limits, see `timing`.
         exact_time: the clock moves only when told to.
         poll_seconds: how long to wait between two polls.
+        turn: real seconds that an answer may need to come through after the clock was moved.
         lock: locks the account of a key id, where the target can.
-        in_process: the emulator's own transport, where there is one.
+        transport: makes a transport that leads to the target, for a client of its own.
     """
 
     http: httpx.AsyncClient
@@ -74,8 +75,9 @@ class Session:
     facts: Json = field(default_factory=dict)
     exact_time: bool = False
     poll_seconds: float = 0.5
+    turn: float = 0.0
     lock: Callable[[str], None] | None = None
-    transport: httpx.AsyncBaseTransport | None = None
+    transport: Callable[[], httpx.AsyncBaseTransport] = httpx.AsyncHTTPTransport
 
     async def drive(self, task: asyncio.Task[Any], seconds: float) -> None:
         """Let time pass until a task is done, for so many seconds at most; then give it up."""
@@ -83,24 +85,23 @@ class Session:
             await asyncio.wait({task}, timeout=seconds)
         else:
             end = self.now() + seconds
-            while await _not_done(task) and self.now() < end:
+            while await self._not_done(task) and self.now() < end:
                 await self.pass_time(STRIDE)
         if not task.done():
             task.cancel()
             with suppress(asyncio.CancelledError):
                 await task
 
+    async def _not_done(self, task: asyncio.Task[Any]) -> bool:
+        for _ in range(TURNS):
+            if task.done():
+                return False
+            await asyncio.sleep(self.turn / TURNS)
+        return True
+
 
 STRIDE: Final = 0.25  # seconds of a manual clock between two looks at an open stream
 TURNS: Final = 12  # of the event loop that a woken stream may need to write
-
-
-async def _not_done(task: asyncio.Task[Any]) -> bool:
-    for _ in range(TURNS):
-        if task.done():
-            return False
-        await asyncio.sleep(0)
-    return True
 
 
 class Target(Protocol):
@@ -121,16 +122,32 @@ class Target(Protocol):
         ...
 
 
+FAL_DOMAINS: Final = (".fal.run", ".fal.ai", ".fal.media", ".falrun.com")
+
+
+class IsFalError(ValueError):
+    """The address is fal's own: only a reviewed plan may send there, see `live`."""
+
+
 class Address:
-    """Any base URL that stands for all of fal's hosts, as an emulator does.
+    """Any base URL that stands for all of fal's hosts, as an emulator does. It is never fal's own.
 
     Args:
         base: as "http://127.0.0.1:8787".
         key: the credentials to use.
         second: those of another account, if there are any.
+
+    Raises:
+        IsFalError: the address is fal's.
+        ValueError: it is no http(s) address.
     """
 
     def __init__(self, base: str, *, key: str = KEY_A, second: str | None = KEY_B) -> None:
+        url = httpx.URL(base)
+        if url.scheme not in {"http", "https"} or not url.host:
+            raise ValueError(f"{base} is no http(s) address")
+        if f".{url.host.rstrip('.')}".endswith(FAL_DOMAINS):
+            raise IsFalError(f"{url.host} is fal's own: use --target live, which sends a reviewed plan and nothing else")
         self.name = base.rstrip("/")
         self.abilities = frozenset({"receive"} | ({"second-key"} if second else set()))
         self._keys = spellings(key, second)

@@ -15,6 +15,7 @@ from falcontract.traces import Event, Exchange, Trace
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from contextlib import AbstractAsyncContextManager
 
     from falcontract.steps import Program, Step
     from falcontract.targets import Session, Target
@@ -68,10 +69,18 @@ class Wire:
             for self._index, step in enumerate(self.trace.program.steps):
                 for _ in range(step.times):
                     await self.do(step)
-            self.trace.deliveries = self._receivers.arrived
-            if self._receivers.arrived:
-                await self._fetch_keys()
-            self.trace.ended = True
+            await self.finish()
+
+    def receiving(self) -> AbstractAsyncContextManager[None]:
+        """Listen for webhooks while this is open; for who does the steps one by one."""
+        return self._receivers.open()
+
+    async def finish(self) -> None:
+        """Note what arrived, now that nothing more will be asked."""
+        self.trace.deliveries = self._receivers.arrived
+        if self._receivers.arrived:
+            await self._fetch_keys()
+        self.trace.ended = True
 
     async def do(self, step: Step) -> None:
         """Do one step."""

@@ -110,10 +110,11 @@ def deliveries_are_repeated(trace: Trace) -> Claims:
         if good or final:
             last = min(good + final)
             yield equal(len(deliveries), last + 1, "a 2xx or a redirect is the end of it", e)
-        if len(e.step.answers) > 1:
-            yield equal(
-                [d.answered for d in deliveries], list(e.step.answers), "it is tried until it is taken", e
-            )
+        heard = [d.answered for d in deliveries]
+        told = [*e.step.answers, *[e.step.answers[-1]] * len(heard)][: len(heard)]
+        yield equal(heard, told, "each attempt is heard", e)
+        if final_or_good := [n for n, code in enumerate(e.step.answers) if 200 <= code < 400]:
+            yield equal(len(heard), final_or_good[0] + 1, "it is tried until it is taken", e)
         if not good and not final:
             yield claim(len(deliveries) > 1, "what was refused is tried again", e, len(deliveries))
         times = [d.at for d in deliveries]
