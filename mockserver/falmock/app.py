@@ -8,7 +8,6 @@ import logging
 import os
 import random
 import sqlite3
-import ssl
 import tempfile
 import time
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -43,6 +42,7 @@ from falmock.signing import SECRET_BYTES, Signer
 from falmock.store import Store, StoreInUseError
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import AsyncIterator
 
     from starlette.requests import Request
@@ -79,7 +79,7 @@ def create_app(emulator: Emulator) -> Starlette:
             hosts.RUN: as_asgi(RunHost(emulator, keyring)),
             hosts.REST: RestHost(emulator, keyring).routes,
             hosts.CDN: CdnHost(emulator, keyring).routes,
-            hosts.PLATFORM: PlatformHost().routes,
+            hosts.PLATFORM: PlatformHost(emulator, keyring).routes,
         },
         emulator.settings.hostnames,
     )

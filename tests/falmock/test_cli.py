@@ -10,6 +10,7 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING
 
+import click
 import httpx
 import pytest
 from processes import PATIENCE, served
@@ -104,11 +105,10 @@ def test_help_tells_a_stranger_what_it_is() -> None:
 
 
 def test_help_has_a_sentence_and_a_variable_for_every_flag() -> None:
-    parameters = [each for each in falmock.commands["serve"].params if each.name != "help"]
+    options = [each for each in falmock.commands["serve"].params if isinstance(each, click.Option)]
 
-    for each in parameters:
-        assert each.help.endswith((".", "0.8-1.2.", "3.5-4.5.")), each.name  # type: ignore[attr-defined]
-        assert str(each.envvar).startswith("FALMOCK_"), each.name
+    assert [each.name for each in options if not (each.help or "").endswith(".")] == []
+    assert [each.name for each in options if not str(each.envvar).startswith("FALMOCK_")] == []
 
 
 def test_variables_set_what_flags_set() -> None:

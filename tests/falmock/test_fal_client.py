@@ -7,7 +7,6 @@ else about it is touched.
 from __future__ import annotations
 
 import gc
-import os
 from typing import TYPE_CHECKING, Any
 
 import fal_client
@@ -127,7 +126,10 @@ def test_a_start_timeout_is_a_504_at_once_and_not_after_ten_tries(client: fal_cl
     with pytest.raises(fal_client.FalClientHTTPError) as caught:
         client.subscribe(ENDPOINT, GOOD, start_timeout=1.1)
 
-    assert (caught.value.status_code, caught.value.response_headers["x-fal-request-timeout-type"]) == (504, "user")
+    assert (caught.value.status_code, caught.value.response_headers["x-fal-request-timeout-type"]) == (
+        504,
+        "user",
+    )
     for handle in ahead:
         handle.get()
 
@@ -162,7 +164,7 @@ def test_a_large_file_goes_up_in_parts_and_comes_down_whole(
         sink.seek(50 * 1024 * 1024)
         sink.write(b"middle")
 
-    url = client.upload_file(os.fspath(path))
+    url = client.upload_file(path)
 
     head = client._client.head(url)
     middle = client._client.get(url, headers={"Range": f"bytes={50 * 1024 * 1024}-{50 * 1024 * 1024 + 5}"})

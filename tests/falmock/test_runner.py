@@ -1,4 +1,4 @@
-"""Inputs and outputs of the model, by way of the queue: PROTOCOL.md 8.5, 14.2 and 16.1, and the model's page."""
+"""Inputs and outputs of the model: PROTOCOL.md 8.5, 14.2 and 16.1, and the model's page."""
 
 from __future__ import annotations
 
@@ -64,7 +64,9 @@ async def test_an_image_on_this_machine_is_fetched(mock: Mock) -> None:
         (httpx.Response(200, content=b"x" * (8 * MIB + 1)), "file_too_large"),
     ],
 )
-async def test_an_image_that_cannot_be_had_is_a_typed_error(mock: Mock, answer: object, kind: str) -> None:
+async def test_an_image_that_cannot_be_had_is_a_typed_error(
+    mock: Mock, answer: httpx.Response | Exception, kind: str
+) -> None:
     with respx.mock() as router:
         router.get("http://localhost:3000/cat.png").mock(side_effect=[answer])
 
@@ -82,7 +84,8 @@ async def test_a_typed_error_has_the_live_keys_in_the_live_order(mock: Mock) -> 
         ("loc", ["body", "image_url"]),
         (
             "msg",
-            "Failed to load the image. Please ensure the image file is not corrupted and is in a supported format.",
+            "Failed to load the image. "
+            "Please ensure the image file is not corrupted and is in a supported format.",
         ),
         ("type", "image_load_error"),
         ("url", "https://docs.fal.ai/errors#image_load_error"),

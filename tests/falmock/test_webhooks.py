@@ -11,12 +11,13 @@ import httpx
 import pytest
 import respx
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
-from emulated import Mock
 
 from falmock.webhooks import RETRIES, is_deliverable, next_attempt, payload, timeout, without_secrets
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
+
+    from emulated import Mock
 
     Start = Callable[..., Awaitable[Mock]]
 
@@ -97,7 +98,7 @@ async def test_an_address_in_the_body_is_ignored(mock: Mock, receiver: respx.Rou
 
 @pytest.mark.parametrize("answer", [httpx.Response(500), httpx.Response(404), httpx.ConnectError("x")])
 async def test_anything_but_2xx_is_tried_again_with_the_same_bytes(
-    mock: Mock, receiver: respx.Route, answer: object
+    mock: Mock, receiver: respx.Route, answer: httpx.Response | Exception
 ) -> None:
     receiver.side_effect = [answer, answer, httpx.Response(204)]
 

@@ -85,7 +85,12 @@ class Mock:
 
 @asynccontextmanager
 async def opened(renders: Path, clock: ManualClock, **settings: Any) -> AsyncIterator[Mock]:
-    defaults = {"seed": 1, "media": "plain", "queue_seconds": Span(1, 1), "run_seconds": Span(4, 4)}
+    defaults: dict[str, Any] = {
+        "seed": 1,
+        "media": "plain",
+        "queue_seconds": Span(1, 1),
+        "run_seconds": Span(4, 4),
+    }
     studio = Studio(ffmpeg=find_ffmpeg(settings.get("ffmpeg")), cache=renders, at_once=2, timeout=60)
     try:
         async with (

@@ -11,7 +11,7 @@ import sys
 import threading
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import httpx
 
@@ -136,7 +136,7 @@ class Receiver:
         """Return the next body that arrives."""
         return json.loads(self.arrived.get(timeout=PATIENCE)[1])
 
-    def __enter__(self) -> Receiver:
+    def __enter__(self) -> Self:
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05})
         self._thread.start()
         return self
