@@ -16,7 +16,7 @@ from falmock.media import Clip, FfmpegNotFound, Picture, RenderFailed, Studio, f
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterator
 
-    from conftest import Stage
+    from tests.falmock.media.conftest import Stage
 
     Make = Callable[..., Clip]
     Play = Callable[[Coroutine[Any, Any, Any]], Any]
@@ -219,7 +219,7 @@ def test_an_ffmpeg_that_hangs_is_ended_at_the_time_limit(
             rendering = asyncio.create_task(studio_on(stage, cache, timeout=1).render(clip()))
             with pytest.raises(RenderFailed, match="took longer than 1 s"):
                 await rendering
-            assert not alive((await stage.arrivals.get()).pid)
+            assert not alive(stage.arrivals.get_nowait().pid)
 
     play(scene())
     assert files(cache) == []
