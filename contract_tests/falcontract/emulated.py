@@ -8,28 +8,24 @@ emulator's own assumptions named as such.
 from __future__ import annotations
 
 import asyncio
-import logging
-import socket
-import ssl
 import tempfile
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import httpx
-import uvicorn
 from falmock.app import create_app, open_emulator
 from falmock.clock import ManualClock
 from falmock.media import Studio, find_ffmpeg
+from falmock.server import Server, listen
 from falmock.settings import Settings, Span
 from falmock.testing import pass_time
 
 from falcontract.targets import ABILITIES, KEY_A, KEY_B, Session, spellings
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import AsyncIterator
 
     from falmock.emulator import Emulator
     from starlette.types import ASGIApp, Message
@@ -52,9 +48,11 @@ class Emulated:
             for each kind; without it a temporary one that lives as long as this object.
     """
 
+    ABLE: Final = frozenset(ABILITIES) - {"faults"}
+
     def __init__(self, *, over_socket: bool = False, renders: Path | None = None) -> None:
         self.name = "mock over a socket" if over_socket else "mock"
-        self.abilities = frozenset(ABILITIES) - {"faults"}
+        self.abilities = self.ABLE
         self._over_socket = over_socket
         self._temporary = tempfile.TemporaryDirectory(prefix="falcontract-") if renders is None else None
         self._renders = Path(self._temporary.name) if self._temporary else renders
@@ -74,8 +72,7 @@ class Emulated:
             assert self._renders is not None  # noqa: S101 - one of the two was made
             studio = Studio(ffmpeg=self._ffmpeg, cache=self._renders, at_once=2, timeout=60)
             stack.push_async_callback(studio.close)
-            with _one_tls_context():
-                emulator = await stack.enter_async_context(open_emulator(setup, clock, studio))
+            emulator = await stack.enter_async_context(open_emulator(setup, clock, studio))
             line = _InProcess(create_app(emulator), clock)
             base = await stack.enter_async_context(_serve(line)) if self._over_socket else IN_PROCESS
 
@@ -139,22 +136,6 @@ def _facts(emulator: Emulator) -> Json:
         "max_body": told.max_body,
         **ASSUMED,
     }
-
-
-@contextmanager
-def _one_tls_context() -> Iterator[None]:
-    """Let all emulators share one TLS context: to load the certificates takes longer than a program."""
-    usual = ssl.create_default_context
-    ssl.create_default_context = _tls_context  # type: ignore[assignment]
-    try:
-        yield
-    finally:
-        ssl.create_default_context = usual
-
-
-@cache
-def _tls_context(**_: object) -> ssl.SSLContext:
-    return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # without certificates: it trusts nobody, and meets nobody
 
 
 class _InProcess(httpx.AsyncBaseTransport):
@@ -246,27 +227,14 @@ def _scope(request: httpx.Request) -> Any:
     }
 
 
-class _Server(uvicorn.Server):
-    """uvicorn's server inside somebody else's program: it leaves the signals alone."""
-
-    @contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
-
-
 @asynccontextmanager
 async def _serve(app: ASGIApp) -> AsyncIterator[str]:
     """Serve on a free loopback port; the socket listens before anybody is told of it."""
-    listener = socket.create_server(("127.0.0.1", 0))
-    config = uvicorn.Config(
-        app, ws="none", lifespan="off", log_config=None, access_log=False, timeout_graceful_shutdown=1
-    )
-    server = _Server(config)
-    logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
-    serving = asyncio.create_task(server.serve(sockets=[listener]))
-    try:
-        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
-    finally:
-        server.should_exit = True
-        await serving
-        listener.close()
+    with listen("127.0.0.1", 0) as listener:
+        server = Server(app)
+        serving = asyncio.create_task(server.serve(sockets=[listener]))
+        try:
+            yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        finally:
+            server.should_exit = True
+            await serving

@@ -195,7 +195,7 @@ def _hooks() -> list[Program]:
         _program("webhook-redirect", submit(given={}, webhook="r", answers=(302,)), *over, wait(60), tier=2),
         _program("webhook-created", submit(given={}, webhook="r", answers=(201,)), *over, wait(60), tier=2),
         _program("webhook-peek", submit(webhook="r", peek=True), submit("B", {}, webhook="s", peek=True), wait(20), tier=2),
-        _program("webhook-in-body", submit(given=GOOD | {"webhookUrl": "http://127.0.0.1:9/unasked", "fal_webhook": "http://127.0.0.1:9/unasked"}), submit("B", {}, webhook="r"), wait(20), status(), result()),
+        _program("webhook-in-body", submit(given=GOOD | {"webhookUrl": "{receivers}/unasked", "fal_webhook": "{receivers}/unasked"}), submit("B", {}, webhook="r"), wait(20), status(), result()),
     ]
 
 

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from falcontract import agreement, wire
+from falcontract.published import faults
+from falcontract.steps import GOOD, VEO2
 from falcontract.suite import Finding
 
 if TYPE_CHECKING:
@@ -67,7 +69,9 @@ def _smaller(program: Program) -> Iterator[Program]:
     for name in program.setup:
         yield replace(program, setup={key: value for key, value in program.setup.items() if key != name})
     for n, step in enumerate(steps):
-        plain = {"times": 1, "headers": {}, "query": "", "webhook": "", "answers": (200,)}
+        plain: dict[str, Any] = {"times": 1, "headers": {}, "query": "", "webhook": "", "answers": (200,)}
+        if step.do == "submit" and step.input is not None:
+            plain |= {"input": GOOD if not faults(step.input) else {}, "endpoint": VEO2, "key": "a"}
         for name, value in plain.items():
             if getattr(step, name) != value:
                 yield replace(program, steps=(*steps[:n], replace(step, **{name: value}), *steps[n + 1 :]))

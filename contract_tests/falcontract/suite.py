@@ -67,15 +67,19 @@ def programs_for(chosen_ones: Iterable[Property], tier: int | None = None) -> li
     return [known[name] for name in names if tier is None or known[name].tier <= tier]
 
 
+def compared() -> frozenset[str]:
+    """Return the names of the programs that are taken through both doors."""
+    return frozenset(properties.PROPERTIES_BY_ID["P55"].programs)
+
+
 async def traces_of(wanted: Iterable[Program], target: Target, *, doors: bool = True) -> list[Trace]:
     """Run programs, each on a fresh target; those that the target cannot run are left out."""
-    compared = set(properties.PROPERTIES_BY_ID["P55"].programs) if doors else set()
     traces = []
     for program in wanted:
         if program.needs() - target.abilities:
             continue
         trace = await wire.run(program, target)
-        if program.name in compared:
+        if doors and program.name in compared():
             await agreement.compare(trace, target)
         traces.append(trace)
     return traces

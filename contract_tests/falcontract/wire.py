@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 USUAL_METHOD: Final = {"submit": "POST", "cancel": "PUT"}
 USUAL_PATH: Final = {"status": "/status", "until": "/status", "result": "", "cancel": "/cancel"}
-JSON: Final = "application/json"
+RECEIVERS: Final = "{receivers}"  # in an input: the address of this program's webhook receivers
 
 
 async def run(program: Program, target: Target) -> Trace:
@@ -112,7 +112,7 @@ class Wire:
     async def _ask(self, step: Step) -> Exchange:
         self._before(step)
         url = self._url(step)
-        headers, content = self._headers(step), _content(step)
+        headers, content = self._headers(step), self._content(step)
         at = self.session.now() - self._begun
         told = dict(
             step=step,
@@ -180,6 +180,13 @@ class Wire:
             if step.content_type is not None:
                 headers["Content-Type"] = step.content_type
         return headers
+
+    def _content(self, step: Step) -> bytes:
+        if step.body is not None:
+            return step.body.encode("utf-8", "surrogateescape")
+        if step.input is None:
+            return b""
+        return json.dumps(step.input).replace(RECEIVERS, self._receivers.base).encode()
 
     async def _fetch_keys(self) -> None:
         answer = await self.session.http.get(self.session.hosts["rest"] + "/.well-known/jwks.json")
@@ -250,8 +257,3 @@ def _data(message: bytes) -> str | None:
     lines = [line for line in message.decode(errors="replace").split("\n") if line.startswith("data:")]
     return "\n".join(line[5:].removeprefix(" ") for line in lines) if lines else None
 
-
-def _content(step: Step) -> bytes:
-    if step.body is not None:
-        return step.body.encode("utf-8", "surrogateescape")
-    return b"" if step.input is None else json.dumps(step.input).encode()

@@ -133,6 +133,7 @@ def equal_submits_are_two_jobs(trace: Trace) -> Claims:
     "Every queue answer names the request in x-fal-request-id, is JSON, and may be read by a browser",
     "life",
     "browser",
+    "early",
     general=True,
     tier=1,
     evidence="PROTOCOL 10.2, 11.2 (C; expose list assumed)",
