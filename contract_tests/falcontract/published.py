@@ -86,6 +86,7 @@ def seconds_of(given: Any) -> int:
 
 
 def price(given: Any) -> float:
-    """Return what an input costs in US dollars if it is taken: a broken one is priced as the dearest."""
-    seconds = seconds_of(given) if not faults(given) else seconds_of({"duration": DURATIONS[-1]})
+    """Return what an input would cost in US dollars if it were taken, with the dearest for what is broken in it."""
+    told = given.get("duration", DEFAULTS["duration"]) if isinstance(given, dict) else DURATIONS[-1]
+    seconds = seconds_of({"duration": told if told in DURATIONS else DURATIONS[-1]})
     return USD_BASE + USD_SECOND * (seconds - 5)

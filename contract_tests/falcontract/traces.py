@@ -167,6 +167,8 @@ class Trace:
         jwks: the target's key set, fetched at the end when webhooks arrived.
         ended: set when the program came to its end, so that "no webhook came" means something.
         looks: what client and wire made of each step, where both doors were taken.
+        given: jobs that were there before the first step, by name, with their request ids.
+        whole: all headers are known; of a published capture they are not.
         unheard: why the client came to no end, where it did not.
     """
 
@@ -180,6 +182,8 @@ class Trace:
     jwks: Any = None
     ended: bool = False
     looks: list[Look] = field(default_factory=list)
+    given: Mapping[str, str] = field(default_factory=dict)
+    whole: bool = True
     unheard: str = ""
 
     def of(self, do: str, job: str | None = None) -> list[Exchange]:
@@ -197,13 +201,14 @@ class Trace:
 
     def jobs(self) -> list[str]:
         """Return the names of the jobs that were made, in order."""
-        return [e.step.job for e in self.submits()]
+        return list(dict.fromkeys((*self.given, *(e.step.job for e in self.submits()))))
 
     def asked_plainly(self, e: Exchange) -> bool:
         """Tell whether a step asks for its own job in the usual way with the key that made it."""
         made = self.submitted(e.step.job)
         usual = not (e.step.path or e.step.method)
-        return made is not None and usual and e.step.key == made.step.key
+        owner = made.step.key if made is not None else "a" if e.step.job in self.given else None
+        return usual and e.step.key == owner
 
     def states(self, job: str) -> Iterator[tuple[float, Any, Exchange]]:
         """Yield (time, status object, exchange) for each status that was told of a job, streams included."""

@@ -14,7 +14,6 @@ from falcontract.receivers import Receivers
 from falcontract.traces import Event, Exchange, Trace
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from contextlib import AbstractAsyncContextManager
 
     from falcontract.steps import Program, Step
@@ -40,22 +39,13 @@ class Wire:
         program: to be run.
         session: of the target.
         name: of the target.
-        before: called before each request is sent; it may refuse by raising.
     """
 
-    def __init__(
-        self,
-        program: Program,
-        session: Session,
-        name: str,
-        *,
-        before: Callable[[Step], None] = lambda step: None,
-    ) -> None:
+    def __init__(self, program: Program, session: Session, name: str) -> None:
         self.trace = Trace(
             program, name, session.hosts["queue"], exact_time=session.exact_time, facts=session.facts
         )
         self.session = session
-        self._before = before
         self._begun = session.now()
         self._links: dict[str, dict[str, str]] = {}
         self._index = 0
@@ -93,7 +83,7 @@ class Wire:
                 assert self.session.lock is not None  # noqa: S101 - programs are only run where they can be
                 self.session.lock(step.key)
             case _:
-                self._keep(await self._ask(step))
+                self._keep(await self.ask(step))
 
     def _keep(self, e: Exchange) -> None:
         self.trace.exchanges.append(e)
@@ -103,14 +93,14 @@ class Wire:
     async def _until(self, step: Step) -> None:
         end = self.session.now() + step.seconds
         while True:
-            e = await self._ask(step)
+            e = await self.ask(step)
             self._keep(e)
             if e.state == step.state or not e.ok or self.session.now() >= end:
                 return
             await self.session.pass_time(self.session.poll_seconds)
 
-    async def _ask(self, step: Step) -> Exchange:
-        self._before(step)
+    async def ask(self, step: Step) -> Exchange:
+        """Send what a step says, and return what came back; the trace does not have it."""
         url = self._url(step)
         headers, content = self._headers(step), self._content(step)
         at = self.session.now() - self._begun

@@ -106,10 +106,11 @@ def states_come_in_order(trace: Trace) -> Claims:
 )
 def position_only_while_queued(trace: Trace) -> Claims:
     """See the title."""
-    for submitted in trace.submits():
+    for job in trace.jobs():
         before = None
-        overtaken = "low" in submitted.sent.values()  # whoever is in no hurry may be overtaken
-        for _, told, e in trace.states(submitted.step.job):
+        submitted = trace.submitted(job)
+        overtaken = submitted is not None and "low" in submitted.sent.values()  # who is in no hurry
+        for _, told, e in trace.states(job):
             if not isinstance(told, dict):
                 continue
             has = "queue_position" in told
