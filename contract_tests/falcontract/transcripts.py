@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from falcontract import scrubbing, wire
 from falcontract.placeholders import QUEUE, Difference, Names, differences, fill, hide, hide_text
@@ -18,10 +18,12 @@ from falcontract.steps import Json, Program
 from falcontract.traces import Event, Exchange, Trace
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from falcontract.targets import Target
+
+T = TypeVar("T")
 
 LIVE: Final = "live"
 PUBLISHED: Final = "published"
@@ -123,6 +125,7 @@ def record(trace: Trace, *, date: str, evidence: str, secrets: tuple[str, ...], 
         jobs[e.step.job] = names.token(str(e.get("request_id")), "rid")
     lines = [_recorded(e, trace, names) for e in trace.exchanges]
     head: Json = {"program": trace.program.as_json(), "evidence": evidence, "date": date, **about, "jobs": jobs}
+    head |= {"schedule": trace.program.setup | schedule_of(trace)}
     made = Transcript(trace.program.name, head, tuple(lines))
     scrubbing.check(made.text(), secrets)
     return made
@@ -161,21 +164,56 @@ def _shortened(told: Any) -> Any:
 
 
 async def replay(transcript: Transcript, target: Target) -> list[tuple[Exchange | None, Difference]]:
-    """Run a transcript's program on an emulator that keeps its schedule; return where the answers differ."""
+    """Run a transcript's program on an emulator that keeps its schedule; return where the answers differ.
+
+    How often a state was polled is nobody's fault, so that of each waiting step the states are compared, each
+    once. Where a capture has only the last of them, the last is compared.
+    """
     program = replace(transcript.program, setup=transcript.head.get("schedule", {}))
     trace = await wire.run(program, target)
     names, found = Names(), []
-    for line in transcript.lines:
-        e = next((e for e in reversed(trace.exchanges) if e.index == line["step"]), None)
-        if e is None:
-            found.append((None, Difference(f"step {line['step']}", "an answer", "none")))
-            continue
-        for name, value in (("status", e.status), ("body", e.json)):
-            if name in line:
-                found += [(e, d) for d in differences(line[name], value, names, name)]
-        for name, value in line.get("headers", {}).items():
-            found += [(e, d) for d in differences(value, e.headers.get(name), names, f"headers.{name}")]
+    for index in dict.fromkeys(line["step"] for line in transcript.lines):
+        lines = _each_once([line for line in transcript.lines if line["step"] == index], _state_of_line)
+        heard = _each_once([e for e in trace.exchanges if e.index == index], lambda e: e.state)
+        missing = len(lines) - len(heard)
+        found += [(None, Difference(f"step {index}", "an answer", "none"))] * max(missing, 0)
+        for line, e in zip(reversed(lines), reversed(heard), strict=False):
+            found += [(e, d) for d in _compared(line, e, names)]
     return found
+
+
+def _compared(line: Json, e: Exchange, names: Names) -> list[Difference]:
+    found = [
+        d for name, value in (("status", e.status), ("body", e.json)) if name in line
+        for d in differences(line[name], value, names, name)
+    ]
+    for name, value in line.get("headers", {}).items():
+        found += differences(value, e.headers.get(name), names, f"headers.{name}")
+    return found
+
+
+def _state_of_line(line: Json) -> Any:
+    body = line.get("body")
+    return body.get("status") if isinstance(body, dict) else None
+
+
+def _each_once(items: Sequence[T], state: Callable[[T], Any]) -> list[T]:
+    """Leave out what says the same state as the one before it."""
+    return [one for n, one in enumerate(items) if n == 0 or state(one) is None or state(one) != state(items[n - 1])]
+
+
+def schedule_of(trace: Trace) -> Json:
+    """Return how long the first job of a trace waited and ran, as far as its polls tell."""
+    for submitted in trace.submits()[:1]:
+        told = [(at, one.get("status")) for at, one, _ in trace.states(submitted.step.job) if isinstance(one, dict)]
+        started = next((at for at, state in told if state != "IN_QUEUE"), None)
+        ended = next((at for at, state in told if state == "COMPLETED"), None)
+        if started is not None and ended is not None:
+            return {
+                "queue_seconds": round(max(started - submitted.at, 0.0), 2),
+                "run_seconds": round(max(ended - started, 0.0), 2),
+            }
+    return {}
 
 
 def _line(value: Json) -> str:

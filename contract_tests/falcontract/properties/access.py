@@ -12,6 +12,15 @@ if TYPE_CHECKING:
     from falcontract.traces import Exchange, Trace
 
 NOT_FOUND = {"status": "NOT_FOUND"}
+# Of an owner that exists the alias is named alone (PROTOCOL.md 2.2).
+UNKNOWN_APPLICATIONS = {
+    "nobody/nothing": "nobody/nothing",
+    "cauldron/nope": "cauldron/nope",
+    "fal-ai/no-such-app": "no-such-app",
+    "fal-ai/nosuchvendor": "nosuchvendor",
+    "workflows/no-one/no-flow/deep": "workflows/no-one/no-flow",
+    "comfy/no-one/no-flow/deep": "comfy/no-one/no-flow",
+}
 UNKNOWN_KEY = "No user found for Key ID and Secret"
 LOCKED = "User is locked. Reason: "
 
@@ -65,6 +74,7 @@ def other_application_is_not_found(trace: Trace) -> Claims:
     23,
     "Credentials are looked at after the application and before method and body; the words say what is wrong",
     "strangers",
+    "unknown-application",
     live="V",
     tier=0,
     evidence="PROTOCOL 2.1, 2.2 (L-probe, L-auth, L-lock)",
@@ -72,12 +82,14 @@ def other_application_is_not_found(trace: Trace) -> Claims:
 def strangers_are_told(trace: Trace) -> Claims:
     """See the title. An unknown id is 404 even without a key (L-probe): there the id comes first."""
     for e in trace.exchanges:
-        if e.step.do == "submit" and e.step.key == "a":
+        if e.step.do == "submit" and e.step.key == "a" and e.step.endpoint not in UNKNOWN_APPLICATIONS:
             continue
         if e.step.do == "call" and "/requests/" in e.url:
             yield equal((e.status, e.json), (404, NOT_FOUND), "an unknown id comes before credentials", e)
-        elif "nobody/nothing" in e.url:
-            yield equal(e.status, 404, "an unknown application comes before credentials", e)
+        elif e.step.endpoint in UNKNOWN_APPLICATIONS:
+            named = UNKNOWN_APPLICATIONS[e.step.endpoint]
+            text = f'Application "{named}" not found'
+            yield equal((e.status, e.get("detail")), (404, text), "an unknown application comes first", e)
         elif e.step.key == "unknown":
             yield equal((e.status, e.get("detail")), (401, UNKNOWN_KEY), "a pair of nobody's is told so", e)
         elif e.step.key != "a":
