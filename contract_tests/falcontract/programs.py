@@ -169,7 +169,7 @@ def _watching() -> list[Program]:
         _program("watch", submit(), stream(query="logs=1"), status(), status(query="logs=1")),
         _program("watch-long", submit(), stream(seconds=120.0), status(), queue_seconds=20.0, run_seconds=40.0),
         _program("watch-cancelled", submit(), wait(2), stream(query="logs=0"), status(), submit("B", {}), stream("B"), status("B")),
-        _program("watch-late", submit(given={}), until("COMPLETED"), stream(), status(), tier=2),
+        _program("watch-late", submit(given={}), until("COMPLETED"), stream(), status(), result(), tier=2),
     ]
 
 
