@@ -324,7 +324,7 @@ class Emulator:
                 retry=asked.retry and not direct,
                 store_io=asked.store_io,
                 lifecycle=asked.lifecycle,
-                webhook=asked.webhook,
+                webhook=None if direct else asked.webhook,
                 gateway_id=request_id,
             )
             self.store.insert(request)
