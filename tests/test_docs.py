@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 import pytest
-from processes import PATIENCE, Served, served
+from processes import PATIENCE, Served, running, served
 
 from falmock import cli
 from falmock.lifecycle import State
@@ -82,6 +82,11 @@ def test_the_whole_life_of_a_request_with_curl_ends_in_a_video(server: Served, f
     for state in State:
         assert f'"status":"{state}"' in told
     assert told.endswith(PROBED)
+
+
+def test_make_run_serves() -> None:
+    with running("make", "-C", str(ROOT), "run", "ARGS=--port 0 --ephemeral") as server:
+        assert server.http.get("/health").json()["status"] == "ok"
 
 
 def test_the_python_client_as_the_readme_points_it_here(server: Served, folder: Path) -> None:
