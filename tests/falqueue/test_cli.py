@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import select
 import subprocess
 import sys
 from contextlib import contextmanager
@@ -76,6 +77,8 @@ class Terminal:
         return self.process.wait()
 
     def _read(self) -> str:
+        if not select.select([self.master], [], [], 60)[0]:
+            pytest.fail(f"nothing more came after {self.seen!r}")
         try:
             return os.read(self.master, 4096).decode(errors="replace")
         except OSError:  # how Linux says that the other end is closed
