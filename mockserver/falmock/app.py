@@ -11,6 +11,7 @@ import sqlite3
 import tempfile
 import time
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -41,6 +42,7 @@ from falmock.signing import SECRET_BYTES, Signer
 from falmock.store import Store, StoreInUseError
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import AsyncIterator
 
     from starlette.requests import Request
@@ -77,7 +79,7 @@ def create_app(emulator: Emulator) -> Starlette:
             hosts.RUN: as_asgi(RunHost(emulator, keyring)),
             hosts.REST: RestHost(emulator, keyring).routes,
             hosts.CDN: CdnHost(emulator, keyring).routes,
-            hosts.PLATFORM: PlatformHost().routes,
+            hosts.PLATFORM: PlatformHost(emulator, keyring).routes,
         },
         emulator.settings.hostnames,
     )
@@ -151,7 +153,10 @@ async def open_emulator(
         files.sweep_leftovers(time.time())
         http = await stack.enter_async_context(
             httpx.AsyncClient(
-                trust_env=False, follow_redirects=False, headers={"User-Agent": f"falmock/{__version__}"}
+                verify=_tls(),
+                trust_env=False,
+                follow_redirects=False,
+                headers={"User-Agent": f"falmock/{__version__}"},
             )
         )
         if studio is None:
@@ -180,6 +185,12 @@ async def open_emulator(
         pulse = asyncio.create_task(emulator.run())
         stack.push_async_callback(_stop, pulse)
         yield emulator
+
+
+@cache
+def _tls() -> ssl.SSLContext:
+    """Return what every emulator of this process trusts; reading the certificates takes 50 ms."""
+    return httpx.create_ssl_context(trust_env=False)
 
 
 async def _stop(pulse: asyncio.Task[None]) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import hashlib
+import json
 import logging
 import math
 import random
@@ -188,6 +189,30 @@ class Emulator:
         else:
             # The runner itself answers, and it knows no error types (PROTOCOL.md 13).
             self._end(request.id, Outcome.refused(499, PlatformError.DETAIL["client_cancelled"]))
+
+    def line(self, application: str) -> list[Job]:
+        """Return what waits for an application, in order."""
+        self.advance()
+        return self._queue.line(application)
+
+    def running(self, application: str) -> int:
+        """Return how many requests of an application run."""
+        self.advance()
+        return self._queue.running(application)
+
+    def flush(self, application: str, caller: str | None = None) -> None:
+        """Cancel what waits for an application: everybody's, or one caller's."""
+        for job in self.line(application):
+            if caller in {None, job.caller}:
+                self._end(job.id, PlatformError("client_cancelled"))
+
+    def drop_payloads(self, request: Request) -> list[str]:
+        """Forget a completed request's input and result; return the URLs of the files that went with them."""
+        gone = [url for url in _urls(request.output) if self.files.withdraw(url)]
+        if request.body_file is not None:
+            self.files.drop_body(request.body_file)
+        self._change(request, body=None, body_file=None, output=None)
+        return gone
 
     async def changed(self) -> None:
         """Return when something has happened to some request."""
@@ -441,6 +466,18 @@ def uuid7(now: float, rng: random.Random) -> uuid.UUID:
 def webhook_user(caller: str) -> str:
     """Return the user id that webhooks name for a key id. Its form is assumed."""
     return f"falmock|{hashlib.sha256(caller.encode(errors='replace')).hexdigest()[:12]}"
+
+
+def _urls(output: bytes | None) -> list[str]:
+    """Return the file URLs in a result."""
+    found: list[str] = []
+
+    def collect(member: dict[str, Any]) -> None:
+        if isinstance(url := member.get("url"), str):
+            found.append(url)
+
+    json.loads(output or b"null", object_hook=collect)
+    return found
 
 
 def _job(request: Request) -> Job:

@@ -19,7 +19,8 @@
     ├── UnparseableBody           400
     ├── QueueTooLong              429
     ├── ConcurrencyLimit          429  only on the run host; the queue lets the surplus wait
-    └── PlatformError             400..504, typed by fal's `error_type`
+    ├── PlatformError             400..504, typed by fal's `error_type`
+    └── PlatformApiError          401, 404, in the platform API's own envelope
     ModelError                    what a runner answers; it ends as the *result* of a request
 
 Statuses and texts are those of PROTOCOL.md 2.2, 4, 13 and 14. What nobody has seen on the wire is
@@ -289,6 +290,23 @@ class PlatformError(Refusal):
             {"detail": self.detail, "error_type": error_type},
             headers={"x-fal-error-type": error_type, **(headers or {})},
         )
+
+
+class PlatformApiError(Refusal):
+    """The platform API's own envelope (PROTOCOL.md 15).
+
+    Args:
+        kind: one of `ANSWER`.
+    """
+
+    ANSWER: ClassVar[dict[str, tuple[int, str]]] = {
+        "authorization_error": (401, "Authentication required"),
+        "not_found": (404, "Resource not found"),
+    }
+
+    def __init__(self, kind: str) -> None:
+        self.status, message = self.ANSWER[kind]
+        super().__init__({"error": {"type": kind, "message": message}})
 
 
 class ModelError(Exception):

@@ -204,6 +204,13 @@ class Files:
             return None
         return file
 
+    def withdraw(self, url: str) -> bool:
+        """Take a file off the CDN; tell whether there was one."""
+        file = self.find(url, 0.0)
+        if file is not None:
+            self._remove(file)
+        return file is not None
+
     def publish(
         self, source: Path, path: str, *, content_type: str, owner: str, lifecycle: Lifecycle, now: float
     ) -> StoredFile:
@@ -287,8 +294,11 @@ class Files:
     def sweep(self, now: float) -> None:
         """Remove the files whose time is up."""
         for file in self._store.expired_files(now):
-            self.on_disk(file).unlink(missing_ok=True)
-            self._store.delete(StoredFile, file.path)
+            self._remove(file)
+
+    def _remove(self, file: StoredFile) -> None:
+        self.on_disk(file).unlink(missing_ok=True)
+        self._store.delete(StoredFile, file.path)
 
     def sweep_leftovers(self, wall: float) -> None:
         """Remove what a killed process left half-written, and uploads that nobody finished for a day."""

@@ -163,6 +163,16 @@ class Queue:
         found = self._applications.get(application)
         return found.waiting() if found else 0
 
+    def line(self, application: str) -> list[Job]:
+        """Return the jobs of an application that wait, in order."""
+        found = self._applications.get(application)
+        return sorted((job for line in found.lines.values() for job in line), key=_place) if found else []
+
+    def running(self, application: str) -> int:
+        """Return how many jobs of an application run."""
+        found = self._applications.get(application)
+        return found.running if found else 0
+
     def running_of(self, caller: str) -> int:
         """Return how many jobs of a caller run."""
         return self._running_of[caller]

@@ -289,6 +289,12 @@ class Store:
         self.remember("seq", seq)
         return seq
 
+    def deliveries_of(self, caller: str) -> list[tuple[Request, Delivery]]:
+        """Return the webhooks of a caller's requests, the newest first."""
+        mine = self._select(Request, "caller = ? AND webhook IS NOT NULL ORDER BY seq DESC", caller)
+        pairs = ((request, self.delivery(request.id)) for request in mine)
+        return [(request, delivery) for request, delivery in pairs if delivery is not None]
+
     def open_requests(self) -> list[Request]:
         """Return the requests that are not completed, in the order of their submits."""
         return self._select(Request, "state != 'COMPLETED' ORDER BY seq")

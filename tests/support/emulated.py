@@ -85,8 +85,13 @@ class Mock:
 
 @asynccontextmanager
 async def opened(renders: Path, clock: ManualClock, **settings: Any) -> AsyncIterator[Mock]:
-    defaults = {"seed": 1, "media": "plain", "queue_seconds": Span(1, 1), "run_seconds": Span(4, 4)}
-    studio = Studio(ffmpeg=find_ffmpeg(None), cache=renders, at_once=2, timeout=60)
+    defaults: dict[str, Any] = {
+        "seed": 1,
+        "media": "plain",
+        "queue_seconds": Span(1, 1),
+        "run_seconds": Span(4, 4),
+    }
+    studio = Studio(ffmpeg=find_ffmpeg(settings.get("ffmpeg")), cache=renders, at_once=2, timeout=60)
     try:
         async with (
             open_emulator(Settings(**(defaults | settings)), clock, studio) as emulator,

@@ -2,26 +2,28 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import asdict
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from pydantic import BaseModel, Field
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route, Router
 
-from falmock import validation
-from falmock.errors import PlatformError
+from falmock import endpoints, validation
+from falmock.errors import PlatformError, RequestNotFound
 from falmock.files import DEFAULT_TYPE, Lifecycle, LifecycleError, Upload, new_path
 from falmock.hosts import CDN, MEDIA, Origin
 from falmock.http import access
 from falmock.http.submission import read_body
+from falmock.lifecycle import State
 
 if TYPE_CHECKING:
     from starlette.requests import Request
 
     from falmock.emulator import Emulator
-    from falmock.keys import Keyring
+    from falmock.keys import Caller, Keyring
 
 Body = TypeVar("Body", bound=BaseModel)
 
@@ -55,6 +57,10 @@ class RestHost:
                 Route("/storage/auth/token", self.token, methods=["POST"]),
                 Route("/storage/upload/initiate", self.initiate, methods=["POST"]),
                 Route("/storage/upload/initiate-multipart", self.initiate, methods=["POST"]),
+                Route("/applications/{owner}/{alias}/queue", self.queue, methods=["GET", "DELETE"]),
+                Route("/requests/queue/{owner}/{alias}", self.flush_own, methods=["DELETE"]),
+                Route("/requests/delete_io/{id}", self.drop_payloads, methods=["PUT"]),
+                Route("/requests/webhooks", self.webhooks, methods=["GET"]),
             ],
             redirect_slashes=False,
         )
@@ -103,6 +109,62 @@ class RestHost:
                 ),
             }
         )
+
+    async def queue(self, request: Request) -> Response:
+        """Tell how long an application's queue is, or empty it (PROTOCOL.md 4.9)."""
+        access.caller_of_rest(request, self._keyring)
+        application = "{owner}/{alias}".format(**request.path_params)
+        access.existing(endpoints.parse(application), application)
+        if request.method == "DELETE":
+            self._emulator.flush(application)
+        line = self._emulator.line(application)
+        return JSONResponse(
+            {
+                "queue_size": len(line),
+                "in_progress": self._emulator.running(application),
+                "by_user": Counter(job.caller for job in line),
+            }
+        )
+
+    async def flush_own(self, request: Request) -> Response:
+        """Take the caller's own requests out of an application's queue."""
+        caller = access.caller_of_rest(request, self._keyring)
+        self._emulator.flush("{owner}/{alias}".format(**request.path_params), caller.key_id)
+        return JSONResponse({})
+
+    async def drop_payloads(self, request: Request) -> Response:
+        """Forget what went into a request and what came out, by the older of two ways."""
+        caller = access.caller_of_rest(request, self._keyring)
+        return JSONResponse(dropped(self._emulator, self._keyring, caller, request.path_params["id"]))
+
+    async def webhooks(self, request: Request) -> Response:
+        """Tell the caller's webhooks, the newest first (PROTOCOL.md 9.3)."""
+        caller = access.caller_of_rest(request, self._keyring)
+        items = [
+            {
+                "request_id": sent.id,
+                "webhook_url": delivery.url,
+                "created_at": datetime.fromtimestamp(sent.completed_at or 0, UTC).isoformat(),
+                "caller_user_id": delivery.user_id,
+                "status_code": int(delivery.last) if delivery.last and delivery.last.isdecimal() else None,
+                "endpoint": "/".join(filter(None, (sent.application, sent.path))),
+            }
+            for sent, delivery in self._emulator.store.deliveries_of(caller.key_id)
+        ]
+        return JSONResponse({"items": items})
+
+
+def dropped(emulator: Emulator, keyring: Keyring, caller: Caller, request_id: str) -> dict[str, Any]:
+    """Forget a request's payloads, and return what fal says of the files among them.
+
+    Raises:
+        RequestNotFound: the caller has no such request, or it is not completed.
+    """
+    found = emulator.request(request_id)
+    if found is None or not keyring.may_see(caller, found.caller) or found.state != State.COMPLETED:
+        raise RequestNotFound
+    links = emulator.drop_payloads(found)
+    return {"cdn_delete_results": [{"link": link, "exception": None} for link in links]}
 
 
 def new_upload(

@@ -8,27 +8,30 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from emulated import BASE, KEY, OTHER_KEY, Mock, png
+from processes import served
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
+    from pathlib import Path
 
     import httpx
 
     Start = Callable[..., Awaitable[Mock]]
 
+MIB = 1024 * 1024
 DATA = bytes(range(256)) * 40
 TYPED = {"content-type": "image/png"}
 
 
-async def token(mock: Mock, **headers: str) -> dict[str, str]:
+async def token(mock: Mock, headers: dict[str, str] | None = None) -> dict[str, str]:
     answer = await mock.http.post("/rest.fal.ai/storage/auth/token", json={}, headers=KEY)
-    return {"Authorization": f"Bearer {answer.json()['token']}", **TYPED, **headers}
+    return {"Authorization": f"Bearer {answer.json()['token']}", **TYPED, **(headers or {})}
 
 
-async def upload(mock: Mock, data: bytes = DATA, **headers: str) -> str:
+async def upload(mock: Mock, data: bytes = DATA, headers: dict[str, str] | None = None) -> str:
     """Upload as fal's Python client does, and return the file's URL."""
     answer = await mock.http.post(
-        "/v3.fal.media/files/upload", content=data, headers=await token(mock, **headers)
+        "/v3.fal.media/files/upload", content=data, headers=await token(mock, headers)
     )
     assert answer.status_code == 200, answer.text
     return str(answer.json()["access_url"])
@@ -51,7 +54,7 @@ async def test_a_direct_upload_can_be_fetched_by_anybody(mock: Mock) -> None:
 
 
 async def test_an_uploads_name_is_kept_and_made_harmless(mock: Mock) -> None:
-    url = await upload(mock, **{"X-Fal-File-Name": "../my cat.png"})
+    url = await upload(mock, headers={"X-Fal-File-Name": "../my cat.png"})
 
     assert url.startswith(f"{BASE}/v3b.fal.media/files/b/")
     assert url.endswith("_.._my_cat.png")
@@ -213,7 +216,9 @@ async def test_ranges_are_served_so_that_a_player_can_seek(
 
 
 async def test_a_file_is_gone_when_its_time_is_up(mock: Mock) -> None:
-    url = await upload(mock, **{"X-Fal-Object-Lifecycle": json.dumps({"expiration_duration_seconds": 60})})
+    url = await upload(
+        mock, headers={"X-Fal-Object-Lifecycle": json.dumps({"expiration_duration_seconds": 60})}
+    )
     assert (await mock.http.get(url)).status_code == 200
 
     await mock.pass_time(60)
@@ -237,7 +242,7 @@ async def test_a_file_is_gone_when_its_time_is_up(mock: Mock) -> None:
 async def test_an_access_list_decides_who_reads(
     mock: Mock, acl: dict[str, Any], headers: dict[str, str], status: int
 ) -> None:
-    url = await upload(mock, **{"X-Fal-Object-Lifecycle": json.dumps({"initial_acl": acl})})
+    url = await upload(mock, headers={"X-Fal-Object-Lifecycle": json.dumps({"initial_acl": acl})})
 
     assert (await mock.http.get(url, headers=headers)).status_code == status
 
@@ -273,10 +278,24 @@ async def test_an_uploaded_file_is_an_input(mock: Mock) -> None:
 
 async def test_an_expired_upload_is_no_input(mock: Mock) -> None:
     url = await upload(
-        mock, png(), **{"X-Fal-Object-Lifecycle": json.dumps({"expiration_duration_seconds": 60})}
+        mock, png(), {"X-Fal-Object-Lifecycle": json.dumps({"expiration_duration_seconds": 60})}
     )
     await mock.pass_time(61)
 
     result = await mock.finish(url)
 
     assert (result.status_code, result.json()["detail"][0]["type"]) == (422, "file_download_error")
+
+
+def test_a_large_upload_does_not_grow_memory(tmp_path: Path) -> None:
+    def peak_after(megabytes: int) -> int:
+        with served("--state", str(tmp_path / str(megabytes))) as server:
+            body = {"file_name": "large.bin", "content_type": "application/octet-stream"}
+            where = server.http.post("/rest.fal.ai/storage/upload/initiate", json=body).json()
+            answer = server.http.put(where["upload_url"], content=(bytes(MIB) for _ in range(megabytes)))
+            assert answer.status_code == 200
+            size = server.http.head(where["file_url"]).headers["content-length"]
+            assert int(size) == megabytes * MIB
+            return server.peak_memory()
+
+    assert peak_after(300) - peak_after(1) < 16 * MIB

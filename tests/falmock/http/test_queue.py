@@ -8,7 +8,7 @@ import uuid
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from emulated import APPLICATION, BASE, ENDPOINT, GOOD, HOSTED, KEY, OTHER_KEY, Mock, png, data_uri
+from emulated import APPLICATION, BASE, ENDPOINT, GOOD, HOSTED, KEY, OTHER_KEY, Mock
 
 from falmock.settings import Span
 
@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     Start = Callable[..., Awaitable[Mock]]
 
 NOBODY = str(uuid.UUID(int=7 << 76))
-DENIED = f'{{"detail":"Cannot access application \\"{APPLICATION}\\". Authentication is required to access this application."}}'
+WHY = "Authentication is required to access this application."
+DENIED = f'{{"detail":"Cannot access application \\"{APPLICATION}\\". {WHY}"}}'
 NOT_FOUND = '{"status":"NOT_FOUND"}'
 
 
@@ -329,7 +330,7 @@ async def test_a_result_has_the_headers_of_its_run(mock: Mock) -> None:
 
     assert headers["x-fal-request-id"] == submitted["request_id"]
     assert headers["x-fal-billable-units"] == "8"
-    assert uuid.UUID(headers["x-fal-served-from"])
+    assert str(uuid.UUID(headers["x-fal-served-from"])) == headers["x-fal-served-from"]
 
 
 @pytest.mark.parametrize("suffix", ["", "/", "/response", "/response/"])

@@ -1,0 +1,5 @@
+"""`python -m falmock`."""
+
+from falmock.cli import main
+
+main()

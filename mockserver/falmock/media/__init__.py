@@ -1,0 +1,19 @@
+"""Placeholder videos: look at the input image, render a clip, keep it.
+
+`falmock.media.probe`, which reads a video's facts, stands beside this door: it is a program of its own.
+"""
+
+from falmock.media.clip import Clip
+from falmock.media.images import MAX_BYTES, Picture, look_at
+from falmock.media.studio import FfmpegNotFound, RenderFailed, Studio, find_ffmpeg
+
+__all__ = [
+    "MAX_BYTES",
+    "Clip",
+    "FfmpegNotFound",
+    "Picture",
+    "RenderFailed",
+    "Studio",
+    "find_ffmpeg",
+    "look_at",
+]

@@ -1,0 +1,138 @@
+from __future__ import annotations
+
+import asyncio
+import stat
+import subprocess
+import sys
+from dataclasses import dataclass
+from io import BytesIO
+from typing import TYPE_CHECKING, Self
+
+import pytest
+from PIL import Image
+
+from falmock.media import Clip, Picture, Studio, find_ffmpeg, look_at
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+PUPPET = """#!{python} -IS
+import sys
+if sys.argv[1] == "-version":
+    print("ffmpeg version of a puppet")
+    sys.exit()
+import os, socket
+wire = socket.create_connection(("127.0.0.1", {port}))
+wire.sendall(b"%d\\n" % os.getpid())
+order, _, text = wire.makefile().readline().rstrip("\\n").partition(" ")
+video = next(word for word in sys.argv if word.startswith("file:") and word.endswith(".mp4"))[5:]
+if order == "write":
+    open(video, "w").write(text)
+if order == "fail":
+    open(video, "w").write("half a vid")
+    sys.exit(text)
+"""
+
+
+@dataclass
+class Puppet:
+    """A program in ffmpeg's place, which has started and does what it is told."""
+
+    pid: int
+    reader: asyncio.StreamReader
+    writer: asyncio.StreamWriter
+
+    def obey(self, order: str) -> None:
+        self.writer.write(order.encode() + b"\n")
+
+    async def death(self) -> None:
+        await self.reader.read()
+
+
+class Stage:
+    """Where puppets arrive. `program` is what a studio takes for ffmpeg."""
+
+    def __init__(self, folder: Path) -> None:
+        self.program = folder / "puppet"
+        self.arrivals: asyncio.Queue[Puppet] = asyncio.Queue()
+        self.started = 0
+
+    async def __aenter__(self) -> Self:
+        self.server = await asyncio.start_server(self._arrive, "127.0.0.1")
+        port = self.server.sockets[0].getsockname()[1]
+        self.program.write_text(PUPPET.format(python=sys.executable, port=port))
+        self.program.chmod(stat.S_IRWXU)
+        self.writers: list[asyncio.StreamWriter] = []
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        for writer in self.writers:
+            writer.close()
+            await writer.wait_closed()
+        self.server.close()
+        await self.server.wait_closed()
+
+    async def _arrive(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.started += 1
+        self.writers.append(writer)
+        await self.arrivals.put(Puppet(int(await reader.readline()), reader, writer))
+
+
+@pytest.fixture
+def stage(tmp_path: Path) -> Stage:
+    return Stage(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def pictured() -> Callable[[Image.Image], Picture]:
+    def make(image: Image.Image) -> Picture:
+        buffer = BytesIO()
+        image.save(buffer, "PNG")
+        return look_at(buffer.getvalue(), loc=("body", "image_url"), value=None)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def clip() -> Callable[..., Clip]:
+    def make(**changes: object) -> Clip:
+        facts = {
+            "width": 160,
+            "height": 90,
+            "seconds": 1,
+            "prompt": "A lego chef",
+            "model": "fal-ai/veo2",
+            "seed": 0,
+        }
+        return Clip(**(facts | changes))  # type: ignore[arg-type]
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def rendered(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Clip], Path]:
+    """Render clips for real, each once for all tests."""
+    cache = tmp_path_factory.mktemp("videos")
+
+    async def render(clip: Clip) -> Path:
+        return await Studio(ffmpeg=find_ffmpeg(), cache=cache, at_once=1, timeout=120).render(clip)
+
+    return lambda clip: asyncio.run(render(clip))
+
+
+@pytest.fixture(scope="session")
+def frames(rendered: Callable[[Clip], Path]) -> Callable[[Clip], list[Image.Image]]:
+    """Render a clip and decode it to images."""
+
+    def decode(clip: Clip) -> list[Image.Image]:
+        command = [find_ffmpeg(), "-loglevel", "error", "-i", str(rendered(clip)), "-f", "rawvideo"]
+        done = subprocess.run([*command, "-pix_fmt", "rgb24", "-"], capture_output=True, check=True)
+        size = clip.width * clip.height * 3
+        starts = range(0, len(done.stdout), size)
+        return [
+            Image.frombytes("RGB", (clip.width, clip.height), done.stdout[start : start + size])
+            for start in starts
+        ]
+
+    return decode

@@ -1,0 +1,64 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from PIL import Image, ImageChops, ImageStat
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from falmock.media import Clip, Picture
+
+    Pictured = Callable[[Image.Image], Picture]
+    Frames = Callable[[Clip], list[Image.Image]]
+
+STRIP = 26  # pixels at the lower edge of a clip of 160x90, where the caption is
+
+
+def difference(image: Image.Image, other: Image.Image) -> float:
+    return max(ImageStat.Stat(ImageChops.difference(image, other)).mean)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_every_frame_moves_the_picture_by_the_same_step(
+    clip: Callable[..., Clip], pictured: Pictured, frames: Frames, seed: int
+) -> None:
+    picture = pictured(Image.effect_noise((40, 30), 90).resize((320, 240), Image.Resampling.BICUBIC))
+    moving = clip(picture=picture, seed=seed)
+    right, down = moving.camera
+    seen = frames(moving)
+    for earlier, later in zip(seen[::4], seen[4::4], strict=False):
+        moved = ImageChops.offset(earlier, -4 * right, -4 * down)
+        middle = (10, 10, 150, 90 - STRIP - 10)
+        assert difference(moved.crop(middle), later.crop(middle)) < 4
+        assert difference(earlier.crop(middle), later.crop(middle)) > 8
+
+
+@pytest.mark.parametrize("colour", [(200, 30, 60), (20, 140, 90), (250, 250, 250), (5, 5, 5)])
+def test_the_picture_keeps_its_colours(
+    clip: Callable[..., Clip], pictured: Pictured, frames: Frames, colour: tuple[int, int, int]
+) -> None:
+    seen = frames(clip(picture=pictured(Image.new("RGB", (160, 90), colour))))
+    mean = ImageStat.Stat(seen[-1].crop((0, 0, 160, 90 - STRIP))).mean
+    assert mean == pytest.approx(colour, abs=4)
+
+
+def test_the_caption_stays_where_it_is(clip: Callable[..., Clip], pictured: Pictured, frames: Frames) -> None:
+    seen = frames(clip(picture=pictured(Image.new("RGB", (160, 90), "white"))))
+    strips = [frame.crop((0, 90 - STRIP, 160, 90)) for frame in (seen[0], seen[12], seen[-1])]
+    assert difference(strips[0], Image.new("RGB", (160, STRIP), "white")) > 60
+    assert difference(strips[0], strips[1]) < 3
+    assert difference(strips[0], strips[2]) < 3
+
+
+def test_without_a_picture_the_camera_crosses_a_backdrop(clip: Callable[..., Clip], frames: Frames) -> None:
+    seen = frames(clip())
+    assert len(seen) == 24
+    assert difference(seen[0], seen[-1]) > 8
+
+
+def test_a_plain_clip_stands_still(clip: Callable[..., Clip], frames: Frames) -> None:
+    seen = frames(clip(style="plain"))
+    assert len(seen) == 24
+    assert difference(seen[0], seen[-1]) < 1

@@ -1,0 +1,162 @@
+"""The command as a person and a script meet it."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import click
+import httpx
+import pytest
+from processes import PATIENCE, served
+
+from falmock.cli import falmock
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def run(*arguments: str, cwd: Path | None = None, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run a command that ends by itself."""
+    return subprocess.run(
+        [sys.executable, "-m", "falmock", *arguments],
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        cwd=cwd,
+        env=os.environ | environment,
+        check=False,
+    )
+
+
+def one_line(done: subprocess.CompletedProcess[str]) -> str:
+    """Return the only line of standard error of a command that was called wrongly."""
+    assert (done.returncode, done.stdout) == (2, ""), done.stderr
+    (line,) = done.stderr.splitlines()
+    return line
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--port", "many"],
+        ["--port", "70000"],
+        ["--runners", "0"],
+        ["--queue-seconds", "soon"],
+        ["--run-seconds", "5-4"],
+        ["--time-scale", "0"],
+        ["--media", "opera"],
+        ["--keys", "no-colon"],
+        ["--ffmpeg", "/no/such/ffmpeg"],
+        ["--log-format", "xml"],
+        ["--no-such-flag"],
+        ["--host", "192.0.2.1", "--port", "0"],
+    ],
+)
+def test_a_wrong_argument_is_one_line_and_exit_code_2(arguments: list[str]) -> None:
+    assert one_line(run("serve", "--ephemeral", *arguments)).startswith("falmock: ")
+
+
+def test_a_wrong_variable_is_one_line_that_names_it() -> None:
+    assert "FALMOCK_RUNNERS" in one_line(run("serve", "--ephemeral", FALMOCK_RUNNERS="none"))
+
+
+def test_a_secret_in_a_wrong_key_is_not_repeated() -> None:
+    assert "hush" not in one_line(run("serve", "--ephemeral", FALMOCK_KEYS="hush-hush"))
+
+
+def test_a_busy_port_is_one_line_that_says_what_to_do() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        line = one_line(run("serve", "--ephemeral", "--port", str(taken.getsockname()[1])))
+
+    assert ("in use" in line, "--port" in line) == (True, True)
+
+
+def test_a_state_folder_that_cannot_be_is_one_line_that_says_what_to_do(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+
+    line = one_line(run("serve", "--port", "0", "--state", str(tmp_path / "file" / "state")))
+
+    assert ("cannot use" in line, "--state" in line) == (True, True)
+
+
+def test_a_database_that_is_none_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "falmock.db").write_text("not a database, and longer than a page header would be " * 20)
+
+    assert "cannot use" in one_line(run("serve", "--port", "0", "--state", str(tmp_path)))
+
+
+def test_a_state_folder_that_another_one_uses_is_one_line(tmp_path: Path) -> None:
+    with served("--state", str(tmp_path)):
+        line = one_line(run("serve", "--port", "0", "--state", str(tmp_path)))
+
+    assert "in use by another falmock" in line
+
+
+def test_help_tells_a_stranger_what_it_is() -> None:
+    told = run("--help").stdout
+
+    assert ("offline emulator" in told, "serve" in told) == (True, True)
+
+
+def test_help_has_a_sentence_and_a_variable_for_every_flag() -> None:
+    options = [each for each in falmock.commands["serve"].params if isinstance(each, click.Option)]
+
+    assert [each.name for each in options if not (each.help or "").endswith(".")] == []
+    assert [each.name for each in options if not str(each.envvar).startswith("FALMOCK_")] == []
+
+
+def test_variables_set_what_flags_set() -> None:
+    told = run("serve", "--help", FALMOCK_PORT="1234").stdout
+
+    assert "FALMOCK_PORT" in told
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_it_cleanly(how: signal.Signals, tmp_path: Path) -> None:
+    with served("--state", str(tmp_path), "--run-seconds", "60") as server:
+        server.submit()
+        code = server.stop(how)
+
+    assert (code, "Traceback" in server.log) == (0, False)
+
+
+def test_it_answers_as_soon_as_it_says_where_it_listens() -> None:
+    with served("--ephemeral", "--seed", "7") as server:
+        assert server.http.get("/health").json()["seed"] == 7
+
+
+def test_the_banner_says_how_to_point_a_client_at_it() -> None:
+    with served("--ephemeral") as server:
+        address = server.address
+        server.stop()
+
+    assert re.search(rf"curl {re.escape(address)}/fal-ai/veo2/image-to-video", server.log)
+
+
+def test_an_ephemeral_one_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+
+    with served("--ephemeral", "--run-seconds", "0", "--queue-seconds", "0") as server:
+        server.result(server.submit()["request_id"])
+
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_no_key_and_no_token_is_ever_logged(tmp_path: Path) -> None:
+    with served(
+        "--state", str(tmp_path), "--log-level", "debug", "--queue-seconds", "0", "--run-seconds", "0"
+    ) as server:
+        secret = httpx.Headers({"Authorization": "Key me:hushhush"})
+        body = {"prompt": "x", "image_url": "https://example.com/x.png?token=hushhush"}
+        url = "/fal-ai/veo2/image-to-video?fal_webhook=http://u:hushhush@127.0.0.1:9/x?t=hushhush"
+        submitted = server.http.post(url, json=body, headers=secret).json()
+        server.wait_for(f"{submitted['request_id']} to http://127.0.0.1:9/x")
+        server.stop()
+
+    assert "hushhush" not in server.log

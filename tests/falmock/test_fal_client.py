@@ -1,0 +1,209 @@
+"""fal's own Python client, from PyPI, against the emulator in a process of its own.
+
+The client has fal's addresses built in as four constants; here they lead to the emulator. Nothing
+else about it is touched.
+"""
+
+from __future__ import annotations
+
+import gc
+from typing import TYPE_CHECKING, Any
+
+import fal_client
+import pytest
+from emulated import png
+from fal_client import client as constants
+from processes import Served, served
+
+from falmock.media.probe import probe
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+ENDPOINT = "fal-ai/veo2/image-to-video"
+GOOD = {"prompt": "A lego chef cooking eggs", "image_url": "https://example.com/chef.png"}
+QUICK = ["--queue-seconds", "0.2", "--run-seconds", "0.5", "--keys", "me:secret"]
+
+
+# The client leaves the connections of its uploads, and those of its async variant, to the collector.
+pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")
+
+
+@pytest.fixture(autouse=True)
+def collected() -> Iterator[None]:
+    """Close what the client left open here, and not in somebody else's test."""
+    yield
+    gc.collect()
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Served]:
+    with served("--ephemeral", *QUICK) as server:
+        yield server
+
+
+@pytest.fixture
+def led_here(server: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(constants, "QUEUE_URL_FORMAT", f"{server.address}/queue.fal.run/")
+    monkeypatch.setattr(constants, "RUN_URL_FORMAT", f"{server.address}/fal.run/")
+    monkeypatch.setattr(constants, "REST_URL", f"{server.address}/rest.fal.ai")
+    monkeypatch.setattr(constants, "CDN_URL", f"{server.address}/v3.fal.media")
+
+
+@pytest.fixture
+def client(led_here: None) -> Iterator[fal_client.SyncClient]:
+    client = fal_client.SyncClient(key="me:secret")
+    yield client
+    client._client.close()
+
+
+@pytest.fixture
+async def async_client(led_here: None) -> fal_client.AsyncClient:
+    return fal_client.AsyncClient(key="me:secret")
+
+
+def test_subscribe_tells_each_state_and_returns_the_video(client: fal_client.SyncClient) -> None:
+    told: list[Any] = []
+
+    result = client.subscribe(ENDPOINT, GOOD, with_logs=True, on_queue_update=told.append)
+
+    states = list(dict.fromkeys(type(each) for each in told))
+    assert states == [fal_client.Queued, fal_client.InProgress, fal_client.Completed]
+    assert told[-1].logs[0]["message"] == "Starting video generation"
+    assert result["video"]["content_type"] == "video/mp4"
+
+
+def test_submit_status_and_result_go_one_by_one(client: fal_client.SyncClient) -> None:
+    handle = client.submit(ENDPOINT, GOOD)
+
+    assert isinstance(client.status(ENDPOINT, handle.request_id), fal_client.Queued | fal_client.InProgress)
+    assert handle.get() == client.result(ENDPOINT, handle.request_id)
+
+
+def test_a_cancelled_request_is_a_499_for_who_fetches_it(client: fal_client.SyncClient) -> None:
+    handle = client.submit(ENDPOINT, GOOD)
+    client.cancel(ENDPOINT, handle.request_id)
+
+    with pytest.raises(fal_client.FalClientHTTPError) as caught:
+        handle.get()
+
+    assert (caught.value.status_code, caught.value.error_type) == (499, "client_cancelled")
+
+
+def test_a_late_cancel_raises_what_the_body_says(client: fal_client.SyncClient) -> None:
+    handle = client.submit(ENDPOINT, GOOD)
+    handle.get()
+
+    with pytest.raises(fal_client.FalClientHTTPError, match="ALREADY_COMPLETED"):
+        handle.cancel()
+
+
+def test_run_waits_for_the_result(client: fal_client.SyncClient) -> None:
+    assert client.run(ENDPOINT, GOOD)["video"]["file_name"] == "output.mp4"
+
+
+def test_a_bad_input_is_a_422_with_the_list_of_errors(client: fal_client.SyncClient) -> None:
+    with pytest.raises(fal_client.FalClientHTTPError) as caught:
+        client.subscribe(ENDPOINT, GOOD | {"duration": "4s"})
+
+    message: Any = caught.value.message
+    assert (caught.value.status_code, message[0]["loc"]) == (422, ["body", "duration"])
+
+
+def test_an_unknown_key_is_a_401(led_here: None) -> None:
+    stranger = fal_client.SyncClient(key="me:wrong")
+
+    with pytest.raises(fal_client.FalClientHTTPError, match="No user found for Key ID and Secret") as caught:
+        stranger.submit(ENDPOINT, GOOD)
+
+    assert caught.value.status_code == 401
+
+
+def test_a_start_timeout_is_a_504_at_once_and_not_after_ten_tries(client: fal_client.SyncClient) -> None:
+    ahead = [client.submit(ENDPOINT, GOOD) for _ in range(8)]
+
+    with pytest.raises(fal_client.FalClientHTTPError) as caught:
+        client.subscribe(ENDPOINT, GOOD, start_timeout=1.1)
+
+    assert (caught.value.status_code, caught.value.response_headers["x-fal-request-timeout-type"]) == (
+        504,
+        "user",
+    )
+    for handle in ahead:
+        handle.get()
+
+
+def test_an_uploaded_image_is_an_input(client: fal_client.SyncClient, tmp_path: Path) -> None:
+    url = client.upload(png(18, 32), "image/png", file_name="cat.png")
+    result = client.subscribe(ENDPOINT, GOOD | {"image_url": url})
+
+    video = tmp_path / "video.mp4"
+    video.write_bytes(client._client.get(result["video"]["url"]).content)
+    assert (probe(video).width, probe(video).height) == (720, 1280)
+
+
+def test_an_encoded_image_is_an_input(client: fal_client.SyncClient) -> None:
+    url = fal_client.encode(png(), "image/png")
+
+    assert "video" in client.subscribe(ENDPOINT, GOOD | {"image_url": url})
+
+
+def test_the_older_way_of_uploading_works_too(client: fal_client.SyncClient) -> None:
+    url = client.upload(b"data", "text/plain", repository="fal")
+
+    assert client._client.get(url).content == b"data"
+
+
+def test_a_large_file_goes_up_in_parts_and_comes_down_whole(
+    client: fal_client.SyncClient, tmp_path: Path
+) -> None:
+    path = tmp_path / "large.bin"
+    with path.open("wb") as sink:
+        sink.truncate(101 * 1024 * 1024)
+        sink.seek(50 * 1024 * 1024)
+        sink.write(b"middle")
+
+    url = client.upload_file(path)
+
+    head = client._client.head(url)
+    middle = client._client.get(url, headers={"Range": f"bytes={50 * 1024 * 1024}-{50 * 1024 * 1024 + 5}"})
+    assert (head.headers["content-length"], middle.content) == (str(101 * 1024 * 1024), b"middle")
+
+
+async def test_the_async_client_subscribes(async_client: fal_client.AsyncClient) -> None:
+    told: list[Any] = []
+
+    result = await async_client.subscribe(ENDPOINT, GOOD, with_logs=True, on_queue_update=told.append)
+
+    assert isinstance(told[-1], fal_client.Completed)
+    assert "video" in result
+
+
+async def test_the_async_client_submits_polls_and_fetches(async_client: fal_client.AsyncClient) -> None:
+    handle = await async_client.submit(ENDPOINT, GOOD)
+    events = [event async for event in handle.iter_events(with_logs=True)]
+
+    assert isinstance(events[-1], fal_client.Completed)
+    assert "video" in await handle.get()
+
+
+async def test_the_async_client_cancels(async_client: fal_client.AsyncClient) -> None:
+    handle = await async_client.submit(ENDPOINT, GOOD)
+    await handle.cancel()
+
+    with pytest.raises(fal_client.FalClientHTTPError):
+        await handle.get()
+
+
+async def test_the_async_client_uploads(async_client: fal_client.AsyncClient) -> None:
+    url = await async_client.upload(png(), "image/png")
+
+    assert "video" in await async_client.subscribe(ENDPOINT, GOOD | {"image_url": url})
+
+
+async def test_the_async_client_has_the_same_error_classes(async_client: fal_client.AsyncClient) -> None:
+    with pytest.raises(fal_client.FalClientHTTPError) as caught:
+        await async_client.subscribe(ENDPOINT, {})
+
+    assert caught.value.status_code == 422

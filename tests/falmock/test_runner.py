@@ -1,0 +1,223 @@
+"""Inputs and outputs of the model: PROTOCOL.md 8.5, 14.2 and 16.1, and the model's page."""
+
+from __future__ import annotations
+
+import base64
+import json
+from typing import TYPE_CHECKING, Any
+
+import httpx
+import pytest
+import respx
+from emulated import HOSTED, Mock, data_uri, png
+
+from falmock.media.probe import probe
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+    from pathlib import Path
+
+    Start = Callable[..., Awaitable[Mock]]
+
+MIB = 1024 * 1024
+
+
+def entry(result: httpx.Response) -> Any:
+    """Return the one error of a result."""
+    (only,) = result.json()["detail"]
+    return only
+
+
+async def clip(mock: Mock, tmp_path: Path, image_url: str, **more: Any) -> Any:
+    """Run a request and return what a probe says of its video."""
+    url = (await mock.finish(image_url, **more)).json()["video"]["url"]
+    path = tmp_path / "clip.mp4"
+    path.write_bytes((await mock.http.get(url)).content)
+    return probe(path)
+
+
+async def test_a_data_uri_is_an_input(mock: Mock) -> None:
+    assert (await mock.finish(data_uri(png()))).status_code == 200
+
+
+async def test_a_hosted_image_is_taken_on_trust(mock: Mock) -> None:
+    with respx.mock(assert_all_called=False) as router:
+        route = router.get(HOSTED)
+        result = await mock.finish(HOSTED)
+
+        assert (result.status_code, route.called) == (200, False)
+
+
+async def test_an_image_on_this_machine_is_fetched(mock: Mock) -> None:
+    with respx.mock() as router:
+        router.get("http://localhost:3000/cat.png").respond(200, content=png())
+
+        assert (await mock.finish("http://localhost:3000/cat.png")).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("answer", "kind"),
+    [
+        (httpx.Response(404), "file_download_error"),
+        (httpx.ConnectError("x"), "file_download_error"),
+        (httpx.Response(200, content=b"no image"), "image_load_error"),
+        (httpx.Response(200, content=b"x" * (8 * MIB + 1)), "file_too_large"),
+    ],
+)
+async def test_an_image_that_cannot_be_had_is_a_typed_error(
+    mock: Mock, answer: httpx.Response | Exception, kind: str
+) -> None:
+    with respx.mock() as router:
+        router.get("http://localhost:3000/cat.png").mock(side_effect=[answer])
+
+        result = await mock.finish("http://localhost:3000/cat.png")
+
+    assert (result.status_code, entry(result)["type"]) == (422, kind)
+
+
+async def test_a_typed_error_has_the_live_keys_in_the_live_order(mock: Mock) -> None:
+    url = data_uri(b"no image")
+
+    result = await mock.finish(url)
+
+    assert list(entry(result).items()) == [
+        ("loc", ["body", "image_url"]),
+        (
+            "msg",
+            "Failed to load the image. "
+            "Please ensure the image file is not corrupted and is in a supported format.",
+        ),
+        ("type", "image_load_error"),
+        ("url", "https://docs.fal.ai/errors#image_load_error"),
+        ("input", url),
+    ]
+    assert result.headers["x-fal-billable-units"] == "0"
+
+
+async def test_a_file_that_is_too_large_says_how_large_it_may_be(mock: Mock) -> None:
+    error = entry(await mock.finish(data_uri(png() + bytes(8 * MIB))))
+
+    assert (error["type"], error["ctx"]) == ("file_too_large", {"max_size": 8388608})
+    assert error["msg"] == (
+        "File size exceeds the maximum allowed size of 8388608 bytes. Please upload a smaller file."
+    )
+
+
+@pytest.mark.parametrize(
+    ("url", "kind"),
+    [
+        ("", "file_download_error"),
+        ("not a url", "file_download_error"),
+        ("file:///etc/passwd", "file_download_error"),
+        ("data:image/png;base64,!!!", "image_load_error"),
+        ("data:image/png;base64", "image_load_error"),
+        ("data:,hello", "image_load_error"),
+        ("DATA:image/png;BASE64,AAAA", "image_load_error"),
+    ],
+)
+async def test_a_url_that_is_none_is_a_typed_error(mock: Mock, url: str, kind: str) -> None:
+    assert entry(await mock.finish(url))["type"] == kind
+
+
+async def test_a_percent_encoded_data_uri_is_an_input(mock: Mock) -> None:
+    encoded = "data:image/png," + "".join(f"%{byte:02x}" for byte in png())
+
+    assert (await mock.finish(encoded)).status_code == 200
+
+
+async def test_an_errors_webhook_and_result_are_the_same(mock: Mock) -> None:
+    with respx.mock() as router:
+        hook = router.post("http://localhost:3000/hook").respond(200)
+        result = await mock.finish(data_uri(b"no image"), query="?fal_webhook=http://localhost:3000/hook")
+
+        assert json.loads(hook.calls.last.request.content)["payload"] == result.json()
+
+
+@pytest.mark.parametrize("duration", ["5s", "8s"])
+async def test_a_video_lasts_as_long_as_asked(mock: Mock, tmp_path: Path, duration: str) -> None:
+    facts = await clip(mock, tmp_path, HOSTED, duration=duration)
+
+    assert (facts.seconds, facts.frames_per_second) == (float(duration[0]), 24.0)
+
+
+@pytest.mark.parametrize(
+    ("aspect_ratio", "shape", "size"),
+    [
+        ("16:9", (20, 40), (1280, 720)),
+        ("9:16", (40, 20), (720, 1280)),
+        ("auto", (40, 20), (1280, 720)),
+        ("auto", (20, 40), (720, 1280)),
+        ("auto", (30, 30), (1280, 720)),
+        ("auto_prefer_portrait", (30, 30), (720, 1280)),
+        ("auto_prefer_portrait", (40, 20), (1280, 720)),
+    ],
+)
+async def test_a_frame_is_as_asked_or_as_the_image_lies(
+    mock: Mock, tmp_path: Path, aspect_ratio: str, shape: tuple[int, int], size: tuple[int, int]
+) -> None:
+    facts = await clip(mock, tmp_path, data_uri(png(*shape)), aspect_ratio=aspect_ratio)
+
+    assert (facts.width, facts.height) == size
+
+
+async def test_a_preference_decides_where_the_image_is_unknown(mock: Mock, tmp_path: Path) -> None:
+    facts = await clip(mock, tmp_path, HOSTED, aspect_ratio="auto_prefer_portrait")
+
+    assert (facts.width, facts.height) == (720, 1280)
+
+
+async def test_the_image_itself_is_animated(start: Start, tmp_path: Path) -> None:
+    mock = await start(media="animate")
+
+    facts = await clip(mock, tmp_path, data_uri(png(320, 180)))
+
+    assert (facts.codec, facts.seconds, facts.faststart) == ("h264", 5.0, True)
+
+
+async def test_the_same_seed_and_input_give_the_same_video(start: Start) -> None:
+    async def video() -> bytes:
+        mock = await start(seed=5)
+        return (await mock.http.get((await mock.finish()).json()["video"]["url"])).content
+
+    assert await video() == await video()
+
+
+async def test_a_large_body_is_kept_once_and_goes_with_its_requests(mock: Mock) -> None:
+    inputs = mock.emulator.files.renders.parent / "inputs"
+    url = "data:text/plain;base64," + base64.b64encode(bytes(30_000)).decode()
+    for _ in range(2):
+        await mock.submit(url)
+    assert len(list(inputs.iterdir())) == 1
+
+    await mock.pass_time(31 * 86_400)
+
+    assert list(inputs.iterdir()) == []
+
+
+async def test_a_large_body_that_must_not_be_kept_goes_with_the_result(mock: Mock) -> None:
+    url = "data:text/plain;base64," + base64.b64encode(bytes(30_000)).decode()
+    await mock.submit(url, headers={"X-Fal-Store-IO": "0"})
+
+    await mock.pass_time(6 + 3600)
+
+    assert list((mock.emulator.files.renders.parent / "inputs").iterdir()) == []
+
+
+async def test_a_renderer_that_fails_is_a_500_of_fals_shape_and_a_line_in_the_log(
+    start: Start, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    broken = tmp_path / "ffmpeg"
+    broken.write_text(
+        '#!/bin/sh\n[ "$1" = -version ] && echo ffmpeg version 0 && exit\necho no such codec >&2\nexit 1\n'
+    )
+    broken.chmod(0o755)
+    mock = await start(ffmpeg=str(broken))
+
+    result = await mock.finish()
+
+    assert (result.status_code, entry(result)["type"], entry(result)["msg"]) == (
+        500,
+        "internal_server_error",
+        "Internal server error",
+    )
+    assert "no such codec" in caplog.text
