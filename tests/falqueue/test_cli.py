@@ -109,7 +109,7 @@ class TestGenerate:
             code = screen.end()
         assert code == 0
         assert probe(clip).seconds == pytest.approx(6.0, abs=0.1)
-        assert re.search(r"IN_QUEUE, \d ahead.*\x1b\[", screen.seen)
+        assert re.search(r"(IN_QUEUE, \d ahead|IN_PROGRESS|COMPLETED|fetching).*\x1b\[", screen.seen)
 
     def test_piped_writes_plain_lines_and_the_name_of_the_clip(
         self, at_emulator: Environment, picture: Path, tmp_path: Path
