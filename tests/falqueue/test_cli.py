@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import re
@@ -18,6 +19,7 @@ import pytest
 import falqueue
 from falmock.media.probe import probe
 from falqueue import Client, _cli
+from falqueue._terminal import view
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -244,6 +246,16 @@ def test_exit_codes(
 ) -> None:
     changed, arguments = prepare(environment, emulator)
     assert piped(changed, *arguments).returncode == code
+
+
+def test_a_terminal_without_rich_is_told_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Screen(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    monkeypatch.setitem(sys.modules, "rich.console", None)
+    with pytest.raises(falqueue.UsageError, match="falmock\\[cli\\]"), view(Screen()):
+        pass
 
 
 def test_every_exception_has_an_exit_code_that_the_help_explains() -> None:
