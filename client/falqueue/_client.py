@@ -50,8 +50,7 @@ class Client:
         clock: seconds that only go forward, for timeouts.
         wall_clock: Unix seconds, for the age of webhooks.
         luck: numbers in [0, 1), which spread the waits.
-        retries: the waits between tries.
-        polls: the waits between polls.
+        retries, polls: the waits between tries, and between polls.
 
     Raises:
         MissingCredentials: there is no key.
@@ -116,8 +115,8 @@ class Client:
             NotSent: fal was not reached; no job was made.
             SubmitUnconfirmed: nobody knows; it is not sent again.
 
-        >>> client.submit("fal-ai/veo2", {"prompt": "A lighthouse"}, priority="low").endpoint
-        'fal-ai/veo2'
+        >>> client.submit(Veo2ImageToVideo(prompt="It waves", image_url=picture), priority="low").endpoint
+        'fal-ai/veo2/image-to-video'
         """
         start = self._session.start
         return self._run(start(self._session.flows.submit, request, arguments, options, check=check))
@@ -158,15 +157,15 @@ class Client:
             StillInProgress: not yet.
             Unavailable: the gateway did not hand it out; it may be there, so ask again, do not submit again.
 
-        >>> client.result(finished)["images"][0]["content_type"]
-        'image/png'
+        >>> client.result(handle).video.content_type
+        'video/mp4'
         """
         return self._run(self._session.flows.result(handle))
 
     def cancel(self, handle: Handle[Any]) -> Cancellation:
         """Ask fal to stop a job. A runner may finish all the same; the result tells.
 
-        >>> client.cancel(finished)
+        >>> client.cancel(handle)
         <Cancellation.ALREADY_COMPLETED: 'ALREADY_COMPLETED'>
         """
         return self._run(self._session.flows.cancel(handle))
@@ -206,8 +205,9 @@ class Client:
     ) -> Any:
         """Do what `submit` and `wait` do, with the settings and the exceptions of both.
 
-        >>> client.subscribe("fal-ai/veo2", {"prompt": "A lighthouse"}, timeout=600)["prompt"]
-        'A lighthouse'
+        >>> arguments = {"prompt": "It waves", "image_url": picture}
+        >>> client.subscribe("fal-ai/veo2/image-to-video", arguments, timeout=600)["video"]["file_name"]
+        'output.mp4'
         """
         flow = self._session.start(self._session.flows.subscribe, request, arguments, options, check=check)
         return self._run(flow, watch=options.get("on_update"))
@@ -229,8 +229,8 @@ class Client:
     ) -> Any:
         """Run a job on the synchronous host. If the line breaks, its output is lost and paid for.
 
-        >>> client.run("fal-ai/veo2", {"prompt": "A lighthouse"})["prompt"]
-        'A lighthouse'
+        >>> client.run(Veo2ImageToVideo(prompt="It waves", image_url=picture)).video.file_name
+        'output.mp4'
         """
         return self._run(
             self._session.start(self._session.flows.run, request, arguments, options, check=check)
@@ -287,7 +287,10 @@ class Client:
         return self._run(self._session.keys.verify(body, headers))
 
     def close(self) -> None:
-        """Close the connections."""
+        """Close the connections, as `with` does.
+
+        >>> Client().close()
+        """
         self._http.close()
 
     def __enter__(self) -> Self:

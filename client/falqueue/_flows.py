@@ -39,9 +39,7 @@ T = TypeVar("T")
 
 log = logging.getLogger("falqueue")
 
-NEVER_SENT: Final = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol)
 POLL_SECONDS: Final = 30.0
-MAY_HAVE_BEEN_RECEIVED: Final = frozenset({408, 499})
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("falqueue")
 
 NEVER_SENT: Final = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol)
+SUBMIT_ATTEMPTS: Final = 4  # nothing is lost yet, and who forgot to start the emulator shall hear it soon
 MAY_HAVE_BEEN_RECEIVED: Final = frozenset({408, 499})
 
 
@@ -75,13 +76,13 @@ class Sending:
             NotSent: no connection came about.
             SubmitUnconfirmed: it was sent, and no answer came.
         """
-        attempt = 0
+        attempt, last = 0, min(SUBMIT_ATTEMPTS, self.retries.attempts)
         while True:
             attempt += 1
             try:
                 reply: httpx.Response = yield ask
             except NEVER_SENT as error:
-                if attempt >= self.retries.attempts:
+                if attempt >= last:
                     raise NotSent(f"could not connect: {error}") from error
             except httpx.RequestError as error:
                 raise SubmitUnconfirmed(
@@ -89,7 +90,7 @@ class Sending:
                 ) from error
             else:
                 log.debug("%s %s: %s", ask.method, ask.url, reply.status_code)
-                if reply.status_code != 429 or give_up_on_429 or attempt >= self.retries.attempts:
+                if reply.status_code != 429 or give_up_on_429 or attempt >= last:
                     return reply
             yield self.pause(attempt)
 

@@ -104,8 +104,6 @@ def parse_status(body: dict[str, Any], handle: Handle[Any]) -> Status:
             case other:
                 raise UnknownStatus(other, handle=handle)
     except (AttributeError, KeyError, TypeError, ValueError) as error:
-        if isinstance(error, UnknownStatus):
-            raise
         raise ProtocolError(f"the status answer is malformed: {error!r}", handle=handle) from error
 
 

@@ -10,7 +10,8 @@ class Backoff:
     """Waits that grow: `first` seconds, each next one `factor` times longer, at most `longest`.
 
     `spread` is the share by which luck moves each wait up or down, so that many clients do not knock at once.
-    `attempts` is how often a thing is tried before it counts as failed; polls do not use it.
+    `attempts` is how often a thing is tried before it counts as failed, a submit at most four times;
+    polls have no use for it.
 
     >>> [Backoff(first=1, longest=5).seconds(attempt, luck=0.5) for attempt in (1, 2, 3, 4)]
     [1.0, 2.0, 4.0, 5.0]

@@ -247,7 +247,9 @@ def emulator() -> Iterator[str]:
 @pytest.fixture(scope="session")
 def slow_emulator() -> Iterator[str]:
     """An emulator whose jobs run for hours."""
-    with serving("--queue-seconds", "0", "--run-seconds", "10000") as address:
+    with serving(
+        "--queue-seconds", "0", "--run-seconds", "10000", "--runners", "99", "--concurrency", "99"
+    ) as address:
         yield address
 
 

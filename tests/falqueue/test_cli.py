@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import re
+import select
 import subprocess
 import sys
 from contextlib import contextmanager
@@ -17,6 +19,7 @@ import pytest
 import falqueue
 from falmock.media.probe import probe
 from falqueue import Client, _cli
+from falqueue._terminal import view
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -76,6 +79,8 @@ class Terminal:
         return self.process.wait()
 
     def _read(self) -> str:
+        if not select.select([self.master], [], [], 60)[0]:
+            pytest.fail(f"nothing more came after {self.seen!r}")
         try:
             return os.read(self.master, 4096).decode(errors="replace")
         except OSError:  # how Linux says that the other end is closed
@@ -106,7 +111,7 @@ class TestGenerate:
             code = screen.end()
         assert code == 0
         assert probe(clip).seconds == pytest.approx(6.0, abs=0.1)
-        assert re.search(r"IN_QUEUE, \d ahead.*\x1b\[", screen.seen)
+        assert re.search(r"(IN_QUEUE, \d ahead|IN_PROGRESS|COMPLETED|fetching).*\x1b\[", screen.seen)
 
     def test_piped_writes_plain_lines_and_the_name_of_the_clip(
         self, at_emulator: Environment, picture: Path, tmp_path: Path
@@ -241,6 +246,16 @@ def test_exit_codes(
 ) -> None:
     changed, arguments = prepare(environment, emulator)
     assert piped(changed, *arguments).returncode == code
+
+
+def test_a_terminal_without_rich_is_told_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Screen(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    monkeypatch.setitem(sys.modules, "rich.console", None)
+    with pytest.raises(falqueue.UsageError, match="falmock\\[cli\\]"), view(Screen()):
+        pass
 
 
 def test_every_exception_has_an_exit_code_that_the_help_explains() -> None:

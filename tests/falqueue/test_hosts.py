@@ -22,7 +22,9 @@ def test_a_base_stands_for_all_hosts() -> None:
     ]
 
 
-@pytest.mark.parametrize("base", ["queue.fal.run", "ftp://x", "http://", "http://me:pw@127.0.0.1", "x:y"])
+@pytest.mark.parametrize(
+    "base", ["queue.fal.run", "ftp://x", "http://a\x00b", "http://", "http://me:pw@127.0.0.1", "x:y"]
+)
 def test_what_is_no_base_is_refused_and_not_repeated(base: str) -> None:
     with pytest.raises(falqueue.UsageError) as caught:
         Hosts.at(base)

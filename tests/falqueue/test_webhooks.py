@@ -242,6 +242,14 @@ class TestADelivery:
         with pytest.raises(falqueue.ProtocolError):
             Delivery.parse(OK | {"payload": {"image": 1}}).result(Veo2ImageToVideo)
 
+    def test_that_comes_twice_is_the_same_twice(self) -> None:
+        raw = json.dumps(OK).encode()
+        twice = [
+            verify(raw, signed(raw, timestamp=timestamp), public(FALS), now=NOW)
+            for timestamp in ("999900", "1000000")
+        ]
+        assert twice[0] == twice[1]
+
     def test_of_a_request_that_was_run_again_names_both(self) -> None:
         again = Delivery.parse(OK | {"gateway_request_id": "other"})
         assert (again.request_id, again.gateway_request_id) == (ID, "other")

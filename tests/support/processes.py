@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import queue
 import re
 import signal
@@ -22,20 +23,9 @@ PATIENCE = 30  # seconds after which a test that waits for an event has failed
 
 
 class Served:
-    """`falmock serve` in a process of its own."""
+    """A served emulator in a process of its own."""
 
-    def __init__(self, *arguments: str, port: int = 0) -> None:
-        command = [
-            sys.executable,
-            "-m",
-            "falmock",
-            "serve",
-            "--port",
-            str(port),
-            "--media",
-            "plain",
-            *arguments,
-        ]
+    def __init__(self, *command: str) -> None:
         self.process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
         self.lines: queue.Queue[str] = queue.Queue()
         self._reader = threading.Thread(target=self._read, daemon=True)
@@ -83,13 +73,21 @@ class Served:
         assert self.wait_until_completed(request_id)["status"] == "COMPLETED"
         return self.http.get(f"/fal-ai/veo2/requests/{request_id}").json()
 
+    def peak_memory(self) -> int:
+        """End the process and return the most bytes of memory that it has had."""
+        self.process.send_signal(signal.SIGTERM)
+        _, status, usage = os.wait4(self.process.pid, 0)
+        self.process.returncode = os.waitstatus_to_exitcode(status)
+        self.stop()
+        return usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+
     def stop(self, how: signal.Signals = signal.SIGTERM) -> int:
         """End the process and return its exit code."""
         if hasattr(self, "http"):
             self.http.close()
-        if self.process.poll() is None:
+        if self.process.returncode is None and self.process.poll() is None:
             self.process.send_signal(how)
-        code = self.process.wait(PATIENCE)
+        code = self.process.wait(PATIENCE) if self.process.returncode is None else self.process.returncode
         self._reader.join(PATIENCE)
         while line := self.lines.get(timeout=PATIENCE):
             self.log += line
@@ -101,7 +99,15 @@ class Served:
 @contextmanager
 def served(*arguments: str, port: int = 0) -> Iterator[Served]:
     """Serve an emulator for the length of a block."""
-    server = Served(*arguments, port=port)
+    command = [sys.executable, "-m", "falmock", "serve", "--port", str(port), "--media", "plain"]
+    with running(*command, *arguments) as server:
+        yield server
+
+
+@contextmanager
+def running(*command: str) -> Iterator[Served]:
+    """Run a command that serves an emulator for the length of a block."""
+    server = Served(*command)
     try:
         yield server
     finally:

@@ -11,7 +11,7 @@ from starlette.responses import Response, StreamingResponse
 
 from falmock import endpoints
 from falmock.emulator import Emulator, first
-from falmock.errors import MethodNotAllowed, RequestNotFound, StillInProgress, UserLocked, compact
+from falmock.errors import MethodNotAllowed, Refusal, RequestNotFound, StillInProgress, UserLocked, compact
 from falmock.hosts import QUEUE, Origin
 from falmock.http import access, submission
 from falmock.lifecycle import State
@@ -60,9 +60,13 @@ class QueueHost:
         found = self._find(match["endpoint"], match["id"])
         method, answer = self._operations[match["operation"]]
         self._authorize(request, found)
-        if request.method != method and not (request.method == "HEAD" and method == "GET"):
-            raise MethodNotAllowed(method)
-        return answer(request, found)
+        try:
+            if request.method not in {method, "HEAD" if method == "GET" else method}:
+                raise MethodNotAllowed(method)
+            return answer(request, found)
+        except Refusal as refusal:
+            refusal.headers["x-fal-request-id"] = found.id
+            raise
 
     async def _submit(self, request: Request, path: str) -> Response:
         endpoint = access.existing(endpoints.parse(path), path.strip("/"))
@@ -138,7 +142,7 @@ class QueueHost:
                 lines_told = len(lines)
             else:
                 yield b": ping\n\n"
-            if found.state == State.COMPLETED:
+            if found.state == State.COMPLETED or self._emulator.closing:
                 return
             line_at = next_log_at(found, clock.now()) if with_logs else math.inf
             beat_at = clock.now() + HEARTBEAT
@@ -151,9 +155,10 @@ class QueueHost:
     def _result(self, request: Request, found: Stored) -> Response:
         if found.state != State.COMPLETED:
             raise StillInProgress({"request_id": found.id, **_links(request, found)})
-        if found.output is None or found.status is None or _is_expired(found, self._emulator.clock.now()):
+        output = self._emulator.output(found)
+        if output is None or found.status is None:
             raise RequestNotFound
-        return _reply(found.status, found.output, found, **json.loads(found.headers))
+        return _reply(found.status, output, found, **json.loads(found.headers))
 
     def _cancel(self, request: Request, found: Stored) -> Response:
         del request
@@ -163,10 +168,6 @@ class QueueHost:
 
 def _wants_logs(request: Request) -> bool:
     return request.query_params.get("logs", "").lower() in _TRUE
-
-
-def _is_expired(found: Stored, now: float) -> bool:
-    return found.expires_at is not None and found.expires_at <= now
 
 
 def _links(request: Request, found: Stored) -> dict[str, str]:

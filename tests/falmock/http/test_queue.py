@@ -510,6 +510,20 @@ async def test_an_unknown_path_of_a_known_application_ends_as_404(mock: Mock) ->
     assert result.headers["x-fal-billable-units"] == "0"
 
 
+@pytest.mark.parametrize("suffix", ["", "/status", "/cancel"])
+@pytest.mark.parametrize("method", ["GET", "PUT", "POST"])
+@pytest.mark.parametrize("seconds", [0, 6])
+async def test_every_answer_about_a_request_names_it_in_a_header(
+    mock: Mock, method: str, suffix: str, seconds: float
+) -> None:
+    submitted = await mock.submit()
+    await mock.pass_time(seconds)
+
+    answer = await mock.http.request(method, submitted["response_url"] + suffix, headers=KEY)
+
+    assert answer.headers["x-fal-request-id"] == submitted["request_id"]
+
+
 async def test_unknown_fields_are_ignored(mock: Mock) -> None:
     assert (await mock.finish(webhookUrl="http://localhost/x", colour="red")).status_code == 200
 
