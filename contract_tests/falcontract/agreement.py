@@ -40,7 +40,10 @@ def verdict_of(e: Exchange) -> Verdict:
     """Return what a raw answer means, in the words that a client's verdict has too."""
     if e.step.do == "stream" and e.ok:
         states = [_state(event.json) for event in e.events if event.data is not None]
-        return ("stream", *(one for one, before in zip(states, [None, *states], strict=False) if one != before))
+        return (
+            "stream",
+            *(one for one, before in zip(states, [None, *states], strict=False) if one != before),
+        )
     if e.step.do == "cancel" and isinstance(e.state, str):
         return ("cancel", e.state)
     if e.ok:

@@ -54,7 +54,9 @@ class Automaton:
     def _narrow(self, states: set[str], what: str) -> str | None:
         left = self.possible & states
         if not left:
-            return f"{what}, which cannot be after what was said before ({' or '.join(sorted(self.possible))})"
+            return (
+                f"{what}, which cannot be after what was said before ({' or '.join(sorted(self.possible))})"
+            )
         self.possible = left
         self._reach()
         return None
@@ -70,7 +72,7 @@ class Automaton:
 
     def result(self, code: int, detail: Any) -> str | None:
         """Hear a result; return what is wrong with it."""
-        if code == 400 and detail == IN_PROGRESS_TEXT:  # noqa: PLR2004 - as the wire says it
+        if code == 400 and detail == IN_PROGRESS_TEXT:
             return self._narrow({QUEUED, RUNNING}, "the result is still in progress")
         return self._narrow({DONE}, f"the result is final (HTTP {code})")
 

@@ -133,3 +133,13 @@ def member(found: Any, expected: Any, text: str, seen: Exchange | Delivery | Non
 def claim(holds: object, text: str, seen: Exchange | Delivery | None = None, found: Any = None) -> Claim:
     """Claim anything."""
     return Claim(bool(holds), text, seen, None, found)
+
+
+def shown(text: str, seen: Exchange | Delivery | None = None) -> Claim:
+    """Claim what was found to hold already."""
+    return Claim(holds=True, text=text, seen=seen)
+
+
+def refuted(text: str, seen: Exchange | Delivery | None = None, found: Any = None) -> Claim:
+    """Claim what was found not to hold."""
+    return Claim(holds=False, text=text, seen=seen, found=found)

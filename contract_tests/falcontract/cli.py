@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import datetime
+import datetime as dt
 import json
 import logging
 import os
@@ -51,15 +51,32 @@ def list_properties() -> None:
 
 
 @falcontract.command()
-@click.option("--target", default="mock", show_default=True, help="mock, socket, live, or the base URL of an emulator.")
-@click.option("--tier", type=click.IntRange(0, 5), help="Only what costs no more: 0 to 5 (live: 0 without it).")
+@click.option(
+    "--target", default="mock", show_default=True, help="mock, socket, live, or the base URL of an emulator."
+)
+@click.option(
+    "--tier", type=click.IntRange(0, 5), help="Only what costs no more: 0 to 5 (live: 0 without it)."
+)
 @click.option("--property", "ids", multiple=True, metavar="P17", help="Only this property; may be repeated.")
 @click.option("--seed", type=int, help="Make up the same programs as another run did.")
-@click.option("--profile", type=click.Choice(list(PROFILES)), default="default", show_default=True, help="How much to make up.")
+@click.option(
+    "--profile",
+    type=click.Choice(list(PROFILES)),
+    default="default",
+    show_default=True,
+    help="How much to make up.",
+)
 @click.option("--junit", type=click.Path(path_type=Path), help="Write JUnit XML here.")
 @click.option("--summary", type=click.Path(path_type=Path), help="Add a Markdown summary to this file.")
-@click.option("--record", type=click.Path(path_type=Path), default=FIXTURES / "transcripts" / "live", show_default=True, help="Where live transcripts go.")
+@click.option(
+    "--record",
+    type=click.Path(path_type=Path),
+    default=FIXTURES / "transcripts" / "live",
+    show_default=True,
+    help="Where live transcripts go.",
+)
 def run(
+    *,
     target: str,
     tier: int | None,
     ids: tuple[str, ...],
@@ -73,7 +90,9 @@ def run(
     try:
         wanted = suite.chosen(ids, tier)
     except KeyError as error:
-        raise click.ClickException(f"there is no property {error.args[0]}; see `falcontract properties`") from None
+        raise click.ClickException(
+            f"there is no property {error.args[0]}; see `falcontract properties`"
+        ) from None
     if target == "live":
         found = _live(wanted, tier or 0, record)
     else:
@@ -95,7 +114,7 @@ def _offline(
     begun = time.monotonic()
     target = _target(name)
     shown = suite.run(wanted, target, tier=tier)
-    today = datetime.datetime.now(datetime.UTC).date()
+    today = dt.datetime.now(dt.UTC).date()
     waived = {id(one): waiver for one, waiver in verdicts.waive(shown, today)}
     found = Report(target.name)
     for one in shown:
@@ -138,7 +157,7 @@ def _live(wanted: Sequence[Property], tier: int, folder: Path) -> Report:
     from falcontract.live import GateClosed, Live, describe  # noqa: PLC0415 - only here anything is sent out
 
     begun = time.monotonic()
-    today = datetime.datetime.now(datetime.UTC).date().isoformat()
+    today = dt.datetime.now(dt.UTC).date().isoformat()
     try:
         live = Live(os.environ, today=today)
     except GateClosed as error:
@@ -193,7 +212,8 @@ def plan(*, propose: bool) -> None:
     for entry in planning.read().values():
         submits = sum(step.do == "submit" for step in entry.program.steps)
         at_worst = f"${entry.usd * submits:.3f} at worst"
-        click.echo(f"T{entry.program.tier}  {entry.program.name:18}  {at_worst:18}  {entry.requests:4} requests  {entry.why}")
+        head = f"T{entry.program.tier}  {entry.program.name:18}  {at_worst:18}  {entry.requests:4} requests"
+        click.echo(f"{head}  {entry.why}")
 
 
 @falcontract.command("fidelity")
@@ -202,7 +222,7 @@ def plan(*, propose: bool) -> None:
 def show_fidelity(fixtures: Path, *, markdown: bool) -> None:
     """Print how each property is known, and when fal was last seen to agree."""
     folder = fixtures / "transcripts"
-    today = datetime.datetime.now(datetime.UTC).date()
+    today = dt.datetime.now(dt.UTC).date()
     click.echo(fidelity.markdown(folder) if markdown else fidelity.table(folder, today), nl=not markdown)
 
 

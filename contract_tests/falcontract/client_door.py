@@ -11,8 +11,9 @@ import json
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
-import falqueue
 import httpx
+
+import falqueue
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -89,27 +90,29 @@ class ClientDoor:
             await self._session.pass_time(self._session.poll_seconds)
 
     async def _ask(self, step: Step) -> Verdict:
-        client = self._clients[step.key]
         try:
-            match step.do:
-                case "submit":
-                    handle = await client.submit(step.endpoint, step.input, **_options(step))
-                    self._handles[step.job] = handle
-                    return ("accepted",)
-                case "status" | "until":
-                    return _state(await client.status(self._handles[step.job], logs="logs=1" in step.query))
-                case "result":
-                    return ("output", await client.result(self._handles[step.job]))
-                case "cancel":
-                    return ("cancel", (await client.cancel(self._handles[step.job])).value)
-                case _:
-                    return await self._stream(client, step)
+            return await self._heard(step)
         except falqueue.RequestFailed as error:
             return ("failed", error.status_code, error.error_type)
         except falqueue.Refused as error:
             return ("refused", error.status_code)
         except (falqueue.FalqueueError, httpx.HTTPError) as error:
             return ("error", type(error).__name__, str(error)[:200])
+
+    async def _heard(self, step: Step) -> Verdict:
+        client = self._clients[step.key]
+        match step.do:
+            case "submit":
+                self._handles[step.job] = await client.submit(step.endpoint, step.input, **_options(step))
+                return ("accepted",)
+            case "result":
+                return ("output", await client.result(self._handles[step.job]))
+            case "cancel":
+                return ("cancel", (await client.cancel(self._handles[step.job])).value)
+            case "stream":
+                return await self._stream(client, step)
+            case _:
+                return _state(await client.status(self._handles[step.job], logs="logs=1" in step.query))
 
     async def _stream(self, client: falqueue.AsyncClient, step: Step) -> Verdict:
         async def watch() -> list[Verdict]:

@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import httpx
+
+from falcontract.targets import ABILITIES, KEY_A, KEY_B, Session, spellings
 from falmock.app import create_app, open_emulator
 from falmock.clock import ManualClock
 from falmock.media import Studio, find_ffmpeg
@@ -22,12 +24,9 @@ from falmock.server import Server, listen
 from falmock.settings import Settings, Span
 from falmock.testing import pass_time
 
-from falcontract.targets import ABILITIES, KEY_A, KEY_B, Session, spellings
-
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from falmock.emulator import Emulator
     from starlette.types import ASGIApp, Message
 
     from falcontract.steps import Json, Program
@@ -99,7 +98,7 @@ class Emulated:
                 now=clock.now,
                 wall=clock.wall,
                 pass_time=pass_on,
-                facts=_facts(emulator),
+                facts=_facts(setup),
                 exact_time=True,
                 poll_seconds=0.25,
                 turn=0.02 if self._over_socket else 0.0,
@@ -122,8 +121,7 @@ def settings_of(setup: Json) -> Settings:
     return Settings(**known, **given)
 
 
-def _facts(emulator: Emulator) -> Json:
-    told = emulator.settings
+def _facts(told: Settings) -> Json:
     return {
         "runners": told.runners,
         "concurrency": told.concurrency,

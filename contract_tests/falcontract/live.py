@@ -1,8 +1,8 @@
 """fal itself: a reviewed plan, sent once, by whoever opened three gates.
 
-There is no way in here to run a program that is not in the plan: what takes a `Target` cannot take this. All
-that is sent goes through one `Turnstile`, which counts money and requests, keeps the pace, and hands the key to
-fal's queue and nobody else.
+There is no way in here to run a program that is not in the plan: what takes a `Target` cannot take this.
+All that is sent goes through one `Turnstile`, which counts money and requests, keeps the pace, and hands
+the key to fal's queue and nobody else.
 """
 
 from __future__ import annotations
@@ -112,7 +112,9 @@ class Turnstile(httpx.AsyncBaseTransport):
             NotPlanned: for that there is no place in the plan.
         """
         if request.url.scheme != "https" or request.url.host not in NAMES:
-            raise Misled(f"{request.url.host} is not a host of fal's queue: nothing was sent", request=request)
+            raise Misled(
+                f"{request.url.host} is not a host of fal's queue: nothing was sent", request=request
+            )
         cancelling = request.method == "PUT" and request.url.path.endswith("/cancel")
         if not cancelling:  # which is free, and must always be possible
             if self._left <= 0:
@@ -133,7 +135,7 @@ class Turnstile(httpx.AsyncBaseTransport):
         except asyncio.CancelledError:
             await self._hear_out(task)
             raise
-        if 400 <= answer.status_code < 500:  # noqa: PLR2004 - refused: no job
+        if 400 <= answer.status_code < 500:
             self.budget.release(name)
         return answer
 
@@ -282,7 +284,9 @@ class Live:
         if why := next((e.error for e in trace.exchanges if e.error), None):
             outcome.could_not_look[entry.program.name] = f"the line broke: {why.partition(':')[0]}"
             if any(e.step.do == "submit" and not e.status for e in trace.exchanges):
-                outcome.findings.append(f"{entry.program.name}: a submit had no answer, so a job may run unseen")
+                outcome.findings.append(
+                    f"{entry.program.name}: a submit had no answer, so a job may run unseen"
+                )
             return
         outcome.traces.append(trace)
         outcome.transcripts.append(
@@ -299,20 +303,22 @@ class Live:
     def _settle(self, trace: Trace, outcome: Outcome) -> None:
         """Give back what an answer shows not to be owed; a broken input that was taken is a finding."""
         owed = [e for e in trace.exchanges if e.step.do == "result" and e.ok]
-        free = [e for e in trace.exchanges if e.step.do == "result" and e.headers.get("x-fal-billable-units") == "0"]
-        jobs = trace.jobs()
-        if jobs and not owed and {e.step.job for e in free} >= set(jobs):
+        free = {e.step.job for e in trace.of("result") if e.headers.get("x-fal-billable-units") == "0"}
+        jobs = set(trace.jobs())
+        if jobs and not owed and free >= jobs:
             self.budget.held.clear()
         if owed and trace.program.tier == REJECTED_TIER:
             outcome.findings.append(
-                f"{trace.program.name}: fal took an input that cannot be run; it may cost what a good one does"
+                f"{trace.program.name}: fal took an input that cannot be run, and may bill it"
             )
 
     async def _clean_up(self, wire: Wire, turnstile: Turnstile, outcome: Outcome) -> None:
         """Cancel every job that is not known to be over, whatever has happened."""
         while turnstile.orphans:
             url = turnstile.orphans.pop()
-            if not await self._sent(wire, Step(do="call", method="PUT", path=url.removeprefix(HOSTS["queue"]))):
+            if not await self._sent(
+                wire, Step(do="call", method="PUT", path=url.removeprefix(HOSTS["queue"]))
+            ):
                 outcome.running.append(url)
         trace = wire.trace
         for submitted in trace.submits():
@@ -335,9 +341,9 @@ class Live:
 def _unwelcome(e: Exchange) -> str | None:
     """Return why an answer teaches nothing of the protocol: limits, locks, trouble."""
     outcome = e.step.do == "result" and e.get("detail") is not None  # a job's own failure is a fact
-    if e.status == 429:  # noqa: PLR2004 - HTTP's own
+    if e.status == 429:
         return "fal says 429: too many requests"
-    if e.status >= 500 and not outcome:  # noqa: PLR2004
+    if e.status >= 500 and not outcome:
         return f"fal says {e.status}"
     if e.status in {402, 403} and LOCKED in str(e.get("detail")):
         return "the account is locked"

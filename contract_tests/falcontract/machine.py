@@ -27,12 +27,12 @@ from falcontract.prediction import Timetables
 from falcontract.steps import VEO2, Program, Step, cancel, result, status, stream, submit, wait
 from falcontract.suite import Finding
 from falcontract.timetable import ahead_of
-from falcontract.traces import Trace
 from falcontract.wire import Wire
 
 if TYPE_CHECKING:
     from falcontract.claims import Claim
     from falcontract.targets import Target
+    from falcontract.traces import Trace
 
 MOST_STEPS: Final = 20
 NAMES: Final = "ABCDEFGHIJKLMNOPQRST"
@@ -83,7 +83,7 @@ class QueueMachine(RuleBasedStateMachine):
 
     @property
     def _jobs(self) -> list[str]:
-        return self._wire.trace.jobs() if self._wire else []  # type: ignore[no-any-return]
+        return self._wire.trace.jobs() if self._wire else []
 
     def _some(self, data: st.DataObject) -> str:
         return data.draw(st.sampled_from(self._jobs), label="job")
@@ -98,10 +98,11 @@ class QueueMachine(RuleBasedStateMachine):
     )
     def submits(
         self,
+        *,
         given: Any,
         endpoint: str,
         key: str,
-        low: bool,  # noqa: FBT001 - Hypothesis passes by name
+        low: bool,
         start_by: float | None,
         answers: list[int] | None,
     ) -> None:
@@ -112,9 +113,7 @@ class QueueMachine(RuleBasedStateMachine):
             headers["X-Fal-Request-Timeout"] = str(start_by)
         hook = name.lower() if answers and "receive" in self.target.abilities else ""
         told = tuple(answers) if answers and hook else (200,)
-        self._do(
-            submit(name, given, endpoint=endpoint, key=key, headers=headers, webhook=hook, answers=told)
-        )
+        self._do(submit(name, given, endpoint=endpoint, key=key, headers=headers, webhook=hook, answers=told))
 
     @rule(seconds=SECONDS)
     def waits(self, seconds: float) -> None:
@@ -182,7 +181,7 @@ class QueueMachine(RuleBasedStateMachine):
                     if (e.state, e.get("queue_position")) != (due, ahead):
                         self._ask("P8")
                         self._ask("P9")
-                elif e.step.do != "submit" and not trace.asked_plainly(e) and e.status != 404:  # noqa: PLR2004
+                elif e.step.do != "submit" and not trace.asked_plainly(e) and e.status != 404:
                     self._ask("P24")
 
     def _ask(self, name: str) -> None:

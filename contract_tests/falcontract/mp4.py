@@ -44,7 +44,7 @@ def _boxes(data: bytes) -> Iterator[tuple[bytes, bytes]]:
     at = 0
     while at + 8 <= len(data):
         size, name = struct.unpack_from(">I4s", data, at)
-        if size < 8:  # noqa: PLR2004 - a size and a name
+        if size < 8:
             return
         content = data[at + 8 : at + size]
         if name in CONTAINERS:

@@ -15,13 +15,28 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from falmock import app, emulator, endpoints, errors, files, hosts, keys, queue, runner, signing, validation, webhooks
+from starlette.responses import Response
+
+from falmock import (
+    app,
+    emulator,
+    endpoints,
+    errors,
+    files,
+    hosts,
+    keys,
+    models,
+    queue,
+    runner,
+    signing,
+    validation,
+    webhooks,
+)
 from falmock.http import access, submission
 from falmock.http import queue as wire
 from falmock.media import images
 from falmock.models import veo
 from falmock.runner import Outcome
-from starlette.responses import Response
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -304,7 +319,7 @@ def cancelled_is_a_status(patch: Patch) -> None:
     """A job that was cancelled is CANCELLED."""
 
     def change(told: dict[str, Any], found: Any) -> None:
-        if found.status == 499:  # noqa: PLR2004
+        if found.status == 499:
             told["status"] = "CANCELLED"
 
     _changing(patch, change)
@@ -315,7 +330,7 @@ def failed_is_a_status(patch: Patch) -> None:
     """A job that failed is FAILED."""
 
     def change(told: dict[str, Any], found: Any) -> None:
-        if found.status is not None and found.status >= 400:  # noqa: PLR2004
+        if found.status is not None and found.status >= 400:
             told["status"] = "FAILED"
 
     _changing(patch, change)
@@ -382,7 +397,7 @@ def position_counts_from_one(patch: Patch) -> None:
 @mutant
 def position_is_always_zero(patch: Patch) -> None:
     """Everybody is told to be next."""
-    patch.wrap(queue.Queue, "position", lambda _: lambda self, job: 0)  # noqa: ARG005
+    patch.wrap(queue.Queue, "position", lambda _: lambda self, job: 0)
 
 
 @mutant
@@ -409,7 +424,7 @@ def last_come_first_served(patch: Patch) -> None:
 @mutant
 def low_priority_is_ignored(patch: Patch) -> None:
     """Everybody has the same priority."""
-    patch.set(submission, "_priority", lambda headers: 0)  # noqa: ARG005
+    patch.set(submission, "_priority", lambda headers: 0)
 
 
 @mutant
@@ -419,7 +434,7 @@ def polling_moves_jobs(patch: Patch) -> None:
 
     def change(told: dict[str, Any], found: Any) -> None:
         seen[found.id] = seen.get(found.id, 0) + 1
-        if seen[found.id] >= 20:  # noqa: PLR2004
+        if seen[found.id] >= 20:
             told["status"] = DONE
             told.pop("queue_position", None)
 
@@ -433,9 +448,9 @@ def asking_for_the_result_delays(patch: Patch) -> None:
     def make(usual: Any) -> Any:
         def result(self: Any, request: Any, found: Any) -> Any:
             if found.state == "IN_PROGRESS":
-                for n, (at, order, job) in enumerate(ends := self._emulator._queue._ends):  # noqa: SLF001
+                for n, (at, order, job) in enumerate(ends := self._emulator._queue._ends):
                     ends[n] = (at + 1, order, job)
-                self._emulator._arm()  # noqa: SLF001
+                self._emulator._arm()
             return usual(self, request, found)
 
         return result
@@ -494,7 +509,7 @@ def surplus_is_refused(patch: Patch) -> None:
 
     def make(usual: Any) -> Any:
         def submit(self: Any, asked: Any) -> Any:
-            mine = sum(job.caller == asked.caller for job in self._queue._jobs.values())  # noqa: SLF001
+            mine = sum(job.caller == asked.caller for job in self._queue._jobs.values())
             if mine >= self.settings.concurrency:
                 raise errors.ConcurrencyLimit(self.settings.concurrency)
             return usual(self, asked)
@@ -540,8 +555,14 @@ def results_change(patch: Patch) -> None:
 @mutant
 def results_are_kept_forever(patch: Patch) -> None:
     """A result never expires."""
-    patch.set(wire, "_is_expired", lambda found, now: False)  # noqa: ARG005
-    patch.set(emulator.Emulator, "_sweep", lambda self, now: None)  # noqa: ARG005
+
+    def make(usual: Any) -> Any:
+        def init(self: Any, settings: Any, **more: Any) -> None:
+            usual(self, dataclasses.replace(settings, retention=1e9, retention_large=1e9), **more)
+
+        return init
+
+    patch.wrap(emulator.Emulator, "__init__", make)
 
 
 @mutant
@@ -567,7 +588,7 @@ def successes_are_free(patch: Patch) -> None:
     """A success bills nothing."""
     patch.wrap(veo, "seconds", lambda usual: usual)
     free = dataclasses.replace(veo.IMAGE_TO_VIDEO, units=lambda _: 0)
-    patch.item(runner.MODELS, veo.IMAGE_TO_VIDEO.endpoint, free)
+    patch.item(models.MODELS, veo.IMAGE_TO_VIDEO.endpoint, free)
 
 
 @mutant
@@ -612,7 +633,7 @@ def model_errors_are_in_the_status(patch: Patch) -> None:
     """A status tells of a model's error too."""
 
     def change(told: dict[str, Any], found: Any) -> None:
-        if found.status == 422:  # noqa: PLR2004
+        if found.status == 422:
             told.update(error="Invalid input", error_type="validation_error")
 
     _changing(patch, change)
@@ -784,7 +805,9 @@ def unknown_ids_are_cancelled(patch: Patch) -> None:
                 return await usual(self, request)
             except errors.RequestNotFound:
                 if request.method == "PUT":
-                    return Response(b'{"status":"CANCELLATION_REQUESTED"}', 202, media_type="application/json")
+                    return Response(
+                        b'{"status":"CANCELLATION_REQUESTED"}', 202, media_type="application/json"
+                    )
                 raise
 
         return call
@@ -798,7 +821,7 @@ def malformed_ids_are_a_500(patch: Patch) -> None:
 
     def make(usual: Any) -> Any:
         def find(self: Any, endpoint: str, request_id: str) -> Any:
-            if not wire._ID.fullmatch(request_id):  # noqa: SLF001
+            if not wire._ID.fullmatch(request_id):
                 raise errors.PlatformError("internal_error")
             return usual(self, endpoint, request_id)
 
@@ -814,7 +837,7 @@ def any_application_will_do(patch: Patch) -> None:
     def make(_: Any) -> Any:
         def find(self: Any, endpoint: str, request_id: str) -> Any:
             del endpoint
-            found = self._emulator.request(request_id.lower()) if wire._ID.fullmatch(request_id) else None  # noqa: SLF001
+            found = self._emulator.request(request_id.lower()) if wire._ID.fullmatch(request_id) else None
             if found is None:
                 raise errors.RequestNotFound
             return found
@@ -891,13 +914,13 @@ def body_comes_before_credentials(patch: Patch) -> None:
 @mutant
 def accounts_see_each_other(patch: Patch) -> None:
     """Whoever has a key may see every job."""
-    patch.set(keys.Keyring, "may_see", lambda self, caller, owner: True)  # noqa: ARG005
+    patch.set(keys.Keyring, "may_see", lambda self, caller, owner: True)
 
 
 @mutant
 def locked_accounts_may_submit(patch: Patch) -> None:
     """The lock of an account is not looked at."""
-    patch.wrap(keys.Keyring, "_caller", lambda _: lambda self, key_id: keys.Caller(key_id))  # noqa: ARG005
+    patch.wrap(keys.Keyring, "_caller", lambda _: lambda self, key_id: keys.Caller(key_id))
 
 
 @mutant
@@ -1031,7 +1054,7 @@ def streams_never_close(patch: Patch) -> None:
     async def change(events: Any, about: Any) -> Any:
         async for event in events:
             yield event
-        await about[0]._emulator.clock.sleep_until(math.inf)  # noqa: SLF001
+        await about[0]._emulator.clock.sleep_until(math.inf)
 
     _streaming(patch, change)
 
@@ -1219,7 +1242,7 @@ def cancel_takes_the_neighbour(patch: Patch) -> None:
 
     def make(usual: Any) -> Any:
         def cancel(self: Any, request: Any) -> None:
-            others = [j for j in self._queue._jobs.values() if j.id != request.id]  # noqa: SLF001
+            others = [j for j in self._queue._jobs.values() if j.id != request.id]
             usual(self, request)
             if others:
                 self._end(others[0].id, errors.PlatformError("client_cancelled"))
@@ -1268,7 +1291,7 @@ def webhooks_are_taken_from_the_body(patch: Patch) -> None:
 @mutant
 def webhooks_are_ignored(patch: Patch) -> None:
     """No webhook is ever registered."""
-    patch.set(submission, "_webhook", lambda query: None)  # noqa: ARG005
+    patch.set(submission, "_webhook", lambda query: None)
 
 
 @mutant
@@ -1304,7 +1327,7 @@ def deliveries_get_mixed_up(patch: Patch) -> None:
 @mutant
 def deliveries_are_tried_once(patch: Patch) -> None:
     """A delivery that fails is not repeated."""
-    patch.set(webhooks, "next_attempt", lambda attempts, now, give_up_at: None)  # noqa: ARG005
+    patch.set(webhooks, "next_attempt", lambda attempts, now, give_up_at: None)
 
 
 @mutant
@@ -1324,7 +1347,7 @@ def only_200_is_taken(patch: Patch) -> None:
 @mutant
 def deliveries_go_on_forever(patch: Patch) -> None:
     """A delivery that fails is repeated every minute, for ever."""
-    patch.set(webhooks, "next_attempt", lambda attempts, now, give_up_at: now + 60)  # noqa: ARG005
+    patch.set(webhooks, "next_attempt", lambda attempts, now, give_up_at: now + 60)
 
 
 @mutant
@@ -1346,7 +1369,7 @@ def repeats_come_at_once(patch: Patch) -> None:
     """Three attempts are made at the same moment."""
 
     def next_attempt(attempts: int, now: float, give_up_at: float) -> float | None:
-        return now if attempts < 4 and now < give_up_at else None  # noqa: PLR2004
+        return now if attempts < 4 and now < give_up_at else None
 
     patch.set(webhooks, "next_attempt", next_attempt)
 
@@ -1381,7 +1404,7 @@ def signature_is_base64(patch: Patch) -> None:
 
     def change(usual: Any, told: dict[str, Any]) -> dict[str, str]:
         del told
-        headers = usual()
+        headers: dict[str, str] = usual()
         raw = bytes.fromhex(headers["X-Fal-Webhook-Signature"])
         return headers | {"X-Fal-Webhook-Signature": base64.b64encode(raw).decode()}
 
@@ -1402,7 +1425,9 @@ def signature_leaves_the_user_out(patch: Patch) -> None:
 @mutant
 def published_key_is_another(patch: Patch) -> None:
     """The key set has a key that signs nothing."""
-    patch.wrap(signing.Signer, "jwks", lambda usual: lambda _: usual(signing.Signer(b"another secret".ljust(32))))
+    patch.wrap(
+        signing.Signer, "jwks", lambda usual: lambda _: usual(signing.Signer(b"another secret".ljust(32)))
+    )
 
 
 @mutant
@@ -1523,7 +1548,7 @@ def long_prompts_are_refused(patch: Patch) -> None:
     """A prompt of more than 20000 characters counts as none."""
 
     def change(told: Any) -> Any:
-        long = len(str(told.get("prompt"))) > 20_000  # noqa: PLR2004
+        long = len(str(told.get("prompt"))) > 20_000
         return {k: v for k, v in told.items() if not (long and k == "prompt")}
 
     _before_reading(patch, change)
@@ -1569,19 +1594,19 @@ def _filing(patch: Patch, change: Callable[[Any], Any]) -> None:
 
         return video
 
-    patch.wrap(runner._Tools, "video", make)  # noqa: SLF001
+    patch.wrap(runner._Tools, "video", make)
 
 
 @mutant
 def videos_are_landscape(patch: Patch) -> None:
     """The frame is always landscape."""
-    patch.set(veo, "frame_size", lambda aspect_ratio, picture: veo.LANDSCAPE)  # noqa: ARG005
+    patch.set(veo, "frame_size", lambda aspect_ratio, picture: veo.LANDSCAPE)
 
 
 @mutant
 def videos_take_five_seconds(patch: Patch) -> None:
     """Every video takes five seconds."""
-    patch.set(veo, "seconds", lambda duration: 5)  # noqa: ARG005
+    patch.set(veo, "seconds", lambda duration: 5)
 
 
 @mutant
@@ -1589,7 +1614,7 @@ def output_has_an_envelope(patch: Patch) -> None:
     """The output is wrapped in data."""
 
     def change(response: Response, found: Any) -> Response:
-        if found.status != 200:  # noqa: PLR2004
+        if found.status != 200:
             return response
         return _with_body(response, {"data": json.loads(bytes(response.body))})
 
@@ -1599,13 +1624,13 @@ def output_has_an_envelope(patch: Patch) -> None:
 @mutant
 def lifetimes_are_ignored(patch: Patch) -> None:
     """A file lives for ever, whatever the caller asks."""
-    patch.set(files.Lifecycle, "expires_at", lambda self, now: None)  # noqa: ARG005
+    patch.set(files.Lifecycle, "expires_at", lambda self, now: None)
 
 
 @mutant
 def files_die_young(patch: Patch) -> None:
     """Every file lives for twenty seconds."""
-    patch.set(files.Lifecycle, "expires_at", lambda self, now: now + 20)  # noqa: ARG005
+    patch.set(files.Lifecycle, "expires_at", lambda self, now: now + 20)
 
 
 @mutant

@@ -12,7 +12,9 @@ from typing import Any, Final
 
 from falcontract.published import UUID
 
-TOKEN: Final = re.compile(r"<(?:(?P<numbered>rid|uuid):(?P<number>\d+)|(?P<plain>queue|ts|float|int|media|sha256|logs))>")
+TOKEN: Final = re.compile(
+    r"<(?:(?P<numbered>rid|uuid):(?P<number>\d+)|(?P<plain>queue|ts|float|int|media|sha256|logs))>"
+)
 TIMESTAMP: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:\d\d)")
 ANY_UUID: Final = re.compile(UUID.pattern)
 MEDIA: Final = re.compile(r"https?://[^\s\"]*fal\.media/files/[^\s\"]*")
@@ -20,9 +22,18 @@ QUEUE: Final = "https://queue.fal.run"
 # Numbers that follow from when and where a job ran, by the key they stand under.
 VOLATILE: Final = {"inference_time": "<float>", "file_size": "<int>", "seed": "<int>"}
 LOGS: Final = "<logs>"  # which lines a runner wrote is its own affair
-LINE: Final = {"timestamp": "2026-02-17T10:30:01.123Z", "message": "x", "level": "INFO", "labels": {"level": "INFO"}}
+LINE: Final = {
+    "timestamp": "2026-02-17T10:30:01.123Z",
+    "message": "x",
+    "level": "INFO",
+    "labels": {"level": "INFO"},
+}
 WHOLE: Final = {"<float>": 1.5, "<int>": 7, LOGS: [LINE, LINE | {"message": "y"}]}
-EXAMPLES: Final = {"queue": QUEUE, "ts": "2026-02-17T10:30:01.123Z", "media": "https://v3b.fal.media/files/b/0/x.mp4"}
+EXAMPLES: Final = {
+    "queue": QUEUE,
+    "ts": "2026-02-17T10:30:01.123Z",
+    "media": "https://v3b.fal.media/files/b/0/x.mp4",
+}
 
 
 @dataclass
@@ -131,7 +142,9 @@ def _fits(expected: str, found: Any, names: Names) -> bool:
     if match is None:
         return False
     tokens = [part for part in _parts(expected) if part.startswith(("<rid:", "<uuid:"))]
-    return all(names.values.setdefault(t, value) == value for t, value in zip(tokens, match.groups(), strict=True))
+    return all(
+        names.values.setdefault(t, value) == value for t, value in zip(tokens, match.groups(), strict=True)
+    )
 
 
 def _parts(text: str) -> list[str]:

@@ -19,7 +19,12 @@ if TYPE_CHECKING:
     from falcontract.steps import Json
 
 FLUX: Final = "fal-ai/flux/schnell"
-FLUX_INPUT: Final = {"prompt": "a lighthouse", "image_size": "square", "num_inference_steps": 1, "num_images": 1}
+FLUX_INPUT: Final = {
+    "prompt": "a lighthouse",
+    "image_size": "square",
+    "num_inference_steps": 1,
+    "num_images": 1,
+}
 FLUX_USD: Final = 0.003  # NEEDS.md section 3: about $0.003 for a megapixel
 GUARDS: Final = {"X-Fal-No-Retry": "1", "X-Fal-Request-Timeout": "60"}
 
@@ -46,7 +51,12 @@ class Entry:
 
     def as_json(self) -> Json:
         """Return it as the plan has it."""
-        return {"why": self.why, "usd": self.usd, "requests": self.requests, "program": self.program.as_json()}
+        return {
+            "why": self.why,
+            "usd": self.usd,
+            "requests": self.requests,
+            "program": self.program.as_json(),
+        }
 
 
 def read() -> dict[str, Entry]:
@@ -103,12 +113,29 @@ def _program(name: str, tier: int, *steps: Step) -> Program:
 
 def _free() -> list[Entry]:
     app = f"/{VEO2}"
-    strangers = [submit(f"S{kind}", {}, key=kind) for kind in ("none", "bearer", "garbage", "half", "unknown")]
+    strangers = [
+        submit(f"S{kind}", {}, key=kind) for kind in ("none", "bearer", "garbage", "half", "unknown")
+    ]
     unknown = f"{programs.APP}/requests/{programs.NO_ID}/status"
     return [
-        _entry("who is told what without a key; each body is {}, so that a stranger who is let in makes nothing", _program("strangers", 0, *strangers, submit("N", {}, key="none", endpoint="nobody/nothing"), call("GET", unknown, key="none"))),
-        _entry("wrong methods without a key", _program("no-key-methods", 0, call("GET", app, key="none"), call("DELETE", app, key="none"))),
-        _entry("the key set of webhooks", _program("jwks", 0, call("GET", "/.well-known/jwks.json", host="rest", key="none"))),
+        _entry(
+            "who is told what without a key; each body is {}, so that a stranger who is let in makes nothing",
+            _program(
+                "strangers",
+                0,
+                *strangers,
+                submit("N", {}, key="none", endpoint="nobody/nothing"),
+                call("GET", unknown, key="none"),
+            ),
+        ),
+        _entry(
+            "wrong methods without a key",
+            _program("no-key-methods", 0, call("GET", app, key="none"), call("DELETE", app, key="none")),
+        ),
+        _entry(
+            "the key set of webhooks",
+            _program("jwks", 0, call("GET", "/.well-known/jwks.json", host="rest", key="none")),
+        ),
     ]
 
 
@@ -127,21 +154,78 @@ def _rejected() -> list[Entry]:
         _entry("an input that cannot be run: 422, billed nothing", _known("broken-input"), dear),
         _entry("a stream that is opened after the end", _known("watch-late"), dear),
         _entry("a cancel that comes too late", _known("cancel-late"), dear),
-        _entry("slashes at the end", _program("slashes", 2, nothing, until("COMPLETED"), status(), status(path=programs.APP + "/requests/{A}/status/"), result(), result(path=programs.APP + "/requests/{A}/")), dear),
-        _entry("a malformed start timeout; the body is {}", _program("bad-timeout", 2, submit(given={}, headers={"X-Fal-Request-Timeout": "soon"})), dear),
+        _entry(
+            "slashes at the end",
+            _program(
+                "slashes",
+                2,
+                nothing,
+                until("COMPLETED"),
+                status(),
+                status(path=programs.APP + "/requests/{A}/status/"),
+                result(),
+                result(path=programs.APP + "/requests/{A}/"),
+            ),
+            dear,
+        ),
+        _entry(
+            "a malformed start timeout; the body is {}",
+            _program("bad-timeout", 2, submit(given={}, headers={"X-Fal-Request-Timeout": "soon"})),
+            dear,
+        ),
     ]
 
 
 def _cancelled() -> list[Entry]:
     cheap = submit(given=FLUX_INPUT, endpoint=FLUX)
     return [
-        _entry("a job that is cancelled at once, twice", _program("cancel-queued", 3, cheap, status(), cancel(), status(), cancel(), until("COMPLETED", seconds=60), result()), FLUX_USD),
+        _entry(
+            "a job that is cancelled at once, twice",
+            _program(
+                "cancel-queued",
+                3,
+                cheap,
+                status(),
+                cancel(),
+                status(),
+                cancel(),
+                until("COMPLETED", seconds=60),
+                result(),
+            ),
+            FLUX_USD,
+        ),
     ]
 
 
 def _short() -> list[Entry]:
     cheap = submit(given=FLUX_INPUT, endpoint=FLUX)
     return [
-        _entry("a whole life, with logs", _program("life", 4, cheap, result(), status(query="logs=1"), until("COMPLETED", seconds=120), result(), status(query="logs=1"), result()), FLUX_USD),
-        _entry("a whole life, watched", _program("watch", 4, cheap, stream(query="logs=1", seconds=120), status(), status(query="logs=1"), result()), FLUX_USD),
+        _entry(
+            "a whole life, with logs",
+            _program(
+                "life",
+                4,
+                cheap,
+                result(),
+                status(query="logs=1"),
+                until("COMPLETED", seconds=120),
+                result(),
+                status(query="logs=1"),
+                result(),
+            ),
+            FLUX_USD,
+        ),
+        _entry(
+            "a whole life, watched",
+            _program(
+                "watch",
+                4,
+                cheap,
+                stream(query="logs=1", seconds=120),
+                status(),
+                status(query="logs=1"),
+                result(),
+            ),
+            FLUX_USD,
+        ),
     ]

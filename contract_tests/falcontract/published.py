@@ -86,7 +86,7 @@ def seconds_of(given: Any) -> int:
 
 
 def price(given: Any) -> float:
-    """Return what an input would cost in US dollars if it were taken, with the dearest for what is broken in it."""
+    """Return what an input would cost in US dollars if it were taken; what is broken in it as the dearest."""
     told = given.get("duration", DEFAULTS["duration"]) if isinstance(given, dict) else DURATIONS[-1]
     seconds = seconds_of({"duration": told if told in DURATIONS else DURATIONS[-1]})
     return USD_BASE + USD_SECOND * (seconds - 5)

@@ -105,7 +105,7 @@ async def _read(connection: h11.Connection, reader: asyncio.StreamReader) -> tup
 
 def _reply(connection: h11.Connection, status: int) -> bytes:
     headers = [("content-length", "0"), ("connection", "close")]
-    if 300 <= status < 400:  # noqa: PLR2004 - HTTP's own lines
+    if 300 <= status < 400:
         headers.append(("location", "/elsewhere"))
     said = connection.send(h11.Response(status_code=status, headers=headers))
     return (said or b"") + (connection.send(h11.EndOfMessage()) or b"")

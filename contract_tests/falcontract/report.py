@@ -11,8 +11,6 @@ from falcontract.placeholders import Names, differences
 from falcontract.verdicts import Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from falcontract.claims import Property
     from falcontract.suite import Finding
 
@@ -81,7 +79,9 @@ def table(report: Report) -> str:
         lines.append(f"{row.property.id:>4}  {row.verdict:14}  {note:22}  {row.property.title}")
     lines += ["", f"{report.target}: {report.counts()} in {report.seconds:.1f} s, ${report.spent:.2f} spent"]
     if report.explored:
-        lines.append(f"Hypothesis made up {report.explored} programs (--seed {report.seed} makes them up again)")
+        lines.append(
+            f"Hypothesis made up {report.explored} programs (--seed {report.seed} makes them up again)"
+        )
     for row in report.rows:
         if row.finding is not None:
             lines += ["", "\n".join(divergence(row, report.spent))]
@@ -137,9 +137,11 @@ def curls(finding: Finding) -> list[str]:
 def _quoted(command: str) -> str:
     """Let the shell put the variables in: a word with one is in double quotes."""
     words = command.split(" ")
-    return " ".join(f'"{w}"' if w.startswith(("$BASE", "'$BASE")) and '"' not in w else w for w in words).replace(
-        "\"'", '"'
-    ).replace("'\"", '"')
+    return (
+        " ".join(f'"{w}"' if w.startswith(("$BASE", "'$BASE")) and '"' not in w else w for w in words)
+        .replace("\"'", '"')
+        .replace("'\"", '"')
+    )
 
 
 def _plain(value: Any) -> Any:
@@ -166,9 +168,13 @@ def junit(report: Report) -> str:
         time=f"{report.seconds:.3f}",
     )
     for row in report.rows:
-        case = ET.SubElement(suite, "testcase", classname="falcontract", name=f"{row.property.id} {row.property.title}")
+        case = ET.SubElement(
+            suite, "testcase", classname="falcontract", name=f"{row.property.id} {row.property.title}"
+        )
         if row.verdict.diverged:
-            failure = ET.SubElement(case, "failure", type=row.verdict, message=row.finding.claim.text if row.finding else "")
+            failure = ET.SubElement(
+                case, "failure", type=row.verdict, message=row.finding.claim.text if row.finding else ""
+            )
             failure.text = _printable("\n".join(divergence(row, report.spent)) if row.finding else row.note)
         elif row in skipped:
             ET.SubElement(case, "skipped", message=f"{row.verdict}: {row.note}")
@@ -177,14 +183,16 @@ def junit(report: Report) -> str:
 
 def _printable(text: str) -> str:
     """Leave out what XML cannot say."""
-    return "".join(c if c in "\n\t" or " " <= c < "\ud800" or "\ue000" <= c else "?" for c in text)
+    return "".join(c if c in "\n\t" or " " <= c < "\ud800" or c >= "\ue000" else "?" for c in text)
 
 
 def markdown(report: Report) -> str:
     """Return the report as Markdown, for a CI job's summary."""
     lines = [f"### falcontract on {report.target}", "", f"{report.counts()}; ${report.spent:.2f} spent", ""]
     lines += ["| property | verdict | looks | |", "|---|---|---|---|"]
-    lines += [f"| {r.property.id} | {r.verdict} | {r.looks} | {r.note or r.property.title} |" for r in report.rows]
+    lines += [
+        f"| {r.property.id} | {r.verdict} | {r.looks} | {r.note or r.property.title} |" for r in report.rows
+    ]
     for row in report.rows:
         if row.finding is not None:
             lines += ["", "```", *divergence(row, report.spent), "```"]

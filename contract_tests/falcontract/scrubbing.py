@@ -51,7 +51,11 @@ def encodings(secret: str) -> Iterator[str]:
         raw = part.encode()
         yield from (part, part.lower(), part.upper(), part.replace("-", ""))
         yield from (quote(part, safe=""), quote_plus(part), "".join(f"%{byte:02X}" for byte in raw))
-        yield from (quote(quote(part, safe=""), safe=""), raw.hex(), "".join(f"\\u{byte:04x}" for byte in raw))
+        yield from (
+            quote(quote(part, safe=""), safe=""),
+            raw.hex(),
+            "".join(f"\\u{byte:04x}" for byte in raw),
+        )
         for shift in range(3):  # base64 of a text that has the secret somewhere in it
             yield from _base64(raw, shift)
 

@@ -14,7 +14,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 TOLERANCE: Final = 300  # seconds
-HEADERS: Final = tuple(f"x-fal-webhook-{name}" for name in ("request-id", "user-id", "timestamp", "signature"))
+HEADERS: Final = tuple(
+    f"x-fal-webhook-{name}" for name in ("request-id", "user-id", "timestamp", "signature")
+)
 
 
 def problem(headers: Mapping[str, str], body: bytes, jwks: Any, now: float) -> str | None:

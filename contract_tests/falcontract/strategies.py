@@ -14,7 +14,11 @@ if TYPE_CHECKING:
 
 ANY_TEXT: Final = st.text(st.characters(), max_size=20)  # lone surrogates included: JSON can say them
 ANY_JSON: Final = st.recursive(
-    st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.floats(allow_nan=False, width=32) | ANY_TEXT,
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**53), 2**53)
+    | st.floats(allow_nan=False, width=32)
+    | ANY_TEXT,
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(ANY_TEXT, inner, max_size=3),
     max_leaves=5,
 )
@@ -42,7 +46,9 @@ def _without_a_field() -> SearchStrategy[dict[str, Any]]:
 
 def _wrong_type() -> SearchStrategy[dict[str, Any]]:
     other = ANY_JSON.filter(lambda value: not isinstance(value, str))
-    return st.builds(lambda given, name, value: given | {name: value}, good_inputs(), st.sampled_from(REQUIRED), other)
+    return st.builds(
+        lambda given, name, value: given | {name: value}, good_inputs(), st.sampled_from(REQUIRED), other
+    )
 
 
 def _no_such_value() -> SearchStrategy[dict[str, Any]]:

@@ -42,11 +42,6 @@ class Shown:
     findings: list[Finding] = field(default_factory=list)
     missing: frozenset[str] = frozenset()
 
-    @property
-    def agreed(self) -> bool:
-        """It looked, and all was as it should be."""
-        return bool(self.looks) and not self.findings
-
 
 def chosen(ids: Sequence[str] = (), tier: int | None = None) -> list[Property]:
     """Return the properties with these ids (all, without any) up to a tier.
@@ -109,7 +104,7 @@ def _missing(p: Property, target: Target) -> frozenset[str]:
         return frozenset(lacking)
     known = programs.catalogue()
     lacks = [known[name].needs() - target.abilities for name in p.programs]
-    return frozenset() if not all(lacks) else frozenset(min(lacks, key=len))
+    return frozenset() if not all(lacks) else min(lacks, key=lambda one: (len(one), sorted(one)))
 
 
 def run(wanted: Sequence[Property], target: Target, *, tier: int | None = None) -> list[Shown]:

@@ -147,7 +147,9 @@ class Address:
         if url.scheme not in {"http", "https"} or not url.host:
             raise ValueError(f"{base} is no http(s) address")
         if f".{url.host.rstrip('.')}".endswith(FAL_DOMAINS):
-            raise IsFalError(f"{url.host} is fal's own: use --target live, which sends a reviewed plan and nothing else")
+            raise IsFalError(
+                f"{url.host} is fal's own: use --target live, which sends a reviewed plan and nothing else"
+            )
         self.name = base.rstrip("/")
         self.abilities = frozenset({"receive"} | ({"second-key"} if second else set()))
         self._keys = spellings(key, second)

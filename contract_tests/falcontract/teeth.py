@@ -99,7 +99,7 @@ async def _traces(wanted: Sequence[Program], target: Emulated) -> tuple[list[Tra
                 if program.name in suite.compared():
                     await agreement.compare(trace, target)
             traces.append(trace)
-        except Exception:  # noqa: BLE001 - whatever a fault breaks, it has been noticed by this program
+        except Exception:
             stuck.append(program.name)
     return traces, stuck
 
@@ -107,7 +107,10 @@ async def _traces(wanted: Sequence[Program], target: Emulated) -> tuple[list[Tra
 def table(bites: Sequence[Bite]) -> str:
     """Return mutant x property as text: one line for each fault."""
     wide = max((len(one.mutant) for one in bites), default=0)
-    lines = [f"{one.mutant:{wide}}  {'killed by' if one.killed else 'SURVIVES'} {' '.join(one.killers)}" for one in bites]
+    lines = [
+        f"{one.mutant:{wide}}  {'killed by' if one.killed else 'SURVIVES'} {' '.join(one.killers)}"
+        for one in bites
+    ]
     return "\n".join(lines)
 
 

@@ -77,7 +77,9 @@ def _next_start(order: list[Entry], runners: int, concurrency: int) -> tuple[flo
             if sum(_runs(job, at) for job in order if job.line == line) >= runners:
                 continue
             waiting = [job for job in order if job.line == line and _could_start(job, at)]
-            free = [j for j in waiting if sum(_runs(k, at) for k in order if k.caller == j.caller) < concurrency]
+            free = [
+                j for j in waiting if sum(_runs(k, at) for k in order if k.caller == j.caller) < concurrency
+            ]
             if free and free[0].ready <= at:
                 return at, free[0]
     return None
@@ -88,7 +90,9 @@ def _runs(job: Entry, at: float) -> bool:
 
 
 def _could_start(job: Entry, at: float) -> bool:
-    return job.started == math.inf and job.submitted <= at and at < job.cancelled and at <= job.start_by
+    """Whoever asks at a moment asks after all that was due by then."""
+    there = job.submitted < at or job.ready <= at
+    return there and job.started == math.inf and at <= job.cancelled and at <= job.start_by
 
 
 def ahead_of(job: Entry, jobs: list[Entry], at: float) -> int:

@@ -88,7 +88,7 @@ class Exchange:
     @property
     def ok(self) -> bool:
         """Whether it was answered with 2xx."""
-        return 200 <= self.status < 300  # noqa: PLR2004 - HTTP's own lines
+        return 200 <= self.status < 300
 
     def curl(self) -> str:
         """Return a command that asks the same, with the key in $FAL_KEY."""

@@ -124,7 +124,13 @@ def record(trace: Trace, *, date: str, evidence: str, secrets: tuple[str, ...], 
     for e in trace.submits():
         jobs[e.step.job] = names.token(str(e.get("request_id")), "rid")
     lines = [_recorded(e, trace, names) for e in trace.exchanges]
-    head: Json = {"program": trace.program.as_json(), "evidence": evidence, "date": date, **about, "jobs": jobs}
+    head: Json = {
+        "program": trace.program.as_json(),
+        "evidence": evidence,
+        "date": date,
+        **about,
+        "jobs": jobs,
+    }
     head |= {"schedule": trace.program.setup | schedule_of(trace)}
     made = Transcript(trace.program.name, head, tuple(lines))
     scrubbing.check(made.text(), secrets)
@@ -159,7 +165,9 @@ def _shortened(told: Any) -> Any:
     if isinstance(told, list):
         return [_shortened(value) for value in told]
     if isinstance(told, str) and len(told) > LONGEST:
-        return f"sha256 of {len(told)} characters: {hashlib.sha256(told.encode(errors='replace')).hexdigest()}"
+        return (
+            f"sha256 of {len(told)} characters: {hashlib.sha256(told.encode(errors='replace')).hexdigest()}"
+        )
     return told
 
 
@@ -171,7 +179,8 @@ async def replay(transcript: Transcript, target: Target) -> list[tuple[Exchange 
     """
     program = replace(transcript.program, setup=transcript.head.get("schedule", {}))
     trace = await wire.run(program, target)
-    names, found = Names(), []
+    names = Names()
+    found: list[tuple[Exchange | None, Difference]] = []
     for index in dict.fromkeys(line["step"] for line in transcript.lines):
         lines = _each_once([line for line in transcript.lines if line["step"] == index], _state_of_line)
         heard = _each_once([e for e in trace.exchanges if e.index == index], lambda e: e.state)
@@ -184,7 +193,9 @@ async def replay(transcript: Transcript, target: Target) -> list[tuple[Exchange 
 
 def _compared(line: Json, e: Exchange, names: Names) -> list[Difference]:
     found = [
-        d for name, value in (("status", e.status), ("body", e.json)) if name in line
+        d
+        for name, value in (("status", e.status), ("body", e.json))
+        if name in line
         for d in differences(line[name], value, names, name)
     ]
     for name, value in line.get("headers", {}).items():
@@ -199,13 +210,21 @@ def _state_of_line(line: Json) -> Any:
 
 def _each_once(items: Sequence[T], state: Callable[[T], Any]) -> list[T]:
     """Leave out what says the same state as the one before it."""
-    return [one for n, one in enumerate(items) if n == 0 or state(one) is None or state(one) != state(items[n - 1])]
+    return [
+        one
+        for n, one in enumerate(items)
+        if n == 0 or state(one) is None or state(one) != state(items[n - 1])
+    ]
 
 
 def schedule_of(trace: Trace) -> Json:
     """Return how long the first job of a trace waited and ran, as far as its polls tell."""
     for submitted in trace.submits()[:1]:
-        told = [(at, one.get("status")) for at, one, _ in trace.states(submitted.step.job) if isinstance(one, dict)]
+        told = [
+            (at, one.get("status"))
+            for at, one, _ in trace.states(submitted.step.job)
+            if isinstance(one, dict)
+        ]
         started = next((at for at, state in told if state != "IN_QUEUE"), None)
         ended = next((at for at, state in told if state == "COMPLETED"), None)
         if started is not None and ended is not None:

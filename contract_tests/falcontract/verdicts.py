@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import json
 from dataclasses import dataclass
 from enum import StrEnum
@@ -50,10 +50,10 @@ class Waiver:
 
     property: str
     text: str
-    until: datetime.date
+    until: dt.date
     reason: str
 
-    def covers(self, p: Property, one: Claim, today: datetime.date) -> bool:
+    def covers(self, p: Property, one: Claim, today: dt.date) -> bool:
         """Tell whether it excuses a claim."""
         return self.property == p.id and self.text == one.text and today <= self.until
 
@@ -61,10 +61,10 @@ class Waiver:
 def waivers() -> list[Waiver]:
     """Return the waivers that come with the suite."""
     told = json.loads((files("falcontract") / "waivers.json").read_text())
-    return [Waiver(**(w | {"until": datetime.date.fromisoformat(w["until"])})) for w in told]
+    return [Waiver(**(w | {"until": dt.date.fromisoformat(w["until"])})) for w in told]
 
 
-def waive(shown: Sequence[Shown], today: datetime.date) -> list[tuple[Shown, Waiver]]:
+def waive(shown: Sequence[Shown], today: dt.date) -> list[tuple[Shown, Waiver]]:
     """Take findings that are waived out of what was shown; return them."""
     taken = []
     for one in shown:
@@ -105,11 +105,11 @@ def of_live(live: Shown, mock: Shown | None, again: Shown | None, *, recorded: b
     return Verdict.DOC_DRIFT
 
 
-def lapse(date: str | None, today: datetime.date) -> str:
+def lapse(date: str | None, today: dt.date) -> str:
     """Say how old a validation is: "", a warning, or that it no longer counts."""
     if date is None:
         return "never"
-    age = (today - datetime.date.fromisoformat(date)).days
+    age = (today - dt.date.fromisoformat(date)).days
     if age > LAPSE_DAYS:
         return f"lapsed: {age} days old"
     return f"getting old: {age} days" if age > WARN_DAYS else ""

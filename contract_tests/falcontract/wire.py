@@ -56,7 +56,8 @@ class Wire:
         async with AsyncExitStack() as stack:
             if any(step.webhook for step in self.trace.program.steps):
                 await stack.enter_async_context(self._receivers.open())
-            for self._index, step in enumerate(self.trace.program.steps):
+            for index, step in enumerate(self.trace.program.steps):
+                self._index = index
                 for _ in range(step.times):
                     await self.do(step)
             await self.finish()
@@ -104,26 +105,25 @@ class Wire:
         url = self._url(step)
         headers, content = self._headers(step), self._content(step)
         at = self.session.now() - self._begun
-        told = dict(
-            step=step,
-            index=self._index,
-            at=at,
-            method=step.method or USUAL_METHOD.get(step.do, "GET"),
-            url=url,
-            sent={name: value for name, value in headers.items() if name.lower() != "authorization"},
-            content=content,
-            request_id=self._links.get(step.job, {}).get("request_id", ""),
-        )
-        request = self.session.http.build_request(
-            str(told["method"]), url, headers=headers, content=content or None
-        )
+        method = step.method or USUAL_METHOD.get(step.do, "GET")
+        request = self.session.http.build_request(method, url, headers=headers, content=content or None)
         hearing = _Hearing(self.session, self._begun)
         if step.do == "stream":
             task = asyncio.create_task(hearing.listen(request))
             await self.session.drive(task, step.seconds)
         else:
             await hearing.listen(request)
-        return Exchange(**told, **hearing.heard())  # type: ignore[arg-type]
+        return Exchange(
+            step=step,
+            index=self._index,
+            at=at,
+            method=method,
+            url=url,
+            sent={name: value for name, value in headers.items() if name.lower() != "authorization"},
+            content=content,
+            request_id=self._links.get(step.job, {}).get("request_id", ""),
+            **hearing.heard(),
+        )
 
     def _url(self, step: Step) -> str:
         links = self._links.get(step.job, {})
@@ -166,9 +166,9 @@ class Wire:
         key = None if step.do == "fetch" else self.session.keys[step.key]
         if key is not None:
             headers["Authorization"] = key
-        if step.do == "submit" or (step.do == "call" and (step.body is not None or step.input is not None)):
-            if step.content_type is not None:
-                headers["Content-Type"] = step.content_type
+        carries = step.do == "submit" or step.body is not None or step.input is not None
+        if carries and step.content_type is not None:
+            headers["Content-Type"] = step.content_type
         return headers
 
     def _content(self, step: Step) -> bytes:
@@ -203,6 +203,7 @@ class _Hearing:
         self._body = b""
         self._events: list[Event] = []
         self._error = ""
+        self._rest = b""
 
     async def listen(self, request: httpx.Request) -> None:
         try:
@@ -224,7 +225,7 @@ class _Hearing:
         if not self._is_stream():
             return
         at = self._session.now() - self._begun
-        *whole, self._rest = (getattr(self, "_rest", b"") + piece).split(b"\n\n")
+        *whole, self._rest = (self._rest + piece).split(b"\n\n")
         for message in whole:
             self._events.append(Event(at, _data(message)))
 
@@ -246,4 +247,3 @@ class _Hearing:
 def _data(message: bytes) -> str | None:
     lines = [line for line in message.decode(errors="replace").split("\n") if line.startswith("data:")]
     return "\n".join(line[5:].removeprefix(" ") for line in lines) if lines else None
-

@@ -6,7 +6,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from falcontract.automaton import CANCEL_CODE, DONE, EDGES, IN_PROGRESS_TEXT, QUEUED, RUNNING, STATUS_CODE, Automaton
+from falcontract.automaton import (
+    CANCEL_CODE,
+    DONE,
+    EDGES,
+    IN_PROGRESS_TEXT,
+    QUEUED,
+    RUNNING,
+    STATUS_CODE,
+    Automaton,
+)
 
 
 def told(state: str) -> dict[str, str]:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import datetime
+import datetime as dt
 import ipaddress
 import json
 import ssl
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -17,16 +18,16 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
-from falmock.app import create_app, open_emulator
-from falmock.media import Studio, find_ffmpeg
-from falmock.server import Server, listen
-from falmock.settings import Settings, Span
 
 from falcontract import planning, scrubbing, transcripts
 from falcontract.budget import Budget
 from falcontract.live import GateClosed, Live, Misled, Turnstile, gates
 from falcontract.planning import Entry, NotPlanned
 from falcontract.steps import GOOD, Program, call, cancel, result, status, submit, until
+from falmock.app import create_app, open_emulator
+from falmock.media import Studio, find_ffmpeg
+from falmock.server import Server, listen
+from falmock.settings import Settings, Span
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -46,7 +47,7 @@ def certificate(folder: Path) -> tuple[Path, Path]:
     """Make a certificate for fal's names, signed by nobody but itself."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "a stand-in for fal")])
-    now = datetime.datetime.now(datetime.UTC)
+    now = dt.datetime.now(dt.UTC)
     names = [x509.DNSName(host) for host in ("queue.fal.run", "rest.fal.ai")]
     made = (
         x509.CertificateBuilder()
@@ -54,9 +55,11 @@ def certificate(folder: Path) -> tuple[Path, Path]:
         .issuer_name(name)
         .public_key(key.public_key())
         .serial_number(1)
-        .not_valid_before(now - datetime.timedelta(days=1))
-        .not_valid_after(now + datetime.timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([*names, x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), False)
+        .not_valid_before(now - dt.timedelta(days=1))
+        .not_valid_after(now + dt.timedelta(days=1))
+        .add_extension(
+            x509.SubjectAlternativeName([*names, x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), False
+        )
         .add_extension(x509.BasicConstraints(ca=True, path_length=None), True)
         .sign(key, hashes.SHA256())
     )
@@ -121,7 +124,13 @@ async def stand_in(tmp_path: Path, renders: Path) -> AsyncIterator[Callable[...,
 
     @asynccontextmanager
     async def opened(**settings: Any) -> AsyncIterator[StandIn]:
-        told = {"time_scale": FAST, "seed": 1, "media": "plain", "queue_seconds": Span(20, 20), "run_seconds": Span(20, 20)}
+        told = {
+            "time_scale": FAST,
+            "seed": 1,
+            "media": "plain",
+            "queue_seconds": Span(20, 20),
+            "run_seconds": Span(20, 20),
+        }
         studio = Studio(ffmpeg=find_ffmpeg(None), cache=renders, at_once=2, timeout=60)
         async with open_emulator(Settings(keys=(KEY,), **(told | settings)), None, studio) as emulator:
             server = Server(create_app(emulator))
@@ -154,7 +163,15 @@ def test_each_gate_has_to_be_open(gate: str) -> None:
         gates({name: value for name, value in OPEN.items() if name != gate})
 
 
-@pytest.mark.parametrize(("gate", "value"), [("FAL_LIVE", "yes"), ("FAL_LIVE_BUDGET_USD", "a lot"), ("FAL_LIVE_BUDGET_USD", "-1"), ("FAL_LIVE_BUDGET_USD", "inf")])
+@pytest.mark.parametrize(
+    ("gate", "value"),
+    [
+        ("FAL_LIVE", "yes"),
+        ("FAL_LIVE_BUDGET_USD", "a lot"),
+        ("FAL_LIVE_BUDGET_USD", "-1"),
+        ("FAL_LIVE_BUDGET_USD", "inf"),
+    ],
+)
 def test_a_gate_opens_to_its_own_word_only(gate: str, value: str) -> None:
     with pytest.raises(GateClosed):
         gates(OPEN | {gate: value})
@@ -240,7 +257,19 @@ async def test_a_job_that_a_program_leaves_is_cancelled(stand_in: Any) -> None:
 @pytest.mark.parametrize("moment", range(8))
 async def test_an_interrupted_run_leaves_nothing_running(stand_in: Any, moment: int) -> None:
     """The run is interrupted while the n-th request is on its way."""
-    steps = entry("life", submit("A"), status("A"), submit("B"), status("B"), status("A"), status("B"), cancel("B"), status("B"), tier=4, usd=1.0)
+    steps = entry(
+        "life",
+        submit("A"),
+        status("A"),
+        submit("B"),
+        status("B"),
+        status("A"),
+        status("B"),
+        cancel("B"),
+        status("B"),
+        tier=4,
+        usd=1.0,
+    )
     async with stand_in() as there:
         task: asyncio.Task[Any]
         count = 0
@@ -262,7 +291,10 @@ async def test_an_interrupted_run_leaves_nothing_running(stand_in: Any, moment: 
 async def test_a_locked_account_is_no_match(stand_in: Any) -> None:
     async with stand_in(locked=(KEY.partition(":")[0],)) as there:
         outcome = await there.live(REJECTED, GOES_ON).execute([REJECTED, GOES_ON])
-    assert outcome.could_not_look == {"broken-input": "the account is locked", "life": "the account is locked"}
+    assert outcome.could_not_look == {
+        "broken-input": "the account is locked",
+        "life": "the account is locked",
+    }
     assert outcome.transcripts == []
     assert outcome.spent == 0.0
 
@@ -270,7 +302,9 @@ async def test_a_locked_account_is_no_match(stand_in: Any) -> None:
 class Answering(httpx.AsyncBaseTransport):
     """Answers the n-th request by itself."""
 
-    def __init__(self, inner: httpx.AsyncBaseTransport, number: int, answer: Callable[[], httpx.Response]) -> None:
+    def __init__(
+        self, inner: httpx.AsyncBaseTransport, number: int, answer: Callable[[], httpx.Response]
+    ) -> None:
         self._inner, self._number, self._answer = inner, number, answer
         self._count = 0
 
@@ -288,7 +322,9 @@ def dropped() -> httpx.Response:
 @pytest.mark.parametrize("code", [429, 500, 502, 503])
 async def test_trouble_is_no_match_and_ends_the_run(stand_in: Any, code: int) -> None:
     async with stand_in() as there:
-        trouble = Answering(there.resolver, 2, lambda: httpx.Response(code, stream=httpx.ByteStream(b'{"detail": "no"}')))
+        trouble = Answering(
+            there.resolver, 2, lambda: httpx.Response(code, stream=httpx.ByteStream(b'{"detail": "no"}'))
+        )
         outcome = await there.live(GOES_ON, REJECTED, transport=trouble).execute([GOES_ON, REJECTED])
         assert there.running() == 0
     assert set(outcome.could_not_look) == {"life", "broken-input"}
@@ -307,7 +343,9 @@ async def test_a_dropped_line_is_no_match_and_its_job_is_cancelled(stand_in: Any
 
 async def test_a_submit_without_an_answer_is_a_finding_and_counts_as_spent(stand_in: Any) -> None:
     async with stand_in() as there:
-        outcome = await there.live(GOES_ON, transport=Answering(there.resolver, 1, dropped)).execute([GOES_ON])
+        outcome = await there.live(GOES_ON, transport=Answering(there.resolver, 1, dropped)).execute(
+            [GOES_ON]
+        )
     assert "a job may run unseen" in outcome.findings[0]
     assert outcome.spent == 2.5
 
@@ -355,7 +393,7 @@ async def test_two_requests_a_second_and_two_at_once() -> None:
     turnstile.admit(REJECTED)
     async with httpx.AsyncClient(transport=turnstile) as http:
         await asyncio.gather(*(http.get("https://queue.fal.run/x") for _ in range(6)))
-    assert all(b - a >= 0.49 for a, b in zip(sent, sent[1:], strict=False))
+    assert all(b - a >= 0.49 for a, b in pairwise(sent))
     assert most <= 2
 
 
@@ -375,4 +413,6 @@ def test_whatever_is_submitted_is_not_run_twice_nor_late() -> None:
     for planned in planning.read().values():
         for step in planned.program.steps:
             if step.do == "submit" and step.key == "a":
-                assert {"X-Fal-No-Retry", "X-Fal-Request-Timeout"} <= step.headers.keys() or "Timeout" in str(step.headers)
+                assert {"X-Fal-No-Retry", "X-Fal-Request-Timeout"} <= step.headers.keys() or "Timeout" in str(
+                    step.headers
+                )

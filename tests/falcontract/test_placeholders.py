@@ -64,7 +64,14 @@ def test_differences_are_told_by_their_path(expected: Any, found: Any, where: li
 
 
 def test_examples_fit_their_placeholders() -> None:
-    told = {"id": "<rid:1>", "other": "<uuid:1>", "t": "<float>", "n": "<int>", "at": "<ts>", "url": "<queue>/x"}
+    told = {
+        "id": "<rid:1>",
+        "other": "<uuid:1>",
+        "t": "<float>",
+        "n": "<int>",
+        "at": "<ts>",
+        "url": "<queue>/x",
+    }
     assert differences(told, fill(told), Names()) == []
 
 

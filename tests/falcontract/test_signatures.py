@@ -19,7 +19,12 @@ BODY = b'{"status": "OK"}'
 
 def jwks(*keys: Ed25519PrivateKey) -> object:
     raw = [key.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw) for key in keys]
-    return {"keys": [{"kty": "OKP", "crv": "Ed25519", "x": base64.urlsafe_b64encode(x).rstrip(b"=").decode()} for x in raw]}
+    return {
+        "keys": [
+            {"kty": "OKP", "crv": "Ed25519", "x": base64.urlsafe_b64encode(x).rstrip(b"=").decode()}
+            for x in raw
+        ]
+    }
 
 
 def signed(body: bytes = BODY, at: int = NOW, key: Ed25519PrivateKey = KEY) -> dict[str, str]:
@@ -52,7 +57,9 @@ def test_another_key_is_not_believed(keys: object) -> None:
     assert problem(signed(), BODY, keys, NOW)
 
 
-@pytest.mark.parametrize(("late", "believed"), [(0, True), (300, True), (-300, True), (301, False), (-301, False)])
+@pytest.mark.parametrize(
+    ("late", "believed"), [(0, True), (300, True), (-300, True), (301, False), (-301, False)]
+)
 def test_a_delivery_is_believed_for_five_minutes(late: int, believed: bool) -> None:
     assert (problem(signed(), BODY, jwks(KEY), NOW + late) is None) is believed
 

@@ -25,7 +25,13 @@ BAD = sorted((FOLDER / "bad").glob("*.jsonl"))
 def test_the_model_accepts_what_fal_said(path: Path) -> None:
     trace = transcripts.read(path).trace()
     assert list(automaton.rejections(trace)) == []
-    wrong = [(p.id, one) for p in properties.catalogue() if p.looks_at(trace) for one in p.check(trace) if not one.holds]
+    wrong = [
+        (p.id, one)
+        for p in properties.catalogue()
+        if p.looks_at(trace)
+        for one in p.check(trace)
+        if not one.holds
+    ]
     assert wrong == []
 
 

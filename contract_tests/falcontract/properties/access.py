@@ -94,7 +94,9 @@ def strangers_are_told(trace: Trace) -> Claims:
             yield equal((e.status, e.get("detail")), (401, UNKNOWN_KEY), "a pair of nobody's is told so", e)
         elif e.step.key != "a":
             name = application(e.step.endpoint)
-            text = f'Cannot access application "{name}". Authentication is required to access this application.'
+            text = (
+                f'Cannot access application "{name}". Authentication is required to access this application.'
+            )
             yield equal((e.status, e.get("detail")), (401, text), "no usable key is a 401", e)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from falcontract.claims import Claims, claim, equal, prop
+from falcontract.claims import Claims, equal, prop, refuted
 
 if TYPE_CHECKING:
     from falcontract.traces import Trace
@@ -32,4 +32,4 @@ def doors_agree(trace: Trace) -> Claims:
     for look in trace.looks:
         yield equal(look.client, look.wire, f"the client understands step {look.step}", look.exchange)
     if trace.unheard:
-        yield claim(False, "the client can do what the wire can", found=trace.unheard)
+        yield refuted("the client can do what the wire can", found=trace.unheard)

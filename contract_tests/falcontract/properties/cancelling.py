@@ -35,7 +35,7 @@ def cancel_has_three_answers(trace: Trace) -> Claims:
     """See the title."""
     for e in trace.of("cancel"):
         if trace.asked_plainly(e):
-            word = e.state if e.status != 200 else e.get("status")  # noqa: PLR2004 - an OpenAPI-only form
+            word = e.state if e.status != 200 else e.get("status")
             yield member(word, automaton.CANCEL_CODE, "the answer is a known word", e)
             yield equal(e.status, automaton.CANCEL_CODE.get(str(word)), f"{word} has its code", e)
     if trace.program.name == "cancel-late":

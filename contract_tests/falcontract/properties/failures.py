@@ -27,7 +27,7 @@ def failures_are_completed(trace: Trace) -> Claims:
     for job in trace.jobs():
         failed = [e for e in trace.final_results(job) if not e.ok]
         for e in failed:
-            yield claim(e.status >= 400 and e.get("detail"), "a failure has its detail", e, e.body[:200])  # noqa: PLR2004
+            yield claim(e.status >= 400 and e.get("detail"), "a failure has its detail", e, e.body[:200])
         for _, told, e in trace.states(job):
             if isinstance(told, dict) and told.get("status") == "COMPLETED" and failed:
                 yield from _told_in_status(told, failed[-1], e)
@@ -35,7 +35,9 @@ def failures_are_completed(trace: Trace) -> Claims:
 
 def _told_in_status(told: dict[str, Any], failed: Exchange, e: Exchange) -> Claims:
     if failed.get("error_type") is not None:
-        yield equal(told.get("error_type"), failed.get("error_type"), "the status types the platform error", e)
+        yield equal(
+            told.get("error_type"), failed.get("error_type"), "the status types the platform error", e
+        )
         yield equal(told.get("error"), failed.get("detail"), "the status says the platform error", e)
     else:
         silent = "error" not in told and "error_type" not in told

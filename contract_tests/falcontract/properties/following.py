@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qs
 
@@ -99,9 +100,9 @@ def logs_are_windows_of_one_log(trace: Trace) -> Claims:
 
 def _continues(before: list[Any], now: list[Any]) -> bool:
     """Whether some end of the old list is the beginning of the new one."""
-    return any(now[: len(before) - gone] == before[gone:] for gone in range(len(before) + 1) if gone < len(before)) or (
-        not before
-    )
+    return any(
+        now[: len(before) - gone] == before[gone:] for gone in range(len(before) + 1) if gone < len(before)
+    ) or (not before)
 
 
 def _entries(told: Any) -> list[Any]:
@@ -132,14 +133,16 @@ def streams_say_what_polls_say(trace: Trace) -> Claims:
         states = [one.get("status") for one in told if isinstance(one, dict)]
         yield equal(states[-1:], [automaton.DONE], "the last message says COMPLETED", e)
         yield equal(states.count(automaton.DONE), 1, "and only the last", e)
-        yield equal(_same(told[-1]) if told else None, _same(_after(trace, e)), "a poll afterwards says the same", e)
+        yield equal(
+            _same(told[-1]) if told else None, _same(_after(trace, e)), "a poll afterwards says the same", e
+        )
         yield from _never_silent(trace, e)
         yield from _each_line_once(trace, e, told)
 
 
 def _never_silent(trace: Trace, e: Exchange) -> Claims:
     times = [e.at, *(event.at for event in e.events)]
-    longest = max((b - a for a, b in zip(times, times[1:], strict=False)), default=0.0)
+    longest = max((b - a for a, b in pairwise(times)), default=0.0)
     slack = 0.5 if trace.exact_time else 2.0
     yield claim(longest <= HEARTBEAT + slack, "there is a message or a comment every 15 s", e, longest)
 

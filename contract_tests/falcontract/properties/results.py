@@ -54,7 +54,9 @@ def results_are_stable(trace: Trace) -> Claims:
         kept = trace.facts.get("retention")
         if kept is not None and len(first.body) >= trace.facts["large_result"]:
             kept = trace.facts["retention_large"]
-        ended = next((entry.ended for entry in Timetables(trace).final() if entry.name == job), 0) if kept else 0
+        ended = (
+            next((entry.ended for entry in Timetables(trace).final() if entry.name == job), 0) if kept else 0
+        )
         for e in results[1:]:
             if kept is not None and e.at >= ended + kept:
                 yield equal((e.status, e.json), (404, GONE), "an expired result is not found", e)

@@ -32,7 +32,9 @@ def answers_with_a_ticket(trace: Trace) -> Claims:
             continue
         request_id = e.get("request_id")
         yield equal(e.status, ACCEPTED, "a submit is answered 200", e)
-        yield claim(isinstance(request_id, str) and UUID.fullmatch(request_id), "the id is a UUID", e, request_id)
+        yield claim(
+            isinstance(request_id, str) and UUID.fullmatch(request_id), "the id is a UUID", e, request_id
+        )
         yield claim(request_id not in seen, "no two jobs share an id", e, request_id)
         seen.add(str(request_id))
         for link in LINKS:
@@ -103,7 +105,9 @@ def odd_bodies_end_in_4xx(trace: Trace) -> Claims:
     for e in trace.of("submit"):
         answers = [e] if not e.ok else trace.final_results(e.step.job)
         for answer in answers:
-            yield claim(400 <= answer.status < 500, "a body that is no object is refused", answer, answer.status)
+            yield claim(
+                400 <= answer.status < 500, "a body that is no object is refused", answer, answer.status
+            )
             yield claim(answer.get("detail"), "the refusal says why", answer, answer.body[:200])
 
 

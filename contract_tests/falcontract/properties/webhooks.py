@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
 from falcontract.claims import Claims, claim, equal, prop
@@ -165,7 +166,7 @@ def _flipped(text: str) -> str:
 def repeats_are_equal_and_fresh(trace: Trace) -> Claims:
     """See the title."""
     for _, deliveries in _hooked(trace):
-        for before, d in zip(deliveries, deliveries[1:], strict=False):
+        for before, d in pairwise(deliveries):
             yield equal(d.body, before.body, "the bytes are the same", d)
             stamp = d.headers.get("x-fal-webhook-timestamp", "0")
             age = d.wall - int(stamp) if stamp.isdecimal() else float("inf")
