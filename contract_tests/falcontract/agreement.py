@@ -55,7 +55,7 @@ def verdict_of(e: Exchange) -> Verdict:
 
 def _state(told: Any) -> Verdict:
     state = told.get("status") if isinstance(told, dict) else told
-    return (state, told["queue_position"]) if state == "IN_QUEUE" else (state,)
+    return (state, told.get("queue_position")) if state == "IN_QUEUE" else (state,)
 
 
 def _failure(e: Exchange) -> Verdict | None:

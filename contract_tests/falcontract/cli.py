@@ -240,10 +240,13 @@ def show_mutants(names: tuple[str, ...], processes: int) -> None:
     click.echo(teeth.table(bites))
     alive = [one.mutant for one in bites if not one.killed]
     blunt = [] if names else teeth.toothless(bites)
+    broken = [f"{one.mutant}: {why}" for one in bites for why in one.broken]
     click.echo(f"\n{len(bites) - len(alive)} of {len(bites)} killed in {time.monotonic() - begun:.0f} s")
     if blunt:
         click.echo(f"kill nothing that half of the others leave alive: {', '.join(blunt)}")
-    sys.exit(1 if alive or blunt else 0)
+    for line in broken:
+        click.echo(f"could not be run: {line}")
+    sys.exit(1 if alive or blunt or broken else 0)
 
 
 def main() -> None:

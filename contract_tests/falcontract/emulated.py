@@ -150,6 +150,8 @@ class _InProcess(httpx.AsyncBaseTransport):
         await self.app(scope, receive, send)
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        if request.url.scheme not in {"http", "https"}:
+            raise httpx.UnsupportedProtocol(f"{request.url} has no protocol", request=request)
         content = await request.aread()
         answer = _Answer()
         task = asyncio.create_task(self._call(_scope(request), content, answer))

@@ -778,8 +778,8 @@ def runs_have_one_name(patch: Patch) -> None:
     """A run that is tried again keeps its id."""
 
     def make(usual: Any) -> Any:
-        def payload(request: Any) -> bytes:
-            return bytes(usual(dataclasses.replace(request, gateway_id=request.id)))
+        def payload(request: Any, *output: Any) -> bytes:
+            return bytes(usual(dataclasses.replace(request, gateway_id=request.id), *output))
 
         return payload
 
@@ -1259,8 +1259,8 @@ def _delivering(patch: Patch, change: Callable[[dict[str, Any]], None]) -> None:
     """Let a delivery be changed before it is signed."""
 
     def make(usual: Any) -> Any:
-        def payload(request: Any) -> bytes:
-            body = json.loads(usual(request))
+        def payload(*about: Any) -> bytes:
+            body = json.loads(usual(*about))
             change(body)
             return errors.compact(body)
 

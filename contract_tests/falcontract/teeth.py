@@ -33,13 +33,13 @@ class Bite:
     Attributes:
         mutant: its name.
         killers: the properties that noticed.
-        stuck: programs that did not come to an end.
+        broken: programs that the harness itself could not take to their end, and why; the fault is out of date.
         seconds: how long it took.
     """
 
     mutant: str
     killers: tuple[str, ...]
-    stuck: tuple[str, ...]
+    broken: tuple[str, ...]
     seconds: float
 
     @property
@@ -52,44 +52,40 @@ def bite(names: Sequence[str], *, processes: int = 2) -> list[Bite]:
     """Run the suite against these faults, in as many processes as there are cores to spare."""
     with tempfile.TemporaryDirectory(prefix="falcontract-") as folder:
         warm = Path(folder) / "warm"
-        _warm_up(warm)
-        homes = Path(folder)
+        sore = _warm_up(warm)
         with ProcessPoolExecutor(processes, initializer=_quiet) as pool:
-            return list(pool.map(partial(bite_one, warm=warm, homes=homes), names))
+            return list(pool.map(partial(bite_one, warm=warm, homes=Path(folder), sore=sore), names))
 
 
 def _quiet() -> None:
     logging.disable(logging.CRITICAL)  # faults make the emulator complain, as they should
 
 
-def _warm_up(renders: Path) -> None:
-    """Let ffmpeg make every clip once."""
+def _warm_up(renders: Path) -> frozenset[str]:
+    """Let ffmpeg make every clip once; return the properties that fail without any fault."""
+    _quiet()
     target = Emulated(renders=renders)
-    programs = [p for p in suite.programs_for(suite.chosen()) if not p.needs() - target.abilities]
-    asyncio.run(suite.traces_of(programs, target, doors=False))
+    shown = suite.run(suite.chosen(), target)
+    return frozenset(one.property.id for one in shown if one.findings)
 
 
-def bite_one(name: str, *, warm: Path, homes: Path) -> Bite:
-    """Run the suite against one fault."""
+def bite_one(name: str, *, warm: Path, homes: Path, sore: frozenset[str] = frozenset()) -> Bite:
+    """Run the suite against one fault; who is `sore` already cannot notice anything."""
     begun = time.monotonic()
     renders = Path(tempfile.mkdtemp(dir=homes)) / "renders"
     shutil.copytree(warm, renders)
     target = Emulated(renders=renders)
-    wanted = suite.chosen()
+    wanted = [p for p in suite.chosen() if p.id not in sore]
     with MUTANTS[name].applied():
-        traces, stuck = asyncio.run(_traces(suite.programs_for(wanted), target))
+        traces, broken = asyncio.run(_traces(suite.programs_for(wanted), target))
     shown = suite.judge(wanted, traces, target)
-    killers = {one.property.id: None for one in shown if one.findings}
-    for one in wanted:
-        if set(stuck) & set(one.programs):
-            killers.setdefault(one.id)
     shutil.rmtree(renders.parent)
-    order = {p.id: p.number for p in wanted}
-    return Bite(name, tuple(sorted(killers, key=order.__getitem__)), tuple(stuck), time.monotonic() - begun)
+    killers = tuple(one.property.id for one in shown if one.findings)
+    return Bite(name, killers, tuple(broken), time.monotonic() - begun)
 
 
 async def _traces(wanted: Sequence[Program], target: Emulated) -> tuple[list[Trace], list[str]]:
-    traces, stuck = [], []
+    traces, broken = [], []
     for program in wanted:
         if program.needs() - target.abilities:
             continue
@@ -99,9 +95,9 @@ async def _traces(wanted: Sequence[Program], target: Emulated) -> tuple[list[Tra
                 if program.name in suite.compared():
                     await agreement.compare(trace, target)
             traces.append(trace)
-        except Exception:
-            stuck.append(program.name)
-    return traces, stuck
+        except Exception as error:  # noqa: BLE001 - it is told, and makes the run fail
+            broken.append(f"{program.name}: {error!r:.200}")
+    return traces, broken
 
 
 def table(bites: Sequence[Bite]) -> str:

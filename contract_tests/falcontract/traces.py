@@ -185,6 +185,9 @@ class Trace:
     given: Mapping[str, str] = field(default_factory=dict)
     whole: bool = True
     unheard: str = ""
+    _looked_at: int = -1
+    _submits: list[Exchange] = field(default_factory=list)
+    _made: dict[str, Exchange] = field(default_factory=dict)
 
     def of(self, do: str, job: str | None = None) -> list[Exchange]:
         """Return the exchanges of one kind; `until` polls count as status reads."""
@@ -193,11 +196,16 @@ class Trace:
 
     def submits(self) -> list[Exchange]:
         """Return the submits that were accepted."""
-        return [e for e in self.of("submit") if e.ok and isinstance(e.get("request_id"), str)]
+        if self._looked_at != len(self.exchanges):  # asked for again and again while a trace grows
+            self._looked_at = len(self.exchanges)
+            self._submits = [e for e in self.of("submit") if e.ok and isinstance(e.get("request_id"), str)]
+            self._made = {e.step.job: e for e in reversed(self._submits)}
+        return self._submits
 
     def submitted(self, job: str) -> Exchange | None:
         """Return the submit that made a job."""
-        return next((e for e in self.submits() if e.step.job == job), None)
+        self.submits()
+        return self._made.get(job)
 
     def jobs(self) -> list[str]:
         """Return the names of the jobs that were made, in order."""
