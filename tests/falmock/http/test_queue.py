@@ -442,6 +442,13 @@ async def test_a_validation_error_is_pydantics(mock: Mock, sent: bytes, entry: l
     assert (result.status_code, list(body["detail"][0].items())) == (422, list(zip(keys, entry, strict=True)))
 
 
+async def test_a_bad_input_has_no_log_lines_for_the_model_never_ran(mock: Mock) -> None:
+    submitted = await mock.submit(duration="9s")
+    await mock.pass_time(6)
+
+    assert (await mock.status(submitted, "?logs=1")).json()["logs"] == []
+
+
 async def test_a_wrong_enum_value_lists_the_right_ones(mock: Mock) -> None:
     sent = json.dumps(GOOD | {"duration": "4s"}).encode()
 
