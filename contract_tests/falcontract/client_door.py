@@ -75,6 +75,8 @@ class ClientDoor:
     async def _do(self, step: Step) -> None:
         if step.do == "wait":
             await self._session.pass_time(step.seconds)
+        elif step.do == "lock" and self._session.lock is not None:
+            self._session.lock(step.key)
         elif step.do == "until":
             await self._until(step)
         elif can(step) and (step.do == "submit" or step.job in self._handles):

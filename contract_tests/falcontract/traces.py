@@ -218,20 +218,23 @@ class Trace:
         owner = made.step.key if made is not None else "a" if e.step.job in self.given else None
         return usual and e.step.key == owner
 
-    def states(self, job: str) -> Iterator[tuple[float, Any, Exchange]]:
-        """Yield (time, status object, exchange) for each status that was told of a job, streams included."""
+    def states(self, job: str) -> Iterator[tuple[float, dict[str, Any], Exchange]]:
+        """Yield (time, status object, exchange) for each status that was told of a job, streams included.
+
+        What is no object counts as an empty one.
+        """
         for e in self.exchanges:
             if e.step.job != job or not self.asked_plainly(e):
                 continue
             if e.step.do in {"status", "until"} and e.ok:
-                yield e.at, e.json, e
+                yield e.at, _object(e.json), e
             elif e.step.do == "stream":
-                yield from ((v.at, v.json, e) for v in e.events if v.data is not None)
+                yield from ((v.at, _object(v.json), e) for v in e.events if v.data is not None)
 
     def completed_at(self, job: str) -> int | None:
         """Return the position among the exchanges of the first that told COMPLETED of a job."""
         for _, told, e in self.states(job):
-            if isinstance(told, dict) and told.get("status") == COMPLETED:
+            if told.get("status") == COMPLETED:
                 return self.exchanges.index(e)
         return None
 
@@ -248,12 +251,16 @@ class Trace:
         for n, e in enumerate(self.exchanges):
             if e.step.do == "result" and self._about(e, job):
                 later = [told for _, told, s in self.states(job) if self.exchanges.index(s) > n]
-                if later and isinstance(later[0], dict) and later[0].get("status") != COMPLETED:
+                if later and later[0].get("status") != COMPLETED:
                     found.append(e)
         return found
 
     def _about(self, e: Exchange, job: str) -> bool:
         return e.step.job == job and self.asked_plainly(e)
+
+
+def _object(told: Any) -> dict[str, Any]:
+    return told if isinstance(told, dict) else {}
 
 
 def _parse(body: bytes) -> Any:

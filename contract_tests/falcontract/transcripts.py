@@ -220,11 +220,7 @@ def _each_once(items: Sequence[T], state: Callable[[T], Any]) -> list[T]:
 def schedule_of(trace: Trace) -> Json:
     """Return how long the first job of a trace waited and ran, as far as its polls tell."""
     for submitted in trace.submits()[:1]:
-        told = [
-            (at, one.get("status"))
-            for at, one, _ in trace.states(submitted.step.job)
-            if isinstance(one, dict)
-        ]
+        told = [(at, one.get("status")) for at, one, _ in trace.states(submitted.step.job)]
         started = next((at for at, state in told if state != "IN_QUEUE"), None)
         ended = next((at for at, state in told if state == "COMPLETED"), None)
         if started is not None and ended is not None:

@@ -29,7 +29,7 @@ def failures_are_completed(trace: Trace) -> Claims:
         for e in failed:
             yield claim(e.status >= 400 and e.get("detail"), "a failure has its detail", e, e.body[:200])
         for _, told, e in trace.states(job):
-            if isinstance(told, dict) and told.get("status") == "COMPLETED" and failed:
+            if told.get("status") == "COMPLETED" and failed:
                 yield from _told_in_status(told, failed[-1], e)
 
 

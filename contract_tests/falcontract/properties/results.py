@@ -104,7 +104,7 @@ def jobs_do_not_mix(trace: Trace) -> Claims:
             continue
         sent = submitted.step.input
         for _, told, e in trace.states(job):
-            found = told.get("request_id") if isinstance(told, dict) else None
+            found = told.get("request_id")
             yield equal(found, submitted.get("request_id"), f"the status of {job} is its own", e)
         for e in trace.final_results(job):
             detail = e.get("detail")

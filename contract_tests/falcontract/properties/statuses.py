@@ -30,8 +30,7 @@ def three_states_only(trace: Trace) -> Claims:
     """See the title."""
     for job in trace.jobs():
         for _, told, e in trace.states(job):
-            state = told.get("status") if isinstance(told, dict) else told
-            yield member(state, automaton.STATES, "the status is one of three", e)
+            yield member(told.get("status"), automaton.STATES, "the status is one of three", e)
 
 
 @prop(
@@ -65,7 +64,7 @@ def completed_is_absorbing(trace: Trace) -> Claims:
     for job in trace.jobs():
         done = False
         for _, told, e in trace.states(job):
-            state = told.get("status") if isinstance(told, dict) else None
+            state = told.get("status")
             if done:
                 yield equal(state, automaton.DONE, "what was COMPLETED stays so", e)
             done = done or state == automaton.DONE
@@ -112,8 +111,6 @@ def position_only_while_queued(trace: Trace) -> Claims:
         submitted = trace.submitted(job)
         overtaken = submitted is not None and "low" in submitted.sent.values()  # who is in no hurry
         for _, told, e in trace.states(job):
-            if not isinstance(told, dict):
-                continue
             has = "queue_position" in told
             yield equal(has, told.get("status") == automaton.QUEUED, "a position is told while IN_QUEUE", e)
             if has and isinstance(told["queue_position"], int):
@@ -140,7 +137,7 @@ def position_counts_those_ahead(trace: Trace) -> Claims:
     timetables = Timetables(trace)
     for job in trace.jobs():
         for at, told, e in trace.states(job):
-            if isinstance(told, dict) and told.get("status") == automaton.QUEUED:
+            if told.get("status") == automaton.QUEUED:
                 entries = timetables.before(e)
                 ahead = ahead_of(next(entry for entry in entries if entry.name == job), entries, at)
                 yield equal(told.get("queue_position"), ahead, f"{ahead} stand before {job}", e)
@@ -173,7 +170,7 @@ def reads_are_pure(trace: Trace) -> Claims:
     timetables = Timetables(trace)
     for job in trace.jobs():
         for at, told, e in trace.states(job):
-            state = told.get("status") if isinstance(told, dict) else None
+            state = told.get("status")
             entry = next(entry for entry in timetables.before(e) if entry.name == job)
             held = _held(entry, at) if e.step.do == "stream" else {entry.state(at)}
             text = f"{at:g} s after the beginning {job} is {entry.state(at)}"

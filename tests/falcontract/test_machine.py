@@ -1,0 +1,86 @@
+"""Hypothesis makes up programs: nothing is found on the emulator, and what is planted is found."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from falcontract import live, machine, shrinking
+from falcontract.targets import Address, IsFalError
+from falmock import emulator
+from falmock.lifecycle import Event
+
+if TYPE_CHECKING:
+    from falcontract.emulated import Emulated
+
+
+def test_the_emulator_does_nothing_that_the_model_does_not(mock: Emulated) -> None:
+    assert machine.explore(mock, programs=100, steps=20, seed=1) is None
+
+
+def test_a_planted_bug_is_found_and_shrunk_to_a_few_steps(
+    mock: Emulated, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A cancel gives the runner back twice, so that two jobs run where one may."""
+    usual = emulator.Emulator._apply
+
+    def planted(self: Any, happening: Any) -> None:
+        usual(self, happening)
+        if happening.event is Event.START and happening.job.priority:
+            self._queue._applications[happening.job.application].running -= 1
+
+    monkeypatch.setattr(emulator.Emulator, "_apply", planted)
+    found = machine.explore(mock, programs=300, steps=20, seed=1)
+    assert found is not None
+    smallest = shrinking.shrink(found, mock)
+    assert len(smallest.trace.program.steps) <= 5
+    assert len(smallest.trace.program.steps) <= len(found.trace.program.steps)
+
+
+def test_the_same_seed_makes_up_the_same_programs(mock: Emulated, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(emulator.Emulator, "position", lambda *_: 7)
+    first, second = (machine.explore(mock, programs=50, steps=20, seed=3) for _ in range(2))
+    assert first is not None
+    assert second is not None
+    assert first.trace.program == second.trace.program
+
+
+@pytest.mark.parametrize(
+    "base",
+    [
+        "https://queue.fal.run",
+        "https://fal.run",
+        "http://rest.fal.ai:80",
+        "https://x.fal.media",
+        "https://QUEUE.FAL.RUN.",
+    ],
+)
+def test_fal_is_no_target(base: str) -> None:
+    with pytest.raises(IsFalError):
+        Address(base)
+
+
+def test_live_has_no_way_to_run_a_program_of_hypothesis() -> None:
+    """A target opens for any program; fal opens for entries of the reviewed plan, and compares them to it."""
+    assert not hasattr(live.Live, "open")
+    parameters = inspect.signature(live.Live.execute).parameters
+    assert list(parameters) == ["self", "entries"]
+    assert "hypothesis" not in vars(live)
+    assert "live" not in vars(machine)
+
+
+def test_hypothesis_cannot_be_pointed_at_live() -> None:
+    fal = live.Live({"FAL_KEY": "a:b", "FAL_LIVE": "1", "FAL_LIVE_BUDGET_USD": "0"}, today="2026-01-01")
+    with pytest.raises(AttributeError):
+        machine.explore(fal, programs=1, steps=1, seed=1)  # type: ignore[arg-type]
+
+
+def test_an_address_is_not_fals_to_be_refused() -> None:
+    async def opened() -> str:
+        async with Address("http://127.0.0.1:1").open(None) as session:  # type: ignore[arg-type]
+            return session.hosts["queue"]
+
+    assert asyncio.run(opened()) == "http://127.0.0.1:1/queue.fal.run"
