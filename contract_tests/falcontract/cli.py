@@ -9,6 +9,7 @@ import logging
 import os
 import sys
 import time
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -20,7 +21,7 @@ from falcontract.targets import Address, IsFalError
 from falcontract.verdicts import Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from falcontract.claims import Property
     from falcontract.suite import Shown
@@ -109,10 +110,22 @@ def run(
 def _offline(
     wanted: Sequence[Property], name: str, *, tier: int | None, seed: int | None, profile: str, explore: bool
 ) -> Report:
+    with _target(name) as target:
+        return _looked_at(target, wanted, tier=tier, seed=seed, profile=profile, explore=explore)
+
+
+def _looked_at(
+    target: Target,
+    wanted: Sequence[Property],
+    *,
+    tier: int | None,
+    seed: int | None,
+    profile: str,
+    explore: bool,
+) -> Report:
     from falcontract import machine, shrinking  # noqa: PLC0415 - only here Hypothesis is needed
 
     begun = time.monotonic()
-    target = _target(name)
     shown = suite.run(wanted, target, tier=tier)
     today = dt.datetime.now(dt.UTC).date()
     waived = {id(one): waiver for one, waiver in verdicts.waive(shown, today)}
@@ -141,16 +154,23 @@ def _seed() -> int:
     return int.from_bytes(os.urandom(4))
 
 
-def _target(name: str) -> Target:
+@contextmanager
+def _target(name: str) -> Iterator[Target]:
     from falcontract.emulated import Emulated  # noqa: PLC0415 - only here an emulator is needed
 
+    if name not in {"mock", "socket"}:
+        try:
+            yield Address(name)
+        except (IsFalError, ValueError) as error:
+            raise click.ClickException(str(error)) from None
+        return
+    target = Emulated(over_socket=name == "socket")
     logging.disable(logging.CRITICAL)  # what the emulator has to say about odd requests is not ours
-    if name in {"mock", "socket"}:
-        return Emulated(over_socket=name == "socket")
     try:
-        return Address(name)
-    except (IsFalError, ValueError) as error:
-        raise click.ClickException(str(error)) from None
+        yield target
+    finally:
+        logging.disable(logging.NOTSET)
+        target.close()
 
 
 def _live(wanted: Sequence[Property], tier: int, folder: Path) -> Report:

@@ -19,6 +19,7 @@ import httpx
 from falcontract.targets import ABILITIES, KEY_A, KEY_B, Session, spellings
 from falmock.app import create_app, open_emulator
 from falmock.clock import ManualClock
+from falmock.emulator import REJECTION
 from falmock.media import Studio, find_ffmpeg
 from falmock.server import Server, listen
 from falmock.settings import Settings, Span
@@ -33,8 +34,8 @@ if TYPE_CHECKING:
 
 QUEUE_SECONDS: Final = 1.0
 RUN_SECONDS: Final = 4.0
-# What an emulator does where PROTOCOL.md says nothing; the timetable has to know.
-ASSUMED: Final = {"rejection_seconds": 0.1}
+# What this emulator does where PROTOCOL.md says nothing; the timetable has to know.
+ASSUMED: Final = {"rejection_share": REJECTION}
 NAMES: Final = {"a": KEY_A, "b": KEY_B}
 
 

@@ -65,7 +65,7 @@ def _entry(trace: Trace, e: Exchange, cancels: list[Exchange]) -> Entry:
     facts = trace.facts
     takes = float(facts["run_seconds"])
     if rejected_at_once(e):
-        takes = min(takes, facts["rejection_seconds"])
+        takes *= facts["rejection_share"]
     elif facts["run_timeout"] is not None:
         takes = min(takes, facts["run_timeout"])
     return Entry(

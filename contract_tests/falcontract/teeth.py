@@ -33,7 +33,7 @@ class Bite:
     Attributes:
         mutant: its name.
         killers: the properties that noticed.
-        broken: programs that the harness itself could not take to their end, and why; the fault is out of date.
+        broken: programs that could not be taken to their end, and why: the fault is out of date.
         seconds: how long it took.
     """
 
@@ -63,7 +63,6 @@ def _quiet() -> None:
 
 def _warm_up(renders: Path) -> frozenset[str]:
     """Let ffmpeg make every clip once; return the properties that fail without any fault."""
-    _quiet()
     target = Emulated(renders=renders)
     shown = suite.run(suite.chosen(), target)
     return frozenset(one.property.id for one in shown if one.findings)

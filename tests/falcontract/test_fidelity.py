@@ -16,7 +16,7 @@ TODAY = dt.date(2026, 11, 22)
 
 def test_the_page_is_not_stale(fixtures: Path) -> None:
     page = fixtures.parent / "docs" / "fidelity.md"
-    assert page.read_text() == fidelity.markdown(fixtures / "transcripts"), "make docs/fidelity.md"
+    assert page.read_text() == fidelity.markdown(fixtures / "transcripts"), "it is stale: make fidelity"
 
 
 def test_without_a_live_transcript_every_property_is_unverified(fixtures: Path) -> None:
