@@ -95,10 +95,11 @@ def rejections(trace: Trace, *, reruns: bool = True) -> Iterator[tuple[str, Exch
         model = Automaton(reruns=reruns)
         for e in trace.exchanges:
             if e.step.job == job and trace.asked_plainly(e) and e.status:
-                yield from ((wrong, e) for wrong in _hear(model, e) if wrong)
+                yield from ((wrong, e) for wrong in hear(model, e) if wrong)
 
 
-def _hear(model: Automaton, e: Exchange) -> Iterator[str | None]:
+def hear(model: Automaton, e: Exchange) -> Iterator[str | None]:
+    """Let a model hear an answer about its job; yield what is wrong with it, or None."""
     match e.step.do:
         case "status" | "until":
             yield model.status(e.json, e.status)

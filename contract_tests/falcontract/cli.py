@@ -269,6 +269,21 @@ def show_mutants(names: tuple[str, ...], processes: int) -> None:
     sys.exit(1 if alive or blunt or broken else 0)
 
 
+@falcontract.command("peer")
+@click.argument("folder", type=click.Path(path_type=Path, exists=True))
+def show_peer(folder: Path) -> None:
+    """Run the suite on aimock, installed by npm in FOLDER: it must find what is known to differ."""
+    from falcontract import peer  # noqa: PLC0415 - only here it is needed
+
+    try:
+        seen = peer.flagged(asyncio.run(peer.look(folder.absolute())))
+    except RuntimeError as error:
+        raise click.ClickException(str(error)) from None
+    for name, found in seen.items():
+        click.echo(f"{'flagged' if found else 'MISSED':8} {peer.DIFFERENCES[name][0]:4} {name}")
+    sys.exit(0 if all(seen.values()) else 1)
+
+
 def main() -> None:
     """Run the command; a mistake of the caller's is one line on standard error and exit code 2."""
     try:

@@ -23,6 +23,7 @@ from hypothesis.stateful import (
 )
 
 from falcontract import properties, strategies
+from falcontract.automaton import Automaton, hear
 from falcontract.prediction import Timetables
 from falcontract.steps import VEO2, Program, Step, cancel, result, status, stream, submit, wait
 from falcontract.suite import Finding
@@ -32,7 +33,7 @@ from falcontract.wire import Wire
 if TYPE_CHECKING:
     from falcontract.claims import Claim
     from falcontract.targets import Target
-    from falcontract.traces import Trace
+    from falcontract.traces import Exchange, Trace
 
 MOST_STEPS: Final = 20
 NAMES: Final = "ABCDEFGHIJKLMNOPQRST"
@@ -58,6 +59,7 @@ class QueueMachine(RuleBasedStateMachine):
         self._stack = AsyncExitStack()
         self._wire: Any = None
         self._heard = 0
+        self._models: dict[str, Automaton] = {}
 
     @initialize(
         runners=st.integers(1, 3),
@@ -165,25 +167,23 @@ class QueueMachine(RuleBasedStateMachine):
     @invariant()
     def says_what_it_must(self) -> None:
         """What was heard since the last look is what automaton and timetable allow."""
-        if self._wire is None or len(self._wire.trace.exchanges) == self._heard:
+        if self._wire is None:
             return
         trace: Trace = self._wire.trace
         news, self._heard = trace.exchanges[self._heard :], len(trace.exchanges)
-        for name in ("P3", "P4", "P6"):
-            self._ask(name)
-        if trace.exact_time:
-            timetables = Timetables(trace)
-            for e in news:
-                if e.step.do == "status" and trace.asked_plainly(e):
-                    entries = timetables.before(e)
-                    entry = next(one for one in entries if one.name == e.step.job)
-                    due = entry.state(e.at)
-                    ahead = ahead_of(entry, entries, e.at) if due == "IN_QUEUE" else None
-                    if (e.state, e.get("queue_position")) != (due, ahead):
-                        self._ask("P8")
-                        self._ask("P9")
-                elif e.step.do != "submit" and not trace.asked_plainly(e) and e.status != 404:
-                    self._ask("P24")
+        timetables = Timetables(trace) if trace.exact_time and news else None
+        for e in news:
+            if e.step.do == "submit":
+                continue
+            if not trace.asked_plainly(e):
+                self._ask("P24")
+                continue
+            model = self._models.setdefault(e.step.job, Automaton(reruns=not trace.exact_time))
+            if any(hear(model, e)):
+                self._ask("P6")
+            if timetables is not None and e.step.do == "status" and not _is_due(e, timetables):
+                self._ask("P8")
+                self._ask("P9")
 
     def _ask(self, name: str) -> None:
         p = properties.PROPERTIES_BY_ID[name]
@@ -211,6 +211,15 @@ class QueueMachine(RuleBasedStateMachine):
     def _failed(self) -> bool:
         found = type(self).last
         return found is not None and found.trace is self._wire.trace
+
+
+def _is_due(e: Exchange, timetables: Timetables) -> bool:
+    """Tell whether a status says what the timetable says."""
+    entries = timetables.before(e)
+    entry = next(one for one in entries if one.name == e.step.job)
+    due = entry.state(e.at)
+    ahead = ahead_of(entry, entries, e.at) if due == "IN_QUEUE" else None
+    return (e.state, e.get("queue_position")) == (due, ahead)
 
 
 def _told(name: str, one: Claim, program: Program) -> str:

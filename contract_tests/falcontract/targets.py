@@ -100,7 +100,7 @@ class Session:
         return True
 
 
-STRIDE: Final = 0.25  # seconds of a manual clock between two looks at an open stream
+STRIDE: Final = 0.5  # seconds of a manual clock between two looks at an open stream
 TURNS: Final = 12  # of the event loop that a woken stream may need to write
 
 

@@ -19,7 +19,7 @@ STOREYS = """
     placeholders prediction scrubbing programs wire strategies properties client_door
     agreement planning transcripts suite
     emulated fidelity verdicts live mutants
-    machine report shrinking teeth
+    machine peer report shrinking teeth
     cli
 """
 LEVEL = {room: level for level, line in enumerate(STOREYS.strip().splitlines()) for room in line.split()}

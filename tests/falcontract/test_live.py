@@ -119,12 +119,12 @@ class StandIn:
 
 
 @pytest.fixture
-async def stand_in(tmp_path: Path, renders: Path) -> AsyncIterator[Callable[..., Any]]:
+async def stand_in(tmp_path: Path, renders: Path) -> Callable[..., Any]:
     cert, private = certificate(tmp_path)
 
     @asynccontextmanager
     async def opened(**settings: Any) -> AsyncIterator[StandIn]:
-        told = {
+        told: dict[str, Any] = {
             "time_scale": FAST,
             "seed": 1,
             "media": "plain",
@@ -280,7 +280,8 @@ async def test_an_interrupted_run_leaves_nothing_running(stand_in: Any, moment: 
                 if count == moment:
                     asyncio.get_running_loop().call_soon(task.cancel)
                 count += 1
-                return await there.resolver.handle_async_request(request)
+                answer: httpx.Response = await there.resolver.handle_async_request(request)
+                return answer
 
         task = asyncio.create_task(there.live(steps, transport=Interrupting()).execute([steps]))
         with pytest.raises(asyncio.CancelledError):

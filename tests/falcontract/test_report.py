@@ -13,14 +13,12 @@ import pytest
 from falcontract import emulated, programs, properties, report, shrinking, suite, wire
 from falcontract.report import Report, Row
 from falcontract.suite import Finding
+from falcontract.targets import KEY_A
 from falcontract.verdicts import Verdict
-from falmock.app import create_app
 from falmock.errors import StillInProgress
 
 if TYPE_CHECKING:
     from falcontract.emulated import Emulated
-
-assert create_app
 
 
 @pytest.fixture
@@ -75,9 +73,9 @@ def test_the_curl_lines_run(mock: Emulated) -> None:
             next(iter(properties.PROPERTIES_BY_ID["P10"].check(trace))),
             trace,
         )
-        answers = []
+        answers: list[str] = []
         async with target.open(program) as session:
-            shell = f"FAL_KEY={emulated.KEY_A}\n"
+            shell = f"FAL_KEY={KEY_A}\n"
             for line in report.curls(finding)[:5]:
                 if line.startswith("BASE="):
                     shell += f"BASE={session.hosts['queue']}\n"

@@ -112,10 +112,12 @@ def strangers_are_told(trace: Trace) -> Claims:
 def accounts_are_apart(trace: Trace) -> Claims:
     """See the title."""
     for e in trace.exchanges:
-        if e.step.key == "b" and e.step.do != "submit":
+        made = trace.submitted(e.step.job)
+        if made is not None and {made.step.key, e.step.key} == {"a", "b"}:
             yield equal((e.status, e.json), (404, NOT_FOUND), "another's job is not found", e)
-    for e in trace.final_results("A"):
-        yield equal(e.status, 200, "the job was not touched", e)
+    if trace.program.name == "other-key":
+        for e in trace.final_results("A"):
+            yield equal(e.status, 200, "the job was not touched", e)
 
 
 @prop(

@@ -9,6 +9,7 @@ from urllib.parse import parse_qs
 
 from falcontract import automaton
 from falcontract.claims import Claims, claim, equal, member, prop
+from falcontract.targets import STRIDE
 
 if TYPE_CHECKING:
     from falcontract.traces import Exchange, Trace
@@ -143,7 +144,7 @@ def streams_say_what_polls_say(trace: Trace) -> Claims:
 def _never_silent(trace: Trace, e: Exchange) -> Claims:
     times = [e.at, *(event.at for event in e.events)]
     longest = max((b - a for a, b in pairwise(times)), default=0.0)
-    slack = 0.5 if trace.exact_time else 2.0
+    slack = STRIDE if trace.exact_time else 2.0
     yield claim(longest <= HEARTBEAT + slack, "there is a message or a comment every 15 s", e, longest)
 
 
