@@ -300,9 +300,9 @@ def broken_json_is_a_500(patch: Patch) -> None:
     patch.wrap(validation, "_entry", make)
 
     def prepare(usual: Any) -> Any:
-        def guarded(self: Any, request: Any) -> Any:
+        def guarded(self: Any, request: Any, body: bytes) -> Any:
             try:
-                return usual(self, request)
+                return usual(self, request, body)
             except RuntimeError:
                 return Outcome(500, b'{"detail":"Internal Server Error"}')
 
@@ -604,8 +604,9 @@ def inputs_get_mixed_up(patch: Patch) -> None:
         return submit
 
     def make(usual: Any) -> Any:
-        def prepare(self: Any, request: Any) -> Any:
-            return usual(self, dataclasses.replace(request, body=latest[-1], body_file=None))
+        def prepare(self: Any, request: Any, body: bytes) -> Any:
+            del body
+            return usual(self, request, latest[-1])
 
         return prepare
 
@@ -1225,15 +1226,23 @@ def cancel_in_line_is_billed(patch: Patch) -> None:
 def second_cancels_rewrite(patch: Patch) -> None:
     """A second cancel rewrites the outcome."""
 
-    def make(usual: Any) -> Any:
+    def cancelling(usual: Any) -> Any:
         def cancel(self: Any, request: Any) -> None:
             if request.state == DONE:
-                self._change(request, output=b'{"detail":"Cancelled again"}')
+                self.__dict__.setdefault("_twice", set()).add(request.id)
             usual(self, request)
 
         return cancel
 
-    patch.wrap(emulator.Emulator, "cancel", make)
+    def reading(usual: Any) -> Any:
+        def output(self: Any, request: Any) -> Any:
+            twice = request.id in self.__dict__.get("_twice", ())
+            return b'{"detail":"Cancelled again"}' if twice else usual(self, request)
+
+        return output
+
+    patch.wrap(emulator.Emulator, "cancel", cancelling)
+    patch.wrap(emulator.Emulator, "output", reading)
 
 
 @mutant
