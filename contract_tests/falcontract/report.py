@@ -121,7 +121,11 @@ def curls(finding: Finding) -> list[str]:
     """Return commands that do by hand what the program did: ids are taken from the answers before."""
     lines = ["BASE=" + finding.trace.base]
     asked = None
+    done = 0
     for e in finding.trace.exchanges:
+        waits = [step for step in finding.trace.program.steps[done : e.index] if step.do == "wait"]
+        lines += [f"sleep {step.seconds:g}" for step in waits]
+        done = e.index
         url = e.url.replace(finding.trace.base, "$BASE")
         command = e.curl().replace(e.url, url) if e.request_id == "" else e.curl()
         for job, made in ((s.step.job, s.get("request_id")) for s in finding.trace.submits()):

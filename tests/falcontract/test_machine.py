@@ -10,7 +10,7 @@ import pytest
 
 from falcontract import live, machine, shrinking
 from falcontract.targets import Address, IsFalError
-from falmock import emulator
+from falmock import emulator, queue
 from falmock.lifecycle import Event
 
 if TYPE_CHECKING:
@@ -21,23 +21,22 @@ def test_the_emulator_does_nothing_that_the_model_does_not(mock: Emulated) -> No
     assert machine.explore(mock, programs=100, steps=20, seed=1) is None
 
 
-def test_a_planted_bug_is_found_and_shrunk_to_a_few_steps(
-    mock: Emulated, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A cancel gives the runner back twice, so that two jobs run where one may."""
-    usual = emulator.Emulator._apply
+def test_a_planted_bug_is_found_and_shrunk(mock: Emulated, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A job that is cancelled while it runs keeps its runner."""
+    usual = queue.Queue._carry_out
 
     def planted(self: Any, happening: Any) -> None:
+        runs = happening.job.started_at is not None
         usual(self, happening)
-        if happening.event is Event.START and happening.job.priority:
-            self._queue._applications[happening.job.application].running -= 1
+        if happening.event is Event.CANCEL and runs:
+            self._applications[happening.job.application].running += 1
 
-    monkeypatch.setattr(emulator.Emulator, "_apply", planted)
-    found = machine.explore(mock, programs=300, steps=20, seed=1)
+    monkeypatch.setattr(queue.Queue, "_carry_out", planted)
+    found = machine.explore(mock, programs=200, steps=20, seed=1)
     assert found is not None
     smallest = shrinking.shrink(found, mock)
-    assert len(smallest.trace.program.steps) <= 5
-    assert len(smallest.trace.program.steps) <= len(found.trace.program.steps)
+    assert len(smallest.trace.program.steps) <= 6
+    assert "cancel" in [step.do for step in smallest.trace.program.steps]
 
 
 def test_the_same_seed_makes_up_the_same_programs(mock: Emulated, monkeypatch: pytest.MonkeyPatch) -> None:
