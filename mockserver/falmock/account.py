@@ -1,0 +1,101 @@
+"""What an emulator has done, in a few numbers: told when it ends, and at `/account`."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, Self
+
+from falmock.models import MODELS
+
+if TYPE_CHECKING:
+    from falmock.store import Store
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """Numbers since the beginning.
+
+    Attributes:
+        requests: accepted.
+        results: of these, the ones that ended well.
+        failures: of these, the ones that ended with an error.
+        webhooks: delivered.
+        usd: what the results would have cost, by fal's list prices.
+        refused: hosts for which a call was refused.
+    """
+
+    requests: int = 0
+    results: int = 0
+    failures: int = 0
+    webhooks: int = 0
+    usd: float = 0.0
+    refused: tuple[str, ...] = ()
+
+    def since(self, before: Account) -> Account:
+        """Return what came after an earlier account."""
+        return Account(
+            requests=self.requests - before.requests,
+            results=self.results - before.results,
+            failures=self.failures - before.failures,
+            webhooks=self.webhooks - before.webhooks,
+            usd=self.usd - before.usd,
+            refused=tuple(host for host in self.refused if host not in before.refused),
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what `from_json` reads."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, body: dict[str, Any]) -> Self:
+        """Read back what `to_json` gave."""
+        return cls(**{**body, "refused": tuple(body["refused"])})
+
+    def __str__(self) -> str:
+        told = [
+            _count(self.requests, "request"),
+            _count(self.results, "result"),
+            *([_count(self.failures, "failure")] if self.failures else []),
+            _count(self.webhooks, "webhook"),
+            f"${self.usd:.2f} not spent",
+            *([f"REFUSED: calls to {', '.join(self.refused)}"] if self.refused else []),
+        ]
+        return ", ".join(told)
+
+
+class Ledger:
+    """Keeps account of one emulator."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._refused: dict[str, None] = {}
+
+    def refuse(self, host: str) -> None:
+        """Note that a call for a host was refused."""
+        self._refused[host] = None
+
+    def account(self) -> Account:
+        """Return the numbers as they are now."""
+        completed = self._store.completed_requests()
+        ends: Counter[bool] = Counter()
+        usd = 0.0
+        for endpoint, status, headers in completed:
+            good = 200 <= status < 300  # noqa: PLR2004 - HTTP's own
+            ends[good] += 1
+            model = MODELS.get(endpoint)
+            if good and model is not None:
+                usd += float(json.loads(headers).get("x-fal-billable-units", 0)) * model.price.usd
+        return Account(
+            requests=self._store.count_requests(),
+            results=ends[True],
+            failures=ends[False],
+            webhooks=self._store.count_delivered(),
+            usd=usd,
+            refused=tuple(self._refused),
+        )
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" + ("" if number == 1 else "s")
