@@ -20,13 +20,14 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
+from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Mount, Route
 
 from falmock import __version__, hosts
 from falmock.clock import Clock, SystemClock
 from falmock.emulator import Emulator
-from falmock.errors import Refusal
+from falmock.errors import PlatformError, Refusal
 from falmock.fetching import Fetcher
 from falmock.files import Files
 from falmock.http.cdn import CdnHost
@@ -96,7 +97,12 @@ def create_app(emulator: Emulator) -> Starlette:
                 expose_headers=EXPOSED,
             )
         ],
-        exception_handlers={Refusal: refuse, HTTPException: refuse_plainly, Exception: fail},
+        exception_handlers={
+            Refusal: refuse,
+            HTTPException: refuse_plainly,
+            ClientDisconnect: hung_up,
+            Exception: fail,
+        },
     )
     app.state.emulator = emulator
     return app
@@ -120,6 +126,12 @@ async def refuse_plainly(request: Request, error: Exception) -> Response:
     del request
     assert isinstance(error, HTTPException)  # noqa: S101 - what it is registered for
     return JSONResponse({"detail": error.detail}, error.status_code, error.headers)
+
+
+async def hung_up(request: Request, error: Exception) -> Response:
+    """Nobody is there to read this: the caller left in the middle of its own sentence."""
+    del request, error
+    return Response(status_code=PlatformError.STATUS["client_disconnected"])
 
 
 async def fail(request: Request, error: Exception) -> Response:

@@ -152,8 +152,13 @@ def serve(host: str, port: int, log_format: str, log_level: str, **given: Any) -
 async def _serve(settings: Settings, listener: socket.socket) -> None:
     async with open_emulator(settings) as emulator:
         server = Server(create_app(emulator))
+
+        def stop(number: int) -> None:
+            emulator.hang_up()
+            server.handle_exit(number, None)
+
         for number in (signal.SIGINT, signal.SIGTERM):
-            asyncio.get_running_loop().add_signal_handler(number, server.handle_exit, number, None)
+            asyncio.get_running_loop().add_signal_handler(number, stop, number)
         print(console.banner(console.address(listener), settings), file=sys.stderr, flush=True)  # noqa: T201 - for people
         await server.serve(sockets=[listener])
 

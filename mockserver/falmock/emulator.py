@@ -127,6 +127,7 @@ class Emulator:
         self._work: dict[str, asyncio.Task[None]] = {}
         self._due = math.inf
         self._wake = asyncio.Event()
+        self.closing = False
         self._bell: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._pick_up()
 
@@ -161,6 +162,8 @@ class Emulator:
         request = self._accept(asked, direct=True)
         try:
             while (now_known := self.request(request.id)) is not None and now_known.state != State.COMPLETED:
+                if self.closing:
+                    raise PlatformError("runner_disconnected")
                 await self.changed()
         except asyncio.CancelledError:
             self._end(request.id, PlatformError("client_disconnected"))
@@ -171,6 +174,12 @@ class Emulator:
         """Return a request as it stands now."""
         self.advance()
         return self.store.request(request_id)
+
+    def output(self, request: Request) -> bytes | None:
+        """Return the body of a request's outcome, or None when there is none or its time is up."""
+        if request.expires_at is None or request.expires_at <= self.clock.now():
+            return None
+        return self.store.payload(request.id, "output")
 
     def position(self, request: Request) -> int:
         """Return how many requests stand before a waiting one."""
@@ -208,10 +217,12 @@ class Emulator:
 
     def drop_payloads(self, request: Request) -> list[str]:
         """Forget a completed request's input and result; return the URLs of the files that went with them."""
-        gone = [url for url in _urls(request.output) if self.files.withdraw(url)]
-        if request.body_file is not None:
-            self.files.drop_body(request.body_file)
-        self._change(request, body=None, body_file=None, output=None)
+        output = self.store.payload(request.id, "output")
+        gone = [url for url in _urls(output) if self.files.withdraw(url)]
+        with self.store.transaction():
+            self._drop_input(request)
+            self.store.drop(request.id, "output")
+            self._change(request, body_file=None)
         return gone
 
     async def changed(self) -> None:
@@ -257,6 +268,11 @@ class Emulator:
         """Return what goes on outside of the emulator's time: renderings, and webhooks on their way."""
         return [*self._work.values(), *self._sender.in_flight]
 
+    def hang_up(self) -> None:
+        """Tell all who wait for something that they wait in vain: the server is about to stop."""
+        self.closing = True
+        self._ring()
+
     async def close(self) -> None:
         """Stop all work. What was accepted goes on after the next start."""
         for task in self._work.values():
@@ -299,7 +315,6 @@ class Emulator:
                 direct=direct,
                 method=asked.method,
                 content_type=asked.content_type,
-                body=None if in_file else asked.body,
                 body_file=self.files.keep_body(asked.body) if in_file else None,
                 submitted_at=now,
                 ready_at=now if direct else now + self.settings.queue_seconds.draw(rng),
@@ -313,6 +328,8 @@ class Emulator:
                 gateway_id=request_id,
             )
             self.store.insert(request)
+            if not in_file:
+                self.store.keep(request_id, "input", asked.body)
         self._queue.add(_job(request))
         self._arm()
         return request
@@ -362,7 +379,7 @@ class Emulator:
     def _begin(self, request: Request, at: float) -> None:
         """Put a runner to work, or know at once what it will say."""
         limit = self.settings.run_timeout
-        prepared = self._runner.prepare(request)
+        prepared = self._runner.prepare(request, self._body(request))
         if isinstance(prepared, Outcome):
             self._outcomes[request.id] = prepared
             self._queue.settle(request.id, at, due=at + min(REJECTION_SECONDS, request.run_seconds))
@@ -415,14 +432,14 @@ class Emulator:
             completed_at=at,
             status=int(outcome.status),
             headers=compact(outcome.headers).decode(),
-            output=outcome.body,
             error=outcome.error,
             error_type=outcome.error_type,
             expires_at=at + kept,
         )
+        self.store.keep(request.id, "output", outcome.body)
         log.info("request %s: COMPLETED with %d", request.id, outcome.status)
         user_id = webhook_user(request.caller)
-        self._sender.add(request, user_id=user_id, now=at, give_up_at=at + kept)
+        self._sender.add(request, outcome.body, user_id=user_id, now=at, give_up_at=at + kept)
 
     def _change(self, request: Request, **changes: Any) -> Request:
         self.store.update(Request, request.id, **changes)
@@ -433,14 +450,24 @@ class Emulator:
         for request in self.store.expired_requests(now):
             forget_at = (request.completed_at or now) + self.settings.payload_days * DAY
             with self.store.transaction():
-                if request.output is not None and request.store_io and forget_at > now:
-                    self._change(request, output=None, expires_at=forget_at)
+                self.store.drop(request.id, "output")
+                if request.store_io and forget_at > (request.expires_at or 0):
+                    self._change(request, expires_at=forget_at)
                     continue
-                if request.body_file is not None:
-                    self.files.drop_body(request.body_file)
+                self._drop_input(request)
                 self.store.delete(Delivery, request.id)
                 self.store.delete(Request, request.id)
         self.files.sweep(now)
+
+    def _body(self, request: Request) -> bytes:
+        if request.body_file is not None:
+            return self.files.body(request.body_file)
+        return self.store.payload(request.id, "input") or b""
+
+    def _drop_input(self, request: Request) -> None:
+        if request.body_file is not None:
+            self.files.drop_body(request.body_file)
+        self.store.drop(request.id, "input")
 
     def _rng(self, seq: int, purpose: str) -> random.Random:
         return random.Random(f"{self.seed}:{seq}:{purpose}")  # noqa: S311 - ids and timings, not secrets

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import ipaddress
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 from urllib.parse import unquote, urlsplit
 
@@ -175,8 +176,11 @@ def _split_authority(authority: str) -> tuple[str, str]:
 
 def _is_own(name: str, own_names: Collection[str]) -> bool:
     """A page elsewhere must not reach a local server by a name that it rebinds: names are a closed list."""
-    if name == "localhost" or name.endswith(".localhost") or name in own_names:
-        return True
+    return name in own_names or name == "localhost" or name.endswith(".localhost") or _is_address(name)
+
+
+@lru_cache(maxsize=128)
+def _is_address(name: str) -> bool:
     try:
         ipaddress.ip_address(name.partition("%")[0])
     except ValueError:

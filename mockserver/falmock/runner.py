@@ -93,7 +93,7 @@ class Runner:
         self.seed = seed
         self.style = style
 
-    def prepare(self, request: Request) -> Outcome | Assignment:
+    def prepare(self, request: Request, body: bytes) -> Outcome | Assignment:
         """Find the model and validate its input; quick, for it runs when the runner starts."""
         endpoint = "/".join(filter(None, (request.application, request.path)))
         model = MODELS.get(endpoint)
@@ -103,9 +103,8 @@ class Runner:
             return Outcome(
                 HTTPStatus.METHOD_NOT_ALLOWED, compact({"detail": "Method Not Allowed"}), {"allow": "POST"}
             )
-        body = request.body if request.body_file is None else self.files.body(request.body_file)
         try:
-            return Assignment(model, validation.read(model.input, body or b"", request.content_type))
+            return Assignment(model, validation.read(model.input, body, request.content_type))
         except Refusal as refusal:
             return Outcome(refusal.status, refusal.content(), UNBILLED)
 

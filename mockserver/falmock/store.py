@@ -1,4 +1,4 @@
-"""The truth: requests, webhook deliveries and files, in SQLite.
+"""The truth: requests, their payloads, webhook deliveries and files, in SQLite.
 
 Called straight from the event loop: an insert that commits takes some 20 microseconds and a read
 by key a third of that, less than a hop to a thread would. One process owns the database; a second
@@ -38,8 +38,7 @@ class Request:
         direct: it came over the run host, and is nobody's to poll.
         method: HTTP method and content type of the submit, for the runner to judge.
         content_type: likewise.
-        body: the submitted bytes, as they came; large ones are in a file named by `body_file`.
-        body_file: hex SHA-256 of the body, or None.
+        body_file: hex SHA-256 of a large body, which is in a file; None for one among the payloads.
         submitted_at: when it was accepted.
         ready_at: no runner takes it earlier.
         run_seconds: how long its run takes at least.
@@ -56,7 +55,6 @@ class Request:
         gateway_id: names the last run; the request id unless it was run again.
         status: HTTP status of the outcome, None before.
         headers: JSON of the outcome's headers.
-        output: the outcome's body.
         error: text and type of a platform error, else None.
         error_type: likewise.
         expires_at: when the result is gone.
@@ -71,7 +69,6 @@ class Request:
     direct: bool
     method: str
     content_type: str | None
-    body: bytes | None
     body_file: str | None
     submitted_at: float
     ready_at: float
@@ -89,7 +86,6 @@ class Request:
     gateway_id: str = ""
     status: int | None = None
     headers: str = "{}"
-    output: bytes | None = None
     error: str | None = None
     error_type: str | None = None
     expires_at: float | None = None
@@ -172,6 +168,7 @@ CREATE INDEX requests_expiry ON requests (expires_at) WHERE expires_at IS NOT NU
 CREATE INDEX requests_body ON requests (body_file) WHERE body_file IS NOT NULL;
 CREATE INDEX deliveries_pending ON deliveries (next_at) WHERE next_at IS NOT NULL;
 CREATE INDEX files_expiry ON files (expires_at) WHERE expires_at IS NOT NULL;
+CREATE TABLE payloads (request_id TEXT, kind TEXT, data BLOB, PRIMARY KEY (request_id, kind));
 CREATE TABLE facts (name TEXT PRIMARY KEY, value) WITHOUT ROWID;
 """
 
@@ -272,6 +269,21 @@ class Store:
         """Return a request by its id."""
         row = self._db.execute(_SELECT[Request], (request_id,)).fetchone()
         return Request(*row) if row else None
+
+    def keep(self, request_id: str, kind: str, data: bytes) -> None:
+        """Write a payload, "input" or "output", beside a request, so that who polls does not read it."""
+        self._db.execute("INSERT OR REPLACE INTO payloads VALUES (?, ?, ?)", (request_id, kind, data))
+
+    def payload(self, request_id: str, kind: str) -> bytes | None:
+        """Return a payload, or None when it is gone."""
+        query = "SELECT data FROM payloads WHERE request_id = ? AND kind = ?"
+        row = self._db.execute(query, (request_id, kind)).fetchone()
+        return row[0] if row else None
+
+    def drop(self, request_id: str, *kinds: str) -> None:
+        """Forget payloads."""
+        for kind in kinds:
+            self._db.execute("DELETE FROM payloads WHERE request_id = ? AND kind = ?", (request_id, kind))
 
     def delivery(self, request_id: str) -> Delivery | None:
         """Return the delivery of a request's webhook."""

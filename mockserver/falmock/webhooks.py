@@ -55,7 +55,7 @@ def next_attempt(attempts: int, now: float, give_up_at: float) -> float | None:
     return at if at < give_up_at else None
 
 
-def payload(request: Request) -> bytes:
+def payload(request: Request, output: bytes) -> bytes:
     """Return the bytes to deliver for a completed request."""
     body: dict[str, Any] = {"request_id": request.id, "gateway_request_id": request.gateway_id}
     good = request.status is not None and request.status < 400  # noqa: PLR2004 - HTTP's own line
@@ -63,7 +63,7 @@ def payload(request: Request) -> bytes:
     if not good:
         body["error"] = f"Invalid status code: {request.status}"
     try:
-        body["payload"] = json.loads(request.output or b"")
+        body["payload"] = json.loads(output)
     except ValueError:
         body["payload"] = None
         body["payload_error"] = UNSERIALIZABLE
@@ -124,7 +124,7 @@ class Sender:
         heapq.heapify(self._scheduled)
         self.in_flight: set[asyncio.Task[None]] = set()
 
-    def add(self, request: Request, *, user_id: str, now: float, give_up_at: float) -> None:
+    def add(self, request: Request, output: bytes, *, user_id: str, now: float, give_up_at: float) -> None:
         """Schedule the webhook of a completed request, in the caller's transaction."""
         url = request.webhook
         if url is None:
@@ -133,7 +133,7 @@ class Sender:
             request_id=request.id,
             url=url,
             user_id=user_id,
-            body=payload(request),
+            body=payload(request, output),
             attempts=0,
             next_at=now,
             give_up_at=give_up_at,

@@ -126,6 +126,41 @@ def test_a_signal_ends_it_cleanly(how: signal.Signals, tmp_path: Path) -> None:
     assert (code, "Traceback" in server.log) == (0, False)
 
 
+@pytest.mark.parametrize(
+    "path", ["/fal-ai/veo2/requests/{id}/status/stream", "/fal.run/fal-ai/veo2/image-to-video"]
+)
+def test_a_signal_ends_what_somebody_waits_for(path: str, tmp_path: Path) -> None:
+    with served("--state", str(tmp_path), "--run-seconds", "60") as server:
+        request_id = server.submit()["request_id"]
+        method, body = ("GET", b"") if "{id}" in path else ("POST", b"{}")
+        with socket.create_connection(("127.0.0.1", server.port)) as wire:
+            wire.sendall(raw(method, path.format(id=request_id), body))
+            server.wait_for("IN_PROGRESS")
+            code = server.stop(signal.SIGINT)
+            while wire.recv(65536):
+                pass
+
+    assert (code, "Traceback" in server.log, "ERROR" in server.log) == (0, False, False)
+
+
+def test_a_caller_who_leaves_in_the_middle_of_a_submit_is_no_error(tmp_path: Path) -> None:
+    with served("--state", str(tmp_path)) as server:
+        with socket.create_connection(("127.0.0.1", server.port)) as wire:
+            wire.sendall(raw("POST", "/fal-ai/veo2/image-to-video", b"half a body")[:-5])
+        assert server.http.get("/health").status_code == 200
+        server.stop()
+
+    assert ("Traceback" in server.log, "IN_QUEUE" in server.log) == (False, False)
+
+
+def raw(method: str, path: str, content: bytes) -> bytes:
+    """Return a call as it is on the wire."""
+    lines = [f"{method} {path} HTTP/1.1", "Host: localhost", "Authorization: Key me:secret"]
+    if content:
+        lines += ["Content-Type: application/json", f"Content-Length: {len(content)}"]
+    return "\r\n".join([*lines, "", ""]).encode() + content
+
+
 def test_it_answers_as_soon_as_it_says_where_it_listens() -> None:
     with served("--ephemeral", "--seed", "7") as server:
         assert server.http.get("/health").json()["seed"] == 7

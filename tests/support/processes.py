@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import queue
 import re
 import signal
@@ -83,13 +84,21 @@ class Served:
         assert self.wait_until_completed(request_id)["status"] == "COMPLETED"
         return self.http.get(f"/fal-ai/veo2/requests/{request_id}").json()
 
+    def peak_memory(self) -> int:
+        """End the process and return the most bytes of memory that it has had."""
+        self.process.send_signal(signal.SIGTERM)
+        _, status, usage = os.wait4(self.process.pid, 0)
+        self.process.returncode = os.waitstatus_to_exitcode(status)
+        self.stop()
+        return usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+
     def stop(self, how: signal.Signals = signal.SIGTERM) -> int:
         """End the process and return its exit code."""
         if hasattr(self, "http"):
             self.http.close()
-        if self.process.poll() is None:
+        if self.process.returncode is None and self.process.poll() is None:
             self.process.send_signal(how)
-        code = self.process.wait(PATIENCE)
+        code = self.process.wait(PATIENCE) if self.process.returncode is None else self.process.returncode
         self._reader.join(PATIENCE)
         while line := self.lines.get(timeout=PATIENCE):
             self.log += line

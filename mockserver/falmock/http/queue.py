@@ -138,7 +138,7 @@ class QueueHost:
                 lines_told = len(lines)
             else:
                 yield b": ping\n\n"
-            if found.state == State.COMPLETED:
+            if found.state == State.COMPLETED or self._emulator.closing:
                 return
             line_at = next_log_at(found, clock.now()) if with_logs else math.inf
             beat_at = clock.now() + HEARTBEAT
@@ -151,9 +151,10 @@ class QueueHost:
     def _result(self, request: Request, found: Stored) -> Response:
         if found.state != State.COMPLETED:
             raise StillInProgress({"request_id": found.id, **_links(request, found)})
-        if found.output is None or found.status is None or _is_expired(found, self._emulator.clock.now()):
+        output = self._emulator.output(found)
+        if output is None or found.status is None:
             raise RequestNotFound
-        return _reply(found.status, found.output, found, **json.loads(found.headers))
+        return _reply(found.status, output, found, **json.loads(found.headers))
 
     def _cancel(self, request: Request, found: Stored) -> Response:
         del request
@@ -163,10 +164,6 @@ class QueueHost:
 
 def _wants_logs(request: Request) -> bool:
     return request.query_params.get("logs", "").lower() in _TRUE
-
-
-def _is_expired(found: Stored, now: float) -> bool:
-    return found.expires_at is not None and found.expires_at <= now
 
 
 def _links(request: Request, found: Stored) -> dict[str, str]:

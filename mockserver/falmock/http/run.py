@@ -47,7 +47,7 @@ class RunHost:
             return Response(status_code=499)  # nobody is there to read it
         done = run.result()
         headers = {"x-fal-request-id": done.id, **json.loads(done.headers)}
-        return Response(done.output or b"", done.status or 500, headers, "application/json")
+        return Response(self._emulator.output(done) or b"", done.status or 500, headers, "application/json")
 
 
 async def _disconnected(request: Request) -> None:

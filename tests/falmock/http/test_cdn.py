@@ -8,14 +8,17 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from emulated import BASE, KEY, OTHER_KEY, Mock, png
+from processes import served
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
+    from pathlib import Path
 
     import httpx
 
     Start = Callable[..., Awaitable[Mock]]
 
+MIB = 1024 * 1024
 DATA = bytes(range(256)) * 40
 TYPED = {"content-type": "image/png"}
 
@@ -282,3 +285,17 @@ async def test_an_expired_upload_is_no_input(mock: Mock) -> None:
     result = await mock.finish(url)
 
     assert (result.status_code, result.json()["detail"][0]["type"]) == (422, "file_download_error")
+
+
+def test_a_large_upload_does_not_grow_memory(tmp_path: Path) -> None:
+    def peak_after(megabytes: int) -> int:
+        with served("--state", str(tmp_path / str(megabytes))) as server:
+            body = {"file_name": "large.bin", "content_type": "application/octet-stream"}
+            where = server.http.post("/rest.fal.ai/storage/upload/initiate", json=body).json()
+            answer = server.http.put(where["upload_url"], content=(bytes(MIB) for _ in range(megabytes)))
+            assert answer.status_code == 200
+            size = server.http.head(where["file_url"]).headers["content-length"]
+            assert int(size) == megabytes * MIB
+            return server.peak_memory()
+
+    assert peak_after(300) - peak_after(1) < 16 * MIB

@@ -1,0 +1,55 @@
+"""What holds for all tests: nothing is left when they are done."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import psutil
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+ROOT = Path(__file__).parents[1]
+TOOLS = {".coverage", ".hypothesis", ".mypy_cache", ".pytest_cache", ".ruff_cache"}  # the tools' own notes
+
+
+@pytest.fixture(scope="session", autouse=True)
+def nothing_is_left(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """No process, no listening socket, no file but in pytest's own temporary folder."""
+    scratch = tmp_path_factory.mktemp("scratch")
+    before = in_checkout()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TMPDIR", str(scratch))
+        patch.setattr(tempfile, "tempdir", str(scratch))
+        yield
+    own = psutil.Process()
+    assert own.children(recursive=True) == []
+    assert [
+        socket.laddr for socket in own.net_connections("inet") if socket.status == psutil.CONN_LISTEN
+    ] == []
+    assert sorted(path.name for path in scratch.iterdir()) == []
+    assert in_checkout() - before == set()
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """In CI every test runs: one that was skipped, for want of a program say, has failed."""
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if os.environ.get("CI") and reporter is not None and reporter.stats.get("skipped"):
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def in_checkout() -> set[Path]:
+    """Return the files of the checkout, but for caches."""
+    return {
+        path
+        for path in ROOT.rglob("*")
+        if not TOOLS
+        & {part.partition(".coverage.")[0] or ".coverage" for part in path.relative_to(ROOT).parts}
+        and "__pycache__" not in path.parts
+        and ".venv" not in path.parts
+        and ".git" not in path.parts
+    }

@@ -1,0 +1,133 @@
+"""What the documents say is true: commands run, flags are listed, names exist."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+import pytest
+from processes import PATIENCE, Served, served
+
+from falmock import cli
+from falmock.lifecycle import State
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text()
+PROBED = """
+codec: h264
+pixel_format: yuv420p
+width: 1280
+height: 720
+frames_per_second: 24.0
+seconds: 5.0
+frames: 120
+faststart: True
+"""
+ADDRESS = "http://127.0.0.1:8787"
+
+
+def blocks(language: str, text: str = README) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", text, re.DOTALL)
+
+
+def block(language: str, word: str) -> str:
+    """Return the only block of a language that has a word in it."""
+    (found,) = [each for each in blocks(language) if word in each]
+    return found
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Served]:
+    with served(
+        "--ephemeral", "--media", "animate", "--queue-seconds", "0.2", "--run-seconds", "0.5"
+    ) as server:
+        yield server
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A folder with what a checkout has, to leave files in."""
+    (tmp_path / "fixtures").symlink_to(ROOT / "fixtures")
+    (tmp_path / ".venv" / "bin").mkdir(parents=True)
+    (tmp_path / ".venv" / "bin" / "python").write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
+    (tmp_path / ".venv" / "bin" / "python").chmod(0o755)
+    return tmp_path
+
+
+def run(command: list[str], text: str, folder: Path, server: Served) -> str:
+    """Run a block of the README, with the address of a server that is there."""
+    done = subprocess.run(
+        command,
+        input=text.replace(ADDRESS, server.address),
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_the_whole_life_of_a_request_with_curl_ends_in_a_video(server: Served, folder: Path) -> None:
+    told = run(["bash", "-eu"], block("sh", "curl"), folder, server)
+
+    for state in State:
+        assert f'"status":"{state}"' in told
+    assert told.endswith(PROBED)
+
+
+def test_the_python_client_as_the_readme_points_it_here(server: Served, folder: Path) -> None:
+    told = run(
+        [sys.executable, "-W", "ignore::ResourceWarning", "-"], block("python", "fal_client"), folder, server
+    )
+
+    assert re.search(r"http://127.*_output\.mp4", told)
+
+
+def test_every_make_target_of_the_documents_exists() -> None:
+    documents = README + (ROOT / "CONTRIBUTING.md").read_text()
+    makefile = (ROOT / "Makefile").read_text()
+
+    for target in re.findall(r"^make (\w+)", documents, re.MULTILINE):
+        assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
+
+
+def test_every_flag_is_in_the_readme_and_every_flag_there_exists() -> None:
+    options = {
+        flag
+        for parameter in cli.falmock.commands["serve"].params
+        if isinstance(parameter, click.Option)
+        for flag in parameter.opts
+        if flag.startswith("--") and flag != "--help"
+    }
+
+    assert set(re.findall(r"^\| `(--[a-z-]+)` \|", README, re.MULTILINE)) == options
+
+
+def test_every_link_leads_to_a_file() -> None:
+    for document in ROOT.glob("*.md"):
+        for target in re.findall(r"\]\((?!http)([^)#]+)\)", document.read_text()):
+            assert (ROOT / target).exists(), f"{document.name}: {target}"
+
+
+def test_every_room_is_in_the_architecture_and_every_room_there_exists() -> None:
+    table = re.findall(r"^\| \d+ \| ([^|]+) \|", (ROOT / "ARCHITECTURE.md").read_text(), re.MULTILINE)
+    named = {name.strip("/") for cell in table for name in re.findall(r"`([a-z_/]+)`", cell)}
+    folder = ROOT / "mockserver" / "falmock"
+    rooms = {path.stem for path in folder.glob("*.py")} | {
+        path.parent.name for path in folder.glob("*/__init__.py")
+    }
+
+    assert named == rooms - {"__init__", "__main__"}
+
+
+def test_the_changelog_speaks_of_this_version_or_of_what_is_to_come() -> None:
+    assert "## Unreleased" in (ROOT / "CHANGELOG.md").read_text()
