@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
 from falmock.models import MODELS
 
 if TYPE_CHECKING:
-    from falmock.store import Store
+    from falmock.store import Request, Store
+
+GOOD: Final = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,23 +79,24 @@ class Ledger:
 
     def account(self) -> Account:
         """Return the numbers as they are now."""
-        completed = self._store.completed_requests()
-        ends: Counter[bool] = Counter()
-        usd = 0.0
-        for endpoint, status, headers in completed:
-            good = 200 <= status < 300  # noqa: PLR2004 - HTTP's own
-            ends[good] += 1
-            model = MODELS.get(endpoint)
-            if good and model is not None:
-                usd += float(json.loads(headers).get("x-fal-billable-units", 0)) * model.price.usd
+        requests = self._store.requests()
+        completed = [request for request in requests if request.status is not None]
+        good = [request for request in completed if request.status == GOOD]
         return Account(
-            requests=self._store.count_requests(),
-            results=ends[True],
-            failures=ends[False],
-            webhooks=self._store.count_delivered(),
-            usd=usd,
+            requests=len(requests),
+            results=len(good),
+            failures=len(completed) - len(good),
+            webhooks=self._store.delivered(),
+            usd=sum(map(_cost, good)),
             refused=tuple(self._refused),
         )
+
+
+def _cost(request: Request) -> float:
+    """Return what fal would have asked for a result, in US dollars."""
+    model = MODELS.get("/".join(filter(None, (request.application, request.path))))
+    units = float(json.loads(request.headers).get("x-fal-billable-units", 0))
+    return units * model.price.usd if model else 0.0
 
 
 def _count(number: int, noun: str) -> str:

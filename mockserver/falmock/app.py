@@ -25,6 +25,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Mount, Route
 
 from falmock import __version__, hosts
+from falmock.account import Ledger
 from falmock.clock import Clock, SystemClock
 from falmock.emulator import Emulator
 from falmock.errors import PlatformError, Refusal
@@ -74,6 +75,7 @@ class StateError(Exception):
 def create_app(emulator: Emulator) -> Starlette:
     """Return an open emulator as an ASGI application; it needs no lifespan."""
     keyring = Keyring(emulator.settings)
+    ledger = Ledger(emulator.store)
     door = FrontDoor(
         {
             hosts.QUEUE: as_asgi(QueueHost(emulator, keyring)),
@@ -83,9 +85,15 @@ def create_app(emulator: Emulator) -> Starlette:
             hosts.PLATFORM: PlatformHost(emulator, keyring).routes,
         },
         emulator.settings.hostnames,
+        public_url=emulator.settings.public_url,
+        refused=ledger.refuse,
     )
     app = Starlette(
-        routes=[Route("/health", health, methods=["GET"]), Mount("/", door)],
+        routes=[
+            Route("/health", health, methods=["GET"]),
+            Route("/account", account, methods=["GET"]),
+            Mount("/", door),
+        ],
         middleware=[
             Middleware(
                 CORSMiddleware,
@@ -105,6 +113,7 @@ def create_app(emulator: Emulator) -> Starlette:
         },
     )
     app.state.emulator = emulator
+    app.state.ledger = ledger
     return app
 
 
@@ -112,6 +121,12 @@ async def health(request: Request) -> Response:
     """Say that the emulator serves, and which one it is."""
     emulator: Emulator = request.app.state.emulator
     return JSONResponse({"status": "ok", "version": __version__, "seed": emulator.seed})
+
+
+async def account(request: Request) -> Response:
+    """Say what has been done so far."""
+    ledger: Ledger = request.app.state.ledger
+    return JSONResponse(ledger.account().to_json())
 
 
 async def refuse(request: Request, error: Exception) -> Response:

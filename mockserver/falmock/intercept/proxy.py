@@ -11,7 +11,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
@@ -43,25 +42,18 @@ class RefusedError(Exception):
         self.status = status
 
 
-@dataclass(frozen=True, slots=True)
-class Doors:
-    """Where the emulator itself listens, as the proxy reaches it."""
-
-    http: Address
-    https: Address
-
-
 class Proxy:
     """Decides where a call goes, and carries it there.
 
     Args:
-        doors: of the emulator.
+        http: the emulator's own address.
+        https: the same with TLS.
         sealed: let nothing out that is not for this machine.
         refused: is told the name of each host that a call was refused for.
     """
 
-    def __init__(self, doors: Doors, *, sealed: bool, refused: Callable[[str], None]) -> None:
-        self._doors = doors
+    def __init__(self, http: str, https: str, *, sealed: bool, refused: Callable[[str], None]) -> None:
+        self._doors = {HTTP: _authority(http, None), HTTPS: _authority(https, None)}
         self._sealed = sealed
         self._refused = refused
 
@@ -95,11 +87,9 @@ class Proxy:
             if not is_served(name):
                 log.warning("refusing what is said to %s, which falmock does not emulate", name)
                 self._refused(name)
-            if port == HTTPS:
-                return self._doors.https
-            if port == HTTP:
-                return self._doors.http
-            raise RefusedError(403, f"falmock answers for {name} on ports 80 and 443 only")
+            if port not in self._doors:
+                raise RefusedError(403, f"falmock answers for {name} on ports 80 and 443 only")
+            return self._doors[port]
         if self._sealed and not is_loopback(name):
             log.warning("refused a call to %s: the proxy is sealed", name)
             self._refused(name)
@@ -160,7 +150,7 @@ class Proxy:
             upgrades = any(name == b"upgrade" for name, _ in request.headers)
             far = h11.Connection(h11.CLIENT)
             far_writer.write(far.send(_onward(request, target, upgrades=upgrades)) or b"")
-            body = asyncio.create_task(_send_body(client, reader, far, far_writer))
+            body = asyncio.create_task(_send_body(client, reader, far, far_writer, upgrades=upgrades))
             try:
                 await _carry(far_reader, writer)
             finally:
@@ -169,13 +159,18 @@ class Proxy:
 
 
 async def _send_body(
-    client: h11.Connection, reader: asyncio.StreamReader, far: h11.Connection, far_writer: asyncio.StreamWriter
+    client: h11.Connection,
+    reader: asyncio.StreamReader,
+    far: h11.Connection,
+    far_writer: asyncio.StreamWriter,
+    *,
+    upgrades: bool,
 ) -> None:
     """Carry a request's body, and after it nothing, unless the two change to another protocol."""
     while isinstance(event := await _next_event(client, reader), (h11.Data, h11.EndOfMessage)):
         far_writer.write(far.send(event) or b"")
         await far_writer.drain()
-    if event is h11.PAUSED and far.our_state is h11.MIGHT_SWITCH_PROTOCOL:
+    if upgrades:
         far_writer.write(client.trailing_data[0])
         await _carry(reader, far_writer)
 
