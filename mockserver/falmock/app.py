@@ -31,12 +31,15 @@ from falmock.emulator import Emulator
 from falmock.errors import PlatformError, Refusal
 from falmock.fetching import Fetcher
 from falmock.files import Files
+from falmock.http.catalogue import WEBSITE_ROUTES, Catalogue
 from falmock.http.cdn import CdnHost
 from falmock.http.doors import FrontDoor, as_asgi
 from falmock.http.platform import PlatformHost
+from falmock.http.proxy import ROUTE, BrowserProxy
 from falmock.http.queue import QueueHost
 from falmock.http.rest import RestHost
 from falmock.http.run import RunHost
+from falmock.http.tokens import Tokens
 from falmock.keys import Keyring
 from falmock.media import Studio, find_ffmpeg
 from falmock.runner import Runner
@@ -74,15 +77,20 @@ class StateError(Exception):
 
 def create_app(emulator: Emulator) -> Starlette:
     """Return an open emulator as an ASGI application; it needs no lifespan."""
-    keyring = Keyring(emulator.settings)
+    keyring = Keyring(emulator.settings, emulator.token_claims)
+    rest = RestHost(emulator, keyring).routes
+    rest.routes.extend(Tokens(emulator, keyring).routes)
+    platform = PlatformHost(emulator, keyring).routes
+    platform.routes.extend(Catalogue(keyring).routes)
     ledger = Ledger(emulator.store)
     door = FrontDoor(
         {
             hosts.QUEUE: as_asgi(QueueHost(emulator, keyring)),
             hosts.RUN: as_asgi(RunHost(emulator, keyring)),
-            hosts.REST: RestHost(emulator, keyring).routes,
+            hosts.REST: rest,
             hosts.CDN: CdnHost(emulator, keyring).routes,
-            hosts.PLATFORM: PlatformHost(emulator, keyring).routes,
+            hosts.PLATFORM: platform,
+            hosts.WEBSITE: WEBSITE_ROUTES,
         },
         emulator.settings.hostnames,
         public_url=emulator.settings.public_url,
@@ -92,6 +100,7 @@ def create_app(emulator: Emulator) -> Starlette:
         routes=[
             Route("/health", health, methods=["GET"]),
             Route("/account", account, methods=["GET"]),
+            Route(ROUTE, BrowserProxy(door, emulator.settings)),
             Mount("/", door),
         ],
         middleware=[

@@ -85,8 +85,7 @@ class Proxy:
         name = host.lower().rstrip(".")
         if is_fal(name):
             if not is_served(name):
-                log.warning("refusing what is said to %s, which falmock does not emulate", name)
-                self._refused(name)
+                self._refused(name)  # by the door behind, which says so; or by nobody, if TLS fails
             if port not in self._doors:
                 raise RefusedError(403, f"falmock answers for {name} on ports 80 and 443 only")
             return self._doors[port]
