@@ -1,0 +1,67 @@
+"""What tests of unchanged programs share: `falmock run` around them, and what they report."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+NODE = Path(__file__).parents[1] / "node"
+PATIENCE = 120  # seconds after which a program that has not ended has failed
+QUICK = ("--media", "plain", "--queue-seconds", "0.2", "--run-seconds", "0.3", "--keys", "me:secret")
+
+
+@dataclass(frozen=True)
+class Ran:
+    """A program that has ended."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def report(self) -> Any:
+        """What it printed last, as JSON."""
+        assert self.code == 0, self.out + self.err
+        return json.loads(self.out.splitlines()[-1])
+
+
+def falmock(*arguments: str, cwd: Path | None = None, **environment: str) -> Ran:
+    """Run a command of falmock's to its end."""
+    done = subprocess.run(
+        [sys.executable, "-m", "falmock", *arguments],
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        cwd=cwd,
+        env=os.environ | {"FAL_KEY": "me:secret"} | environment,
+        check=False,
+    )
+    return Ran(done.returncode, done.stdout, done.stderr)
+
+
+def through_falmock(
+    *command: str, flags: tuple[str, ...] = (), cwd: Path | None = None, **environment: str
+) -> Ran:
+    """Run a program through `falmock run`, with an emulator of its own."""
+    return falmock("run", *QUICK, *flags, "--", *command, cwd=cwd, **environment)
+
+
+def tool(name: str) -> str:
+    """Return the path of a program that a test cannot do without.
+
+    It fails where there is none; FALMOCK_TESTS_WITHOUT=node,chromium skips those tests instead.
+    """
+    path = shutil.which(name)
+    if path is not None and (name != "node" or (NODE / "node_modules").is_dir()):
+        return path
+    if name in os.environ.get("FALMOCK_TESTS_WITHOUT", "").split(","):
+        pytest.skip(f"without {name}, as FALMOCK_TESTS_WITHOUT asks")
+    pytest.fail(f"{name}, or what the tests need of it, is not installed: run `make tools`", pytrace=False)
