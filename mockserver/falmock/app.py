@@ -100,7 +100,7 @@ def create_app(emulator: Emulator) -> Starlette:
         routes=[
             Route("/health", health, methods=["GET"]),
             Route("/account", account, methods=["GET"]),
-            Route(ROUTE, BrowserProxy(door, emulator.settings)),
+            Route(ROUTE, BrowserProxy(door, emulator.settings, ledger.refuse)),
             Mount("/", door),
         ],
         middleware=[

@@ -270,7 +270,9 @@ def _tell(text: str) -> None:
 )
 @option("--format", "How to write it.", type=click.Choice(["sh", "dotenv", "json"]), default="sh")
 @option("--via", "Name or address under which the program reaches this machine, as host.docker.internal.")
-@option("--ca-folder", "Folder in which the program finds ca.pem and bundle.pem, in a container say.")
+@option(
+    "--ca-folder", "Folder in which the program finds what is in the state folder's `ca`, in a container say."
+)
 @option(
     "--fal-hosts",
     "Set FAL_RUN_HOST and FAL_QUEUE_RUN_HOST, which fal's Python client reads, instead of proxy variables.",

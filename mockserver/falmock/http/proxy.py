@@ -6,6 +6,7 @@ means in `x-fal-target-url`; the server adds the key. Here the emulator is that 
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
@@ -15,9 +16,13 @@ from starlette.responses import JSONResponse
 from falmock.hosts import QUEUE, REST, RUN
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from starlette.types import ASGIApp, Receive, Scope, Send
 
     from falmock.settings import Settings
+
+log = logging.getLogger("falmock")
 
 ROUTE: Final = "/api/fal/proxy"
 NAME: Final = "@fal-ai/server-proxy/falmock"
@@ -35,16 +40,21 @@ class BrowserProxy:
     Args:
         door: finds the host by the target's URL.
         settings: the first of the known keys is the proxy's own.
+        refused: is told the name of each host that a call was refused for.
     """
 
-    def __init__(self, door: ASGIApp, settings: Settings) -> None:
+    def __init__(self, door: ASGIApp, settings: Settings, refused: Callable[[str], None]) -> None:
         self._door = door
+        self._refused = refused
         self._key = settings.keys[0] if settings.keys else "falmock:proxy"
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one call."""
         headers = Headers(scope=scope)
-        if not is_allowed(headers.get("x-fal-target-url", "")):
+        target = headers.get("x-fal-target-url", "")
+        if not is_allowed(target):
+            log.warning("refused what a page sent for %s: pages may call queue and run hosts", _host(target))
+            self._refused(_host(target))
             await JSONResponse("Invalid request", 400)(scope, receive, send)
             return
         await self._door({**scope, "path": "/", "headers": self._onward(headers)}, receive, send)
@@ -70,6 +80,13 @@ def is_allowed(target: str) -> bool:
         url = urlsplit(target)
     except ValueError:
         return False
-    host = url.netloc.rpartition("@")[2].lower()
+    host = url.netloc.rpartition("@")[2].lower()  # a port that is named does not fit
     query = f"?{url.query}" if url.query else ""
     return host in ALLOWED_HOSTS or f"{host}{url.path}{query}" in ALLOWED_URLS
+
+
+def _host(target: str) -> str:
+    try:
+        return urlsplit(target).hostname or "no host at all"
+    except ValueError:
+        return "no host at all"

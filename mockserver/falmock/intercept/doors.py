@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
+from importlib.resources import files
 from typing import TYPE_CHECKING, Final
 
 import httpx
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
     from falmock.intercept.authority import Authority
 
+PRELOAD: Final = "preload.cjs"
 NOTE: Final = "doors.json"
 PATIENCE: Final = 5.0  # seconds for a running emulator to say that it is
 
@@ -44,6 +46,8 @@ async def open_doors(
 
     A proxy that others than this machine can reach lets nothing out: it is no open relay.
     """
+    preload = authority.certificate.with_name(PRELOAD)
+    preload.write_text((files("falmock.intercept") / PRELOAD).read_text())
     sealed = sealed or not is_loopback(listeners.proxy.getsockname()[0])
     doors = Doors(
         http=console.address(listeners.http),
@@ -51,6 +55,7 @@ async def open_doors(
         proxy=console.address(listeners.proxy),
         certificate=str(authority.certificate.absolute()),
         bundle=str(authority.bundle.absolute()),
+        preload=str(preload.absolute()),
         sealed=sealed,
     )
     proxy = Proxy(doors.http, doors.https, sealed=sealed, refused=app.state.ledger.refuse)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import shlex
 from dataclasses import asdict, dataclass
-from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
 from urllib.parse import urlsplit
@@ -16,7 +15,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 LOCAL: Final = ("localhost", "127.0.0.1", "::1")
-PRELOAD: Final = "preload.mjs"
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +27,7 @@ class Doors:
         proxy: the proxy's address, "http://...".
         certificate: file of the authority that vouches for the TLS port.
         bundle: file of all authorities that a program shall trust.
+        preload: file that Node loads before a program.
         sealed: nothing but this machine is let through.
     """
 
@@ -37,6 +36,7 @@ class Doors:
     proxy: str
     certificate: str
     bundle: str
+    preload: str
     sealed: bool = False
 
     def to_json(self) -> str:
@@ -60,7 +60,7 @@ class Doors:
 
         Args:
             host: by which the program reaches this machine; None for "as we do".
-            folder: in which the program finds the certificates; None likewise.
+            folder: in which the program finds the files; None likewise.
         """
 
         def moved(url: str) -> str:
@@ -76,6 +76,7 @@ class Doors:
             moved(self.proxy),
             elsewhere(self.certificate),
             elsewhere(self.bundle),
+            elsewhere(self.preload),
             self.sealed,
         )
 
@@ -101,8 +102,9 @@ def variables(doors: Doors, before: Mapping[str, str], *, proxied: bool = True) 
         **trust,
         **dict.fromkeys(("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"), doors.proxy),
         **dict.fromkeys(("NO_PROXY", "no_proxy"), direct),
-        "NODE_OPTIONS": _node_options(before.get("NODE_OPTIONS", "")),
+        "NODE_OPTIONS": _node_options(before.get("NODE_OPTIONS", ""), doors.preload),
         "NODE_USE_ENV_PROXY": "1",  # Node 22.21 and later; older ones do not know it
+        "FALMOCK_URL": doors.http,
         "FALMOCK_DOORS": _doors_for_node(doors),
     }
 
@@ -129,11 +131,11 @@ def _covers_fal(entry: str) -> bool:
     )
 
 
-def _node_options(before: str) -> str:
-    preload = files("falmock.intercept") / PRELOAD
-    option = f"--import={Path(str(preload)).as_uri()}"
-    kept = [each for each in before.split() if not each.endswith(f"/{PRELOAD}")]
-    return " ".join((*kept, option))
+def _node_options(before: str, preload: str) -> str:
+    """Return Node's options with the preload among them; Node wants a path with spaces in quotes."""
+    path = json.dumps(preload) if " " in preload else preload
+    option = f"--require={path}"
+    return before if option in before.split() else f"{before} {option}".lstrip()
 
 
 def _doors_for_node(doors: Doors) -> str:

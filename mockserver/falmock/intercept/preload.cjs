@@ -4,8 +4,12 @@
 // top of them, goes through one method. So that is where the way is changed: nothing above it notices,
 // bodies stream and signals abort as ever, and the certificate is checked against fal's name. Fal's
 // hosts that are not emulated are led there too: the emulator says no, loudly.
+//
+// It is required, not imported: worker threads run what NODE_OPTIONS requires, before their own code.
 
-import net from "node:net";
+"use strict";
+
+const net = require("node:net");
 
 const doors = process.env.FALMOCK_DOORS ? JSON.parse(process.env.FALMOCK_DOORS) : undefined;
 const LOOPBACK = /^(localhost|.*\.localhost|127(\.\d+){3}|::1|::ffff:127(\.\d+){3})$/;
