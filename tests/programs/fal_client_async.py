@@ -6,6 +6,7 @@ import asyncio
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 import fal_client
 
@@ -35,7 +36,8 @@ async def main() -> dict[str, object]:
     try:
         await fal_client.subscribe_async(ENDPOINT, {})
     except fal_client.FalClientHTTPError as caught:
-        report["invalid"] = [caught.status_code, caught.message[0]["loc"]]
+        errors: Any = caught.message
+        report["invalid"] = [caught.status_code, errors[0]["loc"]]
     return report
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 import fal_client
 import httpx
@@ -13,7 +14,7 @@ ENDPOINT = "fal-ai/veo2/image-to-video"
 report: dict[str, object] = {}
 
 
-def error(**asked: str) -> fal_client.FalClientHTTPError:
+def error(**asked: str) -> Any:
     try:
         fal_client.subscribe(ENDPOINT, asked)
     except fal_client.FalClientHTTPError as caught:

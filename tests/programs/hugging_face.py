@@ -15,7 +15,7 @@ from huggingface_hub.hf_api import InferenceProviderMapping
 from huggingface_hub.inference._providers._common import HARDCODED_MODEL_INFERENCE_MAPPING as MODELS
 
 model = "google/veo2"
-MODELS["fal-ai"][model] = InferenceProviderMapping(
+MODELS["fal-ai"][model] = InferenceProviderMapping(  # type: ignore[no-untyped-call]
     provider="fal-ai",
     hf_model_id=model,
     providerId="fal-ai/veo2/image-to-video",

@@ -7,24 +7,34 @@ import os
 import shutil
 import subprocess
 import sys
-from dataclasses import dataclass
+import tempfile
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from falmock.hosts import is_fal
+
 NODE = Path(__file__).parents[1] / "node"
+PROGRAMS = Path(__file__).parents[1] / "programs"
 PATIENCE = 120  # seconds after which a program that has not ended has failed
 QUICK = ("--media", "plain", "--queue-seconds", "0.2", "--run-seconds", "0.3", "--keys", "me:secret")
 
 
 @dataclass(frozen=True)
 class Ran:
-    """A program that has ended."""
+    """A program that has ended; `looked_up` are the names that anybody asked a name server for."""
 
     code: int
     out: str
     err: str
+    looked_up: tuple[str, ...] = ()
+
+    @property
+    def fals_names(self) -> tuple[str, ...]:
+        """The names of fal's hosts among them."""
+        return tuple(name for name in self.looked_up if is_fal(name))
 
     @property
     def report(self) -> Any:
@@ -33,10 +43,10 @@ class Ran:
         return json.loads(self.out.splitlines()[-1])
 
 
-def falmock(*arguments: str, cwd: Path | None = None, **environment: str) -> Ran:
-    """Run a command of falmock's to its end."""
+def run(*command: str, cwd: Path | None = None, **environment: str) -> Ran:
+    """Run a command to its end."""
     done = subprocess.run(
-        [sys.executable, "-m", "falmock", *arguments],
+        command,
         capture_output=True,
         text=True,
         timeout=PATIENCE,
@@ -47,11 +57,26 @@ def falmock(*arguments: str, cwd: Path | None = None, **environment: str) -> Ran
     return Ran(done.returncode, done.stdout, done.stderr)
 
 
+def falmock(*arguments: str, cwd: Path | None = None, **environment: str) -> Ran:
+    """Run a command of falmock's."""
+    return run(sys.executable, "-m", "falmock", *arguments, cwd=cwd, **environment)
+
+
 def through_falmock(
     *command: str, flags: tuple[str, ...] = (), cwd: Path | None = None, **environment: str
 ) -> Ran:
-    """Run a program through `falmock run`, with an emulator of its own."""
-    return falmock("run", *QUICK, *flags, "--", *command, cwd=cwd, **environment)
+    """Run a program through `falmock run`, in a network that has nothing but loopback."""
+    with tempfile.NamedTemporaryFile("r") as names:
+        falmock = (sys.executable, "-m", "falmock", "run", *QUICK, *flags, "--")
+        ran = run(*alone(names.name), *falmock, *command, cwd=cwd, **environment)
+        return replace(ran, looked_up=tuple(json.loads(names.read() or "[]")))
+
+
+def alone(names: str) -> tuple[str, ...]:
+    """Return what to put before a command that shall have a network of its own; see `alone.py`."""
+    root = () if os.geteuid() == 0 else ("--map-root-user",)
+    tool("ip")
+    return (tool("unshare"), *root, "--net", sys.executable, str(PROGRAMS / "alone.py"), names)
 
 
 def tool(name: str) -> str:

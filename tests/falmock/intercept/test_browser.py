@@ -42,3 +42,7 @@ def test_what_a_page_says_to_a_host_that_is_not_emulated_fails(page: Ran) -> Non
 
 def test_the_account_names_both(page: Ran) -> None:
     assert page.err.splitlines()[-1].endswith("REFUSED: calls to api.fal.ai, gateway.fal.ai")
+
+
+def test_no_name_of_fals_was_ever_looked_up(page: Ran) -> None:
+    assert page.fals_names == ()

@@ -5,29 +5,28 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from programs import NODE, through_falmock, tool
+from programs import NODE, PROGRAMS, through_falmock, tool
 
-PROGRAMS = Path(__file__).parents[2] / "programs"
 IMAGE = Path(__file__).parents[3] / "fixtures" / "images" / "hills.png"
 
 
 def test_vercels_ai_sdk_makes_a_video() -> None:
     ran = through_falmock(tool("node"), str(NODE / "ai_sdk.mjs"))
 
-    assert ran.report == {"mp4": "ftyp", "type": "video/mp4"}
+    assert (ran.report, ran.fals_names) == ({"mp4": "ftyp", "type": "video/mp4"}, ())
 
 
 def test_hugging_faces_javascript_client_makes_a_video() -> None:
     ran = through_falmock(tool("node"), str(NODE / "hugging_face.mjs"), str(IMAGE))
 
-    assert ran.report == {"mp4": "ftyp"}
+    assert (ran.report, ran.fals_names) == ({"mp4": "ftyp"}, ())
 
 
 def test_hugging_faces_python_client_makes_a_video(tmp_path: Path) -> None:
     program = (sys.executable, str(PROGRAMS / "hugging_face.py"), str(IMAGE))
     ran = through_falmock(*program, HF_HOME=str(tmp_path))
 
-    assert ran.report == {"mp4": "ftyp"}
+    assert (ran.report, ran.fals_names) == ({"mp4": "ftyp"}, ())
 
 
 def test_falgen_makes_a_video_and_reads_schema_and_price(tmp_path: Path) -> None:

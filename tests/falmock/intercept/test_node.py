@@ -84,3 +84,8 @@ def test_options_that_node_was_given_before_stay(tmp_path: Path) -> None:
     ran = through_falmock(tool("node"), "-p", "process.title", NODE_OPTIONS="--title=mine")
 
     assert ran.out == "mine\n"
+
+
+@pytest.mark.parametrize("program", ["fal_client", "ways"])
+def test_no_name_was_ever_looked_up(program: str, request: pytest.FixtureRequest) -> None:
+    assert request.getfixturevalue(program).looked_up == ()

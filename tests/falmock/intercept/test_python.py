@@ -7,9 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from programs import Ran, through_falmock
+from programs import PROGRAMS, Ran, through_falmock
 
-PROGRAMS = Path(__file__).parents[2] / "programs"
 IMAGE = Path(__file__).parents[3] / "fixtures" / "images" / "hills.png"
 QUIET = ("-W", "ignore::ResourceWarning")  # fal's client leaves connections to the collector
 LIBRARIES = ("httpx", "requests", "urllib", "aiohttp")
@@ -94,3 +93,8 @@ def test_a_library_is_refused_what_is_not_emulated(libraries: Ran, library: str,
 
 def test_the_account_names_what_was_refused(libraries: Ran) -> None:
     assert "REFUSED: calls to gateway.fal.ai, queue.falrun.com" in libraries.err.splitlines()[-1]
+
+
+@pytest.mark.parametrize("program", ["fal_client", "fal_client_async", "libraries"])
+def test_no_name_was_ever_looked_up(program: str, request: pytest.FixtureRequest) -> None:
+    assert request.getfixturevalue(program).looked_up == ()
