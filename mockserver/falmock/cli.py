@@ -22,7 +22,7 @@ from falmock.app import StateError, create_app, open_emulator
 from falmock.intercept.authority import Authority, open_authority
 from falmock.intercept.doors import Listeners, find, noted, open_doors
 from falmock.intercept.environment import Doors, render, variables
-from falmock.intercept.launch import NotStartedError, launch
+from falmock.intercept.launch import NotStartedError, Relay, launch
 from falmock.server import Server, listen
 from falmock.settings import Settings, SettingsError, Span
 
@@ -227,31 +227,32 @@ def run(
 
 
 async def _run_with(settings: Settings, listeners: Listeners, command: Sequence[str], *, sealed: bool) -> int:
-    async with open_emulator(settings) as emulator:
-        app = create_app(emulator)
-        with _certificates(None) as authority:
+    with Relay() as relay, _certificates(None) as authority:
+        async with open_emulator(settings) as emulator:
+            app = create_app(emulator)
             async with (
                 Server(app).running(listeners.http),
                 open_doors(app, listeners, authority, sealed=sealed) as doors,
             ):
-                code = await _launch(command, doors)
+                code = await _launch(command, doors, relay)
                 emulator.hang_up()
-        _tell(f"falmock: {app.state.ledger.account()}")
+            _tell(f"falmock: {app.state.ledger.account()}")
     return code
 
 
 async def _run_beside(doors: Doors, command: Sequence[str]) -> int:
-    async with httpx.AsyncClient(base_url=doors.http, trust_env=False) as http:
-        before = Account.from_json((await http.get("/account")).json())
-        code = await _launch(command, doors)
-        after = Account.from_json((await http.get("/account")).json())
-        _tell(f"falmock: {after.since(before)}")
+    with Relay() as relay:
+        async with httpx.AsyncClient(base_url=doors.http, trust_env=False) as http:
+            before = Account.from_json((await http.get("/account")).json())
+            code = await _launch(command, doors, relay)
+            after = Account.from_json((await http.get("/account")).json())
+    _tell(f"falmock: {after.since(before)}")
     return code
 
 
-async def _launch(command: Sequence[str], doors: Doors) -> int:
+async def _launch(command: Sequence[str], doors: Doors, relay: Relay) -> int:
     try:
-        return await launch(command, os.environ | variables(doors, os.environ))
+        return await launch(command, os.environ | variables(doors, os.environ), relay)
     except NotStartedError as error:
         _tell(f"falmock: {error}")
         return error.code
