@@ -184,13 +184,10 @@ def _onward(request: h11.Request, target: str, *, upgrades: bool) -> h11.Request
     """Return a request as the host itself expects it, and as the last one on its connection."""
     url = urlsplit(target)
     path = (url.path or "/") + (f"?{url.query}" if url.query else "")
-    kept = [
-        (name, value)
-        for name, value in request.headers
-        if name not in HOP_BY_HOP and (upgrades or name != b"connection")
-    ]
+    dropped = HOP_BY_HOP if upgrades else HOP_BY_HOP | {b"connection"}
+    kept = [(name, value) for name, value in request.headers.raw_items() if name.lower() not in dropped]
     if not upgrades:
-        kept.append((b"connection", b"close"))
+        kept.append((b"Connection", b"close"))
     return h11.Request(method=request.method, target=path, headers=kept)
 
 
