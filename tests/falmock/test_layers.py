@@ -17,7 +17,7 @@ STOREYS = """
     emulator
     http
     app server
-    intercept testing
+    intercept redirect testing
     cli
     __main__
 """
