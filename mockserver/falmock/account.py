@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from collections import Counter
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from falmock.models import MODELS
@@ -24,6 +25,7 @@ class Account:
         failures: of these, the ones that ended with an error.
         webhooks: delivered.
         usd: what the results would have cost, by fal's list prices.
+        calls: how many came for each of fal's hosts.
         refused: hosts for which a call was refused.
     """
 
@@ -32,6 +34,7 @@ class Account:
     failures: int = 0
     webhooks: int = 0
     usd: float = 0.0
+    calls: dict[str, int] = field(default_factory=dict)
     refused: tuple[str, ...] = ()
 
     def since(self, before: Account) -> Account:
@@ -42,6 +45,11 @@ class Account:
             failures=self.failures - before.failures,
             webhooks=self.webhooks - before.webhooks,
             usd=self.usd - before.usd,
+            calls={
+                host: count - before.calls.get(host, 0)
+                for host, count in self.calls.items()
+                if count > before.calls.get(host, 0)
+            },
             refused=tuple(host for host in self.refused if host not in before.refused),
         )
 
@@ -71,7 +79,12 @@ class Ledger:
 
     def __init__(self, store: Store) -> None:
         self._store = store
+        self._calls: Counter[str] = Counter()
         self._refused: dict[str, None] = {}
+
+    def arrive(self, host: str) -> None:
+        """Note a call for a host."""
+        self._calls[host] += 1
 
     def refuse(self, host: str) -> None:
         """Note that a call for a host was refused."""
@@ -88,6 +101,7 @@ class Ledger:
             failures=len(completed) - len(good),
             webhooks=self._store.delivered(),
             usd=sum(map(_cost, good)),
+            calls=dict(self._calls),
             refused=tuple(self._refused),
         )
 

@@ -94,6 +94,7 @@ def create_app(emulator: Emulator) -> Starlette:
         },
         emulator.settings.hostnames,
         public_url=emulator.settings.public_url,
+        arrived=ledger.arrive,
         refused=ledger.refuse,
     )
     app = Starlette(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 import os
 import signal
@@ -20,6 +21,7 @@ from falmock import __version__, console
 from falmock.account import Account
 from falmock.app import StateError, create_app, open_emulator
 from falmock.intercept.authority import Authority, open_authority
+from falmock.intercept.doctor import CannotTryError, examine
 from falmock.intercept.doors import Listeners, find, noted, open_doors
 from falmock.intercept.environment import Doors, render, variables
 from falmock.intercept.launch import NotStartedError, Relay, launch
@@ -208,25 +210,41 @@ _OF_A_SERVER = {"host", "port", "tls_port", "proxy_port", "ephemeral", "hostname
     type=click.Choice(["debug", "info", "warning", "error"]),
     default="warning",
 )
+@option("--account", "File for the account, as JSON.", type=click.Path(path_type=Path, dir_okay=False))
 @click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
 def run(
-    command: tuple[str, ...], state: Path, log_format: str, log_level: str, *, sealed: bool, **given: Any
+    command: tuple[str, ...],
+    state: Path,
+    account: Path | None,
+    log_format: str,
+    log_level: str,
+    *,
+    sealed: bool,
+    **given: Any,
 ) -> int:
     """Run a program with every fal host led to an emulator: falmock run -- python app.py.
 
-    The emulator is the one that serves the state folder, if one does; else one of the program's own,
-    in memory. The exit code is the program's.
+    The emulator is the one that serves the state folder, if one does that is as sealed as was asked;
+    else one of the program's own, in memory. The exit code is the program's.
     """
     console.set_up_logging(log_format, log_level)
+    doors = find(state)
     with _runner() as runner:
-        if (doors := find(state)) is not None:
-            return runner.run(_run_beside(doors, command))
-        settings = _settings(state=state, ephemeral=True, hostname=(), **given)
-        with _listen("127.0.0.1", 0, 0, 0) as listeners:
-            return runner.run(_run_with(settings, listeners, command, sealed=sealed))
+        if doors is not None and doors.sealed >= sealed:
+            code, done = runner.run(_run_beside(doors, command))
+        else:
+            settings = _settings(state=state, ephemeral=True, hostname=(), **given)
+            with _listen("127.0.0.1", 0, 0, 0) as listeners:
+                code, done = runner.run(_run_with(settings, listeners, command, sealed=sealed))
+    if account is not None:
+        account.write_text(json.dumps(done.to_json()))
+    _tell(f"falmock: {done}")
+    return code
 
 
-async def _run_with(settings: Settings, listeners: Listeners, command: Sequence[str], *, sealed: bool) -> int:
+async def _run_with(
+    settings: Settings, listeners: Listeners, command: Sequence[str], *, sealed: bool
+) -> tuple[int, Account]:
     with Relay() as relay, _certificates(None) as authority:
         async with open_emulator(settings) as emulator:
             app = create_app(emulator)
@@ -236,18 +254,16 @@ async def _run_with(settings: Settings, listeners: Listeners, command: Sequence[
             ):
                 code = await _launch(command, doors, relay)
                 emulator.hang_up()
-            _tell(f"falmock: {app.state.ledger.account()}")
-    return code
+            return code, app.state.ledger.account()
 
 
-async def _run_beside(doors: Doors, command: Sequence[str]) -> int:
+async def _run_beside(doors: Doors, command: Sequence[str]) -> tuple[int, Account]:
     with Relay() as relay:
         async with httpx.AsyncClient(base_url=doors.http, trust_env=False) as http:
             before = Account.from_json((await http.get("/account")).json())
             code = await _launch(command, doors, relay)
             after = Account.from_json((await http.get("/account")).json())
-    _tell(f"falmock: {after.since(before)}")
-    return code
+    return code, after.since(before)
 
 
 async def _launch(command: Sequence[str], doors: Doors, relay: Relay) -> int:
@@ -260,6 +276,24 @@ async def _launch(command: Sequence[str], doors: Doors, relay: Relay) -> int:
 
 def _tell(text: str) -> None:
     print(text, file=sys.stderr, flush=True)  # noqa: T201 - for people
+
+
+@falmock.command(context_settings={"allow_interspersed_args": False})
+@click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
+def doctor(command: tuple[str, ...]) -> int:
+    """Try a program where nothing can leak, and tell what of it would reach the emulator.
+
+    It runs in a network of its own, with falmock and nothing else in it; that takes Linux with the
+    programs unshare and ip. Exits with 1 if something would not reach the emulator.
+    """
+    try:
+        found = examine(command)
+    except CannotTryError as error:
+        raise click.ClickException(
+            f"doctor tries programs in a network of their own, so that nothing can leak, and {error}"
+        ) from None
+    print(found)  # noqa: T201 - what was asked for
+    return 0 if found.good else 1
 
 
 @falmock.command()

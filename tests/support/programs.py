@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from falmock.hosts import is_fal
+from falmock.intercept import alone
 
 NODE = Path(__file__).parents[1] / "node"
 PROGRAMS = Path(__file__).parents[1] / "programs"
@@ -66,17 +67,12 @@ def through_falmock(
     *command: str, flags: tuple[str, ...] = (), cwd: Path | None = None, **environment: str
 ) -> Ran:
     """Run a program through `falmock run`, in a network that has nothing but loopback."""
+    for needed in alone.TOOLS:
+        tool(needed)
     with tempfile.NamedTemporaryFile("r") as names:
         falmock = (sys.executable, "-m", "falmock", "run", *QUICK, *flags, "--")
-        ran = run(*alone(names.name), *falmock, *command, cwd=cwd, **environment)
+        ran = run(*alone.before(Path(names.name)), *falmock, *command, cwd=cwd, **environment)
         return replace(ran, looked_up=tuple(json.loads(names.read() or "[]")))
-
-
-def alone(names: str) -> tuple[str, ...]:
-    """Return what to put before a command that shall have a network of its own; see `alone.py`."""
-    root = () if os.geteuid() == 0 else ("--map-root-user",)
-    tool("ip")
-    return (tool("unshare"), *root, "--net", sys.executable, str(PROGRAMS / "alone.py"), names)
 
 
 def tool(name: str) -> str:

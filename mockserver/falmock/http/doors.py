@@ -38,6 +38,7 @@ class FrontDoor:
         hosts: an ASGI application for each fal host.
         names: under which this emulator is reached, besides loopback ones and IP addresses.
         public_url: the one under which clients reach it, whatever they called; see `Settings`.
+        arrived: is told the host of each call.
         refused: is told the name of each host that a call was refused for.
     """
 
@@ -47,8 +48,10 @@ class FrontDoor:
         names: Collection[str],
         *,
         public_url: str | None = None,
+        arrived: Callable[[str], None],
         refused: Callable[[str], None],
     ) -> None:
+        self._arrived = arrived
         self._hosts = hosts
         public = urlsplit(public_url or "")
         self._public = (public.scheme, public.netloc) if public_url else None
@@ -71,6 +74,7 @@ class FrontDoor:
             self._refused(error.host)
             await _refuse(error.host)(scope, receive, send)
             return
+        self._arrived(arrival.host)
         inner = {**scope, "path": arrival.path, "falmock.origin": self._published(arrival.origin)}
         if arrival.query is not None:
             inner["query_string"] = arrival.query.encode()
