@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING
 
 import click
 import pytest
-from processes import PATIENCE, Served, served
+from processes import PATIENCE, Served, running, served
 
 from falmock import cli
 from falmock.lifecycle import State
+from falmock.media.probe import probe
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -58,6 +59,7 @@ def folder(tmp_path: Path) -> Path:
     (tmp_path / ".venv" / "bin").mkdir(parents=True)
     (tmp_path / ".venv" / "bin" / "python").write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
     (tmp_path / ".venv" / "bin" / "python").chmod(0o755)
+    (tmp_path / ".venv" / "bin" / "falqueue").symlink_to(Path(sys.executable).with_name("falqueue"))
     return tmp_path
 
 
@@ -84,12 +86,29 @@ def test_the_whole_life_of_a_request_with_curl_ends_in_a_video(server: Served, f
     assert told.endswith(PROBED)
 
 
+def test_make_run_serves() -> None:
+    with running("make", "-C", str(ROOT), "run", "ARGS=--port 0 --ephemeral") as server:
+        assert server.http.get("/health").json()["status"] == "ok"
+
+
 def test_the_python_client_as_the_readme_points_it_here(server: Served, folder: Path) -> None:
     told = run(
         [sys.executable, "-W", "ignore::ResourceWarning", "-"], block("python", "fal_client"), folder, server
     )
 
     assert re.search(r"http://127.*_output\.mp4", told)
+
+
+@pytest.mark.parametrize("language", ["python", "sh"])
+def test_falqueue_as_the_readme_shows_it(
+    server: Served, folder: Path, monkeypatch: pytest.MonkeyPatch, language: str
+) -> None:
+    monkeypatch.setenv("FALQUEUE_BASE_URL", server.address)
+    command = [sys.executable, "-"] if language == "python" else ["bash", "-eu"]
+
+    run(command, block(language, "falqueue"), folder, server)
+
+    assert probe(folder / "sunset.mp4").seconds == 5.0
 
 
 def test_every_make_target_of_the_documents_exists() -> None:

@@ -219,8 +219,7 @@ async def open_emulator(
             seed=seed,
         )
         stack.push_async_callback(emulator.close)
-        pulse = asyncio.create_task(emulator.run())
-        stack.push_async_callback(_stop, pulse)
+        stack.push_async_callback(_stop, _beat(emulator))
         yield emulator
 
 
@@ -230,9 +229,19 @@ def _tls() -> ssl.SSLContext:
     return httpx.create_ssl_context(trust_env=False)
 
 
+def _beat(emulator: Emulator) -> asyncio.Task[None]:
+    """Start the task that does unasked what is due, and cry out if it ever ends by itself."""
+
+    def ended(pulse: asyncio.Task[None]) -> None:
+        if not pulse.cancelled():
+            log.critical("the pulse has stopped: this is a defect of falmock", exc_info=pulse.exception())
+
+    pulse = asyncio.create_task(emulator.run())
+    pulse.add_done_callback(ended)
+    return pulse
+
+
 async def _stop(pulse: asyncio.Task[None]) -> None:
-    if pulse.done() and (error := pulse.exception()) is not None:
-        log.critical("the emulator's pulse had stopped: this is a defect of falmock", exc_info=error)
     pulse.cancel()
     await asyncio.gather(pulse, return_exceptions=True)
 

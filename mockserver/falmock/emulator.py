@@ -40,7 +40,7 @@ log = logging.getLogger("falmock")
 
 ATTEMPTS: Final = 10  # runs of one request, the first included (PROTOCOL.md 4.8)
 RERUN: Final = frozenset({503, 504})
-REJECTION_SECONDS: Final = 0.1  # a bad input ends its run at once
+REJECTION: Final = 0.02  # share of a run: a bad input ends it before the model writes its first log line
 ROW_BODY: Final = 16 * 1024  # bytes; a larger body is kept in a file
 LARGE_RESULT: Final = 10_000  # bytes; such results expire sooner (PROTOCOL.md 4.6)
 DAY: Final = 86_400.0
@@ -328,7 +328,7 @@ class Emulator:
                 retry=asked.retry and not direct,
                 store_io=asked.store_io,
                 lifecycle=asked.lifecycle,
-                webhook=asked.webhook,
+                webhook=None if direct else asked.webhook,
                 gateway_id=request_id,
             )
             self.store.insert(request)
@@ -386,7 +386,7 @@ class Emulator:
         prepared = self._runner.prepare(request, self._body(request))
         if isinstance(prepared, Outcome):
             self._outcomes[request.id] = prepared
-            self._queue.settle(request.id, at, due=at + min(REJECTION_SECONDS, request.run_seconds))
+            self._queue.settle(request.id, at, due=at + REJECTION * request.run_seconds)
         elif limit is not None and request.run_seconds > limit:
             self._outcomes[request.id] = _outcome(PlatformError("request_timeout"))
             self._queue.settle(request.id, at, due=at + limit)

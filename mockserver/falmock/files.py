@@ -103,7 +103,7 @@ class Upload:
 
 
 def _seconds(value: object) -> float | None:
-    if value is None:
+    if value is None or value == 0:  # both mean no expiry to fal (a comment in its Python client)
         return None
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < 1e10:  # noqa: PLR2004 - 300 years
         raise LifecycleError("expiration_duration_seconds is not a positive number")

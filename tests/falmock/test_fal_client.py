@@ -18,7 +18,7 @@ from processes import Served, served
 from falmock.media.probe import probe
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import AsyncIterator, Iterator
     from pathlib import Path
 
 ENDPOINT = "fal-ai/veo2/image-to-video"
@@ -26,7 +26,7 @@ GOOD = {"prompt": "A lego chef cooking eggs", "image_url": "https://example.com/
 QUICK = ["--queue-seconds", "0.2", "--run-seconds", "0.5", "--keys", "me:secret"]
 
 
-# The client leaves the connections of its uploads, and those of its async variant, to the collector.
+# The client leaves the connections of its uploads to the collector.
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")
 
 
@@ -59,8 +59,10 @@ def client(led_here: None) -> Iterator[fal_client.SyncClient]:
 
 
 @pytest.fixture
-async def async_client(led_here: None) -> fal_client.AsyncClient:
-    return fal_client.AsyncClient(key="me:secret")
+async def async_client(led_here: None) -> AsyncIterator[fal_client.AsyncClient]:
+    client = fal_client.AsyncClient(key="me:secret")
+    yield client
+    await (await client._client).aclose()
 
 
 def test_subscribe_tells_each_state_and_returns_the_video(client: fal_client.SyncClient) -> None:
@@ -118,6 +120,7 @@ def test_an_unknown_key_is_a_401(led_here: None) -> None:
         stranger.submit(ENDPOINT, GOOD)
 
     assert caught.value.status_code == 401
+    stranger._client.close()
 
 
 def test_a_start_timeout_is_a_504_at_once_and_not_after_ten_tries(client: fal_client.SyncClient) -> None:

@@ -23,20 +23,9 @@ PATIENCE = 30  # seconds after which a test that waits for an event has failed
 
 
 class Served:
-    """`falmock serve` in a process of its own."""
+    """A served emulator in a process of its own."""
 
-    def __init__(self, *arguments: str, port: int = 0) -> None:
-        command = [
-            sys.executable,
-            "-m",
-            "falmock",
-            "serve",
-            "--port",
-            str(port),
-            "--media",
-            "plain",
-            *arguments,
-        ]
+    def __init__(self, *command: str) -> None:
         self.process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
         self.lines: queue.Queue[str] = queue.Queue()
         self._reader = threading.Thread(target=self._read, daemon=True)
@@ -110,7 +99,15 @@ class Served:
 @contextmanager
 def served(*arguments: str, port: int = 0) -> Iterator[Served]:
     """Serve an emulator for the length of a block."""
-    server = Served(*arguments, port=port)
+    command = [sys.executable, "-m", "falmock", "serve", "--port", str(port), "--media", "plain"]
+    with running(*command, *arguments) as server:
+        yield server
+
+
+@contextmanager
+def running(*command: str) -> Iterator[Served]:
+    """Run a command that serves an emulator for the length of a block."""
+    server = Served(*command)
     try:
         yield server
     finally:

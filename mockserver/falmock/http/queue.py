@@ -11,7 +11,7 @@ from starlette.responses import Response, StreamingResponse
 
 from falmock import endpoints
 from falmock.emulator import Emulator, first
-from falmock.errors import MethodNotAllowed, RequestNotFound, StillInProgress, UserLocked, compact
+from falmock.errors import MethodNotAllowed, Refusal, RequestNotFound, StillInProgress, UserLocked, compact
 from falmock.hosts import QUEUE, Origin
 from falmock.http import access, submission
 from falmock.lifecycle import State
@@ -60,9 +60,13 @@ class QueueHost:
         found = self._find(match["endpoint"], match["id"])
         method, answer = self._operations[match["operation"]]
         self._authorize(request, found)
-        if request.method != method and not (request.method == "HEAD" and method == "GET"):
-            raise MethodNotAllowed(method)
-        return answer(request, found)
+        try:
+            if request.method not in {method, "HEAD" if method == "GET" else method}:
+                raise MethodNotAllowed(method)
+            return answer(request, found)
+        except Refusal as refusal:
+            refusal.headers["x-fal-request-id"] = found.id
+            raise
 
     async def _submit(self, request: Request, path: str) -> Response:
         endpoint = access.existing(endpoints.parse(path), path.strip("/"))

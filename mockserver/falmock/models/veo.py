@@ -81,7 +81,7 @@ IMAGE_TO_VIDEO = Model(
     units=lambda asked: seconds(asked.duration),
     perform=animate,
     logs=(
-        (0.0, "Starting video generation"),
+        (0.05, "Starting video generation"),
         (0.1, "Reading the input image"),
         (0.3, "Generating video: 25%"),
         (0.5, "Generating video: 50%"),

@@ -227,6 +227,16 @@ async def test_a_file_is_gone_when_its_time_is_up(mock: Mock) -> None:
     assert list((mock.emulator.files.renders.parent / "files").iterdir()) == []
 
 
+async def test_an_expiry_of_zero_means_never(mock: Mock) -> None:
+    url = await upload(
+        mock, headers={"X-Fal-Object-Lifecycle": json.dumps({"expiration_duration_seconds": 0})}
+    )
+
+    await mock.pass_time(31 * 86_400)
+
+    assert (await mock.http.get(url)).status_code == 200
+
+
 @pytest.mark.parametrize(
     ("acl", "headers", "status"),
     [

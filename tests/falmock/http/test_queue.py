@@ -442,6 +442,13 @@ async def test_a_validation_error_is_pydantics(mock: Mock, sent: bytes, entry: l
     assert (result.status_code, list(body["detail"][0].items())) == (422, list(zip(keys, entry, strict=True)))
 
 
+async def test_a_bad_input_has_no_log_lines_for_the_model_never_ran(mock: Mock) -> None:
+    submitted = await mock.submit(duration="9s")
+    await mock.pass_time(6)
+
+    assert (await mock.status(submitted, "?logs=1")).json()["logs"] == []
+
+
 async def test_a_wrong_enum_value_lists_the_right_ones(mock: Mock) -> None:
     sent = json.dumps(GOOD | {"duration": "4s"}).encode()
 
@@ -508,6 +515,20 @@ async def test_an_unknown_path_of_a_known_application_ends_as_404(mock: Mock) ->
 
     assert (result.status_code, result.json()) == (404, {"detail": "Path /no/such not found"})
     assert result.headers["x-fal-billable-units"] == "0"
+
+
+@pytest.mark.parametrize("suffix", ["", "/status", "/cancel"])
+@pytest.mark.parametrize("method", ["GET", "PUT", "POST"])
+@pytest.mark.parametrize("seconds", [0, 6])
+async def test_every_answer_about_a_request_names_it_in_a_header(
+    mock: Mock, method: str, suffix: str, seconds: float
+) -> None:
+    submitted = await mock.submit()
+    await mock.pass_time(seconds)
+
+    answer = await mock.http.request(method, submitted["response_url"] + suffix, headers=KEY)
+
+    assert answer.headers["x-fal-request-id"] == submitted["request_id"]
 
 
 async def test_unknown_fields_are_ignored(mock: Mock) -> None:

@@ -104,6 +104,12 @@ async def test_one_run_too_many_is_429_with_its_own_kind_of_body(start: Start) -
     await call
 
 
+async def test_a_run_has_no_webhook(mock: Mock) -> None:
+    answer = await run(mock, path=f"{RUN}?fal_webhook=http://localhost:3000/hook")
+
+    assert mock.emulator.store.delivery(answer.headers["x-fal-request-id"]) is None
+
+
 async def test_a_run_over_its_time_is_not_tried_again(start: Start) -> None:
     mock = await start(run_timeout=2)
 

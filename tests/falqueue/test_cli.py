@@ -1,0 +1,267 @@
+"""`falqueue` as a person and as a script meet it: in a terminal, and through pipes."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import re
+import select
+import subprocess
+import sys
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+import falqueue
+from falmock.media.probe import probe
+from falqueue import Client, _cli
+from falqueue._terminal import view
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+PROGRAM = str(Path(sys.executable).with_name("falqueue"))
+TAKE_THE_TERMINAL = """
+import fcntl, os, sys, termios
+fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+os.execv(sys.argv[1], sys.argv[1:])
+"""
+Environment = dict[str, str]
+
+
+@pytest.fixture
+def environment(key: str) -> Environment:
+    own = {"FAL_KEY": key, "COLUMNS": "100", "TERM": "xterm-256color"}
+    return {name: value for name, value in os.environ.items() if not name.startswith("FAL")} | own
+
+
+@pytest.fixture
+def at_emulator(environment: Environment, emulator: str) -> Environment:
+    return environment | {"FALQUEUE_BASE_URL": emulator}
+
+
+def piped(environment: Environment, *arguments: object) -> subprocess.CompletedProcess[str]:
+    """Run falqueue with everything piped."""
+    return subprocess.run(
+        [PROGRAM, *map(str, arguments)],
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@dataclass
+class Terminal:
+    """A pseudo-terminal with falqueue in its foreground."""
+
+    process: subprocess.Popen[bytes]
+    master: int
+    seen: str = ""
+
+    def read_until(self, pattern: str) -> re.Match[str]:
+        while not (found := re.search(pattern, self.seen)):
+            self.seen += self._read() or pytest.fail(f"{pattern!r} never came: {self.seen!r}")
+        return found
+
+    def type(self, text: str) -> None:
+        os.write(self.master, text.encode())
+
+    def end(self) -> int:
+        """Read to the end and return the exit code."""
+        while piece := self._read():
+            self.seen += piece
+        return self.process.wait()
+
+    def _read(self) -> str:
+        if not select.select([self.master], [], [], 60)[0]:
+            pytest.fail(f"nothing more came after {self.seen!r}")
+        try:
+            return os.read(self.master, 4096).decode(errors="replace")
+        except OSError:  # how Linux says that the other end is closed
+            return ""
+
+
+@contextmanager
+def terminal(environment: Environment, *arguments: object) -> Iterator[Terminal]:
+    master, slave = os.openpty()
+    command = [sys.executable, "-c", TAKE_THE_TERMINAL, PROGRAM, *map(str, arguments)]
+    with subprocess.Popen(
+        command, env=environment, stdin=slave, stdout=slave, stderr=slave, start_new_session=True
+    ) as process:
+        os.close(slave)
+        try:
+            yield Terminal(process, master)
+        finally:
+            process.kill()
+            os.close(master)
+
+
+class TestGenerate:
+    def test_in_a_terminal_shows_progress_and_writes_the_clip(
+        self, at_emulator: Environment, picture: Path, tmp_path: Path
+    ) -> None:
+        clip = tmp_path / "out.mp4"
+        with terminal(at_emulator, "generate", picture, "It waves", "-o", clip, "--duration", "6s") as screen:
+            code = screen.end()
+        assert code == 0
+        assert probe(clip).seconds == pytest.approx(6.0, abs=0.1)
+        assert re.search(r"(IN_QUEUE, \d ahead|IN_PROGRESS|COMPLETED|fetching).*\x1b\[", screen.seen)
+
+    def test_piped_writes_plain_lines_and_the_name_of_the_clip(
+        self, at_emulator: Environment, picture: Path, tmp_path: Path
+    ) -> None:
+        clip = tmp_path / "out.mp4"
+        done = piped(at_emulator, "generate", picture, "It waves", "-o", clip)
+        assert (done.returncode, done.stdout) == (0, f"{clip}\n")
+        assert probe(clip).seconds == pytest.approx(5.0, abs=0.1)
+        assert re.search(r"^COMPLETED, ran [\d.]+ s$", done.stderr, re.MULTILINE)
+        assert "\x1b" not in done.stderr
+
+    def test_in_a_terminal_is_cancelled_by_ctrl_c(
+        self, environment: Environment, slow_emulator: str, picture: Path, tmp_path: Path, key: str
+    ) -> None:
+        clip = tmp_path / "out.mp4"
+        arguments = ("generate", picture, "It waves", "-o", clip, "--base-url", slow_emulator)
+        with terminal(environment, *arguments) as screen:
+            handle = falqueue.Handle.from_text(screen.read_until(r"handle: (\S+)")[1])
+            screen.read_until("IN_PROGRESS")
+            screen.type("\x03")
+            code = screen.end()
+        assert (code, clip.exists()) == (130, False)
+        assert "interrupted; fal answered CANCELLATION_REQUESTED to the cancel" in screen.seen
+        with Client(key, base_url=slow_emulator) as client, pytest.raises(falqueue.Cancelled):
+            client.wait(handle)
+
+    def test_cancels_when_its_timeout_passes(
+        self, environment: Environment, slow_emulator: str, picture: Path, tmp_path: Path
+    ) -> None:
+        arguments = ("generate", picture, "It waves", "-o", tmp_path / "x.mp4", "--timeout", "0.1")
+        done = piped(environment, *arguments, "--base-url", slow_emulator)
+        assert done.returncode == 6
+        assert re.search(r"CANCELLATION_REQUESTED to the cancel .*\nhandle: http", done.stderr)
+
+    def test_at_fal_asks_before_it_spends(
+        self, environment: Environment, picture: Path, tmp_path: Path
+    ) -> None:
+        arguments = ("generate", picture, "It waves", "-o", tmp_path / "x.mp4", "--duration", "8s")
+        with terminal(environment, *arguments) as screen:
+            screen.read_until(r"This costs about \$4\.00\. Go on\?")
+            screen.type("n\n")
+            assert screen.end() == 1
+
+    def test_at_fal_spends_nothing_unasked(
+        self, environment: Environment, picture: Path, tmp_path: Path
+    ) -> None:
+        done = piped(environment, "generate", picture, "It waves", "-o", tmp_path / "x.mp4")
+        assert (done.returncode, done.stderr) == (
+            2,
+            "falqueue: this costs about $2.50; pass --yes to take it\n",
+        )
+
+    @pytest.mark.parametrize(
+        ("image", "said"),
+        [
+            ("none.png", "image_url: Cannot be read"),
+            ("data:text/plain,x", "image_url: Not a URL or data URI"),
+        ],
+    )
+    def test_looks_at_the_picture_before_anything_is_sent(
+        self, at_emulator: Environment, tmp_path: Path, image: str, said: str
+    ) -> None:
+        done = piped(at_emulator, "generate", image, "It waves", "-o", tmp_path / "x.mp4")
+        assert done.returncode == 2
+        assert said in done.stderr
+
+
+@pytest.fixture
+def finished(emulator: str, key: str, picture: Path) -> str:
+    """The handle of a job that is over."""
+    with Client(key, base_url=emulator) as client:
+        handle = client.submit(falqueue.Veo2ImageToVideo(prompt="It waves", image_url=picture))
+        client.wait(handle)
+        return str(handle)
+
+
+class TestAHandle:
+    def test_has_a_status(self, at_emulator: Environment, finished: str) -> None:
+        assert piped(at_emulator, "status", finished).stdout.startswith("COMPLETED, ran ")
+
+    @pytest.mark.parametrize("way", [[], ["--stream"]])
+    def test_can_be_followed(self, at_emulator: Environment, finished: str, way: list[str]) -> None:
+        done = piped(at_emulator, "events", finished, *way)
+        assert done.stdout.splitlines()[0].startswith("COMPLETED, ran ")
+
+    def test_has_a_result(self, at_emulator: Environment, finished: str, tmp_path: Path) -> None:
+        done = piped(at_emulator, "result", finished, "-o", tmp_path / "out.mp4")
+        assert json.loads(done.stdout)["video"]["file_size"] == (tmp_path / "out.mp4").stat().st_size
+
+    def test_that_is_over_is_not_cancelled(self, at_emulator: Environment, finished: str) -> None:
+        done = piped(at_emulator, "cancel", finished)
+        assert (done.returncode, done.stdout) == (1, "ALREADY_COMPLETED\n")
+
+    def test_of_a_running_job_is_cancelled(
+        self, environment: Environment, slow_emulator: str, key: str, picture: Path
+    ) -> None:
+        with Client(key, base_url=slow_emulator) as client:
+            handle = client.submit(falqueue.Veo2ImageToVideo(prompt="It waves", image_url=picture))
+        done = piped(environment, "cancel", handle, "--base-url", slow_emulator)
+        assert (done.returncode, done.stdout) == (0, "CANCELLATION_REQUESTED\n")
+
+    def test_of_another_service_gets_no_key(self, at_emulator: Environment) -> None:
+        done = piped(at_emulator, "status", "https://queue.fal.run/a/b/requests/019e#a/b")
+        assert (done.returncode, done.stderr.splitlines()[0]) == (
+            2,
+            "falqueue: the handle is of another service; the key is not sent there (request 019e)",
+        )
+
+
+@pytest.mark.parametrize(
+    ("prepare", "code"),
+    [
+        (lambda env, _: (env | {"FAL_KEY": ""}, ["status", "https://queue.fal.run/a/b/requests/1#a/b"]), 2),
+        (lambda env, _: (env, ["status", "no handle"]), 2),
+        (lambda env, _: (env, ["status"]), 2),
+        (lambda env, at: (env, ["status", f"{at}/queue.fal.run/a/b/requests/1#a/b", "--base-url", at]), 4),
+        (
+            lambda env, at: (
+                env,
+                ["generate", "https://x.test/a.png", "x", "-o", "/nowhere/x.mp4", "--base-url", at],
+            ),
+            2,
+        ),
+    ],
+    ids=["no key", "no handle", "no argument", "unknown request", "no folder"],
+)
+def test_exit_codes(
+    environment: Environment,
+    emulator: str,
+    prepare: Callable[[Environment, str], tuple[Environment, list[str]]],
+    code: int,
+) -> None:
+    changed, arguments = prepare(environment, emulator)
+    assert piped(changed, *arguments).returncode == code
+
+
+def test_a_terminal_without_rich_is_told_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Screen(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    monkeypatch.setitem(sys.modules, "rich.console", None)
+    with pytest.raises(falqueue.UsageError, match="falmock\\[cli\\]"), view(Screen()):
+        pass
+
+
+def test_every_exception_has_an_exit_code_that_the_help_explains() -> None:
+    explained = {int(number) for number in re.findall(r"^    (\d+) ", _cli.__doc__ or "", re.MULTILINE)}
+    kinds: list[Any] = [getattr(falqueue, name) for name in falqueue.__all__]
+    errors = [kind for kind in kinds if isinstance(kind, type) and issubclass(kind, Exception)]
+    codes = {_cli.exit_code(kind) for kind in errors}
+    assert codes <= explained
+    assert explained - codes == {0, 1, 130}

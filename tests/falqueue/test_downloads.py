@@ -1,0 +1,186 @@
+"""Downloads: whole or not at all, resumed where the line broke."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import httpx
+import pytest
+
+import falqueue
+from falqueue import Client, File, Progress
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    import respx
+
+URL = "https://v3.fal.media/files/zebra/uNu_output.mp4"
+CONTENT = b"0123456789"
+Streamed = Any
+
+
+@pytest.fixture
+def target(tmp_path: Path) -> Path:
+    return tmp_path / "out.mp4"
+
+
+@pytest.fixture
+def ranged(streamed: Streamed) -> Callable[[httpx.Request], httpx.Response]:
+    """A server that knows ranges."""
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        start = int(request.headers.get("range", "bytes=0-")[6:-1])
+        if start >= len(CONTENT):
+            return httpx.Response(416, headers={"content-range": f"bytes */{len(CONTENT)}"})
+        headers = {"content-range": f"bytes {start}-{len(CONTENT) - 1}/{len(CONTENT)}"} if start else {}
+        length = {"content-length": str(len(CONTENT) - start)}
+        made: httpx.Response = streamed(
+            CONTENT[start:], status=206 if start else 200, headers=headers | length
+        )
+        return made
+
+    return answer
+
+
+def in_turn(*answers: Any) -> Callable[[httpx.Request], Any]:
+    """Answer with each in turn, a server or an answer that is ready."""
+    left = iter(answers)
+
+    def answer(request: httpx.Request) -> Any:
+        ready = next(left)
+        return ready(request) if callable(ready) else ready
+
+    return answer
+
+
+def left_over(target: Path) -> list[Path]:
+    return sorted(path for path in target.parent.iterdir() if path != target)
+
+
+def test_a_file_is_written(door: Client, fal: respx.Router, target: Path, ranged: Any) -> None:
+    fal.get(URL).mock(side_effect=ranged)
+    assert door.download(URL, target) == target
+    assert (target.read_bytes(), left_over(target)) == (CONTENT, [])
+
+
+def test_a_file_of_an_output_is_taken_with_its_length(
+    door: Client, fal: respx.Router, target: Path, ranged: Any
+) -> None:
+    fal.get(URL).mock(side_effect=ranged)
+    assert door.download(File(url=URL, file_size=10), target).read_bytes() == CONTENT
+
+
+def test_no_key_travels_with_it(door: Client, fal: respx.Router, target: Path, ranged: Any) -> None:
+    fal.get(URL).mock(side_effect=ranged)
+    door.download(URL, target)
+    assert "authorization" not in fal.calls[0].request.headers
+
+
+def test_progress_is_told(door: Client, fal: respx.Router, target: Path, streamed: Streamed) -> None:
+    fal.get(URL).mock(return_value=streamed(b"0123", b"456789", headers={"content-length": "10"}))
+    seen: list[Progress] = []
+    door.download(URL, target, on_progress=seen.append)
+    assert seen == [Progress(4, 10), Progress(10, 10)]
+
+
+def test_a_broken_line_is_resumed_where_it_broke(
+    door: Client, fal: respx.Router, target: Path, streamed: Streamed, ranged: Any
+) -> None:
+    broken = streamed(b"0123", httpx.ReadError("gone"), headers={"content-length": "10"})
+    fal.get(URL).mock(side_effect=in_turn(broken, ranged))
+    assert door.download(URL, target).read_bytes() == CONTENT
+    assert fal.calls[1].request.headers["range"] == "bytes=4-"
+
+
+def test_a_later_call_goes_on_where_an_earlier_one_gave_up(
+    door: Client, fal: respx.Router, target: Path, streamed: Streamed, ranged: Any
+) -> None:
+    first = iter([streamed(b"0123", httpx.ReadError("gone"), headers={"content-length": "10"})])
+    route = fal.get(URL).mock(side_effect=lambda _: next(first, httpx.Response(503)))
+    with pytest.raises(falqueue.TransferFailed, match="HTTP 503"):
+        door.download(URL, target)
+    route.mock(side_effect=ranged)
+    assert door.download(URL, target).read_bytes() == CONTENT
+    assert fal.calls.last.request.headers["range"] == "bytes=4-"
+
+
+def test_a_server_without_ranges_starts_again(
+    door: Client, fal: respx.Router, target: Path, streamed: Streamed
+) -> None:
+    fal.get(URL).mock(
+        side_effect=[
+            streamed(b"0123", httpx.ReadError("gone"), headers={"content-length": "10"}),
+            streamed(CONTENT, headers={"content-length": "10"}),
+        ]
+    )
+    assert door.download(URL, target).read_bytes() == CONTENT
+
+
+def test_a_short_answer_is_not_taken_for_the_whole(
+    door: Client, fal: respx.Router, target: Path, streamed: Streamed
+) -> None:
+    fal.get(URL).mock(side_effect=lambda _: streamed(b"0123"))
+    with pytest.raises(falqueue.TransferFailed, match="4 of 10 bytes"):
+        door.download(File(url=URL, file_size=10), target)
+    assert not target.exists()
+
+
+@pytest.mark.parametrize("length", [{}, {"content-length": "12"}])
+def test_a_long_answer_is_no_file(
+    door: Client, fal: respx.Router, target: Path, streamed: Streamed, length: dict[str, str]
+) -> None:
+    fal.get(URL).mock(side_effect=lambda _: streamed(CONTENT + b"xx", headers=length))
+    with pytest.raises(falqueue.TransferFailed, match="announced"):
+        door.download(File(url=URL, file_size=10), target)
+    assert not target.exists()
+
+
+def test_another_range_than_asked_for_is_refused(
+    door: Client, fal: respx.Router, target: Path, streamed: Streamed
+) -> None:
+    wrong = streamed(b"89", status=206, headers={"content-range": "bytes 8-9/10"})
+    fal.get(URL).mock(
+        side_effect=[streamed(b"0123", httpx.ReadError("x"), headers={"content-length": "10"}), wrong]
+    )
+    with pytest.raises(falqueue.TransferFailed, match="another range"):
+        door.download(URL, target)
+
+
+def test_what_is_whole_already_is_only_moved(
+    door: Client, fal: respx.Router, target: Path, streamed: Streamed, ranged: Any
+) -> None:
+    fal.get(URL).mock(side_effect=in_turn(streamed(CONTENT, httpx.ReadError("gone")), ranged))
+    assert door.download(URL, target).read_bytes() == CONTENT
+
+
+def test_a_part_that_is_too_long_is_thrown_away(
+    door: Client, fal: respx.Router, target: Path, streamed: Streamed, ranged: Any
+) -> None:
+    fal.get(URL).mock(side_effect=in_turn(streamed(CONTENT + b"xx", httpx.ReadError("gone")), ranged, ranged))
+    assert door.download(URL, target).read_bytes() == CONTENT
+
+
+def test_a_folder_that_is_not_there_is_said(
+    door: Client, fal: respx.Router, tmp_path: Path, ranged: Any
+) -> None:
+    fal.get(URL).mock(side_effect=ranged)
+    with pytest.raises(falqueue.TransferFailed, match="cannot write"):
+        door.download(URL, tmp_path / "nowhere" / "out.mp4")
+
+
+@pytest.mark.parametrize("code", [403, 404, 410])
+def test_a_file_that_is_not_there_is_asked_for_once(
+    door: Client, fal: respx.Router, target: Path, code: int
+) -> None:
+    route = fal.get(URL).respond(code)
+    with pytest.raises(falqueue.TransferFailed, match=f"HTTP {code}"):
+        door.download(URL, target)
+    assert (route.call_count, left_over(target)) == (1, [])
+
+
+@pytest.mark.parametrize("url", ["file:///etc/passwd", "data:,x", "v3.fal.media/x", ""])
+def test_only_web_addresses_are_fetched(door: Client, target: Path, url: str) -> None:
+    with pytest.raises(falqueue.UsageError):
+        door.download(url, target)

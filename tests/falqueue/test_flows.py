@@ -1,0 +1,490 @@
+"""Submit, look, wait, fetch, cancel: every answer that fal gives, through both clients."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import httpx
+import pytest
+
+import falqueue
+from falqueue import Cancellation, Client, Completed, Handle, InProgress, LogEntry, Queued
+
+if TYPE_CHECKING:
+    import respx
+
+ID = "019e7b6a-5c1d-7f3e-9a2b-4c5d6e7f8091"
+ENDPOINT = "fal-ai/veo2/image-to-video"
+SUBMIT = f"https://queue.fal.run/{ENDPOINT}"
+REQUEST = f"https://queue.fal.run/fal-ai/veo2/requests/{ID}"
+STATUS, CANCEL, STREAM = f"{REQUEST}/status", f"{REQUEST}/cancel", f"{REQUEST}/status/stream"
+INPUT = {"prompt": "It waves", "image_url": "https://example.com/a.png"}
+Body = dict[str, Any]
+AnyHandle = Handle[Body]
+Streamed = Callable[..., httpx.Response]
+
+
+class TestSubmit:
+    def test_returns_a_handle_with_the_address_that_fal_gave(
+        self, door: Client, fal: respx.Router, submitted: Body
+    ) -> None:
+        fal.post(SUBMIT).respond(200, json=submitted)
+        assert str(door.submit(ENDPOINT, INPUT)) == f"{REQUEST}#{ENDPOINT}"
+
+    def test_sends_the_arguments_as_the_body(
+        self, door: Client, fal: respx.Router, submitted: Body, sent: Callable[[int], Any]
+    ) -> None:
+        fal.post(SUBMIT).respond(200, json=submitted)
+        door.submit(ENDPOINT, INPUT)
+        assert sent(0) == INPUT
+
+    def test_carries_a_broken_surrogate(
+        self, door: Client, fal: respx.Router, submitted: Body, sent: Callable[[int], Any]
+    ) -> None:
+        fal.post(SUBMIT).respond(200, json=submitted)
+        door.submit(ENDPOINT, {"prompt": "\ud800"})
+        assert sent(0) == {"prompt": "\ud800"}
+
+    def test_sends_the_key(self, door: Client, fal: respx.Router, submitted: Body, key: str) -> None:
+        fal.post(SUBMIT).respond(200, json=submitted)
+        door.submit(ENDPOINT, INPUT)
+        assert fal.calls[0].request.headers["authorization"] == f"Key {key}"
+
+    def test_puts_the_webhook_into_the_query(self, door: Client, fal: respx.Router, submitted: Body) -> None:
+        fal.post(SUBMIT).respond(200, json=submitted)
+        door.submit(ENDPOINT, INPUT, webhook_url="https://me.example/hook?a=1&b=2", max_queue_length=7)
+        assert dict(fal.calls[0].request.url.params) == {
+            "fal_webhook": "https://me.example/hook?a=1&b=2",
+            "fal_max_queue_length": "7",
+        }
+
+    def test_knows_a_workflow_by_its_three_parts(self, door: Client, fal: respx.Router) -> None:
+        fal.post("https://queue.fal.run/workflows/me/clip/run").respond(200, json={"request_id": ID})
+        handle = door.submit("workflows/me/clip/run", {})
+        assert handle.url == f"https://queue.fal.run/workflows/me/clip/requests/{ID}"
+
+    @pytest.mark.parametrize(
+        "urls",
+        [
+            pytest.param({"response_url": "https://evil.example/requests/" + ID}, id="another host"),
+            pytest.param({"response_url": f"http://queue.fal.run/fal-ai/veo2/requests/{ID}"}, id="http"),
+            pytest.param({"response_url": f"https://queue.fal.run:444/fal-ai/veo2/requests/{ID}"}, id="port"),
+            pytest.param({"response_url": f"https://queue.fal.run@evil.example/requests/{ID}"}, id="user"),
+            pytest.param({"status_url": "https://evil.example/status"}, id="only the status"),
+            pytest.param({"cancel_url": "https://evil.example/cancel"}, id="only the cancel"),
+            pytest.param({"response_url": "https://queue.fal.run/x/y/requests/other"}, id="another id"),
+            pytest.param({"response_url": None}, id="none"),
+        ],
+    )
+    def test_never_follows_an_address_elsewhere(
+        self, door: Client, fal: respx.Router, submitted: Body, urls: Body
+    ) -> None:
+        fal.post(SUBMIT).respond(200, json=submitted | urls)
+        assert door.submit(ENDPOINT, INPUT).url == REQUEST
+
+    def test_takes_the_documented_form_of_the_address(
+        self, door: Client, fal: respx.Router, submitted: Body
+    ) -> None:
+        full = f"https://queue.fal.run/{ENDPOINT}/requests/{ID}"
+        fal.post(SUBMIT).respond(
+            200,
+            json=submitted
+            | {
+                "response_url": f"{full}/response",
+                "status_url": f"{full}/status",
+                "cancel_url": f"{full}/cancel",
+            },
+        )
+        assert door.submit(ENDPOINT, INPUT).url == full
+
+    @pytest.mark.parametrize("endpoint", ["veo2", "fal-ai/../veo2", "/veo2", "fal-ai/veo2?x=1", "a/b c", ""])
+    def test_refuses_what_is_no_endpoint_id(self, door: Client, endpoint: str) -> None:
+        with pytest.raises(falqueue.UsageError):
+            door.submit(endpoint, INPUT)
+
+    @pytest.mark.parametrize("name", ["webhookUrl", "webhook_url", "fal_webhook"])
+    def test_refuses_a_webhook_inside_the_input(self, door: Client, name: str) -> None:
+        with pytest.raises(falqueue.InvalidInput, match="webhook_url= to submit"):
+            door.submit(ENDPOINT, INPUT | {name: "https://me.example/hook"})
+
+    @pytest.mark.parametrize("value", [float("nan"), object(), {1, 2}])
+    def test_refuses_what_has_no_form_in_json(self, door: Client, value: object) -> None:
+        with pytest.raises(falqueue.InvalidInput):
+            door.submit(ENDPOINT, {"seed": value})
+
+
+class TestStatus:
+    def test_reads_a_queued_one(
+        self, door: Client, fal: respx.Router, handle: AnyHandle, queued: httpx.Response
+    ) -> None:
+        fal.get(STATUS).mock(return_value=queued)
+        assert door.status(handle) == Queued(ID, position=3)
+
+    def test_reads_a_running_one(
+        self, door: Client, fal: respx.Router, handle: AnyHandle, in_progress: httpx.Response
+    ) -> None:
+        fal.get(STATUS).mock(return_value=in_progress)
+        assert door.status(handle) == InProgress(ID)
+
+    def test_reads_a_completed_one(
+        self, door: Client, fal: respx.Router, handle: AnyHandle, completed: httpx.Response
+    ) -> None:
+        fal.get(STATUS).mock(return_value=completed)
+        assert door.status(handle) == Completed(ID, inference_time=61.5)
+
+    @pytest.mark.parametrize(("logs", "spelled"), [(True, "1"), (False, "0")])
+    def test_asks_for_logs_only_if_told(
+        self,
+        door: Client,
+        fal: respx.Router,
+        handle: AnyHandle,
+        completed: httpx.Response,
+        logs: bool,
+        spelled: str,
+    ) -> None:
+        fal.get(STATUS).mock(return_value=completed)
+        door.status(handle, logs=logs)
+        assert fal.calls[0].request.url.params["logs"] == spelled
+
+    @pytest.mark.parametrize("status", ["FAILED", "CANCELLED", "completed", "", None, 1, ["COMPLETED"]])
+    def test_raises_for_a_status_that_fal_does_not_have(
+        self, door: Client, fal: respx.Router, handle: AnyHandle, status: object
+    ) -> None:
+        fal.get(STATUS).respond(200, json={"status": status, "request_id": ID})
+        with pytest.raises(falqueue.UnknownStatus, match=ID) as caught:
+            door.status(handle)
+        assert caught.value.status == status
+
+    @pytest.mark.parametrize(
+        "answer",
+        [
+            pytest.param(httpx.Response(200, content=b""), id="nothing"),
+            pytest.param(httpx.Response(200, text="<html>nginx</html>"), id="a page"),
+            pytest.param(httpx.Response(200, json=[]), id="a list"),
+            pytest.param(httpx.Response(202, json={"status": "IN_QUEUE"}), id="no position"),
+            pytest.param(httpx.Response(202, json={"status": "IN_QUEUE", "queue_position": None}), id="null"),
+            pytest.param(httpx.Response(202, json={"status": "IN_PROGRESS", "logs": ["line"]}), id="logs"),
+            pytest.param(httpx.Response(200, json={"status": "COMPLETED", "request_id": "x"}), id="other"),
+            pytest.param(httpx.Response(307, headers={"location": "https://evil.example"}), id="redirect"),
+        ],
+    )
+    def test_raises_for_a_malformed_answer_at_once(
+        self, door: Client, fal: respx.Router, handle: AnyHandle, answer: httpx.Response, slept: list[float]
+    ) -> None:
+        fal.get(STATUS).mock(return_value=answer)
+        with pytest.raises(falqueue.ProtocolError):
+            door.status(handle)
+        assert slept == []
+
+    def test_knows_an_unknown_request(self, door: Client, fal: respx.Router, handle: AnyHandle) -> None:
+        fal.get(STATUS).respond(404, json={"status": "NOT_FOUND"})
+        with pytest.raises(falqueue.NotFound, match=f"NOT_FOUND .*{ID}"):
+            door.status(handle)
+
+
+class TestEvents:
+    def test_polls_until_completed(
+        self,
+        door: Client,
+        fal: respx.Router,
+        handle: AnyHandle,
+        queued: httpx.Response,
+        in_progress: httpx.Response,
+        completed: httpx.Response,
+    ) -> None:
+        fal.get(STATUS).mock(side_effect=[queued, queued, in_progress, completed])
+        kinds = [type(status) for status in door.events(handle)]
+        assert kinds == [Queued, Queued, InProgress, Completed]
+
+    def test_waits_longer_and_longer(
+        self,
+        door: Client,
+        fal: respx.Router,
+        handle: AnyHandle,
+        in_progress: httpx.Response,
+        completed: httpx.Response,
+        slept: list[float],
+    ) -> None:
+        fal.get(STATUS).mock(side_effect=[*[in_progress] * 12, completed])
+        list(door.events(handle))
+        assert slept[0] == 0.5
+        assert slept == sorted(slept)
+        assert slept[-1] == 5.0
+
+    def test_shows_each_log_line_once(self, door: Client, fal: respx.Router, handle: AnyHandle) -> None:
+        def answer(status: str, *lines: str) -> httpx.Response:
+            logs = [{"message": line, "timestamp": line, "labels": {"level": "INFO"}} for line in lines]
+            return httpx.Response(200, json={"status": status, "logs": logs})
+
+        fal.get(STATUS).mock(
+            side_effect=[
+                answer("IN_PROGRESS", "a", "b"),
+                answer("IN_PROGRESS", "b", "c"),
+                answer("COMPLETED", "c"),
+            ]
+        )
+        shown = [getattr(status, "logs", ()) for status in door.events(handle, logs=True)]
+        assert shown == [
+            (LogEntry("a", "a", "INFO"), LogEntry("b", "b", "INFO")),
+            (LogEntry("c", "c", "INFO"),),
+            (),
+        ]
+
+
+class TestStream:
+    def events(self, *statuses: str, end: str = "\n\n") -> bytes:
+        bodies = [
+            json.dumps({"status": status, "queue_position": 0, "request_id": ID}) for status in statuses
+        ]
+        return b": keep-alive\n\n" + "".join(f"data: {body}{end}" for body in bodies).encode()
+
+    @pytest.mark.parametrize("end", ["\n\n", "\r\n\r\n"])
+    def test_yields_what_fal_sends(
+        self, door: Client, fal: respx.Router, handle: AnyHandle, end: str, streamed: Streamed
+    ) -> None:
+        fal.get(STREAM).mock(
+            side_effect=lambda _: streamed(self.events("IN_QUEUE", "IN_PROGRESS", "COMPLETED", end=end))
+        )
+        assert list(door.stream(handle)) == [Queued(ID, 0), InProgress(ID), Completed(ID)]
+
+    def test_opens_a_stream_again_that_ended_too_early(
+        self, door: Client, fal: respx.Router, handle: AnyHandle, streamed: Streamed
+    ) -> None:
+        fal.get(STREAM).mock(
+            side_effect=[
+                streamed(self.events("IN_QUEUE")),
+                streamed(self.events("COMPLETED")),
+            ]
+        )
+        assert list(door.stream(handle)) == [Queued(ID, 0), Completed(ID)]
+
+    def test_opens_a_stream_again_that_broke(
+        self, door: Client, fal: respx.Router, handle: AnyHandle, streamed: Streamed
+    ) -> None:
+        first, second = self.events("IN_QUEUE"), self.events("IN_PROGRESS", "COMPLETED")
+        fal.get(STREAM).mock(
+            side_effect=[streamed(first, httpx.ReadError("gone")), streamed(second[:40], second[40:])]
+        )
+        assert list(door.stream(handle)) == [Queued(ID, 0), InProgress(ID), Completed(ID)]
+
+    def test_gives_up_on_a_stream_that_says_nothing(
+        self, door: Client, fal: respx.Router, handle: AnyHandle, slept: list[float], streamed: Streamed
+    ) -> None:
+        fal.get(STREAM).mock(side_effect=lambda _: streamed(b""))
+        with pytest.raises(falqueue.ProtocolError, match="without a COMPLETED"):
+            list(door.stream(handle))
+        assert len(slept) == 9
+
+    def test_raises_what_fal_refuses(self, door: Client, fal: respx.Router, handle: AnyHandle) -> None:
+        fal.get(STREAM).respond(404, json={"status": "NOT_FOUND"})
+        with pytest.raises(falqueue.NotFound):
+            list(door.stream(handle))
+
+    @pytest.mark.parametrize("data", [b"data: nothing\n\n", b"data: []\n\n", b'data: {"status": "DONE"}\n\n'])
+    def test_raises_for_an_event_that_is_no_status(
+        self, door: Client, fal: respx.Router, handle: AnyHandle, data: bytes, streamed: Streamed
+    ) -> None:
+        fal.get(STREAM).mock(side_effect=lambda _: streamed(data))
+        with pytest.raises(falqueue.ProtocolError):
+            list(door.stream(handle))
+
+
+class TestResult:
+    def test_returns_the_models_json(
+        self, door: Client, fal: respx.Router, handle: AnyHandle, video: Body
+    ) -> None:
+        fal.get(REQUEST).respond(200, json=video)
+        assert door.result(handle) == video
+
+    def test_returns_a_typed_output_for_a_typed_request(
+        self, door: Client, fal: respx.Router, submitted: Body, video: Body
+    ) -> None:
+        fal.post(SUBMIT).respond(200, json=submitted)
+        fal.get(REQUEST).respond(200, json=video)
+        handle = door.submit(falqueue.Veo2ImageToVideo(prompt="x", image_url="https://example.com/a.png"))
+        assert door.result(handle).video.file_size == 1234
+
+    def test_takes_an_output_with_the_keys_of_an_error_for_an_output(
+        self, door: Client, fal: respx.Router, handle: AnyHandle
+    ) -> None:
+        body = {"detail": [{"type": "face"}], "error_type": "none"}
+        fal.get(REQUEST).respond(200, json=body)
+        assert door.result(handle) == body
+
+    def test_says_when_it_is_too_early(self, door: Client, fal: respx.Router, handle: AnyHandle) -> None:
+        fal.get(REQUEST).respond(400, json={"detail": "Request is still in progress", "request_id": ID})
+        with pytest.raises(falqueue.StillInProgress):
+            door.result(handle)
+
+    @pytest.mark.parametrize(
+        "output", [{}, {"video": None}, {"video": {"url": 1}}, {"video": {"url": "u", "file_size": "x"}}]
+    )
+    def test_says_when_a_typed_output_is_malformed(
+        self, door: Client, fal: respx.Router, output: Body
+    ) -> None:
+        fal.get(REQUEST).respond(200, json=output)
+        handle = Handle.from_text(f"{REQUEST}#{ENDPOINT}", falqueue.Veo2ImageToVideo)
+        with pytest.raises(falqueue.ProtocolError, match=ID):
+            door.result(handle)
+
+    def test_never_sends_the_key_to_another_service(self, door: Client) -> None:
+        stranger = Handle.from_text(f"https://evil.example/a/b/requests/{ID}#a/b")
+        with pytest.raises(falqueue.InvalidHandle):
+            door.result(stranger)
+
+
+class TestCancel:
+    @pytest.mark.parametrize(
+        ("code", "body", "expected"),
+        [
+            (202, {"status": "CANCELLATION_REQUESTED"}, Cancellation.REQUESTED),
+            (200, {"success": True}, Cancellation.REQUESTED),
+            (400, {"status": "ALREADY_COMPLETED"}, Cancellation.ALREADY_COMPLETED),
+            (404, {"status": "NOT_FOUND"}, Cancellation.NOT_FOUND),
+        ],
+    )
+    def test_says_what_fal_answered(
+        self,
+        door: Client,
+        fal: respx.Router,
+        handle: AnyHandle,
+        code: int,
+        body: Body,
+        expected: Cancellation,
+    ) -> None:
+        fal.put(CANCEL).respond(code, json=body)
+        assert door.cancel(handle) is expected
+
+    @pytest.mark.parametrize(
+        ("code", "body", "error"),
+        [
+            (200, {"success": False}, falqueue.ProtocolError),
+            (200, {"status": "CANCELLED"}, falqueue.ProtocolError),
+            (401, {"detail": "No user found for Key ID and Secret"}, falqueue.Unauthorized),
+            (405, {"detail": "Method Not Allowed"}, falqueue.InvalidRequest),
+        ],
+    )
+    def test_raises_for_any_other_answer(
+        self,
+        door: Client,
+        fal: respx.Router,
+        handle: AnyHandle,
+        code: int,
+        body: Body,
+        error: type[falqueue.FalqueueError],
+    ) -> None:
+        fal.put(CANCEL).respond(code, json=body)
+        with pytest.raises(error, match=ID):
+            door.cancel(handle)
+
+
+class TestSubscribe:
+    def test_submits_waits_and_fetches(
+        self,
+        door: Client,
+        fal: respx.Router,
+        submitted: Body,
+        queued: httpx.Response,
+        completed: httpx.Response,
+        video: Body,
+    ) -> None:
+        fal.post(SUBMIT).respond(200, json=submitted)
+        fal.get(STATUS).mock(side_effect=[queued, completed])
+        fal.get(REQUEST).respond(200, json=video)
+        seen: list[falqueue.Status] = []
+        assert door.subscribe(ENDPOINT, INPUT, on_update=seen.append) == video
+        assert seen == [Queued(ID, 3), Completed(ID, inference_time=61.5)]
+
+    def test_cancels_when_its_timeout_passes_and_hands_over_the_handle(
+        self, door: Client, fal: respx.Router, submitted: Body, in_progress: httpx.Response, handle: AnyHandle
+    ) -> None:
+        fal.post(SUBMIT).respond(200, json=submitted)
+        fal.get(STATUS).mock(return_value=in_progress)
+        fal.put(CANCEL).respond(202, json={"status": "CANCELLATION_REQUESTED"})
+        with pytest.raises(falqueue.TookTooLong, match=f"CANCELLATION_REQUESTED.*{ID}") as caught:
+            door.subscribe(ENDPOINT, INPUT, timeout=60)
+        assert (caught.value.handle, caught.value.cancellation) == (handle, Cancellation.REQUESTED)
+
+    def test_waits_no_longer_than_its_timeout(
+        self,
+        door: Client,
+        fal: respx.Router,
+        submitted: Body,
+        in_progress: httpx.Response,
+        slept: list[float],
+    ) -> None:
+        fal.post(SUBMIT).respond(200, json=submitted)
+        fal.get(STATUS).mock(return_value=in_progress)
+        fal.put(CANCEL).respond(404, json={"status": "NOT_FOUND"})
+        with pytest.raises(falqueue.TookTooLong):
+            door.subscribe(ENDPOINT, INPUT, timeout=60)
+        assert sum(slept) == pytest.approx(60)
+
+    def test_returns_the_output_if_the_job_finished_before_the_cancel(
+        self, door: Client, fal: respx.Router, submitted: Body, in_progress: httpx.Response, video: Body
+    ) -> None:
+        fal.post(SUBMIT).respond(200, json=submitted)
+        fal.get(STATUS).mock(return_value=in_progress)
+        fal.put(CANCEL).respond(400, json={"status": "ALREADY_COMPLETED"})
+        fal.get(REQUEST).respond(200, json=video)
+        assert door.subscribe(ENDPOINT, INPUT, timeout=60) == video
+
+    def test_says_when_even_the_cancel_failed(
+        self, door: Client, fal: respx.Router, submitted: Body, in_progress: httpx.Response
+    ) -> None:
+        fal.post(SUBMIT).respond(200, json=submitted)
+        fal.get(STATUS).mock(return_value=in_progress)
+        fal.put(CANCEL).mock(side_effect=httpx.ReadTimeout)
+        with pytest.raises(falqueue.TookTooLong, match="may still be billed") as caught:
+            door.subscribe(ENDPOINT, INPUT, timeout=60)
+        assert caught.value.cancellation is None
+
+    def test_counts_an_outage_towards_its_timeout(
+        self, door: Client, fal: respx.Router, submitted: Body
+    ) -> None:
+        fal.post(SUBMIT).respond(200, json=submitted)
+        fal.get(STATUS).mock(side_effect=httpx.ConnectError)
+        fal.put(CANCEL).respond(202, json={"status": "CANCELLATION_REQUESTED"})
+        with pytest.raises(falqueue.TookTooLong):
+            door.subscribe(ENDPOINT, INPUT, timeout=10)
+
+    def test_hands_over_the_handle_when_the_line_stays_dead(
+        self, door: Client, fal: respx.Router, submitted: Body, handle: AnyHandle
+    ) -> None:
+        fal.post(SUBMIT).respond(200, json=submitted)
+        fal.get(STATUS).mock(side_effect=httpx.ConnectError)
+        with pytest.raises(falqueue.Unreachable) as caught:
+            door.subscribe(ENDPOINT, INPUT)
+        assert caught.value.handle == handle
+
+
+class TestRun:
+    def test_returns_the_output(self, door: Client, fal: respx.Router, video: Body) -> None:
+        fal.post(f"https://fal.run/{ENDPOINT}").respond(200, json=video)
+        assert door.run(ENDPOINT, INPUT) == video
+
+    def test_raises_what_the_model_refuses(self, door: Client, fal: respx.Router) -> None:
+        detail = [{"loc": ["body", "prompt"], "msg": "Field required", "type": "missing", "input": {}}]
+        fal.post(f"https://fal.run/{ENDPOINT}").respond(
+            422, json={"detail": detail}, headers={"x-fal-request-id": ID}
+        )
+        with pytest.raises(
+            falqueue.InputRejected, match=rf"prompt: Field required \[missing\] \(request {ID}"
+        ):
+            door.run(ENDPOINT, INPUT)
+
+    def test_waits_where_too_many_run_at_once(
+        self, door: Client, fal: respx.Router, video: Body, slept: list[float]
+    ) -> None:
+        limit = {
+            "detail": "Reached concurrent requests limit of 20",
+            "type": "concurrent_requests_limit",
+            "data": {"limit": 20},
+        }
+        fal.post(f"https://fal.run/{ENDPOINT}").mock(
+            side_effect=[httpx.Response(429, json=limit), httpx.Response(200, json=video)]
+        )
+        assert door.run(ENDPOINT, INPUT) == video
+        assert slept == [0.5]

@@ -1,0 +1,47 @@
+"""Log windows: what is new in them, whatever the window."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+import falqueue
+from falqueue import LogEntry
+from falqueue._statuses import parse_status, unseen
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+LINES = st.lists(st.integers(), unique=True).map(lambda numbers: [LogEntry(str(n)) for n in numbers])
+
+
+@given(lines=LINES, data=st.data())
+def test_windows_put_together_give_every_line_once(lines: Sequence[LogEntry], data: st.DataObject) -> None:
+    """A window moves on by at most its own length, so that it overlaps the one before."""
+    shown: list[LogEntry] = []
+    window: Sequence[LogEntry] = ()
+    end = 0
+    while end < len(lines):
+        start = data.draw(st.integers(max(0, end - len(window)), end))
+        end = data.draw(st.integers(end + 1, len(lines)))
+        shown.extend(unseen(window, lines[start:end]))
+        window = lines[start:end]
+    assert shown == lines
+
+
+def test_a_line_that_is_said_twice_is_shown_twice() -> None:
+    again = LogEntry("50%", "t")
+    assert unseen([again], [again, again]) == (again,)
+
+
+def test_levels_are_read_from_either_place(handle: falqueue.Handle[falqueue.VideoOutput]) -> None:
+    logs = [
+        {"message": "a", "timestamp": "t", "level": "WARN", "source": "USER"},
+        {"message": "b", "timestamp": "t", "labels": {"level": "INFO", "source": "USER"}},
+        {"message": "c"},
+    ]
+    status = parse_status({"status": "IN_PROGRESS", "logs": logs}, handle)
+    assert isinstance(status, falqueue.InProgress)
+    assert [entry.level for entry in status.logs] == ["WARN", "INFO", ""]

@@ -1,0 +1,255 @@
+"""Webhooks: what fal signed passes, and nothing else does."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import sys
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from hypothesis import given
+from hypothesis import strategies as st
+
+import falqueue
+from falqueue import Client, Delivery, Veo2ImageToVideo, keys_of, verify
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import respx
+
+NOW = 1_000_000.0
+ID = "019e7b6a-5c1d-7f3e-9a2b-4c5d6e7f8091"
+JWKS = "https://rest.fal.ai/.well-known/jwks.json"
+OK = {"request_id": ID, "gateway_request_id": ID, "status": "OK", "payload": {"video": {"url": "u"}}}
+FALS, OTHERS = Ed25519PrivateKey.generate(), Ed25519PrivateKey.generate()
+Body = dict[str, Any]
+NAMES = ("request-id", "user-id", "timestamp", "signature")
+
+
+def public(*keys: Ed25519PrivateKey) -> list[bytes]:
+    return [key.public_key().public_bytes_raw() for key in keys]
+
+
+def jwks(*keys: Ed25519PrivateKey) -> Body:
+    return {
+        "keys": [
+            {"kty": "OKP", "crv": "Ed25519", "x": base64.urlsafe_b64encode(raw).rstrip(b"=").decode()}
+            for raw in public(*keys)
+        ]
+    }
+
+
+def signed(
+    body: bytes, *, key: Ed25519PrivateKey = FALS, timestamp: str = "1000000", user: str = "user"
+) -> dict[str, str]:
+    """Return the headers of a delivery as fal would sign it."""
+    message = f"{ID}\n{user}\n{timestamp}\n{hashlib.sha256(body).hexdigest()}"
+    values = (ID, user, timestamp, key.sign(message.encode()).hex())
+    return {f"X-Fal-Webhook-{name.title()}": value for name, value in zip(NAMES, values, strict=True)}
+
+
+def delivery(body: object) -> tuple[bytes, dict[str, str]]:
+    raw = json.dumps(body).encode()
+    return raw, signed(raw)
+
+
+class TestVerify:
+    def test_lets_through_what_fal_signed(self) -> None:
+        assert verify(*delivery(OK), keys=public(FALS), now=NOW) == Delivery.parse(OK)
+
+    def test_tries_every_key(self) -> None:
+        assert verify(*delivery(OK), keys=public(OTHERS, FALS), now=NOW).request_id == ID
+
+    @pytest.mark.parametrize("spelled", [str.lower, str.upper, str.title])
+    def test_takes_header_names_in_any_case(self, spelled: Callable[[str], str]) -> None:
+        body, headers = delivery(OK)
+        headers = {spelled(name): value for name, value in headers.items()}
+        assert verify(body, headers, public(FALS), now=NOW).status == "OK"
+
+    @pytest.mark.parametrize("name", NAMES)
+    def test_misses_each_header_by_name(self, name: str) -> None:
+        body, headers = delivery(OK)
+        del headers[f"X-Fal-Webhook-{name.title()}"]
+        with pytest.raises(falqueue.HeaderMissing, match=f"x-fal-webhook-{name} is missing"):
+            verify(body, headers, public(FALS), now=NOW)
+
+    @pytest.mark.parametrize("age", [-300, 0, 300])
+    def test_takes_a_timestamp_of_five_minutes(self, age: int) -> None:
+        assert verify(*delivery(OK), keys=public(FALS), now=NOW + age).status == "OK"
+
+    @pytest.mark.parametrize("age", [-301, 301, 86400, -NOW])
+    def test_takes_no_older_and_no_later_one(self, age: float) -> None:
+        with pytest.raises(falqueue.TimestampRejected, match="within 300 seconds"):
+            verify(*delivery(OK), keys=public(FALS), now=NOW + age)
+
+    @pytest.mark.parametrize(
+        "timestamp", ["1_000_000", "1000000.0", "+1000000", "\uff11\uff10\uff10\uff10", "9" * 5000, "now"]
+    )
+    def test_takes_nothing_but_digits_for_a_timestamp(self, timestamp: str) -> None:
+        with pytest.raises(falqueue.TimestampRejected):
+            verify(b"{}", signed(b"{}", timestamp=timestamp), public(FALS), now=NOW)
+
+    @pytest.mark.parametrize("signature", ["", "00", "zz" * 64, "00" * 64, "00" * 65, " " * 128])
+    def test_takes_no_other_signature(self, signature: str) -> None:
+        body, headers = delivery(OK)
+        with pytest.raises(falqueue.WebhookRejected):
+            verify(body, headers | {"X-Fal-Webhook-Signature": signature}, public(FALS), now=NOW)
+
+    def test_takes_no_other_key(self) -> None:
+        with pytest.raises(falqueue.SignatureMismatch):
+            verify(*delivery(OK), keys=public(OTHERS), now=NOW)
+
+    def test_takes_nothing_without_keys(self) -> None:
+        with pytest.raises(falqueue.SignatureMismatch):
+            verify(*delivery(OK), keys=[], now=NOW)
+
+    @pytest.mark.parametrize("name", ["Request-Id", "User-Id"])
+    def test_covers_the_ids(self, name: str) -> None:
+        body, headers = delivery(OK)
+        with pytest.raises(falqueue.SignatureMismatch):
+            verify(body, headers | {f"X-Fal-Webhook-{name}": "other\ud800"}, public(FALS), now=NOW)
+
+    def test_covers_the_timestamp(self) -> None:
+        body, headers = delivery(OK)
+        with pytest.raises(falqueue.SignatureMismatch):
+            verify(body, headers | {"X-Fal-Webhook-Timestamp": "1000001"}, public(FALS), now=NOW)
+
+    @given(position=st.integers(0, len(json.dumps(OK)) - 1), bit=st.integers(0, 7))
+    def test_covers_every_bit_of_the_body(self, position: int, bit: int) -> None:
+        body, headers = delivery(OK)
+        changed = bytearray(body)
+        changed[position] ^= 1 << bit
+        with pytest.raises(falqueue.SignatureMismatch):
+            verify(bytes(changed), headers, public(FALS), now=NOW)
+
+    def test_says_the_same_whatever_is_wrong_with_the_signature(self) -> None:
+        said = set()
+        for signature in ("00", "zz" * 64, "00" * 64, signed(b"{}", key=OTHERS)["X-Fal-Webhook-Signature"]):
+            headers = signed(b"{}") | {"X-Fal-Webhook-Signature": signature}
+            with pytest.raises(falqueue.SignatureMismatch) as caught:
+                verify(b"{}", headers, public(FALS), now=NOW)
+            said.add(str(caught.value))
+        assert said == {"no key signed this request"}
+
+    @pytest.mark.parametrize("body", [b"nothing", b"[]", b"{}", b'{"status": "DONE", "request_id": "x"}'])
+    def test_says_when_fal_signed_no_delivery(self, body: bytes) -> None:
+        with pytest.raises(falqueue.ProtocolError):
+            verify(body, signed(body), public(FALS), now=NOW)
+
+    def test_says_what_it_needs(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setitem(sys.modules, "cryptography.exceptions", None)
+        with pytest.raises(falqueue.UsageError, match="cryptography"):
+            verify(*delivery(OK), keys=public(FALS), now=NOW)
+
+
+class TestKeys:
+    def test_of_other_kinds_are_passed_over(self) -> None:
+        mixed = {"keys": [{"kty": "RSA", "n": "x"}, {"kty": "OKP", "crv": "X25519"}, *jwks(FALS)["keys"]]}
+        assert keys_of(mixed) == tuple(public(FALS))
+
+    @pytest.mark.parametrize(
+        "document",
+        [
+            {},
+            {"keys": 7},
+            {"keys": ["x"]},
+            {"keys": [{"kty": "OKP", "crv": "Ed25519"}]},
+            {"keys": [{"kty": "OKP", "crv": "Ed25519", "x": "AAAA"}]},
+        ],
+    )
+    def test_that_are_malformed_are_an_error(self, document: Body) -> None:
+        with pytest.raises(falqueue.ProtocolError):
+            keys_of(document)
+
+
+class TestAClient:
+    def test_fetches_the_keys_once_a_day(self, door: Client, fal: respx.Router, time: Any) -> None:
+        route = fal.get(JWKS).respond(200, json=jwks(FALS))
+        door.verify_webhook(*delivery(OK))
+        door.verify_webhook(*delivery(OK))
+        assert route.call_count == 1
+        time.now += 86_400
+        raw = json.dumps(OK).encode()
+        door.verify_webhook(raw, signed(raw, timestamp=str(int(time.now))))
+        assert route.call_count == 2
+
+    def test_sends_no_key_for_them(self, door: Client, fal: respx.Router) -> None:
+        fal.get(JWKS).respond(200, json=jwks(FALS))
+        door.verify_webhook(*delivery(OK))
+        assert "authorization" not in fal.calls[0].request.headers
+
+    def test_fetches_them_again_for_an_unknown_key(self, door: Client, fal: respx.Router, time: Any) -> None:
+        fal.get(JWKS).respond(200, json=jwks(OTHERS))
+        raw = json.dumps(OK).encode()
+        door.verify_webhook(raw, signed(raw, key=OTHERS))
+        fal.get(JWKS).respond(200, json=jwks(OTHERS, FALS))
+        time.now += 60
+        assert door.verify_webhook(*delivery(OK)).request_id == ID
+
+    def test_does_not_let_forgeries_make_it_ask_without_end(self, door: Client, fal: respx.Router) -> None:
+        route = fal.get(JWKS).respond(200, json=jwks(OTHERS))
+        for _ in range(5):
+            with pytest.raises(falqueue.SignatureMismatch):
+                door.verify_webhook(*delivery(OK))
+        assert route.call_count == 1
+
+    def test_says_when_the_keys_are_out_of_reach(self, door: Client, fal: respx.Router) -> None:
+        fal.get(JWKS).respond(503)
+        with pytest.raises(falqueue.Unavailable):
+            door.verify_webhook(*delivery(OK))
+
+
+class TestADelivery:
+    def test_has_the_output(self) -> None:
+        assert Delivery.parse(OK).result() == {"video": {"url": "u"}}
+
+    def test_has_a_typed_output_if_asked(self) -> None:
+        assert Delivery.parse(OK).result(Veo2ImageToVideo).video.url == "u"
+
+    @pytest.mark.parametrize(
+        ("payload", "kind"),
+        [
+            (
+                {"detail": [{"loc": ["body", "prompt"], "msg": "No", "type": "content_policy_violation"}]},
+                falqueue.ContentPolicyViolation,
+            ),
+            (
+                {"detail": [{"loc": ["body", "x"], "msg": "No", "type": "value_error.missing"}]},
+                falqueue.InputRejected,
+            ),
+            ({"detail": "Runner disconnected", "error_type": "runner_disconnected"}, falqueue.PlatformFailed),
+            ({"detail": "Cancelled", "error_type": "client_cancelled"}, falqueue.Cancelled),
+            ({"detail": "Path /x not found"}, falqueue.RequestFailed),
+            (None, falqueue.RequestFailed),
+        ],
+    )
+    def test_of_a_failure_raises_it(self, payload: object, kind: type[falqueue.RequestFailed]) -> None:
+        body = OK | {"status": "ERROR", "error": "Invalid status code: 422", "payload": payload}
+        with pytest.raises(falqueue.RequestFailed, match=ID) as caught:
+            Delivery.parse(body).result()
+        assert (type(caught.value), caught.value.status_code) == (kind, None)
+
+    def test_without_a_payload_sends_you_to_the_queue(self) -> None:
+        body = OK | {"payload": None, "payload_error": "Response payload is not JSON serializable."}
+        with pytest.raises(falqueue.ProtocolError, match=r"not JSON serializable.*Client\.result"):
+            Delivery.parse(body).result()
+
+    def test_with_another_output_says_so(self) -> None:
+        with pytest.raises(falqueue.ProtocolError):
+            Delivery.parse(OK | {"payload": {"image": 1}}).result(Veo2ImageToVideo)
+
+    def test_that_comes_twice_is_the_same_twice(self) -> None:
+        raw = json.dumps(OK).encode()
+        twice = [
+            verify(raw, signed(raw, timestamp=timestamp), public(FALS), now=NOW)
+            for timestamp in ("999900", "1000000")
+        ]
+        assert twice[0] == twice[1]
+
+    def test_of_a_request_that_was_run_again_names_both(self) -> None:
+        again = Delivery.parse(OK | {"gateway_request_id": "other"})
+        assert (again.request_id, again.gateway_request_id) == (ID, "other")
