@@ -25,17 +25,21 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Mount, Route
 
 from falmock import __version__, hosts
+from falmock.account import Ledger
 from falmock.clock import Clock, SystemClock
 from falmock.emulator import Emulator
 from falmock.errors import PlatformError, Refusal
 from falmock.fetching import Fetcher
 from falmock.files import Files
+from falmock.http.catalogue import WEBSITE_ROUTES, Catalogue
 from falmock.http.cdn import CdnHost
 from falmock.http.doors import FrontDoor, as_asgi
 from falmock.http.platform import PlatformHost
+from falmock.http.proxy import ROUTE, BrowserProxy
 from falmock.http.queue import QueueHost
 from falmock.http.rest import RestHost
 from falmock.http.run import RunHost
+from falmock.http.tokens import Tokens
 from falmock.keys import Keyring
 from falmock.media import Studio, find_ffmpeg
 from falmock.runner import Runner
@@ -73,19 +77,33 @@ class StateError(Exception):
 
 def create_app(emulator: Emulator) -> Starlette:
     """Return an open emulator as an ASGI application; it needs no lifespan."""
-    keyring = Keyring(emulator.settings)
+    keyring = Keyring(emulator.settings, emulator.token_claims)
+    rest = RestHost(emulator, keyring).routes
+    rest.routes.extend(Tokens(emulator, keyring).routes)
+    platform = PlatformHost(emulator, keyring).routes
+    platform.routes.extend(Catalogue(keyring).routes)
+    ledger = Ledger(emulator.store)
     door = FrontDoor(
         {
             hosts.QUEUE: as_asgi(QueueHost(emulator, keyring)),
             hosts.RUN: as_asgi(RunHost(emulator, keyring)),
-            hosts.REST: RestHost(emulator, keyring).routes,
+            hosts.REST: rest,
             hosts.CDN: CdnHost(emulator, keyring).routes,
-            hosts.PLATFORM: PlatformHost(emulator, keyring).routes,
+            hosts.PLATFORM: platform,
+            hosts.WEBSITE: WEBSITE_ROUTES,
         },
         emulator.settings.hostnames,
+        public_url=emulator.settings.public_url,
+        arrived=ledger.arrive,
+        refused=ledger.refuse,
     )
     app = Starlette(
-        routes=[Route("/health", health, methods=["GET"]), Mount("/", door)],
+        routes=[
+            Route("/health", health, methods=["GET"]),
+            Route("/account", account, methods=["GET"]),
+            Route(ROUTE, BrowserProxy(door, emulator.settings, ledger.refuse)),
+            Mount("/", door),
+        ],
         middleware=[
             Middleware(
                 CORSMiddleware,
@@ -105,6 +123,7 @@ def create_app(emulator: Emulator) -> Starlette:
         },
     )
     app.state.emulator = emulator
+    app.state.ledger = ledger
     return app
 
 
@@ -112,6 +131,12 @@ async def health(request: Request) -> Response:
     """Say that the emulator serves, and which one it is."""
     emulator: Emulator = request.app.state.emulator
     return JSONResponse({"status": "ok", "version": __version__, "seed": emulator.seed})
+
+
+async def account(request: Request) -> Response:
+    """Say what has been done so far."""
+    ledger: Ledger = request.app.state.ledger
+    return JSONResponse(ledger.account().to_json())
 
 
 async def refuse(request: Request, error: Exception) -> Response:

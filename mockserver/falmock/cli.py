@@ -3,24 +3,34 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 import os
 import signal
 import sys
+import tempfile
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+import httpx
 import uvloop
 
 from falmock import __version__, console
+from falmock.account import Account
 from falmock.app import StateError, create_app, open_emulator
+from falmock.intercept.authority import Authority, open_authority
+from falmock.intercept.doctor import CannotTryError, examine
+from falmock.intercept.doors import Listeners, find, noted, open_doors
+from falmock.intercept.environment import Doors, render, variables
+from falmock.intercept.launch import NotStartedError, Relay, launch
 from falmock.server import Server, listen
 from falmock.settings import Settings, SettingsError, Span
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator, Sequence
 
 EXIT_USAGE = 2
 
@@ -80,6 +90,18 @@ def falmock() -> None:
     type=click.IntRange(0, 65535),
     default=8787,
 )
+@option("--tls-port", "Port for TLS; 0 picks a free one.", type=click.IntRange(0, 65535), default=0)
+@option(
+    "--proxy-port",
+    "Port for the proxy that programs are led here with; 0 picks a free one.",
+    type=click.IntRange(0, 65535),
+    default=0,
+)
+@option(
+    "--sealed",
+    "Let the proxy pass nothing on to other machines, whether it is fal's or not.",
+    is_flag=True,
+)
 @option(
     "--state",
     "Folder that keeps requests, files and keys across restarts.",
@@ -134,6 +156,10 @@ def falmock() -> None:
     default="",
     show_default=False,
 )
+@option(
+    "--public-url",
+    "Scheme, host and port for returned URLs, as http://falmock:8787, in place of those that were called.",
+)
 @option("--log-format", "How to write the log.", type=click.Choice(["text", "json"]), default="text")
 @option(
     "--log-level",
@@ -141,17 +167,21 @@ def falmock() -> None:
     type=click.Choice(["debug", "info", "warning", "error"]),
     default="info",
 )
-def serve(host: str, port: int, log_format: str, log_level: str, **given: Any) -> None:
+def serve(  # noqa: PLR0917 - click calls it by name
+    host: str, port: int, tls_port: int, proxy_port: int, log_format: str, log_level: str, **given: Any
+) -> None:
     """Serve the emulator until Ctrl-C."""
     console.set_up_logging(log_format, log_level)
+    sealed = given.pop("sealed")
     settings = _settings(**given)
-    with _listen(host, port) as listener, asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(_serve(settings, listener))
+    with _listen(host, port, tls_port, proxy_port) as listeners, _runner() as runner:
+        runner.run(_serve(settings, listeners, sealed=sealed))
 
 
-async def _serve(settings: Settings, listener: socket.socket) -> None:
+async def _serve(settings: Settings, listeners: Listeners, *, sealed: bool) -> None:
     async with open_emulator(settings) as emulator:
-        server = Server(create_app(emulator))
+        app = create_app(emulator)
+        server = Server(app)
 
         def stop(number: int) -> None:
             emulator.hang_up()
@@ -159,8 +189,153 @@ async def _serve(settings: Settings, listener: socket.socket) -> None:
 
         for number in (signal.SIGINT, signal.SIGTERM):
             asyncio.get_running_loop().add_signal_handler(number, stop, number)
-        print(console.banner(console.address(listener), settings), file=sys.stderr, flush=True)  # noqa: T201 - for people
-        await server.serve(sockets=[listener])
+        with _certificates(settings.state) as authority:
+            async with open_doors(app, listeners, authority, sealed=sealed) as doors:
+                with noted(doors, settings.state):
+                    _tell(console.banner(doors.http, settings, doors.https, doors.proxy))
+                    await server.serve(sockets=[listeners.http])
+
+
+# `run` takes the flags of `serve`, but for those of a server that stays.
+_OF_A_SERVER = {"host", "port", "tls_port", "proxy_port", "ephemeral", "hostname", "log_level"}
+
+
+@falmock.command(
+    params=[each for each in serve.params if each.name not in _OF_A_SERVER],
+    context_settings={"ignore_unknown_options": False, "allow_interspersed_args": False},
+)
+@option(
+    "--log-level",
+    "How much of the emulator's doings to log.",
+    type=click.Choice(["debug", "info", "warning", "error"]),
+    default="warning",
+)
+@option("--account", "File for the account, as JSON.", type=click.Path(path_type=Path, dir_okay=False))
+@click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
+def run(
+    command: tuple[str, ...],
+    state: Path,
+    account: Path | None,
+    log_format: str,
+    log_level: str,
+    *,
+    sealed: bool,
+    **given: Any,
+) -> int:
+    """Run a program with every fal host led to an emulator: falmock run -- python app.py.
+
+    The emulator is the one that serves the state folder, if one does that is as sealed as was asked;
+    else one of the program's own, in memory. The exit code is the program's.
+    """
+    console.set_up_logging(log_format, log_level)
+    doors = find(state)
+    with _runner() as runner:
+        if doors is not None and doors.sealed >= sealed:
+            code, done = runner.run(_run_beside(doors, command))
+        else:
+            settings = _settings(state=state, ephemeral=True, hostname=(), **given)
+            with _listen("127.0.0.1", 0, 0, 0) as listeners:
+                code, done = runner.run(_run_with(settings, listeners, command, sealed=sealed))
+    if account is not None:
+        account.write_text(json.dumps(done.to_json()))
+    _tell(f"falmock: {done}")
+    return code
+
+
+async def _run_with(
+    settings: Settings, listeners: Listeners, command: Sequence[str], *, sealed: bool
+) -> tuple[int, Account]:
+    with Relay() as relay, _certificates(None) as authority:
+        async with open_emulator(settings) as emulator:
+            app = create_app(emulator)
+            async with (
+                Server(app).running(listeners.http),
+                open_doors(app, listeners, authority, sealed=sealed) as doors,
+            ):
+                code = await _launch(command, doors, relay)
+                emulator.hang_up()
+            return code, app.state.ledger.account()
+
+
+async def _run_beside(doors: Doors, command: Sequence[str]) -> tuple[int, Account]:
+    with Relay() as relay:
+        async with httpx.AsyncClient(base_url=doors.http, trust_env=False) as http:
+            before = Account.from_json((await http.get("/account")).json())
+            code = await _launch(command, doors, relay)
+            after = Account.from_json((await http.get("/account")).json())
+    return code, after.since(before)
+
+
+async def _launch(command: Sequence[str], doors: Doors, relay: Relay) -> int:
+    try:
+        return await launch(command, os.environ | variables(doors, os.environ), relay)
+    except NotStartedError as error:
+        _tell(f"falmock: {error}")
+        return error.code
+
+
+def _tell(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)  # noqa: T201 - for people
+
+
+@falmock.command(context_settings={"allow_interspersed_args": False})
+@click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
+def doctor(command: tuple[str, ...]) -> int:
+    """Try a program where nothing can leak, and tell what of it would reach the emulator.
+
+    It runs in a network of its own, with falmock and nothing else in it; that takes Linux with the
+    programs unshare and ip. Exits with 1 if something would not reach the emulator.
+    """
+    try:
+        found = examine(command)
+    except CannotTryError as error:
+        raise click.ClickException(
+            f"doctor tries programs in a network of their own, so that nothing can leak, and {error}"
+        ) from None
+    print(found)  # noqa: T201 - what was asked for
+    return 0 if found.good else 1
+
+
+@falmock.command()
+@option(
+    "--state",
+    "State folder of the emulator that serves.",
+    type=click.Path(path_type=Path),
+    default=".falmock",
+)
+@option("--format", "How to write it.", type=click.Choice(["sh", "dotenv", "json"]), default="sh")
+@option("--via", "Name or address under which the program reaches this machine, as host.docker.internal.")
+@option(
+    "--ca-folder", "Folder in which the program finds what is in the state folder's `ca`, in a container say."
+)
+@option(
+    "--fal-hosts",
+    "Set FAL_RUN_HOST and FAL_QUEUE_RUN_HOST, which fal's Python client reads, instead of proxy variables.",
+    is_flag=True,
+)
+def env(state: Path, format: str, via: str | None, ca_folder: str | None, *, fal_hosts: bool) -> None:  # noqa: A002 - the flag's name
+    """Print the environment that leads programs to the emulator that serves: eval "$(falmock env)"."""
+    doors = find(state)
+    if doors is None:
+        raise click.ClickException(
+            f"no emulator serves {state}: start one with falmock serve, or name its --state"
+        )
+    values = variables(doors.seen_from(via, ca_folder), os.environ, proxied=not fal_hosts)
+    print(render(values, format), end="")  # noqa: T201 - for programs
+
+
+@contextmanager
+def _certificates(state: Path | None) -> Iterator[Authority]:
+    """Open the authority of a state folder, or one that is gone in the end."""
+    if state is not None:
+        yield open_authority(state / "ca", os.environ)
+        return
+    with tempfile.TemporaryDirectory(prefix="falmock-") as folder:
+        yield open_authority(Path(folder), os.environ)
+
+
+def _runner() -> asyncio.Runner:
+    return asyncio.Runner(loop_factory=uvloop.new_event_loop)
 
 
 def _settings(
@@ -169,13 +344,21 @@ def _settings(
     return Settings(state=None if ephemeral else state, auth=not no_auth, hostnames=hostname, **given)
 
 
-def _listen(host: str, port: int) -> socket.socket:
+@contextmanager
+def _listen(host: str, port: int, tls_port: int, proxy_port: int) -> Iterator[Listeners]:
+    """Listen at three ports for the length of a block."""
+    with ExitStack() as stack:
+        flags = (("--port", port), ("--tls-port", tls_port), ("--proxy-port", proxy_port))
+        yield Listeners(*[stack.enter_context(_listener(host, number, flag)) for flag, number in flags])
+
+
+def _listener(host: str, port: int, flag: str) -> socket.socket:
     try:
         return listen(host, port)
     except OSError as error:
         reason = os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror
         raise click.ClickException(
-            f"cannot listen on {host}:{port} ({reason}): choose another --port (0 picks a free one)"
+            f"cannot listen on {host}:{port} ({reason}): choose another {flag} (0 picks a free one)"
         ) from None
 
 

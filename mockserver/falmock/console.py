@@ -60,7 +60,7 @@ def address(listener: socket.socket) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
-def banner(address: str, settings: Settings) -> str:
+def banner(address: str, settings: Settings, tls: str, proxy: str) -> str:
     """Return what is printed when the server starts."""
     keys = "any id:secret"
     if settings.keys is not None:
@@ -71,6 +71,7 @@ def banner(address: str, settings: Settings) -> str:
 falmock {__version__}: fal's queue, offline. Nothing leaves this machine, nothing is paid.
 
   listening   {address}   (health: {address}/health)
+  tls, proxy  {tls}  {proxy}
   state       {settings.state or "in memory"}
   keys        {keys}
   models      fal-ai/veo2/image-to-video
@@ -78,6 +79,7 @@ falmock {__version__}: fal's queue, offline. Nothing leaves this machine, nothin
   submit      curl {address}/fal-ai/veo2/image-to-video -H 'Authorization: Key my:key' \\
                 --json '{{"prompt": "A lego chef cooking eggs", "image_url": "https://example.com/chef.png"}}'
   fal hosts   {address}/queue.fal.run/...  and likewise fal.run, rest.fal.ai, v3.fal.media, api.fal.ai
+  programs    falmock run -- python app.py   leads every fal host here (or: eval "$(falmock env)")
   webhooks    verify with {address}/rest.fal.ai/.well-known/jwks.json
 
 Ctrl-C stops it.

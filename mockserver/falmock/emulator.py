@@ -229,6 +229,10 @@ class Emulator:
         """Return when something has happened to some request."""
         await asyncio.shield(self._bell)
 
+    def token_claims(self, token: str) -> dict[str, Any] | None:
+        """Return what a token says that was given out here and has not expired, or None."""
+        return self.signer.jwt_claims(token, now=self.clock.now())
+
     def fresh_rng(self, purpose: str) -> random.Random:
         """Return a source of chance for something that happens once; it follows from seed and order."""
         with self.store.transaction():

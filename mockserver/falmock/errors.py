@@ -20,7 +20,7 @@
     ├── QueueTooLong              429
     ├── ConcurrencyLimit          429  only on the run host; the queue lets the surplus wait
     ├── PlatformError             400..504, typed by fal's `error_type`
-    └── PlatformApiError          401, 404, in the platform API's own envelope
+    └── PlatformApiError          400, 401, 404, in the platform API's own envelope
     ModelError                    what a runner answers; it ends as the *result* of a request
 
 Statuses and texts are those of PROTOCOL.md 2.2, 4, 13 and 14. What nobody has seen on the wire is
@@ -302,6 +302,7 @@ class PlatformApiError(Refusal):
     ANSWER: ClassVar[dict[str, tuple[int, str]]] = {
         "authorization_error": (401, "Authentication required"),
         "not_found": (404, "Resource not found"),
+        "validation_error": (400, "Invalid request parameters"),
     }
 
     def __init__(self, kind: str) -> None:

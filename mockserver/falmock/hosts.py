@@ -26,6 +26,7 @@ REST: Final = "rest.fal.ai"
 CDN: Final = "v3.fal.media"
 MEDIA: Final = "v3b.fal.media"
 PLATFORM: Final = "api.fal.ai"
+WEBSITE: Final = "fal.ai"
 
 # Older names of the same hosts.
 ALIASES: Final[dict[str, str]] = {
@@ -38,6 +39,7 @@ ALIASES: Final[dict[str, str]] = {
     "fal.media": CDN,
     "v2.fal.media": CDN,
     PLATFORM: PLATFORM,
+    WEBSITE: WEBSITE,
 }
 FAL_DOMAINS: Final = ("fal.run", "fal.ai", "fal.media", "falrun.com", "fal.dev")
 
@@ -103,6 +105,11 @@ class Arrival:
 def is_fal(name: str) -> bool:
     """Tell whether a host name is one of fal's, served here or not."""
     return any(name == domain or name.endswith("." + domain) for domain in FAL_DOMAINS)
+
+
+def is_served(name: str) -> bool:
+    """Tell whether a host name is one that the emulator stands for."""
+    return name in ALIASES
 
 
 def locate(

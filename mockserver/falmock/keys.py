@@ -5,9 +5,11 @@ from __future__ import annotations
 import hmac
 from dataclasses import dataclass
 from enum import Enum, auto
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
     from falmock.settings import Settings
 
 ANONYMOUS = "anonymous"
@@ -30,9 +32,17 @@ class Caller:
 
 
 class Keyring:
-    """Tells callers by their keys (PROTOCOL.md 2). Secrets stay in here."""
+    """Tells callers by their keys, or by tokens that were given out for one (PROTOCOL.md 2 and 7.1).
 
-    def __init__(self, settings: Settings) -> None:
+    Args:
+        settings: which keys there are. Secrets stay in here.
+        token_claims: returns what a token says, or None for one that is not to be believed.
+    """
+
+    def __init__(
+        self, settings: Settings, token_claims: Callable[[str], Mapping[str, Any] | None] = lambda _: None
+    ) -> None:
+        self._token_claims = token_claims
         self._auth = settings.auth
         self._locked = frozenset(settings.locked)
         self._secrets: dict[str, str] | None = None
@@ -40,9 +50,14 @@ class Keyring:
             pairs = (key.partition(":") for key in settings.keys)
             self._secrets = {key_id: secret for key_id, _, secret in pairs}
 
-    def identify(self, authorization: str | None) -> Caller | Problem:
-        """Return the caller, or why there is none."""
-        found = self._read(authorization)
+    def identify(self, authorization: str | None, alias: str | None = None) -> Caller | Problem:
+        """Return the caller, or why there is none.
+
+        Args:
+            authorization: the header.
+            alias: of the application that is called; tokens are good for some, and elsewhere for nothing.
+        """
+        found = self._read(authorization, alias)
         if isinstance(found, Problem):
             return found if self._auth else self._caller(ANONYMOUS)
         return self._caller(found)
@@ -54,10 +69,13 @@ class Keyring:
     def _caller(self, key_id: str) -> Caller:
         return Caller(key_id, locked=key_id in self._locked)
 
-    def _read(self, authorization: str | None) -> str | Problem:
+    def _read(self, authorization: str | None, alias: str | None) -> str | Problem:
         if authorization is None:
             return Problem.MISSING
         scheme, _, key = authorization.strip().partition(" ")
+        if scheme.lower() == "bearer" and alias is not None:
+            claims = self._token_claims(key.strip())
+            return claims["sub"] if claims and alias in claims["allowed_apps"] else Problem.UNREADABLE
         key_id, _, secret = key.strip().partition(":")
         if scheme.lower() != "key" or not key_id or not secret:
             return Problem.UNREADABLE

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
-from contextlib import contextmanager
+from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, Final
 
 import uvicorn
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    import ssl
+    from collections.abc import AsyncIterator, Iterator
 
     from starlette.types import ASGIApp
 
@@ -35,9 +37,14 @@ def listen(host: str, port: int) -> socket.socket:
 
 
 class Server(uvicorn.Server):
-    """uvicorn, set up for an emulator. Whoever runs it handles signals and opens and closes the emulator."""
+    """uvicorn, set up for an emulator. Whoever runs it handles signals and opens and closes the emulator.
 
-    def __init__(self, app: ASGIApp) -> None:
+    Args:
+        app: to serve.
+        tls: what to speak TLS with; None for plain HTTP.
+    """
+
+    def __init__(self, app: ASGIApp, tls: ssl.SSLContext | None = None) -> None:
         super().__init__(
             uvicorn.Config(
                 app,
@@ -47,6 +54,7 @@ class Server(uvicorn.Server):
                 access_log=False,  # it would write queries, and with them tokens
                 server_header=False,
                 timeout_graceful_shutdown=1,
+                ssl_context_factory=(lambda *_: tls) if tls else None,
             )
         )
 
@@ -54,3 +62,13 @@ class Server(uvicorn.Server):
     def capture_signals(self) -> Iterator[None]:
         """Leave signals alone: uvicorn's own handling would cut the clean-up after it short."""
         yield
+
+    @asynccontextmanager
+    async def running(self, listener: socket.socket) -> AsyncIterator[None]:
+        """Serve in the background for the length of a block."""
+        task = asyncio.create_task(self.serve(sockets=[listener]))
+        try:
+            yield
+        finally:
+            self.should_exit = True
+            await task

@@ -75,6 +75,8 @@ class Settings:
         fetch: also fetch input images from public addresses.
         webhooks: "local" delivers to loopback addresses only, "any" everywhere.
         hostnames: further names under which clients reach the emulator (a container's, say).
+        public_url: scheme, host and port under which clients reach it, when returned URLs shall not
+            lead back the way the call came: through a port mapping, say.
         max_body: bytes that a submit may have.
         max_upload: bytes that an uploaded file may have.
         retention: seconds that a result is kept; large ones (10 KB and more) `retention_large`.
@@ -99,6 +101,7 @@ class Settings:
     fetch: bool = False
     webhooks: Literal["local", "any"] = "local"
     hostnames: tuple[str, ...] = ()
+    public_url: str | None = None
     max_body: int = 16 * MIB
     max_upload: int = 5 * 1024 * MIB
     retention: float = 3600.0
@@ -106,6 +109,8 @@ class Settings:
     payload_days: float = 30.0
 
     def __post_init__(self) -> None:
+        if self.public_url is not None and not re.fullmatch(r"https?://[^/?#@\s]+", self.public_url):
+            raise SettingsError("--public-url is a scheme, a host and a port, as http://falmock:8787")
         for pair in self.keys or ():
             key_id, _, secret = pair.partition(":")
             if not (key_id and secret):

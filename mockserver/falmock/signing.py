@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import hmac
 import json
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 SECRET_BYTES = 32
+_JWT_HEADER = b'{"alg":"HS256","typ":"JWT"}'
 
 
 class Signer:
@@ -31,8 +33,8 @@ class Signer:
 
     def __init__(self, secret: bytes) -> None:
         self._key = Ed25519PrivateKey.from_private_bytes(secret)
-        derived = HKDF(hashes.SHA256(), SECRET_BYTES, salt=None, info=b"falmock upload tokens").derive(secret)
-        self._fernet = Fernet(base64.urlsafe_b64encode(derived))
+        self._fernet = Fernet(base64.urlsafe_b64encode(_derive(secret, b"falmock upload tokens")))
+        self._jwt_key = _derive(secret, b"falmock JSON web tokens")
 
     def webhook_headers(
         self, *, request_id: str, user_id: str, timestamp: int, body: bytes
@@ -49,8 +51,7 @@ class Signer:
     def jwks(self) -> dict[str, Any]:
         """Return the key set that `/.well-known/jwks.json` serves."""
         raw = self._key.public_key().public_bytes(serialization.Encoding.Raw, serialization.PublicFormat.Raw)
-        x = base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
-        return {"keys": [{"kty": "OKP", "crv": "Ed25519", "x": x}]}
+        return {"keys": [{"kty": "OKP", "crv": "Ed25519", "x": _url64(raw)}]}
 
     def seal(self, claims: Mapping[str, Any], *, now: float) -> str:
         """Return an opaque token that only this signer can open."""
@@ -64,3 +65,28 @@ class Signer:
             return None
         claims: dict[str, Any] = json.loads(opened)
         return claims
+
+    def jwt(self, claims: Mapping[str, Any]) -> str:
+        """Return a JSON web token, signed with HS256; its claims are for all to read."""
+        signed = f"{_url64(_JWT_HEADER)}.{_url64(json.dumps(claims).encode())}"
+        return f"{signed}.{self._jwt_signature(signed)}"
+
+    def jwt_claims(self, token: str, *, now: float) -> dict[str, Any] | None:
+        """Return the claims of a token of this signer's that has not expired, or None."""
+        signed, _, signature = token.rpartition(".")
+        if not hmac.compare_digest(self._jwt_signature(signed).encode(), signature.encode(errors="replace")):
+            return None
+        payload = signed.partition(".")[2]
+        claims: dict[str, Any] = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
+        return claims if claims["exp"] > now else None
+
+    def _jwt_signature(self, signed: str) -> str:
+        return _url64(hmac.digest(self._jwt_key, signed.encode(errors="replace"), "sha256"))
+
+
+def _derive(secret: bytes, purpose: bytes) -> bytes:
+    return HKDF(hashes.SHA256(), SECRET_BYTES, salt=None, info=purpose).derive(secret)
+
+
+def _url64(data: bytes) -> str:
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()

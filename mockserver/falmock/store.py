@@ -307,6 +307,15 @@ class Store:
         pairs = ((request, self.delivery(request.id)) for request in mine)
         return [(request, delivery) for request, delivery in pairs if delivery is not None]
 
+    def requests(self) -> list[Request]:
+        """Return all requests that are remembered."""
+        return self._select(Request, "true")
+
+    def delivered(self) -> int:
+        """Return how many webhooks have arrived."""
+        query = "SELECT count(*) FROM deliveries WHERE outcome = 'delivered'"
+        return int(self._db.execute(query).fetchone()[0])
+
     def open_requests(self) -> list[Request]:
         """Return the requests that are not completed, in the order of their submits."""
         return self._select(Request, "state != 'COMPLETED' ORDER BY seq")

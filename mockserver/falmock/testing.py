@@ -46,10 +46,5 @@ async def settle(emulator: Emulator) -> None:
 async def serving(emulator: Emulator) -> AsyncIterator[str]:
     """Serve an emulator on a free loopback port, in this event loop; gives its address."""
     with listen("127.0.0.1", 0) as listener:
-        server = Server(create_app(emulator))
-        task = asyncio.create_task(server.serve(sockets=[listener]))
-        try:
+        async with Server(create_app(emulator)).running(listener):
             yield address(listener)
-        finally:
-            server.should_exit = True
-            await task

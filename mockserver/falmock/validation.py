@@ -45,6 +45,11 @@ def read(schema: type[Schema], body: bytes, content_type: str | None) -> Schema:
         raise UnparseableBody from None
 
 
+def missing(name: str) -> InvalidBody:
+    """Return the refusal of a body without one of its fields."""
+    return InvalidBody([_entry("missing", ["body", name], "Field required", {})])
+
+
 def _parse(body: bytes) -> Any:
     if not body:
         return None

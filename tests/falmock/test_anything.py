@@ -201,10 +201,8 @@ async def test_a_host_that_is_not_stood_for_is_refused_loudly(
 ) -> None:
     answer = await mock.http.get("/", headers={"Host": "gateway.fal.ai"})
 
-    assert (answer.status_code, answer.json()) == (
-        421,
-        {"detail": "falmock does not emulate gateway.fal.ai."},
-    )
+    assert answer.status_code == 421
+    assert answer.json()["detail"].startswith("falmock does not emulate gateway.fal.ai. The call was refused")
     assert "gateway.fal.ai" in caplog.text
 
 

@@ -12,12 +12,12 @@ import falmock
 STOREYS = """
     addresses clock endpoints errors hosts lifecycle settings signing
     console keys media models queue store validation
-    fetching files webhooks
+    account fetching files webhooks
     runner
     emulator
     http
     app server
-    testing
+    intercept redirect testing
     cli
     __main__
 """

@@ -40,7 +40,10 @@ def caller_of_application(request: Request, keyring: Keyring, application: str) 
     Raises:
         AccessDenied, UnknownKey: nobody, or nobody that is known.
     """
-    found = keyring.identify(request.headers.get("authorization"))
+    authorization = request.headers.get("authorization")
+    if authorization is None and (token := request.query_params.get("fal_jwt_token")) is not None:
+        authorization = f"Bearer {token}"
+    found = keyring.identify(authorization, application.rpartition("/")[2])
     if found is Problem.UNKNOWN:
         raise UnknownKey
     if isinstance(found, Problem):
@@ -54,6 +57,18 @@ def caller_of_rest(request: Request, keyring: Keyring) -> Caller:
     Raises:
         AuthorizationRequired, MalformedKey, UnknownKey, UserLocked: it says which.
     """
+    found = known_to_rest(request, keyring)
+    if found.locked:
+        raise UserLocked
+    return found
+
+
+def known_to_rest(request: Request, keyring: Keyring) -> Caller:
+    """Return who calls the rest host, locked or not.
+
+    Raises:
+        AuthorizationRequired, MalformedKey, UnknownKey: it says which.
+    """
     found = keyring.identify(request.headers.get("authorization"))
     if found is Problem.MISSING:
         raise AuthorizationRequired
@@ -61,6 +76,4 @@ def caller_of_rest(request: Request, keyring: Keyring) -> Caller:
         raise MalformedKey
     if isinstance(found, Problem):
         raise UnknownKey
-    if found.locked:
-        raise UserLocked
     return found

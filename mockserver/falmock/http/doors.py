@@ -3,23 +3,32 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from falmock.hosts import NotServedError, is_fal, locate
+from falmock.hosts import ALIASES, NotServedError, is_fal, locate
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection, Mapping
 
     from starlette.types import ASGIApp, Receive, Scope, Send
 
+    from falmock.hosts import Origin
+
     Answer = Callable[[Request], Awaitable[Response]]
 
 log = logging.getLogger("falmock")
 
 MISDIRECTED: Final = 421
+WAY_OUT: Final = (
+    "The call was refused, so that nothing reaches the paid service. Leave it out or stub it in the "
+    f"program, or call a host that is emulated: {', '.join(ALIASES)}."
+)
+MISNAMED: Final = "If that is its name on your network, start it with --hostname."
 
 
 class FrontDoor:
@@ -28,11 +37,26 @@ class FrontDoor:
     Args:
         hosts: an ASGI application for each fal host.
         names: under which this emulator is reached, besides loopback ones and IP addresses.
+        public_url: the one under which clients reach it, whatever they called; see `Settings`.
+        arrived: is told the host of each call.
+        refused: is told the name of each host that a call was refused for.
     """
 
-    def __init__(self, hosts: Mapping[str, ASGIApp], names: Collection[str]) -> None:
+    def __init__(
+        self,
+        hosts: Mapping[str, ASGIApp],
+        names: Collection[str],
+        *,
+        public_url: str | None = None,
+        arrived: Callable[[str], None],
+        refused: Callable[[str], None],
+    ) -> None:
+        self._arrived = arrived
         self._hosts = hosts
-        self._names = frozenset(name.lower() for name in names)
+        public = urlsplit(public_url or "")
+        self._public = (public.scheme, public.netloc) if public_url else None
+        self._names = frozenset(name.lower() for name in (*names, *filter(None, [public.hostname])))
+        self._refused = refused
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a call on to its host, with the path that it has there."""
@@ -47,12 +71,20 @@ class FrontDoor:
                 headers, scope["scheme"], scope["path"], own_names=self._names, own_authority=own
             )
         except NotServedError as error:
+            self._refused(error.host)
             await _refuse(error.host)(scope, receive, send)
             return
-        inner = {**scope, "path": arrival.path, "falmock.origin": arrival.origin}
+        self._arrived(arrival.host)
+        inner = {**scope, "path": arrival.path, "falmock.origin": self._published(arrival.origin)}
         if arrival.query is not None:
             inner["query_string"] = arrival.query.encode()
         await self._hosts[arrival.host](inner, receive, send)
+
+    def _published(self, origin: Origin) -> Origin:
+        if self._public is None or origin.style == "host":  # fal's own name leads back by itself
+            return origin
+        scheme, authority = self._public
+        return replace(origin, scheme=scheme, authority=authority)
 
 
 def as_asgi(answer: Answer) -> ASGIApp:
@@ -69,5 +101,6 @@ def _refuse(host: str) -> Response:
     """Say loudly that this is not who was asked for; a silent 404 would be taken for fal's."""
     what = "does not emulate" if is_fal(host) else "is not"
     log.warning("refused a call for %s, which falmock %s", host, what)
-    hint = "" if is_fal(host) else " If that is its name on your network, start it with --hostname."
-    return JSONResponse({"detail": f"falmock {what} {host}.{hint}"}, MISDIRECTED)
+    detail = f"falmock {what} {host}. {WAY_OUT if is_fal(host) else MISNAMED}"
+    # fal's JavaScript client shows `message`, and every other one the body or `detail`.
+    return JSONResponse({"detail": detail, "message": detail}, MISDIRECTED)

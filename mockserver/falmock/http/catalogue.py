@@ -1,0 +1,197 @@
+"""What fal tells about its models: the platform API's list and prices, and the website's OpenAPI documents.
+
+PROTOCOL.md 15. There is no account here, so a balance is a round number, and nothing for a locked one.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+from pydantic import BaseModel, Field
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route, Router
+
+from falmock import validation
+from falmock.errors import InvalidBody, NotFound, PlatformApiError, UnparseableBody
+from falmock.hosts import RUN
+from falmock.http import openapi
+from falmock.http.submission import read_body
+from falmock.keys import Caller, Keyring
+from falmock.models import MODELS
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from starlette.requests import Request
+
+    from falmock.models import Model
+
+BALANCE: Final = 100.0  # US dollars
+PAGE: Final = 50
+LONGEST_BODY: Final = 64 * 1024
+ADDED: Final = "2025-01-01T00:00:00Z"  # of every model: when fal's were added is not known here
+
+
+class Quantity(BaseModel):
+    """How much of an endpoint: calls, or billing units."""
+
+    call_quantity: int | None = Field(None, ge=1)
+    unit_quantity: float | None = Field(None, ge=0)
+
+
+class EstimateBody(BaseModel):
+    """`POST /models/pricing/estimate`."""
+
+    estimate_type: Literal["historical_api_price", "unit_price"]
+    endpoints: dict[str, Quantity]
+
+
+class Catalogue:
+    """Answers for `api.fal.ai/v1/models` and its neighbours."""
+
+    def __init__(self, keyring: Keyring) -> None:
+        self._keyring = keyring
+        self.routes = [
+            Route("/v1/models", self.models, methods=["GET"]),
+            Route("/v1/models/pricing", self.pricing, methods=["GET"]),
+            Route("/v1/models/pricing/estimate", self.estimate, methods=["POST"]),
+            Route("/v1/account/billing", self.billing, methods=["GET"]),
+        ]
+
+    async def models(self, request: Request) -> Response:
+        """List models, by id or by words; nobody is asked for a key."""
+        known = isinstance(self._keyring.identify(request.headers.get("authorization")), Caller)
+        found = _asked_for(request) or list(MODELS.values())
+        query = request.query_params
+        found = [
+            model
+            for model in found
+            if query.get("q", "").lower() in model.endpoint
+            and query.get("category", openapi.category(model)) == openapi.category(model)
+            and query.get("status", "active") == "active"
+        ]
+        with_schema = "openapi-3.0" in query.getlist("expand")
+        page, cursor = _page(request, found)
+        items = [_described(model, known=known, with_schema=with_schema) for model in page]
+        return JSONResponse({"models": items, "next_cursor": cursor, "has_more": cursor is not None})
+
+    async def pricing(self, request: Request) -> Response:
+        """Tell list prices."""
+        self._caller(request)
+        page, cursor = _page(request, _asked_for(request) or list(MODELS.values()))
+        prices = [
+            {
+                "endpoint_id": model.endpoint,
+                "unit_price": model.price.usd,
+                "unit": model.price.unit,
+                "currency": "USD",
+            }
+            for model in page
+        ]
+        return JSONResponse({"prices": prices, "next_cursor": cursor, "has_more": cursor is not None})
+
+    async def estimate(self, request: Request) -> Response:
+        """Tell what so many calls, or units, would cost; a call is taken for one with default input."""
+        self._caller(request)
+        try:
+            body = validation.read(
+                EstimateBody, await read_body(request, LONGEST_BODY), request.headers.get("content-type")
+            )
+        except (InvalidBody, UnparseableBody):
+            raise PlatformApiError("validation_error") from None
+        total = sum(_cost(_model(name), quantity) for name, quantity in body.endpoints.items())
+        return JSONResponse(
+            {"estimate_type": body.estimate_type, "total_cost": round(total, 6), "currency": "USD"}
+        )
+
+    async def billing(self, request: Request) -> Response:
+        """Tell the account's name and credit."""
+        caller = self._caller(request)
+        credit = {"current_balance": balance(caller), "currency": "USD"}
+        return JSONResponse({"username": caller.key_id, "credits": credit})
+
+    def _caller(self, request: Request) -> Caller:
+        found = self._keyring.identify(request.headers.get("authorization"))
+        if not isinstance(found, Caller):
+            raise PlatformApiError("authorization_error")
+        return found
+
+
+async def document(request: Request) -> Response:
+    """Serve a model's OpenAPI document at its live path on fal's website."""
+    model = MODELS.get(request.query_params.get("endpoint_id", "").strip("/"))
+    if model is None:
+        raise NotFound
+    return JSONResponse(openapi.document(model))
+
+
+WEBSITE_ROUTES: Final = Router(
+    [Route("/api/openapi/queue/openapi.json", document, methods=["GET"])], redirect_slashes=False
+)
+
+
+def balance(caller: Caller) -> float:
+    """Return a caller's credit in US dollars: some, or none where that is why the account is locked."""
+    return 0.0 if caller.locked else BALANCE
+
+
+def _asked_for(request: Request) -> list[Model]:
+    names = [name for text in request.query_params.getlist("endpoint_id") for name in text.split(",") if name]
+    return [_model(name) for name in names]
+
+
+def _model(name: str) -> Model:
+    if name not in MODELS:
+        raise PlatformApiError("not_found")
+    return MODELS[name]
+
+
+def _page(request: Request, models: Sequence[Model]) -> tuple[Sequence[Model], str | None]:
+    """Return a page, and the cursor of the next: base64 of its number."""
+    query = request.query_params
+    try:
+        limit = int(query.get("limit", PAGE))
+        number = int(base64.b64decode(query["cursor"], validate=True)) if "cursor" in query else 1
+    except (ValueError, binascii.Error):
+        raise PlatformApiError("validation_error") from None
+    if limit < 1 or number < 1:
+        raise PlatformApiError("validation_error")
+    end = number * limit
+    more = base64.b64encode(str(number + 1).encode()).decode() if end < len(models) else None
+    return models[end - limit : end], more
+
+
+def _described(model: Model, *, known: bool, with_schema: bool) -> dict[str, Any]:
+    name = model.endpoint.partition("/")[2].replace("/", " ").replace("-", " ").title()
+    metadata: dict[str, Any] = {
+        "display_name": name,
+        "category": openapi.category(model),
+        "description": f"{name}, emulated by falmock",
+        "status": "active",
+        "tags": [],
+        "updated_at": ADDED,
+        "is_favorited": False if known else None,
+        "thumbnail_url": "",
+        "model_url": f"https://{RUN}/{model.endpoint}",
+        "date": ADDED,
+        "highlighted": False,
+        "pinned": False,
+    }
+    schema = {"openapi": openapi.document(model)} if with_schema else {}
+    return {"endpoint_id": model.endpoint, "metadata": metadata, **schema}
+
+
+def _cost(model: Model, quantity: Quantity) -> float:
+    if quantity.unit_quantity is not None:
+        return quantity.unit_quantity * model.price.usd
+    if quantity.call_quantity is None:
+        raise PlatformApiError("validation_error")
+    return quantity.call_quantity * _usual_units(model) * model.price.usd
+
+
+def _usual_units(model: Model) -> int:
+    """Return how many units a call has when it says nothing but what it must."""
+    required = {name: "" for name, field in model.input.model_fields.items() if field.is_required()}
+    return model.units(model.input.model_validate(required))

@@ -1,0 +1,98 @@
+"""Runs a command as if it had been called directly: same streams, same signals, same exit code."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from contextlib import suppress
+from typing import TYPE_CHECKING, Final, Self
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+PASSED_ON: Final = (
+    signal.SIGINT,
+    signal.SIGTERM,
+    signal.SIGHUP,
+    signal.SIGQUIT,
+    signal.SIGUSR1,
+    signal.SIGUSR2,
+)
+FROM_KEYBOARD: Final = (signal.SIGINT, signal.SIGQUIT)
+NOT_FOUND: Final = 127
+NOT_EXECUTABLE: Final = 126
+KILLED: Final = 128  # and the number of the signal, as shells say it
+
+
+class NotStartedError(Exception):
+    """The command could not be started; `code` is what a shell would exit with."""
+
+    def __init__(self, text: str, code: int) -> None:
+        super().__init__(text)
+        self.code = code
+
+
+class Relay:
+    """Passes signals on to a program: those that came before it was started, too.
+
+    At a terminal the program stays in the terminal's foreground, which sends it Ctrl-C by itself.
+    Elsewhere it leads a session of its own, so that signals reach all that it started.
+    """
+
+    def __init__(self) -> None:
+        self.at_terminal = _in_foreground()
+        self._pid: int | None = None
+        self._early: list[signal.Signals] = []
+
+    def __enter__(self) -> Self:
+        for number in PASSED_ON:
+            asyncio.get_running_loop().add_signal_handler(number, self._pass_on, number)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number in PASSED_ON:
+            asyncio.get_running_loop().remove_signal_handler(number)
+
+    def attach(self, pid: int) -> None:
+        """Name the program."""
+        self._pid = pid
+        for number in self._early:
+            self._pass_on(number)
+
+    def _pass_on(self, number: signal.Signals) -> None:
+        if self._pid is None:
+            self._early.append(number)
+            return
+        with suppress(ProcessLookupError):
+            if not self.at_terminal:
+                os.killpg(self._pid, number)
+            elif number not in FROM_KEYBOARD:
+                os.kill(self._pid, number)
+
+
+async def launch(command: Sequence[str], environment: Mapping[str, str], relay: Relay) -> int:
+    """Run a command to its end, and return its exit code.
+
+    Raises:
+        NotStartedError: there is no such program, or it cannot be run.
+    """
+    try:
+        process = await asyncio.create_subprocess_exec(
+            *command, env=dict(environment), start_new_session=not relay.at_terminal
+        )
+    except FileNotFoundError:
+        raise NotStartedError(f"{command[0]}: command not found", NOT_FOUND) from None
+    except OSError as error:
+        raise NotStartedError(f"{command[0]}: {error.strerror}", NOT_EXECUTABLE) from None
+    relay.attach(process.pid)
+    code = await process.wait()
+    return code if code >= 0 else KILLED - code
+
+
+def _in_foreground() -> bool:
+    try:
+        return os.tcgetpgrp(sys.stdin.fileno()) == os.getpgrp()
+    except (OSError, ValueError, AttributeError):  # no terminal, or no standard input at all
+        return False

@@ -1,0 +1,154 @@
+"""The platform API's models and prices: PROTOCOL.md 15."""
+
+from __future__ import annotations
+
+import base64
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from emulated import ENDPOINT, KEY, Mock
+
+from falmock.http.openapi import document
+from falmock.models import MODELS
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+V1 = "/api.fal.ai/v1"
+REQUIRED = {
+    "display_name",
+    "category",
+    "description",
+    "status",
+    "tags",
+    "updated_at",
+    "is_favorited",
+    "thumbnail_url",
+    "model_url",
+    "date",
+    "highlighted",
+    "pinned",
+}
+
+
+@pytest.mark.parametrize(
+    "query", ["", "?q=VEO2", "?category=image-to-video", f"?endpoint_id={ENDPOINT}", "?status=active"]
+)
+async def test_a_model_is_found(mock: Mock, query: str) -> None:
+    found = (await mock.http.get(f"{V1}/models{query}")).json()["models"]
+
+    assert ENDPOINT in [model["endpoint_id"] for model in found]
+
+
+@pytest.mark.parametrize("query", ["?q=flux", "?category=text-to-image", "?status=deprecated"])
+async def test_a_model_is_not_found(mock: Mock, query: str) -> None:
+    answer = (await mock.http.get(f"{V1}/models{query}")).json()
+
+    assert answer == {"models": [], "next_cursor": None, "has_more": False}
+
+
+async def test_metadata_has_what_fals_schema_requires(mock: Mock) -> None:
+    (model, *_) = (await mock.http.get(f"{V1}/models")).json()["models"]
+
+    assert set(model["metadata"]) == REQUIRED
+
+
+@pytest.mark.parametrize(("headers", "told"), [({}, None), (KEY, False)])
+async def test_only_a_known_caller_has_favourites(mock: Mock, headers: Any, told: object) -> None:
+    (model, *_) = (await mock.http.get(f"{V1}/models", headers=headers)).json()["models"]
+
+    assert model["metadata"]["is_favorited"] is told
+
+
+async def test_a_schema_comes_when_it_is_asked_for(mock: Mock) -> None:
+    query = f"?endpoint_id={ENDPOINT}&expand=openapi-3.0"
+    (model,) = (await mock.http.get(f"{V1}/models{query}")).json()["models"]
+
+    assert model["openapi"] == document(MODELS[ENDPOINT])
+
+
+async def test_a_price_is_the_list_price(mock: Mock) -> None:
+    answer = await mock.get(f"{V1}/models/pricing?endpoint_id={ENDPOINT}")
+
+    assert answer.json() == {
+        "prices": [{"endpoint_id": ENDPOINT, "unit_price": 0.5, "unit": "second", "currency": "USD"}],
+        "next_cursor": None,
+        "has_more": False,
+    }
+
+
+@pytest.mark.parametrize(
+    ("kind", "quantity", "usd"),
+    [
+        ("historical_api_price", {"call_quantity": 3}, 7.5),
+        ("unit_price", {"unit_quantity": 8}, 4.0),
+    ],
+)
+async def test_an_estimate_multiplies(mock: Mock, kind: str, quantity: Any, usd: float) -> None:
+    body = {"estimate_type": kind, "endpoints": {ENDPOINT: quantity}}
+    answer = await mock.http.post(f"{V1}/models/pricing/estimate", json=body, headers=KEY)
+
+    assert answer.json() == {"estimate_type": kind, "total_cost": usd, "currency": "USD"}
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {},
+        {"estimate_type": "guess", "endpoints": {}},
+        {"estimate_type": "unit_price", "endpoints": {ENDPOINT: {}}},
+    ],
+)
+async def test_an_estimate_of_nothing_is_400(mock: Mock, body: Any) -> None:
+    answer = await mock.http.post(f"{V1}/models/pricing/estimate", json=body, headers=KEY)
+
+    assert (answer.status_code, answer.json()["error"]["type"]) == (400, "validation_error")
+
+
+@pytest.mark.parametrize(
+    "path", ["/models?endpoint_id=fal-ai/flux", "/models/pricing?endpoint_id=fal-ai/flux"]
+)
+async def test_an_unknown_model_is_404(mock: Mock, path: str) -> None:
+    answer = await mock.get(V1 + path)
+
+    assert (answer.status_code, answer.json()["error"]["type"]) == (404, "not_found")
+
+
+@pytest.mark.parametrize("query", ["limit=0", "limit=x", "cursor=?", "cursor=MA=="])
+async def test_a_page_that_cannot_be_is_400(mock: Mock, query: str) -> None:
+    assert (await mock.http.get(f"{V1}/models?{query}")).status_code == 400
+
+
+async def test_a_cursor_is_the_number_of_a_page(mock: Mock) -> None:
+    second = base64.b64encode(b"2").decode()
+    answer = (await mock.http.get(f"{V1}/models?limit=1&cursor={second}")).json()
+
+    assert len(answer["models"]) == min(1, len(MODELS) - 1)
+
+
+@pytest.mark.parametrize("path", ["/models/pricing", "/account/billing"])
+async def test_prices_and_credit_want_a_key(mock: Mock, path: str) -> None:
+    assert (await mock.http.get(V1 + path)).status_code == 401
+
+
+@pytest.mark.parametrize(("locked", "usd"), [((), 100.0), (("me",), 0.0)])
+async def test_credit_is_a_round_number_or_none(
+    start: Callable[..., Awaitable[Mock]], locked: tuple[str, ...], usd: float
+) -> None:
+    mock = await start(locked=locked)
+
+    assert (await mock.get(f"{V1}/account/billing")).json() == {
+        "username": "me",
+        "credits": {"current_balance": usd, "currency": "USD"},
+    }
+
+
+async def test_a_document_is_at_its_live_path(mock: Mock) -> None:
+    answer = await mock.http.get(f"/fal.ai/api/openapi/queue/openapi.json?endpoint_id={ENDPOINT}")
+
+    assert answer.json() == document(MODELS[ENDPOINT])
+
+
+@pytest.mark.parametrize("query", ["", "?endpoint_id=fal-ai/flux"])
+async def test_a_document_of_no_model_is_404(mock: Mock, query: str) -> None:
+    assert (await mock.http.get(f"/fal.ai/api/openapi/queue/openapi.json{query}")).status_code == 404

@@ -1,0 +1,48 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from falmock.http.openapi import document
+from falmock.models import MODELS, Model
+
+ALL = pytest.mark.parametrize("model", MODELS.values(), ids=list(MODELS))
+
+
+@ALL
+def test_a_document_has_the_four_calls_under_the_full_id(model: Model) -> None:
+    request = f"/{model.endpoint}/requests/{{request_id}}"
+
+    assert {path: list(calls) for path, calls in document(model)["paths"].items()} == {
+        f"{request}/status": ["get"],
+        f"{request}/cancel": ["put"],
+        f"/{model.endpoint}": ["post"],
+        request: ["get"],
+    }
+
+
+@ALL
+def test_every_reference_leads_to_a_schema(model: Model) -> None:
+    told = document(model)
+    references: list[str] = []
+    json.loads(json.dumps(told), object_hook=lambda member: references.append(member.get("$ref", "")))
+
+    for reference in filter(None, references):
+        assert reference.removeprefix("#/components/schemas/") in told["components"]["schemas"]
+
+
+@ALL
+def test_an_input_schema_is_the_one_that_is_validated_with(model: Model) -> None:
+    schema = document(model)["components"]["schemas"][model.input.__name__]
+
+    assert schema["x-fal-order-properties"] == list(model.input.model_fields)
+    assert schema["required"] == [
+        name for name, field in model.input.model_fields.items() if field.is_required()
+    ]
+
+
+def test_a_status_has_three_states() -> None:
+    status = document(next(iter(MODELS.values())))["components"]["schemas"]["QueueStatus"]
+
+    assert status["properties"]["status"]["enum"] == ["IN_QUEUE", "IN_PROGRESS", "COMPLETED"]

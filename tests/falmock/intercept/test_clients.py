@@ -1,0 +1,40 @@
+"""Clients of fal that are not fal's own, with its queue host built in, unchanged through `falmock run`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from programs import NODE, PROGRAMS, through_falmock, tool
+
+IMAGE = Path(__file__).parents[3] / "fixtures" / "images" / "hills.png"
+
+
+def test_vercels_ai_sdk_makes_a_video() -> None:
+    ran = through_falmock(tool("node"), str(NODE / "ai_sdk.mjs"))
+
+    assert (ran.report, ran.fals_names) == ({"mp4": "ftyp", "type": "video/mp4"}, ())
+
+
+def test_hugging_faces_javascript_client_makes_a_video() -> None:
+    ran = through_falmock(tool("node"), str(NODE / "hugging_face.mjs"), str(IMAGE))
+
+    assert (ran.report, ran.fals_names) == ({"mp4": "ftyp"}, ())
+
+
+def test_hugging_faces_python_client_makes_a_video(tmp_path: Path) -> None:
+    program = (sys.executable, str(PROGRAMS / "hugging_face.py"), str(IMAGE))
+    ran = through_falmock(*program, HF_HOME=str(tmp_path))
+
+    assert (ran.report, ran.fals_names) == ({"mp4": "ftyp"}, ())
+
+
+def test_falgen_makes_a_video_and_reads_schema_and_price(tmp_path: Path) -> None:
+    ran = through_falmock(sys.executable, str(PROGRAMS / "falgen_tools.py"), HOME=str(tmp_path))
+
+    assert ran.report == {
+        "generated": True,
+        "refused": True,
+        "fields": ["prompt", "image_url", "aspect_ratio", "duration"],
+        "price": True,
+    }

@@ -1,0 +1,41 @@
+"""`falmock doctor`: what it says of programs that go the right way, and of those that do not."""
+
+from __future__ import annotations
+
+import sys
+
+import pytest
+from programs import Ran, falmock, tool
+
+ASK = "import httpx; httpx.get('https://api.fal.ai/v1/meta')"
+PAST = "import httpx; httpx.get('https://queue.fal.run/', trust_env=False)"
+NOT_EMULATED = "import httpx; httpx.get('https://gateway.fal.ai/')"
+ELSEWHERE = "import httpx; httpx.get('https://example.com/')"
+
+
+def doctor(program: str) -> Ran:
+    for needed in ("unshare", "ip"):
+        tool(needed)
+    return falmock("doctor", "--", sys.executable, "-c", program)
+
+
+@pytest.mark.parametrize(
+    ("program", "code", "told"),
+    [
+        (ASK, 0, "the program ended with 0\nreaches the emulator: api.fal.ai (calls: 1)\n"),
+        ("", 0, "the program ended with 0\nnothing was said to fal\n"),
+        (PAST, 1, "DOES NOT REACH IT: queue.fal.run was looked up past the proxy\n"),
+        (NOT_EMULATED, 1, "refused: gateway.fal.ai (fal's, and not emulated)\n"),
+        (ELSEWHERE, 0, "refused: example.com (not this machine; a trial is sealed)\n"),
+    ],
+)
+def test_it_tells_where_a_program_goes(program: str, code: int, told: str) -> None:
+    ran = doctor(program)
+
+    assert (ran.code, ran.out[-len(told) :]) == (code, told)
+
+
+def test_it_says_what_it_takes_where_that_is_missing() -> None:
+    ran = falmock("doctor", "--", "true", PATH="/nowhere")
+
+    assert (ran.code, "no unshare and no ip" in ran.err) == (2, True)

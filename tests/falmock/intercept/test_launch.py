@@ -1,0 +1,186 @@
+"""`falmock run` as the one who calls it sees it: exit codes, signals, streams, and nothing left."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import re
+import signal
+import socket
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+import psutil
+import pytest
+from processes import PATIENCE, served
+from programs import falmock, tool
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+WAITS = """if True:
+    import json, os, signal, subprocess, sys, time
+    caught = 0
+    def catch(*_):
+        global caught
+        caught += 1
+    if sys.argv[1:] == ["count"]:
+        signal.signal(signal.SIGINT, catch)
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(caught))
+    print(json.dumps({"pid": os.getpid(), **os.environ}), flush=True)
+    while True:
+        signal.pause()
+        print("caught", caught, flush=True)
+"""
+
+
+def waiting(folder: Path, *arguments: str, **more: Any) -> tuple[subprocess.Popen[str], dict[str, Any]]:
+    """Start a program that waits, through falmock; return the process and what the program told."""
+    command = [sys.executable, "-m", "falmock", "run", "--", sys.executable, "-c", WAITS, *arguments]
+    process = subprocess.Popen(
+        [*more.pop("before", []), *command],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"TMPDIR": str(folder)},
+        **more,
+    )
+    assert process.stdout is not None
+    return process, json.loads(process.stdout.readline())
+
+
+def end(process: subprocess.Popen[str]) -> str:
+    """Wait until a process has ended, and return what it said on standard error."""
+    return process.communicate(timeout=PATIENCE)[1]
+
+
+@pytest.mark.parametrize("code", [0, 7, 255])
+def test_the_exit_code_is_the_programs(code: int) -> None:
+    assert falmock("run", "--", "sh", "-c", f"exit {code}").code == code
+
+
+def test_a_program_that_a_signal_ends_has_the_code_that_a_shell_gives_it() -> None:
+    assert falmock("run", "--", "sh", "-c", "kill -KILL $$").code == 128 + signal.SIGKILL
+
+
+def test_a_program_that_is_not_there_is_127() -> None:
+    ran = falmock("run", "--", "no-such-program")
+
+    assert (ran.code, "no-such-program: command not found" in ran.err) == (127, True)
+
+
+def test_a_program_that_cannot_be_run_is_126(tmp_path: Path) -> None:
+    assert falmock("run", "--", str(tmp_path)).code == 126
+
+
+def test_flags_after_the_program_are_the_programs() -> None:
+    assert falmock("run", sys.executable, "-c", "print('mine')", "--help").out == "mine\n"
+
+
+def test_streams_are_the_programs_and_the_account_comes_last_on_standard_error() -> None:
+    ran = falmock("run", "--", "sh", "-c", "echo out; echo err >&2")
+
+    assert (ran.out, ran.err) == (
+        "out\n",
+        "err\nfalmock: 0 requests, 0 results, 0 webhooks, $0.00 not spent\n",
+    )
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_is_passed_on(tmp_path: Path, how: signal.Signals) -> None:
+    process, _ = waiting(tmp_path)
+
+    process.send_signal(how)
+    end(process)
+
+    assert process.returncode == 128 + how
+
+
+def test_a_signal_reaches_what_the_program_started(tmp_path: Path) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "falmock", "run", "--", "sh", "-c", "sleep 1000 & echo $!; wait"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    sleeper = psutil.Process(int(process.stdout.readline()))
+
+    process.send_signal(signal.SIGTERM)
+    end(process)
+
+    sleeper.wait(PATIENCE)
+
+
+def test_at_a_terminal_ctrl_c_reaches_the_program_once(tmp_path: Path) -> None:
+    keyboard, terminal = pty.openpty()
+    try:
+        process, _ = waiting(tmp_path, "count", stdin=terminal, before=[tool("setsid"), "--ctty", "--wait"])
+        assert process.stdout is not None
+        os.write(keyboard, b"\x03")
+        assert process.stdout.readline() == "caught 1\n"
+        (run,) = psutil.Process(process.pid).children()
+        run.send_signal(signal.SIGTERM)
+        end(process)
+    finally:
+        os.close(keyboard)
+        os.close(terminal)
+
+    assert process.returncode == 1
+
+
+def test_no_port_no_process_and_no_file_is_left(tmp_path: Path) -> None:
+    process, told = waiting(tmp_path)
+    doors = [urlsplit(told[name]).port for name in ("FALMOCK_URL", "HTTPS_PROXY")]
+    doors.append(json.loads(told["FALMOCK_DOORS"])["https"])
+
+    process.send_signal(signal.SIGINT)
+    end(process)
+
+    assert not psutil.pid_exists(told["pid"])
+    assert list(tmp_path.iterdir()) == []
+    for port in doors:
+        with socket.socket() as probe:
+            assert probe.connect_ex(("127.0.0.1", int(port or 0))) != 0
+
+
+def test_an_open_stream_does_not_keep_it(tmp_path: Path) -> None:
+    program = """if True:
+        import httpx, os, signal
+        key = {"Authorization": "Key me:secret"}
+        sent = httpx.post("https://queue.fal.run/fal-ai/veo2/image-to-video", json={}, headers=key).json()
+        with httpx.stream("GET", sent["status_url"] + "/stream", headers=key) as answer:
+            next(answer.iter_lines())
+            os.kill(os.getpid(), signal.SIGKILL)
+    """
+    ran = falmock("run", "--queue-seconds", "1000", "--", sys.executable, "-c", program)
+
+    assert (ran.code, "1 request, 0 results" in ran.err) == (137, True)
+
+
+def test_it_joins_the_emulator_that_serves(tmp_path: Path) -> None:
+    with served("--state", str(tmp_path)) as server:
+        ran = falmock("run", "--state", str(tmp_path), "--", "sh", "-c", "echo $FALMOCK_URL")
+
+    assert ran.out == f"{server.address}\n"
+
+
+def test_the_account_of_one_that_joined_is_of_its_own_time(tmp_path: Path) -> None:
+    submit = ("curl", "-sS", "https://queue.fal.run/fal-ai/veo2/image-to-video", "--json", "{}")
+    with served("--state", str(tmp_path), "--queue-seconds", "1000") as server:
+        server.submit()
+        ran = falmock("run", "--state", str(tmp_path), "--", *submit, "-H", "Authorization: Key a:b")
+
+    assert re.search(r"falmock: 1 request, 0 results", ran.err)
+
+
+def test_the_note_of_one_that_was_killed_is_not_believed(tmp_path: Path) -> None:
+    with served("--state", str(tmp_path)) as server:
+        server.stop(signal.SIGKILL)
+        ran = falmock("run", "--state", str(tmp_path), "--", "sh", "-c", "echo $FALMOCK_URL")
+
+    assert ran.out.startswith("http://127.0.0.1:")
+    assert ran.out != f"{server.address}\n"

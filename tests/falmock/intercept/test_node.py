@@ -1,0 +1,91 @@
+"""Node programs, unchanged, through `falmock run`: fal's own client, and every way to call a host."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from programs import NODE, Ran, through_falmock, tool
+
+IMAGE = Path(__file__).parents[3] / "fixtures" / "images" / "hills.png"
+ALL_STATES = ["IN_QUEUE", "IN_PROGRESS", "COMPLETED"]
+
+
+@pytest.fixture(scope="module")
+def fal_client() -> Ran:
+    return through_falmock(tool("node"), str(NODE / "fal_client.mjs"), str(IMAGE))
+
+
+@pytest.fixture(scope="module")
+def ways() -> Ran:
+    return through_falmock(tool("node"), str(NODE / "ways.mjs"))
+
+
+@pytest.mark.parametrize(
+    ("what", "told"),
+    [
+        ("polling", ALL_STATES),
+        ("requestId", True),
+        ("video is an mp4", True),
+        ("uploaded", True),
+        ("streaming", ALL_STATES),
+        ("streamed result", ["video"]),
+        ("status", "IN_QUEUE"),
+        ("result", ["video"]),
+        ("cancelled", 499),
+        ("run", ["video"]),
+        ("ValidationError", [True, 422, ["body", "duration"]]),
+        ("ApiError", [True, 401, "No user found for Key ID and Secret"]),
+        ("webhook", ["OK", True, True]),
+    ],
+)
+def test_fals_client_does_all_it_can(fal_client: Ran, what: str, told: object) -> None:
+    assert fal_client.report[what] == told
+
+
+def test_fals_client_is_told_fals_own_addresses(fal_client: Ran) -> None:
+    assert fal_client.report["video"].startswith("https://v3b.fal.media/files/")
+
+
+def test_the_account_counts_the_webhook(fal_client: Ran) -> None:
+    assert "7 requests, 5 results, 2 failures, 1 webhook, $12.50" in fal_client.err.splitlines()[-1]
+
+
+@pytest.mark.parametrize("library", ["fetch", "undici", "https", "http"])
+def test_a_library_reaches_the_emulator_and_is_refused_what_is_not_emulated(ways: Ran, library: str) -> None:
+    assert ways.report[library] == [200, 421]
+
+
+@pytest.mark.parametrize(
+    ("what", "told"),
+    [
+        ("require", 200),
+        ("tls", True),
+        ("worker", 200),
+        ("streamed request", 200),
+        ("streamed answer", "COMPLETED"),
+        ("aborted", "AbortError"),
+        ("result", 200),
+        ("other port", "falmock answers for queue.fal.run on ports 80 and 443 only"),
+        ("loopback", "hello"),
+    ],
+)
+def test_every_way_works_as_ever(ways: Ran, what: str, told: object) -> None:
+    assert ways.report[what] == told
+
+
+def test_a_sealed_program_is_told_so_and_still_reaches_the_emulator() -> None:
+    sealed = through_falmock(tool("node"), str(NODE / "sealed.mjs"), flags=("--sealed",))
+
+    assert sealed.report == {"told": "falmock is sealed and lets nothing out to example.com", "served": 200}
+
+
+def test_options_that_node_was_given_before_stay(tmp_path: Path) -> None:
+    ran = through_falmock(tool("node"), "-p", "process.title", NODE_OPTIONS="--title=mine")
+
+    assert ran.out == "mine\n"
+
+
+@pytest.mark.parametrize("program", ["fal_client", "ways"])
+def test_no_name_was_ever_looked_up(program: str, request: pytest.FixtureRequest) -> None:
+    assert request.getfixturevalue(program).looked_up == ()

@@ -1,0 +1,182 @@
+"""The proxy's own protocol; what programs do with it is in the other files."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+import pytest
+
+from falmock.intercept.proxy import Proxy, RefusedError
+from falmock.server import listen
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+PATIENCE = 30  # seconds
+
+
+@asynccontextmanager
+async def parrot(name: bytes = b"", until: bytes = b"\0") -> AsyncIterator[str]:
+    """Serve an address that says its name and then all it hears, to the end or to some last bytes."""
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(name)
+        while data := await reader.read(1000):
+            writer.write(data)
+            if data.endswith(until):
+                break
+        writer.close()
+
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    async with server:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+
+
+@asynccontextmanager
+async def proxy(*, sealed: bool = False, refused: list[str] | None = None) -> AsyncIterator[int]:
+    told = [] if refused is None else refused
+    async with parrot(b"plain ", until=b"\r\n\r\nhello") as http, parrot(b"secure ") as https:
+        with listen("127.0.0.1", 0) as listener:
+            door = Proxy(http, https, sealed=sealed, refused=told.append)
+            async with door.serving(listener):
+                yield listener.getsockname()[1]
+
+
+async def say(port: int, text: str) -> str:
+    """Send text to the proxy, and return all that comes back."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(text.encode())
+    writer.write_eof()
+    async with asyncio.timeout(PATIENCE):
+        told = await reader.read()
+    writer.close()
+    await writer.wait_closed()
+    return told.decode()
+
+
+def connect(authority: str) -> str:
+    return f"CONNECT {authority} HTTP/1.1\r\nHost: {authority}\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    "host", ["queue.fal.run", "FAL.RUN", "rest.fal.ai.", "gateway.fal.ai", "queue.falrun.com"]
+)
+async def test_a_tunnel_to_any_host_of_fals_ends_at_the_tls_port(host: str) -> None:
+    async with proxy() as port:
+        told = await say(port, connect(f"{host}:443") + "hello")
+
+    assert told == "HTTP/1.1 200 Connection Established\r\n\r\nsecure hello"
+
+
+@pytest.mark.parametrize("sealed", [True, False])
+async def test_a_tunnel_to_this_machine_passes_sealed_or_not(sealed: bool) -> None:
+    async with proxy(sealed=sealed) as port, parrot(b"mine ") as address:
+        told = await say(port, connect(address.removeprefix("http://")) + "hello")
+
+    assert told.endswith("\r\n\r\nmine hello")
+
+
+@pytest.mark.parametrize(
+    ("host", "named"),
+    [("gateway.fal.ai", ["gateway.fal.ai"]), ("queue.falrun.com", ["queue.falrun.com"]), ("fal.run", [])],
+)
+async def test_a_host_that_is_not_emulated_is_noted(host: str, named: list[str]) -> None:
+    refused: list[str] = []
+    async with proxy(refused=refused) as port:
+        await say(port, connect(f"{host}:443"))
+
+    assert refused == named
+
+
+async def test_a_sealed_proxy_refuses_the_world_in_the_line_that_people_see() -> None:
+    async with proxy(sealed=True) as port:
+        told = await say(port, connect("example.com:443"))
+
+    assert told.startswith("HTTP/1.1 403 falmock is sealed and lets nothing out to example.com\r\n")
+
+
+@pytest.mark.parametrize("port", [22, 8443])
+def test_fals_hosts_have_no_other_ports(port: int) -> None:
+    door = Proxy("http://127.0.0.1:1", "http://127.0.0.1:2", sealed=False, refused=print)
+
+    with pytest.raises(RefusedError, match="ports 80 and 443 only"):
+        door.destination("queue.fal.run", port)
+
+
+@pytest.mark.parametrize("host", ["example.com", "notfal.run", "fal.run.example.com", "127.0.0.1"])
+def test_what_is_not_fals_goes_where_it_is_meant_to(host: str) -> None:
+    door = Proxy("http://127.0.0.1:1", "http://127.0.0.1:2", sealed=False, refused=print)
+
+    assert door.destination(host, 443) == (host, 443)
+
+
+async def test_a_plain_request_is_passed_on_as_the_host_expects_it() -> None:
+    request = (
+        "POST http://queue.fal.run/a?b=c HTTP/1.1\r\nHost: queue.fal.run\r\nProxy-Connection: keep-alive\r\n"
+        "Content-Length: 5\r\n\r\nhello"
+    )
+    async with proxy() as port:
+        told = await say(port, request)
+
+    assert told == (
+        "plain POST /a?b=c HTTP/1.1\r\nHost: queue.fal.run\r\nContent-Length: 5\r\n"
+        "Connection: close\r\n\r\nhello"
+    )
+
+
+async def test_a_second_request_on_a_connection_goes_nowhere() -> None:
+    async with proxy() as port, parrot(until=b"\r\n\r\n") as address:
+        first = f"GET {address}/first HTTP/1.1\r\nHost: x\r\n\r\n"
+        told = await say(
+            port, first + "GET http://queue.fal.run/second HTTP/1.1\r\nHost: queue.fal.run\r\n\r\n"
+        )
+
+    assert ("GET /first" in told, "second" in told) == (True, False)
+
+
+async def test_an_upgrade_goes_through_with_all_that_follows() -> None:
+    request = "GET {}/socket HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
+    async with proxy() as port, parrot() as address:
+        told = await say(port, request.format(address) + "frames")
+
+    assert told.endswith("\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\nframes")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "GET /a HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n",
+        "GET https://queue.fal.run/a HTTP/1.1\r\nHost: queue.fal.run\r\n\r\n",
+        connect("queue.fal.run"),
+        connect("queue.fal.run:many"),
+    ],
+)
+async def test_what_no_proxy_is_asked_is_400(text: str) -> None:
+    async with proxy() as port:
+        assert (await say(port, text)).startswith("HTTP/1.1 400 ")
+
+
+async def test_who_cannot_be_reached_is_502() -> None:
+    with listen("127.0.0.1", 0) as listener:
+        closed = listener.getsockname()[1]
+    async with proxy() as port:
+        assert (await say(port, connect(f"127.0.0.1:{closed}"))).startswith("HTTP/1.1 502 ")
+
+
+@pytest.mark.parametrize("text", ["", "nonsense\r\n\r\n", "GET http://queue.fal.run/ HTT"])
+async def test_who_says_no_http_is_hung_up_on(text: str) -> None:
+    async with proxy() as port:
+        assert await say(port, text) == ""
+
+
+async def test_open_tunnels_do_not_keep_it() -> None:
+    async with proxy() as port:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(connect("queue.fal.run:443").encode())
+        await reader.readuntil(b"secure ")
+
+    assert await reader.read() == b""
+    writer.close()
+    await writer.wait_closed()

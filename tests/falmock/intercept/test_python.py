@@ -1,0 +1,100 @@
+"""Python programs, unchanged, through `falmock run`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from programs import PROGRAMS, Ran, through_falmock
+
+IMAGE = Path(__file__).parents[3] / "fixtures" / "images" / "hills.png"
+QUIET = ("-W", "ignore::ResourceWarning")  # fal's client leaves connections to the collector
+LIBRARIES = ("httpx", "requests", "urllib", "aiohttp")
+
+
+def python(program: str, *arguments: str) -> tuple[str, ...]:
+    return (sys.executable, *QUIET, str(PROGRAMS / program), *arguments)
+
+
+@pytest.fixture(scope="module")
+def fal_client(tmp_path_factory: pytest.TempPathFactory) -> Ran:
+    folder = tmp_path_factory.mktemp("fal_client")
+    return through_falmock(*python("fal_client_sync.py", str(IMAGE)), cwd=folder)
+
+
+@pytest.fixture(scope="module")
+def fal_client_async(tmp_path_factory: pytest.TempPathFactory) -> Ran:
+    folder = tmp_path_factory.mktemp("fal_client_async")
+    return through_falmock(*python("fal_client_async.py", str(IMAGE)), cwd=folder)
+
+
+@pytest.fixture(scope="module")
+def libraries(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    return through_falmock(*python("http_libraries.py"), cwd=tmp_path_factory.mktemp("libraries"))
+
+
+@pytest.mark.parametrize(
+    ("what", "told"),
+    [
+        ("small upload", True),
+        ("states", ["Queued", "InProgress", "Completed"]),
+        ("video is an mp4", True),
+        ("status_url", True),
+        ("status", "Queued"),
+        ("events", "Completed"),
+        ("result", ["video"]),
+        ("by id", ["video"]),
+        ("cancelled", [499, "FalClientHTTPError"]),
+        ("multipart upload", 101 * 1024 * 1024),
+        ("invalid", [422, ["body", "duration"]]),
+    ],
+)
+def test_fals_client_does_all_it_can(fal_client: Ran, what: str, told: object) -> None:
+    assert fal_client.report[what] == told
+
+
+def test_fals_client_is_told_fals_own_addresses(fal_client: Ran) -> None:
+    assert fal_client.report["video"].startswith("https://v3b.fal.media/files/")
+
+
+def test_the_account_tells_what_was_done_and_what_it_would_have_cost(fal_client: Ran) -> None:
+    assert fal_client.err.splitlines()[-1] == (
+        "falmock: 4 requests, 2 results, 2 failures, 0 webhooks, $5.00 not spent"
+    )
+
+
+@pytest.mark.parametrize(
+    ("what", "told"),
+    [
+        ("states", ["Queued", "InProgress", "Completed"]),
+        ("status", "Queued"),
+        ("events", "Completed"),
+        ("result", ["video"]),
+        ("cancelled", [499, "FalClientHTTPError"]),
+        ("invalid", [422, ["body", "prompt"]]),
+    ],
+)
+def test_fals_asynchronous_client_does_so_too(fal_client_async: Ran, what: str, told: object) -> None:
+    assert fal_client_async.report[what] == told
+
+
+@pytest.mark.parametrize("library", LIBRARIES)
+def test_a_library_reaches_the_emulator(libraries: Ran, library: str) -> None:
+    assert libraries.report["served"][library] == 200
+
+
+@pytest.mark.parametrize("library", LIBRARIES)
+@pytest.mark.parametrize("which", ["refused", "backup"])
+def test_a_library_is_refused_what_is_not_emulated(libraries: Ran, library: str, which: str) -> None:
+    assert libraries.report[which][library] == 421
+
+
+def test_the_account_names_what_was_refused(libraries: Ran) -> None:
+    assert "REFUSED: calls to gateway.fal.ai, queue.falrun.com" in libraries.err.splitlines()[-1]
+
+
+@pytest.mark.parametrize("program", ["fal_client", "fal_client_async", "libraries"])
+def test_no_name_was_ever_looked_up(program: str, request: pytest.FixtureRequest) -> None:
+    assert request.getfixturevalue(program).looked_up == ()

@@ -1,0 +1,88 @@
+"""What tests of unchanged programs share: `falmock run` around them, and what they report."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from falmock.hosts import is_fal
+from falmock.intercept import alone
+
+NODE = Path(__file__).parents[1] / "node"
+PROGRAMS = Path(__file__).parents[1] / "programs"
+PATIENCE = 120  # seconds after which a program that has not ended has failed
+QUICK = ("--media", "plain", "--queue-seconds", "0.2", "--run-seconds", "0.3", "--keys", "me:secret")
+
+
+@dataclass(frozen=True)
+class Ran:
+    """A program that has ended; `looked_up` are the names that anybody asked a name server for."""
+
+    code: int
+    out: str
+    err: str
+    looked_up: tuple[str, ...] = ()
+
+    @property
+    def fals_names(self) -> tuple[str, ...]:
+        """The names of fal's hosts among them."""
+        return tuple(name for name in self.looked_up if is_fal(name))
+
+    @property
+    def report(self) -> Any:
+        """What it printed last, as JSON."""
+        assert self.code == 0, self.out + self.err
+        return json.loads(self.out.splitlines()[-1])
+
+
+def run(*command: str, cwd: Path | None = None, **environment: str) -> Ran:
+    """Run a command to its end."""
+    done = subprocess.run(
+        command,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        cwd=cwd,
+        env=os.environ | {"FAL_KEY": "me:secret"} | environment,
+        check=False,
+    )
+    return Ran(done.returncode, done.stdout, done.stderr)
+
+
+def falmock(*arguments: str, cwd: Path | None = None, **environment: str) -> Ran:
+    """Run a command of falmock's."""
+    return run(sys.executable, "-m", "falmock", *arguments, cwd=cwd, **environment)
+
+
+def through_falmock(
+    *command: str, flags: tuple[str, ...] = (), cwd: Path | None = None, **environment: str
+) -> Ran:
+    """Run a program through `falmock run`, in a network that has nothing but loopback."""
+    for needed in alone.TOOLS:
+        tool(needed)
+    with tempfile.NamedTemporaryFile("r") as names:
+        falmock = (sys.executable, "-m", "falmock", "run", *QUICK, *flags, "--")
+        ran = run(*alone.before(Path(names.name)), *falmock, *command, cwd=cwd, **environment)
+        return replace(ran, looked_up=tuple(json.loads(names.read() or "[]")))
+
+
+def tool(name: str) -> str:
+    """Return the path of a program that a test cannot do without.
+
+    It fails where there is none; FALMOCK_TESTS_WITHOUT=node,chromium skips those tests instead.
+    """
+    path = shutil.which(name)
+    if path is not None and (name != "node" or (NODE / "node_modules").is_dir()):
+        return path
+    if name in os.environ.get("FALMOCK_TESTS_WITHOUT", "").split(","):
+        pytest.skip(f"without {name}, as FALMOCK_TESTS_WITHOUT asks")
+    pytest.fail(f"{name}, or what the tests need of it, is not installed: run `make tools`", pytrace=False)
