@@ -3,8 +3,11 @@ PYTHON ?= python3
 BIN := .venv/bin
 ARGS ?=
 
-.PHONY: install run test check format contract mutants fidelity clean
+.PHONY: tools install run test check format contract mutants fidelity clean
 .DEFAULT_GOAL := run
+
+tools:  ## install what the tests of other languages need: clients from npm, Chromium
+	@.ci/tools
 
 install: .venv/installed  ## set up .venv
 

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import pytest
-from emulated import GOOD, KEY, Mock
+from emulated import Mock
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -68,10 +68,3 @@ async def test_an_emulator_tells_what_it_has_done(mock: Mock) -> None:
         "calls": {"queue.fal.run": 5},
         "refused": ["gateway.fal.ai"],
     }
-
-
-async def test_what_came_over_the_run_host_counts_too(mock: Mock) -> None:
-    answer = await mock.http.post("/fal.run/fal-ai/veo2/nonsense", json=GOOD, headers=KEY)
-
-    told = (await mock.http.get("/account")).json()
-    assert (answer.status_code, told["failures"], told["usd"]) == (404, 1, 0.0)
