@@ -1,11 +1,15 @@
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
-from emulated import Mock
 from hypothesis import given
 from hypothesis import strategies as st
 
 from falmock.account import Account
+
+if TYPE_CHECKING:
+    from emulated import Mock
 
 COUNT = st.integers(0, 10)
 ACCOUNT = st.builds(
