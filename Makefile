@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 ARGS ?=
 
-.PHONY: tools install run test check format clean
+.PHONY: tools install run test check format contract mutants fidelity clean
 .DEFAULT_GOAL := run
 
 tools:  ## install what the tests of other languages need: clients from npm, Chromium
@@ -35,6 +35,15 @@ check: install  ## formatter, linter, types
 format: install  ## let the formatter and the linter mend what they can
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
+
+contract: install  ## hold the emulator to the contract: make contract ARGS="--property P17"
+	@$(BIN)/falcontract run $(ARGS)
+
+mutants: install  ## break the emulator in one place at a time, and see who notices
+	@$(BIN)/falcontract mutants $(ARGS)
+
+fidelity: install  ## write docs/fidelity.md anew
+	@$(BIN)/falcontract fidelity --markdown > docs/fidelity.md
 
 clean:  ## remove what the targets above made
 	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage .coverage.*

@@ -1,0 +1,295 @@
+"""`falcontract` on the command line."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime as dt
+import json
+import logging
+import os
+import sys
+import time
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import click
+
+from falcontract import fidelity, planning, report, suite, transcripts, verdicts
+from falcontract.report import Report, Row
+from falcontract.targets import Address, IsFalError
+from falcontract.verdicts import Verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from falcontract.claims import Property
+    from falcontract.suite import Shown
+    from falcontract.targets import Target
+
+COULD_NOT_LOOK: Final = 2
+# How many programs Hypothesis makes up, and how long they are.
+PROFILES: Final = {"none": (0, 0), "default": (100, 20), "nightly": (2000, 50)}
+FIXTURES: Final = Path("fixtures")
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+def falcontract() -> None:
+    """What is held to be true of fal's queue, run against an emulator and against fal itself.
+
+    Exit codes: 0 agreed, 1 diverged, 2 could not look.
+    """
+
+
+@falcontract.command("properties")
+def list_properties() -> None:
+    """List the properties: strength on the emulator, strength on fal, tier, evidence."""
+    for p in suite.chosen():
+        tier = "-" if p.tier is None else f"T{p.tier}"
+        needs = f" [needs {', '.join(sorted(p.needs))}]" if p.needs else ""
+        click.echo(f"{p.id:>4}  mock {p.mock:6}  live {p.live:6}  {tier:3}  {p.title}{needs}")
+        click.echo(f"      {p.evidence}")
+
+
+@falcontract.command()
+@click.option(
+    "--target", default="mock", show_default=True, help="mock, socket, live, or the base URL of an emulator."
+)
+@click.option(
+    "--tier", type=click.IntRange(0, 5), help="Only what costs no more: 0 to 5 (live: 0 without it)."
+)
+@click.option("--property", "ids", multiple=True, metavar="P17", help="Only this property; may be repeated.")
+@click.option("--seed", type=int, help="Make up the same programs as another run did.")
+@click.option(
+    "--profile",
+    type=click.Choice(list(PROFILES)),
+    default="default",
+    show_default=True,
+    help="How much to make up.",
+)
+@click.option("--junit", type=click.Path(path_type=Path), help="Write JUnit XML here.")
+@click.option("--summary", type=click.Path(path_type=Path), help="Add a Markdown summary to this file.")
+@click.option(
+    "--record",
+    type=click.Path(path_type=Path),
+    default=FIXTURES / "transcripts" / "live",
+    show_default=True,
+    help="Where live transcripts go.",
+)
+def run(
+    *,
+    target: str,
+    tier: int | None,
+    ids: tuple[str, ...],
+    seed: int | None,
+    profile: str,
+    junit: Path | None,
+    summary: Path | None,
+    record: Path,
+) -> None:
+    """Run the properties against a target."""
+    try:
+        wanted = suite.chosen(ids, tier)
+    except KeyError as error:
+        raise click.ClickException(
+            f"there is no property {error.args[0]}; see `falcontract properties`"
+        ) from None
+    if target == "live":
+        found = _live(wanted, tier or 0, record)
+    else:
+        found = _offline(wanted, target, tier=tier, seed=seed, profile=profile, explore=not ids)
+    click.echo(report.table(found))
+    if junit:
+        junit.write_text(report.junit(found))
+    if summary:
+        with summary.open("a") as sink:
+            sink.write(report.markdown(found))
+    sys.exit(found.exit_code)
+
+
+def _offline(
+    wanted: Sequence[Property], name: str, *, tier: int | None, seed: int | None, profile: str, explore: bool
+) -> Report:
+    with _target(name) as target:
+        return _looked_at(target, wanted, tier=tier, seed=seed, profile=profile, explore=explore)
+
+
+def _looked_at(
+    target: Target,
+    wanted: Sequence[Property],
+    *,
+    tier: int | None,
+    seed: int | None,
+    profile: str,
+    explore: bool,
+) -> Report:
+    from falcontract import machine, shrinking  # noqa: PLC0415 - only here Hypothesis is needed
+
+    begun = time.monotonic()
+    shown = suite.run(wanted, target, tier=tier)
+    today = dt.datetime.now(dt.UTC).date()
+    waived = {id(one): waiver for one, waiver in verdicts.waive(shown, today)}
+    found = Report(target.name)
+    for one in shown:
+        verdict = verdicts.of_emulator(one, waived=id(one) in waived)
+        finding = shrinking.shrink(one.findings[0], target) if one.findings else None
+        found.rows.append(Row(one.property, verdict, one.looks, _note(one, waived.get(id(one))), finding))
+    programs, steps = PROFILES[profile]
+    if explore and programs and "pass-time" in target.abilities:
+        found.explored, found.seed = programs, _seed() if seed is None else seed
+        if (again := machine.explore(target, programs=programs, steps=steps, seed=found.seed)) is not None:
+            row = next(row for row in found.rows if row.property.id == again.property.id)
+            row.verdict, row.finding = Verdict.MOCK_BUG, shrinking.shrink(again, target)
+    found.seconds = time.monotonic() - begun
+    return found
+
+
+def _note(one: Shown, waiver: verdicts.Waiver | None) -> str:
+    if waiver is not None:
+        return f"until {waiver.until}: {waiver.reason}"
+    return f"needs {', '.join(sorted(one.missing))}" if one.missing and not one.looks else ""
+
+
+def _seed() -> int:
+    return int.from_bytes(os.urandom(4))
+
+
+@contextmanager
+def _target(name: str) -> Iterator[Target]:
+    from falcontract.emulated import Emulated  # noqa: PLC0415 - only here an emulator is needed
+
+    if name not in {"mock", "socket"}:
+        try:
+            yield Address(name)
+        except (IsFalError, ValueError) as error:
+            raise click.ClickException(str(error)) from None
+        return
+    target = Emulated(over_socket=name == "socket")
+    logging.disable(logging.CRITICAL)  # what the emulator has to say about odd requests is not ours
+    try:
+        yield target
+    finally:
+        logging.disable(logging.NOTSET)
+        target.close()
+
+
+def _live(wanted: Sequence[Property], tier: int, folder: Path) -> Report:
+    from falcontract.live import GateClosed, Live, describe  # noqa: PLC0415 - only here anything is sent out
+
+    begun = time.monotonic()
+    today = dt.datetime.now(dt.UTC).date().isoformat()
+    try:
+        live = Live(os.environ, today=today)
+    except GateClosed as error:
+        raise click.ClickException(str(error)) from None
+    outcome = asyncio.run(live.execute(live.planned(tier)))
+    transcripts.write(outcome.transcripts, folder)
+    click.echo(json.dumps(describe(outcome), indent=1))
+    found = Report("fal", rows=judge(wanted, outcome.transcripts), spent=outcome.spent)
+    found.seconds = time.monotonic() - begun
+    if outcome.findings or outcome.running:
+        sys.exit(1)
+    if outcome.could_not_look:
+        click.echo(report.table(found))
+        sys.exit(COULD_NOT_LOOK)
+    return found
+
+
+def judge(wanted: Sequence[Property], recorded: Sequence[transcripts.Transcript]) -> list[Row]:
+    """Judge transcripts offline: one row for each property."""
+    rows = []
+    for p in wanted:
+        shown = suite.Shown(p)
+        for transcript in recorded:
+            trace = transcript.trace()
+            if p.looks_at(trace):
+                for one in p.check(trace):
+                    shown.looks += 1
+                    if not one.holds:
+                        shown.findings.append(suite.Finding(p, one, trace))
+        verdict = verdicts.of_live(shown, None, None, recorded=False)
+        finding = shown.findings[0] if shown.findings else None
+        rows.append(Row(p, verdict, shown.looks, finding=finding))
+    return rows
+
+
+@falcontract.command("judge")
+@click.argument("folder", type=click.Path(path_type=Path, exists=True))
+def judge_folder(folder: Path) -> None:
+    """Judge recorded transcripts; nothing is sent."""
+    found = Report(str(folder), rows=judge(suite.chosen(), transcripts.read_all(folder)))
+    click.echo(report.table(found))
+    sys.exit(found.exit_code)
+
+
+@falcontract.command()
+@click.option("--propose", is_flag=True, help="Print the plan that this version would like to have reviewed.")
+def plan(*, propose: bool) -> None:
+    """Show what may be sent to fal, and what it may cost."""
+    if propose:
+        click.echo(planning.text(), nl=False)
+        return
+    for entry in planning.read().values():
+        submits = sum(step.do == "submit" for step in entry.program.steps)
+        at_worst = f"${entry.usd * submits:.3f} at worst"
+        head = f"T{entry.program.tier}  {entry.program.name:18}  {at_worst:18}  {entry.requests:4} requests"
+        click.echo(f"{head}  {entry.why}")
+
+
+@falcontract.command("fidelity")
+@click.option("--fixtures", type=click.Path(path_type=Path), default=FIXTURES, show_default=True)
+@click.option("--markdown", is_flag=True, help="Print docs/fidelity.md.")
+def show_fidelity(fixtures: Path, *, markdown: bool) -> None:
+    """Print how each property is known, and when fal was last seen to agree."""
+    folder = fixtures / "transcripts"
+    today = dt.datetime.now(dt.UTC).date()
+    click.echo(fidelity.markdown(folder) if markdown else fidelity.table(folder, today), nl=not markdown)
+
+
+@falcontract.command("mutants")
+@click.option("--mutant", "names", multiple=True, help="Only this fault; may be repeated.")
+@click.option("--processes", type=click.IntRange(min=1), default=2, show_default=True)
+def show_mutants(names: tuple[str, ...], processes: int) -> None:
+    """Break the emulator in one place at a time, and show which properties notice."""
+    from falcontract import mutants, teeth  # noqa: PLC0415 - only here the emulator is broken
+
+    if unknown := set(names) - set(mutants.MUTANTS):
+        raise click.ClickException(f"there is no mutant {', '.join(sorted(unknown))}")
+    begun = time.monotonic()
+    bites = teeth.bite(names or list(mutants.MUTANTS), processes=processes)
+    click.echo(teeth.table(bites))
+    alive = [one.mutant for one in bites if not one.killed]
+    blunt = [] if names else teeth.toothless(bites)
+    broken = [f"{one.mutant}: {why}" for one in bites for why in one.broken]
+    click.echo(f"\n{len(bites) - len(alive)} of {len(bites)} killed in {time.monotonic() - begun:.0f} s")
+    if blunt:
+        click.echo(f"kill nothing that half of the others leave alive: {', '.join(blunt)}")
+    for line in broken:
+        click.echo(f"could not be run: {line}")
+    sys.exit(1 if alive or blunt or broken else 0)
+
+
+@falcontract.command("peer")
+@click.argument("folder", type=click.Path(path_type=Path, exists=True))
+def show_peer(folder: Path) -> None:
+    """Run the suite on aimock, installed by npm in FOLDER: it must find what is known to differ."""
+    from falcontract import peer  # noqa: PLC0415 - only here it is needed
+
+    try:
+        seen = peer.flagged(asyncio.run(peer.look(folder.absolute())))
+    except RuntimeError as error:
+        raise click.ClickException(str(error)) from None
+    for name, found in seen.items():
+        click.echo(f"{'flagged' if found else 'MISSED':8} {peer.DIFFERENCES[name][0]:4} {name}")
+    sys.exit(0 if all(seen.values()) else 1)
+
+
+def main() -> None:
+    """Run the command; a mistake of the caller's is one line on standard error and exit code 2."""
+    try:
+        falcontract.main(standalone_mode=False)
+    except click.exceptions.Abort:
+        sys.exit(130)
+    except click.ClickException as error:
+        click.echo(f"falcontract: {error.format_message()}", err=True)
+        sys.exit(COULD_NOT_LOOK)

@@ -1,0 +1,113 @@
+"""Runs programs on a target and asks the properties what they see."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from falcontract import agreement, programs, properties, wire
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from falcontract.claims import Claim, Property
+    from falcontract.steps import Program
+    from falcontract.targets import Target
+    from falcontract.traces import Trace
+
+
+@dataclass
+class Finding:
+    """A claim that does not hold, and the program that showed it."""
+
+    property: Property
+    claim: Claim
+    trace: Trace
+
+
+@dataclass
+class Shown:
+    """What a property has shown.
+
+    Attributes:
+        property: which.
+        looks: how many claims it made.
+        findings: those that do not hold.
+        missing: the abilities that the target lacks for it, or for all of its programs.
+    """
+
+    property: Property
+    looks: int = 0
+    findings: list[Finding] = field(default_factory=list)
+    missing: frozenset[str] = frozenset()
+
+
+def chosen(ids: Sequence[str] = (), tier: int | None = None) -> list[Property]:
+    """Return the properties with these ids (all, without any) up to a tier.
+
+    Raises:
+        KeyError: there is no such property.
+    """
+    every = properties.catalogue()
+    known = {p.id: p for p in every}
+    found = [known[one.upper()] for one in ids] or every
+    return [p for p in found if tier is None or (p.tier is not None and p.tier <= tier)]
+
+
+def programs_for(chosen_ones: Iterable[Property], tier: int | None = None) -> list[Program]:
+    """Return the programs that show these properties, each once."""
+    known = programs.catalogue()
+    names = dict.fromkeys(name for p in chosen_ones for name in p.programs)
+    return [known[name] for name in names if tier is None or known[name].tier <= tier]
+
+
+def compared() -> frozenset[str]:
+    """Return the names of the programs that are taken through both doors."""
+    return frozenset(properties.PROPERTIES_BY_ID["P55"].programs)
+
+
+async def traces_of(wanted: Iterable[Program], target: Target, *, doors: bool = True) -> list[Trace]:
+    """Run programs, each on a fresh target; those that the target cannot run are left out."""
+    traces = []
+    for program in wanted:
+        if program.needs() - target.abilities:
+            continue
+        trace = await wire.run(program, target)
+        if doors and program.name in compared():
+            await agreement.compare(trace, target)
+        traces.append(trace)
+    return traces
+
+
+def judge(chosen_ones: Iterable[Property], traces: Sequence[Trace], target: Target) -> list[Shown]:
+    """Ask each property what it sees in the traces."""
+    return [_ask(p, traces, target) for p in chosen_ones]
+
+
+def _ask(p: Property, traces: Sequence[Trace], target: Target) -> Shown:
+    shown = Shown(p, missing=_missing(p, target))
+    if p.needs - target.abilities:
+        return shown
+    for trace in traces:
+        if p.looks_at(trace):
+            for one in p.check(trace):
+                shown.looks += 1
+                if not one.holds:
+                    shown.findings.append(Finding(p, one, trace))
+    return shown
+
+
+def _missing(p: Property, target: Target) -> frozenset[str]:
+    """Return what the target lacks: for the property itself, or, if no program is left, for the easiest."""
+    if lacking := p.needs - target.abilities:
+        return frozenset(lacking)
+    known = programs.catalogue()
+    lacks = [known[name].needs() - target.abilities for name in p.programs]
+    return frozenset() if not all(lacks) else min(lacks, key=lambda one: (len(one), sorted(one)))
+
+
+def run(wanted: Sequence[Property], target: Target, *, tier: int | None = None) -> list[Shown]:
+    """Run the programs of some properties on a target and judge them."""
+    traces = asyncio.run(traces_of(programs_for(wanted, tier), target))
+    return judge(wanted, traces, target)

@@ -1,0 +1,115 @@
+"""What is known of a property, and on whose word. No verdict is better than its evidence."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from dataclasses import dataclass
+from enum import StrEnum
+from importlib.resources import files
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from falcontract.claims import Claim, Property
+    from falcontract.suite import Shown
+
+WARN_DAYS: Final = 30
+LAPSE_DAYS: Final = 90
+
+
+class Verdict(StrEnum):
+    """PROPERTIES.md section 5."""
+
+    MATCH = "MATCH"
+    MOCK_BUG = "MOCK_BUG"  # fal is as documented, the emulator is not
+    DOC_DRIFT = "DOC_DRIFT"  # fal and the emulator agree, the documentation says otherwise
+    LIVE_DRIFT = "LIVE_DRIFT"  # fal is not what it was when it was last recorded
+    FLAKE = "FLAKE"  # the second look saw something else
+    COULD_NOT_LOOK = "COULD_NOT_LOOK"
+    UNVERIFIED = "UNVERIFIED"  # never seen on fal
+    WAIVED = "WAIVED"  # known, with a reason and an end
+
+    @property
+    def diverged(self) -> bool:
+        """Whether it makes a run fail."""
+        return self in {Verdict.MOCK_BUG, Verdict.DOC_DRIFT, Verdict.LIVE_DRIFT, Verdict.FLAKE}
+
+
+@dataclass(frozen=True)
+class Waiver:
+    """A divergence that is known.
+
+    Attributes:
+        property: its id.
+        text: of the claim that does not hold.
+        until: the last day on which it is accepted.
+        reason: why it is.
+    """
+
+    property: str
+    text: str
+    until: dt.date
+    reason: str
+
+    def covers(self, p: Property, one: Claim, today: dt.date) -> bool:
+        """Tell whether it excuses a claim."""
+        return self.property == p.id and self.text == one.text and today <= self.until
+
+
+def waivers() -> list[Waiver]:
+    """Return the waivers that come with the suite."""
+    told = json.loads((files("falcontract") / "waivers.json").read_text())
+    return [Waiver(**(w | {"until": dt.date.fromisoformat(w["until"])})) for w in told]
+
+
+def waive(shown: Sequence[Shown], today: dt.date) -> list[tuple[Shown, Waiver]]:
+    """Take findings that are waived out of what was shown; return them."""
+    taken = []
+    for one in shown:
+        for waiver in waivers():
+            excused = [f for f in one.findings if waiver.covers(one.property, f.claim, today)]
+            if excused:
+                one.findings = [f for f in one.findings if f not in excused]
+                taken.append((one, waiver))
+    return taken
+
+
+def of_emulator(shown: Shown, *, waived: bool) -> Verdict:
+    """Return the verdict over an offline target: it is held against what is documented."""
+    if shown.findings:
+        return Verdict.MOCK_BUG
+    if waived:
+        return Verdict.WAIVED
+    return Verdict.MATCH if shown.looks else Verdict.COULD_NOT_LOOK
+
+
+def of_live(live: Shown, mock: Shown | None, again: Shown | None, *, recorded: bool) -> Verdict:
+    """Return the verdict over fal.
+
+    Args:
+        live: what the property saw there.
+        mock: what it saw of the emulator with the same programs.
+        again: what it saw when a diverging program was run once more, later.
+        recorded: there is a golden transcript that the property agreed with.
+    """
+    if not live.looks:
+        return Verdict.COULD_NOT_LOOK
+    if not live.findings:
+        return Verdict.MOCK_BUG if mock is not None and mock.findings else Verdict.MATCH
+    if again is not None and again.looks and not again.findings:
+        return Verdict.FLAKE
+    if recorded:
+        return Verdict.LIVE_DRIFT
+    return Verdict.DOC_DRIFT
+
+
+def lapse(date: str | None, today: dt.date) -> str:
+    """Say how old a validation is: "", a warning, or that it no longer counts."""
+    if date is None:
+        return "never"
+    age = (today - dt.date.fromisoformat(date)).days
+    if age > LAPSE_DAYS:
+        return f"lapsed: {age} days old"
+    return f"getting old: {age} days" if age > WARN_DAYS else ""

@@ -1,0 +1,85 @@
+"""Hypothesis makes up programs: nothing is found on the emulator, and what is planted is found."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from falcontract import live, machine, shrinking
+from falcontract.targets import Address, IsFalError
+from falmock import emulator, queue
+from falmock.lifecycle import Event
+
+if TYPE_CHECKING:
+    from falcontract.emulated import Emulated
+
+
+def test_the_emulator_does_nothing_that_the_model_does_not(mock: Emulated) -> None:
+    assert machine.explore(mock, programs=100, steps=20, seed=1) is None
+
+
+def test_a_planted_bug_is_found_and_shrunk(mock: Emulated, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A job that is cancelled while it runs keeps its runner."""
+    usual = queue.Queue._carry_out
+
+    def planted(self: Any, happening: Any) -> None:
+        runs = happening.job.started_at is not None
+        usual(self, happening)
+        if happening.event is Event.CANCEL and runs:
+            self._applications[happening.job.application].running += 1
+
+    monkeypatch.setattr(queue.Queue, "_carry_out", planted)
+    found = machine.explore(mock, programs=200, steps=20, seed=1)
+    assert found is not None
+    smallest = shrinking.shrink(found, mock)
+    assert len(smallest.trace.program.steps) <= 6
+    assert "cancel" in [step.do for step in smallest.trace.program.steps]
+
+
+def test_the_same_seed_makes_up_the_same_programs(mock: Emulated, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(emulator.Emulator, "position", lambda *_: 7)
+    first, second = (machine.explore(mock, programs=50, steps=20, seed=3) for _ in range(2))
+    assert first is not None
+    assert second is not None
+    assert first.trace.program == second.trace.program
+
+
+@pytest.mark.parametrize(
+    "base",
+    [
+        "https://queue.fal.run",
+        "https://fal.run",
+        "http://rest.fal.ai:80",
+        "https://x.fal.media",
+        "https://QUEUE.FAL.RUN.",
+    ],
+)
+def test_fal_is_no_target(base: str) -> None:
+    with pytest.raises(IsFalError):
+        Address(base)
+
+
+def test_live_has_no_way_to_run_a_program_of_hypothesis() -> None:
+    """A target opens for any program; fal opens for entries of the reviewed plan, and compares them to it."""
+    assert not hasattr(live.Live, "open")
+    parameters = inspect.signature(live.Live.execute).parameters
+    assert list(parameters) == ["self", "entries"]
+    assert "hypothesis" not in vars(live)
+    assert "live" not in vars(machine)
+
+
+def test_hypothesis_cannot_be_pointed_at_live() -> None:
+    fal = live.Live({"FAL_KEY": "a:b", "FAL_LIVE": "1", "FAL_LIVE_BUDGET_USD": "0"}, today="2026-01-01")
+    with pytest.raises(AttributeError):
+        machine.explore(fal, programs=1, steps=1, seed=1)  # type: ignore[arg-type]
+
+
+def test_an_address_is_not_fals_to_be_refused() -> None:
+    async def opened() -> str:
+        async with Address("http://127.0.0.1:1").open(None) as session:  # type: ignore[arg-type]
+            return session.hosts["queue"]
+
+    assert asyncio.run(opened()) == "http://127.0.0.1:1/queue.fal.run"

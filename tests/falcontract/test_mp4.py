@@ -1,0 +1,29 @@
+"""An mp4's index is read without a decoder."""
+
+from __future__ import annotations
+
+import struct
+
+import pytest
+
+from falcontract import mp4
+
+
+def box(name: bytes, content: bytes) -> bytes:
+    return struct.pack(">I4s", len(content) + 8, name) + content
+
+
+def video(seconds: int, width: int, height: int) -> bytes:
+    header = box(b"mvhd", bytes(12) + struct.pack(">II", 1000, seconds * 1000) + bytes(80))
+    track = box(b"trak", box(b"tkhd", bytes(76) + struct.pack(">II", width << 16, height << 16)))
+    return box(b"ftyp", b"isom") + box(b"moov", header + track) + box(b"mdat", b"x")
+
+
+def test_length_and_frame_are_read() -> None:
+    assert mp4.facts(video(6, 720, 1280)) == mp4.Facts(6.0, 720, 1280)
+
+
+@pytest.mark.parametrize("data", [b"", b"not a video at all", box(b"ftyp", b"isom"), video(5, 1, 1)[20:]])
+def test_what_has_no_index_is_refused(data: bytes) -> None:
+    with pytest.raises(ValueError, match="not an mp4"):
+        mp4.facts(data)

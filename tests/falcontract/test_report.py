@@ -1,0 +1,124 @@
+"""A report is something that a stranger can act on."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import subprocess
+from typing import TYPE_CHECKING
+from xml.etree import ElementTree as ET
+
+import pytest
+
+from falcontract import emulated, programs, properties, report, shrinking, suite, wire
+from falcontract.report import Report, Row
+from falcontract.suite import Finding
+from falcontract.targets import KEY_A
+from falcontract.verdicts import Verdict
+from falmock.errors import StillInProgress
+
+if TYPE_CHECKING:
+    from falcontract.emulated import Emulated
+
+
+@pytest.fixture
+def diverging(mock: Emulated, monkeypatch: pytest.MonkeyPatch) -> Report:
+    """A run on an emulator that answers an early result with 409, shrunk."""
+    monkeypatch.setattr(StillInProgress, "status", 409)
+    wanted = suite.chosen(["P10", "P1"])
+    shown = suite.run(wanted, mock)
+    rows = []
+    for one in shown:
+        finding = shrinking.shrink(one.findings[0], mock) if one.findings else None
+        verdict = Verdict.MOCK_BUG if finding else Verdict.MATCH
+        rows.append(Row(one.property, verdict, one.looks, finding=finding))
+    return Report("mock", rows, seconds=1.0)
+
+
+def test_it_names_the_property_the_program_and_the_difference(diverging: Report) -> None:
+    text = report.table(diverging)
+    assert "MOCK_BUG: P10" in text
+    assert "1. submit A" in text
+    assert "expected 400, found 409" in text
+    assert "PROTOCOL 4.6" in text
+    assert "Spent: $0.00" in text
+
+
+def test_the_program_is_as_short_as_it_can_be(diverging: Report) -> None:
+    finding = diverging.rows[0].finding
+    assert finding is not None
+    assert [step.do for step in finding.trace.program.steps] == ["submit", "result", "status"]
+
+
+def test_it_says_how_to_do_it_by_hand(diverging: Report) -> None:
+    finding = diverging.rows[0].finding
+    assert finding is not None
+    first, post, *rest = report.curls(finding)
+    assert first.startswith("BASE=http://127.0.0.1")
+    assert post.startswith("curl -i -X POST")
+    assert "Authorization: Key $FAL_KEY" in post
+    assert any("$BASE/fal-ai/veo2/requests/$ID_A" in line for line in rest)
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="there is no curl to try the lines with")
+def test_the_curl_lines_run(mock: Emulated) -> None:
+    """Each line is run by a shell against an emulator behind a socket, with the id taken from the answer."""
+    target = emulated.Emulated(over_socket=True, renders=mock._renders)
+
+    async def by_hand() -> list[str]:
+        program = programs.catalogue()["early"]
+        trace = await wire.run(program, mock)
+        finding = Finding(
+            properties.PROPERTIES_BY_ID["P10"],
+            next(iter(properties.PROPERTIES_BY_ID["P10"].check(trace))),
+            trace,
+        )
+        answers: list[str] = []
+        async with target.open(program) as session:
+            shell = f"FAL_KEY={KEY_A}\n"
+            for line in report.curls(finding)[:5]:
+                if line.startswith("BASE="):
+                    shell += f"BASE={session.hosts['queue']}\n"
+                elif line.startswith("ID_A"):
+                    made = answers[-1].partition('"request_id":"')[2].partition('"')[0]
+                    shell += f"ID_A={made}\n"
+                else:
+                    done = await asyncio.to_thread(
+                        subprocess.run, ["sh", "-c", shell + line], capture_output=True, text=True, check=True
+                    )
+                    answers.append(done.stdout)
+        return answers
+
+    post, early, status = asyncio.run(by_hand())
+    assert "200 OK" in post
+    assert "400 Bad Request" in early
+    assert "202 Accepted" in status
+
+
+def test_junit_has_a_case_for_each_property(diverging: Report) -> None:
+    suite_element = ET.fromstring(report.junit(diverging))  # noqa: S314 - made by us
+    assert [case.get("name", "").split()[0] for case in suite_element] == ["P10", "P1"]
+    assert [len(case) for case in suite_element] == [1, 0]
+    assert suite_element.get("failures") == "1"
+
+
+def test_markdown_has_a_row_for_each_property(diverging: Report) -> None:
+    text = report.markdown(diverging)
+    assert "| P10 | MOCK_BUG |" in text
+    assert "| P1 | MATCH |" in text
+    assert "curl -i" in text
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "code"),
+    [
+        ([Verdict.MATCH, Verdict.COULD_NOT_LOOK], 0),
+        ([Verdict.MATCH, Verdict.MOCK_BUG], 1),
+        ([Verdict.MATCH, Verdict.LIVE_DRIFT], 1),
+        ([Verdict.COULD_NOT_LOOK], 2),
+        ([], 2),
+    ],
+)
+def test_exit_codes(verdicts: list[Verdict], code: int) -> None:
+    p = properties.PROPERTIES_BY_ID["P1"]
+    assert Report("x", [Row(p, verdict) for verdict in verdicts]).exit_code == code
