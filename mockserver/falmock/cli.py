@@ -248,12 +248,14 @@ async def _run_with(
     with Relay() as relay, _certificates(None) as authority:
         async with open_emulator(settings) as emulator:
             app = create_app(emulator)
+            plain = Server(app)
             async with (
-                Server(app).running(listeners.http),
+                plain.running(listeners.http),
                 open_doors(app, listeners, authority, sealed=sealed) as doors,
             ):
                 code = await _launch(command, doors, relay)
                 emulator.hang_up()
+                plain.should_exit = True  # while the other doors close, not after
             return code, app.state.ledger.account()
 
 
