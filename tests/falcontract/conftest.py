@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,8 +11,6 @@ from falcontract import suite
 from falcontract.emulated import Emulated
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from falcontract.suite import Shown
 
 
@@ -33,11 +30,8 @@ def renders(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def mock(renders: Path) -> Iterator[Emulated]:
-    """What the emulator has to say about odd requests is not what these tests are about."""
-    logging.disable(logging.ERROR)
-    yield Emulated(renders=renders)
-    logging.disable(logging.NOTSET)
+def mock(renders: Path) -> Emulated:
+    return Emulated(renders=renders)
 
 
 @pytest.fixture(scope="session")
