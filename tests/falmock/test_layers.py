@@ -11,7 +11,7 @@ import falmock
 
 STOREYS = """
     addresses clock endpoints errors hosts lifecycle settings signing
-    console keys media models queue store validation
+    calls console keys media models queue store validation
     account fetching files webhooks
     runner
     emulator
