@@ -33,10 +33,11 @@ from falmock.fetching import Fetcher
 from falmock.files import Files
 from falmock.http.catalogue import WEBSITE_ROUTES, Catalogue
 from falmock.http.cdn import CdnHost
-from falmock.http.doors import FrontDoor, as_asgi
+from falmock.http.doors import FrontDoor, answering, as_asgi, refusing, refusing_plainly
 from falmock.http.platform import PlatformHost
 from falmock.http.proxy import ROUTE, BrowserProxy
 from falmock.http.queue import QueueHost
+from falmock.http.recorder import Recorder
 from falmock.http.rest import RestHost
 from falmock.http.run import RunHost
 from falmock.http.tokens import Tokens
@@ -51,6 +52,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from starlette.requests import Request
+    from starlette.types import ASGIApp
 
     from falmock.settings import Settings
 
@@ -83,17 +85,19 @@ def create_app(emulator: Emulator) -> Starlette:
     platform = PlatformHost(emulator, keyring).routes
     platform.routes.extend(Catalogue(keyring).routes)
     ledger = Ledger(emulator.store)
+    answers: dict[str, ASGIApp] = {
+        hosts.QUEUE: as_asgi(QueueHost(emulator, keyring)),
+        hosts.RUN: as_asgi(RunHost(emulator, keyring)),
+        hosts.REST: rest,
+        hosts.CDN: CdnHost(emulator, keyring).routes,
+        hosts.PLATFORM: platform,
+        hosts.WEBSITE: WEBSITE_ROUTES,
+    }
     door = FrontDoor(
-        {
-            hosts.QUEUE: as_asgi(QueueHost(emulator, keyring)),
-            hosts.RUN: as_asgi(RunHost(emulator, keyring)),
-            hosts.REST: rest,
-            hosts.CDN: CdnHost(emulator, keyring).routes,
-            hosts.PLATFORM: platform,
-            hosts.WEBSITE: WEBSITE_ROUTES,
-        },
+        {host: answering(app) for host, app in answers.items()},
         emulator.settings.hostnames,
         public_url=emulator.settings.public_url,
+        recorder=Recorder(emulator.journal, emulator.clock),
         arrived=ledger.arrive,
         refused=ledger.refuse,
     )
@@ -143,14 +147,14 @@ async def refuse(request: Request, error: Exception) -> Response:
     """Put a refusal on the wire."""
     del request
     assert isinstance(error, Refusal)  # noqa: S101 - what it is registered for
-    return Response(error.content(), error.status, error.headers, "application/json")
+    return refusing(error)
 
 
 async def refuse_plainly(request: Request, error: Exception) -> Response:
-    """Put what Starlette itself refuses (an unknown path, a wrong method) into fal's shape."""
+    """Put what Starlette itself refuses on the wire."""
     del request
     assert isinstance(error, HTTPException)  # noqa: S101 - what it is registered for
-    return JSONResponse({"detail": error.detail}, error.status_code, error.headers)
+    return refusing_plainly(error)
 
 
 async def hung_up(request: Request, error: Exception) -> Response:

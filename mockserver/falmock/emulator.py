@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from falmock.errors import AlreadyCompleted, ConcurrencyLimit, PlatformError, QueueTooLong, compact
+from falmock.journal import Journal
 from falmock.lifecycle import Event, State, after
 from falmock.queue import Happening, Job, Queue
 from falmock.runner import Assignment, Outcome, Runner
@@ -115,12 +116,14 @@ class Emulator:
         self.files = files
         self.signer = signer
         self.seed = seed
+        self.journal = Journal(settings.journal_size, keys=settings.keys or ())
         self._runner = runner
         self._sender = Sender(
             store=store,
             signer=signer,
             clock=clock,
             http=http,
+            journal=self.journal,
             anywhere=settings.webhooks == "any",
             changed=self._arm,
         )
@@ -337,6 +340,7 @@ class Emulator:
             self.store.insert(request)
             if not in_file:
                 self.store.keep(request_id, "input", asked.body)
+        self.journal.step(request, "submit", now)
         self._queue.add(_job(request))
         self._arm()
         return request
@@ -381,6 +385,7 @@ class Emulator:
             gateway_id=gateway_id,
         )
         log.info("request %s: IN_PROGRESS", request.id)
+        self.journal.step(request, Event.START, at)
         self._begin(request, at)
 
     def _begin(self, request: Request, at: float) -> None:
@@ -413,6 +418,7 @@ class Emulator:
             run_seconds=self.settings.run_seconds.draw(rng),
         )
         log.info("request %s: IN_QUEUE again after attempt %d", request.id, request.attempts)
+        self.journal.step(request, Event.REQUEUE, at)
         self._queue.add(_job(request))
 
     def _end(self, request_id: str, why: PlatformError | Outcome) -> None:
@@ -445,6 +451,7 @@ class Emulator:
         )
         self.store.keep(request.id, "output", outcome.body)
         log.info("request %s: COMPLETED with %d", request.id, outcome.status)
+        self.journal.step(request, event, at)
         user_id = webhook_user(request.caller)
         self._sender.add(request, outcome.body, user_id=user_id, now=at, give_up_at=at + kept)
 

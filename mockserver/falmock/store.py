@@ -92,6 +92,11 @@ class Request:
     error_type: str | None = None
     expires_at: float | None = None
 
+    @property
+    def endpoint(self) -> str:
+        """The full endpoint id."""
+        return "/".join(filter(None, (self.application, self.path)))
+
 
 @dataclass(frozen=True, slots=True)
 class Delivery:

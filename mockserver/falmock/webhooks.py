@@ -9,10 +9,13 @@ that a result is kept.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import heapq
 import json
 import logging
 import math
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
@@ -26,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from falmock.clock import Clock
+    from falmock.journal import Journal
     from falmock.signing import Signer
 
 log = logging.getLogger("falmock.webhooks")
@@ -35,6 +39,8 @@ LATER_TIMEOUT: Final = 120.0
 RETRIES: Final = 31
 LONGEST_PAUSE: Final = 128.0
 AT_ONCE: Final = 32
+BEGINNING: Final = 4096  # bytes of a receiver's answer that the journal keeps
+PATIENCE: Final = 0.5  # real seconds to wait for them
 
 UNSERIALIZABLE: Final = (
     "Response payload is not JSON serializable. Either return a JSON serializable object or use the queue "
@@ -87,6 +93,28 @@ def without_secrets(url: str) -> str:
     return f"{parts.scheme}://{parts.hostname}{port}{parts.path}"
 
 
+@dataclass(slots=True)
+class _Answer:
+    """What a receiver said."""
+
+    status: int | None = None
+    headers: list[tuple[bytes, bytes]] = field(default_factory=list)
+    body: bytes = b""
+    error: str | None = None
+
+
+async def _beginning(response: httpx.Response) -> bytes:
+    """Return how the body of a receiver's answer begins. It decides nothing, and may never come, or end."""
+    body = b""
+    with contextlib.suppress(httpx.HTTPError, TimeoutError):
+        async with asyncio.timeout(PATIENCE):
+            async for chunk in response.aiter_raw(BEGINNING):
+                body += chunk
+                if len(body) >= BEGINNING:
+                    break
+    return body[:BEGINNING]
+
+
 class Sender:
     """Sends what is due, each delivery on its own, so that a slow receiver delays nobody else.
 
@@ -95,6 +123,7 @@ class Sender:
         signer: signs each attempt anew, since receivers refuse an old timestamp.
         clock: for the schedule, and its wall time for the signature.
         http: does the posting; it must not follow redirects.
+        journal: where attempts are taken down.
         anywhere: deliver beyond this machine too.
         changed: called when an attempt has ended.
     """
@@ -106,6 +135,7 @@ class Sender:
         signer: Signer,
         clock: Clock,
         http: httpx.AsyncClient,
+        journal: Journal,
         anywhere: bool,
         changed: Callable[[], None],
     ) -> None:
@@ -113,6 +143,7 @@ class Sender:
         self._signer = signer
         self._clock = clock
         self._http = http
+        self._journal = journal
         self._anywhere = anywhere
         self._changed = changed
         self._slots = asyncio.Semaphore(AT_ONCE)
@@ -176,6 +207,8 @@ class Sender:
                 delivery.request_id,
                 where,
             )
+            now, real = self._clock.now(), self._journal.real()
+            self._note(delivery, at=now, real=real, headers={}, answer=_Answer(error="not local"))
             self._record(delivery, outcome="refused", last="not local")
             return
         async with self._slots:
@@ -202,18 +235,50 @@ class Sender:
             body=delivery.body,
         )
         headers["Content-Type"] = "application/json"
+        answer = _Answer()
+        at, real = self._clock.now(), self._journal.real()
+        verdict = await self._ask(delivery, headers, answer)
+        self._note(delivery, at=at, real=real, headers=headers, answer=answer)
+        return verdict
+
+    async def _ask(self, delivery: Delivery, headers: dict[str, str], answer: _Answer) -> str:
         limit = timeout(delivery.attempts)
         try:
-            async with (
-                asyncio.timeout(limit),
-                # The answer's body is nobody's business and may be endless: it is not read.
-                self._http.stream(
-                    "POST", delivery.url, content=delivery.body, headers=headers, timeout=limit
-                ) as answer,
-            ):
-                return str(answer.status_code)
+            async with AsyncExitStack() as stack:
+                async with asyncio.timeout(limit):
+                    response = await stack.enter_async_context(
+                        self._http.stream(
+                            "POST", delivery.url, content=delivery.body, headers=headers, timeout=limit
+                        )
+                    )
+                answer.status = response.status_code
+                answer.headers = response.headers.raw
+                answer.body = await _beginning(response)
+                return str(answer.status)
         except (httpx.HTTPError, httpx.InvalidURL, TimeoutError) as error:
-            return type(error).__name__
+            answer.error = type(error).__name__
+            return answer.error
+
+    def _note(
+        self, delivery: Delivery, *, at: float, real: float, headers: dict[str, str], answer: _Answer
+    ) -> None:
+        request = self._store.request(delivery.request_id)
+        if request is None:  # forgotten meanwhile
+            return
+        self._journal.attempt(
+            request,
+            at=at,
+            real=real,
+            url=delivery.url,
+            number=delivery.attempts + 1,
+            headers=headers,
+            body=delivery.body,
+            status=answer.status,
+            answer_headers=answer.headers,
+            answer=answer.body,
+            error=answer.error,
+            fault=None,
+        )
 
     def _record(self, delivery: Delivery, *, next_at: float | None = None, **changes: object) -> None:
         self._store.update(Delivery, delivery.request_id, next_at=next_at, **changes)

@@ -10,10 +10,10 @@ import pytest
 import falmock
 
 STOREYS = """
-    addresses clock endpoints errors hosts lifecycle settings signing
+    addresses clock endpoints errors hosts lifecycle redaction settings signing
     calls console keys media models queue store validation
-    account fetching files webhooks
-    runner
+    account fetching files journal
+    har runner webhooks
     emulator
     http
     app server
