@@ -1184,7 +1184,7 @@ def cancelled_runs_hang(patch: Patch) -> None:
             if request.state != "IN_PROGRESS":
                 return usual(self, request)  # type: ignore[no-any-return]
             self._queue.cancel(request.id, self.clock.now())
-            self._work.pop(request.id).cancel()
+            self._stop(request.id)
             return None
 
         return cancel

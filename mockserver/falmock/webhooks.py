@@ -23,7 +23,7 @@ from falmock.errors import compact
 from falmock.store import Delivery, Request, Store
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
 
     from falmock.clock import Clock
     from falmock.signing import Signer
@@ -116,13 +116,9 @@ class Sender:
         self._anywhere = anywhere
         self._changed = changed
         self._slots = asyncio.Semaphore(AT_ONCE)
-        self._scheduled = [
-            (delivery.next_at, delivery.request_id)
-            for delivery in store.pending_deliveries()
-            if delivery.next_at is not None
-        ]
-        heapq.heapify(self._scheduled)
-        self.in_flight: set[asyncio.Task[None]] = set()
+        self._scheduled: list[tuple[float, str]] = []
+        self.in_flight: dict[asyncio.Task[None], str] = {}
+        self._look()
 
     def add(self, request: Request, output: bytes, *, user_id: str, now: float, give_up_at: float) -> None:
         """Schedule the webhook of a completed request, in the caller's transaction."""
@@ -153,14 +149,34 @@ class Sender:
             if delivery is None:  # forgotten with its request
                 continue
             task = asyncio.create_task(self._deliver(delivery))
-            self.in_flight.add(task)
+            self.in_flight[task] = request_id
             task.add_done_callback(self._landed)
 
     def _landed(self, task: asyncio.Task[None]) -> None:
-        self.in_flight.discard(task)
+        del self.in_flight[task]
         if not task.cancelled() and (error := task.exception()) is not None:
             log.error("a webhook could not be sent: this is a defect of falmock", exc_info=error)
         self._changed()
+
+    def break_off(self, gone: Collection[str]) -> list[asyncio.Task[None]]:
+        """Send nothing more for some requests, and look anew at what the store has to send.
+
+        Returns:
+            What was in flight for them, cancelled.
+        """
+        broken_off = [task for task, request_id in self.in_flight.items() if request_id in gone]
+        for task in broken_off:
+            task.cancel()
+        self._look(besides=set(self.in_flight.values()) - set(gone))
+        return broken_off
+
+    def _look(self, besides: Collection[str] = ()) -> None:
+        self._scheduled = [
+            (delivery.next_at, delivery.request_id)
+            for delivery in self._store.pending_deliveries()
+            if delivery.next_at is not None and delivery.request_id not in besides
+        ]
+        heapq.heapify(self._scheduled)
 
     async def close(self) -> None:
         """Stop; what was in flight is sent again after the next start."""

@@ -10,7 +10,7 @@ import pytest
 import falmock
 
 STOREYS = """
-    addresses clock endpoints errors hosts lifecycle settings signing
+    addresses bell clock endpoints errors hosts lifecycle settings signing
     console keys media models queue store validation
     account fetching files webhooks
     runner
@@ -23,7 +23,11 @@ STOREYS = """
 """
 FOLDER = Path(falmock.__file__).parent
 LEVEL = {room: level for level, line in enumerate(STOREYS.strip().splitlines()) for room in line.split()}
-SIDEWAYS = {("models", "media"), ("store", "lifecycle")}  # within a storey, named one by one
+SIDEWAYS = {
+    ("clock", "bell"),
+    ("models", "media"),
+    ("store", "lifecycle"),
+}  # within a storey, named one by one
 
 
 def room_of(module: str) -> str:
