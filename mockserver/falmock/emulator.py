@@ -18,10 +18,12 @@ import uuid
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from falmock import course
 from falmock.errors import AlreadyCompleted, ConcurrencyLimit, PlatformError, QueueTooLong, compact
 from falmock.lifecycle import Event, State, after
 from falmock.queue import Happening, Job, Queue
 from falmock.runner import Assignment, Outcome, Runner
+from falmock.scenarios import OF_A_REQUEST, Moment, Plan, Rule, Strike, dump, load
 from falmock.store import Delivery, Request, Store
 from falmock.webhooks import Sender
 
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
 
     from falmock.clock import Clock
     from falmock.endpoints import Endpoint
+    from falmock.faults import Fault
     from falmock.files import Files
     from falmock.settings import Settings
     from falmock.signing import Signer
@@ -64,6 +67,7 @@ class Submit:
         store_io: keep its payloads.
         lifecycle: JSON of the object lifecycle preference, or None.
         max_queue_length: refuse it when more requests than this wait.
+        faults: what it asks to go wrong with it.
     """
 
     endpoint: Endpoint
@@ -79,6 +83,18 @@ class Submit:
     store_io: bool = True
     lifecycle: str | None = None
     max_queue_length: float = math.inf
+    faults: tuple[Fault, ...] = ()
+
+    def moment(self, place: str, request_id: str) -> Moment:
+        """Return what rules are asked about."""
+        return Moment(
+            place,
+            str(self.endpoint),
+            self.caller,
+            self.test,
+            request_id,
+            asked=lambda: asked_of(self.body),
+        )
 
 
 class Emulator:
@@ -91,6 +107,7 @@ class Emulator:
         files: bodies, uploads, outputs.
         runner: does the work.
         signer: for webhooks.
+        plan: what shall go wrong.
         http: sends webhooks; it must not follow redirects.
         seed: decides ids and timings.
     """
@@ -104,6 +121,7 @@ class Emulator:
         files: Files,
         runner: Runner,
         signer: Signer,
+        plan: Plan,
         http: httpx.AsyncClient,
         seed: int,
     ) -> None:
@@ -112,6 +130,7 @@ class Emulator:
         self.store = store
         self.files = files
         self.signer = signer
+        self.plan = plan
         self.seed = seed
         self._runner = runner
         self._sender = Sender(
@@ -121,6 +140,7 @@ class Emulator:
             http=http,
             anywhere=settings.webhooks == "any",
             changed=self._arm,
+            fired=plan.fired,
         )
         self._queue = Queue(runners=settings.runners, concurrency=settings.concurrency, now=clock.now())
         self._outcomes: dict[str, Outcome] = {}
@@ -144,9 +164,8 @@ class Emulator:
         if waiting > asked.max_queue_length:
             raise QueueTooLong(waiting, int(asked.max_queue_length))
         request = self._accept(asked, direct=False)
-        position = self._queue.position(request.id)
         log.info("request %s: IN_QUEUE for %s", request.id, asked.endpoint)
-        return request, position
+        return request, self.position(request)
 
     async def run_directly(self, asked: Submit) -> Request:
         """Accept a request that nobody will poll for, and return it completed.
@@ -183,7 +202,7 @@ class Emulator:
 
     def position(self, request: Request) -> int:
         """Return how many requests stand before a waiting one."""
-        return self._queue.position(request.id)
+        return self._queue.position(request.id) + course.strangers(request, self.clock.now())
 
     def cancel(self, request: Request) -> None:
         """Give a request up, waiting or running.
@@ -309,6 +328,9 @@ class Emulator:
             rng = self._rng(seq, "submit")
             request_id = str(uuid7(now, rng))
             in_file = len(asked.body) > ROW_BODY
+            faults = dump(strikes := self._strikes(asked, request_id))
+            struck = load(faults)
+            ready_at = now if direct else now + self.settings.queue_seconds.draw(rng)
             request = Request(
                 id=request_id,
                 seq=seq,
@@ -321,22 +343,43 @@ class Emulator:
                 content_type=asked.content_type,
                 body_file=self.files.keep_body(asked.body) if in_file else None,
                 submitted_at=now,
-                ready_at=now if direct else now + self.settings.queue_seconds.draw(rng),
-                run_seconds=self.settings.run_seconds.draw(rng),
+                ready_at=course.ready_at(struck, ready_at, now),
+                run_seconds=course.run_seconds(struck, self.settings.run_seconds.draw(rng)),
                 priority=asked.priority,
                 start_by=None if asked.start_within == math.inf else now + asked.start_within,
                 retry=asked.retry and not direct,
                 store_io=asked.store_io,
                 lifecycle=asked.lifecycle,
                 webhook=None if direct else asked.webhook,
+                faults=faults,
                 gateway_id=request_id,
             )
             self.store.insert(request)
             if not in_file:
                 self.store.keep(request_id, "input", asked.body)
+        for strike in strikes:
+            if strike.fault.name in course.AT_ONCE:
+                self.plan.fired(strike)
         self._queue.add(_job(request))
         self._arm()
         return request
+
+    def _strikes(self, asked: Submit, request_id: str) -> list[Strike]:
+        """Decide what will go wrong with a request that is accepted now."""
+        if not asked.faults and not any(map(self.plan.watches, OF_A_REQUEST)):
+            return []
+        strikes = [
+            strike
+            for place in OF_A_REQUEST
+            if self.plan.watches(place)
+            for strike in self.plan.strikes(asked.moment(place, request_id))
+        ]
+        for fault in asked.faults:
+            if any(place in OF_A_REQUEST for place in fault.kind.on):
+                strikes.append(Strike(fault))
+            else:  # it strikes one of the calls that ask after the request
+                self.plan.add(Rule(fault=str(fault), request=request_id))
+        return strikes
 
     def _pick_up(self) -> None:
         """Go on where the last process stood."""
@@ -357,10 +400,10 @@ class Emulator:
             self._start(request, at)
         elif happening.event is Event.START_TIMEOUT:
             timeout = PlatformError("request_timeout", headers={"x-fal-request-timeout-type": "user"})
-            self._complete(request, Event.START_TIMEOUT, _outcome(timeout), at)
+            self._complete(request, Event.START_TIMEOUT, course.ended(timeout), at)
         else:
             outcome = self._outcomes.pop(job.id)
-            if outcome.status in RERUN and request.retry and request.attempts < ATTEMPTS:
+            if _runs_again(request, outcome):
                 self._requeue(request, at)
             else:
                 self._complete(request, Event.FINISH, outcome, at)
@@ -383,22 +426,39 @@ class Emulator:
     def _begin(self, request: Request, at: float) -> None:
         """Put a runner to work, or know at once what it will say."""
         limit = self.settings.run_timeout
-        prepared = self._runner.prepare(request, self._body(request))
+        prepared = self._runner.prepare(request, self.body(request))
         if isinstance(prepared, Outcome):
-            self._outcomes[request.id] = prepared
-            self._queue.settle(request.id, at, due=at + REJECTION * request.run_seconds)
+            self._settle(request, prepared, at, due=at + REJECTION * request.run_seconds)
         elif limit is not None and request.run_seconds > limit:
-            self._outcomes[request.id] = _outcome(PlatformError("request_timeout"))
-            self._queue.settle(request.id, at, due=at + limit)
+            self._settle(request, course.ended(PlatformError("request_timeout")), at, due=at + limit)
+        elif (failure := course.failure(request, prepared)) is not None:
+            strike, outcome = failure
+            self.plan.fired(strike)
+            self._settle(request, outcome, at)
         else:
             task = asyncio.create_task(self._perform(request, prepared))
             self._work[request.id] = task
             task.add_done_callback(lambda _: self._work.pop(request.id, None))
 
     async def _perform(self, request: Request, assignment: Assignment) -> None:
-        self._outcomes[request.id] = await self._runner.perform(assignment, request)
-        self._queue.settle(request.id, self.clock.now())
+        outcome = await self._runner.perform(assignment, request)
+        if (expired := load(request.faults).get("media_expired")) is not None:
+            self.plan.fired(expired)
+        self._settle(request, outcome, self.clock.now())
         self._arm()
+
+    def _settle(self, request: Request, outcome: Outcome, now: float, *, due: float | None = None) -> None:
+        """What a run comes to is known: it ends when its time is up, or at `due`."""
+        self._outcomes[request.id] = outcome
+        early = load(request.faults).get("webhook_early")
+        if early is not None and not _runs_again(request, outcome):
+            end = max(now, due or 0, (request.started_at or 0) + request.run_seconds)
+            told = dataclasses.replace(request, status=int(outcome.status))
+            with self.store.transaction():
+                self._tell(told, outcome, end)
+            self.plan.fired(early)
+            due = end + early.fault.options["seconds"]
+        self._queue.settle(request.id, now, due=due)
 
     def _requeue(self, request: Request, at: float) -> None:
         rng = self._rng(request.seq, f"attempt {request.attempts + 1}")
@@ -422,14 +482,18 @@ class Emulator:
         self._outcomes.pop(request_id, None)
         now = self.clock.now()
         self._queue.cancel(request_id, now)
-        outcome = _outcome(why) if isinstance(why, PlatformError) else why
+        outcome = course.ended(why) if isinstance(why, PlatformError) else why
         with self.store.transaction():
             self._complete(request, Event.CANCEL, outcome, now)
         self._arm()
         self._ring()
 
     def _complete(self, request: Request, event: Event, outcome: Outcome, at: float) -> None:
-        kept = self.settings.retention_large if len(outcome.body) >= LARGE_RESULT else self.settings.retention
+        strikes = load(request.faults)
+        kept = self._retention(outcome)
+        if (expired := strikes.get("result_expired")) is not None:
+            self.plan.fired(expired)
+            kept = expired.fault.options["seconds"]
         request = self._change(
             request,
             state=after(State(request.state), event),
@@ -442,8 +506,18 @@ class Emulator:
         )
         self.store.keep(request.id, "output", outcome.body)
         log.info("request %s: COMPLETED with %d", request.id, outcome.status)
+        if "webhook_early" not in strikes or self.store.delivery(request.id) is None:
+            self._tell(request, outcome, at)
+
+    def _tell(self, request: Request, outcome: Outcome, at: float) -> None:
+        """Let the webhook leave, if there is one."""
+        give_up_at = at + self._retention(outcome)
         user_id = webhook_user(request.caller)
-        self._sender.add(request, outcome.body, user_id=user_id, now=at, give_up_at=at + kept)
+        self._sender.add(request, outcome.body, user_id=user_id, now=at, give_up_at=give_up_at)
+
+    def _retention(self, outcome: Outcome) -> float:
+        large = len(outcome.body) >= LARGE_RESULT
+        return self.settings.retention_large if large else self.settings.retention
 
     def _change(self, request: Request, **changes: Any) -> Request:
         self.store.update(Request, request.id, **changes)
@@ -463,7 +537,8 @@ class Emulator:
                 self.store.delete(Request, request.id)
         self.files.sweep(now)
 
-    def _body(self, request: Request) -> bytes:
+    def body(self, request: Request) -> bytes:
+        """Return what was submitted."""
         if request.body_file is not None:
             return self.files.body(request.body_file)
         return self.store.payload(request.id, "input") or b""
@@ -494,6 +569,15 @@ def uuid7(now: float, rng: random.Random) -> uuid.UUID:
     return uuid.UUID(int=value & ~(0xF << 76 | 0x3 << 62) | 0x7 << 76 | 0x2 << 62)
 
 
+def asked_of(body: bytes) -> dict[str, Any]:
+    """Return the input that a body has, as far as it is a JSON object, else an empty one."""
+    try:
+        asked = json.loads(body)
+    except (ValueError, RecursionError):
+        return {}
+    return asked if isinstance(asked, dict) else {}
+
+
 def webhook_user(caller: str) -> str:
     """Return the user id that webhooks name for a key id. Its form is assumed."""
     return f"falmock|{hashlib.sha256(caller.encode(errors='replace')).hexdigest()[:12]}"
@@ -522,8 +606,9 @@ def _job(request: Request) -> Job:
         run_seconds=request.run_seconds,
         start_by=math.inf if request.start_by is None else request.start_by,
         started_at=request.started_at,
+        aside=course.stands_aside(request),
     )
 
 
-def _outcome(error: PlatformError) -> Outcome:
-    return Outcome(error.status, error.content(), dict(error.headers), error.detail, error.error_type)
+def _runs_again(request: Request, outcome: Outcome) -> bool:
+    return outcome.status in RERUN and request.retry and request.attempts < ATTEMPTS

@@ -6,9 +6,10 @@ as a second. Rules, with their source in PROTOCOL.md:
 
 * An application has a number of runners. They take requests in order: `normal` priority before
   `low`, then first come, first served (4.8). The order is strict: who stands first may keep
-  others waiting, but is never overtaken.
-* The one exception: a caller at its concurrency limit is passed over, and its surplus waits.
-  Only requests in progress count (4.8).
+  others waiting, but is never overtaken, with two exceptions.
+* A caller at its concurrency limit is passed over, and its surplus waits. Only requests in
+  progress count (4.8).
+* Who stands aside is passed too, and taken as soon as it is ready.
 * A request that no runner took by its deadline is over (11.1, `X-Fal-Request-Timeout`).
 * A run ends when its time is up *and* its outcome is known: the emulator says `settle` when the
   rendering is done, and a runner stays taken until then.
@@ -21,6 +22,7 @@ import math
 from bisect import bisect_left, insort
 from collections import Counter
 from dataclasses import dataclass, field
+from itertools import chain
 from operator import attrgetter
 from typing import TYPE_CHECKING, Final
 
@@ -49,6 +51,7 @@ class Job:
         start_by: no runner takes it later.
         run_seconds: how long its run takes.
         started_at: when a runner took it; None while it waits.
+        aside: others may pass it while it waits.
     """
 
     id: str
@@ -60,6 +63,7 @@ class Job:
     run_seconds: float
     start_by: float = math.inf
     started_at: float | None = None
+    aside: bool = False
 
     @property
     def place(self) -> tuple[int, int]:
@@ -81,10 +85,11 @@ class _Application:
     """The waiting lines of one application, one a caller, each in order; and how many run."""
 
     lines: dict[str, list[Job]] = field(default_factory=dict)
+    aside: list[Job] = field(default_factory=list)
     running: int = 0
 
     def waiting(self) -> int:
-        return sum(map(len, self.lines.values()))
+        return sum(map(len, self.lines.values())) + len(self.aside)
 
     def ahead_of(self, job: Job) -> int:
         return sum(bisect_left(line, job.place, key=_place) for line in self.lines.values())
@@ -118,7 +123,10 @@ class Queue:
             application.running += 1
             self._running_of[job.caller] += 1
             return
-        insort(application.lines.setdefault(job.caller, []), job, key=_place)
+        if job.aside:
+            application.aside.append(job)
+        else:
+            insort(application.lines.setdefault(job.caller, []), job, key=_place)
         if job.start_by < math.inf:
             heapq.heappush(self._deadlines, (job.start_by, job.order, job))
 
@@ -166,7 +174,9 @@ class Queue:
     def line(self, application: str) -> list[Job]:
         """Return the jobs of an application that wait, in order."""
         found = self._applications.get(application)
-        return sorted((job for line in found.lines.values() for job in line), key=_place) if found else []
+        if found is None:
+            return []
+        return sorted(chain(found.aside, *found.lines.values()), key=_place)
 
     def running(self, application: str) -> int:
         """Return how many jobs of an application run."""
@@ -200,9 +210,11 @@ class Queue:
                 for caller, line in application.lines.items()
                 if self._running_of[caller] < self._concurrency
             ]
-            if heads:
-                job = min(heads, key=_place)
-                yield Happening(Event.START, job, max(job.ready_at, self._time))
+            able = [min(heads, key=_place)] if heads else []
+            able += [job for job in application.aside if self._running_of[job.caller] < self._concurrency]
+            for job in able:
+                if job.ready_at < math.inf:
+                    yield Happening(Event.START, job, max(job.ready_at, self._time))
 
     def _drop_stale(self) -> None:
         while self._ends and not self._is_running(self._ends[0][2]):
@@ -219,7 +231,9 @@ class Queue:
     def _carry_out(self, happening: Happening) -> None:
         job = happening.job
         application = self._applications[job.application]
-        if job.started_at is None:
+        if job.started_at is None and job.aside:
+            application.aside.remove(job)
+        elif job.started_at is None:
             line = application.lines[job.caller]
             del line[bisect_left(line, job.place, key=_place)]
             if not line:

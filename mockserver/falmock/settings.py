@@ -80,6 +80,7 @@ class Settings:
         max_body: bytes that a submit may have.
         max_upload: bytes that an uploaded file may have.
         retention: seconds that a result is kept; large ones (10 KB and more) `retention_large`.
+        scenarios: what shall go wrong: names of presets, or paths of TOML files.
         payload_days: days that a request is remembered after its result is gone.
     """
 
@@ -107,6 +108,7 @@ class Settings:
     retention: float = 3600.0
     retention_large: float = 360.0
     payload_days: float = 30.0
+    scenarios: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.public_url is not None and not re.fullmatch(r"https?://[^/?#@\s]+", self.public_url):

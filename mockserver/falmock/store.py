@@ -48,6 +48,7 @@ class Request:
         store_io: False when the caller asked to keep no payloads.
         lifecycle: JSON of the caller's object lifecycle preference, or None.
         webhook: where to deliver, or None.
+        faults: what shall go wrong with it (see `course.load`), or None.
         state: as the status says.
         started_at: when the run began that counts.
         completed_at: when it ended.
@@ -79,6 +80,7 @@ class Request:
     store_io: bool
     lifecycle: str | None
     webhook: str | None
+    faults: str | None = None
     state: str = State.IN_QUEUE
     started_at: float | None = None
     completed_at: float | None = None
@@ -103,7 +105,8 @@ class Delivery:
         attempts: how many there have been.
         next_at: when the next is due; None when there is none.
         give_up_at: when the result expires, and with it the reason to deliver.
-        outcome: "pending", "delivered", "failed" or "refused".
+        faults: what shall go wrong with it (see `course.load`), or None.
+        outcome: "pending", "delivered", "failed", "refused" or "lost".
         last: what the last attempt ended with, as "200" or "ConnectError".
     """
 
@@ -114,6 +117,7 @@ class Delivery:
     attempts: int
     next_at: float | None
     give_up_at: float
+    faults: str | None = None
     outcome: str = "pending"
     last: str | None = None
 
@@ -131,6 +135,7 @@ class StoredFile:
         created_at: unix seconds.
         expires_at: when it is gone; None for never.
         acl: JSON of its access list, or None for everybody.
+        faults: what shall go wrong with it (see `course.load`), or None.
     """
 
     path: str
@@ -141,6 +146,7 @@ class StoredFile:
     created_at: float
     expires_at: float | None
     acl: str | None
+    faults: str | None = None
 
 
 Row = Request | Delivery | StoredFile
@@ -161,7 +167,7 @@ _SELECT: Final = {
     for row, columns in _COLUMNS.items()
 }
 
-_LAYOUT: Final = 1
+_LAYOUT: Final = 2
 _INDEXES: Final = """
 CREATE INDEX requests_open ON requests (seq) WHERE state != 'COMPLETED';
 CREATE INDEX requests_expiry ON requests (expires_at) WHERE expires_at IS NOT NULL;

@@ -16,6 +16,7 @@ from falmock.hosts import QUEUE, Origin
 from falmock.http import access, submission
 from falmock.lifecycle import State
 from falmock.runner import logs, next_log_at
+from falmock.scenarios import load
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -102,6 +103,8 @@ class QueueHost:
 
     def _status(self, request: Request, found: Stored) -> Response:
         status = self._describe(request, found, with_logs=_wants_logs(request))
+        if status["logs"] and (window := load(found.faults).get("log_window")) is not None:
+            status["logs"] = status["logs"][-window.fault.options["lines"] :]
         return _reply(200 if found.state == State.COMPLETED else 202, compact(status), found)
 
     def _describe(self, request: Request, found: Stored, *, with_logs: bool) -> dict[str, Any]:
