@@ -20,12 +20,12 @@ import uvloop
 from falmock import __version__, console
 from falmock.account import Account
 from falmock.app import StateError, create_app, open_emulator
+from falmock.faults import FAULTS, Fault
 from falmock.intercept.authority import Authority, open_authority
 from falmock.intercept.doctor import CannotTryError, examine
 from falmock.intercept.doors import Listeners, find, noted, open_doors
 from falmock.intercept.environment import Doors, render, variables
 from falmock.intercept.launch import NotStartedError, Relay, launch
-from falmock.faults import FAULTS, Fault
 from falmock.scenarios import ScenarioError, presets
 from falmock.scenarios import find as find_scenario
 from falmock.server import Server, listen
@@ -340,7 +340,9 @@ def check(names: tuple[str, ...]) -> None:
 def faults() -> None:
     """List every fault with its options."""
     for name, kind in FAULTS.items():
-        options = " ".join(f"{option}={value}" for option, value in Fault(name, kind.options).spoken().items())
+        options = " ".join(
+            f"{option}={value}" for option, value in Fault(name, kind.options).spoken().items()
+        )
         click.echo(f"{name}{options and ' '}{options}\n    {kind.says}")
 
 

@@ -60,6 +60,7 @@ class Submit:
         method: HTTP's.
         content_type: as sent.
         body: as sent.
+        test: that it belongs to, or None.
         webhook: where to deliver, or None.
         priority: as in `queue`.
         start_within: seconds until a runner must have taken it; infinity for any time.
@@ -76,6 +77,7 @@ class Submit:
     method: str
     content_type: str | None
     body: bytes
+    test: str | None = None
     webhook: str | None = None
     priority: int = 0
     start_within: float = math.inf
@@ -337,6 +339,7 @@ class Emulator:
                 application=asked.endpoint.application,
                 path=asked.endpoint.path,
                 caller=asked.caller,
+                test=asked.test,
                 origin=asked.origin,
                 direct=direct,
                 method=asked.method,

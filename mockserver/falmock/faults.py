@@ -247,9 +247,7 @@ FAULTS: Final[dict[str, Kind]] = {
             reason="Exhausted balance. Top up your balance at fal.ai/dashboard/billing.",
         ),
         _account("rate_limited", "429, with a text that is assumed.", "submit", "run"),
-        _account(
-            "concurrency_limit", "429 of the run host: too many requests run at once.", "run", limit=20
-        ),
+        _account("concurrency_limit", "429 of the run host: too many requests run at once.", "run", limit=20),
         _course("stuck_in_queue", "It waits for ever."),
         _course("stuck_running", "It runs for ever."),
         _course(
@@ -267,9 +265,7 @@ FAULTS: Final[dict[str, Kind]] = {
         _network("hang", "No answer comes for as long as the caller waits."),
         _network("truncated_body", "The connection breaks in the middle of the answer."),
         _network("bad_gateway", "502 from an nginx before fal: HTML, and no request id."),
-        _network(
-            "gateway_timeout", "504 with a request id, though the request is fine.", "result", "status"
-        ),
+        _network("gateway_timeout", "504 with a request id, though the request is fine.", "result", "status"),
         _webhook("webhook_lost", "It never leaves."),
         _webhook("webhook_late", "It leaves `seconds` late.", seconds=60.0),
         _webhook("webhook_twice", "It arrives, and `seconds` later it arrives again.", seconds=1.0),

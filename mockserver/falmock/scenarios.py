@@ -15,7 +15,6 @@ import random
 import re
 import tomllib
 from collections import Counter
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from functools import cache, lru_cache
@@ -29,7 +28,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from falmock.faults import FILE, JOB, OK, PLACES, WEBHOOK, Fault, FaultError, parse
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 ALWAYS: Final = "always"
 MAGIC_HOST: Final = "falmock.invalid"
@@ -101,7 +100,7 @@ class Rule(BaseModel):
             and _fits(moment.caller, self.caller)
             and _fits(moment.endpoint, self.endpoint)
             and (self.prompt is None or self.prompt in str(moment.asked().get("prompt", "")))
-            and all(name in moment.asked() and moment.asked()[name] == self.input[name] for name in self.input)
+            and (not self.input or self.input.items() <= moment.asked().items())
         )
 
 

@@ -33,7 +33,7 @@ def test_an_option_takes_the_type_of_its_usual_value() -> None:
     ],
 )
 def test_a_fault_that_there_is_not_is_told_in_one_line(text: str, says: str) -> None:
-    with pytest.raises(FaultError, match="^[^\n]+$") as caught:
+    with pytest.raises(FaultError, match=r"^[^\n]+$") as caught:
         parse(text)
 
     assert says in str(caught.value)

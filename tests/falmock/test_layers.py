@@ -11,7 +11,7 @@ import falmock
 
 STOREYS = """
     addresses clock endpoints errors hosts lifecycle settings signing
-    console faults keys media models queue store validation
+    calls console faults keys media models queue store validation
     scenarios
     account fetching files webhooks
     runner

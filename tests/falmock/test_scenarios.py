@@ -179,7 +179,7 @@ def test_a_file_that_is_no_scenario_is_told_in_one_line(tmp_path: Path, text: st
     path = tmp_path / "night.toml"
     path.write_text(text)
 
-    with pytest.raises(ScenarioError, match="^[^\n]+$") as caught:
+    with pytest.raises(ScenarioError, match=r"^[^\n]+$") as caught:
         find(str(path))
 
     assert str(path) in str(caught.value)
