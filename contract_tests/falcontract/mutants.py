@@ -958,7 +958,7 @@ def any_method_cancels(patch: Patch) -> None:
     def make(usual: Any) -> Any:
         def init(self: Any, emulator: Any, keyring: Any) -> None:
             usual(self, emulator, keyring)
-            self._operations["/cancel"] = ("GET", self._cancel)
+            self._operations["cancel"] = ("GET", self._cancel)
 
         return init
 

@@ -34,6 +34,7 @@ from falmock.files import Files
 from falmock.http.catalogue import WEBSITE_ROUTES, Catalogue
 from falmock.http.cdn import CdnHost
 from falmock.http.doors import FrontDoor, as_asgi
+from falmock.http.faults import Faulty
 from falmock.http.platform import PlatformHost
 from falmock.http.proxy import ROUTE, BrowserProxy
 from falmock.http.queue import QueueHost
@@ -43,6 +44,7 @@ from falmock.http.tokens import Tokens
 from falmock.keys import Keyring
 from falmock.media import Studio, find_ffmpeg
 from falmock.runner import Runner
+from falmock.scenarios import Plan, find
 from falmock.signing import SECRET_BYTES, Signer
 from falmock.store import Store, StoreInUseError
 
@@ -85,10 +87,10 @@ def create_app(emulator: Emulator) -> Starlette:
     ledger = Ledger(emulator.store)
     door = FrontDoor(
         {
-            hosts.QUEUE: as_asgi(QueueHost(emulator, keyring)),
-            hosts.RUN: as_asgi(RunHost(emulator, keyring)),
-            hosts.REST: rest,
-            hosts.CDN: CdnHost(emulator, keyring).routes,
+            hosts.QUEUE: Faulty(as_asgi(QueueHost(emulator, keyring)), emulator),
+            hosts.RUN: Faulty(as_asgi(RunHost(emulator, keyring)), emulator),
+            hosts.REST: Faulty(rest, emulator),
+            hosts.CDN: Faulty(CdnHost(emulator, keyring).routes, emulator),
             hosts.PLATFORM: platform,
             hosts.WEBSITE: WEBSITE_ROUTES,
         },
@@ -178,6 +180,7 @@ async def open_emulator(
 
     Raises:
         StateError: the state folder is taken or unusable.
+        ScenarioError: there is no scenario of that name, or it cannot be played.
         ValueError: no usable ffmpeg.
     """
     async with AsyncExitStack() as stack:
@@ -186,6 +189,9 @@ async def open_emulator(
         clock = clock or SystemClock(settings.time_scale, start=store.latest_time())
         seed = _seed(settings, store)
         signer = Signer(_secret(settings, folder))
+        plan = Plan(seed)
+        for name in settings.scenarios:
+            plan.load(find(name))
         files = Files(store, folder, max_size=settings.max_upload)
         files.sweep_leftovers(time.time())
         http = await stack.enter_async_context(
@@ -215,6 +221,7 @@ async def open_emulator(
             files=files,
             runner=runner,
             signer=signer,
+            plan=plan,
             http=http,
             seed=seed,
         )

@@ -18,7 +18,9 @@ import uuid
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from falmock import course
 from falmock.bell import Bell
+from falmock.calls import TEST_KEY
 from falmock.errors import (
     AlreadyCompleted,
     ConcurrencyLimit,
@@ -30,6 +32,7 @@ from falmock.errors import (
 from falmock.lifecycle import Event, State, after
 from falmock.queue import Happening, Job, Queue
 from falmock.runner import Assignment, Outcome, Runner
+from falmock.scenarios import OF_A_REQUEST, Moment, Plan, Rule, Strike, dump, load
 from falmock.store import Delivery, Request, Store
 from falmock.webhooks import Sender
 
@@ -40,6 +43,7 @@ if TYPE_CHECKING:
 
     from falmock.clock import Clock
     from falmock.endpoints import Endpoint
+    from falmock.faults import Fault
     from falmock.files import Files
     from falmock.settings import Settings
     from falmock.signing import Signer
@@ -66,6 +70,7 @@ class Submit:
         method: HTTP's.
         content_type: as sent.
         body: as sent.
+        test: that it belongs to, or None.
         webhook: where to deliver, or None.
         priority: as in `queue`.
         start_within: seconds until a runner must have taken it; infinity for any time.
@@ -73,6 +78,7 @@ class Submit:
         store_io: keep its payloads.
         lifecycle: JSON of the object lifecycle preference, or None.
         max_queue_length: refuse it when more requests than this wait.
+        faults: what it asks to go wrong with it.
     """
 
     endpoint: Endpoint
@@ -81,6 +87,7 @@ class Submit:
     method: str
     content_type: str | None
     body: bytes
+    test: str | None = None
     webhook: str | None = None
     priority: int = 0
     start_within: float = math.inf
@@ -88,6 +95,18 @@ class Submit:
     store_io: bool = True
     lifecycle: str | None = None
     max_queue_length: float = math.inf
+    faults: tuple[Fault, ...] = ()
+
+    def moment(self, place: str, request_id: str) -> Moment:
+        """Return what rules are asked about."""
+        return Moment(
+            place,
+            str(self.endpoint),
+            self.caller,
+            self.test,
+            request_id,
+            asked=lambda: asked_of(self.body),
+        )
 
 
 class Emulator:
@@ -100,6 +119,7 @@ class Emulator:
         files: bodies, uploads, outputs.
         runner: does the work.
         signer: for webhooks.
+        plan: what shall go wrong.
         http: sends webhooks; it must not follow redirects.
         seed: decides ids and timings.
     """
@@ -113,6 +133,7 @@ class Emulator:
         files: Files,
         runner: Runner,
         signer: Signer,
+        plan: Plan,
         http: httpx.AsyncClient,
         seed: int,
     ) -> None:
@@ -121,6 +142,7 @@ class Emulator:
         self.store = store
         self.files = files
         self.signer = signer
+        self.plan = plan
         self.seed = seed
         self._runner = runner
         self._sender = Sender(
@@ -130,6 +152,7 @@ class Emulator:
             http=http,
             anywhere=settings.webhooks == "any",
             changed=self._attempted,
+            fired=plan.fired,
         )
         self._queue = self._new_queue()
         self._outcomes: dict[str, Outcome] = {}
@@ -155,9 +178,8 @@ class Emulator:
         if waiting > asked.max_queue_length:
             raise QueueTooLong(waiting, int(asked.max_queue_length))
         request = self._accept(asked, direct=False)
-        position = self._queue.position(request.id)
         log.info("request %s: IN_QUEUE for %s", request.id, asked.endpoint)
-        return request, position
+        return request, self.position(request)
 
     async def run_directly(self, asked: Submit) -> Request:
         """Accept a request that nobody will poll for, and return it completed.
@@ -192,7 +214,7 @@ class Emulator:
 
     def position(self, request: Request) -> int:
         """Return how many requests stand before a waiting one."""
-        return self._queue.position(request.id)
+        return self._queue.position(request.id) + course.strangers(request, self.clock.now())
 
     def cancel(self, request: Request) -> None:
         """Give a request up, waiting or running.
@@ -344,7 +366,7 @@ class Emulator:
                 for url in _urls(self.store.payload(request.id, "output")):
                     self.files.withdraw(url)
                 self._forget(request)
-            self.files.remove(caller if test is None else caller or _key_of(test))
+            self.files.remove(caller if test is None else caller or f"{TEST_KEY}{test}")
         stopped += self._sender.break_off({request.id for request in mine})
         self._arm()
         self._ring()
@@ -355,7 +377,7 @@ class Emulator:
         """Let something else be in the store; what goes on is broken off, and what is there then goes on."""
         stopped = [task for request_id in set(self._work.values()) for task in self._stop(request_id)]
         change()
-        stopped += self._sender.break_off(set(self._sender.in_flight.values()))
+        stopped += self._sender.break_off()
         self._outcomes.clear()
         self._queue = self._new_queue()
         self._pick_up()
@@ -407,7 +429,6 @@ class Emulator:
             task.cancel()
         await asyncio.gather(*self._work, return_exceptions=True)
         await self._sender.close()
-        self.store.remember("time", self.clock.now())
         self._ring()
 
     async def pass_time(self, seconds: float) -> None:
@@ -429,6 +450,7 @@ class Emulator:
         """Let time pass so many times as fast as it does outside; 0 lets it stand still."""
         async with self._passing:
             self.clock.scale = scale
+            self.store.remember("time", self.clock.now())
 
     async def settle(self) -> None:
         """Wait until nothing is going on that takes no emulated time."""
@@ -499,34 +521,59 @@ class Emulator:
             rng = self._rng(seq, "submit")
             request_id = str(uuid7(now, rng))
             in_file = len(asked.body) > ROW_BODY
+            faults = dump(strikes := self._strikes(asked, request_id))
+            struck = load(faults)
+            ready_at = now if direct else now + self.settings.queue_seconds.draw(rng)
             request = Request(
                 id=request_id,
                 seq=seq,
                 application=asked.endpoint.application,
                 path=asked.endpoint.path,
                 caller=asked.caller,
+                test=asked.test,
                 origin=asked.origin,
                 direct=direct,
                 method=asked.method,
                 content_type=asked.content_type,
                 body_file=self.files.keep_body(asked.body) if in_file else None,
                 submitted_at=now,
-                ready_at=now if direct else now + self.settings.queue_seconds.draw(rng),
-                run_seconds=self.settings.run_seconds.draw(rng),
+                ready_at=course.ready_at(struck, ready_at, now),
+                run_seconds=course.run_seconds(struck, self.settings.run_seconds.draw(rng)),
                 priority=asked.priority,
                 start_by=None if asked.start_within == math.inf else now + asked.start_within,
                 retry=asked.retry and not direct,
                 store_io=asked.store_io,
                 lifecycle=asked.lifecycle,
                 webhook=None if direct else asked.webhook,
+                faults=faults,
                 gateway_id=request_id,
             )
             self.store.insert(request)
             if not in_file:
                 self.store.keep(request_id, "input", asked.body)
+        for strike in strikes:
+            if strike.fault.name in course.AT_ONCE:
+                self.plan.fired(strike)
         self._queue.add(_job(request))
         self._arm()
         return request
+
+    def _strikes(self, asked: Submit, request_id: str) -> list[Strike]:
+        """Decide what will go wrong with a request that is accepted now."""
+        if not asked.faults and not any(map(self.plan.watches, OF_A_REQUEST)):
+            return []
+        strikes = [
+            strike
+            for place in OF_A_REQUEST
+            if self.plan.watches(place)
+            for strike in self.plan.strikes(asked.moment(place, request_id))
+        ]
+        for fault in asked.faults:
+            if any(place in OF_A_REQUEST for place in fault.kind.on):
+                strikes.append(Strike(fault))
+            else:  # it strikes one of the calls that ask after the request
+                self.plan.add(Rule(fault=str(fault), request=request_id))
+        return strikes
 
     def _pick_up(self) -> None:
         """Go on where the last process stood."""
@@ -547,10 +594,10 @@ class Emulator:
             self._start(request, at)
         elif happening.event is Event.START_TIMEOUT:
             timeout = PlatformError("request_timeout", headers={"x-fal-request-timeout-type": "user"})
-            self._complete(request, Event.START_TIMEOUT, _outcome(timeout), at)
+            self._complete(request, Event.START_TIMEOUT, course.ended(timeout), at)
         else:
             outcome = self._outcomes.pop(job.id)
-            if outcome.status in RERUN and request.retry and request.attempts < ATTEMPTS:
+            if _runs_again(request, outcome):
                 self._requeue(request, at)
             else:
                 self._complete(request, Event.FINISH, outcome, at)
@@ -576,21 +623,25 @@ class Emulator:
     def _begin(self, request: Request, at: float) -> None:
         """Put a runner to work, or know at once what it will say."""
         limit = self.settings.run_timeout
-        prepared = self._runner.prepare(request, self._body(request))
+        prepared = self._runner.prepare(request, self.body(request))
         if isinstance(prepared, Outcome):
-            self._outcomes[request.id] = prepared
-            self._queue.settle(request.id, at, due=at + REJECTION * request.run_seconds)
+            self._settle(request, prepared, at, due=at + REJECTION * request.run_seconds)
         elif limit is not None and request.run_seconds > limit:
-            self._outcomes[request.id] = _outcome(PlatformError("request_timeout"))
-            self._queue.settle(request.id, at, due=at + limit)
+            self._settle(request, course.ended(PlatformError("request_timeout")), at, due=at + limit)
+        elif (failure := course.failure(request, prepared)) is not None:
+            strike, outcome = failure
+            self.plan.fired(strike)
+            self._settle(request, outcome, at)
         else:
             task = asyncio.create_task(self._perform(request, prepared))
             self._work[task] = request.id
             task.add_done_callback(self._work.pop)
 
     async def _perform(self, request: Request, assignment: Assignment) -> None:
-        self._outcomes[request.id] = await self._runner.perform(assignment, request)
-        self._queue.settle(request.id, self.clock.now())
+        outcome = await self._runner.perform(assignment, request)
+        if (expired := load(request.faults).get("media_expired")) is not None:
+            self.plan.fired(expired)
+        self._settle(request, outcome, self.clock.now())
         self._arm()
 
     def _stop(self, request_id: str) -> list[asyncio.Task[None]]:
@@ -600,6 +651,19 @@ class Emulator:
         for task in tasks:
             task.cancel()
         return tasks
+
+    def _settle(self, request: Request, outcome: Outcome, now: float, *, due: float | None = None) -> None:
+        """What a run comes to is known: it ends when its time is up, or at `due`."""
+        self._outcomes[request.id] = outcome
+        early = load(request.faults).get("webhook_early")
+        if early is not None and not _runs_again(request, outcome):
+            end = max(now, due or 0, (request.started_at or 0) + request.run_seconds)
+            told = dataclasses.replace(request, status=int(outcome.status))
+            with self.store.transaction():
+                self._tell(told, outcome, end)
+            self.plan.fired(early)
+            due = end + early.fault.options["seconds"]
+        self._queue.settle(request.id, now, due=due)
 
     def _requeue(self, request: Request, at: float) -> None:
         rng = self._rng(request.seq, f"attempt {request.attempts + 1}")
@@ -623,14 +687,18 @@ class Emulator:
         now = self.clock.now()
         take_out = self._queue.finish if event is Event.FINISH else self._queue.cancel
         take_out(request_id, now)
-        outcome = _outcome(why) if isinstance(why, PlatformError) else why
+        outcome = course.ended(why) if isinstance(why, PlatformError) else why
         with self.store.transaction():
             self._complete(request, event, outcome, now)
         self._arm()
         self._ring()
 
     def _complete(self, request: Request, event: Event, outcome: Outcome, at: float) -> None:
-        kept = self.settings.retention_large if len(outcome.body) >= LARGE_RESULT else self.settings.retention
+        strikes = load(request.faults)
+        kept = self._retention(outcome)
+        if (expired := strikes.get("result_expired")) is not None:
+            self.plan.fired(expired)
+            kept = expired.fault.options["seconds"]
         request = self._change(
             request,
             state=after(State(request.state), event),
@@ -644,8 +712,18 @@ class Emulator:
         )
         self.store.keep(request.id, "output", outcome.body)
         log.info("request %s: COMPLETED with %d", request.id, outcome.status)
+        if "webhook_early" not in strikes or self.store.delivery(request.id) is None:
+            self._tell(request, outcome, at)
+
+    def _tell(self, request: Request, outcome: Outcome, at: float) -> None:
+        """Let the webhook leave, if there is one."""
+        give_up_at = at + self._retention(outcome)
         user_id = webhook_user(request.caller)
-        self._sender.add(request, outcome.body, user_id=user_id, now=at, give_up_at=at + kept)
+        self._sender.add(request, outcome.body, user_id=user_id, now=at, give_up_at=give_up_at)
+
+    def _retention(self, outcome: Outcome) -> float:
+        large = len(outcome.body) >= LARGE_RESULT
+        return self.settings.retention_large if large else self.settings.retention
 
     def _change(self, request: Request, **changes: Any) -> Request:
         self.store.update(Request, request.id, **changes)
@@ -669,7 +747,8 @@ class Emulator:
         self.store.delete(Delivery, request.id)
         self.store.delete(Request, request.id)
 
-    def _body(self, request: Request) -> bytes:
+    def body(self, request: Request) -> bytes:
+        """Return what was submitted."""
         if request.body_file is not None:
             return self.files.body(request.body_file)
         return self.store.payload(request.id, "input") or b""
@@ -700,6 +779,15 @@ def uuid7(now: float, rng: random.Random) -> uuid.UUID:
     return uuid.UUID(int=value & ~(0xF << 76 | 0x3 << 62) | 0x7 << 76 | 0x2 << 62)
 
 
+def asked_of(body: bytes) -> dict[str, Any]:
+    """Return the input that a body has, as far as it is a JSON object, else an empty one."""
+    try:
+        asked = json.loads(body)
+    except (ValueError, RecursionError):
+        return {}
+    return asked if isinstance(asked, dict) else {}
+
+
 def webhook_user(caller: str) -> str:
     """Return the user id that webhooks name for a key id. Its form is assumed."""
     return f"falmock|{hashlib.sha256(caller.encode(errors='replace')).hexdigest()[:12]}"
@@ -728,19 +816,15 @@ def _job(request: Request) -> Job:
         run_seconds=request.run_seconds,
         start_by=math.inf if request.start_by is None else request.start_by,
         started_at=request.started_at,
+        aside=course.stands_aside(request),
         held=bool(request.held),
         due_at=request.due_at,
     )
 
 
 def _is_of(request: Request, test: str | None, caller: str | None) -> bool:
-    return caller in {None, request.caller} and (test is None or request.caller == _key_of(test))
+    return caller in {None, request.caller} and test in {None, request.test}
 
 
-def _key_of(test: str) -> str:
-    """Return the key id that says by itself whose test a call belongs to."""
-    return f"test-{test}"
-
-
-def _outcome(error: PlatformError) -> Outcome:
-    return Outcome(error.status, error.content(), dict(error.headers), error.detail, error.error_type)
+def _runs_again(request: Request, outcome: Outcome) -> bool:
+    return outcome.status in RERUN and request.retry and request.attempts < ATTEMPTS

@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import unquote, urlsplit
 
+from falmock.scenarios import load
 from falmock.store import Store, StoredFile
 
 if TYPE_CHECKING:
@@ -214,9 +215,18 @@ class Files:
         return file is not None
 
     def publish(
-        self, source: Path, path: str, *, content_type: str, owner: str, lifecycle: Lifecycle, now: float
+        self,
+        source: Path,
+        path: str,
+        *,
+        content_type: str,
+        owner: str,
+        lifecycle: Lifecycle,
+        now: float,
+        faults: str | None = None,
     ) -> StoredFile:
         """Put a finished file on the CDN. The source may be shared: nothing is ever written to it again."""
+        expired = load(faults).get("media_expired")
         disk = hashlib.sha256(path.encode()).hexdigest()
         target = self._files / disk
         target.unlink(missing_ok=True)  # of an attempt that was cut off before its row was written
@@ -228,8 +238,9 @@ class Files:
             size=target.stat().st_size,
             owner=owner,
             created_at=now,
-            expires_at=lifecycle.expires_at(now),
+            expires_at=now + expired.fault.options["seconds"] if expired else lifecycle.expires_at(now),
             acl=json.dumps(lifecycle.acl) if lifecycle.acl else None,
+            faults=faults,
         )
         with self._store.transaction():
             self._store.delete(StoredFile, path)

@@ -81,6 +81,7 @@ class Settings:
         max_body: bytes that a submit may have.
         max_upload: bytes that an uploaded file may have.
         retention: seconds that a result is kept; large ones (10 KB and more) `retention_large`.
+        scenarios: what shall go wrong: names of presets, or paths of TOML files.
         payload_days: days that a request is remembered after its result is gone.
     """
 
@@ -108,6 +109,7 @@ class Settings:
     retention: float = 3600.0
     retention_large: float = 360.0
     payload_days: float = 30.0
+    scenarios: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not 0 <= self.time_scale < math.inf:

@@ -34,6 +34,7 @@ class Request:
         application: as "fal-ai/veo2".
         path: the rest of the endpoint id, as "image-to-video".
         caller: the key id that submitted it.
+        test: that it belongs to, or None (see `calls`).
         origin: how the submit arrived, so that URLs lead back the same way (see `http.origin`).
         direct: it came over the run host, and is nobody's to poll.
         method: HTTP method and content type of the submit, for the runner to judge.
@@ -68,6 +69,7 @@ class Request:
     application: str
     path: str
     caller: str
+    test: str | None
     origin: str
     direct: bool
     method: str

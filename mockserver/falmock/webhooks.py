@@ -20,12 +20,14 @@ import httpx
 
 from falmock.addresses import is_loopback
 from falmock.errors import compact
+from falmock.scenarios import Strike, load
 from falmock.store import Delivery, Request, Store
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import AsyncIterator, Callable, Collection, Mapping
 
     from falmock.clock import Clock
+    from falmock.faults import Fault
     from falmock.signing import Signer
 
 log = logging.getLogger("falmock.webhooks")
@@ -55,15 +57,15 @@ def next_attempt(attempts: int, now: float, give_up_at: float) -> float | None:
     return at if at < give_up_at else None
 
 
-def payload(request: Request, output: bytes) -> bytes:
-    """Return the bytes to deliver for a completed request."""
+def payload(request: Request, output: bytes | None) -> bytes:
+    """Return the bytes to deliver for a completed request; without an output the payload is null."""
     body: dict[str, Any] = {"request_id": request.id, "gateway_request_id": request.gateway_id}
     good = request.status is not None and request.status < 400  # noqa: PLR2004 - HTTP's own line
     body["status"] = "OK" if good else "ERROR"
     if not good:
         body["error"] = f"Invalid status code: {request.status}"
     try:
-        body["payload"] = json.loads(output)
+        body["payload"] = json.loads(output or b"")
     except ValueError:
         body["payload"] = None
         body["payload_error"] = UNSERIALIZABLE
@@ -97,6 +99,7 @@ class Sender:
         http: does the posting; it must not follow redirects.
         anywhere: deliver beyond this machine too.
         changed: called when an attempt has ended.
+        fired: called when a fault has shown.
     """
 
     def __init__(
@@ -108,6 +111,7 @@ class Sender:
         http: httpx.AsyncClient,
         anywhere: bool,
         changed: Callable[[], None],
+        fired: Callable[[Strike], None],
     ) -> None:
         self._store = store
         self._signer = signer
@@ -115,9 +119,12 @@ class Sender:
         self._http = http
         self._anywhere = anywhere
         self._changed = changed
+        self._fired = fired
+        self._held: dict[str, list[str]] = {}  # by receiver: those that wait for another to overtake them
         self._slots = asyncio.Semaphore(AT_ONCE)
         self._scheduled: list[tuple[float, str]] = []
-        self.in_flight: dict[asyncio.Task[None], str] = {}
+        self._sending: dict[str, asyncio.Task[None]] = {}
+        self._broken_off: set[asyncio.Task[None]] = set()
         self._look()
 
     def add(self, request: Request, output: bytes, *, user_id: str, now: float, give_up_at: float) -> None:
@@ -125,17 +132,26 @@ class Sender:
         url = request.webhook
         if url is None:
             return
+        strikes = load(request.faults)
+        null = self._strikes(strikes, "webhook_null_payload")
+        at = now
+        if late := self._strikes(strikes, "webhook_late"):
+            at += late.options["seconds"]
+        if held := self._strikes(strikes, "webhook_out_of_order"):
+            at += held.options["seconds"]
+            self._held.setdefault(url, []).append(request.id)
         delivery = Delivery(
             request_id=request.id,
             url=url,
             user_id=user_id,
-            body=payload(request, output),
+            body=payload(request, None if null else output),
             attempts=0,
-            next_at=now,
-            give_up_at=give_up_at,
+            next_at=at,
+            give_up_at=max(give_up_at, at),
+            faults=request.faults,
         )
         self._store.insert(delivery)
-        heapq.heappush(self._scheduled, (now, request.id))
+        heapq.heappush(self._scheduled, (at, request.id))
 
     def due(self) -> float:
         """Return when the next attempt is due; infinity for never."""
@@ -146,43 +162,55 @@ class Sender:
         while self._scheduled and self._scheduled[0][0] <= now:
             _, request_id = heapq.heappop(self._scheduled)
             delivery = self._store.delivery(request_id)
-            if delivery is None:  # forgotten with its request
+            if delivery is None or delivery.next_at is None or delivery.next_at > now:
+                continue  # forgotten with its request, or overtaken by an earlier entry
+            if request_id in self._sending:
                 continue
-            task = asyncio.create_task(self._deliver(delivery))
-            self.in_flight[task] = request_id
+            task = asyncio.create_task(self._deliver(delivery), name=request_id)
+            self._sending[request_id] = task
             task.add_done_callback(self._landed)
 
     def _landed(self, task: asyncio.Task[None]) -> None:
-        del self.in_flight[task]
+        self._broken_off.discard(task)
+        if self._sending.get(task.get_name()) is task:
+            del self._sending[task.get_name()]
         if not task.cancelled() and (error := task.exception()) is not None:
             log.error("a webhook could not be sent: this is a defect of falmock", exc_info=error)
         self._changed()
 
-    def break_off(self, gone: Collection[str]) -> list[asyncio.Task[None]]:
-        """Send nothing more for some requests, and look anew at what the store has to send.
+    def break_off(self, gone: Collection[str] | None = None) -> list[asyncio.Task[None]]:
+        """Break off what is being sent for some requests, or for all; look anew what the store has to send.
 
         Returns:
-            What was in flight for them, cancelled.
+            What was being sent for them, cancelled.
         """
-        broken_off = [task for task, request_id in self.in_flight.items() if request_id in gone]
+        ids = [request_id for request_id in self._sending if gone is None or request_id in gone]
+        broken_off = [self._sending.pop(request_id) for request_id in ids]
         for task in broken_off:
             task.cancel()
-        self._look(besides=set(self.in_flight.values()) - set(gone))
+        self._broken_off.update(broken_off)
+        self._look()
         return broken_off
 
-    def _look(self, besides: Collection[str] = ()) -> None:
+    def _look(self) -> None:
         self._scheduled = [
             (delivery.next_at, delivery.request_id)
             for delivery in self._store.pending_deliveries()
-            if delivery.next_at is not None and delivery.request_id not in besides
+            if delivery.next_at is not None and delivery.request_id not in self._sending
         ]
         heapq.heapify(self._scheduled)
 
+    @property
+    def in_flight(self) -> list[asyncio.Task[None]]:
+        """What is being sent."""
+        return [*self._sending.values(), *self._broken_off]
+
     async def close(self) -> None:
         """Stop; what was in flight is sent again after the next start."""
-        for task in self.in_flight:
+        tasks = self.in_flight
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*self.in_flight, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _deliver(self, delivery: Delivery) -> None:
         where = without_secrets(delivery.url)
@@ -194,42 +222,84 @@ class Sender:
             )
             self._record(delivery, outcome="refused", last="not local")
             return
+        if self._strikes(load(delivery.faults), "webhook_lost"):
+            self._record(delivery, outcome="lost", last="lost")
+            return
         async with self._slots:
             verdict = await self._post(delivery)
         attempts = delivery.attempts + 1
         log.info("webhook of %s to %s: %s (attempt %d)", delivery.request_id, where, verdict, attempts)
-        if verdict.startswith("2"):
-            self._record(delivery, outcome="delivered", last=verdict, attempts=attempts)
+        if delivery.outcome == "delivered":  # a second time, as a fault has it
+            self._strikes(load(delivery.faults), "webhook_twice")
+            self._record(delivery, last=verdict, attempts=attempts)
+        elif verdict.startswith("2"):
+            self._arrived(delivery, verdict, attempts)
         elif verdict.startswith("3"):
             self._record(delivery, outcome="failed", last=verdict, attempts=attempts)
         else:
             at = next_attempt(attempts, self._clock.now(), delivery.give_up_at)
             outcome = "failed" if at is None else "pending"
             self._record(delivery, outcome=outcome, last=verdict, attempts=attempts, next_at=at)
-            if at is not None:
-                heapq.heappush(self._scheduled, (at, delivery.request_id))
+
+    def _arrived(self, delivery: Delivery, verdict: str, attempts: int) -> None:
+        twice = load(delivery.faults).get("webhook_twice")
+        again = self._clock.now() + twice.fault.options["seconds"] if twice else None
+        self._record(delivery, outcome="delivered", last=verdict, attempts=attempts, next_at=again)
+        for request_id in self._held.pop(delivery.url, []):
+            if request_id != delivery.request_id and (held := self._store.delivery(request_id)) is not None:
+                self._record(held, next_at=self._clock.now())
+
+    def _strikes(self, strikes: Mapping[str, Strike], name: str) -> Fault | None:
+        """Return a fault that strikes now, and note that it does."""
+        strike = strikes.get(name)
+        if strike is None:
+            return None
+        self._fired(strike)
+        return strike.fault
 
     async def _post(self, delivery: Delivery) -> str:
         """Return the status code as text, or the name of what went wrong on the way."""
-        headers = self._signer.webhook_headers(
-            request_id=delivery.request_id,
-            user_id=delivery.user_id,
-            timestamp=int(self._clock.wall()),
-            body=delivery.body,
-        )
-        headers["Content-Type"] = "application/json"
+        strikes = load(delivery.faults)
+        slow = self._strikes(strikes, "webhook_slow")
+        body = _slowly(delivery.body, slow.options["seconds"]) if slow else delivery.body
+        headers = self._headers(delivery, strikes)
         limit = timeout(delivery.attempts)
         try:
             async with (
                 asyncio.timeout(limit),
                 # The answer's body is nobody's business and may be endless: it is not read.
                 self._http.stream(
-                    "POST", delivery.url, content=delivery.body, headers=headers, timeout=limit
+                    "POST", delivery.url, content=body, headers=headers, timeout=limit
                 ) as answer,
             ):
                 return str(answer.status_code)
         except (httpx.HTTPError, httpx.InvalidURL, TimeoutError) as error:
             return type(error).__name__
 
+    def _headers(self, delivery: Delivery, strikes: Mapping[str, Strike]) -> dict[str, str]:
+        timestamp = self._clock.wall()
+        if old := self._strikes(strikes, "webhook_old_timestamp"):
+            timestamp -= old.options["seconds"]
+        if self._strikes(strikes, "webhook_rotated_key"):
+            self._signer.rotate()
+        wrong = self._strikes(strikes, "webhook_bad_signature")
+        headers = self._signer.webhook_headers(
+            request_id=delivery.request_id,
+            user_id=delivery.user_id,
+            timestamp=int(timestamp),
+            body=delivery.body + b" " if wrong else delivery.body,
+        )
+        return {**headers, "Content-Type": "application/json", "Content-Length": str(len(delivery.body))}
+
     def _record(self, delivery: Delivery, *, next_at: float | None = None, **changes: object) -> None:
         self._store.update(Delivery, delivery.request_id, next_at=next_at, **changes)
+        if next_at is not None:
+            heapq.heappush(self._scheduled, (next_at, delivery.request_id))
+
+
+async def _slowly(body: bytes, seconds: float) -> AsyncIterator[bytes]:
+    """Yield a body in two halves."""
+    half = len(body) // 2
+    yield body[:half]
+    await asyncio.sleep(seconds)
+    yield body[half:]

@@ -11,9 +11,11 @@ import falmock
 
 STOREYS = """
     addresses bell clock endpoints errors hosts lifecycle settings signing
-    console keys media models queue store validation
+    calls console faults keys media models queue store validation
+    scenarios
     account fetching files webhooks
     runner
+    course
     emulator
     http
     app server

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
 def job(name: str, order: int, *, caller: str = "me", application: str = "a", **more: float) -> Job:
     priority = int(more.pop("priority", NORMAL))
-    defaults = {"ready_at": 1.0, "run_seconds": 4.0}
-    return Job(name, application, caller, order, priority, **(defaults | more))
+    times = {"ready_at": 1.0, "run_seconds": 4.0} | more
+    return Job(name, application, caller, order, priority, **times)  # type: ignore[arg-type]  # all are times
 
 
 def queue_of(*jobs: Job, runners: int = 1, concurrency: int = 10) -> Queue:

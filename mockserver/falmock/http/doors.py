@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
+from falmock import calls
 from falmock.hosts import ALIASES, NotServedError, is_fal, locate
 
 if TYPE_CHECKING:
@@ -75,7 +76,12 @@ class FrontDoor:
             await _refuse(error.host)(scope, receive, send)
             return
         self._arrived(arrival.host)
-        inner = {**scope, "path": arrival.path, "falmock.origin": self._published(arrival.origin)}
+        inner = {
+            **scope,
+            "path": arrival.path,
+            "falmock.origin": self._published(arrival.origin),
+            "falmock.call": calls.read(arrival.host, scope["method"], arrival.path, headers),
+        }
         if arrival.query is not None:
             inner["query_string"] = arrival.query.encode()
         await self._hosts[arrival.host](inner, receive, send)

@@ -10,28 +10,27 @@ from typing import TYPE_CHECKING, Any, Final
 from starlette.responses import Response, StreamingResponse
 
 from falmock import endpoints
+from falmock.calls import Operation
 from falmock.emulator import Emulator, first
 from falmock.errors import MethodNotAllowed, Refusal, RequestNotFound, StillInProgress, UserLocked, compact
 from falmock.hosts import QUEUE, Origin
 from falmock.http import access, submission
 from falmock.lifecycle import State
 from falmock.runner import logs, next_log_at
+from falmock.scenarios import load
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from starlette.requests import Request
 
+    from falmock.calls import Call
     from falmock.keys import Keyring
     from falmock.store import Request as Stored
 
 JSON: Final = "application/json"
 HEARTBEAT: Final = 15.0  # seconds between comments on a silent stream
 
-# fal's clients leave the endpoint's path out here; its documentation has it in. Both are taken.
-_REQUEST = re.compile(
-    r"/(?P<endpoint>.+?)/requests/(?P<id>[^/]+)(?P<operation>|/response|/status|/status/stream|/cancel)"
-)
 _ID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _TRUE: Final = frozenset({"1", "true"})
 
@@ -43,22 +42,20 @@ class QueueHost:
         self._emulator = emulator
         self._keyring = keyring
         self._operations = {
-            "": ("GET", self._result),
-            "/response": ("GET", self._result),
-            "/status": ("GET", self._status),
-            "/status/stream": ("GET", self._stream),
-            "/cancel": ("PUT", self._cancel),
+            Operation.RESULT: ("GET", self._result),
+            Operation.STATUS: ("GET", self._status),
+            Operation.STREAM: ("GET", self._stream),
+            Operation.CANCEL: ("PUT", self._cancel),
         }
 
     async def __call__(self, request: Request) -> Response:
         """Answer one call."""
-        path = request.scope["path"]
-        match = _REQUEST.fullmatch(path)
-        if match is None:
-            return await self._submit(request, path)
+        call: Call = request.scope["falmock.call"]
+        if call.request_id is None:
+            return await self._submit(request, call.endpoint or "")
         # The id is looked up before credentials and method (PROTOCOL.md 4.3).
-        found = self._find(match["endpoint"], match["id"])
-        method, answer = self._operations[match["operation"]]
+        found = self._find(call.endpoint or "", call.request_id)
+        method, answer = self._operations[call.operation]
         self._authorize(request, found)
         try:
             if request.method not in {method, "HEAD" if method == "GET" else method}:
@@ -69,7 +66,7 @@ class QueueHost:
             raise
 
     async def _submit(self, request: Request, path: str) -> Response:
-        endpoint = access.existing(endpoints.parse(path), path.strip("/"))
+        endpoint = access.existing(endpoints.parse(path), path)
         caller = access.caller_of_application(request, self._keyring, endpoint.application)
         if caller.locked:
             raise UserLocked
@@ -88,7 +85,7 @@ class QueueHost:
         return _reply(200, compact(body), stored)
 
     def _find(self, endpoint_id: str, request_id: str) -> Stored:
-        found = self._emulator.request(request_id.lower()) if _ID.fullmatch(request_id) else None
+        found = self._emulator.request(request_id) if _ID.fullmatch(request_id) else None
         endpoint = endpoints.parse(endpoint_id)
         if found is None or found.direct or endpoint is None or endpoint.application != found.application:
             raise RequestNotFound
@@ -102,6 +99,8 @@ class QueueHost:
 
     def _status(self, request: Request, found: Stored) -> Response:
         status = self._describe(request, found, with_logs=_wants_logs(request))
+        if status["logs"] and (window := load(found.faults).get("log_window")) is not None:
+            status["logs"] = status["logs"][-window.fault.options["lines"] :]
         return _reply(200 if found.state == State.COMPLETED else 202, compact(status), found)
 
     def _describe(self, request: Request, found: Stored, *, with_logs: bool) -> dict[str, Any]:
