@@ -29,6 +29,7 @@ from falmock.errors import (
     RequestNotFound,
     compact,
 )
+from falmock.faults import FaultError
 from falmock.lifecycle import Event, State, after
 from falmock.queue import Happening, Job, Queue
 from falmock.runner import Assignment, Outcome, Runner
@@ -336,12 +337,16 @@ class Emulator:
             self._queue.hurry(request.id, now)
         return self._steered(request)
 
-    def fail(self, request_id: str, outcome: Outcome) -> Request:
-        """End a request now with an outcome, good or bad, that is not tried again.
+    def fail(self, request_id: str, why: Fault | Outcome) -> Request:
+        """End a request now with an error of the model or the platform, which is not tried again.
 
-        One that waits is started first. Raises as `hold` does.
+        One that waits is started first. Raises as `hold` does, and
+
+        Raises:
+            FaultError: it is none that a request can end with.
         """
         request = self._unfinished(request_id)
+        outcome = why if isinstance(why, Outcome) else self._outcome_of(request, why)
         now = self.clock.now()
         with self.store.transaction():
             if request.state == State.IN_QUEUE:
@@ -352,6 +357,8 @@ class Emulator:
 
     async def reset(self, *, test: str | None = None, caller: str | None = None) -> int:
         """Forget requests, with their webhooks and files: everybody's, or those of one test or one key.
+
+        Rules go too: those of the test, or all but those that were there from the start.
 
         Returns:
             How many requests were forgotten.
@@ -368,6 +375,10 @@ class Emulator:
                 self._forget(request)
             self.files.remove(caller if test is None else caller or f"{TEST_KEY}{test}")
         stopped += self._sender.break_off({request.id for request in mine})
+        if test is not None:
+            self.plan.clear(test)
+        elif caller is None:
+            self.plan.reset()
         self._arm()
         self._ring()
         await asyncio.gather(*stopped, return_exceptions=True)
@@ -503,6 +514,16 @@ class Emulator:
         if request.state == State.COMPLETED:
             raise AlreadyCompleted
         return request
+
+    def _outcome_of(self, request: Request, fault: Fault) -> Outcome:
+        prepared = self._runner.prepare(request, self.body(request))
+        asked = prepared.asked.model_dump() if isinstance(prepared, Assignment) else {}
+        outcome = course.outcome_of(fault, asked)
+        if outcome is None:
+            raise FaultError(
+                f"a request cannot end with {fault.name}: name an error of the model or platform"
+            )
+        return outcome
 
     def _steered(self, request: Request, **changes: Any) -> Request:
         """Write down what was done by hand, and let happen what follows from it."""

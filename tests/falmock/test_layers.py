@@ -17,6 +17,7 @@ STOREYS = """
     runner
     course
     emulator
+    snapshots
     http
     app server
     intercept redirect testing
