@@ -19,6 +19,7 @@ from starlette.responses import Response
 
 from falmock import (
     app,
+    course,
     emulator,
     endpoints,
     errors,
@@ -1219,7 +1220,7 @@ def cancel_in_line_is_billed(patch: Patch) -> None:
 
         return outcome
 
-    patch.wrap(emulator, "_outcome", make)
+    patch.wrap(course, "ended", make)
 
 
 @mutant

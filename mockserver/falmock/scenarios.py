@@ -59,7 +59,11 @@ class Rule(BaseModel):
         then: what strikes those that match after that, one each; "ok" lets one pass.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(
+        extra="forbid",
+        frozen=True,
+        json_schema_extra={"examples": [{"fault": "content_policy_violation", "prompt": "battle"}]},
+    )
 
     fault: str
     on: Literal[PLACES] | None = None  # type: ignore[valid-type]  # the vocabulary is told in one place
