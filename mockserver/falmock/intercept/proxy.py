@@ -88,8 +88,13 @@ class Proxy:
                 task.cancel()
             await asyncio.gather(*connections, return_exceptions=True)
 
-    def destination(self, host: str, port: int) -> Address:
+    def destination(self, host: str, port: int, *, local: bool = True) -> Address:
         """Return where a call for a host really goes.
+
+        Args:
+            host: as named.
+            port: likewise.
+            local: the call comes from this machine; others have no business with what listens here.
 
         Raises:
             RefusedError: nowhere.
@@ -105,6 +110,8 @@ class Proxy:
             log.warning("refused a call to %s: the proxy is sealed", name)
             self._refused(name)
             raise RefusedError(403, f"falmock is sealed and lets nothing out to {name}")
+        if not local and is_loopback(name):
+            raise RefusedError(403, f"falmock leads other machines to fal's hosts only, not to {name}")
         return name, port
 
     async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -139,7 +146,10 @@ class Proxy:
         writer: asyncio.StreamWriter,
     ) -> None:
         host, port = _authority(f"//{request.target.decode('ascii')}", None)
-        async with self._dialled(self.destination(host, port)) as (far_reader, far_writer):
+        async with self._dialled(self.destination(host, port, local=_is_local(writer))) as (
+            far_reader,
+            far_writer,
+        ):
             await _next_event(client, reader)  # the end of the request: what follows is the tunnel's
             established = h11.Response(status_code=200, headers=[], reason=b"Connection Established")
             writer.write(client.send(established) or b"")
@@ -157,7 +167,10 @@ class Proxy:
         if not target.startswith("http://"):
             raise RefusedError(400, "this is falmock's proxy: it takes CONNECT and http://... only")
         host, port = _authority(target, HTTP)
-        async with self._dialled(self.destination(host, port)) as (far_reader, far_writer):
+        async with self._dialled(self.destination(host, port, local=_is_local(writer))) as (
+            far_reader,
+            far_writer,
+        ):
             upgrades = any(name == b"upgrade" for name, _ in request.headers)
             far = h11.Connection(h11.CLIENT)
             far_writer.write(far.send(_onward(request, target, upgrades=upgrades)) or b"")
@@ -185,6 +198,11 @@ class Proxy:
             # What was said last may still be on its way to whoever looks here.
             asyncio.get_running_loop().call_later(LINGER_SECONDS, self._calling.discard, here)
             await _close(writer)
+
+
+def _is_local(writer: asyncio.StreamWriter) -> bool:
+    peer = writer.get_extra_info("peername")  # None of one that has left already
+    return peer is not None and is_loopback(peer[0])
 
 
 async def _send_body(

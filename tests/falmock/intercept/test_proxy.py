@@ -97,6 +97,14 @@ async def test_a_sealed_proxy_refuses_the_world_in_the_line_that_people_see() ->
     assert told.startswith("HTTP/1.1 403 falmock is sealed and lets nothing out to example.com\r\n")
 
 
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "::1"])
+def test_other_machines_are_not_led_to_what_listens_on_this_one(host: str) -> None:
+    door = Proxy("http://127.0.0.1:1", "http://127.0.0.1:2", sealed=True, refused=print, calling=set())
+
+    with pytest.raises(RefusedError, match="fal's hosts only"):
+        door.destination(host, 5432, local=False)
+
+
 @pytest.mark.parametrize("port", [22, 8443])
 def test_fals_hosts_have_no_other_ports(port: int) -> None:
     door = Proxy("http://127.0.0.1:1", "http://127.0.0.1:2", sealed=False, refused=print, calling=set())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from typing import TYPE_CHECKING, Any
 
@@ -11,8 +12,11 @@ from emulated import BASE, KEY, Mock
 from pydantic import TypeAdapter
 
 from falmock.app import create_app
+from falmock.console import address
 from falmock.http.control import Control
 from falmock.http.control.rules import ScenarioAsked
+from falmock.intercept.proxy import Proxy
+from falmock.server import Server, listen
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -79,6 +83,27 @@ async def test_it_does_not_answer_to_what_comes_through_the_proxy(mock: Mock) ->
         answer = await http.get(CLOCK)
 
     assert (answer.status_code, "proxy" in answer.json()["detail"]) == (403, True)
+
+
+@pytest.mark.parametrize("method", ["GET", "CONNECT"])
+async def test_the_proxy_does_not_lead_there(mock: Mock, method: str) -> None:
+    app = create_app(mock.emulator)
+    with listen("127.0.0.1", 0) as plain, listen("127.0.0.1", 0) as proxied:
+        here = address(plain)
+        door = Proxy(here, here, sealed=True, refused=print, calling=app.state.through_proxy)
+        async with Server(app).running(plain), door.serving(proxied):
+            reader, writer = await asyncio.open_connection(*proxied.getsockname())
+            if method == "CONNECT":
+                writer.write(b"CONNECT queue.fal.run:443 HTTP/1.1\r\nHost: queue.fal.run:443\r\n\r\n")
+                await reader.readuntil(b"\r\n\r\n")
+            path = CLOCK if method == "CONNECT" else f"http://queue.fal.run{CLOCK}"
+            writer.write(f"GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode())
+            told = await reader.read()
+            writer.close()
+            await writer.wait_closed()
+
+    assert told.startswith(b"HTTP/1.1 403 ")
+    assert b"not answered through a proxy" in told
 
 
 @pytest.mark.parametrize(
