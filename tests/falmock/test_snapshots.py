@@ -5,12 +5,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 import respx
-from emulated import HOSTED, Mock, data_uri, png
+from emulated import HOSTED, Mock, data_uri, opened, png
 
+from falmock.clock import ManualClock
 from falmock.snapshots import Snapshots
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 HOOK = "http://localhost:3000/hook"
 LARGE = data_uri(png(2000, 1500) + bytes(20_000))
@@ -204,3 +206,14 @@ async def test_a_snapshot_that_was_dropped_leaves_no_files(mock: Mock, snapshots
 async def test_a_snapshot_that_there_is_not_is_not_restored(mock: Mock, snapshots: Snapshots) -> None:
     with pytest.raises(KeyError):
         await snapshots.restore("none")
+
+
+async def test_snapshots_of_a_process_that_was_killed_are_gone_with_the_next(
+    renders: Path, tmp_path: Path
+) -> None:
+    async with opened(renders, ManualClock(), state=tmp_path) as mock:
+        Snapshots(mock.emulator).take("one")
+    async with opened(renders, ManualClock(), state=tmp_path) as mock:
+        left = list(mock.emulator.files.snapshots.iterdir())
+
+    assert left == []

@@ -19,11 +19,11 @@ SERVE, *COMMANDS = re.findall(r"```sh\n(.*?)```", PAGE, re.DOTALL)
 
 
 def test_the_commands_run_from_top_to_bottom() -> None:
-    flags = shlex.split(SERVE, comments=True)[2:]
+    flags, command = shlex.split(SERVE, comments=True)[2:], ["bash", "-eu"]
     with Receiver() as receiver, served("--ephemeral", *flags) as server:
         script = "\n".join(COMMANDS).replace("http://localhost:3000/hook", receiver.url)
         done = subprocess.run(
-            ["bash", "-eu"],
+            command,
             input=script.replace("http://127.0.0.1:8787", server.address),
             capture_output=True,
             text=True,
