@@ -24,7 +24,7 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Mount, Route
 
-from falmock import __version__, hosts
+from falmock import __version__, hosts, private
 from falmock.account import Ledger
 from falmock.clock import Clock, SystemClock
 from falmock.emulator import Emulator
@@ -33,7 +33,9 @@ from falmock.fetching import Fetcher
 from falmock.files import Files
 from falmock.http.catalogue import WEBSITE_ROUTES, Catalogue
 from falmock.http.cdn import CdnHost
+from falmock.http.control import Control
 from falmock.http.doors import FrontDoor, answering, as_asgi, refusing, refusing_plainly
+from falmock.http.faults import Faulty
 from falmock.http.platform import PlatformHost
 from falmock.http.proxy import ROUTE, BrowserProxy
 from falmock.http.queue import QueueHost
@@ -44,6 +46,7 @@ from falmock.http.tokens import Tokens
 from falmock.keys import Keyring
 from falmock.media import Studio, find_ffmpeg
 from falmock.runner import Runner
+from falmock.scenarios import Plan, find
 from falmock.signing import SECRET_BYTES, Signer
 from falmock.store import Store, StoreInUseError
 
@@ -86,10 +89,10 @@ def create_app(emulator: Emulator) -> Starlette:
     platform.routes.extend(Catalogue(keyring).routes)
     ledger = Ledger(emulator.store)
     answers: dict[str, ASGIApp] = {
-        hosts.QUEUE: as_asgi(QueueHost(emulator, keyring)),
-        hosts.RUN: as_asgi(RunHost(emulator, keyring)),
-        hosts.REST: rest,
-        hosts.CDN: CdnHost(emulator, keyring).routes,
+        hosts.QUEUE: Faulty(as_asgi(QueueHost(emulator, keyring)), emulator),
+        hosts.RUN: Faulty(as_asgi(RunHost(emulator, keyring)), emulator),
+        hosts.REST: Faulty(rest, emulator),
+        hosts.CDN: Faulty(CdnHost(emulator, keyring).routes, emulator),
         hosts.PLATFORM: platform,
         hosts.WEBSITE: WEBSITE_ROUTES,
     }
@@ -101,12 +104,13 @@ def create_app(emulator: Emulator) -> Starlette:
         arrived=ledger.arrive,
         refused=ledger.refuse,
     )
+    through_proxy: set[tuple[str, int]] = set()
     app = Starlette(
         routes=[
             Route("/health", health, methods=["GET"]),
             Route("/account", account, methods=["GET"]),
             Route(ROUTE, BrowserProxy(door, emulator.settings, ledger.refuse)),
-            Mount("/", door),
+            Mount("/", Control(emulator, door, through_proxy)),
         ],
         middleware=[
             Middleware(
@@ -128,6 +132,7 @@ def create_app(emulator: Emulator) -> Starlette:
     )
     app.state.emulator = emulator
     app.state.ledger = ledger
+    app.state.through_proxy = through_proxy
     return app
 
 
@@ -182,6 +187,7 @@ async def open_emulator(
 
     Raises:
         StateError: the state folder is taken or unusable.
+        ScenarioError: there is no scenario of that name, or it cannot be played.
         ValueError: no usable ffmpeg.
     """
     async with AsyncExitStack() as stack:
@@ -190,6 +196,7 @@ async def open_emulator(
         clock = clock or SystemClock(settings.time_scale, start=store.latest_time())
         seed = _seed(settings, store)
         signer = Signer(_secret(settings, folder))
+        plan = Plan(seed, map(find, settings.scenarios))
         files = Files(store, folder, max_size=settings.max_upload)
         files.sweep_leftovers(time.time())
         http = await stack.enter_async_context(
@@ -219,6 +226,7 @@ async def open_emulator(
             files=files,
             runner=runner,
             signer=signer,
+            plan=plan,
             http=http,
             seed=seed,
         )
@@ -285,9 +293,5 @@ def _secret(settings: Settings, folder: Path) -> bytes:
         return hashlib.sha256(f"falmock {settings.seed}".encode()).digest()
     path = folder / "secret"
     if not path.exists():
-        partial = folder / "secret.part"
-        partial.unlink(missing_ok=True)
-        with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as sink:
-            sink.write(os.urandom(SECRET_BYTES))
-        partial.replace(path)
+        private.write(path, os.urandom(SECRET_BYTES))
     return path.read_bytes()

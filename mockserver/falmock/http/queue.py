@@ -17,6 +17,7 @@ from falmock.hosts import QUEUE, Origin
 from falmock.http import access, submission
 from falmock.lifecycle import State
 from falmock.runner import logs, next_log_at
+from falmock.scenarios import load
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -99,6 +100,8 @@ class QueueHost:
 
     def _status(self, request: Request, found: Stored) -> Response:
         status = self._describe(request, found, with_logs=_wants_logs(request))
+        if status["logs"] and (window := load(found.faults).get("log_window")) is not None:
+            status["logs"] = status["logs"][-window.fault.options["lines"] :]
         return _reply(200 if found.state == State.COMPLETED else 202, compact(status), found)
 
     def _describe(self, request: Request, found: Stored, *, with_logs: bool) -> dict[str, Any]:
@@ -118,18 +121,21 @@ class QueueHost:
         return status
 
     def _stream(self, request: Request, found: Stored) -> Response:
-        response = StreamingResponse(self._events(request, found), media_type="text/event-stream")
+        response = StreamingResponse(self._events(request, found.id), media_type="text/event-stream")
         response.headers["cache-control"] = "no-cache"
         response.headers["x-fal-request-id"] = found.id
         return response
 
-    async def _events(self, request: Request, found: Stored) -> AsyncIterator[bytes]:
-        """Yield an event for each change; its logs are only those that came since the last."""
+    async def _events(self, request: Request, request_id: str) -> AsyncIterator[bytes]:
+        """Yield an event for each change; its logs are only those that came since the last.
+
+        It ends early for a request that is forgotten while somebody watches.
+        """
         with_logs = _wants_logs(request)
         clock = self._emulator.clock
         told: dict[str, Any] = {}
         lines_told = 0
-        while True:
+        while (found := self._emulator.request(request_id)) is not None:
             status = self._describe(request, found, with_logs=with_logs)
             lines = status["logs"] or []
             if status != told:
@@ -144,10 +150,6 @@ class QueueHost:
             line_at = next_log_at(found, clock.now()) if with_logs else math.inf
             beat_at = clock.now() + HEARTBEAT
             await first(self._emulator.changed(), clock.sleep_until(min(line_at, beat_at)))
-            now_known = self._emulator.request(found.id)
-            if now_known is None:  # forgotten while somebody watched
-                return
-            found = now_known
 
     def _result(self, request: Request, found: Stored) -> Response:
         if found.state != State.COMPLETED:

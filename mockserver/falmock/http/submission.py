@@ -46,6 +46,7 @@ async def read(request: Request, endpoint: Endpoint, caller: Caller, *, max_body
         store_io=headers.get("x-fal-store-io", "").strip() != "0",
         lifecycle=_lifecycle(headers),
         max_queue_length=_max_queue_length(query),
+        faults=request.scope.get("falmock.faults", ()),
         body=await read_body(request, max_body),
     )
 
