@@ -28,7 +28,7 @@ from falmock.store import Delivery, Request, Store
 from falmock.webhooks import Sender
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable
+    from collections.abc import Awaitable, Callable
 
     import httpx
 
@@ -111,6 +111,7 @@ class Emulator:
         signer: for webhooks.
         plan: what shall go wrong.
         http: sends webhooks; it must not follow redirects.
+        is_local: tells which hosts are this machine's.
         seed: decides ids and timings.
     """
 
@@ -125,6 +126,7 @@ class Emulator:
         signer: Signer,
         plan: Plan,
         http: httpx.AsyncClient,
+        is_local: Callable[[str], bool],
         seed: int,
     ) -> None:
         self.settings = settings
@@ -140,7 +142,7 @@ class Emulator:
             signer=signer,
             clock=clock,
             http=http,
-            anywhere=settings.webhooks == "any",
+            is_local=None if settings.webhooks == "any" else is_local,
             changed=self._arm,
             fired=plan.fired,
         )
@@ -246,9 +248,9 @@ class Emulator:
             self._change(request, body_file=None)
         return gone
 
-    async def changed(self) -> None:
-        """Return when something has happened to some request."""
-        await asyncio.shield(self._bell)
+    def changed(self) -> asyncio.Future[None]:
+        """Return what is done when something has happened to some request, from now on."""
+        return asyncio.shield(self._bell)
 
     def token_claims(self, token: str) -> dict[str, Any] | None:
         """Return what a token says that was given out here and has not expired, or None."""
@@ -287,11 +289,19 @@ class Emulator:
 
     def due(self) -> float:
         """Return when something will happen by itself; infinity for never."""
-        return min(self._due, self._sender.due(), self.store.next_expiry_at() or math.inf)
+        return min(self.next_at(), self.store.next_expiry_at() or math.inf)
+
+    def next_at(self) -> float:
+        """Return when a request or a webhook will move on by itself; infinity for never."""
+        return min(self._due, self._sender.due())
 
     def busy(self) -> list[asyncio.Task[None]]:
         """Return what goes on outside of the emulator's time: renderings, and webhooks on their way."""
         return [*self._work.values(), *self._sender.in_flight]
+
+    def delivering(self) -> set[asyncio.Task[None]]:
+        """Return, of these, the webhooks."""
+        return set(self._sender.in_flight)
 
     def hang_up(self) -> None:
         """Tell all who wait for something that they wait in vain: the server is about to stop."""

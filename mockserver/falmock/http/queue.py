@@ -132,6 +132,11 @@ class QueueHost:
         told: dict[str, Any] = {}
         lines_told = 0
         while True:
+            changed = self._emulator.changed()  # listen before telling: the caller may be slow to read
+            now_known = self._emulator.request(found.id)
+            if now_known is None:  # forgotten while somebody watched
+                return
+            found = now_known
             status = self._describe(request, found, with_logs=with_logs)
             lines = status["logs"] or []
             if status != told:
@@ -145,11 +150,7 @@ class QueueHost:
                 return
             line_at = next_log_at(found, clock.now()) if with_logs else math.inf
             beat_at = clock.now() + HEARTBEAT
-            await first(self._emulator.changed(), clock.sleep_until(min(line_at, beat_at)))
-            now_known = self._emulator.request(found.id)
-            if now_known is None:  # forgotten while somebody watched
-                return
-            found = now_known
+            await first(changed, clock.sleep_until(min(line_at, beat_at)))
 
     def _result(self, request: Request, found: Stored) -> Response:
         if found.state != State.COMPLETED:
