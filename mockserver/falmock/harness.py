@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send
 
     from falmock.emulator import Emulator
+    from falmock.redirect import LeakError
     from falmock.store import Delivery
     from falmock.store import Request as Stored
 
@@ -212,9 +213,9 @@ class Harness:
         return self.call(lambda: float(self._app.state.ledger.account().usd))
 
     @property
-    def leaks(self) -> list[AssertionError]:
+    def leaks(self) -> list[LeakError]:
         """The calls that would have left this machine, and were refused with these exceptions."""
-        return [*self._board.leaks]
+        return self._board.leaks
 
     def leftovers(self) -> list[str]:
         """Return what a test should not leave behind, a line each."""
