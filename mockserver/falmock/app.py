@@ -24,7 +24,7 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Mount, Route
 
-from falmock import __version__, hosts
+from falmock import __version__, hosts, private
 from falmock.account import Ledger
 from falmock.addresses import is_loopback
 from falmock.clock import Clock, SystemClock
@@ -294,9 +294,5 @@ def _secret(settings: Settings, folder: Path) -> bytes:
         return hashlib.sha256(f"falmock {settings.seed}".encode()).digest()
     path = folder / "secret"
     if not path.exists():
-        partial = folder / "secret.part"
-        partial.unlink(missing_ok=True)
-        with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as sink:
-            sink.write(os.urandom(SECRET_BYTES))
-        partial.replace(path)
+        private.write(path, os.urandom(SECRET_BYTES))
     return path.read_bytes()

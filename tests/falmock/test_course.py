@@ -8,7 +8,6 @@ import hashlib
 import json
 from typing import TYPE_CHECKING, Any
 
-import httpx
 import pytest
 import respx
 from cryptography.exceptions import InvalidSignature
@@ -22,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
     from pathlib import Path
 
+    import httpx
     from emulated import Mock
 
     Start = Callable[..., Awaitable[Mock]]
@@ -202,11 +202,12 @@ async def test_a_fault_outlives_a_restart(start: Start, tmp_path: Path) -> None:
 async def test_the_run_host_meets_faults_too(mock: Mock) -> None:
     plan(mock, "no_media_generated")
 
-    call = asyncio.create_task(mock.http.post(f"/fal.run/{ENDPOINT}", json=GOOD, headers=KEY))
-    while not mock.emulator.store.requests():
-        await asyncio.sleep(0)
-    await mock.pass_time(60)
-    result = await call
+    async def run_time() -> None:
+        await mock.emulator.changed()  # a runner has taken it
+        await mock.pass_time(60)
+
+    running = mock.http.post(f"/fal.run/{ENDPOINT}", json=GOOD, headers=KEY)
+    result, _ = await asyncio.gather(running, run_time())
 
     assert result.json()["detail"][0]["type"] == "no_media_generated"
 

@@ -10,7 +10,7 @@ import pytest
 import falmock
 
 STOREYS = """
-    addresses clock endpoints errors hosts lifecycle settings signing
+    addresses clock endpoints errors hosts lifecycle private settings signing
     calls console faults keys media models queue store validation
     scenarios
     account fetching files webhooks

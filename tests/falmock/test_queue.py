@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import hypothesis.strategies as st
 import pytest
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 
-def job(name: str, order: int, *, caller: str = "me", application: str = "a", **more: float) -> Job:
+def job(name: str, order: int, *, caller: str = "me", application: str = "a", **more: Any) -> Job:
     priority = int(more.pop("priority", NORMAL))
     defaults = {"ready_at": 1.0, "run_seconds": 4.0}
     return Job(name, application, caller, order, priority, **(defaults | more))
@@ -162,8 +162,8 @@ class Reference:
         return bool(ended)
 
     def start(self, now: float) -> bool:
-        head = self.head()
-        if head is None or head.ready_at > now:
+        head = self.head(now)
+        if head is None:
             return False
         self.waiting.remove(head)
         self.running.append((now + head.run_seconds, head))
@@ -177,14 +177,16 @@ class Reference:
             self.story.append((now, each.id, Event.START_TIMEOUT))
         return bool(late)
 
-    def head(self) -> Job | None:
+    def head(self, now: float) -> Job | None:
         def runs(caller: str) -> int:
             return sum(each.caller == caller for _, each in self.running)
 
         able = [each for each in self.waiting if runs(each.caller) < self.concurrency]
-        if not able or len(self.running) >= self.runners:
+        if len(self.running) >= self.runners:
             return None
-        return min(able, key=lambda each: each.place)
+        first = sorted((each for each in able if not each.aside), key=lambda each: each.place)[:1]
+        ready = [each for each in able if each.ready_at <= now and (each.aside or each in first)]
+        return min(ready, key=lambda each: each.place, default=None)
 
 
 jobs = st.lists(
@@ -195,6 +197,7 @@ jobs = st.lists(
             "ready_at": st.integers(0, 6),
             "run_seconds": st.integers(1, 5),
             "start_by": st.one_of(st.just(float("inf")), st.integers(1, 9)),
+            "aside": st.booleans(),
         }
     ),
     max_size=8,
@@ -203,10 +206,10 @@ jobs = st.lists(
 
 @given(jobs, st.integers(1, 3), st.integers(1, 3), st.lists(st.integers(0, 60), max_size=5))
 def test_it_does_what_a_walk_through_every_second_would_do(
-    asked: list[dict[str, float]], runners: int, concurrency: int, looks: list[int]
+    asked: list[dict[str, Any]], runners: int, concurrency: int, looks: list[int]
 ) -> None:
     def line() -> list[Job]:
-        return [job(f"j{order}", order, **more) for order, more in enumerate(asked)]  # type: ignore[arg-type]
+        return [job(f"j{order}", order, **more) for order, more in enumerate(asked)]
 
     reference = Reference(runners, concurrency, line())
     for second in range(61):
