@@ -16,7 +16,7 @@ from falmock.lifecycle import State
 from falmock.redirect import BLOCKING
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine
+    from collections.abc import Awaitable
 
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -86,9 +86,7 @@ class Autojump:
 
     async def _settle(self, on_their_way: set[asyncio.Task[None]], *, patient: bool) -> None:
         self._emulator.pulse()
-        while busy := set(self._emulator.busy()) - (
-            on_their_way if patient else self._emulator.delivering()
-        ):
+        while busy := set(self._emulator.busy()) - (on_their_way if patient else self._emulator.delivering()):
             await asyncio.wait(busy)
             self._emulator.pulse()
 
@@ -143,9 +141,9 @@ class Autojump:
                 return
 
 
-async def _with(call: Coroutine[None, None, None], company: Coroutine[None, None, None]) -> None:
+async def _with(call: Awaitable[None], company: Awaitable[None]) -> None:
     """See a call through while something else goes on, which ends with it at the latest."""
-    tasks = asyncio.create_task(call), asyncio.create_task(company)
+    tasks = asyncio.ensure_future(call), asyncio.ensure_future(company)
     try:
         await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         if not tasks[0].done():

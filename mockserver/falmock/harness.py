@@ -39,7 +39,7 @@ from falmock.settings import Settings, Span
 from falmock.testing import pass_time
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+    from collections.abc import AsyncIterator, Callable, Iterator
     from pathlib import Path
 
     from anyio.from_thread import BlockingPortal
@@ -173,7 +173,7 @@ class Harness:
 
     def advance(self, seconds: float) -> None:
         """Let time pass, with all that happens in it: runs begin and end, webhooks leave and arrive."""
-        self.call(lambda: pass_time(self.emulator, self._clock, seconds))
+        self._stage.portal.call(lambda: pass_time(self.emulator, self._clock, seconds))
 
     def wait(self, request_id: str, state: str = State.COMPLETED, *, timeout: float = math.inf) -> Request:
         """Let time pass until a request is in a state, or past it; return the request.
@@ -187,7 +187,7 @@ class Harness:
             LookupError: there is no such request.
             TimeoutError: it does not get there in that time, or not at all.
         """
-        return self.call(lambda: self._wait(request_id, state, self._clock.now() + timeout))
+        return self._stage.portal.call(self._wait, request_id, state, self.now + timeout)
 
     async def _wait(self, request_id: str, state: str, end: float) -> Request:
         while ORDER.index(State((request := self._request(request_id)).state)) < ORDER.index(State(state)):
@@ -251,9 +251,9 @@ class Harness:
             self.address = self._stack.enter_context(self._stage.serving(self._jump))
         return self.address
 
-    def call(self, work: Callable[[], Awaitable[T] | T]) -> T:
+    def call(self, work: Callable[[], T]) -> T:
         """Do something in the emulator's own thread, and return what comes of it."""
-        return self._stage.portal.call(work)  # type: ignore[arg-type]  # the portal takes both kinds
+        return self._stage.portal.call(work)
 
     def _is_local(self, host: str) -> bool:
         return host in self._places or is_loopback(host)

@@ -45,7 +45,7 @@ def pytest_configure(config: pytest.Config) -> None:
     """Announce the mark."""
     config.addinivalue_line(
         "markers",
-        f"{MARK}({POLLS}=True, **settings): how fal is in this test; the settings are those of falmock.settings",
+        f"{MARK}({POLLS}=True, **settings): how fal is in this test; see falmock.settings for the settings",
     )
 
 
@@ -125,7 +125,7 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, Any, Any]:
 
 
 def _forget_key() -> None:
-    """Have the functions of fal's client look at FAL_KEY anew; they keep the key of their first call for good."""
+    """Have the functions of fal's client look at FAL_KEY anew; they keep the key of their first call."""
     if (module := sys.modules.get("fal_client")) is not None:
         for client in (module.sync_client, module.async_client):
             for name in ("_auth", "_client", "_token_manager"):

@@ -174,9 +174,7 @@ class Switchboard:
             place = self.find(request.url.host)
             return blocking(transport, request) if place is None else place.ask(request)
 
-        async def handle_async(
-            transport: httpx.AsyncHTTPTransport, request: httpx.Request
-        ) -> httpx.Response:
+        async def handle_async(transport: httpx.AsyncHTTPTransport, request: httpx.Request) -> httpx.Response:
             place = self.find(request.url.host)
             return await (waiting(transport, request) if place is None else place.ask_async(request))
 

@@ -131,7 +131,9 @@ def test_the_run_host_answers_at_once(falmock: Harness, http: httpx.Client) -> N
 
 
 def test_the_run_host_refuses_as_ever(http: httpx.Client) -> None:
-    assert http.post(f"https://fal.run/{ENDPOINT}", json=GOOD, headers={"Authorization": "x"}).status_code == 401
+    assert (
+        http.post(f"https://fal.run/{ENDPOINT}", json=GOOD, headers={"Authorization": "x"}).status_code == 401
+    )
 
 
 @STUCK

@@ -317,7 +317,7 @@ def test_some_addresses_cannot_be_taken(falmock: Harness, http: httpx.Client, ur
 
 def test_an_application_that_calls_itself_and_blocks_is_told_so(falmock: Harness) -> None:
     async def call_itself(request: Request) -> Response:
-        httpx.get("http://loop.test/")
+        httpx.get("http://loop.test/")  # noqa: ASYNC210 - the mistake that is tried
         raise AssertionError
 
     client = falmock.mount("http://loop.test", Starlette(routes=[Route("/", call_itself)]))

@@ -20,6 +20,9 @@ STOREYS = """
     http
     app server
     intercept redirect testing
+    autojump
+    harness
+    plugin
     cli
     __main__
 """
