@@ -122,6 +122,7 @@ class Emulator:
         signer: for webhooks.
         plan: what shall go wrong.
         http: sends webhooks; it must not follow redirects.
+        is_local: tells which hosts are this machine's.
         seed: decides ids and timings.
     """
 
@@ -136,6 +137,7 @@ class Emulator:
         signer: Signer,
         plan: Plan,
         http: httpx.AsyncClient,
+        is_local: Callable[[str], bool],
         seed: int,
     ) -> None:
         self.settings = settings
@@ -151,7 +153,7 @@ class Emulator:
             signer=signer,
             clock=clock,
             http=http,
-            anywhere=settings.webhooks == "any",
+            is_local=None if settings.webhooks == "any" else is_local,
             changed=self._attempted,
             fired=plan.fired,
         )
@@ -257,9 +259,9 @@ class Emulator:
             self._change(request, body_file=None)
         return gone
 
-    async def changed(self) -> None:
-        """Return when something has happened to some request."""
-        await self._bell.rung()
+    def changed(self) -> asyncio.Event:
+        """Return what is set when something has happened to some request, from now on."""
+        return self._bell.listen()
 
     async def wait_for(self, request_id: str, state: State) -> Request:
         """Return a request once it is in a state, or completed: after that nothing comes.
@@ -271,7 +273,7 @@ class Emulator:
         while (request := self._known(request_id)).state not in {state, State.COMPLETED}:
             if self.closing:
                 raise PlatformError("runner_disconnected")
-            await self.changed()
+            await self.changed().wait()
         return request
 
     async def wait_for_delivery(self, request_id: str) -> Delivery:
@@ -289,7 +291,7 @@ class Emulator:
                 return delivery
             if self.closing:
                 raise PlatformError("runner_disconnected")
-            await first(self.changed(), self._attempt.rung())
+            await first(self.changed().wait(), self._attempt.listen().wait())
 
     def token_claims(self, token: str) -> dict[str, Any] | None:
         """Return what a token says that was given out here and has not expired, or None."""
@@ -423,11 +425,19 @@ class Emulator:
 
     def due(self) -> float:
         """Return when something will happen by itself; infinity for never."""
-        return min(self._due, self._sender.due(), self.store.next_expiry_at() or math.inf)
+        return min(self.next_at(), self.store.next_expiry_at() or math.inf)
+
+    def next_at(self) -> float:
+        """Return when a request or a webhook will move on by itself; infinity for never."""
+        return min(self._due, self._sender.due())
 
     def busy(self) -> list[asyncio.Task[None]]:
         """Return what goes on outside of the emulator's time: renderings, and webhooks on their way."""
         return [*self._work, *self._sender.in_flight]
+
+    def delivering(self) -> set[asyncio.Task[None]]:
+        """Return, of these, the webhooks."""
+        return set(self._sender.in_flight)
 
     def hang_up(self) -> None:
         """Tell all who wait for something that they wait in vain: the server is about to stop."""
@@ -478,7 +488,7 @@ class Emulator:
                 break
             self.clock.move_to(due)
             await asyncio.sleep(0)  # others have a word too, and a limit of time can be kept
-        self.clock.move_to(end)
+        self.clock.move_to(max(end, self.clock.now()))  # others may have moved it meanwhile
         await self.settle()
 
     async def _sleep_until(self, when: float) -> None:

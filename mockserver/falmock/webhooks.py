@@ -18,7 +18,6 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from falmock.addresses import is_loopback
 from falmock.errors import compact
 from falmock.scenarios import Strike, load
 from falmock.store import Delivery, Request, Store
@@ -97,7 +96,7 @@ class Sender:
         signer: signs each attempt anew, since receivers refuse an old timestamp.
         clock: for the schedule, and its wall time for the signature.
         http: does the posting; it must not follow redirects.
-        anywhere: deliver beyond this machine too.
+        is_local: tells the hosts that may be delivered to; None for all of them.
         changed: called when an attempt has ended.
         fired: called when a fault has shown.
     """
@@ -109,7 +108,7 @@ class Sender:
         signer: Signer,
         clock: Clock,
         http: httpx.AsyncClient,
-        anywhere: bool,
+        is_local: Callable[[str], bool] | None,
         changed: Callable[[], None],
         fired: Callable[[Strike], None],
     ) -> None:
@@ -117,7 +116,7 @@ class Sender:
         self._signer = signer
         self._clock = clock
         self._http = http
-        self._anywhere = anywhere
+        self._is_local = is_local
         self._changed = changed
         self._fired = fired
         self._held: dict[str, list[str]] = {}  # by receiver: those that wait for another to overtake them
@@ -214,7 +213,7 @@ class Sender:
 
     async def _deliver(self, delivery: Delivery) -> None:
         where = without_secrets(delivery.url)
-        if not self._anywhere and not is_loopback(urlsplit(delivery.url).hostname or ""):
+        if self._is_local is not None and not self._is_local(urlsplit(delivery.url).hostname or ""):
             log.warning(
                 "webhook of %s not sent: %s is not on this machine (allow it with --webhooks any)",
                 delivery.request_id,

@@ -21,6 +21,9 @@ STOREYS = """
     http
     app server
     intercept redirect testing
+    autojump
+    harness
+    plugin
     cli
     __main__
 """
