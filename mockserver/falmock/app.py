@@ -25,7 +25,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Mount, Route
 
 from falmock import __version__, hosts, private
-from falmock.account import Ledger
+from falmock.addresses import is_loopback
 from falmock.clock import Clock, SystemClock
 from falmock.emulator import Emulator
 from falmock.errors import PlatformError, Refusal
@@ -44,6 +44,7 @@ from falmock.http.rest import RestHost
 from falmock.http.run import RunHost
 from falmock.http.tokens import Tokens
 from falmock.keys import Keyring
+from falmock.ledger import Ledger
 from falmock.media import Studio, find_ffmpeg
 from falmock.runner import Runner
 from falmock.scenarios import Plan, find
@@ -52,7 +53,7 @@ from falmock.store import Store, StoreInUseError
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
 
     from starlette.requests import Request
     from starlette.types import ASGIApp
@@ -87,7 +88,7 @@ def create_app(emulator: Emulator) -> Starlette:
     rest.routes.extend(Tokens(emulator, keyring).routes)
     platform = PlatformHost(emulator, keyring).routes
     platform.routes.extend(Catalogue(keyring).routes)
-    ledger = Ledger(emulator.store)
+    ledger = Ledger(emulator.store, emulator.body)
     answers: dict[str, ASGIApp] = {
         hosts.QUEUE: Faulty(as_asgi(QueueHost(emulator, keyring)), emulator),
         hosts.RUN: Faulty(as_asgi(RunHost(emulator, keyring)), emulator),
@@ -176,7 +177,10 @@ async def fail(request: Request, error: Exception) -> Response:
 
 @asynccontextmanager
 async def open_emulator(
-    settings: Settings, clock: Clock | None = None, studio: Studio | None = None
+    settings: Settings,
+    clock: Clock | None = None,
+    studio: Studio | None = None,
+    is_local: Callable[[str], bool] = is_loopback,
 ) -> AsyncIterator[Emulator]:
     """Open everything that an emulator stands on, in order, and close it again.
 
@@ -184,6 +188,7 @@ async def open_emulator(
         settings: see there.
         clock: the hour; without one the system's, as fast as the settings say.
         studio: renders; without one the emulator makes its own, and keeps clips with its files.
+        is_local: tells the hosts that webhooks and input images may be on without further ado.
 
     Raises:
         StateError: the state folder is taken or unusable.
@@ -215,7 +220,7 @@ async def open_emulator(
                 timeout=settings.render_timeout,
             )
             stack.push_async_callback(studio.close)
-        fetcher = Fetcher(http, public=settings.fetch)
+        fetcher = Fetcher(http, public=settings.fetch, is_local=is_local)
         runner = Runner(
             files=files, studio=studio, fetcher=fetcher, clock=clock, seed=seed, style=settings.media
         )
@@ -228,6 +233,7 @@ async def open_emulator(
             signer=signer,
             plan=plan,
             http=http,
+            is_local=is_local,
             seed=seed,
         )
         stack.push_async_callback(emulator.close)

@@ -16,6 +16,6 @@ class Bell:
         rung, self._next = self._next, asyncio.Event()
         rung.set()
 
-    async def rung(self) -> None:
-        """Return when it rings the next time."""
-        await self._next.wait()
+    def listen(self) -> asyncio.Event:
+        """Return what is set when it rings the next time."""
+        return self._next

@@ -30,7 +30,7 @@ from falmock.errors import (
     compact,
 )
 from falmock.faults import FaultError
-from falmock.journal import Journal
+from falmock.journal import Journal, Wanted
 from falmock.lifecycle import Event, State, after
 from falmock.queue import Happening, Job, Queue
 from falmock.runner import Assignment, Outcome, Runner
@@ -123,6 +123,7 @@ class Emulator:
         signer: for webhooks.
         plan: what shall go wrong.
         http: sends webhooks; it must not follow redirects.
+        is_local: tells which hosts are this machine's.
         seed: decides ids and timings.
     """
 
@@ -137,6 +138,7 @@ class Emulator:
         signer: Signer,
         plan: Plan,
         http: httpx.AsyncClient,
+        is_local: Callable[[str], bool],
         seed: int,
     ) -> None:
         self.settings = settings
@@ -154,7 +156,7 @@ class Emulator:
             clock=clock,
             http=http,
             journal=self.journal,
-            anywhere=settings.webhooks == "any",
+            is_local=None if settings.webhooks == "any" else is_local,
             changed=self._attempted,
             fired=plan.fired,
         )
@@ -260,9 +262,9 @@ class Emulator:
             self._change(request, body_file=None)
         return gone
 
-    async def changed(self) -> None:
-        """Return when something has happened to some request."""
-        await self._bell.rung()
+    def changed(self) -> asyncio.Event:
+        """Return what is set when something has happened to some request, from now on."""
+        return self._bell.listen()
 
     async def wait_for(self, request_id: str, state: State) -> Request:
         """Return a request once it is in a state, or completed: after that nothing comes.
@@ -274,7 +276,7 @@ class Emulator:
         while (request := self._known(request_id)).state not in {state, State.COMPLETED}:
             if self.closing:
                 raise PlatformError("runner_disconnected")
-            await self.changed()
+            await self.changed().wait()
         return request
 
     async def wait_for_delivery(self, request_id: str) -> Delivery:
@@ -292,7 +294,7 @@ class Emulator:
                 return delivery
             if self.closing:
                 raise PlatformError("runner_disconnected")
-            await first(self.changed(), self._attempt.rung())
+            await first(self.changed().wait(), self._attempt.listen().wait())
 
     def token_claims(self, token: str) -> dict[str, Any] | None:
         """Return what a token says that was given out here and has not expired, or None."""
@@ -382,6 +384,7 @@ class Emulator:
             self.plan.clear(test)
         elif caller is None:
             self.plan.reset()
+        self.journal.clear(Wanted(test=test, caller=caller))
         self._arm()
         self._ring()
         await asyncio.gather(*stopped, return_exceptions=True)
@@ -426,11 +429,19 @@ class Emulator:
 
     def due(self) -> float:
         """Return when something will happen by itself; infinity for never."""
-        return min(self._due, self._sender.due(), self.store.next_expiry_at() or math.inf)
+        return min(self.next_at(), self.store.next_expiry_at() or math.inf)
+
+    def next_at(self) -> float:
+        """Return when a request or a webhook will move on by itself; infinity for never."""
+        return min(self._due, self._sender.due())
 
     def busy(self) -> list[asyncio.Task[None]]:
         """Return what goes on outside of the emulator's time: renderings, and webhooks on their way."""
         return [*self._work, *self._sender.in_flight]
+
+    def delivering(self) -> set[asyncio.Task[None]]:
+        """Return, of these, the webhooks."""
+        return set(self._sender.in_flight)
 
     def hang_up(self) -> None:
         """Tell all who wait for something that they wait in vain: the server is about to stop."""
@@ -481,7 +492,7 @@ class Emulator:
                 break
             self.clock.move_to(due)
             await asyncio.sleep(0)  # others have a word too, and a limit of time can be kept
-        self.clock.move_to(end)
+        self.clock.move_to(max(end, self.clock.now()))  # others may have moved it meanwhile
         await self.settle()
 
     async def _sleep_until(self, when: float) -> None:
@@ -559,6 +570,7 @@ class Emulator:
                 direct=direct,
                 method=asked.method,
                 content_type=asked.content_type,
+                input_sha256=hashlib.sha256(asked.body).hexdigest(),
                 body_file=self.files.keep_body(asked.body) if in_file else None,
                 submitted_at=now,
                 ready_at=course.ready_at(struck, ready_at, now),

@@ -21,7 +21,6 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from falmock.addresses import is_loopback
 from falmock.errors import compact
 from falmock.scenarios import Strike, load
 from falmock.store import Delivery, Request, Store
@@ -127,7 +126,7 @@ class Sender:
         clock: for the schedule, and its wall time for the signature.
         http: does the posting; it must not follow redirects.
         journal: where attempts are taken down.
-        anywhere: deliver beyond this machine too.
+        is_local: tells the hosts that may be delivered to; None for all of them.
         changed: called when an attempt has ended.
         fired: called when a fault has shown.
     """
@@ -140,7 +139,7 @@ class Sender:
         clock: Clock,
         http: httpx.AsyncClient,
         journal: Journal,
-        anywhere: bool,
+        is_local: Callable[[str], bool] | None,
         changed: Callable[[], None],
         fired: Callable[[Strike], None],
     ) -> None:
@@ -149,7 +148,7 @@ class Sender:
         self._clock = clock
         self._http = http
         self._journal = journal
-        self._anywhere = anywhere
+        self._is_local = is_local
         self._changed = changed
         self._fired = fired
         self._held: dict[str, list[str]] = {}  # by receiver: those that wait for another to overtake them
@@ -246,7 +245,7 @@ class Sender:
 
     async def _deliver(self, delivery: Delivery) -> None:
         where = without_secrets(delivery.url)
-        if not self._anywhere and not is_loopback(urlsplit(delivery.url).hostname or ""):
+        if self._is_local is not None and not self._is_local(urlsplit(delivery.url).hostname or ""):
             log.warning(
                 "webhook of %s not sent: %s is not on this machine (allow it with --webhooks any)",
                 delivery.request_id,

@@ -13,7 +13,7 @@ STOREYS = """
     addresses bell clock endpoints errors hosts lifecycle private redaction settings signing
     calls console faults keys media models queue store validation
     scenarios
-    account fetching files journal
+    fetching files journal ledger
     har runner webhooks
     course
     emulator
@@ -21,6 +21,9 @@ STOREYS = """
     http
     app server
     intercept redirect testing
+    autojump
+    harness
+    plugin
     cli
     __main__
 """

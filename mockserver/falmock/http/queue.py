@@ -135,7 +135,12 @@ class QueueHost:
         clock = self._emulator.clock
         told: dict[str, Any] = {}
         lines_told = 0
-        while (found := self._emulator.request(request_id)) is not None:
+        while True:
+            self._emulator.advance()
+            changed = self._emulator.changed()  # listen before telling: the caller may be slow to read
+            found = self._emulator.request(request_id)
+            if found is None:  # forgotten while somebody watched
+                return
             status = self._describe(request, found, with_logs=with_logs)
             lines = status["logs"] or []
             if status != told:
@@ -149,7 +154,7 @@ class QueueHost:
                 return
             line_at = next_log_at(found, clock.now()) if with_logs else math.inf
             beat_at = clock.now() + HEARTBEAT
-            await first(self._emulator.changed(), clock.sleep_until(min(line_at, beat_at)))
+            await first(changed.wait(), clock.sleep_until(min(line_at, beat_at)))
 
     def _result(self, request: Request, found: Stored) -> Response:
         if found.state != State.COMPLETED:
