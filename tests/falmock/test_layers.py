@@ -14,7 +14,7 @@ STOREYS = """
     calls console faults keys media models queue store validation
     scenarios
     fetching files journal ledger
-    har runner webhooks
+    har lint runner webhooks
     course
     emulator
     snapshots
