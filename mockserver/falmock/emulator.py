@@ -30,6 +30,7 @@ from falmock.errors import (
     compact,
 )
 from falmock.faults import FaultError
+from falmock.journal import Journal
 from falmock.lifecycle import Event, State, after
 from falmock.queue import Happening, Job, Queue
 from falmock.runner import Assignment, Outcome, Runner
@@ -147,6 +148,7 @@ class Emulator:
         self.signer = signer
         self.plan = plan
         self.seed = seed
+        self.journal = Journal(settings.journal_size, keys=settings.keys or ())
         self._runner = runner
         self._sender = Sender(
             store=store,
@@ -154,6 +156,7 @@ class Emulator:
             clock=clock,
             http=http,
             is_local=None if settings.webhooks == "any" else is_local,
+            journal=self.journal,
             changed=self._attempted,
             fired=plan.fired,
         )
@@ -585,6 +588,7 @@ class Emulator:
         for strike in strikes:
             if strike.fault.name in course.AT_ONCE:
                 self.plan.fired(strike)
+        self.journal.step(request, "submit", now)
         self._queue.add(_job(request))
         self._arm()
         return request
@@ -649,6 +653,7 @@ class Emulator:
             gateway_id=gateway_id,
         )
         log.info("request %s: IN_PROGRESS", request.id)
+        self.journal.step(request, Event.START, at)
         return request
 
     def _begin(self, request: Request, at: float) -> None:
@@ -707,6 +712,7 @@ class Emulator:
             run_seconds=self.settings.run_seconds.draw(rng),
         )
         log.info("request %s: IN_QUEUE again after attempt %d", request.id, request.attempts)
+        self.journal.step(request, Event.REQUEUE, at)
         self._queue.add(_job(request))
 
     def _end(self, request_id: str, why: PlatformError | Outcome, event: Event = Event.CANCEL) -> None:
@@ -743,6 +749,7 @@ class Emulator:
         )
         self.store.keep(request.id, "output", outcome.body)
         log.info("request %s: COMPLETED with %d", request.id, outcome.status)
+        self.journal.step(request, event, at)
         if "webhook_early" not in strikes or self.store.delivery(request.id) is None:
             self._tell(request, outcome, at)
 

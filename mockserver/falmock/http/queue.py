@@ -74,6 +74,7 @@ class QueueHost:
             raise MethodNotAllowed("POST")
         asked = await submission.read(request, endpoint, caller, max_body=self._emulator.settings.max_body)
         stored, position = self._emulator.submit(asked)
+        request.scope["falmock.request_id"] = stored.id
         body: dict[str, Any] = {
             "status": State.IN_QUEUE,
             "request_id": stored.id,
