@@ -25,7 +25,7 @@ from uvicorn import Config
 from uvicorn.lifespan.on import LifespanOn
 
 from falmock.addresses import is_loopback
-from falmock.app import create_app, open_emulator
+from falmock.app import create_app, open_emulator, trusted
 from falmock.autojump import Autojump
 from falmock.clock import ManualClock
 from falmock.console import address
@@ -218,7 +218,8 @@ class Harness:
         return self._board.leaks
 
     def leftovers(self) -> list[str]:
-        """Return what a test should not leave behind, a line each."""
+        """Return what a test should not leave behind, a line each. What is due happens before."""
+        self.advance(0)
         return self.call(self._leftovers)
 
     # The code under test
@@ -243,7 +244,7 @@ class Harness:
         living = self._stack.enter_context(portal.wrap_async_context_manager(_living(app)))
         self._places[host] = Place(living, portal.call(_loop), forgiving=True)
         self._stack.callback(self._places.pop, host)
-        return self._stack.enter_context(httpx.Client(base_url=url))
+        return self._stack.enter_context(httpx.Client(base_url=url, verify=trusted()))
 
     def serve(self) -> str:
         """Answer at an address on this machine too, for other processes; return it."""
