@@ -34,6 +34,7 @@ from falmock.fetching import Fetcher
 from falmock.files import Files
 from falmock.http.catalogue import WEBSITE_ROUTES, Catalogue
 from falmock.http.cdn import CdnHost
+from falmock.http.control import Control
 from falmock.http.doors import FrontDoor, as_asgi
 from falmock.http.faults import Faulty
 from falmock.http.platform import PlatformHost
@@ -100,12 +101,13 @@ def create_app(emulator: Emulator) -> Starlette:
         arrived=ledger.arrive,
         refused=ledger.refuse,
     )
+    through_proxy: set[tuple[str, int]] = set()
     app = Starlette(
         routes=[
             Route("/health", health, methods=["GET"]),
             Route("/account", account, methods=["GET"]),
             Route(ROUTE, BrowserProxy(door, emulator.settings, ledger.refuse)),
-            Mount("/", door),
+            Mount("/", Control(emulator, door, through_proxy)),
         ],
         middleware=[
             Middleware(
@@ -127,6 +129,7 @@ def create_app(emulator: Emulator) -> Starlette:
     )
     app.state.emulator = emulator
     app.state.ledger = ledger
+    app.state.through_proxy = through_proxy
     return app
 
 
@@ -194,9 +197,7 @@ async def open_emulator(
         clock = clock or SystemClock(settings.time_scale, start=store.latest_time())
         seed = _seed(settings, store)
         signer = Signer(_secret(settings, folder))
-        plan = Plan(seed)
-        for name in settings.scenarios:
-            plan.load(find(name))
+        plan = Plan(seed, map(find, settings.scenarios))
         files = Files(store, folder, max_size=settings.max_upload)
         files.sweep_leftovers(time.time())
         http = await stack.enter_async_context(

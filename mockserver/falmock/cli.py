@@ -113,7 +113,12 @@ def falmock() -> None:
 )
 @option("--ephemeral", "Keep everything in memory and a temporary folder instead.", is_flag=True)
 @option("--seed", "Decides all that is random; without it one is drawn and kept with the state.", type=int)
-@option("--time-scale", "Emulated seconds that pass in a real one.", type=SECONDS, default=1.0)
+@option(
+    "--time-scale",
+    "Emulated seconds that pass in a real one; with 0 the clock stands until it is moved.",
+    type=click.FloatRange(min=0),
+    default=1.0,
+)
 @option("--runners", "Requests of one application that run at once.", type=POSITIVE, default=2)
 @option(
     "--concurrency", "Requests of one key that run at once; the surplus waits.", type=POSITIVE, default=10

@@ -19,7 +19,17 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from falmock import course
-from falmock.errors import AlreadyCompleted, ConcurrencyLimit, PlatformError, QueueTooLong, compact
+from falmock.bell import Bell
+from falmock.calls import TEST_KEY
+from falmock.errors import (
+    AlreadyCompleted,
+    ConcurrencyLimit,
+    PlatformError,
+    QueueTooLong,
+    RequestNotFound,
+    compact,
+)
+from falmock.faults import FaultError
 from falmock.lifecycle import Event, State, after
 from falmock.queue import Happening, Job, Queue
 from falmock.runner import Assignment, Outcome, Runner
@@ -45,6 +55,7 @@ ATTEMPTS: Final = 10  # runs of one request, the first included (PROTOCOL.md 4.8
 RERUN: Final = frozenset({503, 504})
 REJECTION: Final = 0.02  # share of a run: a bad input ends it before the model writes its first log line
 ROW_BODY: Final = 16 * 1024  # bytes; a larger body is kept in a file
+PENDING: Final = "pending"  # what a delivery's outcome is until there is one
 LARGE_RESULT: Final = 10_000  # bytes; such results expire sooner (PROTOCOL.md 4.6)
 DAY: Final = 86_400.0
 
@@ -143,16 +154,18 @@ class Emulator:
             clock=clock,
             http=http,
             is_local=None if settings.webhooks == "any" else is_local,
-            changed=self._arm,
+            changed=self._attempted,
             fired=plan.fired,
         )
-        self._queue = Queue(runners=settings.runners, concurrency=settings.concurrency, now=clock.now())
+        self._queue = self._new_queue()
         self._outcomes: dict[str, Outcome] = {}
-        self._work: dict[str, asyncio.Task[None]] = {}
+        self._work: dict[asyncio.Task[None], str] = {}
         self._due = math.inf
         self._wake = asyncio.Event()
         self.closing = False
-        self._bell: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._bell = Bell()
+        self._attempt = Bell()
+        self._passing = asyncio.Lock()
         self._pick_up()
 
     # What callers ask for
@@ -184,14 +197,12 @@ class Emulator:
             raise ConcurrencyLimit(self.settings.concurrency)
         request = self._accept(asked, direct=True)
         try:
-            while (now_known := self.request(request.id)) is not None and now_known.state != State.COMPLETED:
-                if self.closing:
-                    raise PlatformError("runner_disconnected")
-                await self.changed()
+            return await self.wait_for(request.id, State.COMPLETED)
         except asyncio.CancelledError:
             self._end(request.id, PlatformError("client_disconnected"))
             raise
-        return now_known or request
+        except RequestNotFound:  # forgotten by hand
+            raise PlatformError("runner_disconnected") from None
 
     def request(self, request_id: str) -> Request | None:
         """Return a request as it stands now."""
@@ -248,9 +259,43 @@ class Emulator:
             self._change(request, body_file=None)
         return gone
 
-    def changed(self) -> asyncio.Future[None]:
-        """Return what is done when something has happened to some request, from now on."""
-        return asyncio.shield(self._bell)
+    def listen(self) -> asyncio.Event:
+        """Return what will be set when something has happened to some request, from now on."""
+        return self._bell.listen()
+
+    async def changed(self) -> None:
+        """Return when something has happened to some request."""
+        await self._bell.rung()
+
+    async def wait_for(self, request_id: str, state: State) -> Request:
+        """Return a request once it is in a state, or completed: after that nothing comes.
+
+        Raises:
+            RequestNotFound: there is none of that id.
+            PlatformError: the server stops.
+        """
+        while (request := self._known(request_id)).state not in {state, State.COMPLETED}:
+            if self.closing:
+                raise PlatformError("runner_disconnected")
+            await self.changed()
+        return request
+
+    async def wait_for_delivery(self, request_id: str) -> Delivery:
+        """Return the webhook of a request once it was delivered, or has failed for good.
+
+        Raises:
+            RequestNotFound: there is none of that id, or it has no webhook.
+            PlatformError: the server stops.
+        """
+        while True:
+            if self._known(request_id).webhook is None:
+                raise RequestNotFound
+            delivery = self.store.delivery(request_id)
+            if delivery is not None and delivery.outcome != PENDING:
+                return delivery
+            if self.closing:
+                raise PlatformError("runner_disconnected")
+            await first(self.changed(), self._attempt.rung())
 
     def token_claims(self, token: str) -> dict[str, Any] | None:
         """Return what a token says that was given out here and has not expired, or None."""
@@ -260,6 +305,101 @@ class Emulator:
         """Return a source of chance for something that happens once; it follows from seed and order."""
         with self.store.transaction():
             return self._rng(self.store.next_seq(), purpose)
+
+    # By hand
+
+    def hold(self, request_id: str) -> Request:
+        """Keep a request in its state: no runner takes it, or its run does not end.
+
+        What its caller does still counts: a cancel, and a deadline for the start.
+
+        Raises:
+            RequestNotFound: there is none of that id.
+            AlreadyCompleted: nothing can happen to it any more.
+        """
+        request = self._unfinished(request_id)
+        self._queue.hold(request.id, self.clock.now())
+        return self._steered(request, held=True)
+
+    def release(self, request_id: str) -> Request:
+        """Let a request go on; what was due meanwhile happens now. Raises as `hold` does."""
+        request = self._unfinished(request_id)
+        self._queue.release(request.id, self.clock.now())
+        return self._steered(request, held=False)
+
+    def finish(self, request_id: str) -> Request:
+        """End a request now with its own outcome, or as soon as that is rendered.
+
+        One that waits is started first, on a runner of its own if there is none free. An outcome that
+        the platform tries again is tried again. Raises as `hold` does.
+        """
+        request = self._unfinished(request_id)
+        now = self.clock.now()
+        with self.store.transaction():
+            request = self._change(request, held=False, due_at=now)
+            if request.state == State.IN_QUEUE:
+                self._queue.start(request.id, now)
+                self._start(request, now)
+            self._queue.hurry(request.id, now)
+        return self._steered(request)
+
+    def fail(self, request_id: str, why: Fault | Outcome) -> Request:
+        """End a request now with an error of the model or the platform, which is not tried again.
+
+        One that waits is started first. Raises as `hold` does, and
+
+        Raises:
+            FaultError: it is none that a request can end with.
+        """
+        request = self._unfinished(request_id)
+        outcome = why if isinstance(why, Outcome) else self._outcome_of(request, why)
+        now = self.clock.now()
+        with self.store.transaction():
+            if request.state == State.IN_QUEUE:
+                self._queue.start(request.id, now)
+                self._mark_started(request, now)
+            self._end(request.id, outcome, Event.FINISH)
+        return self._known(request_id)
+
+    async def reset(self, *, test: str | None = None, caller: str | None = None) -> int:
+        """Forget requests, with their webhooks and files: everybody's, or those of one test or one key.
+
+        Rules go too: those of the test, or all but those that were there from the start.
+
+        Returns:
+            How many requests were forgotten.
+        """
+        mine = [request for request in self.store.requests() if _is_of(request, test, caller)]
+        stopped: list[asyncio.Task[None]] = []
+        with self.store.transaction():
+            for request in mine:
+                if request.state != State.COMPLETED:
+                    stopped += self._stop(request.id)
+                    self._queue.cancel(request.id, self.clock.now())
+                for url in _urls(self.store.payload(request.id, "output")):
+                    self.files.withdraw(url)
+                self._forget(request)
+            self.files.remove(caller if test is None else caller or f"{TEST_KEY}{test}")
+        stopped += self._sender.break_off({request.id for request in mine})
+        if test is not None:
+            self.plan.clear(test)
+        elif caller is None:
+            self.plan.reset()
+        self._arm()
+        self._ring()
+        await asyncio.gather(*stopped, return_exceptions=True)
+        return len(mine)
+
+    async def start_over(self, change: Callable[[], None]) -> None:
+        """Let something else be in the store; what goes on is broken off, and what is there then goes on."""
+        stopped = [task for request_id in set(self._work.values()) for task in self._stop(request_id)]
+        change()
+        stopped += self._sender.break_off()
+        self._outcomes.clear()
+        self._queue = self._new_queue()
+        self._pick_up()
+        self._ring()
+        await asyncio.gather(*stopped, return_exceptions=True)
 
     # The course of time
 
@@ -297,7 +437,7 @@ class Emulator:
 
     def busy(self) -> list[asyncio.Task[None]]:
         """Return what goes on outside of the emulator's time: renderings, and webhooks on their way."""
-        return [*self._work.values(), *self._sender.in_flight]
+        return [*self._work, *self._sender.in_flight]
 
     def delivering(self) -> set[asyncio.Task[None]]:
         """Return, of these, the webhooks."""
@@ -310,11 +450,50 @@ class Emulator:
 
     async def close(self) -> None:
         """Stop all work. What was accepted goes on after the next start."""
-        for task in self._work.values():
+        for task in self._work:
             task.cancel()
-        await asyncio.gather(*self._work.values(), return_exceptions=True)
+        await asyncio.gather(*self._work, return_exceptions=True)
         await self._sender.close()
         self._ring()
+
+    async def pass_time(self, seconds: float) -> None:
+        """Let time pass from one event to the next, each with the work that it sets off.
+
+        Renderings and webhooks take no emulated time: the clock stands still until they are done, so
+        that the same calls give the same times, however slow the machine is. Then it goes on at its
+        own pace.
+        """
+        async with self._passing:
+            pace, self.clock.scale = self.clock.scale, 0.0
+            try:
+                await self._pass_until(self.clock.now() + seconds)
+            finally:
+                self.clock.scale = pace
+                self.store.remember("time", self.clock.now())
+
+    async def run_at(self, scale: float) -> None:
+        """Let time pass so many times as fast as it does outside; 0 lets it stand still."""
+        async with self._passing:
+            self.clock.scale = scale
+            self.store.remember("time", self.clock.now())
+
+    async def settle(self) -> None:
+        """Wait until nothing is going on that takes no emulated time."""
+        self.pulse()
+        while busy := self.busy():
+            await asyncio.wait(busy)
+            self.pulse()
+
+    async def _pass_until(self, end: float) -> None:
+        while True:
+            await self.settle()
+            due = max(self.due(), self.clock.now())
+            if due > end:
+                break
+            self.clock.move_to(due)
+            await asyncio.sleep(0)  # others have a word too, and a limit of time can be kept
+        self.clock.move_to(max(end, self.clock.now()))  # somebody else may have moved it
+        await self.settle()
 
     async def _sleep_until(self, when: float) -> None:
         waits: list[Awaitable[object]] = [self._wake.wait()]
@@ -328,8 +507,45 @@ class Emulator:
         self._wake.set()
 
     def _ring(self) -> None:
-        self._bell.set_result(None)
-        self._bell = asyncio.get_running_loop().create_future()
+        self._bell.ring()
+
+    def _attempted(self) -> None:
+        self._arm()
+        self._attempt.ring()
+
+    def _new_queue(self) -> Queue:
+        return Queue(
+            runners=self.settings.runners, concurrency=self.settings.concurrency, now=self.clock.now()
+        )
+
+    def _known(self, request_id: str) -> Request:
+        if (request := self.request(request_id)) is None:
+            raise RequestNotFound
+        return request
+
+    def _unfinished(self, request_id: str) -> Request:
+        request = self._known(request_id)
+        if request.state == State.COMPLETED:
+            raise AlreadyCompleted
+        return request
+
+    def _outcome_of(self, request: Request, fault: Fault) -> Outcome:
+        prepared = self._runner.prepare(request, self.body(request))
+        asked = prepared.asked.model_dump() if isinstance(prepared, Assignment) else {}
+        outcome = course.outcome_of(fault, asked)
+        if outcome is None:
+            raise FaultError(
+                f"a request cannot end with {fault.name}: name an error of the model or platform"
+            )
+        return outcome
+
+    def _steered(self, request: Request, **changes: Any) -> Request:
+        """Write down what was done by hand, and let happen what follows from it."""
+        if changes:
+            self._change(request, **changes)
+        self._arm()
+        self._ring()
+        return self._known(request.id)
 
     # What happens to a request
 
@@ -422,6 +638,9 @@ class Emulator:
                 self._complete(request, Event.FINISH, outcome, at)
 
     def _start(self, request: Request, at: float) -> None:
+        self._begin(self._mark_started(request, at), at)
+
+    def _mark_started(self, request: Request, at: float) -> Request:
         attempts = request.attempts + 1
         gateway_id = (
             request.id if attempts == 1 else str(uuid7(at, self._rng(request.seq, f"gateway {attempts}")))
@@ -434,7 +653,7 @@ class Emulator:
             gateway_id=gateway_id,
         )
         log.info("request %s: IN_PROGRESS", request.id)
-        self._begin(request, at)
+        return request
 
     def _begin(self, request: Request, at: float) -> None:
         """Put a runner to work, or know at once what it will say."""
@@ -450,8 +669,8 @@ class Emulator:
             self._settle(request, outcome, at)
         else:
             task = asyncio.create_task(self._perform(request, prepared))
-            self._work[request.id] = task
-            task.add_done_callback(lambda _: self._work.pop(request.id, None))
+            self._work[task] = request.id
+            task.add_done_callback(self._work.pop)
 
     async def _perform(self, request: Request, assignment: Assignment) -> None:
         outcome = await self._runner.perform(assignment, request)
@@ -459,6 +678,14 @@ class Emulator:
             self.plan.fired(expired)
         self._settle(request, outcome, self.clock.now())
         self._arm()
+
+    def _stop(self, request_id: str) -> list[asyncio.Task[None]]:
+        """Break off a request's run and forget what it would have come to; return what is being cancelled."""
+        self._outcomes.pop(request_id, None)
+        tasks = [task for task, worked_on in self._work.items() if worked_on == request_id]
+        for task in tasks:
+            task.cancel()
+        return tasks
 
     def _settle(self, request: Request, outcome: Outcome, now: float, *, due: float | None = None) -> None:
         """What a run comes to is known: it ends when its time is up, or at `due`."""
@@ -479,25 +706,25 @@ class Emulator:
             request,
             state=after(State(request.state), Event.REQUEUE),
             started_at=None,
+            due_at=None,
             ready_at=at + self.settings.queue_seconds.draw(rng),
             run_seconds=self.settings.run_seconds.draw(rng),
         )
         log.info("request %s: IN_QUEUE again after attempt %d", request.id, request.attempts)
         self._queue.add(_job(request))
 
-    def _end(self, request_id: str, why: PlatformError | Outcome) -> None:
+    def _end(self, request_id: str, why: PlatformError | Outcome, event: Event = Event.CANCEL) -> None:
         """Take a request out of the queue before its time."""
         request = self.store.request(request_id)
         if request is None or request.state == State.COMPLETED:
             return
-        if (task := self._work.get(request_id)) is not None:
-            task.cancel()
-        self._outcomes.pop(request_id, None)
+        self._stop(request_id)
         now = self.clock.now()
-        self._queue.cancel(request_id, now)
+        take_out = self._queue.finish if event is Event.FINISH else self._queue.cancel
+        take_out(request_id, now)
         outcome = course.ended(why) if isinstance(why, PlatformError) else why
         with self.store.transaction():
-            self._complete(request, Event.CANCEL, outcome, now)
+            self._complete(request, event, outcome, now)
         self._arm()
         self._ring()
 
@@ -511,6 +738,7 @@ class Emulator:
             request,
             state=after(State(request.state), event),
             completed_at=at,
+            held=False,
             status=int(outcome.status),
             headers=compact(outcome.headers).decode(),
             error=outcome.error,
@@ -545,10 +773,14 @@ class Emulator:
                 if request.store_io and forget_at > (request.expires_at or 0):
                     self._change(request, expires_at=forget_at)
                     continue
-                self._drop_input(request)
-                self.store.delete(Delivery, request.id)
-                self.store.delete(Request, request.id)
+                self._forget(request)
         self.files.sweep(now)
+
+    def _forget(self, request: Request) -> None:
+        self._drop_input(request)
+        self.store.drop(request.id, "output")
+        self.store.delete(Delivery, request.id)
+        self.store.delete(Request, request.id)
 
     def body(self, request: Request) -> bytes:
         """Return what was submitted."""
@@ -620,7 +852,13 @@ def _job(request: Request) -> Job:
         start_by=math.inf if request.start_by is None else request.start_by,
         started_at=request.started_at,
         aside=course.stands_aside(request),
+        held=bool(request.held),
+        due_at=request.due_at,
     )
+
+
+def _is_of(request: Request, test: str | None, caller: str | None) -> bool:
+    return caller in {None, request.caller} and test in {None, request.test}
 
 
 def _runs_again(request: Request, outcome: Outcome) -> bool:

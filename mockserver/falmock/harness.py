@@ -12,7 +12,6 @@ from __future__ import annotations
 import asyncio
 import json
 import math
-import time
 from contextlib import ExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, TypeVar
@@ -27,8 +26,9 @@ from uvicorn.lifespan.on import LifespanOn
 from falmock.addresses import is_loopback
 from falmock.app import create_app, open_emulator, trusted
 from falmock.autojump import Autojump
-from falmock.clock import ManualClock
+from falmock.clock import SystemClock
 from falmock.console import address
+from falmock.faults import parse
 from falmock.hosts import is_fal
 from falmock.lifecycle import State
 from falmock.media import Studio, find_ffmpeg
@@ -36,7 +36,6 @@ from falmock.redirect import Place, Switchboard
 from falmock.scenarios import Rule
 from falmock.server import Server, listen
 from falmock.settings import Settings, Span
-from falmock.testing import pass_time
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
@@ -107,17 +106,6 @@ class Webhook:
     last: str | None
 
 
-class RealWall(ManualClock):
-    """A clock that moves when told to, beside a wall that shows the machine's time.
-
-    Code under test compares the time of a signature with its own clock.
-    """
-
-    def wall(self) -> float:
-        """See `Clock`."""
-        return time.time()
-
-
 class Harness:
     """One emulator, and what a test does with it. Made by `Stage.harness`.
 
@@ -130,7 +118,7 @@ class Harness:
         self.address: str | None = None
         self._stage = stage
         self._stack = stack
-        self._clock = RealWall(time.time())
+        self._clock = SystemClock(scale=0.0)  # its wall goes on: receivers of webhooks look at their own
         self._places: dict[str, Place] = {}
         opening = open_emulator(settings, self._clock, stage.studio, is_local=self._is_local)
         self.emulator: Emulator = stack.enter_context(stage.portal.wrap_async_context_manager(opening))
@@ -173,7 +161,7 @@ class Harness:
 
     def advance(self, seconds: float) -> None:
         """Let time pass, with all that happens in it: runs begin and end, webhooks leave and arrive."""
-        self._stage.portal.call(lambda: pass_time(self.emulator, self._clock, seconds))
+        self._stage.portal.call(self.emulator.pass_time, seconds)
 
     def wait(self, request_id: str, state: str = State.COMPLETED, *, timeout: float = math.inf) -> Request:
         """Let time pass until a request is in a state, or past it; return the request.
@@ -194,6 +182,29 @@ class Harness:
             if self.emulator.next_at() > end or not await self._jump.step():
                 raise TimeoutError(f"request {request_id} stays {request.state}")
         return self._told(request)
+
+    def hold(self, request_id: str) -> None:
+        """Keep a request as it is, waiting or running, until `release` or `finish`."""
+        self.call(lambda: self.emulator.hold(request_id))
+
+    def release(self, request_id: str) -> None:
+        """Let a request go on; what was due meanwhile happens now."""
+        self.call(lambda: self.emulator.release(request_id))
+
+    def finish(self, request_id: str) -> None:
+        """End a request now, with its own outcome."""
+        self.call(lambda: self.emulator.finish(request_id))
+        self.advance(0)
+
+    def fail(self, request_id: str, fault: str) -> None:
+        """End a request now, with an error of the model or the platform.
+
+        Raises:
+            ValueError: there is no such fault, or a request cannot end with it.
+        """
+        why = parse(fault)
+        self.call(lambda: self.emulator.fail(request_id, why))
+        self.advance(0)
 
     # What happened
 

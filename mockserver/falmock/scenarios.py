@@ -59,7 +59,11 @@ class Rule(BaseModel):
         then: what strikes those that match after that, one each; "ok" lets one pass.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(
+        extra="forbid",
+        frozen=True,
+        json_schema_extra={"examples": [{"fault": "content_policy_violation", "prompt": "battle"}]},
+    )
 
     fault: str
     on: Literal[PLACES] | None = None  # type: ignore[valid-type]  # the vocabulary is told in one place
@@ -202,13 +206,17 @@ class Plan:
 
     Args:
         seed: decides where a rule has a share.
+        scenarios: whose rules it has from the start.
     """
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, scenarios: Iterable[Scenario] = ()) -> None:
         self._seed = seed
+        self._from_the_start = tuple(scenarios)
         self._standings: dict[int, Standing] = {}
         self._watched: Counter[str] = Counter()
         self._last = 0
+        for scenario in self._from_the_start:
+            self.load(scenario)
 
     def add(self, rule: Rule) -> int:
         """Put a rule after the others, and return its id."""
@@ -234,6 +242,12 @@ class Plan:
         for standing in self.rules():
             if test in {None, standing.rule.test}:
                 self.remove(standing.id)
+
+    def reset(self) -> None:
+        """Have the rules that were there from the start, untouched, and no others."""
+        self.clear()
+        for scenario in self._from_the_start:
+            self.load(scenario)
 
     def rules(self) -> list[Standing]:
         """Return the rules in order."""

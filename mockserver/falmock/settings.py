@@ -5,6 +5,7 @@ The command line reads flags and `FALMOCK_*` variables into it (see `cli`); test
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
@@ -59,7 +60,7 @@ class Settings:
         state: folder for the database, the keys and the files; None keeps all in memory and in a
             temporary folder.
         seed: decides all that is random; None draws one (and a state folder keeps it).
-        time_scale: emulated seconds for a real one.
+        time_scale: emulated seconds for a real one; 0 has the clock stand still.
         runners: how many requests of one application run at once.
         concurrency: how many requests of one key run at once, over all applications.
         queue_seconds: how long a request waits at least, with every runner free.
@@ -111,6 +112,8 @@ class Settings:
     scenarios: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        if not 0 <= self.time_scale < math.inf:
+            raise SettingsError("--time-scale is a number that is not negative, as 1, 0.5 or 1000")
         if self.public_url is not None and not re.fullmatch(r"https?://[^/?#@\s]+", self.public_url):
             raise SettingsError("--public-url is a scheme, a host and a port, as http://falmock:8787")
         for pair in self.keys or ():

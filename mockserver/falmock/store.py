@@ -60,6 +60,8 @@ class Request:
         error: text and type of a platform error, else None.
         error_type: likewise.
         expires_at: when the result is gone.
+        held: it stays in its state.
+        due_at: when its run was ended by hand; None for by itself.
     """
 
     id: str
@@ -93,6 +95,8 @@ class Request:
     error: str | None = None
     error_type: str | None = None
     expires_at: float | None = None
+    held: bool = False
+    due_at: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +156,7 @@ class StoredFile:
 
 
 Row = Request | Delivery | StoredFile
+Rows = dict[str, list[tuple[Any, ...]]]  # of each table
 
 _TABLES: Final[dict[type[Row], str]] = {
     Request: "requests",
@@ -160,6 +165,11 @@ _TABLES: Final[dict[type[Row], str]] = {
 }
 _COLUMNS: Final = {row: [column.name for column in dataclasses.fields(row)] for row in _TABLES}
 _KEYS: Final = {row: columns[0] for row, columns in _COLUMNS.items()}
+_TIMES: Final = {
+    row: [column for column in columns if column.endswith(("_at", "_by"))]
+    for row, columns in _COLUMNS.items()
+}
+_PAYLOADS: Final = "payloads"
 _INSERT: Final = {
     row: f"INSERT INTO {_TABLES[row]} ({', '.join(columns)}) VALUES ({', '.join('?' * len(columns))})"
     for row, columns in _COLUMNS.items()
@@ -316,8 +326,16 @@ class Store:
         return [(request, delivery) for request, delivery in pairs if delivery is not None]
 
     def requests(self) -> list[Request]:
-        """Return all requests that are remembered."""
-        return self._select(Request, "true")
+        """Return all requests that are remembered, in the order of their submits."""
+        return self._select(Request, "true ORDER BY seq")
+
+    def deliveries(self) -> list[Delivery]:
+        """Return the webhooks that are remembered, the oldest first."""
+        return self._select(Delivery, "true ORDER BY rowid")
+
+    def files(self, owner: str | None = None) -> list[StoredFile]:
+        """Return the files on the CDN: all, or those of one key."""
+        return self._select(StoredFile, "owner = ifnull(?, owner)", owner)
 
     def delivered(self) -> int:
         """Return how many webhooks have arrived."""
@@ -356,7 +374,24 @@ class Store:
         """Return the latest time that was written down, or 0."""
         query = "SELECT max(max(submitted_at, ifnull(started_at, 0), ifnull(completed_at, 0))) FROM requests"
         (latest,) = self._db.execute(query).fetchone()
-        return float(latest or 0)
+        return max(float(latest or 0), float(self.fact("time") or 0))
+
+    def rows(self) -> Rows:
+        """Return all rows, but for the facts."""
+        tables = [*_TABLES.values(), _PAYLOADS]
+        return {table: self._db.execute(f"SELECT * FROM {table}").fetchall() for table in tables}
+
+    def replace(self, rows: Rows, *, later: float) -> None:
+        """Put rows in place of all that there are, with their times so many seconds later."""
+        with self.transaction():
+            for table, values in rows.items():
+                self._db.execute(f"DELETE FROM {table}")
+                if values:
+                    marks = ", ".join("?" * len(values[0]))
+                    self._db.executemany(f"INSERT INTO {table} VALUES ({marks})", values)
+            for row, columns in _TIMES.items():
+                moved = ", ".join(f"{column} = {column} + :later" for column in columns)
+                self._db.execute(f"UPDATE {_TABLES[row]} SET {moved}", {"later": later})
 
     def _select(self, kind: type[Any], where: str, *parameters: object) -> list[Any]:
         query = f"SELECT {', '.join(_COLUMNS[kind])} FROM {_TABLES[kind]} WHERE {where}"

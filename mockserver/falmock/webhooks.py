@@ -23,7 +23,7 @@ from falmock.scenarios import Strike, load
 from falmock.store import Delivery, Request, Store
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Mapping
+    from collections.abc import AsyncIterator, Callable, Collection, Mapping
 
     from falmock.clock import Clock
     from falmock.faults import Fault
@@ -121,13 +121,10 @@ class Sender:
         self._fired = fired
         self._held: dict[str, list[str]] = {}  # by receiver: those that wait for another to overtake them
         self._slots = asyncio.Semaphore(AT_ONCE)
-        self._scheduled = [
-            (delivery.next_at, delivery.request_id)
-            for delivery in store.pending_deliveries()
-            if delivery.next_at is not None
-        ]
-        heapq.heapify(self._scheduled)
+        self._scheduled: list[tuple[float, str]] = []
         self._sending: dict[str, asyncio.Task[None]] = {}
+        self._broken_off: set[asyncio.Task[None]] = set()
+        self._look()
 
     def add(self, request: Request, output: bytes, *, user_id: str, now: float, give_up_at: float) -> None:
         """Schedule the webhook of a completed request, in the caller's transaction."""
@@ -173,15 +170,39 @@ class Sender:
             task.add_done_callback(self._landed)
 
     def _landed(self, task: asyncio.Task[None]) -> None:
-        del self._sending[task.get_name()]
+        self._broken_off.discard(task)
+        if self._sending.get(task.get_name()) is task:
+            del self._sending[task.get_name()]
         if not task.cancelled() and (error := task.exception()) is not None:
             log.error("a webhook could not be sent: this is a defect of falmock", exc_info=error)
         self._changed()
 
+    def break_off(self, gone: Collection[str] | None = None) -> list[asyncio.Task[None]]:
+        """Break off what is being sent for some requests, or for all; look anew what the store has to send.
+
+        Returns:
+            What was being sent for them, cancelled.
+        """
+        ids = [request_id for request_id in self._sending if gone is None or request_id in gone]
+        broken_off = [self._sending.pop(request_id) for request_id in ids]
+        for task in broken_off:
+            task.cancel()
+        self._broken_off.update(broken_off)
+        self._look()
+        return broken_off
+
+    def _look(self) -> None:
+        self._scheduled = [
+            (delivery.next_at, delivery.request_id)
+            for delivery in self._store.pending_deliveries()
+            if delivery.next_at is not None and delivery.request_id not in self._sending
+        ]
+        heapq.heapify(self._scheduled)
+
     @property
     def in_flight(self) -> list[asyncio.Task[None]]:
         """What is being sent."""
-        return list(self._sending.values())
+        return [*self._sending.values(), *self._broken_off]
 
     async def close(self) -> None:
         """Stop; what was in flight is sent again after the next start."""

@@ -52,7 +52,7 @@ def one_line(done: subprocess.CompletedProcess[str]) -> str:
         ["--runners", "0"],
         ["--queue-seconds", "soon"],
         ["--run-seconds", "5-4"],
-        ["--time-scale", "0"],
+        ["--time-scale", "-1"],
         ["--media", "opera"],
         ["--keys", "no-colon"],
         ["--ffmpeg", "/no/such/ffmpeg"],

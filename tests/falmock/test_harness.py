@@ -195,6 +195,25 @@ def test_waiting_for_an_unknown_request_is_an_error(falmock: Harness) -> None:
         falmock.wait("00000000-0000-0000-0000-000000000000")
 
 
+def test_a_request_can_be_held_and_released(falmock: Harness) -> None:
+    handle = fal_client.submit(ENDPOINT, GOOD)
+    falmock.wait(handle.request_id, "IN_PROGRESS")
+    falmock.hold(handle.request_id)
+    falmock.advance(1000)
+    assert falmock.requests[0].state == "IN_PROGRESS"
+
+    falmock.release(handle.request_id)
+    assert falmock.wait(handle.request_id).status_code == 200
+
+
+def test_a_request_can_be_ended_by_hand(falmock: Harness) -> None:
+    good, bad = [fal_client.submit(ENDPOINT, GOOD) for _ in range(2)]
+    falmock.finish(good.request_id)
+    falmock.fail(bad.request_id, "content_policy_violation")
+
+    assert [request.status_code for request in falmock.requests] == [200, 422]
+
+
 def test_requests_are_told_with_what_was_asked_and_what_came_of_it(falmock: Harness) -> None:
     fal_client.subscribe(ENDPOINT, GOOD)
     falmock.fail_next("runner_server_error")

@@ -10,13 +10,14 @@ import pytest
 import falmock
 
 STOREYS = """
-    addresses clock endpoints errors hosts lifecycle private settings signing
+    addresses bell clock endpoints errors hosts lifecycle private settings signing
     calls console faults keys media models queue store validation
     scenarios
     account fetching files webhooks
     runner
     course
     emulator
+    snapshots
     http
     app server
     intercept redirect testing
@@ -28,7 +29,11 @@ STOREYS = """
 """
 FOLDER = Path(falmock.__file__).parent
 LEVEL = {room: level for level, line in enumerate(STOREYS.strip().splitlines()) for room in line.split()}
-SIDEWAYS = {("models", "media"), ("store", "lifecycle")}  # within a storey, named one by one
+SIDEWAYS = {
+    ("clock", "bell"),
+    ("models", "media"),
+    ("store", "lifecycle"),
+}  # within a storey, named one by one
 
 
 def room_of(module: str) -> str:

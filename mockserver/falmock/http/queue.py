@@ -120,23 +120,24 @@ class QueueHost:
         return status
 
     def _stream(self, request: Request, found: Stored) -> Response:
-        response = StreamingResponse(self._events(request, found), media_type="text/event-stream")
+        response = StreamingResponse(self._events(request, found.id), media_type="text/event-stream")
         response.headers["cache-control"] = "no-cache"
         response.headers["x-fal-request-id"] = found.id
         return response
 
-    async def _events(self, request: Request, found: Stored) -> AsyncIterator[bytes]:
-        """Yield an event for each change; its logs are only those that came since the last."""
+    async def _events(self, request: Request, request_id: str) -> AsyncIterator[bytes]:
+        """Yield an event for each change; its logs are only those that came since the last.
+
+        It ends early for a request that is forgotten while somebody watches.
+        """
         with_logs = _wants_logs(request)
         clock = self._emulator.clock
         told: dict[str, Any] = {}
         lines_told = 0
         while True:
-            changed = self._emulator.changed()  # listen before telling: the caller may be slow to read
-            now_known = self._emulator.request(found.id)
-            if now_known is None:  # forgotten while somebody watched
+            changed = self._emulator.listen()  # before telling: the caller may be slow to read
+            if (found := self._emulator.request(request_id)) is None:  # forgotten while somebody watched
                 return
-            found = now_known
             status = self._describe(request, found, with_logs=with_logs)
             lines = status["logs"] or []
             if status != told:
@@ -150,7 +151,7 @@ class QueueHost:
                 return
             line_at = next_log_at(found, clock.now()) if with_logs else math.inf
             beat_at = clock.now() + HEARTBEAT
-            await first(changed, clock.sleep_until(min(line_at, beat_at)))
+            await first(changed.wait(), clock.sleep_until(min(line_at, beat_at)))
 
     def _result(self, request: Request, found: Stored) -> Response:
         if found.state != State.COMPLETED:

@@ -1,0 +1,25 @@
+"""Wakes all who wait, each time that it rings."""
+
+from __future__ import annotations
+
+import asyncio
+
+
+class Bell:
+    """A bell. It may be made and rung where no event loop runs; who waits is in one."""
+
+    def __init__(self) -> None:
+        self._next = asyncio.Event()
+
+    def ring(self) -> None:
+        """Wake who waits now; who comes later waits for the next time."""
+        rung, self._next = self._next, asyncio.Event()
+        rung.set()
+
+    def listen(self) -> asyncio.Event:
+        """Return what will be set when it rings the next time, counted from now."""
+        return self._next
+
+    async def rung(self) -> None:
+        """Return when it rings the next time, counted from when this is awaited."""
+        await self.listen().wait()
