@@ -13,7 +13,7 @@ import asyncio
 import json
 import math
 from contextlib import ExitStack, asynccontextmanager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 from urllib.parse import urlsplit
 
@@ -32,7 +32,7 @@ from falmock.faults import parse
 from falmock.hosts import is_fal
 from falmock.lifecycle import State
 from falmock.media import Studio, find_ffmpeg
-from falmock.redirect import Place, Switchboard
+from falmock.redirect import Place, Switchboard, strays_refused
 from falmock.scenarios import Rule
 from falmock.server import Server, listen
 from falmock.settings import Settings, Span
@@ -124,7 +124,7 @@ class Harness:
         self.emulator: Emulator = stack.enter_context(stage.portal.wrap_async_context_manager(opening))
         self._app: Starlette = create_app(self.emulator)
         self._jump = Autojump(self._app, self.emulator, self._clock)
-        self._board = Switchboard(Place(self._jump, stage.loop), self._places)
+        self._board = Switchboard(Place(self._jump, stage.loop), self._places, callers=stage.callers)
         stack.enter_context(self._board.connected())
 
     # What goes wrong
@@ -322,13 +322,17 @@ class Stage:
         portal: into the thread.
         loop: that runs there.
         studio: renders, and keeps what it has rendered: most tests ask for the same clip.
+        callers: the `Authorization` of all who have called; from threads that outlive their test, nothing
+            of theirs shall leave.
     """
 
     portal: BlockingPortal
     loop: asyncio.AbstractEventLoop
     studio: Studio
     _stack: ExitStack
+    callers: set[str] = field(default_factory=set)
     _served: ASGIApp | None = None
+    _calls: set[asyncio.Future[None]] = field(default_factory=set)
     _address: str | None = None
 
     @contextmanager
@@ -344,13 +348,32 @@ class Stage:
         The server goes on after it, without an application: to start and stop one takes a fifth of a second.
         """
         if self._address is None:
-            serving = self.portal.wrap_async_context_manager(_serving(lambda: self._served))
+            serving = self.portal.wrap_async_context_manager(_serving(self._answer))
             self._address = self._stack.enter_context(serving)
         self._served = app
         try:
             yield self._address
         finally:
             self._served = None
+            self.portal.call(self._break_off)
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        app = self._served or Response("no test is running", 503, media_type="text/plain")
+        call = asyncio.ensure_future(app(scope, receive, send))
+        self._calls.add(call)
+        try:
+            await asyncio.wait([call])
+        finally:
+            self._calls.discard(call)
+            call.cancel()
+        if not call.cancelled():
+            call.result()
+
+    async def _break_off(self) -> None:
+        """End the calls under way: whoever still waits for an answer has outlived the test."""
+        for call in self._calls:
+            call.cancel()
+        await asyncio.gather(*self._calls, return_exceptions=True)
 
 
 @contextmanager
@@ -363,7 +386,9 @@ def staged(folder: Path) -> Iterator[Stage]:
     with ExitStack() as stack:
         portal = stack.enter_context(start_blocking_portal(name="falmock"))
         studio = stack.enter_context(portal.wrap_async_context_manager(_studio(folder)))
-        yield Stage(portal, portal.call(_loop), studio, stack)
+        stage = Stage(portal, portal.call(_loop), studio, stack)
+        stack.enter_context(strays_refused(stage.callers))
+        yield stage
 
 
 @asynccontextmanager
@@ -376,11 +401,8 @@ async def _studio(folder: Path) -> AsyncIterator[Studio]:
 
 
 @asynccontextmanager
-async def _serving(current: Callable[[], ASGIApp | None]) -> AsyncIterator[str]:
-    """Serve whichever application is the current one; gives the address."""
-
-    async def answer(scope: Scope, receive: Receive, send: Send) -> None:
-        app = current() or Response("no test is running", 503, media_type="text/plain")
+async def _serving(app: ASGIApp) -> AsyncIterator[str]:
+    async def answer(scope: Scope, receive: Receive, send: Send) -> None:  # uvicorn takes no methods
         await app(scope, receive, send)
 
     with listen("127.0.0.1", 0) as listener:
