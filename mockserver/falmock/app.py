@@ -35,11 +35,12 @@ from falmock.files import Files
 from falmock.http.catalogue import WEBSITE_ROUTES, Catalogue
 from falmock.http.cdn import CdnHost
 from falmock.http.control import Control
-from falmock.http.doors import FrontDoor, as_asgi
+from falmock.http.doors import FrontDoor, answering, as_asgi, refusing, refusing_plainly
 from falmock.http.faults import Faulty
 from falmock.http.platform import PlatformHost
 from falmock.http.proxy import ROUTE, BrowserProxy
 from falmock.http.queue import QueueHost
+from falmock.http.recorder import Recorder
 from falmock.http.rest import RestHost
 from falmock.http.run import RunHost
 from falmock.http.tokens import Tokens
@@ -55,6 +56,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
     from starlette.requests import Request
+    from starlette.types import ASGIApp
 
     from falmock.settings import Settings
 
@@ -87,17 +89,19 @@ def create_app(emulator: Emulator) -> Starlette:
     platform = PlatformHost(emulator, keyring).routes
     platform.routes.extend(Catalogue(keyring).routes)
     ledger = Ledger(emulator.store)
+    answers: dict[str, ASGIApp] = {
+        hosts.QUEUE: Faulty(as_asgi(QueueHost(emulator, keyring)), emulator),
+        hosts.RUN: Faulty(as_asgi(RunHost(emulator, keyring)), emulator),
+        hosts.REST: Faulty(rest, emulator),
+        hosts.CDN: Faulty(CdnHost(emulator, keyring).routes, emulator),
+        hosts.PLATFORM: platform,
+        hosts.WEBSITE: WEBSITE_ROUTES,
+    }
     door = FrontDoor(
-        {
-            hosts.QUEUE: Faulty(as_asgi(QueueHost(emulator, keyring)), emulator),
-            hosts.RUN: Faulty(as_asgi(RunHost(emulator, keyring)), emulator),
-            hosts.REST: Faulty(rest, emulator),
-            hosts.CDN: Faulty(CdnHost(emulator, keyring).routes, emulator),
-            hosts.PLATFORM: platform,
-            hosts.WEBSITE: WEBSITE_ROUTES,
-        },
+        {host: answering(app) for host, app in answers.items()},
         emulator.settings.hostnames,
         public_url=emulator.settings.public_url,
+        recorder=Recorder(emulator.journal, emulator.clock),
         arrived=ledger.arrive,
         refused=ledger.refuse,
     )
@@ -149,14 +153,14 @@ async def refuse(request: Request, error: Exception) -> Response:
     """Put a refusal on the wire."""
     del request
     assert isinstance(error, Refusal)  # noqa: S101 - what it is registered for
-    return Response(error.content(), error.status, error.headers, "application/json")
+    return refusing(error)
 
 
 async def refuse_plainly(request: Request, error: Exception) -> Response:
-    """Put what Starlette itself refuses (an unknown path, a wrong method) into fal's shape."""
+    """Put what Starlette itself refuses on the wire."""
     del request
     assert isinstance(error, HTTPException)  # noqa: S101 - what it is registered for
-    return JSONResponse({"detail": error.detail}, error.status_code, error.headers)
+    return refusing_plainly(error)
 
 
 async def hung_up(request: Request, error: Exception) -> Response:

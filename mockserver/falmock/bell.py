@@ -17,9 +17,5 @@ class Bell:
         rung.set()
 
     def listen(self) -> asyncio.Event:
-        """Return what will be set when it rings the next time, counted from now."""
+        """Return what is set when it rings the next time."""
         return self._next
-
-    async def rung(self) -> None:
-        """Return when it rings the next time, counted from when this is awaited."""
-        await self.listen().wait()

@@ -6,9 +6,9 @@ Fault rules, the journal and the queue host all go by it, so that none of them t
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Final
+from functools import lru_cache
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from falmock.hosts import CDN, QUEUE, REST, RUN
 
@@ -45,11 +45,10 @@ _BELOW_REQUEST: Final = {
     "/status/stream": Operation.STREAM,
     "/cancel": Operation.CANCEL,
 }
-_UPLOADING: Final = ("/storage/",)  # on the rest host: tokens and addresses
+_UPLOADING: Final = "/storage/"  # on the rest host: tokens and addresses
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
+class Call(NamedTuple):
     """One call.
 
     Attributes:
@@ -80,20 +79,23 @@ def read(host: str, method: str, path: str, headers: Mapping[str, str]) -> Call:
         headers: names in lower case.
     """
     caller = _key_id(headers.get("authorization", ""))
-    test = headers.get(TEST_HEADER) or named_test(caller)
-    operation, endpoint, request_id = Operation.OTHER, None, None
+    return Call(host, *_asked(host, method, path), caller, headers.get(TEST_HEADER) or named_test(caller))
+
+
+@lru_cache(maxsize=256)  # a poll is a repetition
+def _asked(host: str, method: str, path: str) -> tuple[Operation, str | None, str | None]:
+    """Return operation, endpoint and request id."""
     if host == QUEUE:
         if (match := _REQUEST.fullmatch(path)) is not None:
             endpoint, request_id, below = match.groups()
-            return Call(host, _BELOW_REQUEST[below], endpoint, request_id.lower(), caller, test)
-        operation, endpoint = Operation.SUBMIT if method == "POST" else Operation.OTHER, path.strip("/")
-    elif host == RUN:  # the runner judges the method
-        operation, endpoint = Operation.RUN, path.strip("/")
-    elif host == CDN:
-        operation = Operation.DOWNLOAD if method in {"GET", "HEAD"} else Operation.UPLOAD
-    elif host == REST and path.startswith(_UPLOADING):
-        operation = Operation.UPLOAD
-    return Call(host, operation, endpoint or None, request_id, caller, test)
+            return _BELOW_REQUEST[below], endpoint, request_id.lower()
+        return Operation.SUBMIT if method == "POST" else Operation.OTHER, path.strip("/") or None, None
+    if host == RUN:  # the runner judges the method
+        return Operation.RUN, path.strip("/") or None, None
+    if host == CDN:
+        return Operation.DOWNLOAD if method in {"GET", "HEAD"} else Operation.UPLOAD, None, None
+    uploads = host == REST and path.startswith(_UPLOADING)
+    return Operation.UPLOAD if uploads else Operation.OTHER, None, None
 
 
 def named_test(caller: str | None) -> str | None:

@@ -102,7 +102,7 @@ class SystemClock:
         while (remaining := when - self.now()) > 0:
             with suppress(TimeoutError):
                 async with asyncio.timeout(remaining / self._scale if self._scale else None):
-                    await self._changed.rung()
+                    await self._changed.listen().wait()
 
     def _go_on(self, start: float, scale: float) -> None:
         self._start, self._zero, self._scale = start, self._monotonic(), scale

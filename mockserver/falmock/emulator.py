@@ -30,6 +30,7 @@ from falmock.errors import (
     compact,
 )
 from falmock.faults import FaultError
+from falmock.journal import Journal
 from falmock.lifecycle import Event, State, after
 from falmock.queue import Happening, Job, Queue
 from falmock.runner import Assignment, Outcome, Runner
@@ -147,6 +148,7 @@ class Emulator:
         self.signer = signer
         self.plan = plan
         self.seed = seed
+        self.journal = Journal(settings.journal_size, keys=settings.keys or ())
         self._runner = runner
         self._sender = Sender(
             store=store,
@@ -154,6 +156,7 @@ class Emulator:
             clock=clock,
             http=http,
             is_local=None if settings.webhooks == "any" else is_local,
+            journal=self.journal,
             changed=self._attempted,
             fired=plan.fired,
         )
@@ -259,13 +262,9 @@ class Emulator:
             self._change(request, body_file=None)
         return gone
 
-    def listen(self) -> asyncio.Event:
-        """Return what will be set when something has happened to some request, from now on."""
+    def changed(self) -> asyncio.Event:
+        """Return what is set when something has happened to some request, from now on."""
         return self._bell.listen()
-
-    async def changed(self) -> None:
-        """Return when something has happened to some request."""
-        await self._bell.rung()
 
     async def wait_for(self, request_id: str, state: State) -> Request:
         """Return a request once it is in a state, or completed: after that nothing comes.
@@ -277,7 +276,7 @@ class Emulator:
         while (request := self._known(request_id)).state not in {state, State.COMPLETED}:
             if self.closing:
                 raise PlatformError("runner_disconnected")
-            await self.changed()
+            await self.changed().wait()
         return request
 
     async def wait_for_delivery(self, request_id: str) -> Delivery:
@@ -295,7 +294,7 @@ class Emulator:
                 return delivery
             if self.closing:
                 raise PlatformError("runner_disconnected")
-            await first(self.changed(), self._attempt.rung())
+            await first(self.changed().wait(), self._attempt.listen().wait())
 
     def token_claims(self, token: str) -> dict[str, Any] | None:
         """Return what a token says that was given out here and has not expired, or None."""
@@ -492,7 +491,7 @@ class Emulator:
                 break
             self.clock.move_to(due)
             await asyncio.sleep(0)  # others have a word too, and a limit of time can be kept
-        self.clock.move_to(max(end, self.clock.now()))  # somebody else may have moved it
+        self.clock.move_to(max(end, self.clock.now()))  # others may have moved it meanwhile
         await self.settle()
 
     async def _sleep_until(self, when: float) -> None:
@@ -589,6 +588,7 @@ class Emulator:
         for strike in strikes:
             if strike.fault.name in course.AT_ONCE:
                 self.plan.fired(strike)
+        self.journal.step(request, "submit", now)
         self._queue.add(_job(request))
         self._arm()
         return request
@@ -653,6 +653,7 @@ class Emulator:
             gateway_id=gateway_id,
         )
         log.info("request %s: IN_PROGRESS", request.id)
+        self.journal.step(request, Event.START, at)
         return request
 
     def _begin(self, request: Request, at: float) -> None:
@@ -711,6 +712,7 @@ class Emulator:
             run_seconds=self.settings.run_seconds.draw(rng),
         )
         log.info("request %s: IN_QUEUE again after attempt %d", request.id, request.attempts)
+        self.journal.step(request, Event.REQUEUE, at)
         self._queue.add(_job(request))
 
     def _end(self, request_id: str, why: PlatformError | Outcome, event: Event = Event.CANCEL) -> None:
@@ -747,6 +749,7 @@ class Emulator:
         )
         self.store.keep(request.id, "output", outcome.body)
         log.info("request %s: COMPLETED with %d", request.id, outcome.status)
+        self.journal.step(request, event, at)
         if "webhook_early" not in strikes or self.store.delivery(request.id) is None:
             self._tell(request, outcome, at)
 

@@ -78,6 +78,7 @@ class Settings:
         hostnames: further names under which clients reach the emulator (a container's, say).
         public_url: scheme, host and port under which clients reach it, when returned URLs shall not
             lead back the way the call came: through a port mapping, say.
+        journal_size: bytes of memory that the journal may take.
         max_body: bytes that a submit may have.
         max_upload: bytes that an uploaded file may have.
         retention: seconds that a result is kept; large ones (10 KB and more) `retention_large`.
@@ -104,6 +105,7 @@ class Settings:
     webhooks: Literal["local", "any"] = "local"
     hostnames: tuple[str, ...] = ()
     public_url: str | None = None
+    journal_size: int = 16 * MIB
     max_body: int = 16 * MIB
     max_upload: int = 5 * 1024 * MIB
     retention: float = 3600.0

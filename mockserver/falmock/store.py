@@ -98,6 +98,11 @@ class Request:
     held: bool = False
     due_at: float | None = None
 
+    @property
+    def endpoint(self) -> str:
+        """The full endpoint id."""
+        return "/".join(filter(None, (self.application, self.path)))
+
 
 @dataclass(frozen=True, slots=True)
 class Delivery:

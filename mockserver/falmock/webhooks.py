@@ -9,10 +9,13 @@ that a result is kept.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import heapq
 import json
 import logging
 import math
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
@@ -27,6 +30,7 @@ if TYPE_CHECKING:
 
     from falmock.clock import Clock
     from falmock.faults import Fault
+    from falmock.journal import Journal
     from falmock.signing import Signer
 
 log = logging.getLogger("falmock.webhooks")
@@ -36,6 +40,9 @@ LATER_TIMEOUT: Final = 120.0
 RETRIES: Final = 31
 LONGEST_PAUSE: Final = 128.0
 AT_ONCE: Final = 32
+FORGED: Final = ("webhook_bad_signature", "webhook_old_timestamp")  # what a receiver must not take
+BEGINNING: Final = 4096  # bytes of a receiver's answer that the journal keeps
+PATIENCE: Final = 0.5  # real seconds to wait for them
 
 UNSERIALIZABLE: Final = (
     "Response payload is not JSON serializable. Either return a JSON serializable object or use the queue "
@@ -88,6 +95,28 @@ def without_secrets(url: str) -> str:
     return f"{parts.scheme}://{parts.hostname}{port}{parts.path}"
 
 
+@dataclass(slots=True)
+class _Answer:
+    """What a receiver said."""
+
+    status: int | None = None
+    headers: list[tuple[bytes, bytes]] = field(default_factory=list)
+    body: bytes = b""
+    error: str | None = None
+
+
+async def _beginning(response: httpx.Response) -> bytes:
+    """Return how the body of a receiver's answer begins. It decides nothing, and may never come, or end."""
+    body = b""
+    with contextlib.suppress(httpx.HTTPError, TimeoutError):
+        async with asyncio.timeout(PATIENCE):
+            async for chunk in response.aiter_raw(BEGINNING):
+                body += chunk
+                if len(body) >= BEGINNING:
+                    break
+    return body[:BEGINNING]
+
+
 class Sender:
     """Sends what is due, each delivery on its own, so that a slow receiver delays nobody else.
 
@@ -97,6 +126,7 @@ class Sender:
         clock: for the schedule, and its wall time for the signature.
         http: does the posting; it must not follow redirects.
         is_local: tells the hosts that may be delivered to; None for all of them.
+        journal: where attempts are taken down.
         changed: called when an attempt has ended.
         fired: called when a fault has shown.
     """
@@ -109,6 +139,7 @@ class Sender:
         clock: Clock,
         http: httpx.AsyncClient,
         is_local: Callable[[str], bool] | None,
+        journal: Journal,
         changed: Callable[[], None],
         fired: Callable[[Strike], None],
     ) -> None:
@@ -117,6 +148,7 @@ class Sender:
         self._clock = clock
         self._http = http
         self._is_local = is_local
+        self._journal = journal
         self._changed = changed
         self._fired = fired
         self._held: dict[str, list[str]] = {}  # by receiver: those that wait for another to overtake them
@@ -219,9 +251,13 @@ class Sender:
                 delivery.request_id,
                 where,
             )
+            now, real = self._clock.now(), self._journal.real()
+            self._note(delivery, at=now, real=real, headers={}, answer=_Answer(error="not local"))
             self._record(delivery, outcome="refused", last="not local")
             return
         if self._strikes(load(delivery.faults), "webhook_lost"):
+            now, real = self._clock.now(), self._journal.real()
+            self._note(delivery, at=now, real=real, headers={}, answer=_Answer(error="lost"))
             self._record(delivery, outcome="lost", last="lost")
             return
         async with self._slots:
@@ -262,18 +298,56 @@ class Sender:
         slow = self._strikes(strikes, "webhook_slow")
         body = _slowly(delivery.body, slow.options["seconds"]) if slow else delivery.body
         headers = self._headers(delivery, strikes)
+        answer = _Answer()
+        at, real = self._clock.now(), self._journal.real()
+        verdict = await self._ask(delivery, body, headers, answer)
+        self._note(delivery, at=at, real=real, headers=headers, answer=answer)
+        return verdict
+
+    async def _ask(
+        self,
+        delivery: Delivery,
+        body: bytes | AsyncIterator[bytes],
+        headers: dict[str, str],
+        answer: _Answer,
+    ) -> str:
+        """Fill in what the receiver answers; return what `_post` does."""
         limit = timeout(delivery.attempts)
         try:
-            async with (
-                asyncio.timeout(limit),
-                # The answer's body is nobody's business and may be endless: it is not read.
-                self._http.stream(
-                    "POST", delivery.url, content=body, headers=headers, timeout=limit
-                ) as answer,
-            ):
-                return str(answer.status_code)
+            async with AsyncExitStack() as stack:
+                async with asyncio.timeout(limit):
+                    posting = self._http.stream(
+                        "POST", delivery.url, content=body, headers=headers, timeout=limit
+                    )
+                    response = await stack.enter_async_context(posting)
+                answer.status = response.status_code
+                answer.headers = response.headers.raw
+                answer.body = await _beginning(response)
+                return str(answer.status)
         except (httpx.HTTPError, httpx.InvalidURL, TimeoutError) as error:
-            return type(error).__name__
+            answer.error = type(error).__name__
+            return answer.error
+
+    def _note(
+        self, delivery: Delivery, *, at: float, real: float, headers: dict[str, str], answer: _Answer
+    ) -> None:
+        request = self._store.request(delivery.request_id)
+        if request is None:  # forgotten meanwhile
+            return
+        self._journal.attempt(
+            request,
+            at=at,
+            real=real,
+            url=delivery.url,
+            number=delivery.attempts + 1,
+            headers=headers,
+            body=delivery.body,
+            status=answer.status,
+            answer_headers=answer.headers,
+            answer=answer.body,
+            error=answer.error,
+            fault=_fault(delivery),
+        )
 
     def _headers(self, delivery: Delivery, strikes: Mapping[str, Strike]) -> dict[str, str]:
         timestamp = self._clock.wall()
@@ -294,6 +368,14 @@ class Sender:
         self._store.update(Delivery, delivery.request_id, next_at=next_at, **changes)
         if next_at is not None:
             heapq.heappush(self._scheduled, (next_at, delivery.request_id))
+
+
+def _fault(delivery: Delivery) -> str | None:
+    """Return the name of the fault that shapes the next attempt."""
+    names = [name for name in load(delivery.faults) if name.startswith("webhook_")]
+    if delivery.outcome != "delivered":
+        names = [name for name in names if name != "webhook_twice"]
+    return min(names, key=lambda name: name not in FORGED, default=None)
 
 
 async def _slowly(body: bytes, seconds: float) -> AsyncIterator[bytes]:

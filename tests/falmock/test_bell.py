@@ -7,7 +7,7 @@ from falmock.bell import Bell
 
 async def test_a_bell_wakes_all_who_wait() -> None:
     bell = Bell()
-    waiting = [asyncio.create_task(bell.rung()) for _ in range(3)]
+    waiting = [asyncio.create_task(bell.listen().wait()) for _ in range(3)]
     await asyncio.sleep(0)
 
     bell.ring()
@@ -18,7 +18,7 @@ async def test_a_bell_wakes_all_who_wait() -> None:
 async def test_who_comes_after_the_ringing_waits_for_the_next() -> None:
     bell = Bell()
     bell.ring()
-    late = asyncio.create_task(bell.rung())
+    late = asyncio.create_task(bell.listen().wait())
     await asyncio.sleep(0)
     assert not late.done()
 

@@ -203,7 +203,7 @@ async def test_the_run_host_meets_faults_too(mock: Mock) -> None:
     plan(mock, "no_media_generated")
 
     async def run_time() -> None:
-        await mock.emulator.changed()  # a runner has taken it
+        await mock.emulator.changed().wait()  # a runner has taken it
         await mock.pass_time(60)
 
     running = mock.http.post(f"/fal.run/{ENDPOINT}", json=GOOD, headers=KEY)

@@ -381,7 +381,7 @@ async def test_runners_are_free_after_a_reset(start: Callable[..., Awaitable[Moc
 
 async def test_whoever_waits_on_the_run_host_is_told_of_a_reset(mock: Mock) -> None:
     running = asyncio.create_task(mock.http.post(f"/fal.run/{ENDPOINT}", json=GOOD, headers=KEY))
-    await mock.emulator.changed() if not mock.emulator.store.requests() else None
+    await mock.emulator.changed().wait() if not mock.emulator.store.requests() else None
     await mock.emulator.reset()
 
     answer = await running

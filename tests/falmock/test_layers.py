@@ -10,11 +10,11 @@ import pytest
 import falmock
 
 STOREYS = """
-    addresses bell clock endpoints errors hosts lifecycle private settings signing
+    addresses bell clock endpoints errors hosts lifecycle private redaction settings signing
     calls console faults keys media models queue store validation
     scenarios
-    account fetching files webhooks
-    runner
+    account fetching files journal
+    har runner webhooks
     course
     emulator
     snapshots

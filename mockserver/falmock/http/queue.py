@@ -74,6 +74,7 @@ class QueueHost:
             raise MethodNotAllowed("POST")
         asked = await submission.read(request, endpoint, caller, max_body=self._emulator.settings.max_body)
         stored, position = self._emulator.submit(asked)
+        request.scope["falmock.request_id"] = stored.id
         body: dict[str, Any] = {
             "status": State.IN_QUEUE,
             "request_id": stored.id,
@@ -135,8 +136,10 @@ class QueueHost:
         told: dict[str, Any] = {}
         lines_told = 0
         while True:
-            changed = self._emulator.listen()  # before telling: the caller may be slow to read
-            if (found := self._emulator.request(request_id)) is None:  # forgotten while somebody watched
+            self._emulator.advance()
+            changed = self._emulator.changed()  # listen before telling: the caller may be slow to read
+            found = self._emulator.request(request_id)
+            if found is None:  # forgotten while somebody watched
                 return
             status = self._describe(request, found, with_logs=with_logs)
             lines = status["logs"] or []
