@@ -26,10 +26,12 @@ from uvicorn.lifespan.on import LifespanOn
 from falmock.addresses import is_loopback
 from falmock.app import create_app, open_emulator, trusted
 from falmock.autojump import Autojump
+from falmock.calls import Operation
 from falmock.clock import SystemClock
 from falmock.console import address
 from falmock.faults import parse
 from falmock.hosts import is_fal
+from falmock.journal import Attempt, Wanted
 from falmock.lifecycle import State
 from falmock.media import Studio, find_ffmpeg
 from falmock.redirect import Place, Switchboard, strays_refused
@@ -46,6 +48,7 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send
 
     from falmock.emulator import Emulator
+    from falmock.journal import Entry
     from falmock.redirect import LeakError
     from falmock.store import Delivery
     from falmock.store import Request as Stored
@@ -93,17 +96,15 @@ class Webhook:
         request_id: of the request whose result it carries.
         url: where it goes.
         body: what is posted, parsed.
-        attempts: how often it was.
+        attempts: each try, with what was sent and what the receiver answered; see `journal.Attempt`.
         outcome: "pending", "delivered", "failed", "lost" or "refused".
-        last: what the last attempt ended with, as "200" or "ConnectError"; None before the first.
     """
 
     request_id: str
     url: str
     body: Any
-    attempts: int
+    attempts: tuple[Attempt, ...]
     outcome: str
-    last: str | None
 
 
 class Harness:
@@ -216,7 +217,12 @@ class Harness:
     @property
     def webhooks(self) -> list[Webhook]:
         """All deliveries, in the order of their requests."""
-        return self.call(lambda: [_webhook(delivery) for delivery in self._deliveries()])
+        return self.call(lambda: [self._webhook(delivery) for delivery in self._deliveries()])
+
+    @property
+    def journal(self) -> list[Entry]:
+        """Every call, every step of a request and every attempt at a webhook, in order. No secrets."""
+        return self.call(self.emulator.journal.entries)
 
     @property
     def cost(self) -> float:
@@ -298,6 +304,18 @@ class Harness:
             key_id=request.caller,
         )
 
+    def _webhook(self, delivery: Delivery) -> Webhook:
+        of_it = Wanted(request=delivery.request_id, operation=Operation.WEBHOOK)
+        return Webhook(
+            request_id=delivery.request_id,
+            url=delivery.url,
+            body=json.loads(delivery.body),
+            attempts=tuple(
+                each for each in self.emulator.journal.entries(of_it) if isinstance(each, Attempt)
+            ),
+            outcome=delivery.outcome,
+        )
+
     def _leftovers(self) -> list[str]:
         return [
             *(f"the fault {each.rule.fault!r} never struck" for each in self.emulator.plan.unfired()),
@@ -330,7 +348,7 @@ class Stage:
     loop: asyncio.AbstractEventLoop
     studio: Studio
     _stack: ExitStack
-    callers: set[str] = field(default_factory=set)
+    callers: set[str] = field(default_factory=set, repr=False)
     _served: ASGIApp | None = None
     _calls: set[asyncio.Future[None]] = field(default_factory=set)
     _address: str | None = None
@@ -429,17 +447,6 @@ async def _living(app: ASGIApp) -> AsyncIterator[ASGIApp]:
 
 async def _loop() -> asyncio.AbstractEventLoop:
     return asyncio.get_running_loop()
-
-
-def _webhook(delivery: Delivery) -> Webhook:
-    return Webhook(
-        request_id=delivery.request_id,
-        url=delivery.url,
-        body=json.loads(delivery.body),
-        attempts=delivery.attempts,
-        outcome=delivery.outcome,
-        last=delivery.last,
-    )
 
 
 def _parsed(body: bytes | None) -> Any:

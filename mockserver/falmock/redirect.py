@@ -146,7 +146,7 @@ class Switchboard:
     fal: Place
     others: dict[str, Place] = field(default_factory=dict)
     leaks: list[LeakError] = field(default_factory=list)
-    callers: set[str] = field(default_factory=set)
+    callers: set[str] = field(default_factory=set, repr=False)
 
     def find(self, request: httpx.Request) -> Place | None:
         """Return where a call goes, None for the world.

@@ -14,6 +14,7 @@ from starlette.applications import Starlette
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from falmock.journal import Transition
 from falmock.settings import Span
 
 if TYPE_CHECKING:
@@ -232,6 +233,14 @@ def test_the_key_is_named_after_the_test(falmock: Harness) -> None:
     assert falmock.requests[0].key_id == "test-test_the_key_is_named_after_the_test"
 
 
+def test_the_journal_tells_all_in_order(falmock: Harness) -> None:
+    fal_client.subscribe(ENDPOINT, GOOD)
+
+    told = [entry.event if isinstance(entry, Transition) else entry.kind for entry in falmock.journal]
+    assert told[:2] == ["submit", "exchange"] or told[:2] == ["exchange", "submit"]
+    assert [each for each in told if each != "exchange"] == ["submit", "start", "finish"]
+
+
 def test_only_what_went_well_costs(falmock: Harness) -> None:
     falmock.fail_next("content_policy_violation")
     with pytest.raises(fal_client.FalClientHTTPError):
@@ -258,7 +267,8 @@ def test_an_application_gets_its_webhooks(falmock: Harness, http: httpx.Client, 
     falmock.wait(handle.request_id)
 
     (hook,) = falmock.webhooks
-    assert (hook.outcome, hook.attempts, hook.last, hook.body) == ("delivered", 1, "204", app.hooks[0])
+    assert (hook.outcome, hook.body) == ("delivered", app.hooks[0])
+    assert [(attempt.number, attempt.status) for attempt in hook.attempts] == [(1, 204)]
     assert hook.request_id == handle.request_id
 
 

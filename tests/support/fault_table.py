@@ -46,15 +46,15 @@ BRIEF: Final = {"webhook_slow": "webhook_slow seconds=0.05", "media_slow": "medi
 HEAD: Final = """\
 # What your application sees
 
-Every fault of falmock, struck once, through three clients: fal-client {fal_client} and falqueue in Python, and
-@fal-ai/client {fal_js} in Node 20. "the result" means that the client got over it by itself. How many jobs there were
-is told where it is not one for a result and none for an error: each is billed.
+Every fault of falmock, struck once, through three clients: fal-client {fal_client} and falqueue in Python,
+and @fal-ai/client {fal_js} in Node. "the result" means that the client got over it by itself. How many jobs
+there were is told where it is not one for a result and none for an error; each is billed.
 
-This page is made by `make faults`, which tries all of it; a test holds it to what happens.
-What the faults do is told in [scenarios.md](scenarios.md), and how to set them in a test in [pytest.md](pytest.md).
+This page is made by `make faults`, which tries all of it; a test holds it to what happens. What the faults
+do is told in [scenarios.md](scenarios.md), and how to set them in a test in [pytest.md](pytest.md).
 
-Where a request never ends the clients were given a time-out. A hang is told to the Python clients at once, as the end
-of their patience, which is 120 seconds for fal-client; Node's is five minutes.
+Where a request never ends, the clients were given a time-out. A hang is told to the Python clients at once,
+as the end of their patience, which is 120 seconds for fal-client; Node's is five minutes.
 """
 NOTES: Final = {
     "webhooks": "fal's clients leave webhooks to the application; falqueue verifies and reads them.\n",
@@ -128,7 +128,7 @@ def table(stage: Stage, trial: Trial, tries: list[Try]) -> list[str]:
 
 def fal(harness: Harness, trial: Trial) -> str | None:
     client = fal_client.SyncClient(key=KEY)
-    patience = {"client_timeout": 1.1} if trial.fault in STUCK else {}
+    patience = 1.1 if trial.fault in STUCK else None  # seconds; it takes no less than one
     ways: dict[str, Callable[[], Any]] = {
         "run": lambda: client.run(ENDPOINT, GOOD),
         "upload": lambda: client.upload(b"data", "text/plain"),
@@ -136,7 +136,7 @@ def fal(harness: Harness, trial: Trial) -> str | None:
     if trial.place in {"webhook", "file"}:
         raise NotImplementedError
     try:
-        ways.get(trial.place, lambda: client.subscribe(ENDPOINT, GOOD, **patience))()
+        ways.get(trial.place, lambda: client.subscribe(ENDPOINT, GOOD, client_timeout=patience))()
     except fal_client.FalClientHTTPError as error:
         return _named(error, f"{error.status_code} {error.error_type or _type_in(error.response)}")
     except (fal_client.FalClientError, httpx.HTTPError) as error:
@@ -170,7 +170,9 @@ def ours(harness: Harness, trial: Trial) -> str | None:
         try:
             return _ask_ours(client, harness, trial, Path(folder))
         except falqueue.FalqueueError as error:
-            return _named(error, error.message)
+            reasons = getattr(error, "errors", ())
+            word = getattr(error, "error_type", None) or (reasons[0].type if reasons else error.message)
+            return _named(error, word)
 
 
 def _ask_ours(client: falqueue.Client, harness: Harness, trial: Trial, folder: Path) -> str | None:
@@ -262,7 +264,7 @@ def _brief(text: str) -> str:
     """Return the first words of a text, without what is another each time."""
     text = re.sub(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", "…", text)
     text = re.sub(r"https?://\S+", "…", text).replace("|", "/")
-    first = re.split(r"(?<=[.;])\s", text.strip().partition("\n")[0])[0].rstrip(".;: ")
+    first = re.split(r"(?<=[.;])\s|(?<=\D):\s", text.strip().partition("\n")[0])[0].rstrip(".;: ")
     return first if len(first) <= 60 else f"{first[:59].rsplit(' ', 1)[0]} …"
 
 
