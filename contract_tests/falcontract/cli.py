@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from falcontract.targets import Target
 
 COULD_NOT_LOOK: Final = 2
+PROCESSES: Final = 2  # that programs are divided among
 # How many programs Hypothesis makes up, and how long they are.
 PROFILES: Final = {"none": (0, 0), "default": (100, 20), "nightly": (2000, 50)}
 FIXTURES: Final = Path("fixtures")
@@ -137,7 +138,11 @@ def _looked_at(
     programs, steps = PROFILES[profile]
     if explore and programs and "pass-time" in target.abilities:
         found.explored, found.seed = programs, _seed() if seed is None else seed
-        if (again := machine.explore(target, programs=programs, steps=steps, seed=found.seed)) is not None:
+        if (
+            again := machine.explore(
+                target, programs=programs, steps=steps, seed=found.seed, processes=PROCESSES
+            )
+        ) is not None:
             row = next(row for row in found.rows if row.property.id == again.property.id)
             row.verdict, row.finding = Verdict.MOCK_BUG, shrinking.shrink(again, target)
     found.seconds = time.monotonic() - begun
@@ -147,6 +152,8 @@ def _looked_at(
 def _note(one: Shown, waiver: verdicts.Waiver | None) -> str:
     if waiver is not None:
         return f"until {waiver.until}: {waiver.reason}"
+    if one.without and one.looks:
+        return f"{one.looks} looks, none through {', '.join(one.without)}: not installed"
     return f"needs {', '.join(sorted(one.missing))}" if one.missing and not one.looks else ""
 
 
@@ -248,15 +255,16 @@ def show_fidelity(fixtures: Path, *, markdown: bool) -> None:
 
 @falcontract.command("mutants")
 @click.option("--mutant", "names", multiple=True, help="Only this fault; may be repeated.")
+@click.option("--full", is_flag=True, help="Ask every property about every fault: the whole table.")
 @click.option("--processes", type=click.IntRange(min=1), default=2, show_default=True)
-def show_mutants(names: tuple[str, ...], processes: int) -> None:
-    """Break the emulator in one place at a time, and show which properties notice."""
+def show_mutants(*, names: tuple[str, ...], full: bool, processes: int) -> None:
+    """Break the emulator in one place at a time, and show who notices."""
     from falcontract import mutants, teeth  # noqa: PLC0415 - only here the emulator is broken
 
     if unknown := set(names) - set(mutants.MUTANTS):
         raise click.ClickException(f"there is no mutant {', '.join(sorted(unknown))}")
     begun = time.monotonic()
-    bites = teeth.bite(names or list(mutants.MUTANTS), processes=processes)
+    bites = teeth.bite(names or list(mutants.MUTANTS), processes=processes, full=full or bool(names))
     click.echo(teeth.table(bites))
     alive = [one.mutant for one in bites if not one.killed]
     blunt = [] if names else teeth.toothless(bites)

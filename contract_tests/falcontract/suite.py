@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from falcontract import agreement, programs, properties, wire
+from falcontract.doors import absent
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     from falcontract.steps import Program
     from falcontract.targets import Target
     from falcontract.traces import Trace
+
+AGREEMENT: Final = "P55"  # of the clients with the wire
 
 
 @dataclass
@@ -35,12 +38,14 @@ class Shown:
         looks: how many claims it made.
         findings: those that do not hold.
         missing: the abilities that the target lacks for it, or for all of its programs.
+        without: clients that it could not ask, because they are not installed.
     """
 
     property: Property
     looks: int = 0
     findings: list[Finding] = field(default_factory=list)
     missing: frozenset[str] = frozenset()
+    without: tuple[str, ...] = ()
 
 
 def chosen(ids: Sequence[str] = (), tier: int | None = None) -> list[Property]:
@@ -64,7 +69,7 @@ def programs_for(chosen_ones: Iterable[Property], tier: int | None = None) -> li
 
 def compared() -> frozenset[str]:
     """Return the names of the programs that are taken through both doors."""
-    return frozenset(properties.PROPERTIES_BY_ID["P55"].programs)
+    return frozenset(properties.PROPERTIES_BY_ID[AGREEMENT].programs)
 
 
 async def traces_of(wanted: Iterable[Program], target: Target, *, doors: bool = True) -> list[Trace]:
@@ -87,6 +92,8 @@ def judge(chosen_ones: Iterable[Property], traces: Sequence[Trace], target: Targ
 
 def _ask(p: Property, traces: Sequence[Trace], target: Target) -> Shown:
     shown = Shown(p, missing=_missing(p, target))
+    if p.id == AGREEMENT:
+        shown.without = absent()
     if p.needs - target.abilities:
         return shown
     for trace in traces:
