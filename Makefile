@@ -20,9 +20,9 @@ install: .venv/installed  ## set up .venv
 run: install  ## serve the emulator: make run ARGS="--port 9000"
 	@exec $(BIN)/falmock serve $(ARGS)
 
-test: install  ## run the tests, in random order, with coverage
+test: install  ## run the tests, in random order, on every core, with coverage
 	@$(BIN)/coverage erase
-	@$(BIN)/coverage run -m pytest $(ARGS)
+	@$(BIN)/coverage run -m pytest -n logical --dist worksteal $(ARGS)
 	@$(BIN)/coverage combine --quiet
 	@$(BIN)/coverage report
 

@@ -12,9 +12,10 @@ import click
 import pytest
 from processes import PATIENCE, Served, running, served
 
-from falmock import cli
+from falmock import cli, scenarios
 from falmock.lifecycle import State
 from falmock.media.probe import probe
+from falmock.scenarios import magic, presets
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -150,3 +151,35 @@ def test_every_room_is_in_the_architecture_and_every_room_there_exists() -> None
 
 def test_the_changelog_speaks_of_this_version_or_of_what_is_to_come() -> None:
     assert "## Unreleased" in (ROOT / "CHANGELOG.md").read_text()
+
+
+SCENARIOS = (ROOT / "docs" / "scenarios.md").read_text()
+
+
+def test_the_page_on_scenarios_has_every_preset() -> None:
+    rows = re.findall(r"^\| `([\w-]+)` \| (.+) \|$", SCENARIOS, re.MULTILINE)
+
+    assert rows == [(name, preset.teaches) for name, preset in presets().items()]
+
+
+def test_the_page_on_scenarios_has_a_scenario_that_can_be_played() -> None:
+    (text,) = blocks("toml", SCENARIOS)
+
+    assert len(scenarios.read(text, name="night", where="the page").rules) == 2
+
+
+def test_the_page_on_scenarios_asks_for_faults_that_there_are() -> None:
+    prompts, files = blocks("text", SCENARIOS)
+
+    assert [str(fault) for fault in magic({"prompt": prompts})] == [
+        "content_policy_violation",
+        "requeued times=2",
+        "webhook_twice",
+    ]
+    assert len(magic({str(at): url for at, url in enumerate(files.split())})) == 2
+
+
+def test_the_page_on_scenarios_sends_a_header_that_is_taken(server: Served, folder: Path) -> None:
+    (curl,) = [each for each in blocks("sh", SCENARIOS) if "curl" in each]
+
+    assert '"status":"IN_QUEUE"' in run(["bash", "-euo", "pipefail"], curl, folder, server)

@@ -19,6 +19,7 @@ from starlette.responses import Response
 
 from falmock import (
     app,
+    course,
     emulator,
     endpoints,
     errors,
@@ -958,7 +959,7 @@ def any_method_cancels(patch: Patch) -> None:
     def make(usual: Any) -> Any:
         def init(self: Any, emulator: Any, keyring: Any) -> None:
             usual(self, emulator, keyring)
-            self._operations["/cancel"] = ("GET", self._cancel)
+            self._operations["cancel"] = ("GET", self._cancel)
 
         return init
 
@@ -1184,7 +1185,7 @@ def cancelled_runs_hang(patch: Patch) -> None:
             if request.state != "IN_PROGRESS":
                 return usual(self, request)  # type: ignore[no-any-return]
             self._queue.cancel(request.id, self.clock.now())
-            self._work.pop(request.id).cancel()
+            self._stop(request.id)
             return None
 
         return cancel
@@ -1219,7 +1220,7 @@ def cancel_in_line_is_billed(patch: Patch) -> None:
 
         return outcome
 
-    patch.wrap(emulator, "_outcome", make)
+    patch.wrap(course, "ended", make)
 
 
 @mutant

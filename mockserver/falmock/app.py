@@ -24,8 +24,9 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Mount, Route
 
-from falmock import __version__, hosts
+from falmock import __version__, hosts, private
 from falmock.account import Ledger
+from falmock.addresses import is_loopback
 from falmock.clock import Clock, SystemClock
 from falmock.emulator import Emulator
 from falmock.errors import PlatformError, Refusal
@@ -33,24 +34,29 @@ from falmock.fetching import Fetcher
 from falmock.files import Files
 from falmock.http.catalogue import WEBSITE_ROUTES, Catalogue
 from falmock.http.cdn import CdnHost
-from falmock.http.doors import FrontDoor, as_asgi
+from falmock.http.control import Control
+from falmock.http.doors import FrontDoor, answering, as_asgi, refusing, refusing_plainly
+from falmock.http.faults import Faulty
 from falmock.http.platform import PlatformHost
 from falmock.http.proxy import ROUTE, BrowserProxy
 from falmock.http.queue import QueueHost
+from falmock.http.recorder import Recorder
 from falmock.http.rest import RestHost
 from falmock.http.run import RunHost
 from falmock.http.tokens import Tokens
 from falmock.keys import Keyring
 from falmock.media import Studio, find_ffmpeg
 from falmock.runner import Runner
+from falmock.scenarios import Plan, find
 from falmock.signing import SECRET_BYTES, Signer
 from falmock.store import Store, StoreInUseError
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
 
     from starlette.requests import Request
+    from starlette.types import ASGIApp
 
     from falmock.settings import Settings
 
@@ -83,26 +89,29 @@ def create_app(emulator: Emulator) -> Starlette:
     platform = PlatformHost(emulator, keyring).routes
     platform.routes.extend(Catalogue(keyring).routes)
     ledger = Ledger(emulator.store)
+    answers: dict[str, ASGIApp] = {
+        hosts.QUEUE: Faulty(as_asgi(QueueHost(emulator, keyring)), emulator),
+        hosts.RUN: Faulty(as_asgi(RunHost(emulator, keyring)), emulator),
+        hosts.REST: Faulty(rest, emulator),
+        hosts.CDN: Faulty(CdnHost(emulator, keyring).routes, emulator),
+        hosts.PLATFORM: platform,
+        hosts.WEBSITE: WEBSITE_ROUTES,
+    }
     door = FrontDoor(
-        {
-            hosts.QUEUE: as_asgi(QueueHost(emulator, keyring)),
-            hosts.RUN: as_asgi(RunHost(emulator, keyring)),
-            hosts.REST: rest,
-            hosts.CDN: CdnHost(emulator, keyring).routes,
-            hosts.PLATFORM: platform,
-            hosts.WEBSITE: WEBSITE_ROUTES,
-        },
+        {host: answering(app) for host, app in answers.items()},
         emulator.settings.hostnames,
         public_url=emulator.settings.public_url,
+        recorder=Recorder(emulator.journal, emulator.clock),
         arrived=ledger.arrive,
         refused=ledger.refuse,
     )
+    through_proxy: set[tuple[str, int]] = set()
     app = Starlette(
         routes=[
             Route("/health", health, methods=["GET"]),
             Route("/account", account, methods=["GET"]),
             Route(ROUTE, BrowserProxy(door, emulator.settings, ledger.refuse)),
-            Mount("/", door),
+            Mount("/", Control(emulator, door, through_proxy)),
         ],
         middleware=[
             Middleware(
@@ -124,6 +133,7 @@ def create_app(emulator: Emulator) -> Starlette:
     )
     app.state.emulator = emulator
     app.state.ledger = ledger
+    app.state.through_proxy = through_proxy
     return app
 
 
@@ -143,14 +153,14 @@ async def refuse(request: Request, error: Exception) -> Response:
     """Put a refusal on the wire."""
     del request
     assert isinstance(error, Refusal)  # noqa: S101 - what it is registered for
-    return Response(error.content(), error.status, error.headers, "application/json")
+    return refusing(error)
 
 
 async def refuse_plainly(request: Request, error: Exception) -> Response:
-    """Put what Starlette itself refuses (an unknown path, a wrong method) into fal's shape."""
+    """Put what Starlette itself refuses on the wire."""
     del request
     assert isinstance(error, HTTPException)  # noqa: S101 - what it is registered for
-    return JSONResponse({"detail": error.detail}, error.status_code, error.headers)
+    return refusing_plainly(error)
 
 
 async def hung_up(request: Request, error: Exception) -> Response:
@@ -167,7 +177,10 @@ async def fail(request: Request, error: Exception) -> Response:
 
 @asynccontextmanager
 async def open_emulator(
-    settings: Settings, clock: Clock | None = None, studio: Studio | None = None
+    settings: Settings,
+    clock: Clock | None = None,
+    studio: Studio | None = None,
+    is_local: Callable[[str], bool] = is_loopback,
 ) -> AsyncIterator[Emulator]:
     """Open everything that an emulator stands on, in order, and close it again.
 
@@ -175,9 +188,11 @@ async def open_emulator(
         settings: see there.
         clock: the hour; without one the system's, as fast as the settings say.
         studio: renders; without one the emulator makes its own, and keeps clips with its files.
+        is_local: tells the hosts that webhooks and input images may be on without further ado.
 
     Raises:
         StateError: the state folder is taken or unusable.
+        ScenarioError: there is no scenario of that name, or it cannot be played.
         ValueError: no usable ffmpeg.
     """
     async with AsyncExitStack() as stack:
@@ -186,6 +201,7 @@ async def open_emulator(
         clock = clock or SystemClock(settings.time_scale, start=store.latest_time())
         seed = _seed(settings, store)
         signer = Signer(_secret(settings, folder))
+        plan = Plan(seed, map(find, settings.scenarios))
         files = Files(store, folder, max_size=settings.max_upload)
         files.sweep_leftovers(time.time())
         http = await stack.enter_async_context(
@@ -204,7 +220,7 @@ async def open_emulator(
                 timeout=settings.render_timeout,
             )
             stack.push_async_callback(studio.close)
-        fetcher = Fetcher(http, public=settings.fetch)
+        fetcher = Fetcher(http, public=settings.fetch, is_local=is_local)
         runner = Runner(
             files=files, studio=studio, fetcher=fetcher, clock=clock, seed=seed, style=settings.media
         )
@@ -215,7 +231,9 @@ async def open_emulator(
             files=files,
             runner=runner,
             signer=signer,
+            plan=plan,
             http=http,
+            is_local=is_local,
             seed=seed,
         )
         stack.push_async_callback(emulator.close)
@@ -281,9 +299,5 @@ def _secret(settings: Settings, folder: Path) -> bytes:
         return hashlib.sha256(f"falmock {settings.seed}".encode()).digest()
     path = folder / "secret"
     if not path.exists():
-        partial = folder / "secret.part"
-        partial.unlink(missing_ok=True)
-        with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as sink:
-            sink.write(os.urandom(SECRET_BYTES))
-        partial.replace(path)
+        private.write(path, os.urandom(SECRET_BYTES))
     return path.read_bytes()

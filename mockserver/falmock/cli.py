@@ -20,11 +20,14 @@ import uvloop
 from falmock import __version__, console
 from falmock.account import Account
 from falmock.app import StateError, create_app, open_emulator
+from falmock.faults import FAULTS, Fault
 from falmock.intercept.authority import Authority, open_authority
 from falmock.intercept.doctor import CannotTryError, examine
 from falmock.intercept.doors import Listeners, find, noted, open_doors
 from falmock.intercept.environment import Doors, render, variables
 from falmock.intercept.launch import NotStartedError, Relay, launch
+from falmock.scenarios import ScenarioError, presets
+from falmock.scenarios import find as find_scenario
 from falmock.server import Server, listen
 from falmock.settings import Settings, SettingsError, Span
 
@@ -110,7 +113,12 @@ def falmock() -> None:
 )
 @option("--ephemeral", "Keep everything in memory and a temporary folder instead.", is_flag=True)
 @option("--seed", "Decides all that is random; without it one is drawn and kept with the state.", type=int)
-@option("--time-scale", "Emulated seconds that pass in a real one.", type=SECONDS, default=1.0)
+@option(
+    "--time-scale",
+    "Emulated seconds that pass in a real one; with 0 the clock stands until it is moved.",
+    type=click.FloatRange(min=0),
+    default=1.0,
+)
 @option("--runners", "Requests of one application that run at once.", type=POSITIVE, default=2)
 @option(
     "--concurrency", "Requests of one key that run at once; the surplus waits.", type=POSITIVE, default=10
@@ -159,6 +167,11 @@ def falmock() -> None:
 @option(
     "--public-url",
     "Scheme, host and port for returned URLs, as http://falmock:8787, in place of those that were called.",
+)
+@option(
+    "--scenario",
+    "What shall go wrong: the name of a preset or a TOML file; may be given several times.",
+    multiple=True,
 )
 @option("--log-format", "How to write the log.", type=click.Choice(["text", "json"]), default="text")
 @option(
@@ -298,6 +311,46 @@ def doctor(command: tuple[str, ...]) -> int:
     return 0 if found.good else 1
 
 
+@falmock.group()
+def scenario() -> None:
+    """What can go wrong, and files that say what shall."""
+
+
+@scenario.command("list")
+def list_scenarios() -> None:
+    """List the presets, and what an application learns from each."""
+    width = max(map(len, presets()))
+    for name, preset in presets().items():
+        click.echo(f"{name:{width}}  {preset.teaches}")
+
+
+@scenario.command()
+@click.argument("name")
+def show(name: str) -> None:
+    """Print the rules of a preset or a file."""
+    for rule in find_scenario(name).rules:
+        click.echo(json.dumps(rule.model_dump(exclude_defaults=True)))
+
+
+@scenario.command()
+@click.argument("names", nargs=-1, required=True)
+def check(names: tuple[str, ...]) -> None:
+    """Check files: falmock scenario check night.toml."""
+    for name in names:
+        rules = find_scenario(name).rules
+        click.echo(f"{name}: {len(rules)} rule{'' if len(rules) == 1 else 's'}, all good")
+
+
+@scenario.command()
+def faults() -> None:
+    """List every fault with its options."""
+    for name, kind in FAULTS.items():
+        options = " ".join(
+            f"{option}={value}" for option, value in Fault(name, kind.options).spoken().items()
+        )
+        click.echo(f"{name}{options and ' '}{options}\n    {kind.says}")
+
+
 @falmock.command()
 @option(
     "--state",
@@ -341,9 +394,21 @@ def _runner() -> asyncio.Runner:
 
 
 def _settings(
-    *, state: Path, ephemeral: bool, no_auth: bool, hostname: tuple[str, ...], **given: Any
+    *,
+    state: Path,
+    ephemeral: bool,
+    no_auth: bool,
+    hostname: tuple[str, ...],
+    scenario: tuple[str, ...],
+    **given: Any,
 ) -> Settings:
-    return Settings(state=None if ephemeral else state, auth=not no_auth, hostnames=hostname, **given)
+    return Settings(
+        state=None if ephemeral else state,
+        auth=not no_auth,
+        hostnames=hostname,
+        scenarios=scenario,
+        **given,
+    )
 
 
 @contextmanager
@@ -370,7 +435,7 @@ def main() -> None:
         code = falmock.main(standalone_mode=False)
     except click.exceptions.Abort:
         code = 130
-    except (click.ClickException, StateError, SettingsError, ValueError) as error:
+    except (click.ClickException, StateError, ScenarioError, SettingsError, ValueError) as error:
         text = error.format_message() if isinstance(error, click.ClickException) else str(error)
         print(f"falmock: {text}", file=sys.stderr)  # noqa: T201 - for people
         code = EXIT_USAGE

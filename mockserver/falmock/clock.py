@@ -7,16 +7,24 @@ still; `wall()` is what a receiver of a signed webhook will compare its own cloc
 from __future__ import annotations
 
 import asyncio
-import heapq
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, Protocol
+
+from falmock.bell import Bell
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 
 class Clock(Protocol):
-    """Unix seconds, twice, and a way to wait for them."""
+    """Unix seconds, twice, and a way to wait for them.
+
+    Attributes:
+        scale: seconds of emulated time for one real second; 0 stands still. It may be set at any time.
+    """
+
+    scale: float
 
     def now(self) -> float:
         """Return the emulator's time. It never goes back."""
@@ -26,16 +34,24 @@ class Clock(Protocol):
         """Return the time that others see, for signatures and certificates."""
         ...
 
+    def move_to(self, when: float) -> None:
+        """Move the emulator's time on, and go on from there.
+
+        Raises:
+            ValueError: `when` has passed already.
+        """
+        ...
+
     async def sleep_until(self, when: float) -> None:
         """Return once `now()` has reached `when`."""
         ...
 
 
 class SystemClock:
-    """The machine's clock, `scale` times as fast.
+    """The machine's clock, `scale` times as fast; it can be moved on, and its pace changed, while it runs.
 
     Args:
-        scale: seconds of emulated time for one real second; more than 0.
+        scale: see `Clock`.
         start: the emulated time to begin at, if that is later than the real one (a restart must
             not fall behind what an earlier, faster run wrote down).
         wall: the machine's time of day.
@@ -55,6 +71,7 @@ class SystemClock:
         self._monotonic = monotonic
         self._start = max(start, wall())
         self._zero = monotonic()
+        self._changed = Bell()
 
     def now(self) -> float:
         """See `Clock`."""
@@ -64,47 +81,43 @@ class SystemClock:
         """See `Clock`."""
         return self._wall()
 
-    async def sleep_until(self, when: float) -> None:
+    @property
+    def scale(self) -> float:
         """See `Clock`."""
-        while (remaining := when - self.now()) > 0:  # noqa: ASYNC110 - time is the event that is waited for
-            await asyncio.sleep(remaining / self._scale)
+        return self._scale
 
-
-class ManualClock:
-    """A clock that moves when told to; for tests, and for whoever wants an hour in a moment."""
-
-    def __init__(self, start: float = 1_790_000_000.0) -> None:
-        self._now = start
-        self._waiting: list[tuple[float, int, asyncio.Future[None]]] = []
-        self._count = 0
-
-    def now(self) -> float:
-        """See `Clock`."""
-        return self._now
-
-    def wall(self) -> float:
-        """See `Clock`; here both hands are one."""
-        return self._now
-
-    async def sleep_until(self, when: float) -> None:
-        """See `Clock`."""
-        if when <= self._now:
-            return
-        future = asyncio.get_running_loop().create_future()
-        self._count += 1
-        heapq.heappush(self._waiting, (when, self._count, future))
-        await future
+    @scale.setter
+    def scale(self, scale: float) -> None:
+        self._go_on(self.now(), scale)
 
     def move_to(self, when: float) -> None:
-        """Set the time and wake who waited for it.
+        """See `Clock`."""
+        now = self.now()
+        if when < now:
+            raise ValueError(f"time does not run backwards: it is {now}, not {when}")
+        self._go_on(when, self._scale)
 
-        Raises:
-            ValueError: `when` has passed already.
-        """
-        if when < self._now:
-            raise ValueError(f"time does not run backwards: it is {self._now}, not {when}")
-        self._now = when
-        while self._waiting and self._waiting[0][0] <= when:
-            future = heapq.heappop(self._waiting)[2]
-            if not future.done():
-                future.set_result(None)
+    async def sleep_until(self, when: float) -> None:
+        """See `Clock`."""
+        while (remaining := when - self.now()) > 0:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(remaining / self._scale if self._scale else None):
+                    await self._changed.listen().wait()
+
+    def _go_on(self, start: float, scale: float) -> None:
+        self._start, self._zero, self._scale = start, self._monotonic(), scale
+        self._changed.ring()
+
+
+class ManualClock(SystemClock):
+    """A clock that moves when told to; for tests, and for whoever wants an hour in a moment.
+
+    Both its hands are one, so that what it shows does not depend on the day on which a test is run.
+    """
+
+    def __init__(self, start: float = 1_790_000_000.0) -> None:
+        super().__init__(scale=0.0, wall=lambda: start)
+
+    def wall(self) -> float:
+        """See `Clock`."""
+        return self.now()

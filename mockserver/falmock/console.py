@@ -75,6 +75,7 @@ falmock {__version__}: fal's queue, offline. Nothing leaves this machine, nothin
   state       {settings.state or "in memory"}
   keys        {keys}
   models      fal-ai/veo2/image-to-video
+  trouble     {", ".join(settings.scenarios) or "none (falmock scenario list)"}
 
   submit      curl {address}/fal-ai/veo2/image-to-video -H 'Authorization: Key my:key' \\
                 --json '{{"prompt": "A lego chef cooking eggs", "image_url": "https://example.com/chef.png"}}'

@@ -18,7 +18,9 @@
     ├── InvalidBody               422  a list of pydantic's errors
     ├── UnparseableBody           400
     ├── QueueTooLong              429
+    ├── RateLimited               429  only when a fault says so
     ├── ConcurrencyLimit          429  only on the run host; the queue lets the surplus wait
+    ├── GatewayTimeout            504  only when a fault says so
     ├── PlatformError             400..504, typed by fal's `error_type`
     └── PlatformApiError          400, 401, 404, in the platform API's own envelope
     ModelError                    what a runner answers; it ends as the *result* of a request
@@ -249,6 +251,24 @@ class ConcurrencyLimit(Refusal):
         )
 
 
+class RateLimited(Refusal):
+    """Too many calls; the text is assumed, for none has been published."""
+
+    status = 429
+
+    def __init__(self) -> None:
+        super().__init__({"detail": "Rate limit exceeded"})
+
+
+class GatewayTimeout(Refusal):
+    """The gateway lost patience with its own store; users saw it on results. The text is assumed."""
+
+    status = 504
+
+    def __init__(self) -> None:
+        super().__init__({"detail": "Gateway Timeout"})
+
+
 class PlatformError(Refusal):
     """A request-level error: `detail`, `error_type`, and the header that repeats the type.
 
@@ -317,14 +337,27 @@ class ModelError(Exception):
         error_type: fal's name for it, one of `TEXT`.
         loc: where in the input, as `("body", "image_url")`.
         value: the offending input, echoed; left out when None.
-        ctx: facts for machines, as `{"max_size": 8388608}`; left out when empty.
-        **facts: fill the braces of the text.
+        ctx: facts for machines, as `{"max_size": 8388608}`, which the text tells too; left out when empty.
+        msg: a text of its own in place of the type's.
     """
 
-    # Live or toolkit wording where one is known (PROTOCOL.md 14.2), else that of the docs.
+    # Live or toolkit wording where one is known (PROTOCOL.md 14.2), else that of fal's page of errors.
     TEXT: ClassVar[dict[str, str]] = {
         "internal_server_error": "Internal server error",
+        "generation_timeout": "Generation timeout",
+        "downstream_service_error": "Downstream service error",
+        "downstream_service_unavailable": "Downstream service unavailable",
+        "content_policy_violation": (
+            "The content could not be processed because it contained material flagged by a content checker."
+        ),
+        "no_media_generated": "The model did not generate the expected output for this prompt.",
+        "image_too_small": (
+            "Image dimensions are too small. Minimum dimensions required: {min_width}x{min_height} pixels."
+        ),
         "image_too_large": "Image too large",
+        "image_aspect_ratio_error": (
+            "The aspect ratio of the image should be between {min_aspect_ratio} and {max_aspect_ratio}."
+        ),
         "image_load_error": (
             "Failed to load the image. "
             "Please ensure the image file is not corrupted and is in a supported format."
@@ -332,12 +365,57 @@ class ModelError(Exception):
         "file_download_error": (
             "Failed to download the file. Please check if the URL is accessible and try again."
         ),
+        "face_detection_error": "Could not detect face in the image",
         "file_too_large": (
             "File size exceeds the maximum allowed size of {max_size} bytes. Please upload a smaller file."
         ),
-        "unsupported_image_format": "Unsupported image format. Supported formats are {formats}.",
+        "greater_than": "Input should be greater than {gt}",
+        "greater_than_equal": "Input should be greater than or equal to {ge}",
+        "less_than": "Input should be less than {lt}",
+        "less_than_equal": "Input should be less than or equal to {le}",
+        "multiple_of": "Input should be a multiple of {multiple_of}",
+        "sequence_too_short": "Sequence should have at least {min_length} items",
+        "sequence_too_long": "Sequence should have at most {max_length} items",
+        "one_of": "Input should be {expected}",
+        "feature_not_supported": "Feature not supported",
+        "invalid_archive": (
+            "Could not read or process the provided archive. Ensure it's a valid, non-corrupted archive."
+        ),
+        "archive_file_count_below_minimum": (
+            "Too few files in the archive. Expected at least {min_count} files with extensions "
+            "{supported_extensions}, found {provided_count}. Add more matching files to the archive."
+        ),
+        "archive_file_count_exceeds_maximum": (
+            "Too many files in the archive. Maximum is {max_count} files with extensions "
+            "{supported_extensions}, found {provided_count}. Remove some matching files from the archive."
+        ),
+        "audio_duration_too_long": (
+            "Audio duration exceeds the maximum allowed. "
+            "Maximum is {max_duration} seconds, provided is {provided_duration} seconds."
+        ),
+        "audio_duration_too_short": (
+            "Audio duration is too short. "
+            "Minimum is {min_duration} seconds, provided is {provided_duration} seconds."
+        ),
+        "video_duration_too_long": (
+            "Video duration exceeds the maximum allowed. "
+            "Maximum is {max_duration} seconds, provided is {provided_duration} seconds."
+        ),
+        "video_duration_too_short": (
+            "Video duration is too short. "
+            "Minimum is {min_duration} seconds, provided is {provided_duration} seconds."
+        ),
+        "unsupported_audio_format": "Unsupported audio format. Supported formats are {supported_formats}.",
+        "unsupported_image_format": "Unsupported image format. Supported formats are {supported_formats}.",
+        "unsupported_video_format": "Unsupported video format. Supported formats are {supported_formats}.",
+        "invalid_request": "Invalid request",
     }
-    STATUS: ClassVar[dict[str, int]] = {"internal_server_error": 500}
+    STATUS: ClassVar[dict[str, int]] = {
+        "internal_server_error": 500,
+        "generation_timeout": 504,
+        "downstream_service_error": 400,
+        "downstream_service_unavailable": 500,
+    }
 
     def __init__(
         self,
@@ -345,13 +423,14 @@ class ModelError(Exception):
         loc: tuple[str, ...],
         value: object = None,
         ctx: Json | None = None,
-        **facts: object,
+        msg: str | None = None,
     ) -> None:
         self.status = self.STATUS.get(error_type, 422)
         self.error_type = error_type
+        spoken = {name: _spoken(name, fact) for name, fact in (ctx or {}).items()}
         entry: Json = {
             "loc": list(loc),
-            "msg": self.TEXT[error_type].format(**facts),
+            "msg": msg or self.TEXT[error_type].format(**spoken),
             "type": error_type,
             "url": ERROR_DOCS + error_type,
         }
@@ -361,3 +440,13 @@ class ModelError(Exception):
             entry["input"] = value
         self.body: Json = {"detail": [entry]}
         super().__init__(entry["msg"])
+
+
+def _spoken(name: str, fact: object) -> str:
+    """Return a fact as error texts say it: `'a' or 'b'` for a choice, `.jpg, .png` for other lists."""
+    if not isinstance(fact, list):
+        return str(fact)
+    if name == "expected":
+        *others, last = map(repr, fact)
+        return f"{', '.join(others)} or {last}" if others else last
+    return ", ".join(map(str, fact))

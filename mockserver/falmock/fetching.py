@@ -46,6 +46,7 @@ class Fetcher:
     Args:
         http: does the getting; it must not follow redirects by itself, nor obey proxy variables.
         public: reach public addresses too.
+        is_local: tells the hosts that are this machine's.
         resolve: looks names up.
     """
 
@@ -54,10 +55,12 @@ class Fetcher:
         http: httpx.AsyncClient,
         *,
         public: bool,
+        is_local: Callable[[str], bool] = is_loopback,
         resolve: Callable[[str, int], Awaitable[list[str]]] = resolve,
     ) -> None:
         self._http = http
         self._public = public
+        self._is_local = is_local
         self._resolve = resolve
         self._told = False
 
@@ -81,7 +84,7 @@ class Fetcher:
             target = httpx.URL(url)
             if target.scheme not in {"http", "https"} or not target.host or len(url) > LONGEST_URL:
                 raise FetchError("not an http(s) URL of a usable length")
-            local = is_loopback(target.host)
+            local = self._is_local(target.host)
             if local and abroad:
                 raise FetchError("a public address redirects to this machine")
             if not local and not self._public:

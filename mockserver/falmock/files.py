@@ -4,6 +4,7 @@ inputs/    bodies of submits too large for a row, named by their SHA-256
 files/     what the CDN serves
 uploads/   what is still arriving
 renders/   finished clips by content (kept by `media`); a file on the CDN is a hard link to one
+snapshots/ bodies and files as they once were, as hard links (see `snapshots`)
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import unquote, urlsplit
 
+from falmock.scenarios import load
 from falmock.store import Store, StoredFile
 
 if TYPE_CHECKING:
@@ -158,7 +160,8 @@ class Files:
         self._files = folder / "files"
         self._uploads = folder / "uploads"
         self.renders = folder / "renders"
-        for path in (self._inputs, self._files, self._uploads, self.renders):
+        self.snapshots = folder / "snapshots"
+        for path in (self._inputs, self._files, self._uploads, self.renders, self.snapshots):
             path.mkdir(parents=True, exist_ok=True)
 
     # Bodies of submits
@@ -212,16 +215,22 @@ class Files:
         return file is not None
 
     def publish(
-        self, source: Path, path: str, *, content_type: str, owner: str, lifecycle: Lifecycle, now: float
+        self,
+        source: Path,
+        path: str,
+        *,
+        content_type: str,
+        owner: str,
+        lifecycle: Lifecycle,
+        now: float,
+        faults: str | None = None,
     ) -> StoredFile:
         """Put a finished file on the CDN. The source may be shared: nothing is ever written to it again."""
+        expired = load(faults).get("media_expired")
         disk = hashlib.sha256(path.encode()).hexdigest()
         target = self._files / disk
         target.unlink(missing_ok=True)  # of an attempt that was cut off before its row was written
-        try:
-            os.link(source, target)
-        except OSError:  # a file system without hard links
-            shutil.copyfile(source, target)
+        _link(source, target)
         file = StoredFile(
             path=path,
             disk=disk,
@@ -229,8 +238,9 @@ class Files:
             size=target.stat().st_size,
             owner=owner,
             created_at=now,
-            expires_at=lifecycle.expires_at(now),
+            expires_at=now + expired.fault.options["seconds"] if expired else lifecycle.expires_at(now),
             acl=json.dumps(lifecycle.acl) if lifecycle.acl else None,
+            faults=faults,
         )
         with self._store.transaction():
             self._store.delete(StoredFile, path)
@@ -300,13 +310,45 @@ class Files:
         self.on_disk(file).unlink(missing_ok=True)
         self._store.delete(StoredFile, file.path)
 
+    def remove(self, owner: str | None = None) -> None:
+        """Take everybody's files off the CDN, or those of one key."""
+        for file in self._store.files(owner):
+            self._remove(file)
+
+    # Snapshots
+
+    def keep(self, folder: Path) -> None:
+        """Keep all bodies and files as they are now in a new folder."""
+        for part in (self._inputs, self._files):
+            (folder / part.name).mkdir(parents=True)
+            for source in part.iterdir():
+                _link(source, folder / part.name / source.name)
+
+    def put_back(self, folder: Path) -> None:
+        """Have the bodies and files that were kept, and no others."""
+        for part in (self._inputs, self._files):
+            for path in part.iterdir():
+                path.unlink()
+            for source in (folder / part.name).iterdir():
+                _link(source, part / source.name)
+
     def sweep_leftovers(self, wall: float) -> None:
-        """Remove what a killed process left half-written, and uploads that nobody finished for a day."""
+        """Remove what a process left half-written that was killed, or meant to keep while it lived, and
+        uploads that nobody finished for a day."""
+        for kept in self.snapshots.iterdir():
+            shutil.rmtree(kept)
         for partial in [*self._inputs.glob("*.part"), *self._uploads.glob("*/*.part")]:
             partial.unlink(missing_ok=True)
         for folder in self._uploads.iterdir():
             if folder.stat().st_mtime < wall - STALE_UPLOAD:
                 shutil.rmtree(folder, ignore_errors=True)
+
+
+def _link(source: Path, target: Path) -> None:
+    try:
+        os.link(source, target)
+    except OSError:  # a file system without hard links
+        shutil.copyfile(source, target)
 
 
 def _plain(etag: str) -> str:

@@ -6,12 +6,13 @@ as a second. Rules, with their source in PROTOCOL.md:
 
 * An application has a number of runners. They take requests in order: `normal` priority before
   `low`, then first come, first served (4.8). The order is strict: who stands first may keep
-  others waiting, but is never overtaken.
-* The one exception: a caller at its concurrency limit is passed over, and its surplus waits.
-  Only requests in progress count (4.8).
+  others waiting, but is never overtaken, with two exceptions.
+* A caller at its concurrency limit is passed over, and its surplus waits. Only requests in
+  progress count (4.8).
+* Who stands aside is passed too, and taken as soon as it is ready; who is held, not before its release.
 * A request that no runner took by its deadline is over (11.1, `X-Fal-Request-Timeout`).
 * A run ends when its time is up *and* its outcome is known: the emulator says `settle` when the
-  rendering is done, and a runner stays taken until then.
+  rendering is done, and a runner stays taken until then. The run of who is held does not end.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ import math
 from bisect import bisect_left, insort
 from collections import Counter
 from dataclasses import dataclass, field
+from itertools import chain
 from operator import attrgetter
 from typing import TYPE_CHECKING, Final
 
@@ -49,6 +51,10 @@ class Job:
         start_by: no runner takes it later.
         run_seconds: how long its run takes.
         started_at: when a runner took it; None while it waits.
+        aside: others may pass it while it waits.
+        held: it stays as it is, waiting or running.
+        due_at: its run ends then, whatever `run_seconds` says; None for by itself.
+        ends_at: when its run ends, once its outcome is known.
     """
 
     id: str
@@ -60,6 +66,10 @@ class Job:
     run_seconds: float
     start_by: float = math.inf
     started_at: float | None = None
+    aside: bool = False
+    held: bool = False
+    due_at: float | None = None
+    ends_at: float | None = None
 
     @property
     def place(self) -> tuple[int, int]:
@@ -81,13 +91,29 @@ class _Application:
     """The waiting lines of one application, one a caller, each in order; and how many run."""
 
     lines: dict[str, list[Job]] = field(default_factory=dict)
+    aside: list[Job] = field(default_factory=list)
     running: int = 0
 
     def waiting(self) -> int:
-        return sum(map(len, self.lines.values()))
+        return sum(map(len, self.lines.values())) + len(self.aside)
 
     def ahead_of(self, job: Job) -> int:
         return sum(bisect_left(line, job.place, key=_place) for line in self.lines.values())
+
+    def join(self, job: Job) -> None:
+        if job.aside or job.held:
+            self.aside.append(job)
+        else:
+            insort(self.lines.setdefault(job.caller, []), job, key=_place)
+
+    def leave(self, job: Job) -> None:
+        if job.aside or job.held:
+            self.aside.remove(job)
+            return
+        line = self.lines[job.caller]
+        del line[bisect_left(line, job.place, key=_place)]
+        if not line:
+            del self.lines[job.caller]
 
 
 class Queue:
@@ -118,7 +144,7 @@ class Queue:
             application.running += 1
             self._running_of[job.caller] += 1
             return
-        insort(application.lines.setdefault(job.caller, []), job, key=_place)
+        application.join(job)
         if job.start_by < math.inf:
             heapq.heappush(self._deadlines, (job.start_by, job.order, job))
 
@@ -145,13 +171,40 @@ class Queue:
         if job.started_at is None:
             raise ValueError(f"{job_id} was settled before it was started")
         end = job.started_at + job.run_seconds if due is None else due
-        heapq.heappush(self._ends, (max(end, now), job.order, job))
+        self._end_at(job, max(end if job.due_at is None else job.due_at, now))
 
     def cancel(self, job_id: str, now: float) -> Happening:
         """Take a job out at once, waiting or running."""
-        happening = Happening(Event.CANCEL, self._jobs[job_id], now)
-        self._carry_out(happening)
+        return self._at_once(Event.CANCEL, job_id, now)
+
+    # By hand
+
+    def hold(self, job_id: str, now: float) -> None:
+        """Keep a job as it is: no runner takes it, or its run does not end. Its deadline stays."""
+        self._set_held(job_id, now, held=True)
+
+    def release(self, job_id: str, now: float) -> None:
+        """Let a job go on that was held; a run whose time is up ends now."""
+        self._set_held(job_id, now, held=False)
+
+    def start(self, job_id: str, now: float) -> Happening:
+        """Put a waiting job on a runner at once, one of its own if there is none free; it is not held."""
+        happening = self._at_once(Event.START, job_id, now)
+        happening.job.held = False
         return happening
+
+    def hurry(self, job_id: str, now: float) -> None:
+        """Let a run end as soon as its outcome is known; it is not held."""
+        job = self._jobs[job_id]
+        job.held, job.due_at = False, now
+        if job.ends_at is not None:
+            self._end_at(job, now)
+
+    def finish(self, job_id: str, now: float) -> Happening:
+        """End a run at once."""
+        return self._at_once(Event.FINISH, job_id, now)
+
+    # What it looks like
 
     def position(self, job_id: str) -> int:
         """Return how many jobs stand before this one in its line; 0 is next."""
@@ -166,7 +219,9 @@ class Queue:
     def line(self, application: str) -> list[Job]:
         """Return the jobs of an application that wait, in order."""
         found = self._applications.get(application)
-        return sorted((job for line in found.lines.values() for job in line), key=_place) if found else []
+        if found is None:
+            return []
+        return sorted(chain(found.aside, *found.lines.values()), key=_place)
 
     def running(self, application: str) -> int:
         """Return how many jobs of an application run."""
@@ -184,7 +239,7 @@ class Queue:
         candidates = list(self._starts())
         if self._ends:
             at, _, job = self._ends[0]
-            candidates.append(Happening(Event.FINISH, job, at))
+            candidates.append(Happening(Event.FINISH, job, max(at, self._time)))
         if self._deadlines:
             at, _, job = self._deadlines[0]
             candidates.append(Happening(Event.START_TIMEOUT, job, at))
@@ -200,30 +255,52 @@ class Queue:
                 for caller, line in application.lines.items()
                 if self._running_of[caller] < self._concurrency
             ]
-            if heads:
-                job = min(heads, key=_place)
-                yield Happening(Event.START, job, max(job.ready_at, self._time))
+            able = [min(heads, key=_place)] if heads else []
+            able += [job for job in application.aside if self._running_of[job.caller] < self._concurrency]
+            for job in able:
+                if job.ready_at < math.inf and not job.held:
+                    yield Happening(Event.START, job, max(job.ready_at, self._time))
 
     def _drop_stale(self) -> None:
-        while self._ends and not self._is_running(self._ends[0][2]):
+        while self._ends and not self._may_end(self._ends[0][2]):
             heapq.heappop(self._ends)
         while self._deadlines and not self._is_waiting(self._deadlines[0][2]):
             heapq.heappop(self._deadlines)
 
-    def _is_running(self, job: Job) -> bool:
-        return self._jobs.get(job.id) is job and job.started_at is not None
+    def _may_end(self, job: Job) -> bool:
+        return self._jobs.get(job.id) is job and job.started_at is not None and not job.held
 
     def _is_waiting(self, job: Job) -> bool:
         return self._jobs.get(job.id) is job and job.started_at is None
+
+    def _set_held(self, job_id: str, now: float, *, held: bool) -> None:
+        self._time = max(self._time, now)
+        job = self._jobs[job_id]
+        if job.started_at is None:
+            application = self._applications[job.application]
+            application.leave(job)
+            job.held = held
+            application.join(job)
+        else:
+            job.held = held
+            if not held and job.ends_at is not None:  # its entry may have been dropped meanwhile
+                self._end_at(job, job.ends_at)
+
+    def _end_at(self, job: Job, at: float) -> None:
+        job.ends_at = at
+        heapq.heappush(self._ends, (at, job.order, job))
+
+    def _at_once(self, event: Event, job_id: str, now: float) -> Happening:
+        self._time = max(self._time, now)
+        happening = Happening(event, self._jobs[job_id], now)
+        self._carry_out(happening)
+        return happening
 
     def _carry_out(self, happening: Happening) -> None:
         job = happening.job
         application = self._applications[job.application]
         if job.started_at is None:
-            line = application.lines[job.caller]
-            del line[bisect_left(line, job.place, key=_place)]
-            if not line:
-                del application.lines[job.caller]
+            application.leave(job)
         else:
             application.running -= 1
             self._running_of[job.caller] -= 1

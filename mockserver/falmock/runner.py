@@ -199,6 +199,7 @@ class _Tools:
             owner=request.caller,
             lifecycle=Lifecycle.parse(request.lifecycle),
             now=runner.clock.now(),
+            faults=request.faults,
         )
         url = Origin.parse(request.origin).url(MEDIA, file.path)
         return File(url=url, content_type=file.content_type, file_name=name, file_size=file.size)

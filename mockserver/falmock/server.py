@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import struct
 from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, Final
 
 import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 if TYPE_CHECKING:
     import ssl
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp
 
 BACKLOG: Final = 2048
+RESET_ON_CLOSE: Final = struct.pack("ii", 1, 0)  # SO_LINGER: on, for no seconds
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -36,6 +39,37 @@ def listen(host: str, port: int) -> socket.socket:
     return listener
 
 
+class Line:
+    """The connection of a call, for faults to break (see `http.faults.Line`)."""
+
+    def __init__(self, protocol: HttpToolsProtocol) -> None:
+        self._protocol = protocol
+
+    async def drop(self) -> None:
+        """Break it: with a reset, or, where some of an answer has been sent, with an early end."""
+        transport, cycle = self._protocol.transport, self._protocol.cycle
+        if cycle.response_started:
+            transport.close()
+        else:
+            transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET_ON_CLOSE)
+            transport.abort()
+        await self.hang()
+
+    async def hang(self) -> None:
+        """Wait until the caller is gone."""
+        while (await self._protocol.cycle.receive())["type"] != "http.disconnect":
+            pass
+
+
+class LineProtocol(HttpToolsProtocol):
+    """uvicorn's protocol, with the connection in the scope."""
+
+    def on_message_begin(self) -> None:
+        """See `HttpToolsProtocol`."""
+        super().on_message_begin()
+        self.scope["falmock.line"] = Line(self)  # type: ignore[typeddict-unknown-key]
+
+
 class Server(uvicorn.Server):
     """uvicorn, set up for an emulator. Whoever runs it handles signals and opens and closes the emulator.
 
@@ -48,6 +82,7 @@ class Server(uvicorn.Server):
         super().__init__(
             uvicorn.Config(
                 app,
+                http=LineProtocol,
                 ws="none",
                 lifespan="off",
                 log_config=None,

@@ -5,6 +5,7 @@ The command line reads flags and `FALMOCK_*` variables into it (see `cli`); test
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
@@ -59,7 +60,7 @@ class Settings:
         state: folder for the database, the keys and the files; None keeps all in memory and in a
             temporary folder.
         seed: decides all that is random; None draws one (and a state folder keeps it).
-        time_scale: emulated seconds for a real one.
+        time_scale: emulated seconds for a real one; 0 has the clock stand still.
         runners: how many requests of one application run at once.
         concurrency: how many requests of one key run at once, over all applications.
         queue_seconds: how long a request waits at least, with every runner free.
@@ -77,9 +78,11 @@ class Settings:
         hostnames: further names under which clients reach the emulator (a container's, say).
         public_url: scheme, host and port under which clients reach it, when returned URLs shall not
             lead back the way the call came: through a port mapping, say.
+        journal_size: bytes of memory that the journal may take.
         max_body: bytes that a submit may have.
         max_upload: bytes that an uploaded file may have.
         retention: seconds that a result is kept; large ones (10 KB and more) `retention_large`.
+        scenarios: what shall go wrong: names of presets, or paths of TOML files.
         payload_days: days that a request is remembered after its result is gone.
     """
 
@@ -102,13 +105,17 @@ class Settings:
     webhooks: Literal["local", "any"] = "local"
     hostnames: tuple[str, ...] = ()
     public_url: str | None = None
+    journal_size: int = 16 * MIB
     max_body: int = 16 * MIB
     max_upload: int = 5 * 1024 * MIB
     retention: float = 3600.0
     retention_large: float = 360.0
     payload_days: float = 30.0
+    scenarios: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        if not 0 <= self.time_scale < math.inf:
+            raise SettingsError("--time-scale is a number that is not negative, as 1, 0.5 or 1000")
         if self.public_url is not None and not re.fullmatch(r"https?://[^/?#@\s]+", self.public_url):
             raise SettingsError("--public-url is a scheme, a host and a port, as http://falmock:8787")
         for pair in self.keys or ():

@@ -32,7 +32,8 @@ class Signer:
     """
 
     def __init__(self, secret: bytes) -> None:
-        self._key = Ed25519PrivateKey.from_private_bytes(secret)
+        self._secret = secret
+        self._keys = [Ed25519PrivateKey.from_private_bytes(secret)]  # the newest first
         self._fernet = Fernet(base64.urlsafe_b64encode(_derive(secret, b"falmock upload tokens")))
         self._jwt_key = _derive(secret, b"falmock JSON web tokens")
 
@@ -45,13 +46,19 @@ class Signer:
             "X-Fal-Webhook-Request-Id": request_id,
             "X-Fal-Webhook-User-Id": user_id,
             "X-Fal-Webhook-Timestamp": str(timestamp),
-            "X-Fal-Webhook-Signature": self._key.sign("\n".join(lines).encode()).hex(),
+            "X-Fal-Webhook-Signature": self._keys[0].sign("\n".join(lines).encode()).hex(),
         }
 
+    def rotate(self) -> None:
+        """Sign webhooks with a new key from now on."""
+        fresh = _derive(self._secret, f"falmock webhook key {len(self._keys)}".encode())
+        self._keys.insert(0, Ed25519PrivateKey.from_private_bytes(fresh))
+
     def jwks(self) -> dict[str, Any]:
-        """Return the key set that `/.well-known/jwks.json` serves."""
-        raw = self._key.public_key().public_bytes(serialization.Encoding.Raw, serialization.PublicFormat.Raw)
-        return {"keys": [{"kty": "OKP", "crv": "Ed25519", "x": _url64(raw)}]}
+        """Return the key set that `/.well-known/jwks.json` serves, the newest key first."""
+        raw = serialization.Encoding.Raw, serialization.PublicFormat.Raw
+        public = [key.public_key().public_bytes(*raw) for key in self._keys]
+        return {"keys": [{"kty": "OKP", "crv": "Ed25519", "x": _url64(key)} for key in public]}
 
     def seal(self, claims: Mapping[str, Any], *, now: float) -> str:
         """Return an opaque token that only this signer can open."""

@@ -34,6 +34,7 @@ class Request:
         application: as "fal-ai/veo2".
         path: the rest of the endpoint id, as "image-to-video".
         caller: the key id that submitted it.
+        test: that it belongs to, or None (see `calls`).
         origin: how the submit arrived, so that URLs lead back the same way (see `http.origin`).
         direct: it came over the run host, and is nobody's to poll.
         method: HTTP method and content type of the submit, for the runner to judge.
@@ -48,6 +49,7 @@ class Request:
         store_io: False when the caller asked to keep no payloads.
         lifecycle: JSON of the caller's object lifecycle preference, or None.
         webhook: where to deliver, or None.
+        faults: what shall go wrong with it (see `course.load`), or None.
         state: as the status says.
         started_at: when the run began that counts.
         completed_at: when it ended.
@@ -58,6 +60,8 @@ class Request:
         error: text and type of a platform error, else None.
         error_type: likewise.
         expires_at: when the result is gone.
+        held: it stays in its state.
+        due_at: when its run was ended by hand; None for by itself.
     """
 
     id: str
@@ -65,6 +69,7 @@ class Request:
     application: str
     path: str
     caller: str
+    test: str | None
     origin: str
     direct: bool
     method: str
@@ -79,6 +84,7 @@ class Request:
     store_io: bool
     lifecycle: str | None
     webhook: str | None
+    faults: str | None = None
     state: str = State.IN_QUEUE
     started_at: float | None = None
     completed_at: float | None = None
@@ -89,6 +95,13 @@ class Request:
     error: str | None = None
     error_type: str | None = None
     expires_at: float | None = None
+    held: bool = False
+    due_at: float | None = None
+
+    @property
+    def endpoint(self) -> str:
+        """The full endpoint id."""
+        return "/".join(filter(None, (self.application, self.path)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +116,8 @@ class Delivery:
         attempts: how many there have been.
         next_at: when the next is due; None when there is none.
         give_up_at: when the result expires, and with it the reason to deliver.
-        outcome: "pending", "delivered", "failed" or "refused".
+        faults: what shall go wrong with it (see `course.load`), or None.
+        outcome: "pending", "delivered", "failed", "refused" or "lost".
         last: what the last attempt ended with, as "200" or "ConnectError".
     """
 
@@ -114,6 +128,7 @@ class Delivery:
     attempts: int
     next_at: float | None
     give_up_at: float
+    faults: str | None = None
     outcome: str = "pending"
     last: str | None = None
 
@@ -131,6 +146,7 @@ class StoredFile:
         created_at: unix seconds.
         expires_at: when it is gone; None for never.
         acl: JSON of its access list, or None for everybody.
+        faults: what shall go wrong with it (see `course.load`), or None.
     """
 
     path: str
@@ -141,9 +157,11 @@ class StoredFile:
     created_at: float
     expires_at: float | None
     acl: str | None
+    faults: str | None = None
 
 
 Row = Request | Delivery | StoredFile
+Rows = dict[str, list[tuple[Any, ...]]]  # of each table
 
 _TABLES: Final[dict[type[Row], str]] = {
     Request: "requests",
@@ -152,6 +170,11 @@ _TABLES: Final[dict[type[Row], str]] = {
 }
 _COLUMNS: Final = {row: [column.name for column in dataclasses.fields(row)] for row in _TABLES}
 _KEYS: Final = {row: columns[0] for row, columns in _COLUMNS.items()}
+_TIMES: Final = {
+    row: [column for column in columns if column.endswith(("_at", "_by"))]
+    for row, columns in _COLUMNS.items()
+}
+_PAYLOADS: Final = "payloads"
 _INSERT: Final = {
     row: f"INSERT INTO {_TABLES[row]} ({', '.join(columns)}) VALUES ({', '.join('?' * len(columns))})"
     for row, columns in _COLUMNS.items()
@@ -161,7 +184,7 @@ _SELECT: Final = {
     for row, columns in _COLUMNS.items()
 }
 
-_LAYOUT: Final = 1
+_LAYOUT: Final = 2
 _INDEXES: Final = """
 CREATE INDEX requests_open ON requests (seq) WHERE state != 'COMPLETED';
 CREATE INDEX requests_expiry ON requests (expires_at) WHERE expires_at IS NOT NULL;
@@ -308,8 +331,16 @@ class Store:
         return [(request, delivery) for request, delivery in pairs if delivery is not None]
 
     def requests(self) -> list[Request]:
-        """Return all requests that are remembered."""
-        return self._select(Request, "true")
+        """Return all requests that are remembered, in the order of their submits."""
+        return self._select(Request, "true ORDER BY seq")
+
+    def deliveries(self) -> list[Delivery]:
+        """Return the webhooks that are remembered, the oldest first."""
+        return self._select(Delivery, "true ORDER BY rowid")
+
+    def files(self, owner: str | None = None) -> list[StoredFile]:
+        """Return the files on the CDN: all, or those of one key."""
+        return self._select(StoredFile, "owner = ifnull(?, owner)", owner)
 
     def delivered(self) -> int:
         """Return how many webhooks have arrived."""
@@ -348,7 +379,24 @@ class Store:
         """Return the latest time that was written down, or 0."""
         query = "SELECT max(max(submitted_at, ifnull(started_at, 0), ifnull(completed_at, 0))) FROM requests"
         (latest,) = self._db.execute(query).fetchone()
-        return float(latest or 0)
+        return max(float(latest or 0), float(self.fact("time") or 0))
+
+    def rows(self) -> Rows:
+        """Return all rows, but for the facts."""
+        tables = [*_TABLES.values(), _PAYLOADS]
+        return {table: self._db.execute(f"SELECT * FROM {table}").fetchall() for table in tables}
+
+    def replace(self, rows: Rows, *, later: float) -> None:
+        """Put rows in place of all that there are, with their times so many seconds later."""
+        with self.transaction():
+            for table, values in rows.items():
+                self._db.execute(f"DELETE FROM {table}")
+                if values:
+                    marks = ", ".join("?" * len(values[0]))
+                    self._db.executemany(f"INSERT INTO {table} VALUES ({marks})", values)
+            for row, columns in _TIMES.items():
+                moved = ", ".join(f"{column} = {column} + :later" for column in columns)
+                self._db.execute(f"UPDATE {_TABLES[row]} SET {moved}", {"later": later})
 
     def _select(self, kind: type[Any], where: str, *parameters: object) -> list[Any]:
         query = f"SELECT {', '.join(_COLUMNS[kind])} FROM {_TABLES[kind]} WHERE {where}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
@@ -13,33 +12,22 @@ from falmock.server import Server, listen
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from falmock.clock import ManualClock
+    from falmock.clock import Clock
     from falmock.emulator import Emulator
 
 
-async def pass_time(emulator: Emulator, clock: ManualClock, seconds: float) -> None:
+async def pass_time(emulator: Emulator, clock: Clock, seconds: float) -> None:
     """Let time pass from one event to the next, each with the work that it sets off.
 
-    Renderings and webhooks take no emulated time: the clock stands still until they are done, so
-    that the same calls give the same times, however slow the machine is.
+    See `Emulator.pass_time`; the clock must be the emulator's own.
     """
-    end = clock.now() + seconds
-    while True:
-        await settle(emulator)
-        due = max(emulator.due(), clock.now())
-        if due > end:
-            break
-        clock.move_to(due)
-    clock.move_to(end)
-    await settle(emulator)
+    assert clock is emulator.clock  # noqa: S101 - another clock would stand still
+    await emulator.pass_time(seconds)
 
 
 async def settle(emulator: Emulator) -> None:
     """Wait until nothing is going on that takes no emulated time."""
-    emulator.pulse()
-    while busy := emulator.busy():
-        await asyncio.wait(busy)
-        emulator.pulse()
+    await emulator.settle()
 
 
 @asynccontextmanager

@@ -36,13 +36,28 @@ def read(schema: type[Schema], body: bytes, content_type: str | None) -> Schema:
         value = _parse(body) if _is_json(content_type) else body or None
         if value is None:
             raise InvalidBody([_entry("missing", ["body"], "Field required", None)])
+        return check(schema, value, "body")
+    except RecursionError:
+        raise UnparseableBody from None
+
+
+def check(schema: type[Schema], value: object, place: str) -> Schema:
+    """Return what a value says.
+
+    Args:
+        schema: what it should look like.
+        value: as it was parsed.
+        place: where it stood, "body" or "query".
+
+    Raises:
+        InvalidBody: it does not fit.
+    """
+    try:
         # from_attributes, because FastAPI asks for it and the wording of the errors depends on it
         return TypeAdapter(schema).validate_python(value, from_attributes=True)
     except ValidationError as invalid:
         errors = invalid.errors(include_url=False)
-        raise InvalidBody(_echo([{**error, "loc": ["body", *error["loc"]]} for error in errors])) from None
-    except RecursionError:
-        raise UnparseableBody from None
+        raise InvalidBody(_echo([{**error, "loc": [place, *error["loc"]]} for error in errors])) from None
 
 
 def missing(name: str) -> InvalidBody:
@@ -79,6 +94,8 @@ def _echo(value: Any) -> Any:
         return [_echo(item) for item in value]
     if isinstance(value, bytes):
         return f"<binary {len(value)} bytes>"
+    if isinstance(value, Exception):  # why a validator of ours said no, which the message says too
+        return {}
     if isinstance(value, float) and not math.isfinite(value):
         return str(value)
     return value

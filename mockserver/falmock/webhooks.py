@@ -9,23 +9,28 @@ that a result is kept.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import heapq
 import json
 import logging
 import math
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
 import httpx
 
-from falmock.addresses import is_loopback
 from falmock.errors import compact
+from falmock.scenarios import Strike, load
 from falmock.store import Delivery, Request, Store
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import AsyncIterator, Callable, Collection, Mapping
 
     from falmock.clock import Clock
+    from falmock.faults import Fault
+    from falmock.journal import Journal
     from falmock.signing import Signer
 
 log = logging.getLogger("falmock.webhooks")
@@ -35,6 +40,9 @@ LATER_TIMEOUT: Final = 120.0
 RETRIES: Final = 31
 LONGEST_PAUSE: Final = 128.0
 AT_ONCE: Final = 32
+FORGED: Final = ("webhook_bad_signature", "webhook_old_timestamp")  # what a receiver must not take
+BEGINNING: Final = 4096  # bytes of a receiver's answer that the journal keeps
+PATIENCE: Final = 0.5  # real seconds to wait for them
 
 UNSERIALIZABLE: Final = (
     "Response payload is not JSON serializable. Either return a JSON serializable object or use the queue "
@@ -55,15 +63,15 @@ def next_attempt(attempts: int, now: float, give_up_at: float) -> float | None:
     return at if at < give_up_at else None
 
 
-def payload(request: Request, output: bytes) -> bytes:
-    """Return the bytes to deliver for a completed request."""
+def payload(request: Request, output: bytes | None) -> bytes:
+    """Return the bytes to deliver for a completed request; without an output the payload is null."""
     body: dict[str, Any] = {"request_id": request.id, "gateway_request_id": request.gateway_id}
     good = request.status is not None and request.status < 400  # noqa: PLR2004 - HTTP's own line
     body["status"] = "OK" if good else "ERROR"
     if not good:
         body["error"] = f"Invalid status code: {request.status}"
     try:
-        body["payload"] = json.loads(output)
+        body["payload"] = json.loads(output or b"")
     except ValueError:
         body["payload"] = None
         body["payload_error"] = UNSERIALIZABLE
@@ -87,6 +95,28 @@ def without_secrets(url: str) -> str:
     return f"{parts.scheme}://{parts.hostname}{port}{parts.path}"
 
 
+@dataclass(slots=True)
+class _Answer:
+    """What a receiver said."""
+
+    status: int | None = None
+    headers: list[tuple[bytes, bytes]] = field(default_factory=list)
+    body: bytes = b""
+    error: str | None = None
+
+
+async def _beginning(response: httpx.Response) -> bytes:
+    """Return how the body of a receiver's answer begins. It decides nothing, and may never come, or end."""
+    body = b""
+    with contextlib.suppress(httpx.HTTPError, TimeoutError):
+        async with asyncio.timeout(PATIENCE):
+            async for chunk in response.aiter_raw(BEGINNING):
+                body += chunk
+                if len(body) >= BEGINNING:
+                    break
+    return body[:BEGINNING]
+
+
 class Sender:
     """Sends what is due, each delivery on its own, so that a slow receiver delays nobody else.
 
@@ -95,8 +125,10 @@ class Sender:
         signer: signs each attempt anew, since receivers refuse an old timestamp.
         clock: for the schedule, and its wall time for the signature.
         http: does the posting; it must not follow redirects.
-        anywhere: deliver beyond this machine too.
+        is_local: tells the hosts that may be delivered to; None for all of them.
+        journal: where attempts are taken down.
         changed: called when an attempt has ended.
+        fired: called when a fault has shown.
     """
 
     def __init__(
@@ -106,40 +138,51 @@ class Sender:
         signer: Signer,
         clock: Clock,
         http: httpx.AsyncClient,
-        anywhere: bool,
+        is_local: Callable[[str], bool] | None,
+        journal: Journal,
         changed: Callable[[], None],
+        fired: Callable[[Strike], None],
     ) -> None:
         self._store = store
         self._signer = signer
         self._clock = clock
         self._http = http
-        self._anywhere = anywhere
+        self._is_local = is_local
+        self._journal = journal
         self._changed = changed
+        self._fired = fired
+        self._held: dict[str, list[str]] = {}  # by receiver: those that wait for another to overtake them
         self._slots = asyncio.Semaphore(AT_ONCE)
-        self._scheduled = [
-            (delivery.next_at, delivery.request_id)
-            for delivery in store.pending_deliveries()
-            if delivery.next_at is not None
-        ]
-        heapq.heapify(self._scheduled)
-        self.in_flight: set[asyncio.Task[None]] = set()
+        self._scheduled: list[tuple[float, str]] = []
+        self._sending: dict[str, asyncio.Task[None]] = {}
+        self._broken_off: set[asyncio.Task[None]] = set()
+        self._look()
 
     def add(self, request: Request, output: bytes, *, user_id: str, now: float, give_up_at: float) -> None:
         """Schedule the webhook of a completed request, in the caller's transaction."""
         url = request.webhook
         if url is None:
             return
+        strikes = load(request.faults)
+        null = self._strikes(strikes, "webhook_null_payload")
+        at = now
+        if late := self._strikes(strikes, "webhook_late"):
+            at += late.options["seconds"]
+        if held := self._strikes(strikes, "webhook_out_of_order"):
+            at += held.options["seconds"]
+            self._held.setdefault(url, []).append(request.id)
         delivery = Delivery(
             request_id=request.id,
             url=url,
             user_id=user_id,
-            body=payload(request, output),
+            body=payload(request, None if null else output),
             attempts=0,
-            next_at=now,
-            give_up_at=give_up_at,
+            next_at=at,
+            give_up_at=max(give_up_at, at),
+            faults=request.faults,
         )
         self._store.insert(delivery)
-        heapq.heappush(self._scheduled, (now, request.id))
+        heapq.heappush(self._scheduled, (at, request.id))
 
     def due(self) -> float:
         """Return when the next attempt is due; infinity for never."""
@@ -150,70 +193,194 @@ class Sender:
         while self._scheduled and self._scheduled[0][0] <= now:
             _, request_id = heapq.heappop(self._scheduled)
             delivery = self._store.delivery(request_id)
-            if delivery is None:  # forgotten with its request
+            if delivery is None or delivery.next_at is None or delivery.next_at > now:
+                continue  # forgotten with its request, or overtaken by an earlier entry
+            if request_id in self._sending:
                 continue
-            task = asyncio.create_task(self._deliver(delivery))
-            self.in_flight.add(task)
+            task = asyncio.create_task(self._deliver(delivery), name=request_id)
+            self._sending[request_id] = task
             task.add_done_callback(self._landed)
 
     def _landed(self, task: asyncio.Task[None]) -> None:
-        self.in_flight.discard(task)
+        self._broken_off.discard(task)
+        if self._sending.get(task.get_name()) is task:
+            del self._sending[task.get_name()]
         if not task.cancelled() and (error := task.exception()) is not None:
             log.error("a webhook could not be sent: this is a defect of falmock", exc_info=error)
         self._changed()
 
+    def break_off(self, gone: Collection[str] | None = None) -> list[asyncio.Task[None]]:
+        """Break off what is being sent for some requests, or for all; look anew what the store has to send.
+
+        Returns:
+            What was being sent for them, cancelled.
+        """
+        ids = [request_id for request_id in self._sending if gone is None or request_id in gone]
+        broken_off = [self._sending.pop(request_id) for request_id in ids]
+        for task in broken_off:
+            task.cancel()
+        self._broken_off.update(broken_off)
+        self._look()
+        return broken_off
+
+    def _look(self) -> None:
+        self._scheduled = [
+            (delivery.next_at, delivery.request_id)
+            for delivery in self._store.pending_deliveries()
+            if delivery.next_at is not None and delivery.request_id not in self._sending
+        ]
+        heapq.heapify(self._scheduled)
+
+    @property
+    def in_flight(self) -> list[asyncio.Task[None]]:
+        """What is being sent."""
+        return [*self._sending.values(), *self._broken_off]
+
     async def close(self) -> None:
         """Stop; what was in flight is sent again after the next start."""
-        for task in self.in_flight:
+        tasks = self.in_flight
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*self.in_flight, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _deliver(self, delivery: Delivery) -> None:
         where = without_secrets(delivery.url)
-        if not self._anywhere and not is_loopback(urlsplit(delivery.url).hostname or ""):
+        if self._is_local is not None and not self._is_local(urlsplit(delivery.url).hostname or ""):
             log.warning(
                 "webhook of %s not sent: %s is not on this machine (allow it with --webhooks any)",
                 delivery.request_id,
                 where,
             )
+            now, real = self._clock.now(), self._journal.real()
+            self._note(delivery, at=now, real=real, headers={}, answer=_Answer(error="not local"))
             self._record(delivery, outcome="refused", last="not local")
+            return
+        if self._strikes(load(delivery.faults), "webhook_lost"):
+            now, real = self._clock.now(), self._journal.real()
+            self._note(delivery, at=now, real=real, headers={}, answer=_Answer(error="lost"))
+            self._record(delivery, outcome="lost", last="lost")
             return
         async with self._slots:
             verdict = await self._post(delivery)
         attempts = delivery.attempts + 1
         log.info("webhook of %s to %s: %s (attempt %d)", delivery.request_id, where, verdict, attempts)
-        if verdict.startswith("2"):
-            self._record(delivery, outcome="delivered", last=verdict, attempts=attempts)
+        if delivery.outcome == "delivered":  # a second time, as a fault has it
+            self._strikes(load(delivery.faults), "webhook_twice")
+            self._record(delivery, last=verdict, attempts=attempts)
+        elif verdict.startswith("2"):
+            self._arrived(delivery, verdict, attempts)
         elif verdict.startswith("3"):
             self._record(delivery, outcome="failed", last=verdict, attempts=attempts)
         else:
             at = next_attempt(attempts, self._clock.now(), delivery.give_up_at)
             outcome = "failed" if at is None else "pending"
             self._record(delivery, outcome=outcome, last=verdict, attempts=attempts, next_at=at)
-            if at is not None:
-                heapq.heappush(self._scheduled, (at, delivery.request_id))
+
+    def _arrived(self, delivery: Delivery, verdict: str, attempts: int) -> None:
+        twice = load(delivery.faults).get("webhook_twice")
+        again = self._clock.now() + twice.fault.options["seconds"] if twice else None
+        self._record(delivery, outcome="delivered", last=verdict, attempts=attempts, next_at=again)
+        for request_id in self._held.pop(delivery.url, []):
+            if request_id != delivery.request_id and (held := self._store.delivery(request_id)) is not None:
+                self._record(held, next_at=self._clock.now())
+
+    def _strikes(self, strikes: Mapping[str, Strike], name: str) -> Fault | None:
+        """Return a fault that strikes now, and note that it does."""
+        strike = strikes.get(name)
+        if strike is None:
+            return None
+        self._fired(strike)
+        return strike.fault
 
     async def _post(self, delivery: Delivery) -> str:
         """Return the status code as text, or the name of what went wrong on the way."""
+        strikes = load(delivery.faults)
+        slow = self._strikes(strikes, "webhook_slow")
+        body = _slowly(delivery.body, slow.options["seconds"]) if slow else delivery.body
+        headers = self._headers(delivery, strikes)
+        answer = _Answer()
+        at, real = self._clock.now(), self._journal.real()
+        verdict = await self._ask(delivery, body, headers, answer)
+        self._note(delivery, at=at, real=real, headers=headers, answer=answer)
+        return verdict
+
+    async def _ask(
+        self,
+        delivery: Delivery,
+        body: bytes | AsyncIterator[bytes],
+        headers: dict[str, str],
+        answer: _Answer,
+    ) -> str:
+        """Fill in what the receiver answers; return what `_post` does."""
+        limit = timeout(delivery.attempts)
+        try:
+            async with AsyncExitStack() as stack:
+                async with asyncio.timeout(limit):
+                    posting = self._http.stream(
+                        "POST", delivery.url, content=body, headers=headers, timeout=limit
+                    )
+                    response = await stack.enter_async_context(posting)
+                answer.status = response.status_code
+                answer.headers = response.headers.raw
+                answer.body = await _beginning(response)
+                return str(answer.status)
+        except (httpx.HTTPError, httpx.InvalidURL, TimeoutError) as error:
+            answer.error = type(error).__name__
+            return answer.error
+
+    def _note(
+        self, delivery: Delivery, *, at: float, real: float, headers: dict[str, str], answer: _Answer
+    ) -> None:
+        request = self._store.request(delivery.request_id)
+        if request is None:  # forgotten meanwhile
+            return
+        self._journal.attempt(
+            request,
+            at=at,
+            real=real,
+            url=delivery.url,
+            number=delivery.attempts + 1,
+            headers=headers,
+            body=delivery.body,
+            status=answer.status,
+            answer_headers=answer.headers,
+            answer=answer.body,
+            error=answer.error,
+            fault=_fault(delivery),
+        )
+
+    def _headers(self, delivery: Delivery, strikes: Mapping[str, Strike]) -> dict[str, str]:
+        timestamp = self._clock.wall()
+        if old := self._strikes(strikes, "webhook_old_timestamp"):
+            timestamp -= old.options["seconds"]
+        if self._strikes(strikes, "webhook_rotated_key"):
+            self._signer.rotate()
+        wrong = self._strikes(strikes, "webhook_bad_signature")
         headers = self._signer.webhook_headers(
             request_id=delivery.request_id,
             user_id=delivery.user_id,
-            timestamp=int(self._clock.wall()),
-            body=delivery.body,
+            timestamp=int(timestamp),
+            body=delivery.body + b" " if wrong else delivery.body,
         )
-        headers["Content-Type"] = "application/json"
-        limit = timeout(delivery.attempts)
-        try:
-            async with (
-                asyncio.timeout(limit),
-                # The answer's body is nobody's business and may be endless: it is not read.
-                self._http.stream(
-                    "POST", delivery.url, content=delivery.body, headers=headers, timeout=limit
-                ) as answer,
-            ):
-                return str(answer.status_code)
-        except (httpx.HTTPError, httpx.InvalidURL, TimeoutError) as error:
-            return type(error).__name__
+        return {**headers, "Content-Type": "application/json", "Content-Length": str(len(delivery.body))}
 
     def _record(self, delivery: Delivery, *, next_at: float | None = None, **changes: object) -> None:
         self._store.update(Delivery, delivery.request_id, next_at=next_at, **changes)
+        if next_at is not None:
+            heapq.heappush(self._scheduled, (next_at, delivery.request_id))
+
+
+def _fault(delivery: Delivery) -> str | None:
+    """Return the name of the fault that shapes the next attempt."""
+    names = [name for name in load(delivery.faults) if name.startswith("webhook_")]
+    if delivery.outcome != "delivered":
+        names = [name for name in names if name != "webhook_twice"]
+    return min(names, key=lambda name: name not in FORGED, default=None)
+
+
+async def _slowly(body: bytes, seconds: float) -> AsyncIterator[bytes]:
+    """Yield a body in two halves."""
+    half = len(body) // 2
+    yield body[:half]
+    await asyncio.sleep(seconds)
+    yield body[half:]

@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 import hypothesis.strategies as st
 import pytest
-from emulated import APPLICATION, ENDPOINT, KEY
+from emulated import APPLICATION, BASE, ENDPOINT, KEY
 from hypothesis import HealthCheck, given, settings
 
 if TYPE_CHECKING:
@@ -118,7 +118,7 @@ async def test_any_call_is_answered_without_a_5xx_and_a_refused_one_leaves_nothi
     before = mock.emulator.store.open_requests()
 
     answer = await mock.http.request(
-        method, path + query, headers=(KEY if with_key else {}) | extra, content=body
+        method, BASE + path + query, headers=(KEY if with_key else {}) | extra, content=body
     )
 
     assert answer.status_code < 500

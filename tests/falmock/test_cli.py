@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
@@ -16,6 +17,8 @@ import pytest
 from processes import PATIENCE, served
 
 from falmock.cli import falmock
+from falmock.faults import FAULTS
+from falmock.scenarios import presets
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -49,7 +52,7 @@ def one_line(done: subprocess.CompletedProcess[str]) -> str:
         ["--runners", "0"],
         ["--queue-seconds", "soon"],
         ["--run-seconds", "5-4"],
-        ["--time-scale", "0"],
+        ["--time-scale", "-1"],
         ["--media", "opera"],
         ["--keys", "no-colon"],
         ["--ffmpeg", "/no/such/ffmpeg"],
@@ -195,3 +198,48 @@ def test_no_key_and_no_token_is_ever_logged(tmp_path: Path) -> None:
         server.stop()
 
     assert "hushhush" not in server.log
+
+
+def test_the_presets_are_listed_with_what_they_teach() -> None:
+    told = run("scenario", "list").stdout.splitlines()
+
+    assert [line.split()[0] for line in told] == list(presets())
+    assert all(preset.teaches in line for line, preset in zip(told, presets().values(), strict=True))
+
+
+def test_a_preset_is_shown_rule_by_rule() -> None:
+    told = run("scenario", "show", "locked").stdout
+
+    assert json.loads(told) == {"fault": "locked", "times": "always"}
+
+
+def test_a_good_scenario_is_checked(tmp_path: Path) -> None:
+    (tmp_path / "night.toml").write_text('[[rules]]\nfault = "slow"\n')
+
+    done = run("scenario", "check", "night.toml", cwd=tmp_path)
+
+    assert (done.returncode, done.stdout) == (0, "night.toml: 1 rule, all good\n")
+
+
+@pytest.mark.parametrize("command", [["scenario", "check"], ["serve", "--ephemeral", "--scenario"]])
+def test_a_bad_scenario_is_one_line_that_says_what_to_do(command: list[str], tmp_path: Path) -> None:
+    (tmp_path / "night.toml").write_text('[[rules]]\nfault = "sloow"\n')
+
+    line = one_line(run(*command, "night.toml", cwd=tmp_path))
+
+    assert line == (
+        "falmock: night.toml: rules.0: there is no fault 'sloow': falmock scenario faults lists them"
+    )
+
+
+def test_every_fault_is_listed() -> None:
+    told = run("scenario", "faults").stdout
+
+    assert [line.split()[0] for line in told.splitlines()[::2]] == list(FAULTS)
+
+
+def test_the_banner_names_the_scenarios_that_are_played() -> None:
+    with served("--ephemeral", "--scenario", "rush-hour", "--scenario", "locked") as server:
+        server.stop()
+
+    assert "rush-hour, locked" in server.log

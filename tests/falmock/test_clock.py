@@ -1,10 +1,14 @@
 from __future__ import annotations
 
 import asyncio
+from typing import TYPE_CHECKING
 
 import pytest
 
 from falmock.clock import ManualClock, SystemClock
+
+if TYPE_CHECKING:
+    from falmock.clock import Clock
 
 
 class Stopwatch:
@@ -53,6 +57,64 @@ async def test_the_system_clock_sleeps_no_longer_than_is_left() -> None:
     await clock.sleep_until(clock.now() + 1)
 
 
+def test_from_a_change_of_the_scale_time_goes_on_at_the_new_pace() -> None:
+    machine = Stopwatch()
+    clock = machine.clock(scale=10)
+    machine.monotonic += 2
+    clock.scale = 100
+    machine.monotonic += 1
+
+    assert clock.now() == 1120
+
+
+def test_a_clock_of_scale_0_stands_still() -> None:
+    machine = Stopwatch()
+    clock = machine.clock(scale=0)
+    machine.monotonic += 3600
+
+    assert clock.now() == 1000
+
+
+def test_a_clock_that_was_moved_on_goes_on_from_there() -> None:
+    machine = Stopwatch()
+    clock = machine.clock()
+    clock.move_to(5000)
+    machine.monotonic += 2
+
+    assert clock.now() == 5002
+
+
+async def test_who_sleeps_is_woken_when_the_clock_is_moved_on() -> None:
+    clock = SystemClock(scale=1e-6)
+    sleeping = asyncio.create_task(clock.sleep_until(clock.now() + 3600))
+    await asyncio.sleep(0)
+
+    clock.move_to(clock.now() + 3600)
+
+    await sleeping
+
+
+async def test_who_sleeps_is_woken_in_time_when_the_clock_is_made_faster() -> None:
+    clock = SystemClock(scale=0)
+    sleeping = asyncio.create_task(clock.sleep_until(clock.now() + 3600))
+    await asyncio.sleep(0)
+
+    clock.scale = 1e9
+
+    await sleeping
+
+
+async def test_who_sleeps_sleeps_on_when_the_clock_is_stopped() -> None:
+    clock = SystemClock(scale=1e6)
+    sleeping = asyncio.create_task(clock.sleep_until(clock.now() + 3600))
+    clock.scale = 0
+
+    done, _ = await asyncio.wait([sleeping], timeout=0.02)
+
+    assert done == set()
+    sleeping.cancel()
+
+
 async def test_a_manual_clock_wakes_those_whose_time_has_come_and_no_others() -> None:
     clock = ManualClock(100)
     early = asyncio.create_task(clock.sleep_until(101))
@@ -82,6 +144,14 @@ async def test_who_gave_up_waiting_is_not_woken() -> None:
     assert waiting.cancelled()
 
 
-def test_time_does_not_run_backwards() -> None:
+@pytest.mark.parametrize("clock", [ManualClock(100), SystemClock(0)])
+def test_time_does_not_run_backwards(clock: Clock) -> None:
     with pytest.raises(ValueError, match="backwards"):
-        ManualClock(100).move_to(99)
+        clock.move_to(clock.now() - 1)
+
+
+def test_both_hands_of_a_manual_clock_are_one() -> None:
+    clock = ManualClock(100)
+    clock.move_to(150)
+
+    assert (clock.now(), clock.wall()) == (150, 150)

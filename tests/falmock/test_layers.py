@@ -10,20 +10,30 @@ import pytest
 import falmock
 
 STOREYS = """
-    addresses clock endpoints errors hosts lifecycle settings signing
-    console keys media models queue store validation
-    account fetching files webhooks
-    runner
+    addresses bell clock endpoints errors hosts lifecycle private redaction settings signing
+    calls console faults keys media models queue store validation
+    scenarios
+    account fetching files journal
+    har runner webhooks
+    course
     emulator
+    snapshots
     http
     app server
     intercept redirect testing
+    autojump
+    harness
+    plugin
     cli
     __main__
 """
 FOLDER = Path(falmock.__file__).parent
 LEVEL = {room: level for level, line in enumerate(STOREYS.strip().splitlines()) for room in line.split()}
-SIDEWAYS = {("models", "media"), ("store", "lifecycle")}  # within a storey, named one by one
+SIDEWAYS = {
+    ("clock", "bell"),
+    ("models", "media"),
+    ("store", "lifecycle"),
+}  # within a storey, named one by one
 
 
 def room_of(module: str) -> str:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
 
-    from falmock.clock import ManualClock
+    from falmock.clock import Clock
     from falmock.emulator import Emulator
 
 ENDPOINT = "fal-ai/veo2/image-to-video"
@@ -48,7 +48,7 @@ class Mock:
     """A running emulator and a way to talk to it."""
 
     emulator: Emulator
-    clock: ManualClock
+    clock: Clock
     http: httpx.AsyncClient
 
     async def submit(
@@ -84,7 +84,7 @@ class Mock:
 
 
 @asynccontextmanager
-async def opened(renders: Path, clock: ManualClock, **settings: Any) -> AsyncIterator[Mock]:
+async def opened(renders: Path, clock: Clock, **settings: Any) -> AsyncIterator[Mock]:
     defaults: dict[str, Any] = {
         "seed": 1,
         "media": "plain",

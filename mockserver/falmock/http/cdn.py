@@ -97,6 +97,7 @@ class CdnHost:
         file = self._emulator.files.live(request.scope["path"], self._emulator.clock.now())
         if file is None:
             raise NotFound
+        request.scope["falmock.public"] = file.acl is None
         found = self._keyring.identify(request.headers.get("authorization"))
         decision = decide(file, found.key_id if isinstance(found, Caller) else None)
         if decision != "allow":

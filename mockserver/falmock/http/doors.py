@@ -7,9 +7,12 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
+from falmock import calls
+from falmock.errors import Refusal
 from falmock.hosts import ALIASES, NotServedError, is_fal, locate
 
 if TYPE_CHECKING:
@@ -18,6 +21,7 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send
 
     from falmock.hosts import Origin
+    from falmock.http.recorder import Recorder
 
     Answer = Callable[[Request], Awaitable[Response]]
 
@@ -38,6 +42,7 @@ class FrontDoor:
         hosts: an ASGI application for each fal host.
         names: under which this emulator is reached, besides loopback ones and IP addresses.
         public_url: the one under which clients reach it, whatever they called; see `Settings`.
+        recorder: takes calls down.
         arrived: is told the host of each call.
         refused: is told the name of each host that a call was refused for.
     """
@@ -48,11 +53,13 @@ class FrontDoor:
         names: Collection[str],
         *,
         public_url: str | None = None,
+        recorder: Recorder,
         arrived: Callable[[str], None],
         refused: Callable[[str], None],
     ) -> None:
         self._arrived = arrived
         self._hosts = hosts
+        self._recorder = recorder
         public = urlsplit(public_url or "")
         self._public = (public.scheme, public.netloc) if public_url else None
         self._names = frozenset(name.lower() for name in (*names, *filter(None, [public.hostname])))
@@ -72,13 +79,19 @@ class FrontDoor:
             )
         except NotServedError as error:
             self._refused(error.host)
-            await _refuse(error.host)(scope, receive, send)
+            call = calls.read(error.host, scope["method"], scope["path"], headers)
+            await self._recorder(_refuse(error.host), {**scope, "falmock.call": call}, receive, send)
             return
         self._arrived(arrival.host)
-        inner = {**scope, "path": arrival.path, "falmock.origin": self._published(arrival.origin)}
+        inner = {
+            **scope,
+            "path": arrival.path,
+            "falmock.origin": self._published(arrival.origin),
+            "falmock.call": calls.read(arrival.host, scope["method"], arrival.path, headers),
+        }
         if arrival.query is not None:
             inner["query_string"] = arrival.query.encode()
-        await self._hosts[arrival.host](inner, receive, send)
+        await self._recorder(self._hosts[arrival.host], inner, receive, send)
 
     def _published(self, origin: Origin) -> Origin:
         if self._public is None or origin.style == "host":  # fal's own name leads back by itself
@@ -95,6 +108,33 @@ def as_asgi(answer: Answer) -> ASGIApp:
         await response(scope, receive, send)
 
     return application
+
+
+def answering(app: ASGIApp) -> ASGIApp:
+    """Return an application that says what another one raises, so that who listens in hears every answer."""
+
+    async def application(scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await app(scope, receive, send)
+        except Refusal as refusal:
+            response = refusing(refusal)
+        except HTTPException as error:
+            response = refusing_plainly(error)
+        else:
+            return
+        await response(scope, receive, send)
+
+    return application
+
+
+def refusing(refusal: Refusal) -> Response:
+    """Return a refusal as it stands on the wire."""
+    return Response(refusal.content(), refusal.status, refusal.headers, "application/json")
+
+
+def refusing_plainly(error: HTTPException) -> Response:
+    """Return what Starlette itself refuses (an unknown path, a wrong method) in fal's shape."""
+    return JSONResponse({"detail": error.detail}, error.status_code, error.headers)
 
 
 def _refuse(host: str) -> Response:

@@ -26,7 +26,7 @@ log = logging.getLogger("falmock")
 
 ROUTE: Final = "/api/fal/proxy"
 NAME: Final = "@fal-ai/server-proxy/falmock"
-FORWARDED: Final = "x-fal-"
+FORWARDED: Final = ("x-fal-", "x-falmock-")
 ALLOWED_HOSTS: Final = frozenset({RUN, QUEUE})
 ALLOWED_URLS: Final = frozenset(
     f"{REST}/storage/upload/{operation}?storage_type=fal-cdn-v3"

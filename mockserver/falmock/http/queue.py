@@ -10,28 +10,27 @@ from typing import TYPE_CHECKING, Any, Final
 from starlette.responses import Response, StreamingResponse
 
 from falmock import endpoints
+from falmock.calls import Operation
 from falmock.emulator import Emulator, first
 from falmock.errors import MethodNotAllowed, Refusal, RequestNotFound, StillInProgress, UserLocked, compact
 from falmock.hosts import QUEUE, Origin
 from falmock.http import access, submission
 from falmock.lifecycle import State
 from falmock.runner import logs, next_log_at
+from falmock.scenarios import load
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from starlette.requests import Request
 
+    from falmock.calls import Call
     from falmock.keys import Keyring
     from falmock.store import Request as Stored
 
 JSON: Final = "application/json"
 HEARTBEAT: Final = 15.0  # seconds between comments on a silent stream
 
-# fal's clients leave the endpoint's path out here; its documentation has it in. Both are taken.
-_REQUEST = re.compile(
-    r"/(?P<endpoint>.+?)/requests/(?P<id>[^/]+)(?P<operation>|/response|/status|/status/stream|/cancel)"
-)
 _ID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _TRUE: Final = frozenset({"1", "true"})
 
@@ -43,22 +42,20 @@ class QueueHost:
         self._emulator = emulator
         self._keyring = keyring
         self._operations = {
-            "": ("GET", self._result),
-            "/response": ("GET", self._result),
-            "/status": ("GET", self._status),
-            "/status/stream": ("GET", self._stream),
-            "/cancel": ("PUT", self._cancel),
+            Operation.RESULT: ("GET", self._result),
+            Operation.STATUS: ("GET", self._status),
+            Operation.STREAM: ("GET", self._stream),
+            Operation.CANCEL: ("PUT", self._cancel),
         }
 
     async def __call__(self, request: Request) -> Response:
         """Answer one call."""
-        path = request.scope["path"]
-        match = _REQUEST.fullmatch(path)
-        if match is None:
-            return await self._submit(request, path)
+        call: Call = request.scope["falmock.call"]
+        if call.request_id is None:
+            return await self._submit(request, call.endpoint or "")
         # The id is looked up before credentials and method (PROTOCOL.md 4.3).
-        found = self._find(match["endpoint"], match["id"])
-        method, answer = self._operations[match["operation"]]
+        found = self._find(call.endpoint or "", call.request_id)
+        method, answer = self._operations[call.operation]
         self._authorize(request, found)
         try:
             if request.method not in {method, "HEAD" if method == "GET" else method}:
@@ -69,7 +66,7 @@ class QueueHost:
             raise
 
     async def _submit(self, request: Request, path: str) -> Response:
-        endpoint = access.existing(endpoints.parse(path), path.strip("/"))
+        endpoint = access.existing(endpoints.parse(path), path)
         caller = access.caller_of_application(request, self._keyring, endpoint.application)
         if caller.locked:
             raise UserLocked
@@ -77,6 +74,7 @@ class QueueHost:
             raise MethodNotAllowed("POST")
         asked = await submission.read(request, endpoint, caller, max_body=self._emulator.settings.max_body)
         stored, position = self._emulator.submit(asked)
+        request.scope["falmock.request_id"] = stored.id
         body: dict[str, Any] = {
             "status": State.IN_QUEUE,
             "request_id": stored.id,
@@ -88,7 +86,7 @@ class QueueHost:
         return _reply(200, compact(body), stored)
 
     def _find(self, endpoint_id: str, request_id: str) -> Stored:
-        found = self._emulator.request(request_id.lower()) if _ID.fullmatch(request_id) else None
+        found = self._emulator.request(request_id) if _ID.fullmatch(request_id) else None
         endpoint = endpoints.parse(endpoint_id)
         if found is None or found.direct or endpoint is None or endpoint.application != found.application:
             raise RequestNotFound
@@ -102,6 +100,8 @@ class QueueHost:
 
     def _status(self, request: Request, found: Stored) -> Response:
         status = self._describe(request, found, with_logs=_wants_logs(request))
+        if status["logs"] and (window := load(found.faults).get("log_window")) is not None:
+            status["logs"] = status["logs"][-window.fault.options["lines"] :]
         return _reply(200 if found.state == State.COMPLETED else 202, compact(status), found)
 
     def _describe(self, request: Request, found: Stored, *, with_logs: bool) -> dict[str, Any]:
@@ -121,18 +121,26 @@ class QueueHost:
         return status
 
     def _stream(self, request: Request, found: Stored) -> Response:
-        response = StreamingResponse(self._events(request, found), media_type="text/event-stream")
+        response = StreamingResponse(self._events(request, found.id), media_type="text/event-stream")
         response.headers["cache-control"] = "no-cache"
         response.headers["x-fal-request-id"] = found.id
         return response
 
-    async def _events(self, request: Request, found: Stored) -> AsyncIterator[bytes]:
-        """Yield an event for each change; its logs are only those that came since the last."""
+    async def _events(self, request: Request, request_id: str) -> AsyncIterator[bytes]:
+        """Yield an event for each change; its logs are only those that came since the last.
+
+        It ends early for a request that is forgotten while somebody watches.
+        """
         with_logs = _wants_logs(request)
         clock = self._emulator.clock
         told: dict[str, Any] = {}
         lines_told = 0
         while True:
+            self._emulator.advance()
+            changed = self._emulator.changed()  # listen before telling: the caller may be slow to read
+            found = self._emulator.request(request_id)
+            if found is None:  # forgotten while somebody watched
+                return
             status = self._describe(request, found, with_logs=with_logs)
             lines = status["logs"] or []
             if status != told:
@@ -146,11 +154,7 @@ class QueueHost:
                 return
             line_at = next_log_at(found, clock.now()) if with_logs else math.inf
             beat_at = clock.now() + HEARTBEAT
-            await first(self._emulator.changed(), clock.sleep_until(min(line_at, beat_at)))
-            now_known = self._emulator.request(found.id)
-            if now_known is None:  # forgotten while somebody watched
-                return
-            found = now_known
+            await first(changed.wait(), clock.sleep_until(min(line_at, beat_at)))
 
     def _result(self, request: Request, found: Stored) -> Response:
         if found.state != State.COMPLETED:

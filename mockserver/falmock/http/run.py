@@ -46,6 +46,7 @@ class RunHost:
         if run.cancelled():
             return Response(status_code=499)  # nobody is there to read it
         done = run.result()
+        request.scope["falmock.request_id"] = done.id
         headers = {"x-fal-request-id": done.id, **json.loads(done.headers)}
         return Response(self._emulator.output(done) or b"", done.status or 500, headers, "application/json")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+from falmock import calls
 from falmock.emulator import Submit
 from falmock.errors import BodyTooLarge, PlatformError
 from falmock.files import Lifecycle, LifecycleError
@@ -29,10 +30,12 @@ async def read(request: Request, endpoint: Endpoint, caller: Caller, *, max_body
         PlatformError: `bad_request`, for a header or a query parameter that cannot be understood.
         BodyTooLarge: the body has more bytes than `max_body`.
     """
+    call: calls.Call = request.scope["falmock.call"]
     headers, query = request.headers, request.query_params
     return Submit(
         endpoint=endpoint,
         caller=caller.key_id,
+        test=call.test or calls.named_test(caller.key_id),
         origin=str(request.scope["falmock.origin"]),
         method=request.method,
         content_type=headers.get("content-type"),
@@ -43,6 +46,7 @@ async def read(request: Request, endpoint: Endpoint, caller: Caller, *, max_body
         store_io=headers.get("x-fal-store-io", "").strip() != "0",
         lifecycle=_lifecycle(headers),
         max_queue_length=_max_queue_length(query),
+        faults=request.scope.get("falmock.faults", ()),
         body=await read_body(request, max_body),
     )
 

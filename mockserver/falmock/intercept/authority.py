@@ -7,7 +7,6 @@ says so (name constraints), so that a stolen key is of no use against any other 
 from __future__ import annotations
 
 import ipaddress
-import os
 import ssl
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -26,6 +25,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from falmock import private
 from falmock.hosts import ALIASES, FAL_DOMAINS
 
 if TYPE_CHECKING:
@@ -36,7 +36,6 @@ LOCAL_ADDRESSES: Final = ("127.0.0.1", "::1")
 AUTHORITY_LIFETIME: Final = timedelta(days=3650)
 CERTIFICATE_LIFETIME: Final = timedelta(days=397)  # browsers take no longer one
 SKEW: Final = timedelta(days=1)  # clocks that are behind shall take it too
-OWNER_ONLY: Final = 0o600
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +75,7 @@ def open_authority(folder: Path, environment: Mapping[str, str] | None = None) -
     key, certificate = _own(folder / "ca.key", authority.certificate)
     _write(authority.bundle, _usual_roots(environment or {}) + _pem(certificate))
     server_key = ec.generate_private_key(ec.SECP256R1())
-    _write_private(authority.server, _private_pem(server_key) + _pem(_serve(server_key, key, certificate)))
+    private.write(authority.server, _private_pem(server_key) + _pem(_serve(server_key, key, certificate)))
     return authority
 
 
@@ -88,7 +87,7 @@ def _own(key_path: Path, path: Path) -> tuple[ec.EllipticCurvePrivateKey, x509.C
             return key, certificate
     key = ec.generate_private_key(ec.SECP256R1())
     certificate = _certify_itself(key)
-    _write_private(key_path, _private_pem(key))
+    private.write(key_path, _private_pem(key))
     _write(path, _pem(certificate))
     return key, certificate
 
@@ -188,12 +187,4 @@ def _private_pem(key: ec.EllipticCurvePrivateKey) -> bytes:
 def _write(path: Path, content: bytes) -> None:
     part = path.with_suffix(".part")
     part.write_bytes(content)
-    part.replace(path)
-
-
-def _write_private(path: Path, content: bytes) -> None:
-    part = path.with_suffix(".part")
-    part.unlink(missing_ok=True)
-    with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, OWNER_ONLY), "wb") as sink:
-        sink.write(content)
     part.replace(path)

@@ -58,7 +58,13 @@ async def open_doors(
         preload=str(preload.absolute()),
         sealed=sealed,
     )
-    proxy = Proxy(doors.http, doors.https, sealed=sealed, refused=app.state.ledger.refuse)
+    proxy = Proxy(
+        doors.http,
+        doors.https,
+        sealed=sealed,
+        refused=app.state.ledger.refuse,
+        calling=app.state.through_proxy,
+    )
     async with (
         Server(app, authority.context()).running(listeners.https),
         proxy.serving(listeners.proxy),

@@ -27,6 +27,7 @@ log = logging.getLogger("falmock")
 
 CHUNK: Final = 64 * 1024
 DIAL_SECONDS: Final = 30.0
+LINGER_SECONDS: Final = 10.0
 HTTP: Final = 80
 HTTPS: Final = 443
 HOP_BY_HOP: Final = frozenset({b"proxy-connection", b"proxy-authorization", b"keep-alive"})
@@ -50,12 +51,23 @@ class Proxy:
         https: the same with TLS.
         sealed: let nothing out that is not for this machine.
         refused: is told the name of each host that a call was refused for.
+        calling: has the proxy's own addresses while it calls from them, so that nobody takes what others
+            say through it for what this machine says.
     """
 
-    def __init__(self, http: str, https: str, *, sealed: bool, refused: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        http: str,
+        https: str,
+        *,
+        sealed: bool,
+        refused: Callable[[str], None],
+        calling: set[Address],
+    ) -> None:
         self._doors = {HTTP: _authority(http, None), HTTPS: _authority(https, None)}
         self._sealed = sealed
         self._refused = refused
+        self._calling = calling
 
     @asynccontextmanager
     async def serving(self, listener: socket.socket) -> AsyncIterator[None]:
@@ -76,8 +88,13 @@ class Proxy:
                 task.cancel()
             await asyncio.gather(*connections, return_exceptions=True)
 
-    def destination(self, host: str, port: int) -> Address:
+    def destination(self, host: str, port: int, *, local: bool = True) -> Address:
         """Return where a call for a host really goes.
+
+        Args:
+            host: as named.
+            port: likewise.
+            local: the call comes from this machine; others have no business with what listens here.
 
         Raises:
             RefusedError: nowhere.
@@ -93,6 +110,8 @@ class Proxy:
             log.warning("refused a call to %s: the proxy is sealed", name)
             self._refused(name)
             raise RefusedError(403, f"falmock is sealed and lets nothing out to {name}")
+        if not local and is_loopback(name):
+            raise RefusedError(403, f"falmock leads other machines to fal's hosts only, not to {name}")
         return name, port
 
     async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -127,7 +146,10 @@ class Proxy:
         writer: asyncio.StreamWriter,
     ) -> None:
         host, port = _authority(f"//{request.target.decode('ascii')}", None)
-        async with _dialled(self.destination(host, port)) as (far_reader, far_writer):
+        async with self._dialled(self.destination(host, port, local=_is_local(writer))) as (
+            far_reader,
+            far_writer,
+        ):
             await _next_event(client, reader)  # the end of the request: what follows is the tunnel's
             established = h11.Response(status_code=200, headers=[], reason=b"Connection Established")
             writer.write(client.send(established) or b"")
@@ -145,7 +167,10 @@ class Proxy:
         if not target.startswith("http://"):
             raise RefusedError(400, "this is falmock's proxy: it takes CONNECT and http://... only")
         host, port = _authority(target, HTTP)
-        async with _dialled(self.destination(host, port)) as (far_reader, far_writer):
+        async with self._dialled(self.destination(host, port, local=_is_local(writer))) as (
+            far_reader,
+            far_writer,
+        ):
             upgrades = any(name == b"upgrade" for name, _ in request.headers)
             far = h11.Connection(h11.CLIENT)
             far_writer.write(far.send(_onward(request, target, upgrades=upgrades)) or b"")
@@ -155,6 +180,29 @@ class Proxy:
             finally:
                 body.cancel()
                 await asyncio.gather(body, return_exceptions=True)
+
+    @asynccontextmanager
+    async def _dialled(
+        self, address: Address
+    ) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+        try:
+            async with asyncio.timeout(DIAL_SECONDS):
+                reader, writer = await asyncio.open_connection(*address)
+        except (OSError, TimeoutError) as error:
+            raise RefusedError(502, f"cannot reach {address[0]} port {address[1]} ({error})") from None
+        here = writer.get_extra_info("sockname")[:2]
+        self._calling.add(here)
+        try:
+            yield reader, writer
+        finally:
+            # What was said last may still be on its way to whoever looks here.
+            asyncio.get_running_loop().call_later(LINGER_SECONDS, self._calling.discard, here)
+            await _close(writer)
+
+
+def _is_local(writer: asyncio.StreamWriter) -> bool:
+    peer = writer.get_extra_info("peername")  # None of one that has left already
+    return peer is not None and is_loopback(peer[0])
 
 
 async def _send_body(
@@ -200,19 +248,6 @@ def _authority(url: str, default_port: int | None) -> Address:
     if not host or not port:
         raise RefusedError(400, "the proxy was asked for an address that is none")
     return host, port
-
-
-@asynccontextmanager
-async def _dialled(address: Address) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
-    try:
-        async with asyncio.timeout(DIAL_SECONDS):
-            reader, writer = await asyncio.open_connection(*address)
-    except (OSError, TimeoutError) as error:
-        raise RefusedError(502, f"cannot reach {address[0]} port {address[1]} ({error})") from None
-    try:
-        yield reader, writer
-    finally:
-        await _close(writer)
 
 
 async def _join(

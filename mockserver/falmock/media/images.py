@@ -82,7 +82,7 @@ def look_at(data: bytes, *, loc: tuple[str, ...], value: object) -> Picture:
     """
     refuse = partial(ModelError, loc=loc, value=value)
     if len(data) > MAX_BYTES:
-        raise refuse("file_too_large", ctx={"max_size": MAX_BYTES}, max_size=MAX_BYTES)
+        raise refuse("file_too_large", ctx={"max_size": MAX_BYTES})
     try:
         with _turn, _pillow_silent():
             return _decode(data, refuse)
@@ -104,11 +104,7 @@ def _pillow_silent() -> Iterator[None]:
 def _decode(data: bytes, refuse: Callable[..., ModelError]) -> Picture:
     with Image.open(BytesIO(data), formats=_DECODED + _RECOGNISED) as image:
         if image.format in _RECOGNISED:
-            raise refuse(
-                "unsupported_image_format",
-                ctx={"supported_formats": list(SUPPORTED_FORMATS)},
-                formats=", ".join(SUPPORTED_FORMATS),
-            )
+            raise refuse("unsupported_image_format", ctx={"supported_formats": list(SUPPORTED_FORMATS)})
         if max(image.size) > MAX_SIDE:
             raise _too_large(refuse)
         if isinstance(image, JpegImageFile) and data.count(b"\xff\xda") > _MAX_SCANS:

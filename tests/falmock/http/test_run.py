@@ -124,7 +124,7 @@ async def test_a_caller_who_hangs_up_frees_the_runner(mock: Mock) -> None:
 
         call.cancel()
         while mock.emulator.store.open_requests():
-            await mock.emulator.changed()
+            await mock.emulator.changed().wait()
 
     ended = mock.emulator.store.request(request.id)
     assert ended is not None

@@ -39,7 +39,7 @@ async def proxy(*, sealed: bool = False, refused: list[str] | None = None) -> As
     told = [] if refused is None else refused
     async with parrot(b"plain ", until=b"\r\n\r\nhello") as http, parrot(b"secure ") as https:
         with listen("127.0.0.1", 0) as listener:
-            door = Proxy(http, https, sealed=sealed, refused=told.append)
+            door = Proxy(http, https, sealed=sealed, refused=told.append, calling=set())
             async with door.serving(listener):
                 yield listener.getsockname()[1]
 
@@ -97,9 +97,17 @@ async def test_a_sealed_proxy_refuses_the_world_in_the_line_that_people_see() ->
     assert told.startswith("HTTP/1.1 403 falmock is sealed and lets nothing out to example.com\r\n")
 
 
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "::1"])
+def test_other_machines_are_not_led_to_what_listens_on_this_one(host: str) -> None:
+    door = Proxy("http://127.0.0.1:1", "http://127.0.0.1:2", sealed=True, refused=print, calling=set())
+
+    with pytest.raises(RefusedError, match="fal's hosts only"):
+        door.destination(host, 5432, local=False)
+
+
 @pytest.mark.parametrize("port", [22, 8443])
 def test_fals_hosts_have_no_other_ports(port: int) -> None:
-    door = Proxy("http://127.0.0.1:1", "http://127.0.0.1:2", sealed=False, refused=print)
+    door = Proxy("http://127.0.0.1:1", "http://127.0.0.1:2", sealed=False, refused=print, calling=set())
 
     with pytest.raises(RefusedError, match="ports 80 and 443 only"):
         door.destination("queue.fal.run", port)
@@ -107,7 +115,7 @@ def test_fals_hosts_have_no_other_ports(port: int) -> None:
 
 @pytest.mark.parametrize("host", ["example.com", "notfal.run", "fal.run.example.com", "127.0.0.1"])
 def test_what_is_not_fals_goes_where_it_is_meant_to(host: str) -> None:
-    door = Proxy("http://127.0.0.1:1", "http://127.0.0.1:2", sealed=False, refused=print)
+    door = Proxy("http://127.0.0.1:1", "http://127.0.0.1:2", sealed=False, refused=print, calling=set())
 
     assert door.destination(host, 443) == (host, 443)
 

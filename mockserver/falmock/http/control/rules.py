@@ -1,0 +1,147 @@
+"""Rules: what shall go wrong, and what has come of it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+
+from falmock import scenarios
+from falmock.http.control.asking import Asked
+from falmock.http.described import Operation
+from falmock.scenarios import Rule, ScenarioError
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable
+
+    from falmock.emulator import Emulator
+    from falmock.scenarios import Standing
+
+
+class RuleFilter(Asked):
+    """Which rules."""
+
+    test: str | None = None
+    unfired: bool = Field(default=False, description="only those that nothing has come of")
+
+
+class RuleTold(BaseModel):
+    """A rule, how many moments it met, how many of these it struck or will, how many faults have shown."""
+
+    id: int
+    rule: Rule
+    met: int
+    armed: int
+    fired: int
+
+
+class RulesTold(BaseModel):
+    """Rules, in the order in which they are asked."""
+
+    rules: list[RuleTold]
+
+
+class RulesOfTest(Asked):
+    """Whose; all if nothing is said."""
+
+    test: str | None = None
+
+
+class ScenarioAsked(Asked):
+    """The name of a preset, or the text of a scenario's file."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [{"preset": "outage"}, {"toml": '[[rules]]\nfault = "no_media_generated"'}]
+        }
+    )
+
+    preset: str | None = None
+    toml: str | None = None
+
+    @model_validator(mode="after")
+    def _one(self) -> Self:
+        if (self.preset is None) == (self.toml is None):
+            raise ValueError("say one of preset and toml")
+        return self
+
+
+class Rules:
+    """Lists the rules of an emulator's plan, and changes them."""
+
+    def __init__(self, emulator: Emulator) -> None:
+        self._emulator = emulator
+
+    @property
+    def operations(self) -> list[Operation]:
+        """What can be asked for."""
+        return [
+            Operation(
+                "GET", "/rules", "List rules, and what came of them", self._list_rules, RuleFilter, RulesTold
+            ),
+            Operation("POST", "/rules", "Add a rule after the others", self._add_rule, Rule, RuleTold, 201),
+            Operation(
+                "POST",
+                "/rules/load",
+                "Add the rules of a scenario after the others",
+                self._load_scenario,
+                ScenarioAsked,
+                RulesTold,
+                201,
+            ),
+            Operation("DELETE", "/rules", "Forget rules", self._clear_rules, RulesOfTest, status=204),
+            Operation(
+                "DELETE",
+                "/rules/{id}",
+                "Forget a rule",
+                self._remove_rule,
+                status=204,
+                refusals={404: "there is no such rule"},
+            ),
+        ]
+
+    async def _list_rules(self, asked: RuleFilter) -> RulesTold:
+        plan = self._emulator.plan
+        found = plan.unfired() if asked.unfired else plan.rules()
+        return _told(each for each in found if asked.test in {None, each.rule.test})
+
+    async def _add_rule(self, asked: Rule) -> RuleTold:
+        return self._rules([self._emulator.plan.add(asked)]).rules[0]
+
+    async def _load_scenario(self, asked: ScenarioAsked) -> RulesTold:
+        try:
+            if asked.toml is not None:
+                scenario = scenarios.read(asked.toml, name="posted", where="the text")
+            else:
+                scenario = scenarios.presets()[str(asked.preset)]
+        except ScenarioError as error:
+            raise HTTPException(422, str(error)) from None
+        except KeyError:
+            presets = ", ".join(scenarios.presets())
+            raise HTTPException(422, f"there is no preset {asked.preset!r}, but {presets}") from None
+        return self._rules(self._emulator.plan.load(scenario))
+
+    async def _clear_rules(self, asked: RulesOfTest) -> Response:
+        self._emulator.plan.clear(asked.test)
+        return Response(status_code=204)
+
+    async def _remove_rule(self, rule_id: str) -> Response:
+        try:
+            self._emulator.plan.remove(int(rule_id))
+        except (KeyError, ValueError):
+            raise HTTPException(404, f"there is no rule {rule_id}") from None
+        return Response(status_code=204)
+
+    def _rules(self, ids: Collection[int]) -> RulesTold:
+        return _told(each for each in self._emulator.plan.rules() if each.id in ids)
+
+
+def _told(standings: Iterable[Standing]) -> RulesTold:
+    return RulesTold(
+        rules=[
+            RuleTold(id=each.id, rule=each.rule, met=each.met, armed=each.armed, fired=each.fired)
+            for each in standings
+        ]
+    )

@@ -1,0 +1,103 @@
+"""Webhooks: how they stand, and word of it when they have arrived."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+from pydantic import BaseModel, Field
+
+from falmock.http.control.asking import Asked, Patience, patience, plainly
+from falmock.http.described import Operation
+from falmock.webhooks import without_secrets
+
+if TYPE_CHECKING:
+    from falmock.emulator import Emulator
+    from falmock.store import Delivery
+
+
+class WebhookFilter(Asked):
+    """Which webhooks: all that fit, the newest `limit` of them."""
+
+    outcome: Literal["pending", "delivered", "failed", "refused", "lost"] | None = None
+    test: str | None = None
+    limit: int = Field(100, ge=1, le=10_000)
+
+
+class WebhookTold(BaseModel):
+    """A delivery as it stands. `last` is what the last attempt ended with."""
+
+    request_id: str
+    url: str
+    outcome: str
+    attempts: int
+    last: str | None
+    next_at: float | None
+
+
+class WebhooksTold(BaseModel):
+    """Deliveries, the oldest first."""
+
+    webhooks: list[WebhookTold]
+
+
+class WebhookWait(Asked):
+    """How long."""
+
+    within: Patience = 10.0
+
+
+class Webhooks:
+    """Lists webhooks and waits for them."""
+
+    def __init__(self, emulator: Emulator) -> None:
+        self._emulator = emulator
+
+    @property
+    def operations(self) -> list[Operation]:
+        """What can be asked for."""
+        unknown = {404: "there is no such request, or it has no webhook"}
+        return [
+            Operation(
+                "GET",
+                "/webhooks",
+                "List webhooks",
+                self._list_webhooks,
+                takes=WebhookFilter,
+                gives=WebhooksTold,
+            ),
+            Operation(
+                "GET",
+                "/webhooks/{id}/wait",
+                "Wait until a request's webhook was delivered, or has failed for good",
+                self._wait_for_webhook,
+                takes=WebhookWait,
+                gives=WebhookTold,
+                refusals=unknown | {408: "neither came in time"},
+            ),
+        ]
+
+    async def _list_webhooks(self, asked: WebhookFilter) -> WebhooksTold:
+        self._emulator.advance()
+        requests = {request.id: request for request in self._emulator.store.requests()}
+        found = [
+            each
+            for each in self._emulator.store.deliveries()
+            if asked.outcome in {None, each.outcome} and asked.test in {None, requests[each.request_id].test}
+        ]
+        return WebhooksTold(webhooks=[_told(each) for each in found[-asked.limit :]])
+
+    async def _wait_for_webhook(self, request_id: str, asked: WebhookWait) -> WebhookTold:
+        with plainly(request_id, "with a webhook"):
+            async with patience(asked.within, f"the webhook of {request_id} is still on its way"):
+                return _told(await self._emulator.wait_for_delivery(request_id.lower()))
+
+
+def _told(delivery: Delivery) -> WebhookTold:
+    return WebhookTold(
+        request_id=delivery.request_id,
+        url=without_secrets(delivery.url),
+        outcome=delivery.outcome,
+        attempts=delivery.attempts,
+        last=delivery.last,
+        next_at=delivery.next_at,
+    )

@@ -1,0 +1,53 @@
+"""Takes down every call, between the front door and whoever answers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+    from falmock.clock import Clock
+    from falmock.journal import Journal
+
+
+BODILESS: Final = frozenset({"GET", "HEAD"})
+
+
+class Recorder:
+    """Listens in on calls. What goes by is not changed, and not kept waiting.
+
+    Args:
+        journal: where to.
+        clock: the emulator's.
+    """
+
+    def __init__(self, journal: Journal, clock: Clock) -> None:
+        self._journal = journal
+        self._clock = clock
+
+    async def __call__(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
+        """Let `app` answer a call that has been read (`falmock.call` in its scope)."""
+        record = self._journal.open(scope, self._clock.now())
+        error: str | None = None
+
+        async def hear() -> Message:
+            message = await receive()
+            if message["type"] == "http.request":
+                record.hear(message.get("body", b""), more=message.get("more_body", False))
+            return message
+
+        async def say(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                record.begin(message["status"], message["headers"])
+            elif message["type"] == "http.response.body":
+                record.say(message.get("body", b""))
+            await send(message)
+
+        try:
+            await app(scope, receive if scope["method"] in BODILESS else hear, say)
+        except BaseException as caught:
+            error = type(caught).__name__
+            raise
+        finally:
+            self._journal.close(record, scope, error)

@@ -1,0 +1,378 @@
+"""What shall go wrong, as data: which call or request it meets, how often, after what, and what then.
+
+A rule names a fault and whom it strikes. A plan has the rules of one emulator, from a scenario's
+file, from the control API and from inputs that ask for trouble themselves:
+
+    [[fal: content_policy_violation]]                   anywhere in a prompt
+    https://falmock.invalid/file_download_error.png     as the URL of a file
+    x-falmock-fault: requeued times=3                   as a header
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import re
+import tomllib
+from collections import Counter
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from functools import cache, lru_cache
+from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, Self
+from urllib.parse import parse_qsl, urlsplit
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from falmock.faults import FILE, JOB, OK, PLACES, WEBHOOK, Fault, FaultError, parse
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+
+ALWAYS: Final = "always"
+MAGIC_HOST: Final = "falmock.invalid"
+MAGIC_HEADER: Final = "x-falmock-fault"
+OF_A_REQUEST: Final = (JOB, WEBHOOK, FILE)  # decided once, when the request is accepted
+_MAGIC: Final = re.compile(r"\[\[fal:([^\]]*)\]\]")
+
+
+class ScenarioError(ValueError):
+    """A scenario that cannot be played; the text is one line that says what to do."""
+
+
+class Rule(BaseModel):
+    """One thing that goes wrong.
+
+    Attributes:
+        fault: what; see `faults`.
+        on: where it strikes, in place of the fault's own place.
+        endpoint: only for these, with `*` for anything.
+        prompt: only when the prompt has this text in it.
+        input: only when these input fields have these values.
+        caller: only for these key ids, with `*` for anything.
+        test: only for this test.
+        request: only for the request of this id.
+        after: so many that match pass unharmed first.
+        times: so many are struck; "always" never ends.
+        share: of those that match, this part is struck; the seed decides which.
+        then: what strikes those that match after that, one each; "ok" lets one pass.
+    """
+
+    model_config = ConfigDict(
+        extra="forbid",
+        frozen=True,
+        json_schema_extra={"examples": [{"fault": "content_policy_violation", "prompt": "battle"}]},
+    )
+
+    fault: str
+    on: Literal[PLACES] | None = None  # type: ignore[valid-type]  # the vocabulary is told in one place
+    endpoint: str | None = None
+    prompt: str | None = None
+    input: dict[str, Any] = Field(default_factory=dict)
+    caller: str | None = None
+    test: str | None = None
+    request: str | None = None
+    after: Annotated[int, Field(ge=0)] = 0
+    times: Annotated[int, Field(ge=1)] | Literal["always"] = 1
+    share: Annotated[float, Field(gt=0, le=1)] = 1.0
+    then: tuple[str, ...] = ()
+
+    @model_validator(mode="after")
+    def _makes_sense(self) -> Self:
+        if self.then and self.times == ALWAYS:
+            raise ValueError("`then` never comes after times = 'always'")
+        for fault in (parse(self.fault), *self.sequel()):
+            if fault is not None and self.on is not None and self.on not in fault.kind.may:
+                may = ", ".join(place for place in PLACES if place in fault.kind.may)
+                raise ValueError(f"{fault.name} cannot strike on {self.on}: only on {may}")
+        return self
+
+    def sequel(self) -> list[Fault | None]:
+        """Return what strikes after `times`."""
+        return [None if text == OK else parse(text) for text in self.then]
+
+    def places(self) -> tuple[str, ...]:
+        """Return where it strikes."""
+        return (self.on,) if self.on is not None else parse(self.fault).kind.on
+
+    def meets(self, moment: Moment) -> bool:
+        """Tell whether a moment is one of those that the rule is for. The cheap questions come first."""
+        return (
+            self.request in {None, moment.request}
+            and self.test in {None, moment.test}
+            and _fits(moment.caller, self.caller)
+            and _fits(moment.endpoint, self.endpoint)
+            and (self.prompt is None or self.prompt in str(moment.asked().get("prompt", "")))
+            and (not self.input or self.input.items() <= moment.asked().items())
+        )
+
+
+class Scenario(BaseModel):
+    """Rules under a name.
+
+    Attributes:
+        name: how it is asked for.
+        teaches: one line on what an application learns from it.
+        rules: what goes wrong.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str
+    teaches: str = ""
+    rules: tuple[Rule, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """Something that could go wrong now.
+
+    Attributes:
+        place: as in `faults`.
+        endpoint: the full id, or the application where no more is known.
+        caller: the key id.
+        test: whose it is.
+        request: its id.
+        asked: returns the request's input as far as it is a JSON object, else an empty one.
+    """
+
+    place: str
+    endpoint: str | None = None
+    caller: str | None = None
+    test: str | None = None
+    request: str | None = None
+    asked: Callable[[], Mapping[str, Any]] = dict
+
+
+@dataclass(frozen=True, slots=True)
+class Strike:
+    """A fault that strikes, and the rule that it is from; 0 is none's."""
+
+    fault: Fault
+    rule: int = 0
+
+
+@dataclass(slots=True)
+class Standing:
+    """A rule and what has become of it.
+
+    Attributes:
+        id: of the rule.
+        rule: see there.
+        met: how many moments it matched.
+        armed: how many of these it has struck, or will when their time comes.
+        fired: how many faults have shown.
+    """
+
+    id: int
+    rule: Rule
+    met: int = 0
+    armed: int = 0
+    fired: int = 0
+    _sequel: list[Fault | None] = field(default_factory=list)
+    _fault: Fault | None = None
+
+    def __post_init__(self) -> None:
+        self._fault = parse(self.rule.fault)
+        self._sequel = self.rule.sequel()
+
+    @property
+    def spent(self) -> bool:
+        """Tell whether it will strike no more."""
+        return self.rule.times != ALWAYS and self.armed >= self.rule.times + len(self._sequel)
+
+    def strike(self, seed: int) -> Fault | None:
+        """Return what strikes a moment that matches, or None to let it pass."""
+        self.met += 1
+        if self.met <= self.rule.after or self.spent or not self._hit(seed):
+            return None
+        turn = self.armed
+        self.armed += 1
+        if self.rule.times == ALWAYS or turn < self.rule.times:
+            return self._fault
+        fault = self._sequel[turn - self.rule.times]
+        self.fired += fault is None
+        return fault
+
+    def _hit(self, seed: int) -> bool:
+        if self.rule.share == 1:
+            return True
+        return random.Random(f"{seed}:{self.id}:{self.met}").random() < self.rule.share  # noqa: S311 - play
+
+
+class Plan:
+    """The rules of one emulator.
+
+    Args:
+        seed: decides where a rule has a share.
+        scenarios: whose rules it has from the start.
+    """
+
+    def __init__(self, seed: int, scenarios: Iterable[Scenario] = ()) -> None:
+        self._seed = seed
+        self._from_the_start = tuple(scenarios)
+        self._standings: dict[int, Standing] = {}
+        self._watched: Counter[str] = Counter()
+        self._last = 0
+        for scenario in self._from_the_start:
+            self.load(scenario)
+
+    def add(self, rule: Rule) -> int:
+        """Put a rule after the others, and return its id."""
+        self._last += 1
+        self._standings[self._last] = Standing(self._last, rule)
+        self._watched.update(rule.places())
+        return self._last
+
+    def load(self, scenario: Scenario) -> list[int]:
+        """Put all rules of a scenario after the others."""
+        return [self.add(rule) for rule in scenario.rules]
+
+    def remove(self, rule_id: int) -> None:
+        """Forget a rule.
+
+        Raises:
+            KeyError: there is none of that id.
+        """
+        self._watched.subtract(self._standings.pop(rule_id).rule.places())
+
+    def clear(self, test: str | None = None) -> None:
+        """Forget all rules, or those of one test."""
+        for standing in self.rules():
+            if test in {None, standing.rule.test}:
+                self.remove(standing.id)
+
+    def reset(self) -> None:
+        """Have the rules that were there from the start, untouched, and no others."""
+        self.clear()
+        for scenario in self._from_the_start:
+            self.load(scenario)
+
+    def rules(self) -> list[Standing]:
+        """Return the rules in order."""
+        return list(self._standings.values())
+
+    def unfired(self) -> list[Standing]:
+        """Return the rules that nothing has come of."""
+        return [standing for standing in self.rules() if not standing.fired]
+
+    def watches(self, place: str) -> bool:
+        """Tell whether any rule is for that place; polls ask this each time."""
+        return self._watched[place] > 0
+
+    def strike(self, moment: Moment) -> Strike | None:
+        """Return what goes wrong now: the first rule that has something to say."""
+        return next(self._strikes(moment), None)
+
+    def strikes(self, moment: Moment) -> list[Strike]:
+        """Return all that goes wrong with a request that is accepted now."""
+        return list(self._strikes(moment))
+
+    def fired(self, strike: Strike) -> None:
+        """Note that a fault has shown."""
+        standing = self._standings.get(strike.rule)
+        if standing is not None:
+            standing.fired += 1
+            if standing.rule.request is not None and standing.spent:
+                self.remove(standing.id)
+
+    def _strikes(self, moment: Moment) -> Iterator[Strike]:
+        for standing in self.rules():
+            if moment.place not in standing.rule.places() or standing.spent:
+                continue
+            if standing.rule.meets(moment) and (fault := standing.strike(self._seed)) is not None:
+                yield Strike(fault, standing.id)
+
+
+def dump(strikes: Sequence[Strike]) -> str | None:
+    """Return strikes as the store keeps them."""
+    return json.dumps([[strike.rule, str(strike.fault)] for strike in strikes]) if strikes else None
+
+
+@lru_cache(maxsize=1024)
+def load(text: str | None) -> Mapping[str, Strike]:
+    """Return strikes, by the name of their fault, as the store kept them."""
+    pairs = json.loads(text) if text else []
+    strikes = (Strike(parse(fault), rule) for rule, fault in pairs)
+    return {strike.fault.name: strike for strike in strikes}
+
+
+def magic(asked: Mapping[str, Any]) -> list[Fault]:
+    """Return the faults that an input asks for itself.
+
+    Raises:
+        FaultError: it asks for one that there is not.
+    """
+    return [fault for value in asked.values() if isinstance(value, str) for fault in _asked_in(value)]
+
+
+def might_be_magic(body: bytes) -> bool:
+    """Tell whether an input is worth reading for faults."""
+    return b"[[fal:" in body or MAGIC_HOST.encode() in body
+
+
+def from_header(text: str) -> list[Fault]:
+    """Return the faults that a header asks for, which are separated by semicolons.
+
+    Raises:
+        FaultError: it asks for one that there is not.
+    """
+    return [parse(part) for part in text.split(";") if part.strip()]
+
+
+def find(name: str) -> Scenario:
+    """Return a scenario by the name of a preset or by the path of a TOML file.
+
+    Raises:
+        ScenarioError: there is none, or it cannot be played.
+    """
+    preset = presets().get(name)
+    if preset is not None:
+        return preset
+    path = Path(name)
+    if not path.is_file():
+        raise ScenarioError(
+            f"there is no scenario {name!r}: name a TOML file or one of {', '.join(presets())}"
+        )
+    return read(path.read_text(encoding="utf-8", errors="replace"), name=path.stem, where=name)
+
+
+def read(text: str, *, name: str, where: str) -> Scenario:
+    """Return the scenario that a TOML text describes.
+
+    Raises:
+        ScenarioError: it is none; `where` says whose fault that is.
+    """
+    try:
+        return Scenario.model_validate({"name": name, **tomllib.loads(text)})
+    except tomllib.TOMLDecodeError as error:
+        raise ScenarioError(f"{where} is not TOML: {error}") from None
+    except ValidationError as invalid:
+        first = invalid.errors()[0]
+        place = ".".join(map(str, first["loc"])) or "it"
+        raise ScenarioError(f"{where}: {place}: {first['msg'].removeprefix('Value error, ')}") from None
+
+
+@cache
+def presets() -> dict[str, Scenario]:
+    """Return the scenarios that come along."""
+    folder = resources.files("falmock") / "presets"
+    files = sorted((file for file in folder.iterdir() if file.name.endswith(".toml")), key=lambda f: f.name)
+    named = ((file.name.removesuffix(".toml"), file) for file in files)
+    return {name: read(file.read_text(encoding="utf-8"), name=name, where=file.name) for name, file in named}
+
+
+def _asked_in(text: str) -> Iterable[Fault]:
+    yield from map(parse, _MAGIC.findall(text))
+    if text.startswith(f"https://{MAGIC_HOST}/"):
+        parts = urlsplit(text)
+        options = " ".join(f"{name}={value}" for name, value in parse_qsl(parts.query))
+        yield parse(f"{Path(parts.path).stem} {options}")
+
+
+def _fits(value: str | None, pattern: str | None) -> bool:
+    return pattern is None or (value is not None and fnmatchcase(value, pattern))
+
+
+__all__ = ["FaultError", "Moment", "Plan", "Rule", "Scenario", "ScenarioError", "Standing", "Strike"]

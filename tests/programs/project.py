@@ -1,0 +1,146 @@
+"""The tests of somebody's project, which has falmock installed and does nothing else about it.
+
+They are run in a process of their own by tests/falmock/test_plugin.py, which knows how each shall end.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import urllib.request
+from contextlib import suppress
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import fal_client
+import httpx
+import pytest
+import requests
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from falmock.harness import Harness
+    from falmock.settings import Settings
+
+ENDPOINT = "fal-ai/veo2/image-to-video"
+GOOD = {"prompt": "A lego chef", "image_url": "https://example.com/chef.png"}
+LOCKED = pytest.mark.falmock(scenarios=("locked",))
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+def test_code_under_test_needs_no_change(falmock: Harness) -> None:
+    assert "video" in fal_client.subscribe(ENDPOINT, GOOD)
+    assert falmock.cost == 2.5
+
+
+@pytest.mark.parametrize("turn", [1, 2])
+def test_each_begins_afresh(falmock: Harness, turn: int) -> None:
+    assert falmock.requests == []
+    falmock.wait(fal_client.submit(ENDPOINT, GOOD).request_id)
+
+
+@pytest.mark.anyio
+async def test_asynchronous_ones_have_it_too(falmock: Harness) -> None:
+    assert "video" in await fal_client.subscribe_async(ENDPOINT, GOOD)
+
+
+@pytest.mark.parametrize("name", ["a", "b/c d"])
+def test_the_key_is_named_after_the_test(falmock: Harness, name: str) -> None:
+    fal_client.subscribe(ENDPOINT, GOOD)
+    tail = {"a": "a-", "b/c d": "b-c-d-"}[name]
+    assert falmock.requests[0].key_id == f"test-test_the_key_is_named_after_the_test-{tail}"
+
+
+def test_polls_pass_time_if_the_configuration_says_so(falmock: Harness, pytestconfig: pytest.Config) -> None:
+    assert falmock.polls_pass_time == pytestconfig.getini("falmock_polls_pass_time")
+
+
+class TestAnotherKey:
+    @pytest.fixture
+    def falmock_key(self) -> str:
+        return "mine:secret"
+
+    def test_is_heeded(self, falmock: Harness) -> None:
+        fal_client.subscribe(ENDPOINT, GOOD)
+        assert (os.environ["FAL_KEY"], falmock.requests[0].key_id) == ("mine:secret", "mine")
+
+
+class TestOtherSettings:
+    @pytest.fixture
+    def falmock_settings(self, falmock_settings: Settings) -> Settings:
+        return replace(falmock_settings, locked=("test-test_are_heeded",))
+
+    def test_are_heeded(self, falmock: Harness) -> None:
+        with pytest.raises(fal_client.FalClientHTTPError, match="locked"):
+            fal_client.submit(ENDPOINT, GOOD)
+
+
+@LOCKED
+class TestAMark:
+    def test_is_for_all_in_a_class(self, falmock: Harness) -> None:
+        with pytest.raises(fal_client.FalClientHTTPError, match="locked"):
+            fal_client.submit(ENDPOINT, GOOD)
+
+    @pytest.mark.falmock(scenarios=())
+    def test_that_is_closer_wins(self, falmock: Harness) -> None:
+        assert "video" in fal_client.subscribe(ENDPOINT, GOOD)
+
+    @pytest.mark.falmock(polls_pass_time=False, scenarios=())
+    def test_may_leave_the_time_alone(self, falmock: Harness) -> None:
+        handle = fal_client.submit(ENDPOINT, GOOD)
+        assert [type(handle.status()) for _ in range(2)] == [fal_client.Queued] * 2
+        falmock.wait(handle.request_id)
+
+
+def test_a_program_in_another_process_reaches_the_server(falmock_server: Harness) -> None:
+    program = (
+        "import sys, httpx\n"
+        "with httpx.Client(headers={'Authorization': 'Key me:secret'}) as http:\n"
+        "    submitted = http.post(sys.argv[1], json={}).json()\n"
+        "    while http.get(submitted['status_url']).json()['status'] != 'COMPLETED':\n"
+        "        pass\n"
+    )
+    subprocess.run([sys.executable, "-c", program, f"{falmock_server.address}/{ENDPOINT}"], check=True)
+    assert falmock_server.requests[0].status_code == 422
+
+
+LEAKS: dict[str, Any] = {
+    "httpx": lambda: httpx.get("https://gateway.fal.ai/"),
+    "urllib": lambda: urllib.request.urlopen("https://queue.fal.run/"),
+    "requests": lambda: requests.get("https://queue.fal.run/", timeout=9),
+    "socket": lambda: socket.create_connection(("fal.media", 443)),
+}
+
+
+@pytest.mark.parametrize("library", LEAKS)
+def test_that_swallows_a_leak_fails(falmock: Harness, library: str) -> None:
+    with suppress(Exception):
+        LEAKS[library]()
+
+
+def test_that_is_about_a_leak_may_forgive_it(falmock: Harness) -> None:
+    with pytest.raises(AssertionError, match=r"gateway\.fal\.ai"):
+        httpx.get("https://gateway.fal.ai/")
+    falmock.leaks.clear()
+
+
+@pytest.fixture
+def leaky(falmock: Harness) -> Iterator[None]:
+    yield
+    with pytest.raises(AssertionError):
+        httpx.get("https://gateway.fal.ai/")
+
+
+def test_a_leak_in_the_clean_up_is_an_error(leaky: None) -> None:
+    pass
+
+
+def test_what_is_left_over_is_told(falmock: Harness) -> None:
+    falmock.fail_next("locked")
