@@ -17,11 +17,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 import httpx
 
+from falcontract.steps import FAULTS
 from falcontract.targets import ABILITIES, KEY_A, KEY_B, Session, spellings
 from falmock.app import create_app, open_emulator
 from falmock.clock import ManualClock
 from falmock.emulator import REJECTION
 from falmock.media import Studio, find_ffmpeg
+from falmock.scenarios import Rule
 from falmock.server import Server, listen
 from falmock.settings import Settings, Span
 from falmock.testing import pass_time
@@ -49,7 +51,7 @@ class Emulated:
             for each kind; without it a temporary one that lives as long as this object.
     """
 
-    ABLE: Final = frozenset(ABILITIES) - {"faults"}
+    ABLE: Final = frozenset(ABILITIES)
 
     def __init__(self, *, over_socket: bool = False, renders: Path | None = None) -> None:
         self.name = "mock over a socket" if over_socket else "mock"
@@ -70,9 +72,11 @@ class Emulated:
     async def open(self, program: Program) -> AsyncIterator[Session]:
         """See `Target`."""
         clock = ManualClock()
-        setup = settings_of(program.setup)
+        setup = settings_of({name: told for name, told in program.setup.items() if name != FAULTS})
         async with AsyncExitStack() as stack:
             emulator = await stack.enter_async_context(open_emulator(setup, clock, self._studio()))
+            for rule in program.setup.get(FAULTS, ()):
+                emulator.plan.add(Rule(**rule))
             line = _InProcess(create_app(emulator))
             base = await stack.enter_async_context(_serve(line)) if self._over_socket else IN_PROCESS
 

@@ -11,6 +11,7 @@ from urllib.parse import quote
 
 import httpx
 
+from falcontract.programs import KEYS
 from falcontract.receivers import Receivers
 from falcontract.traces import Event, Exchange, Trace
 
@@ -189,7 +190,7 @@ class Wire:
         return json.dumps(step.input).replace(RECEIVERS, self._receivers.base).encode()
 
     async def _fetch_keys(self) -> None:
-        answer = await self._get(self.session.hosts["rest"] + "/.well-known/jwks.json", {})
+        answer = await self._get(self.session.hosts["rest"] + KEYS, {})
         self.trace.jwks = answer.json() if answer.is_success else None
 
     async def _get(self, url: str, headers: dict[str, str]) -> httpx.Response:

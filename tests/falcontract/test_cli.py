@@ -70,7 +70,7 @@ def test_2_when_it_could_not_look(
 def test_2_when_nothing_can_be_shown(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert run(monkeypatch, "run", "--property", "P46") == 2
+    assert run(monkeypatch, "run", "--property", "P46", "--target", "http://127.0.0.1:1") == 2
     assert "P46  COULD_NOT_LOOK  needs faults" in capsys.readouterr().out
 
 
