@@ -98,10 +98,23 @@ def _ask(p: Property, traces: Sequence[Trace], target: Target) -> Shown:
         return shown
     for trace in traces:
         if p.looks_at(trace):
-            for one in p.check(trace):
-                shown.looks += 1
-                if not one.holds:
-                    shown.findings.append(Finding(p, one, trace))
+            _look(shown, trace)
+    return shown
+
+
+def _look(shown: Shown, trace: Trace) -> None:
+    for one in shown.property.check(trace):
+        shown.looks += 1
+        if not one.holds:
+            shown.findings.append(Finding(shown.property, one, trace))
+
+
+def of_traces(p: Property, traces: Iterable[Trace]) -> Shown:
+    """Ask a property what it sees in traces, wherever they come from."""
+    shown = Shown(p)
+    for trace in traces:
+        if p.looks_at(trace):
+            _look(shown, trace)
     return shown
 
 
@@ -112,6 +125,27 @@ def _missing(p: Property, target: Target) -> frozenset[str]:
     known = programs.catalogue()
     lacks = [known[name].needs() - target.abilities for name in p.programs]
     return frozenset() if not all(lacks) else min(lacks, key=lambda one: (len(one), sorted(one)))
+
+
+def once_more(shown: Shown, target: Target) -> Shown:
+    """Run the programs in which a property found something again, on that target or on another one.
+
+    A program that the target cannot run, or whose submits it takes otherwise than they were taken, says
+    nothing of the finding, and is left out.
+    """
+    return asyncio.run(_once_more(shown, target))
+
+
+async def _once_more(shown: Shown, target: Target) -> Shown:
+    again = Shown(shown.property)
+    for before in {id(f.trace): f.trace for f in shown.findings}.values():
+        if before.program.needs() - target.abilities:
+            continue
+        trace = await wire.run(before.program, target)
+        await agreement.compare(trace, target, sorted({look.door for look in before.looks}))
+        if [e.ok for e in trace.of("submit")] == [e.ok for e in before.of("submit")]:
+            _look(again, trace)
+    return again
 
 
 def run(wanted: Sequence[Property], target: Target, *, tier: int | None = None) -> list[Shown]:
