@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 ARGS ?=
 
-.PHONY: tools install run test check format contract mutants fidelity clean
+.PHONY: tools install run test check format contract mutants fidelity faults clean
 .DEFAULT_GOAL := run
 
 tools:  ## install what the tests of other languages need: clients from npm, Chromium
@@ -44,6 +44,9 @@ mutants: install  ## break the emulator in one place at a time, and see who noti
 
 fidelity: install  ## write docs/fidelity.md anew
 	@$(BIN)/falcontract fidelity --markdown > docs/fidelity.md
+
+faults: install  ## write docs/faults.md anew
+	@$(BIN)/python tests/support/fault_table.py > docs/faults.md.new && mv docs/faults.md.new docs/faults.md
 
 clean:  ## remove what the targets above made
 	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage .coverage.*

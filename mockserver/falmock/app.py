@@ -206,7 +206,7 @@ async def open_emulator(
         files.sweep_leftovers(time.time())
         http = await stack.enter_async_context(
             httpx.AsyncClient(
-                verify=_tls(),
+                verify=trusted(),
                 trust_env=False,
                 follow_redirects=False,
                 headers={"User-Agent": f"falmock/{__version__}"},
@@ -242,8 +242,8 @@ async def open_emulator(
 
 
 @cache
-def _tls() -> ssl.SSLContext:
-    """Return what every emulator of this process trusts; reading the certificates takes 50 ms."""
+def trusted() -> ssl.SSLContext:
+    """Return whom every client of this process's own trusts; reading the certificates takes 50 ms."""
     return httpx.create_ssl_context(trust_env=False)
 
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-    from falmock.clock import ManualClock
+    from falmock.clock import Clock
     from falmock.emulator import Emulator
 
 _ASKING: Final = re.compile(r".+/requests/(?P<id>[^/]+)(?P<stream>/status/stream)?(?:/status|/response)?")
@@ -39,7 +39,7 @@ class Autojump:
         on: whether asking moves the time.
     """
 
-    def __init__(self, app: ASGIApp, emulator: Emulator, clock: ManualClock) -> None:
+    def __init__(self, app: ASGIApp, emulator: Emulator, clock: Clock) -> None:
         self.on = True
         self._app = app
         self._emulator = emulator

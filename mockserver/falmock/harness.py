@@ -12,9 +12,8 @@ from __future__ import annotations
 import asyncio
 import json
 import math
-import time
 from contextlib import ExitStack, asynccontextmanager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 from urllib.parse import urlsplit
 
@@ -25,18 +24,20 @@ from uvicorn import Config
 from uvicorn.lifespan.on import LifespanOn
 
 from falmock.addresses import is_loopback
-from falmock.app import create_app, open_emulator
+from falmock.app import create_app, open_emulator, trusted
 from falmock.autojump import Autojump
-from falmock.clock import ManualClock
+from falmock.calls import Operation
+from falmock.clock import SystemClock
 from falmock.console import address
+from falmock.faults import parse
 from falmock.hosts import is_fal
+from falmock.journal import Attempt, Wanted
 from falmock.lifecycle import State
 from falmock.media import Studio, find_ffmpeg
-from falmock.redirect import Place, Switchboard
+from falmock.redirect import Place, Switchboard, strays_refused
 from falmock.scenarios import Rule
 from falmock.server import Server, listen
 from falmock.settings import Settings, Span
-from falmock.testing import pass_time
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send
 
     from falmock.emulator import Emulator
+    from falmock.journal import Entry
     from falmock.redirect import LeakError
     from falmock.store import Delivery
     from falmock.store import Request as Stored
@@ -94,28 +96,15 @@ class Webhook:
         request_id: of the request whose result it carries.
         url: where it goes.
         body: what is posted, parsed.
-        attempts: how often it was.
+        attempts: each try, with what was sent and what the receiver answered; see `journal.Attempt`.
         outcome: "pending", "delivered", "failed", "lost" or "refused".
-        last: what the last attempt ended with, as "200" or "ConnectError"; None before the first.
     """
 
     request_id: str
     url: str
     body: Any
-    attempts: int
+    attempts: tuple[Attempt, ...]
     outcome: str
-    last: str | None
-
-
-class RealWall(ManualClock):
-    """A clock that moves when told to, beside a wall that shows the machine's time.
-
-    Code under test compares the time of a signature with its own clock.
-    """
-
-    def wall(self) -> float:
-        """See `Clock`."""
-        return time.time()
 
 
 class Harness:
@@ -130,13 +119,13 @@ class Harness:
         self.address: str | None = None
         self._stage = stage
         self._stack = stack
-        self._clock = RealWall(time.time())
+        self._clock = SystemClock(scale=0.0)  # its wall goes on: receivers of webhooks look at their own
         self._places: dict[str, Place] = {}
         opening = open_emulator(settings, self._clock, stage.studio, is_local=self._is_local)
         self.emulator: Emulator = stack.enter_context(stage.portal.wrap_async_context_manager(opening))
         self._app: Starlette = create_app(self.emulator)
         self._jump = Autojump(self._app, self.emulator, self._clock)
-        self._board = Switchboard(Place(self._jump, stage.loop), self._places)
+        self._board = Switchboard(Place(self._jump, stage.loop), self._places, callers=stage.callers)
         stack.enter_context(self._board.connected())
 
     # What goes wrong
@@ -173,7 +162,7 @@ class Harness:
 
     def advance(self, seconds: float) -> None:
         """Let time pass, with all that happens in it: runs begin and end, webhooks leave and arrive."""
-        self._stage.portal.call(lambda: pass_time(self.emulator, self._clock, seconds))
+        self._stage.portal.call(self.emulator.pass_time, seconds)
 
     def wait(self, request_id: str, state: str = State.COMPLETED, *, timeout: float = math.inf) -> Request:
         """Let time pass until a request is in a state, or past it; return the request.
@@ -195,6 +184,29 @@ class Harness:
                 raise TimeoutError(f"request {request_id} stays {request.state}")
         return self._told(request)
 
+    def hold(self, request_id: str) -> None:
+        """Keep a request as it is, waiting or running, until `release` or `finish`."""
+        self.call(lambda: self.emulator.hold(request_id))
+
+    def release(self, request_id: str) -> None:
+        """Let a request go on; what was due meanwhile happens now."""
+        self.call(lambda: self.emulator.release(request_id))
+
+    def finish(self, request_id: str) -> None:
+        """End a request now, with its own outcome."""
+        self.call(lambda: self.emulator.finish(request_id))
+        self.advance(0)
+
+    def fail(self, request_id: str, fault: str) -> None:
+        """End a request now, with an error of the model or the platform.
+
+        Raises:
+            ValueError: there is no such fault, or a request cannot end with it.
+        """
+        why = parse(fault)
+        self.call(lambda: self.emulator.fail(request_id, why))
+        self.advance(0)
+
     # What happened
 
     @property
@@ -205,7 +217,12 @@ class Harness:
     @property
     def webhooks(self) -> list[Webhook]:
         """All deliveries, in the order of their requests."""
-        return self.call(lambda: [_webhook(delivery) for delivery in self._deliveries()])
+        return self.call(lambda: [self._webhook(delivery) for delivery in self._deliveries()])
+
+    @property
+    def journal(self) -> list[Entry]:
+        """Every call, every step of a request and every attempt at a webhook, in order. No secrets."""
+        return self.call(self.emulator.journal.entries)
 
     @property
     def cost(self) -> float:
@@ -218,7 +235,8 @@ class Harness:
         return self._board.leaks
 
     def leftovers(self) -> list[str]:
-        """Return what a test should not leave behind, a line each."""
+        """Return what a test should not leave behind, a line each. What is due happens before."""
+        self.advance(0)
         return self.call(self._leftovers)
 
     # The code under test
@@ -243,7 +261,7 @@ class Harness:
         living = self._stack.enter_context(portal.wrap_async_context_manager(_living(app)))
         self._places[host] = Place(living, portal.call(_loop), forgiving=True)
         self._stack.callback(self._places.pop, host)
-        return self._stack.enter_context(httpx.Client(base_url=url))
+        return self._stack.enter_context(httpx.Client(base_url=url, verify=trusted()))
 
     def serve(self) -> str:
         """Answer at an address on this machine too, for other processes; return it."""
@@ -286,6 +304,18 @@ class Harness:
             key_id=request.caller,
         )
 
+    def _webhook(self, delivery: Delivery) -> Webhook:
+        of_it = Wanted(request=delivery.request_id, operation=Operation.WEBHOOK)
+        return Webhook(
+            request_id=delivery.request_id,
+            url=delivery.url,
+            body=json.loads(delivery.body),
+            attempts=tuple(
+                each for each in self.emulator.journal.entries(of_it) if isinstance(each, Attempt)
+            ),
+            outcome=delivery.outcome,
+        )
+
     def _leftovers(self) -> list[str]:
         return [
             *(f"the fault {each.rule.fault!r} never struck" for each in self.emulator.plan.unfired()),
@@ -310,13 +340,17 @@ class Stage:
         portal: into the thread.
         loop: that runs there.
         studio: renders, and keeps what it has rendered: most tests ask for the same clip.
+        callers: the `Authorization` of all who have called; from threads that outlive their test, nothing
+            of theirs shall leave.
     """
 
     portal: BlockingPortal
     loop: asyncio.AbstractEventLoop
     studio: Studio
     _stack: ExitStack
+    callers: set[str] = field(default_factory=set, repr=False)
     _served: ASGIApp | None = None
+    _calls: set[asyncio.Future[None]] = field(default_factory=set)
     _address: str | None = None
 
     @contextmanager
@@ -332,13 +366,32 @@ class Stage:
         The server goes on after it, without an application: to start and stop one takes a fifth of a second.
         """
         if self._address is None:
-            serving = self.portal.wrap_async_context_manager(_serving(lambda: self._served))
+            serving = self.portal.wrap_async_context_manager(_serving(self._answer))
             self._address = self._stack.enter_context(serving)
         self._served = app
         try:
             yield self._address
         finally:
             self._served = None
+            self.portal.call(self._break_off)
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        app = self._served or Response("no test is running", 503, media_type="text/plain")
+        call = asyncio.ensure_future(app(scope, receive, send))
+        self._calls.add(call)
+        try:
+            await asyncio.wait([call])
+        finally:
+            self._calls.discard(call)
+            call.cancel()
+        if not call.cancelled():
+            call.result()
+
+    async def _break_off(self) -> None:
+        """End the calls under way: whoever still waits for an answer has outlived the test."""
+        for call in self._calls:
+            call.cancel()
+        await asyncio.gather(*self._calls, return_exceptions=True)
 
 
 @contextmanager
@@ -351,7 +404,9 @@ def staged(folder: Path) -> Iterator[Stage]:
     with ExitStack() as stack:
         portal = stack.enter_context(start_blocking_portal(name="falmock"))
         studio = stack.enter_context(portal.wrap_async_context_manager(_studio(folder)))
-        yield Stage(portal, portal.call(_loop), studio, stack)
+        stage = Stage(portal, portal.call(_loop), studio, stack)
+        stack.enter_context(strays_refused(stage.callers))
+        yield stage
 
 
 @asynccontextmanager
@@ -364,11 +419,8 @@ async def _studio(folder: Path) -> AsyncIterator[Studio]:
 
 
 @asynccontextmanager
-async def _serving(current: Callable[[], ASGIApp | None]) -> AsyncIterator[str]:
-    """Serve whichever application is the current one; gives the address."""
-
-    async def answer(scope: Scope, receive: Receive, send: Send) -> None:
-        app = current() or Response("no test is running", 503, media_type="text/plain")
+async def _serving(app: ASGIApp) -> AsyncIterator[str]:
+    async def answer(scope: Scope, receive: Receive, send: Send) -> None:  # uvicorn takes no methods
         await app(scope, receive, send)
 
     with listen("127.0.0.1", 0) as listener:
@@ -395,17 +447,6 @@ async def _living(app: ASGIApp) -> AsyncIterator[ASGIApp]:
 
 async def _loop() -> asyncio.AbstractEventLoop:
     return asyncio.get_running_loop()
-
-
-def _webhook(delivery: Delivery) -> Webhook:
-    return Webhook(
-        request_id=delivery.request_id,
-        url=delivery.url,
-        body=json.loads(delivery.body),
-        attempts=delivery.attempts,
-        outcome=delivery.outcome,
-        last=delivery.last,
-    )
 
 
 def _parsed(body: bytes | None) -> Any:

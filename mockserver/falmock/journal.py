@@ -105,7 +105,7 @@ class Transition:
     Attributes:
         id, at, real: as for an exchange.
         request_id, endpoint, caller, test: of the request; its full endpoint id.
-        event: "submit", or as in `lifecycle.Event`.
+        event: "submit", as in `lifecycle.Event`, or by hand: "hold", "release".
         state: that it led to.
         attempt: which run it belongs to; 0 before the first.
         status: of the outcome, HTTP's; None before.

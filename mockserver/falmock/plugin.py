@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 HARNESS: Final = pytest.StashKey["Harness"]()
 MARK: Final = "falmock"
 POLLS: Final = "polls_pass_time"
+TOLD: Final = 100  # entries of the journal in a report
 
 
 class FalmockLeftover(UserWarning):
@@ -77,6 +78,7 @@ def falmock(
     """
     from dataclasses import replace  # noqa: PLC0415 - see above
 
+    __tracebackhide__ = True
     marked = _marked(request.node)
     polls = marked.pop(POLLS, request.config.getini(f"falmock_{POLLS}"))
     monkeypatch.setenv("FAL_KEY", falmock_key)
@@ -122,6 +124,18 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, Any, Any]:
     finally:
         if HARNESS in item.stash:
             item.stash[HARNESS].leaks.clear()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item,
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Tell with a failure what was said to fal, and what fal did."""
+    report = yield
+    if report.failed and HARNESS in item.stash:
+        told = [str(entry) for entry in item.stash[HARNESS].journal[-TOLD:]]
+        report.sections.append(("what fal saw", "\n".join(told)))
+    return report
 
 
 def _forget_key() -> None:

@@ -53,7 +53,8 @@ class Redactor:
     def __init__(self, keys: Iterable[str] = ()) -> None:
         keys = tuple(filter(None, keys))
         secrets = (key.partition(":")[2] for key in keys)
-        self._known = tuple({*keys, *(secret for secret in secrets if len(secret) >= LONG_SECRET)})
+        known = {*keys, *(secret for secret in secrets if len(secret) >= LONG_SECRET)}
+        self._known = sorted(known, key=len, reverse=True)  # a whole key before the secret in it
 
     def text(self, text: str) -> str:
         """Return any text without secrets."""

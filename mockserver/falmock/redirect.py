@@ -23,7 +23,7 @@ from falmock.hosts import is_fal, is_served
 from falmock.settings import Settings
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterator
+    from collections.abc import AsyncIterator, Callable, Collection, Iterator
 
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -140,20 +140,23 @@ class Switchboard:
         fal: where those for fal's hosts do.
         others: where those for further hosts do, by name.
         leaks: what would have left this machine and was refused.
+        callers: the `Authorization` of those who called fal.
     """
 
     fal: Place
     others: dict[str, Place] = field(default_factory=dict)
     leaks: list[LeakError] = field(default_factory=list)
+    callers: set[str] = field(default_factory=set, repr=False)
 
-    def find(self, host: str) -> Place | None:
-        """Return where a host's calls go, None for the world.
+    def find(self, request: httpx.Request) -> Place | None:
+        """Return where a call goes, None for the world.
 
         Raises:
             LeakError: that would be fal itself.
         """
-        name = host.lower().rstrip(".")
+        name = request.url.host.rstrip(".")
         if is_served(name):
+            self.callers.add(request.headers.get("authorization", ""))
             return self.fal
         if is_fal(name):
             self.refuse(LeakError(name))
@@ -167,22 +170,7 @@ class Switchboard:
     @contextmanager
     def connected(self) -> Iterator[None]:
         """Lead what httpx clients say, for the length of a block."""
-        blocking = httpx.HTTPTransport.handle_request
-        waiting = httpx.AsyncHTTPTransport.handle_async_request
-
-        def handle(transport: httpx.HTTPTransport, request: httpx.Request) -> httpx.Response:
-            place = self.find(request.url.host)
-            return blocking(transport, request) if place is None else place.ask(request)
-
-        async def handle_async(transport: httpx.AsyncHTTPTransport, request: httpx.Request) -> httpx.Response:
-            place = self.find(request.url.host)
-            return await (waiting(transport, request) if place is None else place.ask_async(request))
-
-        with (
-            patch.object(httpx.HTTPTransport, "handle_request", handle),
-            patch.object(httpx.AsyncHTTPTransport, "handle_async_request", handle_async),
-            patch.object(socket, "getaddrinfo", self._guarded(socket.getaddrinfo)),
-        ):
+        with _led(self.find), patch.object(socket, "getaddrinfo", self._guarded(socket.getaddrinfo)):
             yield
 
     def _guarded(self, look_up: Callable[..., Any]) -> Callable[..., Any]:
@@ -221,6 +209,42 @@ def redirected(app: ASGIApp, loop: asyncio.AbstractEventLoop) -> Iterator[None]:
         loop: in which the emulator was opened. Synchronous clients must be in another thread.
     """
     with Switchboard(Place(app, loop)).connected():
+        yield
+
+
+@contextmanager
+def strays_refused(callers: Collection[str]) -> Iterator[None]:
+    """For the length of a block, refuse what goes to fal with one of these `Authorization` headers.
+
+    Threads that a test has left behind go on when its emulator is gone.
+    """
+
+    def find(request: httpx.Request) -> None:
+        if is_fal(request.url.host.rstrip(".")) and request.headers.get("authorization", "") in callers:
+            raise LeakError(request.url.host)
+
+    with _led(find):
+        yield
+
+
+@contextmanager
+def _led(find: Callable[[httpx.Request], Place | None]) -> Iterator[None]:
+    """Lead what httpx clients say to where it is found to go, for the length of a block."""
+    blocking = httpx.HTTPTransport.handle_request
+    waiting = httpx.AsyncHTTPTransport.handle_async_request
+
+    def handle(transport: httpx.HTTPTransport, request: httpx.Request) -> httpx.Response:
+        place = find(request)
+        return blocking(transport, request) if place is None else place.ask(request)
+
+    async def handle_async(transport: httpx.AsyncHTTPTransport, request: httpx.Request) -> httpx.Response:
+        place = find(request)
+        return await (waiting(transport, request) if place is None else place.ask_async(request))
+
+    with (
+        patch.object(httpx.HTTPTransport, "handle_request", handle),
+        patch.object(httpx.AsyncHTTPTransport, "handle_async_request", handle_async),
+    ):
         yield
 
 

@@ -14,6 +14,7 @@ from starlette.applications import Starlette
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from falmock.journal import Transition
 from falmock.settings import Span
 
 if TYPE_CHECKING:
@@ -195,6 +196,25 @@ def test_waiting_for_an_unknown_request_is_an_error(falmock: Harness) -> None:
         falmock.wait("00000000-0000-0000-0000-000000000000")
 
 
+def test_a_request_can_be_held_and_released(falmock: Harness) -> None:
+    handle = fal_client.submit(ENDPOINT, GOOD)
+    falmock.wait(handle.request_id, "IN_PROGRESS")
+    falmock.hold(handle.request_id)
+    falmock.advance(1000)
+    assert falmock.requests[0].state == "IN_PROGRESS"
+
+    falmock.release(handle.request_id)
+    assert falmock.wait(handle.request_id).status_code == 200
+
+
+def test_a_request_can_be_ended_by_hand(falmock: Harness) -> None:
+    good, bad = [fal_client.submit(ENDPOINT, GOOD) for _ in range(2)]
+    falmock.finish(good.request_id)
+    falmock.fail(bad.request_id, "content_policy_violation")
+
+    assert [request.status_code for request in falmock.requests] == [200, 422]
+
+
 def test_requests_are_told_with_what_was_asked_and_what_came_of_it(falmock: Harness) -> None:
     fal_client.subscribe(ENDPOINT, GOOD)
     falmock.fail_next("runner_server_error")
@@ -211,6 +231,14 @@ def test_the_key_is_named_after_the_test(falmock: Harness) -> None:
     fal_client.subscribe(ENDPOINT, GOOD)
 
     assert falmock.requests[0].key_id == "test-test_the_key_is_named_after_the_test"
+
+
+def test_the_journal_tells_all_in_order(falmock: Harness) -> None:
+    fal_client.subscribe(ENDPOINT, GOOD)
+
+    told = [entry.event if isinstance(entry, Transition) else entry.kind for entry in falmock.journal]
+    assert told[:2] == ["submit", "exchange"] or told[:2] == ["exchange", "submit"]
+    assert [each for each in told if each != "exchange"] == ["submit", "start", "finish"]
 
 
 def test_only_what_went_well_costs(falmock: Harness) -> None:
@@ -239,7 +267,8 @@ def test_an_application_gets_its_webhooks(falmock: Harness, http: httpx.Client, 
     falmock.wait(handle.request_id)
 
     (hook,) = falmock.webhooks
-    assert (hook.outcome, hook.attempts, hook.last, hook.body) == ("delivered", 1, "204", app.hooks[0])
+    assert (hook.outcome, hook.body) == ("delivered", app.hooks[0])
+    assert [(attempt.number, attempt.status) for attempt in hook.attempts] == [(1, 204)]
     assert hook.request_id == handle.request_id
 
 

@@ -30,7 +30,6 @@ STOREYS = """
 FOLDER = Path(falmock.__file__).parent
 LEVEL = {room: level for level, line in enumerate(STOREYS.strip().splitlines()) for room in line.split()}
 SIDEWAYS = {
-    ("clock", "bell"),
     ("models", "media"),
     ("store", "lifecycle"),
 }  # within a storey, named one by one

@@ -142,5 +142,10 @@ def test_a_leak_in_the_clean_up_is_an_error(leaky: None) -> None:
     pass
 
 
+def test_that_fails(falmock: Harness) -> None:
+    fal_client.subscribe(ENDPOINT, GOOD)
+    assert falmock.cost == 0
+
+
 def test_what_is_left_over_is_told(falmock: Harness) -> None:
     falmock.fail_next("locked")

@@ -1,0 +1,46 @@
+// Asks fal's own client to do one thing for each line of standard input, and tells what the application sees.
+import { createInterface } from "node:readline";
+import { fal } from "@fal-ai/client";
+
+const ENDPOINT = "fal-ai/veo2/image-to-video";
+const input = { prompt: "A lego chef", image_url: "https://example.com/chef.png" };
+let address;
+
+// The client waits between its tries, and here need not wait so long.
+const HASTE = 100;
+const later = globalThis.setTimeout;
+globalThis.setTimeout = (work, milliseconds, ...more) => later(work, milliseconds / HASTE, ...more);
+
+// Its addresses are built in: put the emulator's before each.
+fal.config({
+  credentials: "me:secret",
+  fetch: (url, options) => fetch(String(url).replace(/^https:\/\//, `${address}/`), options),
+});
+
+const ways = {
+  run: () => fal.run(ENDPOINT, { input }),
+  upload: () => fal.storage.upload(new Blob(["data"], { type: "text/plain" })),
+};
+
+for await (const line of createInterface({ input: process.stdin })) {
+  const asked = JSON.parse(line);
+  address = asked.address;
+  const options = { input, pollInterval: 100, ...(asked.timeout ? { timeout: asked.timeout } : {}) };
+  let timer;
+  const patience = new Promise((resolve) => {
+    timer = later(() => resolve({ name: "", text: "still waits" }), asked.patience);
+  });
+  const done = (ways[asked.place] ?? (() => fal.subscribe(ENDPOINT, options)))().then(
+    () => ({ name: null }),
+    (error) => ({ name: error.name, text: `${error.status ?? ""} ${reason(error)}`.trim() }),
+  );
+  console.log(JSON.stringify(await Promise.race([done, patience])));
+  clearTimeout(timer);
+}
+process.exit();
+
+// What fal calls it, as an application would dig it out.
+function reason(error) {
+  const detail = error.body?.detail;
+  return error.body?.error_type ?? (Array.isArray(detail) ? detail[0].type : detail) ?? error.cause?.code ?? error.message;
+}

@@ -1,0 +1,20 @@
+"""The examples do what they are there to show."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from programs import run
+
+EXAMPLES = Path(__file__).parents[1] / "examples"
+
+
+def test_the_sample_application_passes_its_own_tests(tmp_path: Path) -> None:
+    (tmp_path / "pytest.ini").write_text("[pytest]\nfilterwarnings = error\n")
+    files = ("-c", str(tmp_path / "pytest.ini"), f"--basetemp={tmp_path / 'tmp'}", "-p", "no:cacheprovider")
+    tool = (sys.executable, "-m", "pytest", "-p", "falmock.plugin", *files)
+    alone = {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}  # with the plugin and nothing but it
+    ran = run(*tool, str(EXAMPLES / "sample_app"), cwd=tmp_path, **alone)
+
+    assert " 6 passed in " in ran.out.splitlines()[-1], ran.out

@@ -1,0 +1,28 @@
+"""docs/faults.md is what happens: all of it is tried again."""
+
+from __future__ import annotations
+
+import re
+from itertools import groupby
+from pathlib import Path
+
+import pytest
+from fault_table import Trial, rows, trials
+from programs import tool
+
+PAGE = (Path(__file__).parents[1] / "docs" / "faults.md").read_text()
+GROUPS = {group: list(members) for group, members in groupby(trials(), key=lambda trial: trial.group)}
+
+
+def test_the_page_has_every_fault_once() -> None:
+    assert re.findall(r"^\| (`.+?) \|", PAGE, re.MULTILINE) == [trial.title for trial in trials()]
+
+
+@pytest.mark.filterwarnings("ignore::ResourceWarning")  # fal's client leaves connections to the collector
+@pytest.mark.parametrize("group", GROUPS)
+def test_the_page_says_what_each_client_makes_of(group: str) -> None:
+    tool("node")
+    members: list[Trial] = GROUPS[group]
+
+    for row in rows(members):
+        assert f"| {' | '.join(row)} |" in PAGE
