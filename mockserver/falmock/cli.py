@@ -400,7 +400,7 @@ def _of_state(command: Any) -> Any:
 @click.option("--endpoint", help="Only what concerns an endpoint; a pattern as fal-ai/* will do.")
 @click.option("--test", help="Only what belongs to a test.")
 @click.option("--key", help="Only what belongs to a key id.")
-@click.option("--operation", help="Only one kind of call.", type=click.Choice(list(Operation)))
+@click.option("--operation", help="Only one kind of call.", type=click.Choice([*map(str, Operation)]))
 @click.option(
     "--since", help="Only what came then or later: unix seconds of the emulator's clock.", type=float
 )
