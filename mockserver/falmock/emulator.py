@@ -155,8 +155,8 @@ class Emulator:
             signer=signer,
             clock=clock,
             http=http,
-            is_local=None if settings.webhooks == "any" else is_local,
             journal=self.journal,
+            is_local=None if settings.webhooks == "any" else is_local,
             changed=self._attempted,
             fired=plan.fired,
         )
@@ -376,9 +376,9 @@ class Emulator:
                 self._forget(request)
             self.files.remove(caller if test is None else caller or f"{TEST_KEY}{test}")
         stopped += self._sender.break_off({request.id for request in mine})
-        self.journal.clear(Wanted(test=test, caller=caller))
         if caller is None:
             self._clear_rules(test)
+        self.journal.clear(Wanted(test=test, caller=caller))
         self._arm()
         self._ring()
         await asyncio.gather(*stopped, return_exceptions=True)
