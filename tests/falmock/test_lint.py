@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+import contextlib
+import gc
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import fal_client
 import httpx
 import pytest
 import respx
@@ -13,6 +16,8 @@ import falqueue
 from falmock import journal
 from falmock.app import create_app
 from falmock.lint import RULES, Finding, check
+from falmock.redirect import offline
+from falmock.settings import Settings, Span
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -162,6 +167,24 @@ async def test_a_receiver_is_without_fault(mock: Mock, client: falqueue.AsyncCli
 
     assert found(mock) == []
     assert [entry for entry in mock.emulator.journal.entries() if entry.kind == "attempt"]
+
+
+# fal's own client
+
+
+@pytest.mark.filterwarnings("ignore::ResourceWarning")  # it leaves connections to the collector
+@pytest.mark.parametrize("duration", ["5s", "9s"])
+def test_fals_own_client_is_without_fault(duration: str) -> None:
+    waits = Settings(media="plain", queue_seconds=Span(0.1, 0.1), run_seconds=Span(0.8, 0.8))
+    with offline(waits) as emulator:
+        client = fal_client.SyncClient(key="me:secret")
+        with contextlib.suppress(fal_client.FalClientHTTPError):
+            client.subscribe(ENDPOINT, GOOD | {"duration": duration}, with_logs=True)
+        entries = emulator.journal.entries()
+    gc.collect()
+
+    assert check(entries) == []
+    assert len(entries) > 5
 
 
 # Where the line is drawn

@@ -13,6 +13,7 @@ from emulated import BASE, KEY, Mock, opened
 from processes import Receiver, served
 
 from falmock.clock import ManualClock
+from falmock.ledger import Ledger
 from falmock.settings import Span
 
 if TYPE_CHECKING:
@@ -177,3 +178,14 @@ def test_json_logs_are_one_object_a_line(tmp_path: Path) -> None:
         line = server.wait_for(f"{request_id}: COMPLETED").string
 
     assert json.loads(line)["logger"] == "falmock"
+
+
+async def test_the_bill_and_the_tests_of_requests_survive_and_the_journal_does_not(lives: Lives) -> None:
+    first = await lives.next()
+    for _ in range(2):
+        await first.finish(headers={"X-Falmock-Test": "checkout"})
+
+    second = await lives.next()
+    bill = Ledger(second.emulator.store, second.emulator.body).bill(test="checkout", window=3600)
+
+    assert (bill.usd, len(bill.doubles), second.emulator.journal.entries()) == (5.0, 1, [])
