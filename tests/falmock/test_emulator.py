@@ -430,6 +430,28 @@ async def test_a_reset_of_one_leaves_the_others_alone(
     assert (await mock.http.get(video)).status_code == 200
 
 
+async def upload(mock: Mock, key_id: str) -> str:
+    """Upload a file as fal's Python client does, and return its URL."""
+    headers = {"Authorization": f"Key {key_id}:secret"}
+    answer = await mock.http.post("/rest.fal.ai/storage/auth/token", json={}, headers=headers)
+    headers = {"Authorization": f"Bearer {answer.json()['token']}", "content-type": "image/png"}
+    answer = await mock.http.post("/v3.fal.media/files/upload", content=png(), headers=headers)
+    return str(answer.json()["access_url"])
+
+
+@pytest.mark.parametrize(
+    ("whose", "left"),
+    [({}, []), ({"caller": "me"}, ["test-a", "test-b"]), ({"test": "a"}, ["me", "test-b"])],
+    ids=["everybody's", "a key's", "a test's"],
+)
+async def test_uploads_go_with_a_reset(mock: Mock, whose: dict[str, str], left: list[str]) -> None:
+    uploads = {name: await upload(mock, name) for name in ("me", "test-a", "test-b")}
+
+    await mock.emulator.reset(**whose)
+
+    assert [name for name, url in uploads.items() if (await mock.http.get(url)).status_code == 200] == left
+
+
 async def test_ids_do_not_come_twice_after_a_reset(mock: Mock) -> None:
     before = await mock.submit()
     await mock.emulator.reset()
