@@ -30,7 +30,7 @@ from falmock.errors import (
     compact,
 )
 from falmock.faults import FaultError
-from falmock.journal import Journal
+from falmock.journal import Journal, Wanted
 from falmock.lifecycle import Event, State, after
 from falmock.queue import Happening, Job, Queue
 from falmock.runner import Assignment, Outcome, Runner
@@ -155,8 +155,8 @@ class Emulator:
             signer=signer,
             clock=clock,
             http=http,
-            is_local=None if settings.webhooks == "any" else is_local,
             journal=self.journal,
+            is_local=None if settings.webhooks == "any" else is_local,
             changed=self._attempted,
             fired=plan.fired,
         )
@@ -377,8 +377,8 @@ class Emulator:
             self.files.remove(caller if test is None else caller or f"{TEST_KEY}{test}")
         stopped += self._sender.break_off({request.id for request in mine})
         if caller is None:
-            self.journal.clear(test)
             self._clear_rules(test)
+        self.journal.clear(Wanted(test=test, caller=caller))
         self._arm()
         self._ring()
         await asyncio.gather(*stopped, return_exceptions=True)
@@ -575,6 +575,7 @@ class Emulator:
                 direct=direct,
                 method=asked.method,
                 content_type=asked.content_type,
+                input_sha256=hashlib.sha256(asked.body).hexdigest(),
                 body_file=self.files.keep_body(asked.body) if in_file else None,
                 submitted_at=now,
                 ready_at=course.ready_at(struck, ready_at, now),

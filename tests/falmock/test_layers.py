@@ -13,8 +13,8 @@ STOREYS = """
     addresses bell clock endpoints errors hosts lifecycle private redaction settings signing
     calls console faults keys media models queue store validation
     scenarios
-    account fetching files journal
-    har runner webhooks
+    fetching files journal ledger
+    har lint runner webhooks
     course
     emulator
     snapshots
