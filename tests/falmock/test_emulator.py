@@ -257,7 +257,7 @@ async def test_nothing_can_be_done_to_a_request_that_there_is_not(mock: Mock, ac
 async def test_what_was_done_by_hand_survives_a_restart(renders: Path, tmp_path: Path) -> None:
     clock, folder = ManualClock(), tmp_path / "state"
     async with opened(tmp_path / "renders", clock, state=folder) as first:
-        waiting, running, finished = [await first.submit(prompt=prompt) for prompt in "abc"]
+        waiting, running, finished = [await first.submit(duration=each) for each in ("5s", "5s", "8s")]
         first.emulator.hold(waiting["request_id"])
         await first.pass_time(2)
         first.emulator.hold(running["request_id"])
