@@ -258,7 +258,8 @@ async def test_what_was_done_by_hand_survives_a_restart(renders: Path, tmp_path:
     clock, folder = ManualClock(), tmp_path / "state"
     async with opened(tmp_path / "renders", clock, state=folder) as first:
         waiting, running, finished = [await first.submit(duration=each) for each in ("5s", "5s", "8s")]
-        first.emulator.hold(waiting["request_id"])
+        for each in (waiting, finished):
+            first.emulator.hold(each["request_id"])
         await first.pass_time(2)
         first.emulator.hold(running["request_id"])
         first.emulator.finish(finished["request_id"])
