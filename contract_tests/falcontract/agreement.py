@@ -1,74 +1,116 @@
-"""Both doors, one program: what the wire heard and what the client made of it, side by side."""
+"""Several doors, one program: what the wire heard and what each client made of it, side by side.
+
+Only a target whose clock stands still between steps has twins: there the same steps are answered the same,
+so whatever differs is the client's doing.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import TYPE_CHECKING, Any, Final
 
-from falcontract.client_door import ClientDoor, Verdict, can
-from falcontract.traces import Exchange, Look, Trace
+from falcontract.doors import FAL_CLIENT, FALQUEUE, absent
+from falcontract.receivers import Receivers
+from falcontract.traces import Look
 
 if TYPE_CHECKING:
-    from falcontract.targets import Target
+    from collections.abc import AsyncIterator, Sequence
 
-NOT_FOUND = "NOT_FOUND"
-CANCELLED = 499
+    from falcontract.doors import Door
+    from falcontract.steps import Step
+    from falcontract.targets import Session, Target
+    from falcontract.traces import Trace
+
+QUEUE: Final = "/queue.fal.run"
+EVERY: Final = tuple(name for name in (FALQUEUE, FAL_CLIENT) if name not in absent())
 
 
-async def compare(trace: Trace, target: Target) -> None:
-    """Run a trace's program once more through the client, on a twin of the target, and note both verdicts.
+class Companion:
+    """A client that does on a twin of the target what the wire does, step by step.
 
-    Only a target whose clock stands still between steps has twins: there the same steps are answered the
-    same, so whatever differs is the client's doing.
+    Args:
+        trace: of the wire, growing.
+        door: of the client.
+        session: of the twin.
     """
+
+    def __init__(self, trace: Trace, door: Door, session: Session) -> None:
+        self._trace, self._door, self._session = trace, door, session
+        self._begun = session.now()
+        self._done = 0
+        self._step = 0
+
+    async def catch_up(self) -> list[Look]:
+        """Do what the wire has done since the last time; note both verdicts, and return those that differ."""
+        looks = []
+        while self._done < len(self._trace.exchanges):
+            e = self._trace.exchanges[self._done]
+            self._done += 1
+            await self._lock_before(e.index)
+            await self._session.pass_time(max(e.at - (self._session.now() - self._begun), 0.0))
+            verdict = await self._door.ask(e.step)
+            if verdict is None:
+                continue
+            wire = _here(self._door.reading(e), self._trace.base.removesuffix(QUEUE))
+            client = _here(verdict, _base(self._session))
+            looks.append(Look(self._door.name, str(e.step), wire, client, e))
+        self._trace.looks += looks
+        return [look for look in looks if look.wire != look.client]
+
+    async def _lock_before(self, index: int) -> None:
+        for step in self._trace.program.steps[self._step : index]:
+            if step.do == "lock" and self._session.lock is not None:
+                self._session.lock(step.key)
+        self._step = max(self._step, index)
+
+
+@asynccontextmanager
+async def accompanied(trace: Trace, target: Target, client: str = FALQUEUE) -> AsyncIterator[Companion]:
+    """Open a twin of a trace's target, with a client before it.
+
+    Args:
+        trace: of the wire; it may go on growing.
+        target: with a clock that stands still between steps.
+        client: which.
+    """
+    async with AsyncExitStack() as stack:
+        session = await stack.enter_async_context(target.open(trace.program))
+        door: Any
+        if client == FALQUEUE:
+            door = await _falqueue(session, stack, receives="receive" in target.abilities)
+        else:
+            from falcontract.fal_client_door import FalClientDoor  # noqa: PLC0415 - it may not be installed
+
+            door = FalClientDoor(session, _base(session))
+        stack.push_async_callback(door.close)
+        yield Companion(trace, door, session)
+
+
+async def _falqueue(session: Session, stack: AsyncExitStack, *, receives: bool) -> Any:
+    from falcontract.client_door import ClientDoor  # noqa: PLC0415 - like the other one
+
+    receivers = Receivers(session, session.now(), _nothing)
+    if receives:
+        await stack.enter_async_context(receivers.open())
+    return ClientDoor(session, _base(session), receivers.url)
+
+
+async def compare(trace: Trace, target: Target, clients: Sequence[str] = EVERY) -> None:
+    """Take each client through what the wire has done, and note what they make of it."""
     if not trace.exact_time:
         return
-    async with target.open(trace.program) as session:
-        base = session.hosts["queue"].removesuffix("/queue.fal.run")
-        door = ClientDoor(session, base)
-        async with door.open():
-            await door.run(trace.program)
-    own = trace.base.removesuffix("/queue.fal.run")
-    heard = [e for e in trace.exchanges if can(e.step) and (e.step.do == "submit" or e.request_id)]
-    if len(heard) != len(door.verdicts):
-        trace.unheard = f"the wire took {len(heard)} steps, the client {len(door.verdicts)}"
-    for e, verdict in zip(heard, door.verdicts, strict=False):
-        look = Look(str(e.step), _here(verdict_of(e), own), _here(verdict, base), e)
-        trace.looks.append(look)
+    for client in clients:
+        async with accompanied(trace, target, client) as companion:
+            await companion.catch_up()
 
 
-def verdict_of(e: Exchange) -> Verdict:
-    """Return what a raw answer means, in the words that a client's verdict has too."""
-    if e.step.do == "stream" and e.ok:
-        states = [_state(event.json) for event in e.events if event.data is not None]
-        return (
-            "stream",
-            *(one for one, before in zip(states, [None, *states], strict=False) if one != before),
-        )
-    if e.step.do == "cancel" and isinstance(e.state, str):
-        return ("cancel", e.state)
-    if e.ok:
-        return {"submit": ("accepted",), "result": ("output", e.json)}.get(e.step.do) or _state(e.json)
-    if e.step.do == "result" and (failure := _failure(e)):
-        return failure
-    return ("refused", e.status)
+def _base(session: Session) -> str:
+    return session.hosts["queue"].removesuffix(QUEUE)
 
 
-def _state(told: Any) -> Verdict:
-    state = told.get("status") if isinstance(told, dict) else told
-    return (state, told.get("queue_position")) if state == "IN_QUEUE" else (state,)
-
-
-def _failure(e: Exchange) -> Verdict | None:
-    """Tell a job's failure from a refusal to hand the result out (PROTOCOL.md 4.6, 13, 14)."""
-    detail = e.get("detail")
-    kind = e.get("error_type") or e.headers.get("x-fal-error-type")
-    if kind is None and isinstance(detail, list) and detail:
-        kind = detail[0]["type"]
-    if kind is None and e.status == CANCELLED:
-        kind = "client_cancelled"
-    if kind is None and not str(detail).startswith("Path "):
-        return None
-    return ("failed", e.status, kind)
+async def _nothing(request_id: str, step: Step) -> None:
+    """Let a receiver of the twin read no status: the wire's has done so."""
+    del request_id, step
 
 
 def _here(value: Any, base: str) -> Any:

@@ -18,16 +18,20 @@ import click
 from falcontract import fidelity, planning, report, suite, transcripts, verdicts
 from falcontract.report import Report, Row
 from falcontract.targets import Address, IsFalError
-from falcontract.verdicts import Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from falcontract.claims import Property
-    from falcontract.suite import Shown
+    from falcontract.live import Live, Outcome
+    from falcontract.planning import Entry
+    from falcontract.suite import Finding, Shown
     from falcontract.targets import Target
+    from falcontract.transcripts import Transcript
+    from falcontract.verdicts import Verdict
 
 COULD_NOT_LOOK: Final = 2
+PROCESSES: Final = 2  # that programs are divided among
 # How many programs Hypothesis makes up, and how long they are.
 PROFILES: Final = {"none": (0, 0), "default": (100, 20), "nightly": (2000, 50)}
 FIXTURES: Final = Path("fixtures")
@@ -95,7 +99,7 @@ def run(
             f"there is no property {error.args[0]}; see `falcontract properties`"
         ) from None
     if target == "live":
-        found = _live(wanted, tier or 0, record)
+        found = _live(wanted, tier or 0, record, only=bool(ids))
     else:
         found = _offline(wanted, target, tier=tier, seed=seed, profile=profile, explore=not ids)
     click.echo(report.table(found))
@@ -110,12 +114,13 @@ def run(
 def _offline(
     wanted: Sequence[Property], name: str, *, tier: int | None, seed: int | None, profile: str, explore: bool
 ) -> Report:
-    with _target(name) as target:
-        return _looked_at(target, wanted, tier=tier, seed=seed, profile=profile, explore=explore)
+    with _target(name) as (target, twin):
+        return _looked_at(target, twin, wanted, tier=tier, seed=seed, profile=profile, explore=explore)
 
 
 def _looked_at(
     target: Target,
+    twin: Target | None,
     wanted: Sequence[Property],
     *,
     tier: int | None,
@@ -123,30 +128,53 @@ def _looked_at(
     profile: str,
     explore: bool,
 ) -> Report:
-    from falcontract import machine, shrinking  # noqa: PLC0415 - only here Hypothesis is needed
+    from falcontract import machine  # noqa: PLC0415 - only here Hypothesis is needed
 
     begun = time.monotonic()
     shown = suite.run(wanted, target, tier=tier)
     today = dt.datetime.now(dt.UTC).date()
     waived = {id(one): waiver for one, waiver in verdicts.waive(shown, today)}
     found = Report(target.name)
-    for one in shown:
-        verdict = verdicts.of_emulator(one, waived=id(one) in waived)
-        finding = shrinking.shrink(one.findings[0], target) if one.findings else None
-        found.rows.append(Row(one.property, verdict, one.looks, _note(one, waived.get(id(one))), finding))
+    found.rows = [_row(one, target, twin, waived.get(id(one))) for one in shown]
     programs, steps = PROFILES[profile]
     if explore and programs and "pass-time" in target.abilities:
         found.explored, found.seed = programs, _seed() if seed is None else seed
-        if (again := machine.explore(target, programs=programs, steps=steps, seed=found.seed)) is not None:
+        again = machine.explore(target, programs=programs, steps=steps, seed=found.seed, processes=PROCESSES)
+        if again is not None:
+            made_up = suite.Shown(again.property, 1, [again])
             row = next(row for row in found.rows if row.property.id == again.property.id)
-            row.verdict, row.finding = Verdict.MOCK_BUG, shrinking.shrink(again, target)
+            if row.finding is None:  # else a program that somebody wrote shows it already
+                row.verdict, row.finding = _judged(made_up, target, twin)
     found.seconds = time.monotonic() - begun
     return found
+
+
+def _row(one: Shown, target: Target, twin: Target | None, waiver: verdicts.Waiver | None) -> Row:
+    verdict, finding = _judged(one, target, twin, waived=waiver is not None)
+    return Row(one.property, verdict, one.looks, _note(one, waiver), finding)
+
+
+def _judged(
+    one: Shown, target: Target, twin: Target | None, *, waived: bool = False
+) -> tuple[Verdict, Finding | None]:
+    """Look a second time at what diverges, and make the program short that shows it."""
+    from falcontract import shrinking  # noqa: PLC0415 - only where something diverges
+
+    if not one.findings:
+        return verdicts.of_emulator(one, waived=waived), None
+    again = suite.once_more(one, target)
+    as_here = suite.once_more(one, twin) if twin is not None else None
+    verdict = verdicts.of_emulator(one, waived=waived, again=again, twin=as_here)
+    if not again.findings:
+        return verdict, one.findings[0]
+    return verdict, shrinking.shrink(again.findings[0], target)
 
 
 def _note(one: Shown, waiver: verdicts.Waiver | None) -> str:
     if waiver is not None:
         return f"until {waiver.until}: {waiver.reason}"
+    if one.without and one.looks:
+        return f"{one.looks} looks, none through {', '.join(one.without)}: not installed"
     return f"needs {', '.join(sorted(one.missing))}" if one.missing and not one.looks else ""
 
 
@@ -155,16 +183,10 @@ def _seed() -> int:
 
 
 @contextmanager
-def _target(name: str) -> Iterator[Target]:
+def _emulated(*, over_socket: bool = False) -> Iterator[Target]:
     from falcontract.emulated import Emulated  # noqa: PLC0415 - only here an emulator is needed
 
-    if name not in {"mock", "socket"}:
-        try:
-            yield Address(name)
-        except (IsFalError, ValueError) as error:
-            raise click.ClickException(str(error)) from None
-        return
-    target = Emulated(over_socket=name == "socket")
+    target = Emulated(over_socket=over_socket)
     logging.disable(logging.CRITICAL)  # what the emulator has to say about odd requests is not ours
     try:
         yield target
@@ -173,20 +195,34 @@ def _target(name: str) -> Iterator[Target]:
         target.close()
 
 
-def _live(wanted: Sequence[Property], tier: int, folder: Path) -> Report:
+@contextmanager
+def _target(name: str) -> Iterator[tuple[Target, Target | None]]:
+    """Yield what is named, and, if that is not this project's emulator, the emulator beside it."""
+    if name in {"mock", "socket"}:
+        with _emulated(over_socket=name == "socket") as target:
+            yield target, None
+        return
+    try:
+        address = Address(name)
+    except (IsFalError, ValueError) as error:
+        raise click.ClickException(str(error)) from None
+    with _emulated() as twin:
+        yield address, twin
+
+
+def _live(wanted: Sequence[Property], tier: int, folder: Path, *, only: bool) -> Report:
     from falcontract.live import GateClosed, Live, describe  # noqa: PLC0415 - only here anything is sent out
 
-    begun = time.monotonic()
     today = dt.datetime.now(dt.UTC).date().isoformat()
     try:
         live = Live(os.environ, today=today)
     except GateClosed as error:
         raise click.ClickException(str(error)) from None
-    outcome = asyncio.run(live.execute(live.planned(tier)))
+    known = transcripts.read_all(FIXTURES / "transcripts") if FIXTURES.exists() else []
+    with _emulated() as twin:
+        found, outcome = look_live(live, planned(live, wanted, tier, only=only), wanted, twin, known)
     transcripts.write(outcome.transcripts, folder)
     click.echo(json.dumps(describe(outcome), indent=1))
-    found = Report("fal", rows=judge(wanted, outcome.transcripts), spent=outcome.spent)
-    found.seconds = time.monotonic() - begun
     if outcome.findings or outcome.running:
         sys.exit(1)
     if outcome.could_not_look:
@@ -195,18 +231,55 @@ def _live(wanted: Sequence[Property], tier: int, folder: Path) -> Report:
     return found
 
 
-def judge(wanted: Sequence[Property], recorded: Sequence[transcripts.Transcript]) -> list[Row]:
+def planned(live: Live, wanted: Sequence[Property], tier: int, *, only: bool) -> list[Entry]:
+    """Return the entries of the plan up to a tier; only those that show what is wanted, if told so."""
+    names = {name for p in wanted for name in p.programs}
+    return [entry for entry in live.planned(tier) if not only or entry.program.name in names]
+
+
+def look_live(
+    live: Live,
+    entries: Sequence[Entry],
+    wanted: Sequence[Property],
+    twin: Target,
+    known: Sequence[Transcript],
+) -> tuple[Report, Outcome]:
+    """Send entries of the plan, each once, and judge what came; what diverges is sent a second time.
+
+    Args:
+        live: fal, with its gates open. Its budget is one for both looks.
+        entries: of the plan.
+        wanted: properties.
+        twin: the emulator, which tells what has drifted: the documents, or fal.
+        known: transcripts that were recorded before.
+    """
+    begun = time.monotonic()
+    outcome = asyncio.run(live.execute(entries))
+    shown = [suite.of_traces(p, (t.trace() for t in outcome.transcripts)) for p in wanted]
+    diverging = {f.trace.program.name for one in shown for f in one.findings}
+    second: list[Transcript] = []
+    if diverging and not (outcome.findings or outcome.could_not_look or outcome.running):
+        repeated = asyncio.run(live.execute([e for e in entries if e.program.name in diverging]))
+        second = repeated.transcripts
+        outcome.spent, outcome.sent = repeated.spent, outcome.sent + repeated.sent
+        outcome.findings, outcome.running = repeated.findings, repeated.running
+    found = Report("fal", spent=outcome.spent)
+    for one in shown:
+        again = suite.of_traces(one.property, (t.trace() for t in second)) if one.findings else None
+        mock = suite.once_more(one, twin) if one.findings else None
+        recorded = fidelity.last_seen(one.property, known) is not None
+        verdict = verdicts.of_live(one, mock, again, recorded=recorded)
+        finding = one.findings[0] if one.findings else None
+        found.rows.append(Row(one.property, verdict, one.looks, finding=finding))
+    found.seconds = time.monotonic() - begun
+    return found, outcome
+
+
+def judge(wanted: Sequence[Property], recorded: Sequence[Transcript]) -> list[Row]:
     """Judge transcripts offline: one row for each property."""
     rows = []
     for p in wanted:
-        shown = suite.Shown(p)
-        for transcript in recorded:
-            trace = transcript.trace()
-            if p.looks_at(trace):
-                for one in p.check(trace):
-                    shown.looks += 1
-                    if not one.holds:
-                        shown.findings.append(suite.Finding(p, one, trace))
+        shown = suite.of_traces(p, (transcript.trace() for transcript in recorded))
         verdict = verdicts.of_live(shown, None, None, recorded=False)
         finding = shown.findings[0] if shown.findings else None
         rows.append(Row(p, verdict, shown.looks, finding=finding))
@@ -248,15 +321,16 @@ def show_fidelity(fixtures: Path, *, markdown: bool) -> None:
 
 @falcontract.command("mutants")
 @click.option("--mutant", "names", multiple=True, help="Only this fault; may be repeated.")
+@click.option("--full", is_flag=True, help="Ask every property about every fault: the whole table.")
 @click.option("--processes", type=click.IntRange(min=1), default=2, show_default=True)
-def show_mutants(names: tuple[str, ...], processes: int) -> None:
-    """Break the emulator in one place at a time, and show which properties notice."""
+def show_mutants(*, names: tuple[str, ...], full: bool, processes: int) -> None:
+    """Break the emulator in one place at a time, and show who notices."""
     from falcontract import mutants, teeth  # noqa: PLC0415 - only here the emulator is broken
 
     if unknown := set(names) - set(mutants.MUTANTS):
         raise click.ClickException(f"there is no mutant {', '.join(sorted(unknown))}")
     begun = time.monotonic()
-    bites = teeth.bite(names or list(mutants.MUTANTS), processes=processes)
+    bites = teeth.bite(names or list(mutants.MUTANTS), processes=processes, full=full or bool(names))
     click.echo(teeth.table(bites))
     alive = [one.mutant for one in bites if not one.killed]
     blunt = [] if names else teeth.toothless(bites)

@@ -1,38 +1,28 @@
 """The second door: the project's own client, which is the subject under test.
 
-The one place where this package uses falqueue. It says of each step what the client made of it, in the
-vocabulary of `verdicts_of`; what a client cannot be made to send, it leaves to the wire.
+The one place where this package uses falqueue. It says of each step what the client made of it; what a
+client cannot be made to send, it leaves to the wire.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
-from contextlib import AsyncExitStack, asynccontextmanager
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final
 
 import httpx
 
 import falqueue
+from falcontract.doors import FALQUEUE, Verdict, can
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import Callable
 
-    from falcontract.steps import Program, Step
+    from falcontract.steps import Step
     from falcontract.targets import Session
+    from falcontract.traces import Exchange
 
-Verdict: TypeAlias = tuple[Any, ...]
-
-KEYS: Final = ("a", "b", "none", "garbage", "half", "unknown")
-
-
-def can(step: Step) -> bool:
-    """Tell whether the client can be made to take a step."""
-    if step.key not in KEYS or step.method or step.path:
-        return False
-    if step.do == "submit":
-        return step.body is None and isinstance(step.input, dict) and not step.webhook
-    return step.do in {"status", "until", "result", "cancel", "stream"}
+CANCELLED: Final = 499
 
 
 class ClientDoor:
@@ -41,57 +31,38 @@ class ClientDoor:
     Args:
         session: of the target.
         base: of the target, all hosts in one.
+        hook: gives the address of the receiver that a submit names.
     """
 
-    def __init__(self, session: Session, base: str) -> None:
-        self._session, self._base = session, base
+    name = FALQUEUE
+
+    def __init__(self, session: Session, base: str, hook: Callable[[Step], str]) -> None:
+        self._session, self._base, self._hook = session, base, hook
         self._handles: dict[str, falqueue.Handle[dict[str, Any]]] = {}
         self._clients: dict[str, falqueue.AsyncClient] = {}
-        self.verdicts: list[Verdict] = []
 
-    @asynccontextmanager
-    async def open(self) -> AsyncIterator[None]:
-        """Make a client for each key."""
-        async with AsyncExitStack() as stack:
-            for key in KEYS:
-                client = falqueue.AsyncClient(
-                    _credentials(self._session.keys.get(key)),
-                    base_url=self._base,
-                    transport=self._session.transport(),
-                    sleep=self._session.pass_time,
-                    clock=self._session.now,
-                    wall_clock=self._session.wall,
-                    luck=lambda: 0.5,
-                )
-                self._clients[key] = await stack.enter_async_context(client)
-            yield
+    async def close(self) -> None:
+        """Close the connections."""
+        for client in self._clients.values():
+            await client.close()
 
-    async def run(self, program: Program) -> None:
-        """Do all steps that it can."""
-        for step in program.steps:
-            for _ in range(step.times):
-                await self._do(step)
+    def _client(self, key: str) -> falqueue.AsyncClient:
+        if key not in self._clients:
+            self._clients[key] = falqueue.AsyncClient(
+                _credentials(self._session.keys.get(key)),
+                base_url=self._base,
+                transport=self._session.transport(),
+                sleep=self._session.pass_time,
+                clock=self._session.now,
+                wall_clock=self._session.wall,
+                luck=lambda: 0.5,
+            )
+        return self._clients[key]
 
-    async def _do(self, step: Step) -> None:
-        if step.do == "wait":
-            await self._session.pass_time(step.seconds)
-        elif step.do == "lock" and self._session.lock is not None:
-            self._session.lock(step.key)
-        elif step.do == "until":
-            await self._until(step)
-        elif can(step) and (step.do == "submit" or step.job in self._handles):
-            self.verdicts.append(await self._ask(step))
-
-    async def _until(self, step: Step) -> None:
-        end = self._session.now() + step.seconds
-        while step.job in self._handles:
-            verdict = await self._ask(step)
-            self.verdicts.append(verdict)
-            if verdict[0] in {step.state, "refused"} or self._session.now() >= end:
-                return
-            await self._session.pass_time(self._session.poll_seconds)
-
-    async def _ask(self, step: Step) -> Verdict:
+    async def ask(self, step: Step) -> Verdict | None:
+        """See `Door`."""
+        if not can(step) or (step.do != "submit" and step.job not in self._handles):
+            return None
         try:
             return await self._heard(step)
         except falqueue.RequestFailed as error:
@@ -102,10 +73,11 @@ class ClientDoor:
             return ("error", type(error).__name__, str(error)[:200])
 
     async def _heard(self, step: Step) -> Verdict:
-        client = self._clients[step.key]
+        client = self._client(step.key)
         match step.do:
             case "submit":
-                self._handles[step.job] = await client.submit(step.endpoint, step.input, **_options(step))
+                options = _options(step) | ({"webhook_url": self._hook(step)} if step.webhook else {})
+                self._handles[step.job] = await client.submit(step.endpoint, step.input, **options)
                 return ("accepted",)
             case "result":
                 return ("output", await client.result(self._handles[step.job]))
@@ -117,13 +89,30 @@ class ClientDoor:
                 return _state(await client.status(self._handles[step.job], logs="logs=1" in step.query))
 
     async def _stream(self, client: falqueue.AsyncClient, step: Step) -> Verdict:
-        async def watch() -> list[Verdict]:
-            return [_state(one) async for one in client.stream(self._handles[step.job])]
+        states: list[Verdict] = []
+
+        async def watch() -> None:
+            async for one in client.stream(self._handles[step.job], logs="logs=1" in step.query):
+                states.append(_state(one))  # noqa: PERF401 - what was heard counts, even if it is broken off
 
         task = asyncio.create_task(watch())
         await self._session.drive(task, step.seconds)
-        states = task.result() if not task.cancelled() else [("no end",)]
+        if not task.cancelled():
+            task.result()
         return ("stream", *_each_once(states))
+
+    def reading(self, e: Exchange) -> Verdict:
+        """Return what a raw answer means, in the words that the client's verdict has too."""
+        if e.step.do == "stream" and e.ok:
+            told = [_told(event.json) for event in e.events if event.data is not None]
+            return ("stream", *_each_once(told))
+        if e.step.do == "cancel" and isinstance(e.state, str):
+            return ("cancel", e.state)
+        if e.ok:
+            return {"submit": ("accepted",), "result": ("output", e.json)}.get(e.step.do) or _told(e.json)
+        if e.step.do == "result" and (failure := _failure(e)):
+            return failure
+        return ("refused", e.status)
 
 
 def _each_once(states: list[Verdict]) -> list[Verdict]:
@@ -159,3 +148,21 @@ def _state(status: falqueue.Status) -> Verdict:
             return ("IN_PROGRESS",)
         case _:
             return ("COMPLETED",)
+
+
+def _told(told: Any) -> Verdict:
+    state = told.get("status") if isinstance(told, dict) else told
+    return (state, told.get("queue_position")) if state == "IN_QUEUE" else (state,)
+
+
+def _failure(e: Exchange) -> Verdict | None:
+    """Tell a job's failure from a refusal to hand the result out (PROTOCOL.md 4.6, 13, 14)."""
+    detail = e.get("detail")
+    kind = e.get("error_type") or e.headers.get("x-fal-error-type")
+    if kind is None and isinstance(detail, list) and detail:
+        kind = detail[0]["type"]
+    if kind is None and e.status == CANCELLED:
+        kind = "client_cancelled"
+    if kind is None and not str(detail).startswith("Path "):
+        return None
+    return ("failed", e.status, kind)

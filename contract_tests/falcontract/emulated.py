@@ -8,6 +8,7 @@ emulator's own assumptions named as such.
 from __future__ import annotations
 
 import asyncio
+import os
 import tempfile
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
@@ -16,11 +17,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 import httpx
 
+from falcontract.steps import FAULTS
 from falcontract.targets import ABILITIES, KEY_A, KEY_B, Session, spellings
 from falmock.app import create_app, open_emulator
 from falmock.clock import ManualClock
 from falmock.emulator import REJECTION
 from falmock.media import Studio, find_ffmpeg
+from falmock.scenarios import Rule
 from falmock.server import Server, listen
 from falmock.settings import Settings, Span
 from falmock.testing import pass_time
@@ -48,7 +51,7 @@ class Emulated:
             for each kind; without it a temporary one that lives as long as this object.
     """
 
-    ABLE: Final = frozenset(ABILITIES) - {"faults"}
+    ABLE: Final = frozenset(ABILITIES)
 
     def __init__(self, *, over_socket: bool = False, renders: Path | None = None) -> None:
         self.name = "mock over a socket" if over_socket else "mock"
@@ -56,7 +59,9 @@ class Emulated:
         self._over_socket = over_socket
         self._temporary = tempfile.TemporaryDirectory(prefix="falcontract-") if renders is None else None
         self._renders = Path(self._temporary.name) if self._temporary else renders
+        self._home = os.getpid()
         self._ffmpeg = find_ffmpeg(None)
+        self._studios: dict[asyncio.AbstractEventLoop, Studio] = {}
 
     def close(self) -> None:
         """Remove what was rendered."""
@@ -67,22 +72,17 @@ class Emulated:
     async def open(self, program: Program) -> AsyncIterator[Session]:
         """See `Target`."""
         clock = ManualClock()
-        setup = settings_of(program.setup)
+        setup = settings_of({name: told for name, told in program.setup.items() if name != FAULTS})
         async with AsyncExitStack() as stack:
-            assert self._renders is not None  # noqa: S101 - one of the two was made
-            studio = Studio(ffmpeg=self._ffmpeg, cache=self._renders, at_once=2, timeout=60)
-            stack.push_async_callback(studio.close)
-            emulator = await stack.enter_async_context(open_emulator(setup, clock, studio))
-            line = _InProcess(create_app(emulator), clock)
+            emulator = await stack.enter_async_context(open_emulator(setup, clock, self._studio()))
+            for rule in program.setup.get(FAULTS, ()):
+                emulator.plan.add(Rule(**rule))
+            line = _InProcess(create_app(emulator))
             base = await stack.enter_async_context(_serve(line)) if self._over_socket else IN_PROCESS
 
             def transport() -> httpx.AsyncBaseTransport:
                 # `verify` is of no use on plain http, but a context of its own would be loaded each time
                 return httpx.AsyncHTTPTransport(verify=False) if self._over_socket else line
-
-            http = await stack.enter_async_context(
-                httpx.AsyncClient(transport=transport(), trust_env=False, timeout=60)
-            )
 
             async def pass_on(seconds: float) -> None:
                 await pass_time(emulator, clock, seconds)
@@ -93,7 +93,7 @@ class Emulated:
                 line.app = create_app(emulator)
 
             yield Session(
-                http=http,
+                line=await stack.enter_async_context(transport()),
                 hosts={"queue": f"{base}/queue.fal.run", "rest": f"{base}/rest.fal.ai"},
                 keys=spellings(KEY_A, KEY_B),
                 now=clock.now,
@@ -101,11 +101,30 @@ class Emulated:
                 pass_time=pass_on,
                 facts=_facts(setup),
                 exact_time=True,
+                due=emulator.due,
                 poll_seconds=0.25,
                 turn=0.02 if self._over_socket else 0.0,
                 lock=lock,
                 transport=transport,
             )
+
+    def _studio(self) -> Studio:
+        """Return the one studio of this event loop: a new one would ask ffmpeg for its version again."""
+        loop = asyncio.get_running_loop()
+        if loop not in self._studios:
+            studio = Studio(ffmpeg=self._ffmpeg, cache=self._cache(), at_once=2, timeout=60)
+            self._studios = {loop: studio}
+        return self._studios[loop]
+
+    def _cache(self) -> Path:
+        """Return the folder of clips; a forked process has one of its own, with what was rendered before."""
+        assert self._renders is not None  # noqa: S101 - one of the two was made
+        if os.getpid() == self._home:
+            return self._renders
+        cache = Path(tempfile.mkdtemp(prefix="fork-", dir=self._renders))
+        for clip in self._renders.glob("*.mp4"):
+            (cache / clip.name).hardlink_to(clip)
+        return cache
 
 
 IN_PROCESS: Final = "http://127.0.0.1:8787"
@@ -143,9 +162,8 @@ class _InProcess(httpx.AsyncBaseTransport):
     httpx's own transport waits for the end of the body, which a status stream has only after a while.
     """
 
-    def __init__(self, app: ASGIApp, clock: ManualClock) -> None:
+    def __init__(self, app: ASGIApp) -> None:
         self.app = app
-        self._clock = clock
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         await self.app(scope, receive, send)
@@ -153,27 +171,17 @@ class _InProcess(httpx.AsyncBaseTransport):
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         if request.url.scheme not in {"http", "https"}:
             raise httpx.UnsupportedProtocol(f"{request.url} has no protocol", request=request)
-        content = await request.aread()
-        answer = _Answer()
-        task = asyncio.create_task(self._call(_scope(request), content, answer))
-        answer.task = task
-        await answer.begun.wait()
+        answer = _Answer(await request.aread())
+        answer.task = asyncio.create_task(self._call(_scope(request), answer))
+        await answer.news.wait()
         if answer.start is None:
-            await task
+            await answer.task
             raise httpx.RemoteProtocolError("the application ended without an answer", request=request)
         return httpx.Response(answer.start["status"], headers=answer.start["headers"], stream=answer)
 
-    async def _call(self, scope: Any, content: bytes, answer: _Answer) -> None:
-        messages: list[Message] = [{"type": "http.request", "body": content, "more_body": False}]
-
-        async def receive() -> Message:
-            if messages:
-                return messages.pop()
-            await answer.gone.wait()
-            return {"type": "http.disconnect"}
-
+    async def _call(self, scope: Any, answer: _Answer) -> None:
         try:
-            await self.app(scope, receive, answer.send)
+            await self.app(scope, answer.receive, answer.send)
         finally:
             answer.end()
 
@@ -181,33 +189,48 @@ class _InProcess(httpx.AsyncBaseTransport):
 class _Answer(httpx.AsyncByteStream):
     """The body of an answer that is still being written."""
 
-    def __init__(self) -> None:
-        self.begun = asyncio.Event()
-        self.gone = asyncio.Event()
+    def __init__(self, asked: bytes) -> None:
         self.start: Any = None
         self.task: asyncio.Task[None] | None = None
-        self._pieces: asyncio.Queue[bytes | None] = asyncio.Queue()
+        self.news = asyncio.Event()
+        self._asked: bytes | None = asked
+        self._gone = asyncio.Event()
+        self._pieces: list[bytes] = []
+        self._ended = False
+
+    async def receive(self) -> Message:
+        if self._asked is not None:
+            asked, self._asked = self._asked, None
+            return {"type": "http.request", "body": asked, "more_body": False}
+        await self._gone.wait()
+        return {"type": "http.disconnect"}
 
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self.start = message
-            self.begun.set()
         elif message.get("body"):
-            self._pieces.put_nowait(message["body"])
+            self._pieces.append(message["body"])
+        self.news.set()
 
     def end(self) -> None:
-        self.begun.set()
-        self._pieces.put_nowait(None)
+        self._ended = True
+        self.news.set()
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        while (piece := await self._pieces.get()) is not None:
-            yield piece
+        while True:
+            pieces, self._pieces = self._pieces, []
+            for piece in pieces:
+                yield piece
+            if self._ended and not self._pieces:
+                return
+            self.news.clear()
+            await self.news.wait()
 
     async def aclose(self) -> None:
-        self.gone.set()
-        if self.task is not None and not self.task.done():
-            self.task.cancel()
+        self._gone.set()
         if self.task is not None:
+            if not self.task.done():
+                self.task.cancel()
             await asyncio.gather(self.task, return_exceptions=True)
 
 

@@ -100,7 +100,5 @@ def markdown(folder: Path) -> str:
 
 
 def _mock(p: Property) -> str:
-    if "faults" in p.needs:
-        return "cannot be shown yet"
     assumed = "assumed" in p.evidence or p.mock is Strength.OBSERVE
     return "always (in part assumed)" if assumed else "always"

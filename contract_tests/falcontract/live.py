@@ -253,9 +253,9 @@ class Live:
 
     @asynccontextmanager
     async def _session(self, turnstile: Turnstile) -> AsyncIterator[Session]:
-        async with httpx.AsyncClient(transport=turnstile, trust_env=False, timeout=60) as http:
+        async with turnstile:
             yield Session(
-                http=http,
+                line=turnstile,
                 hosts=HOSTS,
                 keys=spellings(self._key),
                 now=self._clock,

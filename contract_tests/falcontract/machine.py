@@ -7,8 +7,10 @@ has no way to run a program that is not in its reviewed plan).
 from __future__ import annotations
 
 import asyncio
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import AsyncExitStack
-from dataclasses import replace
+from functools import partial
+from multiprocessing import get_context
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 import hypothesis
@@ -17,30 +19,42 @@ from hypothesis.stateful import (
     RuleBasedStateMachine,
     initialize,
     invariant,
-    precondition,
     rule,
     run_state_machine_as_test,
 )
 
 from falcontract import properties, strategies
+from falcontract.agreement import accompanied
 from falcontract.automaton import Automaton, hear
 from falcontract.prediction import Timetables
 from falcontract.steps import GOOD, VEO2, Program, Step, cancel, result, status, stream, submit, wait
-from falcontract.suite import Finding
+from falcontract.suite import AGREEMENT, Finding
 from falcontract.timetable import ahead_of
 from falcontract.wire import Wire
 
 if TYPE_CHECKING:
+    from collections.abc import Hashable
+
     from falcontract.claims import Claim
+    from falcontract.steps import Json
     from falcontract.targets import Target
     from falcontract.traces import Exchange, Trace
 
 MOST_STEPS: Final = 20
+MOST_JOBS: Final = 4
 NAMES: Final = "ABCDEFGHIJKLMNOPQRST"
 ENDPOINTS: Final = (*[VEO2] * 6, "fal-ai/veo2/no-such-path", "fal-ai/veo2")
-SECONDS: Final = st.sampled_from([0.25, 0.5, 1.0, 1.25, 2.5, 4.0])
+LATER: Final = st.sampled_from([0.0, 0.0, 0.25, 0.5, 1.0, 1.25, 2.5, 4.0])  # seconds
 ANSWERS: Final = st.lists(st.sampled_from([200, 500, 0, 404, 302]), max_size=2).map(lambda some: [*some, 200])
-WHOLE_TRACE: Final = ("P42", "P43", "P44", "P45")  # besides the general ones
+JOBS: Final = st.integers(0, 19)  # counted round and round
+SETUPS: Final = st.fixed_dictionaries(
+    {
+        "runners": st.sampled_from([1, 1, 2]),
+        "concurrency": st.sampled_from([9, 9, 1, 2]),
+        "run_seconds": st.sampled_from([4.0, 4.0, 0.25]),
+    }
+)
+WHOLE_TRACE: Final = ("P42", "P43", "P44", "P45", AGREEMENT)  # besides the general ones
 
 
 class Diverged(AssertionError):
@@ -48,50 +62,66 @@ class Diverged(AssertionError):
 
 
 class QueueMachine(RuleBasedStateMachine):
-    """One program, made up step by step. Subclasses set the target and the event loop."""
+    """One program, made up step by step. Subclasses set the target and the event loop.
+
+    No rule has a precondition: Hypothesis leaves some rules out of each program, and gives a program up when
+    those that are left have to wait for one that is not.
+
+    What the wire does is done by falqueue too, on a twin of the target, where that has any.
+    """
 
     target: ClassVar[Target]
-    loop: ClassVar[asyncio.Runner]
+    loop: ClassVar[asyncio.AbstractEventLoop]
     last: ClassVar[Finding | None] = None
 
     def __init__(self) -> None:
         super().__init__()
         self._stack = AsyncExitStack()
+        self._setup: Json = {}
         self._wire: Any = None
-        self._heard = 0
+        self._companion: Any = None
+        self._heard = self._looked = 0
         self._models: dict[str, Automaton] = {}
 
-    @initialize(
-        runners=st.sampled_from([1, 1, 2]),
-        concurrency=st.sampled_from([9, 9, 1, 2]),
-        takes=st.sampled_from([4.0, 4.0, 0.25, 0.0]),
-    )
-    def begin(self, runners: int, concurrency: int, takes: float) -> None:
-        """Open a target with few places."""
-        setup = {"runners": runners, "concurrency": concurrency, "run_seconds": takes}
-        configurable = "configure" in self.target.abilities
-        program = Program(name="made up", steps=(), setup=setup if configurable else {})
-        session = self._run(self._stack.enter_async_context(self.target.open(program)))
+    @initialize(setup=SETUPS)
+    def begin(self, setup: Json) -> None:
+        """Decide how few places the target has."""
+        if "configure" in self.target.abilities:
+            self._setup = setup
+
+    async def _open(self) -> None:
+        """Open the target; not before somebody asks it something, for many a program is given up early."""
+        program = Program(name="made up", steps=(), setup=self._setup)
+        session = await self._stack.enter_async_context(self.target.open(program))
         self._wire = Wire(program, session, self.target.name)
         if "receive" in self.target.abilities:
-            self._run(self._stack.enter_async_context(self._wire.receiving()))
+            await self._stack.enter_async_context(self._wire.receiving())
+        if session.exact_time:
+            self._companion = await self._stack.enter_async_context(
+                accompanied(self._wire.trace, self.target)
+            )
 
-    def _run(self, coroutine: Any) -> Any:
-        return self.loop.run(coroutine)
+    async def _add(self, *steps: Step) -> None:
+        if self._wire is None:
+            await self._open()
+        for step in steps:
+            await self._wire.add(step)
+        if self._companion is not None:
+            await self._companion.catch_up()
 
-    def _do(self, step: Step) -> None:
-        trace: Trace = self._wire.trace
-        trace.program = replace(trace.program, steps=(*trace.program.steps, step))
-        self._run(self._wire.do(step))
+    def _do(self, after: float, *steps: Step) -> None:
+        pause = [wait(after)] if after else []
+        self.loop.run_until_complete(self._add(*pause, *steps))
 
     @property
     def _jobs(self) -> list[str]:
         return self._wire.trace.jobs() if self._wire else []
 
-    def _some(self, data: st.DataObject) -> str:
-        return data.draw(st.sampled_from(self._jobs), label="job")
+    def _some(self, number: int) -> str:
+        return self._jobs[number % len(self._jobs)]
 
     @rule(
+        after=LATER,
         given=strategies.good_inputs() | st.just(GOOD) | strategies.broken_inputs(),
         endpoint=st.sampled_from(ENDPOINTS),
         key=st.sampled_from("ab"),
@@ -102,6 +132,7 @@ class QueueMachine(RuleBasedStateMachine):
     def submits(
         self,
         *,
+        after: float,
         given: Any,
         endpoint: str,
         key: str,
@@ -109,57 +140,41 @@ class QueueMachine(RuleBasedStateMachine):
         start_by: float | None,
         answers: list[int] | None,
     ) -> None:
-        """Submit a job, good or bad."""
+        """Submit a job, good or bad, while there are few."""
+        if len(self._jobs) >= MOST_JOBS:
+            return
         name = NAMES[len(self._jobs) % len(NAMES)]
         headers = {"X-Fal-Queue-Priority": "low"} if low else {}
         if start_by is not None:
             headers["X-Fal-Request-Timeout"] = str(start_by)
         hook = name.lower() if answers and "receive" in self.target.abilities else ""
         told = tuple(answers) if answers and hook else (200,)
-        self._do(submit(name, given, endpoint=endpoint, key=key, headers=headers, webhook=hook, answers=told))
+        self._do(
+            after,
+            submit(name, given, endpoint=endpoint, key=key, headers=headers, webhook=hook, answers=told),
+        )
 
-    @rule(seconds=SECONDS)
-    def waits(self, seconds: float) -> None:
-        """Let time pass."""
-        self._do(wait(seconds))
-
-    @precondition(lambda self: self._jobs)
-    @rule(data=st.data(), query=st.sampled_from(["", "logs=1", "logs=false"]), times=st.integers(1, 3))
-    def polls(self, data: st.DataObject, query: str, times: int) -> None:
-        """Read a status, once or more."""
-        job = self._some(data)
-        self._do(status(job, key=self._owner(job), query=query, times=times))
-        for _ in range(times - 1):
-            self._run(self._wire.do(replace(self._wire.trace.program.steps[-1], times=1)))
-
-    @precondition(lambda self: self._jobs)
-    @rule(data=st.data())
-    def fetches(self, data: st.DataObject) -> None:
-        """Fetch a result, too early or not."""
-        job = self._some(data)
-        self._do(result(job, key=self._owner(job)))
-
-    @precondition(lambda self: self._jobs)
-    @rule(data=st.data())
-    def cancels(self, data: st.DataObject) -> None:
-        """Cancel a job, perhaps again."""
-        job = self._some(data)
-        self._do(cancel(job, key=self._owner(job)))
-
-    @precondition(lambda self: self._jobs)
-    @rule(data=st.data(), query=st.sampled_from(["", "logs=1"]), seconds=st.sampled_from([1.5, 1.5, 120.0]))
-    def streams(self, data: st.DataObject, query: str, seconds: float) -> None:
-        """Follow a job for a while, perhaps to its end."""
-        job = self._some(data)
-        self._do(stream(job, key=self._owner(job), query=query, seconds=seconds))
-
-    @precondition(lambda self: self._jobs)
-    @rule(data=st.data(), ask=st.sampled_from([status, result, cancel]))
-    def pries(self, data: st.DataObject, ask: Any) -> None:
-        """Ask for somebody else's job."""
-        if "second-key" in self.target.abilities:
-            job = self._some(data)
-            self._do(ask(job, key="a" if self._owner(job) == "b" else "b"))
+    @rule(
+        after=LATER,
+        job=JOBS,
+        ask=st.sampled_from([status, status, status, result, cancel, cancel, stream]),
+        query=st.sampled_from(["", "logs=1", "logs=false"]),
+        much=st.sampled_from([1, 1, 2]),
+        pry=st.sampled_from([False, False, False, False, True]),
+    )
+    def asks(self, *, after: float, job: int, ask: Any, query: str, much: int, pry: bool) -> None:
+        """Read a status, fetch a result, too early or not, cancel, or watch; one's own job or another's."""
+        if not self._jobs:
+            self._do(0, submit(NAMES[0]))
+        name = self._some(job)
+        key = self._owner(name)
+        if pry and "second-key" in self.target.abilities:
+            key = "a" if key == "b" else "b"
+        more: dict[Any, Json] = {
+            status: {"query": query, "times": much},
+            stream: {"query": query, "seconds": 120.0 if much == 1 else 1.5},  # to its end, or for a while
+        }
+        self._do(after, ask(name, key=key, **more.get(ask, {})))
 
     def _owner(self, job: str) -> str:
         return str(self._wire.trace.submitted(job).step.key)
@@ -172,6 +187,9 @@ class QueueMachine(RuleBasedStateMachine):
         trace: Trace = self._wire.trace
         news, self._heard = trace.exchanges[self._heard :], len(trace.exchanges)
         timetables = Timetables(trace) if trace.exact_time and news else None
+        if any(look.client != look.wire for look in trace.looks[self._looked :]):
+            self._ask(AGREEMENT)
+        self._looked = len(trace.looks)
         for e in news:
             if e.step.do == "submit":
                 continue
@@ -197,16 +215,14 @@ class QueueMachine(RuleBasedStateMachine):
         """Let all webhooks come, then ask every property that says something of any trace."""
         try:
             if self._wire is not None and not self._failed():
-                self._do(wait(60))
-                for job in self._jobs:
-                    self._do(status(job, key=self._owner(job)))
-                    self._do(result(job, key=self._owner(job)))
-                self._run(self._wire.finish())
+                reads = [ask(job, key=self._owner(job)) for job in self._jobs for ask in (status, result)]
+                self._do(60, *reads)
+                self.loop.run_until_complete(self._wire.finish())
                 for p in properties.catalogue():
                     if p.general or p.id in WHOLE_TRACE:
                         self._ask(p.id)
         finally:
-            self._run(self._stack.aclose())
+            self.loop.run_until_complete(self._stack.aclose())
 
     def _failed(self) -> bool:
         found = type(self).last
@@ -227,23 +243,49 @@ def _told(name: str, one: Claim, program: Program) -> str:
 
 
 def explore(
-    target: Target, *, programs: int = 100, steps: int = MOST_STEPS, seed: int | None = None
+    target: Target,
+    *,
+    programs: int = 100,
+    steps: int = MOST_STEPS,
+    seed: int | None = None,
+    processes: int = 1,
 ) -> Finding | None:
     """Let Hypothesis look for a program that diverges; return the shortest one it found.
 
     Args:
         target: an offline one.
         programs: how many to make up.
-        steps: how long one may be.
-        seed: makes up the same programs again.
+        steps: how long one may be, before the last look at what became of its jobs.
+        seed: makes up the same programs again, with the same number of processes.
+        processes: among which the programs are divided.
     """
+    if processes == 1:
+        return _explore(target, programs, steps, seed)
+    share = partial(_share, programs=-(-programs // processes), steps=steps, seed=seed)
+    # Forked, so that the target, and what a test has planted in it, is there in each.
+    with ProcessPoolExecutor(processes, get_context("fork"), _remember, (target,)) as pool:
+        return next(filter(None, pool.map(share, range(processes))), None)
+
+
+_targets: list[Target] = []  # of a process that has a share of the programs
+
+
+def _remember(target: Target) -> None:
+    _targets.append(target)
+
+
+def _share(number: int, *, programs: int, steps: int, seed: int | None) -> Finding | None:
+    return _explore(_targets[-1], programs, steps, None if seed is None else f"{seed}, share {number}")
+
+
+def _explore(target: Target, programs: int, steps: int, seed: Hashable) -> Finding | None:
     with asyncio.Runner() as runner:
-        machine: Any = type("QueueMachine", (QueueMachine,), {"target": target, "loop": runner})
+        machine: Any = type("QueueMachine", (QueueMachine,), {"target": target, "loop": runner.get_loop()})
         if seed is not None:
             machine = hypothesis.seed(seed)(machine)
         settings = hypothesis.settings(
             max_examples=programs,
-            stateful_step_count=steps,
+            stateful_step_count=max(steps // 2, 1),  # each lets time pass and then asks
             deadline=None,
             database=None,
             print_blob=False,
@@ -253,6 +295,6 @@ def explore(
         )
         try:
             run_state_machine_as_test(machine, settings=settings)
-        except Diverged:
+        except (Diverged, hypothesis.errors.FlakyFailure):  # the latter: it diverged once, and then not
             return machine.last  # type: ignore[no-any-return]
     return None

@@ -1466,6 +1466,35 @@ def repeats_keep_the_timestamp(patch: Patch) -> None:
 
 
 @mutant
+def rotation_forgets_the_old_key(patch: Patch) -> None:
+    """When keys are rotated, the key set has only the new one."""
+
+    def make(usual: Any) -> Any:
+        def rotate(self: Any) -> None:
+            usual(self)
+            del self._keys[1:]
+
+        return rotate
+
+    patch.wrap(signing.Signer, "rotate", make)
+
+
+@mutant
+def null_payloads_have_no_reason(patch: Patch) -> None:
+    """A delivery without a payload does not say why."""
+
+    def make(usual: Any) -> Any:
+        def payload(request: Any, output: bytes | None) -> bytes:
+            told = json.loads(usual(request, output))
+            told.pop("payload_error", None)
+            return errors.compact(told)
+
+        return payload
+
+    patch.wrap(webhooks, "payload", make)
+
+
+@mutant
 def webhooks_come_before_the_end(patch: Patch) -> None:
     """A status says IN_PROGRESS for a second after the webhook was sent."""
 

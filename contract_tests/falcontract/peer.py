@@ -78,9 +78,9 @@ class Peer:
     async def open(self, program: Program) -> AsyncIterator[Session]:
         """See `Target`."""
         del program
-        async with httpx.AsyncClient(transport=_ToPeer(self.base), trust_env=False, timeout=10) as http:
+        async with _ToPeer(self.base) as line:
             yield Session(
-                http=http,
+                line=line,
                 hosts={"queue": "https://queue.fal.run", "rest": "https://rest.fal.ai"},
                 keys=spellings(KEY_A, KEY_B),
                 now=time.monotonic,

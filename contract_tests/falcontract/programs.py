@@ -31,6 +31,7 @@ NO_ID: Final = "00000000-0000-4000-8000-000000000000"
 ORIGIN: Final = "https://app.example.com"
 HOUR: Final = 3600.0
 LIMIT: Final = 65536  # bytes of a body, where a program sets the limit
+KEYS: Final = "/.well-known/jwks.json"
 APP: Final = "/fal-ai/veo2"
 
 # Texts that break what handles them carelessly.
@@ -623,6 +624,23 @@ def _hooks() -> list[Program]:
             submit("B", {}, webhook="s", peek=True),
             wait(20),
             tier=2,
+        ),
+        _program(
+            "webhook-rotated",
+            submit(given={}, webhook="r"),
+            wait(20),
+            call("GET", KEYS, host="rest", key="none"),
+            submit("B", {}, webhook="s"),
+            wait(20),
+            tier=2,
+            faults=[{"fault": "webhook_rotated_key", "after": 1}],
+        ),
+        _program(
+            "webhook-null",
+            submit(webhook="r"),
+            *over,
+            wait(5),
+            faults=[{"fault": "webhook_null_payload"}],
         ),
         _program(
             "webhook-in-body",

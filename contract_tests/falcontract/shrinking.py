@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from falcontract import agreement, wire
 from falcontract.published import faults
 from falcontract.steps import GOOD, VEO2
-from falcontract.suite import Finding
+from falcontract.suite import AGREEMENT, Finding
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -50,8 +50,8 @@ async def _shows(program: Program, finding: Finding, target: Target) -> Finding 
         trace = await wire.run(program, target)
     except KeyError:  # it speaks of what is no longer there
         return None
-    if finding.trace.looks:
-        await agreement.compare(trace, target)
+    if finding.property.id == AGREEMENT:
+        await agreement.compare(trace, target, sorted({look.door for look in finding.trace.looks}))
     for one in finding.property.check(trace):
         if not one.holds:
             return Finding(finding.property, one, trace)

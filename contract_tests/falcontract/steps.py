@@ -17,6 +17,7 @@ VEO2: Final = "fal-ai/veo2/image-to-video"
 PICTURE: Final = "https://example.com/chef.png"  # never fetched: example.com belongs to nobody (RFC 2606)
 GOOD: Final[Json] = {"prompt": "A lego chef cooking eggs", "image_url": PICTURE}
 
+FAULTS: Final = "faults"
 # What a step may do; those that send nothing come last.
 ASKING: Final = ("submit", "status", "result", "cancel", "stream", "call", "fetch")
 WAITING: Final = ("wait", "until", "lock")
@@ -96,7 +97,7 @@ class Program:
         name: by which properties, plans and transcripts know it.
         steps: in order.
         setup: what the target must be told beforehand ("runners": 1). Only a target that can be
-            configured runs a program with one.
+            configured runs a program with one. `FAULTS` in it are the rules of a fault plan.
         tier: as PROPERTIES.md section 8 counts what it would cost on fal: 0 to 5.
     """
 
@@ -108,6 +109,7 @@ class Program:
     def needs(self) -> frozenset[str]:
         """Return the abilities that a target needs to run it."""
         needs = {"configure"} if self.setup else set()
+        needs |= {"faults"} if FAULTS in self.setup else set()
         for step in self.steps:
             needs |= {"receive"} if step.webhook else set()
             needs |= {"lock"} if step.do == "lock" else set()

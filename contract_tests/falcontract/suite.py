@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from falcontract import agreement, programs, properties, wire
+from falcontract.doors import absent
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     from falcontract.steps import Program
     from falcontract.targets import Target
     from falcontract.traces import Trace
+
+AGREEMENT: Final = "P55"  # of the clients with the wire
 
 
 @dataclass
@@ -35,12 +38,14 @@ class Shown:
         looks: how many claims it made.
         findings: those that do not hold.
         missing: the abilities that the target lacks for it, or for all of its programs.
+        without: clients that it could not ask, because they are not installed.
     """
 
     property: Property
     looks: int = 0
     findings: list[Finding] = field(default_factory=list)
     missing: frozenset[str] = frozenset()
+    without: tuple[str, ...] = ()
 
 
 def chosen(ids: Sequence[str] = (), tier: int | None = None) -> list[Property]:
@@ -64,7 +69,7 @@ def programs_for(chosen_ones: Iterable[Property], tier: int | None = None) -> li
 
 def compared() -> frozenset[str]:
     """Return the names of the programs that are taken through both doors."""
-    return frozenset(properties.PROPERTIES_BY_ID["P55"].programs)
+    return frozenset(properties.PROPERTIES_BY_ID[AGREEMENT].programs)
 
 
 async def traces_of(wanted: Iterable[Program], target: Target, *, doors: bool = True) -> list[Trace]:
@@ -87,14 +92,29 @@ def judge(chosen_ones: Iterable[Property], traces: Sequence[Trace], target: Targ
 
 def _ask(p: Property, traces: Sequence[Trace], target: Target) -> Shown:
     shown = Shown(p, missing=_missing(p, target))
+    if p.id == AGREEMENT:
+        shown.without = absent()
     if p.needs - target.abilities:
         return shown
     for trace in traces:
         if p.looks_at(trace):
-            for one in p.check(trace):
-                shown.looks += 1
-                if not one.holds:
-                    shown.findings.append(Finding(p, one, trace))
+            _look(shown, trace)
+    return shown
+
+
+def _look(shown: Shown, trace: Trace) -> None:
+    for one in shown.property.check(trace):
+        shown.looks += 1
+        if not one.holds:
+            shown.findings.append(Finding(shown.property, one, trace))
+
+
+def of_traces(p: Property, traces: Iterable[Trace]) -> Shown:
+    """Ask a property what it sees in traces, wherever they come from."""
+    shown = Shown(p)
+    for trace in traces:
+        if p.looks_at(trace):
+            _look(shown, trace)
     return shown
 
 
@@ -105,6 +125,27 @@ def _missing(p: Property, target: Target) -> frozenset[str]:
     known = programs.catalogue()
     lacks = [known[name].needs() - target.abilities for name in p.programs]
     return frozenset() if not all(lacks) else min(lacks, key=lambda one: (len(one), sorted(one)))
+
+
+def once_more(shown: Shown, target: Target) -> Shown:
+    """Run the programs in which a property found something again, on that target or on another one.
+
+    A program that the target cannot run, or whose submits it takes otherwise than they were taken, says
+    nothing of the finding, and is left out.
+    """
+    return asyncio.run(_once_more(shown, target))
+
+
+async def _once_more(shown: Shown, target: Target) -> Shown:
+    again = Shown(shown.property)
+    for before in {id(f.trace): f.trace for f in shown.findings}.values():
+        if before.program.needs() - target.abilities:
+            continue
+        trace = await wire.run(before.program, target)
+        await agreement.compare(trace, target, sorted({look.door for look in before.looks}))
+        if [e.ok for e in trace.of("submit")] == [e.ok for e in before.of("submit")]:
+            _look(again, trace)
+    return again
 
 
 def run(wanted: Sequence[Property], target: Target, *, tier: int | None = None) -> list[Shown]:

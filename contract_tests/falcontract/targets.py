@@ -6,6 +6,7 @@ A target opens a session for one program. The emulator is started here and nowhe
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
@@ -52,7 +53,7 @@ class Session:
     """A target, opened for one program.
 
     Attributes:
-        http: carries the requests; redirects are not followed.
+        line: carries the requests of the wire as they are: nothing is repeated, and no redirect followed.
         hosts: address of each fal host, without a trailing slash: "queue" and "rest".
         keys: Authorization headers, as `spellings` gives them.
         now: the target's clock in seconds.
@@ -60,13 +61,14 @@ class Session:
         pass_time: lets time pass.
         facts: what is known of its timing and limits, see `timing`.
         exact_time: the clock moves only when told to.
+        due: when something happens next by itself, on an exact clock; infinity for never.
         poll_seconds: how long to wait between two polls.
         turn: real seconds that an answer may need to come through after the clock was moved.
         lock: locks the account of a key id, where the target can.
         transport: makes a transport that leads to the target, for a client of its own.
     """
 
-    http: httpx.AsyncClient
+    line: httpx.AsyncBaseTransport
     hosts: Mapping[str, str]
     keys: Mapping[str, str | None]
     now: Callable[[], float]
@@ -74,6 +76,7 @@ class Session:
     pass_time: Callable[[float], Awaitable[None]]
     facts: Json = field(default_factory=dict)
     exact_time: bool = False
+    due: Callable[[], float] = lambda: math.inf
     poll_seconds: float = 0.5
     turn: float = 0.0
     lock: Callable[[str], None] | None = None
@@ -86,7 +89,8 @@ class Session:
         else:
             end = self.now() + seconds
             while await self._not_done(task) and self.now() < end:
-                await self.pass_time(STRIDE)
+                # From one event to the next: a stream shall hear of each before the other comes.
+                await self.pass_time(min(max(self.due() - self.now(), LEAST), STRIDE))
         if not task.done():
             task.cancel()
             with suppress(asyncio.CancelledError):
@@ -101,6 +105,7 @@ class Session:
 
 
 STRIDE: Final = 0.5  # seconds of a manual clock between two looks at an open stream
+LEAST: Final = 2**-10  # seconds, so that time goes on even if what is due is never done
 TURNS: Final = 12  # of the event loop that a woken stream may need to write
 
 
@@ -158,10 +163,10 @@ class Address:
     async def open(self, program: Program) -> AsyncIterator[Session]:
         """See `Target`."""
         del program
-        async with httpx.AsyncClient(trust_env=False, timeout=60, verify=False) as http:  # noqa: S501 - see below
+        async with httpx.AsyncHTTPTransport(verify=False) as line:
             # An emulator's certificate is its own; this target is never fal, and its key opens nothing.
             yield Session(
-                http=http,
+                line=line,
                 hosts={"queue": f"{self.name}/queue.fal.run", "rest": f"{self.name}/rest.fal.ai"},
                 keys=self._keys,
                 now=time.monotonic,

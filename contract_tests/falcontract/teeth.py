@@ -1,4 +1,11 @@
-"""Runs the suite against each fault of the emulator, and says who noticed."""
+"""Runs the suite against each fault of the emulator, and says who noticed.
+
+That somebody notices is shown by the first who does. That a property is no decoration is shown by a fault
+that few notice, so of such a fault it must be known of each property whether it notices. Which faults to run
+against everything, and whom to ask first about the others, is read from `killers.txt`, what
+`falcontract mutants --full` printed once. It is a hint: where it is wrong, more is run, and the answer is
+the same.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +16,8 @@ import tempfile
 import time
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
+from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -18,12 +26,14 @@ from falcontract.emulated import Emulated
 from falcontract.mutants import MUTANTS
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
+    from falcontract.claims import Property
     from falcontract.steps import Program
     from falcontract.traces import Trace
 
 PATIENCE: Final = 30.0  # real seconds that a program may take with a fault
+KILLED: Final = "killed by"
 
 
 @dataclass(frozen=True)
@@ -35,12 +45,14 @@ class Bite:
         killers: the properties that noticed.
         broken: programs that could not be taken to their end, and why: the fault is out of date.
         seconds: how long it took.
+        whole: every property was asked; otherwise they were asked until one noticed.
     """
 
     mutant: str
     killers: tuple[str, ...]
     broken: tuple[str, ...]
     seconds: float
+    whole: bool = True
 
     @property
     def killed(self) -> bool:
@@ -48,13 +60,26 @@ class Bite:
         return bool(self.killers)
 
 
-def bite(names: Sequence[str], *, processes: int = 2) -> list[Bite]:
-    """Run the suite against these faults, in as many processes as there are cores to spare."""
+def bite(names: Sequence[str], *, processes: int = 2, full: bool = False) -> list[Bite]:
+    """Run the suite against these faults, in as many processes as there are cores to spare.
+
+    Args:
+        names: of the faults.
+        processes: how many.
+        full: ask every property about every fault.
+    """
     with tempfile.TemporaryDirectory(prefix="falcontract-") as folder:
         warm = Path(folder) / "warm"
         sore = _warm_up(warm)
+        one = partial(bite_one, warm=warm, homes=Path(folder), sore=sore)
+        whole = set(names) if full else witnesses(hints(), names)
         with ProcessPoolExecutor(processes, initializer=_quiet) as pool:
-            return list(pool.map(partial(bite_one, warm=warm, homes=Path(folder), sore=sore), names))
+            running = {name: pool.submit(one, name, whole=name in whole) for name in names}
+            bites = {name: bitten.result() for name, bitten in running.items()}
+            if set(names) == set(MUTANTS) and toothless(list(bites.values())):
+                rest = [name for name in names if not bites[name].whole]
+                bites |= dict(zip(rest, pool.map(one, rest), strict=True))
+        return [bites[name] for name in names]
 
 
 def _quiet() -> None:
@@ -68,19 +93,61 @@ def _warm_up(renders: Path) -> frozenset[str]:
     return frozenset(one.property.id for one in shown if one.findings)
 
 
-def bite_one(name: str, *, warm: Path, homes: Path, sore: frozenset[str] = frozenset()) -> Bite:
+@cache
+def hints() -> dict[str, tuple[str, ...]]:
+    """Return who noticed each fault when it was last run against everything."""
+    lines = (files("falcontract") / "killers.txt").read_text().splitlines()
+    rows = [line.partition(KILLED) for line in lines if KILLED in line]
+    return {name.strip(): tuple(killers.split()) for name, _, killers in rows}
+
+
+def witnesses(rows: dict[str, tuple[str, ...]], names: Iterable[str]) -> set[str]:
+    """Return faults of which few take notice, such that each property that notices one has one here."""
+    few = {name: set(rows[name]) for name in names if len(rows.get(name, ())) - 1 <= _half()}
+    left = set().union(*few.values())
+    found = set()
+    while left:
+        best = max(few, key=lambda name: len(few[name] & left))
+        found.add(best)
+        left -= few[best]
+    return found
+
+
+def bite_one(
+    name: str, *, warm: Path, homes: Path, sore: frozenset[str] = frozenset(), whole: bool = True
+) -> Bite:
     """Run the suite against one fault; who is `sore` already cannot notice anything."""
     begun = time.monotonic()
     renders = Path(tempfile.mkdtemp(dir=homes)) / "renders"
     shutil.copytree(warm, renders)
     target = Emulated(renders=renders)
-    wanted = [p for p in suite.chosen() if p.id not in sore]
+    everybody = [p for p in suite.chosen() if p.id not in sore]
+    killers: tuple[str, ...] = ()
+    broken: list[str] = []
     with MUTANTS[name].applied():
-        traces, broken = asyncio.run(_traces(suite.programs_for(wanted), target))
-    shown = suite.judge(wanted, traces, target)
+        for wanted in [everybody] if whole else _in_turn(name, everybody):
+            traces, failed = asyncio.run(_traces(suite.programs_for(wanted), target))
+            broken += failed
+            shown = suite.judge(wanted, traces, target)
+            if killers := tuple(one.property.id for one in shown if one.findings):
+                break
     shutil.rmtree(renders.parent)
-    killers = tuple(one.property.id for one in shown if one.findings)
-    return Bite(name, killers, tuple(broken), time.monotonic() - begun)
+    return Bite(
+        name, killers, tuple(dict.fromkeys(broken)), time.monotonic() - begun, whole=wanted is everybody
+    )
+
+
+def _in_turn(name: str, everybody: list[Property]) -> Iterator[list[Property]]:
+    """Yield first who is known to notice, each alone and the quickest first, and then all of them."""
+    known = [p for p in everybody if p.id in hints().get(name, ())]
+    yield from ([p] for p in sorted(known, key=_effort))
+    yield everybody
+
+
+def _effort(p: Property) -> float:
+    """Return about how long a property takes to look: what it asks, and how much it sends."""
+    steps = [step for program in suite.programs_for([p]) for step in program.steps]
+    return sum(step.times + len(str(step.input)) / 10_000 for step in steps)
 
 
 async def _traces(wanted: Sequence[Program], target: Emulated) -> tuple[list[Trace], list[str]]:
@@ -103,7 +170,8 @@ def table(bites: Sequence[Bite]) -> str:
     """Return mutant x property as text: one line for each fault."""
     wide = max((len(one.mutant) for one in bites), default=0)
     lines = [
-        f"{one.mutant:{wide}}  {'killed by' if one.killed else 'SURVIVES'} {' '.join(one.killers)}"
+        f"{one.mutant:{wide}}  {KILLED if one.killed else 'SURVIVES'} {' '.join(one.killers)}"
+        + ("" if one.whole else " (who was asked first)")
         for one in bites
     ]
     return "\n".join(lines)
@@ -111,7 +179,14 @@ def table(bites: Sequence[Bite]) -> str:
 
 def toothless(bites: Sequence[Bite]) -> list[str]:
     """Return the properties that kill no fault which half of the others leave alive."""
-    shown = [p for p in suite.chosen() if not (p.needs - frozenset(Emulated.ABLE))]
-    limit = (len(shown) - 1) / 2
-    sharp = {p for one in bites if len(one.killers) - 1 <= limit for p in one.killers}
-    return [p.id for p in shown if p.id not in sharp]
+    sharp = {p for one in bites if one.whole and len(one.killers) - 1 <= _half() for p in one.killers}
+    return [p.id for p in _shown() if p.id not in sharp]
+
+
+def _shown() -> list[Property]:
+    return [p for p in suite.chosen() if not (p.needs - frozenset(Emulated.ABLE))]
+
+
+def _half() -> float:
+    """Return half of the number of all properties but one."""
+    return (len(_shown()) - 1) / 2

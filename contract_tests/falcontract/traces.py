@@ -35,7 +35,7 @@ class Event:
         return _parse((self.data or "").encode())
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # what was said twice in the same words was still said twice
 class Exchange:
     """A request and what came back.
 
@@ -137,15 +137,17 @@ class Delivery:
 
 @dataclass(frozen=True)
 class Look:
-    """What both doors made of one step.
+    """What a client and the wire made of one step.
 
     Attributes:
+        door: name of the client.
         step: as text.
         wire: the verdict that follows from the raw answer.
         client: the verdict of the client.
         exchange: the raw answer.
     """
 
+    door: str
     step: str
     wire: Any
     client: Any
@@ -166,10 +168,9 @@ class Trace:
         deliveries: webhooks, in order of arrival.
         jwks: the target's key set, fetched at the end when webhooks arrived.
         ended: set when the program came to its end, so that "no webhook came" means something.
-        looks: what client and wire made of each step, where both doors were taken.
+        looks: what clients and wire made of each step, where more doors than one were taken.
         given: jobs that were there before the first step, by name, with their request ids.
         whole: all headers are known; of a published capture they are not.
-        unheard: why the client came to no end, where it did not.
     """
 
     program: Program
@@ -184,7 +185,6 @@ class Trace:
     looks: list[Look] = field(default_factory=list)
     given: Mapping[str, str] = field(default_factory=dict)
     whole: bool = True
-    unheard: str = ""
     _looked_at: int = -1
     _submits: list[Exchange] = field(default_factory=list)
     _made: dict[str, Exchange] = field(default_factory=dict)

@@ -25,7 +25,7 @@ class Verdict(StrEnum):
     MATCH = "MATCH"
     MOCK_BUG = "MOCK_BUG"  # fal is as documented, the emulator is not
     DOC_DRIFT = "DOC_DRIFT"  # fal and the emulator agree, the documentation says otherwise
-    LIVE_DRIFT = "LIVE_DRIFT"  # fal is not what it was when it was last recorded
+    LIVE_DRIFT = "LIVE_DRIFT"  # fal is not what was recorded of it, or what documents and emulator agree on
     FLAKE = "FLAKE"  # the second look saw something else
     COULD_NOT_LOOK = "COULD_NOT_LOOK"
     UNVERIFIED = "UNVERIFIED"  # never seen on fal
@@ -76,10 +76,21 @@ def waive(shown: Sequence[Shown], today: dt.date) -> list[tuple[Shown, Waiver]]:
     return taken
 
 
-def of_emulator(shown: Shown, *, waived: bool) -> Verdict:
-    """Return the verdict over an offline target: it is held against what is documented."""
+def of_emulator(
+    shown: Shown, *, waived: bool, again: Shown | None = None, twin: Shown | None = None
+) -> Verdict:
+    """Return the verdict over an offline target: it is held against what is documented.
+
+    Args:
+        shown: what the property saw there.
+        waived: some of it is known and excused.
+        again: what it saw when the diverging programs were run once more.
+        twin: what it saw of this project's emulator with the same programs, where the target is another.
+    """
     if shown.findings:
-        return Verdict.MOCK_BUG
+        if _gone(again):
+            return Verdict.FLAKE
+        return Verdict.DOC_DRIFT if twin is not None and twin.findings else Verdict.MOCK_BUG
     if waived:
         return Verdict.WAIVED
     return Verdict.MATCH if shown.looks else Verdict.COULD_NOT_LOOK
@@ -93,16 +104,24 @@ def of_live(live: Shown, mock: Shown | None, again: Shown | None, *, recorded: b
         mock: what it saw of the emulator with the same programs.
         again: what it saw when a diverging program was run once more, later.
         recorded: there is a golden transcript that the property agreed with.
+
+    Where fal is not what is written, and the emulator is neither, the documents are wrong. Where the
+    emulator is as they say, so was fal, as far as anybody knows.
     """
     if not live.looks:
         return Verdict.COULD_NOT_LOOK
     if not live.findings:
         return Verdict.MOCK_BUG if mock is not None and mock.findings else Verdict.MATCH
-    if again is not None and again.looks and not again.findings:
+    if _gone(again):
         return Verdict.FLAKE
-    if recorded:
+    if recorded or (mock is not None and mock.looks and not mock.findings):
         return Verdict.LIVE_DRIFT
     return Verdict.DOC_DRIFT
+
+
+def _gone(again: Shown | None) -> bool:
+    """Tell whether a second look saw nothing of what the first one did."""
+    return again is not None and bool(again.looks) and not again.findings
 
 
 def lapse(date: str | None, today: dt.date) -> str:

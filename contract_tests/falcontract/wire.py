@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import json
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
 import httpx
 
+from falcontract.programs import KEYS
 from falcontract.receivers import Receivers
 from falcontract.traces import Event, Exchange, Trace
 
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
 
 USUAL_METHOD: Final = {"submit": "POST", "cancel": "PUT"}
 USUAL_PATH: Final = {"status": "/status", "until": "/status", "result": "", "cancel": "/cancel"}
+PATIENCE: Final = httpx.Timeout(60).as_dict()  # seconds, for each of connecting, writing and reading
 RECEIVERS: Final = "{receivers}"  # in an input: the address of this program's webhook receivers
 
 
@@ -73,6 +76,14 @@ class Wire:
             await self._fetch_keys()
         self.trace.ended = True
 
+    async def add(self, step: Step) -> None:
+        """Do one step more than the program had; for who makes it up while it runs."""
+        program = self.trace.program
+        self._index = len(program.steps)
+        self.trace.program = replace(program, steps=(*program.steps, step))
+        for _ in range(step.times):
+            await self.do(step)
+
     async def do(self, step: Step) -> None:
         """Do one step."""
         match step.do:
@@ -106,7 +117,7 @@ class Wire:
         headers, content = self._headers(step), self._content(step)
         at = self.session.now() - self._begun
         method = step.method or USUAL_METHOD.get(step.do, "GET")
-        request = self.session.http.build_request(method, url, headers=headers, content=content or None)
+        request = _request(method, url, headers, content)
         hearing = _Hearing(self.session, self._begun)
         if step.do == "stream":
             task = asyncio.create_task(hearing.listen(request))
@@ -179,8 +190,13 @@ class Wire:
         return json.dumps(step.input).replace(RECEIVERS, self._receivers.base).encode()
 
     async def _fetch_keys(self) -> None:
-        answer = await self.session.http.get(self.session.hosts["rest"] + "/.well-known/jwks.json")
+        answer = await self._get(self.session.hosts["rest"] + KEYS, {})
         self.trace.jwks = answer.json() if answer.is_success else None
+
+    async def _get(self, url: str, headers: dict[str, str]) -> httpx.Response:
+        answer = await self.session.line.handle_async_request(_request("GET", url, headers))
+        await answer.aread()
+        return answer
 
     async def _peek(self, request_id: str, step: Step) -> str | None:
         """Read a status while a webhook waits for its answer."""
@@ -190,8 +206,13 @@ class Wire:
         if url is None:
             return None
         key = self.session.keys[step.key]
-        answer = await self.session.http.get(url, headers={"Authorization": key} if key else {})
+        answer = await self._get(url, {"Authorization": key} if key else {})
         return str(answer.json().get("status"))
+
+
+def _request(method: str, url: str, headers: dict[str, str], content: bytes = b"") -> httpx.Request:
+    told = {"User-Agent": "falcontract", **headers}
+    return httpx.Request(method, url, headers=told, content=content or None, extensions={"timeout": PATIENCE})
 
 
 class _Hearing:
@@ -207,7 +228,7 @@ class _Hearing:
 
     async def listen(self, request: httpx.Request) -> None:
         try:
-            answer = await self._session.http.send(request, stream=True)
+            answer = await self._session.line.handle_async_request(request)
             try:
                 self._answer = answer
                 async for piece in answer.aiter_raw():

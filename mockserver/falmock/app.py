@@ -25,7 +25,6 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Mount, Route
 
 from falmock import __version__, hosts, private
-from falmock.account import Ledger
 from falmock.addresses import is_loopback
 from falmock.clock import Clock, SystemClock
 from falmock.emulator import Emulator
@@ -45,6 +44,7 @@ from falmock.http.rest import RestHost
 from falmock.http.run import RunHost
 from falmock.http.tokens import Tokens
 from falmock.keys import Keyring
+from falmock.ledger import Ledger
 from falmock.media import Studio, find_ffmpeg
 from falmock.runner import Runner
 from falmock.scenarios import Plan, find
@@ -88,7 +88,7 @@ def create_app(emulator: Emulator) -> Starlette:
     rest.routes.extend(Tokens(emulator, keyring).routes)
     platform = PlatformHost(emulator, keyring).routes
     platform.routes.extend(Catalogue(keyring).routes)
-    ledger = Ledger(emulator.store)
+    ledger = Ledger(emulator.store, emulator.body)
     answers: dict[str, ASGIApp] = {
         hosts.QUEUE: Faulty(as_asgi(QueueHost(emulator, keyring)), emulator),
         hosts.RUN: Faulty(as_asgi(RunHost(emulator, keyring)), emulator),

@@ -18,7 +18,6 @@ import httpx
 import uvloop
 
 from falmock import __version__, console
-from falmock.account import Account
 from falmock.app import StateError, create_app, open_emulator
 from falmock.faults import FAULTS, Fault
 from falmock.intercept.authority import Authority, open_authority
@@ -26,6 +25,7 @@ from falmock.intercept.doctor import CannotTryError, examine
 from falmock.intercept.doors import Listeners, find, noted, open_doors
 from falmock.intercept.environment import Doors, render, variables
 from falmock.intercept.launch import NotStartedError, Relay, launch
+from falmock.ledger import Account
 from falmock.scenarios import ScenarioError, presets
 from falmock.scenarios import find as find_scenario
 from falmock.server import Server, listen

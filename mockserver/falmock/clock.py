@@ -7,11 +7,9 @@ still; `wall()` is what a receiver of a signed webhook will compare its own cloc
 from __future__ import annotations
 
 import asyncio
+import math
 import time
-from contextlib import suppress
 from typing import TYPE_CHECKING, Protocol
-
-from falmock.bell import Bell
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -71,7 +69,9 @@ class SystemClock:
         self._monotonic = monotonic
         self._start = max(start, wall())
         self._zero = monotonic()
-        self._changed = Bell()
+        self._sleepers: dict[asyncio.Future[None], float] = {}
+        self._alarm: asyncio.TimerHandle | None = None
+        self._alarm_at = math.inf
 
     def now(self) -> float:
         """See `Clock`."""
@@ -99,14 +99,41 @@ class SystemClock:
 
     async def sleep_until(self, when: float) -> None:
         """See `Clock`."""
-        while (remaining := when - self.now()) > 0:
-            with suppress(TimeoutError):
-                async with asyncio.timeout(remaining / self._scale if self._scale else None):
-                    await self._changed.listen().wait()
+        if when <= self.now():
+            return
+        woken = asyncio.get_running_loop().create_future()
+        self._sleepers[woken] = when
+        if when < self._alarm_at:
+            self._set_alarm(when)
+        try:
+            await woken
+        finally:
+            del self._sleepers[woken]
+            if not self._sleepers:
+                self._set_alarm(math.inf)
 
     def _go_on(self, start: float, scale: float) -> None:
         self._start, self._zero, self._scale = start, self._monotonic(), scale
-        self._changed.ring()
+        self._wake()
+
+    def _wake(self) -> None:
+        """Wake those whose time has come, in order, and be back for the next."""
+        now = self.now()
+        asleep = {woken: when for woken, when in self._sleepers.items() if not woken.done()}
+        for woken in sorted((woken for woken, when in asleep.items() if when <= now), key=asleep.__getitem__):
+            woken.set_result(None)
+            del asleep[woken]
+        self._set_alarm(min(asleep.values(), default=math.inf))
+
+    def _set_alarm(self, when: float) -> None:
+        """Have one timer for all, for the earliest; none while time stands still."""
+        if self._alarm is not None:
+            self._alarm.cancel()
+            self._alarm = None
+        self._alarm_at = when
+        if when < math.inf and self._scale > 0:
+            loop = next(iter(self._sleepers)).get_loop()
+            self._alarm = loop.call_later((when - self.now()) / self._scale, self._wake)
 
 
 class ManualClock(SystemClock):

@@ -82,6 +82,7 @@ falmock {__version__}: fal's queue, offline. Nothing leaves this machine, nothin
   fal hosts   {address}/queue.fal.run/...  and likewise fal.run, rest.fal.ai, v3.fal.media, api.fal.ai
   programs    falmock run -- python app.py   leads every fal host here (or: eval "$(falmock env)")
   webhooks    verify with {address}/rest.fal.ai/.well-known/jwks.json
+  control     {address}/control/openapi.json   time, requests, rules and state, by hand
 
 Ctrl-C stops it.
 """

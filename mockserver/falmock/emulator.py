@@ -30,7 +30,7 @@ from falmock.errors import (
     compact,
 )
 from falmock.faults import FaultError
-from falmock.journal import Journal
+from falmock.journal import Journal, Wanted
 from falmock.lifecycle import Event, State, after
 from falmock.queue import Happening, Job, Queue
 from falmock.runner import Assignment, Outcome, Runner
@@ -155,8 +155,8 @@ class Emulator:
             signer=signer,
             clock=clock,
             http=http,
-            is_local=None if settings.webhooks == "any" else is_local,
             journal=self.journal,
+            is_local=None if settings.webhooks == "any" else is_local,
             changed=self._attempted,
             fired=plan.fired,
         )
@@ -316,15 +316,11 @@ class Emulator:
             RequestNotFound: there is none of that id.
             AlreadyCompleted: nothing can happen to it any more.
         """
-        request = self._unfinished(request_id)
-        self._queue.hold(request.id, self.clock.now())
-        return self._steered(request, held=True)
+        return self._set_held(request_id, held=True)
 
     def release(self, request_id: str) -> Request:
         """Let a request go on; what was due meanwhile happens now. Raises as `hold` does."""
-        request = self._unfinished(request_id)
-        self._queue.release(request.id, self.clock.now())
-        return self._steered(request, held=False)
+        return self._set_held(request_id, held=False)
 
     def finish(self, request_id: str) -> Request:
         """End a request now with its own outcome, or as soon as that is rendered.
@@ -363,7 +359,7 @@ class Emulator:
     async def reset(self, *, test: str | None = None, caller: str | None = None) -> int:
         """Forget requests, with their webhooks and files: everybody's, or those of one test or one key.
 
-        Rules go too: those of the test, or all but those that were there from the start.
+        The journal is cleared with all, or of a test; so are the rules, but for those from the start.
 
         Returns:
             How many requests were forgotten.
@@ -380,14 +376,19 @@ class Emulator:
                 self._forget(request)
             self.files.remove(caller if test is None else caller or f"{TEST_KEY}{test}")
         stopped += self._sender.break_off({request.id for request in mine})
-        if test is not None:
-            self.plan.clear(test)
-        elif caller is None:
-            self.plan.reset()
+        if caller is None:
+            self._clear_rules(test)
+        self.journal.clear(Wanted(test=test, caller=caller))
         self._arm()
         self._ring()
         await asyncio.gather(*stopped, return_exceptions=True)
         return len(mine)
+
+    def _clear_rules(self, test: str | None) -> None:
+        if test is None:
+            self.plan.reset()
+        else:
+            self.plan.clear(test)
 
     async def start_over(self, change: Callable[[], None]) -> None:
         """Let something else be in the store; what goes on is broken off, and what is there then goes on."""
@@ -538,10 +539,15 @@ class Emulator:
             )
         return outcome
 
-    def _steered(self, request: Request, **changes: Any) -> Request:
-        """Write down what was done by hand, and let happen what follows from it."""
-        if changes:
-            self._change(request, **changes)
+    def _set_held(self, request_id: str, *, held: bool) -> Request:
+        request, now = self._unfinished(request_id), self.clock.now()
+        steer = self._queue.hold if held else self._queue.release
+        steer(request.id, now)
+        self.journal.step(self._change(request, held=held), "hold" if held else "release", now)
+        return self._steered(request)
+
+    def _steered(self, request: Request) -> Request:
+        """Let happen what follows from what was done by hand."""
         self._arm()
         self._ring()
         return self._known(request.id)
@@ -569,6 +575,7 @@ class Emulator:
                 direct=direct,
                 method=asked.method,
                 content_type=asked.content_type,
+                input_sha256=hashlib.sha256(asked.body).hexdigest(),
                 body_file=self.files.keep_body(asked.body) if in_file else None,
                 submitted_at=now,
                 ready_at=course.ready_at(struck, ready_at, now),

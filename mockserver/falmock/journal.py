@@ -105,7 +105,7 @@ class Transition:
     Attributes:
         id, at, real: as for an exchange.
         request_id, endpoint, caller, test: of the request; its full endpoint id.
-        event: "submit", or as in `lifecycle.Event`.
+        event: "submit", as in `lifecycle.Event`, or by hand: "hold", "release".
         state: that it led to.
         attempt: which run it belongs to; 0 before the first.
         status: of the outcome, HTTP's; None before.
@@ -183,6 +183,7 @@ class Wanted:
         request: a request id.
         endpoint: an endpoint id, or a pattern as "fal-ai/*"; what concerns a request of it counts too.
         test: a test's name; what concerns a request of its counts too.
+        caller: a key id; likewise.
         operation: as in `calls.Operation`; "webhook" for attempts.
         since, until: unix seconds of the emulator's clock; `until` itself is no longer in.
     """
@@ -190,6 +191,7 @@ class Wanted:
     request: str | None = None
     endpoint: str | None = None
     test: str | None = None
+    caller: str | None = None
     operation: str | None = None
     since: float | None = None
     until: float | None = None
@@ -205,8 +207,10 @@ class Wanted:
         ]
 
     def _belongs(self, entry: Entry) -> bool:
-        return (self.endpoint is None or fnmatchcase(entry.endpoint or "", self.endpoint)) and (
-            self.test is None or entry.test == self.test
+        return (
+            (self.endpoint is None or fnmatchcase(entry.endpoint or "", self.endpoint))
+            and self.test in {None, entry.test}
+            and self.caller in {None, entry.caller}
         )
 
     def _fits(self, entry: Entry) -> bool:
@@ -406,14 +410,14 @@ class Journal:
         held.sort(key=lambda entry: entry.id)
         return wanted.of(self._exchange(each) if isinstance(each, Record) else each for each in held)
 
-    def clear(self, test: str | None = None) -> None:
-        """Forget all, or what belongs to a test."""
-        gone = {each.id for each in self.entries(Wanted(test=test))}
+    def clear(self, wanted: Wanted = EVERYTHING) -> None:
+        """Forget what is wanted."""
+        gone = {each.id for each in self.entries(wanted)}
         kept = [(size, entry) for size, entry in self._ring if entry.id not in gone]
         self._ring = deque(kept)
         self._size = sum(size for size, _ in kept)
         self._going = {number: record for number, record in self._going.items() if number not in gone}
-        self.dropped = 0 if test is None else self.dropped
+        self.dropped = self.dropped if kept else 0
 
     def _number(self) -> int:
         self._count += 1

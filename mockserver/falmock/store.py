@@ -39,6 +39,7 @@ class Request:
         direct: it came over the run host, and is nobody's to poll.
         method: HTTP method and content type of the submit, for the runner to judge.
         content_type: likewise.
+        input_sha256: of the body, in hex.
         body_file: hex SHA-256 of a large body, which is in a file; None for one among the payloads.
         submitted_at: when it was accepted.
         ready_at: no runner takes it earlier.
@@ -74,6 +75,7 @@ class Request:
     direct: bool
     method: str
     content_type: str | None
+    input_sha256: str
     body_file: str | None
     submitted_at: float
     ready_at: float

@@ -125,8 +125,8 @@ class Sender:
         signer: signs each attempt anew, since receivers refuse an old timestamp.
         clock: for the schedule, and its wall time for the signature.
         http: does the posting; it must not follow redirects.
-        is_local: tells the hosts that may be delivered to; None for all of them.
         journal: where attempts are taken down.
+        is_local: tells the hosts that may be delivered to; None for all of them.
         changed: called when an attempt has ended.
         fired: called when a fault has shown.
     """
@@ -138,8 +138,8 @@ class Sender:
         signer: Signer,
         clock: Clock,
         http: httpx.AsyncClient,
-        is_local: Callable[[str], bool] | None,
         journal: Journal,
+        is_local: Callable[[str], bool] | None,
         changed: Callable[[], None],
         fired: Callable[[Strike], None],
     ) -> None:
@@ -147,8 +147,8 @@ class Sender:
         self._signer = signer
         self._clock = clock
         self._http = http
-        self._is_local = is_local
         self._journal = journal
+        self._is_local = is_local
         self._changed = changed
         self._fired = fired
         self._held: dict[str, list[str]] = {}  # by receiver: those that wait for another to overtake them

@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+import json
 import sys
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree as ET
 
+import httpx
 import pytest
 
-from falcontract import cli
-from falmock.errors import MethodNotAllowed
+from falcontract import cli, suite
+from falcontract.live import Live
+from falmock.errors import MethodNotAllowed, RequestNotFound, StillInProgress
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
     from pathlib import Path
+
+    from falcontract.emulated import Emulated
+    from falcontract.steps import Program
+    from falcontract.targets import Session
 
 FAST = ("run", "--property", "P26", "--property", "P20")
 
@@ -44,6 +53,96 @@ def test_1_when_something_diverges(
     assert "| P26 | MOCK_BUG |" in summary.read_text()
 
 
+def test_1_when_something_diverges_once_and_then_not(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The first wrong method is a 404; whoever looks again finds nothing wrong."""
+    codes = iter([404])
+    monkeypatch.setattr(MethodNotAllowed, "status", property(lambda _: next(codes, 405)))
+    assert run(monkeypatch, "run", "--property", "P26") == 1
+    assert "FLAKE: P26" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("twin_is_wrong", "verdict"), [(True, "DOC_DRIFT"), (False, "MOCK_BUG")])
+def test_1_and_the_emulator_tells_who_is_wrong(
+    *,
+    twin_is_wrong: bool,
+    verdict: str,
+    mock: Emulated,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Another emulator answers an early result with 409, as this one does or not."""
+    monkeypatch.setattr(StillInProgress, "status", 409)
+
+    class Other:
+        name, abilities = "another", mock.abilities
+
+        @asynccontextmanager
+        async def open(self, program: Program) -> AsyncIterator[Session]:
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr(StillInProgress, "status", 409)
+                async with mock.open(program) as session:
+                    yield session
+
+    if not twin_is_wrong:
+        monkeypatch.setattr(StillInProgress, "status", 400)
+    monkeypatch.setattr(cli, "Address", lambda _: Other())
+    assert run(monkeypatch, "run", "--property", "P10", "--target", "http://127.0.0.1:1") == 1
+    assert f"{verdict}: P10" in capsys.readouterr().out
+
+
+class Fal:
+    """Stands in for fal: says the n-th word to the n-th cancel of an unknown id."""
+
+    def __init__(self, *words: str) -> None:
+        self.words = iter(words)
+        self.asked: list[str] = []
+
+    async def answer(self, request: httpx.Request) -> httpx.Response:
+        self.asked.append(f"{request.method} {request.url.path}")
+        return httpx.Response(404, json={"status": next(self.words)})
+
+    def live(self) -> Live:
+        gates = {"FAL_KEY": "a:b", "FAL_LIVE": "1", "FAL_LIVE_BUDGET_USD": "0"}
+        return Live(gates, today="2026-11-22", transport=httpx.MockTransport(self.answer), sleep=no_time)
+
+
+async def no_time(seconds: float) -> None:
+    del seconds
+
+
+@pytest.mark.parametrize(
+    ("words", "twin_says", "verdict"),
+    [
+        (("NOT_FOUND",), "NOT_FOUND", "MATCH"),
+        (("GONE", "GONE"), "NOT_FOUND", "LIVE_DRIFT"),
+        (("GONE", "GONE"), "GONE", "DOC_DRIFT"),
+        (("GONE", "NOT_FOUND"), "NOT_FOUND", "FLAKE"),
+    ],
+)
+def test_what_diverges_on_fal_is_sent_a_second_time(
+    words: tuple[str, ...],
+    twin_says: str,
+    verdict: str,
+    mock: Emulated,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(RequestNotFound, "content", lambda _: json.dumps({"status": twin_says}).encode())
+    fal = Fal(*words)
+    wanted, live = suite.chosen(["P34"]), fal.live()
+    entries = cli.planned(live, wanted, 1, only=True)
+    report, outcome = cli.look_live(live, entries, wanted, mock, ())
+    assert [row.verdict for row in report.rows] == [verdict]
+    assert len(fal.asked) == outcome.sent == len(words)
+
+
+def test_only_what_shows_the_wanted_property_is_sent_to_fal() -> None:
+    live = Fal().live()
+    assert [e.program.name for e in cli.planned(live, suite.chosen(["P34"]), 1, only=True)] == ["cancel-unknown"]
+    assert cli.planned(live, suite.chosen(["P34"]), 1, only=False) == live.planned(1)
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
@@ -70,7 +169,7 @@ def test_2_when_it_could_not_look(
 def test_2_when_nothing_can_be_shown(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert run(monkeypatch, "run", "--property", "P46") == 2
+    assert run(monkeypatch, "run", "--property", "P46", "--target", "http://127.0.0.1:1") == 2
     assert "P46  COULD_NOT_LOOK  needs faults" in capsys.readouterr().out
 
 

@@ -13,10 +13,11 @@ FOLDER = Path(falcontract.__file__).parent
 FILES = sorted(FOLDER.rglob("*.py"))
 STARTS_AN_EMULATOR = {"emulated.py", "mutants.py"}
 OPENS_THE_CLIENT = {"client_door.py"}
+OPENS_FALS_CLIENT = {"fal_client_door.py"}
 MAKES_UP_PROGRAMS = {"machine.py", "strategies.py"}
 STOREYS = """
-    automaton budget claims mp4 published receivers signatures steps targets timetable traces
-    placeholders prediction scrubbing programs wire strategies properties client_door
+    automaton budget claims doors mp4 published receivers signatures steps targets timetable traces
+    placeholders prediction scrubbing programs wire strategies properties client_door fal_client_door
     agreement planning transcripts suite
     emulated fidelity verdicts live mutants
     machine peer report shrinking teeth
@@ -43,6 +44,7 @@ def tops(path: Path) -> set[str]:
 def test_emulator_client_and_hypothesis_have_one_door_each(path: Path) -> None:
     assert "falmock" not in tops(path) or path.name in STARTS_AN_EMULATOR
     assert "falqueue" not in tops(path) or path.name in OPENS_THE_CLIENT
+    assert "fal_client" not in tops(path) or path.name in OPENS_FALS_CLIENT
     assert "hypothesis" not in tops(path) or path.name in MAKES_UP_PROGRAMS
 
 

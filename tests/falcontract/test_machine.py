@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+import falqueue
 from falcontract import live, machine, shrinking
 from falcontract.targets import Address, IsFalError
 from falmock import emulator, queue
@@ -18,7 +19,34 @@ if TYPE_CHECKING:
 
 
 def test_the_emulator_does_nothing_that_the_model_does_not(mock: Emulated) -> None:
-    assert machine.explore(mock, programs=100, steps=20, seed=1) is None
+    assert machine.explore(mock, programs=50, steps=20, seed=1) is None
+
+
+def test_every_program_is_taken_through_the_client_too(
+    mock: Emulated, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A client that is wrong about one kind of status is found out by a program that nobody wrote."""
+    usual = falqueue.AsyncClient.status
+
+    async def status(*args: Any, **more: Any) -> falqueue.Status:
+        told = await usual(*args, **more)
+        return falqueue.Completed("an id") if isinstance(told, falqueue.InProgress) else told
+
+    monkeypatch.setattr(falqueue.AsyncClient, "status", status)
+    found = machine.explore(mock, programs=50, steps=20, seed=1)
+    assert found is not None
+    assert found.property.id == "P55"
+    smallest = shrinking.shrink(found, mock)
+    assert [step.do for step in smallest.trace.program.steps] == ["submit", "wait", "status"]
+
+
+def test_programs_can_be_divided_among_processes(mock: Emulated, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is planted here is found there, and told here."""
+    monkeypatch.setattr(emulator.Emulator, "position", lambda *_: 7)
+    first, second = (machine.explore(mock, programs=8, steps=10, seed=3, processes=2) for _ in range(2))
+    assert first is not None
+    assert second is not None
+    assert first.trace.program == second.trace.program
 
 
 def test_a_planted_bug_is_found_and_shrunk(mock: Emulated, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -32,7 +60,7 @@ def test_a_planted_bug_is_found_and_shrunk(mock: Emulated, monkeypatch: pytest.M
             self._applications[happening.job.application].running += 1
 
     monkeypatch.setattr(queue.Queue, "_carry_out", planted)
-    found = machine.explore(mock, programs=200, steps=20, seed=1)
+    found = machine.explore(mock, programs=100, steps=20, seed=1)
     assert found is not None
     smallest = shrinking.shrink(found, mock)
     assert len(smallest.trace.program.steps) <= 6
@@ -41,7 +69,7 @@ def test_a_planted_bug_is_found_and_shrunk(mock: Emulated, monkeypatch: pytest.M
 
 def test_the_same_seed_makes_up_the_same_programs(mock: Emulated, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(emulator.Emulator, "position", lambda *_: 7)
-    first, second = (machine.explore(mock, programs=50, steps=20, seed=3) for _ in range(2))
+    first, second = (machine.explore(mock, programs=8, steps=10, seed=3) for _ in range(2))
     assert first is not None
     assert second is not None
     assert first.trace.program == second.trace.program

@@ -46,12 +46,18 @@ def test_of_an_emulator(shown: Shown, waived: bool, verdict: Verdict) -> None:
         (looked(), looked(), None, True, Verdict.MATCH),
         (looked(), looked(wrong=True), None, True, Verdict.MOCK_BUG),
         (looked(wrong=True), looked(), None, True, Verdict.LIVE_DRIFT),
-        (looked(wrong=True), looked(), None, False, Verdict.DOC_DRIFT),
+        (looked(wrong=True), looked(), None, False, Verdict.LIVE_DRIFT),
+        (looked(wrong=True), looked(wrong=True), None, False, Verdict.DOC_DRIFT),
+        (looked(wrong=True), looked(wrong=True), None, True, Verdict.LIVE_DRIFT),
+        (looked(wrong=True), looked(looks=0), None, False, Verdict.DOC_DRIFT),
+        (looked(wrong=True), None, None, False, Verdict.DOC_DRIFT),
         (looked(wrong=True), looked(), looked(), True, Verdict.FLAKE),
         (looked(looks=0), looked(), None, True, Verdict.COULD_NOT_LOOK),
     ],
 )
-def test_of_fal(live: Shown, mock: Shown, again: Shown | None, recorded: bool, verdict: Verdict) -> None:
+def test_of_fal(
+    live: Shown, mock: Shown | None, again: Shown | None, recorded: bool, verdict: Verdict
+) -> None:
     assert verdicts.of_live(live, mock, again, recorded=recorded) is verdict
 
 
@@ -79,3 +85,21 @@ def test_no_waiver_that_comes_with_the_suite_is_without_a_reason() -> None:
     assert all(
         waiver.reason and waiver.property in properties.PROPERTIES_BY_ID for waiver in verdicts.waivers()
     )
+
+
+@pytest.mark.parametrize(
+    ("again", "twin", "verdict"),
+    [
+        (None, None, Verdict.MOCK_BUG),
+        (looked(wrong=True), None, Verdict.MOCK_BUG),
+        (looked(), None, Verdict.FLAKE),
+        (looked(looks=0), None, Verdict.MOCK_BUG),
+        (looked(wrong=True), looked(), Verdict.MOCK_BUG),
+        (looked(wrong=True), looked(wrong=True), Verdict.DOC_DRIFT),
+        (looked(), looked(wrong=True), Verdict.FLAKE),
+    ],
+)
+def test_of_an_emulator_that_is_looked_at_twice(
+    again: Shown | None, twin: Shown | None, verdict: Verdict
+) -> None:
+    assert verdicts.of_emulator(looked(wrong=True), waived=False, again=again, twin=twin) is verdict

@@ -104,6 +104,28 @@ async def test_who_sleeps_is_woken_in_time_when_the_clock_is_made_faster() -> No
     await sleeping
 
 
+async def test_who_sleeps_longer_does_not_keep_others_from_waking() -> None:
+    clock = SystemClock(scale=1e6)
+    late = asyncio.create_task(clock.sleep_until(clock.now() + 1e9))
+    await asyncio.sleep(0)
+
+    await asyncio.gather(*[clock.sleep_until(clock.now() + seconds) for seconds in (3, 1, 2)])
+
+    assert not late.done()
+    late.cancel()
+
+
+async def test_who_gave_up_sleeping_does_not_keep_others_from_waking() -> None:
+    clock = SystemClock(scale=1e4)
+    early = asyncio.create_task(clock.sleep_until(clock.now() + 1e9))
+    late = asyncio.create_task(clock.sleep_until(clock.now() + 60))
+    await asyncio.sleep(0)
+
+    early.cancel()
+
+    await late
+
+
 async def test_who_sleeps_sleeps_on_when_the_clock_is_stopped() -> None:
     clock = SystemClock(scale=1e6)
     sleeping = asyncio.create_task(clock.sleep_until(clock.now() + 3600))

@@ -13,6 +13,7 @@ from emulated import APPLICATION, BASE, ENDPOINT, GOOD, KEY, Mock, data_uri, ope
 from falmock.clock import ManualClock, SystemClock
 from falmock.errors import AlreadyCompleted, RequestNotFound
 from falmock.faults import FaultError, parse
+from falmock.journal import Transition
 from falmock.lifecycle import State
 from falmock.scenarios import Rule
 from falmock.settings import Settings
@@ -207,6 +208,22 @@ async def test_the_webhook_of_a_finished_request_leaves(mock: Mock, receiver: re
     await mock.emulator.settle()
 
     assert json.loads(receiver.calls.last.request.content)["status"] == "OK"
+
+
+async def test_what_is_done_by_hand_is_in_the_journal(mock: Mock) -> None:
+    submitted = await mock.submit()
+    for act in (mock.emulator.hold, mock.emulator.release, mock.emulator.finish):
+        act(submitted["request_id"])
+    await mock.emulator.settle()
+
+    entries = mock.emulator.journal.entries()
+    assert [(each.event, each.state) for each in entries if isinstance(each, Transition)] == [
+        ("submit", "IN_QUEUE"),
+        ("hold", "IN_QUEUE"),
+        ("release", "IN_QUEUE"),
+        ("start", "IN_PROGRESS"),
+        ("finish", "COMPLETED"),
+    ]
 
 
 @ACTS
@@ -430,6 +447,16 @@ async def test_a_reset_leaves_the_rules_that_were_there_from_the_start(
     await mock.emulator.reset()
 
     assert [standing.rule for standing in mock.emulator.plan.rules()] == before
+
+
+@pytest.mark.parametrize(("test", "left"), [(None, 0), ("a", 2)])
+async def test_a_reset_clears_the_journal(mock: Mock, test: str | None, left: int) -> None:
+    for name in ("a", "b"):
+        await mock.submit(headers={"x-falmock-test": name})
+
+    await mock.emulator.reset(test=test)
+
+    assert len(mock.emulator.journal.entries()) == left
 
 
 async def test_a_reset_of_one_test_takes_its_rules(mock: Mock) -> None:

@@ -370,7 +370,7 @@ async def test_entries_are_chosen_by_request(two: Mock) -> None:
 
 
 async def test_it_can_be_cleared(two: Mock) -> None:
-    two.emulator.journal.clear("a")
+    two.emulator.journal.clear(Wanted(test="a"))
     left = len(two.emulator.journal.entries())
     two.emulator.journal.clear()
 

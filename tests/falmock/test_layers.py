@@ -13,8 +13,8 @@ STOREYS = """
     addresses bell clock endpoints errors hosts lifecycle private redaction settings signing
     calls console faults keys media models queue store validation
     scenarios
-    account fetching files journal
-    har runner webhooks
+    fetching files journal ledger
+    har lint runner webhooks
     course
     emulator
     snapshots
@@ -30,7 +30,6 @@ STOREYS = """
 FOLDER = Path(falmock.__file__).parent
 LEVEL = {room: level for level, line in enumerate(STOREYS.strip().splitlines()) for room in line.split()}
 SIDEWAYS = {
-    ("clock", "bell"),
     ("models", "media"),
     ("store", "lifecycle"),
 }  # within a storey, named one by one

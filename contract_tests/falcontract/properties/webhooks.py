@@ -175,15 +175,24 @@ def repeats_are_equal_and_fresh(trace: Trace) -> Claims:
 
 @prop(
     46,
-    "While keys are rotated the old one verifies too, and an unknown one does not",
+    "While keys are rotated the old one verifies too, and one that is not in the set does not",
+    "webhook-rotated",
     live="-",
     tier=None,
     needs=("receive", "faults"),
-    evidence="PROTOCOL 9.2: try every key",
+    evidence="PROTOCOL 9.2: try every key; that the set keeps the old one is assumed",
 )
 def rotation_overlaps(trace: Trace) -> Claims:
-    """No target here can rotate its keys."""
-    yield from deliveries_are_signed(trace)
+    """A is delivered before the rotation, B after it; in between a receiver fetched the key set."""
+    for fetched in trace.of("call"):
+        for _, deliveries in _hooked(trace):
+            yield claim(deliveries, "the webhook arrives")
+            for d in deliveries:
+                new = d.at > fetched.at
+                yield equal(problem(d.headers, d.body, trace.jwks, d.wall), None, "the set verifies it", d)
+                stale = problem(d.headers, d.body, fetched.json, d.wall)
+                text = "a set without the new key does not verify it" if new else "the set of the time does"
+                yield equal(stale is not None, new, text, d)
 
 
 @prop(
@@ -206,13 +215,18 @@ def status_is_completed_at_delivery(trace: Trace) -> Claims:
 @prop(
     48,
     "An output that JSON cannot say is delivered as null, with a reason",
+    "webhook-null",
     live="-",
     tier=None,
     needs=("receive", "faults"),
     evidence="PROTOCOL 9.1 (D-hook)",
 )
 def unsayable_output_is_null(trace: Trace) -> Claims:
-    """No target here can make such an output."""
-    for d in trace.deliveries:
-        yield equal(d.get("payload"), None, "the payload is null", d)
-        yield claim(isinstance(d.get("payload_error"), str), "and there is a reason", d)
+    """The job itself is well; it is the delivery that cannot say its output."""
+    for e, deliveries in _hooked(trace):
+        yield claim(deliveries, "the webhook arrives", e)
+        for d in deliveries:
+            yield equal((d.get("status"), d.get("payload")), ("OK", None), "it is OK, without a payload", d)
+            yield claim(isinstance(d.get("payload_error"), str), "it says why", d, d.get("payload_error"))
+        for r in trace.final_results(e.step.job):
+            yield equal(r.status, 200, "the result can be fetched", r)

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from falmock.account import Account
 from falmock.hosts import is_fal
 from falmock.intercept import alone
+from falmock.ledger import Account
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

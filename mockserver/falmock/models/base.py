@@ -55,12 +55,14 @@ class Price:
     Attributes:
         unit: what is counted, as "second".
         usd: dollars for one unit.
-        source: where it was read, and when.
+        source: where it was read.
+        date: of the source, as far as it is known: "2026-07" or "2026".
     """
 
     unit: str
     usd: float
     source: str
+    date: str
 
 
 @dataclass(frozen=True, slots=True)

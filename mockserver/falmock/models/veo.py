@@ -76,7 +76,10 @@ IMAGE_TO_VIDEO = Model(
     input=ImageToVideoInput,
     output=VideoOutput,
     price=Price(
-        "second", 0.50, "fal.ai/models/fal-ai/veo2 (text model), 2026: $2.50 for 5 s, then $0.50 a second"
+        unit="second",
+        usd=0.50,
+        source="fal.ai/models/fal-ai/veo2 (the text model): $2.50 for 5 s, then $0.50 a second",
+        date="2026",
     ),
     units=lambda asked: seconds(asked.duration),
     perform=animate,

@@ -191,7 +191,7 @@ class Requests:
         waits = request.state == State.IN_QUEUE
         return RequestTold(
             id=request.id,
-            endpoint="/".join(filter(None, (request.application, request.path))),
+            endpoint=request.endpoint,
             caller=request.caller,
             test=request.test,
             state=State(request.state),
@@ -209,10 +209,9 @@ class Requests:
 
 
 def _fits(request: Request, asked: RequestFilter) -> bool:
-    endpoint = "/".join(filter(None, (request.application, request.path)))
     return (
         asked.state in {None, request.state}
         and asked.caller in {None, request.caller}
         and asked.test in {None, request.test}
-        and (asked.endpoint is None or fnmatchcase(endpoint, asked.endpoint))
+        and (asked.endpoint is None or fnmatchcase(request.endpoint, asked.endpoint))
     )
