@@ -139,7 +139,9 @@ def test_what_diverges_on_fal_is_sent_a_second_time(
 
 def test_only_what_shows_the_wanted_property_is_sent_to_fal() -> None:
     live = Fal().live()
-    assert [e.program.name for e in cli.planned(live, suite.chosen(["P34"]), 1, only=True)] == ["cancel-unknown"]
+    assert [e.program.name for e in cli.planned(live, suite.chosen(["P34"]), 1, only=True)] == [
+        "cancel-unknown"
+    ]
     assert cli.planned(live, suite.chosen(["P34"]), 1, only=False) == live.planned(1)
 
 
