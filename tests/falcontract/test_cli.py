@@ -101,7 +101,8 @@ class Fal:
 
     async def answer(self, request: httpx.Request) -> httpx.Response:
         self.asked.append(f"{request.method} {request.url.path}")
-        return httpx.Response(404, json={"status": next(self.words)})
+        body = json.dumps({"status": next(self.words)}).encode()
+        return httpx.Response(404, stream=httpx.ByteStream(body))
 
     def live(self) -> Live:
         gates = {"FAL_KEY": "a:b", "FAL_LIVE": "1", "FAL_LIVE_BUDGET_USD": "0"}
@@ -139,7 +140,9 @@ def test_what_diverges_on_fal_is_sent_a_second_time(
 
 def test_only_what_shows_the_wanted_property_is_sent_to_fal() -> None:
     live = Fal().live()
-    assert [e.program.name for e in cli.planned(live, suite.chosen(["P34"]), 1, only=True)] == ["cancel-unknown"]
+    assert [e.program.name for e in cli.planned(live, suite.chosen(["P34"]), 1, only=True)] == [
+        "cancel-unknown"
+    ]
     assert cli.planned(live, suite.chosen(["P34"]), 1, only=False) == live.planned(1)
 
 
