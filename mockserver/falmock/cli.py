@@ -19,13 +19,19 @@ import uvloop
 
 from falmock import __version__, console
 from falmock.app import StateError, create_app, open_emulator
+from falmock.calls import Operation
 from falmock.faults import FAULTS, Fault
+from falmock.http.control import BASE as CONTROL
 from falmock.intercept.authority import Authority, open_authority
 from falmock.intercept.doctor import CannotTryError, examine
 from falmock.intercept.doors import Listeners, find, noted, open_doors
 from falmock.intercept.environment import Doors, render, variables
 from falmock.intercept.launch import NotStartedError, Relay, launch
+from falmock.journal import JournalError, Wanted
+from falmock.journal import read as read_journal
 from falmock.ledger import Account
+from falmock.lint import RULES, Finding
+from falmock.lint import check as check_client
 from falmock.scenarios import ScenarioError, presets
 from falmock.scenarios import find as find_scenario
 from falmock.server import Server, listen
@@ -33,7 +39,7 @@ from falmock.settings import Settings, SettingsError, Span
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
 EXIT_USAGE = 2
 
@@ -370,13 +376,94 @@ def faults() -> None:
 )
 def env(state: Path, format: str, via: str | None, ca_folder: str | None, *, fal_hosts: bool) -> None:  # noqa: A002 - the flag's name
     """Print the environment that leads programs to the emulator that serves: eval "$(falmock env)"."""
+    doors = _serving(state)
+    values = variables(doors.seen_from(via, ca_folder), os.environ, proxied=not fal_hosts)
+    print(render(values, format), end="")  # noqa: T201 - for programs
+
+
+def _of_state(command: Any) -> Any:
+    """Let a command ask the emulator that serves a state folder."""
+    return option(
+        "--state",
+        "State folder of the emulator that serves.",
+        type=click.Path(path_type=Path),
+        default=".falmock",
+    )(command)
+
+
+@falmock.command()
+@_of_state
+@click.option(
+    "--format", help="JSON lines, or an HTTP archive.", type=click.Choice(["jsonl", "har"]), default="jsonl"
+)
+@click.option("--request", help="Only what concerns a request.")
+@click.option("--endpoint", help="Only what concerns an endpoint; a pattern as fal-ai/* will do.")
+@click.option("--test", help="Only what belongs to a test.")
+@click.option("--key", help="Only what belongs to a key id.")
+@click.option("--operation", help="Only one kind of call.", type=click.Choice([*map(str, Operation)]))
+@click.option(
+    "--since", help="Only what came then or later: unix seconds of the emulator's clock.", type=float
+)
+@click.option("--until", help="Only what came before.", type=float)
+def journal(state: Path, **wanted: Any) -> None:
+    """Print what the emulator that serves has seen: calls, steps of requests, attempts at webhooks."""
+    print(_asked(state, "/journal", wanted).text, end="")  # noqa: T201 - for programs
+
+
+@falmock.command()
+@_of_state
+@click.option("--test", help="Only the requests of a test.")
+@click.option("--key", help="Only the requests of a key id.")
+@click.option("--window", help="Seconds within which an equal submit is a double one.", type=float)
+def ledger(state: Path, **wanted: Any) -> None:
+    """Print, as JSON, what it all would have cost at fal's list prices, and what was submitted twice."""
+    print(_asked(state, "/ledger", wanted).text)  # noqa: T201 - for programs
+
+
+@falmock.command()
+@_of_state
+@click.option("--test", help="Only what belongs to a test.")
+@click.option(
+    "--journal",
+    help="A journal on disk, as JSON lines, instead of the emulator that serves.",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+)
+def lint(state: Path, test: str | None, journal: Path | None) -> int:
+    """Tell what an app does wrong: polls too fast, takes COMPLETED for success, pays twice ...
+
+    Exits with 1 if there is a finding, and with 2 if there was nothing to look at.
+    """
+    if journal is None:
+        told = _asked(state, "/lint", {"test": test}).json()
+        findings = [Finding(**each) for each in told["findings"]]
+    else:
+        try:
+            findings = check_client(Wanted(test=test).of(read_journal(journal.read_text())))
+        except (JournalError, UnicodeDecodeError) as error:
+            raise click.ClickException(f"{journal} is no journal of falmock's: {error}") from None
+    for finding in findings:
+        print(f"{finding}\n    {RULES[finding.rule].why}")  # noqa: T201 - what was asked for
+    return 1 if findings else 0
+
+
+def _serving(state: Path) -> Doors:
     doors = find(state)
     if doors is None:
         raise click.ClickException(
             f"no emulator serves {state}: start one with falmock serve, or name its --state"
         )
-    values = variables(doors.seen_from(via, ca_folder), os.environ, proxied=not fal_hosts)
-    print(render(values, format), end="")  # noqa: T201 - for programs
+    return doors
+
+
+def _asked(state: Path, path: str, query: Mapping[str, Any]) -> httpx.Response:
+    """Ask the control API of the emulator that serves a state folder."""
+    doors = _serving(state)
+    given = {name: value for name, value in query.items() if value is not None}
+    try:
+        answer = httpx.get(f"{doors.http}{CONTROL}{path}", params=given, trust_env=False)
+        return answer.raise_for_status()
+    except httpx.HTTPError as error:
+        raise click.ClickException(f"the emulator at {doors.http} did not tell: {error}") from None
 
 
 @contextmanager

@@ -243,3 +243,35 @@ def test_the_banner_names_the_scenarios_that_are_played() -> None:
         server.stop()
 
     assert "rush-hour, locked" in server.log
+
+
+def test_what_happened_is_told_by_the_emulator_that_serves(tmp_path: Path) -> None:
+    state = ("--state", str(tmp_path / "state"))
+    with served(*state, "--queue-seconds", "0", "--run-seconds", "0") as server:
+        request_id = server.submit()["request_id"]
+        server.result(request_id)
+        lines = run("journal", *state, "--request", request_id, "--operation", "submit")
+        archive = run("journal", *state, "--format", "har")
+        bill = run("ledger", *state)
+        clean = run("lint", *state)
+        server.http.get("/nobody/nothing", headers={"Authorization": "Bearer me:secret"})
+        found = run("lint", *state)
+    (tmp_path / "calls.jsonl").write_text(lines.stdout)
+    read = run("lint", "--journal", str(tmp_path / "calls.jsonl"))
+
+    assert [json.loads(line)["kind"] for line in lines.stdout.splitlines()] == ["journal", "exchange"]
+    assert json.loads(archive.stdout)["log"]["version"] == "1.2"
+    assert json.loads(bill.stdout)["usd"] == 2.5
+    assert (clean.returncode, clean.stdout, read.returncode, read.stdout) == (0, "", 0, "")
+    assert (found.returncode, found.stdout.partition(":")[0]) == (1, "bearer-key")
+
+
+@pytest.mark.parametrize("command", ["journal", "ledger", "lint"])
+def test_where_no_emulator_serves_there_is_nothing_to_tell(tmp_path: Path, command: str) -> None:
+    assert "no emulator serves" in one_line(run(command, "--state", str(tmp_path)))
+
+
+def test_a_file_that_is_no_journal_cannot_be_checked(tmp_path: Path) -> None:
+    (tmp_path / "x").write_bytes(b"\xff")
+
+    assert "is no journal" in one_line(run("lint", "--journal", str(tmp_path / "x")))

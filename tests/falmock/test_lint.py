@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -15,7 +16,6 @@ from falmock.lint import RULES, Finding, check
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 ELEVEN = [
     "completed-as-success",
@@ -253,3 +253,14 @@ async def test_who_still_asks_has_not_gone(mock: Mock) -> None:
 
 async def test_nothing_is_found_in_nothing() -> None:
     assert check([]) == []
+
+
+def test_the_page_has_every_rule_as_it_is() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "journal.md").read_text()
+
+    def where(rule: Any) -> str:
+        return str(rule.look.__doc__.splitlines()[0]).removeprefix("Found where ").rstrip(".")
+
+    assert [line for line in page.splitlines() if line.startswith("| `")] == [
+        f"| `{rule.name}` | {where(rule)} | {rule.why} |" for rule in RULES.values()
+    ]

@@ -17,6 +17,7 @@ from starlette.routing import Mount, Router
 from falmock import __version__
 from falmock.addresses import is_loopback
 from falmock.hosts import is_fal
+from falmock.http.control.happened import Happened
 from falmock.http.control.requests import Requests
 from falmock.http.control.rules import Rules
 from falmock.http.control.state import State
@@ -48,7 +49,7 @@ class Control:
         self._others = others
         self._strangers = strangers
         self._names = frozenset(name.lower() for name in emulator.settings.hostnames)
-        self._parts = [part(emulator) for part in (Time, Requests, Webhooks, Rules, State)]
+        self._parts = [part(emulator) for part in (Time, Requests, Webhooks, Rules, Happened, State)]
         self._router = Router([Mount(BASE, routes=routes(self.operations))], redirect_slashes=False)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -88,7 +89,7 @@ class Control:
         info = {
             "title": "falmock's control API",
             "version": __version__,
-            "description": "Time, requests, webhooks, rules and snapshots of an emulator, by hand.",
+            "description": "Time, requests, webhooks, rules, journal and snapshots of an emulator, by hand.",
         }
         always = {403: "the call is not from this machine"}
         return JSONResponse(document(self.operations, base=BASE, info=info, always=always))
