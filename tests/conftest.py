@@ -10,6 +10,10 @@ from typing import TYPE_CHECKING
 
 import psutil
 import pytest
+from hypothesis import settings
+
+settings.register_profile("patient", deadline=None)  # no test asserts seconds, and a machine may be busy
+settings.load_profile("patient")
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -392,7 +392,7 @@ def _failing() -> list[Program]:
 def _strangers() -> list[Program]:
     unknown = f"{APP}/requests/{NO_ID}"
     asks = [("GET", "/status"), ("GET", ""), ("PUT", "/cancel"), ("GET", "/status/stream")]
-    kinds = ("none", "bearer", "garbage", "half", "unknown")
+    kinds = ("none", "bearer", "garbage", "half")
     return [
         _program(
             "unknown-id", *(call(method, unknown + tail) for _ in range(2) for method, tail in asks), tier=1
@@ -434,6 +434,16 @@ def _strangers() -> list[Program]:
             *(status(key=kind) for kind in kinds),
             *(result(key=kind) for kind in kinds),
             *(cancel(key=kind) for kind in kinds),
+            tier=0,
+        ),
+        _program(
+            "nobodys-key",
+            submit("S", key="unknown"),
+            submit("T", key="unknown", body="{", endpoint="fal-ai/veo2"),
+            submit(),
+            status(key="unknown"),
+            result(key="unknown"),
+            cancel(key="unknown"),
             tier=0,
         ),
         _program(

@@ -34,7 +34,7 @@ async def _shrink(finding: Finding, target: Target) -> Finding:
     improved = True
     while improved and tries < MOST_TRIES:
         improved = False
-        for smaller in _smaller(found.trace.program):
+        for smaller in filter(_makes_sense, _smaller(found.trace.program)):
             tries += 1
             if (again := await _shows(smaller, finding, target)) is not None:
                 found, improved = again, True
@@ -56,6 +56,17 @@ async def _shows(program: Program, finding: Finding, target: Target) -> Finding 
         if not one.holds:
             return Finding(finding.property, one, trace)
     return None
+
+
+def _makes_sense(program: Program) -> bool:
+    """Tell whether it asks only for jobs that it has submitted before."""
+    submitted: set[str] = set()
+    for step in program.steps:
+        if step.do == "submit":
+            submitted.add(step.job)
+        elif step.job and step.job not in submitted:
+            return False
+    return True
 
 
 def _smaller(program: Program) -> Iterator[Program]:

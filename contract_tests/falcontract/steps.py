@@ -115,6 +115,7 @@ class Program:
             needs |= {"lock"} if step.do == "lock" else set()
             needs |= {"pass-time"} if step.do == "wait" and step.seconds > SHORT_WAIT else set()
             needs |= {"second-key"} if step.key == "b" else set()
+            needs |= {"known-keys"} if step.key == "unknown" else set()
         return frozenset(needs)
 
     def as_json(self) -> Json:

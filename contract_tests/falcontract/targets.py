@@ -26,6 +26,8 @@ ABILITIES: Final = {
     "pass-time": "let an hour pass in a moment",
     "receive": "reach a webhook receiver on this machine",
     "second-key": "know two accounts",
+    "known-keys": "refuse the key of an account that does not exist",
+    "stand-still": "keep its clock still between steps, so that it is known what must be said when",
     "lock": "lock an account while it has requests",
     "faults": "fail on demand in ways that only a fault plan can bring about",
 }

@@ -67,31 +67,32 @@ class Clips:
         """Act on a webhook. Raises `falqueue.WebhookRejected` if it is not fal's."""
         delivery = await self._fal.verify_webhook(body, headers)
         if (clip := self.all.get(delivery.request_id)) is not None:
-            self._settle(clip, lambda: delivery.result(Veo2ImageToVideo))
+            try:
+                self._settle(clip, delivery.result(Veo2ImageToVideo))
+            except falqueue.RequestFailed as error:
+                self._settle(clip, error)
 
     async def reconcile(self) -> None:
         """Find out about the clips that no webhook has come for, and give up those that take too long."""
         for clip in [clip for clip in self.all.values() if clip.open]:
             try:
-                output = await self._fal.wait(clip.handle, timeout=self._patience)
+                self._settle(clip, await self._fal.wait(clip.handle, timeout=self._patience))
             except (falqueue.RequestFailed, falqueue.TookTooLong) as error:
-                self._settle(clip, _raiser(error))
-            else:
-                self._settle(clip, lambda output=output: output)
+                self._settle(clip, error)
 
-    def _settle(self, clip: Clip, result: Callable[[], VideoOutput]) -> None:
+    def _settle(self, clip: Clip, outcome: VideoOutput | falqueue.FalqueueError) -> None:
         if not clip.open:  # a second delivery, or one that came while we asked
             return
         clip.open = False
-        try:
-            clip.video = result().video.url
-            clip.says = "ready"
-        except (falqueue.ContentPolicyViolation, falqueue.NoMediaGenerated):
-            clip.says = "refused: please describe something else"
-        except falqueue.TookTooLong:
-            clip.says = "cancelled: it took too long"
-        except falqueue.RequestFailed as error:
-            clip.says = "failed: please try again" if error.retryable else "failed"
+        match outcome:
+            case VideoOutput():
+                clip.says, clip.video = "ready", outcome.video.url
+            case falqueue.ContentPolicyViolation() | falqueue.NoMediaGenerated():
+                clip.says = "refused: please describe something else"
+            case falqueue.TookTooLong():
+                clip.says = "cancelled: it took too long"
+            case _:
+                clip.says = "failed"
         self._notify(clip)
 
 
@@ -150,10 +151,3 @@ async def show(request: Request) -> Response:
         for clip in request.state.clips.all.values()
     )
     return HTMLResponse(f"<!doctype html><title>Clips</title><ul>{shown}</ul>")
-
-
-def _raiser(error: falqueue.FalqueueError) -> Callable[[], VideoOutput]:
-    def fail() -> VideoOutput:
-        raise error
-
-    return fail

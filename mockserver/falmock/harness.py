@@ -23,6 +23,7 @@ from starlette.responses import Response
 from uvicorn import Config
 from uvicorn.lifespan.on import LifespanOn
 
+from falmock import lint
 from falmock.addresses import is_loopback
 from falmock.app import create_app, open_emulator, trusted
 from falmock.autojump import Autojump
@@ -49,6 +50,7 @@ if TYPE_CHECKING:
 
     from falmock.emulator import Emulator
     from falmock.journal import Entry
+    from falmock.lint import Finding
     from falmock.redirect import LeakError
     from falmock.store import Delivery
     from falmock.store import Request as Stored
@@ -223,6 +225,10 @@ class Harness:
     def journal(self) -> list[Entry]:
         """Every call, every step of a request and every attempt at a webhook, in order. No secrets."""
         return self.call(self.emulator.journal.entries)
+
+    def lint(self) -> list[Finding]:
+        """Return the mistakes that the code under test has made with fal, each with its evidence."""
+        return self.call(lambda: lint.check(self.emulator.journal.entries(), now=self.now))
 
     @property
     def cost(self) -> float:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 HARNESS: Final = pytest.StashKey["Harness"]()
 MARK: Final = "falmock"
 POLLS: Final = "polls_pass_time"
+LINT: Final = "falmock.lint"
 TOLD: Final = 100  # entries of the journal in a report
 
 
@@ -89,6 +90,7 @@ def falmock(
         yield harness
         del request.node.stash[HARNESS]
         left = harness.leftovers()
+        request.node.user_properties += [(LINT, str(finding)) for finding in harness.lint()]
     _forget_key()
     for leak in harness.leaks:  # since the test was over, in the clean-up of its fixtures
         raise leak
@@ -136,6 +138,21 @@ def pytest_runtest_makereport(
         told = [str(entry) for entry in item.stash[HARNESS].journal[-TOLD:]]
         report.sections.append(("what fal saw", "\n".join(told)))
     return report
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Tell in the end which mistakes the code under test has made with fal, each once."""
+    reports = [report for some in terminalreporter.stats.values() for report in some]
+    found: dict[str, str] = {}
+    for report in reports:
+        if getattr(report, "when", None) == "teardown":
+            for name, finding in report.user_properties:
+                if name == LINT:
+                    found.setdefault(finding, report.nodeid)
+    if found:
+        terminalreporter.section("mistakes with fal (falmock lint)")
+    for finding, test in found.items():
+        terminalreporter.write_line(f"{test}: {finding}")
 
 
 def _forget_key() -> None:

@@ -101,7 +101,8 @@ class Fal:
 
     async def answer(self, request: httpx.Request) -> httpx.Response:
         self.asked.append(f"{request.method} {request.url.path}")
-        return httpx.Response(404, json={"status": next(self.words)})
+        body = json.dumps({"status": next(self.words)}).encode()
+        return httpx.Response(404, stream=httpx.ByteStream(body))
 
     def live(self) -> Live:
         gates = {"FAL_KEY": "a:b", "FAL_LIVE": "1", "FAL_LIVE_BUDGET_USD": "0"}

@@ -40,6 +40,7 @@ def test_every_program_is_taken_through_the_client_too(
     assert [step.do for step in smallest.trace.program.steps] == ["submit", "wait", "status"]
 
 
+@pytest.mark.filterwarnings("ignore:.*multi-threaded:DeprecationWarning")  # of fork: pytest's own threads
 def test_programs_can_be_divided_among_processes(mock: Emulated, monkeypatch: pytest.MonkeyPatch) -> None:
     """What is planted here is found there, and told here."""
     monkeypatch.setattr(emulator.Emulator, "position", lambda *_: 7)
@@ -60,7 +61,7 @@ def test_a_planted_bug_is_found_and_shrunk(mock: Emulated, monkeypatch: pytest.M
             self._applications[happening.job.application].running += 1
 
     monkeypatch.setattr(queue.Queue, "_carry_out", planted)
-    found = machine.explore(mock, programs=100, steps=20, seed=1)
+    found = machine.explore(mock, programs=100, steps=20, seed=2)
     assert found is not None
     smallest = shrinking.shrink(found, mock)
     assert len(smallest.trace.program.steps) <= 6

@@ -161,6 +161,19 @@ async def test_a_run_that_would_never_end_can_be_finished(mock: Mock) -> None:
     assert (await mock.result(submitted)).status_code == 200
 
 
+async def test_what_is_finished_and_tried_again_takes_its_time_again(mock: Mock) -> None:
+    submitted = await mock.submit(prompt="[[fal: requeued times=1]]")
+    await mock.pass_time(2)
+
+    mock.emulator.finish(submitted["request_id"])
+    at_once = await state(mock, submitted)
+    await mock.pass_time(4.75)
+    later = await state(mock, submitted)
+    await mock.pass_time(0.25)
+
+    assert (at_once, later, await state(mock, submitted)) == ("IN_QUEUE", "IN_PROGRESS", "COMPLETED")
+
+
 @pytest.mark.parametrize("seconds", [0, 2], ids=["waiting", "running"])
 async def test_a_request_can_be_failed_with_any_error_of_the_model(mock: Mock, seconds: float) -> None:
     submitted = await mock.submit()
@@ -243,12 +256,14 @@ async def test_nothing_can_be_done_to_a_request_that_there_is_not(mock: Mock, ac
 
 async def test_what_was_done_by_hand_survives_a_restart(renders: Path, tmp_path: Path) -> None:
     clock, folder = ManualClock(), tmp_path / "state"
-    async with opened(renders, clock, state=folder) as first:
-        waiting, running, finished = [await first.submit() for _ in range(3)]
-        first.emulator.hold(waiting["request_id"])
+    async with opened(tmp_path / "renders", clock, state=folder) as first:
+        waiting, running, finished = [await first.submit(duration=each) for each in ("5s", "5s", "8s")]
+        for each in (waiting, finished):
+            first.emulator.hold(each["request_id"])
         await first.pass_time(2)
         first.emulator.hold(running["request_id"])
-        first.emulator.finish(finished["request_id"])  # and it ends before it is rendered
+        first.emulator.finish(finished["request_id"])
+        assert await state(first, finished) == "IN_PROGRESS"  # it is not rendered yet
     async with opened(renders, clock, state=folder) as second:
         await second.emulator.settle()
         at_once = await state(second, finished)
@@ -428,6 +443,28 @@ async def test_a_reset_of_one_leaves_the_others_alone(
     assert mock.emulator.request(forgotten["request_id"]) is None
     video = (await mock.result(kept)).json()["video"]["url"]
     assert (await mock.http.get(video)).status_code == 200
+
+
+async def upload(mock: Mock, key_id: str) -> str:
+    """Upload a file as fal's Python client does, and return its URL."""
+    headers = {"Authorization": f"Key {key_id}:secret"}
+    answer = await mock.http.post("/rest.fal.ai/storage/auth/token", json={}, headers=headers)
+    headers = {"Authorization": f"Bearer {answer.json()['token']}", "content-type": "image/png"}
+    answer = await mock.http.post("/v3.fal.media/files/upload", content=png(), headers=headers)
+    return str(answer.json()["access_url"])
+
+
+@pytest.mark.parametrize(
+    ("whose", "left"),
+    [({}, []), ({"caller": "me"}, ["test-a", "test-b"]), ({"test": "a"}, ["me", "test-b"])],
+    ids=["everybody's", "a key's", "a test's"],
+)
+async def test_uploads_go_with_a_reset(mock: Mock, whose: dict[str, str], left: list[str]) -> None:
+    uploads = {name: await upload(mock, name) for name in ("me", "test-a", "test-b")}
+
+    await mock.emulator.reset(**whose)
+
+    assert [name for name, url in uploads.items() if (await mock.http.get(url)).status_code == 200] == left
 
 
 async def test_ids_do_not_come_twice_after_a_reset(mock: Mock) -> None:

@@ -51,7 +51,9 @@ def plain(tmp_path_factory: pytest.TempPathFactory) -> Session:
 def parallel(tmp_path_factory: pytest.TempPathFactory) -> Session:
     """With two workers, warnings that are only told, and a configuration of the project's own."""
     folder = tmp_path_factory.mktemp("parallel")
-    return session(folder, "-n", "2", "-k", "left or begins or polls", ini="falmock_polls_pass_time = false")
+    return session(
+        folder, "-n", "2", "-k", "left or begins or polls or mistake", ini="falmock_polls_pass_time = false"
+    )
 
 
 FAILING = "test_that_fails"
@@ -76,6 +78,12 @@ def test_a_failure_tells_what_fal_saw(plain: Session) -> None:
     assert "secret" not in told
 
 
+def test_mistakes_with_fal_are_told_in_the_end(plain: Session, parallel: Session) -> None:
+    for session in (plain, parallel):
+        summary = session.out.partition("mistakes with fal (falmock lint)")[2]
+        assert "test_that_makes_a_mistake: bearer-key: " in summary
+
+
 def test_what_is_left_over_and_what_leaks_in_the_end_are_errors_where_warnings_are(plain: Session) -> None:
     assert plain.ended("error") == UNCLEAN
     assert LEFT in plain.ends["test_what_is_left_over_is_told"][1]
@@ -87,7 +95,7 @@ def test_where_warnings_are_told_the_rest_is_told(parallel: Session) -> None:
 
 
 def test_workers_do_not_meet_and_heed_the_configuration(parallel: Session) -> None:
-    assert len(parallel.ended("passed")) == len(parallel.ends) == 4
+    assert len(parallel.ended("passed")) == len(parallel.ends) == 5
 
 
 def test_nothing_is_imported_before_it_is_asked_for() -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import json
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,8 @@ from falmock.snapshots import Snapshots
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    import httpx
 
 HOOK = "http://localhost:3000/hook"
 LARGE = data_uri(png(2000, 1500) + bytes(20_000))
@@ -128,6 +131,45 @@ async def test_a_webhook_that_was_due_is_sent_after_each_restore(
 
     bodies = [json.loads(call.request.content) for call in receiver.calls]
     assert [body["status"] for body in bodies] == ["OK", "OK"]
+
+
+async def test_a_webhook_that_waited_for_its_next_attempt_waits_again(
+    mock: Mock, snapshots: Snapshots, receiver: respx.Route
+) -> None:
+    receiver.respond(500)
+    await mock.cancel(await mock.submit(query=f"?fal_webhook={HOOK}"))
+    await mock.pass_time(0.25)
+    snapshots.take("one")
+    await mock.emulator.reset()
+    await snapshots.restore("one")
+
+    calls = []
+    for _ in range(2):
+        await mock.pass_time(0.5)
+        calls.append(receiver.call_count)
+
+    assert calls == [1, 2]
+
+
+async def test_a_webhook_on_its_way_is_broken_off(
+    mock: Mock, snapshots: Snapshots, receiver: respx.Route
+) -> None:
+    arrived = asyncio.Event()
+
+    async def never(request: httpx.Request) -> httpx.Response:
+        arrived.set()
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    snapshots.take("one")
+    receiver.mock(side_effect=never)
+    await mock.cancel(await mock.submit(query=f"?fal_webhook={HOOK}"))
+    mock.emulator.pulse()
+    await arrived.wait()
+
+    await snapshots.restore("one")
+
+    assert mock.emulator.busy() == []
 
 
 async def test_a_webhook_that_was_delivered_is_not_sent_again(

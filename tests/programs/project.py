@@ -142,6 +142,12 @@ def test_a_leak_in_the_clean_up_is_an_error(leaky: None) -> None:
     pass
 
 
+def test_that_makes_a_mistake(falmock: Harness) -> None:
+    with httpx.Client(headers={"Authorization": "Bearer me:secret"}) as http:
+        http.post(f"https://queue.fal.run/{ENDPOINT}", json=GOOD)
+    assert [finding.rule for finding in falmock.lint()] == ["bearer-key"]
+
+
 def test_that_fails(falmock: Harness) -> None:
     fal_client.subscribe(ENDPOINT, GOOD)
     assert falmock.cost == 0

@@ -74,6 +74,7 @@ def other_application_is_not_found(trace: Trace) -> Claims:
     23,
     "Credentials are looked at after the application and before method and body; the words say what is wrong",
     "strangers",
+    "nobodys-key",
     "unknown-application",
     live="V",
     tier=0,

@@ -24,7 +24,9 @@ if TYPE_CHECKING:
     "start-timeout",
     "unknown-application",
     "strangers",
+    "nobodys-key",
     tier=3,
+    needs=("stand-still",),
     evidence="NEEDS 2; falqueue is what is tested here, fal_client is the peer that must agree",
 )
 def doors_agree(trace: Trace) -> Claims:

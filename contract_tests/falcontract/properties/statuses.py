@@ -128,6 +128,7 @@ def position_only_while_queued(trace: Trace) -> Claims:
     mock="D",
     live="canary",
     tier=4,
+    needs=("stand-still",),
     evidence="PROTOCOL 4.8 (D)",
 )
 def position_counts_those_ahead(trace: Trace) -> Claims:
@@ -150,6 +151,7 @@ def position_counts_those_ahead(trace: Trace) -> Claims:
     "noisy-results",
     general=True,
     tier=2,
+    needs=("stand-still",),
     evidence="PROTOCOL 4.3; NEEDS 2.2 (an emulator that moves jobs by polling misleads every test)",
 )
 def reads_are_pure(trace: Trace) -> Claims:

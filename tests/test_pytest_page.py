@@ -1,0 +1,53 @@
+"""docs/pytest.md is a project with tests, and they pass."""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+
+from programs import run
+
+from falmock.harness import Harness
+
+ROOT = Path(__file__).parents[1]
+PAGE = (ROOT / "docs" / "pytest.md").read_text()
+PYTHON = re.compile(r"```python\n(.*?)```", re.DOTALL)
+
+
+def test_the_page_passes(tmp_path: Path) -> None:
+    (tmp_path / "test_page.py").write_text("\n\n".join(PYTHON.findall(PAGE)))
+    (tmp_path / "pyproject.toml").write_text("".join(re.findall(r"```toml\n(.*?)```", PAGE, re.DOTALL)))
+    tool = (sys.executable, "-m", "pytest", "-p", "no:cacheprovider", f"--basetemp={tmp_path / 'tmp'}")
+    ran = run(*tool, "-p", "no:randomly", cwd=tmp_path)
+
+    told = ran.out.splitlines()[-1]
+    assert f" {len(re.findall('^def test_', PAGE, re.MULTILINE))} passed in " in told, ran.out
+
+
+def test_the_test_in_the_readme_passes(tmp_path: Path) -> None:
+    (test,) = [block for block in PYTHON.findall((ROOT / "README.md").read_text()) if "fail_next" in block]
+    (tmp_path / "clips.py").write_text(PYTHON.findall(PAGE)[0].partition("def test_")[0])
+    (tmp_path / "test_readme.py").write_text(test)
+    ran = run(
+        sys.executable,
+        "-m",
+        "pytest",
+        "-p",
+        "no:cacheprovider",
+        f"--basetemp={tmp_path / 'tmp'}",
+        cwd=tmp_path,
+    )
+
+    assert " 1 passed in " in ran.out.splitlines()[-1], ran.out
+
+
+def test_the_page_names_what_there_is() -> None:
+    table = PAGE.partition("## What is there")[2].partition("## ")[0]
+    named = {
+        name
+        for row in re.findall(r"^\| (`.+?) \|", table, re.MULTILINE)
+        for name in re.findall(r"`(\w+)", row)
+    }
+
+    assert named == {name for name in vars(Harness) if not name.startswith("_")} | {"address", "emulator"}
