@@ -71,6 +71,8 @@ class Clips:
                 self._settle(clip, delivery.result(Veo2ImageToVideo))
             except falqueue.RequestFailed as error:
                 self._settle(clip, error)
+            except falqueue.ProtocolError:  # OK, but without a payload: `reconcile` asks the queue for it
+                pass
 
     async def reconcile(self) -> None:
         """Find out about the clips that no webhook has come for, and give up those that take too long."""

@@ -123,6 +123,7 @@ class Harness:
         self._stack = stack
         self._clock = SystemClock(scale=0.0)  # its wall goes on: receivers of webhooks look at their own
         self._places: dict[str, Place] = {}
+        self._rules: list[int] = []
         opening = open_emulator(settings, self._clock, stage.studio, is_local=self._is_local)
         self.emulator: Emulator = stack.enter_context(stage.portal.wrap_async_context_manager(opening))
         self._app: Starlette = create_app(self.emulator)
@@ -144,7 +145,8 @@ class Harness:
             ValueError: there is no such fault, or it cannot strike there.
         """
         rule = Rule(fault=fault, **match)
-        return self.call(lambda: self.emulator.plan.add(rule))
+        self._rules.append(self.call(lambda: self.emulator.plan.add(rule)))
+        return self._rules[-1]
 
     # Time
 
@@ -324,7 +326,11 @@ class Harness:
 
     def _leftovers(self) -> list[str]:
         return [
-            *(f"the fault {each.rule.fault!r} never struck" for each in self.emulator.plan.unfired()),
+            *(
+                f"the fault {each.rule.fault!r} never struck"
+                for each in self.emulator.plan.unfired()
+                if each.id in self._rules  # a scenario's may have had nothing to strike
+            ),
             *(
                 f"the request {each.id} for {each.application} is still {each.state}"
                 for each in self._stored()

@@ -41,6 +41,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         type="bool",
         default=True,
     )
+    parser.addini(
+        "falmock_lint", "tell mistakes of the code under test in the end", type="bool", default=True
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -149,10 +152,10 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
             for name, finding in report.user_properties:
                 if name == LINT:
                     found.setdefault(finding, report.nodeid)
-    if found:
+    if found and terminalreporter.config.getini("falmock_lint"):
         terminalreporter.section("mistakes with fal (falmock lint)")
-    for finding, test in found.items():
-        terminalreporter.write_line(f"{test}: {finding}")
+        for finding, test in found.items():
+            terminalreporter.write_line(f"{test}: {finding}")
 
 
 def _forget_key() -> None:

@@ -158,3 +158,19 @@ def test_callers_in_many_threads_get_there(falmock: Harness) -> None:
         thread.join()
 
     assert len(results) == 4
+
+
+@STUCK
+async def test_a_stream_of_what_is_stuck_stays_open(falmock: Harness) -> None:
+    falmock.fail_next("stuck_running")
+
+    async with httpx.AsyncClient(headers=KEY) as http:
+        submitted = (await http.post(SUBMIT, json=GOOD)).json()
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(http.get(f"{submitted['status_url']}/stream"), 0.2)
+
+
+def test_a_call_for_nobodys_host_is_refused_as_ever(falmock_server: Harness) -> None:
+    answer = httpx.get(f"{falmock_server.address}/x", headers={"Host": "elsewhere.example"})
+
+    assert answer.status_code == 421

@@ -14,11 +14,14 @@ from starlette.applications import Starlette
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from falmock.harness import staged
 from falmock.journal import Transition
+from falmock.redirect import LeakError
 from falmock.settings import Span
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+    from pathlib import Path
 
     from starlette.requests import Request
 
@@ -381,6 +384,15 @@ def test_what_is_left_over_is_told(falmock: Harness) -> None:
         f"the request {second.request_id} for fal-ai/veo2 is still IN_QUEUE",
         f"the webhook of {first.request_id} is still to be delivered to http://localhost:1/",
     ]
+
+
+def test_who_outlives_a_test_gets_nowhere(tmp_path: Path) -> None:
+    with staged(tmp_path) as stage, httpx.Client(headers={"Authorization": "Key me:secret"}) as http:
+        with stage.harness():
+            http.get("https://queue.fal.run/fal-ai/veo2/requests/x/status")
+
+        with pytest.raises(LeakError):
+            http.get("https://queue.fal.run/fal-ai/veo2/requests/x/status")
 
 
 def test_json_that_cannot_be_read_is_told_as_none(falmock: Harness) -> None:
