@@ -71,6 +71,7 @@ def list_properties() -> None:
     show_default=True,
     help="How much to make up.",
 )
+@click.option("--durations", type=click.IntRange(min=1), metavar="N", help="Show what took longest.")
 @click.option("--junit", type=click.Path(path_type=Path), help="Write JUnit XML here.")
 @click.option("--summary", type=click.Path(path_type=Path), help="Add a Markdown summary to this file.")
 @click.option(
@@ -87,6 +88,7 @@ def run(
     ids: tuple[str, ...],
     seed: int | None,
     profile: str,
+    durations: int | None,
     junit: Path | None,
     summary: Path | None,
     record: Path,
@@ -103,6 +105,8 @@ def run(
     else:
         found = _offline(wanted, target, tier=tier, seed=seed, profile=profile, explore=not ids)
     click.echo(report.table(found))
+    if durations:
+        click.echo(report.durations(found, durations))
     if junit:
         junit.write_text(report.junit(found))
     if summary:
@@ -131,15 +135,17 @@ def _looked_at(
     from falcontract import machine  # noqa: PLC0415 - only here Hypothesis is needed
 
     begun = time.monotonic()
-    shown = suite.run(wanted, target, tier=tier)
+    found = Report(target.name)
+    shown = suite.run(wanted, target, tier=tier, took=found.took)
     today = dt.datetime.now(dt.UTC).date()
     waived = {id(one): waiver for one, waiver in verdicts.waive(shown, today)}
-    found = Report(target.name)
     found.rows = [_row(one, target, twin, waived.get(id(one))) for one in shown]
     programs, steps = PROFILES[profile]
     if explore and programs and "pass-time" in target.abilities:
         found.explored, found.seed = programs, _seed() if seed is None else seed
+        explored = time.monotonic()
         again = machine.explore(target, programs=programs, steps=steps, seed=found.seed, processes=PROCESSES)
+        found.took[f"{programs} programs that Hypothesis made up"] = time.monotonic() - explored
         if again is not None:
             made_up = suite.Shown(again.property, 1, [again])
             row = next(row for row in found.rows if row.property.id == again.property.id)

@@ -49,6 +49,7 @@ class Report:
         seconds: how long it took.
         explored: how many programs Hypothesis made up.
         seed: with which they can be made up again.
+        took: the real seconds of each program, and of all that were made up.
     """
 
     target: str
@@ -57,6 +58,7 @@ class Report:
     seconds: float = 0.0
     explored: int = 0
     seed: int | None = None
+    took: dict[str, float] = field(default_factory=dict)
 
     @property
     def exit_code(self) -> int:
@@ -69,6 +71,12 @@ class Report:
         """Return how many rows have which verdict."""
         verdicts = [row.verdict for row in self.rows]
         return ", ".join(f"{verdicts.count(v)} {v}" for v in Verdict if v in verdicts)
+
+
+def durations(report: Report, most: int) -> str:
+    """Return the programs that took longest, a line each."""
+    slowest = sorted(report.took.items(), key=lambda pair: -pair[1])[:most]
+    return "\n".join(f"{seconds:7.2f} s  {name}" for name, seconds in slowest)
 
 
 def table(report: Report) -> str:

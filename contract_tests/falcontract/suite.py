@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
@@ -78,9 +79,11 @@ async def traces_of(wanted: Iterable[Program], target: Target, *, doors: bool = 
     for program in wanted:
         if program.needs() - target.abilities:
             continue
+        begun = time.perf_counter()
         trace = await wire.run(program, target)
         if doors and program.name in compared():
             await agreement.compare(trace, target)
+        trace.took = time.perf_counter() - begun
         traces.append(trace)
     return traces
 
@@ -148,7 +151,22 @@ async def _once_more(shown: Shown, target: Target) -> Shown:
     return again
 
 
-def run(wanted: Sequence[Property], target: Target, *, tier: int | None = None) -> list[Shown]:
-    """Run the programs of some properties on a target and judge them."""
+def run(
+    wanted: Sequence[Property],
+    target: Target,
+    *,
+    tier: int | None = None,
+    took: dict[str, float] | None = None,
+) -> list[Shown]:
+    """Run the programs of some properties on a target and judge them.
+
+    Args:
+        wanted: the properties.
+        target: what they are held against.
+        tier: only what costs no more.
+        took: is told the real seconds of each program.
+    """
     traces = asyncio.run(traces_of(programs_for(wanted, tier), target))
+    if took is not None:
+        took |= {trace.program.name: trace.took for trace in traces}
     return judge(wanted, traces, target)

@@ -171,6 +171,7 @@ class Trace:
         looks: what clients and wire made of each step, where more doors than one were taken.
         given: jobs that were there before the first step, by name, with their request ids.
         whole: all headers are known; of a published capture they are not.
+        took: real seconds, through every door.
     """
 
     program: Program
@@ -185,6 +186,7 @@ class Trace:
     looks: list[Look] = field(default_factory=list)
     given: Mapping[str, str] = field(default_factory=dict)
     whole: bool = True
+    took: float = 0.0
     _looked_at: int = -1
     _submits: list[Exchange] = field(default_factory=list)
     _made: dict[str, Exchange] = field(default_factory=dict)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
@@ -40,6 +41,16 @@ def test_0_when_all_agree(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captur
     out = capsys.readouterr().out
     assert "P26  MATCH" in out
     assert "$0.00 spent" in out
+
+
+def test_it_shows_what_took_longest(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run(monkeypatch, *FAST, "--durations", "2")
+
+    slowest = re.findall(r"^ +(\d+\.\d\d) s  ([\w-]+)$", capsys.readouterr().out, re.MULTILINE)
+    assert len(slowest) == 2
+    assert slowest == sorted(slowest, key=lambda pair: -float(pair[0]))
 
 
 def test_1_when_something_diverges(
