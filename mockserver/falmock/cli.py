@@ -41,6 +41,8 @@ if TYPE_CHECKING:
     import socket
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
+    from falmock.emulator import Emulator
+
 EXIT_USAGE = 2
 
 
@@ -275,7 +277,16 @@ async def _run_with(
                 code = await _launch(command, doors, relay)
                 emulator.hang_up()
                 plain.should_exit = True  # while the other doors close, not after
+            for remark in _remarks(emulator):
+                _tell(f"falmock: {remark}")
             return code, app.state.ledger.account()
+
+
+def _remarks(emulator: Emulator) -> list[str]:
+    """Return what a program's run leaves to say besides the account."""
+    unfired = [f"the fault {each.rule.fault!r} never struck" for each in emulator.plan.unfired()]
+    found = check_client(emulator.journal.entries(), now=emulator.clock.now())
+    return [*unfired, *(f"a mistake with fal: {each.rule}: {each.says}" for each in found)]
 
 
 async def _run_beside(doors: Doors, command: Sequence[str]) -> tuple[int, Account]:

@@ -89,6 +89,20 @@ def test_streams_are_the_programs_and_the_account_comes_last_on_standard_error()
     )
 
 
+def test_a_fault_that_never_struck_is_told() -> None:
+    ran = falmock("run", "--scenario", "locked", "--", "true")
+
+    assert ran.err.splitlines()[0] == "falmock: the fault 'locked' never struck"
+
+
+def test_a_mistake_with_fal_is_told() -> None:
+    submit = ["curl", "-sS", "https://queue.fal.run/fal-ai/veo2/image-to-video", "-H"]
+
+    ran = falmock("run", "--", *submit, "Authorization: Bearer me:secret", "--json", "{}")
+
+    assert ran.err.startswith("falmock: a mistake with fal: bearer-key: ")
+
+
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_is_passed_on(tmp_path: Path, how: signal.Signals) -> None:
     process, _ = waiting(tmp_path)
