@@ -26,8 +26,8 @@ from hypothesis.stateful import (
 from falcontract import properties, strategies
 from falcontract.agreement import accompanied
 from falcontract.automaton import Automaton, hear
-from falcontract.prediction import Timetables
-from falcontract.steps import GOOD, VEO2, Program, Step, cancel, result, status, stream, submit, wait
+from falcontract.prediction import SLOW, Timetables
+from falcontract.steps import FAULTS, GOOD, VEO2, Program, Step, cancel, result, status, stream, submit, wait
 from falcontract.suite import AGREEMENT, Finding
 from falcontract.timetable import ahead_of
 from falcontract.wire import Wire
@@ -44,7 +44,11 @@ MOST_STEPS: Final = 20
 MOST_JOBS: Final = 4
 NAMES: Final = "ABCDEFGHIJKLMNOPQRST"
 ENDPOINTS: Final = (*[VEO2] * 6, "fal-ai/veo2/no-such-path", "fal-ai/veo2")
-LATER: Final = st.sampled_from([0.0, 0.0, 0.25, 0.5, 1.0, 1.25, 2.5, 4.0])  # seconds
+LATER: Final = st.sampled_from([0.0, 0.0, 0.0, 0.25, 0.5, 1.0, 1.25, 2.5])  # seconds
+DEADLINES: Final = (
+    1.6,
+    3.1,
+)  # seconds that are no sum of the others: of two things at once, who comes first?
 ANSWERS: Final = st.lists(st.sampled_from([200, 500, 0, 404, 302]), max_size=2).map(lambda some: [*some, 200])
 JOBS: Final = st.integers(0, 19)  # counted round and round
 SETUPS: Final = st.fixed_dictionaries(
@@ -53,6 +57,12 @@ SETUPS: Final = st.fixed_dictionaries(
         "concurrency": st.sampled_from([9, 9, 1, 2]),
         "run_seconds": st.sampled_from([4.0, 4.0, 0.25]),
     }
+)
+# What goes wrong with the first job or the second; the timetable knows of it.
+PLANS: Final = st.none() | st.builds(
+    lambda fault, after: [{"fault": fault, "after": after}],
+    st.sampled_from([f"{SLOW} seconds=2.5", f"{SLOW} seconds=2.5", "content_policy_violation"]),
+    st.sampled_from([0, 0, 1]),
 )
 WHOLE_TRACE: Final = ("P42", "P43", "P44", "P45", AGREEMENT)  # besides the general ones
 
@@ -83,11 +93,13 @@ class QueueMachine(RuleBasedStateMachine):
         self._heard = self._looked = 0
         self._models: dict[str, Automaton] = {}
 
-    @initialize(setup=SETUPS)
-    def begin(self, setup: Json) -> None:
-        """Decide how few places the target has."""
+    @initialize(setup=SETUPS, plan=PLANS)
+    def begin(self, setup: Json, plan: list[Json] | None) -> None:
+        """Decide how few places the target has, and what goes wrong there."""
         if "configure" in self.target.abilities:
             self._setup = setup
+        if plan is not None and "faults" in self.target.abilities:
+            self._setup = {**self._setup, FAULTS: plan}
 
     async def _open(self) -> None:
         """Open the target; not before somebody asks it something, for many a program is given up early."""
@@ -126,7 +138,7 @@ class QueueMachine(RuleBasedStateMachine):
         endpoint=st.sampled_from(ENDPOINTS),
         key=st.sampled_from("ab"),
         low=st.booleans(),
-        start_by=st.sampled_from([None, None, None, None, 1.5, 3.0]),
+        start_by=st.sampled_from([None, None, None, None, *DEADLINES]),
         answers=st.none() | st.none() | st.none() | ANSWERS,
     )
     def submits(
@@ -172,7 +184,7 @@ class QueueMachine(RuleBasedStateMachine):
             key = "a" if key == "b" else "b"
         more: dict[Any, Json] = {
             status: {"query": query, "times": much},
-            stream: {"query": query, "seconds": 120.0 if much == 1 else 1.5},  # to its end, or for a while
+            stream: {"query": query, "seconds": 1.5 if much == 1 else 120.0},  # for a while, or to its end
         }
         self._do(after, ask(name, key=key, **more.get(ask, {})))
 
@@ -182,8 +194,10 @@ class QueueMachine(RuleBasedStateMachine):
     @invariant()
     def says_what_it_must(self) -> None:
         """What was heard since the last look is what automaton and timetable allow."""
-        if self._wire is None:
-            return
+        if self._wire is not None:
+            self._look()
+
+    def _look(self) -> None:
         trace: Trace = self._wire.trace
         news, self._heard = trace.exchanges[self._heard :], len(trace.exchanges)
         timetables = Timetables(trace) if trace.exact_time and news else None
@@ -217,6 +231,7 @@ class QueueMachine(RuleBasedStateMachine):
             if self._wire is not None and not self._failed():
                 reads = [ask(job, key=self._owner(job)) for job in self._jobs for ask in (status, result)]
                 self._do(60, *reads)
+                self._look()
                 self.loop.run_until_complete(self._wire.finish())
                 for p in properties.catalogue():
                     if p.general or p.id in WHOLE_TRACE:

@@ -50,7 +50,7 @@ class Entry:
 
     def waits(self, at: float) -> bool:
         """Tell whether it stands in line at a time."""
-        return self.submitted <= at and self.state(at) == "IN_QUEUE"
+        return self.submitted <= at + ROUNDING and self.state(at) == "IN_QUEUE"
 
 
 def fill_in(jobs: list[Entry], *, runners: int, concurrency: int) -> None:

@@ -11,7 +11,7 @@ import pytest
 import falqueue
 from falcontract import live, machine, shrinking
 from falcontract.targets import Address, IsFalError
-from falmock import emulator, queue
+from falmock import course, emulator, queue
 from falmock.lifecycle import Event
 
 if TYPE_CHECKING:
@@ -38,6 +38,16 @@ def test_every_program_is_taken_through_the_client_too(
     assert found.property.id == "P55"
     smallest = shrinking.shrink(found, mock)
     assert [step.do for step in smallest.trace.program.steps] == ["submit", "wait", "status"]
+
+
+def test_faults_are_among_what_is_made_up(mock: Emulated, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An emulator whose slow runs are no slower than others is found out."""
+    monkeypatch.setattr(course, "run_seconds", lambda _, usual: usual)
+
+    found = machine.explore(mock, programs=100, steps=20, seed=1)
+
+    assert found is not None
+    assert "slow" in str(found.trace.program.setup)
 
 
 @pytest.mark.filterwarnings("ignore:.*multi-threaded:DeprecationWarning")  # of fork: pytest's own threads

@@ -36,6 +36,20 @@ def test_a_caller_at_its_limit_is_passed_over() -> None:
     assert times(jobs, runners=3, concurrency=1) == [(1, 5), (5, 9), (1, 5)]
 
 
+def test_who_comes_at_the_very_moment_of_a_start_comes_too_late_for_it() -> None:
+    short = job("A", takes=0.08)
+    late = job("C", submitted=1.08 + 1e-6, ready=2.08)  # the moment at which A ends
+
+    assert times([short, job("B", low=True), late])[1:] == [(1.08, 5.08), (5.08, 9.08)]
+
+
+def test_who_comes_before_a_cancel_at_the_same_moment_stands_in_line_by_then() -> None:
+    cancelled = job("A", cancelled=1.75 + 2e-6)
+    normal = job("C", submitted=1.75 + 1e-6, ready=2.75)
+
+    assert times([cancelled, job("B", low=True), normal])[1:] == [(6.75, 10.75), (2.75, 6.75)]
+
+
 def test_who_stands_first_is_never_overtaken() -> None:
     jobs = [job("A", ready=3.0), job("B", submitted=0.5, ready=1.5)]
     assert times(jobs) == [(3, 7), (7, 11)]
