@@ -27,13 +27,13 @@ WAITS = """if True:
     def catch(*_):
         global caught
         caught += 1
+        os.write(1, f"caught {caught}\\n".encode())
     if sys.argv[1:] == ["count"]:
         signal.signal(signal.SIGINT, catch)
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(caught))
     print(json.dumps({"pid": os.getpid(), **os.environ}), flush=True)
     while True:
         signal.pause()
-        print("caught", caught, flush=True)
 """
 
 
