@@ -25,7 +25,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from falmock.faults import FILE, JOB, OK, PLACES, WEBHOOK, Fault, FaultError, parse
+from falmock.faults import FILE, JOB, OK, PLACES, WEBHOOK, Fault, parse
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -373,6 +373,3 @@ def _asked_in(text: str) -> Iterable[Fault]:
 
 def _fits(value: str | None, pattern: str | None) -> bool:
     return pattern is None or (value is not None and fnmatchcase(value, pattern))
-
-
-__all__ = ["FaultError", "Moment", "Plan", "Rule", "Scenario", "ScenarioError", "Standing", "Strike"]
