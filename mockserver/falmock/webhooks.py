@@ -251,14 +251,10 @@ class Sender:
                 delivery.request_id,
                 where,
             )
-            now, real = self._clock.now(), self._journal.real()
-            self._note(delivery, at=now, real=real, headers={}, answer=_Answer(error="not local"))
-            self._record(delivery, outcome="refused", last="not local")
+            self._give_up(delivery, outcome="refused", why="not local")
             return
         if self._strikes(load(delivery.faults), "webhook_lost"):
-            now, real = self._clock.now(), self._journal.real()
-            self._note(delivery, at=now, real=real, headers={}, answer=_Answer(error="lost"))
-            self._record(delivery, outcome="lost", last="lost")
+            self._give_up(delivery, outcome="lost", why="lost")
             return
         async with self._slots:
             verdict = await self._post(delivery)
@@ -276,12 +272,19 @@ class Sender:
             outcome = "failed" if at is None else "pending"
             self._record(delivery, outcome=outcome, last=verdict, attempts=attempts, next_at=at)
 
+    def _give_up(self, delivery: Delivery, *, outcome: str, why: str) -> None:
+        """Send nothing, and say so."""
+        now, real = self._clock.now(), self._journal.real()
+        self._note(delivery, at=now, real=real, headers={}, answer=_Answer(error=why))
+        self._record(delivery, outcome=outcome, last=why)
+
     def _arrived(self, delivery: Delivery, verdict: str, attempts: int) -> None:
         twice = load(delivery.faults).get("webhook_twice")
         again = self._clock.now() + twice.fault.options["seconds"] if twice else None
         self._record(delivery, outcome="delivered", last=verdict, attempts=attempts, next_at=again)
         for request_id in self._held.pop(delivery.url, []):
-            if request_id != delivery.request_id and (held := self._store.delivery(request_id)) is not None:
+            held = self._store.delivery(request_id)
+            if held is not None and held.outcome == "pending" and held.attempts == 0:
                 self._record(held, next_at=self._clock.now())
 
     def _strikes(self, strikes: Mapping[str, Strike], name: str) -> Fault | None:
