@@ -77,6 +77,16 @@ EXPOSED = (
 )
 
 
+DATABASE = "falmock.db"
+STATE = frozenset(  # what is in a state folder
+    {
+        *(DATABASE, f"{DATABASE}-wal", f"{DATABASE}-shm", f"{DATABASE}-journal"),
+        *("secret", "doors.json", ".gitignore"),
+        *("ca", "inputs", "files", "uploads", "renders", "snapshots"),
+    }
+)
+
+
 class StateError(Exception):
     """The state folder cannot be used; the text is one line that says what to do."""
 
@@ -268,9 +278,10 @@ def _open_store(settings: Settings, folder: Path) -> Store:
     if settings.state is None:
         return Store(None)
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / ".gitignore").write_text("*\n")
-        return Store(folder / "falmock.db")
+        private.own(folder, STATE)
+        private.write(folder / ".gitignore", b"*\n")
+        private.touch(folder / DATABASE)
+        return Store(folder / DATABASE)
     except StoreInUseError:
         raise StateError(
             f"{folder} is in use by another falmock: stop that one, or use another --state, or --ephemeral"

@@ -11,10 +11,10 @@ import falmock
 
 STOREYS = """
     addresses bell clock endpoints errors hosts lifecycle private redaction settings signing
-    calls console faults keys media models queue store validation
-    scenarios
+    calls console disk faults keys media models queue store validation
+    object_lifecycle scenarios
     fetching files journal ledger
-    har lint runner webhooks
+    har lint runner uploads webhooks
     course
     emulator
     snapshots

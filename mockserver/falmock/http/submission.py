@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from falmock import calls
 from falmock.emulator import Submit
 from falmock.errors import BodyTooLarge, PlatformError
-from falmock.files import Lifecycle, LifecycleError
+from falmock.object_lifecycle import Lifecycle, LifecycleError
 from falmock.queue import LOW, NORMAL
 from falmock.webhooks import is_deliverable
 

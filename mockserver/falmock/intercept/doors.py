@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 import httpx
 
-from falmock import console
+from falmock import console, private
 from falmock.addresses import is_loopback
 from falmock.intercept.environment import Doors
 from falmock.intercept.proxy import Proxy
@@ -47,7 +47,7 @@ async def open_doors(
     A proxy that others than this machine can reach lets nothing out: it is no open relay.
     """
     preload = authority.certificate.with_name(PRELOAD)
-    preload.write_text((files("falmock.intercept") / PRELOAD).read_text())
+    private.write(preload, (files("falmock.intercept") / PRELOAD).read_bytes())
     sealed = sealed or not is_loopback(listeners.proxy.getsockname()[0])
     doors = Doors(
         http=console.address(listeners.http),
@@ -79,7 +79,7 @@ def noted(doors: Doors, state: Path | None) -> Iterator[None]:
         yield
         return
     note = state / NOTE
-    note.write_text(doors.to_json())
+    private.write(note, doors.to_json().encode())
     try:
         yield
     finally:
