@@ -10,10 +10,10 @@ import pytest
 import falmock
 
 STOREYS = """
-    addresses bell clock endpoints errors hosts lifecycle private redaction settings signing
-    calls console disk faults keys media models queue store validation
-    object_lifecycle scenarios
-    fetching files journal ledger
+    addresses bell clock endpoints errors escapes hosts identity lifecycle private settings signing
+    calls disk faults keys known_keys media models queue store validation
+    object_lifecycle redaction scenarios
+    console fetching files journal ledger
     har lint runner uploads webhooks
     course
     emulator

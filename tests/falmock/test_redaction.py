@@ -10,6 +10,7 @@ from emulated import data_uri, png
 from hypothesis import given
 from hypothesis import strategies as st
 
+from falmock.known_keys import KnownKeys
 from falmock.redaction import MASK, Redactor, compacted, credentials, shortened
 
 KEY = "5f0c2f6e-9d6f:0123456789abcdef0123456789abcdef"
@@ -71,11 +72,11 @@ def test_secrets_are_known_by_their_form_in_any_text(secret: str) -> None:
 
 
 def test_what_the_emulator_knows_as_a_key_is_masked_wherever_it_is() -> None:
-    assert Redactor([KEY]).json([f"x{KEY}y", f"x{SECRET}y"]) == [f"x{MASK}y", f"x{MASK}y"]
+    assert Redactor(KnownKeys([KEY])).json([f"x{KEY}y", f"x{SECRET}y"]) == [f"x{MASK}y", f"x{MASK}y"]
 
 
 def test_a_short_secret_is_not_looked_for_alone() -> None:
-    assert Redactor(["my:key"]).text("the key of my:key") == f"the key of {MASK}"
+    assert Redactor(KnownKeys(["my:key"])).text("the key of my:key") == f"the key of {MASK}"
 
 
 @pytest.mark.parametrize(

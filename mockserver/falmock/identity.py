@@ -1,0 +1,40 @@
+"""Which process a door file is of: the process proves that it knows the file's token, and keeps it secret."""
+
+from __future__ import annotations
+
+import hmac
+import re
+import secrets
+from typing import Final
+
+_CHALLENGE: Final = re.compile(r"[0-9a-f]{32,128}")
+_PURPOSE: Final = "falmock health "
+
+
+class Identity:
+    """A random token of one process, and what only those who know it can say.
+
+    Attributes:
+        token: 64 hexadecimal digits.
+    """
+
+    def __init__(self, token: str | None = None) -> None:
+        self.token = token or secrets.token_hex(32)
+
+    def prove(self, challenge: str) -> str | None:
+        """Return the HMAC-SHA256 of a challenge, 32 to 128 hexadecimal digits; None for anything else."""
+        if _CHALLENGE.fullmatch(challenge) is None:
+            return None
+        return hmac.digest(self.token.encode(), f"{_PURPOSE}{challenge}".encode(), "sha256").hex()
+
+    def accepts(self, challenge: str, proof: object) -> bool:
+        """Tell whether a proof is right for a challenge that was made here."""
+        expected = self.prove(challenge)
+        if expected is None or not isinstance(proof, str):
+            return False
+        return hmac.compare_digest(expected.encode(), proof.encode(errors="replace"))
+
+
+def challenge() -> str:
+    """Return a new challenge."""
+    return secrets.token_hex(32)
