@@ -165,6 +165,7 @@ class Studio:
             private.create(file).close()
         await _to_its_end(asyncio.to_thread(_draw, clip, still, caption))
         await self._run(graph.command(self._ffmpeg, clip, still=still, caption=caption, video=video), video)
+        _take_over(video)
 
     async def _run(self, command: list[str], video: Path) -> None:
         complaint = video.with_name("complaint.txt")
@@ -208,6 +209,12 @@ def _version(program: str, timeout: float) -> str:
     except (OSError, subprocess.SubprocessError) as error:
         raise RenderFailed(f"ffmpeg does not tell its version: {error}") from error
     return answer.stdout.decode(errors="replace").partition("\n")[0]
+
+
+def _take_over(video: Path) -> None:
+    if not video.stat().st_size:
+        raise RenderFailed("ffmpeg wrote no video.")
+    video.chmod(private.FILE)  # a wrapper may have put a new file in the place of ours
 
 
 def _draw(clip: Clip, still: Path, caption: Path) -> None:
