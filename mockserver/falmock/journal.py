@@ -303,6 +303,7 @@ class Journal:
     Attributes:
         dropped: how many entries had to go.
         known: the keys that are masked wherever they turn up.
+        redact: masks them, and what else is secret.
     """
 
     def __init__(
@@ -311,7 +312,7 @@ class Journal:
         self.dropped = 0
         self._limit = limit
         self.known = KnownKeys(keys)
-        self._redact = Redactor(self.known)
+        self.redact = Redactor(self.known)
         self._stopwatch = stopwatch
         self._opened = stopwatch()
         self._count = 0
@@ -386,7 +387,7 @@ class Journal:
         fault: str | None,
     ) -> None:
         """Take down an attempt at a webhook that is over; `real` is when it began."""
-        redact = self._redact
+        redact = self.redact
         sent = redact.headers((name.encode(), value.encode()) for name, value in headers.items())
         kept = compacted(body)[:KEPT]
         attempt = Attempt(
@@ -442,7 +443,7 @@ class Journal:
 
     def _masked(self, entry: Transition | Attempt) -> Entry:
         """Return an entry without the keys that have become known since it was taken down."""
-        redact = self._redact
+        redact = self.redact
         endpoint, caller = redact.text(entry.endpoint), redact.text(entry.caller)
         test = redact.name(entry.test)
         if isinstance(entry, Transition):
@@ -463,7 +464,7 @@ class Journal:
     def _exchange(self, record: Record) -> Exchange:
         content_type = _named(record.headers, CONTENT_TYPE).decode("latin-1")
         answer_type = _named(record.answer_headers, CONTENT_TYPE).decode("latin-1")
-        redact = self._redact
+        redact = self.redact
         return Exchange(
             id=record.id,
             at=record.at,

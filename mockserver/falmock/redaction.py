@@ -43,6 +43,7 @@ _SECRET_MEMBER: Final = re.compile(rf'("[^"\\]*(?:{_NAMES})"\s*:\s*")[^"]*', re.
 _CREDENTIALS: Final = re.compile(r"\b(key|bearer)(\s+)([^\s:\"']+):[^\s\"',}]+", re.IGNORECASE)
 # A fal key: the id is a UUID, the secret 32 hexadecimal digits (PROTOCOL.md 2.2).
 _FAL_KEY: Final = re.compile(rb"[0-9a-f]{8}-[0-9a-f-]{4,27}:([0-9a-f]{32,})", re.IGNORECASE)
+_BASE64_RUN: Final = re.compile(rb"(?<![\w+/-])[\w+/-]{80,}")  # a fal key takes 92 characters
 _BASIC: Final = re.compile(r"\b(basic\s+)([\w+/-]{4,}=*)", re.IGNORECASE)
 _TOKENS: Final = re.compile(r"(?<![\w-])(?:eyJ[\w-]+\.[\w-]+\.[\w-]+|gAAAA[\w-]+=*)")  # JWT, Fernet
 _PATH_TOKEN: Final = re.compile(r"(/multipart/)[^/?#\s\"]+")
@@ -89,6 +90,7 @@ class Redactor:
     def _spans(self, data: bytes) -> Iterator[Span]:
         for seen, way in views(data):
             spans = [*self._known.spans(seen), *(found.span(1) for found in _FAL_KEY.finditer(seen))]
+            spans += [found.span() for found in _BASE64_RUN.finditer(seen) if _hides_key(found[0])]
             for span in spans:
                 for view in way:
                     span = view.source(span)  # noqa: PLW2901 - one step of the way
@@ -155,6 +157,16 @@ def credentials(authorization: str) -> str:
     if scheme.lower() not in _SCHEMES:
         return MASK
     return f"{scheme} {key_id}" if colon and key_id and scheme.lower() in {"key", "bearer"} else scheme
+
+
+def _hides_key(run: bytes) -> bool:
+    """Tell whether there is a fal key in what base64 says, wherever in the run it begins."""
+    plain = run.translate(bytes.maketrans(b"-_", b"+/"))
+    for skipped in range(4):
+        whole = plain[skipped : len(plain) - (len(plain) - skipped) % 4]
+        if _FAL_KEY.search(base64.b64decode(whole)):
+            return True
+    return False
 
 
 def _without_basic(found: re.Match[str]) -> str:
