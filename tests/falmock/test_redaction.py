@@ -197,7 +197,7 @@ def in_a_longer_base64(text: str) -> str:
     return base64.urlsafe_b64encode(b"user:" + text.encode() + b" and more").decode()
 
 
-ENCODINGS = [
+ENCODINGS: list[Callable[[str], str]] = [
     str, escaped, escaped_in_lower_case, in_json, in_json_throughout, in_basic, in_a_longer_base64,
     lambda text: escaped(escaped(text)),
     lambda text: in_json(escaped_in_lower_case(text)),
