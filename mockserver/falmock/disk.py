@@ -18,7 +18,7 @@ _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 @contextmanager
 def room() -> Iterator[None]:
-    """Turn what the system says of a full disk into a refusal, for the length of a block.
+    """Turn a full disk into a refusal inside the block.
 
     Raises:
         StorageFull: a write of the block found no space.
@@ -32,7 +32,7 @@ def room() -> Iterator[None]:
 
 
 def is_full(error: BaseException) -> bool:
-    """Tell whether an error of the system or of SQLite says that there is no space."""
+    """Return whether an error of the system or of SQLite means that there is no space."""
     if isinstance(error, OSError):
         return error.errno in _FULL
     return (

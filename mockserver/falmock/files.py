@@ -36,7 +36,7 @@ STALE_UPLOAD: Final = 24 * 3600.0
 DEFAULT_TYPE: Final = "application/octet-stream"
 
 _ALPHABET: Final = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-"
-PARTIAL: Final = ".part"  # what a process that was killed left half-written
+PARTIAL: Final = ".part"  # a file that is being written
 DISCARDED: Final = ".gone"  # a folder that is being removed
 
 
@@ -98,7 +98,7 @@ class Files:
         return self._files / file.disk
 
     def open(self, file: StoredFile) -> BinaryIO | None:
-        """Open a file for reading; None, and a line in the log, for one that is missing or damaged."""
+        """Open a file for reading. A missing or damaged file is logged, and None is returned."""
         try:
             source = self.on_disk(file).open("rb")
         except (FileNotFoundError, IsADirectoryError, PermissionError) as error:
@@ -129,7 +129,7 @@ class Files:
         return file
 
     def withdraw(self, request_id: str) -> list[str]:
-        """Take off the CDN what the runs of a request have produced; return the paths of the files' URLs."""
+        """Remove the files that the runs of a request produced; return the paths of their URLs."""
         files = self._store.files_of_request(request_id)
         for file in files:
             self._remove(file)
@@ -150,10 +150,10 @@ class Files:
         """Put a finished file on the CDN, in place of one at the same path.
 
         Args:
-            source: its bytes. It may be shared: nothing is ever written to it again.
+            source: its bytes. It may be shared, because it is never written to again.
             path: of its URL.
             content_type, owner, faults, request_id: see `StoredFile`.
-            lifecycle: how long it lives, and who may read it.
+            lifecycle: its expiry and access list.
             now: unix seconds.
 
         Raises:
@@ -227,8 +227,8 @@ class Files:
                 link(source, part / source.name)
 
     def sweep_leftovers(self, wall: float) -> None:
-        """Remove what a process left that was killed: half-written files, files that no row names,
-        snapshots, and uploads that nobody finished for a day."""
+        """Remove leftovers of a killed process: partial files, files without a row, snapshots, and uploads
+        that were not completed within a day."""
         for kept in [*self.snapshots.iterdir(), *self.uploads.glob(f"*{DISCARDED}")]:
             shutil.rmtree(kept)
         for partial in [*self._inputs.glob(f"*{PARTIAL}"), *self.uploads.glob(f"*{PARTIAL}")]:
@@ -241,7 +241,7 @@ class Files:
 
 
 def link(source: Path, target: Path) -> None:
-    """Give a file a second name, or, on a file system without hard links, a copy."""
+    """Make a hard link, or a copy on a file system without hard links."""
     try:
         os.link(source, target)
     except OSError:

@@ -1,4 +1,4 @@
-"""Which process a door file is of: the process proves that it knows the file's token, and keeps it secret."""
+"""Ties a door file to a process, which proves that it knows the token in the file, without sending it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _PURPOSE: Final = "falmock health "
 
 
 class Identity:
-    """A random token of one process, and what only those who know it can say.
+    """A random token of one process, and proofs of knowing it.
 
     Attributes:
         token: 64 hexadecimal digits.
@@ -28,7 +28,7 @@ class Identity:
         return hmac.digest(self.token.encode(), f"{_PURPOSE}{challenge}".encode(), "sha256").hex()
 
     def accepts(self, challenge: str, proof: object) -> bool:
-        """Tell whether a proof is right for a challenge that was made here."""
+        """Return whether a proof is right for a challenge."""
         expected = self.prove(challenge)
         if expected is None or not isinstance(proof, str):
             return False

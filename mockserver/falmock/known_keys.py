@@ -1,7 +1,7 @@
-"""Keys that are not to be shown: those of the settings, and those that callers have sent.
+"""Keys that must not be shown: those of the settings, and those that callers have sent.
 
-They are found in any text, in time that grows with the text and not with the number of keys, also where
-they are escaped (see `escapes`) or are part of what base64 says.
+They are found in any text, also inside base64. `redaction` removes other escapes first (see `escapes`). The
+time grows with the text and not with the number of keys.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import binascii
 import contextlib
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -22,17 +23,44 @@ if TYPE_CHECKING:
 SHORTEST: Final = 6  # characters of a key that a caller has sent; a shorter one is a part of many words
 LONG_SECRET: Final = 16  # characters; a shorter one alone is as likely to be a word of the text
 SHORTEST_BASE64: Final = 8
+ENOUGH_BASE64: Final = 24  # characters by which a key in base64 is recognised
+LONGEST: Final = 160  # bytes; keys of a longer header are not remembered. One of fal's takes 73
+MOST: Final = 512  # headers; the oldest are forgotten first, until they are seen again
 TOKENS: Final = (b"eyJ", b"gAAAA")  # how JSON web tokens and sealed ones begin
-LONGEST: Final = 1024  # bytes of a header whose keys are remembered
-MOST: Final = 1024  # headers; the oldest are forgotten first, until they are seen again
+_REST_OF_BASE64: Final = re.compile(rb"[\w+/-]*=*")
+
+
+class _Searcher:
+    """Finds keys, in time that grows with the text."""
+
+    def __init__(self, keys: Iterable[bytes]) -> None:
+        patterns: dict[bytes, bool] = {}  # in base64 or not
+        for key in keys:
+            secret = key.partition(b":")[2]
+            for text in (key, secret) if len(secret) >= LONG_SECRET else (key,):
+                patterns[text] = False
+                patterns.update(dict.fromkeys(_in_base64(text), True))
+        self._encoded = list(patterns.values())
+        self._automaton = BytesAhoCorasick(list(patterns), MatchKind.LeftmostLongest)
+
+    def spans(self, data: bytes) -> Iterator[Span]:
+        """Yield where a key is; in base64, up to the end of the encoded text."""
+        reached = 0
+        for pattern, start, end in self._automaton.find_matches_as_indexes(data):
+            if not self._encoded[pattern]:
+                yield start, end
+            elif start >= reached:
+                rest = _REST_OF_BASE64.match(data, end)
+                reached = rest.end() if rest else end
+                yield start, reached
 
 
 @dataclass(frozen=True, slots=True)
 class _Generation:
-    """Headers whose keys one searcher finds."""
+    """A set of headers, and a searcher for the keys in them."""
 
     headers: frozenset[bytes]
-    searcher: BytesAhoCorasick
+    searcher: _Searcher
 
 
 class KnownKeys:
@@ -43,8 +71,7 @@ class KnownKeys:
     """
 
     def __init__(self, keys: Iterable[str] = ()) -> None:
-        patterns = [pattern for key in keys if key for pattern in _patterns(key.encode())]
-        self._settings = _searcher(patterns)
+        self._settings = _Searcher(key.encode() for key in keys if key)
         self._seen: set[bytes] = set()
         self._fresh: set[bytes] = set()
         self._generations: list[_Generation] = []  # each larger than the next
@@ -62,8 +89,7 @@ class KnownKeys:
         if self._fresh:
             self._refresh()
         for searcher in (self._settings, *(each.searcher for each in self._generations)):
-            for _, start, end in searcher.find_matches_as_indexes(data):
-                yield start, end
+            yield from searcher.spans(data)
 
     def _refresh(self) -> None:
         """Make a searcher for the new headers; it takes smaller ones over, so that there are few."""
@@ -72,8 +98,8 @@ class KnownKeys:
             headers |= self._generations.pop().headers
         while self._generations and len(self._seen) > MOST:
             self._seen -= self._generations.pop(0).headers
-        patterns = (pattern for header in headers for key in keys_in(header) for pattern in _patterns(key))
-        self._generations.append(_Generation(headers, _searcher(patterns)))
+        keys = (key for header in headers for key in keys_in(header))
+        self._generations.append(_Generation(headers, _Searcher(keys)))
 
 
 def keys_in(authorization: bytes) -> Iterator[bytes]:
@@ -98,26 +124,13 @@ def _is_text(data: bytes) -> bool:
     return True
 
 
-def _patterns(key: bytes) -> Iterator[bytes]:
-    yield key
-    yield from _in_base64(key)
-    secret = key.partition(b":")[2]
-    if len(secret) >= LONG_SECRET:
-        yield secret
-        yield from _in_base64(secret)
-
-
 def _in_base64(text: bytes) -> Iterator[bytes]:
     """Yield what base64 makes of a text, wherever in the encoded bytes it begins."""
     for before, cut in ((0, 0), (1, 2), (2, 3)):
         encoded = base64.b64encode(bytes(before) + text)
-        if (before + len(text)) % 3:  # the last character also tells of what follows
+        if (before + len(text)) % 3:  # the last character depends on the text that follows
             encoded = encoded.rstrip(b"=")[:-1]
-        core = encoded[cut:]
+        core = encoded[cut:][:ENOUGH_BASE64]
         if len(core) >= SHORTEST_BASE64:
             yield core
             yield core.translate(bytes.maketrans(b"+/", b"-_"))
-
-
-def _searcher(patterns: Iterable[bytes]) -> BytesAhoCorasick:
-    return BytesAhoCorasick(sorted(set(patterns)), MatchKind.LeftmostLongest)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import stat
+from contextlib import suppress
 from typing import TYPE_CHECKING, BinaryIO, Final
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ PART: Final = ".part"
 
 
 def write(path: Path, content: bytes) -> None:
-    """Write a file whole or not at all; it was never readable by anybody else."""
+    """Write a complete file or none. No other user can read it at any time."""
     part = path.with_suffix(PART)
     part.unlink(missing_ok=True)
     try:
@@ -38,23 +39,24 @@ def create(path: Path, *, buffering: int = -1) -> BinaryIO:
         FileExistsError: there is a file of that name.
     """
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, FILE)
-    os.fchmod(descriptor, FILE)  # a umask can only take bits away, from the owner too
+    with suppress(PermissionError):  # a file system without modes
+        os.fchmod(descriptor, FILE)  # a umask can take bits away, from the owner too
     return os.fdopen(descriptor, "wb", buffering=buffering)
 
 
 def folder(path: Path) -> Path:
-    """Make a folder, if need be, and return it; one that is there already is closed to others."""
+    """Make a folder unless it exists, restrict it to its owner, and return it."""
     path.mkdir(mode=FOLDER, parents=True, exist_ok=True)
     _restrict(path, FOLDER)
     return path
 
 
 def own(path: Path, names: Collection[str]) -> None:
-    """Make a folder, or close what an earlier version left open in one to others.
+    """Make a folder, or restrict an existing one to its owner.
 
-    Of its entries those with the given names are closed, with all that is in them; links are left alone.
-    The folder itself is closed too, unless it has other entries: then it is not ours alone. Where the file
-    system or another owner does not allow it, a warning says so.
+    Entries with the given names are restricted, with everything in them. Links are not followed. The folder
+    itself is restricted unless it has other entries: then it may have another purpose. A mode that cannot be
+    changed, because of the file system or another owner, is logged as a warning.
     """
     if not path.exists():
         folder(path)
@@ -62,17 +64,14 @@ def own(path: Path, names: Collection[str]) -> None:
     entries = list(path.iterdir())
     shared = [entry for entry in entries if entry.name not in names and entry.suffix != PART]
     closed = [entry for entry in entries if entry not in shared]
-    try:
-        for entry in closed:
-            _restrict_all(entry)
-        if not shared:
-            _restrict(path, FOLDER)
-    except PermissionError as error:
-        log.warning("others may be able to read %s: %s", error.filename, error.strerror)
+    for entry in closed:
+        _restrict_all(entry)
+    if not shared:
+        _restrict(path, FOLDER)
 
 
 def touch(path: Path) -> None:
-    """Make an empty file, if there is none."""
+    """Make an empty file unless the file exists."""
     if not path.exists():
         create(path).close()
 
@@ -89,5 +88,9 @@ def _restrict_all(path: Path) -> None:
 
 
 def _restrict(path: Path, mode: int) -> None:
-    if stat.S_IMODE(path.stat().st_mode) != mode:
+    if stat.S_IMODE(path.stat().st_mode) == mode:
+        return
+    try:
         path.chmod(mode)
+    except PermissionError as error:
+        log.warning("others may be able to read %s: %s", path, error.strerror)

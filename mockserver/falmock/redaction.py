@@ -53,7 +53,7 @@ _BASE64: Final = b";base64"
 
 
 class Redactor:
-    """Masks what is secret by its form, and what is known to be.
+    """Masks secrets: those with a known form, and known keys.
 
     Args:
         known: keys that are masked wherever they turn up, in any encoding.
@@ -160,7 +160,7 @@ def credentials(authorization: str) -> str:
 
 
 def _hides_key(run: bytes) -> bool:
-    """Tell whether there is a fal key in what base64 says, wherever in the run it begins."""
+    """Return whether the base64 text contains a fal key, at any offset."""
     plain = run.translate(bytes.maketrans(b"-_", b"+/"))
     for skipped in range(4):
         whole = plain[skipped : len(plain) - (len(plain) - skipped) % 4]
@@ -170,7 +170,7 @@ def _hides_key(run: bytes) -> bool:
 
 
 def _without_basic(found: re.Match[str]) -> str:
-    """Mask what follows "basic", if it is a user and a password in base64."""
+    """Mask the credentials after "basic", if they are a user and a password in base64."""
     encoded = found[2].rstrip("=").translate({ord("-"): "+", ord("_"): "/"})
     try:
         pair = base64.b64decode(encoded + "=" * (-len(encoded) % 4))

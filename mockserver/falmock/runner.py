@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import unquote_to_bytes
 
 from falmock import validation
-from falmock.errors import ModelError, Refusal, compact
+from falmock.errors import ModelError, Refusal, StorageFull, compact
 from falmock.fetching import Fetcher, FetchError
 from falmock.files import Files, new_path
 from falmock.hosts import MEDIA, Origin
@@ -119,7 +119,7 @@ class Runner:
             output = await model.perform(assignment.asked, _Tools(self, assignment, request))
         except ModelError as error:
             return Outcome(error.status, compact(error.body), UNBILLED | served_by)
-        except RenderFailed as error:
+        except (RenderFailed, StorageFull) as error:
             log.error("request %s: rendering failed: %s", request.id, error)  # noqa: TRY400 - the text says it all
             failure = ModelError("internal_server_error", ("body",))
             return Outcome(failure.status, compact(failure.body), UNBILLED | served_by)

@@ -1,7 +1,7 @@
-"""Uploads: bytes that arrive, whole or in parts, on their way to the CDN.
+"""Uploads to the CDN, whole or in parts.
 
-What arrives is written to a file of its own and moved to its place when it is complete, so that two tries
-at one file or one part do not disturb each other.
+Each upload is written to its own file and moved into place when it is complete, so two attempts at one file
+or one part do not disturb each other.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ class Uploads:
     """Takes uploads, and puts them on the CDN.
 
     Args:
-        files: what the CDN serves.
+        files: of the emulator.
         now: returns the emulator's time, unix seconds.
     """
 
@@ -87,7 +87,7 @@ class Uploads:
 
         Raises:
             UploadTooLargeError: there are more than a file may have; none is kept.
-            StorageFull: likewise.
+            StorageFull: they do not fit; none is kept.
         """
         file = self._fresh(PARTIAL)
         digest = hashlib.md5(usedforsecurity=False)
@@ -179,7 +179,7 @@ class Uploads:
         gone = self._fresh(DISCARDED)
         try:
             folder.rename(gone)
-        except OSError:  # the file is on the CDN; what is left here goes with a later start
+        except OSError:  # the file is on the CDN already; a later start removes the folder
             return None
         return gone
 

@@ -161,7 +161,7 @@ class CdnHost:
 
 
 class OpenFileResponse(FileResponse):
-    """Serves a file that is open, so that it comes whole even when it is taken off the CDN meanwhile."""
+    """Serves an open file, so a download is complete even if the file is removed meanwhile."""
 
     def __init__(self, source: BinaryIO, *, media_type: str) -> None:
         super().__init__(source.name, media_type=media_type, stat_result=os.fstat(source.fileno()))

@@ -33,7 +33,7 @@ Body = TypeVar("Body", bound=BaseModel)
 
 TOKEN_LIFETIME: Final = 24 * 3600  # seconds; fal's server SDK renews below one hour
 LONGEST_BODY: Final = 64 * 1024
-CONTENT_TYPE: Final = r"^[\x20-\x7e]{1,255}$"  # what a header can say without ending
+CONTENT_TYPE: Final = r"^[\x20-\x7e]{1,255}$"  # printable ASCII, which is safe in a header
 LIFECYCLE_HEADERS: Final = ("x-fal-object-lifecycle", "x-fal-object-lifecycle-preference")
 
 

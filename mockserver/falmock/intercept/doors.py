@@ -97,8 +97,8 @@ def noted(doors: Doors, state: Path | None) -> Iterator[None]:
 def find(state: Path) -> Doors | None:
     """Return the doors of the emulator that serves a state folder, if one does.
 
-    A note that somebody else wrote, or that leads to another machine, is not believed; nor is whoever
-    serves the port of an emulator that was killed.
+    A note is ignored if another user wrote it, if it names another machine, or if the process on the port
+    cannot prove that it wrote the note.
     """
     try:
         if not _is_ours(state / NOTE):
@@ -116,7 +116,7 @@ def _is_ours(note: Path) -> bool:
 
 
 def _is_here(url: str) -> bool:
-    """Tell whether an address is one of this machine's: only there can a socket be bound."""
+    """Return whether an address belongs to this machine: a socket can be bound to no other."""
     host = urlsplit(url).hostname
     address = ip_address(host or "")
     with socket.socket(socket.AF_INET6 if address.version == IPV6 else socket.AF_INET) as attempt:
@@ -128,7 +128,7 @@ def _is_here(url: str) -> bool:
 
 
 def _proves(doors: Doors) -> bool:
-    """Tell whether the process behind the plain port is the one that wrote the note."""
+    """Return whether the process on the plain port wrote the note."""
     asked = challenge()
     with (
         httpx.Client(trust_env=False, timeout=PATIENCE) as http,
