@@ -43,6 +43,7 @@ from falmock.http.recorder import Recorder
 from falmock.http.rest import RestHost
 from falmock.http.run import RunHost
 from falmock.http.tokens import Tokens
+from falmock.identity import Identity
 from falmock.keys import Keyring
 from falmock.ledger import Ledger
 from falmock.media import Studio, find_ffmpeg
@@ -74,6 +75,16 @@ EXPOSED = (
     "content-length",
     "content-range",
     "accept-ranges",
+)
+
+
+DATABASE = "falmock.db"
+STATE = frozenset(  # what is in a state folder
+    {
+        *(DATABASE, f"{DATABASE}-wal", f"{DATABASE}-shm", f"{DATABASE}-journal"),
+        *("secret", "doors.json", ".gitignore"),
+        *("ca", "inputs", "files", "uploads", "renders", "snapshots"),
+    }
 )
 
 
@@ -132,15 +143,19 @@ def create_app(emulator: Emulator) -> Starlette:
         },
     )
     app.state.emulator = emulator
+    app.state.identity = Identity()
     app.state.ledger = ledger
     app.state.through_proxy = through_proxy
     return app
 
 
 async def health(request: Request) -> Response:
-    """Say that the emulator serves, and which one it is."""
+    """Say that the emulator serves, and, to a challenge, prove which one it is (see `identity`)."""
     emulator: Emulator = request.app.state.emulator
-    return JSONResponse({"status": "ok", "version": __version__, "seed": emulator.seed})
+    identity: Identity = request.app.state.identity
+    proof = identity.prove(request.query_params.get("challenge", ""))
+    told = {"status": "ok", "version": __version__, "seed": emulator.seed}
+    return JSONResponse(told | ({"proof": proof} if proof else {}))
 
 
 async def account(request: Request) -> Response:
@@ -268,9 +283,10 @@ def _open_store(settings: Settings, folder: Path) -> Store:
     if settings.state is None:
         return Store(None)
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / ".gitignore").write_text("*\n")
-        return Store(folder / "falmock.db")
+        private.own(folder, STATE)
+        private.write(folder / ".gitignore", b"*\n")
+        private.touch(folder / DATABASE)
+        return Store(folder / DATABASE)
     except StoreInUseError:
         raise StateError(
             f"{folder} is in use by another falmock: stop that one, or use another --state, or --ephemeral"

@@ -201,6 +201,7 @@ def serve(  # noqa: PLR0917 - click calls it by name
 
 async def _serve(settings: Settings, listeners: Listeners, *, sealed: bool) -> None:
     async with open_emulator(settings) as emulator:
+        console.mask(emulator.journal.known)
         app = create_app(emulator)
         server = Server(app)
 
@@ -268,6 +269,7 @@ async def _run_with(
 ) -> tuple[int, Account]:
     with Relay() as relay, _certificates(None) as authority:
         async with open_emulator(settings) as emulator:
+            console.mask(emulator.journal.known)
             app = create_app(emulator)
             plain = Server(app)
             async with (

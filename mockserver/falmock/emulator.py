@@ -30,6 +30,7 @@ from falmock.errors import (
     compact,
 )
 from falmock.faults import FaultError
+from falmock.hosts import MEDIA, Origin
 from falmock.journal import Journal, Wanted
 from falmock.lifecycle import Event, State, after
 from falmock.queue import Happening, Job, Queue
@@ -254,9 +255,9 @@ class Emulator:
 
     def drop_payloads(self, request: Request) -> list[str]:
         """Forget a completed request's input and result; return the URLs of the files that went with them."""
-        output = self.store.payload(request.id, "output")
-        gone = [url for url in _urls(output) if self.files.withdraw(url)]
+        origin = Origin.parse(request.origin)
         with self.store.transaction():
+            gone = [origin.url(MEDIA, path) for path in self.files.withdraw(request.id)]
             self._drop_input(request)
             self.store.drop(request.id, "output")
             self._change(request, body_file=None)
@@ -371,8 +372,7 @@ class Emulator:
                 if request.state != State.COMPLETED:
                     stopped += self._stop(request.id)
                     self._queue.cancel(request.id, self.clock.now())
-                for url in _urls(self.store.payload(request.id, "output")):
-                    self.files.withdraw(url)
+                self.files.withdraw(request.id)
                 self._forget(request)
             self.files.remove(caller if test is None else caller or f"{TEST_KEY}{test}")
         stopped += self._sender.break_off({request.id for request in mine})
@@ -836,18 +836,6 @@ def asked_of(body: bytes) -> dict[str, Any]:
 def webhook_user(caller: str) -> str:
     """Return the user id that webhooks name for a key id. Its form is assumed."""
     return f"falmock|{hashlib.sha256(caller.encode(errors='replace')).hexdigest()[:12]}"
-
-
-def _urls(output: bytes | None) -> list[str]:
-    """Return the file URLs in a result."""
-    found: list[str] = []
-
-    def collect(member: dict[str, Any]) -> None:
-        if isinstance(url := member.get("url"), str):
-            found.append(url)
-
-    json.loads(output or b"null", object_hook=collect)
-    return found
 
 
 def _job(request: Request) -> Job:

@@ -10,11 +10,11 @@ import pytest
 import falmock
 
 STOREYS = """
-    addresses bell clock endpoints errors hosts lifecycle private redaction settings signing
-    calls console faults keys media models queue store validation
-    scenarios
-    fetching files journal ledger
-    har lint runner webhooks
+    addresses bell clock endpoints errors escapes hosts identity lifecycle private settings signing
+    calls disk faults keys known_keys media models queue store validation
+    object_lifecycle redaction scenarios
+    console fetching files journal ledger
+    har lint runner uploads webhooks
     course
     emulator
     snapshots

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from falmock import calls
 from falmock.emulator import Submit
 from falmock.errors import BodyTooLarge, PlatformError
-from falmock.files import Lifecycle, LifecycleError
+from falmock.object_lifecycle import Lifecycle, LifecycleError
 from falmock.queue import LOW, NORMAL
 from falmock.webhooks import is_deliverable
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from falmock.keys import Caller
 
 SHORTEST_START = 0.1  # seconds; fal's documentation asks for more than this
+LONGEST_LENGTH = 20  # digits of a Content-Length that is read as a number
 PREFERENCE = "X-Fal-Object-Lifecycle-Preference"
 
 
@@ -58,7 +59,7 @@ async def read_body(request: Request, limit: int) -> bytes:
         BodyTooLarge: it has more bytes than `limit`; what follows them is not read.
     """
     declared = request.headers.get("content-length", "0")
-    if declared.isdecimal() and int(declared) > limit:
+    if declared.isdecimal() and (len(declared) > LONGEST_LENGTH or int(declared) > limit):
         raise BodyTooLarge(limit)
     body = bytearray()
     async for chunk in request.stream():

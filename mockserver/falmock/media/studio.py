@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING, Final
 
 import imageio_ffmpeg
 
+from falmock import private
 from falmock.media import drawing, graph
+from falmock.media.environment import environment
 
 if TYPE_CHECKING:
     from asyncio.subprocess import Process
@@ -86,7 +88,7 @@ class Studio:
         self._version: str | None = None
         self._asking_version = asyncio.Lock()
         self._closed = False
-        self._cache.mkdir(parents=True, exist_ok=True)
+        private.folder(self._cache)
         for left_over in self._cache.glob(f".*{_PARTIAL}"):
             shutil.rmtree(left_over)
 
@@ -159,17 +161,21 @@ class Studio:
 
     async def _fill(self, clip: Clip, video: Path) -> None:
         still, caption = video.with_name("still.ppm"), video.with_name("caption.png")
+        for file in (still, caption, video):  # whoever writes them keeps the mode
+            private.create(file).close()
         await _to_its_end(asyncio.to_thread(_draw, clip, still, caption))
         await self._run(graph.command(self._ffmpeg, clip, still=still, caption=caption, video=video), video)
+        _take_over(video)
 
     async def _run(self, command: list[str], video: Path) -> None:
         complaint = video.with_name("complaint.txt")
-        with complaint.open("wb") as stderr:
+        with private.create(complaint) as stderr:
             process = await asyncio.create_subprocess_exec(
                 *command,
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=stderr,
+                env=environment(os.environ),
                 start_new_session=True,  # Ctrl-C is for the server; a wrapper script ends with its child
             )
         try:
@@ -193,11 +199,22 @@ class Studio:
 def _version(program: str, timeout: float) -> str:
     try:
         answer = subprocess.run(  # noqa: S603 - the program that the settings name
-            [program, "-version"], stdin=subprocess.DEVNULL, capture_output=True, timeout=timeout, check=True
+            [program, "-version"],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            env=environment(os.environ),
+            timeout=timeout,
+            check=True,
         )
     except (OSError, subprocess.SubprocessError) as error:
         raise RenderFailed(f"ffmpeg does not tell its version: {error}") from error
     return answer.stdout.decode(errors="replace").partition("\n")[0]
+
+
+def _take_over(video: Path) -> None:
+    if not video.stat().st_size:
+        raise RenderFailed("ffmpeg wrote no video.")
+    video.chmod(private.FILE)  # a wrapper may have put a new file in the place of ours
 
 
 def _draw(clip: Clip, still: Path, caption: Path) -> None:
