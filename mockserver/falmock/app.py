@@ -209,6 +209,7 @@ async def open_emulator(
                 verify=trusted(),
                 trust_env=False,
                 follow_redirects=False,
+                limits=httpx.Limits(max_connections=None, max_keepalive_connections=20),  # see `Sender`
                 headers={"User-Agent": f"falmock/{__version__}"},
             )
         )

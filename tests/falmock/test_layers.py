@@ -10,8 +10,8 @@ import pytest
 import falmock
 
 STOREYS = """
-    addresses bell clock endpoints errors hosts lifecycle private redaction settings signing
-    calls console faults keys media models queue store validation
+    addresses bell clock descriptors endpoints errors hosts lifecycle private redaction settings signing slots
+    calls console faults keys media models posting queue store validation
     scenarios
     fetching files journal ledger
     har lint runner webhooks
