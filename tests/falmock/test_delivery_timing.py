@@ -78,7 +78,7 @@ class Scene:
             journal=Journal(100_000),
             is_local=None,
             changed=lambda: None,
-            fired=lambda strike: None,
+            fired=lambda _: None,
         )
 
     async def receive(self, call: httpx.Request) -> httpx.Response:
@@ -121,7 +121,7 @@ class Scene:
             "launch": lambda: self.sender.launch(self.clock.now()),
             "time": lambda: self.clock.move_to(self.clock.now() + number / 4),
             "forget": lambda: self.forget(number),
-            "break off": lambda: self.sender.break_off(),
+            "break off": self.sender.break_off,
         }
         if name == "turns":
             for _ in range(number):
