@@ -15,7 +15,7 @@ from falmock.descriptors import with_descriptors
 
 if TYPE_CHECKING:
     from asyncio.subprocess import Process
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Awaitable, Callable
 
 SUPERVISOR: Final = str(Path(__file__).with_name("supervisor.py"))
 GRACE: Final = 5.0  # real seconds that the supervisor has to kill a program
@@ -38,7 +38,8 @@ async def running(
     Raises:
         OSError: no process could be started, after some waiting if there was no descriptor for it.
     """
-    process = await with_descriptors(lambda: _start(command, stdout, stderr))
+    supervised = [sys.executable, "-I", "-S", SUPERVISOR, *command]
+    process = await with_descriptors(lambda: _start(supervised, _end, stdout=stdout, stderr=stderr))
     try:
         yield process
     finally:
@@ -60,15 +61,35 @@ async def read(stream: asyncio.StreamReader | None, *, limit: int) -> bytes:
     return bytes(data)
 
 
-async def _start(command: list[str], stdout: int, stderr: int) -> Process:
-    """Start the supervisor, also when cancelled meanwhile: uvloop forgets a process that is half started."""
+async def exchange(command: list[str], data: bytes, *, limit: int) -> tuple[int, bytes]:
+    """Write to the standard input of a program of falmock's own, and return its exit code and its output.
+
+    Nothing but its own limits ends it when the server is killed.
+
+    Raises:
+        TooMuch: it writes more than `limit` bytes.
+        OSError: as in `running`.
+    """
+    process = await with_descriptors(
+        lambda: _start(command, _kill, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    )
+    try:
+        assert process.stdin is not None  # noqa: S101 - see `_start`
+        process.stdin.write(data)
+        process.stdin.close()
+        answer = await read(process.stdout, limit=limit)
+        return await process.wait(), answer
+    finally:
+        await _kill(process)
+
+
+async def _start(
+    command: list[str], end: Callable[[Process], Awaitable[None]], *, stdout: int, stderr: int
+) -> Process:
+    """Start a program, also when cancelled meanwhile: uvloop forgets a process that is half started."""
     starting = asyncio.ensure_future(
         asyncio.create_subprocess_exec(
-            *(sys.executable, "-I", "-S", SUPERVISOR, *command),
-            stdin=subprocess.PIPE,  # the supervisor's, never written to
-            stdout=stdout,
-            stderr=stderr,
-            start_new_session=True,
+            *command, stdin=subprocess.PIPE, stdout=stdout, stderr=stderr, start_new_session=True
         )
     )
     try:
@@ -76,8 +97,16 @@ async def _start(command: list[str], stdout: int, stderr: int) -> Process:
     except asyncio.CancelledError:
         await asyncio.wait([starting])
         if starting.exception() is None:
-            await _end(starting.result())
+            await end(starting.result())
         raise
+
+
+async def _kill(process: Process) -> None:
+    if process.returncode is None:
+        with suppress(ProcessLookupError):
+            process.kill()
+    await process.wait()
+    await _drain(process)
 
 
 async def _end(process: Process) -> None:
@@ -90,13 +119,13 @@ async def _end(process: Process) -> None:
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
         await process.wait()
-    with suppress(TimeoutError):
-        async with asyncio.timeout(GRACE):
-            await _drain(process)
+    await _drain(process)
 
 
 async def _drain(process: Process) -> None:
     """Read what was never read: only at its end does the event loop close a pipe."""
-    for stream in (process.stdout, process.stderr):
-        while stream is not None and await stream.read(_CHUNK):
-            pass
+    with suppress(TimeoutError):
+        async with asyncio.timeout(GRACE):
+            for stream in (process.stdout, process.stderr):
+                while stream is not None and await stream.read(_CHUNK):
+                    pass

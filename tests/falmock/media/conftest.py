@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Self
 import pytest
 from PIL import Image
 
-from falmock.media import Clip, Picture, Studio, find_ffmpeg, look_at
+from falmock.media import Clip, Decoder, Picture, Studio, find_ffmpeg
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -95,7 +95,7 @@ def pictured() -> Callable[[Image.Image], Picture]:
     def make(image: Image.Image) -> Picture:
         buffer = BytesIO()
         image.save(buffer, "PNG")
-        return look_at(buffer.getvalue(), loc=("body", "image_url"), value=None)
+        return asyncio.run(Decoder().picture(buffer.getvalue(), loc=("body", "image_url"), value=None))
 
     return make
 

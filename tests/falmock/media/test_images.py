@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import struct
 import zlib
 from contextlib import suppress
@@ -12,7 +13,7 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from falmock.errors import ModelError
-from falmock.media import MAX_BYTES, Picture, look_at
+from falmock.media import MAX_BYTES, Decoder, Picture
 
 RED, BLUE, WHITE = (255, 0, 0), (0, 0, 255), (255, 255, 255)
 SUPPORTED = [".jpg", ".jpeg", ".png", ".webp", ".gif", ".avif"]
@@ -21,8 +22,8 @@ LOAD_ERROR = (
 )
 
 
-def look(data: bytes) -> Picture:
-    return look_at(data, loc=("body", "image_url"), value="the input")
+def look(data: bytes, **limits: int) -> Picture:
+    return asyncio.run(Decoder(**limits).picture(data, loc=("body", "image_url"), value="the input"))
 
 
 def refusal(data: bytes) -> dict[str, object]:
