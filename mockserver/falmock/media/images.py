@@ -25,7 +25,7 @@ SUPPORTED_FORMATS: Final = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".avif")
 
 # Up to Full HD an image is decoded in a thread: it takes some 40 ms and 40 MB, and a process 100 ms.
 _IN_THREAD: Final = 1920 * 1080
-_SECONDS: Final = 20  # of processor time
+SECONDS: Final = 20  # of processor time that decoding one image may take
 _REAL_SECONDS: Final = 60.0
 _PROGRAM: Final = str(Path(pixels.__file__))
 _MAX_ANSWER: Final = 3 * MAX_SIDE * MAX_SIDE + 100  # bytes
@@ -56,11 +56,12 @@ class Decoder:
     Args:
         max_pixels: that an image may have.
         memory: bytes that the process may take.
+        seconds: of processor time that it may take.
     """
 
-    def __init__(self, *, max_pixels: int = MAX_PIXELS, memory: int = MEMORY) -> None:
+    def __init__(self, *, max_pixels: int = MAX_PIXELS, memory: int = MEMORY, seconds: int = SECONDS) -> None:
         self._max_pixels = max_pixels
-        self._memory = memory
+        self._limits = [str(limit) for limit in (max_pixels, memory, seconds)]
         self._turn = asyncio.Lock()
 
     async def picture(self, data: bytes, *, loc: tuple[str, ...], value: object) -> Picture:
@@ -93,7 +94,7 @@ class Decoder:
     async def _pixels(self, data: bytes) -> Pixels:
         if await asyncio.to_thread(pixels.measure, data, self._max_pixels) <= _IN_THREAD:
             return await asyncio.to_thread(pixels.decode, data, self._max_pixels)
-        command = [sys.executable, "-P", _PROGRAM, *map(str, (self._max_pixels, self._memory, _SECONDS))]
+        command = [sys.executable, "-P", _PROGRAM, *self._limits]
         async with self._turn:
             try:
                 async with asyncio.timeout(_REAL_SECONDS):

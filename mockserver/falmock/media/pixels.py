@@ -142,7 +142,9 @@ def _pixels(image: Image.Image) -> Pixels:
 def _in_colour(image: Image.Image) -> Image.Image:
     if image.mode == "I;16":  # Pillow would clip at 255
         image = image.point(lambda level: level / 257).convert("L")
-    return image.convert("RGBA" if image.has_transparency_data else "RGB")
+    mode = "RGBA" if image.has_transparency_data else "RGB"
+    image.load()
+    return image if image.mode == mode else image.convert(mode)  # a copy would take as much memory again
 
 
 def _opaque(image: Image.Image) -> Image.Image:
