@@ -110,6 +110,7 @@ SMALL: Final = Image.effect_noise((64, 48), 80).convert("RGB")
 JPEG: Final = saved(SMALL, "JPEG", progressive=True)
 WEBP: Final = saved(SMALL, "WEBP")
 AVIF: Final = saved(SMALL, "AVIF")
+BROKEN_LZW: Final = b"\x0c\xff" + b"\xff" * 255 + b"\0"
 FRAMES: Final = [Image.new("RGB", (16, 16), (shade, 0, 0)) for shade in range(50)]
 LAST_SCAN: Final = JPEG[JPEG.rindex(b"\xff\xda") : -2]
 EXIF_LOOP: Final = (
