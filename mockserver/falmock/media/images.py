@@ -25,7 +25,7 @@ SUPPORTED_FORMATS: Final = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".avif")
 
 # Up to Full HD an image is decoded in a thread: it takes some 40 ms and 40 MB, and a process 100 ms.
 _IN_THREAD: Final = 1920 * 1080
-SECONDS: Final = 20  # of processor time that decoding one image may take
+SECONDS: Final = 20.0  # of processor time that decoding one image may take
 _REAL_SECONDS: Final = 60.0
 _PROGRAM: Final = str(Path(pixels.__file__))
 _MAX_ANSWER: Final = 3 * MAX_SIDE * MAX_SIDE + 100  # bytes
@@ -59,7 +59,9 @@ class Decoder:
         seconds: of processor time that it may take.
     """
 
-    def __init__(self, *, max_pixels: int = MAX_PIXELS, memory: int = MEMORY, seconds: int = SECONDS) -> None:
+    def __init__(
+        self, *, max_pixels: int = MAX_PIXELS, memory: int = MEMORY, seconds: float = SECONDS
+    ) -> None:
         self._max_pixels = max_pixels
         self._limits = [str(limit) for limit in (max_pixels, memory, seconds)]
         self._turn = asyncio.Lock()
@@ -97,17 +99,16 @@ class Decoder:
         command = [sys.executable, "-P", _PROGRAM, *self._limits]
         async with self._turn:
             try:
-                async with asyncio.timeout(_REAL_SECONDS):
-                    code, answer = await processes.exchange(command, data, limit=_MAX_ANSWER)
+                ended = await processes.exchange(command, data, limit=_MAX_ANSWER, timeout=_REAL_SECONDS)
             except TimeoutError as error:
                 raise Broken from error
             except OSError as error:
                 raise RenderFailed(f"Cannot decode an image: {error}") from error
-        if code == pixels.TOO_LARGE:
+        if ended.code == pixels.TOO_LARGE:
             raise TooLarge
-        if code:
-            raise Broken(f"the decoder ended with code {code}")
-        return _read(answer)
+        if ended.code:
+            raise Broken(f"the decoder ended with code {ended.code}")
+        return _read(ended.stdout)
 
 
 def _read(answer: bytes) -> Pixels:

@@ -8,6 +8,7 @@ memory and seconds of processor time. It imports nothing of falmock, so that it 
 from __future__ import annotations
 
 import resource
+import signal
 import struct
 import sys
 import threading
@@ -160,11 +161,11 @@ def _orientation(image: Image.Image) -> object:
         return None  # a broken EXIF block leaves the pixels as good as they were
 
 
-def main(max_pixels: int, memory: int, seconds: int) -> int:
+def main(max_pixels: int, memory: int, seconds: float) -> int:
     """Decode standard input to standard output. Return the exit code."""
     with suppress(ValueError):  # macOS knows no such limit
         resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
-    resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds))
+    signal.setitimer(signal.ITIMER_PROF, seconds)  # the system kills it then
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     try:
         pixels = decode(sys.stdin.buffer.read(), max_pixels)
@@ -178,4 +179,4 @@ def main(max_pixels: int, memory: int, seconds: int) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(*map(int, sys.argv[1:])))
+    sys.exit(main(int(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3])))

@@ -1,4 +1,7 @@
-"""The one place that starts programs: bounded, and gone when the server is, however that ends."""
+"""The one place that starts programs: bounded, and gone when the server is, however that ends.
+
+Not by the event loop's own means: when no descriptor is left, uvloop's never answer.
+"""
 
 from __future__ import annotations
 
@@ -7,18 +10,16 @@ import os
 import signal
 import subprocess
 import sys
-from contextlib import asynccontextmanager, suppress
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import IO, Any, Final
 
 from falmock.descriptors import with_descriptors
 
-if TYPE_CHECKING:
-    from asyncio.subprocess import Process
-    from collections.abc import AsyncIterator, Awaitable, Callable
-
 SUPERVISOR: Final = str(Path(__file__).with_name("supervisor.py"))
-GRACE: Final = 5.0  # real seconds that the supervisor has to kill a program
+GRACE: Final = 5.0  # real seconds that a program and its supervisor have to go
 _CHUNK: Final = 65536
 
 
@@ -26,106 +27,113 @@ class TooMuch(Exception):
     """A program wrote more than it may."""
 
 
-@asynccontextmanager
-async def running(
-    command: list[str], *, stdout: int = subprocess.DEVNULL, stderr: int = subprocess.DEVNULL
-) -> AsyncIterator[Process]:
-    """Run a program for the length of a block; what of it still runs then is killed.
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How a program ended.
 
-    It has no standard input, and no terminal: Ctrl-C is for the server alone. A program that cannot be
-    started exits with `supervisor.NOT_STARTED` and says why on standard error.
+    Attributes:
+        code: its exit code, as a shell has it: 127 when it could not be started, 128 and the number of a
+            signal that killed it.
+        stdout: what it wrote, where that was asked for.
+        stderr: likewise, with the reason when it could not be started.
+    """
+
+    code: int
+    stdout: bytes = b""
+    stderr: bytes = b""
+
+
+async def run(command: list[str], *, limit: int, timeout: float, keep: str) -> Ended:
+    """Run a program under the supervisor, without standard input and without a terminal.
+
+    Ctrl-C is for the server alone. When this is cancelled, and at any error, the program is killed with
+    all that it has started.
+
+    Args:
+        command: the program and its arguments.
+        limit: bytes that it may write to the stream that is kept.
+        timeout: real seconds that it may take.
+        keep: the stream to keep, "stdout" or "stderr"; the other one goes nowhere.
 
     Raises:
+        TimeoutError: it took too long.
+        TooMuch: it wrote too much.
         OSError: no process could be started, after some waiting if there was no descriptor for it.
     """
     supervised = [sys.executable, "-I", "-S", SUPERVISOR, *command]
-    process = await with_descriptors(lambda: _start(supervised, _end, stdout=stdout, stderr=stderr))
-    try:
-        yield process
-    finally:
-        await _end(process)
+    streams = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, keep: subprocess.PIPE}
+    process = await with_descriptors(lambda: _start(supervised, streams))
+    code, kept = await _finished(process, keep, limit, timeout)
+    return Ended(code, **{keep: kept})
 
 
-async def read(stream: asyncio.StreamReader | None, *, limit: int) -> bytes:
-    """Return all that a program writes to a pipe.
+async def exchange(command: list[str], data: bytes, *, limit: int, timeout: float) -> Ended:
+    """Write to the standard input of a program of falmock's own, and return what it writes after that.
 
-    Raises:
-        TooMuch: that is more than `limit` bytes.
+    Only its own limits end it when the server is killed. Raises as `run` does.
     """
-    assert stream is not None  # noqa: S101 - callers ask for a pipe
-    data = bytearray()
-    while chunk := await stream.read(_CHUNK):
-        data += chunk
-        if len(data) > limit:
-            raise TooMuch(f"more than {limit} bytes")
-    return bytes(data)
+    streams = {"stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
+    process = await with_descriptors(lambda: _start(command, streams))
+    code, kept = await _finished(process, "stdout", limit, timeout, data=data)
+    return Ended(code, stdout=kept)
 
 
-async def exchange(command: list[str], data: bytes, *, limit: int) -> tuple[int, bytes]:
-    """Write to the standard input of a program of falmock's own, and return its exit code and its output.
-
-    Nothing but its own limits ends it when the server is killed.
-
-    Raises:
-        TooMuch: it writes more than `limit` bytes.
-        OSError: as in `running`.
-    """
-    process = await with_descriptors(
-        lambda: _start(command, _kill, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+async def _start(command: list[str], streams: dict[str, Any]) -> subprocess.Popen[bytes]:
+    """Start a program at once: there is nothing to be cancelled half-way."""
+    return subprocess.Popen(  # noqa: ASYNC220, S603 - takes 1 ms; the program that the settings name
+        command, stdin=subprocess.PIPE, bufsize=0, start_new_session=True, **streams
     )
+
+
+async def _finished(
+    process: subprocess.Popen[bytes], keep: str, limit: int, timeout: float, data: bytes | None = None
+) -> tuple[int, bytes]:
+    """Return the exit code and what was written, or see to it that the program ends."""
+    thread = ThreadPoolExecutor(max_workers=1)  # the event loop's own threads are for short work
+    stream: IO[bytes] = getattr(process, keep)
+    work = asyncio.get_running_loop().run_in_executor(thread, _follow, process, stream, limit, data)
     try:
+        async with asyncio.timeout(timeout):
+            return await asyncio.shield(work)
+    finally:
+        await _end(process, work, supervised=data is None)
+        thread.shutdown(wait=False)
+
+
+def _follow(
+    process: subprocess.Popen[bytes], stream: IO[bytes], limit: int, data: bytes | None
+) -> tuple[int, bytes]:
+    assert process.stdin is not None  # noqa: S101 - see `_start`
+    if data is not None:
+        with suppress(BrokenPipeError), process.stdin:
+            rest = memoryview(data)
+            while rest:
+                rest = rest[process.stdin.write(rest) :]
+    kept = bytearray()
+    with stream:
+        while chunk := stream.read(_CHUNK):
+            kept += chunk
+            if len(kept) > limit:
+                raise TooMuch(f"more than {limit} bytes")
+    return process.wait(), bytes(kept)
+
+
+async def _end(process: subprocess.Popen[bytes], work: asyncio.Future[Any], *, supervised: bool) -> None:
+    """Let the supervisor kill the program, or kill it; return when it is gone."""
+    if supervised:
         assert process.stdin is not None  # noqa: S101 - see `_start`
-        process.stdin.write(data)
         process.stdin.close()
-        answer = await read(process.stdout, limit=limit)
-        return await process.wait(), answer
-    finally:
-        await _kill(process)
-
-
-async def _start(
-    command: list[str], end: Callable[[Process], Awaitable[None]], *, stdout: int, stderr: int
-) -> Process:
-    """Start a program, also when cancelled meanwhile: uvloop forgets a process that is half started."""
-    starting = asyncio.ensure_future(
-        asyncio.create_subprocess_exec(
-            *command, stdin=subprocess.PIPE, stdout=stdout, stderr=stderr, start_new_session=True
-        )
-    )
-    try:
-        return await asyncio.shield(starting)
-    except asyncio.CancelledError:
-        await asyncio.wait([starting])
-        if starting.exception() is None:
-            await end(starting.result())
-        raise
-
-
-async def _kill(process: Process) -> None:
-    if process.returncode is None:
-        with suppress(ProcessLookupError):
-            process.kill()
-    await process.wait()
-    await _drain(process)
-
-
-async def _end(process: Process) -> None:
-    assert process.stdin is not None  # noqa: S101 - see `running`
-    process.stdin.close()
-    try:
-        async with asyncio.timeout(GRACE):
-            await process.wait()
-    except TimeoutError:
+        await asyncio.wait([work], timeout=GRACE)
+        await asyncio.to_thread(_wait, process)
+    if process.poll() is None:
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
-        await process.wait()
-    await _drain(process)
+        await asyncio.to_thread(process.wait)
+    await asyncio.wait([work], timeout=GRACE)
+    if work.done() and not work.cancelled():
+        work.exception()  # seen, even when nobody waits for it any more
 
 
-async def _drain(process: Process) -> None:
-    """Read what was never read: only at its end does the event loop close a pipe."""
-    with suppress(TimeoutError):
-        async with asyncio.timeout(GRACE):
-            for stream in (process.stdout, process.stderr):
-                while stream is not None and await stream.read(_CHUNK):
-                    pass
+def _wait(process: subprocess.Popen[bytes]) -> None:
+    with suppress(subprocess.TimeoutExpired):
+        process.wait(GRACE)

@@ -9,7 +9,6 @@ import tempfile
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from subprocess import PIPE
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import imageio_ffmpeg
@@ -193,16 +192,14 @@ class Studio:
 
     async def _run(self, command: list[str]) -> None:
         try:
-            async with asyncio.timeout(self._timeout), processes.running(command, stderr=PIPE) as process:
-                complaint = await processes.read(process.stderr, limit=_MAX_COMPLAINT)
-                code = await process.wait()
+            ended = await processes.run(command, limit=_MAX_COMPLAINT, timeout=self._timeout, keep="stderr")
         except TimeoutError:
             raise RenderFailed(f"ffmpeg took longer than {self._timeout:g} s.") from None
         except processes.TooMuch as error:
             raise RenderFailed(f"ffmpeg says too much: {error}") from None
-        if code:
-            tail = complaint[-_TAIL:].decode(errors="replace").strip()
-            raise RenderFailed(f"ffmpeg ended with code {code}: {tail}")
+        if ended.code:
+            tail = ended.stderr[-_TAIL:].decode(errors="replace").strip()
+            raise RenderFailed(f"ffmpeg ended with code {ended.code}: {tail}")
 
     async def _ffmpeg_version(self) -> str:
         if self._version is None:
@@ -220,16 +217,14 @@ class Studio:
 
 async def _version(program: str, timeout: float) -> str:
     try:
-        async with asyncio.timeout(timeout), processes.running([program, "-version"], stdout=PIPE) as process:
-            text = await processes.read(process.stdout, limit=_MAX_VERSION)
-            code = await process.wait()
+        ended = await processes.run([program, "-version"], limit=_MAX_VERSION, timeout=timeout, keep="stdout")
     except TimeoutError:
         raise RenderFailed(f"ffmpeg does not tell its version within {timeout:g} s.") from None
     except (OSError, processes.TooMuch) as error:
         raise RenderFailed(f"ffmpeg does not tell its version: {error}") from error
-    if code:
-        raise RenderFailed(f"ffmpeg does not tell its version: it ended with code {code}.")
-    return text.decode(errors="replace").partition("\n")[0]
+    if ended.code:
+        raise RenderFailed(f"ffmpeg does not tell its version: it ended with code {ended.code}.")
+    return ended.stdout.decode(errors="replace").partition("\n")[0]
 
 
 async def _check(video: Path, clip: Clip) -> None:

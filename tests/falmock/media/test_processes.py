@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
     from tests.falmock.media.conftest import Stage
 
+    from falmock.media.processes import Ended
+
     Play = Callable[[Coroutine[Any, Any, Any]], Any]
 
 SERVER = """
@@ -26,8 +28,7 @@ import asyncio, sys
 from falmock.media import processes
 
 async def main():
-    async with processes.running(sys.argv[1:]):
-        await asyncio.Event().wait()
+    await processes.run(sys.argv[1:], limit=1000, timeout=600, keep="stderr")
 
 asyncio.run(main())
 """
@@ -43,9 +44,12 @@ def shell(script: str) -> list[str]:
     return ["/bin/sh", "-c", script]
 
 
+async def run(command: list[str], keep: str = "stdout", *, limit: int = 4096, timeout: float = 60) -> Ended:
+    return await processes.run(command, limit=limit, timeout=timeout, keep=keep)
+
+
 async def code_of(command: list[str]) -> int:
-    async with processes.running(command) as process:
-        return await process.wait()
+    return (await run(command)).code
 
 
 @pytest.mark.parametrize(
@@ -63,25 +67,45 @@ def test_the_exit_code_is_the_one_a_shell_would_have(play: Play, command: list[s
 
 
 def test_a_program_that_cannot_be_started_says_why(play: Play) -> None:
-    async def complaint() -> bytes:
-        async with processes.running(["/no/such/program"], stderr=subprocess.PIPE) as process:
-            return await processes.read(process.stderr, limit=1000)
-
-    assert b"No such file" in play(complaint())
+    assert b"No such file" in play(run(["/no/such/program"], "stderr")).stderr
 
 
-@pytest.mark.parametrize(("size", "fits"), [(4096, True), (4097, False)])
-def test_no_more_is_read_than_the_limit(play: Play, size: int, fits: bool) -> None:
-    async def length() -> int:
-        command = shell(f"head -c {size} /dev/zero")
-        async with processes.running(command, stdout=subprocess.PIPE) as process:
-            return len(await processes.read(process.stdout, limit=4096))
+@pytest.mark.parametrize("keep", ["stdout", "stderr"])
+def test_one_stream_is_kept(play: Play, keep: str) -> None:
+    ended = play(run(shell("echo out; echo err >&2"), keep))
+    assert (ended.stdout, ended.stderr) == ((b"out\n", b"") if keep == "stdout" else (b"", b"err\n"))
 
-    if fits:
-        assert play(length()) == size
-    else:
-        with pytest.raises(processes.TooMuch):
-            play(length())
+
+@pytest.mark.parametrize("size", [0, 4095, 4096])
+def test_a_program_may_write_as_much_as_the_limit(play: Play, size: int) -> None:
+    assert len(play(run(shell(f"head -c {size} /dev/zero"))).stdout) == size
+
+
+@pytest.mark.parametrize("script", ["head -c 4097 /dev/zero", "exec cat /dev/zero"])
+def test_a_program_that_writes_more_than_the_limit_is_ended(play: Play, script: str) -> None:
+    with pytest.raises(processes.TooMuch):
+        play(run(shell(script)))
+    assert psutil.Process().children(recursive=True) == []
+
+
+def test_a_program_that_takes_too_long_is_ended(play: Play) -> None:
+    with pytest.raises(TimeoutError):
+        play(run(shell("sleep 600; exit 0"), timeout=0.5))
+    assert psutil.Process().children(recursive=True) == []
+
+
+@pytest.mark.parametrize("size", [0, 1, 1_000_000])
+def test_a_program_of_falmocks_own_gets_all_of_its_input(play: Play, size: int) -> None:
+    data = b"x" * size
+    script = "import sys; sys.stdout.buffer.write(sys.stdin.buffer.read())"
+    command = [sys.executable, "-c", script]
+    ended = play(processes.exchange(command, data, limit=size, timeout=60))
+    assert (ended.code, ended.stdout) == (0, data)
+
+
+def test_a_program_that_reads_no_input_ends_as_it_does(play: Play) -> None:
+    ended = play(processes.exchange(shell("exec 0<&-; exit 3"), b"x" * 1_000_000, limit=10, timeout=60))
+    assert ended.code == 3
 
 
 def test_a_program_has_no_input_and_no_terminal(play: Play) -> None:
@@ -142,7 +166,7 @@ def test_descriptors_and_processes_come_back(play: Play, end: str) -> None:
     }
 
     async def once(turns: int) -> None:
-        running = asyncio.create_task(read_a_little(shell(scripts[end])))
+        running = asyncio.create_task(run(shell(scripts[end])))
         if end == "is cancelled":
             for _ in range(turns):  # while it starts, and later
                 await asyncio.sleep(0)
@@ -154,17 +178,9 @@ def test_descriptors_and_processes_come_back(play: Play, end: str) -> None:
         before = own.num_fds()
         for turns in range(20 if end == "is cancelled" else 4):
             await once(turns)
-        for _ in range(10):  # the event loop closes pipes some turns later
-            await asyncio.sleep(0)
         return before, own.num_fds()
 
     own = psutil.Process()
     before, after = play(scene())
     assert after <= before
     assert own.children(recursive=True) == []
-
-
-async def read_a_little(command: list[str]) -> None:
-    async with processes.running(command, stdout=subprocess.PIPE) as process:
-        await processes.read(process.stdout, limit=100)
-        await process.wait()
