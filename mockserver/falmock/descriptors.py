@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import errno
 import logging
+import os
 import resource
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final, TypeVar
 
 if TYPE_CHECKING:
@@ -21,6 +23,7 @@ LONGEST_PAUSE: Final = 1.0
 _NONE_LEFT: Final = frozenset({errno.EMFILE, errno.ENFILE})
 
 _logged = False
+_spare: int | None = None
 
 
 def none_left(error: BaseException) -> bool:
@@ -44,6 +47,30 @@ async def with_descriptors(work: Callable[[], Awaitable[T]]) -> T:
                 raise
         _log_once()
         await asyncio.sleep(pause)
+
+
+def with_spare(work: Callable[[], T]) -> T:
+    """Do what needs one descriptor and cannot wait: a spare one is kept for that."""
+    global _spare  # noqa: PLW0603 - one for the process
+    try:
+        if _spare is None:
+            _spare = _open_spare()
+        return work()
+    except OSError as error:
+        if _spare is None or not none_left(error):
+            raise
+        os.close(_spare)
+        _spare = None
+        _log_once()
+    try:
+        return work()
+    finally:
+        with suppress(OSError):  # somebody was quicker; there will be one again
+            _spare = _open_spare()
+
+
+def _open_spare() -> int:
+    return os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
 
 
 def share(part: int, *, most: int) -> int:

@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import unquote, urlsplit
 
+from falmock.descriptors import with_descriptors, with_spare
 from falmock.scenarios import load
 from falmock.store import Store, StoredFile
 
@@ -172,13 +173,13 @@ class Files:
         path = self._inputs / name
         if not path.exists():
             partial = self._inputs / f"{name}.part"
-            partial.write_bytes(body)
+            with_spare(lambda: partial.write_bytes(body))
             partial.replace(path)
         return name
 
     def body(self, name: str) -> bytes:
         """Return a submit's body."""
-        return (self._inputs / name).read_bytes()
+        return with_spare((self._inputs / name).read_bytes)
 
     def drop_body(self, name: str) -> None:
         """Remove a submit's body, if no other submit had the same."""
@@ -260,7 +261,7 @@ class Files:
         partial = folder / f"{part}.{os.urandom(4).hex()}.part"  # two tries at one part may overlap
         digest = hashlib.md5(usedforsecurity=False)
         try:
-            with partial.open("wb", buffering=0) as sink:
+            with await with_descriptors(lambda: asyncio.to_thread(partial.open, "wb", buffering=0)) as sink:
                 async for buffer in _buffered(chunks, self._max_size):
                     await asyncio.to_thread(_write, sink, buffer, digest)
         except BaseException:
@@ -287,7 +288,7 @@ class Files:
         whole = sources[0]
         if len(sources) > 1:
             whole = folder / "whole"
-            await asyncio.to_thread(_join, sources, whole)
+            await with_descriptors(lambda: asyncio.to_thread(_join, sources, whole))
         file = self.publish(
             whole,
             upload.path,

@@ -330,11 +330,11 @@ def test_a_large_image_is_the_same_as_decoded_in_the_server(form: str) -> None:
     assert (picture.width, picture.height, picture.size, picture.rgb) == (1921, 1080, here.size, here.rgb)
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="only Linux limits the memory of a process")
 def test_an_image_that_takes_more_memory_than_the_setting_says_is_too_large() -> None:
     data = saved(Image.new("RGBA", (4000, 4000)), "PNG")
     assert look(data, memory=512 * MIB).width == 4000
-    assert refused_as(data, memory=128 * MIB) == "image_too_large"
+    if sys.platform == "linux":  # macOS knows no such limit
+        assert refused_as(data, memory=128 * MIB) == "image_too_large"
 
 
 def test_an_image_that_takes_too_long_cannot_be_loaded() -> None:
