@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 from collections import Counter
+from itertools import count
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -12,6 +14,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from falmock.clock import ManualClock
+from falmock.descriptors import share
 from falmock.faults import parse
 from falmock.journal import Journal
 from falmock.scenarios import Strike, dump
@@ -25,7 +28,7 @@ if TYPE_CHECKING:
 FAULTS = [None, "webhook_twice seconds=0", "webhook_twice seconds=3", "webhook_out_of_order seconds=5"]
 
 
-def request(number: int, fault: str | None) -> Request:
+def request(number: int, fault: str | None, url: str) -> Request:
     return Request(
         id=f"request-{number}",
         seq=number,
@@ -47,7 +50,7 @@ def request(number: int, fault: str | None) -> Request:
         retry=True,
         store_io=True,
         lifecycle=None,
-        webhook=f"http://127.0.0.1:{9 + number % 2}/",
+        webhook=url,
         faults=dump([Strike(parse(fault))]) if fault else None,
         status=200,
     )
@@ -65,6 +68,8 @@ class Scene:
         self.clock = ManualClock(1000.0)
         self.http = httpx.AsyncClient(transport=httpx.MockTransport(self.receive))
         self.waiting: list[tuple[str, asyncio.Future[int]]] = []
+        self.numbers = count()
+        self.ports: list[int | None] = []
         self.delivered: Counter[str] = Counter()
         self.asked: list[Request] = []
         self.sender = self.new_sender()
@@ -85,12 +90,14 @@ class Scene:
         answer: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         request_id = call.headers["x-fal-webhook-request-id"]
         self.waiting.append((request_id, answer))
+        self.ports.append(call.url.port)
         status = await answer
         self.delivered[request_id] += status == 200
         return httpx.Response(status, content=nothing())
 
-    def submit(self, number: int) -> None:
-        asked = request(len(self.asked), FAULTS[number % len(FAULTS)])
+    def submit(self, number: int, port: int | None = None) -> None:
+        url = f"http://127.0.0.1:{port or 9 + number % 2}/"
+        asked = request(next(self.numbers), FAULTS[number % len(FAULTS)], url)
         self.store.insert(asked)
         self.asked.append(asked)
         now = self.clock.now()
@@ -170,7 +177,7 @@ ENDING: list[tuple[str, int]] = [("submit", 1), ("launch", 0), ("turns", 12), ("
 
 
 @given(STEPS)
-@settings(max_examples=300)
+@settings(max_examples=200)
 @example([*ENDING, ("turns", 3), ("launch", 0)])
 @example([*ENDING, ("turns", 4), ("launch", 0)])
 @example([*ENDING, ("turns", 5), ("launch", 0)])
@@ -200,5 +207,98 @@ def test_the_second_delivery_comes_whatever_happens_when_the_first_ends(turns: i
         await scene.to_the_end()
         assert scene.delivered["request-0"] >= 2
         await scene.http.aclose()
+
+    asyncio.run(play())
+
+
+SURPLUS = [(1, 200), (12, 200), (100, 3)]  # receivers that never answer, and webhooks for each of them
+
+
+@pytest.mark.parametrize(("silent", "webhooks"), SURPLUS)
+def test_receivers_that_never_answer_delay_no_other(silent: int, webhooks: int) -> None:
+    async def play() -> None:
+        scene = Scene()
+        for number in range(silent * webhooks):
+            scene.submit(0, port=1000 + number % silent)
+        await scene.step("launch", 0)
+        await scene.step("turns", 12)
+        scene.submit(0, port=3000)
+        await scene.step("launch", 0)
+        await scene.step("turns", 12)
+        assert 3000 in scene.ports
+        await scene.sender.close()
+        await scene.http.aclose()
+
+    asyncio.run(play())
+
+
+@pytest.mark.parametrize(("webhooks", "at_once"), [(7, 7), (8, 8), (9, 8), (200, 8)])
+def test_one_receiver_gets_eight_webhooks_at_once_at_most(webhooks: int, at_once: int) -> None:
+    async def play() -> None:
+        scene = Scene()
+        for _ in range(webhooks):
+            scene.submit(0, port=1000)
+        await scene.step("launch", 0)
+        await scene.step("turns", 12)
+        assert len(scene.waiting) == at_once
+        await scene.sender.close()
+        await scene.http.aclose()
+
+    asyncio.run(play())
+
+
+def test_all_receivers_get_256_webhooks_at_once_at_most() -> None:
+    async def play() -> None:
+        scene = Scene()
+        for number in range(300):
+            scene.submit(0, port=1000 + number)
+        await scene.step("launch", 0)
+        await scene.step("turns", 12)
+        assert len(scene.waiting) == min(256, share(4, most=256))
+        await scene.sender.close()
+        await scene.http.aclose()
+
+    asyncio.run(play())
+
+
+def test_a_delivery_that_meets_a_defect_has_failed_for_good(caplog: pytest.LogCaptureFixture) -> None:
+    async def play() -> None:
+        scene = Scene()
+        for _ in range(2):
+            scene.submit(0)
+        await scene.step("launch", 0)
+        await scene.step("turns", 12)
+        scene.waiting.pop(0)[1].set_exception(RuntimeError("defect"))
+        await scene.to_the_end()
+        broken, whole = (scene.store.delivery(asked.id) for asked in scene.asked)
+        assert broken is not None
+        assert whole is not None
+        assert (broken.outcome, broken.last, broken.next_at) == ("failed", "RuntimeError", None)
+        assert whole.outcome == "delivered"
+        await scene.http.aclose()
+
+    asyncio.run(play())
+    assert caplog.text.count("this is a defect of falmock") == 1
+
+
+def test_a_delivery_whose_state_cannot_be_written_is_made_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def play() -> None:
+        scene = Scene()
+        scene.submit(0)
+        await scene.step("launch", 0)
+        await scene.step("turns", 12)
+        with monkeypatch.context() as full:
+            full.setattr(scene.store, "update", refuse)
+            scene.answer(0, 200)
+            await scene.step("turns", 12)
+        await scene.to_the_end()
+        delivery = scene.store.delivery("request-0")
+        assert delivery is not None
+        assert delivery.outcome == "delivered"
+        assert scene.delivered["request-0"] == 2
+        await scene.http.aclose()
+
+    def refuse(*_: object, **__: object) -> None:
+        raise sqlite3.OperationalError("database or disk is full")
 
     asyncio.run(play())
