@@ -46,7 +46,7 @@ from falmock.http.tokens import Tokens
 from falmock.identity import Identity
 from falmock.keys import Keyring
 from falmock.ledger import Ledger
-from falmock.media import Studio, find_ffmpeg
+from falmock.media import Decoder, Studio, find_ffmpeg
 from falmock.runner import Runner
 from falmock.scenarios import Plan, find
 from falmock.signing import SECRET_BYTES, Signer
@@ -224,6 +224,7 @@ async def open_emulator(
                 verify=trusted(),
                 trust_env=False,
                 follow_redirects=False,
+                limits=httpx.Limits(max_connections=None, max_keepalive_connections=20),  # see `Sender`
                 headers={"User-Agent": f"falmock/{__version__}"},
             )
         )
@@ -237,7 +238,13 @@ async def open_emulator(
             stack.push_async_callback(studio.close)
         fetcher = Fetcher(http, public=settings.fetch, is_local=is_local)
         runner = Runner(
-            files=files, studio=studio, fetcher=fetcher, clock=clock, seed=seed, style=settings.media
+            files=files,
+            studio=studio,
+            decoder=Decoder(max_pixels=settings.max_pixels, memory=settings.decode_memory),
+            fetcher=fetcher,
+            clock=clock,
+            seed=seed,
+            style=settings.media,
         )
         emulator = Emulator(
             settings,

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, BinaryIO, Final
 from urllib.parse import unquote, urlsplit
 
 from falmock import disk, private
+from falmock.descriptors import with_spare
 from falmock.scenarios import load
 from falmock.store import Store, StoredFile
 
@@ -79,12 +80,12 @@ class Files:
         path = self._inputs / name
         if not path.exists():
             with disk.room():
-                private.write(path, body)
+                with_spare(lambda: private.write(path, body))
         return name
 
     def body(self, name: str) -> bytes:
         """Return a submit's body."""
-        return (self._inputs / name).read_bytes()
+        return with_spare((self._inputs / name).read_bytes)
 
     def drop_body(self, name: str) -> None:
         """Remove a submit's body, if no other submit had the same."""

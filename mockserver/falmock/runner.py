@@ -21,11 +21,12 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import unquote_to_bytes
 
 from falmock import validation
+from falmock.descriptors import with_descriptors
 from falmock.errors import ModelError, Refusal, StorageFull, compact
 from falmock.fetching import Fetcher, FetchError
 from falmock.files import Files, new_path
 from falmock.hosts import MEDIA, Origin
-from falmock.media import MAX_BYTES, Clip, Picture, RenderFailed, Studio, look_at
+from falmock.media import MAX_BYTES, Clip, Decoder, Picture, RenderFailed, Studio
 from falmock.models import MODELS, File, Model
 from falmock.object_lifecycle import Lifecycle, decide
 
@@ -78,6 +79,7 @@ class Runner:
     Args:
         files: inputs and outputs.
         studio: renders.
+        decoder: decodes input images.
         fetcher: gets input files by URL.
         clock: says when a file was made.
         seed: of the emulator.
@@ -85,9 +87,18 @@ class Runner:
     """
 
     def __init__(
-        self, *, files: Files, studio: Studio, fetcher: Fetcher, clock: Clock, seed: int, style: str
+        self,
+        *,
+        files: Files,
+        studio: Studio,
+        decoder: Decoder,
+        fetcher: Fetcher,
+        clock: Clock,
+        seed: int,
+        style: str,
     ) -> None:
         self.files = files
+        self.decoder = decoder
         self.studio = studio
         self.fetcher = fetcher
         self.clock = clock
@@ -174,13 +185,13 @@ class _Tools:
 
     async def picture(self, url: str, *, loc: tuple[str, ...]) -> Picture | None:
         try:
-            data = await self._data(url)
+            data = await with_descriptors(lambda: self._data(url))
         except (FetchError, OSError) as error:
             log.warning("request %s: the input %s could not be fetched: %s", self._request.id, loc[-1], error)
             raise ModelError("file_download_error", loc, url) from None
         except (binascii.Error, UnicodeEncodeError):
             raise ModelError("image_load_error", loc, url) from None
-        return None if data is None else await asyncio.to_thread(look_at, data, loc=loc, value=url)
+        return None if data is None else await self._runner.decoder.picture(data, loc=loc, value=url)
 
     async def _data(self, url: str) -> bytes | None:
         if url[:5].lower() == "data:":

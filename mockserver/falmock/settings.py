@@ -80,6 +80,8 @@ class Settings:
             lead back the way the call came: through a port mapping, say.
         journal_size: bytes of memory that the journal may take.
         max_body: bytes that a submit may have.
+        max_pixels: pixels that an input image may have.
+        decode_memory: bytes of memory that decoding a large input image may take, in a process of its own.
         max_upload: bytes that an uploaded file may have.
         retention: seconds that a result is kept; large ones (10 KB and more) `retention_large`.
         scenarios: what shall go wrong: names of presets, or paths of TOML files.
@@ -107,6 +109,8 @@ class Settings:
     public_url: str | None = None
     journal_size: int = 16 * MIB
     max_body: int = 16 * MIB
+    max_pixels: int = 50_000_000
+    decode_memory: int = 1024 * MIB
     max_upload: int = 5 * 1024 * MIB
     retention: float = 3600.0
     retention_large: float = 360.0

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Final
 from weakref import WeakValueDictionary
 
 from falmock import disk, private
+from falmock.descriptors import with_descriptors
 from falmock.files import DISCARDED, PARTIAL, Files, link
 from falmock.object_lifecycle import Lifecycle
 
@@ -92,7 +93,8 @@ class Uploads:
         file = self._fresh(PARTIAL)
         digest = hashlib.md5(usedforsecurity=False)
         try:
-            with disk.room(), private.create(file, buffering=0) as sink:
+            sink = await with_descriptors(lambda: asyncio.to_thread(private.create, file, buffering=0))
+            with disk.room(), sink:
                 async for buffer in _buffered(chunks, self._files.max_size):
                     await asyncio.to_thread(_write, sink, buffer, digest)
         except BaseException:
@@ -145,7 +147,7 @@ class Uploads:
         async with self._completing.setdefault(upload.id, asyncio.Lock()):
             folder = self._folder / upload.id
             try:
-                whole = await asyncio.to_thread(self._join, folder, sorted(parts))
+                whole = await with_descriptors(lambda: asyncio.to_thread(self._join, folder, sorted(parts)))
             except FileNotFoundError:
                 if (done := self._files.live(upload.path, self._now())) is not None:
                     return done

@@ -9,24 +9,25 @@ that a result is kept.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import heapq
 import json
 import logging
 import math
-from contextlib import AsyncExitStack
-from dataclasses import dataclass, field
+import sqlite3
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
 import httpx
 
+from falmock.descriptors import share
 from falmock.errors import compact
+from falmock.posting import Answer, post
 from falmock.scenarios import Strike, load
+from falmock.slots import Slots
 from falmock.store import Delivery, Request, Store
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Collection, Mapping
+    from collections.abc import Callable, Collection, Mapping
 
     from falmock.clock import Clock
     from falmock.faults import Fault
@@ -38,11 +39,11 @@ log = logging.getLogger("falmock.webhooks")
 FIRST_TIMEOUT: Final = 15.0
 LATER_TIMEOUT: Final = 120.0
 RETRIES: Final = 31
+STORE_PAUSE: Final = 1.0  # seconds until a delivery is looked at again whose state could not be written
 LONGEST_PAUSE: Final = 128.0
-AT_ONCE: Final = 32
+AT_ONCE: Final = 256  # attempts under way, of all receivers
+AT_ONCE_EACH: Final = 8  # attempts under way to one receiver: scheme, host and port
 FORGED: Final = ("webhook_bad_signature", "webhook_old_timestamp")  # what a receiver must not take
-BEGINNING: Final = 4096  # bytes of a receiver's answer that the journal keeps
-PATIENCE: Final = 0.5  # real seconds to wait for them
 
 UNSERIALIZABLE: Final = (
     "Response payload is not JSON serializable. Either return a JSON serializable object or use the queue "
@@ -95,30 +96,14 @@ def without_secrets(url: str) -> str:
     return f"{parts.scheme}://{parts.hostname}{port}{parts.path}"
 
 
-@dataclass(slots=True)
-class _Answer:
-    """What a receiver said."""
-
-    status: int | None = None
-    headers: list[tuple[bytes, bytes]] = field(default_factory=list)
-    body: bytes = b""
-    error: str | None = None
-
-
-async def _beginning(response: httpx.Response) -> bytes:
-    """Return how the body of a receiver's answer begins. It decides nothing, and may never come, or end."""
-    body = b""
-    with contextlib.suppress(httpx.HTTPError, TimeoutError):
-        async with asyncio.timeout(PATIENCE):
-            async for chunk in response.aiter_raw(BEGINNING):
-                body += chunk
-                if len(body) >= BEGINNING:
-                    break
-    return body[:BEGINNING]
+def receiver(url: str) -> str:
+    """Return who receives what is posted to a URL: its scheme, host and port."""
+    target = httpx.URL(url)
+    return f"{target.scheme}://{target.host}:{target.port or ''}"
 
 
 class Sender:
-    """Sends what is due, each delivery on its own, so that a slow receiver delays nobody else.
+    """Sends what is due. Receivers have slots of their own, so that a slow one delays no other.
 
     Args:
         store: has the deliveries, so that a restart goes on where it stood.
@@ -152,7 +137,7 @@ class Sender:
         self._changed = changed
         self._fired = fired
         self._held: dict[str, list[str]] = {}  # by receiver: those that wait for another to overtake them
-        self._slots = asyncio.Semaphore(AT_ONCE)
+        self._slots = Slots(total=share(4, most=AT_ONCE), each=AT_ONCE_EACH)
         self._scheduled: list[tuple[float, str]] = []
         self._sending: dict[str, asyncio.Task[None]] = {}
         self._broken_off: set[asyncio.Task[None]] = set()
@@ -196,18 +181,45 @@ class Sender:
             if delivery is None or delivery.next_at is None or delivery.next_at > now:
                 continue  # forgotten with its request, or overtaken by an earlier entry
             if request_id in self._sending:
-                continue
+                continue  # `_landed` looks at it again
             task = asyncio.create_task(self._deliver(delivery), name=request_id)
             self._sending[request_id] = task
             task.add_done_callback(self._landed)
 
     def _landed(self, task: asyncio.Task[None]) -> None:
+        request_id = task.get_name()
         self._broken_off.discard(task)
-        if self._sending.get(task.get_name()) is task:
-            del self._sending[task.get_name()]
-        if not task.cancelled() and (error := task.exception()) is not None:
+        error = None if task.cancelled() else task.exception()
+        if error is not None:
             log.error("a webhook could not be sent: this is a defect of falmock", exc_info=error)
+        if self._sending.get(request_id) is task:
+            del self._sending[request_id]
+            self._schedule_next(request_id, error=error)
         self._changed()
+
+    def _schedule_next(self, request_id: str, *, error: BaseException | None) -> None:
+        """Schedule what is due after an attempt, also one that ended with an error of falmock's own."""
+        try:
+            if error is not None:
+                self._fail(request_id, error)
+            delivery = self._store.delivery(request_id)
+        except sqlite3.Error as unwritable:
+            log.error("the state of a webhook cannot be read or written: %s", unwritable)  # noqa: TRY400
+            heapq.heappush(self._scheduled, (self._clock.now() + STORE_PAUSE, request_id))
+            return
+        if delivery is not None and delivery.next_at is not None:
+            heapq.heappush(self._scheduled, (delivery.next_at, request_id))
+
+    def _fail(self, request_id: str, error: BaseException) -> None:
+        """Give a delivery up, or put it off when only its state could not be written, on a full disk say."""
+        delivery = self._store.delivery(request_id)
+        now = self._clock.now()
+        if delivery is None:
+            return
+        if isinstance(error, sqlite3.Error) and now + STORE_PAUSE < delivery.give_up_at:
+            self._record(delivery, next_at=now + STORE_PAUSE)
+        else:
+            self._record(delivery, outcome="failed", last=type(error).__name__)
 
     def break_off(self, gone: Collection[str] | None = None) -> list[asyncio.Task[None]]:
         """Break off what is being sent for some requests, or for all; look anew what the store has to send.
@@ -227,7 +239,7 @@ class Sender:
         self._scheduled = [
             (delivery.next_at, delivery.request_id)
             for delivery in self._store.pending_deliveries()
-            if delivery.next_at is not None and delivery.request_id not in self._sending
+            if delivery.next_at is not None
         ]
         heapq.heapify(self._scheduled)
 
@@ -256,7 +268,7 @@ class Sender:
         if self._strikes(load(delivery.faults), "webhook_lost"):
             self._give_up(delivery, outcome="lost", why="lost")
             return
-        async with self._slots:
+        async with self._slots.slot(receiver(delivery.url)):
             verdict = await self._post(delivery)
         attempts = delivery.attempts + 1
         log.info("webhook of %s to %s: %s (attempt %d)", delivery.request_id, where, verdict, attempts)
@@ -275,7 +287,7 @@ class Sender:
     def _give_up(self, delivery: Delivery, *, outcome: str, why: str) -> None:
         """Send nothing, and say so."""
         now, real = self._clock.now(), self._journal.real()
-        self._note(delivery, at=now, real=real, headers={}, answer=_Answer(error=why))
+        self._note(delivery, at=now, real=real, headers={}, answer=Answer(error=why))
         self._record(delivery, outcome=outcome, last=why)
 
     def _arrived(self, delivery: Delivery, verdict: str, attempts: int) -> None:
@@ -299,40 +311,21 @@ class Sender:
         """Return the status code as text, or the name of what went wrong on the way."""
         strikes = load(delivery.faults)
         slow = self._strikes(strikes, "webhook_slow")
-        body = _slowly(delivery.body, slow.options["seconds"]) if slow else delivery.body
         headers = self._headers(delivery, strikes)
-        answer = _Answer()
         at, real = self._clock.now(), self._journal.real()
-        verdict = await self._ask(delivery, body, headers, answer)
+        answer = await post(
+            self._http,
+            delivery.url,
+            body=delivery.body,
+            headers=headers,
+            limit=timeout(delivery.attempts),
+            pause=slow.options["seconds"] if slow else 0.0,
+        )
         self._note(delivery, at=at, real=real, headers=headers, answer=answer)
-        return verdict
-
-    async def _ask(
-        self,
-        delivery: Delivery,
-        body: bytes | AsyncIterator[bytes],
-        headers: dict[str, str],
-        answer: _Answer,
-    ) -> str:
-        """Fill in what the receiver answers; return what `_post` does."""
-        limit = timeout(delivery.attempts)
-        try:
-            async with AsyncExitStack() as stack:
-                async with asyncio.timeout(limit):
-                    posting = self._http.stream(
-                        "POST", delivery.url, content=body, headers=headers, timeout=limit
-                    )
-                    response = await stack.enter_async_context(posting)
-                answer.status = response.status_code
-                answer.headers = response.headers.raw
-                answer.body = await _beginning(response)
-                return str(answer.status)
-        except (httpx.HTTPError, httpx.InvalidURL, TimeoutError) as error:
-            answer.error = type(error).__name__
-            return answer.error
+        return answer.verdict
 
     def _note(
-        self, delivery: Delivery, *, at: float, real: float, headers: dict[str, str], answer: _Answer
+        self, delivery: Delivery, *, at: float, real: float, headers: dict[str, str], answer: Answer
     ) -> None:
         request = self._store.request(delivery.request_id)
         if request is None:  # forgotten meanwhile
@@ -379,11 +372,3 @@ def _fault(delivery: Delivery) -> str | None:
     if delivery.outcome != "delivered":
         names = [name for name in names if name != "webhook_twice"]
     return min(names, key=lambda name: name not in FORGED, default=None)
-
-
-async def _slowly(body: bytes, seconds: float) -> AsyncIterator[bytes]:
-    """Yield a body in two halves."""
-    half = len(body) // 2
-    yield body[:half]
-    await asyncio.sleep(seconds)
-    yield body[half:]

@@ -10,8 +10,8 @@ import pytest
 import falmock
 
 STOREYS = """
-    addresses bell clock endpoints errors escapes hosts identity lifecycle private settings signing
-    calls disk faults keys known_keys media models queue store validation
+    addresses bell clock descriptors endpoints errors escapes hosts identity lifecycle private settings signing slots
+    calls disk faults keys known_keys media models posting queue store validation
     object_lifecycle redaction scenarios
     console fetching files journal ledger
     har lint runner uploads webhooks

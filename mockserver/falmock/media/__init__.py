@@ -4,16 +4,16 @@
 """
 
 from falmock.media.clip import Clip
-from falmock.media.images import MAX_BYTES, Picture, look_at
+from falmock.media.images import MAX_BYTES, Decoder, Picture
 from falmock.media.studio import FfmpegNotFound, RenderFailed, Studio, find_ffmpeg
 
 __all__ = [
     "MAX_BYTES",
     "Clip",
+    "Decoder",
     "FfmpegNotFound",
     "Picture",
     "RenderFailed",
     "Studio",
     "find_ffmpeg",
-    "look_at",
 ]

@@ -1,53 +1,34 @@
-"""Looks at an image with Pillow, under limits, before anything else does.
+"""Looks at an image, under limits, before anything else does.
 
 fal names one limit for `veo2/image-to-video`: "up to 8MB". Read as MiB (8388608, the `max_size` that
-PROTOCOL.md 16.1 infers), the formats and the largest side are assumed.
+PROTOCOL.md 16.1 infers), the formats, the largest side and the number of pixels are assumed.
 """
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
-import struct
-import threading
-import warnings
-from contextlib import contextmanager
+import sys
 from dataclasses import dataclass, field
-from functools import partial
-from io import BytesIO
-from typing import TYPE_CHECKING, Final
-
-from PIL import ExifTags, Image
-from PIL.JpegImagePlugin import JpegImageFile
+from pathlib import Path
+from typing import Any, Final
 
 from falmock.errors import ModelError
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+from falmock.media import pixels, processes
+from falmock.media.pixels import MAX_SIDE, Broken, Pixels, TooLarge, Unsupported
+from falmock.media.studio import RenderFailed
 
 MAX_BYTES: Final = 8 * 1024 * 1024
-MAX_SIDE: Final = 8192
+MAX_PIXELS: Final = 50_000_000  # what a phone's camera takes; the widest formats need 16 bytes for each
+MEMORY: Final = 1024 * 1024 * 1024  # bytes that decoding one image may take
 SUPPORTED_FORMATS: Final = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".avif")
 
-_DECODED = ("JPEG", "PNG", "WEBP", "GIF", "AVIF")
-_RECOGNISED = ("BMP", "ICO", "JPEG2000", "PSD", "TIFF")  # told apart from what is no image at all
-# A progressive JPEG has about ten scans. Thousands of empty ones, which fit in a few kilobytes, would keep
-# the decoder busy for hours. The bytes are counted wherever they are, and 8 MiB of a video that a phone
-# appended to its picture have some 130 by chance.
-_MAX_SCANS = 200
-_KEPT_SIDE = 1280  # what the shorter side needs so that the picture covers any frame of 720p
-_TURNS: Final[dict[object, Image.Transpose]] = {  # by EXIF orientation
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
-_SIDEWAYS = {_TURNS[orientation] for orientation in (5, 6, 7, 8)}
-
-# One image at a time: it bounds the memory, and the warning filters belong to the whole process.
-_turn = threading.Lock()
+# Up to Full HD an image is decoded in a thread: it takes some 40 ms and 40 MB, and a process 100 ms.
+_IN_THREAD: Final = 1920 * 1080
+SECONDS: Final = 20.0  # of processor time that decoding one image may take
+_REAL_SECONDS: Final = 60.0
+_PROGRAM: Final = str(Path(pixels.__file__))
+_MAX_ANSWER: Final = 3 * MAX_SIDE * MAX_SIDE + 100  # bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,84 +50,73 @@ class Picture:
     digest: str
 
 
-def look_at(data: bytes, *, loc: tuple[str, ...], value: object) -> Picture:
-    """Decode the first frame of an image.
+class Decoder:
+    """Decodes input images: small ones in a thread, large ones in a process of their own, one at a time.
 
     Args:
-        data: the file, whatever it may be.
-        loc: where in the input it came from, as `("body", "image_url")`.
-        value: the input there, echoed in errors.
-
-    Raises:
-        ModelError: `file_too_large`, `unsupported_image_format`, `image_too_large` or `image_load_error`.
+        max_pixels: that an image may have.
+        memory: bytes that the process may take.
+        seconds: of processor time that it may take.
     """
-    refuse = partial(ModelError, loc=loc, value=value)
-    if len(data) > MAX_BYTES:
-        raise refuse("file_too_large", ctx={"max_size": MAX_BYTES})
-    try:
-        with _turn, _pillow_silent():
-            return _decode(data, refuse)
-    except ModelError:
-        raise
-    except Image.DecompressionBombError as error:
-        raise _too_large(refuse) from error
-    except Exception as error:  # the decoders' errors have no class in common
-        raise refuse("image_load_error") from error
+
+    def __init__(
+        self, *, max_pixels: int = MAX_PIXELS, memory: int = MEMORY, seconds: float = SECONDS
+    ) -> None:
+        self._max_pixels = max_pixels
+        self._limits = [str(limit) for limit in (max_pixels, memory, seconds)]
+        self._turn = asyncio.Lock()
+
+    async def picture(self, data: bytes, *, loc: tuple[str, ...], value: object) -> Picture:
+        """Decode the first frame of an image.
+
+        Args:
+            data: the file, whatever it may be.
+            loc: where in the input it came from, as `("body", "image_url")`.
+            value: the input there, echoed in errors.
+
+        Raises:
+            ModelError: `file_too_large`, `unsupported_image_format`, `image_too_large` or `image_load_error`.
+            RenderFailed: no process could be started.
+        """
+
+        def refuse(kind: str, **ctx: Any) -> ModelError:
+            return ModelError(kind, loc=loc, value=value, ctx=ctx or None)
+
+        if len(data) > MAX_BYTES:
+            raise refuse("file_too_large", max_size=MAX_BYTES)
+        try:
+            return await asyncio.to_thread(_picture, await self._pixels(data))
+        except Unsupported:
+            raise refuse("unsupported_image_format", supported_formats=list(SUPPORTED_FORMATS)) from None
+        except TooLarge as error:
+            raise refuse("image_too_large", max_height=MAX_SIDE, max_width=MAX_SIDE) from error
+        except Broken as error:
+            raise refuse("image_load_error") from error
+
+    async def _pixels(self, data: bytes) -> Pixels:
+        if await asyncio.to_thread(pixels.measure, data, self._max_pixels) <= _IN_THREAD:
+            return await asyncio.to_thread(pixels.decode, data, self._max_pixels)
+        command = [sys.executable, "-P", _PROGRAM, *self._limits]
+        async with self._turn:
+            try:
+                ended = await processes.exchange(command, data, limit=_MAX_ANSWER, timeout=_REAL_SECONDS)
+            except TimeoutError as error:
+                raise Broken from error
+            except OSError as error:
+                raise RenderFailed(f"Cannot decode an image: {error}") from error
+        if ended.code == pixels.TOO_LARGE:
+            raise TooLarge
+        if ended.code:
+            raise Broken(f"the decoder ended with code {ended.code}")
+        return _read(ended.stdout)
 
 
-@contextmanager
-def _pillow_silent() -> Iterator[None]:
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", module=r"PIL\.")
-        yield
+def _read(answer: bytes) -> Pixels:
+    line, _, rgb = answer.partition(b"\n")
+    width, height, *size = map(int, line.split())
+    return Pixels(width, height, (size[0], size[1]), rgb)
 
 
-def _decode(data: bytes, refuse: Callable[..., ModelError]) -> Picture:
-    with Image.open(BytesIO(data), formats=_DECODED + _RECOGNISED) as image:
-        if image.format in _RECOGNISED:
-            raise refuse("unsupported_image_format", ctx={"supported_formats": list(SUPPORTED_FORMATS)})
-        if max(image.size) > MAX_SIDE:
-            raise _too_large(refuse)
-        if isinstance(image, JpegImageFile) and data.count(b"\xff\xda") > _MAX_SCANS:
-            raise refuse("image_load_error")
-        return _picture(image)
-
-
-def _too_large(refuse: Callable[..., ModelError]) -> ModelError:
-    return refuse("image_too_large", ctx={"max_height": MAX_SIDE, "max_width": MAX_SIDE})
-
-
-def _picture(image: Image.Image) -> Picture:
-    width, height = image.size
-    shrink = min(1.0, _KEPT_SIDE / min(width, height))
-    box = round(width * shrink), round(height * shrink)
-    image.draft(None, box)  # a JPEG is decoded at no more than about twice this size
-    kept = _in_colour(image)
-    kept.thumbnail(box)
-    kept = _opaque(kept)
-    turn = _TURNS.get(_orientation(image))
-    if turn is not None:
-        kept = kept.transpose(turn)
-    if turn in _SIDEWAYS:
-        width, height = height, width
-    rgb = kept.tobytes()
-    return Picture(width, height, kept.size, rgb, hashlib.sha256(b"%d %d " % kept.size + rgb).hexdigest())
-
-
-def _in_colour(image: Image.Image) -> Image.Image:
-    if image.mode == "I;16":  # Pillow would clip at 255
-        image = image.point(lambda level: level / 257).convert("L")
-    return image.convert("RGBA" if image.has_transparency_data else "RGB")
-
-
-def _opaque(image: Image.Image) -> Image.Image:
-    if image.mode == "RGB":
-        return image
-    return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
-
-
-def _orientation(image: Image.Image) -> object:
-    try:
-        return image.getexif().get(ExifTags.Base.Orientation)
-    except (SyntaxError, ValueError, struct.error):
-        return None  # a broken EXIF block leaves the pixels as good as they were
+def _picture(found: Pixels) -> Picture:
+    digest = hashlib.sha256(b"%d %d " % found.size + found.rgb).hexdigest()
+    return Picture(found.width, found.height, found.size, found.rgb, digest)

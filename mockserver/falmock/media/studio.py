@@ -3,30 +3,37 @@
 from __future__ import annotations
 
 import asyncio
-import os
+import logging
 import shutil
-import signal
-import subprocess
-from contextlib import suppress
+import tempfile
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Final
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import imageio_ffmpeg
 
 from falmock import private
-from falmock.media import drawing, graph
-from falmock.media.environment import environment
+from falmock.descriptors import with_descriptors, with_spare
+from falmock.media import drawing, graph, mp4, processes
 
 if TYPE_CHECKING:
-    from asyncio.subprocess import Process
-    from collections.abc import Awaitable
-    from pathlib import Path
+    from collections.abc import AsyncIterator, Awaitable, Coroutine
 
     from falmock.media.clip import Clip
 
+log = logging.getLogger("falmock.media")
+
 _TAIL: Final = 2000  # bytes of ffmpeg's complaint that are worth keeping
+_MAX_COMPLAINT: Final = 1024 * 1024  # bytes; an ffmpeg that writes more is ended
+_MAX_VERSION: Final = 64 * 1024  # bytes that `ffmpeg -version` may write
+_VERSION_SECONDS: Final = 10.0  # real ones that it may take
 _PARTIAL: Final = ".partial"
+_T = TypeVar("_T")
+
+
+_CLOSED: Final = "The studio is closed."
 
 
 class RenderFailed(Exception):
@@ -68,7 +75,7 @@ class _Order:
 
 
 class Studio:
-    """Makes videos, and keeps them.
+    """Makes videos, and keeps them. What it hands out is a whole video of the clip's shape.
 
     Args:
         ffmpeg: the program, see `find_ffmpeg`.
@@ -84,9 +91,9 @@ class Studio:
         self._timeout = timeout
         self._slots = asyncio.Semaphore(at_once)
         self._orders: dict[str, _Order] = {}
-        self._tasks: set[asyncio.Task[Path]] = set()
-        self._version: str | None = None
-        self._asking_version = asyncio.Lock()
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._version: asyncio.Task[str] | None = None
+        self._checked: set[str] = set()  # keys of cached videos that have been looked at
         self._closed = False
         private.folder(self._cache)
         for left_over in self._cache.glob(f".*{_PARTIAL}"):
@@ -103,10 +110,10 @@ class Studio:
         """
         key = clip.key(await self._ffmpeg_version())
         video = self._cache / f"{key}.mp4"
-        if video.exists():
+        if await self._is_cached(key, clip, video):
             return video
         if self._closed:
-            raise RenderFailed("The studio is closed.")
+            raise RenderFailed(_CLOSED)
         order = self._orders.get(key) or self._take(key, clip, video)
         order.waiting += 1
         try:
@@ -116,7 +123,7 @@ class Studio:
             if not order.waiting and not order.task.done():
                 await self._abandon(key)
         if order.task.cancelled():
-            raise RenderFailed("The studio is closed.")
+            raise RenderFailed(_CLOSED)
         return order.task.result()
 
     async def close(self) -> None:
@@ -128,13 +135,31 @@ class Studio:
                 task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    def _take(self, key: str, clip: Clip, video: Path) -> _Order:
-        task = asyncio.create_task(self._make(clip, video))
+    async def _is_cached(self, key: str, clip: Clip, video: Path) -> bool:
+        """Tell whether a clip has been rendered; a damaged file is not taken for one."""
+        if not video.exists():  # noqa: ASYNC240 - quicker than a thread
+            return False
+        if key not in self._checked:
+            try:
+                await _check(video, clip)
+            except (mp4.BrokenVideo, FileNotFoundError) as error:
+                log.warning("a cached video is damaged and is rendered again: %s", error)
+                return False
+            self._checked.add(key)
+        return True
+
+    def _track(self, work: Coroutine[Any, Any, _T]) -> asyncio.Task[_T]:
+        """Run something that `close` ends."""
+        task = asyncio.create_task(work)
         self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    def _take(self, key: str, clip: Clip, video: Path) -> _Order:
+        task = self._track(self._make(clip, video))
         order = self._orders[key] = _Order(task)
 
         def finished(task: asyncio.Task[Path]) -> None:
-            self._tasks.discard(task)
             if self._orders.get(key) is order:
                 del self._orders[key]
             if not task.cancelled():
@@ -151,70 +176,80 @@ class Studio:
     async def _make(self, clip: Clip, video: Path) -> Path:
         async with self._slots:
             try:
-                with TemporaryDirectory(prefix=".", suffix=_PARTIAL, dir=self._cache) as folder:
-                    partial = self._cache / folder / "video.mp4"
-                    await self._fill(clip, partial)
-                    partial.replace(video)
+                async with _scratch(self._cache) as folder:
+                    unchecked = folder / "video.mp4"
+                    await self._fill(clip, unchecked)
+                    await _check(unchecked, clip)
+                    unchecked.replace(video)
+            except mp4.BrokenVideo as error:
+                raise RenderFailed(f"ffmpeg made no usable video: {error}") from error
             except OSError as error:
                 raise RenderFailed(f"Cannot render: {error}") from error
         return video
 
     async def _fill(self, clip: Clip, video: Path) -> None:
         still, caption = video.with_name("still.ppm"), video.with_name("caption.png")
-        for file in (still, caption, video):  # whoever writes them keeps the mode
-            private.create(file).close()
-        await _to_its_end(asyncio.to_thread(_draw, clip, still, caption))
-        await self._run(graph.command(self._ffmpeg, clip, still=still, caption=caption, video=video), video)
-        _take_over(video)
+        for file in (still, caption, video):  # a file that exists keeps its mode, whatever the umask
+            with_spare(partial(private.create, file)).close()
+        await with_descriptors(lambda: _to_its_end(asyncio.to_thread(_draw, clip, still, caption)))
+        await self._run(graph.command(self._ffmpeg, clip, still=still, caption=caption, video=video))
+        _restrict(video)
 
-    async def _run(self, command: list[str], video: Path) -> None:
-        complaint = video.with_name("complaint.txt")
-        with private.create(complaint) as stderr:
-            process = await asyncio.create_subprocess_exec(
-                *command,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=stderr,
-                env=environment(os.environ),
-                start_new_session=True,  # Ctrl-C is for the server; a wrapper script ends with its child
-            )
+    async def _run(self, command: list[str]) -> None:
         try:
-            async with asyncio.timeout(self._timeout):
-                code = await process.wait()
+            ended = await processes.run(command, limit=_MAX_COMPLAINT, timeout=self._timeout, keep="stderr")
         except TimeoutError:
             raise RenderFailed(f"ffmpeg took longer than {self._timeout:g} s.") from None
-        finally:
-            await _end(process)
-        if code:
-            tail = complaint.read_bytes()[-_TAIL:].decode(errors="replace").strip()
-            raise RenderFailed(f"ffmpeg ended with code {code}: {tail}")
+        except processes.TooMuch as error:
+            raise RenderFailed(f"ffmpeg says too much: {error}") from None
+        if ended.code:
+            tail = ended.stderr[-_TAIL:].decode(errors="replace").strip()
+            raise RenderFailed(f"ffmpeg ended with code {ended.code}: {tail}")
 
     async def _ffmpeg_version(self) -> str:
-        async with self._asking_version:
-            if self._version is None:
-                self._version = await asyncio.to_thread(_version, self._ffmpeg, self._timeout)
-        return self._version
+        if self._version is None:
+            if self._closed:
+                raise RenderFailed(_CLOSED)
+            self._version = self._track(_version(self._ffmpeg, min(self._timeout, _VERSION_SECONDS)))
+        task = self._version
+        await asyncio.wait([task])
+        if task.cancelled():
+            raise RenderFailed(_CLOSED)
+        if task.exception() is not None and self._version is task:
+            self._version = None  # asked again for the next clip
+        return task.result()
 
 
-def _version(program: str, timeout: float) -> str:
+def _restrict(video: Path) -> None:
+    video.chmod(private.FILE)  # a wrapper script may have put a new file in its place
+
+
+async def _version(program: str, timeout: float) -> str:
     try:
-        answer = subprocess.run(  # noqa: S603 - the program that the settings name
-            [program, "-version"],
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            env=environment(os.environ),
-            timeout=timeout,
-            check=True,
-        )
-    except (OSError, subprocess.SubprocessError) as error:
+        ended = await processes.run([program, "-version"], limit=_MAX_VERSION, timeout=timeout, keep="stdout")
+    except TimeoutError:
+        raise RenderFailed(f"ffmpeg does not tell its version within {timeout:g} s.") from None
+    except (OSError, processes.TooMuch) as error:
         raise RenderFailed(f"ffmpeg does not tell its version: {error}") from error
-    return answer.stdout.decode(errors="replace").partition("\n")[0]
+    if ended.code:
+        raise RenderFailed(f"ffmpeg does not tell its version: it ended with code {ended.code}.")
+    return ended.stdout.decode(errors="replace").partition("\n")[0]
 
 
-def _take_over(video: Path) -> None:
-    if not video.stat().st_size:
-        raise RenderFailed("ffmpeg wrote no video.")
-    video.chmod(private.FILE)  # a wrapper may have put a new file in the place of ours
+async def _check(video: Path, clip: Clip) -> None:
+    """Check that a file is the whole video of a clip. Raises as `mp4.check` does."""
+    shape = mp4.Shape(clip.width, clip.height, clip.frames)
+    await with_descriptors(lambda: _to_its_end(asyncio.to_thread(mp4.check, video, shape)))
+
+
+@asynccontextmanager
+async def _scratch(parent: Path) -> AsyncIterator[Path]:
+    """Make a folder, and remove it with all that is in it."""
+    folder = Path(tempfile.mkdtemp(prefix=".", suffix=_PARTIAL, dir=parent))
+    try:
+        yield folder
+    finally:
+        await with_descriptors(lambda: _to_its_end(asyncio.to_thread(shutil.rmtree, folder)))
 
 
 def _draw(clip: Clip, still: Path, caption: Path) -> None:
@@ -223,18 +258,11 @@ def _draw(clip: Clip, still: Path, caption: Path) -> None:
         drawing.caption(clip).save(caption, compress_level=1)
 
 
-async def _to_its_end(thread: Awaitable[None]) -> None:
+async def _to_its_end(thread: Awaitable[_T]) -> _T:
     """Wait for a thread, even when cancelled: it cannot be stopped, and its files are about to be removed."""
     future = asyncio.ensure_future(thread)
     try:
-        await asyncio.shield(future)
+        return await asyncio.shield(future)
     except asyncio.CancelledError:
         await asyncio.wait([future])
         raise
-
-
-async def _end(process: Process) -> None:
-    if process.returncode is None:
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        await process.wait()

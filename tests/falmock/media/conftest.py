@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Self
 import pytest
 from PIL import Image
 
-from falmock.media import Clip, Picture, Studio, find_ffmpeg, look_at
+from falmock.media import Clip, Decoder, Picture, Studio, find_ffmpeg
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,13 +22,18 @@ import sys
 if sys.argv[1] == "-version":
     print("ffmpeg version of a puppet")
     sys.exit()
-import os, socket
+import os, shutil, socket
 wire = socket.create_connection(("127.0.0.1", {port}))
 wire.sendall(b"%d\\n" % os.getpid())
 order, _, text = wire.makefile().readline().rstrip("\\n").partition(" ")
 video = next(word for word in sys.argv if word.startswith("file:") and word.endswith(".mp4"))[5:]
 if order == "write":
+    shutil.copyfile({sample!r}, video)
+if order == "put":
     open(video, "w").write(text)
+if order == "flood":
+    while True:
+        os.write(2, bytes(65536))
 if order == "fail":
     open(video, "w").write("half a vid")
     sys.exit(text)
@@ -51,9 +56,10 @@ class Puppet:
 
 
 class Stage:
-    """Where puppets arrive. `program` is what a studio takes for ffmpeg."""
+    """Where puppets arrive. `program` is what a studio takes for ffmpeg, `sample` what it makes."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, sample: Path) -> None:
+        self.sample = sample
         self.program = folder / "puppet"
         self.arrivals: asyncio.Queue[Puppet] = asyncio.Queue()
         self.started = 0
@@ -61,7 +67,7 @@ class Stage:
     async def __aenter__(self) -> Self:
         self.server = await asyncio.start_server(self._arrive, "127.0.0.1")
         port = self.server.sockets[0].getsockname()[1]
-        self.program.write_text(PUPPET.format(python=sys.executable, port=port))
+        self.program.write_text(PUPPET.format(python=sys.executable, port=port, sample=str(self.sample)))
         self.program.chmod(stat.S_IRWXU)
         self.writers: list[asyncio.StreamWriter] = []
         return self
@@ -80,8 +86,8 @@ class Stage:
 
 
 @pytest.fixture
-def stage(tmp_path: Path) -> Stage:
-    return Stage(tmp_path)
+def stage(tmp_path: Path, clip: Callable[..., Clip], rendered: Callable[[Clip], Path]) -> Stage:
+    return Stage(tmp_path, rendered(clip()))
 
 
 @pytest.fixture(scope="session")
@@ -89,7 +95,7 @@ def pictured() -> Callable[[Image.Image], Picture]:
     def make(image: Image.Image) -> Picture:
         buffer = BytesIO()
         image.save(buffer, "PNG")
-        return look_at(buffer.getvalue(), loc=("body", "image_url"), value=None)
+        return asyncio.run(Decoder().picture(buffer.getvalue(), loc=("body", "image_url"), value=None))
 
     return make
 

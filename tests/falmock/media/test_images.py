@@ -1,18 +1,44 @@
 from __future__ import annotations
 
+import asyncio
 import struct
+import subprocess
+import sys
 import zlib
 from contextlib import suppress
 from io import BytesIO
+from typing import TYPE_CHECKING, Any
 
+import psutil
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from image_bombs import BOMBS, scans
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from falmock.errors import ModelError
-from falmock.media import MAX_BYTES, Picture, look_at
+from falmock.media import MAX_BYTES, Decoder, Picture, pixels
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+MIB = 1024 * 1024
+SERVER = """
+import asyncio, pathlib, resource, sys
+from falmock.media import Decoder
+
+def used():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+
+async def main():
+    data = pathlib.Path(sys.argv[1]).read_bytes()
+    before = used()
+    await Decoder().picture(data, loc=("body",), value=None)
+    print(before, used())
+
+asyncio.run(main())
+"""
 
 RED, BLUE, WHITE = (255, 0, 0), (0, 0, 255), (255, 255, 255)
 SUPPORTED = [".jpg", ".jpeg", ".png", ".webp", ".gif", ".avif"]
@@ -21,19 +47,19 @@ LOAD_ERROR = (
 )
 
 
-def look(data: bytes) -> Picture:
-    return look_at(data, loc=("body", "image_url"), value="the input")
+def look(data: bytes, **limits: Any) -> Picture:
+    return asyncio.run(Decoder(**limits).picture(data, loc=("body", "image_url"), value="the input"))
 
 
-def refusal(data: bytes) -> dict[str, object]:
+def refusal(data: bytes, **limits: Any) -> dict[str, object]:
     with pytest.raises(ModelError) as caught:
-        look(data)
+        look(data, **limits)
     (entry,) = caught.value.body["detail"]
     return dict(entry)
 
 
-def refused_as(data: bytes) -> object:
-    return refusal(data)["type"]
+def refused_as(data: bytes, **limits: Any) -> object:
+    return refusal(data, **limits)["type"]
 
 
 def saved(image: Image.Image, form: str, **options: object) -> bytes:
@@ -271,3 +297,67 @@ def test_any_damage_is_survived(form: str, data: st.DataObject) -> None:
     end = data.draw(st.integers(start, min(len(sample), start + 40)))
     damaged = sample[:start] + data.draw(st.binary(max_size=40)) + sample[end:]
     assert_read_or_refused(damaged)
+
+
+@pytest.mark.parametrize("bomb", BOMBS)
+def test_a_bomb_is_decoded_or_refused_as_fal_would(bomb: str) -> None:
+    make, error_type = BOMBS[bomb]
+    data = make()
+    assert len(data) < MAX_BYTES + 1
+    if error_type is None:
+        assert look(data).rgb
+    else:
+        assert refused_as(data) == error_type
+
+
+@pytest.mark.parametrize("form", ["JPEG", "PNG", "WEBP", "GIF", "AVIF"])
+def test_an_image_may_have_as_many_pixels_as_the_setting_says_and_no_more(form: str) -> None:
+    assert look(saved(Image.new("RGB", (40, 25)), form), max_pixels=1000).size == (40, 25)
+    assert refused_as(saved(Image.new("RGB", (7, 143)), form), max_pixels=1000) == "image_too_large"
+
+
+@pytest.mark.parametrize(("height", "error_type"), [(6103, "image_load_error"), (6104, "image_too_large")])
+def test_the_usual_limit_is_50_million_pixels(height: int, error_type: str) -> None:
+    assert refused_as(png_that_claims(8192, height)) == error_type  # the first one lacks its pixels
+
+
+@pytest.mark.parametrize("form", ["JPEG", "PNG", "WEBP", "GIF", "AVIF"])
+def test_a_large_image_is_the_same_as_decoded_in_the_server(form: str) -> None:
+    image = Image.linear_gradient("L").resize((1921, 1080)).convert("RGB")
+    data = saved(image, form)
+    here = pixels.decode(data, 10_000_000)
+    picture = look(data)
+    assert (picture.width, picture.height, picture.size, picture.rgb) == (1921, 1080, here.size, here.rgb)
+
+
+def test_an_image_that_takes_more_memory_than_the_setting_says_is_too_large() -> None:
+    data = saved(Image.new("RGBA", (4000, 4000)), "PNG")
+    assert look(data, memory=512 * MIB).width == 4000
+    if sys.platform == "linux":  # macOS knows no such limit
+        assert refused_as(data, memory=128 * MIB) == "image_too_large"
+
+
+def test_an_image_that_takes_too_long_cannot_be_loaded() -> None:
+    assert refused_as(scans(190), seconds=0.2) == "image_load_error"
+
+
+def test_a_bomb_takes_no_memory_of_the_server(tmp_path: Path) -> None:
+    bomb = tmp_path / "bomb.webp"
+    bomb.write_bytes(saved(Image.new("RGB", (4000, 4000)), "WEBP", method=0))
+    done = subprocess.run(
+        [sys.executable, "-c", SERVER, str(bomb)], capture_output=True, check=True, text=True
+    )
+    before, after = map(int, done.stdout.split())
+    assert after - before < 64 * MIB  # decoding it takes four times that
+
+
+def test_a_cancelled_decoding_leaves_no_process() -> None:
+    async def scene() -> None:
+        decoding = asyncio.create_task(Decoder().picture(scans(190), loc=("body",), value=None))
+        while not psutil.Process().children():  # noqa: ASYNC110 - the system sends no event
+            await asyncio.sleep(0)
+        decoding.cancel()
+        await asyncio.wait([decoding])
+        assert psutil.Process().children() == []
+
+    asyncio.run(scene())

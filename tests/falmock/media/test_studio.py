@@ -82,7 +82,7 @@ def test_a_relative_cache_gives_a_path_that_outlives_a_change_of_folder(
     async def scene() -> Path:
         async with stage:
             rendering = asyncio.create_task(studio_on(stage, Path("videos")).render(clip()))
-            (await stage.arrivals.get()).obey("write video")
+            (await stage.arrivals.get()).obey("write")
             return await rendering
 
     monkeypatch.chdir(tmp_path)
@@ -96,7 +96,7 @@ def test_a_clip_that_is_there_already_is_not_rendered_again(
         async with stage:
             studio = studio_on(stage, cache)
             first = asyncio.create_task(studio.render(clip()))
-            (await stage.arrivals.get()).obey("write video")
+            (await stage.arrivals.get()).obey("write")
             assert await studio.render(clip()) == await first
             assert await studio_on(stage, cache).render(clip()) == await first
             assert stage.started == 1
@@ -111,7 +111,7 @@ def test_a_clip_asked_for_twice_at_the_same_time_is_rendered_once(
         async with stage:
             studio = studio_on(stage, cache)
             both = asyncio.gather(studio.render(clip()), studio.render(clip()))
-            (await stage.arrivals.get()).obey("write video")
+            (await stage.arrivals.get()).obey("write")
             one, other = await both
             assert one == other
             assert stage.started == 1
@@ -128,12 +128,12 @@ def test_no_more_clips_are_rendered_at_once_than_allowed(
             renderings = [asyncio.create_task(studio.render(clip(seed=seed))) for seed in range(4)]
             first, second = await stage.arrivals.get(), await stage.arrivals.get()
             assert len(files(cache, "*")) == 2  # the others have not even begun to draw
-            first.obey("write video")
+            first.obey("write")
             third = await stage.arrivals.get()
             assert stage.started == 3
             for puppet in (second, third):
-                puppet.obey("write video")
-            (await stage.arrivals.get()).obey("write video")
+                puppet.obey("write")
+            (await stage.arrivals.get()).obey("write")
             assert len(set(await asyncio.gather(*renderings))) == 4
 
     play(scene())
@@ -147,10 +147,10 @@ def test_a_finished_video_stands_alone_in_the_cache(
             rendering = asyncio.create_task(studio_on(stage, cache).render(clip()))
             puppet = await stage.arrivals.get()
             assert files(cache, "*.mp4") == []
-            puppet.obey("write video")
+            puppet.obey("write")
             video = await rendering
             assert files(cache) == [video]
-            assert video.read_text() == "video"
+            assert video.read_bytes() == stage.sample.read_bytes()
 
     play(scene())
 
@@ -182,7 +182,7 @@ def test_a_clip_that_failed_is_tried_again(play: Play, stage: Stage, clip: Make,
             with pytest.raises(RenderFailed):
                 await failing
             again = asyncio.create_task(studio.render(clip()))
-            (await stage.arrivals.get()).obey("write video")
+            (await stage.arrivals.get()).obey("write")
             assert [await again] == files(cache)
 
     play(scene())
@@ -204,8 +204,67 @@ def test_an_ffmpeg_that_writes_nothing_has_failed(play: Play, stage: Stage, clip
         async with stage:
             rendering = asyncio.create_task(studio_on(stage, cache).render(clip()))
             (await stage.arrivals.get()).obey("nothing")
-            with pytest.raises(RenderFailed, match="wrote no video"):
+            with pytest.raises(RenderFailed, match="no usable video"):
                 await rendering
+
+    play(scene())
+    assert files(cache) == []
+
+
+@pytest.mark.parametrize("content", ["", "noise " * 1000], ids=["nothing", "noise"])
+def test_a_video_of_nothing_or_of_noise_is_a_failure(
+    play: Play, stage: Stage, clip: Make, cache: Path, content: str
+) -> None:
+    async def scene() -> None:
+        async with stage:
+            rendering = asyncio.create_task(studio_on(stage, cache).render(clip()))
+            (await stage.arrivals.get()).obey(f"put {content}")
+            with pytest.raises(RenderFailed, match="no usable video"):
+                await rendering
+
+    play(scene())
+    assert files(cache) == []
+
+
+def test_a_video_of_another_clip_is_a_failure(play: Play, stage: Stage, clip: Make, cache: Path) -> None:
+    async def scene() -> None:
+        async with stage:
+            rendering = asyncio.create_task(studio_on(stage, cache).render(clip(seconds=2)))
+            (await stage.arrivals.get()).obey("write")
+            with pytest.raises(RenderFailed, match=r"frames=24.* instead of .*frames=48"):
+                await rendering
+
+    play(scene())
+
+
+def test_a_damaged_file_in_the_cache_is_not_served(
+    play: Play, stage: Stage, clip: Make, cache: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def scene() -> None:
+        async with stage:
+            first = asyncio.create_task(studio_on(stage, cache).render(clip()))
+            (await stage.arrivals.get()).obey("write")
+            whole = (await first).read_bytes()
+            (await first).write_bytes(whole[: len(whole) // 2])
+            again = asyncio.create_task(studio_on(stage, cache).render(clip()))
+            (await stage.arrivals.get()).obey("write")
+            assert (await again).read_bytes() == whole
+
+    play(scene())
+    assert "a cached video is damaged" in caplog.text
+
+
+def test_an_ffmpeg_that_floods_its_standard_error_is_ended(
+    play: Play, stage: Stage, clip: Make, cache: Path
+) -> None:
+    async def scene() -> None:
+        async with stage:
+            rendering = asyncio.create_task(studio_on(stage, cache).render(clip()))
+            puppet = await stage.arrivals.get()
+            puppet.obey("flood")
+            with pytest.raises(RenderFailed, match="says too much"):
+                await rendering
+            assert not alive(puppet.pid)
 
     play(scene())
     assert files(cache) == []
@@ -250,7 +309,7 @@ def test_while_somebody_waits_ffmpeg_goes_on(play: Play, stage: Stage, clip: Mak
             leaving.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await leaving
-            puppet.obey("write video")
+            puppet.obey("write")
             assert [await staying] == files(cache)
 
     play(scene())
@@ -266,7 +325,7 @@ def test_a_clip_that_was_given_up_can_be_asked_for_while_it_is_cleared_away(
             await stage.arrivals.get()
             leaving.cancel()
             coming = asyncio.create_task(studio.render(clip()))
-            (await stage.arrivals.get()).obey("write video")
+            (await stage.arrivals.get()).obey("write")
             assert [await coming] == files(cache)
 
     play(scene())
@@ -325,7 +384,7 @@ def test_a_closed_studio_hands_out_only_what_it_has(
         async with stage:
             studio = studio_on(stage, cache)
             rendering = asyncio.create_task(studio.render(clip()))
-            (await stage.arrivals.get()).obey("write video")
+            (await stage.arrivals.get()).obey("write")
             video = await rendering
             await studio.close()
             assert await studio.render(clip()) == video
@@ -384,12 +443,60 @@ def test_a_program_that_is_not_ffmpeg_fails_the_clip(clip: Make, cache: Path, tm
         asyncio.run(studio.render(clip()))
 
 
+def program_that(tmp_path: Path, script: str) -> str:
+    """Return a program that does something when it is asked for its version."""
+    program = tmp_path / "program"
+    program.write_text(f"#!/bin/sh\n{script}\n")
+    program.chmod(0o700)
+    return str(program)
+
+
+def test_an_ffmpeg_that_hangs_when_asked_for_its_version_does_not_hold_up_the_stop(
+    play: Play, clip: Make, cache: Path, tmp_path: Path
+) -> None:
+    async def scene() -> None:
+        hung = tmp_path / "hung"
+        os.mkfifo(hung)
+        program = program_that(tmp_path, f"echo $$ >'{hung}'; exec sleep 600")
+        studio = Studio(ffmpeg=program, cache=cache, at_once=1, timeout=60)
+        renderings = [asyncio.create_task(studio.render(clip(seed=seed))) for seed in range(2)]
+        pid = int(await asyncio.to_thread(hung.read_text))
+        await studio.close()
+        assert not alive(pid)
+        results = await asyncio.gather(*renderings, return_exceptions=True)
+        assert [str(result) for result in results] == ["The studio is closed."] * 2
+
+    play(scene())
+
+
+@pytest.mark.parametrize(
+    ("script", "complaint"),
+    [
+        ("exec sleep 600", "within 1 s"),
+        ("exec cat /dev/zero", "more than 65536 bytes"),
+        ("kill -KILL $$", "code 137"),
+    ],
+)
+def test_an_ffmpeg_that_does_not_tell_its_version_fails_the_clip(
+    play: Play, clip: Make, cache: Path, tmp_path: Path, script: str, complaint: str
+) -> None:
+    async def scene() -> None:
+        studio = Studio(ffmpeg=program_that(tmp_path, script), cache=cache, at_once=1, timeout=1)
+        with pytest.raises(RenderFailed, match=complaint):
+            await studio.render(clip())
+        with pytest.raises(RenderFailed, match=complaint):  # asked again
+            await studio.render(clip())
+        await studio.close()
+
+    play(scene())
+
+
 def test_a_program_that_went_away_fails_the_clip(play: Play, stage: Stage, clip: Make, cache: Path) -> None:
     async def scene() -> None:
         async with stage:
             studio = studio_on(stage, cache)
             rendering = asyncio.create_task(studio.render(clip()))
-            (await stage.arrivals.get()).obey("write video")
+            (await stage.arrivals.get()).obey("write")
             await rendering
             stage.program.unlink()
             with pytest.raises(RenderFailed, match="No such file"):

@@ -1,0 +1,148 @@
+"""Checks an mp4 without decoding it: that it is whole, and has the frames that were asked for.
+
+Reads the boxes of ISO/IEC 14496-12 that say where the samples are, and the length that stands before each
+NAL unit in them (14496-15), so that neither a cut-off file nor one with noise in it passes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import repeat
+from typing import TYPE_CHECKING, BinaryIO, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+_HEADER: Final = 8  # bytes of a box before its content: size and name
+_SAMPLE_ENTRY: Final = 24  # bytes of an avc1 entry before its width
+_MAX_INDEX: Final = 16 * 1024 * 1024  # bytes; that of a clip has a few thousand
+_MAX_FRAMES: Final = 100_000  # more than an hour
+_LENGTH: Final = 4  # bytes before each NAL unit, as x264 writes them
+
+
+class BrokenVideo(ValueError):
+    """A file that is not a whole video; the text says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """Width and height in pixels, and how many frames a video has."""
+
+    width: int
+    height: int
+    frames: int
+
+
+def check(path: Path, expected: Shape) -> None:
+    """Check that a file is a whole H.264 video of a shape.
+
+    Raises:
+        BrokenVideo: it is not.
+        OSError: it cannot be read.
+    """
+    with path.open("rb") as file:
+        try:
+            boxes = dict(_outer_boxes(file))
+            index = _Index(boxes[b"moov"])
+            if (found := index.shape) != expected:
+                raise BrokenVideo(f"{found} instead of {expected}")
+            for offset, size in index.samples:
+                file.seek(offset)
+                _check_sample(file.read(size), size)
+        except (KeyError, IndexError, OverflowError) as error:
+            raise BrokenVideo(f"not a whole mp4: {error!r}") from None
+
+
+def _outer_boxes(file: BinaryIO) -> Iterator[tuple[bytes, bytes]]:
+    """Yield the name of each outermost box, with the content of the index (moov).
+
+    ffmpeg writes no box of 4 GiB, and none whose size is left open.
+    """
+    first = True
+    while header := file.read(_HEADER):
+        size, name = int.from_bytes(header[:4]) - _HEADER, header[4:]
+        if size < 0 or (first and name != b"ftyp") or (name == b"moov" and size > _MAX_INDEX):
+            raise BrokenVideo("not an mp4")
+        first = False
+        content = file.read(size) if name == b"moov" else b""
+        yield name, content
+        file.seek(size - len(content), 1)
+
+
+class _Index:
+    """What a moov box says of the only track."""
+
+    def __init__(self, moov: bytes) -> None:
+        table = moov
+        for name in (b"trak", b"mdia", b"minf", b"stbl"):
+            table = dict(_boxes(table))[name]
+        boxes = dict(_boxes(table))
+        entries = dict(_boxes(boxes[b"stsd"][8:]))
+        self._avc = entries[b"avc1"]
+        self._sizes = self._sample_sizes(boxes[b"stsz"])
+        self._chunks = _numbers(boxes[b"stco"], 4)
+        self._runs = _numbers(boxes[b"stsc"], 4)
+
+    @staticmethod
+    def _sample_sizes(box: bytes) -> list[int]:
+        every, count = int.from_bytes(box[4:8]), int.from_bytes(box[8:12])
+        if count > _MAX_FRAMES or (4 * count != len(box) - 12 and not every):
+            raise BrokenVideo("its table of frames is broken")
+        return list(repeat(every, count)) if every else _split(box[12:], 4)
+
+    @property
+    def shape(self) -> Shape:
+        return Shape(
+            int.from_bytes(self._avc[_SAMPLE_ENTRY : _SAMPLE_ENTRY + 2]),
+            int.from_bytes(self._avc[_SAMPLE_ENTRY + 2 : _SAMPLE_ENTRY + 4]),
+            len(self._sizes),
+        )
+
+    @property
+    def samples(self) -> Iterator[tuple[int, int]]:
+        """Where each sample begins in the file, and its size."""
+        sizes = iter(self._sizes)
+        for offset, count in zip(self._chunks, self._samples_per_chunk(), strict=False):
+            for _ in range(count):
+                size = next(sizes, None)
+                if size is None:
+                    return
+                yield offset, size
+                offset += size  # noqa: PLW2901 - the next one begins where this one ends
+        if next(sizes, None) is not None:
+            raise BrokenVideo("it has samples that are nowhere")
+
+    def _samples_per_chunk(self) -> Iterator[int]:
+        """Yield how many samples each chunk has; the table has runs: first chunk, samples, description."""
+        runs = [self._runs[start : start + 3] for start in range(0, len(self._runs), 3)]
+        for (first, count, _), (end, *_) in zip(runs, [*runs[1:], [len(self._chunks) + 1]], strict=True):
+            yield from repeat(count, end - first)
+
+
+def _boxes(data: bytes) -> Iterator[tuple[bytes, bytes]]:
+    start = 0
+    while start + _HEADER <= len(data):
+        size = int.from_bytes(data[start : start + 4])
+        if size < _HEADER or start + size > len(data):
+            raise BrokenVideo("a box in its index is cut off")
+        yield data[start + 4 : start + _HEADER], data[start + _HEADER : start + size]
+        start += size
+
+
+def _numbers(box: bytes, width: int) -> list[int]:
+    """Return the numbers of a table that begins with version, flags and the number of entries."""
+    return _split(box[8:], width)
+
+
+def _split(data: bytes, width: int) -> list[int]:
+    return [int.from_bytes(data[start : start + width]) for start in range(0, len(data), width)]
+
+
+def _check_sample(data: bytes, size: int) -> None:
+    """Check that a sample is there and that its NAL units fill it."""
+    position = 0
+    while position < len(data):
+        position += _LENGTH + int.from_bytes(data[position : position + _LENGTH])
+    if len(data) != size or position != size or not size:
+        raise BrokenVideo("a frame is missing or damaged")

@@ -1,0 +1,182 @@
+"""Decodes an image with Pillow, under limits. Also a program, so that a large one costs the server nothing.
+
+`python pixels.py MAX_PIXELS MEMORY SECONDS` reads an image from standard input and writes its width, height
+and the size of what was kept in a line, then rows of 8-bit red, green, blue. It may take so many bytes of
+memory and seconds of processor time. It imports nothing of falmock, so that it starts in 70 ms.
+"""
+
+from __future__ import annotations
+
+import resource
+import signal
+import struct
+import sys
+import threading
+import warnings
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from io import BytesIO
+from typing import TYPE_CHECKING, Final
+
+from PIL import ExifTags, Image
+from PIL.JpegImagePlugin import JpegImageFile
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+MAX_SIDE: Final = 8192
+TOO_LARGE: Final = 3  # exit code
+BROKEN: Final = 4  # exit code
+
+_DECODED = ("JPEG", "PNG", "WEBP", "GIF", "AVIF")
+_RECOGNISED = ("BMP", "ICO", "JPEG2000", "PSD", "TIFF")  # told apart from what is no image at all
+# A progressive JPEG has about ten scans. Thousands of empty ones, which fit in a few kilobytes, would keep
+# the decoder busy for hours. The bytes are counted wherever they are, and 8 MiB of a video that a phone
+# appended to its picture have some 130 by chance.
+_MAX_SCANS = 200
+_KEPT_SIDE = 1280  # what the shorter side needs so that the picture covers any frame of 720p
+_TURNS: Final[dict[object, Image.Transpose]] = {  # by EXIF orientation
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+_SIDEWAYS = {_TURNS[orientation] for orientation in (5, 6, 7, 8)}
+
+# One image at a time: it bounds the memory, and the warning filters belong to the whole process.
+_turn = threading.Lock()
+
+
+class Unsupported(Exception):
+    """An image in a format that is known, but not taken."""
+
+
+class TooLarge(Exception):
+    """An image of too many pixels, or one that takes too much memory."""
+
+
+class Broken(Exception):
+    """No image, or a damaged one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pixels:
+    """A decoded image, upright and without transparency.
+
+    Attributes:
+        width: of the original as one looks at it, in pixels.
+        height: likewise.
+        size: width and height of `rgb`, which is not larger than a video needs.
+        rgb: rows of 8-bit red, green, blue.
+    """
+
+    width: int
+    height: int
+    size: tuple[int, int]
+    rgb: bytes
+
+
+def measure(data: bytes, max_pixels: int) -> int:
+    """Return how many pixels an image has, by its header alone.
+
+    Raises:
+        Unsupported: it is in another format.
+        TooLarge: a side is longer than MAX_SIDE, or it has more pixels than that.
+        Broken: it is no image.
+    """
+    with _opened(data) as image:
+        return _checked(image, data, max_pixels)
+
+
+def decode(data: bytes, max_pixels: int) -> Pixels:
+    """Decode the first frame of an image. Raises as `measure` does."""
+    with _opened(data) as image:
+        _checked(image, data, max_pixels)
+        return _pixels(image)
+
+
+@contextmanager
+def _opened(data: bytes) -> Iterator[Image.Image]:
+    try:
+        with _turn, warnings.catch_warnings():
+            warnings.filterwarnings("ignore", module=r"PIL\.")
+            with Image.open(BytesIO(data), formats=_DECODED + _RECOGNISED) as image:
+                yield image
+    except (Unsupported, TooLarge, Broken):
+        raise
+    except (Image.DecompressionBombError, MemoryError) as error:
+        raise TooLarge from error
+    except Exception as error:  # the decoders' errors have no class in common
+        raise Broken from error
+
+
+def _checked(image: Image.Image, data: bytes, max_pixels: int) -> int:
+    if image.format in _RECOGNISED:
+        raise Unsupported
+    pixels = image.width * image.height
+    if max(image.size) > MAX_SIDE or pixels > max_pixels:
+        raise TooLarge
+    if isinstance(image, JpegImageFile) and data.count(b"\xff\xda") > _MAX_SCANS:
+        raise Broken
+    return pixels
+
+
+def _pixels(image: Image.Image) -> Pixels:
+    width, height = image.size
+    shrink = min(1.0, _KEPT_SIDE / min(width, height))
+    box = round(width * shrink), round(height * shrink)
+    image.draft(None, box)  # a JPEG is decoded at no more than about twice this size
+    kept = _in_colour(image)
+    kept.thumbnail(box)
+    kept = _opaque(kept)
+    turn = _TURNS.get(_orientation(image))
+    if turn is not None:
+        kept = kept.transpose(turn)
+    if turn in _SIDEWAYS:
+        width, height = height, width
+    return Pixels(width, height, kept.size, kept.tobytes())
+
+
+def _in_colour(image: Image.Image) -> Image.Image:
+    if image.mode == "I;16":  # Pillow would clip at 255
+        image = image.point(lambda level: level / 257).convert("L")
+    mode = "RGBA" if image.has_transparency_data else "RGB"
+    image.load()
+    return image if image.mode == mode else image.convert(mode)  # a copy would take as much memory again
+
+
+def _opaque(image: Image.Image) -> Image.Image:
+    if image.mode == "RGB":
+        return image
+    return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
+
+
+def _orientation(image: Image.Image) -> object:
+    try:
+        return image.getexif().get(ExifTags.Base.Orientation)
+    except (SyntaxError, ValueError, struct.error):
+        return None  # a broken EXIF block leaves the pixels as good as they were
+
+
+def main(max_pixels: int, memory: int, seconds: float) -> int:
+    """Decode standard input to standard output. Return the exit code."""
+    with suppress(ValueError):  # macOS knows no such limit
+        resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
+    signal.setitimer(signal.ITIMER_PROF, seconds)  # the system kills it then
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    try:
+        pixels = decode(sys.stdin.buffer.read(), max_pixels)
+        sys.stdout.buffer.write(b"%d %d %d %d\n" % (pixels.width, pixels.height, *pixels.size))
+        sys.stdout.buffer.write(pixels.rgb)
+    except (TooLarge, MemoryError):
+        return TOO_LARGE
+    except (Broken, Unsupported):
+        return BROKEN
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(int(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3])))

@@ -1,0 +1,94 @@
+"""One POST of a webhook, and what the receiver answers: bounded in time and size, whatever it sends."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+import httpx
+
+from falmock.descriptors import with_descriptors
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+BEGINNING: Final = 4096  # bytes of a receiver's answer that the journal keeps
+PATIENCE: Final = 0.5  # real seconds to wait for them
+
+
+@dataclass(slots=True)
+class Answer:
+    """What a receiver said.
+
+    Attributes:
+        status: HTTP's; None when there was no usable answer.
+        headers: as they came.
+        body: how it begins.
+        error: the name of what went wrong, or None.
+    """
+
+    status: int | None = None
+    headers: list[tuple[bytes, bytes]] = field(default_factory=list)
+    body: bytes = b""
+    error: str | None = None
+
+    @property
+    def verdict(self) -> str:
+        """The status code as text, or the name of what went wrong."""
+        return str(self.status) if self.error is None else self.error
+
+
+async def post(
+    http: httpx.AsyncClient,
+    url: str,
+    *,
+    body: bytes,
+    headers: dict[str, str],
+    limit: float,
+    pause: float = 0.0,
+) -> Answer:
+    """Post a body and return what the receiver answers.
+
+    Args:
+        http: does the posting; it must not follow redirects.
+        url: where to.
+        body: what.
+        headers: of the call, with the length of the body.
+        limit: real seconds until the status and the headers must be there.
+        pause: real seconds between the first and the second half of the body.
+    """
+
+    async def attempt() -> Answer:
+        content = _in_halves(body, pause) if pause else body
+        async with AsyncExitStack() as stack:
+            async with asyncio.timeout(limit):
+                posting = http.stream("POST", url, content=content, headers=headers, timeout=limit)
+                response = await stack.enter_async_context(posting)
+            return Answer(response.status_code, response.headers.raw, await _beginning(response))
+
+    try:
+        return await with_descriptors(attempt)
+    except (httpx.HTTPError, httpx.InvalidURL, TimeoutError) as error:
+        return Answer(error=type(error).__name__)
+
+
+async def _beginning(response: httpx.Response) -> bytes:
+    """Return how the body of a receiver's answer begins. It decides nothing, and may never come, or end."""
+    body = b""
+    with contextlib.suppress(httpx.HTTPError, TimeoutError):
+        async with asyncio.timeout(PATIENCE):
+            async for chunk in response.aiter_raw(BEGINNING):
+                body += chunk
+                if len(body) >= BEGINNING:
+                    break
+    return body[:BEGINNING]
+
+
+async def _in_halves(body: bytes, pause: float) -> AsyncIterator[bytes]:
+    half = len(body) // 2
+    yield body[:half]
+    await asyncio.sleep(pause)
+    yield body[half:]
