@@ -13,7 +13,7 @@ STOREYS = """
     addresses bell clock endpoints errors hosts lifecycle private redaction settings signing
     calls console faults keys media models queue store validation
     scenarios
-    fetching files journal ledger
+    dialler fetching files journal ledger
     har lint runner webhooks
     course
     emulator

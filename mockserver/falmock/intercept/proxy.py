@@ -10,18 +10,24 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import Counter
 from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 import h11
 
-from falmock.addresses import is_loopback
+from falmock.addresses import is_loopback, parse
+from falmock.dialler import resolve
 from falmock.hosts import is_fal, is_served
+from falmock.intercept.pipes import carry, close, join
 
 if TYPE_CHECKING:
     import socket
     from collections.abc import AsyncIterator, Callable
+
+    from falmock.addresses import IPAddress
 
 log = logging.getLogger("falmock")
 
@@ -30,7 +36,19 @@ DIAL_SECONDS: Final = 30.0
 LINGER_SECONDS: Final = 10.0
 HTTP: Final = 80
 HTTPS: Final = 443
-HOP_BY_HOP: Final = frozenset({b"proxy-connection", b"proxy-authorization", b"keep-alive"})
+TOO_LARGE: Final = 431
+LONGEST_LABEL: Final = 63
+DROPPED: Final = frozenset(
+    {
+        b"host",  # that of the URL takes its place
+        b"proxy-connection",
+        b"proxy-authorization",
+        b"keep-alive",
+        b"forwarded",  # what a caller says of itself is not to be believed behind the proxy
+        b"x-real-ip",
+    }
+)
+FORWARDED: Final = b"x-forwarded-"
 
 Address = tuple[str, int]
 
@@ -43,6 +61,21 @@ class RefusedError(Exception):
         self.status = status
 
 
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How long the proxy waits, in real seconds.
+
+    Attributes:
+        head: for the head of a request to be complete.
+        stall: for a peer to take what is sent to it, or to send more of a body.
+        silence: for either side of a tunnel to say something.
+    """
+
+    head: float = 10.0
+    stall: float = 600.0
+    silence: float = 3600.0
+
+
 class Proxy:
     """Decides where a call goes, and carries it there.
 
@@ -53,6 +86,7 @@ class Proxy:
         refused: is told the name of each host that a call was refused for.
         calling: has the proxy's own addresses while it calls from them, so that nobody takes what others
             say through it for what this machine says.
+        limits: how long it waits.
     """
 
     def __init__(
@@ -63,11 +97,14 @@ class Proxy:
         sealed: bool,
         refused: Callable[[str], None],
         calling: set[Address],
+        limits: Limits | None = None,
     ) -> None:
         self._doors = {HTTP: _authority(http, None), HTTPS: _authority(https, None)}
         self._sealed = sealed
         self._refused = refused
         self._calling = calling
+        self._calls: Counter[Address] = Counter()  # a port may be in use again while it lingers
+        self._limits = limits or Limits()
 
     @asynccontextmanager
     async def serving(self, listener: socket.socket) -> AsyncIterator[None]:
@@ -77,7 +114,12 @@ class Proxy:
         def welcome(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             task = asyncio.create_task(self._answer(reader, writer))
             connections.add(task)
-            task.add_done_callback(connections.discard)
+            task.add_done_callback(done)
+
+        def done(task: asyncio.Task[None]) -> None:
+            connections.discard(task)
+            if not task.cancelled() and (error := task.exception()) is not None:
+                log.error("a call through the proxy failed: this is a defect of falmock", exc_info=error)
 
         server = await asyncio.start_server(welcome, sock=listener)
         try:
@@ -99,7 +141,7 @@ class Proxy:
         Raises:
             RefusedError: nowhere.
         """
-        name = host.lower().rstrip(".")
+        name = host.lower().removesuffix(".")
         if is_fal(name):
             if not is_served(name):
                 self._refused(name)  # by the door behind, which says so; or by nobody, if TLS fails
@@ -120,23 +162,46 @@ class Proxy:
             await self._serve_one(client, reader, writer)
         except RefusedError as refusal:
             with suppress(OSError, h11.LocalProtocolError):
-                await _say_no(client, writer, refusal)
-        except (OSError, h11.RemoteProtocolError) as error:
+                await self._say_no(client, writer, refusal)
+        except (OSError, h11.RemoteProtocolError, h11.LocalProtocolError) as error:
             log.debug("a connection through the proxy ended early: %r", error)
         finally:
-            await _close(writer)
+            await close(writer)
 
     async def _serve_one(
         self, client: h11.Connection, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> None:
         """Carry one call: a second one on the same connection might be for another host."""
-        request = await _next_event(client, reader)
-        if not isinstance(request, h11.Request):
+        request = await self._head(client, reader)
+        if request is None:
             return
         if request.method == b"CONNECT":
             await self._tunnel(client, request, reader, writer)
         else:
             await self._forward(client, request, reader, writer)
+
+    async def _head(self, client: h11.Connection, reader: asyncio.StreamReader) -> h11.Request | None:
+        """Return a request without its body; None when the client leaves without one.
+
+        Raises:
+            RefusedError: 408 for one that is slow, 431 for one that is too large, 400 for what is none.
+        """
+        try:
+            async with asyncio.timeout(self._limits.head):
+                event = await _next_event(client, reader)
+        except TimeoutError:
+            raise RefusedError(
+                408, f"the head of the request was not complete within {self._limits.head:g} s"
+            ) from None
+        except h11.RemoteProtocolError as error:
+            if error.error_status_hint == TOO_LARGE:
+                raise RefusedError(TOO_LARGE, "the head of the request is too large") from None
+            raise RefusedError(400, f"this is no request: {error}") from None
+        if not isinstance(event, h11.Request):
+            return None
+        if not any(name == b"host" for name, _ in event.headers):  # h11 sees to it in HTTP/1.1
+            raise RefusedError(400, "the request has no Host header")
+        return event
 
     async def _tunnel(
         self,
@@ -150,11 +215,14 @@ class Proxy:
             far_reader,
             far_writer,
         ):
-            await _next_event(client, reader)  # the end of the request: what follows is the tunnel's
+            async with asyncio.timeout(self._limits.stall):
+                # The end of the request: what follows is the tunnel's.
+                while not isinstance(await _next_event(client, reader), h11.EndOfMessage):
+                    pass
             established = h11.Response(status_code=200, headers=[], reason=b"Connection Established")
             writer.write(client.send(established) or b"")
             far_writer.write(client.trailing_data[0])
-            await _join(reader, far_writer, far_reader, writer)
+            await join(reader, far_writer, far_reader, writer, silence=self._limits.silence)
 
     async def _forward(
         self,
@@ -174,12 +242,58 @@ class Proxy:
             upgrades = any(name == b"upgrade" for name, _ in request.headers)
             far = h11.Connection(h11.CLIENT)
             far_writer.write(far.send(_onward(request, target, upgrades=upgrades)) or b"")
-            body = asyncio.create_task(_send_body(client, reader, far, far_writer, upgrades=upgrades))
+            body = asyncio.create_task(self._send_body(client, reader, far, far_writer, upgrades=upgrades))
+            answer = asyncio.create_task(carry(far_reader, writer, stall=self._limits.stall))
             try:
-                await _carry(far_reader, writer)
+                await asyncio.wait([body, answer], return_when=asyncio.FIRST_COMPLETED)
+                if not answer.done():
+                    body.result()  # raises for a call that breaks off in its body: there is no answer
+                await answer
             finally:
                 body.cancel()
-                await asyncio.gather(body, return_exceptions=True)
+                answer.cancel()
+                await asyncio.gather(body, answer, return_exceptions=True)
+
+    async def _send_body(
+        self,
+        client: h11.Connection,
+        reader: asyncio.StreamReader,
+        far: h11.Connection,
+        far_writer: asyncio.StreamWriter,
+        *,
+        upgrades: bool,
+    ) -> None:
+        """Carry a request's body, and after it the end, or what another protocol says.
+
+        Raises:
+            h11.RemoteProtocolError: the body breaks off.
+            TimeoutError: one of the two sides stands still.
+        """
+        stall = self._limits.stall
+        event: object = None
+        while not isinstance(event, h11.EndOfMessage):
+            async with asyncio.timeout(stall):
+                event = await _next_event(client, reader)
+            if isinstance(event, h11.ConnectionClosed):
+                return
+            if not isinstance(event, (h11.Data, h11.EndOfMessage)):
+                continue
+            try:
+                async with asyncio.timeout(stall):
+                    far_writer.write(far.send(event) or b"")
+                    await far_writer.drain()
+            except TimeoutError:
+                raise
+            except OSError:  # it takes no more, but may have answered
+                return
+        if upgrades:
+            far_writer.write(client.trailing_data[0])
+            await carry(reader, far_writer, stall=stall)
+            return
+        while await reader.read(CHUNK):  # a second request, which goes nowhere
+            pass
+        with suppress(OSError, RuntimeError):
+            far_writer.write_eof()  # the other side sees that nobody waits any more
 
     @asynccontextmanager
     async def _dialled(
@@ -187,39 +301,67 @@ class Proxy:
     ) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
         try:
             async with asyncio.timeout(DIAL_SECONDS):
-                reader, writer = await asyncio.open_connection(*address)
+                reader, writer = await _connect(*address)
+        except UnicodeError:
+            raise RefusedError(400, "the proxy was asked for a name that is none") from None
         except (OSError, TimeoutError) as error:
             raise RefusedError(502, f"cannot reach {address[0]} port {address[1]} ({error})") from None
         here = writer.get_extra_info("sockname")[:2]
+        self._calls[here] += 1
         self._calling.add(here)
         try:
             yield reader, writer
         finally:
             # What was said last may still be on its way to whoever looks here.
-            asyncio.get_running_loop().call_later(LINGER_SECONDS, self._calling.discard, here)
-            await _close(writer)
+            asyncio.get_running_loop().call_later(LINGER_SECONDS, self._forget, here)
+            await close(writer)
+
+    def _forget(self, here: Address) -> None:
+        self._calls[here] -= 1
+        if not self._calls[here]:
+            del self._calls[here]
+            self._calling.discard(here)
+
+    async def _say_no(
+        self, client: h11.Connection, writer: asyncio.StreamWriter, refusal: RefusedError
+    ) -> None:
+        """Refuse where people will see it: most clients show of a proxy's answer only the reason phrase."""
+        text = str(refusal).encode("ascii", "replace").replace(b"\r", b"?").replace(b"\n", b"?")
+        headers = [
+            ("content-type", "text/plain"),
+            ("content-length", str(len(text))),
+            ("connection", "close"),
+        ]
+        for event in (
+            h11.Response(status_code=refusal.status, headers=headers, reason=text),
+            h11.Data(text),
+            h11.EndOfMessage(),
+        ):
+            writer.write(client.send(event) or b"")
+        async with asyncio.timeout(self._limits.stall):
+            await writer.drain()
+
+
+async def _connect(host: str, port: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """Connect to the first of a host's addresses that takes the connection.
+
+    Raises:
+        OSError: none does.
+        UnicodeError: IDNA refuses the name.
+    """
+    untried: list[IPAddress] = await resolve(host, port)
+    while True:
+        address, *untried = untried
+        try:
+            return await asyncio.open_connection(str(address), port)
+        except OSError:
+            if not untried:
+                raise
 
 
 def _is_local(writer: asyncio.StreamWriter) -> bool:
     peer = writer.get_extra_info("peername")  # None of one that has left already
     return peer is not None and is_loopback(peer[0])
-
-
-async def _send_body(
-    client: h11.Connection,
-    reader: asyncio.StreamReader,
-    far: h11.Connection,
-    far_writer: asyncio.StreamWriter,
-    *,
-    upgrades: bool,
-) -> None:
-    """Carry a request's body, and after it nothing, unless the two change to another protocol."""
-    while isinstance(event := await _next_event(client, reader), (h11.Data, h11.EndOfMessage)):
-        far_writer.write(far.send(event) or b"")
-        await far_writer.drain()
-    if upgrades:
-        far_writer.write(client.trailing_data[0])
-        await _carry(reader, far_writer)
 
 
 async def _next_event(connection: h11.Connection, reader: asyncio.StreamReader) -> h11.Event | type:
@@ -231,61 +373,41 @@ async def _next_event(connection: h11.Connection, reader: asyncio.StreamReader) 
 def _onward(request: h11.Request, target: str, *, upgrades: bool) -> h11.Request:
     """Return a request as the host itself expects it, and as the last one on its connection."""
     url = urlsplit(target)
+    name, port = _authority(target, HTTP)
+    host = (f"[{name}]" if ":" in name else name) + (f":{port}" if port != HTTP else "")
     path = (url.path or "/") + (f"?{url.query}" if url.query else "")
-    dropped = HOP_BY_HOP if upgrades else HOP_BY_HOP | {b"connection"}
-    kept = [(name, value) for name, value in request.headers.raw_items() if name.lower() not in dropped]
+    dropped = DROPPED if upgrades else DROPPED | {b"connection"}
+    kept = [
+        (name, value)
+        for name, value in request.headers.raw_items()
+        if name.lower() not in dropped and not name.lower().startswith(FORWARDED)
+    ]
+    kept.insert(0, (b"Host", host.encode("ascii")))
     if not upgrades:
         kept.append((b"Connection", b"close"))
     return h11.Request(method=request.method, target=path, headers=kept)
 
 
 def _authority(url: str, default_port: int | None) -> Address:
+    """Return the host and the port of a URL.
+
+    Raises:
+        RefusedError: it has none, or IDNA refuses the name.
+    """
     try:
         parts = urlsplit(url)
         host, port = parts.hostname, parts.port or default_port
     except ValueError:
         host = port = None
-    if not host or not port:
+    if not host or not port or not (parse(host) or _is_name(host)):
         raise RefusedError(400, "the proxy was asked for an address that is none")
     return host, port
 
 
-async def _join(
-    reader: asyncio.StreamReader,
-    far_writer: asyncio.StreamWriter,
-    far_reader: asyncio.StreamReader,
-    writer: asyncio.StreamWriter,
-) -> None:
-    """Carry bytes both ways until both sides have said all, or one is gone."""
-    async with asyncio.TaskGroup() as ways:
-        ways.create_task(_carry(reader, far_writer))
-        ways.create_task(_carry(far_reader, writer))
-
-
-async def _carry(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    with suppress(OSError):
-        while data := await reader.read(CHUNK):
-            writer.write(data)
-            await writer.drain()
-    with suppress(OSError, RuntimeError):
-        if writer.can_write_eof():
-            writer.write_eof()
-
-
-async def _say_no(client: h11.Connection, writer: asyncio.StreamWriter, refusal: RefusedError) -> None:
-    """Refuse where people will see it: most clients show of a proxy's answer only the reason phrase."""
-    text = str(refusal).encode("ascii", "replace")
-    headers = [("content-type", "text/plain"), ("content-length", str(len(text))), ("connection", "close")]
-    for event in (
-        h11.Response(status_code=refusal.status, headers=headers, reason=text),
-        h11.Data(text),
-        h11.EndOfMessage(),
-    ):
-        writer.write(client.send(event) or b"")
-    await writer.drain()
-
-
-async def _close(writer: asyncio.StreamWriter) -> None:
-    writer.close()
-    with suppress(OSError):
-        await writer.wait_closed()
+def _is_name(host: str) -> bool:
+    """Tell whether a host can be a name: labels of letters, digits, hyphens and underscores."""
+    labels = host.removesuffix(".").split(".")
+    return all(
+        0 < len(label) <= LONGEST_LABEL and label.replace("-", "").replace("_", "").isalnum()
+        for label in labels
+    )
