@@ -84,6 +84,15 @@ def _end(writer: asyncio.StreamWriter) -> None:
             writer.write_eof()
 
 
+async def hang_up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """End what is said to a peer, and read on for a while: a peer that still sends would lose the answer."""
+    _end(writer)
+    with suppress(OSError):
+        async with asyncio.timeout(CLOSE_SECONDS):
+            while await reader.read(CHUNK):
+                pass
+
+
 async def close(writer: asyncio.StreamWriter) -> None:
     """Close a connection; at once, if the peer does not take what is left."""
     writer.close()

@@ -14,14 +14,14 @@ from collections import Counter
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
-from urllib.parse import urlsplit
 
 import h11
 
-from falmock.addresses import is_loopback, parse
+from falmock.addresses import is_loopback
 from falmock.dialler import resolve
 from falmock.hosts import is_fal, is_served
-from falmock.intercept.pipes import carry, close, join
+from falmock.intercept.pipes import carry, close, hang_up, join
+from falmock.intercept.targets import HTTP, Address, RefusedError, authority, onward
 
 if TYPE_CHECKING:
     import socket
@@ -34,31 +34,8 @@ log = logging.getLogger("falmock")
 CHUNK: Final = 64 * 1024
 DIAL_SECONDS: Final = 30.0
 LINGER_SECONDS: Final = 10.0
-HTTP: Final = 80
 HTTPS: Final = 443
 TOO_LARGE: Final = 431
-LONGEST_LABEL: Final = 63
-DROPPED: Final = frozenset(
-    {
-        b"host",  # that of the URL takes its place
-        b"proxy-connection",
-        b"proxy-authorization",
-        b"keep-alive",
-        b"forwarded",  # what a caller says of itself is not to be believed behind the proxy
-        b"x-real-ip",
-    }
-)
-FORWARDED: Final = b"x-forwarded-"
-
-Address = tuple[str, int]
-
-
-class RefusedError(Exception):
-    """The door stays shut; the text says why, the status how."""
-
-    def __init__(self, status: int, why: str) -> None:
-        super().__init__(why)
-        self.status = status
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +76,7 @@ class Proxy:
         calling: set[Address],
         limits: Limits | None = None,
     ) -> None:
-        self._doors = {HTTP: _authority(http, None), HTTPS: _authority(https, None)}
+        self._doors = {HTTP: authority(http, None), HTTPS: authority(https, None)}
         self._sealed = sealed
         self._refused = refused
         self._calling = calling
@@ -162,7 +139,7 @@ class Proxy:
             await self._serve_one(client, reader, writer)
         except RefusedError as refusal:
             with suppress(OSError, h11.LocalProtocolError):
-                await self._say_no(client, writer, refusal)
+                await self._say_no(client, reader, writer, refusal)
         except (OSError, h11.RemoteProtocolError, h11.LocalProtocolError) as error:
             log.debug("a connection through the proxy ended early: %r", error)
         finally:
@@ -210,7 +187,7 @@ class Proxy:
         reader: asyncio.StreamReader,
         writer: asyncio.StreamWriter,
     ) -> None:
-        host, port = _authority(f"//{request.target.decode('ascii')}", None)
+        host, port = authority(f"//{request.target.decode('ascii')}", None)
         async with self._dialled(self.destination(host, port, local=_is_local(writer))) as (
             far_reader,
             far_writer,
@@ -234,14 +211,14 @@ class Proxy:
         target = request.target.decode("ascii")
         if not target.startswith("http://"):
             raise RefusedError(400, "this is falmock's proxy: it takes CONNECT and http://... only")
-        host, port = _authority(target, HTTP)
+        host, port = authority(target, HTTP)
         async with self._dialled(self.destination(host, port, local=_is_local(writer))) as (
             far_reader,
             far_writer,
         ):
             upgrades = any(name == b"upgrade" for name, _ in request.headers)
             far = h11.Connection(h11.CLIENT)
-            far_writer.write(far.send(_onward(request, target, upgrades=upgrades)) or b"")
+            far_writer.write(far.send(onward(request, target, upgrades=upgrades)) or b"")
             body = asyncio.create_task(self._send_body(client, reader, far, far_writer, upgrades=upgrades))
             answer = asyncio.create_task(carry(far_reader, writer, stall=self._limits.stall))
             try:
@@ -323,7 +300,11 @@ class Proxy:
             self._calling.discard(here)
 
     async def _say_no(
-        self, client: h11.Connection, writer: asyncio.StreamWriter, refusal: RefusedError
+        self,
+        client: h11.Connection,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        refusal: RefusedError,
     ) -> None:
         """Refuse where people will see it: most clients show of a proxy's answer only the reason phrase."""
         text = str(refusal).encode("ascii", "replace").replace(b"\r", b"?").replace(b"\n", b"?")
@@ -340,6 +321,7 @@ class Proxy:
             writer.write(client.send(event) or b"")
         async with asyncio.timeout(self._limits.stall):
             await writer.drain()
+        await hang_up(reader, writer)
 
 
 async def _connect(host: str, port: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
@@ -368,46 +350,3 @@ async def _next_event(connection: h11.Connection, reader: asyncio.StreamReader) 
     while (event := connection.next_event()) is h11.NEED_DATA:
         connection.receive_data(await reader.read(CHUNK))
     return event
-
-
-def _onward(request: h11.Request, target: str, *, upgrades: bool) -> h11.Request:
-    """Return a request as the host itself expects it, and as the last one on its connection."""
-    url = urlsplit(target)
-    name, port = _authority(target, HTTP)
-    host = (f"[{name}]" if ":" in name else name) + (f":{port}" if port != HTTP else "")
-    path = (url.path or "/") + (f"?{url.query}" if url.query else "")
-    dropped = DROPPED if upgrades else DROPPED | {b"connection"}
-    kept = [
-        (name, value)
-        for name, value in request.headers.raw_items()
-        if name.lower() not in dropped and not name.lower().startswith(FORWARDED)
-    ]
-    kept.insert(0, (b"Host", host.encode("ascii")))
-    if not upgrades:
-        kept.append((b"Connection", b"close"))
-    return h11.Request(method=request.method, target=path, headers=kept)
-
-
-def _authority(url: str, default_port: int | None) -> Address:
-    """Return the host and the port of a URL.
-
-    Raises:
-        RefusedError: it has none, or IDNA refuses the name.
-    """
-    try:
-        parts = urlsplit(url)
-        host, port = parts.hostname, parts.port or default_port
-    except ValueError:
-        host = port = None
-    if not host or not port or not (parse(host) or _is_name(host)):
-        raise RefusedError(400, "the proxy was asked for an address that is none")
-    return host, port
-
-
-def _is_name(host: str) -> bool:
-    """Tell whether a host can be a name: labels of letters, digits, hyphens and underscores."""
-    labels = host.removesuffix(".").split(".")
-    return all(
-        0 < len(label) <= LONGEST_LABEL and label.replace("-", "").replace("_", "").isalnum()
-        for label in labels
-    )
