@@ -15,6 +15,8 @@ LOOPBACK_ADDRESSES: Final[tuple[IPAddress, ...]] = (
     ipaddress.IPv6Address("::1"),
 )
 
+LONGEST_LABEL: Final = 63  # characters between two dots of a name (RFC 1035)
+
 # What inet_aton takes: one to four numbers, each decimal, octal (0177) or hexadecimal (0x7f).
 _IPV4 = re.compile(r"(?:0x[0-9a-f]*|[0-9]+)(?:\.(?:0x[0-9a-f]*|[0-9]+)){0,3}", re.IGNORECASE | re.ASCII)
 _NAT64: Final = ipaddress.IPv6Network("64:ff9b::/96")
@@ -55,6 +57,15 @@ def parse(host: str) -> IPAddress | None:
         return ipaddress.IPv6Address(text)
     except ValueError:
         return None
+
+
+def is_name(host: str) -> bool:
+    """Tell whether a host can be a name: ASCII labels of letters, digits, hyphens and underscores."""
+    labels = host.removesuffix(".").split(".")
+    return host.isascii() and all(
+        0 < len(label) <= LONGEST_LABEL and label.replace("-", "").replace("_", "").isalnum()
+        for label in labels
+    )
 
 
 def is_localhost(host: str) -> bool:

@@ -24,6 +24,7 @@ from falmock.addresses import (
     delivered,
     is_localhost,
     is_loopback,
+    is_name,
     parse,
     reach,
 )
@@ -70,6 +71,8 @@ async def resolve(host: str, port: int, look_up: LookUp = look_up) -> list[IPAdd
         return list(LOOPBACK_ADDRESSES)
     if (literal := parse(host)) is not None:
         return [literal]
+    if not is_name(host):
+        raise OSError(f"{host} is no host name")
     found = [address for text in await look_up(host, port) if (address := parse(text)) is not None]
     if not found:
         raise OSError(f"{host} has no address")

@@ -15,7 +15,7 @@ from urllib.parse import urljoin
 
 import httpx
 
-from falmock.addresses import is_loopback
+from falmock.addresses import is_loopback, is_name, parse
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -68,7 +68,7 @@ class Fetcher:
         abroad = False
         for _ in range(REDIRECTS + 1):
             target = httpx.URL(url)
-            if target.scheme not in {"http", "https"} or not target.host or len(url) > LONGEST_URL:
+            if not _is_usable(target) or len(url) > LONGEST_URL:
                 raise FetchError("not an http(s) URL of a usable length")
             local = self._is_local(target.host)
             if local and abroad:
@@ -98,6 +98,11 @@ class Fetcher:
             if len(data) > limit:
                 break
         return bytes(data[: limit + 1])
+
+
+def _is_usable(target: httpx.URL) -> bool:
+    host = target.raw_host.decode("ascii")
+    return target.scheme in {"http", "https"} and (parse(host) is not None or is_name(host))
 
 
 def _joined(url: str, location: str) -> str:

@@ -8,10 +8,9 @@ from urllib.parse import urlsplit
 
 import h11
 
-from falmock.addresses import parse
+from falmock.addresses import is_name, parse
 
 HTTP: Final = 80
-LONGEST_LABEL: Final = 63
 DROPPED: Final = frozenset(
     {
         b"host",  # that of the URL takes its place
@@ -67,15 +66,6 @@ def authority(url: str, default_port: int | None) -> Address:
     except ValueError:
         raise RefusedError(400, "the proxy was asked for an address that is none") from None
     strict = _AUTHORITY.fullmatch(parts.netloc.rpartition("@")[2])
-    if not strict or not port or not (parse(host) or _is_name(host)):
+    if not strict or not port or not (parse(host) or is_name(host)):
         raise RefusedError(400, "the proxy was asked for an address that is none")
     return host, port
-
-
-def _is_name(host: str) -> bool:
-    """Tell whether a host can be a name: labels of letters, digits, hyphens and underscores."""
-    labels = host.removesuffix(".").split(".")
-    return all(
-        0 < len(label) <= LONGEST_LABEL and label.replace("-", "").replace("_", "").isalnum()
-        for label in labels
-    )
