@@ -103,11 +103,12 @@ class OwnAddresses:
     @contextmanager
     def listening(self, listener: socket.socket) -> Iterator[None]:
         """Take a listening socket for one of the emulator's own, for the length of a block."""
-        self.add(listener)
+        own = _listening_address(listener)  # a server closes its listener before the block ends
+        self._listening.add(own)
         try:
             yield
         finally:
-            self._listening.discard(_listening_address(listener))
+            self._listening.discard(own)
 
     def has_port(self, port: int) -> bool:
         """Tell whether any listener has this port."""
