@@ -39,7 +39,7 @@ TOO_LARGE: Final = 431
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class Timeouts:
     """How long the proxy waits, in real seconds.
 
     Attributes:
@@ -63,7 +63,7 @@ class Proxy:
         refused: is told the name of each host that a call was refused for.
         calling: has the proxy's own addresses while it calls from them, so that nobody takes what others
             say through it for what this machine says.
-        limits: how long it waits.
+        timeouts: how long it waits.
     """
 
     def __init__(
@@ -74,14 +74,14 @@ class Proxy:
         sealed: bool,
         refused: Callable[[str], None],
         calling: set[Address],
-        limits: Limits | None = None,
+        timeouts: Timeouts | None = None,
     ) -> None:
         self._doors = {HTTP: authority(http, None), HTTPS: authority(https, None)}
         self._sealed = sealed
         self._refused = refused
         self._calling = calling
         self._calls: Counter[Address] = Counter()  # a port may be in use again while it lingers
-        self._limits = limits or Limits()
+        self._timeouts = timeouts or Timeouts()
 
     @asynccontextmanager
     async def serving(self, listener: socket.socket) -> AsyncIterator[None]:
@@ -164,11 +164,11 @@ class Proxy:
             RefusedError: 408 for one that is slow, 431 for one that is too large, 400 for what is none.
         """
         try:
-            async with asyncio.timeout(self._limits.head):
+            async with asyncio.timeout(self._timeouts.head):
                 event = await _next_event(client, reader)
         except TimeoutError:
             raise RefusedError(
-                408, f"the head of the request was not complete within {self._limits.head:g} s"
+                408, f"the head of the request was not complete within {self._timeouts.head:g} s"
             ) from None
         except h11.RemoteProtocolError as error:
             if error.error_status_hint == TOO_LARGE:
@@ -192,14 +192,14 @@ class Proxy:
             far_reader,
             far_writer,
         ):
-            async with asyncio.timeout(self._limits.stall):
+            async with asyncio.timeout(self._timeouts.stall):
                 # The end of the request: what follows is the tunnel's.
                 while not isinstance(await _next_event(client, reader), h11.EndOfMessage):
                     pass
             established = h11.Response(status_code=200, headers=[], reason=b"Connection Established")
             writer.write(client.send(established) or b"")
             far_writer.write(client.trailing_data[0])
-            await join(reader, far_writer, far_reader, writer, silence=self._limits.silence)
+            await join(reader, far_writer, far_reader, writer, silence=self._timeouts.silence)
 
     async def _forward(
         self,
@@ -220,7 +220,7 @@ class Proxy:
             far = h11.Connection(h11.CLIENT)
             far_writer.write(far.send(onward(request, target, upgrades=upgrades)) or b"")
             body = asyncio.create_task(self._send_body(client, reader, far, far_writer, upgrades=upgrades))
-            answer = asyncio.create_task(carry(far_reader, writer, stall=self._limits.stall))
+            answer = asyncio.create_task(carry(far_reader, writer, stall=self._timeouts.stall))
             try:
                 await asyncio.wait([body, answer], return_when=asyncio.FIRST_COMPLETED)
                 if not answer.done():
@@ -246,7 +246,7 @@ class Proxy:
             h11.RemoteProtocolError: the body breaks off.
             TimeoutError: one of the two sides stands still.
         """
-        stall = self._limits.stall
+        stall = self._timeouts.stall
         event: object = None
         while not isinstance(event, h11.EndOfMessage):
             async with asyncio.timeout(stall):
@@ -285,7 +285,7 @@ class Proxy:
             raise RefusedError(502, f"cannot reach {address[0]} port {address[1]} ({error})") from None
         here = writer.get_extra_info("sockname")[:2]
         self._calls[here] += 1
-        self._calling.add(here)
+        self._calling.update(_forms(here))
         try:
             yield reader, writer
         finally:
@@ -297,7 +297,7 @@ class Proxy:
         self._calls[here] -= 1
         if not self._calls[here]:
             del self._calls[here]
-            self._calling.discard(here)
+            self._calling.difference_update(_forms(here))
 
     async def _say_no(
         self,
@@ -319,7 +319,7 @@ class Proxy:
             h11.EndOfMessage(),
         ):
             writer.write(client.send(event) or b"")
-        async with asyncio.timeout(self._limits.stall):
+        async with asyncio.timeout(self._timeouts.stall):
             await writer.drain()
         await hang_up(reader, writer)
 
@@ -339,6 +339,12 @@ async def _connect(host: str, port: int) -> tuple[asyncio.StreamReader, asyncio.
         except OSError:
             if not untried:
                 raise
+
+
+def _forms(here: Address) -> set[Address]:
+    """Return an address in the forms that a listener may see it in: one on `::` sees IPv4 as mapped."""
+    host, port = here
+    return {here} if ":" in host else {here, (f"::ffff:{host}", port)}
 
 
 def _is_local(writer: asyncio.StreamWriter) -> bool:

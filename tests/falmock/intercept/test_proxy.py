@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from falmock.intercept.proxy import Limits, Proxy, RefusedError
+from falmock.intercept.proxy import Proxy, RefusedError, Timeouts
 from falmock.server import listen
 
 if TYPE_CHECKING:
@@ -40,12 +40,12 @@ async def parrot(name: bytes = b"", until: bytes = b"\0") -> AsyncIterator[str]:
 
 @asynccontextmanager
 async def proxy(
-    *, sealed: bool = False, refused: list[str] | None = None, limits: Limits | None = None
+    *, sealed: bool = False, refused: list[str] | None = None, timeouts: Timeouts | None = None
 ) -> AsyncIterator[int]:
     told = [] if refused is None else refused
     async with parrot(b"plain ", until=b"\r\n\r\nhello") as http, parrot(b"secure ") as https:
         with listen("127.0.0.1", 0) as listener:
-            door = Proxy(http, https, sealed=sealed, refused=told.append, calling=set(), limits=limits)
+            door = Proxy(http, https, sealed=sealed, refused=told.append, calling=set(), timeouts=timeouts)
             async with door.serving(listener):
                 yield listener.getsockname()[1]
 
@@ -215,7 +215,7 @@ async def test_a_head_that_is_too_large_is_431() -> None:
     ["", "GET http://queue.fal.run/ HTTP/1.1\r\nHost:", "CONNECT queue.fal.run:443 HTTP/1.1\r\nHost: x\r\n"],
 )
 async def test_a_head_that_is_not_complete_in_time_is_408(text: str) -> None:
-    async with proxy(limits=Limits(head=0.01)) as port:
+    async with proxy(timeouts=Timeouts(head=0.01)) as port:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(text.encode())
         told = await reader.read()
@@ -227,7 +227,7 @@ async def test_a_head_that_is_not_complete_in_time_is_408(text: str) -> None:
 
 async def test_a_body_that_stands_still_ends_the_call() -> None:
     request = "POST http://queue.fal.run/ HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhe"
-    async with proxy(limits=Limits(stall=0.01)) as port:
+    async with proxy(timeouts=Timeouts(stall=0.01)) as port:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(request.encode())
         await reader.read()  # returns: the connection is closed
@@ -236,7 +236,7 @@ async def test_a_body_that_stands_still_ends_the_call() -> None:
 
 
 async def test_a_tunnel_in_which_nobody_says_anything_ends() -> None:
-    async with proxy(limits=Limits(silence=0.01)) as port:
+    async with proxy(timeouts=Timeouts(silence=0.01)) as port:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(connect("queue.fal.run:443").encode())
         told = await reader.read()
