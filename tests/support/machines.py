@@ -36,12 +36,18 @@ def machine(*flags: str) -> subprocess.Popen[str]:
 
 
 def probe(process: subprocess.Popen[str], **asked: Any) -> str:
-    """Have something said from one of the two, and return all that came back."""
+    """Have something said from one of the two, and return all that came back.
+
+    Raises:
+        EOFError: the two are gone, or never were.
+    """
     assert process.stdin is not None
     assert process.stdout is not None
     process.stdin.write(json.dumps(asked) + "\n")
     process.stdin.flush()
-    return str(json.loads(process.stdout.readline()))
+    if not (line := process.stdout.readline()):
+        raise EOFError("the machines are gone")
+    return str(json.loads(line))
 
 
 def _answer(asked: dict[str, Any]) -> str:

@@ -48,7 +48,9 @@ def two_machines(host: str, address: str) -> Iterator[Machines]:
     process = machine("--host", host, "--webhooks", "any")
     with process:
         ours = Machines(process, host, address)
-        if not ours.ask("/health", at="us").startswith("HTTP/1.1 200 "):
+        try:
+            ours.ask("/health", at="us")
+        except (EOFError, BrokenPipeError):
             pytest.skip("the system does not let us have networks of our own")
         yield ours
 
