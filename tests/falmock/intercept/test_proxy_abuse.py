@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from emulated import Mock
 
-PATIENCE = 3  # seconds after which what is still open is held for ever
+PATIENCE = 60  # seconds after which what is still open is held for ever
 CALLS = 100
 RESET = struct.pack("ii", 1, 0)
 POST = b"POST http://queue.fal.run/fal-ai/veo2 HTTP/1.1\r\nHost: x\r\nContent-Length: 50\r\n\r\n"
