@@ -1,4 +1,4 @@
-"""What an IP address is, and what a host's text says about it. Nothing is looked up here."""
+"""Classification of IP addresses and host texts, without any look-up."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ LOOPBACK_ADDRESSES: Final[tuple[IPAddress, ...]] = (
 
 LONGEST_LABEL: Final = 63  # characters between two dots of a name (RFC 1035)
 
-# What inet_aton takes: one to four numbers, each decimal, octal (0177) or hexadecimal (0x7f).
+# The forms that inet_aton accepts: one to four numbers, each decimal, octal (0177) or hexadecimal (0x7f).
 _IPV4 = re.compile(r"(?:0x[0-9a-f]*|[0-9]+)(?:\.(?:0x[0-9a-f]*|[0-9]+)){0,3}", re.IGNORECASE | re.ASCII)
 _NAT64: Final = ipaddress.IPv6Network("64:ff9b::/96")
 _THIS_NETWORK: Final = ipaddress.IPv4Network("0.0.0.0/8")
@@ -28,9 +28,8 @@ _GLOBAL_UNICAST: Final = ipaddress.IPv6Network("2000::/3")
 class Reach(StrEnum):
     """Where a connection to an address ends.
 
-    UNUSABLE is what no webhook or file is meant to be at: link-local (cloud metadata), multicast,
-    broadcast, unspecified and reserved addresses, scoped ones, and IPv6 addresses that translate to
-    IPv4 addresses which are not public.
+    UNUSABLE addresses are never connected to: link-local (cloud metadata), multicast, broadcast,
+    unspecified, reserved and scoped addresses, and IPv6 translations of non-public IPv4 addresses.
     """
 
     LOOPBACK = "loopback"
@@ -40,9 +39,9 @@ class Reach(StrEnum):
 
 
 def parse(host: str) -> IPAddress | None:
-    """Return the address that a host's text is; None for a name.
+    """Parse an IP address; return None for a name.
 
-    Every form that the operating system's resolver takes for an IPv4 address is one: `127.1`,
+    Accepts every form of an IPv4 address that the operating system's resolver accepts: `127.1`,
     `0x7f.1`, `0177.0.0.1`, `2130706433`.
     """
     text = host.removesuffix(".")
@@ -60,7 +59,7 @@ def parse(host: str) -> IPAddress | None:
 
 
 def is_name(host: str) -> bool:
-    """Tell whether a host can be a name: ASCII labels of letters, digits, hyphens and underscores."""
+    """Check for a valid host name: ASCII labels of letters, digits, hyphens and underscores."""
     labels = host.removesuffix(".").split(".")
     return host.isascii() and all(
         0 < len(label) <= LONGEST_LABEL and label.replace("-", "").replace("_", "").isalnum()
@@ -69,13 +68,13 @@ def is_name(host: str) -> bool:
 
 
 def is_localhost(host: str) -> bool:
-    """Tell whether a name is `localhost` or below it; RFC 6761 keeps these for this machine."""
+    """Check for `localhost` and its subdomains, which RFC 6761 reserves for loopback."""
     name = host.lower().removesuffix(".")
     return name == "localhost" or name.endswith(".localhost")
 
 
 def is_loopback(host: str) -> bool:
-    """Tell whether a host, by its text alone, is this machine: no name is looked up."""
+    """Check whether a host is loopback, from its text alone."""
     if is_localhost(host):
         return True
     address = parse(host)
@@ -83,7 +82,7 @@ def is_loopback(host: str) -> bool:
 
 
 def is_public(address: str) -> bool:
-    """Tell whether an IP address is one of the open internet's."""
+    """Check whether an IP address is public."""
     parsed = parse(address)
     return parsed is not None and reach(parsed) is Reach.PUBLIC
 

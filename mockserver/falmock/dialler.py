@@ -53,7 +53,7 @@ async def look_up(host: str, port: int) -> list[str]:
     """Return the IP addresses of a host name, by the system's resolver.
 
     Raises:
-        OSError: there is none.
+        OSError: the name has no address.
         UnicodeError: IDNA refuses the name.
     """
     found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
@@ -64,7 +64,7 @@ async def resolve(host: str, port: int, look_up: LookUp = look_up) -> list[IPAdd
     """Return the addresses of a host. Addresses and `localhost` names are not looked up.
 
     Raises:
-        OSError: there is none.
+        OSError: the name has no address.
         UnicodeError: IDNA refuses the name.
     """
     if is_localhost(host):
@@ -80,7 +80,7 @@ async def resolve(host: str, port: int, look_up: LookUp = look_up) -> list[IPAdd
 
 
 class OwnAddresses:
-    """Where an emulator is reached: its listeners, and the names that it goes by.
+    """The listeners and names of an emulator.
 
     A listener on a wildcard address counts for every address of this machine: 0.0.0.0 for the IPv4
     ones, :: for all of them.
@@ -97,12 +97,12 @@ class OwnAddresses:
         self._public = (public.hostname, public.port or PORTS.get(public.scheme))
 
     def add(self, listener: socket.socket) -> None:
-        """Take a listening socket for one of the emulator's own."""
+        """Add a listening socket."""
         self._listening.add(_listening_address(listener))
 
     @contextmanager
     def listening(self, listener: socket.socket) -> Iterator[None]:
-        """Take a listening socket for one of the emulator's own, for the length of a block."""
+        """Add a listening socket for the length of a block."""
         own = _listening_address(listener)  # a server closes its listener before the block ends
         self._listening.add(own)
         try:
@@ -111,16 +111,16 @@ class OwnAddresses:
             self._listening.discard(own)
 
     def has_port(self, port: int) -> bool:
-        """Tell whether any listener has this port."""
+        """Check whether any listener has this port."""
         return any(port == own for _, own in self._listening)
 
     def has_name(self, host: str, port: int) -> bool:
-        """Tell whether a name and a port are the emulator's, by the text alone."""
+        """Check whether a name and a port are the emulator's, without a look-up."""
         name = host.lower().removesuffix(".")
         return (name in self._names and self.has_port(port)) or (name, port) == self._public
 
     def has(self, address: IPAddress, port: int) -> bool:
-        """Tell whether a connection to an address ends at one of the listeners."""
+        """Check whether a connection to an address ends at one of the listeners."""
         there = delivered(address)
         return any(
             port == own_port and (there == own or (_covers(own, there) and _is_this_machine(there)))
@@ -136,12 +136,12 @@ def _listening_address(listener: socket.socket) -> tuple[IPAddress, int]:
 
 
 def _covers(own: IPAddress, address: IPAddress) -> bool:
-    """Tell whether a wildcard address takes connections of an address's family."""
+    """Check whether a listener on a wildcard address accepts connections to an address."""
     return own.is_unspecified and (own.version == 6 or address.version == 4)  # noqa: PLR2004 - of IP
 
 
 def _is_this_machine(address: IPAddress) -> bool:
-    """Tell whether an address is one of this machine's: only to such a socket can be bound."""
+    """Check whether this machine has an address: only then can a socket be bound to it."""
     if address.is_loopback:
         return True
     family = socket.AF_INET if address.version == 4 else socket.AF_INET6  # noqa: PLR2004 - of IP
@@ -157,8 +157,8 @@ class Dialler:
     """Decides which addresses a connection may go to.
 
     Args:
-        own: what is never connected to.
-        beyond: where hosts that are not loopback by their text may be. Those that are go to loopback.
+        own: the emulator's own addresses, which are refused.
+        beyond: allowed for hosts that are not loopback by their text. The others get loopback only.
         look_up: finds the addresses of names.
     """
 
@@ -219,12 +219,12 @@ def _described(allowed: Collection[Reach]) -> str:
 
 
 class CheckedTransport(httpx.AsyncHTTPTransport):
-    """An httpx transport whose connections a dialler has checked.
+    """An httpx transport that connects only to addresses checked by a dialler.
 
     Args:
         dialler: checks.
-        verify: whom TLS trusts.
-        tcp: connects to an address.
+        verify: the TLS settings.
+        tcp: connects to an address; httpcore's own by default.
     """
 
     def __init__(
@@ -289,7 +289,7 @@ class _CheckedBackend(httpcore.AsyncNetworkBackend):
         timeout: float | None = None,
         socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
     ) -> httpcore.AsyncNetworkStream:
-        """Refuse: nothing that a caller names is a socket file."""
+        """Refuse: callers cannot name socket files."""
         del timeout, socket_options
         raise AddressRefusedError(f"{path} is no network address")
 

@@ -1,6 +1,6 @@
 """Input files by URL: from this machine always, from the world only when that is switched on.
 
-fal could not reach a loopback address, but somebody who develops locally serves images from one.
+fal cannot reach a loopback address, but a local development server serves images from one.
 Any other URL is taken on trust by default, unfetched. When fetching is on, only public addresses are
 reached. The client's transport sees to that (see `dialler`). Redirects are followed by hand, so that
 each step is checked.
@@ -39,7 +39,7 @@ class Fetcher:
         http: does the getting, with a `CheckedTransport`; it must not follow redirects by itself, nor obey
             proxy variables.
         public: reach public addresses too.
-        is_local: tells the hosts that are this machine's.
+        is_local: checks whether a host is on this machine.
     """
 
     def __init__(

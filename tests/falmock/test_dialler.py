@@ -32,7 +32,7 @@ OK = b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\ndata"
 
 
 class Wire(httpcore.AsyncNetworkBackend):
-    """Notes what is connected to. Every address answers, but for those that are `down`."""
+    """Records connections. Every address answers, except those in `down`."""
 
     def __init__(self, *, answer: bytes = OK, down: tuple[str, ...] = ()) -> None:
         self.dialled: list[tuple[str, int]] = []
@@ -48,7 +48,7 @@ class Wire(httpcore.AsyncNetworkBackend):
 
 
 class Stream(httpcore.AsyncMockStream):
-    """Answers as it is told, and notes for which name TLS is verified."""
+    """Sends a fixed answer and records the name that TLS verifies."""
 
     def __init__(self, answer: bytes, verified: list[str | None]) -> None:
         super().__init__([answer])
@@ -63,7 +63,7 @@ class Stream(httpcore.AsyncMockStream):
 
 
 def names(**known: list[str]) -> Any:
-    """A resolver that knows these names, and counts in `asked` what it was asked for."""
+    """Return a resolver for these names; it records each look-up in `asked`."""
 
     async def look_up(host: str, port: int) -> list[str]:
         asked.append(host)

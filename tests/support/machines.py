@@ -1,11 +1,11 @@
-"""Two machines with a cable between them: one serves an emulator, the other is somebody else's.
+"""Two machines with a cable between them: an emulator runs on one, clients on the other.
 
-Each has a network of its own (a network namespace without a name), so both vanish with their
-processes. It takes Linux, `unshare` and `ip`.
+Each is an unnamed network namespace, so both disappear with their processes. Needs Linux, `unshare`
+and `ip`.
 
     unshare --net python machines.py SERVE_FLAGS...
 
-reads probes from standard input and writes what came back, a line of JSON each, until the input ends.
+reads probes from standard input and writes the answers, as JSON lines.
 """
 
 from __future__ import annotations
@@ -24,22 +24,22 @@ if TYPE_CHECKING:
 
 OURS = ("10.77.0.1", "fd77::1")
 THEIRS = ("10.77.0.2", "fd77::2")
-PORTS = {"plain": 8787, "tls": 8443, "proxy": 8888}  # nobody else is in this network
+PORTS = {"plain": 8787, "tls": 8443, "proxy": 8888}  # free: the namespace is new
 PATIENCE = 30.0  # seconds
 
 
 def machine(*flags: str) -> subprocess.Popen[str]:
-    """Start the two, with an emulator that has these flags."""
+    """Start both machines; the flags are those of the emulator."""
     root = [] if os.geteuid() == 0 else ["--map-root-user"]
     command = ["unshare", *root, "--net", sys.executable, __file__, *flags]
     return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
 
 def probe(process: subprocess.Popen[str], **asked: Any) -> str:
-    """Have something said from one of the two, and return all that came back.
+    """Send a text from one of the two machines, and return the answer.
 
     Raises:
-        EOFError: the two are gone, or never were.
+        EOFError: the machines have ended, or could not be made.
     """
     assert process.stdin is not None
     assert process.stdout is not None
@@ -51,7 +51,7 @@ def probe(process: subprocess.Popen[str], **asked: Any) -> str:
 
 
 def _answer(asked: dict[str, Any]) -> str:
-    """Say something at an address; `tunnel` goes through the proxy, `tls` is the name to speak TLS with."""
+    """Send a text to an address, through a `tunnel` of the proxy or with `tls` if asked to."""
     with ExitStack() as stack:
         line = stack.enter_context(socket.create_connection((asked["to"], asked["port"]), PATIENCE))
         if tunnel := asked.get("tunnel"):

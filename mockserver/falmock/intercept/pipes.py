@@ -1,4 +1,4 @@
-"""Carries bytes between two connections of the proxy. No peer can hold a connection by standing still."""
+"""Copying of bytes between two connections of the proxy, with a limit on each wait."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ async def join(
     *,
     silence: float,
 ) -> None:
-    """Carry bytes both ways until both sides have said all, or one is gone.
+    """Copy bytes both ways until both sides have ended.
 
     Raises:
-        TimeoutError: for so many seconds neither side has said, or taken, anything.
-        OSError: the client is gone, or the far side has broken off.
+        TimeoutError: no byte was received from either side for so many seconds.
+        OSError: a connection broke.
     """
     loop = asyncio.get_running_loop()
 
@@ -46,11 +46,11 @@ async def join(
 
 
 async def carry(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, stall: float) -> None:
-    """Carry bytes one way, to the end.
+    """Copy bytes one way, to the end.
 
     Raises:
-        TimeoutError: the receiver takes nothing for so many seconds. (The sender may be silent.)
-        OSError: one side is gone.
+        TimeoutError: the receiver reads nothing for so many seconds. The sender may pause.
+        OSError: a connection broke.
     """
     while data := await reader.read(CHUNK):
         writer.write(data)
@@ -72,7 +72,7 @@ async def _pour(
         try:
             await writer.drain()
         except OSError:
-            if forgiving:  # it takes no more, but its last words may still be on their way
+            if forgiving:  # its answer may still be in transit
                 return
             raise
     _end(writer)
@@ -85,7 +85,7 @@ def _end(writer: asyncio.StreamWriter) -> None:
 
 
 async def hang_up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """End what is said to a peer, and read on for a while: a peer that still sends would lose the answer."""
+    """Close the sending side, then discard input for a while: a reset would destroy the answer."""
     _end(writer)
     with suppress(OSError):
         async with asyncio.timeout(CLOSE_SECONDS):
@@ -94,7 +94,7 @@ async def hang_up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) ->
 
 
 async def close(writer: asyncio.StreamWriter) -> None:
-    """Close a connection; at once, if the peer does not take what is left."""
+    """Close a connection. Abort it if the peer does not read the rest in time."""
     writer.close()
     try:
         async with asyncio.timeout(CLOSE_SECONDS):

@@ -1,9 +1,9 @@
-"""The proxy door: what is said to fal's hosts ends here, whatever they are called; they are never dialled.
+"""The HTTP proxy of `falmock run`. Calls to fal's hosts end at the emulator and never leave this machine.
 
-`CONNECT queue.fal.run:443` is joined to the emulator's own TLS port, whose certificate is good for
-that name; so the proxy itself sees no plain text. Fal's hosts that are not emulated end there too, and
-are told so in an answer that every client can show. What is not fal's passes through untouched, or is
-refused when the proxy is sealed.
+`CONNECT queue.fal.run:443` is connected to the emulator's own TLS port, with a certificate for that name,
+so the proxy itself sees no plain text. Calls to hosts of fal's that are not emulated end there too; the
+emulator answers them with an error. Calls to other hosts pass through, or are refused if the proxy is
+sealed. A plain request gets the Host of its URL and loses its forwarding headers.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("falmock")
 
 CHUNK: Final = 64 * 1024
+HEAD_BYTES: Final = 64 * 1024
 DIAL_SECONDS: Final = 30.0
 LINGER_SECONDS: Final = 10.0
 HTTPS: Final = 443
@@ -40,12 +41,12 @@ TOO_LARGE: Final = 431
 
 @dataclass(frozen=True, slots=True)
 class Timeouts:
-    """How long the proxy waits, in real seconds.
+    """Time limits of the proxy, in real seconds.
 
     Attributes:
-        head: for the head of a request to be complete.
-        stall: for a peer to take what is sent to it, or to send more of a body.
-        silence: for either side of a tunnel to say something.
+        head: until the head of a request is complete.
+        stall: between two pieces of a body, and until a peer reads the data sent to it.
+        silence: between two pieces of data in a tunnel, in either direction.
     """
 
     head: float = 10.0
@@ -61,9 +62,9 @@ class Proxy:
         https: the same with TLS.
         sealed: let nothing out that is not for this machine.
         refused: is told the name of each host that a call was refused for.
-        calling: has the proxy's own addresses while it calls from them, so that nobody takes what others
-            say through it for what this machine says.
-        timeouts: how long it waits.
+        calling: filled with the local addresses of the proxy's connections, so that the emulator can
+            tell proxied calls from direct ones.
+        timeouts: time limits.
     """
 
     def __init__(
@@ -80,7 +81,7 @@ class Proxy:
         self._sealed = sealed
         self._refused = refused
         self._calling = calling
-        self._calls: Counter[Address] = Counter()  # a port may be in use again while it lingers
+        self._calls: Counter[Address] = Counter()  # a port may be reused while its entry lingers
         self._timeouts = timeouts or Timeouts()
 
     @asynccontextmanager
@@ -134,7 +135,7 @@ class Proxy:
         return name, port
 
     async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        client = h11.Connection(h11.SERVER)
+        client = h11.Connection(h11.SERVER, max_incomplete_event_size=HEAD_BYTES)
         try:
             await self._serve_one(client, reader, writer)
         except RefusedError as refusal:
@@ -158,10 +159,10 @@ class Proxy:
             await self._forward(client, request, reader, writer)
 
     async def _head(self, client: h11.Connection, reader: asyncio.StreamReader) -> h11.Request | None:
-        """Return a request without its body; None when the client leaves without one.
+        """Return the head of a request; None if the client closes the connection without one.
 
         Raises:
-            RefusedError: 408 for one that is slow, 431 for one that is too large, 400 for what is none.
+            RefusedError: 408 if it is slow, 431 if it is too large, 400 if it is malformed.
         """
         try:
             async with asyncio.timeout(self._timeouts.head):
@@ -173,7 +174,7 @@ class Proxy:
         except h11.RemoteProtocolError as error:
             if error.error_status_hint == TOO_LARGE:
                 raise RefusedError(TOO_LARGE, "the head of the request is too large") from None
-            raise RefusedError(400, f"this is no request: {error}") from None
+            raise RefusedError(400, f"malformed request: {error}") from None
         if not isinstance(event, h11.Request):
             return None
         if not any(name == b"host" for name, _ in event.headers):  # h11 sees to it in HTTP/1.1
@@ -193,7 +194,7 @@ class Proxy:
             far_writer,
         ):
             async with asyncio.timeout(self._timeouts.stall):
-                # The end of the request: what follows is the tunnel's.
+                # Data after the end of the request belongs to the tunnel.
                 while not isinstance(await _next_event(client, reader), h11.EndOfMessage):
                     pass
             established = h11.Response(status_code=200, headers=[], reason=b"Connection Established")
@@ -224,7 +225,7 @@ class Proxy:
             try:
                 await asyncio.wait([body, answer], return_when=asyncio.FIRST_COMPLETED)
                 if not answer.done():
-                    body.result()  # raises for a call that breaks off in its body: there is no answer
+                    body.result()  # raises if the body was cut off: then there is no answer
                 await answer
             finally:
                 body.cancel()
@@ -240,11 +241,11 @@ class Proxy:
         *,
         upgrades: bool,
     ) -> None:
-        """Carry a request's body, and after it the end, or what another protocol says.
+        """Send the body of a request, then end the connection or continue with another protocol.
 
         Raises:
-            h11.RemoteProtocolError: the body breaks off.
-            TimeoutError: one of the two sides stands still.
+            h11.RemoteProtocolError: the body is cut off.
+            TimeoutError: one of the two sides stalls.
         """
         stall = self._timeouts.stall
         event: object = None
@@ -261,16 +262,16 @@ class Proxy:
                     await far_writer.drain()
             except TimeoutError:
                 raise
-            except OSError:  # it takes no more, but may have answered
+            except OSError:  # it reads no more, but may have answered
                 return
         if upgrades:
             far_writer.write(client.trailing_data[0])
             await carry(reader, far_writer, stall=stall)
             return
-        while await reader.read(CHUNK):  # a second request, which goes nowhere
+        while await reader.read(CHUNK):  # a second request is discarded
             pass
         with suppress(OSError, RuntimeError):
-            far_writer.write_eof()  # the other side sees that nobody waits any more
+            far_writer.write_eof()  # tells the other side that the client is gone
 
     @asynccontextmanager
     async def _dialled(
@@ -280,7 +281,7 @@ class Proxy:
             async with asyncio.timeout(DIAL_SECONDS):
                 reader, writer = await _connect(*address)
         except UnicodeError:
-            raise RefusedError(400, "the proxy was asked for a name that is none") from None
+            raise RefusedError(400, "the request target has no valid host name") from None
         except (OSError, TimeoutError) as error:
             raise RefusedError(502, f"cannot reach {address[0]} port {address[1]} ({error})") from None
         here = writer.get_extra_info("sockname")[:2]
@@ -289,7 +290,7 @@ class Proxy:
         try:
             yield reader, writer
         finally:
-            # What was said last may still be on its way to whoever looks here.
+            # The emulator may still have data of this connection to read.
             asyncio.get_running_loop().call_later(LINGER_SECONDS, self._forget, here)
             await close(writer)
 
@@ -342,7 +343,7 @@ async def _connect(host: str, port: int) -> tuple[asyncio.StreamReader, asyncio.
 
 
 def _forms(here: Address) -> set[Address]:
-    """Return an address in the forms that a listener may see it in: one on `::` sees IPv4 as mapped."""
+    """Return an address as listeners see it: one on `::` sees IPv4 addresses as mapped."""
     host, port = here
     return {here} if ":" in host else {here, (f"::ffff:{host}", port)}
 

@@ -1,4 +1,4 @@
-"""What the proxy is asked for: the address that a target names, and the request that is passed on. Pure."""
+"""Request targets of the proxy: their authority, and the request to pass on. Pure."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from falmock.addresses import is_name, parse
 HTTP: Final = 80
 DROPPED: Final = frozenset(
     {
-        b"host",  # that of the URL takes its place
+        b"host",  # replaced by that of the URL
         b"proxy-connection",
         b"proxy-authorization",
         b"keep-alive",
-        b"forwarded",  # what a caller says of itself is not to be believed behind the proxy
+        b"forwarded",  # the emulator must not trust a client's claims about its own address
         b"x-real-ip",
     }
 )
@@ -29,7 +29,7 @@ Address = tuple[str, int]
 
 
 class RefusedError(Exception):
-    """The door stays shut; the text says why, the status how."""
+    """The proxy refuses a request; the text gives the reason."""
 
     def __init__(self, status: int, why: str) -> None:
         super().__init__(why)
@@ -37,7 +37,7 @@ class RefusedError(Exception):
 
 
 def onward(request: h11.Request, target: str, *, upgrades: bool) -> h11.Request:
-    """Return a request as the host itself expects it, and as the last one on its connection."""
+    """Return the request in origin form, with `Connection: close` unless it upgrades."""
     url = urlsplit(target)
     name, port = authority(target, HTTP)
     host = (f"[{name}]" if ":" in name else name) + (f":{port}" if port != HTTP else "")
@@ -64,8 +64,8 @@ def authority(url: str, default_port: int | None) -> Address:
         parts = urlsplit(url)
         host, port = parts.hostname or "", parts.port or default_port
     except ValueError:
-        raise RefusedError(400, "the proxy was asked for an address that is none") from None
+        raise RefusedError(400, "the request target has no valid host and port") from None
     strict = _AUTHORITY.fullmatch(parts.netloc.rpartition("@")[2])
     if not strict or not port or not (parse(host) or is_name(host)):
-        raise RefusedError(400, "the proxy was asked for an address that is none")
+        raise RefusedError(400, "the request target has no valid host and port")
     return host, port

@@ -1,4 +1,4 @@
-"""What another machine reaches of an emulator that listens on all addresses, in networks of their own."""
+"""Access from another machine to an emulator that listens on all addresses, in network namespaces."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Machines:
     address: str
 
     def ask(self, path: str, *, host: str = "", headers: str = "", at: str = "them", **how: Any) -> str:
-        """Return the answer to a GET; `via` is the port that it is said to."""
+        """Return the answer to a GET request; `via` is a port."""
         host = host or (f"[{self.address}]" if ":" in self.address else self.address)
         say = f"GET {path} HTTP/1.1\r\nHost: {host}\r\n{headers}Connection: close\r\n\r\n"
         return self.say(say, at=at, **how)
@@ -149,7 +149,7 @@ def test_a_webhook_to_an_address_of_the_emulators_own_machine_is_refused(
 
     told = machines.say(head + INPUT)
 
-    another = machines.listener == "0.0.0.0" and V6 in host  # which is not listened at
+    another = machines.listener == "0.0.0.0" and V6 in host  # no listener there
     assert told.startswith("HTTP/1.1 200 " if another else "HTTP/1.1 400 ")
     assert ("is falmock itself" in told) is not another
 

@@ -1,4 +1,4 @@
-"""After any abuse of the proxy, descriptors and tasks are what they were."""
+"""Abuse of the proxy leaves no descriptors and no tasks behind."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ if TYPE_CHECKING:
 
     from emulated import Mock
 
-PATIENCE = 60  # seconds after which what is still open is held for ever
+PATIENCE = 60  # seconds to wait for descriptors to be closed
 CALLS = 100
 RESET = struct.pack("ii", 1, 0)
 POST = b"POST http://queue.fal.run/fal-ai/veo2 HTTP/1.1\r\nHost: x\r\nContent-Length: 50\r\n\r\n"
 CHUNKED = b"POST http://queue.fal.run/fal-ai/veo2 HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
 CONNECT = b"CONNECT queue.fal.run:443 HTTP/1.1\r\nHost: queue.fal.run:443\r\n\r\n"
 PLAIN = b"CONNECT queue.fal.run:80 HTTP/1.1\r\nHost: queue.fal.run:80\r\n\r\n"
-HELLO = b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"  # how TLS begins
+HELLO = b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"  # the beginning of a TLS handshake
 
 ABUSES = {
     "says nothing": b"",
@@ -69,12 +69,12 @@ async def proxy(mock: Mock, folder: Path, timeouts: Timeouts | None = None) -> A
         await stack.enter_async_context(Server(app).running(plain))
         await stack.enter_async_context(Server(app, open_authority(folder, {}).context()).running(tls))
         await stack.enter_async_context(door.serving(proxied))
-        await abuse(port, POST, "close")  # opens what stays open: the loop's own
+        await abuse(port, POST, "close")  # opens the descriptors that the event loop keeps
         yield port
 
 
 async def abuse(port: int, text: bytes, how: str) -> None:
-    """Say something to the proxy, and leave: politely, or with a reset."""
+    """Send a text to the proxy, then close, reset or half-close the connection."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     writer.write(text)
     with suppress(OSError):
@@ -93,7 +93,7 @@ async def abuse(port: int, text: bytes, how: str) -> None:
 
 
 class Watch:
-    """What is open and under way in this process."""
+    """Counts the descriptors and tasks of this process."""
 
     def __init__(self) -> None:
         self._tasks = asyncio.all_tasks()
@@ -101,16 +101,16 @@ class Watch:
         self._descriptors = self._process.num_fds()
 
     async def settled(self) -> None:
-        """Return when it is what it was.
+        """Wait until the counts are back to those at the start.
 
         Raises:
-            TimeoutError: it never is.
+            TimeoutError: they do not come back.
         """
         async with asyncio.timeout(PATIENCE):
             while new := asyncio.all_tasks() - self._tasks:
                 await asyncio.wait(new)
-            while self._process.num_fds() > self._descriptors:  # noqa: ASYNC110 - nobody tells of descriptors
-                await asyncio.sleep(0)  # lets the loop hear of what was closed
+            while self._process.num_fds() > self._descriptors:  # noqa: ASYNC110 - closing is not announced
+                await asyncio.sleep(0)  # runs the event loop
 
 
 @pytest.mark.parametrize("how", ["close", "reset", "half-close"])
@@ -142,6 +142,6 @@ async def test_nobody_holds_a_descriptor_by_standing_still(mock: Mock, tmp_path:
             writer.write(text)
         for reader, writer in held:
             with suppress(OSError):
-                await reader.read()  # to the end that the proxy makes
+                await reader.read()  # until the proxy closes the connection
             writer.close()
         await watch.settled()
