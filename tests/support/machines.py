@@ -56,9 +56,9 @@ def _answer(asked: dict[str, Any]) -> str:
         line = stack.enter_context(socket.create_connection((asked["to"], asked["port"]), PATIENCE))
         if tunnel := asked.get("tunnel"):
             line.sendall(f"CONNECT {tunnel} HTTP/1.1\r\nHost: {tunnel}\r\n\r\n".encode())
-            told = line.recv(1000).decode()
-            if not told.startswith("HTTP/1.1 200 "):
-                return told
+            status = line.recv(1000).decode()
+            if not status.startswith("HTTP/1.1 200 "):
+                return status
         if name := asked.get("tls"):
             context = ssl.create_default_context()
             context.check_hostname, context.verify_mode = False, ssl.CERT_NONE

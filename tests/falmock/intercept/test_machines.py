@@ -106,6 +106,18 @@ def test_another_machine_is_refused_the_control_api_through_a_tunnel(
     assert "the control API is not answered through a proxy" in told
 
 
+def test_another_machine_is_refused_the_control_api_after_an_upgrade(machines: Machines) -> None:
+    upgrade = "GET http://queue.fal.run/ HTTP/1.1\r\nHost: x\r\nConnection: upgrade\r\nUpgrade: raw\r\n\r\n"
+
+    told = machines.say(
+        f"{upgrade}GET /control/clock HTTP/1.1\r\nHost: localhost\r\n{CLAIMS}Connection: close\r\n\r\n",
+        via="proxy",
+    )
+
+    assert "the control API is not answered through a proxy" in told
+    assert '"now"' not in told
+
+
 @pytest.mark.parametrize(
     "host", ["127.0.0.1", "localhost", "x.localhost", "127.1", "[::1]", "0.0.0.0", V4, f"[{V6}]", THEIRS[0]]
 )

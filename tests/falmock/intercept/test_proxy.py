@@ -12,7 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from falmock.intercept.proxy import Proxy, RefusedError, Timeouts
+from falmock.intercept.proxy import Proxy, Timeouts
+from falmock.intercept.targets import RefusedError
 from falmock.server import listen
 
 if TYPE_CHECKING:
