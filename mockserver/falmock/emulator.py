@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     import httpx
 
     from falmock.clock import Clock
+    from falmock.dialler import Dialler
     from falmock.endpoints import Endpoint
     from falmock.faults import Fault
     from falmock.files import Files
@@ -124,6 +125,7 @@ class Emulator:
         signer: for webhooks.
         plan: what shall go wrong.
         http: sends webhooks; it must not follow redirects.
+        dialler: checks where webhooks go, and knows the emulator's own addresses.
         is_local: tells which hosts are this machine's.
         seed: decides ids and timings.
     """
@@ -139,6 +141,7 @@ class Emulator:
         signer: Signer,
         plan: Plan,
         http: httpx.AsyncClient,
+        dialler: Dialler,
         is_local: Callable[[str], bool],
         seed: int,
     ) -> None:
@@ -149,6 +152,7 @@ class Emulator:
         self.signer = signer
         self.plan = plan
         self.seed = seed
+        self.dialler = dialler
         self.journal = Journal(settings.journal_size, keys=settings.keys or ())
         self._runner = runner
         self._sender = Sender(
@@ -157,7 +161,7 @@ class Emulator:
             clock=clock,
             http=http,
             journal=self.journal,
-            is_local=None if settings.webhooks == "any" else is_local,
+            is_local=None if settings.delivers_anywhere else is_local,
             changed=self._attempted,
             fired=plan.fired,
         )

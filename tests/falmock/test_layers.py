@@ -13,7 +13,7 @@ STOREYS = """
     addresses bell clock descriptors endpoints errors escapes hosts identity lifecycle private settings signing slots
     calls disk faults keys known_keys media models posting queue store validation
     object_lifecycle redaction scenarios
-    console fetching files journal ledger
+    console dialler fetching files journal ledger
     har lint runner uploads webhooks
     course
     emulator

@@ -44,6 +44,9 @@ class Listeners:
     https: socket.socket
     proxy: socket.socket
 
+    def __iter__(self) -> Iterator[socket.socket]:
+        return iter((self.http, self.https, self.proxy))
+
 
 @asynccontextmanager
 async def open_doors(
