@@ -34,6 +34,9 @@ ALWAYS: Final = "always"
 MAGIC_HOST: Final = "falmock.invalid"
 MAGIC_HEADER: Final = "x-falmock-fault"
 OF_A_REQUEST: Final = (JOB, WEBHOOK, FILE)  # decided once, when the request is accepted
+MOST: Final = 1_000_000_000  # what a rule may count to
+LONGEST_SEQUEL: Final = 1_000  # faults in `then`
+DEEPEST: Final = 32  # levels of lists and objects in `input`
 _MAGIC: Final = re.compile(r"\[\[fal:([^\]]*)\]\]")
 
 
@@ -73,13 +76,14 @@ class Rule(BaseModel):
     caller: str | None = None
     test: str | None = None
     request: str | None = None
-    after: Annotated[int, Field(ge=0)] = 0
-    times: Annotated[int, Field(ge=1)] | Literal["always"] = 1
-    share: Annotated[float, Field(gt=0, le=1)] = 1.0
-    then: tuple[str, ...] = ()
+    after: Annotated[int, Field(ge=0, le=MOST)] = 0
+    times: Annotated[int, Field(ge=1, le=MOST)] | Literal["always"] = 1
+    share: Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)] = 1.0
+    then: Annotated[tuple[str, ...], Field(max_length=LONGEST_SEQUEL)] = ()
 
     @model_validator(mode="after")
     def _makes_sense(self) -> Self:
+        _check_json(self.model_dump())
         if self.then and self.times == ALWAYS:
             raise ValueError("`then` never comes after times = 'always'")
         for fault in (parse(self.fault), *self.sequel()):
@@ -108,6 +112,31 @@ class Rule(BaseModel):
         )
 
 
+def _check_json(value: object) -> None:
+    """See to it that a value can be written as JSON in UTF-8.
+
+    Raises:
+        ValueError: it cannot; the text is one line.
+    """
+    levels, inner = 0, [value]
+    while inner := [item for each in inner for item in _members(each)]:
+        levels += 1
+        if levels > DEEPEST:
+            raise ValueError(f"more than {DEEPEST} levels of lists and objects")
+    try:
+        json.dumps(value, ensure_ascii=False, allow_nan=False).encode()
+    except UnicodeEncodeError:
+        raise ValueError("a text is not valid Unicode: it has half of a surrogate pair") from None
+    except (TypeError, ValueError):
+        raise ValueError("a value is none of JSON's, such as a date, NaN or infinity") from None
+
+
+def _members(value: object) -> Iterable[object]:
+    if isinstance(value, dict):
+        return value.values()
+    return value if isinstance(value, list | tuple) else ()
+
+
 class Scenario(BaseModel):
     """Rules under a name.
 
@@ -122,6 +151,11 @@ class Scenario(BaseModel):
     name: str
     teaches: str = ""
     rules: tuple[Rule, ...]
+
+    @model_validator(mode="after")
+    def _can_be_told(self) -> Self:
+        _check_json([self.name, self.teaches])
+        return self
 
 
 @dataclass(frozen=True, slots=True)
@@ -346,12 +380,12 @@ def read(text: str, *, name: str, where: str) -> Scenario:
     """
     try:
         return Scenario.model_validate({"name": name, **tomllib.loads(text)})
-    except tomllib.TOMLDecodeError as error:
-        raise ScenarioError(f"{where} is not TOML: {error}") from None
     except ValidationError as invalid:
         first = invalid.errors()[0]
         place = ".".join(map(str, first["loc"])) or "it"
         raise ScenarioError(f"{where}: {place}: {first['msg'].removeprefix('Value error, ')}") from None
+    except (ValueError, RecursionError) as error:  # a TOMLDecodeError, or a number or nesting too large to read
+        raise ScenarioError(f"{where} is not TOML: {error}") from None
 
 
 @cache
