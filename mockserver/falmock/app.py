@@ -10,10 +10,10 @@ import random
 import sqlite3
 import tempfile
 import time
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import httpx
 from starlette.applications import Starlette
@@ -24,11 +24,11 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Mount, Route
 
-from falmock import __version__, hosts, private
+from falmock import __version__, hosts, private, transient
 from falmock.addresses import is_loopback
 from falmock.clock import Clock, SystemClock
-from falmock.emulator import Emulator
-from falmock.errors import PlatformError, Refusal
+from falmock.emulator import Emulator, unavailable
+from falmock.errors import PlatformError, Refusal, StorageUnavailable
 from falmock.fetching import Fetcher
 from falmock.files import Files
 from falmock.http.catalogue import WEBSITE_ROUTES, Catalogue
@@ -43,6 +43,7 @@ from falmock.http.recorder import Recorder
 from falmock.http.rest import RestHost
 from falmock.http.run import RunHost
 from falmock.http.tokens import Tokens
+from falmock.integrity import DamagedError, VersionError
 from falmock.keys import Keyring
 from falmock.ledger import Ledger
 from falmock.media import Studio, find_ffmpeg
@@ -53,7 +54,7 @@ from falmock.store import Store, StoreInUseError
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator, Callable, Iterator
 
     from starlette.requests import Request
     from starlette.types import ASGIApp
@@ -75,6 +76,7 @@ EXPOSED = (
     "content-range",
     "accept-ranges",
 )
+ELSEWHERE = "choose another folder with --state, or use --ephemeral"
 
 
 class StateError(Exception):
@@ -126,6 +128,7 @@ def create_app(emulator: Emulator) -> Starlette:
         ],
         exception_handlers={
             Refusal: refuse,
+            sqlite3.OperationalError: refuse_unavailable,
             HTTPException: refuse_plainly,
             ClientDisconnect: hung_up,
             Exception: fail,
@@ -138,9 +141,13 @@ def create_app(emulator: Emulator) -> Starlette:
 
 
 async def health(request: Request) -> Response:
-    """Say that the emulator serves, and which one it is."""
+    """Say that the emulator serves, and which one it is; and if it cannot do all of its work, why."""
     emulator: Emulator = request.app.state.emulator
-    return JSONResponse({"status": "ok", "version": __version__, "seed": emulator.seed})
+    told: dict[str, Any] = {"status": "ok", "version": __version__, "seed": emulator.seed}
+    trouble = emulator.trouble() if emulator.scheduling else "the scheduler does not run"
+    if trouble is not None:
+        told |= {"status": "degraded", "reason": trouble}
+    return JSONResponse(told)
 
 
 async def account(request: Request) -> Response:
@@ -161,6 +168,19 @@ async def refuse_plainly(request: Request, error: Exception) -> Response:
     del request
     assert isinstance(error, HTTPException)  # noqa: S101 - what it is registered for
     return refusing_plainly(error)
+
+
+async def refuse_unavailable(request: Request, error: Exception) -> Response:
+    """Say that the database does not work at the moment.
+
+    Raises:
+        Exception: the error, where it is of another kind.
+    """
+    del request
+    reason = transient.reason(error)
+    if reason is None:
+        raise error
+    return refusing(unavailable(reason))
 
 
 async def hung_up(request: Request, error: Exception) -> Response:
@@ -197,13 +217,14 @@ async def open_emulator(
     """
     async with AsyncExitStack() as stack:
         folder = settings.state or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="falmock-")))
-        store = stack.enter_context(_open_store(settings, folder))
-        clock = clock or SystemClock(settings.time_scale, start=store.latest_time())
-        seed = _seed(settings, store)
-        signer = Signer(_secret(settings, folder))
+        with _using(folder):
+            store = stack.enter_context(_open_store(settings, folder))
+            clock = clock or SystemClock(settings.time_scale, start=store.latest_time())
+            seed = _seed(settings, store)
+            signer = Signer(_secret(settings, folder))
+            files = Files(store, folder, max_size=settings.max_upload)
+            files.sweep_leftovers(time.time())
         plan = Plan(seed, map(find, settings.scenarios))
-        files = Files(store, folder, max_size=settings.max_upload)
-        files.sweep_leftovers(time.time())
         http = await stack.enter_async_context(
             httpx.AsyncClient(
                 verify=trusted(),
@@ -213,29 +234,32 @@ async def open_emulator(
             )
         )
         if studio is None:
-            studio = Studio(
-                ffmpeg=find_ffmpeg(settings.ffmpeg),
-                cache=files.renders,
-                at_once=settings.renders,
-                timeout=settings.render_timeout,
-            )
+            ffmpeg = find_ffmpeg(settings.ffmpeg)
+            with _using(folder):
+                studio = Studio(
+                    ffmpeg=ffmpeg,
+                    cache=files.renders,
+                    at_once=settings.renders,
+                    timeout=settings.render_timeout,
+                )
             stack.push_async_callback(studio.close)
         fetcher = Fetcher(http, public=settings.fetch, is_local=is_local)
         runner = Runner(
             files=files, studio=studio, fetcher=fetcher, clock=clock, seed=seed, style=settings.media
         )
-        emulator = Emulator(
-            settings,
-            clock=clock,
-            store=store,
-            files=files,
-            runner=runner,
-            signer=signer,
-            plan=plan,
-            http=http,
-            is_local=is_local,
-            seed=seed,
-        )
+        with _using(folder):
+            emulator = Emulator(
+                settings,
+                clock=clock,
+                store=store,
+                files=files,
+                runner=runner,
+                signer=signer,
+                plan=plan,
+                http=http,
+                is_local=is_local,
+                seed=seed,
+            )
         stack.push_async_callback(emulator.close)
         stack.push_async_callback(_stop, _beat(emulator))
         yield emulator
@@ -264,21 +288,44 @@ async def _stop(pulse: asyncio.Task[None]) -> None:
     await asyncio.gather(pulse, return_exceptions=True)
 
 
+@contextmanager
+def _using(folder: Path) -> Iterator[None]:
+    """Say in one line why a state folder cannot be used.
+
+    Raises:
+        StateError: it cannot.
+    """
+    try:
+        yield
+    except (OSError, sqlite3.DatabaseError, StorageUnavailable) as error:
+        told = error.reason if isinstance(error, StorageUnavailable) else transient.reason(error)
+        if told is None:
+            told = str((isinstance(error, OSError) and error.strerror) or error)
+        raise StateError(f"cannot use {folder} ({told}): {ELSEWHERE}") from None
+
+
 def _open_store(settings: Settings, folder: Path) -> Store:
     if settings.state is None:
         return Store(None)
+    folder.mkdir(parents=True, exist_ok=True)
+    if not (ignored := folder / ".gitignore").exists():
+        ignored.write_text("*\n")
+    database = folder / "falmock.db"
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / ".gitignore").write_text("*\n")
-        return Store(folder / "falmock.db")
+        return Store(database)
     except StoreInUseError:
         raise StateError(
             f"{folder} is in use by another falmock: stop that one, or use another --state, or --ephemeral"
         ) from None
-    except (OSError, sqlite3.DatabaseError) as error:
-        reason = error.strerror if isinstance(error, OSError) else error
+    except DamagedError as error:
         raise StateError(
-            f"cannot use {folder} ({reason}): choose another folder with --state, or use --ephemeral"
+            f"the database {database} is damaged ({error}) and was left as it is: save what can be read "
+            f"with falmock state export --state {folder}, then {ELSEWHERE}"
+        ) from None
+    except VersionError as error:
+        raise StateError(
+            f"the database {database} was made by another version of falmock ({error}): "
+            f"use that version, or {ELSEWHERE}"
         ) from None
 
 

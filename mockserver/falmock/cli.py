@@ -18,7 +18,7 @@ import httpx
 import uvloop
 
 from falmock import __version__, console
-from falmock.app import StateError, create_app, open_emulator
+from falmock.app import ELSEWHERE, StateError, create_app, open_emulator
 from falmock.calls import Operation
 from falmock.faults import FAULTS, Fault
 from falmock.http.control import BASE as CONTROL
@@ -481,7 +481,11 @@ def _asked(state: Path, path: str, query: Mapping[str, Any]) -> httpx.Response:
 def _certificates(state: Path | None) -> Iterator[Authority]:
     """Open the authority of a state folder, or one that is gone in the end."""
     if state is not None:
-        yield open_authority(state / "ca", os.environ)
+        try:
+            authority = open_authority(state / "ca", os.environ)
+        except OSError as error:
+            raise StateError(f"cannot write to {state / 'ca'} ({error.strerror}): {ELSEWHERE}") from None
+        yield authority
         return
     with tempfile.TemporaryDirectory(prefix="falmock-") as folder:
         yield open_authority(Path(folder), os.environ)

@@ -92,7 +92,8 @@ def parse(text: str) -> Fault:
     try:
         name, *options = shlex.split(text)
     except ValueError:
-        raise FaultError(f"{_brief(text)!r} is no fault: write a name and options, as requeued times=3") from None
+        told = _brief(text)
+        raise FaultError(f"{told!r} is no fault: write a name and options, as requeued times=3") from None
     kind = FAULTS.get(name)
     if kind is None:
         raise FaultError(f"there is no fault {_brief(name)!r}: falmock scenario faults lists them")

@@ -17,6 +17,8 @@ import os
 import re
 import shutil
 from dataclasses import dataclass
+from functools import partial
+from itertools import chain
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import unquote, urlsplit
 
@@ -25,7 +27,7 @@ from falmock.store import Store, StoredFile
 
 if TYPE_CHECKING:
     import random
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Collection
     from pathlib import Path
 
 log = logging.getLogger("falmock.files")
@@ -171,9 +173,14 @@ class Files:
         name = hashlib.sha256(body).hexdigest()
         path = self._inputs / name
         if not path.exists():
-            partial = self._inputs / f"{name}.part"
-            partial.write_bytes(body)
-            partial.replace(path)
+            part = self._inputs / f"{name}.part"
+            try:
+                part.write_bytes(body)
+                part.replace(path)
+            except OSError:
+                part.unlink(missing_ok=True)
+                raise
+            self._store.on_rollback(lambda: path.unlink(missing_ok=True))
         return name
 
     def body(self, name: str) -> bytes:
@@ -183,7 +190,8 @@ class Files:
     def drop_body(self, name: str) -> None:
         """Remove a submit's body, if no other submit had the same."""
         if not self._store.body_is_shared(name):
-            (self._inputs / name).unlink(missing_ok=True)
+            path = self._inputs / name
+            self._store.on_commit(lambda: path.unlink(missing_ok=True))
 
     # What the CDN serves
 
@@ -307,8 +315,9 @@ class Files:
             self._remove(file)
 
     def _remove(self, file: StoredFile) -> None:
-        self.on_disk(file).unlink(missing_ok=True)
         self._store.delete(StoredFile, file.path)
+        path = self.on_disk(file)
+        self._store.on_commit(lambda: path.unlink(missing_ok=True))
 
     def remove(self, owner: str | None = None) -> None:
         """Take everybody's files off the CDN, or those of one key."""
@@ -325,23 +334,38 @@ class Files:
                 _link(source, folder / part.name / source.name)
 
     def put_back(self, folder: Path) -> None:
-        """Have the bodies and files that were kept, and no others."""
+        """Have the bodies and files that were kept, and no others, once a transaction is carried out.
+
+        Raises:
+            OSError: one of them cannot be had; nothing was changed.
+        """
         for part in (self._inputs, self._files):
-            for path in part.iterdir():
-                path.unlink()
-            for source in (folder / part.name).iterdir():
-                _link(source, part / source.name)
+            wanted = {source.name for source in (folder / part.name).iterdir()}
+            for name in wanted:
+                (part / f"{name}.part").unlink(missing_ok=True)
+                _link(folder / part.name / name, part / f"{name}.part")
+            self._store.on_commit(partial(_swap, part, wanted))
 
     def sweep_leftovers(self, wall: float) -> None:
         """Remove what a process left half-written that was killed, or meant to keep while it lived, and
         uploads that nobody finished for a day."""
         for kept in self.snapshots.iterdir():
             shutil.rmtree(kept)
-        for partial in [*self._inputs.glob("*.part"), *self._uploads.glob("*/*.part")]:
-            partial.unlink(missing_ok=True)
+        parts = [self._inputs.glob("*.part"), self._files.glob("*.part"), self._uploads.glob("*/*.part")]
+        for left in chain.from_iterable(parts):
+            left.unlink(missing_ok=True)
         for folder in self._uploads.iterdir():
             if folder.stat().st_mtime < wall - STALE_UPLOAD:
                 shutil.rmtree(folder, ignore_errors=True)
+
+
+def _swap(folder: Path, wanted: Collection[str]) -> None:
+    """Put files in their place that wait beside it, and remove all others."""
+    for path in list(folder.iterdir()):
+        if path.name.removesuffix(".part") not in wanted:
+            path.unlink()
+    for name in wanted:
+        (folder / f"{name}.part").replace(folder / name)
 
 
 def _link(source: Path, target: Path) -> None:

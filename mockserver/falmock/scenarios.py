@@ -26,6 +26,7 @@ from urllib.parse import parse_qsl, urlsplit
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from falmock.faults import FILE, JOB, OK, PLACES, WEBHOOK, Fault, parse
+from falmock.validation import check_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -36,7 +37,6 @@ MAGIC_HEADER: Final = "x-falmock-fault"
 OF_A_REQUEST: Final = (JOB, WEBHOOK, FILE)  # decided once, when the request is accepted
 MOST: Final = 1_000_000_000  # what a rule may count to
 LONGEST_SEQUEL: Final = 1_000  # faults in `then`
-DEEPEST: Final = 32  # levels of lists and objects in `input`
 _MAGIC: Final = re.compile(r"\[\[fal:([^\]]*)\]\]")
 
 
@@ -83,7 +83,7 @@ class Rule(BaseModel):
 
     @model_validator(mode="after")
     def _makes_sense(self) -> Self:
-        _check_json(self.model_dump())
+        check_json(self.model_dump())
         if self.then and self.times == ALWAYS:
             raise ValueError("`then` never comes after times = 'always'")
         for fault in (parse(self.fault), *self.sequel()):
@@ -112,31 +112,6 @@ class Rule(BaseModel):
         )
 
 
-def _check_json(value: object) -> None:
-    """See to it that a value can be written as JSON in UTF-8.
-
-    Raises:
-        ValueError: it cannot; the text is one line.
-    """
-    levels, inner = 0, [value]
-    while inner := [item for each in inner for item in _members(each)]:
-        levels += 1
-        if levels > DEEPEST:
-            raise ValueError(f"more than {DEEPEST} levels of lists and objects")
-    try:
-        json.dumps(value, ensure_ascii=False, allow_nan=False).encode()
-    except UnicodeEncodeError:
-        raise ValueError("a text is not valid Unicode: it has half of a surrogate pair") from None
-    except (TypeError, ValueError):
-        raise ValueError("a value is none of JSON's, such as a date, NaN or infinity") from None
-
-
-def _members(value: object) -> Iterable[object]:
-    if isinstance(value, dict):
-        return value.values()
-    return value if isinstance(value, list | tuple) else ()
-
-
 class Scenario(BaseModel):
     """Rules under a name.
 
@@ -154,7 +129,7 @@ class Scenario(BaseModel):
 
     @model_validator(mode="after")
     def _can_be_told(self) -> Self:
-        _check_json([self.name, self.teaches])
+        check_json([self.name, self.teaches])
         return self
 
 
@@ -283,6 +258,20 @@ class Plan:
         for scenario in self._from_the_start:
             self.load(scenario)
 
+    def checkpoint(self) -> Callable[[], None]:
+        """Return what has rules and counters be again as they are now."""
+        counters = [(each, each.met, each.armed, each.fired) for each in self._standings.values()]
+        last = self._last
+
+        def restore() -> None:
+            for rule_id in self._standings.keys() - {each.id for each, *_ in counters}:
+                self.remove(rule_id)
+            for each, met, armed, fired in counters:
+                each.met, each.armed, each.fired = met, armed, fired
+            self._last = last
+
+        return restore
+
     def rules(self) -> list[Standing]:
         """Return the rules in order."""
         return list(self._standings.values())
@@ -384,7 +373,10 @@ def read(text: str, *, name: str, where: str) -> Scenario:
         first = invalid.errors()[0]
         place = ".".join(map(str, first["loc"])) or "it"
         raise ScenarioError(f"{where}: {place}: {first['msg'].removeprefix('Value error, ')}") from None
-    except (ValueError, RecursionError) as error:  # a TOMLDecodeError, or a number or nesting too large to read
+    except (
+        ValueError,
+        RecursionError,
+    ) as error:  # also too many digits or levels
         raise ScenarioError(f"{where} is not TOML: {error}") from None
 
 

@@ -14,6 +14,7 @@ import heapq
 import json
 import logging
 import math
+import sqlite3
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
@@ -21,12 +22,13 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from falmock.errors import compact
+from falmock.errors import StorageUnavailable, compact
 from falmock.scenarios import Strike, load
 from falmock.store import Delivery, Request, Store
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Collection, Mapping
+    from contextlib import AbstractContextManager
 
     from falmock.clock import Clock
     from falmock.faults import Fault
@@ -43,6 +45,7 @@ AT_ONCE: Final = 32
 FORGED: Final = ("webhook_bad_signature", "webhook_old_timestamp")  # what a receiver must not take
 BEGINNING: Final = 4096  # bytes of a receiver's answer that the journal keeps
 PATIENCE: Final = 0.5  # real seconds to wait for them
+PAUSE: Final = 1.0  # real seconds until an attempt is written down again for which there was no room
 
 UNSERIALIZABLE: Final = (
     "Response payload is not JSON serializable. Either return a JSON serializable object or use the queue "
@@ -129,6 +132,7 @@ class Sender:
         is_local: tells the hosts that may be delivered to; None for all of them.
         changed: called when an attempt has ended.
         fired: called when a fault has shown.
+        transaction: of the store; raises `StorageUnavailable` when nothing can be written.
     """
 
     def __init__(
@@ -142,6 +146,7 @@ class Sender:
         is_local: Callable[[str], bool] | None,
         changed: Callable[[], None],
         fired: Callable[[Strike], None],
+        transaction: Callable[[], AbstractContextManager[None]],
     ) -> None:
         self._store = store
         self._signer = signer
@@ -151,6 +156,7 @@ class Sender:
         self._is_local = is_local
         self._changed = changed
         self._fired = fired
+        self._transaction = transaction
         self._held: dict[str, list[str]] = {}  # by receiver: those that wait for another to overtake them
         self._slots = asyncio.Semaphore(AT_ONCE)
         self._scheduled: list[tuple[float, str]] = []
@@ -170,7 +176,7 @@ class Sender:
             at += late.options["seconds"]
         if held := self._strikes(strikes, "webhook_out_of_order"):
             at += held.options["seconds"]
-            self._held.setdefault(url, []).append(request.id)
+            self._store.on_commit(lambda: self._held.setdefault(url, []).append(request.id))
         delivery = Delivery(
             request_id=request.id,
             url=url,
@@ -182,7 +188,7 @@ class Sender:
             faults=request.faults,
         )
         self._store.insert(delivery)
-        heapq.heappush(self._scheduled, (at, request.id))
+        self._store.on_commit(lambda: heapq.heappush(self._scheduled, (at, request.id)))
 
     def due(self) -> float:
         """Return when the next attempt is due; infinity for never."""
@@ -192,7 +198,11 @@ class Sender:
         """Start every attempt that is due."""
         while self._scheduled and self._scheduled[0][0] <= now:
             _, request_id = heapq.heappop(self._scheduled)
-            delivery = self._store.delivery(request_id)
+            try:
+                delivery = self._store.delivery(request_id)
+            except sqlite3.DatabaseError as error:
+                self._drop(request_id, error)
+                continue
             if delivery is None or delivery.next_at is None or delivery.next_at > now:
                 continue  # forgotten with its request, or overtaken by an earlier entry
             if request_id in self._sending:
@@ -206,8 +216,16 @@ class Sender:
         if self._sending.get(task.get_name()) is task:
             del self._sending[task.get_name()]
         if not task.cancelled() and (error := task.exception()) is not None:
-            log.error("a webhook could not be sent: this is a defect of falmock", exc_info=error)
+            self._drop(task.get_name(), error)
         self._changed()
+
+    def _drop(self, request_id: str, error: BaseException) -> None:
+        """Give a delivery up that cannot be made, so that others are not held up and nobody waits for it."""
+        log.error("the webhook of %s cannot be sent: %r", request_id, error)
+        with contextlib.suppress(StorageUnavailable, sqlite3.DatabaseError), self._transaction():
+            self._store.update(
+                Delivery, request_id, next_at=None, outcome="failed", last=type(error).__name__
+            )
 
     def break_off(self, gone: Collection[str] | None = None) -> list[asyncio.Task[None]]:
         """Break off what is being sent for some requests, or for all; look anew what the store has to send.
@@ -251,15 +269,29 @@ class Sender:
                 delivery.request_id,
                 where,
             )
-            self._give_up(delivery, outcome="refused", why="not local")
+            await self._write(lambda: self._give_up(delivery, outcome="refused", why="not local"))
             return
         if self._strikes(load(delivery.faults), "webhook_lost"):
-            self._give_up(delivery, outcome="lost", why="lost")
+            await self._write(lambda: self._give_up(delivery, outcome="lost", why="lost"))
             return
         async with self._slots:
             verdict = await self._post(delivery)
+        await self._write(lambda: self._conclude(delivery, verdict))
+        log.info(
+            "webhook of %s to %s: %s (attempt %d)", delivery.request_id, where, verdict, delivery.attempts + 1
+        )
+
+    async def _write(self, conclude: Callable[[], None]) -> None:
+        """Write down what an attempt came to, again and again while nothing can be written."""
+        while True:
+            try:
+                with self._transaction():
+                    return conclude()
+            except StorageUnavailable:
+                await asyncio.sleep(PAUSE)
+
+    def _conclude(self, delivery: Delivery, verdict: str) -> None:
         attempts = delivery.attempts + 1
-        log.info("webhook of %s to %s: %s (attempt %d)", delivery.request_id, where, verdict, attempts)
         if delivery.outcome == "delivered":  # a second time, as a fault has it
             self._strikes(load(delivery.faults), "webhook_twice")
             self._record(delivery, last=verdict, attempts=attempts)
@@ -275,14 +307,16 @@ class Sender:
     def _give_up(self, delivery: Delivery, *, outcome: str, why: str) -> None:
         """Send nothing, and say so."""
         now, real = self._clock.now(), self._journal.real()
-        self._note(delivery, at=now, real=real, headers={}, answer=_Answer(error=why))
+        answer = _Answer(error=why)
+        self._store.on_commit(lambda: self._note(delivery, at=now, real=real, headers={}, answer=answer))
         self._record(delivery, outcome=outcome, last=why)
 
     def _arrived(self, delivery: Delivery, verdict: str, attempts: int) -> None:
         twice = load(delivery.faults).get("webhook_twice")
         again = self._clock.now() + twice.fault.options["seconds"] if twice else None
         self._record(delivery, outcome="delivered", last=verdict, attempts=attempts, next_at=again)
-        for request_id in self._held.pop(delivery.url, []):
+        self._store.on_commit(lambda: self._held.pop(delivery.url, None))
+        for request_id in self._held.get(delivery.url, []):
             held = self._store.delivery(request_id)
             if held is not None and held.outcome == "pending" and held.attempts == 0:
                 self._record(held, next_at=self._clock.now())
@@ -370,7 +404,8 @@ class Sender:
     def _record(self, delivery: Delivery, *, next_at: float | None = None, **changes: object) -> None:
         self._store.update(Delivery, delivery.request_id, next_at=next_at, **changes)
         if next_at is not None:
-            heapq.heappush(self._scheduled, (next_at, delivery.request_id))
+            due = (next_at, delivery.request_id)
+            self._store.on_commit(lambda: heapq.heappush(self._scheduled, due))
 
 
 def _fault(delivery: Delivery) -> str | None:

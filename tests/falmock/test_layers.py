@@ -10,8 +10,8 @@ import pytest
 import falmock
 
 STOREYS = """
-    addresses bell clock endpoints errors hosts lifecycle private redaction settings signing
-    calls console faults keys media models queue store validation
+    addresses bell clock endpoints errors hosts lifecycle private redaction settings signing transient
+    calls console faults integrity keys media models queue store validation
     scenarios
     fetching files journal ledger
     har lint runner webhooks
@@ -31,7 +31,7 @@ FOLDER = Path(falmock.__file__).parent
 LEVEL = {room: level for level, line in enumerate(STOREYS.strip().splitlines()) for room in line.split()}
 SIDEWAYS = {
     ("models", "media"),
-    ("store", "lifecycle"),
+    ("store", "integrity"),
 }  # within a storey, named one by one
 
 
