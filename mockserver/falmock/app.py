@@ -76,6 +76,7 @@ EXPOSED = (
     "content-range",
     "accept-ranges",
 )
+DATABASE = "falmock.db"
 ELSEWHERE = "choose another folder with --state, or use --ephemeral"
 
 
@@ -90,7 +91,7 @@ def create_app(emulator: Emulator) -> Starlette:
     rest.routes.extend(Tokens(emulator, keyring).routes)
     platform = PlatformHost(emulator, keyring).routes
     platform.routes.extend(Catalogue(keyring).routes)
-    ledger = Ledger(emulator.store, emulator.body)
+    ledger = Ledger(emulator.store, emulator.kept_body)
     answers: dict[str, ASGIApp] = {
         hosts.QUEUE: Faulty(as_asgi(QueueHost(emulator, keyring)), emulator),
         hosts.RUN: Faulty(as_asgi(RunHost(emulator, keyring)), emulator),
@@ -310,7 +311,7 @@ def _open_store(settings: Settings, folder: Path) -> Store:
     folder.mkdir(parents=True, exist_ok=True)
     if not (ignored := folder / ".gitignore").exists():
         ignored.write_text("*\n")
-    database = folder / "falmock.db"
+    database = folder / DATABASE
     try:
         return Store(database)
     except StoreInUseError:

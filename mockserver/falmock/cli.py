@@ -9,6 +9,7 @@ import os
 import signal
 import sys
 import tempfile
+from collections import Counter
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,8 +18,8 @@ import click
 import httpx
 import uvloop
 
-from falmock import __version__, console
-from falmock.app import ELSEWHERE, StateError, create_app, open_emulator
+from falmock import __version__, console, export
+from falmock.app import DATABASE, ELSEWHERE, StateError, create_app, open_emulator
 from falmock.calls import Operation
 from falmock.faults import FAULTS, Fault
 from falmock.http.control import BASE as CONTROL
@@ -455,6 +456,34 @@ def lint(state: Path, test: str | None, journal: Path | None) -> int:
     for finding in findings:
         print(f"{finding}\n    {RULES[finding.rule].why}")  # noqa: T201 - what was asked for
     return 1 if findings else 0
+
+
+@falmock.group("state")
+def state_group() -> None:
+    """State folders."""
+
+
+@state_group.command("export")
+@click.option(
+    "--state",
+    help="State folder; no emulator needs to serve it.",
+    type=click.Path(path_type=Path),
+    default=".falmock",
+    show_default=True,
+)
+def export_state(state: Path) -> None:
+    """Print what can be read of a state folder's database, as JSON lines, also of a damaged one.
+
+    There is a line for each request, payload, webhook and file; the database is left as it is.
+    """
+    counted = Counter[str]()
+    try:
+        for row in export.rows(state / DATABASE):
+            counted[row["table"]] += 1
+            click.echo(export.line(row))
+    except (export.NoDatabaseError, OSError) as error:
+        raise click.ClickException(str(error)) from None
+    _tell(f"falmock: {', '.join(f'{counted[table]} {table}' for table in export.TABLES)}")
 
 
 def _serving(state: Path) -> Doors:

@@ -676,7 +676,7 @@ class Emulator:
         return request
 
     def _outcome_of(self, request: Request, fault: Fault) -> Outcome:
-        prepared = self._runner.prepare(request, self.body(request))
+        prepared = self._runner.prepare(request, self.kept_body(request))
         asked = prepared.asked.model_dump() if isinstance(prepared, Assignment) else {}
         outcome = course.outcome_of(fault, asked)
         if outcome is None:
@@ -1050,6 +1050,13 @@ class Emulator:
         if request.body_file is not None:
             return self.files.body(request.body_file)
         return self.store.payload(request.id, "input") or b""
+
+    def kept_body(self, request: Request) -> bytes:
+        """Return what was submitted, as far as it is still there."""
+        try:
+            return self.body(request)
+        except FileNotFoundError:
+            return b""
 
     def _drop_input(self, request: Request) -> None:
         if request.body_file is not None:

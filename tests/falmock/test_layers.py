@@ -10,7 +10,7 @@ import pytest
 import falmock
 
 STOREYS = """
-    addresses bell clock endpoints errors hosts lifecycle private redaction settings signing transient
+    addresses bell clock endpoints errors export hosts lifecycle private redaction settings signing transient
     calls console faults integrity keys media models queue store validation
     scenarios
     fetching files journal ledger
