@@ -304,17 +304,17 @@ async def test_a_pulse_that_fails_does_not_stop_the_scheduler(
     mock: Mock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("falmock.emulator.RETRY", 0.0)
-    usual, failures = mock.emulator.pulse, [ZeroDivisionError()]
+    usual, failures, seen = mock.emulator.pulse, [ZeroDivisionError()], asyncio.Event()
 
     def pulse() -> None:
         if failures:
+            seen.set()
             raise failures.pop()
         usual()
 
     monkeypatch.setattr(mock.emulator, "pulse", pulse)
     submitted = await mock.submit()  # wakes the scheduler
-    while failures:
-        await asyncio.sleep(0)
+    await seen.wait()
     changed = mock.emulator.changed()
     mock.clock.move_to(mock.clock.now() + 2)
     await changed.wait()
