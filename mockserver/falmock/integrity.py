@@ -44,17 +44,18 @@ def check(path: Path, layout: int, tables: Mapping[str, Sequence[str]]) -> None:
         VersionError: another version of falmock made it.
         sqlite3.OperationalError: it cannot be read at the moment.
     """
-    index = path.with_name(f"{path.name}-shm")
-    had_index = index.exists()
-    with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=0)) as db:
-        try:
+    beside = [path.with_name(path.name + suffix) for suffix in ("-shm", "-wal")]
+    made = [file for file in beside if not file.exists()]  # by SQLite, to read
+    try:
+        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=0)) as db:
             _check(db, layout, tables)
-        except sqlite3.OperationalError:
-            raise
-        except sqlite3.DatabaseError as error:
-            raise DamagedError(str(error)) from None
-    if not had_index:
-        index.unlink(missing_ok=True)  # SQLite makes one to read a log that a killed process left
+    except sqlite3.OperationalError:
+        raise
+    except sqlite3.DatabaseError as error:
+        raise DamagedError(str(error)) from None
+    finally:
+        for file in made:
+            file.unlink(missing_ok=True)
 
 
 def _check(db: sqlite3.Connection, layout: int, tables: Mapping[str, Sequence[str]]) -> None:

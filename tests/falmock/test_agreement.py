@@ -187,6 +187,9 @@ class Agreement(RuleBasedStateMachine):
         self.runner.run(self._compare())
 
     async def _compare(self) -> None:
+        while self.emulator.trouble() is not None:  # what waits for storage tries again
+            self.emulator.pulse()
+            await asyncio.sleep(0)
         await self.emulator.settle()
         with Store(None) as copy:
             copy.replace(self.store.rows(), later=0.0)
