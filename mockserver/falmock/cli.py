@@ -213,9 +213,19 @@ async def _serve(settings: Settings, listeners: Listeners, *, sealed: bool) -> N
             asyncio.get_running_loop().add_signal_handler(number, stop, number)
         with _certificates(settings.state) as authority:
             async with open_doors(app, listeners, authority, sealed=sealed) as doors:
-                with noted(doors, settings.state):
+                with _noted(doors, settings.state):
                     _tell(console.banner(doors.http, settings, doors.https, doors.proxy))
                     await server.serve(sockets=[listeners.http])
+
+
+@contextmanager
+def _noted(doors: Doors, state: Path | None) -> Iterator[None]:
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(noted(doors, state))
+        except OSError as error:
+            raise StateError(f"cannot write to {state} ({error.strerror}): {ELSEWHERE}") from None
+        yield
 
 
 # `run` takes the flags of `serve`, but for those of a server that stays.

@@ -1005,11 +1005,12 @@ class Emulator:
         self.store.keep(request.id, "output", outcome.body)
         self._log("request %s: COMPLETED with %d", request.id, outcome.status)
         self._note(request, event, at)
-        if "webhook_early" not in strikes or self.store.delivery(request.id) is None:
-            self._tell(request, outcome, at)
+        self._tell(request, outcome, at)
 
     def _tell(self, request: Request, outcome: Outcome, at: float) -> None:
-        """Let the webhook leave, if there is one."""
+        """Let the webhook leave, if there is one and it has not left early."""
+        if request.webhook is None or self.store.delivery(request.id) is not None:
+            return
         give_up_at = at + self._retention(outcome)
         user_id = webhook_user(request.caller)
         self._sender.add(request, outcome.body, user_id=user_id, now=at, give_up_at=give_up_at)

@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     import pytest
 
 APPLICATION = "fal-ai/veo2"
-ENDPOINT = endpoints.parse("fal-ai/veo2/image-to-video")
+ENDPOINT = endpoints.Endpoint("", "fal-ai", "veo2", "image-to-video")
 FAULTS = ["", "requeued times=1", "internal_error", "webhook_early", "webhook_twice", "deep_queue seconds=5"]
 SETTINGS = Settings(
     seed=1, media="plain", queue_seconds=Span(1, 1), run_seconds=Span(4, 4), concurrency=3, runners=2
@@ -83,7 +83,7 @@ class World:
 
 
 Failure = dict[str, Any] | None
-failures = st.one_of(
+failures: st.SearchStrategy[Failure] = st.one_of(
     st.none(),
     st.builds(dict, after=st.integers(0, 25), times=st.integers(1, 3), rolls_back=st.booleans()),
 )

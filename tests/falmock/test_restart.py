@@ -101,6 +101,21 @@ async def test_a_webhook_that_was_refused_goes_on_with_its_schedule(lives: Lives
         assert hook.call_count == tried + 1
 
 
+async def test_a_request_whose_webhook_left_early_is_finished_by_the_next_process(lives: Lives) -> None:
+    with respx.mock() as router:
+        hook = router.post(HOOK).respond(200)
+        first = await lives.next()
+        fault = {"x-falmock-fault": "webhook_early seconds=10"}
+        submitted = await first.submit(query=f"?fal_webhook={HOOK}", headers=fault)
+        await first.pass_time(2)
+
+        second = await lives.next()
+        await second.pass_time(60)
+
+        assert (await second.result(submitted)).status_code == 200
+        assert hook.call_count == 1
+
+
 async def test_signatures_verify_with_the_same_key_after_a_restart(lives: Lives) -> None:
     keys = [(await lives.next()).emulator.signer.jwks() for _ in range(2)]
 
