@@ -130,6 +130,7 @@ def create_app(emulator: Emulator) -> Starlette:
         exception_handlers={
             Refusal: refuse,
             sqlite3.OperationalError: refuse_unavailable,
+            OSError: refuse_unavailable,
             HTTPException: refuse_plainly,
             ClientDisconnect: hung_up,
             Exception: fail,
@@ -172,7 +173,7 @@ async def refuse_plainly(request: Request, error: Exception) -> Response:
 
 
 async def refuse_unavailable(request: Request, error: Exception) -> Response:
-    """Say that the database does not work at the moment.
+    """Say that something cannot be written at the moment.
 
     Raises:
         Exception: the error, where it is of another kind.

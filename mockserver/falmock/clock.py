@@ -96,8 +96,10 @@ class SystemClock:
     def move_to(self, when: float) -> None:
         """See `Clock`."""
         now = self.now()
-        if not now <= when <= LAST:
-            raise ValueError(f"time runs from {now} to {LAST}, not to {when}")
+        if when < now:
+            raise ValueError(f"time does not run backwards: it is {now}, not {when}")
+        if not when <= LAST:  # nor NaN
+            raise ValueError(f"time ends with the year 2999, and does not get to {when}")
         self._go_on(when, self._scale)
 
     async def sleep_until(self, when: float) -> None:

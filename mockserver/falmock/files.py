@@ -342,8 +342,10 @@ class Files:
         for part in (self._inputs, self._files):
             wanted = {source.name for source in (folder / part.name).iterdir()}
             for name in wanted:
-                (part / f"{name}.part").unlink(missing_ok=True)
-                _link(folder / part.name / name, part / f"{name}.part")
+                beside = part / f"{name}.part"
+                beside.unlink(missing_ok=True)
+                self._store.on_rollback(partial(beside.unlink, missing_ok=True))
+                _link(folder / part.name / name, beside)
             self._store.on_commit(partial(_swap, part, wanted))
 
     def sweep_leftovers(self, wall: float) -> None:

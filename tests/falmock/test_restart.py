@@ -12,7 +12,7 @@ import respx
 from emulated import BASE, KEY, Mock, opened
 from processes import Receiver, served
 
-from falmock.clock import ManualClock
+from falmock.clock import ManualClock, SystemClock
 from falmock.ledger import Ledger
 from falmock.settings import Span
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 HOOK = "http://localhost:3000/hook"
+YEAR = 365 * 86_400.0
 
 
 class Lives:
@@ -114,6 +115,41 @@ async def test_a_request_whose_webhook_left_early_is_finished_by_the_next_proces
 
         assert (await second.result(submitted)).status_code == 200
         assert hook.call_count == 1
+
+
+@pytest.mark.parametrize("jump", [-10 * YEAR, -60.0, 60.0, 500 * YEAR])
+async def test_a_wall_clock_that_jumps_between_two_processes_does_not_stop_a_request(
+    renders: Path, tmp_path: Path, jump: float
+) -> None:
+    wall = 1_790_000_000.0
+    async with opened(renders, SystemClock(0.0, wall=lambda: wall), state=tmp_path) as first:
+        submitted = await first.submit()
+        await first.pass_time(2)
+        stood = first.emulator.store.latest_time()
+    wall += jump
+
+    clock = SystemClock(0.0, start=stood, wall=lambda: wall)
+    async with opened(renders, clock, state=tmp_path) as second:
+        await second.pass_time(4)
+
+        assert (await second.result(submitted)).status_code == 200
+        assert (await second.finish()).status_code == 200
+
+
+@pytest.mark.parametrize("jump", [-10 * YEAR, -60.0, 60.0, 500 * YEAR])
+async def test_a_wall_clock_that_jumps_does_not_change_when_a_request_ends(
+    renders: Path, jump: float
+) -> None:
+    wall = 1_790_000_000.0
+    async with opened(renders, SystemClock(0.0, wall=lambda: wall)) as mock:
+        submitted = await mock.submit()
+        await mock.pass_time(2)
+        wall += jump
+        await mock.pass_time(4)
+        request = mock.emulator.request(submitted["request_id"])
+
+    assert request is not None
+    assert request.completed_at == request.submitted_at + 5
 
 
 async def test_signatures_verify_with_the_same_key_after_a_restart(lives: Lives) -> None:
