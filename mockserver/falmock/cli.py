@@ -21,7 +21,7 @@ import uvloop
 from falmock import __version__, console, export
 from falmock.app import DATABASE, ELSEWHERE, StateError, create_app, open_emulator
 from falmock.calls import Operation
-from falmock.faults import FAULTS, Fault
+from falmock.faults import EXACT, FAULTS, Fault, limits
 from falmock.http.control import BASE as CONTROL
 from falmock.intercept.authority import Authority, open_authority
 from falmock.intercept.doctor import CannotTryError, examine
@@ -376,7 +376,13 @@ def faults() -> None:
         options = " ".join(
             f"{option}={value}" for option, value in Fault(name, kind.options).spoken().items()
         )
-        click.echo(f"{name}{options and ' '}{options}\n    {kind.says}")
+        ranges = [
+            f" {option}: {low} to {high}."
+            for option, default in kind.options.items()
+            for low, high in [limits(name, option)]
+            if isinstance(default, int | float) and high != EXACT
+        ]
+        click.echo(f"{name}{options and ' '}{options}\n    {kind.says}{''.join(ranges)}")
 
 
 @falmock.command()
