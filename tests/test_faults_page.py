@@ -7,7 +7,7 @@ from itertools import groupby
 from pathlib import Path
 
 import pytest
-from fault_table import Trial, rows, trials
+from fault_table import Trial, numbers, rows, trials
 from programs import tool
 
 PAGE = (Path(__file__).parents[1] / "docs" / "faults.md").read_text()
@@ -16,6 +16,10 @@ GROUPS = {group: list(members) for group, members in groupby(trials(), key=lambd
 
 def test_the_page_has_every_fault_once() -> None:
     assert re.findall(r"^\| (`.+?) \|", PAGE, re.MULTILINE) == [trial.title for trial in trials()]
+
+
+def test_the_page_has_the_limits_of_every_number() -> None:
+    assert numbers() in PAGE
 
 
 @pytest.mark.filterwarnings("ignore::ResourceWarning")  # fal's client leaves connections to the collector

@@ -10,11 +10,11 @@ import random
 import sqlite3
 import tempfile
 import time
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from functools import cache
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import httpx
 from starlette.applications import Starlette
@@ -25,12 +25,12 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Mount, Route
 
-from falmock import __version__, hosts, private
+from falmock import __version__, hosts, private, transient
 from falmock.addresses import is_loopback
 from falmock.clock import Clock, SystemClock
 from falmock.dialler import ANYWHERE, NOWHERE, PUBLIC_ONLY, CheckedTransport, Dialler, OwnAddresses
-from falmock.emulator import Emulator
-from falmock.errors import PlatformError, Refusal
+from falmock.emulator import Emulator, unavailable
+from falmock.errors import PlatformError, Refusal, StorageUnavailable
 from falmock.fetching import Fetcher
 from falmock.files import Files
 from falmock.http.catalogue import WEBSITE_ROUTES, Catalogue
@@ -46,6 +46,7 @@ from falmock.http.rest import RestHost
 from falmock.http.run import RunHost
 from falmock.http.tokens import Tokens
 from falmock.identity import Identity
+from falmock.integrity import DamagedError, VersionError
 from falmock.keys import Keyring
 from falmock.ledger import Ledger
 from falmock.media import Decoder, Studio, find_ffmpeg
@@ -57,7 +58,7 @@ from falmock.store import Store, StoreInUseError
 if TYPE_CHECKING:
     import socket
     import ssl
-    from collections.abc import AsyncIterator, Callable, Iterable
+    from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 
     from starlette.requests import Request
     from starlette.types import ASGIApp
@@ -79,6 +80,7 @@ EXPOSED = (
     "content-range",
     "accept-ranges",
 )
+ELSEWHERE = "choose another folder with --state, or use --ephemeral"
 
 
 DATABASE = "falmock.db"
@@ -102,7 +104,7 @@ def create_app(emulator: Emulator) -> Starlette:
     rest.routes.extend(Tokens(emulator, keyring).routes)
     platform = PlatformHost(emulator, keyring).routes
     platform.routes.extend(Catalogue(keyring).routes)
-    ledger = Ledger(emulator.store, emulator.body)
+    ledger = Ledger(emulator.store, emulator.kept_body)
     answers: dict[str, ASGIApp] = {
         hosts.QUEUE: Faulty(as_asgi(QueueHost(emulator, keyring)), emulator),
         hosts.RUN: Faulty(as_asgi(RunHost(emulator, keyring)), emulator),
@@ -140,6 +142,8 @@ def create_app(emulator: Emulator) -> Starlette:
         ],
         exception_handlers={
             Refusal: refuse,
+            sqlite3.OperationalError: refuse_unavailable,
+            OSError: refuse_unavailable,
             HTTPException: refuse_plainly,
             ClientDisconnect: hung_up,
             Exception: fail,
@@ -153,12 +157,16 @@ def create_app(emulator: Emulator) -> Starlette:
 
 
 async def health(request: Request) -> Response:
-    """Say that the emulator serves, and, to a challenge, prove which one it is (see `identity`)."""
+    """Return whether the emulator works, why not if not, and to a challenge its proof (see `identity`)."""
     emulator: Emulator = request.app.state.emulator
     identity: Identity = request.app.state.identity
-    proof = identity.prove(request.query_params.get("challenge", ""))
-    told = {"status": "ok", "version": __version__, "seed": emulator.seed}
-    return JSONResponse(told | ({"proof": proof} if proof else {}))
+    content: dict[str, Any] = {"status": "ok", "version": __version__, "seed": emulator.seed}
+    trouble = emulator.trouble() if emulator.scheduling else "the scheduler does not run"
+    if trouble is not None:
+        content |= {"status": "degraded", "reason": trouble}
+    if proof := identity.prove(request.query_params.get("challenge", "")):
+        content["proof"] = proof
+    return JSONResponse(content)
 
 
 async def account(request: Request) -> Response:
@@ -179,6 +187,19 @@ async def refuse_plainly(request: Request, error: Exception) -> Response:
     del request
     assert isinstance(error, HTTPException)  # noqa: S101 - what it is registered for
     return refusing_plainly(error)
+
+
+async def refuse_unavailable(request: Request, error: Exception) -> Response:
+    """Say that something cannot be written at the moment.
+
+    Raises:
+        Exception: the error, where it is of another kind.
+    """
+    del request
+    reason = transient.reason(error)
+    if reason is None:
+        raise error
+    return refusing(unavailable(reason))
 
 
 async def hung_up(request: Request, error: Exception) -> Response:
@@ -218,13 +239,14 @@ async def open_emulator(
     """
     async with AsyncExitStack() as stack:
         folder = settings.state or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="falmock-")))
-        store = stack.enter_context(_open_store(settings, folder))
-        clock = clock or SystemClock(settings.time_scale, start=store.latest_time())
-        seed = _seed(settings, store)
-        signer = Signer(_secret(settings, folder))
+        with _using(folder):
+            store = stack.enter_context(_open_store(settings, folder))
+            clock = clock or SystemClock(settings.time_scale, start=store.latest_time())
+            seed = _seed(settings, store)
+            signer = Signer(_secret(settings, folder))
+            files = Files(store, folder, max_size=settings.max_upload)
+            files.sweep_leftovers(time.time())
         plan = Plan(seed, map(find, settings.scenarios))
-        files = Files(store, folder, max_size=settings.max_upload)
-        files.sweep_leftovers(time.time())
         own = OwnAddresses(settings.hostnames, settings.public_url)
         for listener in listeners:
             own.add(listener)
@@ -233,12 +255,14 @@ async def open_emulator(
         webhook_http = await stack.enter_async_context(_client(to_receivers))
         fetch_http = await stack.enter_async_context(_client(to_files))
         if studio is None:
-            studio = Studio(
-                ffmpeg=find_ffmpeg(settings.ffmpeg),
-                cache=files.renders,
-                at_once=settings.renders,
-                timeout=settings.render_timeout,
-            )
+            ffmpeg = find_ffmpeg(settings.ffmpeg)
+            with _using(folder):
+                studio = Studio(
+                    ffmpeg=ffmpeg,
+                    cache=files.renders,
+                    at_once=settings.renders,
+                    timeout=settings.render_timeout,
+                )
             stack.push_async_callback(studio.close)
         fetcher = Fetcher(fetch_http, public=settings.fetches_public_files, is_local=is_local)
         runner = Runner(
@@ -250,19 +274,20 @@ async def open_emulator(
             seed=seed,
             style=settings.media,
         )
-        emulator = Emulator(
-            settings,
-            clock=clock,
-            store=store,
-            files=files,
-            runner=runner,
-            signer=signer,
-            plan=plan,
-            http=webhook_http,
-            dialler=to_receivers,
-            is_local=is_local,
-            seed=seed,
-        )
+        with _using(folder):
+            emulator = Emulator(
+                settings,
+                clock=clock,
+                store=store,
+                files=files,
+                runner=runner,
+                signer=signer,
+                plan=plan,
+                http=webhook_http,
+                dialler=to_receivers,
+                is_local=is_local,
+                seed=seed,
+            )
         stack.push_async_callback(emulator.close)
         stack.push_async_callback(_stop, _beat(emulator))
         yield emulator
@@ -301,22 +326,45 @@ async def _stop(pulse: asyncio.Task[None]) -> None:
     await asyncio.gather(pulse, return_exceptions=True)
 
 
+@contextmanager
+def _using(folder: Path) -> Iterator[None]:
+    """Say in one line why a state folder cannot be used.
+
+    Raises:
+        StateError: it cannot.
+    """
+    try:
+        yield
+    except (OSError, sqlite3.DatabaseError, StorageUnavailable) as error:
+        told = error.reason if isinstance(error, StorageUnavailable) else transient.reason(error)
+        if told is None:
+            told = str((isinstance(error, OSError) and error.strerror) or error)
+        raise StateError(f"cannot use {folder} ({told}): {ELSEWHERE}") from None
+
+
 def _open_store(settings: Settings, folder: Path) -> Store:
     if settings.state is None:
         return Store(None)
+    private.own(folder, STATE)
+    if not (ignored := folder / ".gitignore").exists():
+        private.write(ignored, b"*\n")
+    database = folder / DATABASE
+    private.touch(database)
     try:
-        private.own(folder, STATE)
-        private.write(folder / ".gitignore", b"*\n")
-        private.touch(folder / DATABASE)
-        return Store(folder / DATABASE)
+        return Store(database)
     except StoreInUseError:
         raise StateError(
             f"{folder} is in use by another falmock: stop that one, or use another --state, or --ephemeral"
         ) from None
-    except (OSError, sqlite3.DatabaseError) as error:
-        reason = error.strerror if isinstance(error, OSError) else error
+    except DamagedError as error:
         raise StateError(
-            f"cannot use {folder} ({reason}): choose another folder with --state, or use --ephemeral"
+            f"the database {database} is damaged ({error}) and was left as it is: save what can be read "
+            f"with falmock state export --state {folder}, then {ELSEWHERE}"
+        ) from None
+    except VersionError as error:
+        raise StateError(
+            f"the database {database} was made by another version of falmock ({error}): "
+            f"use that version, or {ELSEWHERE}"
         ) from None
 
 

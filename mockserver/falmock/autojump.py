@@ -7,10 +7,11 @@ that waits at the run host or reads a stream waits for nothing. The queue knows 
 from __future__ import annotations
 
 import asyncio
-import math
 import re
 from typing import TYPE_CHECKING, Final
 
+from falmock.clock import LAST
+from falmock.emulator import RETRY
 from falmock.hosts import RUN, NotServedError, locate
 from falmock.lifecycle import State
 from falmock.redirect import BLOCKING
@@ -73,12 +74,12 @@ class Autojump:
         for either: it may be their receiver who asks.
 
         Returns:
-            Whether there was anything to come.
+            Whether there was anything to come; nothing is while it could not be written down.
         """
         on_their_way = self._emulator.delivering()
         await self._settle(on_their_way, patient=patient)
         at = self._emulator.next_at()
-        if at == math.inf:
+        if at > LAST or self._emulator.trouble() is not None:
             return False
         self._clock.move_to(max(at, self._clock.now()))
         await self._settle(on_their_way, patient=patient)
@@ -87,8 +88,11 @@ class Autojump:
     async def _settle(self, on_their_way: set[asyncio.Task[None]], *, patient: bool) -> None:
         self._emulator.pulse()
         while busy := set(self._emulator.busy()) - (on_their_way if patient else self._emulator.delivering()):
-            await asyncio.wait(busy)
-            self._emulator.pulse()
+            _, left = await asyncio.wait(busy, timeout=RETRY)
+            if not left or self._emulator.trouble() is not None:
+                self._emulator.pulse()
+            if self._emulator.trouble() is not None:
+                return
 
     async def _until_news(self, request_id: str, *, patient: bool) -> None:
         while not self._is_news(request_id) and await self.step(patient=patient):

@@ -9,6 +9,7 @@ import os
 import signal
 import sys
 import tempfile
+from collections import Counter
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,10 +18,10 @@ import click
 import httpx
 import uvloop
 
-from falmock import __version__, console
-from falmock.app import StateError, create_app, open_emulator
+from falmock import __version__, console, export
+from falmock.app import DATABASE, ELSEWHERE, StateError, create_app, open_emulator
 from falmock.calls import Operation
-from falmock.faults import FAULTS, Fault
+from falmock.faults import EXACT, FAULTS, Fault, limits
 from falmock.http.control import BASE as CONTROL
 from falmock.intercept.authority import Authority, open_authority
 from falmock.intercept.doctor import CannotTryError, examine
@@ -212,9 +213,19 @@ async def _serve(settings: Settings, listeners: Listeners) -> None:
             asyncio.get_running_loop().add_signal_handler(number, stop, number)
         with _certificates(settings.state) as authority:
             async with open_doors(app, listeners, authority, sealed=settings.sealed) as doors:
-                with noted(doors, settings.state):
+                with _noted(doors, settings.state):
                     _tell(console.banner(doors.http, settings, doors.https, doors.proxy))
                     await server.serve(sockets=[listeners.http])
+
+
+@contextmanager
+def _noted(doors: Doors, state: Path | None) -> Iterator[None]:
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(noted(doors, state))
+        except OSError as error:
+            raise StateError(f"cannot write to {state} ({error.strerror}): {ELSEWHERE}") from None
+        yield
 
 
 # `run` takes the flags of `serve`, but for those of a server that stays.
@@ -364,7 +375,13 @@ def faults() -> None:
         options = " ".join(
             f"{option}={value}" for option, value in Fault(name, kind.options).spoken().items()
         )
-        click.echo(f"{name}{options and ' '}{options}\n    {kind.says}")
+        ranges = [
+            f" {option}: {low} to {high}."
+            for option, default in kind.options.items()
+            for low, high in [limits(name, option)]
+            if isinstance(default, int | float) and high != EXACT
+        ]
+        click.echo(f"{name}{options and ' '}{options}\n    {kind.says}{''.join(ranges)}")
 
 
 @falmock.command()
@@ -456,6 +473,34 @@ def lint(state: Path, test: str | None, journal: Path | None) -> int:
     return 1 if findings else 0
 
 
+@falmock.group("state")
+def state_group() -> None:
+    """State folders."""
+
+
+@state_group.command("export")
+@click.option(
+    "--state",
+    help="State folder; no emulator needs to serve it.",
+    type=click.Path(path_type=Path),
+    default=".falmock",
+    show_default=True,
+)
+def export_state(state: Path) -> None:
+    """Print what can be read of a state folder's database, as JSON lines, also of a damaged one.
+
+    There is a line for each request, payload, webhook and file; the database is left as it is.
+    """
+    counted = Counter[str]()
+    try:
+        for row in export.rows(state / DATABASE):
+            counted[row["table"]] += 1
+            click.echo(export.line(row))
+    except (export.NoDatabaseError, OSError) as error:
+        raise click.ClickException(str(error)) from None
+    _tell(f"falmock: {', '.join(f'{counted[table]} {table}' for table in export.TABLES)}")
+
+
 def _serving(state: Path) -> Doors:
     doors = find(state)
     if doors is None:
@@ -480,7 +525,11 @@ def _asked(state: Path, path: str, query: Mapping[str, Any]) -> httpx.Response:
 def _certificates(state: Path | None) -> Iterator[Authority]:
     """Open the authority of a state folder, or one that is gone in the end."""
     if state is not None:
-        yield open_authority(state / "ca", os.environ)
+        try:
+            authority = open_authority(state / "ca", os.environ)
+        except OSError as error:
+            raise StateError(f"cannot write to {state / 'ca'} ({error.strerror}): {ELSEWHERE}") from None
+        yield authority
         return
     with tempfile.TemporaryDirectory(prefix="falmock-") as folder:
         yield open_authority(Path(folder), os.environ)

@@ -9,10 +9,13 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from typing import TYPE_CHECKING, Protocol
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Final, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+LAST: Final = datetime(3000, 1, 1, tzinfo=UTC).timestamp()  # where emulated time stops
 
 
 class Clock(Protocol):
@@ -25,7 +28,7 @@ class Clock(Protocol):
     scale: float
 
     def now(self) -> float:
-        """Return the emulator's time. It never goes back."""
+        """Return the emulator's time. It never goes back, and stops at `LAST`."""
         ...
 
     def wall(self) -> float:
@@ -36,7 +39,7 @@ class Clock(Protocol):
         """Move the emulator's time on, and go on from there.
 
         Raises:
-            ValueError: `when` has passed already.
+            ValueError: `when` has passed already, or is beyond `LAST`.
         """
         ...
 
@@ -67,7 +70,7 @@ class SystemClock:
         self._scale = scale
         self._wall = wall
         self._monotonic = monotonic
-        self._start = max(start, wall())
+        self._start = min(max(start, wall()), LAST)
         self._zero = monotonic()
         self._sleepers: dict[asyncio.Future[None], float] = {}
         self._alarm: asyncio.TimerHandle | None = None
@@ -75,7 +78,7 @@ class SystemClock:
 
     def now(self) -> float:
         """See `Clock`."""
-        return self._start + (self._monotonic() - self._zero) * self._scale
+        return min(self._start + (self._monotonic() - self._zero) * self._scale, LAST)
 
     def wall(self) -> float:
         """See `Clock`."""
@@ -95,6 +98,8 @@ class SystemClock:
         now = self.now()
         if when < now:
             raise ValueError(f"time does not run backwards: it is {now}, not {when}")
+        if not when <= LAST:  # nor NaN
+            raise ValueError(f"time ends with the year 2999, and does not get to {when}")
         self._go_on(when, self._scale)
 
     async def sleep_until(self, when: float) -> None:
@@ -131,7 +136,7 @@ class SystemClock:
             self._alarm.cancel()
             self._alarm = None
         self._alarm_at = when
-        if when < math.inf and self._scale > 0:
+        if when <= LAST and self._scale > 0:
             loop = next(iter(self._sleepers)).get_loop()
             self._alarm = loop.call_later((when - self.now()) / self._scale, self._wake)
 

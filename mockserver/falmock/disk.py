@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import errno
 import sqlite3
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, BinaryIO, Final
+from typing import TYPE_CHECKING, BinaryIO
 
+from falmock import transient
 from falmock.errors import StorageFull
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-# No space, no quota, or past the size that a file may have here (RLIMIT_FSIZE).
-_FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
 @contextmanager
@@ -26,18 +23,10 @@ def room() -> Iterator[None]:
     try:
         yield
     except (OSError, sqlite3.Error) as error:
-        if is_full(error):
-            raise StorageFull from error
+        reason = transient.reason(error)
+        if reason is not None and transient.is_full(reason):
+            raise StorageFull(reason) from error
         raise
-
-
-def is_full(error: BaseException) -> bool:
-    """Return whether an error of the system or of SQLite means that there is no space."""
-    if isinstance(error, OSError):
-        return error.errno in _FULL
-    return (
-        isinstance(error, sqlite3.Error) and getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL
-    )
 
 
 def write_all(sink: BinaryIO, data: bytes) -> None:

@@ -14,25 +14,31 @@ import json
 import logging
 import math
 import random
+import sqlite3
 import uuid
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from falmock import course
+from falmock import course, transient
 from falmock.bell import Bell
 from falmock.calls import TEST_KEY
+from falmock.clock import LAST, Clock
 from falmock.errors import (
     AlreadyCompleted,
     ConcurrencyLimit,
     PlatformError,
     QueueTooLong,
     RequestNotFound,
+    StorageFull,
+    StorageUnavailable,
     compact,
 )
 from falmock.faults import FaultError
 from falmock.hosts import MEDIA, Origin
 from falmock.journal import Journal, Wanted
 from falmock.lifecycle import Event, State, after
+from falmock.media import RenderFailed
 from falmock.queue import Happening, Job, Queue
 from falmock.runner import Assignment, Outcome, Runner
 from falmock.scenarios import OF_A_REQUEST, Moment, Plan, Rule, Strike, dump, load
@@ -40,11 +46,10 @@ from falmock.store import Delivery, Request, Store
 from falmock.webhooks import Sender
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Iterator
 
     import httpx
 
-    from falmock.clock import Clock
     from falmock.dialler import Dialler
     from falmock.endpoints import Endpoint
     from falmock.faults import Fault
@@ -61,6 +66,22 @@ ROW_BODY: Final = 16 * 1024  # bytes; a larger body is kept in a file
 PENDING: Final = "pending"  # what a delivery's outcome is until there is one
 LARGE_RESULT: Final = 10_000  # bytes; such results expire sooner (PROTOCOL.md 4.6)
 DAY: Final = 86_400.0
+RETRY: Final = 1.0  # real seconds until the emulator tries again to do what it could not write down
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """What a run that has not ended yet will come to.
+
+    Attributes:
+        outcome: of the request.
+        known_at: when it became known; the run does not end earlier.
+        due: when the run ends, if not by itself; see `Queue.settle`.
+    """
+
+    outcome: Outcome
+    known_at: float
+    due: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +149,13 @@ class Emulator:
         dialler: checks where webhooks go, and knows the emulator's own addresses.
         is_local: tells which hosts are this machine's.
         seed: decides ids and timings.
+
+    Attributes:
+        scheduling: whether the task runs that does unasked what is due.
+        closing: the server is about to stop.
+
+    Raises:
+        StorageUnavailable: what has to be written at the start cannot be.
     """
 
     def __init__(
@@ -163,10 +191,15 @@ class Emulator:
             journal=self.journal,
             is_local=None if settings.delivers_anywhere else is_local,
             changed=self._attempted,
-            fired=plan.fired,
+            fired=self._fired,
+            transaction=self._transition,
         )
-        self._queue = self._new_queue()
-        self._outcomes: dict[str, Outcome] = {}
+        self._trouble: str | None = None  # why nothing can be written, in a few words
+        self._blocked: dict[str, str] = {}  # the same of single runs, by request id
+        self.scheduling = False
+        self._queue = self._new_queue(clock.now())
+        self._in_step = True  # the queue is as the store has it
+        self._outcomes: dict[str, Ending] = {}
         self._work: dict[asyncio.Task[None], str] = {}
         self._due = math.inf
         self._wake = asyncio.Event()
@@ -183,6 +216,7 @@ class Emulator:
 
         Raises:
             QueueTooLong: more requests wait than the caller puts up with.
+            StorageUnavailable: it cannot be written down.
         """
         self.advance()
         waiting = self._queue.waiting(asked.endpoint.application)
@@ -199,6 +233,7 @@ class Emulator:
 
         Raises:
             ConcurrencyLimit: the caller has as many requests running as it may.
+            StorageUnavailable: it cannot be written down.
         """
         self.advance()
         if self._queue.running_of(asked.caller) >= self.settings.concurrency:
@@ -207,7 +242,8 @@ class Emulator:
         try:
             return await self.wait_for(request.id, State.COMPLETED)
         except asyncio.CancelledError:
-            self._end(request.id, PlatformError("client_disconnected"))
+            with suppress(StorageUnavailable):  # then it goes on, and nobody reads its result
+                self._end(request.id, PlatformError("client_disconnected"))
             raise
         except RequestNotFound:  # forgotten by hand
             raise PlatformError("runner_disconnected") from None
@@ -260,7 +296,7 @@ class Emulator:
     def drop_payloads(self, request: Request) -> list[str]:
         """Forget a completed request's input and result; return the URLs of the files that went with them."""
         origin = Origin.parse(request.origin)
-        with self.store.transaction():
+        with self._transition(steers=False):
             gone = [origin.url(MEDIA, path) for path in self.files.withdraw(request.id)]
             self._drop_input(request)
             self.store.drop(request.id, "output")
@@ -307,7 +343,7 @@ class Emulator:
 
     def fresh_rng(self, purpose: str) -> random.Random:
         """Return a source of chance for something that happens once; it follows from seed and order."""
-        with self.store.transaction():
+        with self._transition(steers=False):
             return self._rng(self.store.next_seq(), purpose)
 
     # By hand
@@ -335,7 +371,7 @@ class Emulator:
         """
         request = self._unfinished(request_id)
         now = self.clock.now()
-        with self.store.transaction():
+        with self._transition():
             request = self._change(request, held=False, due_at=now)
             if request.state == State.IN_QUEUE:
                 self._queue.start(request.id, now)
@@ -354,7 +390,7 @@ class Emulator:
         request = self._unfinished(request_id)
         outcome = why if isinstance(why, Outcome) else self._outcome_of(request, why)
         now = self.clock.now()
-        with self.store.transaction():
+        with self._transition():
             if request.state == State.IN_QUEUE:
                 self._queue.start(request.id, now)
                 self._mark_started(request, now)
@@ -371,7 +407,7 @@ class Emulator:
         """
         mine = [request for request in self.store.requests() if _is_of(request, test, caller)]
         stopped: list[asyncio.Task[None]] = []
-        with self.store.transaction():
+        with self._transition():
             for request in mine:
                 if request.state != State.COMPLETED:
                     stopped += self._stop(request.id)
@@ -396,11 +432,11 @@ class Emulator:
 
     async def start_over(self, change: Callable[[], None]) -> None:
         """Let something else be in the store; what goes on is broken off, and what is there then goes on."""
-        stopped = [task for request_id in set(self._work.values()) for task in self._stop(request_id)]
-        change()
+        with self._transition():
+            change()
+            stopped = [task for request_id in set(self._work.values()) for task in self._stop(request_id)]
         stopped += self._sender.break_off()
         self._outcomes.clear()
-        self._queue = self._new_queue()
         self._pick_up()
         self._ring()
         await asyncio.gather(*stopped, return_exceptions=True)
@@ -408,28 +444,55 @@ class Emulator:
     # The course of time
 
     def advance(self) -> float:
-        """Let happen what is due, and return the time."""
+        """Let happen what is due, and return the time.
+
+        While nothing can be written, nothing happens: requests stay as they are.
+        """
         now = self.clock.now()
-        if now >= self._due:
-            with self.store.transaction():
-                for happening in self._queue.advance(now):
-                    self._apply(happening)
-            self._arm()
-            self._ring()
+        if now >= self._due and self._trouble is None:
+            self._let_happen(now)
         return now
+
+    def _let_happen(self, now: float) -> None:
+        try:
+            with self._transition():
+                if self._trouble is not None:
+                    self.store.probe()
+                for happening in self._queue.advance(now):
+                    self._apply_guarded(happening)
+        except StorageUnavailable:
+            return  # `pulse` tries again
+        self._arm()
+        self._ring()
 
     async def run(self) -> None:
         """Be awake when something is due, for as long as the server lives."""
-        while True:
-            self._wake.clear()
-            self.pulse()
-            await self._sleep_until(self.due())
+        self.scheduling = True
+        failed: str | None = None
+        try:
+            while True:
+                self._wake.clear()
+                try:
+                    self.pulse()
+                    due = self.due()
+                except Exception as error:  # whatever it is, others must not wait for ever
+                    if repr(error) != failed:
+                        log.critical("the scheduler failed, and goes on: a defect of falmock", exc_info=True)
+                    failed = repr(error)
+                    await asyncio.sleep(RETRY)
+                    continue
+                await (self._sleep_until(due) if self._trouble is None else asyncio.sleep(RETRY))
+        finally:
+            self.scheduling = False
 
     def pulse(self) -> None:
-        """Do everything that is due."""
+        """Do everything that is due; what could not be done for want of storage is tried again."""
+        if self._trouble is not None:
+            self._let_happen(self.clock.now())
         now = self.advance()
-        self._sender.launch(now)
-        self._sweep(now)
+        if self._trouble is None:
+            self._sender.launch(now)
+            self._sweep(now)
 
     def due(self) -> float:
         """Return when something will happen by itself; infinity for never."""
@@ -466,27 +529,54 @@ class Emulator:
         Renderings and webhooks take no emulated time: the clock stands still until they are done, so
         that the same calls give the same times, however slow the machine is. Then it goes on at its
         own pace.
+
+        Raises:
+            ValueError: time does not go back, nor beyond the year 2999.
+            StorageUnavailable: what happens on the way cannot be written down.
         """
+        if not 0 <= seconds <= LAST - self.clock.now():
+            raise ValueError(
+                f"{seconds} seconds cannot pass: time does not go back, nor beyond the year 2999"
+            )
         async with self._passing:
             pace, self.clock.scale = self.clock.scale, 0.0
             try:
-                await self._pass_until(self.clock.now() + seconds)
+                await self._pass_until(min(self.clock.now() + seconds, LAST))
             finally:
                 self.clock.scale = pace
-                self.store.remember("time", self.clock.now())
+                self._remember_time()
 
     async def run_at(self, scale: float) -> None:
         """Let time pass so many times as fast as it does outside; 0 lets it stand still."""
         async with self._passing:
             self.clock.scale = scale
+            self._remember_time()
+
+    def _remember_time(self) -> None:
+        with self._transition(steers=False):
             self.store.remember("time", self.clock.now())
 
     async def settle(self) -> None:
-        """Wait until nothing is going on that takes no emulated time."""
+        """Wait until nothing is going on that takes no emulated time.
+
+        Raises:
+            StorageUnavailable: what happens cannot be written down.
+        """
         self.pulse()
+        self._check_trouble()
         while busy := self.busy():
-            await asyncio.wait(busy)
-            self.pulse()
+            _, left = await asyncio.wait(busy, timeout=RETRY)
+            if not left or self.trouble() is not None:
+                self.pulse()
+                self._check_trouble()
+
+    def trouble(self) -> str | None:
+        """Return in a few words why something cannot be written at the moment; None while all is well."""
+        return self._trouble or next(iter(self._blocked.values()), None)
+
+    def _check_trouble(self) -> None:
+        if (trouble := self.trouble()) is not None:
+            raise unavailable(trouble)
 
     async def _pass_until(self, end: float) -> None:
         while True:
@@ -517,10 +607,66 @@ class Emulator:
         self._arm()
         self._attempt.ring()
 
-    def _new_queue(self) -> Queue:
-        return Queue(
-            runners=self.settings.runners, concurrency=self.settings.concurrency, now=self.clock.now()
-        )
+    def _new_queue(self, now: float) -> Queue:
+        return Queue(runners=self.settings.runners, concurrency=self.settings.concurrency, now=now)
+
+    # Memory and store
+
+    @contextmanager
+    def _transition(self, *, steers: bool = True) -> Iterator[None]:
+        """A transaction of the store, after which the memory agrees with it, even if it fails.
+
+        The queue is changed at once, and read anew from the store after a failure. Everything else is
+        changed with `Store.on_commit`, or changed back with `Store.on_rollback`.
+
+        Args:
+            steers: whether the queue is changed inside.
+
+        Raises:
+            StorageUnavailable: nothing can be written at the moment.
+        """
+        if self.store.in_transaction:
+            yield
+            return
+        time = self._queue.time
+        try:
+            if not self._in_step:
+                self._read_anew(time)
+            with self.store.transaction():
+                yield
+        except BaseException as error:
+            self._in_step = self._in_step and not steers
+            reason = transient.reason(error)
+            if reason is not None:
+                self._note_trouble(reason)
+            if not self._in_step:
+                with suppress(sqlite3.DatabaseError):  # then the next transition tries again
+                    self._read_anew(time)
+            if reason is not None:
+                raise unavailable(reason) from error
+            raise
+        if self._trouble is not None:
+            log.warning("falmock can write again")
+            self._trouble = None
+            self._arm()
+
+    def _note_trouble(self, reason: str) -> None:
+        if self._trouble != reason:
+            log.error("falmock cannot write (%s): requests wait until it can", reason)
+        self._trouble = reason
+        self._wake.set()
+
+    def _read_anew(self, time: float) -> None:
+        """Have the queue as the store has it, as of a time of the emulator's clock."""
+        queue = self._new_queue(time)
+        for request in self.store.open_requests():
+            queue.add(_job(request))
+            ending = self._outcomes.get(request.id)
+            if request.started_at is not None and ending is not None:
+                queue.settle(request.id, ending.known_at, due=ending.due)
+        self._queue = queue
+        self._in_step = True
+        self._arm()
 
     def _known(self, request_id: str) -> Request:
         if (request := self.request(request_id)) is None:
@@ -534,7 +680,7 @@ class Emulator:
         return request
 
     def _outcome_of(self, request: Request, fault: Fault) -> Outcome:
-        prepared = self._runner.prepare(request, self.body(request))
+        prepared = self._runner.prepare(request, self.kept_body(request))
         asked = prepared.asked.model_dump() if isinstance(prepared, Assignment) else {}
         outcome = course.outcome_of(fault, asked)
         if outcome is None:
@@ -546,8 +692,9 @@ class Emulator:
     def _set_held(self, request_id: str, *, held: bool) -> Request:
         request, now = self._unfinished(request_id), self.clock.now()
         steer = self._queue.hold if held else self._queue.release
-        steer(request.id, now)
-        self.journal.step(self._change(request, held=held), "hold" if held else "release", now)
+        with self._transition():
+            steer(request.id, now)
+            self._note(self._change(request, held=held), "hold" if held else "release", now)
         return self._steered(request)
 
     def _steered(self, request: Request) -> Request:
@@ -560,7 +707,7 @@ class Emulator:
 
     def _accept(self, asked: Submit, *, direct: bool) -> Request:
         now = self.clock.now()
-        with self.store.transaction():
+        with self._transition(steers=False):
             seq = self.store.next_seq()
             rng = self._rng(seq, "submit")
             request_id = str(uuid7(now, rng))
@@ -596,10 +743,10 @@ class Emulator:
             self.store.insert(request)
             if not in_file:
                 self.store.keep(request_id, "input", asked.body)
-        for strike in strikes:
-            if strike.fault.name in course.AT_ONCE:
-                self.plan.fired(strike)
-        self.journal.step(request, "submit", now)
+            for strike in strikes:
+                if strike.fault.name in course.AT_ONCE:
+                    self._fired(strike)
+            self._note(request, "submit", now)
         self._queue.add(_job(request))
         self._arm()
         return request
@@ -608,6 +755,7 @@ class Emulator:
         """Decide what will go wrong with a request that is accepted now."""
         if not asked.faults and not any(map(self.plan.watches, OF_A_REQUEST)):
             return []
+        self.store.on_rollback(self.plan.checkpoint())
         strikes = [
             strike
             for place in OF_A_REQUEST
@@ -623,13 +771,71 @@ class Emulator:
 
     def _pick_up(self) -> None:
         """Go on where the last process stood."""
+        self._drop_unreadable_faults()
+        self._read_anew(self.clock.now())
         for request in self.store.open_requests():
-            self._queue.add(_job(request))
             if request.direct:  # whoever waited for it has lost the connection
                 self._end(request.id, PlatformError("client_disconnected"))
             elif request.started_at is not None:
-                self._begin(request, request.started_at)
+                self._guarded(request.id, self.clock.now(), self._begin, request, request.started_at)
         self._arm()
+
+    def _drop_unreadable_faults(self) -> None:
+        """End the open requests whose faults this version does not accept; completed ones lose them."""
+        for text in self.store.all_faults():
+            try:
+                load(text)
+            except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+                with self._transition(steers=False):
+                    ids = self.store.drop_faults(text)
+                log.error("faults %.80a cannot be read (%s): dropped from %s", text, error, ids)  # noqa: TRY400
+                for request_id in ids:
+                    self._abandon(request_id, self.clock.now())
+
+    # One request that cannot go on must not stop the others
+
+    def _apply_guarded(self, happening: Happening) -> None:
+        self._guarded(happening.job.id, happening.at, self._apply, happening)
+
+    def _guarded(self, request_id: str, at: float, act: Callable[..., None], *given: Any) -> None:
+        """Do something with a request; if it is the request that makes it fail, the request ends with 500.
+
+        Raises:
+            StorageUnavailable: nothing can be written at the moment.
+        """
+        with self._transition():
+            try:
+                with self.store.savepoint():
+                    act(*given)
+            except Exception as error:
+                if transient.reason(error) is not None or not self.store.in_transaction:
+                    raise
+                log.error("request %s cannot go on, and ends with 500: %r", request_id, error)  # noqa: TRY400 - one line
+                log.debug("where it failed", exc_info=True)
+                self._abandon(request_id, at)
+
+    def _abandon(self, request_id: str, at: float) -> None:
+        """End a request as an internal error, with as little as possible that can fail."""
+        with self._transition():
+            self._stop(request_id)
+            if self._queue.has(request_id):
+                self._queue.cancel(request_id, at)
+            try:
+                with self.store.savepoint():
+                    self._complete_abandoned(request_id, at)
+            except Exception as error:
+                if transient.reason(error) is not None or not self.store.in_transaction:
+                    raise
+                log.error("request %s is left out: its row cannot be changed: %r", request_id, error)  # noqa: TRY400
+
+    def _complete_abandoned(self, request_id: str, at: float) -> None:
+        self.store.update(Request, request_id, faults=None)
+        request = self.store.request(request_id)
+        if request is None or request.state == State.COMPLETED:
+            return
+        if request.state == State.IN_QUEUE:
+            request = self._mark_started(request, at)
+        self._complete(request, Event.FINISH, course.ended(PlatformError("internal_error")), at)
 
     def _apply(self, happening: Happening) -> None:
         job, at = happening.job, happening.at
@@ -642,11 +848,27 @@ class Emulator:
             timeout = PlatformError("request_timeout", headers={"x-fal-request-timeout-type": "user"})
             self._complete(request, Event.START_TIMEOUT, course.ended(timeout), at)
         else:
-            outcome = self._outcomes.pop(job.id)
+            outcome = self._forget_ending(job.id).outcome
             if _runs_again(request, outcome):
                 self._requeue(request, at)
             else:
                 self._complete(request, Event.FINISH, outcome, at)
+
+    def _forget_ending(self, request_id: str) -> Ending:
+        ending = self._outcomes.pop(request_id)
+        self.store.on_rollback(lambda: self._outcomes.__setitem__(request_id, ending))
+        return ending
+
+    def _note(self, request: Request, event: str, at: float) -> None:
+        """Take down a step of a request, once it is written."""
+        self.store.on_commit(lambda: self.journal.step(request, event, at))
+
+    def _log(self, text: str, *values: object) -> None:
+        self.store.on_commit(lambda: log.info(text, *values))
+
+    def _fired(self, strike: Strike) -> None:
+        """Count a fault that has shown, once what it did is written."""
+        self.store.on_commit(lambda: self.plan.fired(strike))
 
     def _start(self, request: Request, at: float) -> None:
         self._begin(self._mark_started(request, at), at)
@@ -663,8 +885,8 @@ class Emulator:
             attempts=attempts,
             gateway_id=gateway_id,
         )
-        log.info("request %s: IN_PROGRESS", request.id)
-        self.journal.step(request, Event.START, at)
+        self._log("request %s: IN_PROGRESS", request.id)
+        self._note(request, Event.START, at)
         return request
 
     def _begin(self, request: Request, at: float) -> None:
@@ -677,39 +899,65 @@ class Emulator:
             self._settle(request, course.ended(PlatformError("request_timeout")), at, due=at + limit)
         elif (failure := course.failure(request, prepared)) is not None:
             strike, outcome = failure
-            self.plan.fired(strike)
+            self._fired(strike)
             self._settle(request, outcome, at)
         else:
-            task = asyncio.create_task(self._perform(request, prepared))
-            self._work[task] = request.id
-            task.add_done_callback(self._work.pop)
+            self.store.on_commit(lambda: self._employ(request, prepared))
+
+    def _employ(self, request: Request, assignment: Assignment) -> None:
+        task = asyncio.create_task(self._perform(request, assignment))
+        self._work[task] = request.id
+        task.add_done_callback(self._left_work)
+
+    def _left_work(self, task: asyncio.Task[None]) -> None:
+        self._blocked.pop(self._work.pop(task), None)
 
     async def _perform(self, request: Request, assignment: Assignment) -> None:
-        outcome = await self._runner.perform(assignment, request)
+        """Let a runner work, again and again while there is no room for what it makes."""
+        while True:
+            try:
+                outcome = await self._runner.perform(assignment, request)
+                now = self.clock.now()
+                self._guarded(request.id, now, self._finish_run, request, outcome, now)
+            except (OSError, RenderFailed, sqlite3.OperationalError, StorageUnavailable) as error:
+                self._note_blocked(request.id, transient.reason(error) or str(error))
+                await asyncio.sleep(RETRY)
+            else:
+                self._blocked.pop(request.id, None)
+                self._arm()
+                return
+
+    def _note_blocked(self, request_id: str, reason: str) -> None:
+        if request_id not in self._blocked:
+            log.error("request %s waits: its outcome cannot be written (%s)", request_id, reason)
+        self._blocked[request_id] = reason
+
+    def _finish_run(self, request: Request, outcome: Outcome, now: float) -> None:
         if (expired := load(request.faults).get("media_expired")) is not None:
-            self.plan.fired(expired)
-        self._settle(request, outcome, self.clock.now())
-        self._arm()
+            self._fired(expired)
+        self._settle(request, outcome, now)
 
     def _stop(self, request_id: str) -> list[asyncio.Task[None]]:
-        """Break off a request's run and forget what it would have come to; return what is being cancelled."""
-        self._outcomes.pop(request_id, None)
+        """Break off a request's run and forget what it would have come to; return what will be cancelled."""
+        if request_id in self._outcomes:
+            self._forget_ending(request_id)
         tasks = [task for task, worked_on in self._work.items() if worked_on == request_id]
         for task in tasks:
-            task.cancel()
+            self.store.on_commit(task.cancel)
         return tasks
 
     def _settle(self, request: Request, outcome: Outcome, now: float, *, due: float | None = None) -> None:
         """What a run comes to is known: it ends when its time is up, or at `due`."""
-        self._outcomes[request.id] = outcome
+        self._outcomes[request.id] = Ending(outcome, now, due)
+        self.store.on_rollback(lambda: self._outcomes.pop(request.id, None))
         early = load(request.faults).get("webhook_early")
         if early is not None and not _runs_again(request, outcome):
             end = max(now, due or 0, (request.started_at or 0) + request.run_seconds)
             told = dataclasses.replace(request, status=int(outcome.status))
-            with self.store.transaction():
-                self._tell(told, outcome, end)
-            self.plan.fired(early)
+            self._tell(told, outcome, end)
+            self._fired(early)
             due = end + early.fault.options["seconds"]
+            self._outcomes[request.id] = Ending(outcome, now, due)
         self._queue.settle(request.id, now, due=due)
 
     def _requeue(self, request: Request, at: float) -> None:
@@ -722,8 +970,8 @@ class Emulator:
             ready_at=at + self.settings.queue_seconds.draw(rng),
             run_seconds=self.settings.run_seconds.draw(rng),
         )
-        log.info("request %s: IN_QUEUE again after attempt %d", request.id, request.attempts)
-        self.journal.step(request, Event.REQUEUE, at)
+        self._log("request %s: IN_QUEUE again after attempt %d", request.id, request.attempts)
+        self._note(request, Event.REQUEUE, at)
         self._queue.add(_job(request))
 
     def _end(self, request_id: str, why: PlatformError | Outcome, event: Event = Event.CANCEL) -> None:
@@ -731,12 +979,12 @@ class Emulator:
         request = self.store.request(request_id)
         if request is None or request.state == State.COMPLETED:
             return
-        self._stop(request_id)
         now = self.clock.now()
         take_out = self._queue.finish if event is Event.FINISH else self._queue.cancel
-        take_out(request_id, now)
         outcome = course.ended(why) if isinstance(why, PlatformError) else why
-        with self.store.transaction():
+        with self._transition():
+            self._stop(request_id)
+            take_out(request_id, now)
             self._complete(request, event, outcome, now)
         self._arm()
         self._ring()
@@ -745,7 +993,7 @@ class Emulator:
         strikes = load(request.faults)
         kept = self._retention(outcome)
         if (expired := strikes.get("result_expired")) is not None:
-            self.plan.fired(expired)
+            self._fired(expired)
             kept = expired.fault.options["seconds"]
         request = self._change(
             request,
@@ -759,13 +1007,14 @@ class Emulator:
             expires_at=at + kept,
         )
         self.store.keep(request.id, "output", outcome.body)
-        log.info("request %s: COMPLETED with %d", request.id, outcome.status)
-        self.journal.step(request, event, at)
-        if "webhook_early" not in strikes or self.store.delivery(request.id) is None:
-            self._tell(request, outcome, at)
+        self._log("request %s: COMPLETED with %d", request.id, outcome.status)
+        self._note(request, event, at)
+        self._tell(request, outcome, at)
 
     def _tell(self, request: Request, outcome: Outcome, at: float) -> None:
-        """Let the webhook leave, if there is one."""
+        """Let the webhook leave, if there is one and it has not left early."""
+        if request.webhook is None or self.store.delivery(request.id) is not None:
+            return
         give_up_at = at + self._retention(outcome)
         user_id = webhook_user(request.caller)
         self._sender.add(request, outcome.body, user_id=user_id, now=at, give_up_at=give_up_at)
@@ -780,15 +1029,20 @@ class Emulator:
 
     def _sweep(self, now: float) -> None:
         """Let expire what is due: first a result, then, after some weeks, all memory of the request."""
-        for request in self.store.expired_requests(now):
-            forget_at = (request.completed_at or now) + self.settings.payload_days * DAY
-            with self.store.transaction():
-                self.store.drop(request.id, "output")
-                if request.store_io and forget_at > (request.expires_at or 0):
-                    self._change(request, expires_at=forget_at)
-                    continue
-                self._forget(request)
-        self.files.sweep(now)
+        with suppress(StorageUnavailable):  # tried again when it can be written
+            for request in self.store.expired_requests(now):
+                with self._transition(steers=False):
+                    self._expire(request, now)
+            with self._transition(steers=False):
+                self.files.sweep(now)
+
+    def _expire(self, request: Request, now: float) -> None:
+        forget_at = (request.completed_at or now) + self.settings.payload_days * DAY
+        self.store.drop(request.id, "output")
+        if request.store_io and forget_at > (request.expires_at or 0):
+            self._change(request, expires_at=forget_at)
+        else:
+            self._forget(request)
 
     def _forget(self, request: Request) -> None:
         self._drop_input(request)
@@ -802,6 +1056,13 @@ class Emulator:
             return self.files.body(request.body_file)
         return self.store.payload(request.id, "input") or b""
 
+    def kept_body(self, request: Request) -> bytes:
+        """Return what was submitted, as far as it is still there."""
+        try:
+            return self.body(request)
+        except FileNotFoundError:
+            return b""
+
     def _drop_input(self, request: Request) -> None:
         if request.body_file is not None:
             self.files.drop_body(request.body_file)
@@ -809,6 +1070,11 @@ class Emulator:
 
     def _rng(self, seq: int, purpose: str) -> random.Random:
         return random.Random(f"{self.seed}:{seq}:{purpose}")  # noqa: S311 - ids and timings, not secrets
+
+
+def unavailable(reason: str) -> StorageUnavailable:
+    """Return the refusal of what cannot be written."""
+    return StorageFull(reason) if transient.is_full(reason) else StorageUnavailable(reason)
 
 
 async def first(*awaitables: Awaitable[object]) -> None:

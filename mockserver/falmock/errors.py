@@ -21,8 +21,9 @@
     ├── RateLimited               429  only when a fault says so
     ├── ConcurrencyLimit          429  only on the run host; the queue lets the surplus wait
     ├── GatewayTimeout            504  only when a fault says so
+    ├── StorageUnavailable        503  the emulator cannot write at the moment
+    │   └── StorageFull           507  its disk is full
     ├── PlatformError             400..504, typed by fal's `error_type`
-    ├── StorageFull               507  the emulator's own: its disk is full
     └── PlatformApiError          400, 401, 404, in the platform API's own envelope
     ModelError                    what a runner answers; it ends as the *result* of a request
 
@@ -313,19 +314,32 @@ class PlatformError(Refusal):
         )
 
 
-class StorageFull(Refusal):
-    """The emulator's disk is full: what the call brought is not kept. In the shape of a `PlatformError`."""
+class StorageUnavailable(Refusal):
+    """The emulator cannot write at the moment, and nothing was changed. Not fal's, but of its shape.
 
-    status = 507
+    Args:
+        reason: in a few words.
+    """
 
-    def __init__(self) -> None:
+    status = 503
+    error_type: ClassVar[str] = "storage_unavailable"
+
+    def __init__(self, reason: str) -> None:
         super().__init__(
             {
-                "detail": "The emulator's disk is full: make room and send this again",
-                "error_type": "storage_full",
+                "detail": f"falmock cannot write: {reason}. Nothing was changed; try again later.",
+                "error_type": self.error_type,
             },
-            headers={"x-fal-error-type": "storage_full"},
+            headers={"x-fal-error-type": self.error_type},
         )
+        self.reason = reason
+
+
+class StorageFull(StorageUnavailable):
+    """There is no room on the disk."""
+
+    status = 507
+    error_type: ClassVar[str] = "storage_full"
 
 
 class PlatformApiError(Refusal):

@@ -26,6 +26,12 @@ PLACES: Final = (JOB, WEBHOOK, FILE, *OPERATIONS)
 
 OK: Final = "ok"  # in a sequence: this time nothing goes wrong
 
+YEAR: Final = 365 * 86_400  # seconds
+HOUR: Final = 3600
+LONGEST_TEXT: Final = 4096  # characters of an option
+SHOWN: Final = 80  # characters of a text that an error quotes
+EXACT: Final = 2**53  # above this, JSON readers round whole numbers
+
 
 class FaultError(ValueError):
     """A fault that there is not, or not so; the text is one line that says what to do."""
@@ -86,23 +92,65 @@ def parse(text: str) -> Fault:
     try:
         name, *options = shlex.split(text)
     except ValueError:
-        raise FaultError(f"{text!r} is no fault: write a name and options, as requeued times=3") from None
+        told = _brief(text)
+        raise FaultError(f"{told!r} is no fault: write a name and options, as requeued times=3") from None
     kind = FAULTS.get(name)
     if kind is None:
-        raise FaultError(f"there is no fault {name!r}: falmock scenario faults lists them")
+        raise FaultError(f"there is no fault {_brief(name)!r}: falmock scenario faults lists them")
     return Fault(name, {**kind.options, **dict(_option(kind, option) for option in options)})
 
 
 def _option(kind: Kind, text: str) -> tuple[str, Any]:
-    name, equals, value = text.partition("=")
+    name, equals, given = text.partition("=")
     if not equals or name not in kind.options:
         known = ", ".join(kind.options) or "none"
-        raise FaultError(f"{kind.name} has no option {name!r}: it has {known}")
+        raise FaultError(f"{kind.name} has no option {_brief(name)!r}: it has {known}")
     default = kind.options[name]
+    _check_text(kind, name, given)
+    if isinstance(default, str):
+        return name, given
+    if isinstance(default, list):
+        return name, given.split(",")
     try:
-        return name, value.split(",") if isinstance(default, list) else type(default)(value)
+        value = type(default)(given)
     except ValueError:
-        raise FaultError(f"{name}={value} of {kind.name} should be like {name}={default}") from None
+        raise FaultError(f"{name}={_brief(given)} of {kind.name} should be like {name}={default}") from None
+    low, high = limits(kind.name, name)
+    if not low <= value <= high:  # NaN is not either
+        raise FaultError(f"{name}={_brief(given)} of {kind.name} should be from {low} to {high}")
+    return name, value + 0  # no negative zero
+
+
+def limits(fault: str, option: str) -> tuple[int, int]:
+    """Return the least and the greatest value that a number among the options may have."""
+    return _LIMITS.get(f"{fault} {option}") or _LIMITS.get(option) or (-EXACT, EXACT)
+
+
+_LIMITS: Final = {
+    "seconds": (0, YEAR),
+    "webhook_old_timestamp seconds": (-YEAR, YEAR),  # below 0 the timestamp lies ahead
+    "webhook_slow seconds": (0, HOUR),  # of real time
+    "media_slow seconds": (0, HOUR),
+    "position": (0, 1_000_000),
+    "times": (0, 1_000),
+    "lines": (0, 1_000),
+    "limit": (0, 1_000_000),
+}
+
+
+def _check_text(kind: Kind, name: str, text: str) -> None:
+    if len(text) > LONGEST_TEXT:
+        raise FaultError(f"{name} of {kind.name} has more than {LONGEST_TEXT} characters")
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise FaultError(f"{name}={_brief(text)} of {kind.name} is not valid Unicode") from None
+
+
+def _brief(text: str) -> str:
+    """Return the beginning of a text, on one line, with escapes for what cannot be printed."""
+    short = text if len(text) <= SHOWN else f"{text[: SHOWN - 1]}…"
+    return short if short.isprintable() else ascii(short)[1:-1]
 
 
 def _quoted(value: Any) -> str:

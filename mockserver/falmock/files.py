@@ -16,6 +16,8 @@ import os
 import re
 import shutil
 import stat
+from functools import partial
+from itertools import chain
 from typing import TYPE_CHECKING, BinaryIO, Final
 from urllib.parse import unquote, urlsplit
 
@@ -26,6 +28,7 @@ from falmock.store import Store, StoredFile
 
 if TYPE_CHECKING:
     import random
+    from collections.abc import Collection
     from pathlib import Path
 
     from falmock.object_lifecycle import Lifecycle
@@ -81,6 +84,7 @@ class Files:
         if not path.exists():
             with disk.room():
                 with_spare(lambda: private.write(path, body))
+            self._store.on_rollback(lambda: path.unlink(missing_ok=True))
         return name
 
     def body(self, name: str) -> bytes:
@@ -90,7 +94,8 @@ class Files:
     def drop_body(self, name: str) -> None:
         """Remove a submit's body, if no other submit had the same."""
         if not self._store.body_is_shared(name):
-            (self._inputs / name).unlink(missing_ok=True)
+            path = self._inputs / name
+            self._store.on_commit(lambda: path.unlink(missing_ok=True))
 
     # What the CDN serves
 
@@ -202,8 +207,9 @@ class Files:
             self._remove(file)
 
     def _remove(self, file: StoredFile) -> None:
-        self.on_disk(file).unlink(missing_ok=True)
         self._store.delete(StoredFile, file.path)
+        path = self.on_disk(file)
+        self._store.on_commit(lambda: path.unlink(missing_ok=True))
 
     def remove(self, owner: str | None = None) -> None:
         """Take everybody's files off the CDN, or those of one key."""
@@ -220,25 +226,42 @@ class Files:
                 link(source, folder / part.name / source.name)
 
     def put_back(self, folder: Path) -> None:
-        """Have the bodies and files that were kept, and no others."""
+        """Have the bodies and files that were kept, and no others, once a transaction is carried out.
+
+        Raises:
+            OSError: one of them cannot be had; nothing was changed.
+        """
         for part in (self._inputs, self._files):
-            for path in part.iterdir():
-                path.unlink()
-            for source in (folder / part.name).iterdir():
-                link(source, part / source.name)
+            wanted = {source.name for source in (folder / part.name).iterdir()}
+            for name in wanted:
+                beside = part / f"{name}{PARTIAL}"
+                beside.unlink(missing_ok=True)
+                self._store.on_rollback(partial(beside.unlink, missing_ok=True))
+                link(folder / part.name / name, beside)
+            self._store.on_commit(partial(_swap, part, wanted))
 
     def sweep_leftovers(self, wall: float) -> None:
         """Remove leftovers of a killed process: partial files, files without a row, snapshots, and uploads
         that were not completed within a day."""
         for kept in [*self.snapshots.iterdir(), *self.uploads.glob(f"*{DISCARDED}")]:
             shutil.rmtree(kept)
-        for partial in [*self._inputs.glob(f"*{PARTIAL}"), *self.uploads.glob(f"*{PARTIAL}")]:
-            partial.unlink(missing_ok=True)
+        parts = (folder.glob(f"*{PARTIAL}") for folder in (self._inputs, self._files, self.uploads))
+        for left in chain.from_iterable(parts):
+            left.unlink(missing_ok=True)
         for unnamed in {path.name for path in self._files.iterdir()} - self._store.file_names():
             (self._files / unnamed).unlink()
         for folder in self.uploads.iterdir():
             if folder.stat().st_mtime < wall - STALE_UPLOAD:
                 shutil.rmtree(folder, ignore_errors=True)
+
+
+def _swap(folder: Path, wanted: Collection[str]) -> None:
+    """Move the restored files into place and remove all others."""
+    for path in list(folder.iterdir()):
+        if path.name.removesuffix(PARTIAL) not in wanted:
+            path.unlink()
+    for name in wanted:
+        (folder / f"{name}{PARTIAL}").replace(folder / name)
 
 
 def link(source: Path, target: Path) -> None:

@@ -305,7 +305,7 @@ class Harness:
         return Request(
             id=request.id,
             endpoint="/".join(filter(None, (request.application, request.path))),
-            input=_parsed(self.emulator.body(request)),
+            input=_parsed(self.emulator.kept_body(request)),
             state=request.state,
             status_code=request.status,
             output=_parsed(self.emulator.output(request)),

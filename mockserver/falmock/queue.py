@@ -136,6 +136,15 @@ class Queue:
         self._ends: list[tuple[float, int, Job]] = []
         self._deadlines: list[tuple[float, int, Job]] = []
 
+    @property
+    def time(self) -> float:
+        """Up to when everything has happened that was due."""
+        return self._time
+
+    def has(self, job_id: str) -> bool:
+        """Tell whether a job waits or runs."""
+        return job_id in self._jobs
+
     def add(self, job: Job) -> None:
         """Put a job in line, or, when it has `started_at`, back on its runner."""
         application = self._applications.setdefault(job.application, _Application())

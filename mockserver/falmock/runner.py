@@ -20,7 +20,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import unquote_to_bytes
 
-from falmock import validation
+from falmock import transient, validation
 from falmock.descriptors import with_descriptors
 from falmock.errors import ModelError, Refusal, StorageFull, compact
 from falmock.fetching import Fetcher, FetchError
@@ -121,7 +121,12 @@ class Runner:
             return Outcome(refusal.status, refusal.content(), UNBILLED)
 
     async def perform(self, assignment: Assignment, request: Request) -> Outcome:
-        """Let the model work."""
+        """Let the model work.
+
+        Raises:
+            OSError, RenderFailed, sqlite3.OperationalError: there is no room for what it makes, or too many
+                files are open (see `transient`): it is to be tried again.
+        """
         model = assignment.model
         served_by = {
             "x-fal-served-from": str(uuid.UUID(int=_rng(self.seed, request, "runner").getrandbits(128)))
@@ -131,10 +136,14 @@ class Runner:
         except ModelError as error:
             return Outcome(error.status, compact(error.body), UNBILLED | served_by)
         except (RenderFailed, StorageFull) as error:
+            if transient.reason(error) is not None:
+                raise
             log.error("request %s: rendering failed: %s", request.id, error)  # noqa: TRY400 - the text says it all
             failure = ModelError("internal_server_error", ("body",))
             return Outcome(failure.status, compact(failure.body), UNBILLED | served_by)
-        except Exception:
+        except Exception as error:
+            if transient.reason(error) is not None:
+                raise
             log.exception("request %s: the model failed; this is a defect of falmock", request.id)
             return Outcome(
                 HTTPStatus.INTERNAL_SERVER_ERROR, compact({"detail": "Internal Server Error"}), served_by

@@ -26,6 +26,7 @@ from urllib.parse import parse_qsl, urlsplit
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from falmock.faults import FILE, JOB, OK, PLACES, WEBHOOK, Fault, parse
+from falmock.validation import check_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -34,6 +35,8 @@ ALWAYS: Final = "always"
 MAGIC_HOST: Final = "falmock.invalid"
 MAGIC_HEADER: Final = "x-falmock-fault"
 OF_A_REQUEST: Final = (JOB, WEBHOOK, FILE)  # decided once, when the request is accepted
+MOST: Final = 1_000_000_000  # what a rule may count to
+LONGEST_SEQUEL: Final = 1_000  # faults in `then`
 _MAGIC: Final = re.compile(r"\[\[fal:([^\]]*)\]\]")
 
 
@@ -73,13 +76,14 @@ class Rule(BaseModel):
     caller: str | None = None
     test: str | None = None
     request: str | None = None
-    after: Annotated[int, Field(ge=0)] = 0
-    times: Annotated[int, Field(ge=1)] | Literal["always"] = 1
-    share: Annotated[float, Field(gt=0, le=1)] = 1.0
-    then: tuple[str, ...] = ()
+    after: Annotated[int, Field(ge=0, le=MOST)] = 0
+    times: Annotated[int, Field(ge=1, le=MOST)] | Literal["always"] = 1
+    share: Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)] = 1.0
+    then: Annotated[tuple[str, ...], Field(max_length=LONGEST_SEQUEL)] = ()
 
     @model_validator(mode="after")
     def _makes_sense(self) -> Self:
+        check_json(self.model_dump())
         if self.then and self.times == ALWAYS:
             raise ValueError("`then` never comes after times = 'always'")
         for fault in (parse(self.fault), *self.sequel()):
@@ -122,6 +126,11 @@ class Scenario(BaseModel):
     name: str
     teaches: str = ""
     rules: tuple[Rule, ...]
+
+    @model_validator(mode="after")
+    def _can_be_told(self) -> Self:
+        check_json([self.name, self.teaches])
+        return self
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,6 +258,20 @@ class Plan:
         for scenario in self._from_the_start:
             self.load(scenario)
 
+    def checkpoint(self) -> Callable[[], None]:
+        """Return what has rules and counters be again as they are now."""
+        counters = [(each, each.met, each.armed, each.fired) for each in self._standings.values()]
+        last = self._last
+
+        def restore() -> None:
+            for rule_id in self._standings.keys() - {each.id for each, *_ in counters}:
+                self.remove(rule_id)
+            for each, met, armed, fired in counters:
+                each.met, each.armed, each.fired = met, armed, fired
+            self._last = last
+
+        return restore
+
     def rules(self) -> list[Standing]:
         """Return the rules in order."""
         return list(self._standings.values())
@@ -346,12 +369,15 @@ def read(text: str, *, name: str, where: str) -> Scenario:
     """
     try:
         return Scenario.model_validate({"name": name, **tomllib.loads(text)})
-    except tomllib.TOMLDecodeError as error:
-        raise ScenarioError(f"{where} is not TOML: {error}") from None
     except ValidationError as invalid:
         first = invalid.errors()[0]
         place = ".".join(map(str, first["loc"])) or "it"
         raise ScenarioError(f"{where}: {place}: {first['msg'].removeprefix('Value error, ')}") from None
+    except (
+        ValueError,
+        RecursionError,
+    ) as error:  # also too many digits or levels
+        raise ScenarioError(f"{where} is not TOML: {error}") from None
 
 
 @cache

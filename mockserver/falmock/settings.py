@@ -5,7 +5,6 @@ The command line reads flags and `FALMOCK_*` variables into it (see `cli`); test
 
 from __future__ import annotations
 
-import math
 import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
@@ -15,6 +14,25 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 MIB = 1024 * 1024
+FASTEST = 1e6  # emulated seconds in a real one
+_YEAR = 365 * 86_400  # seconds
+_MANY = 2**53
+_LIMITS = {
+    "seed": (-(2**63), 2**63 - 1),
+    "runners": (1, _MANY),
+    "concurrency": (1, _MANY),
+    "queue_seconds": (0, _YEAR),
+    "run_seconds": (0, _YEAR),
+    "run_timeout": (0, _YEAR),
+    "renders": (1, _MANY),
+    "render_timeout": (0, _YEAR),
+    "journal_size": (0, _MANY),
+    "max_body": (0, _MANY),
+    "max_upload": (0, _MANY),
+    "retention": (0, 100 * _YEAR),
+    "retention_large": (0, 100 * _YEAR),
+    "payload_days": (0, 3_650),
+}
 
 
 class SettingsError(ValueError):
@@ -120,8 +138,14 @@ class Settings:
     scenarios: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        if not 0 <= self.time_scale < math.inf:
-            raise SettingsError("--time-scale is a number that is not negative, as 1, 0.5 or 1000")
+        if not 0 <= self.time_scale <= FASTEST:
+            raise SettingsError("--time-scale is a number from 0 to 1000000, as 1, 0.5 or 1000")
+        for name, (least, most) in _LIMITS.items():
+            value = getattr(self, name)
+            bounds = (value.low, value.high) if isinstance(value, Span) else (value,)
+            if not all(bound is None or least <= bound <= most for bound in bounds):
+                flag = name.replace("_", "-")
+                raise SettingsError(f"--{flag} is a number from {least} to {most}, not {value}")
         if self.public_url is not None and not re.fullmatch(r"https?://[^/?#@\s]+", self.public_url):
             raise SettingsError("--public-url is a scheme, a host and a port, as http://falmock:8787")
         for pair in self.keys or ():

@@ -52,7 +52,11 @@ class Snapshots:
         """Keep everything as it is now; an earlier snapshot of that name is dropped."""
         now = self._emulator.advance()
         folder = Path(tempfile.mkdtemp(dir=self._emulator.files.snapshots))
-        self._emulator.files.keep(folder)
+        try:
+            self._emulator.files.keep(folder)
+        except OSError:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
         rows = self._emulator.store.rows()
         if name in self._kept:
             self.drop(name)
@@ -64,6 +68,8 @@ class Snapshots:
 
         Raises:
             KeyError: there is no snapshot of that name.
+            OSError: one of its files is gone; nothing was changed.
+            StorageUnavailable: it cannot be written; nothing was changed.
         """
         snapshot = self._kept[name]
 
@@ -81,4 +87,4 @@ class Snapshots:
         Raises:
             KeyError: there is none of that name.
         """
-        shutil.rmtree(self._kept.pop(name).folder)
+        shutil.rmtree(self._kept.pop(name).folder, ignore_errors=True)

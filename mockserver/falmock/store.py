@@ -13,11 +13,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Self
 
+from falmock import integrity
 from falmock.lifecycle import State
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
+
+PROBE: Final = 64 * 1024  # bytes
 
 
 class StoreInUseError(Exception):
@@ -190,8 +193,10 @@ _SELECT: Final = {
 
 _LAYOUT: Final = 3
 _FILES_OF_REQUEST: Final = "CREATE INDEX files_request ON files (request_id) WHERE request_id IS NOT NULL"
-_UPGRADES: Final = {  # from a layout to the next
-    2: ("ALTER TABLE files ADD COLUMN request_id", _FILES_OF_REQUEST),
+_EXPECTED: Final = {
+    **{_TABLES[row]: columns for row, columns in _COLUMNS.items()},
+    _PAYLOADS: ["request_id", "kind", "data"],
+    "facts": ["name", "value"],
 }
 _INDEXES: Final = """
 CREATE INDEX requests_open ON requests (seq) WHERE state != 'COMPLETED';
@@ -212,31 +217,39 @@ class Store:
 
     Raises:
         StoreInUseError: another process has it open.
+        DamagedError: it is damaged; the file is left as it is.
+        VersionError: another version of falmock made it; likewise.
     """
 
     def __init__(self, path: Path | None) -> None:
-        self._db = sqlite3.connect(
-            path or ":memory:", isolation_level=None, timeout=0, check_same_thread=False
-        )
+        self._after: list[Callable[[], object]] = []
+        self._undo: list[Callable[[], object]] = []
         try:
+            if path is not None and path.exists():
+                integrity.check(path, _LAYOUT, _EXPECTED)
+            self._db = sqlite3.connect(
+                path or ":memory:", isolation_level=None, timeout=0, check_same_thread=False
+            )
             self._open()
         except sqlite3.OperationalError as error:
-            self._db.close()
             if "locked" in str(error):
                 raise StoreInUseError from None
             raise
 
     def _open(self) -> None:
-        # EXCLUSIVE also spares the shared-memory file that WAL would need for several processes.
-        self._db.execute("PRAGMA locking_mode = EXCLUSIVE")
-        self._db.execute("PRAGMA journal_mode = WAL")
-        self._db.execute("PRAGMA synchronous = NORMAL")
-        with self.transaction():
-            (layout,) = self._db.execute("PRAGMA user_version").fetchone()
-            if layout == 0:
-                self._create()
-            else:
-                self._upgrade(layout)
+        try:
+            # EXCLUSIVE also spares the shared-memory file that WAL would need for several processes.
+            self._db.execute("PRAGMA locking_mode = EXCLUSIVE")
+            self._db.execute("PRAGMA journal_mode = WAL")
+            self._db.execute("PRAGMA synchronous = NORMAL")
+            with self.transaction():
+                (layout,) = self._db.execute("PRAGMA user_version").fetchone()
+                if layout == 0:
+                    self._create()
+                integrity.set_aside_damaged_rows(self._db)
+        except BaseException:
+            self._db.close()
+            raise
 
     def _create(self) -> None:
         for row, columns in _COLUMNS.items():
@@ -246,15 +259,6 @@ class Store:
             self._db.execute(statement)
         self._db.execute(_FILES_OF_REQUEST)
         self._db.execute(f"PRAGMA user_version = {_LAYOUT}")
-
-    def _upgrade(self, layout: int) -> None:
-        while layout in _UPGRADES:
-            for statement in _UPGRADES[layout]:
-                self._db.execute(statement)
-            layout += 1
-            self._db.execute(f"PRAGMA user_version = {layout}")
-        if layout != _LAYOUT:
-            raise sqlite3.OperationalError(f"made by another version of falmock (layout {layout})")
 
     def close(self) -> None:
         """Release the database."""
@@ -266,6 +270,11 @@ class Store:
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    @property
+    def in_transaction(self) -> bool:
+        """Tell whether a transaction is open."""
+        return self._db.in_transaction
+
     @contextmanager
     def transaction(self) -> Iterator[None]:
         """All that is written inside is written together, or not at all. May be nested."""
@@ -275,10 +284,57 @@ class Store:
         self._db.execute("BEGIN IMMEDIATE")
         try:
             yield
+            self._db.execute("COMMIT")
         except BaseException:
-            self._db.execute("ROLLBACK")
+            if self._db.in_transaction:  # after some errors SQLite has rolled back by itself
+                self._db.execute("ROLLBACK")
+            self._take_back()
             raise
-        self._db.execute("COMMIT")
+        self._undo.clear()
+        after, self._after = self._after, []
+        for action in after:
+            action()
+
+    @contextmanager
+    def savepoint(self) -> Iterator[None]:
+        """Inside a transaction: if this part raises, it is taken back, and the transaction can go on."""
+        after, undo = len(self._after), len(self._undo)
+        self._db.execute("SAVEPOINT part")
+        try:
+            yield
+        except BaseException:
+            if self._db.in_transaction:
+                self._db.execute("ROLLBACK TO part")
+                self._db.execute("RELEASE part")
+                self._take_back(after, undo)
+            raise
+        self._db.execute("RELEASE part")
+
+    def on_commit(self, action: Callable[[], object]) -> None:
+        """Do something once what is being written is written; at once if no transaction is open."""
+        if self._db.in_transaction:
+            self._after.append(action)
+        else:
+            action()
+
+    def on_rollback(self, action: Callable[[], object]) -> None:
+        """Do something if what is being written is taken back; the last action comes first."""
+        if self._db.in_transaction:
+            self._undo.append(action)
+
+    def _take_back(self, after: int = 0, undo: int = 0) -> None:
+        del self._after[after:]
+        while len(self._undo) > undo:
+            self._undo.pop()()
+
+    def probe(self) -> None:
+        """Write something and remove it again.
+
+        Raises:
+            sqlite3.OperationalError: nothing can be written.
+        """
+        self.remember("probe", bytes(PROBE))
+        self._db.execute("DELETE FROM facts WHERE name = 'probe'")
 
     def fact(self, name: str) -> Any:
         """Return a single remembered value, or None."""
@@ -400,6 +456,19 @@ class Store:
             "SELECT count(*) FROM requests WHERE body_file = ?", (body_file,)
         ).fetchone()
         return bool(count > 1)
+
+    def all_faults(self) -> list[str]:
+        """Return the different texts that say what shall go wrong with requests, deliveries and files."""
+        texts = [f"SELECT faults FROM {table} WHERE faults NOTNULL" for table in _TABLES.values()]
+        return [text for (text,) in self._db.execute(" UNION ".join(texts))]
+
+    def drop_faults(self, text: str) -> list[str]:
+        """Forget such a text wherever it stands; return the ids of the requests that had it."""
+        query = "SELECT id FROM requests WHERE faults = ?"
+        ids = [request_id for (request_id,) in self._db.execute(query, (text,))]
+        for table in _TABLES.values():
+            self._db.execute(f"UPDATE {table} SET faults = NULL WHERE faults = ?", (text,))
+        return ids
 
     def latest_time(self) -> float:
         """Return the latest time that was written down, or 0."""

@@ -8,14 +8,18 @@ from __future__ import annotations
 
 import json
 import math
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from falmock.errors import InvalidBody, UnparseableBody
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from falmock.errors import Json
+
+DEEPEST: Final = 32  # levels of lists and objects in what `check_json` accepts
 
 Schema = TypeVar("Schema", bound=BaseModel)
 
@@ -63,6 +67,31 @@ def check(schema: type[Schema], value: object, place: str) -> Schema:
 def missing(name: str) -> InvalidBody:
     """Return the refusal of a body without one of its fields."""
     return InvalidBody([_entry("missing", ["body", name], "Field required", {})])
+
+
+def check_json(value: object) -> None:
+    """See to it that a value can be written as JSON in UTF-8.
+
+    Raises:
+        ValueError: it cannot; the text is one line.
+    """
+    levels, inner = 0, [value]
+    while inner := [item for each in inner for item in _members(each)]:
+        levels += 1
+        if levels > DEEPEST:
+            raise ValueError(f"more than {DEEPEST} levels of lists and objects")
+    try:
+        json.dumps(value, ensure_ascii=False, allow_nan=False).encode()
+    except UnicodeEncodeError:
+        raise ValueError("a text is not valid Unicode: it has half of a surrogate pair") from None
+    except (TypeError, ValueError):
+        raise ValueError("a value is none of JSON's, such as a date, NaN or infinity") from None
+
+
+def _members(value: object) -> Iterable[object]:
+    if isinstance(value, dict):
+        return value.values()
+    return value if isinstance(value, list | tuple) else ()
 
 
 def _parse(body: bytes) -> Any:

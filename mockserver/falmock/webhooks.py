@@ -9,6 +9,7 @@ that a result is kept.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import heapq
 import json
 import logging
@@ -20,7 +21,7 @@ from urllib.parse import urlsplit
 import httpx
 
 from falmock.descriptors import share
-from falmock.errors import compact
+from falmock.errors import StorageUnavailable, compact
 from falmock.posting import Answer, post
 from falmock.scenarios import Strike, load
 from falmock.slots import Slots
@@ -28,6 +29,7 @@ from falmock.store import Delivery, Request, Store
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
+    from contextlib import AbstractContextManager
 
     from falmock.clock import Clock
     from falmock.faults import Fault
@@ -114,6 +116,7 @@ class Sender:
         is_local: tells the hosts that may be delivered to; None for all of them.
         changed: called when an attempt has ended.
         fired: called when a fault has shown.
+        transaction: of the store; raises `StorageUnavailable` when nothing can be written.
     """
 
     def __init__(
@@ -127,6 +130,7 @@ class Sender:
         is_local: Callable[[str], bool] | None,
         changed: Callable[[], None],
         fired: Callable[[Strike], None],
+        transaction: Callable[[], AbstractContextManager[None]],
     ) -> None:
         self._store = store
         self._signer = signer
@@ -136,6 +140,7 @@ class Sender:
         self._is_local = is_local
         self._changed = changed
         self._fired = fired
+        self._transaction = transaction
         self._held: dict[str, list[str]] = {}  # by receiver: those that wait for another to overtake them
         self._slots = Slots(total=share(4, most=AT_ONCE), each=AT_ONCE_EACH)
         self._scheduled: list[tuple[float, str]] = []
@@ -155,7 +160,7 @@ class Sender:
             at += late.options["seconds"]
         if held := self._strikes(strikes, "webhook_out_of_order"):
             at += held.options["seconds"]
-            self._held.setdefault(url, []).append(request.id)
+            self._store.on_commit(lambda: self._held.setdefault(url, []).append(request.id))
         delivery = Delivery(
             request_id=request.id,
             url=url,
@@ -167,7 +172,7 @@ class Sender:
             faults=request.faults,
         )
         self._store.insert(delivery)
-        heapq.heappush(self._scheduled, (at, request.id))
+        self._store.on_commit(lambda: heapq.heappush(self._scheduled, (at, request.id)))
 
     def due(self) -> float:
         """Return when the next attempt is due; infinity for never."""
@@ -177,7 +182,11 @@ class Sender:
         """Start every attempt that is due."""
         while self._scheduled and self._scheduled[0][0] <= now:
             _, request_id = heapq.heappop(self._scheduled)
-            delivery = self._store.delivery(request_id)
+            try:
+                delivery = self._store.delivery(request_id)
+            except sqlite3.DatabaseError as error:
+                self._drop(request_id, error)
+                continue
             if delivery is None or delivery.next_at is None or delivery.next_at > now:
                 continue  # forgotten with its request, or overtaken by an earlier entry
             if request_id in self._sending:
@@ -190,36 +199,33 @@ class Sender:
         request_id = task.get_name()
         self._broken_off.discard(task)
         error = None if task.cancelled() else task.exception()
-        if error is not None:
-            log.error("a webhook could not be sent: this is a defect of falmock", exc_info=error)
         if self._sending.get(request_id) is task:
             del self._sending[request_id]
-            self._schedule_next(request_id, error=error)
+            if error is not None:
+                self._drop(request_id, error)
+            self._schedule_next(request_id, after_error=error is not None)
         self._changed()
 
-    def _schedule_next(self, request_id: str, *, error: BaseException | None) -> None:
-        """Schedule what is due after an attempt, also one that ended with an error of falmock's own."""
+    def _schedule_next(self, request_id: str, *, after_error: bool) -> None:
+        """Schedule the next attempt, if there is one."""
+        later = self._clock.now() + STORE_PAUSE
         try:
-            if error is not None:
-                self._fail(request_id, error)
             delivery = self._store.delivery(request_id)
-        except sqlite3.Error as unwritable:
-            log.error("the state of a webhook cannot be read or written: %s", unwritable)  # noqa: TRY400
-            heapq.heappush(self._scheduled, (self._clock.now() + STORE_PAUSE, request_id))
+        except sqlite3.Error as unreadable:
+            log.error("the state of a webhook cannot be read: %s", unreadable)  # noqa: TRY400
+            heapq.heappush(self._scheduled, (later, request_id))
             return
         if delivery is not None and delivery.next_at is not None:
-            heapq.heappush(self._scheduled, (delivery.next_at, request_id))
+            at = max(delivery.next_at, later) if after_error else delivery.next_at
+            heapq.heappush(self._scheduled, (at, request_id))
 
-    def _fail(self, request_id: str, error: BaseException) -> None:
-        """Give a delivery up, or put it off when only its state could not be written, on a full disk say."""
-        delivery = self._store.delivery(request_id)
-        now = self._clock.now()
-        if delivery is None:
-            return
-        if isinstance(error, sqlite3.Error) and now + STORE_PAUSE < delivery.give_up_at:
-            self._record(delivery, next_at=now + STORE_PAUSE)
-        else:
-            self._record(delivery, outcome="failed", last=type(error).__name__)
+    def _drop(self, request_id: str, error: BaseException) -> None:
+        """Give up a delivery that cannot be made, so that nothing waits for it."""
+        log.error("the webhook of %s cannot be sent: %r", request_id, error)
+        with contextlib.suppress(StorageUnavailable, sqlite3.DatabaseError), self._transaction():
+            self._store.update(
+                Delivery, request_id, next_at=None, outcome="failed", last=type(error).__name__
+            )
 
     def break_off(self, gone: Collection[str] | None = None) -> list[asyncio.Task[None]]:
         """Break off what is being sent for some requests, or for all; look anew what the store has to send.
@@ -263,15 +269,29 @@ class Sender:
                 delivery.request_id,
                 where,
             )
-            self._give_up(delivery, outcome="refused", why="not local")
+            await self._write(lambda: self._give_up(delivery, outcome="refused", why="not local"))
             return
         if self._strikes(load(delivery.faults), "webhook_lost"):
-            self._give_up(delivery, outcome="lost", why="lost")
+            await self._write(lambda: self._give_up(delivery, outcome="lost", why="lost"))
             return
         async with self._slots.slot(receiver(delivery.url)):
             verdict = await self._post(delivery)
+        await self._write(lambda: self._conclude(delivery, verdict))
+        log.info(
+            "webhook of %s to %s: %s (attempt %d)", delivery.request_id, where, verdict, delivery.attempts + 1
+        )
+
+    async def _write(self, conclude: Callable[[], None]) -> None:
+        """Write down what an attempt came to, again and again while nothing can be written."""
+        while True:
+            try:
+                with self._transaction():
+                    return conclude()
+            except StorageUnavailable:
+                await asyncio.sleep(STORE_PAUSE)
+
+    def _conclude(self, delivery: Delivery, verdict: str) -> None:
         attempts = delivery.attempts + 1
-        log.info("webhook of %s to %s: %s (attempt %d)", delivery.request_id, where, verdict, attempts)
         if delivery.outcome == "delivered":  # a second time, as a fault has it
             self._strikes(load(delivery.faults), "webhook_twice")
             self._record(delivery, last=verdict, attempts=attempts)
@@ -287,14 +307,16 @@ class Sender:
     def _give_up(self, delivery: Delivery, *, outcome: str, why: str) -> None:
         """Send nothing, and say so."""
         now, real = self._clock.now(), self._journal.real()
-        self._note(delivery, at=now, real=real, headers={}, answer=Answer(error=why))
+        answer = Answer(error=why)
+        self._store.on_commit(lambda: self._note(delivery, at=now, real=real, headers={}, answer=answer))
         self._record(delivery, outcome=outcome, last=why)
 
     def _arrived(self, delivery: Delivery, verdict: str, attempts: int) -> None:
         twice = load(delivery.faults).get("webhook_twice")
         again = self._clock.now() + twice.fault.options["seconds"] if twice else None
         self._record(delivery, outcome="delivered", last=verdict, attempts=attempts, next_at=again)
-        for request_id in self._held.pop(delivery.url, []):
+        self._store.on_commit(lambda: self._held.pop(delivery.url, None))
+        for request_id in self._held.get(delivery.url, []):
             held = self._store.delivery(request_id)
             if held is not None and held.outcome == "pending" and held.attempts == 0:
                 self._record(held, next_at=self._clock.now())
@@ -363,7 +385,8 @@ class Sender:
     def _record(self, delivery: Delivery, *, next_at: float | None = None, **changes: object) -> None:
         self._store.update(Delivery, delivery.request_id, next_at=next_at, **changes)
         if next_at is not None:
-            heapq.heappush(self._scheduled, (next_at, delivery.request_id))
+            due = (next_at, delivery.request_id)
+            self._store.on_commit(lambda: heapq.heappush(self._scheduled, due))
 
 
 def _fault(delivery: Delivery) -> str | None:

@@ -92,7 +92,7 @@ def test_a_state_folder_that_cannot_be_is_one_line_that_says_what_to_do(tmp_path
 def test_a_database_that_is_none_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "falmock.db").write_text("not a database, and longer than a page header would be " * 20)
 
-    assert "cannot use" in one_line(run("serve", "--port", "0", "--state", str(tmp_path)))
+    assert "falmock.db is damaged" in one_line(run("serve", "--port", "0", "--state", str(tmp_path)))
 
 
 def test_a_state_folder_that_another_one_uses_is_one_line(tmp_path: Path) -> None:

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 import asyncio
+import math
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import pytest
 
-from falmock.clock import ManualClock, SystemClock
+from falmock.clock import LAST, ManualClock, SystemClock
 
 if TYPE_CHECKING:
     from falmock.clock import Clock
@@ -177,3 +179,40 @@ def test_both_hands_of_a_manual_clock_are_one() -> None:
     clock.move_to(150)
 
     assert (clock.now(), clock.wall()) == (150, 150)
+
+
+YEAR = 365 * 86_400.0
+
+
+@pytest.mark.parametrize("jump", [-10 * YEAR, -1.0, 3600.0, 1_000 * YEAR, 1e300])
+def test_emulated_time_goes_on_evenly_when_the_wall_jumps(jump: float) -> None:
+    machine = Stopwatch()
+    clock = machine.clock(scale=10)
+    machine.wall += jump
+    machine.monotonic += 2
+
+    assert clock.now() == 1020
+
+
+@pytest.mark.parametrize("wall", [-1e9, 0.0, 999.0, 2000.0])
+def test_time_begins_no_earlier_than_it_had_got_to_whatever_the_wall_shows(wall: float) -> None:
+    machine = Stopwatch()
+    machine.wall = wall
+
+    assert machine.clock(start=1500.0).now() == max(1500.0, wall)
+
+
+@pytest.mark.parametrize("start", [0.0, 1e300])
+def test_time_stops_at_the_end_of_the_year_2999(start: float) -> None:
+    machine = Stopwatch()
+    machine.wall = LAST - 1
+    clock = machine.clock(scale=1e6, start=start)
+    machine.monotonic += 1e9
+
+    assert clock.now() == LAST == datetime(3000, 1, 1, tzinfo=UTC).timestamp()
+
+
+@pytest.mark.parametrize("when", [math.nan, math.inf, 1e308, 999.0])
+def test_time_is_not_moved_to_where_it_cannot_be(when: float) -> None:
+    with pytest.raises(ValueError, match=r"time does not run backwards|time ends"):
+        Stopwatch().clock().move_to(when)

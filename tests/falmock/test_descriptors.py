@@ -15,7 +15,7 @@ from image_bombs import pixels, png
 
 from falmock import descriptors
 from falmock.descriptors import share, with_descriptors, with_spare
-from falmock.files import Files, Upload, new_path
+from falmock.files import Files, new_path
 from falmock.media import Clip, Decoder, Studio, find_ffmpeg
 from falmock.posting import post
 from falmock.store import Store

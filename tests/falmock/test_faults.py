@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from falmock.errors import ModelError, PlatformError
-from falmock.faults import FAULTS, PLACES, Fault, FaultError, model_error, parse, platform_error
+from falmock.faults import FAULTS, PLACES, Fault, FaultError, limits, model_error, parse, platform_error
 
 ASKED = {"prompt": "a", "image_url": "https://example.com/a.png", "duration": "5s"}
 
@@ -46,7 +46,7 @@ def test_a_fault_reads_as_it_was_written(name: str, data: st.DataObject) -> None
         if isinstance(usual, str):
             options[option] = data.draw(st.text(st.characters(exclude_categories=["C", "Z"])))
         elif isinstance(usual, int):
-            options[option] = data.draw(st.integers())
+            options[option] = data.draw(st.integers(*limits(name, option)))
     fault = Fault(name, options)
 
     assert parse(str(fault)) == fault

@@ -10,8 +10,8 @@ import pytest
 import falmock
 
 STOREYS = """
-    addresses bell clock descriptors endpoints errors escapes hosts identity lifecycle private settings signing slots
-    calls disk faults keys known_keys media models posting queue store validation
+    addresses bell clock descriptors endpoints errors escapes export hosts identity lifecycle private settings signing slots transient
+    calls disk faults integrity keys known_keys media models posting queue store validation
     object_lifecycle redaction scenarios
     console dialler fetching files journal ledger
     har lint runner uploads webhooks
@@ -31,7 +31,7 @@ FOLDER = Path(falmock.__file__).parent
 LEVEL = {room: level for level, line in enumerate(STOREYS.strip().splitlines()) for room in line.split()}
 SIDEWAYS = {
     ("models", "media"),
-    ("store", "lifecycle"),
+    ("store", "integrity"),
 }  # within a storey, named one by one
 
 

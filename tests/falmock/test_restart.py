@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import signal
-import sqlite3
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +12,7 @@ import respx
 from emulated import BASE, KEY, Mock, opened
 from processes import Receiver, served
 
-from falmock.clock import ManualClock
+from falmock.clock import ManualClock, SystemClock
 from falmock.ledger import Ledger
 from falmock.settings import Span
 
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 HOOK = "http://localhost:3000/hook"
+YEAR = 365 * 86_400.0
 
 
 class Lives:
@@ -100,6 +100,56 @@ async def test_a_webhook_that_was_refused_goes_on_with_its_schedule(lives: Lives
         await second.pass_time(128)
 
         assert hook.call_count == tried + 1
+
+
+async def test_a_request_whose_webhook_left_early_is_finished_by_the_next_process(lives: Lives) -> None:
+    with respx.mock() as router:
+        hook = router.post(HOOK).respond(200)
+        first = await lives.next()
+        fault = {"x-falmock-fault": "webhook_early seconds=10"}
+        submitted = await first.submit(query=f"?fal_webhook={HOOK}", headers=fault)
+        await first.pass_time(2)
+
+        second = await lives.next()
+        await second.pass_time(60)
+
+        assert (await second.result(submitted)).status_code == 200
+        assert hook.call_count == 1
+
+
+@pytest.mark.parametrize("jump", [-10 * YEAR, -60.0, 60.0, 500 * YEAR])
+async def test_a_wall_clock_that_jumps_between_two_processes_does_not_stop_a_request(
+    renders: Path, tmp_path: Path, jump: float
+) -> None:
+    wall = 1_790_000_000.0
+    async with opened(renders, SystemClock(0.0, wall=lambda: wall), state=tmp_path) as first:
+        submitted = await first.submit()
+        await first.pass_time(2)
+        stood = first.emulator.store.latest_time()
+    wall += jump
+
+    clock = SystemClock(0.0, start=stood, wall=lambda: wall)
+    async with opened(renders, clock, state=tmp_path) as second:
+        await second.pass_time(4)
+
+        assert (await second.result(submitted)).status_code == 200
+        assert (await second.finish()).status_code == 200
+
+
+@pytest.mark.parametrize("jump", [-10 * YEAR, -60.0, 60.0, 500 * YEAR])
+async def test_a_wall_clock_that_jumps_does_not_change_when_a_request_ends(
+    renders: Path, jump: float
+) -> None:
+    wall = 1_790_000_000.0
+    async with opened(renders, SystemClock(0.0, wall=lambda: wall)) as mock:
+        submitted = await mock.submit()
+        await mock.pass_time(2)
+        wall += jump
+        await mock.pass_time(4)
+        request = mock.emulator.request(submitted["request_id"])
+
+    assert request is not None
+    assert request.completed_at == request.submitted_at + 5
 
 
 async def test_signatures_verify_with_the_same_key_after_a_restart(lives: Lives) -> None:
@@ -190,33 +240,6 @@ async def test_the_bill_and_the_tests_of_requests_survive_and_the_journal_does_n
     bill = Ledger(second.emulator.store, second.emulator.body).bill(test="checkout", window=3600)
 
     assert (bill.usd, len(bill.doubles), second.emulator.journal.entries()) == (5.0, 1, [])
-
-
-def of_layout_2(database: Path) -> None:
-    """Make a database what the version before wrote: without the request of each file."""
-    db = sqlite3.connect(database, isolation_level=None)
-    try:
-        db.execute("DROP INDEX files_request")
-        db.execute("ALTER TABLE files DROP COLUMN request_id")
-        db.execute("PRAGMA user_version = 2")
-    finally:
-        db.close()
-
-
-async def test_a_state_folder_of_the_version_before_is_good(lives: Lives, tmp_path: Path) -> None:
-    first = await lives.next()
-    before = (await first.finish()).json()["video"]["url"]
-    await lives.end()
-    of_layout_2(tmp_path / "state" / "falmock.db")
-
-    second = await lives.next()
-    submitted = await second.submit()
-    await second.pass_time(60)
-    after = (await second.result(submitted)).json()["video"]["url"]
-    await second.http.put(f"/rest.fal.ai/requests/delete_io/{submitted['request_id']}", headers=KEY)
-
-    statuses = [(await second.http.get(url)).status_code for url in (before, after)]
-    assert statuses == [200, 404]
 
 
 async def test_files_that_nobody_can_reach_are_gone_after_a_restart(lives: Lives, tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 import random
 
 import pytest
@@ -46,3 +47,31 @@ def test_a_key_that_is_refused_is_not_repeated() -> None:
 
 def test_secrets_do_not_show_in_a_repr() -> None:
     assert "hush" not in repr(Settings(keys=("id:hush",)))
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("time_scale", 1e300),
+        ("time_scale", math.nan),
+        ("seed", 2**63),
+        ("runners", 0),
+        ("concurrency", -1),
+        ("renders", 0),
+        ("queue_seconds", Span(math.nan, math.nan)),
+        ("queue_seconds", Span(-1, 1)),
+        ("run_seconds", Span(0, math.inf)),
+        ("run_seconds", Span.parse("9" * 400)),
+        ("run_timeout", math.nan),
+        ("render_timeout", math.inf),
+        ("retention", math.nan),
+        ("retention_large", -1.0),
+        ("payload_days", 1e300),
+        ("journal_size", -1),
+        ("max_body", -1),
+        ("max_upload", -1),
+    ],
+)
+def test_a_number_that_is_out_of_range_is_refused_in_one_line(name: str, value: object) -> None:
+    with pytest.raises(SettingsError, match=rf"^--{name.replace('_', '-')} is a number from [^\n]+$"):
+        Settings(**{name: value})  # type: ignore[arg-type]

@@ -2,11 +2,13 @@ from __future__ import annotations
 
 import asyncio
 import json
+import shutil
 from typing import TYPE_CHECKING
 
 import pytest
 import respx
 from emulated import HOSTED, Mock, data_uri, opened, png
+from storage import failing
 
 from falmock.clock import ManualClock
 from falmock.snapshots import Snapshots
@@ -259,3 +261,54 @@ async def test_snapshots_of_a_process_that_was_killed_are_gone_with_the_next(
         left = list(mock.emulator.files.snapshots.iterdir())
 
     assert left == []
+
+
+async def test_a_snapshot_whose_files_are_gone_is_not_restored_and_changes_nothing(mock: Mock) -> None:
+    await mock.http.post("/control/snapshots", json={"name": "one"})
+    done = await mock.finish(LARGE)
+    running = await mock.submit()
+    for folder in mock.emulator.files.snapshots.iterdir():
+        shutil.rmtree(folder)
+
+    refused = await mock.http.post("/control/snapshots/one/restore")
+
+    assert (refused.status_code, "files of the snapshot" in refused.json()["detail"]) == (409, True)
+    assert (await mock.http.get(done.json()["video"]["url"])).status_code == 200
+    await mock.pass_time(60)
+    assert (await mock.result(running)).status_code == 200
+
+
+async def test_a_snapshot_whose_files_are_gone_can_be_dropped(mock: Mock) -> None:
+    await mock.http.post("/control/snapshots", json={"name": "one"})
+    for folder in mock.emulator.files.snapshots.iterdir():
+        shutil.rmtree(folder)
+
+    assert (await mock.http.delete("/control/snapshots/one")).status_code == 204
+
+
+@pytest.mark.parametrize("after", [0, 3, 5])
+async def test_a_restore_for_which_there_is_no_room_changes_nothing(mock: Mock, after: int) -> None:
+    await mock.http.post("/control/snapshots", json={"name": "one"})
+    done, running = await mock.finish(LARGE), await mock.submit()
+    await mock.pass_time(2)
+
+    with failing(mock.emulator.store, after=after):
+        refused = await mock.http.post("/control/snapshots/one/restore")
+    await mock.pass_time(60)
+
+    assert refused.status_code == 507
+    assert (await mock.http.get(done.json()["video"]["url"])).status_code == 200
+    assert (await mock.result(running)).status_code == 200
+
+
+async def test_a_reset_for_which_there_is_no_room_changes_nothing(mock: Mock) -> None:
+    done, running = await mock.finish(LARGE), await mock.submit()
+    await mock.pass_time(2)
+
+    with failing(mock.emulator.store, after=4):
+        refused = await mock.http.post("/control/reset", json={})
+    await mock.pass_time(60)
+
+    assert refused.status_code == 507
+    assert (await mock.http.get(done.json()["video"]["url"])).status_code == 200
+    assert (await mock.result(running)).status_code == 200

@@ -25,7 +25,7 @@ import fal_client
 import httpx
 
 import falqueue
-from falmock.faults import FAULTS
+from falmock.faults import EXACT, FAULTS, LONGEST_TEXT, limits
 from falmock.harness import staged
 
 if TYPE_CHECKING:
@@ -288,7 +288,27 @@ def page() -> str:
         lines = ["| fault | fal-client | @fal-ai/client | falqueue |", "|---|---|---|---|"]
         lines += [f"| {' | '.join(told[trial])} |" for trial in members]
         parts.append("\n".join(lines) + "\n")
-    return "\n".join(parts)
+    return "\n".join([*parts, numbers()])
+
+
+def numbers() -> str:
+    """Return the part of the page that tells the numbers that can be set, and their limits."""
+    lines = [
+        "## Numbers and their limits\n",
+        "A value that is not from the least to the greatest is refused: with 400 where a prompt or a header asks",
+        "for it, with 422 over the control API, with `ValueError` in Python. So is a text of more than",
+        f"{LONGEST_TEXT} characters, and one that is not valid Unicode. Seconds are emulated time, but for",
+        "`webhook_slow` and `media_slow`.\n",
+        "| option | default | least | greatest |",
+        "|---|---|---|---|",
+    ]
+    for kind in FAULTS.values():
+        for option, default in kind.options.items():
+            low, high = limits(kind.name, option)
+            if isinstance(default, int | float) and high != EXACT:
+                lines.append(f"| {option} of `{kind.name}` | {default} | {low} | {high} |")
+    lines.append(f"| any other | | {-EXACT} | {EXACT} |")
+    return "\n".join(lines) + "\n"
 
 
 def _version_of_js() -> str:

@@ -53,6 +53,7 @@ class Served:
             self.log += line
             if match := re.search(pattern, line):
                 return match
+        self.lines.put("")  # `stop` reads to the end too
         raise AssertionError(f"{pattern} never came:\n{self.log}")
 
     def submit(self, query: str = "", **more: Any) -> Any:

@@ -107,7 +107,7 @@ class Faulty:
         return moment(
             endpoint="/".join(filter(None, (request.application, request.path))),
             request=request.id,
-            asked=lambda: asked_of(self._emulator.body(request)),
+            asked=lambda: asked_of(self._emulator.kept_body(request)),
         )
 
 

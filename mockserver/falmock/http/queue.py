@@ -107,7 +107,8 @@ class QueueHost:
     def _status(self, request: Request, found: Stored) -> Response:
         status = self._describe(request, found, with_logs=_wants_logs(request))
         if status["logs"] and (window := load(found.faults).get("log_window")) is not None:
-            status["logs"] = status["logs"][-window.fault.options["lines"] :]
+            hidden = max(0, len(status["logs"]) - window.fault.options["lines"])
+            status["logs"] = status["logs"][hidden:]
         return _reply(200 if found.state == State.COMPLETED else 202, compact(status), found)
 
     def _describe(self, request: Request, found: Stored, *, with_logs: bool) -> dict[str, Any]:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 SHORTEST_START = 0.1  # seconds; fal's documentation asks for more than this
 LONGEST_LENGTH = 20  # digits of a Content-Length that is read as a number
+LONGEST_START = 365 * 86_400.0  # seconds; assumed
 PREFERENCE = "X-Fal-Object-Lifecycle-Preference"
 
 
@@ -114,7 +115,7 @@ def _start_within(headers: Headers) -> float:
         seconds = float(text)
     except ValueError:
         raise _bad("X-Fal-Request-Timeout header") from None
-    if not SHORTEST_START < seconds < math.inf:
+    if not SHORTEST_START < seconds <= LONGEST_START:
         raise _bad("X-Fal-Request-Timeout header")
     return seconds
 

@@ -115,7 +115,7 @@ class Happened:
 
     async def _ledger(self, asked: LedgerAsked) -> BillTold:
         self._emulator.advance()
-        ledger = Ledger(self._emulator.store, self._emulator.body)
+        ledger = Ledger(self._emulator.store, self._emulator.kept_body)
         bill = ledger.bill(test=asked.test, caller=asked.key, window=asked.window)
         told = BillTold(
             usd=bill.usd,

@@ -92,7 +92,7 @@ class State:
                 "Have all requests, webhooks and files as they were",
                 self._restore_snapshot,
                 gives=SnapshotTold,
-                refusals=unknown,
+                refusals=unknown | {409: "files of the snapshot are gone"},
             ),
             Operation(
                 "DELETE",
@@ -118,6 +118,10 @@ class State:
             return _told(await self._snapshots.restore(name))
         except KeyError:
             raise HTTPException(404, f"there is no snapshot {name!r}") from None
+        except FileNotFoundError:
+            raise HTTPException(
+                409, f"files of the snapshot {name!r} are gone; nothing was changed"
+            ) from None
 
     async def _drop_snapshot(self, name: str) -> Response:
         try:

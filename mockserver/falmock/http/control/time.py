@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import math
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from starlette.exceptions import HTTPException
 
+from falmock.clock import LAST
 from falmock.http.control.asking import Asked, Patience, patience
 from falmock.http.described import Operation
 
 if TYPE_CHECKING:
     from falmock.emulator import Emulator
-
-LAST_DAY: Final = datetime(3000, 1, 1, tzinfo=UTC).timestamp()
 
 
 class ClockReading(BaseModel):
@@ -34,8 +33,8 @@ class ClockChange(Asked):
     model_config = ConfigDict(json_schema_extra={"examples": [{"advance": 60}, {"scale": 0}]})
 
     scale: float | None = Field(None, ge=0, le=1e6)
-    advance: float | None = Field(None, ge=0, lt=LAST_DAY)
-    to: float | None = Field(None, lt=LAST_DAY)
+    advance: float | None = Field(None, ge=0, lt=LAST)
+    to: float | None = Field(None, lt=LAST)
     within: Patience = 10.0
 
     @model_validator(mode="after")
@@ -74,7 +73,7 @@ class Time:
         now, due = clock.now(), self._emulator.due()
         return ClockReading(
             now=now,
-            iso=datetime.fromtimestamp(min(now, LAST_DAY), UTC).isoformat(timespec="milliseconds"),
+            iso=datetime.fromtimestamp(min(now, LAST), UTC).isoformat(timespec="milliseconds"),
             wall=clock.wall(),
             scale=clock.scale,
             next=None if due == math.inf else due,
@@ -93,6 +92,6 @@ class Time:
         seconds = asked.advance if asked.to is None else asked.to - now
         if seconds is None or seconds < 0:
             raise HTTPException(409, f"time does not run backwards: it is {now}, not {asked.to}")
-        if now + seconds > LAST_DAY:
+        if now + seconds > LAST:
             raise HTTPException(409, "emulated time ends with the year 2999")
         return seconds

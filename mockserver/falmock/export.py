@@ -1,0 +1,98 @@
+"""Saves what can still be read of a database, row by row, also from a damaged one."""
+
+from __future__ import annotations
+
+import base64
+import json
+import math
+import shutil
+import sqlite3
+import tempfile
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+TABLES: Final = ("requests", "payloads", "deliveries", "files")
+_LOG: Final = "-wal"  # what SQLite has written and not yet moved into the database
+
+
+class NoDatabaseError(Exception):
+    """There is no database, or nothing of it can be read; the text says which."""
+
+
+def rows(database: Path) -> Iterator[dict[str, Any]]:
+    """Yield the rows that can be read, each as `{"table": name, **columns}`.
+
+    Bytes become text if they are UTF-8, else `{"base64": ...}`. Rows in a damaged part of the file are
+    left out. The file is copied first, and left as it is.
+
+    Raises:
+        NoDatabaseError: there is no such file, or it is no database.
+    """
+    if not database.is_file():
+        raise NoDatabaseError(f"there is no database {database}")
+    with tempfile.TemporaryDirectory(prefix="falmock-") as folder:
+        copy = Path(folder) / "copy.db"
+        shutil.copyfile(database, copy)
+        log = database.with_name(database.name + _LOG)
+        if log.exists():
+            shutil.copyfile(log, copy.with_name(copy.name + _LOG))
+        with closing(sqlite3.connect(copy)) as db:
+            db.row_factory = sqlite3.Row
+            db.text_factory = lambda text: text.decode(errors="replace")
+            try:
+                db.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+            except sqlite3.DatabaseError as error:
+                raise NoDatabaseError(f"nothing of {database} can be read: {error}") from None
+            for table in TABLES:
+                for row in _readable(db, table):
+                    columns = {name: _told(row[name]) for name in dict(row) if name != "rowid"}
+                    yield {"table": table, **columns}
+
+
+def _readable(db: sqlite3.Connection, table: str) -> Iterator[sqlite3.Row]:
+    """Yield the rows before the first damaged part of a table, then those after the last."""
+    first: int | None = None
+    for row in _walk(db, f"SELECT rowid, * FROM {table} WHERE rowid > ? ORDER BY rowid LIMIT 1", -(2**63)):
+        first = row["rowid"]
+        yield row
+    least = -(2**63) if first is None else first
+    backwards = f"SELECT rowid, * FROM {table} WHERE rowid < ? ORDER BY rowid DESC LIMIT 1"
+    for row in _walk(db, backwards, 2**63 - 1):
+        if row["rowid"] <= least:
+            return
+        yield row
+
+
+def _walk(db: sqlite3.Connection, query: str, start: int) -> Iterator[sqlite3.Row]:
+    at = start
+    while True:
+        try:
+            row = db.execute(query, (at,)).fetchone()
+        except sqlite3.DatabaseError:
+            return
+        if row is None:
+            return
+        yield row
+        at = row["rowid"]
+
+
+def _told(value: Any) -> Any:
+    if not isinstance(value, bytes):
+        return value
+    try:
+        return value.decode()
+    except UnicodeDecodeError:
+        return {"base64": base64.b64encode(value).decode()}
+
+
+def line(row: dict[str, Any]) -> str:
+    """Return a row as a line of JSON; infinity, which JSON does not have, as a text."""
+    return json.dumps({name: str(value) if _is_infinite(value) else value for name, value in row.items()})
+
+
+def _is_infinite(value: object) -> bool:
+    return isinstance(value, float) and math.isinf(value)
