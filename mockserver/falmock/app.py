@@ -19,10 +19,9 @@ import httpx
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
-from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse, Response
-from starlette.routing import Mount, Route
+from starlette.routing import Mount, Route, Router
 
 from falmock import __version__, hosts, private
 from falmock.addresses import is_loopback
@@ -36,8 +35,9 @@ from falmock.http.cdn import CdnHost
 from falmock.http.control import Control
 from falmock.http.doors import FrontDoor, answering, as_asgi, refusing, refusing_plainly
 from falmock.http.faults import Faulty
+from falmock.http.guard import HEALTH, Area, Guard, TrustedProxies, by_area
 from falmock.http.platform import PlatformHost
-from falmock.http.proxy import ROUTE, BrowserProxy
+from falmock.http.proxy import BrowserProxy
 from falmock.http.queue import QueueHost
 from falmock.http.recorder import Recorder
 from falmock.http.rest import RestHost
@@ -62,20 +62,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("falmock")
 
-EXPOSED = (
-    "x-fal-request-id",
-    "x-fal-billable-units",
-    "x-fal-served-from",
-    "x-fal-request-timeout-type",
-    "x-fal-error-type",
-    "x-fal-needs-retry",
-    "x-fal-runner-hints",
-    "etag",
-    "content-length",
-    "content-range",
-    "accept-ranges",
-)
-
 
 class StateError(Exception):
     """The state folder cannot be used; the text is one line that says what to do."""
@@ -99,31 +85,24 @@ def create_app(emulator: Emulator) -> Starlette:
     }
     door = FrontDoor(
         {host: answering(app) for host, app in answers.items()},
-        emulator.settings.hostnames,
+        emulator.settings.own_names,
         public_url=emulator.settings.public_url,
         recorder=Recorder(emulator.journal, emulator.clock),
         arrived=ledger.arrive,
         refused=ledger.refuse,
     )
     through_proxy: set[tuple[str, int]] = set()
+    settings = emulator.settings
+    areas: dict[Area, ASGIApp] = {
+        Area.CONTROL: Control(emulator, ledger),
+        Area.HEALTH: Router([Route(HEALTH, health, methods=["GET"])]),
+        Area.PROXY: BrowserProxy(door, settings, ledger.refuse),
+    }
+    guard = Middleware(Guard, settings, through_proxy)
+    believing = Middleware(TrustedProxies, settings.trusted_proxies, through_proxy)
     app = Starlette(
-        routes=[
-            Route("/health", health, methods=["GET"]),
-            Route("/account", account, methods=["GET"]),
-            Route(ROUTE, BrowserProxy(door, emulator.settings, ledger.refuse)),
-            Mount("/", Control(emulator, door, through_proxy)),
-        ],
-        middleware=[
-            Middleware(
-                CORSMiddleware,
-                allow_origin_regex=".*",
-                allow_methods=["*"],
-                allow_headers=["*"],
-                allow_credentials=True,
-                allow_private_network=True,
-                expose_headers=EXPOSED,
-            )
-        ],
+        routes=[Mount("/", by_area(areas, door))],
+        middleware=[believing, guard] if settings.trusted_proxies else [guard],
         exception_handlers={
             Refusal: refuse,
             HTTPException: refuse_plainly,
@@ -138,15 +117,9 @@ def create_app(emulator: Emulator) -> Starlette:
 
 
 async def health(request: Request) -> Response:
-    """Say that the emulator serves, and which one it is."""
-    emulator: Emulator = request.app.state.emulator
-    return JSONResponse({"status": "ok", "version": __version__, "seed": emulator.seed})
-
-
-async def account(request: Request) -> Response:
-    """Say what has been done so far."""
-    ledger: Ledger = request.app.state.ledger
-    return JSONResponse(ledger.account().to_json())
+    """Say that the emulator serves, and which version it is."""
+    del request
+    return JSONResponse({"status": "ok", "version": __version__})
 
 
 async def refuse(request: Request, error: Exception) -> Response:

@@ -11,6 +11,7 @@ import math
 import re
 from typing import TYPE_CHECKING, Final
 
+from falmock.authorities import AuthorityError
 from falmock.hosts import RUN, NotServedError, locate
 from falmock.lifecycle import State
 from falmock.redirect import BLOCKING
@@ -162,6 +163,6 @@ def _address(scope: Scope) -> tuple[str, str]:
     headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
     try:
         arrival = locate(headers, scope["scheme"], scope["path"], own_names=(), own_authority="localhost")
-    except NotServedError:
+    except (AuthorityError, NotServedError):
         return "", ""
     return arrival.host, arrival.path

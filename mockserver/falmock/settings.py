@@ -5,10 +5,13 @@ The command line reads flags and `FALMOCK_*` variables into it (see `cli`); test
 
 from __future__ import annotations
 
+import ipaddress
 import math
 import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
+
+from falmock.authorities import AuthorityError, parse_authority, parse_origin, parse_url
 
 if TYPE_CHECKING:
     import random
@@ -78,6 +81,10 @@ class Settings:
         hostnames: further names under which clients reach the emulator (a container's, say).
         public_url: scheme, host and port under which clients reach it, when returned URLs shall not
             lead back the way the call came: through a port mapping, say.
+        allow_origins: web origins besides those of this machine whose pages may call, as
+            "https://app.example".
+        trusted_proxies: IP addresses and networks of proxies whose `X-Forwarded-For` and
+            `X-Forwarded-Proto` are believed.
         journal_size: bytes of memory that the journal may take.
         max_body: bytes that a submit may have.
         max_upload: bytes that an uploaded file may have.
@@ -105,6 +112,8 @@ class Settings:
     webhooks: Literal["local", "any"] = "local"
     hostnames: tuple[str, ...] = ()
     public_url: str | None = None
+    allow_origins: tuple[str, ...] = ()
+    trusted_proxies: tuple[str, ...] = ()
     journal_size: int = 16 * MIB
     max_body: int = 16 * MIB
     max_upload: int = 5 * 1024 * MIB
@@ -116,9 +125,65 @@ class Settings:
     def __post_init__(self) -> None:
         if not 0 <= self.time_scale < math.inf:
             raise SettingsError("--time-scale is a number that is not negative, as 1, 0.5 or 1000")
-        if self.public_url is not None and not re.fullmatch(r"https?://[^/?#@\s]+", self.public_url):
-            raise SettingsError("--public-url is a scheme, a host and a port, as http://falmock:8787")
+        self._check_addresses()
         for pair in self.keys or ():
             key_id, _, secret = pair.partition(":")
             if not (key_id and secret):
                 raise SettingsError("a key is not of the form id:secret: check --keys and FALMOCK_KEYS")
+
+    @property
+    def own_names(self) -> frozenset[str]:
+        """Names under which clients reach the emulator, besides those of loopback and IP addresses."""
+        names = {parse_authority(name).name for name in self.hostnames}
+        if self.public_url is not None:
+            names.add(parse_url(self.public_url).authority.name)
+        return frozenset(names)
+
+    def _check_addresses(self) -> None:
+        if self.public_url is not None and not _is_base(self.public_url):
+            raise SettingsError("--public-url is a scheme, a host and a port, as http://falmock:8787")
+        for name in self.hostnames:
+            if not _is_name(name):
+                raise SettingsError(f"--hostname {name!r} is not the name of a host, as falmock.internal")
+        for origin in self.allow_origins:
+            if not _is_origin(origin):
+                raise SettingsError(
+                    f"--allow-origin {origin!r} is not a web origin: write scheme, host and port, as "
+                    "https://app.example or http://192.168.1.5:3000"
+                )
+        for proxy in self.trusted_proxies:
+            if not _is_network(proxy):
+                raise SettingsError(
+                    f"--trusted-proxy {proxy!r} is not an IP address or network, as 127.0.0.1 or 10.0.0.0/8"
+                )
+
+
+def _is_base(url: str) -> bool:
+    try:
+        parts = parse_url(url)
+    except AuthorityError:
+        return False
+    return parts.path == "" and parts.query is None and "#" not in url
+
+
+def _is_name(text: str) -> bool:
+    try:
+        return parse_authority(text).port is None
+    except AuthorityError:
+        return False
+
+
+def _is_origin(text: str) -> bool:
+    """Tell whether a text is an origin that can be allowed: everybody can have the opaque one."""
+    try:
+        return parse_origin(text) is not None
+    except AuthorityError:
+        return False
+
+
+def _is_network(text: str) -> bool:
+    try:
+        ipaddress.ip_network(text)
+    except ValueError:
+        return False
+    return True

@@ -21,6 +21,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
+from falmock.authorities import AuthorityError, parse_url
 from falmock.errors import compact
 from falmock.scenarios import Strike, load
 from falmock.store import Delivery, Request, Store
@@ -90,9 +91,11 @@ def is_deliverable(url: str) -> bool:
 
 def without_secrets(url: str) -> str:
     """Return a URL fit for a log: receivers put tokens into queries and user info."""
-    parts = urlsplit(url)
-    port = f":{parts.port}" if parts.port else ""
-    return f"{parts.scheme}://{parts.hostname}{port}{parts.path}"
+    try:
+        parts = parse_url(url, userinfo=True)
+    except AuthorityError:
+        return "a URL that cannot be read"
+    return f"{parts.scheme}://{parts.authority}{parts.path}"
 
 
 @dataclass(slots=True)

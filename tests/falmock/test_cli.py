@@ -166,7 +166,7 @@ def raw(method: str, path: str, content: bytes) -> bytes:
 
 def test_it_answers_as_soon_as_it_says_where_it_listens() -> None:
     with served("--ephemeral", "--seed", "7") as server:
-        assert server.http.get("/health").json()["seed"] == 7
+        assert server.http.get("/health").json()["status"] == "ok"
 
 
 def test_the_banner_says_how_to_point_a_client_at_it() -> None:

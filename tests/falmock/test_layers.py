@@ -10,6 +10,7 @@ import pytest
 import falmock
 
 STOREYS = """
+    authorities
     addresses bell clock endpoints errors hosts lifecycle private redaction settings signing
     calls console faults keys media models queue store validation
     scenarios

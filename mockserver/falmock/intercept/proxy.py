@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 import h11
 
 from falmock.addresses import is_loopback
+from falmock.authorities import AuthorityError, parse_authority, parse_url
 from falmock.hosts import is_fal, is_served
 
 if TYPE_CHECKING:
@@ -241,13 +242,13 @@ def _onward(request: h11.Request, target: str, *, upgrades: bool) -> h11.Request
 
 def _authority(url: str, default_port: int | None) -> Address:
     try:
-        parts = urlsplit(url)
-        host, port = parts.hostname, parts.port or default_port
-    except ValueError:
-        host = port = None
-    if not host or not port:
-        raise RefusedError(400, "the proxy was asked for an address that is none")
-    return host, port
+        authority = parse_authority(url[2:]) if url.startswith("//") else parse_url(url).authority
+    except AuthorityError as error:
+        raise RefusedError(400, str(error)) from None
+    port = authority.port or default_port
+    if port is None:
+        raise RefusedError(400, f"the proxy was asked for {authority.name} without a port")
+    return authority.name, port
 
 
 async def _join(
