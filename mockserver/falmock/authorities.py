@@ -2,8 +2,8 @@
 
 An authority is `host[:port]` (RFC 9110, RFC 3986), as in a Host header. A web origin is a scheme and an
 authority (RFC 6454, WHATWG HTML), as in an Origin header. URL libraries accept what people type: they drop
-user info, turn `\\` into `/`, strip control characters, and read `127.1` as an address. Each of these lets one
-reader see a local name and another reader a foreign one, so none of them is accepted here.
+user info, take backslashes for slashes, strip control characters, and read `127.1` as an address. With each
+of these, one reader sees a local name and another reader a foreign one, so none of them is accepted here.
 """
 
 from __future__ import annotations
@@ -150,11 +150,13 @@ def _in_ascii(host: str) -> str:
         return host
     name, colon, port = host.partition(":")
     try:
-        return (
-            idna.encode(name[: LONGEST + 1].lower()).decode() + colon + port
-        )  # which is too long if this is
+        # Cut off, because long names take IDNA much time; what is cut off here is too long for it anyway.
+        encoded = idna.encode(name[: LONGEST + 1].lower()).decode()
     except idna.IDNAError:
-        raise AuthorityError(f"{_shown(host)} is not the name of a host") from None
+        encoded = ""
+    if not encoded or encoded.count(".") != name.count("."):  # IDNA knows three more dots
+        raise AuthorityError(f"{_shown(host)} is not the name of a host")
+    return encoded + colon + port
 
 
 @lru_cache(maxsize=256)
