@@ -25,6 +25,7 @@ LONGEST_TOKEN_LIFETIME: Final = 7 * 24 * 3600
 MOST_PARTS: Final = 10_000
 # The first three as recorded (v3b.fal.media, 2026-09). The others are not fal's: there files have a domain of
 # their own, here they share one with the API, and a page that somebody uploaded must not run in its origin.
+# How fal has files with an access list cached is not known; here they are not.
 SERVED: Final = {
     "access-control-allow-origin": "*",
     "cache-control": "public, max-age=5184000, immutable",
@@ -111,7 +112,9 @@ class CdnHost:
         decision = decide(file, found.key_id if isinstance(found, Caller) else None)
         if decision != "allow":
             raise FileNotServed(decision)
-        return FileResponse(self._emulator.files.on_disk(file), media_type=file.content_type, headers=SERVED)
+        headers = SERVED if file.acl is None else SERVED | {"cache-control": "private, no-store"}
+        on_disk = self._emulator.files.on_disk(file)
+        return FileResponse(on_disk, media_type=file.content_type, headers=headers)
 
     def _announced(self, request: Request) -> Upload:
         """Return a file to be, for the holder of a token of `/storage/auth/token`."""

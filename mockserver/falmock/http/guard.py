@@ -172,9 +172,9 @@ def _foreign(origin: WebOrigin | str) -> str:
 
 
 class Guard:
-    """Decides about each call, and adds what a browser needs to let an allowed page read the answer.
+    """Decides about each call, and adds the headers that let an allowed page read the answer.
 
-    What the call is for stands in its scope then, as `falmock.area`.
+    Sets `falmock.area` in the scope: what the call is for.
 
     Args:
         app: answers what is not refused.
@@ -270,12 +270,12 @@ def by_area(areas: Mapping[Area, ASGIApp], others: ASGIApp) -> ASGIApp:
 
 
 class TrustedProxies:
-    """Believes what the proxies that a setting names say of a call: who made it, and with which scheme.
+    """Applies `X-Forwarded-For` and `X-Forwarded-Proto` of the proxies that a setting names.
 
     Args:
         app: answers calls.
         trusted: IP addresses and networks of the proxies.
-        through_proxy: as for `Guard`: what came through the emulator's own proxy is believed nothing.
+        through_proxy: as for `Guard`; calls from there keep their own address, whatever their headers say.
     """
 
     def __init__(
@@ -297,10 +297,14 @@ class TrustedProxies:
             return False
         if all(name != b"x-forwarded-for" for name, _ in scope["headers"]):
             return False
-        return any(ipaddress.ip_address(peer[0]) in network for network in self._networks)
+        try:
+            address = ipaddress.ip_address(peer[0])
+        except ValueError:  # the server listens at something else than a port
+            return False
+        return any(address in network for network in self._networks)
 
     async def _without_headers(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Drop the headers once they are believed: those that are left are nobody's word."""
+        """Drop the headers once they are applied: the guard takes those that are left for untrusted ones."""
         headers = [(name, value) for name, value in scope["headers"] if name not in FORWARDED]
         await self._app({**scope, "headers": headers}, receive, send)
 

@@ -362,6 +362,21 @@ async def test_a_file_has_the_headers_that_were_recorded(mock: Mock) -> None:
     assert recorded.items() <= dict(answer.headers).items()
 
 
+async def test_a_file_with_an_access_list_is_not_cached(mock: Mock) -> None:
+    acl = {"X-Fal-Object-Lifecycle-Preference": '{"initial_acl": {"default": "forbid", "rules": []}}'}
+    told = (
+        await mock.http.post(
+            "/rest.fal.ai/storage/upload/initiate", json={"file_name": "x"}, headers=KEY | acl
+        )
+    ).json()
+    await mock.http.put(told["upload_url"], content=png())
+
+    answers = [await mock.http.get(told["file_url"], headers=headers) for headers in (KEY, {})]
+
+    assert [answer.status_code for answer in answers] == [200, 403]
+    assert answers[0].headers["cache-control"] == "private, no-store"
+
+
 # Own paths
 
 

@@ -110,7 +110,7 @@ class Happened:
             Operation(
                 "GET",
                 "/account",
-                "Tell in a few numbers what has been done so far",
+                "Count requests, results, failures, webhooks and calls since the start",
                 self._account,
                 gives=AccountTold,
             ),
