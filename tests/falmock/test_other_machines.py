@@ -5,17 +5,14 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from programs import PATIENCE, tool
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
 # Runs in a network namespace with nothing in it, and makes a second one: the other machine.
 STAGE = """if True:
-    import json, os, re, subprocess, sys, time
+    import json, os, re, subprocess, sys
 
     host, own, other, prefix = sys.argv[1:]
 
@@ -32,7 +29,8 @@ STAGE = """if True:
         there = ["nsenter", "--net", "--target", str(machine.pid)]
         for link, address, before in (("near", own, []), ("far", other, there)):
             extra = ["nodad"] if ":" in address else []
-            subprocess.run([*before, "ip", "address", "add", f"{address}/{prefix}", "dev", link, *extra], check=True)
+            at = ["address", "add", f"{address}/{prefix}", "dev", link, *extra]
+            subprocess.run([*before, "ip", *at], check=True)
             subprocess.run([*before, "ip", "link", "set", link, "up"], check=True)
         command = [sys.executable, "-m", "falmock", "serve", "--ephemeral", "--port", "0", "--host", host]
         server = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
@@ -44,11 +42,13 @@ STAGE = """if True:
             name = f"[{own}]" if ":" in own else own
             url = f"http://{name}:{ports['http']}"
             proxy = f"http://{name}:{ports['proxy']}"
+            loopback = f"http://127.0.0.1:{ports['http']}"
 
             def status(*words):
                 curl = [*there, "curl", "-s", "-o", "/dev/null", "-w", "%{http_code}", "-m", "20", *words]
                 return int(subprocess.run(curl, capture_output=True, text=True).stdout)
 
+            forwarded = ["-H", "X-Forwarded-For: 127.0.0.1"]
             control = ["-x", proxy, "http://queue.fal.run/control/clock", "-H", "Host: localhost"]
             print(json.dumps({
                 "banner": sorted(ports),
@@ -56,12 +56,10 @@ STAGE = """if True:
                 "fal": status(f"{url}/fal-ai/veo2/requests/x/status", "-H", "Authorization: Key a:b"),
                 "control": status(f"{url}/control/clock"),
                 "control as localhost": status(f"{url}/control/clock", "-H", "Host: localhost"),
-                "control as forwarded": status(
-                    f"{url}/control/clock", "-H", "Host: localhost", "-H", "X-Forwarded-For: 127.0.0.1"
-                ),
+                "control as forwarded": status(f"{url}/control/clock", "-H", "Host: localhost", *forwarded),
                 "control through the proxy": status(*control),
-                "control through the proxy as forwarded": status(*control, "-H", "X-Forwarded-For: 127.0.0.1"),
-                "loopback through the proxy": status("-x", proxy, f"http://127.0.0.1:{ports['http']}/control/clock"),
+                "control through the proxy as forwarded": status(*control, *forwarded),
+                "loopback through the proxy": status("-x", proxy, f"{loopback}/control/clock"),
             }))
         finally:
             server.terminate()
