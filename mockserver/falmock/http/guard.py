@@ -63,6 +63,7 @@ EXPOSED: Final = (
     "accept-ranges",
 )
 FORWARDED: Final = frozenset({b"forwarded", b"x-forwarded-for", b"x-forwarded-host", b"x-forwarded-proto"})
+_SAME_SITE: Final = frozenset({b"same-origin", b"same-site", b"none"})
 _READ: Final = frozenset({b"host", b"origin", b"sec-fetch-site", *(name.encode() for name in TARGETS)})
 
 
@@ -224,7 +225,7 @@ class Guard:
         origin: WebOrigin | str | None = None
         if b"origin" in headers:
             origin = parse_origin(_text(headers[b"origin"])) or "null"
-        cross_site = headers.get(b"sec-fetch-site") == b"cross-site"
+        cross_site = headers.get(b"sec-fetch-site", b"none") not in _SAME_SITE
         if (origin is not None or cross_site) and area is Area.FAL and _reads_a_file(scope, host):
             area = Area.MEDIA
         peer = scope.get("client")

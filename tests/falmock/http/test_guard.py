@@ -310,6 +310,15 @@ async def test_what_a_browser_does_not_call_cross_site_is_answered(mock: Mock, s
     assert answer.status_code == 200
 
 
+async def test_what_a_browser_calls_something_else_is_cross_site(mock: Mock) -> None:
+    answers = [
+        (await mock.http.post("/control/reset", headers={"Sec-Fetch-Site": site})).status_code
+        for site in ("cross-site", "Cross-Site", "")
+    ]
+
+    assert answers == [403, 403, 403]
+
+
 async def test_a_program_that_is_no_browser_says_nothing_of_pages_and_is_answered(mock: Mock) -> None:
     answer = await mock.http.post(f"/{ENDPOINT}", json=GOOD, headers=KEY)
 
