@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from typing import Any
@@ -78,7 +79,8 @@ STAGE = """if True:
 def told(request: pytest.FixtureRequest) -> Any:
     for needed in ("unshare", "nsenter", "ip", "curl"):
         tool(needed)
-    command = ["unshare", "--map-root-user", "--net", sys.executable, "-c", STAGE, *request.param]
+    root = [] if os.geteuid() == 0 else ["--map-root-user"]
+    command = ["unshare", *root, "--net", sys.executable, "-c", STAGE, *request.param]
     done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
