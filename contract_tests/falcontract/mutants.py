@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING, Any, Final
 from starlette.responses import Response
 
 from falmock import (
-    app,
     course,
     emulator,
     endpoints,
@@ -33,7 +32,7 @@ from falmock import (
     validation,
     webhooks,
 )
-from falmock.http import access, submission
+from falmock.http import access, guard, submission
 from falmock.http import queue as wire
 from falmock.media import images
 from falmock.models import veo
@@ -1538,7 +1537,7 @@ def answers_are_plain_text(patch: Patch) -> None:
 @mutant
 def browsers_may_not_read_the_id(patch: Patch) -> None:
     """x-fal-request-id is not exposed to browsers."""
-    patch.set(app, "EXPOSED", ())
+    patch.set(guard, "EXPOSED", ())
 
 
 # Inputs

@@ -28,7 +28,7 @@ from falcontract.steps import (
 )
 
 NO_ID: Final = "00000000-0000-4000-8000-000000000000"
-ORIGIN: Final = "https://app.example.com"
+ORIGIN: Final = "http://localhost:3000"
 HOUR: Final = 3600.0
 LIMIT: Final = 65536  # bytes of a body, where a program sets the limit
 KEYS: Final = "/.well-known/jwks.json"

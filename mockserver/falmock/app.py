@@ -20,10 +20,9 @@ import httpx
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
-from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse, Response
-from starlette.routing import Mount, Route
+from starlette.routing import Mount, Route, Router
 
 from falmock import __version__, hosts, private, transient
 from falmock.addresses import is_loopback
@@ -38,8 +37,9 @@ from falmock.http.cdn import CdnHost
 from falmock.http.control import Control
 from falmock.http.doors import FrontDoor, answering, as_asgi, refusing, refusing_plainly
 from falmock.http.faults import Faulty
+from falmock.http.guard import HEALTH, Area, Guard, TrustedProxies, by_area
 from falmock.http.platform import PlatformHost
-from falmock.http.proxy import ROUTE, BrowserProxy
+from falmock.http.proxy import BrowserProxy
 from falmock.http.queue import QueueHost
 from falmock.http.recorder import Recorder
 from falmock.http.rest import RestHost
@@ -67,22 +67,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("falmock")
 
-EXPOSED = (
-    "x-fal-request-id",
-    "x-fal-billable-units",
-    "x-fal-served-from",
-    "x-fal-request-timeout-type",
-    "x-fal-error-type",
-    "x-fal-needs-retry",
-    "x-fal-runner-hints",
-    "etag",
-    "content-length",
-    "content-range",
-    "accept-ranges",
-)
 ELSEWHERE = "choose another folder with --state, or use --ephemeral"
-
-
 DATABASE = "falmock.db"
 STATE = frozenset(  # what is in a state folder
     {
@@ -115,31 +100,24 @@ def create_app(emulator: Emulator) -> Starlette:
     }
     door = FrontDoor(
         {host: answering(app) for host, app in answers.items()},
-        emulator.settings.hostnames,
+        emulator.settings.own_names,
         public_url=emulator.settings.public_url,
         recorder=Recorder(emulator.journal, emulator.clock),
         arrived=ledger.arrive,
         refused=ledger.refuse,
     )
     through_proxy: set[tuple[str, int]] = set()
+    settings = emulator.settings
+    areas: dict[Area, ASGIApp] = {
+        Area.CONTROL: Control(emulator, ledger),
+        Area.HEALTH: Router([Route(HEALTH, health, methods=["GET"])]),
+        Area.PROXY: BrowserProxy(door, settings, ledger.refuse),
+    }
+    guard = Middleware(Guard, settings, through_proxy)
+    believing = Middleware(TrustedProxies, settings.trusted_proxies, through_proxy)
     app = Starlette(
-        routes=[
-            Route("/health", health, methods=["GET"]),
-            Route("/account", account, methods=["GET"]),
-            Route(ROUTE, BrowserProxy(door, emulator.settings, ledger.refuse)),
-            Mount("/", Control(emulator, door, through_proxy)),
-        ],
-        middleware=[
-            Middleware(
-                CORSMiddleware,
-                allow_origin_regex=".*",
-                allow_methods=["*"],
-                allow_headers=["*"],
-                allow_credentials=True,
-                allow_private_network=True,
-                expose_headers=EXPOSED,
-            )
-        ],
+        routes=[Mount("/", by_area(areas, door))],
+        middleware=[believing, guard] if settings.trusted_proxies else [guard],
         exception_handlers={
             Refusal: refuse,
             sqlite3.OperationalError: refuse_unavailable,
@@ -160,19 +138,13 @@ async def health(request: Request) -> Response:
     """Return whether the emulator works, why not if not, and to a challenge its proof (see `identity`)."""
     emulator: Emulator = request.app.state.emulator
     identity: Identity = request.app.state.identity
-    content: dict[str, Any] = {"status": "ok", "version": __version__, "seed": emulator.seed}
+    content: dict[str, Any] = {"status": "ok", "version": __version__}
     trouble = emulator.trouble() if emulator.scheduling else "the scheduler does not run"
     if trouble is not None:
         content |= {"status": "degraded", "reason": trouble}
     if proof := identity.prove(request.query_params.get("challenge", "")):
         content["proof"] = proof
     return JSONResponse(content)
-
-
-async def account(request: Request) -> Response:
-    """Say what has been done so far."""
-    ledger: Ledger = request.app.state.ledger
-    return JSONResponse(ledger.account().to_json())
 
 
 async def refuse(request: Request, error: Exception) -> Response:

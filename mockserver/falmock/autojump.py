@@ -10,6 +10,7 @@ import asyncio
 import re
 from typing import TYPE_CHECKING, Final
 
+from falmock.authorities import AuthorityError
 from falmock.clock import LAST
 from falmock.emulator import RETRY
 from falmock.hosts import RUN, NotServedError, locate
@@ -166,6 +167,6 @@ def _address(scope: Scope) -> tuple[str, str]:
     headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
     try:
         arrival = locate(headers, scope["scheme"], scope["path"], own_names=(), own_authority="localhost")
-    except NotServedError:
+    except (AuthorityError, NotServedError):
         return "", ""
     return arrival.host, arrival.path

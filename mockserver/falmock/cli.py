@@ -22,7 +22,7 @@ from falmock import __version__, console, export
 from falmock.app import DATABASE, ELSEWHERE, StateError, create_app, open_emulator
 from falmock.calls import Operation
 from falmock.faults import EXACT, FAULTS, Fault, limits
-from falmock.http.control import BASE as CONTROL
+from falmock.http.guard import CONTROL
 from falmock.intercept.authority import Authority, open_authority
 from falmock.intercept.doctor import CannotTryError, examine
 from falmock.intercept.doors import Listeners, find, noted, open_doors
@@ -178,6 +178,20 @@ def falmock() -> None:
     "Scheme, host and port for returned URLs, as http://falmock:8787, in place of those that were called.",
 )
 @option(
+    "--allow-origin",
+    "Web origins besides those of this machine whose pages may call, as https://app.example,...",
+    type=ListType(),
+    default="",
+    show_default=False,
+)
+@option(
+    "--trusted-proxy",
+    "Addresses of reverse proxies whose X-Forwarded-For and -Proto are believed, as 127.0.0.1,10.0.0.0/8.",
+    type=ListType(),
+    default="",
+    show_default=False,
+)
+@option(
     "--scenario",
     "What shall go wrong: the name of a preset or a TOML file; may be given several times.",
     multiple=True,
@@ -214,8 +228,16 @@ async def _serve(settings: Settings, listeners: Listeners) -> None:
         with _certificates(settings.state) as authority:
             async with open_doors(app, listeners, authority, sealed=settings.sealed) as doors:
                 with _noted(doors, settings.state):
-                    _tell(console.banner(doors.http, settings, doors.https, doors.proxy))
+                    _tell(
+                        console.banner(doors.http, settings, doors.https, doors.proxy, _reachable(listeners))
+                    )
                     await server.serve(sockets=[listeners.http])
+
+
+def _reachable(listeners: Listeners) -> str:
+    """Name the ports that other machines may call."""
+    ports = {"http": listeners.http, "tls": listeners.https, "proxy": listeners.proxy}
+    return console.reachable({name: listener.getsockname()[:2] for name, listener in ports.items()})
 
 
 @contextmanager
@@ -229,7 +251,16 @@ def _noted(doors: Doors, state: Path | None) -> Iterator[None]:
 
 
 # `run` takes the flags of `serve`, but for those of a server that stays.
-_OF_A_SERVER = {"host", "port", "tls_port", "proxy_port", "ephemeral", "hostname", "log_level"}
+_OF_A_SERVER = {
+    "host",
+    "port",
+    "tls_port",
+    "proxy_port",
+    "ephemeral",
+    "hostname",
+    "trusted_proxy",
+    "log_level",
+}
 
 
 @falmock.command(
@@ -265,7 +296,9 @@ def run(
         if doors is not None and doors.sealed >= sealed:
             code, done = runner.run(_run_beside(doors, command))
         else:
-            settings = _settings(state=state, ephemeral=True, hostname=(), sealed=sealed, **given)
+            settings = _settings(
+                state=state, ephemeral=True, hostname=(), trusted_proxy=(), sealed=sealed, **given
+            )
             with _listen("127.0.0.1", 0, 0, 0) as listeners:
                 code, done = runner.run(_run_with(settings, listeners, command))
     if account is not None:
@@ -302,10 +335,18 @@ def _remarks(emulator: Emulator) -> list[str]:
 async def _run_beside(doors: Doors, command: Sequence[str]) -> tuple[int, Account]:
     with Relay() as relay:
         async with httpx.AsyncClient(base_url=doors.http, trust_env=False) as http:
-            before = Account.from_json((await http.get("/account")).json())
+            before = await _account(http)
             code = await _launch(command, doors, relay)
-            after = Account.from_json((await http.get("/account")).json())
+            after = await _account(http)
     return code, after.since(before)
+
+
+async def _account(http: httpx.AsyncClient) -> Account:
+    try:
+        answer = (await http.get(f"{CONTROL}/account")).raise_for_status()
+    except httpx.HTTPError as error:
+        raise _not_told(str(http.base_url), error) from None
+    return Account.from_json(answer.json())
 
 
 async def _launch(command: Sequence[str], doors: Doors, relay: Relay) -> int:
@@ -518,7 +559,14 @@ def _asked(state: Path, path: str, query: Mapping[str, Any]) -> httpx.Response:
         answer = httpx.get(f"{doors.http}{CONTROL}{path}", params=given, trust_env=False)
         return answer.raise_for_status()
     except httpx.HTTPError as error:
-        raise click.ClickException(f"the emulator at {doors.http} did not tell: {error}") from None
+        raise _not_told(doors.http, error) from None
+
+
+def _not_told(address: str, error: httpx.HTTPError) -> click.ClickException:
+    why = str(error)
+    if isinstance(error, httpx.HTTPStatusError) and error.response.status_code == httpx.codes.FORBIDDEN:
+        why = error.response.json()["detail"]
+    return click.ClickException(f"the emulator at {address} did not tell: {why}")
 
 
 @contextmanager
@@ -545,6 +593,8 @@ def _settings(
     ephemeral: bool,
     no_auth: bool,
     hostname: tuple[str, ...],
+    allow_origin: tuple[str, ...],
+    trusted_proxy: tuple[str, ...],
     scenario: tuple[str, ...],
     **given: Any,
 ) -> Settings:
@@ -552,6 +602,8 @@ def _settings(
         state=None if ephemeral else state,
         auth=not no_auth,
         hostnames=hostname,
+        allow_origins=allow_origin,
+        trusted_proxies=trusted_proxy,
         scenarios=scenario,
         **given,
     )

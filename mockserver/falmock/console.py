@@ -8,10 +8,13 @@ import logging.config
 from typing import TYPE_CHECKING
 
 from falmock import __version__
+from falmock.addresses import is_loopback
+from falmock.authorities import Authority
 from falmock.redaction import Redactor
 
 if TYPE_CHECKING:
     import socket
+    from collections.abc import Mapping
 
     from falmock.known_keys import KnownKeys
     from falmock.settings import Settings
@@ -87,8 +90,29 @@ def address(listener: socket.socket) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
-def banner(address: str, settings: Settings, tls: str, proxy: str) -> str:
-    """Return what is printed when the server starts."""
+_WHAT_OTHERS_CAN = """
+              They can submit, read and upload with any key that is known here; the control API
+              answers to this machine only. Without --host, nobody else can call."""
+
+
+def reachable(bound: Mapping[str, tuple[str, int]]) -> str:
+    """Return the names and addresses of listening ports that other machines may call; empty for none."""
+    return ", ".join(
+        f"{name} {Authority(*address)}" for name, address in bound.items() if not is_loopback(address[0])
+    )
+
+
+def banner(address: str, settings: Settings, tls: str, proxy: str, others: str = "") -> str:
+    """Return what is printed when the server starts.
+
+    Args:
+        address: URL of the plain port.
+        settings: of the emulator.
+        tls: URL of the port with TLS.
+        proxy: URL of the proxy.
+        others: ports that other machines may call, see `reachable`.
+    """
+    shared = f"\n  WARNING     other machines can call {others}{_WHAT_OTHERS_CAN}" if others else ""
     keys = "any id:secret"
     if settings.keys is not None:
         keys = f"the {len(settings.keys)} given"
@@ -98,7 +122,7 @@ def banner(address: str, settings: Settings, tls: str, proxy: str) -> str:
 falmock {__version__}: fal's queue, offline. Nothing leaves this machine, nothing is paid.
 
   listening   {address}   (health: {address}/health)
-  tls, proxy  {tls}  {proxy}
+  tls, proxy  {tls}  {proxy}{shared}
   state       {settings.state or "in memory"}
   keys        {keys}
   models      fal-ai/veo2/image-to-video

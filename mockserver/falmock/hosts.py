@@ -15,10 +15,13 @@ import ipaddress
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
+
+from falmock.authorities import Authority, parse_authority, parse_url
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection, Mapping, MutableMapping
+    from typing import Any
 
 QUEUE: Final = "queue.fal.run"
 RUN: Final = "fal.run"
@@ -41,6 +44,7 @@ ALIASES: Final[dict[str, str]] = {
     PLATFORM: PLATFORM,
     WEBSITE: WEBSITE,
 }
+TARGETS: Final = ("x-fal-target-url", "x-fal-target-host")
 FAL_DOMAINS: Final = ("fal.run", "fal.ai", "fal.media", "falrun.com", "fal.dev")
 
 
@@ -125,20 +129,21 @@ def locate(
         own_authority: for a client that sends no Host header.
 
     Raises:
+        AuthorityError: a header names no host at all.
         NotServedError: the host is neither fal's, as far as it is emulated, nor the emulator's own.
     """
-    authority = headers.get("host") or own_authority
-    name, port = _split_authority(authority)
+    called = parse_authority(headers.get("host", own_authority))
+    authority, name = str(called), called.name
     if name in ALIASES:
-        return Arrival(ALIASES[name], _trim(path), None, Origin("host", scheme, f":{port}" if port else ""))
-    if not _is_own(name, own_names):
+        origin = Origin("host", scheme, f":{called.port}" if called.port else "")
+        return Arrival(ALIASES[name], _trim(path), None, origin)
+    if not is_own(name, own_names):
         raise NotServedError(name)
     if target := headers.get("x-fal-target-url"):
         return _by_url(target, Origin("bare", scheme, authority))
     if host := headers.get("x-fal-target-host"):
-        return Arrival(
-            _fal_host(_split_authority(host)[0]), _trim(path), None, Origin("prefix", scheme, authority)
-        )
+        target_host = _fal_host(parse_authority(host).name)
+        return Arrival(target_host, _trim(path), None, Origin("prefix", scheme, authority))
     first, _, rest = path.removeprefix("/").partition("/")
     if first.lower() in ALIASES:
         return Arrival(ALIASES[first.lower()], _trim(rest), None, Origin("prefix", scheme, authority))
@@ -148,12 +153,8 @@ def locate(
 
 
 def _by_url(target: str, origin: Origin) -> Arrival:
-    try:
-        url = urlsplit(target)
-        host = _fal_host(url.hostname or "")
-    except ValueError:
-        raise NotServedError(target) from None
-    return Arrival(host, _trim(unquote(url.path)), url.query, origin)
+    url = parse_url(target)
+    return Arrival(_fal_host(url.authority.name), _trim(unquote(url.path)), url.query or "", origin)
 
 
 def _fal_host(name: str) -> str:
@@ -166,23 +167,24 @@ def _trim(path: str) -> str:
     return "/" + path.strip("/")
 
 
-def _split_authority(authority: str) -> tuple[str, str]:
-    """Return name and port of "name:port", "[::1]:port" or "name", the name in lower case."""
-    name, separator, port = authority.rpartition(":")
-    if not separator or "]" in port or not port.isdecimal():
-        name, port = authority, ""
-    return name.lower().strip("[]").rstrip("."), port
+def own_authority(scope: MutableMapping[str, Any]) -> str:
+    """Return the authority of the socket that a call arrived at, for a caller that names no host."""
+    server = scope.get("server") or ("localhost", None)
+    return str(Authority(str(server[0]), server[1]))
 
 
-def _is_own(name: str, own_names: Collection[str]) -> bool:
-    """A page elsewhere must not reach a local server by a name that it rebinds: names are a closed list."""
+def is_own(name: str, own_names: Collection[str]) -> bool:
+    """Tell whether a host name is the emulator's own.
+
+    A page elsewhere must not reach a local server by a name that it rebinds, so names are a closed list.
+    """
     return name in own_names or name == "localhost" or name.endswith(".localhost") or _is_address(name)
 
 
 @lru_cache(maxsize=128)
 def _is_address(name: str) -> bool:
     try:
-        ipaddress.ip_address(name.partition("%")[0])
+        ipaddress.ip_address(name)
     except ValueError:
         return False
     return True

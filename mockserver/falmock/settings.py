@@ -5,9 +5,12 @@ The command line reads flags and `FALMOCK_*` variables into it (see `cli`); test
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
+
+from falmock.authorities import AuthorityError, parse_authority, parse_origin, parse_url
 
 if TYPE_CHECKING:
     import random
@@ -97,6 +100,10 @@ class Settings:
         hostnames: further names under which clients reach the emulator (a container's, say).
         public_url: scheme, host and port under which clients reach it, when returned URLs shall not
             lead back the way the call came: through a port mapping, say.
+        allow_origins: web origins besides those of this machine whose pages may call, as
+            "https://app.example".
+        trusted_proxies: IP addresses and networks of proxies whose `X-Forwarded-For` and
+            `X-Forwarded-Proto` are believed.
         journal_size: bytes of memory that the journal may take.
         max_body: bytes that a submit may have.
         max_pixels: pixels that an input image may have.
@@ -127,6 +134,8 @@ class Settings:
     sealed: bool = False
     hostnames: tuple[str, ...] = ()
     public_url: str | None = None
+    allow_origins: tuple[str, ...] = ()
+    trusted_proxies: tuple[str, ...] = ()
     journal_size: int = 16 * MIB
     max_body: int = 16 * MIB
     max_pixels: int = 50_000_000
@@ -146,8 +155,7 @@ class Settings:
             if not all(bound is None or least <= bound <= most for bound in bounds):
                 flag = name.replace("_", "-")
                 raise SettingsError(f"--{flag} is a number from {least} to {most}, not {value}")
-        if self.public_url is not None and not re.fullmatch(r"https?://[^/?#@\s]+", self.public_url):
-            raise SettingsError("--public-url is a scheme, a host and a port, as http://falmock:8787")
+        self._check_addresses()
         for pair in self.keys or ():
             key_id, _, secret = pair.partition(":")
             if not (key_id and secret):
@@ -162,3 +170,60 @@ class Settings:
     def delivers_anywhere(self) -> bool:
         """Whether webhooks go to other machines too."""
         return self.webhooks == "any" and not self.sealed
+
+    @property
+    def own_names(self) -> frozenset[str]:
+        """Names under which clients reach the emulator, besides those of loopback and IP addresses."""
+        names = {parse_authority(name).name for name in self.hostnames}
+        if self.public_url is not None:
+            names.add(parse_url(self.public_url).authority.name)
+        return frozenset(names)
+
+    def _check_addresses(self) -> None:
+        if self.public_url is not None and not _is_base(self.public_url):
+            raise SettingsError("--public-url is a scheme, a host and a port, as http://falmock:8787")
+        for name in self.hostnames:
+            if not _is_name(name):
+                raise SettingsError(f"--hostname {name!r} is not the name of a host, as falmock.internal")
+        for origin in self.allow_origins:
+            if not _is_origin(origin):
+                raise SettingsError(
+                    f"--allow-origin {origin!r} is not a web origin: write scheme, host and port, as "
+                    "https://app.example or http://192.168.1.5:3000"
+                )
+        for proxy in self.trusted_proxies:
+            if not _is_network(proxy):
+                raise SettingsError(
+                    f"--trusted-proxy {proxy!r} is not an IP address or network, as 127.0.0.1 or 10.0.0.0/8"
+                )
+
+
+def _is_base(url: str) -> bool:
+    try:
+        parts = parse_url(url)
+    except AuthorityError:
+        return False
+    return parts.path == "" and parts.query is None and "#" not in url
+
+
+def _is_name(text: str) -> bool:
+    try:
+        return parse_authority(text).port is None
+    except AuthorityError:
+        return False
+
+
+def _is_origin(text: str) -> bool:
+    """Tell whether a text is an origin that can be allowed: everybody can have the opaque one."""
+    try:
+        return parse_origin(text) is not None
+    except AuthorityError:
+        return False
+
+
+def _is_network(text: str) -> bool:
+    try:
+        ipaddress.ip_network(text)
+    except ValueError:
+        return False
+    return True

@@ -20,6 +20,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
+from falmock.authorities import AuthorityError, parse_url
 from falmock.descriptors import share
 from falmock.errors import StorageUnavailable, compact
 from falmock.posting import Answer, post
@@ -93,9 +94,11 @@ def is_deliverable(url: str) -> bool:
 
 def without_secrets(url: str) -> str:
     """Return a URL fit for a log: receivers put tokens into queries and user info."""
-    parts = urlsplit(url)
-    port = f":{parts.port}" if parts.port else ""
-    return f"{parts.scheme}://{parts.hostname}{port}{parts.path}"
+    try:
+        parts = parse_url(url, userinfo=True)
+    except AuthorityError:
+        return "a URL that cannot be read"
+    return f"{parts.scheme}://{parts.authority}{parts.path}"
 
 
 def receiver(url: str) -> str:

@@ -167,7 +167,7 @@ def raw(method: str, path: str, content: bytes) -> bytes:
 
 def test_it_answers_as_soon_as_it_says_where_it_listens() -> None:
     with served("--ephemeral", "--seed", "7") as server:
-        assert server.http.get("/health").json()["seed"] == 7
+        assert server.http.get("/health").json()["status"] == "ok"
 
 
 def test_the_banner_says_how_to_point_a_client_at_it() -> None:
@@ -176,6 +176,41 @@ def test_the_banner_says_how_to_point_a_client_at_it() -> None:
         server.stop()
 
     assert re.search(rf"curl {re.escape(address)}/fal-ai/veo2/image-to-video", server.log)
+
+
+def test_the_banner_names_every_port_that_other_machines_can_call() -> None:
+    with served("--ephemeral", "--host", "0.0.0.0") as server:
+        server.stop()
+
+    said = re.search(
+        r"WARNING +other machines can call http 0\.0\.0\.0:(\d+), tls 0\.0\.0\.0:\d+, proxy 0\.0\.0\.0:\d+",
+        server.log,
+    )
+    assert said is not None
+    assert int(said[1]) == server.port
+
+
+def test_the_banner_speaks_of_nobody_else_where_only_this_machine_can_call() -> None:
+    with served("--ephemeral") as server:
+        server.stop()
+
+    assert "other machines" not in server.log
+
+
+def test_no_forwarded_header_is_believed_from_a_socket() -> None:
+    with served("--ephemeral") as server:
+        headers = {"X-Forwarded-Proto": "https", "X-Forwarded-For": "192.0.2.7"}
+        body = {"prompt": "x", "image_url": "https://example.com/x.png"}
+        answer = server.http.post("/fal-ai/veo2/image-to-video", json=body, headers=headers)
+
+    assert answer.json()["status_url"].startswith(server.address)
+
+
+def test_a_trusted_proxy_is_believed_from_a_socket() -> None:
+    with served("--ephemeral", "--trusted-proxy", "127.0.0.1,10.0.0.0/8") as server:
+        answer = server.http.get("/control/clock", headers={"X-Forwarded-For": "192.0.2.7"})
+
+    assert (answer.status_code, "comes from 192.0.2.7" in answer.json()["detail"]) == (403, True)
 
 
 def test_an_ephemeral_one_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

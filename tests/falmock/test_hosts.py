@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 
+from falmock.authorities import AuthorityError
 from falmock.hosts import CDN, MEDIA, PLATFORM, QUEUE, REST, RUN, NotServedError, Origin, is_fal, locate
 
 OWN = "127.0.0.1:8787"
@@ -94,17 +95,29 @@ def test_an_origin_reads_back_as_it_was_written(style: str) -> None:
     assert str(Origin.parse(style)) == style
 
 
-@pytest.mark.parametrize(
-    "host", ["evil.example", "fal.example:8787", "gateway.fal.ai", "queue.falrun.com", ""]
-)
+@pytest.mark.parametrize("host", ["evil.example", "fal.example:8787", "gateway.fal.ai", "queue.falrun.com"])
 def test_a_host_that_is_not_stood_for_is_refused(host: str) -> None:
     with pytest.raises(NotServedError):
-        locate({"host": host or "no such"}, "http", "/a/b", own_names=(), own_authority=OWN)
+        locate({"host": host}, "http", "/a/b", own_names=(), own_authority=OWN)
 
 
 @pytest.mark.parametrize(
-    "target", ["https://example.com/x", "https://[", "gibberish", "https://gateway.fal.ai/x"]
+    "headers",
+    [
+        {"host": ""},
+        {"host": "127.0.0.1%.evil.example"},
+        {"host": OWN, "x-fal-target-host": "queue.fal.run@evil.example"},
+        {"host": OWN, "x-fal-target-url": "https://["},
+        {"host": OWN, "x-fal-target-url": "gibberish"},
+        {"host": OWN, "x-fal-target-url": "https://queue.fal.run\\@evil.example/"},
+    ],
 )
+def test_a_header_that_names_no_host_is_refused(headers: dict[str, str]) -> None:
+    with pytest.raises(AuthorityError):
+        locate(headers, "http", "/a/b", own_names=(), own_authority=OWN)
+
+
+@pytest.mark.parametrize("target", ["https://example.com/x", "https://gateway.fal.ai/x"])
 def test_a_target_url_elsewhere_is_refused(target: str) -> None:
     with pytest.raises(NotServedError):
         place("/", x_fal_target_url=target)
@@ -116,7 +129,8 @@ def test_a_fal_host_in_the_path_that_is_not_stood_for_is_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    "host", ["localhost:1", "app.localhost", "10.1.2.3:80", "falmock.internal:8787", "[fe80::1]"]
+    "host",
+    ["localhost:1", "app.localhost", "10.1.2.3:80", "falmock.internal:8787", "[fe80::1]", "LOCALHOST."],
 )
 def test_own_names_and_addresses_are_taken(host: str) -> None:
     assert place("/a/b", host=host)[0] == QUEUE

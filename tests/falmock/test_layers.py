@@ -10,7 +10,9 @@ import pytest
 import falmock
 
 STOREYS = """
-    addresses bell clock descriptors endpoints errors escapes export hosts identity lifecycle private settings signing slots transient
+    authorities transient
+    addresses bell clock descriptors endpoints errors escapes export hosts identity lifecycle private settings
+    signing slots
     calls disk faults integrity keys known_keys media models posting queue store validation
     object_lifecycle redaction scenarios
     console dialler fetching files journal ledger

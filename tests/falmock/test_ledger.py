@@ -70,7 +70,7 @@ async def test_an_emulator_tells_what_it_has_done(mock: Mock) -> None:
     await mock.submit()
     await mock.http.get("/", headers={"Host": "gateway.fal.ai"})
 
-    assert (await mock.http.get("/account")).json() == {
+    assert (await mock.http.get("/control/account")).json() == {
         "requests": 3,
         "results": 1,
         "failures": 1,

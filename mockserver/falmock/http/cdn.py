@@ -31,6 +31,16 @@ if TYPE_CHECKING:
 LONGEST_TOKEN_LIFETIME: Final = 7 * 24 * 3600
 MOST_PARTS: Final = 10_000
 LONGEST_COMPLETION: Final = MOST_PARTS * 256  # bytes
+# The first three as recorded (v3b.fal.media, 2026-09). The others are not fal's: there files have a domain of
+# their own, here they share one with the API, and a page that somebody uploaded must not run in its origin.
+# How fal has files with an access list cached is not known; here they are not.
+SERVED: Final = {
+    "access-control-allow-origin": "*",
+    "cache-control": "public, max-age=5184000, immutable",
+    "x-fal-storage-type": "tigris",
+    "x-content-type-options": "nosniff",
+    "content-security-policy": "sandbox",
+}
 
 
 class Part(BaseModel):
@@ -120,7 +130,8 @@ class CdnHost:
         source = self._emulator.files.open(file)
         if source is None:
             raise NotFound
-        return OpenFileResponse(source, media_type=file.content_type)
+        headers = SERVED if file.acl is None else SERVED | {"cache-control": "private, no-store"}
+        return OpenFileResponse(source, media_type=file.content_type, headers=headers)
 
     def _announced(self, request: Request) -> Upload:
         """Return a file to be, for the holder of a token of `/storage/auth/token`."""
@@ -163,8 +174,9 @@ class CdnHost:
 class OpenFileResponse(FileResponse):
     """Serves an open file, so a download is complete even if the file is removed meanwhile."""
 
-    def __init__(self, source: BinaryIO, *, media_type: str) -> None:
-        super().__init__(source.name, media_type=media_type, stat_result=os.fstat(source.fileno()))
+    def __init__(self, source: BinaryIO, *, media_type: str, headers: dict[str, str]) -> None:
+        status = os.fstat(source.fileno())
+        super().__init__(source.name, media_type=media_type, headers=headers, stat_result=status)
         self._source = source
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

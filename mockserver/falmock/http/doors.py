@@ -5,22 +5,22 @@ from __future__ import annotations
 import logging
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
-from urllib.parse import urlsplit
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from falmock import calls
-from falmock.errors import Refusal
-from falmock.hosts import ALIASES, NotServedError, is_fal, locate
+from falmock.authorities import AuthorityError, parse_url
+from falmock.errors import PlatformError, Refusal
+from falmock.hosts import ALIASES, NotServedError, is_fal, locate, own_authority
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection, Mapping
 
     from starlette.types import ASGIApp, Receive, Scope, Send
 
-    from falmock.hosts import Origin
+    from falmock.hosts import Arrival, Origin
     from falmock.http.recorder import Recorder
 
     Answer = Callable[[Request], Awaitable[Response]]
@@ -40,7 +40,7 @@ class FrontDoor:
 
     Args:
         hosts: an ASGI application for each fal host.
-        names: under which this emulator is reached, besides loopback ones and IP addresses.
+        names: under which this emulator is reached, besides loopback ones and IP addresses; in lower case.
         public_url: the one under which clients reach it, whatever they called; see `Settings`.
         recorder: takes calls down.
         arrived: is told the host of each call.
@@ -60,9 +60,9 @@ class FrontDoor:
         self._arrived = arrived
         self._hosts = hosts
         self._recorder = recorder
-        public = urlsplit(public_url or "")
-        self._public = (public.scheme, public.netloc) if public_url else None
-        self._names = frozenset(name.lower() for name in (*names, *filter(None, [public.hostname])))
+        public = parse_url(public_url) if public_url is not None else None
+        self._public = (public.scheme, str(public.authority)) if public is not None else None
+        self._names = names
         self._refused = refused
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -71,18 +71,27 @@ class FrontDoor:
             await send({"type": "websocket.close", "code": 1000})
             return
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
-        server = scope.get("server") or ("localhost", None)
-        own = f"{server[0]}:{server[1]}" if server[1] else str(server[0])
+        own = own_authority(scope)
         try:
             arrival = locate(
                 headers, scope["scheme"], scope["path"], own_names=self._names, own_authority=own
             )
+        except AuthorityError as error:
+            host, answer = "", refusing(PlatformError("bad_request", str(error)))
         except NotServedError as error:
             self._refused(error.host)
-            call = calls.read(error.host, scope["method"], scope["path"], headers)
-            await self._recorder(_refuse(error.host), {**scope, "falmock.call": call}, receive, send)
+            host, answer = error.host, _refuse(error.host)
+        else:
+            self._arrived(arrival.host)
+            await self._recorder(
+                self._hosts[arrival.host], self._inner(scope, arrival, headers), receive, send
+            )
             return
-        self._arrived(arrival.host)
+        call = calls.read(host, scope["method"], scope["path"], headers)
+        await self._recorder(answer, {**scope, "falmock.call": call}, receive, send)
+
+    def _inner(self, scope: Scope, arrival: Arrival, headers: Mapping[str, str]) -> Scope:
+        """Return a call as its host sees it."""
         inner = {
             **scope,
             "path": arrival.path,
@@ -91,7 +100,7 @@ class FrontDoor:
         }
         if arrival.query is not None:
             inner["query_string"] = arrival.query.encode()
-        await self._recorder(self._hosts[arrival.host], inner, receive, send)
+        return inner
 
     def _published(self, origin: Origin) -> Origin:
         if self._public is None or origin.style == "host":  # fal's own name leads back by itself

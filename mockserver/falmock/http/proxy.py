@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import logging
 from typing import TYPE_CHECKING, Final
-from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
 from starlette.responses import JSONResponse
 
+from falmock.authorities import AuthorityError, HttpUrl, parse_url
 from falmock.hosts import QUEUE, REST, RUN
 
 if TYPE_CHECKING:
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("falmock")
 
-ROUTE: Final = "/api/fal/proxy"
 NAME: Final = "@fal-ai/server-proxy/falmock"
 FORWARDED: Final = ("x-fal-", "x-falmock-")
 ALLOWED_HOSTS: Final = frozenset({RUN, QUEUE})
@@ -53,8 +52,9 @@ class BrowserProxy:
         headers = Headers(scope=scope)
         target = headers.get("x-fal-target-url", "")
         if not is_allowed(target):
-            log.warning("refused what a page sent for %s: pages may call queue and run hosts", _host(target))
-            self._refused(_host(target))
+            name = _host_of(target)
+            log.warning("refused what a page sent for %s: pages may call queue and run hosts", name)
+            self._refused(name)
             await JSONResponse("Invalid request", 400)(scope, receive, send)
             return
         await self._door({**scope, "path": "/", "headers": self._onward(headers)}, receive, send)
@@ -76,17 +76,21 @@ class BrowserProxy:
 
 def is_allowed(target: str) -> bool:
     """Tell whether a page may have an address called for it."""
-    try:
-        url = urlsplit(target)
-    except ValueError:
+    url = _parsed(target)
+    if url is None or url.authority.port is not None:
         return False
-    host = url.netloc.rpartition("@")[2].lower()  # a port that is named does not fit
+    host = url.authority.name
     query = f"?{url.query}" if url.query else ""
     return host in ALLOWED_HOSTS or f"{host}{url.path}{query}" in ALLOWED_URLS
 
 
-def _host(target: str) -> str:
+def _host_of(target: str) -> str:
+    url = _parsed(target)
+    return "no host at all" if url is None else url.authority.name
+
+
+def _parsed(target: str) -> HttpUrl | None:
     try:
-        return urlsplit(target).hostname or "no host at all"
-    except ValueError:
-        return "no host at all"
+        return parse_url(target)
+    except AuthorityError:
+        return None

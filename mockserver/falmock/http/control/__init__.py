@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from falmock.http.control.door import BASE, Control
+from falmock.http.control.door import Control
 
-__all__ = ["BASE", "Control"]
+__all__ = ["Control"]

@@ -55,6 +55,18 @@ class BillTold(BaseModel):
     doubles: list[Double]
 
 
+class AccountTold(BaseModel):
+    """Numbers since the emulator was started."""
+
+    requests: int = Field(description="accepted")
+    results: int = Field(description="of these, the ones that ended well")
+    failures: int = Field(description="of these, the ones that ended with an error")
+    webhooks: int = Field(description="delivered")
+    usd: float = Field(description="what the results would have cost, by fal's list prices")
+    calls: dict[str, int] = Field(description="how many came for each of fal's hosts")
+    refused: list[str] = Field(description="hosts for which a call was refused")
+
+
 class LintAsked(Asked):
     """Whose doings."""
 
@@ -71,8 +83,9 @@ class LintTold(BaseModel):
 class Happened:
     """Tells the journal, the ledger and the client check."""
 
-    def __init__(self, emulator: Emulator) -> None:
+    def __init__(self, emulator: Emulator, ledger: Ledger) -> None:
         self._emulator = emulator
+        self._counted = ledger
 
     @property
     def operations(self) -> list[Operation]:
@@ -96,6 +109,13 @@ class Happened:
             ),
             Operation(
                 "GET",
+                "/account",
+                "Count requests, results, failures, webhooks and calls since the start",
+                self._account,
+                gives=AccountTold,
+            ),
+            Operation(
+                "GET",
                 "/lint",
                 "Tell what the app did wrong",
                 self._lint,
@@ -112,6 +132,9 @@ class Happened:
         if asked.format == "har":
             return Response(json.dumps(archive(entries, journal.dropped)), media_type=JSON)
         return Response("".join(lines(entries, journal.dropped)), media_type=LINES)
+
+    async def _account(self) -> AccountTold:
+        return AccountTold(**self._counted.account().to_json())
 
     async def _ledger(self, asked: LedgerAsked) -> BillTold:
         self._emulator.advance()

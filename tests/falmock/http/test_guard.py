@@ -1,0 +1,524 @@
+"""Who may call, and which pages may read the answers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import httpx
+import pytest
+from emulated import APPLICATION, BASE, ENDPOINT, GOOD, KEY, Mock, png
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from falmock.addresses import is_loopback
+from falmock.app import create_app
+from falmock.authorities import Authority, parse_authority, parse_origin
+from falmock.http.guard import Area, Call, Policy
+from falmock.settings import Settings, SettingsError
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    Start = Callable[..., Awaitable[Mock]]
+
+OPEN: Final = f"/{APPLICATION}/requests/x/status"
+HERE: Final = Authority("127.0.0.1", 8787)
+LOCAL = [
+    "http://localhost:3000",
+    "https://localhost",
+    "http://127.0.0.1:8787",
+    "http://[::1]:1",
+    "http://x.localhost",
+]
+FOREIGN = [
+    "https://evil.example",
+    "http://localhost.evil.example",
+    "http://192.168.1.5:3000",
+    "null",
+    "ftp://localhost",
+]
+OWN_PATHS = ["/health", "/control/clock", "/api/fal/proxy"]
+CROSS = {"Sec-Fetch-Site": "cross-site"}
+HOSTILE = [
+    "",
+    "127.0.0.1%.evil.example",
+    "[::1].evil.example",
+    "[::1",
+    "evil.example@localhost",
+    "localhost:0",
+    "localhost:65536",
+    "localhost evil.example",
+    "127.1",
+    "b\xfccher.example",
+]
+
+
+def call(area: Area = Area.FAL, **more: Any) -> Call:
+    origin = more.pop("origin", None)
+    return Call(area, more.pop("host", HERE), origin=origin and (parse_origin(origin) or "null"), **more)
+
+
+# The decision
+
+LISTED = Policy(
+    names=frozenset({"falmock"}), origins=frozenset(filter(None, [parse_origin("https://app.example")]))
+)
+OWN = parse_origin("http://falmock:8787")
+
+
+@pytest.mark.parametrize(
+    ("asked", "refused"),
+    [
+        (call(), None),
+        (call(peer="192.0.2.7"), None),
+        (call(origin="http://localhost:3000"), None),
+        (call(origin="https://app.example"), None),
+        (call(origin="https://app.example:8443"), "--allow-origin https://app.example:8443"),
+        (call(origin="http://app.example"), "--allow-origin http://app.example"),
+        (call(origin="http://falmock:8787", own=OWN), None),
+        (call(origin="http://falmock:3000", own=OWN), "pages of this machine only"),
+        (call(origin="http://falmock:8787"), "pages of this machine only"),
+        (call(origin="null"), "no origin of its own"),
+        (call(origin="null", own=OWN), "no origin of its own"),
+        (call(cross_site=True), "Sec-Fetch-Site"),
+        (call(cross_site=True, origin="http://localhost:3000"), None),
+        (call(cross_site=True, origin="https://evil.example"), "--allow-origin https://evil.example"),
+        (call(Area.MEDIA, origin="https://evil.example", cross_site=True), None),
+        (call(Area.MEDIA, origin="null"), None),
+        (call(Area.PROXY, origin="https://evil.example"), "pages of this machine only"),
+        (call(Area.HEALTH, origin="https://evil.example"), "pages of this machine only"),
+        (call(Area.HEALTH, peer="192.0.2.7"), None),
+        (call(Area.CONTROL), None),
+        (call(Area.CONTROL, peer="127.0.0.2"), None),
+        (call(Area.CONTROL, peer="::1"), None),
+        (call(Area.CONTROL, peer="192.0.2.7"), "comes from 192.0.2.7"),
+        (call(Area.CONTROL, proxied=True), "not answered through a proxy"),
+        (call(Area.CONTROL, host=Authority("falmock")), None),
+        (call(Area.CONTROL, host=Authority("evil.example")), "not reached as 'evil.example'"),
+        (call(Area.CONTROL, host=Authority("192.168.1.5")), "not reached as '192.168.1.5'"),
+        (call(Area.CONTROL, origin="https://app.example"), None),
+        (call(Area.CONTROL, origin="https://evil.example"), "pages of this machine only"),
+        (call(Area.CONTROL, cross_site=True), "Sec-Fetch-Site"),
+    ],
+)
+def test_one_table_says_who_may_call(asked: Call, refused: str | None) -> None:
+    why = LISTED.objection(asked)
+
+    assert why is None if refused is None else refused in (why or "")
+
+
+@given(
+    st.sampled_from(sorted(set(Area) - {Area.MEDIA}, key=str)),
+    st.sampled_from([*LOCAL, *FOREIGN, None]),
+    st.booleans(),
+    st.sampled_from(["127.0.0.1", "192.0.2.7", None]),
+    st.sampled_from(["localhost", "evil.example"]),
+)
+def test_no_foreign_page_may_call_whatever_else_is_true_of_the_call(
+    area: Area, origin: str | None, cross_site: bool, peer: str | None, host: str
+) -> None:
+    asked = call(area, origin=origin, cross_site=cross_site, peer=peer, host=Authority(host))
+    foreign = origin in FOREIGN or (origin is None and cross_site)
+
+    assert not foreign or Policy().objection(asked) is not None
+
+
+# Host and Origin
+
+
+@pytest.mark.parametrize("host", HOSTILE)
+@pytest.mark.parametrize("path", ["/control/clock", "/health", OPEN, "/api/fal/proxy"])
+async def test_a_host_header_that_is_none_is_refused(mock: Mock, path: str, host: str) -> None:
+    answer = await mock.http.get(path, headers=[(b"Host", host.encode("latin-1"))])
+
+    assert (answer.status_code, answer.json()["error_type"]) == (400, "bad_request")
+
+
+@pytest.mark.parametrize(
+    "origin", ["http://evil.example\\@localhost", "http://localhost http://evil.example", "localhost", ""]
+)
+@pytest.mark.parametrize("path", ["/control/clock", OPEN])
+async def test_an_origin_that_is_none_is_refused(mock: Mock, path: str, origin: str) -> None:
+    answer = await mock.http.get(path, headers=KEY | {"Origin": origin})
+
+    assert (answer.status_code, answer.json()["error_type"]) == (400, "bad_request")
+    assert "access-control-allow-origin" not in answer.headers
+
+
+@pytest.mark.parametrize("name", ["Host", "Origin", "x-fal-target-host", "x-fal-target-url"])
+async def test_a_header_that_says_where_is_there_once(mock: Mock, name: str) -> None:
+    value = {"Host": "localhost", "Origin": "http://localhost"}.get(name, "queue.fal.run")
+    answer = await mock.http.get(OPEN, headers=[(name, value), (name, value)])
+
+    assert (answer.status_code, "more than one" in answer.json()["detail"]) == (400, True)
+
+
+async def raw(mock: Mock, version: str, *headers: tuple[bytes, bytes]) -> int:
+    """Return the status of a call as a server hands it on."""
+    said: list[Any] = []
+
+    async def receive() -> Any:
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    async def send(message: Any) -> None:
+        said.append(message)
+
+    scope = {
+        "type": "http",
+        "http_version": version,
+        "method": "GET",
+        "scheme": "http",
+        "path": "/health",
+        "raw_path": b"/health",
+        "query_string": b"",
+        "root_path": "",
+        "headers": list(headers),
+        "client": ("127.0.0.1", 4711),
+        "server": ("::1", 8787),
+    }
+    await create_app(mock.emulator)(scope, receive, send)
+    status: int = said[0]["status"]
+    return status
+
+
+async def test_a_call_of_http_1_1_names_its_host(mock: Mock) -> None:
+    assert [await raw(mock, version) for version in ("1.1", "1.0")] == [400, 200]
+
+
+@given(
+    st.one_of(
+        st.sampled_from(HOSTILE),
+        st.text(st.characters(min_codepoint=33, max_codepoint=255), max_size=30),
+        st.builds("{}{}{}".format, st.just("localhost"), st.text(max_size=2), st.just("evil.example")),
+    )
+)
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+async def test_the_control_api_answers_to_no_name_but_those_of_loopback(mock: Mock, host: str) -> None:
+    status = await raw_control(mock, host)
+
+    if status == 200:
+        assert is_loopback(parse_authority(host).name)
+    else:
+        assert status in {400, 403, 401, 404, 421}
+
+
+async def raw_control(mock: Mock, host: str) -> int:
+    header = (b"Host", host.encode("utf-8", "surrogatepass"))
+    return (await mock.http.get("/control/clock", headers=[header])).status_code
+
+
+# Pages
+
+
+@pytest.mark.parametrize("origin", LOCAL)
+async def test_a_page_of_this_machine_may_call_and_read(mock: Mock, origin: str) -> None:
+    answer = await mock.http.post(f"/{ENDPOINT}", json=GOOD, headers=KEY | CROSS | {"Origin": origin})
+
+    assert answer.status_code == 200
+    assert answer.headers["access-control-allow-origin"] == origin
+    assert "x-fal-request-id" in answer.headers["access-control-expose-headers"]
+
+
+@pytest.mark.parametrize("origin", FOREIGN)
+async def test_a_page_from_elsewhere_submits_nothing(mock: Mock, origin: str) -> None:
+    answer = await mock.http.post(f"/{ENDPOINT}", json=GOOD, headers=KEY | {"Origin": origin})
+
+    assert (answer.status_code, mock.emulator.store.open_requests()) == (403, [])
+    assert "access-control-allow-origin" not in answer.headers
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("GET", OPEN),
+        ("GET", f"/rest.fal.ai/applications/{APPLICATION}/queue"),
+        ("DELETE", f"/rest.fal.ai/applications/{APPLICATION}/queue"),
+        ("GET", "/rest.fal.ai/requests/webhooks"),
+        ("GET", "/control/requests"),
+        ("POST", "/control/reset"),
+        ("GET", "/health"),
+        ("POST", "/api/fal/proxy"),
+        ("POST", f"/fal.run/{ENDPOINT}"),
+        ("PUT", "/v3.fal.media/uploads/put"),
+        ("POST", "/v3.fal.media/files/upload"),
+        ("GET", "/api.fal.ai/v1/models"),
+        ("OPTIONS", OPEN),
+    ],
+)
+@pytest.mark.parametrize("who", [{"Origin": "https://evil.example"}, {"Origin": "null"}, CROSS], ids=str)
+async def test_a_page_from_elsewhere_may_do_nothing(
+    mock: Mock, method: str, path: str, who: dict[str, str]
+) -> None:
+    answer = await mock.http.request(method, path, headers=KEY | who)
+
+    assert (answer.status_code, "pages of this machine only" in answer.json()["detail"]) == (403, True)
+    assert not [name for name in answer.headers if name.startswith("access-control")]
+
+
+async def test_the_refusal_says_what_to_set(mock: Mock, caplog: pytest.LogCaptureFixture) -> None:
+    answer = await mock.http.get(OPEN, headers=KEY | {"Origin": "https://app.example"})
+
+    assert "--allow-origin https://app.example" in answer.json()["detail"]
+    assert "--allow-origin https://app.example" in caplog.text
+
+
+@pytest.mark.parametrize("path", [f"/{ENDPOINT}", "/control/reset", "/rest.fal.ai/requests/webhooks"])
+async def test_a_preflight_of_a_page_from_elsewhere_is_refused(mock: Mock, path: str) -> None:
+    asked = {
+        "Origin": "https://evil.example",
+        "Access-Control-Request-Method": "POST",
+        "Access-Control-Request-Private-Network": "true",
+    }
+    answer = await mock.http.options(path, headers=asked)
+
+    assert answer.status_code == 403
+    assert not [name for name in answer.headers if name.startswith("access-control")]
+
+
+async def test_a_preflight_for_a_private_network_is_granted_to_a_page_of_this_machine(mock: Mock) -> None:
+    asked = {
+        "Origin": "http://localhost:3000",
+        "Access-Control-Request-Method": "POST",
+        "Access-Control-Request-Private-Network": "true",
+    }
+    answer = await mock.http.options(f"/{ENDPOINT}", headers=asked)
+
+    assert (answer.status_code, answer.headers["access-control-allow-private-network"]) == (200, "true")
+
+
+@pytest.mark.parametrize("path", [OPEN, "/control/requests"])
+async def test_an_origin_that_a_setting_allows_may_call(start: Start, path: str) -> None:
+    mock = await start(allow_origins=("https://app.example", "capacitor://localhost"))
+
+    for origin in ("https://app.example", "capacitor://localhost"):
+        answer = await mock.http.get(path, headers=KEY | CROSS | {"Origin": origin})
+
+        assert answer.headers["access-control-allow-origin"] == origin
+
+
+async def test_the_public_url_is_an_origin_of_its_own(start: Start) -> None:
+    mock = await start(public_url="https://falmock.internal:9443")
+    answer = await mock.http.get(OPEN, headers=KEY | {"Origin": "https://falmock.internal:9443"})
+
+    assert answer.headers["access-control-allow-origin"] == "https://falmock.internal:9443"
+
+
+@pytest.mark.parametrize("site", ["same-origin", "same-site", "none"])
+async def test_what_a_browser_does_not_call_cross_site_is_answered(mock: Mock, site: str) -> None:
+    answer = await mock.http.get("/control/requests", headers={"Sec-Fetch-Site": site})
+
+    assert answer.status_code == 200
+
+
+async def test_what_a_browser_calls_something_else_is_cross_site(mock: Mock) -> None:
+    answers = [
+        (await mock.http.post("/control/reset", headers={"Sec-Fetch-Site": site})).status_code
+        for site in ("cross-site", "Cross-Site", "")
+    ]
+
+    assert answers == [403, 403, 403]
+
+
+async def test_a_program_that_is_no_browser_says_nothing_of_pages_and_is_answered(mock: Mock) -> None:
+    answer = await mock.http.post(f"/{ENDPOINT}", json=GOOD, headers=KEY)
+
+    assert (answer.status_code, "vary" in answer.headers) == (200, False)
+
+
+async def uploaded(mock: Mock, content: bytes, kind: str) -> str:
+    body = {"file_name": "x", "content_type": kind}
+    told = (await mock.http.post("/rest.fal.ai/storage/upload/initiate", json=body, headers=KEY)).json()
+    await mock.http.put(told["upload_url"], content=content, headers={"content-type": kind})
+    url: str = told["file_url"]
+    return url
+
+
+@pytest.mark.parametrize("who", [{"Origin": "https://evil.example"}, {"Origin": "null"}, CROSS, {}], ids=str)
+async def test_a_file_is_for_the_pages_of_every_origin(mock: Mock, who: dict[str, str]) -> None:
+    url = await uploaded(mock, png(), "image/png")
+    answer = await mock.http.get(url, headers=who)
+
+    assert (answer.content, answer.headers["access-control-allow-origin"]) == (png(), "*")
+
+
+async def test_a_page_is_told_that_a_file_is_gone(mock: Mock) -> None:
+    answer = await mock.http.get("/v3.fal.media/files/gone.mp4", headers={"Origin": "https://evil.example"})
+
+    assert (answer.status_code, answer.headers["access-control-allow-origin"]) == (404, "*")
+
+
+@pytest.mark.parametrize("kind", ["text/html", "image/svg+xml", "application/xhtml+xml", "text/javascript"])
+async def test_a_file_cannot_run_as_a_page_of_the_emulators_origin(mock: Mock, kind: str) -> None:
+    answer = await mock.http.get(await uploaded(mock, b"<script>1</script>", kind))
+
+    assert answer.headers["content-type"].startswith(kind)
+    assert (answer.headers["content-security-policy"], answer.headers["x-content-type-options"]) == (
+        "sandbox",
+        "nosniff",
+    )
+
+
+async def test_a_file_has_the_headers_that_were_recorded(mock: Mock) -> None:
+    answer = await mock.http.get(await uploaded(mock, png(), "image/png"))
+
+    recorded = {
+        "content-type": "image/png",
+        "cache-control": "public, max-age=5184000, immutable",
+        "access-control-allow-origin": "*",
+        "x-fal-storage-type": "tigris",
+        "accept-ranges": "bytes",
+    }
+    assert recorded.items() <= dict(answer.headers).items()
+
+
+async def test_a_file_with_an_access_list_is_not_cached(mock: Mock) -> None:
+    acl = {"X-Fal-Object-Lifecycle-Preference": '{"initial_acl": {"default": "forbid", "rules": []}}'}
+    told = (
+        await mock.http.post(
+            "/rest.fal.ai/storage/upload/initiate", json={"file_name": "x"}, headers=KEY | acl
+        )
+    ).json()
+    await mock.http.put(told["upload_url"], content=png())
+
+    answers = [await mock.http.get(told["file_url"], headers=headers) for headers in (KEY, {})]
+
+    assert [answer.status_code for answer in answers] == [200, 403]
+    assert answers[0].headers["cache-control"] == "private, no-store"
+
+
+# Own paths
+
+
+@pytest.mark.parametrize(
+    ("path", "headers"),
+    [
+        *(
+            (path, {"Host": host})
+            for path in OWN_PATHS
+            for host in ("queue.fal.run", "fal.run", "gateway.fal.ai")
+        ),
+        ("/health", {"x-fal-target-host": "queue.fal.run"}),
+        ("/control/clock", {"x-fal-target-host": "queue.fal.run"}),
+    ],
+    ids=str,
+)
+async def test_no_path_of_the_emulators_own_hides_one_of_fals(
+    mock: Mock, path: str, headers: dict[str, str]
+) -> None:
+    answer = await mock.http.get(path, headers=KEY | headers)
+
+    assert answer.status_code in {404, 405, 421}
+    assert "ok" not in answer.text
+
+
+async def test_health_answers_own_names_only(mock: Mock) -> None:
+    answers = [
+        (await mock.http.get("/health", headers={"Host": host})).status_code
+        for host in ("localhost:1", "192.168.1.5:8787", "evil.example")
+    ]
+
+    assert answers == [200, 200, 421]
+
+
+async def test_health_tells_no_seed(mock: Mock) -> None:
+    assert list((await mock.http.get("/health")).json()) == ["status", "version"]
+
+
+async def test_the_account_is_the_control_apis(mock: Mock) -> None:
+    answers = [(await mock.http.get(path)).status_code for path in ("/account", "/control/account")]
+
+    assert answers == [404, 200]
+
+
+# Proxies
+
+
+async def asked(mock: Mock, path: str, *, peer: str = "127.0.0.1", **headers: str) -> httpx.Response:
+    """Send a call from an address, with headers whose names are written with underscores."""
+    transport = httpx.ASGITransport(create_app(mock.emulator), client=(peer, 4711))
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    async with httpx.AsyncClient(transport=transport, base_url=BASE) as http:
+        if path.startswith("/control"):
+            return await http.get(path, headers=named)
+        return await http.post(path, json=GOOD, headers=KEY | named)
+
+
+async def test_nobody_is_believed_who_a_call_is_from(mock: Mock) -> None:
+    answer = await asked(mock, "/control/clock", peer="192.0.2.7", X_Forwarded_For="127.0.0.1")
+
+    assert (answer.status_code, "192.0.2.7" in answer.json()["detail"]) == (403, False)
+
+
+@pytest.mark.parametrize("header", ["Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto"])
+async def test_the_control_api_does_not_answer_to_a_proxy_that_nobody_vouches_for(
+    mock: Mock, header: str
+) -> None:
+    answer = await mock.http.get("/control/clock", headers={header: "127.0.0.1"})
+
+    assert (answer.status_code, "through a proxy" in answer.json()["detail"]) == (403, True)
+
+
+async def test_forwarded_headers_change_no_returned_url(mock: Mock) -> None:
+    answer = await asked(mock, f"/{ENDPOINT}", X_Forwarded_Proto="https", X_Forwarded_Host="evil.example")
+
+    assert answer.json()["status_url"].startswith(f"{BASE}/")
+
+
+async def test_a_trusted_proxy_says_the_scheme(start: Start) -> None:
+    mock = await start(trusted_proxies=("10.0.0.0/8",))
+    answers = [
+        await asked(mock, f"/{ENDPOINT}", peer=peer, X_Forwarded_For="192.0.2.7", X_Forwarded_Proto="https")
+        for peer in ("10.1.2.3", "11.1.2.3")
+    ]
+
+    assert [answer.json()["status_url"].partition(":")[0] for answer in answers] == ["https", "http"]
+
+
+@pytest.mark.parametrize(
+    ("peer", "caller", "status"),
+    [
+        ("127.0.0.1", "127.0.0.1", 200),
+        ("127.0.0.1", "192.0.2.7", 403),
+        ("127.0.0.1", "127.0.0.1, 192.0.2.7", 403),
+        ("192.0.2.7", "127.0.0.1", 403),
+    ],
+)
+async def test_a_trusted_proxy_says_who_calls(start: Start, peer: str, caller: str, status: int) -> None:
+    mock = await start(trusted_proxies=("127.0.0.1",))
+    answer = await asked(mock, "/control/clock", peer=peer, X_Forwarded_For=caller)
+
+    assert answer.status_code == status
+
+
+async def test_what_comes_through_the_emulators_own_proxy_is_never_believed(start: Start) -> None:
+    mock = await start(trusted_proxies=("127.0.0.1",))
+    app = create_app(mock.emulator)
+    app.state.through_proxy.add(("127.0.0.1", 4711))
+    transport = httpx.ASGITransport(app, client=("127.0.0.1", 4711))
+    async with httpx.AsyncClient(transport=transport, base_url=BASE) as http:
+        answer = await http.get("/control/clock", headers={"X-Forwarded-For": "127.0.0.1"})
+
+    assert (answer.status_code, "through a proxy" in answer.json()["detail"]) == (403, True)
+
+
+# Settings
+
+
+@pytest.mark.parametrize(
+    ("setting", "flag"),
+    [
+        ({"allow_origins": ("app.example",)}, "--allow-origin"),
+        ({"allow_origins": ("https://app.example/",)}, "--allow-origin"),
+        ({"allow_origins": ("null",)}, "--allow-origin"),
+        ({"allow_origins": ("*",)}, "--allow-origin"),
+        ({"trusted_proxies": ("*",)}, "--trusted-proxy"),
+        ({"trusted_proxies": ("proxy.example",)}, "--trusted-proxy"),
+        ({"hostnames": ("falmock:8787",)}, "--hostname"),
+        ({"hostnames": ("http://falmock",)}, "--hostname"),
+        ({"public_url": "http://evil.example\\@falmock"}, "--public-url"),
+    ],
+    ids=str,
+)
+def test_a_setting_that_names_nobody_is_refused(setting: Any, flag: str) -> None:
+    with pytest.raises(SettingsError, match=flag):
+        Settings(**setting)

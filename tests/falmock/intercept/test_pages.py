@@ -1,0 +1,152 @@
+"""What pages of several origins can do to an emulator on the developer's machine, in a real browser."""
+
+from __future__ import annotations
+
+import json
+import threading
+from contextlib import contextmanager
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from emulated import png
+from processes import Served, served
+from programs import NODE, run, tool
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+FOREIGN = ["foreign", "rebound"]
+WELCOME = ["local", "other local", "allowed"]
+
+
+@dataclass
+class Seen:
+    """What has become of it.
+
+    Attributes:
+        report: what each page was told.
+        asked: paths that were asked of another server, by uploaded documents too.
+        requests: how many the emulator has in the end.
+    """
+
+    report: dict[str, Any]
+    asked: list[str]
+    requests: int
+
+
+@contextmanager
+def page_server() -> Iterator[tuple[int, list[str]]]:
+    """Serve an empty page at every path; gives the port, and the paths that were asked for."""
+    asked: list[str] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked.append(self.path)
+            self.send_response(200)
+            self.send_header("content-type", "text/html")
+            self.end_headers()
+            self.wfile.write(b"<!doctype html><title>a page</title>")
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.daemon_threads = False
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+    thread.start()
+    try:
+        yield server.server_port, asked
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+def upload(server: Served, content: bytes, kind: str) -> str:
+    body = {"file_name": "x", "content_type": kind}
+    told = server.http.post("/rest.fal.ai/storage/upload/initiate", json=body).json()
+    server.http.put(told["upload_url"], content=content, headers={"content-type": kind}).raise_for_status()
+    url: str = told["file_url"]
+    return url
+
+
+def document(kind: str, emulator: str, elsewhere: str) -> bytes:
+    """Return a document that loads an image, runs a script, and has the script read the API."""
+    name = kind.partition("/")[2]
+    script = (
+        f"fetch('{elsewhere}/ran/{name}', {{mode: 'no-cors'}});"
+        f"fetch('{emulator}/control/clock')"
+        f".then(() => fetch('{elsewhere}/read/{name}', {{mode: 'no-cors'}}));"
+    )
+    if kind == "text/html":
+        text = f"<!doctype html><img src='{elsewhere}/seen/{name}'><script>{script}</script>"
+    elif kind == "application/xhtml+xml":
+        text = (
+            "<html xmlns='http://www.w3.org/1999/xhtml'><head><title>x</title></head><body>"
+            f"<img src='{elsewhere}/seen/{name}'/><script>//<![CDATA[\n{script}//]]></script></body></html>"
+        )
+    else:
+        text = (
+            "<svg xmlns='http://www.w3.org/2000/svg' width='9' height='9'>"
+            f"<image href='{elsewhere}/seen/{name}' width='9' height='9'/>"
+            f"<script>//<![CDATA[\n{script}//]]></script></svg>"
+        )
+    return text.encode()
+
+
+@pytest.fixture(scope="module")
+def seen(tmp_path_factory: pytest.TempPathFactory) -> Seen:
+    profile = tmp_path_factory.mktemp("profile")
+    with (
+        page_server() as (port, asked),
+        served("--ephemeral", "--allow-origin", f"http://app.example:{port}") as server,
+    ):
+        elsewhere = f"http://127.0.0.1:{port}"
+        kinds = ("text/html", "image/svg+xml", "application/xhtml+xml")
+        told = {
+            "emulator": server.address,
+            "welcome": {
+                "local": f"http://localhost:{port}/",
+                "other local": f"{elsewhere}/",
+                "allowed": f"http://app.example:{port}/",
+            },
+            "foreign": {"foreign": f"http://evil.example:{port}/"},
+            "picture": upload(server, png(), "image/png"),
+            "documents": [upload(server, document(kind, server.address, elsewhere), kind) for kind in kinds],
+        }
+        ran = run(tool("node"), str(NODE / "pages.mjs"), tool("chromium"), str(profile), json.dumps(told))
+        left = server.http.get("/control/requests").json()["requests"]
+        return Seen(ran.report, asked, len(left))
+
+
+@pytest.mark.parametrize("page", WELCOME)
+def test_a_page_of_this_machine_or_an_allowed_one_may_do_everything(seen: Seen, page: str) -> None:
+    told = seen.report[page]
+
+    assert (told["submit"], told["journal"], told["health"]) == (200, 200, 200)
+
+
+@pytest.mark.parametrize("page", FOREIGN)
+@pytest.mark.parametrize("call", ["submit", "journal", "health"])
+def test_no_other_page_may_read_an_answer(seen: Seen, page: str, call: str) -> None:
+    assert seen.report[page][call] in {"TypeError", 403, 421}
+
+
+def test_no_other_page_may_submit_or_reset_blindly(seen: Seen) -> None:
+    assert seen.requests == len(WELCOME)
+
+
+@pytest.mark.parametrize("page", [*WELCOME, "foreign"])
+def test_every_page_may_show_and_read_a_file(seen: Seen, page: str) -> None:
+    told = seen.report[page]
+
+    assert (told["shown"], told["file"]) == (32, len(png()))
+
+
+@pytest.mark.parametrize("kind", ["html", "svg+xml", "xhtml+xml"])
+def test_an_uploaded_page_is_shown_but_runs_no_script(seen: Seen, kind: str) -> None:
+    asked = [path for path in seen.asked if path.endswith(f"/{kind}")]
+
+    assert asked == [f"/seen/{kind}"]
