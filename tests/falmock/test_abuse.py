@@ -1,4 +1,4 @@
-"""After any abuse, descriptors, processes, tasks and temporary files are what they were."""
+"""Descriptors, processes, tasks and temporary files are released after abuse."""
 
 from __future__ import annotations
 
@@ -40,14 +40,14 @@ def left(*folders: Path) -> tuple[int, int, int, list[str]]:
 
 
 async def rest(mock: Mock) -> None:
-    """Wait until nothing is going on in the emulator."""
+    """Wait until the emulator is idle."""
     await mock.emulator.settle()
     for _ in range(20):
         await asyncio.sleep(0)
 
 
 async def cancelled(mock: Mock, image_url: str) -> None:
-    """Submit requests, and cancel them at once, while they are drawn or decoded, and while they run."""
+    """Submit requests and cancel them at different moments."""
     for turns in (0, 1, 20, 200):
         submitted = await mock.submit(image_url, prompt=f"{turns}")
         mock.emulator.clock.move_to(mock.clock.now() + 2)

@@ -126,7 +126,7 @@ def test_waiting_is_given_up_in_the_end(monkeypatch: pytest.MonkeyPatch) -> None
 
     tries: list[int] = []
     waited: list[float] = []
-    monkeypatch.setattr(descriptors.asyncio, "sleep", no_time_passes)
+    monkeypatch.setattr("falmock.descriptors.asyncio.sleep", no_time_passes)
     with pytest.raises(OSError, match="Too many open files"):
         asyncio.run(with_descriptors(fail))
     assert len(tries) == len(waited) + 1
@@ -147,5 +147,5 @@ def test_the_error_is_recognised_behind_others(code: int, wrapped: bool) -> None
 def test_webhooks_take_a_quarter_of_the_descriptors_at_most(
     monkeypatch: pytest.MonkeyPatch, soft: int, slots: int
 ) -> None:
-    monkeypatch.setattr(descriptors.resource, "getrlimit", lambda _: (soft, soft))
+    monkeypatch.setattr("falmock.descriptors.resource.getrlimit", lambda _: (soft, soft))
     assert share(4, most=256) == slots
