@@ -23,10 +23,10 @@ from falmock import (
     emulator,
     endpoints,
     errors,
-    files,
     hosts,
     keys,
     models,
+    object_lifecycle,
     queue,
     runner,
     signing,
@@ -1663,13 +1663,13 @@ def output_has_an_envelope(patch: Patch) -> None:
 @mutant
 def lifetimes_are_ignored(patch: Patch) -> None:
     """A file lives for ever, whatever the caller asks."""
-    patch.set(files.Lifecycle, "expires_at", lambda self, now: None)
+    patch.set(object_lifecycle.Lifecycle, "expires_at", lambda self, now: None)
 
 
 @mutant
 def files_die_young(patch: Patch) -> None:
     """Every file lives for twenty seconds."""
-    patch.set(files.Lifecycle, "expires_at", lambda self, now: now + 20)
+    patch.set(object_lifecycle.Lifecycle, "expires_at", lambda self, now: now + 20)
 
 
 @mutant

@@ -12,6 +12,7 @@ import tempfile
 import time
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import cache
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,6 +28,7 @@ from starlette.routing import Mount, Route
 from falmock import __version__, hosts, private
 from falmock.addresses import is_loopback
 from falmock.clock import Clock, SystemClock
+from falmock.dialler import ANYWHERE, NOWHERE, PUBLIC_ONLY, CheckedTransport, Dialler, OwnAddresses
 from falmock.emulator import Emulator
 from falmock.errors import PlatformError, Refusal
 from falmock.fetching import Fetcher
@@ -43,6 +45,7 @@ from falmock.http.recorder import Recorder
 from falmock.http.rest import RestHost
 from falmock.http.run import RunHost
 from falmock.http.tokens import Tokens
+from falmock.identity import Identity
 from falmock.keys import Keyring
 from falmock.ledger import Ledger
 from falmock.media import Decoder, Studio, find_ffmpeg
@@ -52,8 +55,9 @@ from falmock.signing import SECRET_BYTES, Signer
 from falmock.store import Store, StoreInUseError
 
 if TYPE_CHECKING:
+    import socket
     import ssl
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator, Callable, Iterable
 
     from starlette.requests import Request
     from starlette.types import ASGIApp
@@ -74,6 +78,16 @@ EXPOSED = (
     "content-length",
     "content-range",
     "accept-ranges",
+)
+
+
+DATABASE = "falmock.db"
+STATE = frozenset(  # what is in a state folder
+    {
+        *(DATABASE, f"{DATABASE}-wal", f"{DATABASE}-shm", f"{DATABASE}-journal"),
+        *("secret", "doors.json", ".gitignore"),
+        *("ca", "inputs", "files", "uploads", "renders", "snapshots"),
+    }
 )
 
 
@@ -132,15 +146,19 @@ def create_app(emulator: Emulator) -> Starlette:
         },
     )
     app.state.emulator = emulator
+    app.state.identity = Identity()
     app.state.ledger = ledger
     app.state.through_proxy = through_proxy
     return app
 
 
 async def health(request: Request) -> Response:
-    """Say that the emulator serves, and which one it is."""
+    """Say that the emulator serves, and, to a challenge, prove which one it is (see `identity`)."""
     emulator: Emulator = request.app.state.emulator
-    return JSONResponse({"status": "ok", "version": __version__, "seed": emulator.seed})
+    identity: Identity = request.app.state.identity
+    proof = identity.prove(request.query_params.get("challenge", ""))
+    told = {"status": "ok", "version": __version__, "seed": emulator.seed}
+    return JSONResponse(told | ({"proof": proof} if proof else {}))
 
 
 async def account(request: Request) -> Response:
@@ -181,6 +199,7 @@ async def open_emulator(
     clock: Clock | None = None,
     studio: Studio | None = None,
     is_local: Callable[[str], bool] = is_loopback,
+    listeners: Iterable[socket.socket] = (),
 ) -> AsyncIterator[Emulator]:
     """Open everything that an emulator stands on, in order, and close it again.
 
@@ -189,6 +208,8 @@ async def open_emulator(
         clock: the hour; without one the system's, as fast as the settings say.
         studio: renders; without one the emulator makes its own, and keeps clips with its files.
         is_local: tells the hosts that webhooks and input images may be on without further ado.
+        listeners: the open ports at which the emulator will be served. Webhooks and input images do not
+            lead there. Those that are opened later are added to `emulator.dialler.own`.
 
     Raises:
         StateError: the state folder is taken or unusable.
@@ -204,15 +225,13 @@ async def open_emulator(
         plan = Plan(seed, map(find, settings.scenarios))
         files = Files(store, folder, max_size=settings.max_upload)
         files.sweep_leftovers(time.time())
-        http = await stack.enter_async_context(
-            httpx.AsyncClient(
-                verify=trusted(),
-                trust_env=False,
-                follow_redirects=False,
-                limits=httpx.Limits(max_connections=None, max_keepalive_connections=20),  # see `Sender`
-                headers={"User-Agent": f"falmock/{__version__}"},
-            )
-        )
+        own = OwnAddresses(settings.hostnames, settings.public_url)
+        for listener in listeners:
+            own.add(listener)
+        to_receivers = Dialler(own, beyond=ANYWHERE if settings.delivers_anywhere else NOWHERE)
+        to_files = Dialler(own, beyond=PUBLIC_ONLY if settings.fetches_public_files else NOWHERE)
+        webhook_http = await stack.enter_async_context(_client(to_receivers))
+        fetch_http = await stack.enter_async_context(_client(to_files))
         if studio is None:
             studio = Studio(
                 ffmpeg=find_ffmpeg(settings.ffmpeg),
@@ -221,7 +240,7 @@ async def open_emulator(
                 timeout=settings.render_timeout,
             )
             stack.push_async_callback(studio.close)
-        fetcher = Fetcher(http, public=settings.fetch, is_local=is_local)
+        fetcher = Fetcher(fetch_http, public=settings.fetches_public_files, is_local=is_local)
         runner = Runner(
             files=files,
             studio=studio,
@@ -239,13 +258,24 @@ async def open_emulator(
             runner=runner,
             signer=signer,
             plan=plan,
-            http=http,
+            http=webhook_http,
+            dialler=to_receivers,
             is_local=is_local,
             seed=seed,
         )
         stack.push_async_callback(emulator.close)
         stack.push_async_callback(_stop, _beat(emulator))
         yield emulator
+
+
+def _client(dialler: Dialler) -> httpx.AsyncClient:
+    return httpx.AsyncClient(
+        transport=CheckedTransport(dialler, verify=trusted()),
+        trust_env=False,
+        follow_redirects=False,
+        headers={"User-Agent": f"falmock/{__version__}"},
+        cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),  # one receiver's are not the next one's
+    )
 
 
 @cache
@@ -275,9 +305,10 @@ def _open_store(settings: Settings, folder: Path) -> Store:
     if settings.state is None:
         return Store(None)
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / ".gitignore").write_text("*\n")
-        return Store(folder / "falmock.db")
+        private.own(folder, STATE)
+        private.write(folder / ".gitignore", b"*\n")
+        private.touch(folder / DATABASE)
+        return Store(folder / DATABASE)
     except StoreInUseError:
         raise StateError(
             f"{folder} is in use by another falmock: stop that one, or use another --state, or --ephemeral"

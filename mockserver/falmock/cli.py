@@ -110,7 +110,7 @@ def falmock() -> None:
 )
 @option(
     "--sealed",
-    "Let the proxy pass nothing on to other machines, whether it is fal's or not.",
+    "Connect to nothing but this machine: not for the proxy, a webhook or an input image.",
     is_flag=True,
 )
 @option(
@@ -193,14 +193,14 @@ def serve(  # noqa: PLR0917 - click calls it by name
 ) -> None:
     """Serve the emulator until Ctrl-C."""
     console.set_up_logging(log_format, log_level)
-    sealed = given.pop("sealed")
     settings = _settings(**given)
     with _listen(host, port, tls_port, proxy_port) as listeners, _runner() as runner:
-        runner.run(_serve(settings, listeners, sealed=sealed))
+        runner.run(_serve(settings, listeners))
 
 
-async def _serve(settings: Settings, listeners: Listeners, *, sealed: bool) -> None:
-    async with open_emulator(settings) as emulator:
+async def _serve(settings: Settings, listeners: Listeners) -> None:
+    async with open_emulator(settings, listeners=listeners) as emulator:
+        console.mask(emulator.journal.known)
         app = create_app(emulator)
         server = Server(app)
 
@@ -211,7 +211,7 @@ async def _serve(settings: Settings, listeners: Listeners, *, sealed: bool) -> N
         for number in (signal.SIGINT, signal.SIGTERM):
             asyncio.get_running_loop().add_signal_handler(number, stop, number)
         with _certificates(settings.state) as authority:
-            async with open_doors(app, listeners, authority, sealed=sealed) as doors:
+            async with open_doors(app, listeners, authority, sealed=settings.sealed) as doors:
                 with noted(doors, settings.state):
                     _tell(console.banner(doors.http, settings, doors.https, doors.proxy))
                     await server.serve(sockets=[listeners.http])
@@ -254,25 +254,24 @@ def run(
         if doors is not None and doors.sealed >= sealed:
             code, done = runner.run(_run_beside(doors, command))
         else:
-            settings = _settings(state=state, ephemeral=True, hostname=(), **given)
+            settings = _settings(state=state, ephemeral=True, hostname=(), sealed=sealed, **given)
             with _listen("127.0.0.1", 0, 0, 0) as listeners:
-                code, done = runner.run(_run_with(settings, listeners, command, sealed=sealed))
+                code, done = runner.run(_run_with(settings, listeners, command))
     if account is not None:
         account.write_text(json.dumps(done.to_json()))
     _tell(f"falmock: {done}")
     return code
 
 
-async def _run_with(
-    settings: Settings, listeners: Listeners, command: Sequence[str], *, sealed: bool
-) -> tuple[int, Account]:
+async def _run_with(settings: Settings, listeners: Listeners, command: Sequence[str]) -> tuple[int, Account]:
     with Relay() as relay, _certificates(None) as authority:
-        async with open_emulator(settings) as emulator:
+        async with open_emulator(settings, listeners=listeners) as emulator:
+            console.mask(emulator.journal.known)
             app = create_app(emulator)
             plain = Server(app)
             async with (
                 plain.running(listeners.http),
-                open_doors(app, listeners, authority, sealed=sealed) as doors,
+                open_doors(app, listeners, authority, sealed=settings.sealed) as doors,
             ):
                 code = await _launch(command, doors, relay)
                 emulator.hang_up()

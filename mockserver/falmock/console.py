@@ -8,14 +8,30 @@ import logging.config
 from typing import TYPE_CHECKING
 
 from falmock import __version__
+from falmock.redaction import Redactor
 
 if TYPE_CHECKING:
     import socket
 
+    from falmock.known_keys import KnownKeys
     from falmock.settings import Settings
 
 
-class JsonFormatter(logging.Formatter):
+class TextFormatter(logging.Formatter):
+    """A line of text, without keys.
+
+    Attributes:
+        redact: masks.
+    """
+
+    redact = Redactor()
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the line."""
+        return self.redact.text(super().format(record))
+
+
+class JsonFormatter(TextFormatter):
     """One JSON object a line."""
 
     def format(self, record: logging.LogRecord) -> str:
@@ -24,10 +40,10 @@ class JsonFormatter(logging.Formatter):
             "time": self.formatTime(record, "%Y-%m-%dT%H:%M:%S%z"),
             "level": record.levelname.lower(),
             "logger": record.name,
-            "message": record.getMessage(),
+            "message": self.redact.text(record.getMessage()),
         }
         if record.exc_info:
-            line["exception"] = self.formatException(record.exc_info)
+            line["exception"] = self.redact.text(self.formatException(record.exc_info))
         return json.dumps(line, ensure_ascii=False)
 
 
@@ -43,7 +59,11 @@ def set_up_logging(form: str, level: str) -> None:
             "version": 1,
             "disable_existing_loggers": False,
             "formatters": {
-                "text": {"format": "%(asctime)s %(levelname)-7s %(message)s", "datefmt": "%H:%M:%S"},
+                "text": {
+                    "()": TextFormatter,
+                    "fmt": "%(asctime)s %(levelname)-7s %(message)s",
+                    "datefmt": "%H:%M:%S",
+                },
                 "json": {"()": JsonFormatter},
             },
             "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": form}},
@@ -51,6 +71,13 @@ def set_up_logging(form: str, level: str) -> None:
             "loggers": {"falmock": {"level": level.upper()}},
         }
     )
+
+
+def mask(known: KnownKeys) -> None:
+    """Mask keys in the log from now on; those that have the form of one always are."""
+    for handler in logging.getLogger().handlers:
+        if isinstance(handler.formatter, TextFormatter):
+            handler.formatter.redact = Redactor(known)
 
 
 def address(listener: socket.socket) -> str:

@@ -30,6 +30,7 @@ from falmock.errors import (
     compact,
 )
 from falmock.faults import FaultError
+from falmock.hosts import MEDIA, Origin
 from falmock.journal import Journal, Wanted
 from falmock.lifecycle import Event, State, after
 from falmock.queue import Happening, Job, Queue
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
     import httpx
 
     from falmock.clock import Clock
+    from falmock.dialler import Dialler
     from falmock.endpoints import Endpoint
     from falmock.faults import Fault
     from falmock.files import Files
@@ -123,6 +125,7 @@ class Emulator:
         signer: for webhooks.
         plan: what shall go wrong.
         http: sends webhooks; it must not follow redirects.
+        dialler: checks where webhooks go, and knows the emulator's own addresses.
         is_local: tells which hosts are this machine's.
         seed: decides ids and timings.
     """
@@ -138,6 +141,7 @@ class Emulator:
         signer: Signer,
         plan: Plan,
         http: httpx.AsyncClient,
+        dialler: Dialler,
         is_local: Callable[[str], bool],
         seed: int,
     ) -> None:
@@ -148,6 +152,7 @@ class Emulator:
         self.signer = signer
         self.plan = plan
         self.seed = seed
+        self.dialler = dialler
         self.journal = Journal(settings.journal_size, keys=settings.keys or ())
         self._runner = runner
         self._sender = Sender(
@@ -156,7 +161,7 @@ class Emulator:
             clock=clock,
             http=http,
             journal=self.journal,
-            is_local=None if settings.webhooks == "any" else is_local,
+            is_local=None if settings.delivers_anywhere else is_local,
             changed=self._attempted,
             fired=plan.fired,
         )
@@ -254,9 +259,9 @@ class Emulator:
 
     def drop_payloads(self, request: Request) -> list[str]:
         """Forget a completed request's input and result; return the URLs of the files that went with them."""
-        output = self.store.payload(request.id, "output")
-        gone = [url for url in _urls(output) if self.files.withdraw(url)]
+        origin = Origin.parse(request.origin)
         with self.store.transaction():
+            gone = [origin.url(MEDIA, path) for path in self.files.withdraw(request.id)]
             self._drop_input(request)
             self.store.drop(request.id, "output")
             self._change(request, body_file=None)
@@ -371,8 +376,7 @@ class Emulator:
                 if request.state != State.COMPLETED:
                     stopped += self._stop(request.id)
                     self._queue.cancel(request.id, self.clock.now())
-                for url in _urls(self.store.payload(request.id, "output")):
-                    self.files.withdraw(url)
+                self.files.withdraw(request.id)
                 self._forget(request)
             self.files.remove(caller if test is None else caller or f"{TEST_KEY}{test}")
         stopped += self._sender.break_off({request.id for request in mine})
@@ -836,18 +840,6 @@ def asked_of(body: bytes) -> dict[str, Any]:
 def webhook_user(caller: str) -> str:
     """Return the user id that webhooks name for a key id. Its form is assumed."""
     return f"falmock|{hashlib.sha256(caller.encode(errors='replace')).hexdigest()[:12]}"
-
-
-def _urls(output: bytes | None) -> list[str]:
-    """Return the file URLs in a result."""
-    found: list[str] = []
-
-    def collect(member: dict[str, Any]) -> None:
-        if isinstance(url := member.get("url"), str):
-            found.append(url)
-
-    json.loads(output or b"null", object_hook=collect)
-    return found
 
 
 def _job(request: Request) -> Job:

@@ -22,6 +22,7 @@
     ├── ConcurrencyLimit          429  only on the run host; the queue lets the surplus wait
     ├── GatewayTimeout            504  only when a fault says so
     ├── PlatformError             400..504, typed by fal's `error_type`
+    ├── StorageFull               507  the emulator's own: its disk is full
     └── PlatformApiError          400, 401, 404, in the platform API's own envelope
     ModelError                    what a runner answers; it ends as the *result* of a request
 
@@ -309,6 +310,21 @@ class PlatformError(Refusal):
         super().__init__(
             {"detail": self.detail, "error_type": error_type},
             headers={"x-fal-error-type": error_type, **(headers or {})},
+        )
+
+
+class StorageFull(Refusal):
+    """The emulator's disk is full: what the call brought is not kept. In the shape of a `PlatformError`."""
+
+    status = 507
+
+    def __init__(self) -> None:
+        super().__init__(
+            {
+                "detail": "The emulator's disk is full: make room and send this again",
+                "error_type": "storage_full",
+            },
+            headers={"x-fal-error-type": "storage_full"},
         )
 
 

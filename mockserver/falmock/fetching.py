@@ -1,26 +1,24 @@
 """Input files by URL: from this machine always, from the world only when that is switched on.
 
-fal could not reach a loopback address, but somebody who develops locally serves images from one.
+fal cannot reach a loopback address, but a local development server serves images from one.
 Any other URL is taken on trust by default, unfetched. When fetching is on, only public addresses are
-reached: every name is looked up once, every address it has must be public, and the connection goes to
-the address that was checked, so that a second look-up cannot lead elsewhere. Redirects are followed
-by hand, with the same checks at each step.
+reached. The client's transport sees to that (see `dialler`). Redirects are followed by hand, so that
+each step is checked.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import socket
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urljoin
 
 import httpx
 
-from falmock.addresses import is_loopback, is_public
+from falmock.addresses import is_loopback, is_name, parse
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Callable
 
 log = logging.getLogger("falmock.fetching")
 
@@ -34,34 +32,22 @@ class FetchError(Exception):
     """The file could not be had; the text says why, for the server's log."""
 
 
-async def resolve(host: str, port: int) -> list[str]:
-    """Return the IP addresses of a host name, by the system's resolver."""
-    found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    return [str(address[4][0]) for address in found]
-
-
 class Fetcher:
     """Gets files over HTTP.
 
     Args:
-        http: does the getting; it must not follow redirects by itself, nor obey proxy variables.
+        http: does the getting, with a `CheckedTransport`; it must not follow redirects by itself, nor obey
+            proxy variables.
         public: reach public addresses too.
-        is_local: tells the hosts that are this machine's.
-        resolve: looks names up.
+        is_local: checks whether a host is on this machine.
     """
 
     def __init__(
-        self,
-        http: httpx.AsyncClient,
-        *,
-        public: bool,
-        is_local: Callable[[str], bool] = is_loopback,
-        resolve: Callable[[str, int], Awaitable[list[str]]] = resolve,
+        self, http: httpx.AsyncClient, *, public: bool, is_local: Callable[[str], bool] = is_loopback
     ) -> None:
         self._http = http
         self._public = public
         self._is_local = is_local
-        self._resolve = resolve
         self._told = False
 
     async def get(self, url: str, *, limit: int) -> bytes | None:
@@ -82,7 +68,7 @@ class Fetcher:
         abroad = False
         for _ in range(REDIRECTS + 1):
             target = httpx.URL(url)
-            if target.scheme not in {"http", "https"} or not target.host or len(url) > LONGEST_URL:
+            if not _is_usable(target) or len(url) > LONGEST_URL:
                 raise FetchError("not an http(s) URL of a usable length")
             local = self._is_local(target.host)
             if local and abroad:
@@ -90,33 +76,18 @@ class Fetcher:
             if not local and not self._public:
                 return None
             abroad = not local
-            request = self._request_here(target) if local else await self._pinned_request(target)
+            if local and not self._told:
+                log.info("fetching an input from this machine; fal itself could not reach %s", target.host)
+                self._told = True
+            request = self._http.build_request("GET", target, headers=UNPACKED)
             answer = await self._http.send(request, stream=True)
             try:
-                if not answer.is_redirect:
+                if not answer.has_redirect_location:
                     return await self._read(answer, limit)
-                url = urljoin(url, answer.headers["location"])
+                url = _joined(url, answer.headers["location"])
             finally:
                 await answer.aclose()
         raise FetchError(f"more than {REDIRECTS} redirects")
-
-    def _request_here(self, target: httpx.URL) -> httpx.Request:
-        if not self._told:
-            log.info("fetching an input from this machine; fal itself could not reach %s", target.host)
-            self._told = True
-        return self._http.build_request("GET", target, headers=UNPACKED)
-
-    async def _pinned_request(self, target: httpx.URL) -> httpx.Request:
-        port = target.port or (443 if target.scheme == "https" else 80)
-        addresses = await self._resolve(target.host, port)
-        if not addresses or not all(map(is_public, addresses)):
-            raise FetchError(f"{target.host} is not a public address")
-        return self._http.build_request(
-            "GET",
-            target.copy_with(host=addresses[0]),
-            headers={"Host": target.netloc.decode("ascii"), **UNPACKED},
-            extensions={"sni_hostname": target.host},
-        )
 
     async def _read(self, answer: httpx.Response, limit: int) -> bytes:
         if not answer.is_success:
@@ -127,3 +98,20 @@ class Fetcher:
             if len(data) > limit:
                 break
         return bytes(data[: limit + 1])
+
+
+def _is_usable(target: httpx.URL) -> bool:
+    host = target.raw_host.decode("ascii")
+    return target.scheme in {"http", "https"} and (parse(host) is not None or is_name(host))
+
+
+def _joined(url: str, location: str) -> str:
+    """Return where a redirect leads.
+
+    Raises:
+        FetchError: its location is no URL.
+    """
+    try:
+        return urljoin(url, location)
+    except ValueError as error:
+        raise FetchError(f"a redirect to what is no URL ({error})") from None

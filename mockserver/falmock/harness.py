@@ -41,6 +41,7 @@ from falmock.server import Server, listen
 from falmock.settings import Settings, Span
 
 if TYPE_CHECKING:
+    import socket
     from collections.abc import AsyncIterator, Callable, Iterator
     from pathlib import Path
 
@@ -274,7 +275,9 @@ class Harness:
     def serve(self) -> str:
         """Answer at an address on this machine too, for other processes; return it."""
         if self.address is None:
-            self.address = self._stack.enter_context(self._stage.serving(self._jump))
+            listener = self._stack.enter_context(self._stage.serving(self._jump))
+            self.emulator.dialler.own.add(listener)
+            self.address = address(listener)
         return self.address
 
     def call(self, work: Callable[[], T]) -> T:
@@ -363,7 +366,7 @@ class Stage:
     callers: set[str] = field(default_factory=set, repr=False)
     _served: ASGIApp | None = None
     _calls: set[asyncio.Future[None]] = field(default_factory=set)
-    _address: str | None = None
+    _listener: socket.socket | None = None
 
     @contextmanager
     def harness(self, settings: Settings = QUICK) -> Iterator[Harness]:
@@ -372,17 +375,17 @@ class Stage:
             yield Harness(self, stack, settings)
 
     @contextmanager
-    def serving(self, app: ASGIApp) -> Iterator[str]:
-        """Have an application answer at the session's address for the length of a block; gives the address.
+    def serving(self, app: ASGIApp) -> Iterator[socket.socket]:
+        """Have an application answer at the session's address for the length of a block; gives the listener.
 
         The server goes on after it, without an application: to start and stop one takes a fifth of a second.
         """
-        if self._address is None:
+        if self._listener is None:
             serving = self.portal.wrap_async_context_manager(_serving(self._answer))
-            self._address = self._stack.enter_context(serving)
+            self._listener = self._stack.enter_context(serving)
         self._served = app
         try:
-            yield self._address
+            yield self._listener
         finally:
             self._served = None
             self.portal.call(self._break_off)
@@ -431,13 +434,13 @@ async def _studio(folder: Path) -> AsyncIterator[Studio]:
 
 
 @asynccontextmanager
-async def _serving(app: ASGIApp) -> AsyncIterator[str]:
+async def _serving(app: ASGIApp) -> AsyncIterator[socket.socket]:
     async def answer(scope: Scope, receive: Receive, send: Send) -> None:  # uvicorn takes no methods
         await app(scope, receive, send)
 
     with listen("127.0.0.1", 0) as listener:
         async with Server(answer).running(listener):
-            yield address(listener)
+            yield listener
 
 
 @asynccontextmanager

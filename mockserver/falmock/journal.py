@@ -21,6 +21,7 @@ from pydantic import Field, TypeAdapter, ValidationError
 from falmock import __version__
 from falmock.calls import Call, Operation
 from falmock.hosts import CDN
+from falmock.known_keys import KnownKeys
 from falmock.redaction import Redactor, compacted
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ RawHeaders = list[tuple[bytes, bytes]]
 KEPT: Final = 64 * 1024  # bytes of a body
 OVERHEAD: Final = 1024  # bytes that an entry takes besides what it holds
 SEPARATOR: Final = b"\0"
+AUTHORIZATION: Final = b"authorization"
 CONTENT_TYPE: Final = b"content-type"
 FAILED: Final = 400
 WITH_INPUT: Final = frozenset({Operation.SUBMIT, Operation.RUN})
@@ -295,11 +297,13 @@ class Journal:
 
     Args:
         limit: bytes that it may take; the oldest entries go first.
-        keys: "id:secret" pairs that the emulator knows, to be masked wherever they turn up.
+        keys: "id:secret" pairs of the settings; those that callers send join them.
         stopwatch: real seconds.
 
     Attributes:
         dropped: how many entries had to go.
+        known: the keys that are masked wherever they turn up.
+        redact: masks them, and what else is secret.
     """
 
     def __init__(
@@ -307,7 +311,8 @@ class Journal:
     ) -> None:
         self.dropped = 0
         self._limit = limit
-        self._keys = tuple(keys)
+        self.known = KnownKeys(keys)
+        self.redact = Redactor(self.known)
         self._stopwatch = stopwatch
         self._opened = stopwatch()
         self._count = 0
@@ -321,6 +326,9 @@ class Journal:
 
     def open(self, scope: Any, at: float) -> Record:
         """Begin to take down a call, at a time of the emulator's clock."""
+        for name, value in scope["headers"]:
+            if name == AUTHORIZATION:
+                self.known.see(value)
         record = Record(
             self._number(),
             at,
@@ -379,7 +387,7 @@ class Journal:
         fault: str | None,
     ) -> None:
         """Take down an attempt at a webhook that is over; `real` is when it began."""
-        redact = Redactor(self._keys)
+        redact = self.redact
         sent = redact.headers((name.encode(), value.encode()) for name, value in headers.items())
         kept = compacted(body)[:KEPT]
         attempt = Attempt(
@@ -408,7 +416,9 @@ class Journal:
         """Return what is wanted, in the order of time; a call that is not over stands as far as it is."""
         held = [entry for _, entry in self._ring] + [*self._going.values()]
         held.sort(key=lambda entry: entry.id)
-        return wanted.of(self._exchange(each) if isinstance(each, Record) else each for each in held)
+        return wanted.of(
+            self._exchange(each) if isinstance(each, Record) else self._masked(each) for each in held
+        )
 
     def clear(self, wanted: Wanted = EVERYTHING) -> None:
         """Forget what is wanted."""
@@ -431,11 +441,30 @@ class Journal:
             self._size -= gone
             self.dropped += 1
 
+    def _masked(self, entry: Transition | Attempt) -> Entry:
+        """Return an entry without the keys that have become known since it was taken down."""
+        redact = self.redact
+        endpoint, caller = redact.text(entry.endpoint), redact.text(entry.caller)
+        test = redact.name(entry.test)
+        if isinstance(entry, Transition):
+            return dataclasses.replace(entry, endpoint=endpoint, caller=caller, test=test)
+        return dataclasses.replace(
+            entry,
+            endpoint=endpoint,
+            caller=caller,
+            test=test,
+            url=redact.url(entry.url),
+            body=redact.json(entry.body),
+            answer=redact.json(entry.answer),
+            answer_headers=tuple((name, redact.text(value)) for name, value in entry.answer_headers),
+            error=redact.name(entry.error),
+            fault=redact.name(entry.fault),
+        )
+
     def _exchange(self, record: Record) -> Exchange:
-        authorization = _named(record.headers, b"authorization").decode("latin-1")
         content_type = _named(record.headers, CONTENT_TYPE).decode("latin-1")
         answer_type = _named(record.answer_headers, CONTENT_TYPE).decode("latin-1")
-        redact = Redactor([*self._keys, authorization.partition(" ")[2].strip()])
+        redact = self.redact
         return Exchange(
             id=record.id,
             at=record.at,
@@ -443,10 +472,10 @@ class Journal:
             took=self.real() - record.real if record.took is None else record.took,
             host=record.call.host,
             operation=record.call.operation,
-            endpoint=record.call.endpoint,
-            request_id=record.request_id or record.call.request_id,
-            caller=record.call.caller,
-            test=record.call.test,
+            endpoint=redact.name(record.call.endpoint),
+            request_id=redact.name(record.request_id or record.call.request_id),
+            caller=redact.name(record.call.caller),
+            test=redact.name(record.call.test),
             method=record.method,
             path=redact.text(record.path),
             query=redact.query(record.query.decode("latin-1")),
@@ -459,7 +488,7 @@ class Journal:
             answer=redact.body(record.said, answer_type),
             answer_size=record.said_size,
             error=record.error,
-            fault=record.fault,
+            fault=redact.name(record.fault),
             public=record.public,
             over=record.took is not None,
         )

@@ -15,13 +15,18 @@ import re
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qsl, quote, urlsplit
 
+from falmock.escapes import views
+from falmock.known_keys import LONG_SECRET, KnownKeys
+
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
+
+    from falmock.escapes import Span
 
 MASK: Final = "***"
 DEPTH: Final = 32  # of a JSON body; what lies deeper is left out
+SHORTEST_TEXT: Final = 3  # characters; a shorter one holds no key
 LONGEST_URI: Final = 200  # characters of a shortened data URI
-LONG_SECRET: Final = 16  # characters; a shorter one alone is as likely to be a word of the text
 
 # Query parameters that fal's API and the emulator's own know, and that carry no secret.
 HARMLESS: Final = frozenset(
@@ -36,6 +41,10 @@ _NAMES: Final = r"(?:authorization|cookie|token|secret|password|(?:api|fal)[-_]?
 _SECRET_NAME: Final = re.compile(rf"(?:{_NAMES}|(?:^|[-_])key)$", re.IGNORECASE)
 _SECRET_MEMBER: Final = re.compile(rf'("[^"\\]*(?:{_NAMES})"\s*:\s*")[^"]*', re.IGNORECASE)
 _CREDENTIALS: Final = re.compile(r"\b(key|bearer)(\s+)([^\s:\"']+):[^\s\"',}]+", re.IGNORECASE)
+# A fal key: the id is a UUID, the secret 32 hexadecimal digits (PROTOCOL.md 2.2).
+_FAL_KEY: Final = re.compile(rb"[0-9a-f]{8}-[0-9a-f-]{4,27}:([0-9a-f]{32,})", re.IGNORECASE)
+_BASE64_RUN: Final = re.compile(rb"(?<![\w+/-])[\w+/-]{80,}")  # a fal key takes 92 characters
+_BASIC: Final = re.compile(r"\b(basic\s+)([\w+/-]{4,}=*)", re.IGNORECASE)
 _TOKENS: Final = re.compile(r"(?<![\w-])(?:eyJ[\w-]+\.[\w-]+\.[\w-]+|gAAAA[\w-]+=*)")  # JWT, Fernet
 _PATH_TOKEN: Final = re.compile(r"(/multipart/)[^/?#\s\"]+")
 _URL: Final = re.compile(r"https?://[^\s\"'<>\\]+", re.IGNORECASE)
@@ -44,26 +53,52 @@ _BASE64: Final = b";base64"
 
 
 class Redactor:
-    """Masks what is secret by its form, and what is known to be.
+    """Masks secrets: those with a known form, and known keys.
 
     Args:
-        keys: "id:secret" pairs that are masked wherever they turn up.
+        known: keys that are masked wherever they turn up, in any encoding.
     """
 
-    def __init__(self, keys: Iterable[str] = ()) -> None:
-        keys = tuple(filter(None, keys))
-        secrets = (key.partition(":")[2] for key in keys)
-        known = {*keys, *(secret for secret in secrets if len(secret) >= LONG_SECRET)}
-        self._known = sorted(known, key=len, reverse=True)  # a whole key before the secret in it
+    def __init__(self, known: KnownKeys | None = None) -> None:
+        self._known = known or KnownKeys()
 
     def text(self, text: str) -> str:
         """Return any text without secrets."""
-        for secret in self._known:
-            text = text.replace(secret, MASK)
-        text = _URL.sub(lambda found: _bare(found[0]), text)
-        text = _PATH_TOKEN.sub(rf"\1{MASK}", text)
-        text = _CREDENTIALS.sub(rf"\1\2\3:{MASK}", text)
-        return _TOKENS.sub(MASK, text)
+        if len(text) < SHORTEST_TEXT:
+            return text
+        text = self._without_keys(text)
+        if "://" in text:
+            text = _URL.sub(lambda found: _bare(found[0]), text)
+        if "/multipart/" in text:
+            text = _PATH_TOKEN.sub(rf"\1{MASK}", text)
+        if ":" in text:
+            text = _CREDENTIALS.sub(rf"\1\2\3:{MASK}", text)
+        text = _BASIC.sub(_without_basic, text)
+        return _TOKENS.sub(MASK, text) if "eyJ" in text or "gAAAA" in text else text
+
+    def _without_keys(self, text: str) -> str:
+        data = text.encode(errors="surrogatepass")
+        if not (spans := sorted(self._spans(data))):
+            return text
+        kept, end = [], 0
+        for start, stop in spans:
+            if start >= end:
+                kept += [data[end:start], MASK.encode()]
+            end = max(end, stop)
+        return b"".join([*kept, data[end:]]).decode(errors="surrogatepass")
+
+    def _spans(self, data: bytes) -> Iterator[Span]:
+        for seen, way in views(data):
+            spans = [*self._known.spans(seen), *(found.span(1) for found in _FAL_KEY.finditer(seen))]
+            spans += [found.span() for found in _BASE64_RUN.finditer(seen) if _hides_key(found[0])]
+            for span in spans:
+                for view in way:
+                    span = view.source(span)  # noqa: PLW2901 - one step of the way
+                yield span
+
+    def name(self, name: str | None) -> str | None:
+        """Return a name that a caller chose, of a test say; None for none."""
+        return None if name is None else self.text(name)
 
     def url(self, url: str) -> str:
         """Return a URL without user info, and with those parameters alone that are harmless."""
@@ -96,7 +131,7 @@ class Redactor:
     def json(self, value: Any, depth: int = 0) -> Any:
         """Return what came out of JSON."""
         if isinstance(value, str):
-            return shortened(value) if value[:5].lower() == "data:" else self.text(value)
+            return self.text(shortened(value) if value[:5].lower() == "data:" else value)
         if depth > DEPTH:
             return "..."
         if isinstance(value, list):
@@ -111,6 +146,7 @@ class Redactor:
     def _header(self, name: str, value: str) -> tuple[str, str]:
         if name == "authorization":
             return name, credentials(value)
+        name = name if len(name) < LONG_SECRET else self.text(name)
         return name, MASK if _SECRET_NAME.search(name) else self.text(value)
 
 
@@ -121,6 +157,26 @@ def credentials(authorization: str) -> str:
     if scheme.lower() not in _SCHEMES:
         return MASK
     return f"{scheme} {key_id}" if colon and key_id and scheme.lower() in {"key", "bearer"} else scheme
+
+
+def _hides_key(run: bytes) -> bool:
+    """Return whether the base64 text contains a fal key, at any offset."""
+    plain = run.translate(bytes.maketrans(b"-_", b"+/"))
+    for skipped in range(4):
+        whole = plain[skipped : len(plain) - (len(plain) - skipped) % 4]
+        if _FAL_KEY.search(base64.b64decode(whole)):
+            return True
+    return False
+
+
+def _without_basic(found: re.Match[str]) -> str:
+    """Mask the credentials after "basic", if they are a user and a password in base64."""
+    encoded = found[2].rstrip("=").translate({ord("-"): "+", ord("_"): "/"})
+    try:
+        pair = base64.b64decode(encoded + "=" * (-len(encoded) % 4))
+    except (ValueError, binascii.Error):
+        return found[0]
+    return found[1] + MASK if b":" in pair else found[0]
 
 
 def shortened(uri: str) -> str:

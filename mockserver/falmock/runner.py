@@ -22,18 +22,19 @@ from urllib.parse import unquote_to_bytes
 
 from falmock import validation
 from falmock.descriptors import with_descriptors
-from falmock.errors import ModelError, Refusal, compact
+from falmock.errors import ModelError, Refusal, StorageFull, compact
 from falmock.fetching import Fetcher, FetchError
-from falmock.files import Files, Lifecycle, new_path
+from falmock.files import Files, new_path
 from falmock.hosts import MEDIA, Origin
 from falmock.media import MAX_BYTES, Clip, Decoder, Picture, RenderFailed, Studio
 from falmock.models import MODELS, File, Model
+from falmock.object_lifecycle import Lifecycle, decide
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
     from falmock.clock import Clock
-    from falmock.store import Request
+    from falmock.store import Request, StoredFile
 
 log = logging.getLogger("falmock.runner")
 
@@ -129,7 +130,7 @@ class Runner:
             output = await model.perform(assignment.asked, _Tools(self, assignment, request))
         except ModelError as error:
             return Outcome(error.status, compact(error.body), UNBILLED | served_by)
-        except RenderFailed as error:
+        except (RenderFailed, StorageFull) as error:
             log.error("request %s: rendering failed: %s", request.id, error)  # noqa: TRY400 - the text says it all
             failure = ModelError("internal_server_error", ("body",))
             return Outcome(failure.status, compact(failure.body), UNBILLED | served_by)
@@ -188,7 +189,7 @@ class _Tools:
         except (FetchError, OSError) as error:
             log.warning("request %s: the input %s could not be fetched: %s", self._request.id, loc[-1], error)
             raise ModelError("file_download_error", loc, url) from None
-        except binascii.Error:
+        except (binascii.Error, UnicodeEncodeError):
             raise ModelError("image_load_error", loc, url) from None
         return None if data is None else await self._runner.decoder.picture(data, loc=loc, value=url)
 
@@ -196,9 +197,18 @@ class _Tools:
         if url[:5].lower() == "data:":
             return await asyncio.to_thread(_decode_data_uri, url)
         if (file := self._runner.files.find(url, self._runner.clock.now())) is not None:
-            with self._runner.files.on_disk(file).open("rb") as source:
-                return await asyncio.to_thread(source.read, MAX_BYTES + 1)
+            return await self._file(file)
         return await self._runner.fetcher.get(url, limit=MAX_BYTES)
+
+    async def _file(self, file: StoredFile) -> bytes:
+        """Return what the caller of the request may read of a file of this emulator's."""
+        if (decision := decide(file, self._request.caller)) != "allow":
+            raise FetchError(f"its access list says {decision} to {self._request.caller}")
+        source = self._runner.files.open(file)
+        if source is None:
+            raise FetchError("it is not on disk")
+        with source:
+            return await asyncio.to_thread(source.read, MAX_BYTES + 1)
 
     async def video(self, clip: Clip, *, name: str) -> File:
         runner, request = self._runner, self._request
@@ -211,6 +221,7 @@ class _Tools:
             lifecycle=Lifecycle.parse(request.lifecycle),
             now=runner.clock.now(),
             faults=request.faults,
+            request_id=request.id,
         )
         url = Origin.parse(request.origin).url(MEDIA, file.path)
         return File(url=url, content_type=file.content_type, file_name=name, file_size=file.size)
@@ -221,6 +232,7 @@ def _decode_data_uri(uri: str) -> bytes:
 
     Raises:
         binascii.Error: its base64 is none.
+        UnicodeEncodeError: it has half of a surrogate pair in it.
     """
     head, comma, data = uri.partition(",")
     if not comma:

@@ -88,6 +88,7 @@ class Server(uvicorn.Server):
                 log_config=None,
                 access_log=False,  # it would write queries, and with them tokens
                 server_header=False,
+                proxy_headers=False,  # see `http.guard.TrustedProxies`
                 timeout_graceful_shutdown=1,
                 ssl_context_factory=(lambda *_: tls) if tls else None,
             )

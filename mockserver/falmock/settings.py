@@ -75,6 +75,7 @@ class Settings:
         render_timeout: real seconds before an ffmpeg process is killed.
         fetch: also fetch input images from public addresses.
         webhooks: "local" delivers to loopback addresses only, "any" everywhere.
+        sealed: connect to nothing but loopback, whatever `fetch` and `webhooks` say.
         hostnames: further names under which clients reach the emulator (a container's, say).
         public_url: scheme, host and port under which clients reach it, when returned URLs shall not
             lead back the way the call came: through a port mapping, say.
@@ -105,6 +106,7 @@ class Settings:
     render_timeout: float = 60.0
     fetch: bool = False
     webhooks: Literal["local", "any"] = "local"
+    sealed: bool = False
     hostnames: tuple[str, ...] = ()
     public_url: str | None = None
     journal_size: int = 16 * MIB
@@ -126,3 +128,13 @@ class Settings:
             key_id, _, secret = pair.partition(":")
             if not (key_id and secret):
                 raise SettingsError("a key is not of the form id:secret: check --keys and FALMOCK_KEYS")
+
+    @property
+    def fetches_public_files(self) -> bool:
+        """Whether input images are fetched from public addresses too."""
+        return self.fetch and not self.sealed
+
+    @property
+    def delivers_anywhere(self) -> bool:
+        """Whether webhooks go to other machines too."""
+        return self.webhooks == "any" and not self.sealed

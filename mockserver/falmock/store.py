@@ -149,6 +149,7 @@ class StoredFile:
         expires_at: when it is gone; None for never.
         acl: JSON of its access list, or None for everybody.
         faults: what shall go wrong with it (see `course.load`), or None.
+        request_id: of the request whose run produced it; None for an upload.
     """
 
     path: str
@@ -160,6 +161,7 @@ class StoredFile:
     expires_at: float | None
     acl: str | None
     faults: str | None = None
+    request_id: str | None = None
 
 
 Row = Request | Delivery | StoredFile
@@ -186,7 +188,11 @@ _SELECT: Final = {
     for row, columns in _COLUMNS.items()
 }
 
-_LAYOUT: Final = 2
+_LAYOUT: Final = 3
+_FILES_OF_REQUEST: Final = "CREATE INDEX files_request ON files (request_id) WHERE request_id IS NOT NULL"
+_UPGRADES: Final = {  # from a layout to the next
+    2: ("ALTER TABLE files ADD COLUMN request_id", _FILES_OF_REQUEST),
+}
 _INDEXES: Final = """
 CREATE INDEX requests_open ON requests (seq) WHERE state != 'COMPLETED';
 CREATE INDEX requests_expiry ON requests (expires_at) WHERE expires_at IS NOT NULL;
@@ -229,8 +235,8 @@ class Store:
             (layout,) = self._db.execute("PRAGMA user_version").fetchone()
             if layout == 0:
                 self._create()
-            elif layout != _LAYOUT:
-                raise sqlite3.OperationalError(f"made by another version of falmock (layout {layout})")
+            else:
+                self._upgrade(layout)
 
     def _create(self) -> None:
         for row, columns in _COLUMNS.items():
@@ -238,7 +244,17 @@ class Store:
             self._db.execute(f"CREATE TABLE {_TABLES[row]} ({_KEYS[row]} TEXT PRIMARY KEY, {rest})")
         for statement in filter(str.strip, _INDEXES.split(";")):
             self._db.execute(statement)
+        self._db.execute(_FILES_OF_REQUEST)
         self._db.execute(f"PRAGMA user_version = {_LAYOUT}")
+
+    def _upgrade(self, layout: int) -> None:
+        while layout in _UPGRADES:
+            for statement in _UPGRADES[layout]:
+                self._db.execute(statement)
+            layout += 1
+            self._db.execute(f"PRAGMA user_version = {layout}")
+        if layout != _LAYOUT:
+            raise sqlite3.OperationalError(f"made by another version of falmock (layout {layout})")
 
     def close(self) -> None:
         """Release the database."""
@@ -343,6 +359,14 @@ class Store:
     def files(self, owner: str | None = None) -> list[StoredFile]:
         """Return the files on the CDN: all, or those of one key."""
         return self._select(StoredFile, "owner = ifnull(?, owner)", owner)
+
+    def files_of_request(self, request_id: str) -> list[StoredFile]:
+        """Return the files that the runs of a request have produced."""
+        return self._select(StoredFile, "request_id = ?", request_id)
+
+    def file_names(self) -> set[str]:
+        """Return the names on disk of all files on the CDN."""
+        return {name for (name,) in self._db.execute("SELECT disk FROM files")}
 
     def delivered(self) -> int:
         """Return how many webhooks have arrived."""

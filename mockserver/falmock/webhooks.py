@@ -82,9 +82,9 @@ def payload(request: Request, output: bytes | None) -> bytes:
 def is_deliverable(url: str) -> bool:
     """Tell whether a webhook URL is one that something can be posted to."""
     try:
-        parts = urlsplit(url)
-        httpx.URL(url)
-        return parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+        parts, target = urlsplit(url), httpx.URL(url)
+        same = parts.hostname == target.host  # else one of the two was deceived about where it leads
+        return parts.scheme in {"http", "https"} and bool(parts.hostname) and same and parts.port != 0
     except (ValueError, httpx.InvalidURL):
         return False
 

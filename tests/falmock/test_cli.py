@@ -2,26 +2,27 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import re
 import signal
 import socket
+import stat
 import subprocess
 import sys
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, unquote
 
 import click
 import httpx
 import pytest
-from processes import PATIENCE, served
+from processes import PATIENCE, running, served
 
 from falmock.cli import falmock
 from falmock.faults import FAULTS
 from falmock.scenarios import presets
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 def run(*arguments: str, cwd: Path | None = None, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -198,6 +199,91 @@ def test_no_key_and_no_token_is_ever_logged(tmp_path: Path) -> None:
         server.stop()
 
     assert "hushhush" not in server.log
+
+
+FAL_KEY = "5f0c2f6e-9d6f-4c1b-8a52-1f0e5b7c9d3a:0123456789abcdef0123456789abcdef"  # of nobody
+SENT_KEY = "me:hush%hush+hush/hush"  # every character has an escape in some encoding
+
+
+def misplaced(key: str) -> list[tuple[str, str, dict[str, str], Any]]:
+    """Return calls with a key in each wrong place, in each encoding: method, path, headers, body."""
+    escaped, twice = quote(key, safe=""), quote(quote(key, safe=""), safe="")
+    basic = base64.b64encode(key.encode()).decode()
+    endpoint = "/fal-ai/veo2/image-to-video"
+    good = {"prompt": "x", "image_url": "https://example.com/x.png"}
+    return [
+        ("GET", f"/fal-ai/veo2/{escaped}/requests/{escaped}/status", {}, None),
+        ("GET", f"/{escaped}/x", {}, None),
+        ("POST", f"{endpoint}/{escaped}", {}, good),
+        ("POST", f"{endpoint}?{escaped}={escaped}&logs={escaped}", {}, good),
+        ("POST", f"{endpoint}?fal_webhook=http://127.0.0.1:9/{twice}/{escaped}", {}, good),
+        ("POST", endpoint, {"x-falmock-test": key, "x-note": key, "referer": f"http://x/{escaped}"}, good),
+        ("POST", endpoint, {"x-note": f"Basic {basic}", "user-agent": f"a {basic} b"}, good),
+        ("POST", endpoint, {}, good | {"prompt": f"{key} {escaped} {basic}", key: [key]}),
+        ("POST", endpoint, {}, good | {"image_url": f"https://example.com/{escaped}?x={escaped}"}),
+        ("POST", "/v3.fal.media/files/upload", {"x-fal-file-name": key}, None),
+    ]
+
+
+def test_a_key_in_a_wrong_place_is_shown_nowhere(tmp_path: Path) -> None:
+    state = ("--state", str(tmp_path / "state"))
+    quick = ("--log-level", "debug", "--queue-seconds", "0", "--run-seconds", "0")
+    with served(*state, *quick) as server:
+        for key in (FAL_KEY, SENT_KEY):
+            sender = {} if key == FAL_KEY else {"Authorization": f"Key {key}"}
+            for method, path, headers, body in misplaced(key):
+                server.http.request(method, path, headers=sender | headers, json=body)
+        server.wait_for("webhook of")
+        told = [
+            run("journal", *state).stdout,
+            run("journal", "--format", "har", *state).stdout,
+            run("lint", *state).stdout,
+            run("ledger", *state).stdout,
+        ]
+        server.stop()
+
+    assert all(told[:2])
+    for text in (server.log, *told):
+        undone = unquote(unquote(text)).replace("\\/", "/")
+        assert FAL_KEY.partition(":")[2] not in undone
+        assert "hush" not in undone
+        for key in (FAL_KEY, SENT_KEY):
+            assert base64.b64encode(key.encode()).decode()[4:-4] not in text
+
+
+def modes(folder: Path) -> dict[str, int]:
+    """Return what all may do with each file and folder in a folder, and with the folder."""
+    return {str(path): stat.S_IMODE(path.stat().st_mode) for path in (folder, *folder.rglob("*"))}
+
+
+def test_a_state_folder_is_its_owners_only_whatever_the_umask(tmp_path: Path) -> None:
+    state = tmp_path / "state"
+    serve = (sys.executable, "-m", "falmock", "serve", "--port", "0", "--state", str(state))
+    quick = ("--media", "plain", "--queue-seconds", "0", "--run-seconds", "0")
+    with running("sh", "-c", 'umask 000; exec "$0" "$@"', *serve, *quick) as server:
+        submitted = server.submit(prompt="a long prompt " * 2000)  # too long for a row
+        assert server.result(submitted["request_id"])["video"]
+        where = server.http.post("/rest.fal.ai/storage/upload/initiate", json={"file_name": "x"}).json()
+        path, _, query = where["upload_url"].partition("?")
+        assert server.http.put(f"{path}/1?{query}", content=b"part").status_code == 200
+        found = modes(state)
+
+    expected = {name: 0o700 if Path(name).is_dir() else 0o600 for name in found}
+    assert {"falmock.db", "falmock.db-wal", "doors.json", "secret"} <= {Path(name).name for name in found}
+    assert found == expected
+
+
+def test_a_state_folder_that_is_there_already_is_closed_to_others(tmp_path: Path) -> None:
+    state = tmp_path / "state"
+    with served("--state", str(state)):
+        pass
+    for path in (state, *state.rglob("*")):
+        path.chmod(0o777 if path.is_dir() else 0o666)
+
+    with served("--state", str(state)):
+        found = modes(state)
+
+    assert set(found.values()) == {0o700, 0o600}
 
 
 def test_the_presets_are_listed_with_what_they_teach() -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import errno
-import random
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -15,10 +14,11 @@ from image_bombs import pixels, png
 
 from falmock import descriptors
 from falmock.descriptors import share, with_descriptors, with_spare
-from falmock.files import Files, Upload, new_path
+from falmock.files import Files
 from falmock.media import Clip, Decoder, Studio, find_ffmpeg
 from falmock.posting import post
 from falmock.store import Store
+from falmock.uploads import Uploads
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
@@ -81,12 +81,10 @@ def test_an_upload_waits(play: Play, tmp_path: Path, monkeypatch: pytest.MonkeyP
         yield b"bytes"
 
     async def scene() -> int:
-        files = Files(Store(None), tmp_path, max_size=1000)
-        upload = Upload("id", new_path(random.Random(0), "a.txt"), "text/plain", "me", None)
+        uploads = Uploads(Files(Store(None), tmp_path, max_size=1000), lambda: 0.0)
         with none_left(monkeypatch) as relief:
-            etag = await files.receive(upload, 1, content())
-        file = await files.complete(upload, [(1, etag)], now=0.0)
-        assert files.on_disk(file).read_bytes() == b"bytes"
+            arrival = await uploads.receive(content())
+        assert arrival.file.read_bytes() == b"bytes"
         return relief.waits
 
     assert play(scene()) == 1

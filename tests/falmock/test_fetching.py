@@ -1,10 +1,14 @@
 from __future__ import annotations
 
+import asyncio
+import ssl
+from functools import partial
 from typing import TYPE_CHECKING
 
 import httpx
 import pytest
 
+from falmock.dialler import PUBLIC_ONLY, CheckedTransport, Dialler, OwnAddresses
 from falmock.fetching import Fetcher, FetchError
 
 if TYPE_CHECKING:
@@ -13,19 +17,9 @@ if TYPE_CHECKING:
 PUBLIC = "93.184.216.34"
 
 
-def fetcher(
-    world: Callable[[httpx.Request], httpx.Response],
-    *,
-    public: bool = True,
-    addresses: list[str] | None = None,
-) -> Fetcher:
-    """A fetcher in a world that is a function; names lead to `addresses`."""
-
-    async def resolve(host: str, port: int) -> list[str]:
-        del host, port
-        return [PUBLIC] if addresses is None else addresses
-
-    return Fetcher(httpx.AsyncClient(transport=httpx.MockTransport(world)), public=public, resolve=resolve)
+def fetcher(world: Callable[[httpx.Request], httpx.Response], *, public: bool = True) -> Fetcher:
+    """A fetcher in a world that is a function. What is dialled in the real one is in test_dialler.py."""
+    return Fetcher(httpx.AsyncClient(transport=httpx.MockTransport(world)), public=public)
 
 
 def nothing_is_asked(request: httpx.Request) -> httpx.Response:
@@ -64,19 +58,49 @@ async def test_any_other_is_taken_on_trust(url: str) -> None:
     assert await fetcher(nothing_is_asked, public=False).get(url, limit=10) is None
 
 
-async def test_a_public_file_is_fetched_from_the_address_that_was_checked() -> None:
-    def world(request: httpx.Request) -> httpx.Response:
-        seen = (request.url.host, request.headers["host"], request.extensions["sni_hostname"])
-        assert seen == (PUBLIC, "example.com:8443", "example.com")
-        return sent(b"data")
-
-    assert await fetcher(world).get("https://example.com:8443/a", limit=10) == b"data"
+async def test_a_public_file_is_fetched() -> None:
+    assert await fetcher(says(b"data")).get(f"https://{PUBLIC}/a", limit=10) == b"data"
 
 
-@pytest.mark.parametrize("addresses", [["10.0.0.1"], ["169.254.169.254"], [PUBLIC, "127.0.0.1"], ["::1"], []])
-async def test_a_name_that_leads_to_a_private_address_is_refused(addresses: list[str]) -> None:
-    with pytest.raises(FetchError, match="not a public address"):
-        await fetcher(nothing_is_asked, addresses=addresses).get("https://example.com/a", limit=10)
+async def answer_with(head: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    await reader.readuntil(b"\r\n\r\n")
+    writer.write(f"HTTP/1.1 {head}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n".encode())
+    writer.close()
+
+
+@pytest.mark.parametrize("redirected", [False, True])
+@pytest.mark.parametrize("name", ["localhost", "x.localhost", "127.0.0.1", "127.1", "[::ffff:127.0.0.1]"])
+async def test_a_file_that_the_emulator_itself_answers_is_not_fetched(name: str, redirected: bool) -> None:
+    own, asked = OwnAddresses(), []
+
+    async def here(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked.append(await reader.readuntil(b"\r\n\r\n"))
+        writer.close()
+
+    emulator = await asyncio.start_server(here, "127.0.0.1", 0)
+    itself = f"http://{name}:{emulator.sockets[0].getsockname()[1]}/control/clock"
+    own.add(emulator.sockets[0])
+    other = await asyncio.start_server(
+        partial(answer_with, f"302 Found\r\nLocation: {itself}"), "127.0.0.1", 0
+    )
+    transport = CheckedTransport(Dialler(own, beyond=PUBLIC_ONLY), verify=ssl.create_default_context())
+    url = f"http://127.0.0.1:{other.sockets[0].getsockname()[1]}/" if redirected else itself
+    async with emulator, other, httpx.AsyncClient(transport=transport) as http:
+        with pytest.raises(FetchError, match="is falmock itself"):
+            await Fetcher(http, public=True).get(url, limit=10)
+
+    assert asked == []
+
+
+@pytest.mark.parametrize(
+    "location", ["", "Location: http://[\r\n", "Location: //[::1\r\n", "Location: x:y\r\n"]
+)
+async def test_a_redirect_to_nowhere_is_an_error(location: str) -> None:
+    name, _, value = location.strip().partition(": ")
+    with pytest.raises(FetchError):
+        await fetcher(lambda _: httpx.Response(302, headers={name: value} if name else {})).get(
+            "http://localhost/a", limit=10
+        )
 
 
 async def test_redirects_are_followed() -> None:
@@ -147,7 +171,7 @@ def break_down(request: httpx.Request) -> httpx.Response:
 )
 async def test_what_is_no_address_is_refused(url: str) -> None:
     with pytest.raises(FetchError):
-        await fetcher(nothing_is_asked, addresses=[]).get(url, limit=10)
+        await fetcher(nothing_is_asked).get(url, limit=10)
 
 
 async def test_a_host_that_is_down_is_an_error_of_its_own() -> None:
@@ -157,11 +181,10 @@ async def test_a_host_that_is_down_is_an_error_of_its_own() -> None:
 
 async def test_a_name_that_does_not_resolve_is_an_error() -> None:
     async def unknown(host: str, port: int) -> list[str]:
-        raise OSError(f"no address for {host}:{port}")
+        raise OSError(f"{host}:{port} is unknown")
 
-    lost = Fetcher(
-        httpx.AsyncClient(transport=httpx.MockTransport(nothing_is_asked)), public=True, resolve=unknown
-    )
-
-    with pytest.raises(FetchError, match="no address"):
-        await lost.get("https://example.com/a", limit=10)
+    dialler = Dialler(OwnAddresses(), beyond=PUBLIC_ONLY, look_up=unknown)
+    transport = CheckedTransport(dialler, verify=ssl.create_default_context())
+    async with httpx.AsyncClient(transport=transport) as http:
+        with pytest.raises(FetchError, match="no address"):
+            await Fetcher(http, public=True).get("https://example.com/a", limit=10)

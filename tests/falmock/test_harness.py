@@ -318,6 +318,13 @@ def test_a_picture_of_the_application_is_fetched(falmock: Harness, http: httpx.C
     assert caught.value.response.json()["detail"][0]["type"] == "image_load_error"
 
 
+def test_a_webhook_to_the_served_emulator_is_refused(falmock: Harness) -> None:
+    with pytest.raises(fal_client.FalClientHTTPError) as caught:
+        fal_client.submit(ENDPOINT, GOOD, webhook_url=f"{falmock.serve()}/control/reset")
+
+    assert "is falmock itself" in caught.value.response.json()["detail"]
+
+
 def test_an_applications_own_exception_is_a_500_and_in_the_log(
     http: httpx.Client, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -10,11 +10,12 @@ import pytest
 import falmock
 
 STOREYS = """
-    addresses bell clock descriptors endpoints errors hosts lifecycle private redaction settings signing slots
-    calls console faults keys media models posting queue store validation
-    scenarios
-    fetching files journal ledger
-    har lint runner webhooks
+    bell descriptors
+    addresses clock endpoints errors escapes hosts identity lifecycle private settings signing
+    calls disk faults keys known_keys media models posting queue slots store validation
+    object_lifecycle redaction scenarios
+    console dialler fetching files journal ledger
+    har lint runner uploads webhooks
     course
     emulator
     snapshots

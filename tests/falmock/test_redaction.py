@@ -3,14 +3,19 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 import pytest
 from emulated import data_uri, png
 from hypothesis import given
 from hypothesis import strategies as st
 
+from falmock.known_keys import MOST, KnownKeys
 from falmock.redaction import MASK, Redactor, compacted, credentials, shortened
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 KEY = "5f0c2f6e-9d6f:0123456789abcdef0123456789abcdef"
 SECRET = "0123456789abcdef0123456789abcdef"
@@ -71,11 +76,11 @@ def test_secrets_are_known_by_their_form_in_any_text(secret: str) -> None:
 
 
 def test_what_the_emulator_knows_as_a_key_is_masked_wherever_it_is() -> None:
-    assert Redactor([KEY]).json([f"x{KEY}y", f"x{SECRET}y"]) == [f"x{MASK}y", f"x{MASK}y"]
+    assert Redactor(KnownKeys([KEY])).json([f"x{KEY}y", f"x{SECRET}y"]) == [f"x{MASK}y", f"x{MASK}y"]
 
 
 def test_a_short_secret_is_not_looked_for_alone() -> None:
-    assert Redactor(["my:key"]).text("the key of my:key") == f"the key of {MASK}"
+    assert Redactor(KnownKeys(["my:key"])).text("the key of my:key") == f"the key of {MASK}"
 
 
 @pytest.mark.parametrize(
@@ -163,3 +168,115 @@ def test_a_bottomless_body_is_text() -> None:
 def test_a_digest_is_that_of_the_data_not_of_its_spelling() -> None:
     assert base64.b64encode(b"x").decode() not in shortened(data_uri(b"x"))
     assert hashlib.sha256(b"x").hexdigest() in shortened(data_uri(b"x"))
+
+
+# Known keys, in every encoding
+
+
+def escaped(text: str) -> str:
+    return quote(text, safe="")
+
+
+def escaped_in_lower_case(text: str) -> str:
+    return "".join(f"%{byte:02x}" for byte in text.encode())
+
+
+def in_json(text: str) -> str:
+    return json.dumps(text)[1:-1].replace("/", r"\/")
+
+
+def in_json_throughout(text: str) -> str:
+    return "".join(f"\\u{ord(character):04x}" for character in text)
+
+
+def in_basic(text: str) -> str:
+    return "Basic " + base64.b64encode(text.encode()).decode()
+
+
+def in_a_longer_base64(text: str) -> str:
+    return base64.urlsafe_b64encode(b"user:" + text.encode() + b" and more").decode()
+
+
+ENCODINGS: list[Callable[[str], str]] = [
+    str, escaped, escaped_in_lower_case, in_json, in_json_throughout, in_basic, in_a_longer_base64,
+    lambda text: escaped(escaped(text)),
+    lambda text: in_json(escaped_in_lower_case(text)),
+    lambda text: escaped(in_basic(text)),
+]  # fmt: skip
+KEY_TEXTS = st.text(st.characters(min_codepoint=0x21, max_codepoint=0x7E), min_size=8, max_size=40)
+AROUND = st.text(max_size=20)
+
+
+@pytest.mark.parametrize("encode", ENCODINGS)
+@pytest.mark.parametrize("header", ["Key {}", "Bearer {}", "{}", "Token  {} "])
+def test_a_key_that_a_caller_sent_is_masked_in_every_encoding(
+    header: str, encode: Callable[[str], str]
+) -> None:
+    key = 'some/"id":with+50%+of\\=all~signs'
+    known = KnownKeys()
+    known.see(header.format(key).encode())
+
+    shown = Redactor(known).text(f"before {encode(key)} after")
+
+    assert (shown.startswith("before"), MASK in shown, shown.endswith(" after")) == (True, True, True)
+    assert not any(trace in shown for trace in (encode(key), key, escaped(key)))
+
+
+@given(st.lists(st.tuples(KEY_TEXTS, KEY_TEXTS), min_size=1, max_size=5), AROUND, AROUND, st.data())
+def test_any_known_key_is_masked_anywhere(
+    pairs: list[tuple[str, str]], before: str, after: str, data: st.DataObject
+) -> None:
+    keys = [f"{key_id.replace(':', '.')}:{secret}" for key_id, secret in pairs]
+    known = KnownKeys(keys[:1])
+    for key in keys[1:]:
+        known.see(f"Key {key}".encode())
+    key, encode = data.draw(st.sampled_from(keys)), data.draw(st.sampled_from(ENCODINGS))
+
+    shown = Redactor(known).text(before + encode(key) + after)
+
+    assert key not in shown
+    assert encode(key) not in shown
+    assert MASK in shown
+
+
+def test_the_secret_of_a_known_key_is_masked_alone() -> None:
+    known = KnownKeys()
+    known.see(f"Key {KEY}".encode())
+
+    assert Redactor(known).text(f"secret {SECRET} {in_basic(SECRET)[6:]}").count(MASK) == 2
+
+
+@pytest.mark.parametrize("encode", ENCODINGS)
+def test_what_has_the_form_of_a_fal_key_is_masked_though_nobody_sent_it(encode: Callable[[str], str]) -> None:
+    key = f"0f8fad5b-d9cb-469f-a165-70867728950e:{SECRET}"
+
+    shown = REDACT.text(f"a {encode(key)} b")
+
+    assert (MASK in shown, SECRET in shown, encode(SECRET) in shown) == (True, False, False)
+
+
+def test_a_token_does_not_become_a_known_key() -> None:
+    known = KnownKeys()
+    known.see(f"Bearer {JWT}".encode())
+
+    assert list(known.spans(JWT.encode())) == []
+
+
+def test_thousands_of_keys_are_masked_and_the_oldest_are_forgotten_first() -> None:
+    keys = [f"caller-{number}:hush-hush" for number in range(3 * MOST)]
+    known = KnownKeys()
+    for key in keys:
+        known.see(f"Key {key}".encode())
+    redact = Redactor(known)
+
+    assert redact.text(f"a {keys[-1]} b") == f"a {MASK} b"
+    assert redact.text(f"a {keys[0]} b") == f"a {keys[0]} b"
+    known.see(f"Key {keys[0]}".encode())
+    assert redact.text(f"a {keys[0]} b") == f"a {MASK} b"
+
+
+@given(st.text(max_size=60), st.sampled_from(["", "%", "%4", r"\u12", r"\ud800", "%ff", "%C3%A9", "é"]))
+def test_escapes_that_hide_nothing_stay_as_they_are(text: str, escape: str) -> None:
+    redact = Redactor(KnownKeys(["some-id:some-secret"]))
+
+    assert redact.text(escape + text + escape) == REDACT.text(escape + text + escape)

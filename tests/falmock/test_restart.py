@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+import sqlite3
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Any
 
@@ -189,3 +190,44 @@ async def test_the_bill_and_the_tests_of_requests_survive_and_the_journal_does_n
     bill = Ledger(second.emulator.store, second.emulator.body).bill(test="checkout", window=3600)
 
     assert (bill.usd, len(bill.doubles), second.emulator.journal.entries()) == (5.0, 1, [])
+
+
+def of_layout_2(database: Path) -> None:
+    """Make a database what the version before wrote: without the request of each file."""
+    db = sqlite3.connect(database, isolation_level=None)
+    try:
+        db.execute("DROP INDEX files_request")
+        db.execute("ALTER TABLE files DROP COLUMN request_id")
+        db.execute("PRAGMA user_version = 2")
+    finally:
+        db.close()
+
+
+async def test_a_state_folder_of_the_version_before_is_good(lives: Lives, tmp_path: Path) -> None:
+    first = await lives.next()
+    before = (await first.finish()).json()["video"]["url"]
+    await lives.end()
+    of_layout_2(tmp_path / "state" / "falmock.db")
+
+    second = await lives.next()
+    submitted = await second.submit()
+    await second.pass_time(60)
+    after = (await second.result(submitted)).json()["video"]["url"]
+    await second.http.put(f"/rest.fal.ai/requests/delete_io/{submitted['request_id']}", headers=KEY)
+
+    statuses = [(await second.http.get(url)).status_code for url in (before, after)]
+    assert statuses == [200, 404]
+
+
+async def test_files_that_nobody_can_reach_are_gone_after_a_restart(lives: Lives, tmp_path: Path) -> None:
+    first = await lives.next()
+    url = (await first.finish()).json()["video"]["url"]
+    for name in ("files/orphan", "uploads/half.part", "inputs/half.part"):
+        (tmp_path / "state" / name).write_bytes(b"x")
+    (tmp_path / "state" / "uploads" / "removed.gone").mkdir()
+
+    second = await lives.next()
+
+    left = [len(list((tmp_path / "state" / name).iterdir())) for name in ("files", "uploads", "inputs")]
+    assert left == [1, 0, 0]
+    assert (await second.http.get(url)).status_code == 200

@@ -135,6 +135,15 @@ async def test_a_redirect_is_a_failure_for_good(mock: Mock, receiver: respx.Rout
     assert receiver.call_count == 1
 
 
+async def test_a_cookie_of_a_receiver_is_not_sent_back(mock: Mock, receiver: respx.Route) -> None:
+    receiver.respond(500, headers={"set-cookie": "session=1"})
+
+    await mock.finish(query=QUERY)
+
+    assert len(receiver.calls) > 1
+    assert all("cookie" not in call.request.headers for call in receiver.calls)
+
+
 async def test_it_is_given_up_after_31_retries_or_when_the_result_expires(
     mock: Mock, receiver: respx.Route
 ) -> None:

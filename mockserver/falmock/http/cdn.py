@@ -2,27 +2,35 @@
 
 from __future__ import annotations
 
+import os
+from contextlib import asynccontextmanager
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
+import anyio
 from pydantic import BaseModel, Field
 from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import Route, Router
 
 from falmock.errors import BodyTooLarge, FileNotServed, InvalidToken, NotFound, PlatformError
-from falmock.files import DEFAULT_TYPE, PartsMismatchError, Upload, UploadTooLargeError, decide
 from falmock.hosts import MEDIA, Origin
-from falmock.http.rest import TOKEN_LIFETIME, lifecycle_of, new_upload, read_model
+from falmock.http.rest import TOKEN_LIFETIME, content_type_of, lifecycle_of, new_upload, read_model
 from falmock.keys import Caller
+from falmock.object_lifecycle import decide
+from falmock.uploads import Arrival, PartsMismatchError, Upload, Uploads, UploadTooLargeError
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
     from starlette.requests import Request
+    from starlette.types import Receive, Scope, Send
 
     from falmock.emulator import Emulator
     from falmock.keys import Keyring
 
 LONGEST_TOKEN_LIFETIME: Final = 7 * 24 * 3600
 MOST_PARTS: Final = 10_000
+LONGEST_COMPLETION: Final = MOST_PARTS * 256  # bytes
 
 
 class Part(BaseModel):
@@ -44,6 +52,7 @@ class CdnHost:
     def __init__(self, emulator: Emulator, keyring: Keyring) -> None:
         self._emulator = emulator
         self._keyring = keyring
+        self._uploads = Uploads(emulator.files, emulator.clock.now)
         # The address of a multipart upload is made by the clients: `{access_url}/multipart/{uploadId}/{part}`
         # for the Python one, `{upload_url}/{part}?{query}` for the JavaScript one.
         self.routes = Router(
@@ -51,10 +60,10 @@ class CdnHost:
                 Route("/files/upload", self.upload, methods=["POST"]),
                 Route("/files/upload/multipart", self.start, methods=["POST"]),
                 Route("/files/{path:path}/multipart/{token}/complete", self.complete, methods=["POST"]),
-                Route("/files/{path:path}/multipart/{token}/{part:int}", self.put, methods=["PUT"]),
+                Route("/files/{path:path}/multipart/{token}/{part}", self.put, methods=["PUT"]),
                 Route("/uploads/put", self.put, methods=["PUT"]),
                 Route("/uploads/put/complete", self.complete, methods=["POST"]),
-                Route("/uploads/put/{part:int}", self.put, methods=["PUT"]),
+                Route("/uploads/put/{part}", self.put, methods=["PUT"]),
                 Route("/files/{path:path}", self.serve, methods=["GET"]),
             ],
             redirect_slashes=False,
@@ -63,7 +72,7 @@ class CdnHost:
     async def upload(self, request: Request) -> Response:
         """Take a whole file."""
         upload = self._announced(request)
-        await self._finish(upload, [(1, await self._receive(request, upload, 1))])
+        self._uploads.publish(upload, (await self._receive(request)).file)
         return JSONResponse({"access_url": self._url(request, upload.path)})
 
     async def start(self, request: Request) -> Response:
@@ -76,20 +85,26 @@ class CdnHost:
     async def put(self, request: Request) -> Response:
         """Take a part, or, without a number, the whole file."""
         upload = self._opened(request)
-        number = request.path_params.get("part")
-        if number is not None and not 1 <= number <= MOST_PARTS:
-            raise PlatformError("bad_request", f"Invalid part number {number}")
-        etag = await self._receive(request, upload, number or 1)
+        number = _part_number(request.path_params["part"]) if "part" in request.path_params else None
+        arrival = await self._receive(request)
         if number is None:
-            await self._finish(upload, [(1, etag)])
+            self._uploads.publish(upload, arrival.file)
+        else:
+            self._uploads.keep_part(upload, number, arrival)
         # fal's server SDK reads the header, its JavaScript client the body.
-        return JSONResponse({"partNumber": number or 1, "etag": etag}, headers={"etag": f'"{etag}"'})
+        answer = {"partNumber": number or 1, "etag": arrival.etag}
+        return JSONResponse(answer, headers={"etag": f'"{arrival.etag}"'})
 
     async def complete(self, request: Request) -> Response:
         """Join the parts."""
         upload = self._opened(request)
-        body = await read_model(request, Parts)
-        await self._finish(upload, [(part.part_number, part.etag) for part in body.parts])
+        body = await read_model(request, Parts, limit=LONGEST_COMPLETION)
+        try:
+            await self._uploads.complete(upload, [(part.part_number, part.etag) for part in body.parts])
+        except PartsMismatchError:
+            raise PlatformError("bad_request", "The parts are not those that were uploaded") from None
+        except UploadTooLargeError:
+            raise BodyTooLarge(self._emulator.settings.max_upload) from None
         return JSONResponse({"access_url": self._url(request, upload.path)})
 
     async def serve(self, request: Request) -> Response:
@@ -102,7 +117,10 @@ class CdnHost:
         decision = decide(file, found.key_id if isinstance(found, Caller) else None)
         if decision != "allow":
             raise FileNotServed(decision)
-        return FileResponse(self._emulator.files.on_disk(file), media_type=file.content_type)
+        source = self._emulator.files.open(file)
+        if source is None:
+            raise NotFound
+        return OpenFileResponse(source, media_type=file.content_type)
 
     def _announced(self, request: Request) -> Upload:
         """Return a file to be, for the holder of a token of `/storage/auth/token`."""
@@ -113,7 +131,7 @@ class CdnHost:
         return new_upload(
             self._emulator,
             name=request.headers.get("x-fal-file-name", "file"),
-            content_type=request.headers.get("content-type", DEFAULT_TYPE),
+            content_type=content_type_of(request),
             owner=claims["owner"],
             lifecycle=lifecycle_of(request),
         )
@@ -131,20 +149,41 @@ class CdnHost:
         claims = self._emulator.signer.open(token, now=now, lifetime=LONGEST_TOKEN_LIFETIME)
         return claims if claims is not None and claims["until"] > now else None
 
-    async def _receive(self, request: Request, upload: Upload, part: int) -> str:
+    async def _receive(self, request: Request) -> Arrival:
         try:
-            return await self._emulator.files.receive(upload, part, request.stream())
-        except UploadTooLargeError:
-            raise BodyTooLarge(self._emulator.settings.max_upload) from None
-
-    async def _finish(self, upload: Upload, parts: list[tuple[int, str]]) -> None:
-        try:
-            await self._emulator.files.complete(upload, parts, now=self._emulator.clock.now())
-        except PartsMismatchError:
-            raise PlatformError("bad_request", "The parts are not those that were uploaded") from None
+            return await self._uploads.receive(request.stream())
         except UploadTooLargeError:
             raise BodyTooLarge(self._emulator.settings.max_upload) from None
 
     def _url(self, request: Request, path: str) -> str:
         origin: Origin = request.scope["falmock.origin"]
         return origin.url(MEDIA, path)
+
+
+class OpenFileResponse(FileResponse):
+    """Serves an open file, so a download is complete even if the file is removed meanwhile."""
+
+    def __init__(self, source: BinaryIO, *, media_type: str) -> None:
+        super().__init__(source.name, media_type=media_type, stat_result=os.fstat(source.fileno()))
+        self._source = source
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """See `FileResponse`."""
+        with self._source:
+            await super().__call__(scope, receive, send)
+
+    @asynccontextmanager
+    async def _open_file(self) -> AsyncIterator[anyio.AsyncFile[bytes]]:
+        yield anyio.wrap_file(self._source)
+
+
+def _part_number(text: str) -> int:
+    """Return the number of a part.
+
+    Raises:
+        PlatformError: `bad_request`, for one that no part can have.
+    """
+    digits = text if text.isascii() and text.isdecimal() and len(text) <= len(str(MOST_PARTS)) else "0"
+    if not 1 <= int(digits) <= MOST_PARTS:
+        raise PlatformError("bad_request", "Invalid part number")
+    return int(digits)

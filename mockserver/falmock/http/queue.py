@@ -72,7 +72,13 @@ class QueueHost:
             raise UserLocked
         if request.method != "POST":
             raise MethodNotAllowed("POST")
-        asked = await submission.read(request, endpoint, caller, max_body=self._emulator.settings.max_body)
+        asked = await submission.read(
+            request,
+            endpoint,
+            caller,
+            max_body=self._emulator.settings.max_body,
+            objection=self._emulator.dialler.objection,
+        )
         stored, position = self._emulator.submit(asked)
         request.scope["falmock.request_id"] = stored.id
         body: dict[str, Any] = {

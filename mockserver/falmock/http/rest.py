@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import re
 from collections import Counter
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -13,11 +15,13 @@ from starlette.routing import Route, Router
 
 from falmock import endpoints, validation
 from falmock.errors import PlatformError, RequestNotFound
-from falmock.files import DEFAULT_TYPE, Lifecycle, LifecycleError, Upload, new_path
+from falmock.files import DEFAULT_TYPE, new_path
 from falmock.hosts import CDN, MEDIA, Origin
 from falmock.http import access
 from falmock.http.submission import read_body
 from falmock.lifecycle import State
+from falmock.object_lifecycle import Lifecycle, LifecycleError
+from falmock.uploads import Upload
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -29,6 +33,7 @@ Body = TypeVar("Body", bound=BaseModel)
 
 TOKEN_LIFETIME: Final = 24 * 3600  # seconds; fal's server SDK renews below one hour
 LONGEST_BODY: Final = 64 * 1024
+CONTENT_TYPE: Final = r"^[\x20-\x7e]{1,255}$"  # printable ASCII, which is safe in a header
 LIFECYCLE_HEADERS: Final = ("x-fal-object-lifecycle", "x-fal-object-lifecycle-preference")
 
 
@@ -42,7 +47,7 @@ class InitiateBody(BaseModel):
     """`POST /storage/upload/initiate`."""
 
     file_name: str
-    content_type: str = DEFAULT_TYPE
+    content_type: str = Field(DEFAULT_TYPE, pattern=CONTENT_TYPE)
 
 
 class RestHost:
@@ -191,9 +196,23 @@ def lifecycle_of(request: Request) -> str | None:
     return None
 
 
-async def read_model(request: Request, kind: type[Body]) -> Body:
-    """Return a JSON body that fits a schema; see `validation.read` for what is raised."""
-    body = await read_body(request, LONGEST_BODY)
+def content_type_of(request: Request) -> str:
+    """Return the content type of an upload.
+
+    Raises:
+        PlatformError: `bad_request`, for one that cannot be served as a header again.
+    """
+    kind = request.headers.get("content-type") or DEFAULT_TYPE
+    if not re.fullmatch(CONTENT_TYPE, kind):
+        raise PlatformError("bad_request", "Invalid content-type header")
+    return kind
+
+
+async def read_model(request: Request, kind: type[Body], *, limit: int = LONGEST_BODY) -> Body:
+    """Return a JSON body of at most `limit` bytes that fits a schema; see `validation.read`."""
+    body = await read_body(request, limit)
+    if len(body) > LONGEST_BODY:  # takes long enough to hold others up
+        return await asyncio.to_thread(validation.read, kind, body, request.headers.get("content-type"))
     return validation.read(kind, body, request.headers.get("content-type"))
 
 

@@ -33,7 +33,13 @@ class RunHost:
         caller = access.caller_of_application(request, self._keyring, endpoint.application)
         if caller.locked:
             raise UserLocked
-        asked = await submission.read(request, endpoint, caller, max_body=self._emulator.settings.max_body)
+        asked = await submission.read(
+            request,
+            endpoint,
+            caller,
+            max_body=self._emulator.settings.max_body,
+            objection=self._emulator.dialler.objection,
+        )
         run = asyncio.create_task(self._emulator.run_directly(asked))
         gone = asyncio.create_task(_disconnected(request))
         try:

@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING
 from falmock import calls
 from falmock.emulator import Submit
 from falmock.errors import BodyTooLarge, PlatformError
-from falmock.files import Lifecycle, LifecycleError
+from falmock.object_lifecycle import Lifecycle, LifecycleError
 from falmock.queue import LOW, NORMAL
 from falmock.webhooks import is_deliverable
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
     from starlette.datastructures import Headers, QueryParams
     from starlette.requests import Request
 
@@ -20,11 +22,26 @@ if TYPE_CHECKING:
     from falmock.keys import Caller
 
 SHORTEST_START = 0.1  # seconds; fal's documentation asks for more than this
+LONGEST_LENGTH = 20  # digits of a Content-Length that is read as a number
 PREFERENCE = "X-Fal-Object-Lifecycle-Preference"
 
 
-async def read(request: Request, endpoint: Endpoint, caller: Caller, *, max_body: int) -> Submit:
+async def read(
+    request: Request,
+    endpoint: Endpoint,
+    caller: Caller,
+    *,
+    max_body: int,
+    objection: Callable[[str], Awaitable[str | None]],
+) -> Submit:
     """Understand a submit.
+
+    Args:
+        request: the call.
+        endpoint: that it is for.
+        caller: who makes it.
+        max_body: bytes that the body may have.
+        objection: returns why nothing is to be posted to a URL, or None.
 
     Raises:
         PlatformError: `bad_request`, for a header or a query parameter that cannot be understood.
@@ -39,7 +56,7 @@ async def read(request: Request, endpoint: Endpoint, caller: Caller, *, max_body
         origin=str(request.scope["falmock.origin"]),
         method=request.method,
         content_type=headers.get("content-type"),
-        webhook=_webhook(query),
+        webhook=await _webhook(query, objection),
         priority=_priority(headers),
         start_within=_start_within(headers),
         retry=headers.get("x-fal-no-retry", "").strip().lower() not in {"1", "true", "yes"},
@@ -58,7 +75,7 @@ async def read_body(request: Request, limit: int) -> bytes:
         BodyTooLarge: it has more bytes than `limit`; what follows them is not read.
     """
     declared = request.headers.get("content-length", "0")
-    if declared.isdecimal() and int(declared) > limit:
+    if declared.isdecimal() and (len(declared) > LONGEST_LENGTH or int(declared) > limit):
         raise BodyTooLarge(limit)
     body = bytearray()
     async for chunk in request.stream():
@@ -72,10 +89,12 @@ def _bad(name: str) -> PlatformError:
     return PlatformError("bad_request", f"Invalid {name}")
 
 
-def _webhook(query: QueryParams) -> str | None:
+async def _webhook(query: QueryParams, objection: Callable[[str], Awaitable[str | None]]) -> str | None:
     url = query.get("fal_webhook")
     if url is not None and not is_deliverable(url):
         raise _bad("fal_webhook parameter")
+    if url is not None and (why := await objection(url)) is not None:
+        raise _bad(f"fal_webhook parameter: {why}")
     return url
 
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from falmock.keys import Keyring
 
 LIFETIME: Final = 60  # seconds
+LONGEST_LIFETIME: Final = 100 * 365 * 86_400  # seconds; a limit of the emulator's own
 LONGEST: Final = 120  # seconds, for a realtime token of one endpoint
 LONGEST_OF_APPLICATION: Final = 10  # seconds, for one of a whole application
 
@@ -28,7 +29,7 @@ class TokenBody(BaseModel):
     """`POST /tokens/`. fal's clients send aliases alone, without owner."""
 
     allowed_apps: list[str]
-    token_expiration: int = Field(LIFETIME, gt=0)
+    token_expiration: int = Field(LIFETIME, gt=0, le=LONGEST_LIFETIME)
     extra_data: dict[str, Any] | None = None
 
 

@@ -70,10 +70,10 @@ def open_authority(folder: Path, environment: Mapping[str, str] | None = None) -
     Raises:
         OSError: the folder cannot be written to.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    private.folder(folder)
     authority = Authority(folder / "ca.pem", folder / "bundle.pem", folder / "server.pem")
     key, certificate = _own(folder / "ca.key", authority.certificate)
-    _write(authority.bundle, _usual_roots(environment or {}) + _pem(certificate))
+    private.write(authority.bundle, _usual_roots(environment or {}) + _pem(certificate))
     server_key = ec.generate_private_key(ec.SECP256R1())
     private.write(authority.server, _private_pem(server_key) + _pem(_serve(server_key, key, certificate)))
     return authority
@@ -88,7 +88,7 @@ def _own(key_path: Path, path: Path) -> tuple[ec.EllipticCurvePrivateKey, x509.C
     key = ec.generate_private_key(ec.SECP256R1())
     certificate = _certify_itself(key)
     private.write(key_path, _private_pem(key))
-    _write(path, _pem(certificate))
+    private.write(path, _pem(certificate))
     return key, certificate
 
 
@@ -182,9 +182,3 @@ def _pem(certificate: x509.Certificate) -> bytes:
 
 def _private_pem(key: ec.EllipticCurvePrivateKey) -> bytes:
     return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-
-
-def _write(path: Path, content: bytes) -> None:
-    part = path.with_suffix(".part")
-    part.write_bytes(content)
-    part.replace(path)

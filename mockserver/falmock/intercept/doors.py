@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import json
+import os
+import socket
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from importlib.resources import files
+from ipaddress import ip_address
 from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
 
 import httpx
 
-from falmock import console
+from falmock import console, private
 from falmock.addresses import is_loopback
+from falmock.identity import Identity, challenge
 from falmock.intercept.environment import Doors
 from falmock.intercept.proxy import Proxy
 from falmock.server import Server
 
 if TYPE_CHECKING:
-    import socket
     from collections.abc import AsyncIterator, Iterator
     from pathlib import Path
 
@@ -26,6 +31,8 @@ if TYPE_CHECKING:
 
 PRELOAD: Final = "preload.cjs"
 NOTE: Final = "doors.json"
+IPV6: Final = 6
+LONGEST_HEALTH: Final = 64 * 1024  # bytes of what `/health` says
 PATIENCE: Final = 5.0  # seconds for a running emulator to say that it is
 
 
@@ -37,6 +44,9 @@ class Listeners:
     https: socket.socket
     proxy: socket.socket
 
+    def __iter__(self) -> Iterator[socket.socket]:
+        return iter((self.http, self.https, self.proxy))
+
 
 @asynccontextmanager
 async def open_doors(
@@ -47,7 +57,7 @@ async def open_doors(
     A proxy that others than this machine can reach lets nothing out: it is no open relay.
     """
     preload = authority.certificate.with_name(PRELOAD)
-    preload.write_text((files("falmock.intercept") / PRELOAD).read_text())
+    private.write(preload, (files("falmock.intercept") / PRELOAD).read_bytes())
     sealed = sealed or not is_loopback(listeners.proxy.getsockname()[0])
     doors = Doors(
         http=console.address(listeners.http),
@@ -57,6 +67,7 @@ async def open_doors(
         bundle=str(authority.bundle.absolute()),
         preload=str(preload.absolute()),
         sealed=sealed,
+        token=app.state.identity.token,
     )
     proxy = Proxy(
         doors.http,
@@ -79,7 +90,7 @@ def noted(doors: Doors, state: Path | None) -> Iterator[None]:
         yield
         return
     note = state / NOTE
-    note.write_text(doors.to_json())
+    private.write(note, doors.to_json().encode())
     try:
         yield
     finally:
@@ -87,11 +98,50 @@ def noted(doors: Doors, state: Path | None) -> Iterator[None]:
 
 
 def find(state: Path) -> Doors | None:
-    """Return the doors of the emulator that serves a state folder, if one does."""
+    """Return the doors of the emulator that serves a state folder, if one does.
+
+    A note is ignored if another user wrote it, if it names another machine, or if the process on the port
+    cannot prove that it wrote the note.
+    """
     try:
+        if not _is_ours(state / NOTE):
+            return None
         doors = Doors.from_json((state / NOTE).read_text())
-        with httpx.Client(trust_env=False, timeout=PATIENCE) as http:
-            http.get(f"{doors.http}/health").raise_for_status()
-    except (OSError, ValueError, httpx.HTTPError):  # no note, or that of one that was killed
+        return (
+            doors if all(map(_is_here, (doors.http, doors.https, doors.proxy))) and _proves(doors) else None
+        )
+    except (OSError, ValueError, RecursionError, httpx.HTTPError):  # no note, or that of one that was killed
         return None
-    return doors
+
+
+def _is_ours(note: Path) -> bool:
+    return os.geteuid() in {0, note.stat().st_uid}
+
+
+def _is_here(url: str) -> bool:
+    """Return whether an address belongs to this machine: a socket can be bound to no other."""
+    host = urlsplit(url).hostname
+    address = ip_address(host or "")
+    with socket.socket(socket.AF_INET6 if address.version == IPV6 else socket.AF_INET) as attempt:
+        try:
+            attempt.bind((str(address), 0))
+        except OSError:
+            return False
+    return True
+
+
+def _proves(doors: Doors) -> bool:
+    """Return whether the process on the plain port wrote the note."""
+    asked = challenge()
+    with (
+        httpx.Client(trust_env=False, timeout=PATIENCE) as http,
+        http.stream("GET", f"{doors.http}/health", params={"challenge": asked}) as answer,
+    ):
+        answer.raise_for_status()
+        told = b""
+        for chunk in answer.iter_bytes():
+            told += chunk
+            if len(told) > LONGEST_HEALTH:
+                return False
+    facts = json.loads(told)
+    return isinstance(facts, dict) and Identity(doors.token).accepts(asked, facts.get("proof"))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
 from urllib.parse import urlsplit
@@ -29,6 +29,7 @@ class Doors:
         bundle: file of all authorities that a program shall trust.
         preload: file that Node loads before a program.
         sealed: nothing but this machine is let through.
+        token: of the process, which proves that it is the one (see `identity`). It is secret.
     """
 
     http: str
@@ -38,6 +39,7 @@ class Doors:
     bundle: str
     preload: str
     sealed: bool = False
+    token: str = field(default="", repr=False)
 
     def to_json(self) -> str:
         """Return what `from_json` reads."""
@@ -78,6 +80,7 @@ class Doors:
             elsewhere(self.bundle),
             elsewhere(self.preload),
             self.sealed,
+            self.token,
         )
 
 

@@ -12,10 +12,22 @@
 const net = require("node:net");
 
 const doors = process.env.FALMOCK_DOORS ? JSON.parse(process.env.FALMOCK_DOORS) : undefined;
-const LOOPBACK = /^(localhost|.*\.localhost|127(\.\d+){3}|::1|::ffff:127(\.\d+){3})$/;
+const LOCALHOST = /^(.+\.)?localhost$/;
+const LOOPBACK = [{ address: "127.0.0.1", family: 4 }, { address: "::1", family: 6 }];
 
 function isFal(host) {
   return doors.fal.some((domain) => host === domain || host.endsWith(`.${domain}`));
+}
+
+function isLoopback(name) {
+  return net.isIP(name) ? /^(127\.|::1$|::ffff:127\.)/.test(name) : LOCALHOST.test(name);
+}
+
+// Finds a name below localhost on this machine: a name server might say otherwise.
+function lookup(name, options, callback) {
+  const found = LOOPBACK.filter(({ family }) => !options.family || options.family === family);
+  if (options.all) callback(null, found);
+  else callback(null, found[0].address, found[0].family);
 }
 
 // Returns where a connection goes instead, or why it goes nowhere.
@@ -26,10 +38,10 @@ function lead({ host = "localhost", port }) {
     return door ? { host: doors.host, port: door, lookup: undefined }
       : new Error(`falmock answers for ${name} on ports 80 and 443 only`);
   }
-  if (doors.sealed && name !== doors.host && !LOOPBACK.test(name)) {
+  if (doors.sealed && name !== doors.host && !isLoopback(name)) {
     return new Error(`falmock is sealed and lets nothing out to ${name}`);
   }
-  return {};
+  return LOCALHOST.test(name) ? { lookup } : {};
 }
 
 if (doors) {

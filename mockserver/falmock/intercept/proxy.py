@@ -1,46 +1,57 @@
-"""The proxy door: what is said to fal's hosts ends here, whatever they are called; they are never dialled.
+"""The HTTP proxy of `falmock run`. Calls to fal's hosts end at the emulator and never leave this machine.
 
-`CONNECT queue.fal.run:443` is joined to the emulator's own TLS port, whose certificate is good for
-that name; so the proxy itself sees no plain text. Fal's hosts that are not emulated end there too, and
-are told so in an answer that every client can show. What is not fal's passes through untouched, or is
-refused when the proxy is sealed.
+`CONNECT queue.fal.run:443` is connected to the emulator's own TLS port, with a certificate for that name,
+so the proxy itself sees no plain text. Calls to hosts of fal's that are not emulated end there too; the
+emulator answers them with an error. Calls to other hosts pass through, or are refused if the proxy is
+sealed. A plain request gets the Host of its URL and loses its forwarding headers.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+from collections import Counter
 from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
-from urllib.parse import urlsplit
 
 import h11
 
 from falmock.addresses import is_loopback
+from falmock.dialler import resolve
 from falmock.hosts import is_fal, is_served
+from falmock.intercept.pipes import carry, close, hang_up, join
+from falmock.intercept.targets import HTTP, Address, RefusedError, authority, onward
 
 if TYPE_CHECKING:
     import socket
     from collections.abc import AsyncIterator, Callable
 
+    from falmock.addresses import IPAddress
+
 log = logging.getLogger("falmock")
 
 CHUNK: Final = 64 * 1024
+HEAD_BYTES: Final = 64 * 1024
 DIAL_SECONDS: Final = 30.0
 LINGER_SECONDS: Final = 10.0
-HTTP: Final = 80
 HTTPS: Final = 443
-HOP_BY_HOP: Final = frozenset({b"proxy-connection", b"proxy-authorization", b"keep-alive"})
-
-Address = tuple[str, int]
+TOO_LARGE: Final = 431
 
 
-class RefusedError(Exception):
-    """The door stays shut; the text says why, the status how."""
+@dataclass(frozen=True, slots=True)
+class Timeouts:
+    """Time limits of the proxy, in real seconds.
 
-    def __init__(self, status: int, why: str) -> None:
-        super().__init__(why)
-        self.status = status
+    Attributes:
+        head: until the head of a request is complete.
+        stall: between two pieces of a body, and until a peer reads the data sent to it.
+        silence: between two pieces of data in a tunnel, in either direction.
+    """
+
+    head: float = 10.0
+    stall: float = 600.0
+    silence: float = 3600.0
 
 
 class Proxy:
@@ -51,8 +62,9 @@ class Proxy:
         https: the same with TLS.
         sealed: let nothing out that is not for this machine.
         refused: is told the name of each host that a call was refused for.
-        calling: has the proxy's own addresses while it calls from them, so that nobody takes what others
-            say through it for what this machine says.
+        calling: filled with the local addresses of the proxy's connections, so that the emulator can
+            tell proxied calls from direct ones.
+        timeouts: time limits.
     """
 
     def __init__(
@@ -63,11 +75,14 @@ class Proxy:
         sealed: bool,
         refused: Callable[[str], None],
         calling: set[Address],
+        timeouts: Timeouts | None = None,
     ) -> None:
-        self._doors = {HTTP: _authority(http, None), HTTPS: _authority(https, None)}
+        self._doors = {HTTP: authority(http, None), HTTPS: authority(https, None)}
         self._sealed = sealed
         self._refused = refused
         self._calling = calling
+        self._calls: Counter[Address] = Counter()  # a port may be reused while its entry lingers
+        self._timeouts = timeouts or Timeouts()
 
     @asynccontextmanager
     async def serving(self, listener: socket.socket) -> AsyncIterator[None]:
@@ -77,7 +92,12 @@ class Proxy:
         def welcome(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             task = asyncio.create_task(self._answer(reader, writer))
             connections.add(task)
-            task.add_done_callback(connections.discard)
+            task.add_done_callback(done)
+
+        def done(task: asyncio.Task[None]) -> None:
+            connections.discard(task)
+            if not task.cancelled() and (error := task.exception()) is not None:
+                log.error("a call through the proxy failed: this is a defect of falmock", exc_info=error)
 
         server = await asyncio.start_server(welcome, sock=listener)
         try:
@@ -99,7 +119,7 @@ class Proxy:
         Raises:
             RefusedError: nowhere.
         """
-        name = host.lower().rstrip(".")
+        name = host.lower().removesuffix(".")
         if is_fal(name):
             if not is_served(name):
                 self._refused(name)  # by the door behind, which says so; or by nobody, if TLS fails
@@ -115,28 +135,51 @@ class Proxy:
         return name, port
 
     async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        client = h11.Connection(h11.SERVER)
+        client = h11.Connection(h11.SERVER, max_incomplete_event_size=HEAD_BYTES)
         try:
             await self._serve_one(client, reader, writer)
         except RefusedError as refusal:
             with suppress(OSError, h11.LocalProtocolError):
-                await _say_no(client, writer, refusal)
-        except (OSError, h11.RemoteProtocolError) as error:
+                await self._say_no(client, reader, writer, refusal)
+        except (OSError, h11.RemoteProtocolError, h11.LocalProtocolError) as error:
             log.debug("a connection through the proxy ended early: %r", error)
         finally:
-            await _close(writer)
+            await close(writer)
 
     async def _serve_one(
         self, client: h11.Connection, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> None:
         """Carry one call: a second one on the same connection might be for another host."""
-        request = await _next_event(client, reader)
-        if not isinstance(request, h11.Request):
+        request = await self._head(client, reader)
+        if request is None:
             return
         if request.method == b"CONNECT":
             await self._tunnel(client, request, reader, writer)
         else:
             await self._forward(client, request, reader, writer)
+
+    async def _head(self, client: h11.Connection, reader: asyncio.StreamReader) -> h11.Request | None:
+        """Return the head of a request; None if the client closes the connection without one.
+
+        Raises:
+            RefusedError: 408 if it is slow, 431 if it is too large, 400 if it is malformed.
+        """
+        try:
+            async with asyncio.timeout(self._timeouts.head):
+                event = await _next_event(client, reader)
+        except TimeoutError:
+            raise RefusedError(
+                408, f"the head of the request was not complete within {self._timeouts.head:g} s"
+            ) from None
+        except h11.RemoteProtocolError as error:
+            if error.error_status_hint == TOO_LARGE:
+                raise RefusedError(TOO_LARGE, "the head of the request is too large") from None
+            raise RefusedError(400, f"malformed request: {error}") from None
+        if not isinstance(event, h11.Request):
+            return None
+        if not any(name == b"host" for name, _ in event.headers):  # h11 sees to it in HTTP/1.1
+            raise RefusedError(400, "the request has no Host header")
+        return event
 
     async def _tunnel(
         self,
@@ -145,16 +188,19 @@ class Proxy:
         reader: asyncio.StreamReader,
         writer: asyncio.StreamWriter,
     ) -> None:
-        host, port = _authority(f"//{request.target.decode('ascii')}", None)
+        host, port = authority(f"//{request.target.decode('ascii')}", None)
         async with self._dialled(self.destination(host, port, local=_is_local(writer))) as (
             far_reader,
             far_writer,
         ):
-            await _next_event(client, reader)  # the end of the request: what follows is the tunnel's
+            async with asyncio.timeout(self._timeouts.stall):
+                # Data after the end of the request belongs to the tunnel.
+                while not isinstance(await _next_event(client, reader), h11.EndOfMessage):
+                    pass
             established = h11.Response(status_code=200, headers=[], reason=b"Connection Established")
             writer.write(client.send(established) or b"")
             far_writer.write(client.trailing_data[0])
-            await _join(reader, far_writer, far_reader, writer)
+            await join(reader, far_writer, far_reader, writer, silence=self._timeouts.silence)
 
     async def _forward(
         self,
@@ -166,20 +212,66 @@ class Proxy:
         target = request.target.decode("ascii")
         if not target.startswith("http://"):
             raise RefusedError(400, "this is falmock's proxy: it takes CONNECT and http://... only")
-        host, port = _authority(target, HTTP)
+        host, port = authority(target, HTTP)
         async with self._dialled(self.destination(host, port, local=_is_local(writer))) as (
             far_reader,
             far_writer,
         ):
             upgrades = any(name == b"upgrade" for name, _ in request.headers)
             far = h11.Connection(h11.CLIENT)
-            far_writer.write(far.send(_onward(request, target, upgrades=upgrades)) or b"")
-            body = asyncio.create_task(_send_body(client, reader, far, far_writer, upgrades=upgrades))
+            far_writer.write(far.send(onward(request, target, upgrades=upgrades)) or b"")
+            body = asyncio.create_task(self._send_body(client, reader, far, far_writer, upgrades=upgrades))
+            answer = asyncio.create_task(carry(far_reader, writer, stall=self._timeouts.stall))
             try:
-                await _carry(far_reader, writer)
+                await asyncio.wait([body, answer], return_when=asyncio.FIRST_COMPLETED)
+                if not answer.done():
+                    body.result()  # raises if the body was cut off: then there is no answer
+                await answer
             finally:
                 body.cancel()
-                await asyncio.gather(body, return_exceptions=True)
+                answer.cancel()
+                await asyncio.gather(body, answer, return_exceptions=True)
+
+    async def _send_body(
+        self,
+        client: h11.Connection,
+        reader: asyncio.StreamReader,
+        far: h11.Connection,
+        far_writer: asyncio.StreamWriter,
+        *,
+        upgrades: bool,
+    ) -> None:
+        """Send the body of a request, then end the connection or continue with another protocol.
+
+        Raises:
+            h11.RemoteProtocolError: the body is cut off.
+            TimeoutError: one of the two sides stalls.
+        """
+        stall = self._timeouts.stall
+        event: object = None
+        while not isinstance(event, h11.EndOfMessage):
+            async with asyncio.timeout(stall):
+                event = await _next_event(client, reader)
+            if isinstance(event, h11.ConnectionClosed):
+                return
+            if not isinstance(event, (h11.Data, h11.EndOfMessage)):
+                continue
+            try:
+                async with asyncio.timeout(stall):
+                    far_writer.write(far.send(event) or b"")
+                    await far_writer.drain()
+            except TimeoutError:
+                raise
+            except OSError:  # it reads no more, but may have answered
+                return
+        if upgrades:
+            far_writer.write(client.trailing_data[0])
+            await carry(reader, far_writer, stall=stall)
+            return
+        while await reader.read(CHUNK):  # a second request is discarded
+            pass
+        with suppress(OSError, RuntimeError):
+            far_writer.write_eof()  # tells the other side that the client is gone
 
     @asynccontextmanager
     async def _dialled(
@@ -187,17 +279,73 @@ class Proxy:
     ) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
         try:
             async with asyncio.timeout(DIAL_SECONDS):
-                reader, writer = await asyncio.open_connection(*address)
+                reader, writer = await _connect(*address)
+        except UnicodeError:
+            raise RefusedError(400, "the request target has no valid host name") from None
         except (OSError, TimeoutError) as error:
             raise RefusedError(502, f"cannot reach {address[0]} port {address[1]} ({error})") from None
         here = writer.get_extra_info("sockname")[:2]
-        self._calling.add(here)
+        self._calls[here] += 1
+        self._calling.update(_forms(here))
         try:
             yield reader, writer
         finally:
-            # What was said last may still be on its way to whoever looks here.
-            asyncio.get_running_loop().call_later(LINGER_SECONDS, self._calling.discard, here)
-            await _close(writer)
+            # The emulator may still have data of this connection to read.
+            asyncio.get_running_loop().call_later(LINGER_SECONDS, self._forget, here)
+            await close(writer)
+
+    def _forget(self, here: Address) -> None:
+        self._calls[here] -= 1
+        if not self._calls[here]:
+            del self._calls[here]
+            self._calling.difference_update(_forms(here))
+
+    async def _say_no(
+        self,
+        client: h11.Connection,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        refusal: RefusedError,
+    ) -> None:
+        """Refuse where people will see it: most clients show of a proxy's answer only the reason phrase."""
+        text = str(refusal).encode("ascii", "replace").replace(b"\r", b"?").replace(b"\n", b"?")
+        headers = [
+            ("content-type", "text/plain"),
+            ("content-length", str(len(text))),
+            ("connection", "close"),
+        ]
+        for event in (
+            h11.Response(status_code=refusal.status, headers=headers, reason=text),
+            h11.Data(text),
+            h11.EndOfMessage(),
+        ):
+            writer.write(client.send(event) or b"")
+        async with asyncio.timeout(self._timeouts.stall):
+            await writer.drain()
+        await hang_up(reader, writer)
+
+
+async def _connect(host: str, port: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """Connect to the first of a host's addresses that takes the connection.
+
+    Raises:
+        OSError: none does.
+        UnicodeError: IDNA refuses the name.
+    """
+    untried: list[IPAddress] = await resolve(host, port)
+    while True:
+        address, *untried = untried
+        try:
+            return await asyncio.open_connection(str(address), port)
+        except OSError:
+            if not untried:
+                raise
+
+
+def _forms(here: Address) -> set[Address]:
+    """Return an address as listeners see it: one on `::` sees IPv4 addresses as mapped."""
+    host, port = here
+    return {here} if ":" in host else {here, (f"::ffff:{host}", port)}
 
 
 def _is_local(writer: asyncio.StreamWriter) -> bool:
@@ -205,87 +353,7 @@ def _is_local(writer: asyncio.StreamWriter) -> bool:
     return peer is not None and is_loopback(peer[0])
 
 
-async def _send_body(
-    client: h11.Connection,
-    reader: asyncio.StreamReader,
-    far: h11.Connection,
-    far_writer: asyncio.StreamWriter,
-    *,
-    upgrades: bool,
-) -> None:
-    """Carry a request's body, and after it nothing, unless the two change to another protocol."""
-    while isinstance(event := await _next_event(client, reader), (h11.Data, h11.EndOfMessage)):
-        far_writer.write(far.send(event) or b"")
-        await far_writer.drain()
-    if upgrades:
-        far_writer.write(client.trailing_data[0])
-        await _carry(reader, far_writer)
-
-
 async def _next_event(connection: h11.Connection, reader: asyncio.StreamReader) -> h11.Event | type:
     while (event := connection.next_event()) is h11.NEED_DATA:
         connection.receive_data(await reader.read(CHUNK))
     return event
-
-
-def _onward(request: h11.Request, target: str, *, upgrades: bool) -> h11.Request:
-    """Return a request as the host itself expects it, and as the last one on its connection."""
-    url = urlsplit(target)
-    path = (url.path or "/") + (f"?{url.query}" if url.query else "")
-    dropped = HOP_BY_HOP if upgrades else HOP_BY_HOP | {b"connection"}
-    kept = [(name, value) for name, value in request.headers.raw_items() if name.lower() not in dropped]
-    if not upgrades:
-        kept.append((b"Connection", b"close"))
-    return h11.Request(method=request.method, target=path, headers=kept)
-
-
-def _authority(url: str, default_port: int | None) -> Address:
-    try:
-        parts = urlsplit(url)
-        host, port = parts.hostname, parts.port or default_port
-    except ValueError:
-        host = port = None
-    if not host or not port:
-        raise RefusedError(400, "the proxy was asked for an address that is none")
-    return host, port
-
-
-async def _join(
-    reader: asyncio.StreamReader,
-    far_writer: asyncio.StreamWriter,
-    far_reader: asyncio.StreamReader,
-    writer: asyncio.StreamWriter,
-) -> None:
-    """Carry bytes both ways until both sides have said all, or one is gone."""
-    async with asyncio.TaskGroup() as ways:
-        ways.create_task(_carry(reader, far_writer))
-        ways.create_task(_carry(far_reader, writer))
-
-
-async def _carry(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    with suppress(OSError):
-        while data := await reader.read(CHUNK):
-            writer.write(data)
-            await writer.drain()
-    with suppress(OSError, RuntimeError):
-        if writer.can_write_eof():
-            writer.write_eof()
-
-
-async def _say_no(client: h11.Connection, writer: asyncio.StreamWriter, refusal: RefusedError) -> None:
-    """Refuse where people will see it: most clients show of a proxy's answer only the reason phrase."""
-    text = str(refusal).encode("ascii", "replace")
-    headers = [("content-type", "text/plain"), ("content-length", str(len(text))), ("connection", "close")]
-    for event in (
-        h11.Response(status_code=refusal.status, headers=headers, reason=text),
-        h11.Data(text),
-        h11.EndOfMessage(),
-    ):
-        writer.write(client.send(event) or b"")
-    await writer.drain()
-
-
-async def _close(writer: asyncio.StreamWriter) -> None:
-    writer.close()
-    with suppress(OSError):
-        await writer.wait_closed()

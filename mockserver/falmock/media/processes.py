@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import IO, Any, Final
 
 from falmock.descriptors import with_descriptors
+from falmock.media.environment import environment
 
 SUPERVISOR: Final = str(Path(__file__).with_name("supervisor.py"))
 GRACE: Final = 5.0  # real seconds that a program and its supervisor have to end
@@ -82,7 +83,12 @@ async def exchange(command: list[str], data: bytes, *, limit: int, timeout: floa
 async def _start(command: list[str], streams: dict[str, Any]) -> subprocess.Popen[bytes]:
     """Start a program. It does not await, so it cannot be cancelled halfway."""
     return subprocess.Popen(  # noqa: ASYNC220, S603 - takes 1 ms; the program comes from the settings
-        command, stdin=subprocess.PIPE, bufsize=0, start_new_session=True, **streams
+        command,
+        stdin=subprocess.PIPE,
+        bufsize=0,
+        env=environment(os.environ),
+        start_new_session=True,
+        **streams,
     )
 
 

@@ -8,12 +8,14 @@ import shutil
 import tempfile
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import imageio_ffmpeg
 
-from falmock.descriptors import with_descriptors
+from falmock import private
+from falmock.descriptors import with_descriptors, with_spare
 from falmock.media import drawing, graph, mp4, processes
 
 if TYPE_CHECKING:
@@ -93,7 +95,7 @@ class Studio:
         self._version: asyncio.Task[str] | None = None
         self._checked: set[str] = set()  # keys of cached videos that have been looked at
         self._closed = False
-        self._cache.mkdir(parents=True, exist_ok=True)
+        private.folder(self._cache)
         for left_over in self._cache.glob(f".*{_PARTIAL}"):
             shutil.rmtree(left_over)
 
@@ -175,10 +177,10 @@ class Studio:
         async with self._slots:
             try:
                 async with _scratch(self._cache) as folder:
-                    partial = folder / "video.mp4"
-                    await self._fill(clip, partial)
-                    await _check(partial, clip)
-                    partial.replace(video)
+                    unchecked = folder / "video.mp4"
+                    await self._fill(clip, unchecked)
+                    await _check(unchecked, clip)
+                    unchecked.replace(video)
             except mp4.BrokenVideo as error:
                 raise RenderFailed(f"ffmpeg made no usable video: {error}") from error
             except OSError as error:
@@ -187,8 +189,11 @@ class Studio:
 
     async def _fill(self, clip: Clip, video: Path) -> None:
         still, caption = video.with_name("still.ppm"), video.with_name("caption.png")
+        for file in (still, caption, video):  # a file that exists keeps its mode, whatever the umask
+            with_spare(partial(private.create, file)).close()
         await with_descriptors(lambda: _to_its_end(asyncio.to_thread(_draw, clip, still, caption)))
         await self._run(graph.command(self._ffmpeg, clip, still=still, caption=caption, video=video))
+        _restrict(video)
 
     async def _run(self, command: list[str]) -> None:
         try:
@@ -213,6 +218,10 @@ class Studio:
         if task.exception() is not None and self._version is task:
             self._version = None  # asked again for the next clip
         return task.result()
+
+
+def _restrict(video: Path) -> None:
+    video.chmod(private.FILE)  # a wrapper script may have put a new file in its place
 
 
 async def _version(program: str, timeout: float) -> str:

@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
+import os
+import resource
+import sys
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 import pytest
-from emulated import BASE, KEY, OTHER_KEY, Mock, png
-from processes import served
+from emulated import BASE, ENDPOINT, KEY, OTHER_KEY, Mock, opened, png
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+from processes import running, served
+
+from falmock.clock import ManualClock
+from falmock.http.cdn import MOST_PARTS, OpenFileResponse
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import AsyncIterator, Awaitable, Callable
     from pathlib import Path
 
     import httpx
@@ -295,6 +306,333 @@ async def test_an_expired_upload_is_no_input(mock: Mock) -> None:
     result = await mock.finish(url)
 
     assert (result.status_code, result.json()["detail"][0]["type"]) == (422, "file_download_error")
+
+
+# Files that are private, missing or damaged
+
+
+async def private_file(mock: Mock, acl: dict[str, Any]) -> str:
+    lifecycle = {"X-Fal-Object-Lifecycle": json.dumps({"initial_acl": acl})}
+    return await upload(mock, png(18, 32), lifecycle)
+
+
+@pytest.mark.parametrize(
+    "acl",
+    [
+        {"default": "forbid"},
+        {"default": "hide"},
+        {"default": "allow", "rules": [{"user": "you", "decision": "hide"}]},
+    ],
+)
+async def test_a_file_that_a_caller_may_not_read_is_no_input_of_its_requests(
+    mock: Mock, acl: dict[str, Any]
+) -> None:
+    url = await private_file(mock, acl)
+
+    submitted = await mock.submit(url, headers=OTHER_KEY)
+    await mock.pass_time(60)
+
+    result = await mock.http.get(submitted["response_url"], headers=OTHER_KEY)
+    assert (result.status_code, result.json()["detail"][0]["type"]) == (422, "file_download_error")
+
+
+async def test_a_private_file_is_an_input_of_its_owners_requests(mock: Mock) -> None:
+    url = await private_file(mock, {"default": "hide"})
+
+    assert (await mock.finish(url)).status_code == 200
+
+
+async def echoing(mock: Mock, url: str) -> Any:
+    """Let another caller have a result that names a file in a `url`."""
+    asked = {"prompt": {"url": url}, "image_url": {"url": url}}
+    submitted = (await mock.http.post(f"/{ENDPOINT}", json=asked, headers=OTHER_KEY)).json()
+    await mock.pass_time(60)
+    result = await mock.http.get(submitted["response_url"], headers=OTHER_KEY)
+    assert url in result.text
+    return submitted
+
+
+async def test_deleting_payloads_leaves_a_file_that_a_result_only_names(mock: Mock) -> None:
+    url = await upload(mock)
+    submitted = await echoing(mock, url)
+
+    deleted = await mock.http.put(
+        f"/rest.fal.ai/requests/delete_io/{submitted['request_id']}", headers=OTHER_KEY
+    )
+
+    assert deleted.json() == {"cdn_delete_results": []}
+    assert (await mock.http.get(url)).content == DATA
+
+
+async def test_resetting_a_caller_leaves_a_file_that_a_result_only_names(mock: Mock) -> None:
+    url = await upload(mock)
+    await echoing(mock, url)
+
+    await mock.emulator.reset(caller="you")
+
+    assert (await mock.http.get(url)).content == DATA
+
+
+async def test_deleting_payloads_takes_the_file_that_the_run_produced(mock: Mock) -> None:
+    submitted = await mock.submit()
+    await mock.pass_time(60)
+    url = (await mock.result(submitted)).json()["video"]["url"]
+
+    deleted = await mock.http.put(f"/rest.fal.ai/requests/delete_io/{submitted['request_id']}", headers=KEY)
+
+    assert deleted.json() == {"cdn_delete_results": [{"link": url, "exception": None}]}
+    assert (await mock.http.get(url)).status_code == 404
+
+
+def on_disk(mock: Mock) -> Path:
+    """Return the only file of the CDN."""
+    (path,) = (mock.emulator.files.renders.parent / "files").iterdir()
+    return path
+
+
+def lost(path: Path) -> None:
+    path.unlink()
+
+
+def cut_off(path: Path) -> None:
+    path.write_bytes(DATA[:100])
+
+
+def replaced_by_a_folder(path: Path) -> None:
+    path.unlink()
+    path.mkdir()
+
+
+@pytest.mark.parametrize("damage", [lost, cut_off, replaced_by_a_folder])
+@pytest.mark.parametrize("asked", [{}, {"Range": "bytes=0-9"}], ids=["whole", "range"])
+async def test_a_file_whose_bytes_are_gone_is_404(
+    mock: Mock, damage: Callable[[Path], None], asked: dict[str, str]
+) -> None:
+    url = await upload(mock)
+    damage(on_disk(mock))
+
+    answer = await mock.http.get(url, headers=asked)
+
+    assert (answer.status_code, answer.json()) == (404, {"detail": "Not Found"})
+
+
+async def test_a_file_whose_bytes_are_gone_is_no_input(mock: Mock) -> None:
+    url = await upload(mock, png())
+    lost(on_disk(mock))
+
+    result = await mock.finish(url)
+
+    assert (result.status_code, result.json()["detail"][0]["type"]) == (422, "file_download_error")
+
+
+async def test_a_download_is_whole_even_when_the_file_goes_after_its_headers(mock: Mock) -> None:
+    url = await upload(mock)
+    file = mock.emulator.files.live(url.removeprefix(f"{BASE}/v3b.fal.media"), mock.clock.now())
+    assert file is not None
+    source = mock.emulator.files.open(file)
+    assert source is not None
+    got = bytearray()
+
+    async def send(message: Any) -> None:
+        lost(on_disk(mock)) if message["type"] == "http.response.start" else got.extend(message["body"])
+
+    async def receive() -> Any:
+        await asyncio.Event().wait()
+
+    response = OpenFileResponse(source, media_type="image/png")
+    await response({"type": "http", "method": "GET", "headers": []}, receive, send)
+
+    assert (bytes(got), source.closed) == (DATA, True)
+
+
+# Uploads that overlap
+
+
+async def slowly(data: bytes, go_on: asyncio.Event, started: asyncio.Event) -> AsyncIterator[bytes]:
+    """Send the first half, and the second when it is time."""
+    yield data[: len(data) // 2]
+    started.set()
+    await go_on.wait()
+    yield data[len(data) // 2 :]
+
+
+@pytest.mark.parametrize("part", ["", "/1"], ids=["file", "part"])
+async def test_two_puts_at_once_are_both_answered_and_the_file_is_whole(mock: Mock, part: str) -> None:
+    where = await initiate(mock)
+    path, _, query = where["upload_url"].partition("?")
+    go_on, started = asyncio.Event(), asyncio.Event()
+    url = f"{path}{part}?{query}"
+
+    slow = asyncio.create_task(mock.http.put(url, content=slowly(DATA, go_on, started)))
+    await started.wait()
+    first = await mock.http.put(url, content=DATA)
+    completion = {"parts": [first.json()]}
+    if part:
+        assert (await mock.http.post(f"{path}/complete?{query}", json=completion)).status_code == 200
+    go_on.set()
+    second = await slow
+
+    assert (first.status_code, second.status_code, first.json()) == (200, 200, second.json())
+    assert (await mock.http.get(where["file_url"])).content == DATA
+
+
+async def test_two_completions_at_once_are_both_answered_and_the_file_is_whole(mock: Mock) -> None:
+    where = await initiate(mock, "initiate-multipart")
+    path, _, query = where["upload_url"].partition("?")
+    parts = [
+        (await mock.http.put(f"{path}/{number}?{query}", content=data)).json()
+        for number, data in ((1, DATA[:5000]), (2, DATA[5000:]))
+    ]
+
+    answers = await asyncio.gather(
+        *(mock.http.post(f"{path}/complete?{query}", json={"parts": parts}) for _ in range(4))
+    )
+
+    assert {answer.status_code for answer in answers} == {200}
+    assert (await mock.http.get(where["file_url"])).content == DATA
+    assert list((mock.emulator.files.uploads).iterdir()) == []
+
+
+async def test_a_put_that_breaks_off_leaves_nothing(mock: Mock) -> None:
+    where = await initiate(mock)
+
+    async def broken() -> AsyncIterator[bytes]:
+        yield DATA
+        raise ConnectionResetError
+
+    with pytest.raises(ConnectionResetError):
+        await mock.http.put(where["upload_url"], content=broken())
+
+    assert list(mock.emulator.files.uploads.iterdir()) == []
+
+
+async def test_ten_thousand_parts_can_be_completed(mock: Mock) -> None:
+    where = await initiate(mock, "initiate-multipart")
+    path, _, query = where["upload_url"].partition("?")
+    first = (await mock.http.put(f"{path}/1?{query}", content=b"x")).json()
+    (folder,) = mock.emulator.files.uploads.iterdir()
+    for number in range(2, MOST_PARTS + 1):
+        os.link(folder / f"1.{first['etag']}", folder / f"{number}.{first['etag']}")
+    parts = [{"partNumber": number, "etag": f'"{first["etag"]}"'} for number in range(1, MOST_PARTS + 1)]
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(soft, 256), hard))
+    try:
+        answer = await mock.http.post(f"{path}/complete?{query}", json={"parts": parts})
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+    assert answer.status_code == 200
+    assert (await mock.http.get(where["file_url"])).content == b"x" * MOST_PARTS
+
+
+async def test_a_part_that_is_named_twice_is_refused(mock: Mock) -> None:
+    where = await initiate(mock, "initiate-multipart")
+    path, _, query = where["upload_url"].partition("?")
+    part = (await mock.http.put(f"{path}/1?{query}", content=DATA)).json()
+
+    answer = await mock.http.post(f"{path}/complete?{query}", json={"parts": [part, part]})
+
+    assert (answer.status_code, answer.json()["error_type"]) == (400, "bad_request")
+
+
+def test_an_upload_that_does_not_fit_is_507_and_the_next_one_that_fits_is_whole(tmp_path: Path) -> None:
+    limited = f'ulimit -f {2 * MIB // 512}; exec "$0" "$@"'  # sh counts in blocks of 512 bytes
+    serve = ("-m", "falmock", "serve", "--port", "0", "--media", "plain", "--state", str(tmp_path / "state"))
+    with running("sh", "-c", limited, sys.executable, *serve) as server:
+        body = {"file_name": "large.bin", "content_type": "application/octet-stream"}
+        where = server.http.post("/rest.fal.ai/storage/upload/initiate", json=body).json()
+
+        refused = server.http.put(where["upload_url"], content=bytes(5 * MIB // 2))
+        missing = server.http.get(where["file_url"])
+        left = list((tmp_path / "state" / "uploads").iterdir())
+        taken = server.http.put(where["upload_url"], content=DATA)
+
+        assert (refused.status_code, refused.json()["error_type"]) == (507, "storage_full")
+        assert refused.headers["x-fal-error-type"] == "storage_full"
+        assert (missing.status_code, left) == (404, [])
+        assert taken.json()["etag"] == hashlib.md5(DATA, usedforsecurity=False).hexdigest()
+        assert server.http.get(where["file_url"]).content == DATA
+
+
+# Hostile names, types, numbers and headers
+
+LATIN = st.text(st.characters(max_codepoint=255), max_size=40)
+
+
+async def everything_about_a_file(
+    mock: Mock, name: str, content_type: str, header: str, number: str, etag: str
+) -> list[httpx.Response]:
+    """Upload a file in each way, with these texts wherever one can say them, and fetch it."""
+    said = header.encode("latin-1", "replace")
+    bearer = (b"authorization", (await token(mock))["Authorization"].encode())
+    kind = (b"content-type", content_type.encode("latin-1", "replace"))
+    ask = json.dumps({"file_name": name, "content_type": content_type})
+    completion = json.dumps({"parts": [{"partNumber": number, "etag": etag}]})
+    answers = [
+        await mock.http.post("/rest.fal.ai/storage/upload/initiate", content=ask, headers=KEY),
+        await mock.http.post(
+            "/v3.fal.media/files/upload",
+            content=b"data",
+            headers=[bearer, kind, (b"x-fal-file-name", said), (b"x-fal-object-lifecycle", b"{}")],
+        ),
+        await mock.http.post(
+            "/v3.fal.media/files/upload", headers=[bearer, (b"x-fal-object-lifecycle", said)]
+        ),
+    ]
+    where = await initiate(mock, "initiate-multipart")
+    path, _, query = where["upload_url"].partition("?")
+    answers += [
+        await mock.http.put(f"{path}/{quote(number, safe='', errors='replace')}?{query}", content=b"data"),
+        await mock.http.post(f"{path}/complete?{query}", content=completion),
+        await mock.http.put(f"{path}?token={quote(name, safe='', errors='replace')}", content=b"data"),
+    ]
+    for answer in list(answers):
+        if answer.is_success and (url := answer.json().get("access_url")):
+            for asked in (b"range", b"if-range", b"authorization", b"if-none-match"):
+                answers.append(await mock.http.get(url, headers=[(asked, said)]))
+    return answers
+
+
+@pytest.mark.parametrize(
+    ("name", "content_type", "header", "number", "etag"),
+    [
+        ("\ud800", "\ud800", "", "9" * 5000, "\ud800"),
+        ("../../x", "text/html\r\nset-cookie: a=b", "bytes=" + "9" * 5000 + "-", "1" * 400, "../x"),
+        ("\0", "image/\0png", '{"initial_acl": {"default": []}}', "-1", "0" * 5000),
+        ("", "\u00e9", '{"initial_acl": {"rules": [{"user": "a", "decision": {}}]}}', "\u00b2", ""),
+        ("n" * 5000, "", '{"expiration_duration_seconds": 1e999}', "\uff11", "\0"),
+        ("x", "a" * 5000, "bytes=" + "0-0," * 3000, "1e3", '"'),
+    ],
+)
+async def test_known_hostile_texts_are_taken_or_refused(
+    mock: Mock, name: str, content_type: str, header: str, number: str, etag: str
+) -> None:
+    answers = await everything_about_a_file(mock, name, content_type, header, number, etag)
+
+    assert [answer.status_code for answer in answers if answer.status_code >= 500] == []
+
+
+@pytest.mark.parametrize("content_type", ["a/b\r\nx-evil: 1", "a/b\0", "\u00e9", "a" * 256])
+async def test_a_content_type_that_no_header_can_say_is_refused(mock: Mock, content_type: str) -> None:
+    body = {"file_name": "x", "content_type": content_type}
+
+    answer = await mock.http.post("/rest.fal.ai/storage/upload/initiate", json=body, headers=KEY)
+
+    assert (answer.status_code, answer.json()["detail"][0]["loc"]) == (422, ["body", "content_type"])
+
+
+@hypothesis_settings(max_examples=40)
+@given(name=st.text(), content_type=st.text(max_size=40), header=LATIN, number=st.text(), etag=st.text())
+def test_any_text_about_a_file_is_taken_or_refused(
+    renders: Path, name: str, content_type: str, header: str, number: str, etag: str
+) -> None:
+    async def statuses() -> list[int]:
+        async with opened(renders, ManualClock()) as mock:
+            answers = await everything_about_a_file(mock, name, content_type, header, number, etag)
+            return [answer.status_code for answer in answers]
+
+    assert max(asyncio.run(statuses())) < 500
 
 
 def test_a_large_upload_does_not_grow_memory(tmp_path: Path) -> None:

@@ -48,6 +48,12 @@ async def test_a_token_expires(mock: Mock) -> None:
     assert await submit(mock, given) == 401
 
 
+async def test_a_token_for_longer_than_a_century_is_refused(mock: Mock) -> None:
+    body = {"allowed_apps": ["veo2"], "token_expiration": 10**4300 - 1}
+
+    assert (await mock.http.post(TOKENS, json=body, headers=KEY)).status_code == 422
+
+
 @pytest.mark.parametrize("allowed", [[], ["flux"]])
 async def test_a_token_is_for_some_applications_only(mock: Mock, allowed: list[str]) -> None:
     assert await submit(mock, await token(mock, {"allowed_apps": allowed})) == 401

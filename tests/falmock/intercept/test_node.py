@@ -80,6 +80,27 @@ def test_a_sealed_program_is_told_so_and_still_reaches_the_emulator() -> None:
     assert sealed.report == {"told": "falmock is sealed and lets nothing out to example.com", "served": 200}
 
 
+LOCAL = """
+const url = process.env.FALMOCK_URL.replace("127.0.0.1", "x.localhost");
+const statuses = [(await fetch(`${url}/health`)).status];
+statuses.push(await new Promise((told) => http.get(`${url}/health`, (answer) => told(answer.statusCode))));
+console.log(JSON.stringify({ statuses }));
+"""
+
+
+def test_a_sealed_program_finds_names_below_localhost_without_a_look_up() -> None:
+    ran = through_falmock(
+        tool("node"),
+        "--input-type=module",
+        "-e",
+        f'import http from "node:http"; {LOCAL}',
+        flags=("--sealed",),
+    )
+
+    assert ran.report["statuses"] == [200, 200]
+    assert ran.looked_up == ()
+
+
 def test_options_that_node_was_given_before_stay(tmp_path: Path) -> None:
     ran = through_falmock(tool("node"), "-p", "process.title", NODE_OPTIONS="--title=mine")
 

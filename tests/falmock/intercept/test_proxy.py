@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import asynccontextmanager
+import logging
+from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING
+from unittest.mock import patch
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from falmock.intercept.proxy import Proxy, RefusedError
+from falmock.intercept.proxy import Proxy, Timeouts
+from falmock.intercept.targets import RefusedError
 from falmock.server import listen
 
 if TYPE_CHECKING:
@@ -35,25 +40,28 @@ async def parrot(name: bytes = b"", until: bytes = b"\0") -> AsyncIterator[str]:
 
 
 @asynccontextmanager
-async def proxy(*, sealed: bool = False, refused: list[str] | None = None) -> AsyncIterator[int]:
+async def proxy(
+    *, sealed: bool = False, refused: list[str] | None = None, timeouts: Timeouts | None = None
+) -> AsyncIterator[int]:
     told = [] if refused is None else refused
     async with parrot(b"plain ", until=b"\r\n\r\nhello") as http, parrot(b"secure ") as https:
         with listen("127.0.0.1", 0) as listener:
-            door = Proxy(http, https, sealed=sealed, refused=told.append, calling=set())
+            door = Proxy(http, https, sealed=sealed, refused=told.append, calling=set(), timeouts=timeouts)
             async with door.serving(listener):
                 yield listener.getsockname()[1]
 
 
-async def say(port: int, text: str) -> str:
+async def say(port: int, text: str, encoding: str = "utf-8") -> str:
     """Send text to the proxy, and return all that comes back."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    writer.write(text.encode())
-    writer.write_eof()
+    writer.write(text.encode(encoding))
+    with suppress(OSError):
+        writer.write_eof()
     async with asyncio.timeout(PATIENCE):
         told = await reader.read()
     writer.close()
     await writer.wait_closed()
-    return told.decode()
+    return told.decode(encoding)
 
 
 def connect(authority: str) -> str:
@@ -159,11 +167,103 @@ async def test_an_upgrade_goes_through_with_all_that_follows() -> None:
         "GET https://queue.fal.run/a HTTP/1.1\r\nHost: queue.fal.run\r\n\r\n",
         connect("queue.fal.run"),
         connect("queue.fal.run:many"),
+        connect("queue..fal.run:443"),
+        connect("[::1]x:443"),
+        connect("[::1%lo].example.com:443"),
+        connect("127.0.0.1%.example.com:443"),
+        connect("queue.fal.run:99999"),
+        "GET http://queue..fal.run/a HTTP/1.1\r\nHost: x\r\n\r\n",
+        f"GET http://{'a' * 64}.example.com/ HTTP/1.1\r\nHost: x\r\n\r\n",
+        "GET http://.example.com/ HTTP/1.1\r\nHost: x\r\n\r\n",
+        "GET http:///a HTTP/1.1\r\nHost: x\r\n\r\n",
+        "GET http://queue.fal.run/a HTTP/1.0\r\n\r\n",
+        "CONNECT queue.fal.run:443 HTTP/1.0\r\n\r\n",
+        "GET http://queue.fal.run/a HTTP/1.1\r\n\r\n",
+        "GET http://queue.fal.run/a HTTP/1.1\r\nHost: x\r\nHost: y\r\n\r\n",
+        "GET http://queue.fal.run/ HTT",
+        "nonsense\r\n\r\n",
     ],
 )
-async def test_what_no_proxy_is_asked_is_400(text: str) -> None:
+async def test_what_no_proxy_is_asked_is_400(text: str, caplog: pytest.LogCaptureFixture) -> None:
     async with proxy() as port:
-        assert (await say(port, text)).startswith("HTTP/1.1 400 ")
+        told = await say(port, text)
+
+    assert (told[:13], caplog.text) == ("HTTP/1.1 400 ", "")
+
+
+@given(st.text(alphabet=st.characters(codec="latin-1", exclude_characters="\r\n"), max_size=80))
+def test_the_proxy_answers_or_refuses_any_host_without_a_traceback(host: str) -> None:
+    async def told() -> str:
+        async with proxy(sealed=True) as port:
+            return await say(port, f"GET http://{host}/ HTTP/1.1\r\nHost: x\r\n\r\n", "latin-1")
+
+    with patch.object(logging.getLogger("falmock"), "error") as error:
+        status = asyncio.run(told()).partition(" ")[2][:3]
+
+    assert not error.called
+    assert status in {"400", "403", "502"} or not host.strip("/")
+
+
+async def test_a_head_that_is_too_large_is_431() -> None:
+    async with proxy() as port:
+        told = await say(port, "GET http://queue.fal.run/ HTTP/1.1\r\nHost: x\r\nX: " + "a" * 200_000)
+
+    assert told.startswith("HTTP/1.1 431 ")
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "GET http://queue.fal.run/ HTTP/1.1\r\nHost:", "CONNECT queue.fal.run:443 HTTP/1.1\r\nHost: x\r\n"],
+)
+async def test_a_head_that_is_not_complete_in_time_is_408(text: str) -> None:
+    async with proxy(timeouts=Timeouts(head=0.01)) as port:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(text.encode())
+        told = await reader.read()
+        writer.close()
+        await writer.wait_closed()
+
+    assert told.startswith(b"HTTP/1.1 408 ")
+
+
+async def test_a_body_that_stands_still_ends_the_call() -> None:
+    request = "POST http://queue.fal.run/ HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhe"
+    async with proxy(timeouts=Timeouts(stall=0.01)) as port:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(request.encode())
+        await reader.read()  # returns: the connection is closed
+        writer.close()
+        await writer.wait_closed()
+
+
+async def test_a_tunnel_in_which_nobody_says_anything_ends() -> None:
+    async with proxy(timeouts=Timeouts(silence=0.01)) as port:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(connect("queue.fal.run:443").encode())
+        told = await reader.read()
+        writer.close()
+        await writer.wait_closed()
+
+    assert told.endswith(b"secure ")
+
+
+async def test_an_early_answer_reaches_a_client_that_still_sends() -> None:
+    async def too_large(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 413 Too Large\r\nConnection: close\r\n\r\n")
+        await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(too_large, "127.0.0.1", 0)
+    async with server, proxy() as port:
+        there = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(f"POST {there} HTTP/1.1\r\nHost: x\r\nContent-Length: 99\r\n\r\nhello".encode())
+        told = await reader.read()
+        writer.close()
+        await writer.wait_closed()
+
+    assert told.startswith(b"HTTP/1.1 413 ")
 
 
 async def test_who_cannot_be_reached_is_502() -> None:
@@ -173,10 +273,66 @@ async def test_who_cannot_be_reached_is_502() -> None:
         assert (await say(port, connect(f"127.0.0.1:{closed}"))).startswith("HTTP/1.1 502 ")
 
 
-@pytest.mark.parametrize("text", ["", "nonsense\r\n\r\n", "GET http://queue.fal.run/ HTT"])
-async def test_who_says_no_http_is_hung_up_on(text: str) -> None:
+async def test_who_says_nothing_is_hung_up_on() -> None:
     async with proxy() as port:
-        assert await say(port, text) == ""
+        assert await say(port, "") == ""
+
+
+@pytest.mark.parametrize("named", ["localhost", "127.0.0.1:8787", "rest.fal.ai"])
+async def test_the_host_header_is_that_of_the_url(named: str) -> None:
+    async with proxy() as port, parrot(until=b"\r\n\r\n") as address:
+        told = await say(port, f"GET {address}/a HTTP/1.1\r\nHost: {named}\r\n\r\n")
+
+    hosts = [line for line in told.split("\r\n") if line.lower().startswith("host:")]
+    assert hosts == [f"Host: {address.removeprefix('http://')}"]
+
+
+async def test_what_a_caller_says_of_where_it_calls_from_is_removed() -> None:
+    claims = "".join(
+        f"{name}: 127.0.0.1\r\n"
+        for name in (
+            "X-Forwarded-For",
+            "x-forwarded-host",
+            "X-Forwarded-Proto",
+            "X-Forwarded-Port",
+            "Forwarded",
+            "X-Real-IP",
+        )
+    )
+    request = f"GET http://queue.fal.run/a HTTP/1.1\r\nHost: x\r\n{claims}Content-Length: 5\r\n\r\nhello"
+    async with proxy() as port:
+        told = await say(port, request)
+
+    assert told == (
+        "plain GET /a HTTP/1.1\r\nHost: queue.fal.run\r\nContent-Length: 5\r\nConnection: close\r\n\r\nhello"
+    )
+
+
+async def test_a_name_below_localhost_is_this_machine_without_a_look_up() -> None:
+    async with proxy(sealed=True) as port, parrot(b"mine ") as address:
+        told = await say(port, connect(address.removeprefix("http://").replace("127.0.0.1", "x.localhost")))
+
+    assert told.endswith("\r\n\r\nmine ")
+
+
+async def test_a_client_that_leaves_is_seen_at_the_other_end() -> None:
+    left = asyncio.Event()
+
+    async def waiting(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()  # to the end of what the client says
+        left.set()
+        writer.close()
+
+    server = await asyncio.start_server(waiting, "127.0.0.1", 0)
+    async with server, proxy() as port:
+        there = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+        _, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(f"GET {there} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+        await writer.drain()
+        writer.close()
+        await writer.wait_closed()
+        async with asyncio.timeout(PATIENCE):
+            await left.wait()
 
 
 async def test_open_tunnels_do_not_keep_it() -> None:

@@ -204,7 +204,7 @@ def test_an_ffmpeg_that_writes_nothing_has_failed(play: Play, stage: Stage, clip
         async with stage:
             rendering = asyncio.create_task(studio_on(stage, cache).render(clip()))
             (await stage.arrivals.get()).obey("nothing")
-            with pytest.raises(RenderFailed, match="No such file"):
+            with pytest.raises(RenderFailed, match="no usable video"):
                 await rendering
 
     play(scene())

@@ -117,7 +117,7 @@ class Happened:
         self._emulator.advance()
         ledger = Ledger(self._emulator.store, self._emulator.body)
         bill = ledger.bill(test=asked.test, caller=asked.key, window=asked.window)
-        return BillTold(
+        told = BillTold(
             usd=bill.usd,
             by_key=bill.by_caller,
             by_test=bill.by_test,
@@ -125,6 +125,7 @@ class Happened:
             charges=list(bill.charges),
             doubles=list(bill.doubles),
         )
+        return BillTold.model_validate(self._emulator.journal.redact.json(told.model_dump()))
 
     async def _lint(self, asked: LintAsked) -> LintTold:
         now = self._emulator.advance()

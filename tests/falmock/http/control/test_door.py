@@ -96,7 +96,7 @@ async def test_the_proxy_does_not_lead_there(mock: Mock, method: str) -> None:
             if method == "CONNECT":
                 writer.write(b"CONNECT queue.fal.run:443 HTTP/1.1\r\nHost: queue.fal.run:443\r\n\r\n")
                 await reader.readuntil(b"\r\n\r\n")
-            path = CLOCK if method == "CONNECT" else f"http://queue.fal.run{CLOCK}"
+            path = CLOCK if method == "CONNECT" else f"{here}{CLOCK}"
             writer.write(f"GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode())
             told = await reader.read()
             writer.close()

@@ -1,0 +1,40 @@
+"""Ties a door file to a process, which proves that it knows the token in the file, without sending it."""
+
+from __future__ import annotations
+
+import hmac
+import re
+import secrets
+from typing import Final
+
+_CHALLENGE: Final = re.compile(r"[0-9a-f]{32,128}")
+_PURPOSE: Final = "falmock health "
+
+
+class Identity:
+    """A random token of one process, and proofs of knowing it.
+
+    Attributes:
+        token: 64 hexadecimal digits.
+    """
+
+    def __init__(self, token: str | None = None) -> None:
+        self.token = token or secrets.token_hex(32)
+
+    def prove(self, challenge: str) -> str | None:
+        """Return the HMAC-SHA256 of a challenge, 32 to 128 hexadecimal digits; None for anything else."""
+        if _CHALLENGE.fullmatch(challenge) is None:
+            return None
+        return hmac.digest(self.token.encode(), f"{_PURPOSE}{challenge}".encode(), "sha256").hex()
+
+    def accepts(self, challenge: str, proof: object) -> bool:
+        """Return whether a proof is right for a challenge."""
+        expected = self.prove(challenge)
+        if expected is None or not isinstance(proof, str):
+            return False
+        return hmac.compare_digest(expected.encode(), proof.encode(errors="replace"))
+
+
+def challenge() -> str:
+    """Return a new challenge."""
+    return secrets.token_hex(32)

@@ -1,0 +1,103 @@
+"""Copying of bytes between two connections of the proxy, with a limit on each wait."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+CHUNK: Final = 64 * 1024
+CLOSE_SECONDS: Final = 5.0  # for the last bytes to be taken
+
+
+async def join(
+    reader: asyncio.StreamReader,
+    far_writer: asyncio.StreamWriter,
+    far_reader: asyncio.StreamReader,
+    writer: asyncio.StreamWriter,
+    *,
+    silence: float,
+) -> None:
+    """Copy bytes both ways until both sides have ended.
+
+    Raises:
+        TimeoutError: no byte was received from either side for so many seconds.
+        OSError: a connection broke.
+    """
+    loop = asyncio.get_running_loop()
+
+    def heard() -> None:
+        limit.reschedule(loop.time() + silence)
+
+    async with asyncio.timeout(silence) as limit:
+        ways = [
+            asyncio.create_task(_pour(reader, far_writer, heard, forgiving=True)),
+            asyncio.create_task(_pour(far_reader, writer, heard)),
+        ]
+        try:
+            await asyncio.gather(*ways)
+        finally:
+            for way in ways:
+                way.cancel()
+            await asyncio.gather(*ways, return_exceptions=True)
+
+
+async def carry(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, stall: float) -> None:
+    """Copy bytes one way, to the end.
+
+    Raises:
+        TimeoutError: the receiver reads nothing for so many seconds. The sender may pause.
+        OSError: a connection broke.
+    """
+    while data := await reader.read(CHUNK):
+        writer.write(data)
+        async with asyncio.timeout(stall):
+            await writer.drain()
+    _end(writer)
+
+
+async def _pour(
+    reader: asyncio.StreamReader,
+    writer: asyncio.StreamWriter,
+    heard: Callable[[], None],
+    *,
+    forgiving: bool = False,
+) -> None:
+    while data := await reader.read(CHUNK):
+        heard()
+        writer.write(data)
+        try:
+            await writer.drain()
+        except OSError:
+            if forgiving:  # its answer may still be in transit
+                return
+            raise
+    _end(writer)
+
+
+def _end(writer: asyncio.StreamWriter) -> None:
+    with suppress(OSError, RuntimeError):
+        if writer.can_write_eof():
+            writer.write_eof()
+
+
+async def hang_up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Close the sending side, then discard input for a while: a reset would destroy the answer."""
+    _end(writer)
+    with suppress(OSError):
+        async with asyncio.timeout(CLOSE_SECONDS):
+            while await reader.read(CHUNK):
+                pass
+
+
+async def close(writer: asyncio.StreamWriter) -> None:
+    """Close a connection. Abort it if the peer does not read the rest in time."""
+    writer.close()
+    try:
+        async with asyncio.timeout(CLOSE_SECONDS):
+            await writer.wait_closed()
+    except (OSError, TimeoutError):
+        writer.transport.abort()

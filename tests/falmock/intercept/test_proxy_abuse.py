@@ -1,0 +1,147 @@
+"""Abuse of the proxy leaves no descriptors and no tasks behind."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import struct
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from typing import TYPE_CHECKING
+
+import psutil
+import pytest
+
+from falmock.app import create_app
+from falmock.console import address
+from falmock.intercept.authority import open_authority
+from falmock.intercept.proxy import Proxy, Timeouts
+from falmock.server import Server, listen
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from pathlib import Path
+
+    from emulated import Mock
+
+PATIENCE = 60  # seconds to wait for descriptors to be closed
+CALLS = 100
+RESET = struct.pack("ii", 1, 0)
+POST = b"POST http://queue.fal.run/fal-ai/veo2 HTTP/1.1\r\nHost: x\r\nContent-Length: 50\r\n\r\n"
+CHUNKED = b"POST http://queue.fal.run/fal-ai/veo2 HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+CONNECT = b"CONNECT queue.fal.run:443 HTTP/1.1\r\nHost: queue.fal.run:443\r\n\r\n"
+PLAIN = b"CONNECT queue.fal.run:80 HTTP/1.1\r\nHost: queue.fal.run:80\r\n\r\n"
+HELLO = b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"  # the beginning of a TLS handshake
+
+ABUSES = {
+    "says nothing": b"",
+    "breaks off in the request line": b"GET http://queue.f",
+    "breaks off in the head": b"POST http://queue.fal.run/ HTTP/1.1\r\nHost:",
+    "says no HTTP": os.urandom(100),
+    "breaks off before the body": POST,
+    "breaks off in the body": POST + b"half",
+    "breaks off in a chunk": CHUNKED + b"ffff\r\nhalf",
+    "says no chunks": CHUNKED + b"nonsense\r\n",
+    "leaves without the answer": b"GET http://queue.fal.run/health HTTP/1.1\r\nHost: x\r\n\r\n",
+    "leaves a tunnel": CONNECT,
+    "breaks off in the handshake": CONNECT + HELLO,
+    "says no TLS": CONNECT + b"nonsense\r\n\r\n",
+    "breaks off in a plain tunnel": PLAIN + b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 50\r\n\r\nhalf",
+    "asks for who is not there": b"CONNECT 127.0.0.1:1 HTTP/1.1\r\nHost: x\r\n\r\n",
+}
+
+
+@asynccontextmanager
+async def proxy(mock: Mock, folder: Path, timeouts: Timeouts | None = None) -> AsyncIterator[int]:
+    """Serve an emulator at a plain, a TLS and a proxy port; gives the last one."""
+    app = create_app(mock.emulator)
+    async with AsyncExitStack() as stack:
+        plain, tls, proxied = (stack.enter_context(listen("127.0.0.1", 0)) for _ in range(3))
+        door = Proxy(
+            address(plain),
+            address(tls),
+            sealed=False,
+            refused=lambda _: None,
+            calling=app.state.through_proxy,
+            timeouts=timeouts,
+        )
+        port = proxied.getsockname()[1]
+        await stack.enter_async_context(Server(app).running(plain))
+        await stack.enter_async_context(Server(app, open_authority(folder, {}).context()).running(tls))
+        await stack.enter_async_context(door.serving(proxied))
+        await abuse(port, POST, "close")  # opens the descriptors that the event loop keeps
+        yield port
+
+
+async def abuse(port: int, text: bytes, how: str) -> None:
+    """Send a text to the proxy, then close, reset or half-close the connection."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(text)
+    with suppress(OSError):
+        await writer.drain()
+        if text.startswith(b"CONNECT") and b":1 " not in text:
+            await reader.readuntil(b"\r\n\r\n")
+    if how == "reset":
+        writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
+    if how == "half-close":
+        with suppress(OSError):
+            writer.write_eof()
+            await reader.read()
+    writer.close()
+    with suppress(OSError):
+        await writer.wait_closed()
+
+
+class Watch:
+    """Counts the descriptors and tasks of this process."""
+
+    def __init__(self) -> None:
+        self._tasks = asyncio.all_tasks()
+        self._process = psutil.Process()
+        self._descriptors = self._process.num_fds()
+
+    async def settled(self) -> None:
+        """Wait until the counts are back to those at the start.
+
+        Raises:
+            TimeoutError: they do not come back.
+        """
+        async with asyncio.timeout(PATIENCE):
+            while new := asyncio.all_tasks() - self._tasks:
+                await asyncio.wait(new)
+            while self._process.num_fds() > self._descriptors:  # noqa: ASYNC110 - closing is not announced
+                await asyncio.sleep(0)  # runs the event loop
+
+
+@pytest.mark.parametrize("how", ["close", "reset", "half-close"])
+@pytest.mark.parametrize("text", ABUSES.values(), ids=ABUSES.keys())
+async def test_descriptors_and_tasks_come_back(mock: Mock, tmp_path: Path, text: bytes, how: str) -> None:
+    async with proxy(mock, tmp_path) as port:
+        watch = Watch()
+        await asyncio.gather(*(abuse(port, text, how) for _ in range(CALLS)))
+        await watch.settled()
+
+        assert mock.emulator.store.requests() == []
+
+
+HELD = {
+    "a head": b"GET http://queue.fal.run/ HTTP/1.1\r\nHost:",
+    "a body": POST + b"half",
+    "a tunnel": CONNECT,
+    "a handshake": CONNECT + HELLO,
+}
+
+
+@pytest.mark.parametrize("text", HELD.values(), ids=HELD.keys())
+async def test_nobody_holds_a_descriptor_by_standing_still(mock: Mock, tmp_path: Path, text: bytes) -> None:
+    quick = Timeouts(head=0.05, stall=0.05, silence=0.05)
+    async with proxy(mock, tmp_path, quick) as port:
+        watch = Watch()
+        held = [await asyncio.open_connection("127.0.0.1", port) for _ in range(50)]
+        for _, writer in held:
+            writer.write(text)
+        for reader, writer in held:
+            with suppress(OSError):
+                await reader.read()  # until the proxy closes the connection
+            writer.close()
+        await watch.settled()
