@@ -1,4 +1,4 @@
-"""Waits when the process or the machine has no file descriptor left, instead of failing."""
+"""Waits for a file descriptor when the process or the machine has none left."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ _spare: int | None = None
 
 
 def none_left(error: BaseException) -> bool:
-    """Tell whether an error, or one that led to it, is that no descriptor was left."""
+    """Return whether an error, or one of its causes, is that no descriptor was left."""
     return any(isinstance(each, OSError) and each.errno in _NONE_LEFT for each in _causes(error))
 
 
 async def with_descriptors(work: Callable[[], Awaitable[T]]) -> T:
-    """Do what needs descriptors; when there are none, wait and do it again.
+    """Call a function that needs descriptors; if none is left, wait and call it again.
 
     Args:
-        work: may be called again after it raised an error for which `none_left` holds, and only then.
+        work: called again only after an error for which `none_left` is true.
     """
     pauses = _pauses()
     while True:
@@ -50,7 +50,7 @@ async def with_descriptors(work: Callable[[], Awaitable[T]]) -> T:
 
 
 def with_spare(work: Callable[[], T]) -> T:
-    """Do what needs one descriptor and cannot wait: a spare one is kept for that."""
+    """Call a function that needs one descriptor and cannot wait. A spare one is reserved for it."""
     global _spare  # noqa: PLW0603 - one for the process
     try:
         if _spare is None:
@@ -65,7 +65,7 @@ def with_spare(work: Callable[[], T]) -> T:
     try:
         return work()
     finally:
-        with suppress(OSError):  # somebody was quicker; there will be one again
+        with suppress(OSError):  # none is left; the next call opens it
             _spare = _open_spare()
 
 
@@ -74,7 +74,7 @@ def _open_spare() -> int:
 
 
 def share(part: int, *, most: int) -> int:
-    """Return how many descriptors one purpose may use: one part of so many of the limit, at most `most`."""
+    """Return the limit of descriptors divided by `part`, but at most `most`."""
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     return most if soft == resource.RLIM_INFINITY else max(1, min(most, soft // part))
 

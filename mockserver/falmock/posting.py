@@ -1,4 +1,4 @@
-"""One POST of a webhook, and what the receiver answers: bounded in time and size, whatever it sends."""
+"""Sends one POST of a webhook and reads the answer, with limits of time and size."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ PATIENCE: Final = 0.5  # real seconds to wait for them
 
 @dataclass(slots=True)
 class Answer:
-    """What a receiver said.
+    """The answer of a receiver.
 
     Attributes:
         status: HTTP's; None when there was no usable answer.
-        headers: as they came.
-        body: how it begins.
-        error: the name of what went wrong, or None.
+        headers: in the order of the answer.
+        body: its first bytes.
+        error: the name of the error, or None.
     """
 
     status: int | None = None
@@ -37,7 +37,7 @@ class Answer:
 
     @property
     def verdict(self) -> str:
-        """The status code as text, or the name of what went wrong."""
+        """The status code as text, or the name of the error."""
         return str(self.status) if self.error is None else self.error
 
 
@@ -50,13 +50,13 @@ async def post(
     limit: float,
     pause: float = 0.0,
 ) -> Answer:
-    """Post a body and return what the receiver answers.
+    """Post a body and return the answer.
 
     Args:
         http: does the posting; it must not follow redirects.
-        url: where to.
-        body: what.
-        headers: of the call, with the length of the body.
+        url: the receiver.
+        body: the content.
+        headers: of the call, including `Content-Length`.
         limit: real seconds until the status and the headers must be there.
         pause: real seconds between the first and the second half of the body.
     """
@@ -76,7 +76,7 @@ async def post(
 
 
 async def _beginning(response: httpx.Response) -> bytes:
-    """Return how the body of a receiver's answer begins. It decides nothing, and may never come, or end."""
+    """Return the first bytes of the body. The verdict does not need them."""
     body = b""
     with contextlib.suppress(httpx.HTTPError, TimeoutError):
         async with asyncio.timeout(PATIENCE):

@@ -1,4 +1,4 @@
-"""Limits how much runs at once, in total and for each key, and shares the slots fairly between the keys."""
+"""A semaphore with a limit for each key, fair between keys."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ if TYPE_CHECKING:
 class Slots:
     """A semaphore with a limit for each key.
 
-    Keys that wait take turns. While half of all slots or more are taken, a key that has one gets no
-    other, so that a few keys cannot take them all.
+    Waiting keys take turns. While half of the slots or more are taken, each key gets one slot at most, so
+    that a few keys cannot take all of them.
 
     Args:
-        total: slots of all keys together.
-        each: slots of one key.
+        total: number of slots.
+        each: number of slots for one key.
     """
 
     def __init__(self, *, total: int, each: int) -> None:

@@ -61,7 +61,7 @@ async def nothing() -> AsyncIterator[bytes]:
 
 
 class Scene:
-    """A sender, its receiver, which answers when told to, and somebody who restarts and resets."""
+    """A sender and receivers that answer on command."""
 
     def __init__(self) -> None:
         self.store = Store(None)
@@ -139,7 +139,7 @@ class Scene:
             steps[name]()
 
     async def to_the_end(self) -> None:
-        """Let all time pass, with a receiver that takes everything."""
+        """Advance the clock until no delivery is due; each attempt is answered with 200."""
         for _ in range(1000):
             self.sender.launch(self.clock.now())
             await asyncio.sleep(0)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import errno
-import random
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -15,10 +14,11 @@ from image_bombs import pixels, png
 
 from falmock import descriptors
 from falmock.descriptors import share, with_descriptors, with_spare
-from falmock.files import Files, new_path
+from falmock.files import Files
 from falmock.media import Clip, Decoder, Studio, find_ffmpeg
 from falmock.posting import post
 from falmock.store import Store
+from falmock.uploads import Uploads
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
@@ -81,12 +81,10 @@ def test_an_upload_waits(play: Play, tmp_path: Path, monkeypatch: pytest.MonkeyP
         yield b"bytes"
 
     async def scene() -> int:
-        files = Files(Store(None), tmp_path, max_size=1000)
-        upload = Upload("id", new_path(random.Random(0), "a.txt"), "text/plain", "me", None)
+        uploads = Uploads(Files(Store(None), tmp_path, max_size=1000), lambda: 0.0)
         with none_left(monkeypatch) as relief:
-            etag = await files.receive(upload, 1, content())
-        file = await files.complete(upload, [(1, etag)], now=0.0)
-        assert files.on_disk(file).read_bytes() == b"bytes"
+            arrival = await uploads.receive(content())
+        assert arrival.file.read_bytes() == b"bytes"
         return relief.waits
 
     assert play(scene()) == 1
@@ -126,7 +124,7 @@ def test_waiting_is_given_up_in_the_end(monkeypatch: pytest.MonkeyPatch) -> None
 
     tries: list[int] = []
     waited: list[float] = []
-    monkeypatch.setattr(descriptors.asyncio, "sleep", no_time_passes)
+    monkeypatch.setattr("falmock.descriptors.asyncio.sleep", no_time_passes)
     with pytest.raises(OSError, match="Too many open files"):
         asyncio.run(with_descriptors(fail))
     assert len(tries) == len(waited) + 1
@@ -147,5 +145,5 @@ def test_the_error_is_recognised_behind_others(code: int, wrapped: bool) -> None
 def test_webhooks_take_a_quarter_of_the_descriptors_at_most(
     monkeypatch: pytest.MonkeyPatch, soft: int, slots: int
 ) -> None:
-    monkeypatch.setattr(descriptors.resource, "getrlimit", lambda _: (soft, soft))
+    monkeypatch.setattr("falmock.descriptors.resource.getrlimit", lambda _: (soft, soft))
     assert share(4, most=256) == slots

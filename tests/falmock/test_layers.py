@@ -10,10 +10,9 @@ import pytest
 import falmock
 
 STOREYS = """
-    authorities transient
-    addresses bell clock descriptors endpoints errors escapes export hosts identity lifecycle private settings
-    signing slots
-    calls disk faults integrity keys known_keys media models posting queue store validation
+    authorities bell descriptors transient
+    addresses clock endpoints errors escapes export hosts identity lifecycle private settings signing
+    calls disk faults integrity keys known_keys media models posting queue slots store validation
     object_lifecycle redaction scenarios
     console dialler fetching files journal ledger
     har lint runner uploads webhooks

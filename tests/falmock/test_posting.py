@@ -1,4 +1,4 @@
-"""What a receiver of webhooks may do to the one who posts: all of it is bounded, and judged as fal would."""
+"""Receivers of webhooks that misbehave: each attempt ends in time and with the right verdict."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     Script = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 LIMIT = 15.0  # real seconds
-SHORT = 0.3  # likewise, for what never answers and must be ended
+SHORT = 0.3  # real seconds, for receivers that never answer
 BODY = b'{"status":"OK"}'
 OK = b"HTTP/1.1 200 OK\r\n"
 
@@ -113,7 +113,7 @@ async def posted_to(script: Script, body: bytes = BODY, *, limit: float = LIMIT)
             await reader.readuntil(b"\r\n\r\n")
             await script(reader, writer)
         except ConnectionError:
-            pass  # the other side has hung up, which is what it is there for
+            pass  # falmock has closed the connection, as expected
         finally:
             writer.transport.abort() if script is resets else writer.close()
 

@@ -11,7 +11,7 @@ from falmock.slots import Slots
 
 
 class Crowd:
-    """Tasks that want a slot each, keep it until told, and take down who has one."""
+    """Tasks that each take a slot and keep it until they are released."""
 
     def __init__(self, slots: Slots) -> None:
         self.slots = slots

@@ -1,4 +1,4 @@
-"""A process without file descriptors, as far as a test may bring that about."""
+"""Leaves a test without file descriptors."""
 
 from __future__ import annotations
 

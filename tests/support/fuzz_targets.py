@@ -10,12 +10,12 @@ import json
 from typing import TYPE_CHECKING, Final
 
 from falmock import endpoints, journal, scenarios, validation
-from falmock.errors import ModelError, Refusal
+from falmock.errors import Refusal
 from falmock.faults import FaultError, parse
 from falmock.files import Lifecycle, LifecycleError
 from falmock.hosts import NotServedError, locate
 from falmock.journal import JournalError
-from falmock.media import look_at
+from falmock.media import pixels
 from falmock.models.veo import ImageToVideoInput
 from falmock.redaction import Redactor
 from falmock.scenarios import ScenarioError
@@ -85,8 +85,8 @@ def journal_file(data: bytes) -> None:
 
 def picture(data: bytes) -> None:
     """Decode an input image."""
-    with contextlib.suppress(ModelError):
-        look_at(data, loc=("body", "image_url"), value="data:")
+    with contextlib.suppress(pixels.Broken, pixels.TooLarge, pixels.Unsupported):
+        pixels.decode(data, max_pixels=2_000_000)
 
 
 def span(data: bytes) -> None:

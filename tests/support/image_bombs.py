@@ -1,4 +1,4 @@
-"""Images that are made to hurt who decodes them, by name."""
+"""Image bombs by name."""
 
 from __future__ import annotations
 
@@ -133,7 +133,7 @@ def scans(count: int) -> bytes:
     return claim[:-2] + data[data.rindex(b"\xff\xda") : -2] * count + data[-2:]
 
 
-# What fal's error is, or None for a picture.
+# fal's error type, or None if the image can be decoded.
 LOAD, LARGE, UNSUPPORTED = "image_load_error", "image_too_large", "unsupported_image_format"
 BOMBS: Final[dict[str, tuple[Callable[[], bytes], str | None]]] = {
     "PNG that claims 60,000 x 60,000": (lambda: png(60_000, 60_000), LARGE),

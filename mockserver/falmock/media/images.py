@@ -1,4 +1,4 @@
-"""Looks at an image, under limits, before anything else does.
+"""Decodes input images, within limits.
 
 fal names one limit for `veo2/image-to-video`: "up to 8MB". Read as MiB (8388608, the `max_size` that
 PROTOCOL.md 16.1 infers), the formats, the largest side and the number of pixels are assumed.
@@ -19,13 +19,13 @@ from falmock.media.pixels import MAX_SIDE, Broken, Pixels, TooLarge, Unsupported
 from falmock.media.studio import RenderFailed
 
 MAX_BYTES: Final = 8 * 1024 * 1024
-MAX_PIXELS: Final = 50_000_000  # what a phone's camera takes; the widest formats need 16 bytes for each
-MEMORY: Final = 1024 * 1024 * 1024  # bytes that decoding one image may take
+MAX_PIXELS: Final = 50_000_000  # 50 MP cameras are common; WebP needs up to 16 bytes a pixel
+MEMORY: Final = 1024 * 1024 * 1024  # bytes for decoding one large image
 SUPPORTED_FORMATS: Final = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".avif")
 
-# Up to Full HD an image is decoded in a thread: it takes some 40 ms and 40 MB, and a process 100 ms.
+# Images up to Full HD are decoded in a thread in about 40 ms. Starting a process takes longer.
 _IN_THREAD: Final = 1920 * 1080
-SECONDS: Final = 20.0  # of processor time that decoding one image may take
+SECONDS: Final = 20.0  # of processor time for decoding one large image
 _REAL_SECONDS: Final = 60.0
 _PROGRAM: Final = str(Path(pixels.__file__))
 _MAX_ANSWER: Final = 3 * MAX_SIDE * MAX_SIDE + 100  # bytes
@@ -37,7 +37,7 @@ class Picture:
 
     Attributes:
         width: of the original as one looks at it, in pixels.
-        height: likewise.
+        height: of the original as one looks at it, in pixels.
         size: width and height of `rgb`, which is not larger than a video needs.
         rgb: rows of 8-bit red, green, blue.
         digest: SHA-256 of the pixels, as hex.
@@ -51,12 +51,12 @@ class Picture:
 
 
 class Decoder:
-    """Decodes input images: small ones in a thread, large ones in a process of their own, one at a time.
+    """Decodes small images in a thread and large ones in a separate process, one at a time.
 
     Args:
-        max_pixels: that an image may have.
-        memory: bytes that the process may take.
-        seconds: of processor time that it may take.
+        max_pixels: the limit for an image.
+        memory: the limit for the process in bytes.
+        seconds: the limit for the process in seconds of processor time.
     """
 
     def __init__(

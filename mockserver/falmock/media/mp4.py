@@ -1,7 +1,7 @@
-"""Checks an mp4 without decoding it: that it is whole, and has the frames that were asked for.
+"""Checks without decoding that an mp4 is complete and has the expected size and number of frames.
 
-Reads the boxes of ISO/IEC 14496-12 that say where the samples are, and the length that stands before each
-NAL unit in them (14496-15), so that neither a cut-off file nor one with noise in it passes.
+It reads the sample tables (ISO/IEC 14496-12) and the length before each NAL unit (14496-15), so that a
+truncated file and a file of noise are refused.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _LENGTH: Final = 4  # bytes before each NAL unit, as x264 writes them
 
 
 class BrokenVideo(ValueError):
-    """A file that is not a whole video; the text says why."""
+    """The file is not a complete video; the text has the reason."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ class Shape:
 
 
 def check(path: Path, expected: Shape) -> None:
-    """Check that a file is a whole H.264 video of a shape.
+    """Check that a file is a complete H.264 video of the expected shape.
 
     Raises:
         BrokenVideo: it is not.
@@ -55,9 +55,9 @@ def check(path: Path, expected: Shape) -> None:
 
 
 def _outer_boxes(file: BinaryIO) -> Iterator[tuple[bytes, bytes]]:
-    """Yield the name of each outermost box, with the content of the index (moov).
+    """Yield name and content of each top-level box; the content is empty except for the index (moov).
 
-    ffmpeg writes no box of 4 GiB, and none whose size is left open.
+    64-bit sizes and open-ended boxes are refused, because ffmpeg does not write them for short videos.
     """
     first = True
     while header := file.read(_HEADER):
@@ -71,7 +71,7 @@ def _outer_boxes(file: BinaryIO) -> Iterator[tuple[bytes, bytes]]:
 
 
 class _Index:
-    """What a moov box says of the only track."""
+    """The sample tables of the first track in a moov box."""
 
     def __init__(self, moov: bytes) -> None:
         table = moov
@@ -101,7 +101,7 @@ class _Index:
 
     @property
     def samples(self) -> Iterator[tuple[int, int]]:
-        """Where each sample begins in the file, and its size."""
+        """Offset and size of each sample in the file."""
         sizes = iter(self._sizes)
         for offset, count in zip(self._chunks, self._samples_per_chunk(), strict=False):
             for _ in range(count):
@@ -111,7 +111,7 @@ class _Index:
                 yield offset, size
                 offset += size  # noqa: PLW2901 - the next one begins where this one ends
         if next(sizes, None) is not None:
-            raise BrokenVideo("it has samples that are nowhere")
+            raise BrokenVideo("its index has samples without a chunk")
 
     def _samples_per_chunk(self) -> Iterator[int]:
         """Yield how many samples each chunk has; the table has runs: first chunk, samples, description."""
@@ -140,7 +140,7 @@ def _split(data: bytes, width: int) -> list[int]:
 
 
 def _check_sample(data: bytes, size: int) -> None:
-    """Check that a sample is there and that its NAL units fill it."""
+    """Check that a sample is complete and that its NAL units fill it."""
     position = 0
     while position < len(data):
         position += _LENGTH + int.from_bytes(data[position : position + _LENGTH])

@@ -1,8 +1,8 @@
-"""Decodes an image with Pillow, under limits. Also a program, so that a large one costs the server nothing.
+"""Decodes an image with Pillow, within limits. It is also a program, for large images.
 
-`python pixels.py MAX_PIXELS MEMORY SECONDS` reads an image from standard input and writes its width, height
-and the size of what was kept in a line, then rows of 8-bit red, green, blue. It may take so many bytes of
-memory and seconds of processor time. It imports nothing of falmock, so that it starts in 70 ms.
+`python pixels.py MAX_PIXELS MEMORY SECONDS` reads an image from standard input. It writes a line with the
+width and height of the image and of the result, then rows of 8-bit red, green, blue. MEMORY (bytes) and
+SECONDS (of processor time) limit the process. It does not import falmock, so that it starts in 70 ms.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ TOO_LARGE: Final = 3  # exit code
 BROKEN: Final = 4  # exit code
 
 _DECODED = ("JPEG", "PNG", "WEBP", "GIF", "AVIF")
-_RECOGNISED = ("BMP", "ICO", "JPEG2000", "PSD", "TIFF")  # told apart from what is no image at all
+_RECOGNISED = ("BMP", "ICO", "JPEG2000", "PSD", "TIFF")  # known, but not supported
 # A progressive JPEG has about ten scans. Thousands of empty ones, which fit in a few kilobytes, would keep
 # the decoder busy for hours. The bytes are counted wherever they are, and 8 MiB of a video that a phone
 # appended to its picture have some 130 by chance.
@@ -51,11 +51,11 @@ _turn = threading.Lock()
 
 
 class Unsupported(Exception):
-    """An image in a format that is known, but not taken."""
+    """An image in a known format that is not supported."""
 
 
 class TooLarge(Exception):
-    """An image of too many pixels, or one that takes too much memory."""
+    """An image with too many pixels, or one that needs too much memory."""
 
 
 class Broken(Exception):
@@ -68,7 +68,7 @@ class Pixels:
 
     Attributes:
         width: of the original as one looks at it, in pixels.
-        height: likewise.
+        height: of the original as one looks at it, in pixels.
         size: width and height of `rgb`, which is not larger than a video needs.
         rgb: rows of 8-bit red, green, blue.
     """
@@ -80,11 +80,11 @@ class Pixels:
 
 
 def measure(data: bytes, max_pixels: int) -> int:
-    """Return how many pixels an image has, by its header alone.
+    """Return the number of pixels from the header of an image.
 
     Raises:
         Unsupported: it is in another format.
-        TooLarge: a side is longer than MAX_SIDE, or it has more pixels than that.
+        TooLarge: a side is longer than MAX_SIDE, or it has more than `max_pixels`.
         Broken: it is no image.
     """
     with _opened(data) as image:
@@ -145,7 +145,7 @@ def _in_colour(image: Image.Image) -> Image.Image:
         image = image.point(lambda level: level / 257).convert("L")
     mode = "RGBA" if image.has_transparency_data else "RGB"
     image.load()
-    return image if image.mode == mode else image.convert(mode)  # a copy would take as much memory again
+    return image if image.mode == mode else image.convert(mode)  # no copy: it doubles the memory
 
 
 def _opaque(image: Image.Image) -> Image.Image:

@@ -1,6 +1,6 @@
-"""The one place that starts programs: bounded, and gone when the server is, however that ends.
+"""Starts programs with limits, and ends them when the server ends or is killed.
 
-Not by the event loop's own means: when no descriptor is left, uvloop's never answer.
+It does not use the event loop to start them: uvloop hangs when no descriptor is left.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from falmock.descriptors import with_descriptors
 from falmock.media.environment import environment
 
 SUPERVISOR: Final = str(Path(__file__).with_name("supervisor.py"))
-GRACE: Final = 5.0  # real seconds that a program and its supervisor have to go
+GRACE: Final = 5.0  # real seconds that a program and its supervisor have to end
 _CHUNK: Final = 65536
 
 
@@ -33,10 +33,10 @@ class Ended:
     """How a program ended.
 
     Attributes:
-        code: its exit code, as a shell has it: 127 when it could not be started, 128 and the number of a
-            signal that killed it.
-        stdout: what it wrote, where that was asked for.
-        stderr: likewise, with the reason when it could not be started.
+        code: the exit code as in a shell: 127 if it could not be started, 128 plus the number of the signal
+            if it was killed.
+        stdout: the output, if that stream was kept.
+        stderr: the errors, if that stream was kept; the reason if it could not be started.
     """
 
     code: int
@@ -47,19 +47,19 @@ class Ended:
 async def run(command: list[str], *, limit: int, timeout: float, keep: str) -> Ended:
     """Run a program under the supervisor, without standard input and without a terminal.
 
-    Ctrl-C is for the server alone. When this is cancelled, and at any error, the program is killed with
-    all that it has started.
+    Ctrl-C in the terminal does not reach it. On a cancellation or an error the program is killed, together
+    with the programs that it has started.
 
     Args:
         command: the program and its arguments.
-        limit: bytes that it may write to the stream that is kept.
+        limit: bytes that it may write to the kept stream.
         timeout: real seconds that it may take.
-        keep: the stream to keep, "stdout" or "stderr"; the other one goes nowhere.
+        keep: the stream to keep, "stdout" or "stderr"; the other one is discarded.
 
     Raises:
         TimeoutError: it took too long.
         TooMuch: it wrote too much.
-        OSError: no process could be started, after some waiting if there was no descriptor for it.
+        OSError: no process could be started, even after waiting for a descriptor.
     """
     supervised = [sys.executable, "-I", "-S", SUPERVISOR, *command]
     streams = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, keep: subprocess.PIPE}
@@ -69,9 +69,10 @@ async def run(command: list[str], *, limit: int, timeout: float, keep: str) -> E
 
 
 async def exchange(command: list[str], data: bytes, *, limit: int, timeout: float) -> Ended:
-    """Write to the standard input of a program of falmock's own, and return what it writes after that.
+    """Write to the standard input of a falmock program, then return its output.
 
-    Only its own limits end it when the server is killed. Raises as `run` does.
+    There is no supervisor: if the server is killed, the program runs until its own limits. Raises as `run`
+    does.
     """
     streams = {"stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
     process = await with_descriptors(lambda: _start(command, streams))
@@ -80,8 +81,8 @@ async def exchange(command: list[str], data: bytes, *, limit: int, timeout: floa
 
 
 async def _start(command: list[str], streams: dict[str, Any]) -> subprocess.Popen[bytes]:
-    """Start a program at once: there is nothing to be cancelled half-way."""
-    return subprocess.Popen(  # noqa: ASYNC220, S603 - takes 1 ms; the program that the settings name
+    """Start a program. It does not await, so it cannot be cancelled halfway."""
+    return subprocess.Popen(  # noqa: ASYNC220, S603 - takes 1 ms; the program comes from the settings
         command,
         stdin=subprocess.PIPE,
         bufsize=0,
@@ -94,8 +95,8 @@ async def _start(command: list[str], streams: dict[str, Any]) -> subprocess.Pope
 async def _finished(
     process: subprocess.Popen[bytes], keep: str, limit: int, timeout: float, data: bytes | None = None
 ) -> tuple[int, bytes]:
-    """Return the exit code and what was written, or see to it that the program ends."""
-    thread = ThreadPoolExecutor(max_workers=1)  # the event loop's own threads are for short work
+    """Return the exit code and the output. On an error, end the program."""
+    thread = ThreadPoolExecutor(max_workers=1)  # the event loop's threads are for short work
     stream: IO[bytes] = getattr(process, keep)
     work = asyncio.get_running_loop().run_in_executor(thread, _follow, process, stream, limit, data)
     try:
@@ -125,7 +126,7 @@ def _follow(
 
 
 async def _end(process: subprocess.Popen[bytes], work: asyncio.Future[Any], *, supervised: bool) -> None:
-    """Let the supervisor kill the program, or kill it; return when it is gone."""
+    """End the program, and wait until it has ended."""
     if supervised:
         assert process.stdin is not None  # noqa: S101 - see `_start`
         process.stdin.close()
@@ -137,7 +138,7 @@ async def _end(process: subprocess.Popen[bytes], work: asyncio.Future[Any], *, s
         await asyncio.to_thread(process.wait)
     await asyncio.wait([work], timeout=GRACE)
     if work.done() and not work.cancelled():
-        work.exception()  # seen, even when nobody waits for it any more
+        work.exception()  # mark it as retrieved
 
 
 def _wait(process: subprocess.Popen[bytes]) -> None:

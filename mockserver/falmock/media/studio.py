@@ -75,7 +75,7 @@ class _Order:
 
 
 class Studio:
-    """Makes videos, and keeps them. What it hands out is a whole video of the clip's shape.
+    """Renders videos and caches them. Each video is checked before it is returned.
 
     Args:
         ffmpeg: the program, see `find_ffmpeg`.
@@ -136,7 +136,7 @@ class Studio:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _is_cached(self, key: str, clip: Clip, video: Path) -> bool:
-        """Tell whether a clip has been rendered; a damaged file is not taken for one."""
+        """Return whether the cache has a complete video of the clip."""
         if not video.exists():  # noqa: ASYNC240 - quicker than a thread
             return False
         if key not in self._checked:

@@ -1,10 +1,10 @@
-"""Runs a program, and kills it when the parent has gone: `python supervisor.py PROGRAM [ARGUMENT...]`.
+"""Runs a program and kills it when the parent has ended: `python supervisor.py PROGRAM [ARGUMENT...]`.
 
-Standard input is a pipe whose other end only the parent has. The system closes it when the parent ends,
-however it ends, and the parent closes it to end the program. Linux has a signal for the first
-(PR_SET_PDEATHSIG), but it does not reach what a wrapper script has started, and macOS has none.
+Standard input is a pipe. Only the parent has the other end. The system closes it when the parent ends or is
+killed, and the parent closes it to end the program. Linux can send a signal instead (PR_SET_PDEATHSIG), but
+not to the children of a wrapper script, and macOS cannot.
 
-It imports no more than it needs, so that it starts in 20 ms.
+It imports few modules, so that it starts in 20 ms.
 """
 
 import os
@@ -19,17 +19,17 @@ MAX_FILE = 1024 * 1024 * 1024  # bytes that the program may write to one file
 
 
 def main(command: list[str]) -> None:
-    """Run a command in a process group of its own, and exit as it does."""
+    """Run a command in a new process group, and exit with its exit code."""
     child = 0
 
     def ended(signum: int, frame: FrameType | None) -> None:
         del signum, frame
         try:
             pid, status = os.waitpid(-1, os.WNOHANG)
-        except ChildProcessError:  # one that could not be started has been waited for
+        except ChildProcessError:  # the child could not be started
             return
         if pid:
-            _kill_group(pid)  # what it has left behind
+            _kill_group(pid)  # its children that still run
             code = os.waitstatus_to_exitcode(status)
             os._exit(code if code >= 0 else 128 - code)
 
@@ -58,7 +58,7 @@ def _kill_group(leader: int) -> None:
     try:  # noqa: SIM105 - contextlib takes time to import
         os.killpg(leader, signal.SIGKILL)
     except (ProcessLookupError, PermissionError):
-        pass  # nobody is left in it; macOS says "not permitted" of zombies
+        pass  # the group is empty; macOS reports a zombie as "not permitted"
 
 
 if __name__ == "__main__":
