@@ -45,7 +45,7 @@ AT_ONCE: Final = 32
 FORGED: Final = ("webhook_bad_signature", "webhook_old_timestamp")  # what a receiver must not take
 BEGINNING: Final = 4096  # bytes of a receiver's answer that the journal keeps
 PATIENCE: Final = 0.5  # real seconds to wait for them
-PAUSE: Final = 1.0  # real seconds until an attempt is written down again for which there was no room
+PAUSE: Final = 1.0  # real seconds between attempts to store an outcome
 
 UNSERIALIZABLE: Final = (
     "Response payload is not JSON serializable. Either return a JSON serializable object or use the queue "
@@ -132,7 +132,7 @@ class Sender:
         is_local: tells the hosts that may be delivered to; None for all of them.
         changed: called when an attempt has ended.
         fired: called when a fault has shown.
-        transaction: of the store; raises `StorageUnavailable` when nothing can be written.
+        transaction: opens a transaction of the store; raises `StorageUnavailable`.
     """
 
     def __init__(
@@ -220,7 +220,7 @@ class Sender:
         self._changed()
 
     def _drop(self, request_id: str, error: BaseException) -> None:
-        """Give a delivery up that cannot be made, so that others are not held up and nobody waits for it."""
+        """Mark a delivery as failed after an unexpected error."""
         log.error("the webhook of %s cannot be sent: %r", request_id, error)
         with contextlib.suppress(StorageUnavailable, sqlite3.DatabaseError), self._transaction():
             self._store.update(
@@ -282,7 +282,7 @@ class Sender:
         )
 
     async def _write(self, conclude: Callable[[], None]) -> None:
-        """Write down what an attempt came to, again and again while nothing can be written."""
+        """Store the outcome of an attempt; retry while the store cannot write."""
         while True:
             try:
                 with self._transaction():

@@ -1,4 +1,4 @@
-"""Poison: what one caller asks for ends at most its own request, and never stops the scheduler."""
+"""Hostile input ends at most one request and never stops the scheduler."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ poison = pytest.mark.parametrize("fault", POISON, ids=ascii)
 
 
 async def post(mock: Mock, path: str, body: object, **headers: str) -> httpx.Response:
-    """Post JSON with escapes, which can say what UTF-8 cannot."""
+    """Post JSON in ASCII; escapes allow lone surrogates."""
     sent = json.dumps(body).encode()
     return await mock.http.post(
         path, content=sent, headers=KEY | {"content-type": "application/json"} | headers
@@ -71,14 +71,14 @@ async def post(mock: Mock, path: str, body: object, **headers: str) -> httpx.Res
 
 
 async def is_alive(mock: Mock) -> bool:
-    """Tell whether a request of another caller is carried out."""
+    """Return True if a new request completes and `/health` reports no problem."""
     submitted = await mock.submit()
     await mock.pass_time(10)
     health = (await mock.http.get("/health")).json()
     return (await mock.result(submitted)).status_code == 200 and health["status"] == "ok"
 
 
-# At the door
+# Rejected input
 
 
 @poison
@@ -187,7 +187,7 @@ async def test_any_option_is_refused_or_the_request_ends_and_others_go_on(
     assert await is_alive(mock)
 
 
-# Behind the door: what an older version has let in, and what is damaged
+# Stored by an older version, or damaged
 
 
 @pytest.fixture
@@ -253,7 +253,7 @@ async def test_a_request_that_fails_at_its_start_ends_with_500_and_one_line_and_
     assert json.loads(hook.calls.last.request.content)["error"] == "Invalid status code: 500"
     errors = [each.getMessage() for each in caplog.records if each.levelno >= logging.ERROR]
     assert errors == [
-        f"request {poisoned['request_id']} cannot go on, and ends with 500: ZeroDivisionError('poison')"
+        f"request {poisoned['request_id']} failed and ends with 500: ZeroDivisionError('poison')"
     ]
 
 
