@@ -117,15 +117,19 @@ def _seconds(value: object) -> float | None:
 def _acl(value: object) -> dict[str, Any] | None:
     if value is None:
         return None
-    if not isinstance(value, dict) or value.get("default", "allow") not in _DECISIONS:
+    if not isinstance(value, dict) or not _is_decision(value.get("default", "allow")):
         raise LifecycleError("initial_acl has no usable default")
     rules = value.get("rules") or []
     if not isinstance(rules, list) or not all(
-        isinstance(rule, dict) and isinstance(rule.get("user"), str) and rule.get("decision") in _DECISIONS
+        isinstance(rule, dict) and isinstance(rule.get("user"), str) and _is_decision(rule.get("decision"))
         for rule in rules
     ):
         raise LifecycleError("initial_acl has an unusable rule")
     return {"default": value.get("default", "allow"), "rules": rules}
+
+
+def _is_decision(value: object) -> bool:
+    return isinstance(value, str) and value in _DECISIONS
 
 
 def decide(file: StoredFile, reader: str | None) -> str:
