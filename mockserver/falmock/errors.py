@@ -324,10 +324,10 @@ class StorageUnavailable(Refusal):
     status = 503
     error_type: ClassVar[str] = "storage_unavailable"
 
-    def __init__(self, reason: str) -> None:
+    def __init__(self, reason: str, detail: str | None = None) -> None:
         super().__init__(
             {
-                "detail": f"falmock cannot write: {reason}. Nothing was changed; try again later.",
+                "detail": detail or f"The emulator cannot write ({reason}): send this again later",
                 "error_type": self.error_type,
             },
             headers={"x-fal-error-type": self.error_type},
@@ -336,10 +336,13 @@ class StorageUnavailable(Refusal):
 
 
 class StorageFull(StorageUnavailable):
-    """The disk is full."""
+    """The emulator's disk is full."""
 
     status = 507
     error_type: ClassVar[str] = "storage_full"
+
+    def __init__(self, reason: str = "the disk is full") -> None:
+        super().__init__(reason, "The emulator's disk is full: make room and send this again")
 
 
 class PlatformApiError(Refusal):

@@ -10,6 +10,7 @@ _NO_SPACE: Final = "the disk is full"
 _OSERRORS: Final = {
     errno.ENOSPC: _NO_SPACE,
     errno.EDQUOT: "the disk quota is used up",
+    errno.EFBIG: "a file is at its size limit",
     errno.EMFILE: "too many open files",
     errno.ENFILE: "too many open files on this machine",
     errno.ENOMEM: "out of memory",
@@ -23,7 +24,7 @@ _SQLITE: Final = {
     sqlite3.SQLITE_CANTOPEN: "a file of the database cannot be opened",
     sqlite3.SQLITE_NOMEM: "out of memory",
 }
-_FULL: Final = frozenset({_NO_SPACE, _OSERRORS[errno.EDQUOT]})
+_FULL: Final = frozenset({_NO_SPACE, _OSERRORS[errno.EDQUOT], _OSERRORS[errno.EFBIG]})
 _PRIMARY: Final = 0xFF  # SQLite's extended codes have the plain code in the low byte
 
 

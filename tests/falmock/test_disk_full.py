@@ -69,9 +69,7 @@ async def test_a_submit_is_refused_with_507_of_fals_shape_when_the_disk_is_full(
 
     assert answer.status_code == 507
     assert answer.json()["error_type"] == answer.headers["x-fal-error-type"] == "storage_full"
-    assert answer.json()["detail"] == (
-        "falmock cannot write: the disk is full. Nothing was changed; try again later."
-    )
+    assert answer.json()["detail"] == "The emulator's disk is full: make room and send this again"
 
 
 async def test_a_call_to_the_run_host_is_refused_with_507_when_the_disk_is_full(on_disk: Mock) -> None:
