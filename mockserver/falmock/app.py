@@ -262,6 +262,7 @@ async def open_emulator(
             )
         stack.push_async_callback(emulator.close)
         stack.push_async_callback(_stop, _beat(emulator))
+        await asyncio.sleep(0)  # start the scheduler
         yield emulator
 
 

@@ -66,17 +66,17 @@ ROW_BODY: Final = 16 * 1024  # bytes; a larger body is kept in a file
 PENDING: Final = "pending"  # what a delivery's outcome is until there is one
 LARGE_RESULT: Final = 10_000  # bytes; such results expire sooner (PROTOCOL.md 4.6)
 DAY: Final = 86_400.0
-RETRY: Final = 1.0  # real seconds until the emulator tries again to do what it could not write down
+RETRY: Final = 1.0  # real seconds between attempts while the emulator cannot write
 
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """What a run that has not ended yet will come to.
+    """The known outcome of a run that has not ended yet.
 
     Attributes:
-        outcome: of the request.
+        outcome: the outcome of the request.
         known_at: when it became known; the run does not end earlier.
-        due: when the run ends, if not by itself; see `Queue.settle`.
+        due: a fixed end of the run, or None; see `Queue.settle`.
     """
 
     outcome: Outcome
@@ -151,11 +151,11 @@ class Emulator:
         seed: decides ids and timings.
 
     Attributes:
-        scheduling: whether the task runs that does unasked what is due.
+        scheduling: whether the scheduler (`run`) is running.
         closing: the server is about to stop.
 
     Raises:
-        StorageUnavailable: what has to be written at the start cannot be.
+        StorageUnavailable: the store cannot write.
     """
 
     def __init__(
@@ -194,11 +194,11 @@ class Emulator:
             fired=self._fired,
             transaction=self._transition,
         )
-        self._trouble: str | None = None  # why nothing can be written, in a few words
-        self._blocked: dict[str, str] = {}  # the same of single runs, by request id
+        self._trouble: str | None = None  # why the emulator cannot write, or None
+        self._blocked: dict[str, str] = {}  # the same for single runs, by request id
         self.scheduling = False
         self._queue = self._new_queue(clock.now())
-        self._in_step = True  # the queue is as the store has it
+        self._in_step = True  # the queue agrees with the store
         self._outcomes: dict[str, Ending] = {}
         self._work: dict[asyncio.Task[None], str] = {}
         self._due = math.inf
@@ -216,7 +216,7 @@ class Emulator:
 
         Raises:
             QueueTooLong: more requests wait than the caller puts up with.
-            StorageUnavailable: it cannot be written down.
+            StorageUnavailable: the store cannot write.
         """
         self.advance()
         waiting = self._queue.waiting(asked.endpoint.application)
@@ -233,7 +233,7 @@ class Emulator:
 
         Raises:
             ConcurrencyLimit: the caller has as many requests running as it may.
-            StorageUnavailable: it cannot be written down.
+            StorageUnavailable: the store cannot write.
         """
         self.advance()
         if self._queue.running_of(asked.caller) >= self.settings.concurrency:
@@ -242,7 +242,7 @@ class Emulator:
         try:
             return await self.wait_for(request.id, State.COMPLETED)
         except asyncio.CancelledError:
-            with suppress(StorageUnavailable):  # then it goes on, and nobody reads its result
+            with suppress(StorageUnavailable):  # the request continues; nobody reads its result
                 self._end(request.id, PlatformError("client_disconnected"))
             raise
         except RequestNotFound:  # forgotten by hand
@@ -444,10 +444,7 @@ class Emulator:
     # The course of time
 
     def advance(self) -> float:
-        """Let happen what is due, and return the time.
-
-        While nothing can be written, nothing happens: requests stay as they are.
-        """
+        """Apply the due events, and return the time. While the store cannot write, no event is applied."""
         now = self.clock.now()
         if now >= self._due and self._trouble is None:
             self._let_happen(now)
@@ -475,9 +472,11 @@ class Emulator:
                 try:
                     self.pulse()
                     due = self.due()
-                except Exception as error:  # whatever it is, others must not wait for ever
+                except Exception as error:  # the scheduler must survive any error
                     if repr(error) != failed:
-                        log.critical("the scheduler failed, and goes on: a defect of falmock", exc_info=True)
+                        log.critical(
+                            "the scheduler failed and continues; this is a bug in falmock", exc_info=True
+                        )
                     failed = repr(error)
                     await asyncio.sleep(RETRY)
                     continue
@@ -486,7 +485,7 @@ class Emulator:
             self.scheduling = False
 
     def pulse(self) -> None:
-        """Do everything that is due; what could not be done for want of storage is tried again."""
+        """Do everything that is due; retry after a failed write."""
         if self._trouble is not None:
             self._let_happen(self.clock.now())
         now = self.advance()
@@ -532,7 +531,7 @@ class Emulator:
 
         Raises:
             ValueError: time does not go back, nor beyond the year 2999.
-            StorageUnavailable: what happens on the way cannot be written down.
+            StorageUnavailable: the store cannot write.
         """
         if not 0 <= seconds <= LAST - self.clock.now():
             raise ValueError(
@@ -560,7 +559,7 @@ class Emulator:
         """Wait until nothing is going on that takes no emulated time.
 
         Raises:
-            StorageUnavailable: what happens cannot be written down.
+            StorageUnavailable: the store cannot write.
         """
         self.pulse()
         self._check_trouble()
@@ -571,7 +570,7 @@ class Emulator:
                 self._check_trouble()
 
     def trouble(self) -> str | None:
-        """Return in a few words why something cannot be written at the moment; None while all is well."""
+        """Return a short text about a missing resource such as disk space, or None."""
         return self._trouble or next(iter(self._blocked.values()), None)
 
     def _check_trouble(self) -> None:
@@ -614,16 +613,16 @@ class Emulator:
 
     @contextmanager
     def _transition(self, *, steers: bool = True) -> Iterator[None]:
-        """A transaction of the store, after which the memory agrees with it, even if it fails.
+        """Open a transaction of the store; memory and store agree after it, even if it fails.
 
-        The queue is changed at once, and read anew from the store after a failure. Everything else is
-        changed with `Store.on_commit`, or changed back with `Store.on_rollback`.
+        The queue changes immediately and is rebuilt from the store after a failure. Everything else
+        changes in `Store.on_commit`, or is restored in `Store.on_rollback`.
 
         Args:
-            steers: whether the queue is changed inside.
+            steers: whether the block changes the queue.
 
         Raises:
-            StorageUnavailable: nothing can be written at the moment.
+            StorageUnavailable: the store cannot write.
         """
         if self.store.in_transaction:
             yield
@@ -640,7 +639,7 @@ class Emulator:
             if reason is not None:
                 self._note_trouble(reason)
             if not self._in_step:
-                with suppress(sqlite3.DatabaseError):  # then the next transition tries again
+                with suppress(sqlite3.DatabaseError):  # the next transition tries again
                     self._read_anew(time)
             if reason is not None:
                 raise unavailable(reason) from error
@@ -657,7 +656,7 @@ class Emulator:
         self._wake.set()
 
     def _read_anew(self, time: float) -> None:
-        """Have the queue as the store has it, as of a time of the emulator's clock."""
+        """Rebuild the queue from the store, with events applied up to `time`."""
         queue = self._new_queue(time)
         for request in self.store.open_requests():
             queue.add(_job(request))
@@ -781,7 +780,7 @@ class Emulator:
         self._arm()
 
     def _drop_unreadable_faults(self) -> None:
-        """End the open requests whose faults this version does not accept; completed ones lose them."""
+        """Clear stored faults that this version does not accept, and end the open requests with them."""
         for text in self.store.all_faults():
             try:
                 load(text)
@@ -792,16 +791,16 @@ class Emulator:
                 for request_id in ids:
                     self._abandon(request_id, self.clock.now())
 
-    # One request that cannot go on must not stop the others
+    # An error of one request must not stop the others
 
     def _apply_guarded(self, happening: Happening) -> None:
         self._guarded(happening.job.id, happening.at, self._apply, happening)
 
     def _guarded(self, request_id: str, at: float, act: Callable[..., None], *given: Any) -> None:
-        """Do something with a request; if it is the request that makes it fail, the request ends with 500.
+        """Call `act`; if it raises, end the request with 500 and log one line.
 
         Raises:
-            StorageUnavailable: nothing can be written at the moment.
+            StorageUnavailable: the store cannot write.
         """
         with self._transition():
             try:
@@ -810,12 +809,12 @@ class Emulator:
             except Exception as error:
                 if transient.reason(error) is not None or not self.store.in_transaction:
                     raise
-                log.error("request %s cannot go on, and ends with 500: %r", request_id, error)  # noqa: TRY400 - one line
-                log.debug("where it failed", exc_info=True)
+                log.error("request %s failed and ends with 500: %r", request_id, error)  # noqa: TRY400 - one line
+                log.debug("traceback of request %s", request_id, exc_info=True)
                 self._abandon(request_id, at)
 
     def _abandon(self, request_id: str, at: float) -> None:
-        """End a request as an internal error, with as little as possible that can fail."""
+        """End a request as an internal error, without its faults."""
         with self._transition():
             self._stop(request_id)
             if self._queue.has(request_id):
@@ -826,7 +825,7 @@ class Emulator:
             except Exception as error:
                 if transient.reason(error) is not None or not self.store.in_transaction:
                     raise
-                log.error("request %s is left out: its row cannot be changed: %r", request_id, error)  # noqa: TRY400
+                log.error("request %s is skipped, its row cannot be updated: %r", request_id, error)  # noqa: TRY400
 
     def _complete_abandoned(self, request_id: str, at: float) -> None:
         self.store.update(Request, request_id, faults=None)
@@ -860,14 +859,14 @@ class Emulator:
         return ending
 
     def _note(self, request: Request, event: str, at: float) -> None:
-        """Take down a step of a request, once it is written."""
+        """Add a step to the journal after the commit."""
         self.store.on_commit(lambda: self.journal.step(request, event, at))
 
     def _log(self, text: str, *values: object) -> None:
         self.store.on_commit(lambda: log.info(text, *values))
 
     def _fired(self, strike: Strike) -> None:
-        """Count a fault that has shown, once what it did is written."""
+        """Count a fault that took effect, after the commit."""
         self.store.on_commit(lambda: self.plan.fired(strike))
 
     def _start(self, request: Request, at: float) -> None:
@@ -913,7 +912,7 @@ class Emulator:
         self._blocked.pop(self._work.pop(task), None)
 
     async def _perform(self, request: Request, assignment: Assignment) -> None:
-        """Let a runner work, again and again while there is no room for what it makes."""
+        """Run the model; retry while a resource such as disk space is missing."""
         while True:
             try:
                 outcome = await self._runner.perform(assignment, request)
@@ -938,7 +937,7 @@ class Emulator:
         self._settle(request, outcome, now)
 
     def _stop(self, request_id: str) -> list[asyncio.Task[None]]:
-        """Break off a request's run and forget what it would have come to; return what will be cancelled."""
+        """Cancel a request's run and drop its outcome; return the cancelled tasks."""
         if request_id in self._outcomes:
             self._forget_ending(request_id)
         tasks = [task for task, worked_on in self._work.items() if worked_on == request_id]
@@ -1012,7 +1011,7 @@ class Emulator:
         self._tell(request, outcome, at)
 
     def _tell(self, request: Request, outcome: Outcome, at: float) -> None:
-        """Let the webhook leave, if there is one and it has not left early."""
+        """Schedule the webhook, unless there is none or it was sent early."""
         if request.webhook is None or self.store.delivery(request.id) is not None:
             return
         give_up_at = at + self._retention(outcome)
@@ -1029,7 +1028,7 @@ class Emulator:
 
     def _sweep(self, now: float) -> None:
         """Let expire what is due: first a result, then, after some weeks, all memory of the request."""
-        with suppress(StorageUnavailable):  # tried again when it can be written
+        with suppress(StorageUnavailable):  # the next pulse tries again
             for request in self.store.expired_requests(now):
                 with self._transition(steers=False):
                     self._expire(request, now)
@@ -1057,7 +1056,7 @@ class Emulator:
         return self.store.payload(request.id, "input") or b""
 
     def kept_body(self, request: Request) -> bytes:
-        """Return what was submitted, as far as it is still there."""
+        """Return what was submitted, or nothing if the body file is missing."""
         try:
             return self.body(request)
         except FileNotFoundError:
@@ -1073,7 +1072,7 @@ class Emulator:
 
 
 def unavailable(reason: str) -> StorageUnavailable:
-    """Return the refusal of what cannot be written."""
+    """Return the error to answer with."""
     return StorageFull(reason) if transient.is_full(reason) else StorageUnavailable(reason)
 
 

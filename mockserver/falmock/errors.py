@@ -21,8 +21,8 @@
     ├── RateLimited               429  only when a fault says so
     ├── ConcurrencyLimit          429  only on the run host; the queue lets the surplus wait
     ├── GatewayTimeout            504  only when a fault says so
-    ├── StorageUnavailable        503  the emulator cannot write at the moment
-    │   └── StorageFull           507  its disk is full
+    ├── StorageUnavailable        503  the emulator cannot write
+    │   └── StorageFull           507  the disk is full
     ├── PlatformError             400..504, typed by fal's `error_type`
     └── PlatformApiError          400, 401, 404, in the platform API's own envelope
     ModelError                    what a runner answers; it ends as the *result* of a request
@@ -315,19 +315,19 @@ class PlatformError(Refusal):
 
 
 class StorageUnavailable(Refusal):
-    """The emulator cannot write at the moment, and nothing was changed. Not fal's, but of its shape.
+    """The emulator cannot write at the moment; nothing has changed. fal has no such error.
 
     Args:
-        reason: in a few words.
+        reason: a short text about the missing resource.
     """
 
     status = 503
     error_type: ClassVar[str] = "storage_unavailable"
 
-    def __init__(self, reason: str) -> None:
+    def __init__(self, reason: str, detail: str | None = None) -> None:
         super().__init__(
             {
-                "detail": f"falmock cannot write: {reason}. Nothing was changed; try again later.",
+                "detail": detail or f"The emulator cannot write ({reason}): send this again later",
                 "error_type": self.error_type,
             },
             headers={"x-fal-error-type": self.error_type},
@@ -336,10 +336,13 @@ class StorageUnavailable(Refusal):
 
 
 class StorageFull(StorageUnavailable):
-    """There is no room on the disk."""
+    """The emulator's disk is full."""
 
     status = 507
     error_type: ClassVar[str] = "storage_full"
+
+    def __init__(self, reason: str = "the disk is full") -> None:
+        super().__init__(reason, "The emulator's disk is full: make room and send this again")
 
 
 class PlatformApiError(Refusal):

@@ -1,4 +1,4 @@
-"""Saves what can still be read of a database, row by row, also from a damaged one."""
+"""Reads the rows of a database for `falmock state export`, even if the file is damaged."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ _LOG: Final = "-wal"  # what SQLite has written and not yet moved into the datab
 
 
 class NoDatabaseError(Exception):
-    """There is no database, or nothing of it can be read; the text says which."""
+    """The database does not exist or is not readable. The text is one line."""
 
 
 def rows(database: Path) -> Iterator[dict[str, Any]]:
-    """Yield the rows that can be read, each as `{"table": name, **columns}`.
+    """Yield the readable rows, each as `{"table": name, **columns}`.
 
-    Bytes become text if they are UTF-8, else `{"base64": ...}`. Rows in a damaged part of the file are
-    left out. The file is copied first, and left as it is.
+    Bytes become text if they are UTF-8, otherwise `{"base64": ...}`. Rows in a damaged part of the file
+    are skipped. The function reads a copy and does not change the file.
 
     Raises:
-        NoDatabaseError: there is no such file, or it is no database.
+        NoDatabaseError: the file does not exist or is not a database.
     """
     if not database.is_file():
         raise NoDatabaseError(f"there is no database {database}")
@@ -54,7 +54,7 @@ def rows(database: Path) -> Iterator[dict[str, Any]]:
 
 
 def _readable(db: sqlite3.Connection, table: str) -> Iterator[sqlite3.Row]:
-    """Yield the rows before the first damaged part of a table, then those after the last."""
+    """Yield the rows before the first damaged page of a table, then the rows after the last."""
     first: int | None = None
     for row in _walk(db, f"SELECT rowid, * FROM {table} WHERE rowid > ? ORDER BY rowid LIMIT 1", -(2**63)):
         first = row["rowid"]
@@ -90,7 +90,7 @@ def _told(value: Any) -> Any:
 
 
 def line(row: dict[str, Any]) -> str:
-    """Return a row as a line of JSON; infinity, which JSON does not have, as a text."""
+    """Return a row as one line of JSON. Infinity becomes the string "inf"."""
     return json.dumps({name: str(value) if _is_infinite(value) else value for name, value in row.items()})
 
 

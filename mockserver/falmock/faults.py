@@ -122,7 +122,7 @@ def _option(kind: Kind, text: str) -> tuple[str, Any]:
 
 
 def limits(fault: str, option: str) -> tuple[int, int]:
-    """Return the least and the greatest value that a number among the options may have."""
+    """Return the minimum and the maximum of a numeric option."""
     return _LIMITS.get(f"{fault} {option}") or _LIMITS.get(option) or (-EXACT, EXACT)
 
 
@@ -148,7 +148,7 @@ def _check_text(kind: Kind, name: str, text: str) -> None:
 
 
 def _brief(text: str) -> str:
-    """Return the beginning of a text, on one line, with escapes for what cannot be printed."""
+    """Return the start of a text on one line, with escapes for unprintable characters."""
     short = text if len(text) <= SHOWN else f"{text[: SHOWN - 1]}…"
     return short if short.isprintable() else ascii(short)[1:-1]
 

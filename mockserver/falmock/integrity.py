@@ -1,8 +1,7 @@
-"""Whether a database can be used: as a whole, and row by row.
+"""Checks a database before the emulator opens it: the file, the schema and each row.
 
-A database that is damaged, or of another version, is refused and left as it is. A single row that
-cannot be used, for example one that an older version with fewer checks wrote, is moved to a table of
-its own, so that no other row suffers from it.
+A damaged file, or one from another version, is rejected and not changed. A single invalid row, for
+example from an older version with fewer checks, moves to a separate table.
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ from contextlib import closing
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
     from pathlib import Path
 
 log = logging.getLogger("falmock.store")
@@ -22,33 +21,36 @@ LATEST: Final = 4e10  # unix seconds; emulated time ends before
 
 
 class DamagedError(Exception):
-    """A database is not as SQLite and falmock wrote it; the text says what was found."""
+    """The database is damaged. The text is a short description of the damage."""
 
 
 class VersionError(Exception):
-    """Another version of falmock made a database; the text says how it differs."""
+    """The database is from another version of falmock. The text names both layouts."""
 
 
-def check(path: Path, layout: int, tables: Mapping[str, Sequence[str]]) -> None:
-    """See to it that a database is whole, and of this version; it is only read.
+def check(
+    path: Path, layout: int, tables: Mapping[str, Sequence[str]], *, older: Collection[int] = ()
+) -> None:
+    """Check a database file without writing to it.
 
-    The whole file is read once: some 0.5 s for a gigabyte that is in the machine's cache.
+    This reads the whole file: about 0.5 s per gigabyte from the page cache.
 
     Args:
-        path: of the file.
-        layout: that this version uses.
-        tables: that it has to have, with their columns.
+        path: the database file.
+        layout: the expected `user_version`.
+        tables: the expected tables with their columns.
+        older: layouts that the store can upgrade.
 
     Raises:
-        DamagedError: it is damaged.
-        VersionError: another version of falmock made it.
-        sqlite3.OperationalError: it cannot be read at the moment.
+        DamagedError: the file is damaged.
+        VersionError: the layout differs.
+        sqlite3.OperationalError: the file is locked or unreadable.
     """
     beside = [path.with_name(path.name + suffix) for suffix in ("-shm", "-wal")]
-    made = [file for file in beside if not file.exists()]  # by SQLite, to read
+    made = [file for file in beside if not file.exists()]  # SQLite creates them even for reading
     try:
         with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=0)) as db:
-            _check(db, layout, tables)
+            _check(db, layout, tables, older)
     except sqlite3.OperationalError:
         raise
     except sqlite3.DatabaseError as error:
@@ -58,24 +60,26 @@ def check(path: Path, layout: int, tables: Mapping[str, Sequence[str]]) -> None:
             file.unlink(missing_ok=True)
 
 
-def _check(db: sqlite3.Connection, layout: int, tables: Mapping[str, Sequence[str]]) -> None:
+def _check(
+    db: sqlite3.Connection, layout: int, tables: Mapping[str, Sequence[str]], older: Collection[int]
+) -> None:
     (found,) = db.execute("PRAGMA user_version").fetchone()
     (is_empty,) = db.execute("SELECT count(*) = 0 FROM sqlite_schema").fetchone()
     if found == 0 and is_empty:
         return
-    if found != layout:
+    if found != layout and found not in older:
         raise VersionError(f"its layout is {found}, not {layout}")
     (verdict,) = db.execute("PRAGMA quick_check(1)").fetchone()
     if verdict != "ok":
         raise DamagedError(" ".join(str(verdict).split()))
-    for table, columns in tables.items():
+    for table, columns in tables.items() if found == layout else ():
         there = {name for _, name, *_ in db.execute(f"PRAGMA table_info({table})")}
         if not there.issuperset(columns):
             raise DamagedError(f"the table {table} is not complete")
 
 
 def set_aside_damaged_rows(db: sqlite3.Connection) -> None:
-    """Move the rows that cannot be used to tables of their own, inside a transaction."""
+    """Move invalid rows to `damaged_<table>`. Call this inside a transaction."""
     for table, usable in _USABLE.items():
         for (rowid,) in db.execute(f"SELECT rowid FROM {table} WHERE NOT ({usable})").fetchall():
             aside = f"damaged_{table}"
@@ -86,7 +90,7 @@ def set_aside_damaged_rows(db: sqlite3.Connection) -> None:
 
 
 def _typed(types: str, columns: str) -> str:
-    """Return SQL that tells whether columns have values of these types."""
+    """Return an SQL condition: all columns have values of these types."""
     allowed = ", ".join(f"'{name}'" for name in types.split())
     return " AND ".join(f"typeof({column}) IN ({allowed})" for column in columns.split())
 
@@ -95,7 +99,7 @@ def _timed(columns: str) -> str:
     return " AND ".join(f"ifnull({column} BETWEEN 0 AND {LATEST}, 1)" for column in columns.split())
 
 
-# What holds for each row that falmock can use. SQLite keeps NaN as NULL.
+# SQL conditions for valid rows. SQLite stores NaN as NULL.
 _USABLE: Final = {
     "requests": " AND ".join(
         [

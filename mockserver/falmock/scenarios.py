@@ -373,10 +373,7 @@ def read(text: str, *, name: str, where: str) -> Scenario:
         first = invalid.errors()[0]
         place = ".".join(map(str, first["loc"])) or "it"
         raise ScenarioError(f"{where}: {place}: {first['msg'].removeprefix('Value error, ')}") from None
-    except (
-        ValueError,
-        RecursionError,
-    ) as error:  # also too many digits or levels
+    except (ValueError, RecursionError) as error:  # also for too many digits or levels
         raise ScenarioError(f"{where} is not TOML: {error}") from None
 
 

@@ -217,8 +217,8 @@ class Store:
 
     Raises:
         StoreInUseError: another process has it open.
-        DamagedError: it is damaged; the file is left as it is.
-        VersionError: another version of falmock made it; likewise.
+        DamagedError: the file is damaged; it is not changed.
+        VersionError: the file is from another version of falmock; it is not changed.
     """
 
     def __init__(self, path: Path | None) -> None:
@@ -272,7 +272,7 @@ class Store:
 
     @property
     def in_transaction(self) -> bool:
-        """Tell whether a transaction is open."""
+        """Whether a transaction is open."""
         return self._db.in_transaction
 
     @contextmanager
@@ -297,7 +297,7 @@ class Store:
 
     @contextmanager
     def savepoint(self) -> Iterator[None]:
-        """Inside a transaction: if this part raises, it is taken back, and the transaction can go on."""
+        """Undo only this part of a transaction if it raises."""
         after, undo = len(self._after), len(self._undo)
         self._db.execute("SAVEPOINT part")
         try:
@@ -311,14 +311,14 @@ class Store:
         self._db.execute("RELEASE part")
 
     def on_commit(self, action: Callable[[], object]) -> None:
-        """Do something once what is being written is written; at once if no transaction is open."""
+        """Call `action` after the commit, or immediately if no transaction is open."""
         if self._db.in_transaction:
             self._after.append(action)
         else:
             action()
 
     def on_rollback(self, action: Callable[[], object]) -> None:
-        """Do something if what is being written is taken back; the last action comes first."""
+        """Call `action` if the transaction is rolled back, in reverse order of registration."""
         if self._db.in_transaction:
             self._undo.append(action)
 
@@ -328,10 +328,10 @@ class Store:
             self._undo.pop()()
 
     def probe(self) -> None:
-        """Write something and remove it again.
+        """Write 64 KiB and delete them again.
 
         Raises:
-            sqlite3.OperationalError: nothing can be written.
+            sqlite3.OperationalError: the write fails.
         """
         self.remember("probe", bytes(PROBE))
         self._db.execute("DELETE FROM facts WHERE name = 'probe'")
@@ -458,12 +458,12 @@ class Store:
         return bool(count > 1)
 
     def all_faults(self) -> list[str]:
-        """Return the different texts that say what shall go wrong with requests, deliveries and files."""
+        """Return the distinct values of the `faults` columns."""
         texts = [f"SELECT faults FROM {table} WHERE faults NOTNULL" for table in _TABLES.values()]
         return [text for (text,) in self._db.execute(" UNION ".join(texts))]
 
     def drop_faults(self, text: str) -> list[str]:
-        """Forget such a text wherever it stands; return the ids of the requests that had it."""
+        """Clear a value of the `faults` columns; return the ids of the affected requests."""
         query = "SELECT id FROM requests WHERE faults = ?"
         ids = [request_id for (request_id,) in self._db.execute(query, (text,))]
         for table in _TABLES.values():

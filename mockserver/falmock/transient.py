@@ -1,4 +1,4 @@
-"""Tells what will pass by itself, such as a full disk, from what is wrong with one request."""
+"""Recognizes errors of missing resources, such as a full disk: the same operation can succeed later."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _NO_SPACE: Final = "the disk is full"
 _OSERRORS: Final = {
     errno.ENOSPC: _NO_SPACE,
     errno.EDQUOT: "the disk quota is used up",
-    errno.EFBIG: "the file is larger than this process may write",
+    errno.EFBIG: "a file is at its size limit",
     errno.EMFILE: "too many open files",
     errno.ENFILE: "too many open files on this machine",
     errno.ENOMEM: "out of memory",
@@ -29,9 +29,9 @@ _PRIMARY: Final = 0xFF  # SQLite's extended codes have the plain code in the low
 
 
 def reason(error: BaseException | None) -> str | None:
-    """Return in a few words what has run out or does not work; None for an error of another kind.
+    """Return a short text about the missing resource, or None for any other error.
 
-    The errors that an error was raised from count too.
+    The causes of an error (`__cause__`) are examined too.
     """
     while error is not None:
         why = None
@@ -46,5 +46,5 @@ def reason(error: BaseException | None) -> str | None:
 
 
 def is_full(reason: str) -> bool:
-    """Tell whether a reason is that there is no room on the disk."""
+    """Return True for a reason about disk space."""
     return reason in _FULL

@@ -70,10 +70,10 @@ def missing(name: str) -> InvalidBody:
 
 
 def check_json(value: object) -> None:
-    """See to it that a value can be written as JSON in UTF-8.
+    """Check that a value is valid JSON in UTF-8.
 
     Raises:
-        ValueError: it cannot; the text is one line.
+        ValueError: the value is not JSON, or nested too deeply. The text is one line.
     """
     levels, inner = 0, [value]
     while inner := [item for each in inner for item in _members(each)]:
@@ -83,9 +83,9 @@ def check_json(value: object) -> None:
     try:
         json.dumps(value, ensure_ascii=False, allow_nan=False).encode()
     except UnicodeEncodeError:
-        raise ValueError("a text is not valid Unicode: it has half of a surrogate pair") from None
+        raise ValueError("a text is not valid Unicode: it contains a lone surrogate") from None
     except (TypeError, ValueError):
-        raise ValueError("a value is none of JSON's, such as a date, NaN or infinity") from None
+        raise ValueError("a value is not JSON: a date, NaN or infinity, for example") from None
 
 
 def _members(value: object) -> Iterable[object]:

@@ -119,7 +119,7 @@ class Sender:
         is_local: tells the hosts that may be delivered to; None for all of them.
         changed: called when an attempt has ended.
         fired: called when a fault has shown.
-        transaction: of the store; raises `StorageUnavailable` when nothing can be written.
+        transaction: opens a transaction of the store; raises `StorageUnavailable`.
     """
 
     def __init__(
@@ -223,7 +223,7 @@ class Sender:
             heapq.heappush(self._scheduled, (at, request_id))
 
     def _drop(self, request_id: str, error: BaseException) -> None:
-        """Give up a delivery that cannot be made, so that nothing waits for it."""
+        """Mark a delivery as failed after an unexpected error."""
         log.error("the webhook of %s cannot be sent: %r", request_id, error)
         with contextlib.suppress(StorageUnavailable, sqlite3.DatabaseError), self._transaction():
             self._store.update(
@@ -285,7 +285,7 @@ class Sender:
         )
 
     async def _write(self, conclude: Callable[[], None]) -> None:
-        """Write down what an attempt came to, again and again while nothing can be written."""
+        """Store the outcome of an attempt; retry while the store cannot write."""
         while True:
             try:
                 with self._transaction():

@@ -1,4 +1,4 @@
-"""Memory and database agree, whichever write fails: an emulator opened on the same rows stands the same."""
+"""Memory and database agree after any failed write: a new emulator on the same rows has the same state."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ SETTINGS = Settings(
 
 @dataclasses.dataclass
 class World:
-    """What an emulator stands on; several emulators can stand on one."""
+    """Shared dependencies of several emulators."""
 
     folder: Path
     studio: Studio
@@ -115,7 +115,7 @@ class Agreement(RuleBasedStateMachine):
         return httpx.Response(200, stream=httpx.ByteStream(b""))
 
     def attempt(self, failure: Failure, act: Callable[[], Any]) -> Any:
-        """Do something while a write fails; what is refused, is refused with 507."""
+        """Call `act` while writes fail as described; `StorageFull` is an expected result."""
 
         async def acting() -> Any:
             with suppress(StorageFull):

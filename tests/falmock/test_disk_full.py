@@ -1,4 +1,4 @@
-"""A full disk: what does not fit is refused, nothing is lost, and all goes on when there is room."""
+"""A full disk: submits are rejected, nothing is lost, and work continues once there is space."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ HOOK = "http://localhost:3000/hook"
 
 @contextmanager
 def full(store: Store) -> Iterator[None]:
-    """Let the database have no page more than it has, for the length of a block."""
+    """Limit the database to its present size within a block."""
     (pages,) = store._db.execute("PRAGMA page_count").fetchone()
     store._db.execute(f"PRAGMA max_page_count = {pages}")
-    # Take what is left on the pages that there are.
+    # Use the free space of existing pages.
     for size in (2000, 500, 100, 20, 1):
         try:
             for number in range(10_000):
@@ -46,7 +46,7 @@ def full(store: Store) -> Iterator[None]:
 
 
 async def submit(mock: Mock) -> httpx.Response:
-    """Submit an input that needs pages of its own in the database."""
+    """Submit an input that needs new database pages."""
     asked = GOOD | {"prompt": "x" * 9000}
     return await mock.http.post(f"/{ENDPOINT}?fal_webhook={HOOK}", json=asked, headers=KEY)
 
@@ -69,9 +69,7 @@ async def test_a_submit_is_refused_with_507_of_fals_shape_when_the_disk_is_full(
 
     assert answer.status_code == 507
     assert answer.json()["error_type"] == answer.headers["x-fal-error-type"] == "storage_full"
-    assert answer.json()["detail"] == (
-        "falmock cannot write: the disk is full. Nothing was changed; try again later."
-    )
+    assert answer.json()["detail"] == "The emulator's disk is full: make room and send this again"
 
 
 async def test_a_call_to_the_run_host_is_refused_with_507_when_the_disk_is_full(on_disk: Mock) -> None:

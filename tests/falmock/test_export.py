@@ -1,4 +1,4 @@
-"""`falmock state export`: what can be read of a database is saved, also of a damaged one."""
+"""`falmock state export` prints the readable rows of a database, even a damaged one."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 async def state(renders: Path, tmp_path: Path) -> Path:
-    """A state folder with forty waiting requests, whose inputs fill pages."""
+    """A state folder with forty waiting requests and large inputs."""
     async with opened(renders, ManualClock(), state=tmp_path / "state") as mock:
         for number in range(40):
             await mock.submit(prompt=f"{number} {'x' * 3000}")

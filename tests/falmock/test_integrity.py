@@ -1,4 +1,4 @@
-"""A damaged database is refused and left as it is; a damaged row is set aside."""
+"""A damaged database is rejected and not changed; a damaged row is moved away."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ DAMAGES = {
 
 
 def contents(folder: Path) -> dict[str, bytes]:
-    """Return the database, and what SQLite has beside it."""
+    """Return the contents of the database files."""
     return {path.name: path.read_bytes() for path in folder.glob("falmock.db*")}
 
 
@@ -159,7 +159,7 @@ ROWS = [
 
 
 async def reopened(renders: Path, state: Path, sql: str) -> tuple[list[dict[str, Any]], int]:
-    """Damage one request; return what is listed then, and the status of a new result."""
+    """Damage one row; return the listed requests and the status of a new result."""
     change(f"{sql} WHERE seq = 3")(state / "falmock.db")
     async with opened(renders, ManualClock(1_790_001_000.0), state=state) as mock:
         listed = (await mock.http.get("/control/requests")).json()["requests"]

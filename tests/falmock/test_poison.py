@@ -1,4 +1,4 @@
-"""Poison: what one caller asks for ends at most its own request, and never stops the scheduler."""
+"""Hostile input ends at most one request and never stops the scheduler."""
 
 from __future__ import annotations
 
@@ -7,12 +7,15 @@ import json
 import logging
 from typing import TYPE_CHECKING, Any
 
+import httpx
 import hypothesis.strategies as st
 import pytest
 import respx
-from emulated import ENDPOINT, GOOD, KEY, Mock
+from emulated import BASE, ENDPOINT, GOOD, KEY, Mock, opened
 from hypothesis import HealthCheck, given, settings
 
+from falmock.app import create_app
+from falmock.clock import ManualClock
 from falmock.faults import FAULTS, FaultError, parse
 from falmock.scenarios import Rule
 from falmock.store import Request
@@ -20,8 +23,6 @@ from falmock.store import Request
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
     from pathlib import Path
-
-    import httpx
 
 HOOK = "http://localhost:3000/hook"
 SURROGATE = "\ud800"
@@ -63,7 +64,7 @@ poison = pytest.mark.parametrize("fault", POISON, ids=ascii)
 
 
 async def post(mock: Mock, path: str, body: object, **headers: str) -> httpx.Response:
-    """Post JSON with escapes, which can say what UTF-8 cannot."""
+    """Post JSON in ASCII; escapes allow lone surrogates."""
     sent = json.dumps(body).encode()
     return await mock.http.post(
         path, content=sent, headers=KEY | {"content-type": "application/json"} | headers
@@ -71,14 +72,14 @@ async def post(mock: Mock, path: str, body: object, **headers: str) -> httpx.Res
 
 
 async def is_alive(mock: Mock) -> bool:
-    """Tell whether a request of another caller is carried out."""
+    """Return True if a new request completes and `/health` reports no problem."""
     submitted = await mock.submit()
     await mock.pass_time(10)
     health = (await mock.http.get("/health")).json()
     return (await mock.result(submitted)).status_code == 200 and health["status"] == "ok"
 
 
-# At the door
+# Rejected input
 
 
 @poison
@@ -187,7 +188,49 @@ async def test_any_option_is_refused_or_the_request_ends_and_others_go_on(
     assert await is_alive(mock)
 
 
-# Behind the door: what an older version has let in, and what is damaged
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("reset", {"test": SURROGATE}),
+        ("reset", {"key": SURROGATE}),
+        ("snapshots", {"name": SURROGATE}),
+        ("rules/load", {"preset": SURROGATE}),
+        ("rules/load", {"toml": SURROGATE}),
+        ("rules/load", {"toml": "a = " + "[" * 5000}),
+        ("rules/load", {"toml": "a = " + "9" * 5000}),
+        ("rules/load", {"toml": "rules = []\nteaches = '\ud800'"}),
+        ("clock", {"advance": float("nan")}),
+    ],
+    ids=lambda value: ascii(value)[:40],
+)
+async def test_a_control_call_with_a_value_that_is_not_json_is_rejected(
+    mock: Mock, path: str, body: dict[str, Any]
+) -> None:
+    assert (await post(mock, f"/control/{path}", body)).status_code == 422
+
+
+@pytest.mark.parametrize(
+    "acl",
+    [
+        {"default": []},
+        {"default": {}},
+        {"default": 1},
+        {"rules": [{"user": "a", "decision": []}]},
+        {"rules": [{"user": [], "decision": "allow"}]},
+        {"rules": 7},
+        [],
+    ],
+    ids=json.dumps,
+)
+async def test_an_access_list_of_a_wrong_shape_is_a_bad_request(mock: Mock, acl: object) -> None:
+    preference = json.dumps({"initial_acl": acl})
+
+    answer = await post(mock, f"/{ENDPOINT}", GOOD, **{"x-fal-object-lifecycle-preference": preference})
+
+    assert answer.status_code == 400
+
+
+# Stored by an older version, or damaged
 
 
 @pytest.fixture
@@ -253,7 +296,7 @@ async def test_a_request_that_fails_at_its_start_ends_with_500_and_one_line_and_
     assert json.loads(hook.calls.last.request.content)["error"] == "Invalid status code: 500"
     errors = [each.getMessage() for each in caplog.records if each.levelno >= logging.ERROR]
     assert errors == [
-        f"request {poisoned['request_id']} cannot go on, and ends with 500: ZeroDivisionError('poison')"
+        f"request {poisoned['request_id']} failed and ends with 500: ZeroDivisionError('poison')"
     ]
 
 
@@ -322,6 +365,17 @@ async def test_a_pulse_that_fails_does_not_stop_the_scheduler(
     assert [job.id for job in mock.emulator.line("fal-ai/veo2")] == []
     assert submitted["request_id"] in {each.id for each in mock.emulator.store.open_requests()}
     assert await is_alive(mock)
+
+
+async def test_health_says_when_the_scheduler_is_not_running(renders: Path) -> None:
+    async with opened(renders, ManualClock()) as mock:
+        app = create_app(mock.emulator)
+        before = (await mock.http.get("/health")).json()
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url=BASE) as http:
+        after = (await http.get("/health")).json()
+
+    assert before["status"] == "ok"
+    assert (after["status"], after["reason"]) == ("degraded", "the scheduler does not run")
 
 
 # Extreme times

@@ -1,4 +1,4 @@
-"""A disk that is really full or read-only, in a mount namespace; and few descriptors."""
+"""Full and read-only file systems in a mount namespace, and low descriptor limits."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def _can_mount() -> bool:
 
 
 def mounting(folder: Path, options: str, then: str) -> list[str]:
-    """Return a command that has a small disk of its own at a folder."""
+    """Return a command that runs with a small tmpfs mounted at a folder."""
     return [*UNSHARE, "sh", "-ec", f"mount -t tmpfs -o {options} none '{folder}'; {then}"]
 
 

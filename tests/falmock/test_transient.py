@@ -1,4 +1,4 @@
-"""What passes by itself is told from what does not."""
+"""Errors of missing resources are recognized, other errors are not."""
 
 from __future__ import annotations
 

@@ -292,14 +292,14 @@ def page() -> str:
 
 
 def numbers() -> str:
-    """Return the part of the page that tells the numbers that can be set, and their limits."""
+    """Return the section about numeric options and their limits."""
     lines = [
         "## Numbers and their limits\n",
-        "A value that is not from the least to the greatest is refused: with 400 where a prompt or a header asks",
-        "for it, with 422 over the control API, with `ValueError` in Python. So is a text of more than",
-        f"{LONGEST_TEXT} characters, and one that is not valid Unicode. Seconds are emulated time, but for",
-        "`webhook_slow` and `media_slow`.\n",
-        "| option | default | least | greatest |",
+        "falmock rejects values outside these limits,",
+        f"texts longer than {LONGEST_TEXT} characters, and texts that are not valid Unicode.",
+        "The answer is 400 for a prompt or a header, 422 for the control API, and a `ValueError` in Python.",
+        "Seconds are emulated time, except for `webhook_slow` and `media_slow`.\n",
+        "| option | default | minimum | maximum |",
         "|---|---|---|---|",
     ]
     for kind in FAULTS.values():

@@ -1,4 +1,4 @@
-"""A database that fails when told to."""
+"""A database with injected write failures."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ WRITES: Final = ("BEGIN", "INSERT", "UPDATE", "DELETE", "RELEASE", "COMMIT")
 
 
 def disk_full() -> sqlite3.OperationalError:
-    """Return what SQLite raises when there is no room."""
+    """Return the error that SQLite raises on a full disk."""
     error = sqlite3.OperationalError("database or disk is full")
     error.sqlite_errorcode = sqlite3.SQLITE_FULL
     return error
 
 
 class _Fragile:
-    """A connection on which writes fail from some moment on."""
+    """A connection with failing writes."""
 
     def __init__(self, usual: sqlite3.Connection, *, after: int, times: float, rolls_back: bool) -> None:
         self._usual = usual
@@ -48,13 +48,13 @@ class _Fragile:
 def failing(
     store: Store, *, after: int = 0, times: float = float("inf"), rolls_back: bool = False
 ) -> Iterator[None]:
-    """Let writes fail for the length of a block.
+    """Make writes fail within a block.
 
     Args:
-        store: whose.
-        after: so many succeed first.
-        times: so many fail, then they succeed again.
-        rolls_back: SQLite has rolled back the transaction by itself, as it may.
+        store: the store of the emulator.
+        after: number of writes that succeed first.
+        times: number of writes that fail; later writes succeed.
+        rolls_back: whether SQLite also rolls back the transaction, which some errors do.
     """
     usual = store._db
     store._db = _Fragile(usual, after=after, times=times, rolls_back=rolls_back)  # type: ignore[assignment]
