@@ -202,7 +202,7 @@ def serve(  # noqa: PLR0917 - click calls it by name
 async def _serve(settings: Settings, listeners: Listeners, *, sealed: bool) -> None:
     async with open_emulator(settings) as emulator:
         app = create_app(emulator)
-        server = Server(app)
+        server = Server(app, limits=settings.limits)
 
         def stop(number: int) -> None:
             emulator.hang_up()
@@ -269,7 +269,7 @@ async def _run_with(
     with Relay() as relay, _certificates(None) as authority:
         async with open_emulator(settings) as emulator:
             app = create_app(emulator)
-            plain = Server(app)
+            plain = Server(app, limits=settings.limits)
             async with (
                 plain.running(listeners.http),
                 open_doors(app, listeners, authority, sealed=sealed) as doors,

@@ -18,7 +18,7 @@ import uuid
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from falmock import course
+from falmock import bodies, course
 from falmock.bell import Bell
 from falmock.calls import TEST_KEY
 from falmock.errors import (
@@ -39,7 +39,7 @@ from falmock.store import Delivery, Request, Store
 from falmock.webhooks import Sender
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Coroutine
 
     import httpx
 
@@ -530,7 +530,7 @@ class Emulator:
         return request
 
     def _outcome_of(self, request: Request, fault: Fault) -> Outcome:
-        prepared = self._runner.prepare(request, self.body(request))
+        prepared = self._prepare(request)
         asked = prepared.asked.model_dump() if isinstance(prepared, Assignment) else {}
         outcome = course.outcome_of(fault, asked)
         if outcome is None:
@@ -665,20 +665,39 @@ class Emulator:
 
     def _begin(self, request: Request, at: float) -> None:
         """Put a runner to work, or know at once what it will say."""
+        if request.body_file is None:
+            self._carry_out(request, self._prepare(request), at, now=at)
+        else:  # a large body takes a while to parse
+            self._work_on(request, self._begin_elsewhere(request, at))
+
+    async def _begin_elsewhere(self, request: Request, at: float) -> None:
+        """Parse a large body off the event loop, and go on as with a small one."""
+        prepared = await asyncio.to_thread(self._prepare, request)
+        self._carry_out(request, prepared, at, now=max(at, self.clock.now()))
+        self._arm()
+
+    def _prepare(self, request: Request) -> Outcome | Assignment:
+        return self._runner.prepare(request, self.body(request))
+
+    def _carry_out(
+        self, request: Request, prepared: Outcome | Assignment, at: float, *, now: float
+    ) -> None:
         limit = self.settings.run_timeout
-        prepared = self._runner.prepare(request, self.body(request))
         if isinstance(prepared, Outcome):
-            self._settle(request, prepared, at, due=at + REJECTION * request.run_seconds)
+            self._settle(request, prepared, now, due=at + REJECTION * request.run_seconds)
         elif limit is not None and request.run_seconds > limit:
-            self._settle(request, course.ended(PlatformError("request_timeout")), at, due=at + limit)
+            self._settle(request, course.ended(PlatformError("request_timeout")), now, due=at + limit)
         elif (failure := course.failure(request, prepared)) is not None:
             strike, outcome = failure
             self.plan.fired(strike)
-            self._settle(request, outcome, at)
+            self._settle(request, outcome, now)
         else:
-            task = asyncio.create_task(self._perform(request, prepared))
-            self._work[task] = request.id
-            task.add_done_callback(self._work.pop)
+            self._work_on(request, self._perform(request, prepared))
+
+    def _work_on(self, request: Request, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._work[task] = request.id
+        task.add_done_callback(self._work.pop)
 
     async def _perform(self, request: Request, assignment: Assignment) -> None:
         outcome = await self._runner.perform(assignment, request)
@@ -825,9 +844,9 @@ def uuid7(now: float, rng: random.Random) -> uuid.UUID:
 
 
 def asked_of(body: bytes) -> dict[str, Any]:
-    """Return the input that a body has, as far as it is a JSON object, else an empty one."""
+    """Return the input that a body has, as far as it is a JSON object within the limits, else an empty one."""
     try:
-        asked = json.loads(body)
+        asked = bodies.load(body)
     except (ValueError, RecursionError):
         return {}
     return asked if isinstance(asked, dict) else {}

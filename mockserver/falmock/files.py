@@ -18,8 +18,9 @@ import re
 import shutil
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
+from falmock import bodies, urls
 from falmock.scenarios import load
 from falmock.store import Store, StoredFile
 
@@ -73,7 +74,7 @@ class Lifecycle:
         if text is None:
             return cls()
         try:
-            value = json.loads(text)
+            value = bodies.load(text.encode(errors="replace"))
         except (ValueError, RecursionError):
             raise LifecycleError("not JSON") from None
         if not isinstance(value, dict):
@@ -194,7 +195,7 @@ class Files:
     def find(self, url: str, now: float) -> StoredFile | None:
         """Return the file that a URL of this emulator means, by whatever way it leads here."""
         try:
-            path = unquote(urlsplit(url).path)
+            path = unquote(urls.split(url).path)
         except ValueError:
             return None
         start = path.find("/files/")

@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any, Final, Self
 
 from pydantic import ValidationError
 
+from falmock import bodies
+from falmock.bodies import BodyTooComplexError
 from falmock.models import MODELS, Price
 
 if TYPE_CHECKING:
@@ -248,9 +250,12 @@ def _billed(request: Request) -> float:
 
 def _expected(model: Model | None, body: bytes) -> float:
     """Return the units of a good result; none for an input that there is no such result of."""
+    if model is None:
+        return 0.0
     try:
-        return float(model.units(model.input.model_validate_json(body))) if model else 0.0
-    except ValidationError:
+        bodies.measure(body)
+        return float(model.units(model.input.model_validate_json(body)))
+    except (ValidationError, BodyTooComplexError):
         return 0.0
 
 

@@ -10,6 +10,8 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
+from falmock.limits import DEFAULT, Limits
+
 if TYPE_CHECKING:
     import random
     from pathlib import Path
@@ -81,6 +83,7 @@ class Settings:
         journal_size: bytes of memory that the journal may take.
         max_body: bytes that a submit may have.
         max_upload: bytes that an uploaded file may have.
+        limits: on headers, nesting, waiting and faults of one call.
         retention: seconds that a result is kept; large ones (10 KB and more) `retention_large`.
         scenarios: what shall go wrong: names of presets, or paths of TOML files.
         payload_days: days that a request is remembered after its result is gone.
@@ -108,6 +111,7 @@ class Settings:
     journal_size: int = 16 * MIB
     max_body: int = 16 * MIB
     max_upload: int = 5 * 1024 * MIB
+    limits: Limits = DEFAULT
     retention: float = 3600.0
     retention_large: float = 360.0
     payload_days: float = 30.0

@@ -10,8 +10,8 @@ import pytest
 import falmock
 
 STOREYS = """
-    addresses bell clock endpoints errors hosts lifecycle private redaction settings signing
-    calls console faults keys media models queue store validation
+    addresses bell clock endpoints errors hosts lifecycle limits private redaction settings signing urls
+    bodies calls connection console faults keys media models queue store validation
     scenarios
     fetching files journal ledger
     har lint runner webhooks
@@ -32,6 +32,10 @@ LEVEL = {room: level for level, line in enumerate(STOREYS.strip().splitlines()) 
 SIDEWAYS = {
     ("models", "media"),
     ("store", "lifecycle"),
+    ("settings", "limits"),
+    ("hosts", "urls"),
+    ("redaction", "urls"),
+    ("validation", "bodies"),
 }  # within a storey, named one by one
 
 

@@ -18,6 +18,7 @@ from falmock.hosts import CDN, MEDIA, Origin
 from falmock.http import access
 from falmock.http.submission import read_body
 from falmock.lifecycle import State
+from falmock.limits import Limits
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -29,6 +30,7 @@ Body = TypeVar("Body", bound=BaseModel)
 
 TOKEN_LIFETIME: Final = 24 * 3600  # seconds; fal's server SDK renews below one hour
 LONGEST_BODY: Final = 64 * 1024
+BODY_LIMITS: Final = Limits(members=40_000)  # 10,000 parts of a multipart upload have three members each
 LIFECYCLE_HEADERS: Final = ("x-fal-object-lifecycle", "x-fal-object-lifecycle-preference")
 
 
@@ -194,7 +196,7 @@ def lifecycle_of(request: Request) -> str | None:
 async def read_model(request: Request, kind: type[Body]) -> Body:
     """Return a JSON body that fits a schema; see `validation.read` for what is raised."""
     body = await read_body(request, LONGEST_BODY)
-    return validation.read(kind, body, request.headers.get("content-type"))
+    return validation.read(kind, body, request.headers.get("content-type"), BODY_LIMITS)
 
 
 def _origin(request: Request) -> Origin:
