@@ -38,11 +38,7 @@ def measure(body: bytes, limits: Limits = DEFAULT) -> None:
     if _opened(body) <= limits.depth and _members(body) <= limits.members:
         return  # the usual case, even if all of these stand in strings
     bare = _without_strings(body, most=4 * limits.members + 2)  # a key and a value, two quotes each
-    if (
-        bare is None
-        or max(_members(bare), _closed(bare)) > limits.members
-        or _depth(bare) > limits.depth
-    ):
+    if bare is None or max(_members(bare), _closed(bare)) > limits.members or _depth(bare) > limits.depth:
         raise BodyTooComplexError(
             f"JSON may be nested {limits.depth} levels deep and have {limits.members} members"
         )

@@ -16,6 +16,7 @@ import math
 import random
 import uuid
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
 from falmock import bodies, course
@@ -99,16 +100,13 @@ class Submit:
     max_queue_length: float = math.inf
     faults: tuple[Fault, ...] = ()
 
-    def moment(self, place: str, request_id: str) -> Moment:
-        """Return what rules are asked about."""
-        return Moment(
-            place,
-            str(self.endpoint),
-            self.caller,
-            self.test,
-            request_id,
-            asked=lambda: asked_of(self.body),
-        )
+    def moments(self, request_id: str) -> dict[str, Moment]:
+        """Return what rules are asked about, by place; the body is parsed once, if at all."""
+        asked = cache(lambda: asked_of(self.body))
+        return {
+            place: Moment(place, str(self.endpoint), self.caller, self.test, request_id, asked)
+            for place in OF_A_REQUEST
+        }
 
 
 class Emulator:
@@ -602,13 +600,13 @@ class Emulator:
 
     def _strikes(self, asked: Submit, request_id: str) -> list[Strike]:
         """Decide what will go wrong with a request that is accepted now."""
-        if not asked.faults and not any(map(self.plan.watches, OF_A_REQUEST)):
+        if not asked.faults and not any(self.plan.watches(place, request_id) for place in OF_A_REQUEST):
             return []
         strikes = [
             strike
-            for place in OF_A_REQUEST
-            if self.plan.watches(place)
-            for strike in self.plan.strikes(asked.moment(place, request_id))
+            for place, moment in asked.moments(request_id).items()
+            if self.plan.watches(place, request_id)
+            for strike in self.plan.strikes(moment)
         ]
         for fault in asked.faults:
             if any(place in OF_A_REQUEST for place in fault.kind.on):
@@ -679,9 +677,7 @@ class Emulator:
     def _prepare(self, request: Request) -> Outcome | Assignment:
         return self._runner.prepare(request, self.body(request))
 
-    def _carry_out(
-        self, request: Request, prepared: Outcome | Assignment, at: float, *, now: float
-    ) -> None:
+    def _carry_out(self, request: Request, prepared: Outcome | Assignment, at: float, *, now: float) -> None:
         limit = self.settings.run_timeout
         if isinstance(prepared, Outcome):
             self._settle(request, prepared, now, due=at + REJECTION * request.run_seconds)
@@ -810,6 +806,7 @@ class Emulator:
         self.store.drop(request.id, "output")
         self.store.delete(Delivery, request.id)
         self.store.delete(Request, request.id)
+        self.plan.forget(request.id)
 
     def body(self, request: Request) -> bytes:
         """Return what was submitted."""

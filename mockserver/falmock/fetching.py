@@ -95,7 +95,7 @@ class Fetcher:
             try:
                 if not answer.is_redirect:
                     return await self._read(answer, limit)
-                url = urljoin(url, answer.headers["location"])
+                url = _redirected(url, answer.headers.get("location", ""))
             finally:
                 await answer.aclose()
         raise FetchError(f"more than {REDIRECTS} redirects")
@@ -127,3 +127,17 @@ class Fetcher:
             if len(data) > limit:
                 break
         return bytes(data[: limit + 1])
+
+
+def _redirected(url: str, location: str) -> str:
+    """Return where a redirect leads.
+
+    Raises:
+        FetchError: nowhere.
+    """
+    if not location or len(location) > LONGEST_URL:
+        raise FetchError("a redirect without a location, or with one that is too long")
+    try:
+        return urljoin(url, location)
+    except ValueError:
+        raise FetchError("a redirect to what is no URL") from None

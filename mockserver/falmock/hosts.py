@@ -15,7 +15,9 @@ import ipaddress
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
+
+from falmock import urls
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -41,6 +43,7 @@ ALIASES: Final[dict[str, str]] = {
     PLATFORM: PLATFORM,
     WEBSITE: WEBSITE,
 }
+LONGEST_ADDRESS: Final = 100  # characters; an IPv6 address has 45, and its zone is an interface's name
 FAL_DOMAINS: Final = ("fal.run", "fal.ai", "fal.media", "falrun.com", "fal.dev")
 
 
@@ -149,7 +152,7 @@ def locate(
 
 def _by_url(target: str, origin: Origin) -> Arrival:
     try:
-        url = urlsplit(target)
+        url = urls.split(target)
         host = _fal_host(url.hostname or "")
     except ValueError:
         raise NotServedError(target) from None
@@ -179,8 +182,12 @@ def _is_own(name: str, own_names: Collection[str]) -> bool:
     return name in own_names or name == "localhost" or name.endswith(".localhost") or _is_address(name)
 
 
-@lru_cache(maxsize=128)
 def _is_address(name: str) -> bool:
+    return len(name) <= LONGEST_ADDRESS and _reads_as_address(name)
+
+
+@lru_cache(maxsize=128)
+def _reads_as_address(name: str) -> bool:
     try:
         ipaddress.ip_address(name.partition("%")[0])
     except ValueError:

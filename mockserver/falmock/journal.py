@@ -12,7 +12,6 @@ import json
 import time
 from collections import deque
 from dataclasses import dataclass, field
-from fnmatch import fnmatchcase
 from itertools import chain
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
@@ -21,6 +20,7 @@ from pydantic import Field, TypeAdapter, ValidationError
 from falmock import __version__
 from falmock.calls import Call, Operation
 from falmock.hosts import CDN
+from falmock.patterns import matches
 from falmock.redaction import Redactor, compacted
 
 if TYPE_CHECKING:
@@ -208,7 +208,7 @@ class Wanted:
 
     def _belongs(self, entry: Entry) -> bool:
         return (
-            (self.endpoint is None or fnmatchcase(entry.endpoint or "", self.endpoint))
+            (self.endpoint is None or matches(entry.endpoint or "", self.endpoint))
             and self.test in {None, entry.test}
             and self.caller in {None, entry.caller}
         )

@@ -13,7 +13,9 @@ import hashlib
 import json
 import re
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import parse_qsl, quote, urlsplit
+from urllib.parse import parse_qsl, quote
+
+from falmock import urls
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -158,7 +160,7 @@ def _measured(data: bytes, *, encoded: bool) -> str:
 
 def _bare(url: str) -> str:
     try:
-        parts = urlsplit(url)
+        parts = urls.split(url)
         port = f":{parts.port}" if parts.port else ""
     except ValueError:
         return MASK

@@ -83,9 +83,7 @@ class Server(uvicorn.Server):
         limits: on what clients send.
     """
 
-    def __init__(
-        self, app: ASGIApp, tls: ssl.SSLContext | None = None, *, limits: Limits = DEFAULT
-    ) -> None:
+    def __init__(self, app: ASGIApp, tls: ssl.SSLContext | None = None, *, limits: Limits = DEFAULT) -> None:
         protocol: Any = partial(LineProtocol, limits=limits)  # uvicorn wants a class, and only calls it
         super().__init__(
             uvicorn.Config(

@@ -24,9 +24,7 @@ Schema = TypeVar("Schema", bound=BaseModel)
 MOST_ERRORS: Final = 100  # of one body; each echoes its input, so that many would be far larger than the body
 
 
-def read(
-    schema: type[Schema], body: bytes, content_type: str | None, limits: Limits = DEFAULT
-) -> Schema:
+def read(schema: type[Schema], body: bytes, content_type: str | None, limits: Limits = DEFAULT) -> Schema:
     """Return what a body says.
 
     Args:

@@ -17,10 +17,10 @@ import math
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import urlsplit
 
 import httpx
 
+from falmock import urls
 from falmock.errors import compact
 from falmock.scenarios import Strike, load
 from falmock.store import Delivery, Request, Store
@@ -81,7 +81,7 @@ def payload(request: Request, output: bytes | None) -> bytes:
 def is_deliverable(url: str) -> bool:
     """Tell whether a webhook URL is one that something can be posted to."""
     try:
-        parts = urlsplit(url)
+        parts = urls.split(url)
         httpx.URL(url)
         return parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
     except (ValueError, httpx.InvalidURL):
@@ -90,7 +90,7 @@ def is_deliverable(url: str) -> bool:
 
 def without_secrets(url: str) -> str:
     """Return a URL fit for a log: receivers put tokens into queries and user info."""
-    parts = urlsplit(url)
+    parts = urls.split(url)
     port = f":{parts.port}" if parts.port else ""
     return f"{parts.scheme}://{parts.hostname}{port}{parts.path}"
 
@@ -245,7 +245,7 @@ class Sender:
 
     async def _deliver(self, delivery: Delivery) -> None:
         where = without_secrets(delivery.url)
-        if self._is_local is not None and not self._is_local(urlsplit(delivery.url).hostname or ""):
+        if self._is_local is not None and not self._is_local(urls.split(delivery.url).hostname or ""):
             log.warning(
                 "webhook of %s not sent: %s is not on this machine (allow it with --webhooks any)",
                 delivery.request_id,

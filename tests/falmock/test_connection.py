@@ -27,7 +27,9 @@ def limits(**given: Any) -> Limits:
 
 
 @asynccontextmanager
-async def connected(app: Any, **given: Any) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+async def connected(
+    app: Any, **given: Any
+) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
     """Serve an application, and open a connection to it."""
     with listen("127.0.0.1", 0) as listener:
         async with Server(app, limits=limits(**given)).running(listener):

@@ -10,7 +10,7 @@ import pytest
 import falmock
 
 STOREYS = """
-    addresses bell clock endpoints errors hosts lifecycle limits private redaction settings signing urls
+    addresses bell clock endpoints errors hosts lifecycle limits patterns private redaction settings signing urls
     bodies calls connection console faults keys media models queue store validation
     scenarios
     fetching files journal ledger

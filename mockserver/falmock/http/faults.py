@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from functools import partial
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from starlette.datastructures import Headers
@@ -62,7 +62,8 @@ class Faulty:
         call: Call = scope["falmock.call"]
         header = Headers(scope=scope).get(MAGIC_HEADER)
         submits = call.operation in SUBMITS
-        if not (submits or header or call.operation == "download" or self._plan.watches(call.operation)):
+        watched = self._plan.watches(call.operation, call.request_id)
+        if not (submits or header or watched or call.operation == "download"):
             await self._host(scope, receive, send)
             return
         body = b""
@@ -78,10 +79,12 @@ class Faulty:
 
     def _strike(self, call: Call, scope: Scope, body: bytes, header: str | None) -> Strike | None:
         """Return what goes wrong with a call; what goes wrong later is noted in the scope."""
+        asked = cache(lambda: asked_of(body))  # parsed once, if at all
+        most = self._emulator.settings.limits.faults
         try:
-            faults = from_header(header or "")
+            faults = from_header(header or "", most)
             if might_be_magic(body):
-                faults += magic(asked_of(body))
+                faults += magic(asked(), most - len(faults))
         except FaultError as error:
             raise PlatformError("bad_request", str(error)) from None
         submits = call.operation in SUBMITS
@@ -92,22 +95,24 @@ class Faulty:
             return Strike(now[0])
         if call.operation == "download" and (carried := self._of_file(scope["path"])) is not None:
             return carried
-        return self._plan.strike(self._moment(call, body)) if self._plan.watches(call.operation) else None
+        if not self._plan.watches(call.operation, call.request_id):
+            return None
+        return self._plan.strike(self._moment(call, asked))
 
     def _of_file(self, path: str) -> Strike | None:
         file = self._emulator.files.live(path, self._emulator.clock.now())
         strikes = load(file.faults) if file else {}
         return next((strike for name, strike in strikes.items() if name in _OF_FILES), None)
 
-    def _moment(self, call: Call, body: bytes) -> Moment:
+    def _moment(self, call: Call, asked: Callable[[], Mapping[str, Any]]) -> Moment:
         moment = partial(Moment, call.operation, caller=call.caller, test=call.test)
         request = self._emulator.store.request(call.request_id) if call.request_id else None
         if request is None:
-            return moment(endpoint=call.endpoint, asked=lambda: asked_of(body))
+            return moment(endpoint=call.endpoint, asked=asked)
         return moment(
             endpoint="/".join(filter(None, (request.application, request.path))),
             request=request.id,
-            asked=lambda: asked_of(self._emulator.body(request)),
+            asked=cache(lambda: asked_of(self._emulator.body(request))),
         )
 
 

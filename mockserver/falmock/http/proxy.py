@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import logging
 from typing import TYPE_CHECKING, Final
-from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
 from starlette.responses import JSONResponse
 
+from falmock import urls
 from falmock.hosts import QUEUE, REST, RUN
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ class BrowserProxy:
 def is_allowed(target: str) -> bool:
     """Tell whether a page may have an address called for it."""
     try:
-        url = urlsplit(target)
+        url = urls.split(target)
     except ValueError:
         return False
     host = url.netloc.rpartition("@")[2].lower()  # a port that is named does not fit
@@ -87,6 +87,6 @@ def is_allowed(target: str) -> bool:
 
 def _host(target: str) -> str:
     try:
-        return urlsplit(target).hostname or "no host at all"
+        return urls.split(target).hostname or "no host at all"
     except ValueError:
         return "no host at all"

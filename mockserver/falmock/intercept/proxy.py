@@ -12,10 +12,10 @@ import asyncio
 import logging
 from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Final
-from urllib.parse import urlsplit
 
 import h11
 
+from falmock import urls
 from falmock.addresses import is_loopback
 from falmock.hosts import is_fal, is_served
 
@@ -230,7 +230,7 @@ async def _next_event(connection: h11.Connection, reader: asyncio.StreamReader) 
 
 def _onward(request: h11.Request, target: str, *, upgrades: bool) -> h11.Request:
     """Return a request as the host itself expects it, and as the last one on its connection."""
-    url = urlsplit(target)
+    url = urls.split(target)
     path = (url.path or "/") + (f"?{url.query}" if url.query else "")
     dropped = HOP_BY_HOP if upgrades else HOP_BY_HOP | {b"connection"}
     kept = [(name, value) for name, value in request.headers.raw_items() if name.lower() not in dropped]
@@ -241,7 +241,7 @@ def _onward(request: h11.Request, target: str, *, upgrades: bool) -> h11.Request
 
 def _authority(url: str, default_port: int | None) -> Address:
     try:
-        parts = urlsplit(url)
+        parts = urls.split(url)
         host, port = parts.hostname, parts.port or default_port
     except ValueError:
         host = port = None

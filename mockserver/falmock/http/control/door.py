@@ -8,13 +8,12 @@ a page of another origin.
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
-from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Mount, Router
 
-from falmock import __version__
+from falmock import __version__, urls
 from falmock.addresses import is_loopback
 from falmock.hosts import is_fal
 from falmock.http.control.happened import Happened
@@ -107,6 +106,6 @@ def _is_for_control(scope: Scope) -> bool:
 def _host(url: str) -> str:
     """Return the name in an address, in lower case; an empty one for what is none."""
     try:
-        return (urlsplit(url).hostname or "").rstrip(".")
+        return (urls.split(url).hostname or "").rstrip(".")
     except ValueError:
         return ""

@@ -16,6 +16,7 @@ from falmock.journal import Wanted, lines
 from falmock.ledger import DOUBLE_WITHIN, Charge, Double, Ledger
 from falmock.lint import Finding, check
 from falmock.models import Price  # noqa: TC001 - likewise
+from falmock.patterns import LONGEST
 
 if TYPE_CHECKING:
     from falmock.emulator import Emulator
@@ -28,7 +29,9 @@ class JournalAsked(Asked):
 
     format: Literal["jsonl", "har"] = Field("jsonl", description="JSON lines, or an HTTP archive")
     request: str | None = Field(None, description="a request id")
-    endpoint: str | None = Field(None, description='an endpoint id, or a pattern as "fal-ai/*"')
+    endpoint: str | None = Field(
+        None, max_length=LONGEST, description='an endpoint id, or a pattern as "fal-ai/*"'
+    )
     test: str | None = None
     key: str | None = Field(None, description="a key id")
     operation: Asking | None = None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -12,6 +11,7 @@ from falmock.faults import FaultError, parse
 from falmock.http.control.asking import Asked, Patience, no_request, patience, plainly
 from falmock.http.described import Operation
 from falmock.lifecycle import State
+from falmock.patterns import LONGEST, matches
 from falmock.scenarios import load
 from falmock.webhooks import without_secrets
 
@@ -24,7 +24,7 @@ class RequestFilter(Asked):
     """Which requests: all that fit, the newest `limit` of them."""
 
     state: State | None = None
-    endpoint: str | None = Field(None, description="with * for anything")
+    endpoint: str | None = Field(None, max_length=LONGEST, description="with * for anything")
     caller: str | None = Field(None, description="key id")
     test: str | None = None
     limit: int = Field(100, ge=1, le=10_000)
@@ -213,5 +213,5 @@ def _fits(request: Request, asked: RequestFilter) -> bool:
         asked.state in {None, request.state}
         and asked.caller in {None, request.caller}
         and asked.test in {None, request.test}
-        and (asked.endpoint is None or fnmatchcase(request.endpoint, asked.endpoint))
+        and (asked.endpoint is None or matches(request.endpoint, asked.endpoint))
     )
