@@ -841,7 +841,7 @@ def uuid7(now: float, rng: random.Random) -> uuid.UUID:
 
 
 def asked_of(body: bytes) -> dict[str, Any]:
-    """Return the input that a body has, as far as it is a JSON object within the limits, else an empty one."""
+    """Return a body that is a JSON object within the limits, else an empty one."""
     try:
         asked = bodies.load(body)
     except (ValueError, RecursionError):

@@ -282,7 +282,7 @@ class Plan:
         return [standing for standing in self.rules() if not standing.fired]
 
     def watches(self, place: str, request_id: str | None = None) -> bool:
-        """Tell whether a rule can still strike there: one for any request, or one for this; each poll asks."""
+        """Tell whether a rule for any request, or for this one, can still strike there; each poll asks."""
         waiting = self._waiting.get(place)
         return bool(waiting) and (None in waiting or request_id in waiting)
 

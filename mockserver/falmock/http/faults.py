@@ -62,13 +62,16 @@ class Faulty:
         call: Call = scope["falmock.call"]
         header = Headers(scope=scope).get(MAGIC_HEADER)
         submits = call.operation in SUBMITS
-        watched = self._plan.watches(call.operation, call.request_id)
-        if not (submits or header or watched or call.operation == "download"):
+        suspect = header or call.operation == "download" or self._plan.watches(call.operation, call.request_id)
+        if not (submits or suspect):
             await self._host(scope, receive, send)
             return
         body = b""
         if submits:
             body, receive = await _peek(receive, self._emulator.settings.max_body)
+            if not (suspect or might_be_magic(body)):
+                await self._host(scope, receive, send)
+                return
         strike = self._strike(call, scope, body, header)
         if strike is None:
             await self._host(scope, receive, send)
