@@ -34,6 +34,7 @@ from falmock.files import Files
 from falmock.http.catalogue import WEBSITE_ROUTES, Catalogue
 from falmock.http.cdn import CdnHost
 from falmock.http.control import Control
+from falmock.http.control.listing import completed
 from falmock.http.doors import FrontDoor, answering, as_asgi, refusing, refusing_plainly
 from falmock.http.faults import Faulty
 from falmock.http.platform import PlatformHost
@@ -146,7 +147,8 @@ async def health(request: Request) -> Response:
 async def account(request: Request) -> Response:
     """Say what has been done so far."""
     ledger: Ledger = request.app.state.ledger
-    return JSONResponse(ledger.account().to_json())
+    done = await completed(ledger.accounting())
+    return JSONResponse(done.to_json())
 
 
 async def refuse(request: Request, error: Exception) -> Response:

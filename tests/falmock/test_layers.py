@@ -10,8 +10,8 @@ import pytest
 import falmock
 
 STOREYS = """
-    addresses bell clock endpoints errors hosts lifecycle limits patterns private redaction settings signing urls
-    bodies calls connection console faults keys media models queue store validation
+    addresses bell clock endpoints errors hosts lifecycle limits private redaction settings signing urls
+    bodies calls connection console faults keys media models patterns queue store validation
     scenarios
     fetching files journal ledger
     har lint runner webhooks

@@ -62,7 +62,9 @@ class Faulty:
         call: Call = scope["falmock.call"]
         header = Headers(scope=scope).get(MAGIC_HEADER)
         submits = call.operation in SUBMITS
-        suspect = header or call.operation == "download" or self._plan.watches(call.operation, call.request_id)
+        suspect = (
+            header or call.operation == "download" or self._plan.watches(call.operation, call.request_id)
+        )
         if not (submits or suspect):
             await self._host(scope, receive, send)
             return

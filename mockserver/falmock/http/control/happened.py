@@ -2,26 +2,33 @@
 
 from __future__ import annotations
 
-import json
-from typing import TYPE_CHECKING, Literal
+import asyncio
+from dataclasses import asdict
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from pydantic import BaseModel, Field
-from starlette.responses import Response
+from starlette.responses import Response, StreamingResponse
 
+from falmock import har
 from falmock.calls import Operation as Asking  # noqa: TC001 - pydantic reads it
-from falmock.har import archive
 from falmock.http.control.asking import Asked
+from falmock.http.control.listing import completed, document, in_turns
 from falmock.http.described import JSON, Operation
-from falmock.journal import Wanted, lines
+from falmock.journal import Wanted, heading, line
 from falmock.ledger import DOUBLE_WITHIN, Charge, Double, Ledger
 from falmock.lint import Finding, check
 from falmock.models import Price  # noqa: TC001 - likewise
 from falmock.patterns import LONGEST
 
 if TYPE_CHECKING:
-    from falmock.emulator import Emulator
+    from collections.abc import AsyncIterator, Sequence
 
-LINES = "application/x-ndjson"
+    from falmock.emulator import Emulator
+    from falmock.journal import Entry
+
+LINES: Final = "application/x-ndjson"
+PIECE: Final = 100  # charges, doubles or findings that are written in one go
 
 
 class JournalAsked(Asked):
@@ -111,27 +118,51 @@ class Happened:
         self._emulator.advance()
         journal = self._emulator.journal
         wanted = asked.model_dump(exclude={"format", "key"})
-        entries = journal.entries(Wanted(**wanted, caller=asked.key))
+        pieces = in_turns(journal.pieces(Wanted(**wanted, caller=asked.key)))
         if asked.format == "har":
-            return Response(json.dumps(archive(entries, journal.dropped)), media_type=JSON)
-        return Response("".join(lines(entries, journal.dropped)), media_type=LINES)
+            entries = (har.told(piece) async for piece in pieces)
+            return StreamingResponse(_archive(har.head(journal.dropped), entries), media_type=JSON)
+        return StreamingResponse(_lines(pieces, journal.dropped), media_type=LINES)
 
-    async def _ledger(self, asked: LedgerAsked) -> BillTold:
+    async def _ledger(self, asked: LedgerAsked) -> Response:
         self._emulator.advance()
         ledger = Ledger(self._emulator.store, self._emulator.body)
-        bill = ledger.bill(test=asked.test, caller=asked.key, window=asked.window)
-        return BillTold(
-            usd=bill.usd,
-            by_key=bill.by_caller,
-            by_test=bill.by_test,
-            prices=bill.prices,
-            charges=list(bill.charges),
-            doubles=list(bill.doubles),
-        )
+        bill = await completed(ledger.billing(test=asked.test, caller=asked.key, window=asked.window))
+        members = {
+            "usd": bill.usd,
+            "by_key": bill.by_caller,
+            "by_test": bill.by_test,
+            "prices": {name: asdict(price) for name, price in bill.prices.items()},
+        }
+        arrays = {"charges": _told(bill.charges), "doubles": _told(bill.doubles)}
+        return StreamingResponse(document(members, arrays), media_type=JSON)
 
-    async def _lint(self, asked: LintAsked) -> LintTold:
+    async def _lint(self, asked: LintAsked) -> Response:
         now = self._emulator.advance()
         journal = self._emulator.journal
-        return LintTold(
-            findings=check(journal.entries(Wanted(test=asked.test)), now=now), dropped=journal.dropped
-        )
+        dropped = journal.dropped
+        pieces = in_turns(journal.pieces(Wanted(test=asked.test)))
+        entries = [entry async for piece in pieces for entry in piece]
+        # The rules are pure Python, so that the event loop gets its turn every few ms.
+        found = await asyncio.to_thread(partial(check, entries, now=now))
+        return StreamingResponse(document({"dropped": dropped}, {"findings": _told(found)}), media_type=JSON)
+
+
+async def _lines(pieces: AsyncIterator[list[Entry]], dropped: int) -> AsyncIterator[str]:
+    yield heading(dropped)
+    async for piece in pieces:
+        if piece:
+            yield "".join(map(line, piece))
+
+
+async def _archive(head: dict[str, Any], entries: AsyncIterator[list[Any]]) -> AsyncIterator[str]:
+    yield '{"log": '
+    async for text in document(head, {"entries": entries}):
+        yield text
+    yield "}"
+
+
+async def _told(items: Sequence[Charge | Double | Finding]) -> AsyncIterator[list[dict[str, Any]]]:
+    pieces = (items[start : start + PIECE] for start in range(0, len(items), PIECE))
+    async for piece in in_turns(pieces):
+        yield [asdict(item) for item in piece]

@@ -9,6 +9,7 @@ from starlette.exceptions import HTTPException
 
 from falmock.faults import FaultError, parse
 from falmock.http.control.asking import Asked, Patience, no_request, patience, plainly
+from falmock.http.control.listing import in_turns
 from falmock.http.described import Operation
 from falmock.lifecycle import State
 from falmock.patterns import LONGEST, matches
@@ -28,6 +29,7 @@ class RequestFilter(Asked):
     caller: str | None = Field(None, description="key id")
     test: str | None = None
     limit: int = Field(100, ge=1, le=10_000)
+    before: str | None = Field(None, description="a request id: only those that were submitted earlier")
 
 
 class RequestTold(BaseModel):
@@ -51,9 +53,10 @@ class RequestTold(BaseModel):
 
 
 class RequestsTold(BaseModel):
-    """Requests in the order of their submits."""
+    """Requests in the order of their submits; to go on with the older ones, ask with this `before`."""
 
     requests: list[RequestTold]
+    before: str | None
 
 
 class RequestWait(Asked):
@@ -97,6 +100,7 @@ class Requests:
                 self._list_requests,
                 takes=RequestFilter,
                 gives=RequestsTold,
+                refusals={404: "there is no such request to begin before"},
             ),
             Operation(
                 "GET",
@@ -153,8 +157,17 @@ class Requests:
 
     async def _list_requests(self, asked: RequestFilter) -> RequestsTold:
         self._emulator.advance()
-        found = [each for each in self._emulator.store.requests() if _fits(each, asked)]
-        return RequestsTold(requests=[self._told(each) for each in found[-asked.limit :]])
+        found: list[RequestTold] = []
+        before = asked.before.lower() if asked.before is not None else None
+        try:
+            async for page in in_turns(self._emulator.store.request_pages_before(before)):
+                found += [self._told(each) for each in page if _fits(each, asked)]
+                if len(found) > asked.limit:
+                    break
+        except KeyError:
+            raise no_request(str(asked.before)) from None
+        shown = found[: asked.limit][::-1]
+        return RequestsTold(requests=shown, before=shown[0].id if len(found) > asked.limit else None)
 
     async def _tell_request(self, request_id: str) -> RequestTold:
         request = self._emulator.request(request_id.lower())
