@@ -34,9 +34,9 @@ from falmock.files import Files
 from falmock.http.catalogue import WEBSITE_ROUTES, Catalogue
 from falmock.http.cdn import CdnHost
 from falmock.http.control import Control
-from falmock.http.control.listing import completed
 from falmock.http.doors import FrontDoor, answering, as_asgi, refusing, refusing_plainly
 from falmock.http.faults import Faulty
+from falmock.http.listing import completed
 from falmock.http.platform import PlatformHost
 from falmock.http.proxy import ROUTE, BrowserProxy
 from falmock.http.queue import QueueHost
@@ -224,7 +224,13 @@ async def open_emulator(
             stack.push_async_callback(studio.close)
         fetcher = Fetcher(http, public=settings.fetch, is_local=is_local)
         runner = Runner(
-            files=files, studio=studio, fetcher=fetcher, clock=clock, seed=seed, style=settings.media
+            files=files,
+            studio=studio,
+            fetcher=fetcher,
+            clock=clock,
+            seed=seed,
+            style=settings.media,
+            limits=settings.limits,
         )
         emulator = Emulator(
             settings,

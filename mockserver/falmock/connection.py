@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable
 
+    from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
+
     from falmock.limits import Limits
 
 BETWEEN: Final = 0  # no request has begun, or the last one is complete
@@ -65,7 +67,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._unfinished += len(data)
         super().data_received(data)
         if self._part == BETWEEN:
-            if self.cycle is None or self.cycle.response_complete:  # empty lines before a request
+            if self._is_idle():  # empty lines before a request
                 self._expect(self._limits.idle_seconds, self._close)
         elif not self.transport.is_closing():
             self._go_on()
@@ -118,6 +120,10 @@ class BoundedProtocol(HttpToolsProtocol):
             self._write_timer.cancel()
             self._write_timer = None
 
+    def _is_idle(self) -> bool:
+        cycle: RequestResponseCycle | None = self.cycle  # uvicorn's type leaves out None
+        return cycle is None or cycle.response_complete
+
     def _head_bytes(self) -> int:
         fields = sum(len(name) + len(value) + FIELD_BYTES for name, value in self.headers)
         return len(self.parser.get_method()) + len(self.url) + LINE_BYTES + fields
@@ -150,7 +156,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def _refuse(self, status: int, why: str) -> None:
         """Answer, unless the client is in the middle of another answer, and close the connection."""
-        if self.cycle is None or self.cycle.response_complete or not self.cycle.response_started:
+        if self._is_idle() or not self.cycle.response_started:
             body = json.dumps({"detail": f"{HTTPStatus(status).phrase}: {why}"}).encode()
             head = b"content-type: application/json\r\ncontent-length: %d\r\nconnection: close\r\n\r\n"
             self.transport.write(STATUS_LINE[status] + head % len(body) + body)

@@ -25,6 +25,7 @@ from falmock.errors import ModelError, Refusal, compact
 from falmock.fetching import Fetcher, FetchError
 from falmock.files import Files, Lifecycle, new_path
 from falmock.hosts import MEDIA, Origin
+from falmock.limits import DEFAULT, Limits
 from falmock.media import MAX_BYTES, Clip, Picture, RenderFailed, Studio, look_at
 from falmock.models import MODELS, File, Model
 
@@ -81,10 +82,19 @@ class Runner:
         clock: says when a file was made.
         seed: of the emulator.
         style: which kind of video to make.
+        limits: on the depth and members of an input.
     """
 
     def __init__(
-        self, *, files: Files, studio: Studio, fetcher: Fetcher, clock: Clock, seed: int, style: str
+        self,
+        *,
+        files: Files,
+        studio: Studio,
+        fetcher: Fetcher,
+        clock: Clock,
+        seed: int,
+        style: str,
+        limits: Limits = DEFAULT,
     ) -> None:
         self.files = files
         self.studio = studio
@@ -92,6 +102,7 @@ class Runner:
         self.clock = clock
         self.seed = seed
         self.style = style
+        self.limits = limits
 
     def prepare(self, request: Request, body: bytes) -> Outcome | Assignment:
         """Find the model and validate its input; quick, for it runs when the runner starts."""
@@ -104,7 +115,7 @@ class Runner:
                 HTTPStatus.METHOD_NOT_ALLOWED, compact({"detail": "Method Not Allowed"}), {"allow": "POST"}
             )
         try:
-            return Assignment(model, validation.read(model.input, body, request.content_type))
+            return Assignment(model, validation.read(model.input, body, request.content_type, self.limits))
         except Refusal as refusal:
             return Outcome(refusal.status, refusal.content(), UNBILLED)
 

@@ -284,7 +284,7 @@ class Plan:
     def watches(self, place: str, request_id: str | None = None) -> bool:
         """Tell whether a rule for any request, or for this one, can still strike there; each poll asks."""
         waiting = self._waiting.get(place)
-        return bool(waiting) and (None in waiting or request_id in waiting)
+        return waiting is not None and (None in waiting or request_id in waiting)
 
     def strike(self, moment: Moment) -> Strike | None:
         """Return what goes wrong now: the first rule that has something to say."""

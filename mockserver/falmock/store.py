@@ -345,12 +345,6 @@ class Store:
         self.remember("seq", seq)
         return seq
 
-    def deliveries_of(self, caller: str) -> list[tuple[Request, Delivery]]:
-        """Return the webhooks of a caller's requests, the newest first."""
-        mine = self._select(Request, "caller = ? AND webhook IS NOT NULL ORDER BY seq DESC", caller)
-        pairs = ((request, self.delivery(request.id)) for request in mine)
-        return [(request, delivery) for request, delivery in pairs if delivery is not None]
-
     def requests(self) -> list[Request]:
         """Return all requests that are remembered, in the order of their submits."""
         return self._select(Request, "true ORDER BY seq")

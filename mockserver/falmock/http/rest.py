@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from pydantic import BaseModel, Field
-from starlette.responses import JSONResponse, Response
+from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route, Router
 
 from falmock import endpoints, validation
@@ -16,15 +16,20 @@ from falmock.errors import PlatformError, RequestNotFound
 from falmock.files import DEFAULT_TYPE, Lifecycle, LifecycleError, Upload, new_path
 from falmock.hosts import CDN, MEDIA, Origin
 from falmock.http import access
+from falmock.http.listing import document, in_turns
 from falmock.http.submission import read_body
 from falmock.lifecycle import State
 from falmock.limits import Limits
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from starlette.requests import Request
 
     from falmock.emulator import Emulator
     from falmock.keys import Caller, Keyring
+    from falmock.store import Delivery
+    from falmock.store import Request as Stored
 
 Body = TypeVar("Body", bound=BaseModel)
 
@@ -142,18 +147,29 @@ class RestHost:
     async def webhooks(self, request: Request) -> Response:
         """Tell the caller's webhooks, the newest first (PROTOCOL.md 9.3)."""
         caller = access.caller_of_rest(request, self._keyring)
-        items = [
-            {
-                "request_id": sent.id,
-                "webhook_url": delivery.url,
-                "created_at": datetime.fromtimestamp(sent.completed_at or 0, UTC).isoformat(),
-                "caller_user_id": delivery.user_id,
-                "status_code": int(delivery.last) if delivery.last and delivery.last.isdecimal() else None,
-                "endpoint": "/".join(filter(None, (sent.application, sent.path))),
-            }
-            for sent, delivery in self._emulator.store.deliveries_of(caller.key_id)
-        ]
-        return JSONResponse({"items": items})
+        sent_by_caller = _sent_by(self._emulator, caller.key_id)
+        pieces = (list(map(_webhook, page)) async for page in in_turns(sent_by_caller))
+        return StreamingResponse(document({}, {"items": pieces}), media_type="application/json")
+
+
+def _sent_by(emulator: Emulator, key_id: str) -> Iterator[list[tuple[Stored, Delivery]]]:
+    """Yield a key's requests with their webhooks, the newest first, in pages."""
+    for page in emulator.store.request_pages_before(None):
+        mine = (sent for sent in page if sent.caller == key_id and sent.webhook is not None)
+        pairs = ((sent, emulator.store.delivery(sent.id)) for sent in mine)
+        yield [(sent, delivery) for sent, delivery in pairs if delivery is not None]
+
+
+def _webhook(pair: tuple[Stored, Delivery]) -> dict[str, Any]:
+    sent, delivery = pair
+    return {
+        "request_id": sent.id,
+        "webhook_url": delivery.url,
+        "created_at": datetime.fromtimestamp(sent.completed_at or 0, UTC).isoformat(),
+        "caller_user_id": delivery.user_id,
+        "status_code": int(delivery.last) if delivery.last and delivery.last.isdecimal() else None,
+        "endpoint": sent.endpoint,
+    }
 
 
 def dropped(emulator: Emulator, keyring: Keyring, caller: Caller, request_id: str) -> dict[str, Any]:

@@ -13,8 +13,8 @@ from starlette.responses import Response, StreamingResponse
 from falmock import har
 from falmock.calls import Operation as Asking  # noqa: TC001 - pydantic reads it
 from falmock.http.control.asking import Asked
-from falmock.http.control.listing import completed, document, in_turns
 from falmock.http.described import JSON, Operation
+from falmock.http.listing import completed, document, in_pieces, in_turns
 from falmock.journal import Wanted, heading, line
 from falmock.ledger import DOUBLE_WITHIN, Charge, Double, Ledger
 from falmock.lint import Finding, check
@@ -22,13 +22,12 @@ from falmock.models import Price  # noqa: TC001 - likewise
 from falmock.patterns import LONGEST
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Sequence
+    from collections.abc import AsyncIterator
 
     from falmock.emulator import Emulator
     from falmock.journal import Entry
 
 LINES: Final = "application/x-ndjson"
-PIECE: Final = 100  # charges, doubles or findings that are written in one go
 
 
 class JournalAsked(Asked):
@@ -134,7 +133,7 @@ class Happened:
             "by_test": bill.by_test,
             "prices": {name: asdict(price) for name, price in bill.prices.items()},
         }
-        arrays = {"charges": _told(bill.charges), "doubles": _told(bill.doubles)}
+        arrays = {"charges": in_pieces(bill.charges, asdict), "doubles": in_pieces(bill.doubles, asdict)}
         return StreamingResponse(document(members, arrays), media_type=JSON)
 
     async def _lint(self, asked: LintAsked) -> Response:
@@ -145,7 +144,9 @@ class Happened:
         entries = [entry async for piece in pieces for entry in piece]
         # The rules are pure Python, so that the event loop gets its turn every few ms.
         found = await asyncio.to_thread(partial(check, entries, now=now))
-        return StreamingResponse(document({"dropped": dropped}, {"findings": _told(found)}), media_type=JSON)
+        return StreamingResponse(
+            document({"dropped": dropped}, {"findings": in_pieces(found, asdict)}), media_type=JSON
+        )
 
 
 async def _lines(pieces: AsyncIterator[list[Entry]], dropped: int) -> AsyncIterator[str]:
@@ -160,9 +161,3 @@ async def _archive(head: dict[str, Any], entries: AsyncIterator[list[Any]]) -> A
     async for text in document(head, {"entries": entries}):
         yield text
     yield "}"
-
-
-async def _told(items: Sequence[Charge | Double | Finding]) -> AsyncIterator[list[dict[str, Any]]]:
-    pieces = (items[start : start + PIECE] for start in range(0, len(items), PIECE))
-    async for piece in in_turns(pieces):
-        yield [asdict(item) for item in piece]

@@ -9,8 +9,8 @@ from starlette.exceptions import HTTPException
 
 from falmock.faults import FaultError, parse
 from falmock.http.control.asking import Asked, Patience, no_request, patience, plainly
-from falmock.http.control.listing import in_turns
 from falmock.http.described import Operation
+from falmock.http.listing import in_turns
 from falmock.lifecycle import State
 from falmock.patterns import LONGEST, matches
 from falmock.scenarios import load

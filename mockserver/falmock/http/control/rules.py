@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from starlette.exceptions import HTTPException
-from starlette.responses import Response
+from starlette.responses import Response, StreamingResponse
 
 from falmock import scenarios
 from falmock.http.control.asking import Asked
-from falmock.http.described import Operation
+from falmock.http.described import JSON, Operation
+from falmock.http.listing import document, in_pieces
 from falmock.scenarios import Rule, ScenarioError
 
 if TYPE_CHECKING:
@@ -102,10 +103,12 @@ class Rules:
             ),
         ]
 
-    async def _list_rules(self, asked: RuleFilter) -> RulesTold:
+    async def _list_rules(self, asked: RuleFilter) -> Response:
         plan = self._emulator.plan
         found = plan.unfired() if asked.unfired else plan.rules()
-        return _told(each for each in found if asked.test in {None, each.rule.test})
+        wanted = [each for each in found if asked.test in {None, each.rule.test}]
+        rules = in_pieces(wanted, lambda each: _rule(each).model_dump(mode="json"))
+        return StreamingResponse(document({}, {"rules": rules}), media_type=JSON)
 
     async def _add_rule(self, asked: Rule) -> RuleTold:
         return self._rules([self._emulator.plan.add(asked)]).rules[0]
@@ -139,9 +142,8 @@ class Rules:
 
 
 def _told(standings: Iterable[Standing]) -> RulesTold:
-    return RulesTold(
-        rules=[
-            RuleTold(id=each.id, rule=each.rule, met=each.met, armed=each.armed, fired=each.fired)
-            for each in standings
-        ]
-    )
+    return RulesTold(rules=list(map(_rule, standings)))
+
+
+def _rule(each: Standing) -> RuleTold:
+    return RuleTold(id=each.id, rule=each.rule, met=each.met, armed=each.armed, fired=each.fired)

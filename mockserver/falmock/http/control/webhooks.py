@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import BaseModel, Field
 
 from falmock.http.control.asking import Asked, Patience, no_request, patience, plainly
-from falmock.http.control.listing import in_turns
 from falmock.http.described import Operation
+from falmock.http.listing import in_turns
 from falmock.webhooks import without_secrets
 
 if TYPE_CHECKING:

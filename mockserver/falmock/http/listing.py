@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Generator, Iterable, Mapping
+    from collections.abc import AsyncIterator, Callable, Generator, Iterable, Mapping, Sequence
+
+PIECE: Final = 100  # items that are written in one go
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -31,17 +33,28 @@ async def completed(steps: Generator[None, None, Result]) -> Result:
         await asyncio.sleep(0)
 
 
+async def in_pieces(items: Sequence[Item], tell: Callable[[Item], Any]) -> AsyncIterator[list[Any]]:
+    """Yield what `tell` makes of items, `PIECE` at a time."""
+    pieces = (items[start : start + PIECE] for start in range(0, len(items), PIECE))
+    async for piece in in_turns(pieces):
+        yield [tell(item) for item in piece]
+
+
 async def document(
     members: Mapping[str, Any], arrays: Mapping[str, AsyncIterator[list[Any]]]
 ) -> AsyncIterator[str]:
     """Yield a JSON object: first its short members, then its arrays, in pieces."""
-    text = json.dumps(members)[:-1]
-    comma = ", " if members else ""
+    text = _json(members)[:-1]
+    comma = "," if members else ""
     for name, pieces in arrays.items():
-        yield f"{text}{comma}{json.dumps(name)}: ["
-        text, comma, separator = "]", ", ", ""
+        yield f"{text}{comma}{_json(name)}:["
+        text, comma, separator = "]", ",", ""
         async for piece in pieces:
             if piece:
-                yield separator + ", ".join(map(json.dumps, piece))
-                separator = ", "
+                yield separator + ",".join(map(_json, piece))
+                separator = ","
     yield f"{text}}}"
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, separators=(",", ":"))
