@@ -27,6 +27,7 @@ log = logging.getLogger("falmock.fetching")
 TIMEOUT: Final = 30.0  # real seconds for one file, redirects included
 REDIRECTS: Final = 5
 UNPACKED: Final = {"Accept-Encoding": "identity"}
+LAST_PORT: Final = 65535
 LONGEST_URL: Final = 2048  # fal's toolkit refuses longer ones (PROTOCOL.md 8.5)
 
 
@@ -82,7 +83,7 @@ class Fetcher:
         abroad = False
         for _ in range(REDIRECTS + 1):
             target = httpx.URL(url)
-            if target.scheme not in {"http", "https"} or not target.host or len(url) > LONGEST_URL:
+            if not _is_usable(target) or len(url) > LONGEST_URL:
                 raise FetchError("not an http(s) URL of a usable length")
             local = self._is_local(target.host)
             if local and abroad:
@@ -127,6 +128,11 @@ class Fetcher:
             if len(data) > limit:
                 break
         return bytes(data[: limit + 1])
+
+
+def _is_usable(target: httpx.URL) -> bool:
+    port_exists = target.port is None or 0 < target.port <= LAST_PORT  # httpx takes any number
+    return target.scheme in {"http", "https"} and bool(target.host) and port_exists
 
 
 def _redirected(url: str, location: str) -> str:

@@ -24,7 +24,7 @@ from urllib.parse import parse_qsl
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from falmock import urls
+from falmock import bodies, urls
 from falmock.faults import FILE, JOB, OK, PLACES, WEBHOOK, Fault, FaultError, parse
 from falmock.limits import DEFAULT
 from falmock.patterns import LONGEST as LONGEST_PATTERN
@@ -393,13 +393,17 @@ def read(text: str, *, name: str, where: str) -> Scenario:
         ScenarioError: it is none; `where` says whose fault that is.
     """
     try:
-        return Scenario.model_validate({"name": name, **tomllib.loads(text)})
-    except tomllib.TOMLDecodeError as error:
-        raise ScenarioError(f"{where} is not TOML: {error}") from None
+        told = tomllib.loads(text)
+        bodies.measure(json.dumps(told, default=str).encode())
+        return Scenario.model_validate({"name": name, **told})
+    except RecursionError:
+        raise ScenarioError(f"{where} is nested too deep") from None
     except ValidationError as invalid:
         first = invalid.errors()[0]
         place = ".".join(map(str, first["loc"])) or "it"
         raise ScenarioError(f"{where}: {place}: {first['msg'].removeprefix('Value error, ')}") from None
+    except ValueError as error:  # no TOML, beyond the limits, or a number with more digits than Python reads
+        raise ScenarioError(f"{where} is not TOML: {error}") from None
 
 
 @cache

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Final, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from starlette.exceptions import HTTPException
@@ -13,6 +13,9 @@ from falmock.http.control.asking import Asked
 from falmock.http.described import JSON, Operation
 from falmock.http.listing import document, in_pieces
 from falmock.scenarios import Rule, ScenarioError
+
+LONGEST_TOML: Final = 64 * 1024  # characters: Python's parser takes some 40 ms for so many
+MOST_DOTS: Final = 1000  # a key with 32,000 of them takes Python's parser half a minute
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
@@ -60,12 +63,16 @@ class ScenarioAsked(Asked):
     )
 
     preset: str | None = None
-    toml: str | None = None
+    toml: str | None = Field(None, max_length=LONGEST_TOML)
 
     @model_validator(mode="after")
     def _one(self) -> Self:
         if (self.preset is None) == (self.toml is None):
             raise ValueError("say one of preset and toml")
+        if (self.toml or "").count(".") > MOST_DOTS:
+            raise ValueError(
+                f"toml has more than {MOST_DOTS} dots: put it into a file, and start with --scenario"
+            )
         return self
 
 
