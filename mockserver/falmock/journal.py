@@ -33,6 +33,7 @@ Headers = tuple[tuple[str, str], ...]
 RawHeaders = list[tuple[bytes, bytes]]
 
 KEPT: Final = 64 * 1024  # bytes of a body
+LARGE: Final = 256 * 1024  # bytes; digests of a larger input take more than a millisecond
 OVERHEAD: Final = 1024  # bytes that an entry takes besides what it holds
 LOOK: Final = 500  # entries that are looked at in one go
 PIECE: Final = 48 * 1024  # bytes of entries that are told in one go
@@ -292,8 +293,8 @@ class Record:
         """Take down a piece of the input; a submit's whole, for its digest, and an upload's not at all."""
         if self.call.operation in WITH_INPUT:
             self.parts.append(chunk)
-            if not more:
-                self._hear_out()
+            if not more and self.heard_size + len(chunk) <= LARGE:
+                self.hear_out()
         elif self.heard_size < KEPT and (
             self.call.host != CDN or b"json" in _named(self.headers, CONTENT_TYPE)
         ):
@@ -320,7 +321,13 @@ class Record:
         held = (self.path, self.query, self.headers, self.heard, self.answer_headers, self.said)
         return OVERHEAD + sum(map(len, held))
 
-    def _hear_out(self) -> None:
+    @property
+    def unheard(self) -> bool:
+        """Whether a large input still has to be heard out, better off the event loop."""
+        return bool(self.parts)
+
+    def hear_out(self) -> None:
+        """Take down an input that has come to its end."""
         body = b"".join(self.parts)
         self.sha256 = hashlib.sha256(body).hexdigest()
         self.heard = body if len(body) <= KEPT else compacted(body)[:KEPT]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from functools import cache, partial
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
@@ -132,19 +133,21 @@ def _strikes_now(fault: Fault, operation: str, *, submits: bool) -> bool:
 
 async def _peek(receive: Receive, limit: int) -> tuple[bytes, Receive]:
     """Read a body up to a limit; return it with a `receive` that gives it once more."""
-    messages: list[Message] = []
-    body = bytearray()
+    messages: deque[Message] = deque()
+    pieces: list[bytes] = []
+    size = 0
     more = True
-    while more and len(body) <= limit:
+    while more and size <= limit:
         message = await receive()
         messages.append(message)
-        body += message.get("body", b"")
+        pieces.append(message.get("body", b""))
+        size += len(pieces[-1])
         more = message.get("more_body", False)
 
     async def again() -> Message:
-        return messages.pop(0) if messages else await receive()
+        return messages.popleft() if messages else await receive()
 
-    return bytes(body), again
+    return b"".join(pieces), again
 
 
 def refusal(fault: Fault) -> Refusal:

@@ -60,12 +60,14 @@ async def read_body(request: Request, limit: int) -> bytes:
     declared = request.headers.get("content-length", "0")
     if declared.isdecimal() and int(declared) > limit:
         raise BodyTooLarge(limit)
-    body = bytearray()
+    pieces: list[bytes] = []
+    size = 0
     async for chunk in request.stream():
-        body += chunk
-        if len(body) > limit:
+        pieces.append(chunk)
+        size += len(chunk)
+        if size > limit:
             raise BodyTooLarge(limit)
-    return bytes(body)
+    return b"".join(pieces)
 
 
 def _bad(name: str) -> PlatformError:
