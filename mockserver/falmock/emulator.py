@@ -40,7 +40,7 @@ from falmock.store import Delivery, Request, Store
 from falmock.webhooks import Sender
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Coroutine
+    from collections.abc import Awaitable, Callable, Coroutine, Iterator
 
     import httpx
 
@@ -244,11 +244,12 @@ class Emulator:
         self.advance()
         return self._queue.running(application)
 
-    def flush(self, application: str, caller: str | None = None) -> None:
-        """Cancel what waits for an application: everybody's, or one caller's."""
+    def flush(self, application: str, caller: str | None = None) -> Iterator[None]:
+        """Cancel what waits for an application: everybody's, or one caller's; a request in each step."""
         for job in self.line(application):
             if caller in {None, job.caller}:
                 self._end(job.id, PlatformError("client_cancelled"))
+                yield
 
     def drop_payloads(self, request: Request) -> list[str]:
         """Forget a completed request's input and result; return the URLs of the files that went with them."""

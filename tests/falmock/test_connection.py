@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
+import hypothesis.strategies as st
 import pytest
+from hypothesis import HealthCheck, given, settings
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, StreamingResponse
 
+from falmock.app import create_app
 from falmock.limits import Limits
 from falmock.server import Server, listen
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
+    from emulated import Mock
     from starlette.types import Receive, Scope, Send
 
 SOON = 0.01  # real seconds; nothing is asserted about how long anything takes
@@ -222,3 +227,47 @@ async def test_many_half_open_requests_are_all_let_go() -> None:
 
             assert answered == [408] * 250
             assert server.server_state.connections == set()
+
+
+# Any bytes at all
+
+lines = st.lists(
+    st.one_of(
+        st.sampled_from(
+            [
+                *(b"GET / HTTP/1.1", b"POST /x HTTP/1.0", b"GET /%ff HTTP/1.1", b"BREW / HTTP/1.1", b"GET"),
+                *(b"host: localhost", b"host: [", b"host:", b": x", b"a b: c", b"content-length: -1"),
+                *(b"content-length: 5", b"content-length: " + b"9" * 5000, b"transfer-encoding: chunked"),
+                *(b"expect: 100-continue", b"connection: close", b"upgrade: websocket", b"5", b"0", b""),
+            ]
+        ),
+        st.binary(max_size=30),
+    ),
+    max_size=10,
+).map(b"\r\n".join)
+
+
+@pytest.fixture
+async def server(mock: Mock) -> AsyncIterator[tuple[str, int]]:
+    """An emulator with little patience."""
+    with listen("127.0.0.1", 0) as listener:
+        app = create_app(mock.emulator)
+        few = limits(head_seconds=SOON, body_seconds=SOON, idle_seconds=SOON, header_bytes=2000, headers=5)
+        async with Server(app, limits=few).running(listener):
+            yield listener.getsockname()
+
+
+@given(lines)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+async def test_any_bytes_are_answered_or_refused_and_the_connection_is_closed(
+    server: tuple[str, int], mock: Mock, sent: bytes
+) -> None:
+    reader, writer = await asyncio.open_connection(*server)
+    writer.write(sent + b"\r\n\r\n")
+    async with asyncio.timeout(60):
+        answer = await rest(reader)
+    writer.close()
+
+    statuses = [int(status) for status in re.findall(rb"HTTP/1.1 (\d+) ", answer)]
+    assert all(status < 500 for status in statuses)
+    assert mock.emulator.journal._going == {}

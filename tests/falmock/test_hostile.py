@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote_from_bytes, unquote
 
 import hypothesis.strategies as st
@@ -330,6 +330,131 @@ async def test_any_input_comes_to_an_end_that_can_be_read(mock: Mock, body: byte
 
     assert result.status_code in {200, 400, 422}
     assert result.json()
+
+
+# Known cases, each of a kind
+
+
+def case(
+    name: str, host: str, method: str, target: str, *headers: tuple[bytes, bytes], body: bytes = b""
+) -> Any:
+    return pytest.param(host, method, target, list(headers), body, id=name)
+
+
+@pytest.mark.parametrize(
+    ("host", "method", "target", "headers", "body"),
+    [
+        case("digits-in-a-path", "queue.fal.run", "GET", f"/fal-ai/veo2/requests/{HUGE}/status"),
+        case("digits-in-a-part-number", "v3.fal.media", "PUT", f"/uploads/put/{HUGE}?token=x"),
+        case("digits-in-a-part", "v3.fal.media", "PUT", f"/files/b/x/multipart/t/{HUGE}"),
+        case("digits-in-an-endpoint", "queue.fal.run", "POST", f"/{HUGE}-x", body=b"{}"),
+        case("digits-in-a-query", "queue.fal.run", "POST", f"/{ENDPOINT}?fal_max_queue_length={HUGE}"),
+        case("digits-in-a-limit", "api.fal.ai", "GET", f"/v1/models?limit={HUGE}"),
+        case("digits-in-a-cursor", "api.fal.ai", "GET", f"/v1/models?cursor={HUGE}"),
+        case(
+            "digits-in-a-length",
+            "queue.fal.run",
+            "POST",
+            f"/{ENDPOINT}",
+            (b"content-length", HUGE.encode()),
+        ),
+        case(
+            "digits-in-a-timeout",
+            "queue.fal.run",
+            "POST",
+            f"/{ENDPOINT}",
+            (b"x-fal-request-timeout", HUGE.encode()),
+        ),
+        case("digits-in-a-range", "v3.fal.media", "GET", "/files/a", (b"range", b"bytes=0-" + HUGE.encode())),
+        case(
+            "digits-in-a-lifecycle",
+            "queue.fal.run",
+            "POST",
+            f"/{ENDPOINT}",
+            (b"x-fal-object-lifecycle-preference", b'{"expiration_duration_seconds":%s}' % HUGE.encode()),
+        ),
+        case(
+            "nesting-in-a-lifecycle",
+            "queue.fal.run",
+            "POST",
+            f"/{ENDPOINT}",
+            (b"x-fal-object-lifecycle-preference", b'{"initial_acl":' + b"[" * 990 + b"]" * 990 + b"}"),
+        ),
+        case(
+            "nesting-below-what-python-reads",
+            "queue.fal.run",
+            "POST",
+            f"/{ENDPOINT}",
+            body=b"[" * 990 + b"]" * 990,
+        ),
+        case("a-surrogate-in-a-path", "queue.fal.run", "GET", "/fal-ai/%ED%A0%80/requests/x/status"),
+        case(
+            "a-surrogate-in-a-test",
+            "queue.fal.run",
+            "POST",
+            f"/{ENDPOINT}",
+            (b"x-falmock-test", b"\xed\xa0\x80"),
+        ),
+        case(
+            "a-key-that-is-not-ascii",
+            "queue.fal.run",
+            "POST",
+            f"/{ENDPOINT}",
+            (b"authorization", b"Key \xff:\xfe"),
+        ),
+        case("a-target-that-is-no-url", "127.0.0.1:8787", "GET", "/", (b"x-fal-target-url", b"https://[")),
+        case("a-webhook-that-is-no-url", "queue.fal.run", "POST", f"/{ENDPOINT}?fal_webhook=http://["),
+        case("a-long-webhook", "queue.fal.run", "POST", f"/{ENDPOINT}?fal_webhook=http://a/{'b' * 9000}"),
+        case(
+            "a-content-type-with-a-line-break",
+            "rest.fal.ai",
+            "POST",
+            "/storage/upload/initiate",
+            body=b'{"file_name":"a","content_type":"text/html\\r\\nx: y"}',
+        ),
+        case(
+            "a-file-name-with-a-surrogate",
+            "rest.fal.ai",
+            "POST",
+            "/storage/upload/initiate",
+            body=b'{"file_name":"\\ud800","content_type":"\\ud800"}',
+        ),
+    ],
+)
+async def test_a_hostile_call_of_a_known_kind_is_no_server_error(
+    mock: Mock, host: str, method: str, target: str, headers: list[tuple[bytes, bytes]], body: bytes
+) -> None:
+    key = (b"authorization", KEY["Authorization"].encode())
+    given = [(b"host", host.encode()), *headers]
+    given += [] if any(name == b"authorization" for name, _ in headers) else [key]
+
+    answer = await call(create_app(mock.emulator), method, target.encode(), given, body)
+
+    assert 0 < answer.status < SERVER_ERROR
+    await assert_alive(mock)
+
+
+@pytest.mark.parametrize(
+    "kind", ["text/html\r\nx: y", "\x00", "\ud800", "€", "a\x7f", "", "x" * 5000], ids=ascii
+)
+@pytest.mark.parametrize("name", ["a", "\ud800.png", "€", "a\r\nb", "../..", "\x00"], ids=ascii)
+async def test_a_file_announced_with_a_hostile_name_or_type_is_served_or_refused(
+    mock: Mock, name: str, kind: str
+) -> None:
+    app = create_app(mock.emulator)
+    given = [(b"host", CONTROL_HOST), (b"authorization", KEY["Authorization"].encode())]
+    body = json.dumps({"file_name": name, "content_type": kind}).encode()
+
+    announced = await call(app, "POST", b"/rest.fal.ai/storage/upload/initiate", given, body)
+    assert announced.status in {200, 400, 422}
+    if announced.status == 200:
+        urls = json.loads(announced.body)
+        put = await call(app, "PUT", urls["upload_url"].partition("8787")[2].encode(), given, b"data")
+        assert put.status == 200
+        served = await call(app, "GET", urls["file_url"].partition("8787")[2].encode(), given)
+        assert served.status == 200
+        for _, value in served.headers:  # as uvicorn asks of a header
+            assert not any((byte < 0x20 and byte != 0x09) or byte == 0x7F for byte in value)
 
 
 # The upload API has names and types of its own

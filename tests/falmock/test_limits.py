@@ -10,14 +10,16 @@ import tracemalloc
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from emulated import ENDPOINT, GOOD, KEY, Mock
+from emulated import BASE, ENDPOINT, GOOD, KEY, Mock
 
 from falmock import bodies, calls, hosts, scenarios, validation
+from falmock.app import create_app
 from falmock.faults import FaultError
 from falmock.journal import PIECE, Wanted
 from falmock.ledger import Ledger
 from falmock.limits import DEFAULT, Limits
 from falmock.scenarios import Moment, Plan, Rule, Strike
+from falmock.server import Server, listen
 from falmock.store import PAGE
 
 if TYPE_CHECKING:
@@ -253,6 +255,7 @@ async def busy(mock: Mock) -> Mock:
         "/control/lint",
         "/control/requests?limit=10000",
         "/account",
+        "/rest.fal.ai/requests/webhooks",
     ],
 )
 async def test_a_poll_is_answered_before_a_long_listing_is(busy: Mock, listing: str) -> None:
@@ -269,6 +272,25 @@ async def test_a_poll_is_answered_before_a_long_listing_is(busy: Mock, listing: 
         both.create_task(ask("poll", submitted["status_url"]))
 
     assert order == ["poll", "listing"]
+
+
+async def test_a_poll_is_answered_before_a_long_queue_is_emptied(busy: Mock) -> None:
+    last = await busy.submit()
+    order: list[str] = []
+
+    async def empty() -> None:
+        await busy.http.delete("/rest.fal.ai/requests/queue/fal-ai/veo2", headers=KEY)
+        order.append("empty")
+
+    async def poll() -> None:
+        order.append((await busy.status(last)).json()["status"])
+
+    async with asyncio.TaskGroup() as both:
+        both.create_task(empty())
+        both.create_task(poll())
+
+    assert order == ["IN_QUEUE", "empty"]
+    assert (await busy.status(last)).json()["status"] == "COMPLETED"
 
 
 async def test_pieces_of_a_journal_are_short(busy: Mock) -> None:
@@ -384,3 +406,60 @@ def test_long_faults_of_a_request_are_kept_in_no_cache() -> None:
     scenarios.load(json.dumps([[1, f"internal_error detail={detail}"]]))
 
     assert scenarios._load.cache_info().currsize == before
+
+
+# Streams
+
+
+async def test_many_streams_end_with_their_readers(mock: Mock) -> None:
+    submitted = await mock.submit()
+    path = submitted["status_url"].removeprefix(BASE) + "/stream"
+    with listen("127.0.0.1", 0) as listener:
+        server = Server(create_app(mock.emulator))
+        async with server.running(listener):
+            before = len(asyncio.all_tasks())
+            streams = [await asyncio.open_connection(*listener.getsockname()) for _ in range(100)]
+            for reader, writer in streams:
+                head = f"GET {path} HTTP/1.1\r\nhost: {BASE[7:]}\r\nauthorization: Key me:secret\r\n\r\n"
+                writer.write(head.encode())
+                await reader.readuntil(b"data: ")
+            open_streams = len(server.server_state.tasks)
+            for _, writer in streams:
+                writer.close()
+            async with asyncio.timeout(60):
+                while len(asyncio.all_tasks()) > before:
+                    await asyncio.sleep(0)
+
+            assert (open_streams, server.server_state.tasks) == (100, set())
+
+
+async def test_a_stream_that_nobody_reads_makes_no_more_events(mock: Mock) -> None:
+    submitted = await mock.submit()
+    path = submitted["status_url"].removeprefix(BASE) + "/stream"
+    sent: list[bytes] = []
+    stuck, go_on = asyncio.Event(), asyncio.Event()
+
+    async def send(message: Any) -> None:
+        if message["type"] == "http.response.body":
+            sent.append(message["body"])
+            stuck.set()
+            await go_on.wait()  # as uvicorn's does while a client does not read
+
+    async def receive() -> Any:
+        await go_on.wait()
+        return {"type": "http.disconnect"}
+
+    headers = [(b"host", BASE[7:].encode()), (b"authorization", KEY["Authorization"].encode())]
+    scope = {"type": "http", "method": "GET", "path": path, "query_string": b"", "headers": headers}
+    scope |= {"scheme": "http", "server": ("127.0.0.1", 8787), "root_path": "", "http_version": "1.1"}
+    scope |= {"asgi": {"version": "3.0", "spec_version": "2.3"}, "client": ("127.0.0.1", 4711)}
+    stream = asyncio.create_task(create_app(mock.emulator)(scope, receive, send))
+    await stuck.wait()
+
+    for _ in range(100):  # each of which is news
+        await mock.submit()
+        await mock.pass_time(1)
+
+    assert len(sent) == 1
+    go_on.set()
+    await stream

@@ -1,4 +1,4 @@
-"""Long answers, made in pieces: between two pieces other calls are answered."""
+"""Long work and long answers in pieces: between two pieces other calls are answered."""
 
 from __future__ import annotations
 
@@ -20,6 +20,12 @@ async def in_turns(pieces: Iterable[Item]) -> AsyncIterator[Item]:
     for piece in pieces:
         yield piece
         await asyncio.sleep(0)
+
+
+async def through(steps: Iterable[object]) -> None:
+    """Go through steps, and let other tasks run after each."""
+    async for _ in in_turns(steps):
+        pass
 
 
 async def completed(steps: Generator[None, None, Result]) -> Result:

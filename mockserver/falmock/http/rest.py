@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -16,7 +17,7 @@ from falmock.errors import PlatformError, RequestNotFound
 from falmock.files import DEFAULT_TYPE, Lifecycle, LifecycleError, Upload, new_path
 from falmock.hosts import CDN, MEDIA, Origin
 from falmock.http import access
-from falmock.http.listing import document, in_turns
+from falmock.http.listing import document, in_turns, through
 from falmock.http.submission import read_body
 from falmock.lifecycle import State
 from falmock.limits import Limits
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 Body = TypeVar("Body", bound=BaseModel)
 
 TOKEN_LIFETIME: Final = 24 * 3600  # seconds; fal's server SDK renews below one hour
+CONTENT_TYPE: Final = re.compile(r"[\t\x20-\x7e\x80-\xff]{0,255}")  # RFC 9110 5.5
 LONGEST_BODY: Final = 64 * 1024
 BODY_LIMITS: Final = Limits(members=40_000)  # 10,000 parts of a multipart upload have three members each
 LIFECYCLE_HEADERS: Final = ("x-fal-object-lifecycle", "x-fal-object-lifecycle-preference")
@@ -123,7 +125,7 @@ class RestHost:
         application = "{owner}/{alias}".format(**request.path_params)
         access.existing(endpoints.parse(application), application)
         if request.method == "DELETE":
-            self._emulator.flush(application)
+            await through(self._emulator.flush(application))
         line = self._emulator.line(application)
         return JSONResponse(
             {
@@ -136,7 +138,8 @@ class RestHost:
     async def flush_own(self, request: Request) -> Response:
         """Take the caller's own requests out of an application's queue."""
         caller = access.caller_of_rest(request, self._keyring)
-        self._emulator.flush("{owner}/{alias}".format(**request.path_params), caller.key_id)
+        application = "{owner}/{alias}".format(**request.path_params)
+        await through(self._emulator.flush(application, caller.key_id))
         return JSONResponse({})
 
     async def drop_payloads(self, request: Request) -> Response:
@@ -188,7 +191,13 @@ def dropped(emulator: Emulator, keyring: Keyring, caller: Caller, request_id: st
 def new_upload(
     emulator: Emulator, *, name: str, content_type: str, owner: str, lifecycle: str | None
 ) -> Upload:
-    """Return a file to be."""
+    """Return a file to be.
+
+    Raises:
+        PlatformError: `bad_request`, for a content type that no header can say.
+    """
+    if not CONTENT_TYPE.fullmatch(content_type):
+        raise PlatformError("bad_request", "Invalid content type")
     rng = emulator.fresh_rng("upload")
     return Upload(f"{rng.getrandbits(128):032x}", new_path(rng, name), content_type, owner, lifecycle)
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from falmock.endpoints import Endpoint
     from falmock.keys import Caller
 
+MOST_DIGITS = 18  # of a content-length; Python refuses to read thousands
 SHORTEST_START = 0.1  # seconds; fal's documentation asks for more than this
 PREFERENCE = "X-Fal-Object-Lifecycle-Preference"
 
@@ -57,8 +58,8 @@ async def read_body(request: Request, limit: int) -> bytes:
     Raises:
         BodyTooLarge: it has more bytes than `limit`; what follows them is not read.
     """
-    declared = request.headers.get("content-length", "0")
-    if declared.isdecimal() and int(declared) > limit:
+    declared = request.headers.get("content-length", "0").lstrip("0")
+    if declared.isdecimal() and (len(declared) > MOST_DIGITS or int(declared) > limit):
         raise BodyTooLarge(limit)
     pieces: list[bytes] = []
     size = 0
