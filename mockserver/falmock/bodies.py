@@ -18,7 +18,7 @@ class BodyTooComplexError(ValueError):
 
 
 def load(body: bytes, limits: Limits = DEFAULT) -> Any:
-    """Return what a JSON body says.
+    """Parse a JSON body.
 
     Raises:
         BodyTooComplexError: it is beyond the limits.
@@ -30,10 +30,10 @@ def load(body: bytes, limits: Limits = DEFAULT) -> Any:
 
 
 def measure(body: bytes, limits: Limits = DEFAULT) -> None:
-    """Look whether a body is within the limits, without parsing it.
+    """Check that a body is within the limits, without parsing it.
 
     Raises:
-        BodyTooComplexError: it is not.
+        BodyTooComplexError: it is beyond them.
     """
     if _opened(body) <= limits.depth and _members(body) <= limits.members:
         return  # the usual case, even if all of these stand in strings
@@ -62,6 +62,6 @@ def _depth(bare: bytes) -> int:
 
 
 def _without_strings(body: bytes, most: int) -> bytes | None:
-    """Return what stands outside of strings, or None if there are more than `most` quotes."""
+    """Return a body without its strings, or None if it has more than `most` quotes."""
     plain = body.replace(rb"\\", b"").replace(rb"\"", b"")  # no quote is left that is not an end of a string
     return b"".join(plain.split(b'"')[::2]) if plain.count(b'"') <= most else None

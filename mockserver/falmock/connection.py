@@ -1,4 +1,4 @@
-"""uvicorn's HTTP/1.1 protocol with limits on what a connection may hold, and for how long."""
+"""uvicorn's HTTP/1.1 protocol with limits on size and time."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ class BoundedProtocol(HttpToolsProtocol):
         super().on_message_complete()
 
     def send_400_response(self, msg: str) -> None:
-        """Answer what the parser refuses."""
+        """Answer a request that the parser refuses."""
         if self._too_large:
             self._refuse_head()
         else:

@@ -1,4 +1,4 @@
-"""What one caller may take up, so that no call holds up the others."""
+"""Limits on the size and the duration of a call, so that no call delays the others."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ KIB = 1024
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Limits on what a caller sends. Times are real seconds.
+    """Limits on one call. Times are real seconds.
 
     Attributes:
         header_bytes: of a request line with its headers; more is 431. Node allows 16 KiB, Go 1 MiB.

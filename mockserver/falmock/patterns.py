@@ -14,7 +14,7 @@ LONGEST: Final = 500  # characters
 
 
 def matches(value: str, pattern: str) -> bool:
-    """Tell whether a value fits a pattern; upper and lower case differ.
+    """Match a value against a pattern; upper and lower case differ.
 
     `fnmatch.fnmatchcase` does the same, and keeps its last 32,768 patterns.
     """

@@ -1,11 +1,7 @@
 """What shall go wrong, as data: which call or request it meets, how often, after what, and what then.
 
 A rule names a fault and whom it strikes. A plan has the rules of one emulator, from a scenario's
-file, from the control API and from inputs that ask for trouble themselves:
-
-    [[fal: content_policy_violation]]                   anywhere in a prompt
-    https://falmock.invalid/file_download_error.png     as the URL of a file
-    x-falmock-fault: requeued times=3                   as a header
+file, from the control API and from inputs that ask for faults themselves (`triggers`).
 """
 
 from __future__ import annotations
@@ -20,13 +16,11 @@ from importlib import resources
 from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, Self
-from urllib.parse import parse_qsl
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from falmock import bodies, urls
-from falmock.faults import FILE, JOB, OK, PLACES, WEBHOOK, Fault, FaultError, parse
-from falmock.limits import DEFAULT
+from falmock import bodies
+from falmock.faults import FILE, JOB, OK, PLACES, WEBHOOK, Fault, parse
 from falmock.patterns import LONGEST as LONGEST_PATTERN
 from falmock.patterns import matches
 
@@ -34,13 +28,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 ALWAYS: Final = "always"
-MAGIC_HOST: Final = "falmock.invalid"
-MAGIC_HEADER: Final = "x-falmock-fault"
 OF_A_REQUEST: Final = (JOB, WEBHOOK, FILE)  # decided once, when the request is accepted
-LONGEST_FAULT: Final = 1000  # characters of one trigger: splitting it is slow
 LONGEST_CACHED: Final = 500  # characters of faults as the store keeps them
-_MAGIC: Final = "[[fal:"
-_NO_MAGIC: Final = "]"
 
 
 Pattern = Annotated[str, Field(max_length=LONGEST_PATTERN)]
@@ -345,30 +334,6 @@ def _load(text: str | None) -> Mapping[str, Strike]:
     return {strike.fault.name: strike for strike in strikes}
 
 
-def magic(asked: Mapping[str, Any], most: int = DEFAULT.faults) -> list[Fault]:
-    """Return the faults that an input asks for itself.
-
-    Raises:
-        FaultError: it asks for one that there is not, or for more than `most`.
-    """
-    texts = (text for value in asked.values() if isinstance(value, str) for text in _triggers(value))
-    return _parsed(texts, most)
-
-
-def might_be_magic(body: bytes) -> bool:
-    """Tell whether an input is worth reading for faults."""
-    return b"[[fal:" in body or MAGIC_HOST.encode() in body
-
-
-def from_header(text: str, most: int = DEFAULT.faults) -> list[Fault]:
-    """Return the faults that a header asks for, which are separated by semicolons.
-
-    Raises:
-        FaultError: it asks for one that there is not, or for more than `most`.
-    """
-    return _parsed((part for part in text.split(";") if part.strip()), most)
-
-
 def find(name: str) -> Scenario:
     """Return a scenario by the name of a preset or by the path of a TOML file.
 
@@ -413,37 +378,6 @@ def presets() -> dict[str, Scenario]:
     files = sorted((file for file in folder.iterdir() if file.name.endswith(".toml")), key=lambda f: f.name)
     named = ((file.name.removesuffix(".toml"), file) for file in files)
     return {name: read(file.read_text(encoding="utf-8"), name=name, where=file.name) for name, file in named}
-
-
-def _parsed(texts: Iterable[str], most: int) -> list[Fault]:
-    faults: list[Fault] = []
-    for text in texts:
-        if len(faults) == most:
-            raise FaultError(f"more than {most} faults are asked for at once")
-        if len(text) > LONGEST_FAULT:
-            raise FaultError(f"a fault with its options has at most {LONGEST_FAULT} characters")
-        faults.append(parse(text))
-    return faults
-
-
-def _triggers(text: str) -> Iterator[str]:
-    """Yield what a text has between "[[fal:" and "]]", then what a magic URL names; in linear time."""
-    start = text.find(_MAGIC)
-    while start >= 0 and (end := text.find(_NO_MAGIC, start)) >= 0:
-        if text.startswith("]]", end):
-            yield text[start + len(_MAGIC) : end]
-        start = text.find(_MAGIC, end)
-    if text.startswith(f"https://{MAGIC_HOST}/"):
-        yield _from_url(text)
-
-
-def _from_url(url: str) -> str:
-    try:
-        parts = urls.split(url)
-        options = " ".join(f"{name}={value}" for name, value in parse_qsl(parts.query))
-    except ValueError:
-        raise FaultError(f"a URL on {MAGIC_HOST} names a fault, with its options as the query") from None
-    return f"{Path(parts.path).stem} {options}"
 
 
 def _fits(value: str | None, pattern: str | None) -> bool:

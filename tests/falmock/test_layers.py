@@ -12,7 +12,7 @@ import falmock
 STOREYS = """
     addresses bell clock endpoints errors hosts lifecycle limits private redaction settings signing urls
     bodies calls connection console faults keys media models patterns queue store validation
-    scenarios
+    scenarios triggers
     fetching files journal ledger
     har lint runner webhooks
     course

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from emulated import BASE, ENDPOINT, GOOD, KEY, Mock
 
-from falmock import bodies, calls, hosts, scenarios, validation
+from falmock import bodies, calls, hosts, scenarios, triggers, validation
 from falmock.app import create_app
 from falmock.errors import InvalidBody
 from falmock.faults import FaultError
@@ -146,7 +146,7 @@ def test_a_prompt_full_of_beginnings_of_triggers_is_read_in_linear_time(text: st
     prompt = Counted(text)
     prompt.searched = 0
 
-    assert scenarios.magic({"prompt": prompt}) == []
+    assert triggers.magic({"prompt": prompt}) == []
     assert prompt.searched <= 3 * len(text)
 
 
@@ -170,11 +170,11 @@ async def test_prompt_and_header_together_may_ask_for_no_more(start: Start) -> N
 
 
 def test_a_trigger_that_is_too_long_is_refused_before_it_is_split() -> None:
-    longest = "internal_error detail=".ljust(scenarios.LONGEST_FAULT, "a")
+    longest = "internal_error detail=".ljust(triggers.LONGEST_FAULT, "a")
 
-    assert len(scenarios.magic({"prompt": f"[[fal:{longest}]]"})) == 1
+    assert len(triggers.magic({"prompt": f"[[fal:{longest}]]"})) == 1
     with pytest.raises(FaultError, match="at most"):
-        scenarios.magic({"prompt": f"[[fal:{longest}a]]"})
+        triggers.magic({"prompt": f"[[fal:{longest}a]]"})
 
 
 # Rules

@@ -13,7 +13,8 @@ from starlette.responses import HTMLResponse, Response
 from falmock.emulator import asked_of
 from falmock.errors import ConcurrencyLimit, GatewayTimeout, NotFound, PlatformError, RateLimited, UserLocked
 from falmock.faults import Fault, FaultError, platform_error
-from falmock.scenarios import MAGIC_HEADER, Moment, Strike, from_header, load, magic, might_be_magic
+from falmock.scenarios import Moment, Strike, load
+from falmock.triggers import MAGIC_HEADER, from_header, magic, might_be_magic
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping

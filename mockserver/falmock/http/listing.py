@@ -16,7 +16,7 @@ Result = TypeVar("Result")
 
 
 async def in_turns(pieces: Iterable[Item]) -> AsyncIterator[Item]:
-    """Yield what `pieces` does, and let other tasks run after each."""
+    """Yield the pieces, and let other tasks run after each."""
     for piece in pieces:
         yield piece
         await asyncio.sleep(0)
@@ -29,7 +29,7 @@ async def through(steps: Iterable[object]) -> None:
 
 
 async def completed(steps: Generator[None, None, Result]) -> Result:
-    """Return what a generator returns, and let other tasks run after each of its steps."""
+    """Run a generator to its end, let other tasks run after each step, and return its result."""
     while True:
         try:
             next(steps)
@@ -40,7 +40,7 @@ async def completed(steps: Generator[None, None, Result]) -> Result:
 
 
 async def in_pieces(items: Sequence[Item], tell: Callable[[Item], Any]) -> AsyncIterator[list[Any]]:
-    """Yield what `tell` makes of items, `PIECE` at a time."""
+    """Yield the items, each converted by `tell`, `PIECE` at a time."""
     pieces = (items[start : start + PIECE] for start in range(0, len(items), PIECE))
     async for piece in in_turns(pieces):
         yield [tell(item) for item in piece]
