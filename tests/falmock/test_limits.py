@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import json
+import logging
 import threading
 import tracemalloc
 from typing import TYPE_CHECKING, Any
@@ -384,7 +385,11 @@ async def test_a_page_before_what_is_not_there_is_404(mock: Mock, listing: str) 
 
 
 @pytest.mark.parametrize("prefix", ["data:image/png;base64,", "https://example.com/"])
-async def test_large_inputs_leave_nothing_behind_in_memory(mock: Mock, prefix: str) -> None:
+async def test_large_inputs_leave_nothing_behind_in_memory(
+    mock: Mock, caplog: pytest.LogCaptureFixture, prefix: str
+) -> None:
+    caplog.set_level(logging.CRITICAL)  # pytest keeps what is logged, with all that it refers to
+
     async def submit_large(number: int) -> None:
         submitted = await mock.submit(f"{prefix}{number:04}{'A' * MIB}")
         await mock.pass_time(10)
