@@ -12,8 +12,12 @@ import psutil
 import pytest
 from hypothesis import settings
 
-settings.register_profile("patient", deadline=None)  # no test asserts seconds, and a machine may be busy
-settings.load_profile("patient")
+# No test asserts seconds, and a machine may be busy.
+settings.register_profile("patient", deadline=None)
+settings.register_profile("deep", deadline=None, max_examples=1_000)
+# For a night: HYPOTHESIS_PROFILE=night pytest tests/falmock/test_hostile.py
+settings.register_profile("night", deadline=None, max_examples=5_000)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "patient"))
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -15,7 +15,8 @@ from processes import PATIENCE, Served, running, served
 from falmock import cli, scenarios
 from falmock.lifecycle import State
 from falmock.media.probe import probe
-from falmock.scenarios import magic, presets
+from falmock.scenarios import presets
+from falmock.triggers import magic
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

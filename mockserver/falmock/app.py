@@ -245,6 +245,7 @@ async def open_emulator(
             clock=clock,
             seed=seed,
             style=settings.media,
+            limits=settings.limits,
         )
         with _using(folder):
             emulator = Emulator(

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 TEST_HEADER: Final = "x-falmock-test"
 TEST_KEY: Final = "test-"
+LONGEST_CACHED: Final = 300  # characters of a path; fal's own have some 120
 
 
 class Operation(StrEnum):
@@ -79,7 +80,8 @@ def read(host: str, method: str, path: str, headers: Mapping[str, str]) -> Call:
         headers: names in lower case.
     """
     caller = _key_id(headers.get("authorization", ""))
-    return Call(host, *_asked(host, method, path), caller, headers.get(TEST_HEADER) or named_test(caller))
+    asked = _asked if len(path) <= LONGEST_CACHED else _asked.__wrapped__
+    return Call(host, *asked(host, method, path), caller, headers.get(TEST_HEADER) or named_test(caller))
 
 
 @lru_cache(maxsize=256)  # a poll is a repetition

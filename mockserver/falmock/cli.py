@@ -31,6 +31,7 @@ from falmock.intercept.launch import NotStartedError, Relay, launch
 from falmock.journal import JournalError, Wanted
 from falmock.journal import read as read_journal
 from falmock.ledger import Account
+from falmock.limits import DEFAULT, Limits
 from falmock.lint import RULES, Finding
 from falmock.lint import check as check_client
 from falmock.scenarios import ScenarioError, presets
@@ -45,6 +46,17 @@ if TYPE_CHECKING:
     from falmock.emulator import Emulator
 
 EXIT_USAGE = 2
+PATIENCE = 60.0  # seconds for the control API: a long list takes some
+LIMIT_FLAGS = {
+    "header_bytes": "max_header_bytes",
+    "headers": "max_headers",
+    "head_seconds": "head_timeout",
+    "body_seconds": "body_timeout",
+    "idle_seconds": "idle_timeout",
+    "faults": "max_faults",
+    "depth": "max_depth",
+    "members": "max_members",
+}
 
 
 class SpanType(click.ParamType[Span]):
@@ -196,6 +208,36 @@ def falmock() -> None:
     "What shall go wrong: the name of a preset or a TOML file; may be given several times.",
     multiple=True,
 )
+@option(
+    "--max-header-bytes",
+    "Bytes of a request line with its headers; more is 431.",
+    type=POSITIVE,
+    default=DEFAULT.header_bytes,
+)
+@option("--max-headers", "Header fields of a call; more is 431.", type=POSITIVE, default=DEFAULT.headers)
+@option(
+    "--head-timeout",
+    "Seconds for the headers of a call; later is 408.",
+    type=SECONDS,
+    default=DEFAULT.head_seconds,
+)
+@option(
+    "--body-timeout",
+    "Seconds without a piece of a body; then 408. Also for a client that stops reading.",
+    type=SECONDS,
+    default=DEFAULT.body_seconds,
+)
+@option(
+    "--idle-timeout",
+    "Seconds that a connection stays open without a call.",
+    type=SECONDS,
+    default=DEFAULT.idle_seconds,
+)
+@option(
+    "--max-faults", "Faults that one call may ask for; more is 400.", type=POSITIVE, default=DEFAULT.faults
+)
+@option("--max-depth", "Nesting of a JSON body; deeper is a 400.", type=POSITIVE, default=DEFAULT.depth)
+@option("--max-members", "Members of a JSON body; more is a 400.", type=POSITIVE, default=DEFAULT.members)
 @option("--log-format", "How to write the log.", type=click.Choice(["text", "json"]), default="text")
 @option(
     "--log-level",
@@ -217,7 +259,7 @@ async def _serve(settings: Settings, listeners: Listeners) -> None:
     async with open_emulator(settings, listeners=listeners) as emulator:
         console.mask(emulator.journal.known)
         app = create_app(emulator)
-        server = Server(app)
+        server = Server(app, limits=settings.limits)
 
         def stop(number: int) -> None:
             emulator.hang_up()
@@ -312,7 +354,7 @@ async def _run_with(settings: Settings, listeners: Listeners, command: Sequence[
         async with open_emulator(settings, listeners=listeners) as emulator:
             console.mask(emulator.journal.known)
             app = create_app(emulator)
-            plain = Server(app)
+            plain = Server(app, limits=settings.limits)
             async with (
                 plain.running(listeners.http),
                 open_doors(app, listeners, authority, sealed=settings.sealed) as doors,
@@ -556,7 +598,7 @@ def _asked(state: Path, path: str, query: Mapping[str, Any]) -> httpx.Response:
     doors = _serving(state)
     given = {name: value for name, value in query.items() if value is not None}
     try:
-        answer = httpx.get(f"{doors.http}{CONTROL}{path}", params=given, trust_env=False)
+        answer = httpx.get(f"{doors.http}{CONTROL}{path}", params=given, trust_env=False, timeout=PATIENCE)
         return answer.raise_for_status()
     except httpx.HTTPError as error:
         raise _not_told(doors.http, error) from None
@@ -598,7 +640,9 @@ def _settings(
     scenario: tuple[str, ...],
     **given: Any,
 ) -> Settings:
+    limits = Limits(**{name: given.pop(flag) for name, flag in LIMIT_FLAGS.items()})
     return Settings(
+        limits=limits,
         state=None if ephemeral else state,
         auth=not no_auth,
         hostnames=hostname,

@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import hashlib
-import json
 import logging
 import math
 import random
@@ -18,9 +17,10 @@ import sqlite3
 import uuid
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
-from falmock import course, transient
+from falmock import bodies, course, transient
 from falmock.bell import Bell
 from falmock.calls import TEST_KEY
 from falmock.clock import LAST, Clock
@@ -122,16 +122,13 @@ class Submit:
     max_queue_length: float = math.inf
     faults: tuple[Fault, ...] = ()
 
-    def moment(self, place: str, request_id: str) -> Moment:
-        """Return what rules are asked about."""
-        return Moment(
-            place,
-            str(self.endpoint),
-            self.caller,
-            self.test,
-            request_id,
-            asked=lambda: asked_of(self.body),
-        )
+    def moments(self, request_id: str) -> dict[str, Moment]:
+        """Return what rules are asked about, by place; the body is parsed once, if at all."""
+        asked = cache(lambda: asked_of(self.body))
+        return {
+            place: Moment(place, str(self.endpoint), self.caller, self.test, request_id, asked)
+            for place in OF_A_REQUEST
+        }
 
 
 class Emulator:
@@ -287,11 +284,12 @@ class Emulator:
         self.advance()
         return self._queue.running(application)
 
-    def flush(self, application: str, caller: str | None = None) -> None:
-        """Cancel what waits for an application: everybody's, or one caller's."""
+    def flush(self, application: str, caller: str | None = None) -> Iterator[None]:
+        """Cancel what waits for an application: everybody's, or one caller's; a request in each step."""
         for job in self.line(application):
             if caller in {None, job.caller}:
                 self._end(job.id, PlatformError("client_cancelled"))
+                yield
 
     def drop_payloads(self, request: Request) -> list[str]:
         """Forget a completed request's input and result; return the URLs of the files that went with them."""
@@ -752,14 +750,14 @@ class Emulator:
 
     def _strikes(self, asked: Submit, request_id: str) -> list[Strike]:
         """Decide what will go wrong with a request that is accepted now."""
-        if not asked.faults and not any(map(self.plan.watches, OF_A_REQUEST)):
+        if not asked.faults and not any(self.plan.watches(place, request_id) for place in OF_A_REQUEST):
             return []
         self.store.on_rollback(self.plan.checkpoint())
         strikes = [
             strike
-            for place in OF_A_REQUEST
-            if self.plan.watches(place)
-            for strike in self.plan.strikes(asked.moment(place, request_id))
+            for place, moment in asked.moments(request_id).items()
+            if self.plan.watches(place, request_id)
+            for strike in self.plan.strikes(moment)
         ]
         for fault in asked.faults:
             if any(place in OF_A_REQUEST for place in fault.kind.on):
@@ -890,34 +888,54 @@ class Emulator:
 
     def _begin(self, request: Request, at: float) -> None:
         """Put a runner to work, or know at once what it will say."""
+        if request.body_file is None:
+            self._carry_out(request, self._prepare(request), at, at)
+        else:  # a large body takes a while to parse
+            self.store.on_commit(lambda: self._employ(request, lambda: self._begin_elsewhere(request, at)))
+
+    async def _begin_elsewhere(self, request: Request, at: float) -> None:
+        """Parse a large body off the event loop, and go on as with a small one."""
+        preparing = asyncio.ensure_future(asyncio.to_thread(self._prepare, request))
+        try:
+            await asyncio.wait([preparing])
+        finally:
+            preparing.cancel()
+        now = max(at, self.clock.now())
+
+        def carry_out() -> None:
+            self._carry_out(request, preparing.result(), at, now)
+
+        self._guarded(request.id, now, carry_out)
+
+    def _prepare(self, request: Request) -> Outcome | Assignment:
+        return self._runner.prepare(request, self.body(request))
+
+    def _carry_out(self, request: Request, prepared: Outcome | Assignment, at: float, now: float) -> None:
         limit = self.settings.run_timeout
-        prepared = self._runner.prepare(request, self.body(request))
         if isinstance(prepared, Outcome):
-            self._settle(request, prepared, at, due=at + REJECTION * request.run_seconds)
+            self._settle(request, prepared, now, due=at + REJECTION * request.run_seconds)
         elif limit is not None and request.run_seconds > limit:
-            self._settle(request, course.ended(PlatformError("request_timeout")), at, due=at + limit)
+            self._settle(request, course.ended(PlatformError("request_timeout")), now, due=at + limit)
         elif (failure := course.failure(request, prepared)) is not None:
             strike, outcome = failure
             self._fired(strike)
-            self._settle(request, outcome, at)
+            self._settle(request, outcome, now)
         else:
-            self.store.on_commit(lambda: self._employ(request, prepared))
+            self.store.on_commit(lambda: self._employ(request, lambda: self._perform(request, prepared)))
 
-    def _employ(self, request: Request, assignment: Assignment) -> None:
-        task = asyncio.create_task(self._perform(request, assignment))
+    def _employ(self, request: Request, step: Callable[[], Awaitable[None]]) -> None:
+        task = asyncio.create_task(self._retried(request, step))
         self._work[task] = request.id
         task.add_done_callback(self._left_work)
 
     def _left_work(self, task: asyncio.Task[None]) -> None:
         self._blocked.pop(self._work.pop(task), None)
 
-    async def _perform(self, request: Request, assignment: Assignment) -> None:
-        """Run the model; retry while a resource such as disk space is missing."""
+    async def _retried(self, request: Request, step: Callable[[], Awaitable[None]]) -> None:
+        """Take a step of a run; retry while a resource such as disk space is missing."""
         while True:
             try:
-                outcome = await self._runner.perform(assignment, request)
-                now = self.clock.now()
-                self._guarded(request.id, now, self._finish_run, request, outcome, now)
+                await step()
             except (OSError, RenderFailed, sqlite3.OperationalError, StorageUnavailable) as error:
                 self._note_blocked(request.id, transient.reason(error) or str(error))
                 await asyncio.sleep(RETRY)
@@ -925,6 +943,11 @@ class Emulator:
                 self._blocked.pop(request.id, None)
                 self._arm()
                 return
+
+    async def _perform(self, request: Request, assignment: Assignment) -> None:
+        outcome = await self._runner.perform(assignment, request)
+        now = self.clock.now()
+        self._guarded(request.id, now, self._finish_run, request, outcome, now)
 
     def _note_blocked(self, request_id: str, reason: str) -> None:
         if request_id not in self._blocked:
@@ -1048,6 +1071,7 @@ class Emulator:
         self.store.drop(request.id, "output")
         self.store.delete(Delivery, request.id)
         self.store.delete(Request, request.id)
+        self.plan.forget(request.id)
 
     def body(self, request: Request) -> bytes:
         """Return what was submitted."""
@@ -1094,9 +1118,9 @@ def uuid7(now: float, rng: random.Random) -> uuid.UUID:
 
 
 def asked_of(body: bytes) -> dict[str, Any]:
-    """Return the input that a body has, as far as it is a JSON object, else an empty one."""
+    """Return a body that is a JSON object within the limits, else an empty one."""
     try:
-        asked = json.loads(body)
+        asked = bodies.load(body)
     except (ValueError, RecursionError):
         return {}
     return asked if isinstance(asked, dict) else {}

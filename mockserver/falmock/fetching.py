@@ -25,6 +25,7 @@ log = logging.getLogger("falmock.fetching")
 TIMEOUT: Final = 30.0  # real seconds for one file, redirects included
 REDIRECTS: Final = 5
 UNPACKED: Final = {"Accept-Encoding": "identity"}
+LAST_PORT: Final = 65535
 LONGEST_URL: Final = 2048  # fal's toolkit refuses longer ones (PROTOCOL.md 8.5)
 
 
@@ -102,15 +103,18 @@ class Fetcher:
 
 def _is_usable(target: httpx.URL) -> bool:
     host = target.raw_host.decode("ascii")
-    return target.scheme in {"http", "https"} and (parse(host) is not None or is_name(host))
+    port_exists = target.port is None or 0 < target.port <= LAST_PORT  # httpx takes any number
+    return target.scheme in {"http", "https"} and port_exists and (parse(host) is not None or is_name(host))
 
 
 def _joined(url: str, location: str) -> str:
     """Return where a redirect leads.
 
     Raises:
-        FetchError: its location is no URL.
+        FetchError: its location is no URL, or too long.
     """
+    if len(location) > LONGEST_URL:
+        raise FetchError("a redirect to a URL that is too long")
     try:
         return urljoin(url, location)
     except ValueError as error:

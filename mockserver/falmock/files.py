@@ -19,9 +19,9 @@ import stat
 from functools import partial
 from itertools import chain
 from typing import TYPE_CHECKING, BinaryIO, Final
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
-from falmock import disk, private
+from falmock import disk, private, urls
 from falmock.descriptors import with_spare
 from falmock.scenarios import load
 from falmock.store import Store, StoredFile
@@ -120,7 +120,7 @@ class Files:
     def find(self, url: str, now: float) -> StoredFile | None:
         """Return the file that a URL of this emulator means, by whatever way it leads here."""
         try:
-            path = unquote(urlsplit(url).path)
+            path = unquote(urls.split(url).path)
             path.encode()
         except ValueError:  # also for half of a surrogate pair, which is in no file's path
             return None

@@ -23,12 +23,18 @@ UNKNOWN: Final = -1  # HAR's own
 
 def archive(entries: Iterable[Entry], dropped: int) -> dict[str, Any]:
     """Return the archive: calls and attempts at webhooks; steps of requests are none of HAR's business."""
-    log = {
-        "version": "1.2",
-        "creator": {"name": "falmock", "version": __version__},
-        "entries": [_entry(each) for each in entries if not isinstance(each, Transition)],
-    }
-    return {"log": log | ({"comment": f"{dropped} older entries are missing"} if dropped else {})}
+    return {"log": head(dropped) | {"entries": told(entries)}}
+
+
+def head(dropped: int) -> dict[str, Any]:
+    """Return what an archive says before its entries."""
+    about = {"version": "1.2", "creator": {"name": "falmock", "version": __version__}}
+    return about | ({"comment": f"{dropped} older entries are missing"} if dropped else {})
+
+
+def told(entries: Iterable[Entry]) -> list[dict[str, Any]]:
+    """Return the entries of an archive."""
+    return [_entry(each) for each in entries if not isinstance(each, Transition)]
 
 
 def _entry(entry: Exchange | Attempt) -> dict[str, Any]:

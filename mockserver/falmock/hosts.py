@@ -45,6 +45,7 @@ ALIASES: Final[dict[str, str]] = {
     WEBSITE: WEBSITE,
 }
 TARGETS: Final = ("x-fal-target-url", "x-fal-target-host")
+LONGEST_ADDRESS: Final = 100  # characters; an IPv6 address has 45, and its zone is an interface's name
 FAL_DOMAINS: Final = ("fal.run", "fal.ai", "fal.media", "falrun.com", "fal.dev")
 
 
@@ -181,8 +182,12 @@ def is_own(name: str, own_names: Collection[str]) -> bool:
     return name in own_names or name == "localhost" or name.endswith(".localhost") or _is_address(name)
 
 
-@lru_cache(maxsize=128)
 def _is_address(name: str) -> bool:
+    return len(name) <= LONGEST_ADDRESS and _reads_as_address(name)
+
+
+@lru_cache(maxsize=128)
+def _reads_as_address(name: str) -> bool:
     try:
         ipaddress.ip_address(name)
     except ValueError:

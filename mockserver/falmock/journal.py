@@ -12,9 +12,9 @@ import json
 import time
 from collections import deque
 from dataclasses import dataclass, field
-from fnmatch import fnmatchcase
 from itertools import chain
-from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
+from operator import attrgetter
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, TypeVar
 
 from pydantic import Field, TypeAdapter, ValidationError
 
@@ -22,6 +22,7 @@ from falmock import __version__
 from falmock.calls import Call, Operation
 from falmock.hosts import CDN
 from falmock.known_keys import KnownKeys
+from falmock.patterns import matches
 from falmock.redaction import Redactor, compacted
 
 if TYPE_CHECKING:
@@ -33,7 +34,10 @@ Headers = tuple[tuple[str, str], ...]
 RawHeaders = list[tuple[bytes, bytes]]
 
 KEPT: Final = 64 * 1024  # bytes of a body
+LARGE: Final = 256 * 1024  # bytes; digests of a larger input take more than a millisecond
 OVERHEAD: Final = 1024  # bytes that an entry takes besides what it holds
+LOOK: Final = 500  # entries that are looked at in one go
+PIECE: Final = 48 * 1024  # bytes of entries that are told in one go
 SEPARATOR: Final = b"\0"
 AUTHORIZATION: Final = b"authorization"
 CONTENT_TYPE: Final = b"content-type"
@@ -174,6 +178,7 @@ class Attempt:
 
 
 Entry = Exchange | Transition | Attempt
+Chosen = TypeVar("Chosen", bound="Entry | Record")
 _ENTRY: Final = TypeAdapter[Entry](Annotated[Entry, Field(discriminator="kind")])
 
 
@@ -200,22 +205,30 @@ class Wanted:
 
     def of(self, entries: Iterable[Entry]) -> list[Entry]:
         """Return those entries that are wanted."""
-        entries = list(entries)
-        theirs = {each.request_id for each in entries if each.request_id and self._belongs(each)}
-        return [
-            each
-            for each in entries
-            if (self._belongs(each) or each.request_id in theirs) and self._fits(each)
-        ]
+        return [each for piece in self.chosen(list(entries)) for each in piece]
 
-    def _belongs(self, entry: Entry) -> bool:
+    def chosen(self, entries: Sequence[Chosen]) -> Iterator[list[Chosen]]:
+        """Yield those entries that are wanted, in pieces; a piece is the work of a millisecond or two."""
+        theirs: set[str] = set()
+        if self != EVERYTHING:
+            for piece in _cut(entries):
+                theirs |= {each.request_id for each in piece if each.request_id and self._belongs(each)}
+                yield []
+        for piece in _cut(entries):
+            yield [
+                each
+                for each in piece
+                if (self._belongs(each) or each.request_id in theirs) and self._fits(each)
+            ]
+
+    def _belongs(self, entry: Entry | Record) -> bool:
         return (
-            (self.endpoint is None or fnmatchcase(entry.endpoint or "", self.endpoint))
+            (self.endpoint is None or matches(entry.endpoint or "", self.endpoint))
             and self.test in {None, entry.test}
             and self.caller in {None, entry.caller}
         )
 
-    def _fits(self, entry: Entry) -> bool:
+    def _fits(self, entry: Entry | Record) -> bool:
         return (
             (self.request is None or entry.request_id == self.request)
             and (self.operation is None or operation_of(entry) == self.operation)
@@ -253,12 +266,37 @@ class Record:
     fault: str | None = None
     public: bool | None = None
 
+    @property
+    def endpoint(self) -> str | None:
+        """Of the call."""
+        return self.call.endpoint
+
+    @property
+    def caller(self) -> str | None:
+        """Of the call."""
+        return self.call.caller
+
+    @property
+    def test(self) -> str | None:
+        """Of the call."""
+        return self.call.test
+
+    @property
+    def operation(self) -> Operation:
+        """Of the call."""
+        return self.call.operation
+
+    @property
+    def weight(self) -> int:
+        """How many bytes have to be read to tell it."""
+        return OVERHEAD + len(self.headers) + len(self.heard) + len(self.said)
+
     def hear(self, chunk: bytes, *, more: bool) -> None:
         """Take down a piece of the input; a submit's whole, for its digest, and an upload's not at all."""
         if self.call.operation in WITH_INPUT:
             self.parts.append(chunk)
-            if not more:
-                self._hear_out()
+            if not more and self.heard_size + len(chunk) <= LARGE:
+                self.hear_out()
         elif self.heard_size < KEPT and (
             self.call.host != CDN or b"json" in _named(self.headers, CONTENT_TYPE)
         ):
@@ -285,7 +323,13 @@ class Record:
         held = (self.path, self.query, self.headers, self.heard, self.answer_headers, self.said)
         return OVERHEAD + sum(map(len, held))
 
-    def _hear_out(self) -> None:
+    @property
+    def unheard(self) -> bool:
+        """Whether a large input still has to be heard out, better off the event loop."""
+        return bool(self.parts)
+
+    def hear_out(self) -> None:
+        """Take down an input that has come to its end."""
         body = b"".join(self.parts)
         self.sha256 = hashlib.sha256(body).hexdigest()
         self.heard = body if len(body) <= KEPT else compacted(body)[:KEPT]
@@ -338,6 +382,7 @@ class Journal:
             scope["path"],
             scope["query_string"],
             _joined(scope["headers"]),
+            request_id=scope["falmock.call"].request_id,
         )
         self._going[record.id] = record
         return record
@@ -414,20 +459,35 @@ class Journal:
 
     def entries(self, wanted: Wanted = EVERYTHING) -> list[Entry]:
         """Return what is wanted, in the order of time; a call that is not over stands as far as it is."""
-        held = [entry for _, entry in self._ring] + [*self._going.values()]
-        held.sort(key=lambda entry: entry.id)
-        return wanted.of(
-            self._exchange(each) if isinstance(each, Record) else self._masked(each) for each in held
-        )
+        return [entry for piece in self.pieces(wanted) for entry in piece]
+
+    def pieces(self, wanted: Wanted = EVERYTHING) -> Iterator[list[Entry]]:
+        """Yield what `entries` returns in pieces, some of them empty; each is the work of a few ms."""
+        piece: list[Entry] = []
+        weight = 0
+        for chosen in wanted.chosen(self._held()):
+            for each in chosen:
+                piece.append(self._exchange(each) if isinstance(each, Record) else self._masked(each))
+                weight += each.weight if isinstance(each, Record) else OVERHEAD
+                if weight >= PIECE:
+                    yield piece
+                    piece, weight = [], 0
+            yield piece
+            piece, weight = [], 0
 
     def clear(self, wanted: Wanted = EVERYTHING) -> None:
         """Forget what is wanted."""
-        gone = {each.id for each in self.entries(wanted)}
+        gone = {each.id for piece in wanted.chosen(self._held()) for each in piece}
         kept = [(size, entry) for size, entry in self._ring if entry.id not in gone]
         self._ring = deque(kept)
         self._size = sum(size for size, _ in kept)
         self._going = {number: record for number, record in self._going.items() if number not in gone}
         self.dropped = self.dropped if kept else 0
+
+    def _held(self) -> list[Record | Transition | Attempt]:
+        held = [*(entry for _, entry in self._ring), *self._going.values()]
+        held.sort(key=attrgetter("id"))
+        return held
 
     def _number(self) -> int:
         self._count += 1
@@ -473,7 +533,7 @@ class Journal:
             host=record.call.host,
             operation=record.call.operation,
             endpoint=redact.name(record.call.endpoint),
-            request_id=redact.name(record.request_id or record.call.request_id),
+            request_id=redact.name(record.request_id),
             caller=redact.name(record.call.caller),
             test=redact.name(record.call.test),
             method=record.method,
@@ -494,18 +554,31 @@ class Journal:
         )
 
 
-def operation_of(entry: Entry) -> str | None:
+def _cut(entries: Sequence[Chosen]) -> Iterator[Sequence[Chosen]]:
+    return (entries[start : start + LOOK] for start in range(0, len(entries), LOOK))
+
+
+def operation_of(entry: Entry | Record) -> str | None:
     """Return what an entry is about; None for a step."""
     if isinstance(entry, Attempt):
         return Operation.WEBHOOK
-    return entry.operation if isinstance(entry, Exchange) else None
+    return None if isinstance(entry, Transition) else entry.operation
 
 
 def lines(entries: Iterable[Entry], dropped: int) -> Iterator[str]:
     """Yield a journal as JSON lines; the first says whose it is and how many entries are missing."""
-    yield json.dumps({"kind": "journal", "falmock": __version__, "dropped": dropped}) + "\n"
-    for entry in entries:
-        yield json.dumps({"kind": entry.kind} | dataclasses.asdict(entry)) + "\n"
+    yield heading(dropped)
+    yield from map(line, entries)
+
+
+def heading(dropped: int) -> str:
+    """Return the first of the JSON lines."""
+    return json.dumps({"kind": "journal", "falmock": __version__, "dropped": dropped}) + "\n"
+
+
+def line(entry: Entry) -> str:
+    """Return the JSON line of an entry."""
+    return json.dumps({"kind": entry.kind} | dataclasses.asdict(entry)) + "\n"
 
 
 def read(text: str) -> list[Entry]:

@@ -10,18 +10,21 @@ from __future__ import annotations
 import json
 from collections import Counter, defaultdict
 from dataclasses import asdict, dataclass, field
-from operator import attrgetter
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
 from pydantic import ValidationError
 
+from falmock import bodies
+from falmock.bodies import BodyTooComplexError
 from falmock.models import MODELS, Price
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Generator
 
     from falmock.models import Model
     from falmock.store import Request, Store
+
+Result = TypeVar("Result")
 
 GOOD: Final = 200
 DOUBLE_WITHIN: Final = 60.0  # seconds
@@ -183,15 +186,26 @@ class Ledger:
 
     def account(self) -> Account:
         """Return the numbers as they are now."""
-        requests = self._store.requests()
-        completed = [request for request in requests if request.status is not None]
-        good = [request for request in completed if request.status == GOOD]
+        return _run(self.accounting())
+
+    def accounting(self) -> Generator[None, None, Account]:
+        """Return what `account` does, in steps of a few ms."""
+        requests = results = failures = 0
+        usd = 0.0
+        for page in self._store.request_pages():
+            completed = [request for request in page if request.status is not None]
+            good = sum(request.status == GOOD for request in completed)
+            requests += len(page)
+            results += good
+            failures += len(completed) - good
+            usd += sum(self._charge(request).due for request in completed)
+            yield
         return Account(
-            requests=len(requests),
-            results=len(good),
-            failures=len(completed) - len(good),
+            requests=requests,
+            results=results,
+            failures=failures,
             webhooks=self._store.delivered(),
-            usd=sum(self._charge(request).due for request in completed),
+            usd=usd,
             calls=dict(self._calls),
             refused=tuple(self._refused),
         )
@@ -206,25 +220,33 @@ class Ledger:
             caller: only for the requests of a key id.
             window: seconds of the emulator's clock within which an equal submit is a double one.
         """
-        requests = [
-            request
-            for request in sorted(self._store.requests(), key=attrgetter("seq"))
-            if test in {None, request.test} and caller in {None, request.caller}
-        ]
-        charges = {request.id: self._charge(request) for request in requests}
+        return _run(self.billing(test=test, caller=caller, window=window))
+
+    def billing(
+        self, *, test: str | None = None, caller: str | None = None, window: float = DOUBLE_WITHIN
+    ) -> Generator[None, None, Bill]:
+        """Return what `bill` does, in steps of a few ms."""
+        charges: list[Charge] = []
+        doubles = _Doubles(window)
         by_caller: defaultdict[str, float] = defaultdict(float)
         by_test: defaultdict[str, float] = defaultdict(float)
-        for charge in charges.values():
-            by_caller[charge.caller] += charge.due
-            by_test[charge.test or ""] += charge.due
-        endpoints = {charge.endpoint for charge in charges.values()}
+        for page in self._store.request_pages():
+            for request in page:
+                if test not in {None, request.test} or caller not in {None, request.caller}:
+                    continue
+                charges.append(charge := self._charge(request))
+                doubles.look_at(request, charge)
+                by_caller[charge.caller] += charge.due
+                by_test[charge.test or ""] += charge.due
+            yield
+        endpoints = {charge.endpoint for charge in charges}
         return Bill(
-            usd=sum(charge.due for charge in charges.values()),
+            usd=sum(charge.due for charge in charges),
             by_caller=dict(by_caller),
             by_test=dict(by_test),
             prices={name: model.price for name, model in MODELS.items() if name in endpoints},
-            charges=tuple(charges.values()),
-            doubles=tuple(_doubles(requests, charges, window)),
+            charges=tuple(charges),
+            doubles=tuple(doubles.found),
         )
 
     def _charge(self, request: Request) -> Charge:
@@ -248,23 +270,41 @@ def _billed(request: Request) -> float:
 
 def _expected(model: Model | None, body: bytes) -> float:
     """Return the units of a good result; none for an input that there is no such result of."""
+    if model is None:
+        return 0.0
     try:
-        return float(model.units(model.input.model_validate_json(body))) if model else 0.0
-    except ValidationError:
+        bodies.measure(body)
+        return float(model.units(model.input.model_validate_json(body)))
+    except (ValidationError, BodyTooComplexError):
         return 0.0
 
 
-def _doubles(requests: Iterable[Request], charges: Mapping[str, Charge], window: float) -> Iterator[Double]:
-    latest: dict[tuple[str, str, str], Request] = {}
-    for request in requests:
+class _Doubles:
+    """Submits that repeat another, of requests in the order of their submits."""
+
+    def __init__(self, window: float) -> None:
+        self.found: list[Double] = []
+        self._window = window
+        self._latest: dict[tuple[str, str, str], Request] = {}
+
+    def look_at(self, request: Request, charge: Charge) -> None:
         same = (request.endpoint, request.caller, request.input_sha256)
-        first = latest.get(same)
-        if first is not None and (seconds := request.submitted_at - first.submitted_at) <= window:
-            charge = charges[request.id]
-            yield Double(
-                first.id, request.id, charge.endpoint, charge.caller, charge.test, seconds, charge.usd
+        first = self._latest.get(same)
+        if first is not None and (seconds := request.submitted_at - first.submitted_at) <= self._window:
+            self.found.append(
+                Double(first.id, request.id, charge.endpoint, charge.caller, charge.test, seconds, charge.usd)
             )
-        latest[same] = request
+        self._latest[same] = request
+
+
+def _run(steps: Generator[None, None, Result]) -> Result:
+    """Return what a generator returns."""
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            result: Result = end.value
+            return result
 
 
 def _count(number: int, noun: str) -> str:

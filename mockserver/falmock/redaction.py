@@ -12,9 +12,11 @@ import contextlib
 import hashlib
 import json
 import re
+import string
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import parse_qsl, quote, urlsplit
+from urllib.parse import parse_qsl, quote
 
+from falmock import urls
 from falmock.escapes import views
 from falmock.known_keys import LONG_SECRET, KnownKeys
 
@@ -50,6 +52,8 @@ _PATH_TOKEN: Final = re.compile(r"(/multipart/)[^/?#\s\"]+")
 _URL: Final = re.compile(r"https?://[^\s\"'<>\\]+", re.IGNORECASE)
 _DATA_URI: Final = b'"data:'
 _BASE64: Final = b";base64"
+_BASE64_LETTERS: Final = string.ascii_letters.encode() + string.digits.encode() + b"+/"
+_SLICE: Final = 64 * 1024  # bytes, a multiple of four
 
 
 class Redactor:
@@ -198,7 +202,8 @@ def compacted(body: bytes) -> bytes:
 
 def _compacted_uri(uri: bytes) -> bytes:
     inner = uri.removesuffix(b"\\")  # of JSON within JSON, where the closing quote is escaped
-    head, comma, data = inner.replace(rb"\/", b"/").partition(b",")
+    plain = inner.replace(rb"\/", b"/") if b"\\" in inner else inner
+    head, comma, data = plain.partition(b",")
     if not comma:
         return uri
     encoded = head.lower().endswith(_BASE64)
@@ -208,13 +213,20 @@ def _compacted_uri(uri: bytes) -> bytes:
 
 def _measured(data: bytes, *, encoded: bool) -> str:
     with contextlib.suppress(binascii.Error):  # no base64 after all: measured as it stands
-        data = base64.b64decode(data) if encoded else data
+        data = _decoded(data) if encoded else data
     return f"size={len(data)};sha256={hashlib.sha256(data).hexdigest()}"
+
+
+def _decoded(data: bytes) -> bytes:
+    """Decode base64 in slices, for one call would hold up all threads until it is done."""
+    if data.rstrip(b"=").translate(None, delete=_BASE64_LETTERS):  # to be skipped, and slices would not fit
+        return base64.b64decode(data)
+    return b"".join(base64.b64decode(data[start : start + _SLICE]) for start in range(0, len(data), _SLICE))
 
 
 def _bare(url: str) -> str:
     try:
-        parts = urlsplit(url)
+        parts = urls.split(url)
         port = f":{parts.port}" if parts.port else ""
     except ValueError:
         return MASK

@@ -26,6 +26,7 @@ from falmock.errors import ModelError, Refusal, StorageFull, compact
 from falmock.fetching import Fetcher, FetchError
 from falmock.files import Files, new_path
 from falmock.hosts import MEDIA, Origin
+from falmock.limits import DEFAULT, Limits
 from falmock.media import MAX_BYTES, Clip, Decoder, Picture, RenderFailed, Studio
 from falmock.models import MODELS, File, Model
 from falmock.object_lifecycle import Lifecycle, decide
@@ -84,6 +85,7 @@ class Runner:
         clock: says when a file was made.
         seed: of the emulator.
         style: which kind of video to make.
+        limits: on the depth and members of an input.
     """
 
     def __init__(
@@ -96,6 +98,7 @@ class Runner:
         clock: Clock,
         seed: int,
         style: str,
+        limits: Limits = DEFAULT,
     ) -> None:
         self.files = files
         self.decoder = decoder
@@ -104,6 +107,7 @@ class Runner:
         self.clock = clock
         self.seed = seed
         self.style = style
+        self.limits = limits
 
     def prepare(self, request: Request, body: bytes) -> Outcome | Assignment:
         """Find the model and validate its input; quick, for it runs when the runner starts."""
@@ -116,7 +120,7 @@ class Runner:
                 HTTPStatus.METHOD_NOT_ALLOWED, compact({"detail": "Method Not Allowed"}), {"allow": "POST"}
             )
         try:
-            return Assignment(model, validation.read(model.input, body, request.content_type))
+            return Assignment(model, validation.read(model.input, body, request.content_type, self.limits))
         except Refusal as refusal:
             return Outcome(refusal.status, refusal.content(), UNBILLED)
 

@@ -1,43 +1,41 @@
 """What shall go wrong, as data: which call or request it meets, how often, after what, and what then.
 
 A rule names a fault and whom it strikes. A plan has the rules of one emulator, from a scenario's
-file, from the control API and from inputs that ask for trouble themselves:
-
-    [[fal: content_policy_violation]]                   anywhere in a prompt
-    https://falmock.invalid/file_download_error.png     as the URL of a file
-    x-falmock-fault: requeued times=3                   as a header
+file, from the control API and from inputs that ask for faults themselves (`triggers`).
 """
 
 from __future__ import annotations
 
 import json
 import random
-import re
 import tomllib
-from collections import Counter
+from collections import defaultdict
 from dataclasses import dataclass, field
-from fnmatch import fnmatchcase
 from functools import cache, lru_cache
 from importlib import resources
+from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, Self
-from urllib.parse import parse_qsl, urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from falmock import bodies
 from falmock.faults import FILE, JOB, OK, PLACES, WEBHOOK, Fault, parse
+from falmock.patterns import LONGEST as LONGEST_PATTERN
+from falmock.patterns import matches
 from falmock.validation import check_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 ALWAYS: Final = "always"
-MAGIC_HOST: Final = "falmock.invalid"
-MAGIC_HEADER: Final = "x-falmock-fault"
 OF_A_REQUEST: Final = (JOB, WEBHOOK, FILE)  # decided once, when the request is accepted
 MOST: Final = 1_000_000_000  # what a rule may count to
 LONGEST_SEQUEL: Final = 1_000  # faults in `then`
-_MAGIC: Final = re.compile(r"\[\[fal:([^\]]*)\]\]")
+LONGEST_CACHED: Final = 500  # characters of faults as the store keeps them
+
+
+Pattern = Annotated[str, Field(max_length=LONGEST_PATTERN)]
 
 
 class ScenarioError(ValueError):
@@ -70,10 +68,10 @@ class Rule(BaseModel):
 
     fault: str
     on: Literal[PLACES] | None = None  # type: ignore[valid-type]  # the vocabulary is told in one place
-    endpoint: str | None = None
+    endpoint: Pattern | None = None
     prompt: str | None = None
     input: dict[str, Any] = Field(default_factory=dict)
-    caller: str | None = None
+    caller: Pattern | None = None
     test: str | None = None
     request: str | None = None
     after: Annotated[int, Field(ge=0, le=MOST)] = 0
@@ -222,7 +220,9 @@ class Plan:
         self._seed = seed
         self._from_the_start = tuple(scenarios)
         self._standings: dict[int, Standing] = {}
-        self._watched: Counter[str] = Counter()
+        # Those that are not spent, by where they strike and by their request (None for any).
+        self._waiting: defaultdict[str, dict[str | None, dict[int, Standing]]] = defaultdict(dict)
+        self._of_request: defaultdict[str, set[int]] = defaultdict(set)
         self._last = 0
         for scenario in self._from_the_start:
             self.load(scenario)
@@ -230,9 +230,12 @@ class Plan:
     def add(self, rule: Rule) -> int:
         """Put a rule after the others, and return its id."""
         self._last += 1
-        self._standings[self._last] = Standing(self._last, rule)
-        self._watched.update(rule.places())
-        return self._last
+        standing = self._standings[self._last] = Standing(self._last, rule)
+        for place in rule.places():
+            self._waiting[place].setdefault(rule.request, {})[standing.id] = standing
+        if rule.request is not None:
+            self._of_request[rule.request].add(standing.id)
+        return standing.id
 
     def load(self, scenario: Scenario) -> list[int]:
         """Put all rules of a scenario after the others."""
@@ -244,7 +247,17 @@ class Plan:
         Raises:
             KeyError: there is none of that id.
         """
-        self._watched.subtract(self._standings.pop(rule_id).rule.places())
+        standing = self._standings.pop(rule_id)
+        self._retire(standing)
+        if (request := standing.rule.request) is not None:
+            self._of_request[request].discard(rule_id)
+            if not self._of_request[request]:
+                del self._of_request[request]
+
+    def forget(self, request_id: str) -> None:
+        """Forget the rules that are for one request, which is gone."""
+        for rule_id in tuple(self._of_request.get(request_id, ())):
+            self.remove(rule_id)
 
     def clear(self, test: str | None = None) -> None:
         """Forget all rules, or those of one test."""
@@ -280,9 +293,10 @@ class Plan:
         """Return the rules that nothing has come of."""
         return [standing for standing in self.rules() if not standing.fired]
 
-    def watches(self, place: str) -> bool:
-        """Tell whether any rule is for that place; polls ask this each time."""
-        return self._watched[place] > 0
+    def watches(self, place: str, request_id: str | None = None) -> bool:
+        """Tell whether a rule for any request, or for this one, can still strike there; each poll asks."""
+        waiting = self._waiting.get(place)
+        return waiting is not None and (None in waiting or request_id in waiting)
 
     def strike(self, moment: Moment) -> Strike | None:
         """Return what goes wrong now: the first rule that has something to say."""
@@ -301,11 +315,29 @@ class Plan:
                 self.remove(standing.id)
 
     def _strikes(self, moment: Moment) -> Iterator[Strike]:
-        for standing in self.rules():
-            if moment.place not in standing.rule.places() or standing.spent:
-                continue
-            if standing.rule.meets(moment) and (fault := standing.strike(self._seed)) is not None:
-                yield Strike(fault, standing.id)
+        for standing in self._candidates(moment):
+            if standing.rule.meets(moment):
+                fault = standing.strike(self._seed)
+                if standing.spent:
+                    self._retire(standing)
+                if fault is not None:
+                    yield Strike(fault, standing.id)
+
+    def _candidates(self, moment: Moment) -> list[Standing]:
+        """Return the rules that could strike, in order, without a look at those for other requests."""
+        waiting = self._waiting.get(moment.place, {})
+        requests = {None, moment.request}
+        found = [standing for request in requests for standing in waiting.get(request, {}).values()]
+        return sorted(found, key=attrgetter("id")) if len(requests) > 1 else found
+
+    def _retire(self, standing: Standing) -> None:
+        """Ask a rule no more; it stays in the list until it is removed."""
+        for place in standing.rule.places():
+            waiting = self._waiting[place]
+            of_request = waiting.get(standing.rule.request, {})
+            of_request.pop(standing.id, None)
+            if not of_request:
+                waiting.pop(standing.rule.request, None)
 
 
 def dump(strikes: Sequence[Strike]) -> str | None:
@@ -313,35 +345,16 @@ def dump(strikes: Sequence[Strike]) -> str | None:
     return json.dumps([[strike.rule, str(strike.fault)] for strike in strikes]) if strikes else None
 
 
-@lru_cache(maxsize=1024)
 def load(text: str | None) -> Mapping[str, Strike]:
     """Return strikes, by the name of their fault, as the store kept them."""
+    return _load(text) if len(text or "") <= LONGEST_CACHED else _load.__wrapped__(text)
+
+
+@lru_cache(maxsize=1024)
+def _load(text: str | None) -> Mapping[str, Strike]:
     pairs = json.loads(text) if text else []
     strikes = (Strike(parse(fault), rule) for rule, fault in pairs)
     return {strike.fault.name: strike for strike in strikes}
-
-
-def magic(asked: Mapping[str, Any]) -> list[Fault]:
-    """Return the faults that an input asks for itself.
-
-    Raises:
-        FaultError: it asks for one that there is not.
-    """
-    return [fault for value in asked.values() if isinstance(value, str) for fault in _asked_in(value)]
-
-
-def might_be_magic(body: bytes) -> bool:
-    """Tell whether an input is worth reading for faults."""
-    return b"[[fal:" in body or MAGIC_HOST.encode() in body
-
-
-def from_header(text: str) -> list[Fault]:
-    """Return the faults that a header asks for, which are separated by semicolons.
-
-    Raises:
-        FaultError: it asks for one that there is not.
-    """
-    return [parse(part) for part in text.split(";") if part.strip()]
 
 
 def find(name: str) -> Scenario:
@@ -368,12 +381,16 @@ def read(text: str, *, name: str, where: str) -> Scenario:
         ScenarioError: it is none; `where` says whose fault that is.
     """
     try:
-        return Scenario.model_validate({"name": name, **tomllib.loads(text)})
+        told = tomllib.loads(text)
+        bodies.measure(json.dumps(told, default=str).encode())
+        return Scenario.model_validate({"name": name, **told})
+    except RecursionError:
+        raise ScenarioError(f"{where} is nested too deep") from None
     except ValidationError as invalid:
         first = invalid.errors()[0]
         place = ".".join(map(str, first["loc"])) or "it"
         raise ScenarioError(f"{where}: {place}: {first['msg'].removeprefix('Value error, ')}") from None
-    except (ValueError, RecursionError) as error:  # also for too many digits or levels
+    except ValueError as error:  # no TOML, beyond the limits, or a number with more digits than Python reads
         raise ScenarioError(f"{where} is not TOML: {error}") from None
 
 
@@ -386,13 +403,5 @@ def presets() -> dict[str, Scenario]:
     return {name: read(file.read_text(encoding="utf-8"), name=name, where=file.name) for name, file in named}
 
 
-def _asked_in(text: str) -> Iterable[Fault]:
-    yield from map(parse, _MAGIC.findall(text))
-    if text.startswith(f"https://{MAGIC_HOST}/"):
-        parts = urlsplit(text)
-        options = " ".join(f"{name}={value}" for name, value in parse_qsl(parts.query))
-        yield parse(f"{Path(parts.path).stem} {options}")
-
-
 def _fits(value: str | None, pattern: str | None) -> bool:
-    return pattern is None or (value is not None and fnmatchcase(value, pattern))
+    return pattern is None or (value is not None and matches(value, pattern))

@@ -6,16 +6,20 @@ import asyncio
 import socket
 import struct
 from contextlib import asynccontextmanager, contextmanager
-from typing import TYPE_CHECKING, Final
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
 
 import uvicorn
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from falmock.connection import BoundedProtocol
+from falmock.limits import DEFAULT, Limits
 
 if TYPE_CHECKING:
     import ssl
     from collections.abc import AsyncIterator, Iterator
 
     from starlette.types import ASGIApp
+    from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 BACKLOG: Final = 2048
 RESET_ON_CLOSE: Final = struct.pack("ii", 1, 0)  # SO_LINGER: on, for no seconds
@@ -61,11 +65,11 @@ class Line:
             pass
 
 
-class LineProtocol(HttpToolsProtocol):
+class LineProtocol(BoundedProtocol):
     """uvicorn's protocol, with the connection in the scope."""
 
     def on_message_begin(self) -> None:
-        """See `HttpToolsProtocol`."""
+        """See `BoundedProtocol`."""
         super().on_message_begin()
         self.scope["falmock.line"] = Line(self)  # type: ignore[typeddict-unknown-key]
 
@@ -76,19 +80,22 @@ class Server(uvicorn.Server):
     Args:
         app: to serve.
         tls: what to speak TLS with; None for plain HTTP.
+        limits: on what clients send.
     """
 
-    def __init__(self, app: ASGIApp, tls: ssl.SSLContext | None = None) -> None:
+    def __init__(self, app: ASGIApp, tls: ssl.SSLContext | None = None, *, limits: Limits = DEFAULT) -> None:
+        protocol: Any = partial(LineProtocol, limits=limits)  # uvicorn wants a class, and only calls it
         super().__init__(
             uvicorn.Config(
                 app,
-                http=LineProtocol,
+                http=protocol,
                 ws="none",
                 lifespan="off",
                 log_config=None,
                 access_log=False,  # it would write queries, and with them tokens
                 server_header=False,
                 proxy_headers=False,  # see `http.guard.TrustedProxies`
+                timeout_keep_alive=limits.idle_seconds,  # type: ignore[arg-type]  # any number will do
                 timeout_graceful_shutdown=1,
                 ssl_context_factory=(lambda *_: tls) if tls else None,
             )

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 from falmock.authorities import AuthorityError, parse_authority, parse_origin, parse_url
+from falmock.limits import DEFAULT, Limits
 
 if TYPE_CHECKING:
     import random
@@ -109,6 +110,7 @@ class Settings:
         max_pixels: pixels that an input image may have.
         decode_memory: bytes of memory that decoding a large input image may take, in a process of its own.
         max_upload: bytes that an uploaded file may have.
+        limits: on headers, nesting, waiting and faults of one call.
         retention: seconds that a result is kept; large ones (10 KB and more) `retention_large`.
         scenarios: what shall go wrong: names of presets, or paths of TOML files.
         payload_days: days that a request is remembered after its result is gone.
@@ -141,6 +143,7 @@ class Settings:
     max_pixels: int = 50_000_000
     decode_memory: int = 1024 * MIB
     max_upload: int = 5 * 1024 * MIB
+    limits: Limits = DEFAULT
     retention: float = 3600.0
     retention_large: float = 360.0
     payload_days: float = 30.0

@@ -175,6 +175,12 @@ _TABLES: Final[dict[type[Row], str]] = {
     Delivery: "deliveries",
     StoredFile: "files",
 }
+
+
+def _listed(columns: list[str]) -> list[str]:
+    return ["x'' AS body" if column == "body" else column for column in columns]
+
+
 _COLUMNS: Final = {row: [column.name for column in dataclasses.fields(row)] for row in _TABLES}
 _KEYS: Final = {row: columns[0] for row, columns in _COLUMNS.items()}
 _TIMES: Final = {
@@ -188,6 +194,19 @@ _INSERT: Final = {
 }
 _SELECT: Final = {
     row: f"SELECT {', '.join(columns)} FROM {_TABLES[row]} WHERE {_KEYS[row]} = ?"
+    for row, columns in _COLUMNS.items()
+}
+
+PAGE: Final = 100  # rows that are read at once: about a millisecond
+_LAST_ROW: Final = 2**63 - 1
+# Rows are numbered as they come, so the number of a row is a cursor that no index needs.
+_PAGE_UP: Final = {
+    row: f"SELECT rowid, {', '.join(columns)} FROM {_TABLES[row]} WHERE rowid > ? ORDER BY rowid LIMIT ?"
+    for row, columns in _COLUMNS.items()
+}
+_PAGE_DOWN: Final = {
+    row: f"SELECT rowid, {', '.join(_listed(columns))} FROM {_TABLES[row]}"
+    " WHERE rowid < ? ORDER BY rowid DESC LIMIT ?"
     for row, columns in _COLUMNS.items()
 }
 
@@ -398,15 +417,45 @@ class Store:
         self.remember("seq", seq)
         return seq
 
-    def deliveries_of(self, caller: str) -> list[tuple[Request, Delivery]]:
-        """Return the webhooks of a caller's requests, the newest first."""
-        mine = self._select(Request, "caller = ? AND webhook IS NOT NULL ORDER BY seq DESC", caller)
-        pairs = ((request, self.delivery(request.id)) for request in mine)
-        return [(request, delivery) for request, delivery in pairs if delivery is not None]
-
     def requests(self) -> list[Request]:
         """Return all requests that are remembered, in the order of their submits."""
         return self._select(Request, "true ORDER BY seq")
+
+    def request_pages(self) -> Iterator[list[Request]]:
+        """Yield all requests in the order of their submits, `PAGE` at a time; what comes meanwhile too."""
+        last = 0
+        while rows := self._db.execute(_PAGE_UP[Request], (last, PAGE)).fetchall():
+            last = rows[-1][0]
+            yield [Request(*row) for _, *row in rows]
+
+    def request_pages_before(self, request_id: str | None) -> Iterator[list[Request]]:
+        """Yield the requests before one, or all, the newest first, `PAGE` at a time.
+
+        Raises:
+            KeyError: there is no request of that id.
+        """
+        for rows in self._pages_down(Request, request_id):
+            yield [Request(*row) for row in rows]
+
+    def delivery_pages_before(self, request_id: str | None) -> Iterator[list[Delivery]]:
+        """Yield the webhooks before a request's, or all, the newest first and without their bodies.
+
+        Raises:
+            KeyError: there is no webhook of that request.
+        """
+        for rows in self._pages_down(Delivery, request_id):
+            yield [Delivery(*row) for row in rows]
+
+    def _pages_down(self, kind: type[Row], key: str | None) -> Iterator[list[Any]]:
+        first = _LAST_ROW
+        if key is not None:
+            query = f"SELECT rowid FROM {_TABLES[kind]} WHERE {_KEYS[kind]} = ?"
+            if (found := self._db.execute(query, (key,)).fetchone()) is None:
+                raise KeyError(key)
+            (first,) = found
+        while rows := self._db.execute(_PAGE_DOWN[kind], (first, PAGE)).fetchall():
+            first = rows[-1][0]
+            yield [row[1:] for row in rows]
 
     def deliveries(self) -> list[Delivery]:
         """Return the webhooks that are remembered, the oldest first."""

@@ -34,5 +34,5 @@ async def settle(emulator: Emulator) -> None:
 async def serving(emulator: Emulator) -> AsyncIterator[str]:
     """Serve an emulator on a free loopback port, in this event loop; gives its address."""
     with listen("127.0.0.1", 0) as listener, emulator.dialler.own.listening(listener):
-        async with Server(create_app(emulator)).running(listener):
+        async with Server(create_app(emulator), limits=emulator.settings.limits).running(listener):
             yield address(listener)

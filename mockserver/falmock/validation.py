@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
+from falmock import bodies
 from falmock.errors import InvalidBody, UnparseableBody
+from falmock.limits import DEFAULT, Limits
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -23,21 +25,24 @@ DEEPEST: Final = 32  # levels of lists and objects in what `check_json` accepts
 
 Schema = TypeVar("Schema", bound=BaseModel)
 
+MOST_ERRORS: Final = 100  # of one body; each echoes its input, so that many would be far larger than the body
 
-def read(schema: type[Schema], body: bytes, content_type: str | None) -> Schema:
+
+def read(schema: type[Schema], body: bytes, content_type: str | None, limits: Limits = DEFAULT) -> Schema:
     """Return what a body says.
 
     Args:
         schema: what it should look like; unknown fields are ignored.
         body: as it came.
         content_type: as it came; without one it is taken for JSON.
+        limits: on depth and members.
 
     Raises:
         InvalidBody: it is no JSON, or JSON that does not fit.
-        UnparseableBody: it is not even UTF-8, or deeper than can be read.
+        UnparseableBody: it is not even UTF-8, or beyond the limits.
     """
     try:
-        value = _parse(body) if _is_json(content_type) else body or None
+        value = _parse(body, limits) if _is_json(content_type) else body or None
         if value is None:
             raise InvalidBody([_entry("missing", ["body"], "Field required", None)])
         return check(schema, value, "body")
@@ -60,7 +65,7 @@ def check(schema: type[Schema], value: object, place: str) -> Schema:
         # from_attributes, because FastAPI asks for it and the wording of the errors depends on it
         return TypeAdapter(schema).validate_python(value, from_attributes=True)
     except ValidationError as invalid:
-        errors = invalid.errors(include_url=False)
+        errors = invalid.errors(include_url=False)[:MOST_ERRORS]
         raise InvalidBody(_echo([{**error, "loc": [place, *error["loc"]]} for error in errors])) from None
 
 
@@ -94,15 +99,15 @@ def _members(value: object) -> Iterable[object]:
     return value if isinstance(value, list | tuple) else ()
 
 
-def _parse(body: bytes) -> Any:
+def _parse(body: bytes, limits: Limits) -> Any:
     if not body:
         return None
     try:
-        return json.loads(body)
+        return bodies.load(body, limits)
     except json.JSONDecodeError as error:
         entry = _entry("json_invalid", ["body", error.pos], "JSON decode error", {})
         raise InvalidBody([{**entry, "ctx": {"error": error.msg}}]) from None
-    except ValueError:  # not UTF-8, or a number with more digits than Python reads
+    except ValueError:  # not UTF-8, beyond the limits, or a number with more digits than Python reads
         raise UnparseableBody from None
 
 

@@ -16,10 +16,10 @@ import logging
 import math
 import sqlite3
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import urlsplit
 
 import httpx
 
+from falmock import urls
 from falmock.authorities import AuthorityError, parse_url
 from falmock.descriptors import share
 from falmock.errors import StorageUnavailable, compact
@@ -85,7 +85,7 @@ def payload(request: Request, output: bytes | None) -> bytes:
 def is_deliverable(url: str) -> bool:
     """Tell whether a webhook URL is one that something can be posted to."""
     try:
-        parts, target = urlsplit(url), httpx.URL(url)
+        parts, target = urls.split(url), httpx.URL(url)
         same = parts.hostname == target.host  # else one of the two was deceived about where it leads
         return parts.scheme in {"http", "https"} and bool(parts.hostname) and same and parts.port != 0
     except (ValueError, httpx.InvalidURL):
@@ -266,7 +266,7 @@ class Sender:
 
     async def _deliver(self, delivery: Delivery) -> None:
         where = without_secrets(delivery.url)
-        if self._is_local is not None and not self._is_local(urlsplit(delivery.url).hostname or ""):
+        if self._is_local is not None and not self._is_local(urls.split(delivery.url).hostname or ""):
             log.warning(
                 "webhook of %s not sent: %s is not on this machine (allow it with --webhooks any)",
                 delivery.request_id,

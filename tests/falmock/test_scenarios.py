@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from falmock import scenarios
-from falmock.scenarios import Moment, Plan, Rule, ScenarioError, Strike, dump, find, load, magic, presets
+from falmock.scenarios import Moment, Plan, Rule, ScenarioError, Strike, dump, find, load, presets
+from falmock.triggers import from_header, magic
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -213,7 +213,7 @@ def test_a_reserved_url_asks_for_trouble() -> None:
 
 
 def test_strikes_are_kept_as_text() -> None:
-    strikes = [Strike(fault, 3) for fault in scenarios.from_header("slow seconds=5; webhook_twice")]
+    strikes = [Strike(fault, 3) for fault in from_header("slow seconds=5; webhook_twice")]
 
     kept = load(dump(strikes))
 

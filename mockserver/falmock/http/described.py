@@ -14,6 +14,7 @@ from starlette.routing import Route
 from falmock import validation
 from falmock.http.openapi import SCHEMAS
 from falmock.http.submission import read_body
+from falmock.limits import Limits
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from falmock.errors import Json
 
 LONGEST_BODY: Final = 1024 * 1024  # bytes
+BODY_LIMITS: Final = Limits(members=10_000)  # a scenario has some dozens
 JSON: Final = "application/json"
 
 
@@ -85,7 +87,7 @@ class Operation:
         if not self.has_body:
             return validation.check(takes, dict(request.query_params), "query")
         body = await read_body(request, LONGEST_BODY)
-        return validation.read(takes, body or b"{}", JSON)
+        return validation.read(takes, body or b"{}", JSON, BODY_LIMITS)
 
 
 def routes(operations: Iterable[Operation]) -> list[Route]:

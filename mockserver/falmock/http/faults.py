@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from functools import partial
+from collections import deque
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from starlette.datastructures import Headers
@@ -12,7 +13,8 @@ from starlette.responses import HTMLResponse, Response
 from falmock.emulator import asked_of
 from falmock.errors import ConcurrencyLimit, GatewayTimeout, NotFound, PlatformError, RateLimited, UserLocked
 from falmock.faults import Fault, FaultError, platform_error
-from falmock.scenarios import MAGIC_HEADER, Moment, Strike, from_header, load, magic, might_be_magic
+from falmock.scenarios import Moment, Strike, load
+from falmock.triggers import MAGIC_HEADER, from_header, magic, might_be_magic
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -62,12 +64,18 @@ class Faulty:
         call: Call = scope["falmock.call"]
         header = Headers(scope=scope).get(MAGIC_HEADER)
         submits = call.operation in SUBMITS
-        if not (submits or header or call.operation == "download" or self._plan.watches(call.operation)):
+        suspect = (
+            header or call.operation == "download" or self._plan.watches(call.operation, call.request_id)
+        )
+        if not (submits or suspect):
             await self._host(scope, receive, send)
             return
         body = b""
         if submits:
             body, receive = await _peek(receive, self._emulator.settings.max_body)
+            if not (suspect or might_be_magic(body)):
+                await self._host(scope, receive, send)
+                return
         strike = self._strike(call, scope, body, header)
         if strike is None:
             await self._host(scope, receive, send)
@@ -78,10 +86,12 @@ class Faulty:
 
     def _strike(self, call: Call, scope: Scope, body: bytes, header: str | None) -> Strike | None:
         """Return what goes wrong with a call; what goes wrong later is noted in the scope."""
+        asked = cache(lambda: asked_of(body))  # parsed once, if at all
+        most = self._emulator.settings.limits.faults
         try:
-            faults = from_header(header or "")
+            faults = from_header(header or "", most)
             if might_be_magic(body):
-                faults += magic(asked_of(body))
+                faults += magic(asked(), most - len(faults))
         except FaultError as error:
             raise PlatformError("bad_request", str(error)) from None
         submits = call.operation in SUBMITS
@@ -92,22 +102,24 @@ class Faulty:
             return Strike(now[0])
         if call.operation == "download" and (carried := self._of_file(scope["path"])) is not None:
             return carried
-        return self._plan.strike(self._moment(call, body)) if self._plan.watches(call.operation) else None
+        if not self._plan.watches(call.operation, call.request_id):
+            return None
+        return self._plan.strike(self._moment(call, asked))
 
     def _of_file(self, path: str) -> Strike | None:
         file = self._emulator.files.live(path, self._emulator.clock.now())
         strikes = load(file.faults) if file else {}
         return next((strike for name, strike in strikes.items() if name in _OF_FILES), None)
 
-    def _moment(self, call: Call, body: bytes) -> Moment:
+    def _moment(self, call: Call, asked: Callable[[], Mapping[str, Any]]) -> Moment:
         moment = partial(Moment, call.operation, caller=call.caller, test=call.test)
         request = self._emulator.store.request(call.request_id) if call.request_id else None
         if request is None:
-            return moment(endpoint=call.endpoint, asked=lambda: asked_of(body))
+            return moment(endpoint=call.endpoint, asked=asked)
         return moment(
             endpoint="/".join(filter(None, (request.application, request.path))),
             request=request.id,
-            asked=lambda: asked_of(self._emulator.kept_body(request)),
+            asked=cache(lambda: asked_of(self._emulator.kept_body(request))),
         )
 
 
@@ -122,19 +134,21 @@ def _strikes_now(fault: Fault, operation: str, *, submits: bool) -> bool:
 
 async def _peek(receive: Receive, limit: int) -> tuple[bytes, Receive]:
     """Read a body up to a limit; return it with a `receive` that gives it once more."""
-    messages: list[Message] = []
-    body = bytearray()
+    messages: deque[Message] = deque()
+    pieces: list[bytes] = []
+    size = 0
     more = True
-    while more and len(body) <= limit:
+    while more and size <= limit:
         message = await receive()
         messages.append(message)
-        body += message.get("body", b"")
+        pieces.append(message.get("body", b""))
+        size += len(pieces[-1])
         more = message.get("more_body", False)
 
     async def again() -> Message:
-        return messages.pop(0) if messages else await receive()
+        return messages.popleft() if messages else await receive()
 
-    return bytes(body), again
+    return b"".join(pieces), again
 
 
 def refusal(fault: Fault) -> Refusal:

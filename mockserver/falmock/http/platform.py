@@ -9,6 +9,7 @@ from starlette.routing import Route, Router
 
 from falmock import endpoints
 from falmock.errors import PlatformApiError, RequestNotFound
+from falmock.http.listing import through
 from falmock.http.rest import dropped
 from falmock.keys import Caller
 from falmock.models import APPLICATIONS
@@ -49,7 +50,7 @@ class PlatformHost:
         if endpoint is None or endpoint.application not in APPLICATIONS:
             raise PlatformApiError("not_found")
         if request.method == "DELETE":
-            self._emulator.flush(endpoint.application)
+            await through(self._emulator.flush(endpoint.application))
             return Response(status_code=204)
         return JSONResponse({"queue_size": len(self._emulator.line(endpoint.application))})
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -30,11 +31,14 @@ class Recorder:
         """Let `app` answer a call that has been read (`falmock.call` in its scope)."""
         record = self._journal.open(scope, self._clock.now())
         error: str | None = None
+        complete = False
 
         async def hear() -> Message:
+            nonlocal complete
             message = await receive()
             if message["type"] == "http.request":
-                record.hear(message.get("body", b""), more=message.get("more_body", False))
+                complete = not message.get("more_body", False)
+                record.hear(message.get("body", b""), more=not complete)
             return message
 
         async def say(message: Message) -> None:
@@ -46,6 +50,8 @@ class Recorder:
 
         try:
             await app(scope, receive if scope["method"] in BODILESS else hear, say)
+            if record.unheard and complete:
+                await asyncio.to_thread(record.hear_out)
         except BaseException as caught:
             error = type(caught).__name__
             raise

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from pydantic import BaseModel, Field
-from starlette.responses import JSONResponse, Response
+from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route, Router
 
 from falmock import endpoints, validation
@@ -18,22 +18,29 @@ from falmock.errors import PlatformError, RequestNotFound
 from falmock.files import DEFAULT_TYPE, new_path
 from falmock.hosts import CDN, MEDIA, Origin
 from falmock.http import access
+from falmock.http.listing import document, in_turns, through
 from falmock.http.submission import read_body
 from falmock.lifecycle import State
+from falmock.limits import Limits
 from falmock.object_lifecycle import Lifecycle, LifecycleError
 from falmock.uploads import Upload
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from starlette.requests import Request
 
     from falmock.emulator import Emulator
     from falmock.keys import Caller, Keyring
+    from falmock.store import Delivery
+    from falmock.store import Request as Stored
 
 Body = TypeVar("Body", bound=BaseModel)
 
 TOKEN_LIFETIME: Final = 24 * 3600  # seconds; fal's server SDK renews below one hour
 LONGEST_BODY: Final = 64 * 1024
 CONTENT_TYPE: Final = r"^[\x20-\x7e]{1,255}$"  # printable ASCII, which is safe in a header
+BODY_LIMITS: Final = Limits(members=40_000)  # 10,000 parts of a multipart upload have three members each
 LIFECYCLE_HEADERS: Final = ("x-fal-object-lifecycle", "x-fal-object-lifecycle-preference")
 
 
@@ -121,7 +128,7 @@ class RestHost:
         application = "{owner}/{alias}".format(**request.path_params)
         access.existing(endpoints.parse(application), application)
         if request.method == "DELETE":
-            self._emulator.flush(application)
+            await through(self._emulator.flush(application))
         line = self._emulator.line(application)
         return JSONResponse(
             {
@@ -134,7 +141,8 @@ class RestHost:
     async def flush_own(self, request: Request) -> Response:
         """Take the caller's own requests out of an application's queue."""
         caller = access.caller_of_rest(request, self._keyring)
-        self._emulator.flush("{owner}/{alias}".format(**request.path_params), caller.key_id)
+        application = "{owner}/{alias}".format(**request.path_params)
+        await through(self._emulator.flush(application, caller.key_id))
         return JSONResponse({})
 
     async def drop_payloads(self, request: Request) -> Response:
@@ -145,18 +153,29 @@ class RestHost:
     async def webhooks(self, request: Request) -> Response:
         """Tell the caller's webhooks, the newest first (PROTOCOL.md 9.3)."""
         caller = access.caller_of_rest(request, self._keyring)
-        items = [
-            {
-                "request_id": sent.id,
-                "webhook_url": delivery.url,
-                "created_at": datetime.fromtimestamp(sent.completed_at or 0, UTC).isoformat(),
-                "caller_user_id": delivery.user_id,
-                "status_code": int(delivery.last) if delivery.last and delivery.last.isdecimal() else None,
-                "endpoint": "/".join(filter(None, (sent.application, sent.path))),
-            }
-            for sent, delivery in self._emulator.store.deliveries_of(caller.key_id)
-        ]
-        return JSONResponse({"items": items})
+        sent_by_caller = _sent_by(self._emulator, caller.key_id)
+        pieces = (list(map(_webhook, page)) async for page in in_turns(sent_by_caller))
+        return StreamingResponse(document({}, {"items": pieces}), media_type="application/json")
+
+
+def _sent_by(emulator: Emulator, key_id: str) -> Iterator[list[tuple[Stored, Delivery]]]:
+    """Yield a key's requests with their webhooks, the newest first, in pages."""
+    for page in emulator.store.request_pages_before(None):
+        mine = (sent for sent in page if sent.caller == key_id and sent.webhook is not None)
+        pairs = ((sent, emulator.store.delivery(sent.id)) for sent in mine)
+        yield [(sent, delivery) for sent, delivery in pairs if delivery is not None]
+
+
+def _webhook(pair: tuple[Stored, Delivery]) -> dict[str, Any]:
+    sent, delivery = pair
+    return {
+        "request_id": sent.id,
+        "webhook_url": delivery.url,
+        "created_at": datetime.fromtimestamp(sent.completed_at or 0, UTC).isoformat(),
+        "caller_user_id": delivery.user_id,
+        "status_code": int(delivery.last) if delivery.last and delivery.last.isdecimal() else None,
+        "endpoint": sent.endpoint,
+    }
 
 
 def dropped(emulator: Emulator, keyring: Keyring, caller: Caller, request_id: str) -> dict[str, Any]:
@@ -175,7 +194,6 @@ def dropped(emulator: Emulator, keyring: Keyring, caller: Caller, request_id: st
 def new_upload(
     emulator: Emulator, *, name: str, content_type: str, owner: str, lifecycle: str | None
 ) -> Upload:
-    """Return a file to be."""
     rng = emulator.fresh_rng("upload")
     return Upload(f"{rng.getrandbits(128):032x}", new_path(rng, name), content_type, owner, lifecycle)
 
@@ -211,9 +229,10 @@ def content_type_of(request: Request) -> str:
 async def read_model(request: Request, kind: type[Body], *, limit: int = LONGEST_BODY) -> Body:
     """Return a JSON body of at most `limit` bytes that fits a schema; see `validation.read`."""
     body = await read_body(request, limit)
+    content_type = request.headers.get("content-type")
     if len(body) > LONGEST_BODY:  # takes long enough to hold others up
-        return await asyncio.to_thread(validation.read, kind, body, request.headers.get("content-type"))
-    return validation.read(kind, body, request.headers.get("content-type"))
+        return await asyncio.to_thread(validation.read, kind, body, content_type, BODY_LIMITS)
+    return validation.read(kind, body, content_type, BODY_LIMITS)
 
 
 def _origin(request: Request) -> Origin:

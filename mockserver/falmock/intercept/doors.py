@@ -77,7 +77,7 @@ async def open_doors(
         calling=app.state.through_proxy,
     )
     async with (
-        Server(app, authority.context()).running(listeners.https),
+        Server(app, authority.context(), limits=app.state.emulator.settings.limits).running(listeners.https),
         proxy.serving(listeners.proxy),
     ):
         yield doors

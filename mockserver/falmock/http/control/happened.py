@@ -2,25 +2,32 @@
 
 from __future__ import annotations
 
-import json
-from typing import TYPE_CHECKING, Literal
+import asyncio
+from dataclasses import asdict
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from pydantic import BaseModel, Field
-from starlette.responses import Response
+from starlette.responses import Response, StreamingResponse
 
+from falmock import har
 from falmock.calls import Operation as Asking  # noqa: TC001 - pydantic reads it
-from falmock.har import archive
 from falmock.http.control.asking import Asked
 from falmock.http.described import JSON, Operation
-from falmock.journal import Wanted, lines
+from falmock.http.listing import completed, document, in_pieces, in_turns
+from falmock.journal import Wanted, heading, line
 from falmock.ledger import DOUBLE_WITHIN, Charge, Double, Ledger
 from falmock.lint import Finding, check
 from falmock.models import Price  # noqa: TC001 - likewise
+from falmock.patterns import LONGEST
 
 if TYPE_CHECKING:
-    from falmock.emulator import Emulator
+    from collections.abc import AsyncIterator
 
-LINES = "application/x-ndjson"
+    from falmock.emulator import Emulator
+    from falmock.journal import Entry
+
+LINES: Final = "application/x-ndjson"
 
 
 class JournalAsked(Asked):
@@ -28,7 +35,9 @@ class JournalAsked(Asked):
 
     format: Literal["jsonl", "har"] = Field("jsonl", description="JSON lines, or an HTTP archive")
     request: str | None = Field(None, description="a request id")
-    endpoint: str | None = Field(None, description='an endpoint id, or a pattern as "fal-ai/*"')
+    endpoint: str | None = Field(
+        None, max_length=LONGEST, description='an endpoint id, or a pattern as "fal-ai/*"'
+    )
     test: str | None = None
     key: str | None = Field(None, description="a key id")
     operation: Asking | None = None
@@ -128,31 +137,56 @@ class Happened:
         self._emulator.advance()
         journal = self._emulator.journal
         wanted = asked.model_dump(exclude={"format", "key"})
-        entries = journal.entries(Wanted(**wanted, caller=asked.key))
+        pieces = in_turns(journal.pieces(Wanted(**wanted, caller=asked.key)))
         if asked.format == "har":
-            return Response(json.dumps(archive(entries, journal.dropped)), media_type=JSON)
-        return Response("".join(lines(entries, journal.dropped)), media_type=LINES)
+            entries = (har.told(piece) async for piece in pieces)
+            return StreamingResponse(_archive(har.head(journal.dropped), entries), media_type=JSON)
+        return StreamingResponse(_lines(pieces, journal.dropped), media_type=LINES)
 
     async def _account(self) -> AccountTold:
-        return AccountTold(**self._counted.account().to_json())
+        account = await completed(self._counted.accounting())
+        return AccountTold(**account.to_json())
 
-    async def _ledger(self, asked: LedgerAsked) -> BillTold:
+    async def _ledger(self, asked: LedgerAsked) -> Response:
         self._emulator.advance()
         ledger = Ledger(self._emulator.store, self._emulator.kept_body)
-        bill = ledger.bill(test=asked.test, caller=asked.key, window=asked.window)
-        told = BillTold(
-            usd=bill.usd,
-            by_key=bill.by_caller,
-            by_test=bill.by_test,
-            prices=bill.prices,
-            charges=list(bill.charges),
-            doubles=list(bill.doubles),
-        )
-        return BillTold.model_validate(self._emulator.journal.redact.json(told.model_dump()))
+        bill = await completed(ledger.billing(test=asked.test, caller=asked.key, window=asked.window))
+        redact = self._emulator.journal.redact
+        members = {
+            "usd": bill.usd,
+            "by_key": bill.by_caller,
+            "by_test": bill.by_test,
+            "prices": {name: asdict(price) for name, price in bill.prices.items()},
+        }
 
-    async def _lint(self, asked: LintAsked) -> LintTold:
+        def masked(item: Charge | Double) -> Any:
+            return redact.json(asdict(item))
+
+        arrays = {"charges": in_pieces(bill.charges, masked), "doubles": in_pieces(bill.doubles, masked)}
+        return StreamingResponse(document(redact.json(members), arrays), media_type=JSON)
+
+    async def _lint(self, asked: LintAsked) -> Response:
         now = self._emulator.advance()
         journal = self._emulator.journal
-        return LintTold(
-            findings=check(journal.entries(Wanted(test=asked.test)), now=now), dropped=journal.dropped
+        dropped = journal.dropped
+        pieces = in_turns(journal.pieces(Wanted(test=asked.test)))
+        entries = [entry async for piece in pieces for entry in piece]
+        # The rules are pure Python, so that the event loop gets its turn every few ms.
+        found = await asyncio.to_thread(partial(check, entries, now=now))
+        return StreamingResponse(
+            document({"dropped": dropped}, {"findings": in_pieces(found, asdict)}), media_type=JSON
         )
+
+
+async def _lines(pieces: AsyncIterator[list[Entry]], dropped: int) -> AsyncIterator[str]:
+    yield heading(dropped)
+    async for piece in pieces:
+        if piece:
+            yield "".join(map(line, piece))
+
+
+async def _archive(head: dict[str, Any], entries: AsyncIterator[list[Any]]) -> AsyncIterator[str]:
+    yield '{"log": '
+    async for text in document(head, {"entries": entries}):
+        yield text
+    yield "}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -11,7 +10,9 @@ from starlette.exceptions import HTTPException
 from falmock.faults import FaultError, parse
 from falmock.http.control.asking import Asked, Patience, no_request, patience, plainly
 from falmock.http.described import Operation
+from falmock.http.listing import in_turns
 from falmock.lifecycle import State
+from falmock.patterns import LONGEST, matches
 from falmock.scenarios import load
 from falmock.webhooks import without_secrets
 
@@ -24,10 +25,11 @@ class RequestFilter(Asked):
     """Which requests: all that fit, the newest `limit` of them."""
 
     state: State | None = None
-    endpoint: str | None = Field(None, description="with * for anything")
+    endpoint: str | None = Field(None, max_length=LONGEST, description="with * for anything")
     caller: str | None = Field(None, description="key id")
     test: str | None = None
     limit: int = Field(100, ge=1, le=10_000)
+    before: str | None = Field(None, description="a request id: only those that were submitted earlier")
 
 
 class RequestTold(BaseModel):
@@ -51,9 +53,10 @@ class RequestTold(BaseModel):
 
 
 class RequestsTold(BaseModel):
-    """Requests in the order of their submits."""
+    """Requests in the order of their submits; to go on with the older ones, ask with this `before`."""
 
     requests: list[RequestTold]
+    before: str | None
 
 
 class RequestWait(Asked):
@@ -97,6 +100,7 @@ class Requests:
                 self._list_requests,
                 takes=RequestFilter,
                 gives=RequestsTold,
+                refusals={404: "there is no such request to begin before"},
             ),
             Operation(
                 "GET",
@@ -153,8 +157,17 @@ class Requests:
 
     async def _list_requests(self, asked: RequestFilter) -> RequestsTold:
         self._emulator.advance()
-        found = [each for each in self._emulator.store.requests() if _fits(each, asked)]
-        return RequestsTold(requests=[self._told(each) for each in found[-asked.limit :]])
+        found: list[RequestTold] = []
+        before = asked.before.lower() if asked.before is not None else None
+        try:
+            async for page in in_turns(self._emulator.store.request_pages_before(before)):
+                found += [self._told(each) for each in page if _fits(each, asked)]
+                if len(found) > asked.limit:
+                    break
+        except KeyError:
+            raise no_request(str(asked.before)) from None
+        shown = found[: asked.limit][::-1]
+        return RequestsTold(requests=shown, before=shown[0].id if len(found) > asked.limit else None)
 
     async def _tell_request(self, request_id: str) -> RequestTold:
         request = self._emulator.request(request_id.lower())
@@ -213,5 +226,5 @@ def _fits(request: Request, asked: RequestFilter) -> bool:
         asked.state in {None, request.state}
         and asked.caller in {None, request.caller}
         and asked.test in {None, request.test}
-        and (asked.endpoint is None or fnmatchcase(request.endpoint, asked.endpoint))
+        and (asked.endpoint is None or matches(request.endpoint, asked.endpoint))
     )

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Final, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from starlette.exceptions import HTTPException
-from starlette.responses import Response
+from starlette.responses import Response, StreamingResponse
 
 from falmock import scenarios
 from falmock.http.control.asking import Asked
-from falmock.http.described import Operation
+from falmock.http.described import JSON, Operation
+from falmock.http.listing import document, in_pieces
 from falmock.scenarios import Rule, ScenarioError
+
+LONGEST_TOML: Final = 64 * 1024  # characters: Python's parser takes some 40 ms for so many
+MOST_DOTS: Final = 1000  # a key with 32,000 of them takes Python's parser half a minute
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
@@ -59,12 +63,16 @@ class ScenarioAsked(Asked):
     )
 
     preset: str | None = None
-    toml: str | None = None
+    toml: str | None = Field(None, max_length=LONGEST_TOML)
 
     @model_validator(mode="after")
     def _one(self) -> Self:
         if (self.preset is None) == (self.toml is None):
             raise ValueError("say one of preset and toml")
+        if (self.toml or "").count(".") > MOST_DOTS:
+            raise ValueError(
+                f"toml has more than {MOST_DOTS} dots: put it into a file, and start with --scenario"
+            )
         return self
 
 
@@ -102,10 +110,12 @@ class Rules:
             ),
         ]
 
-    async def _list_rules(self, asked: RuleFilter) -> RulesTold:
+    async def _list_rules(self, asked: RuleFilter) -> Response:
         plan = self._emulator.plan
         found = plan.unfired() if asked.unfired else plan.rules()
-        return _told(each for each in found if asked.test in {None, each.rule.test})
+        wanted = [each for each in found if asked.test in {None, each.rule.test}]
+        rules = in_pieces(wanted, lambda each: _rule(each).model_dump(mode="json"))
+        return StreamingResponse(document({}, {"rules": rules}), media_type=JSON)
 
     async def _add_rule(self, asked: Rule) -> RuleTold:
         return self._rules([self._emulator.plan.add(asked)]).rules[0]
@@ -139,9 +149,8 @@ class Rules:
 
 
 def _told(standings: Iterable[Standing]) -> RulesTold:
-    return RulesTold(
-        rules=[
-            RuleTold(id=each.id, rule=each.rule, met=each.met, armed=each.armed, fired=each.fired)
-            for each in standings
-        ]
-    )
+    return RulesTold(rules=list(map(_rule, standings)))
+
+
+def _rule(each: Standing) -> RuleTold:
+    return RuleTold(id=each.id, rule=each.rule, met=each.met, armed=each.armed, fired=each.fired)

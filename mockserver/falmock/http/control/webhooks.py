@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import BaseModel, Field
 
-from falmock.http.control.asking import Asked, Patience, patience, plainly
+from falmock.http.control.asking import Asked, Patience, no_request, patience, plainly
 from falmock.http.described import Operation
+from falmock.http.listing import in_turns
 from falmock.webhooks import without_secrets
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ class WebhookFilter(Asked):
     outcome: Literal["pending", "delivered", "failed", "refused", "lost"] | None = None
     test: str | None = None
     limit: int = Field(100, ge=1, le=10_000)
+    before: str | None = Field(None, description="a request id: only webhooks that are older than its own")
 
 
 class WebhookTold(BaseModel):
@@ -35,9 +37,10 @@ class WebhookTold(BaseModel):
 
 
 class WebhooksTold(BaseModel):
-    """Deliveries, the oldest first."""
+    """Deliveries, the oldest first; to go on with older ones, ask with this `before`."""
 
     webhooks: list[WebhookTold]
+    before: str | None
 
 
 class WebhookWait(Asked):
@@ -64,6 +67,7 @@ class Webhooks:
                 self._list_webhooks,
                 takes=WebhookFilter,
                 gives=WebhooksTold,
+                refusals={404: "there is no such webhook to begin before"},
             ),
             Operation(
                 "GET",
@@ -78,13 +82,25 @@ class Webhooks:
 
     async def _list_webhooks(self, asked: WebhookFilter) -> WebhooksTold:
         self._emulator.advance()
-        requests = {request.id: request for request in self._emulator.store.requests()}
-        found = [
-            each
-            for each in self._emulator.store.deliveries()
-            if asked.outcome in {None, each.outcome} and asked.test in {None, requests[each.request_id].test}
-        ]
-        return WebhooksTold(webhooks=[_told(each) for each in found[-asked.limit :]])
+        found: list[WebhookTold] = []
+        before = asked.before.lower() if asked.before is not None else None
+        try:
+            async for page in in_turns(self._emulator.store.delivery_pages_before(before)):
+                found += [_told(each) for each in page if self._fits(each, asked)]
+                if len(found) > asked.limit:
+                    break
+        except KeyError:
+            raise no_request(str(asked.before), "with a webhook") from None
+        shown = found[: asked.limit][::-1]
+        return WebhooksTold(webhooks=shown, before=shown[0].request_id if len(found) > asked.limit else None)
+
+    def _fits(self, delivery: Delivery, asked: WebhookFilter) -> bool:
+        if asked.outcome not in {None, delivery.outcome}:
+            return False
+        if asked.test is None:
+            return True
+        request = self._emulator.store.request(delivery.request_id)
+        return request is not None and request.test == asked.test
 
     async def _wait_for_webhook(self, request_id: str, asked: WebhookWait) -> WebhookTold:
         with plainly(request_id, "with a webhook"):

@@ -4,6 +4,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from falmock.http.control.rules import LONGEST_TOML, MOST_DOTS
+
 if TYPE_CHECKING:
     from emulated import Mock
 
@@ -81,3 +83,24 @@ async def test_a_scenario_that_is_none_is_refused_in_one_line(ask: Any, scenario
 
     assert answer.status_code == 422
     assert isinstance(answer.json()["detail"], str)
+
+
+@pytest.mark.parametrize(
+    ("toml", "status"),
+    [
+        ("#" * LONGEST_TOML, 422),  # without rules
+        ("#" * (LONGEST_TOML + 1), 422),
+        ("a=" + "[" * 3000, 422),
+        ("a=" + "9" * 5000, 422),
+        ("a" + ".a" * MOST_DOTS + "=1", 422),
+        ("a" + ".a" * (MOST_DOTS + 1) + "=1", 422),
+        ("#" + "." * MOST_DOTS + '\n[[rules]]\nfault = "slow"', 201),
+        ("#" + "." * (MOST_DOTS + 1) + '\n[[rules]]\nfault = "slow"', 422),
+    ],
+    ids=["longest", "too-long", "nested", "digits", "deep", "too-deep", "most-dots", "too-many-dots"],
+)
+async def test_a_scenario_that_would_hold_everybody_up_is_refused(
+    mock: Mock, ask: Any, toml: str, status: int
+) -> None:
+    assert (await ask("POST", "/rules/load", toml=toml)).status_code == status
+    assert len(mock.emulator.plan.rules()) == (status == 201)

@@ -37,7 +37,8 @@ async def test_webhooks_are_listed_without_what_may_be_secret(
                 "last": "200",
                 "next_at": None,
             }
-        ]
+        ],
+        "before": None,
     }
 
 
