@@ -23,6 +23,7 @@ from storage import failing
 
 from falmock import endpoints
 from falmock.clock import ManualClock
+from falmock.dialler import NOWHERE, Dialler, OwnAddresses
 from falmock.emulator import Emulator, Submit
 from falmock.errors import Refusal, StorageFull
 from falmock.faults import parse
@@ -30,7 +31,7 @@ from falmock.fetching import Fetcher
 from falmock.files import Files
 from falmock.journal import Transition
 from falmock.lifecycle import State
-from falmock.media import Studio, find_ffmpeg
+from falmock.media import Decoder, Studio, find_ffmpeg
 from falmock.runner import Runner
 from falmock.scenarios import Plan, Rule
 from falmock.settings import Settings, Span
@@ -69,6 +70,7 @@ class World:
             runner=Runner(
                 files=files,
                 studio=self.studio,
+                decoder=Decoder(max_pixels=1_000_000, memory=2**30),
                 fetcher=Fetcher(self.http, public=False, is_local=lambda _: False),
                 clock=self.clock,
                 seed=1,
@@ -77,6 +79,7 @@ class World:
             signer=Signer(bytes(32)),
             plan=Plan(1),
             http=self.http,
+            dialler=Dialler(OwnAddresses(), beyond=NOWHERE),
             is_local=lambda _: True,
             seed=1,
         )

@@ -84,6 +84,7 @@ class Scene:
             is_local=None,
             changed=lambda: None,
             fired=lambda _: None,
+            transaction=self.store.transaction,
         )
 
     async def receive(self, call: httpx.Request) -> httpx.Response:

@@ -29,7 +29,8 @@ def test_a_write_to_a_full_disk_is_a_refusal() -> None:
 
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT, errno.EFBIG])
 def test_no_space_no_quota_and_too_large_a_file_are_a_full_disk(code: int) -> None:
-    assert disk.is_full(OSError(code, os.strerror(code)))
+    with pytest.raises(StorageFull), disk.room():
+        raise OSError(code, os.strerror(code))
 
 
 def test_a_full_database_is_a_full_disk() -> None:

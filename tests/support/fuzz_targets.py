@@ -9,14 +9,14 @@ import contextlib
 import json
 from typing import TYPE_CHECKING, Final
 
-from falmock import endpoints, journal, scenarios, validation
+from falmock import endpoints, journal, scenarios, triggers, validation
 from falmock.errors import Refusal
 from falmock.faults import FaultError, parse
-from falmock.files import Lifecycle, LifecycleError
 from falmock.hosts import NotServedError, locate
 from falmock.journal import JournalError
 from falmock.media import pixels
 from falmock.models.veo import ImageToVideoInput
+from falmock.object_lifecycle import Lifecycle, LifecycleError
 from falmock.redaction import Redactor
 from falmock.scenarios import ScenarioError
 from falmock.settings import SettingsError, Span
@@ -55,7 +55,7 @@ def body(data: bytes) -> None:
 def magic(data: bytes) -> None:
     """Read the faults that a prompt asks for."""
     with contextlib.suppress(FaultError):
-        scenarios.magic({"prompt": _text(data), "image_url": _text(data)})
+        triggers.magic({"prompt": _text(data), "image_url": _text(data)})
 
 
 def fault(data: bytes) -> None:
@@ -98,7 +98,7 @@ def span(data: bytes) -> None:
 def redacted(data: bytes) -> None:
     """Mask the secrets of a JSON body."""
     with contextlib.suppress(ValueError, RecursionError):
-        json.dumps(Redactor(()).json(json.loads(data)))
+        json.dumps(Redactor().json(json.loads(data)))
 
 
 TARGETS: Final[dict[str, Callable[[bytes], None]]] = {

@@ -439,7 +439,7 @@ async def test_a_download_is_whole_even_when_the_file_goes_after_its_headers(moc
     async def receive() -> Any:
         await asyncio.Event().wait()
 
-    response = OpenFileResponse(source, media_type="image/png")
+    response = OpenFileResponse(source, media_type="image/png", headers={})
     await response({"type": "http", "method": "GET", "headers": []}, receive, send)
 
     assert (bytes(got), source.closed) == (DATA, True)
