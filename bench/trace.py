@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 
 from falmock.app import create_app, open_emulator
-from falmock.clock import ManualClock
+from falmock.engine.clock import ManualClock
 from falmock.settings import Settings, Span
 
 if TYPE_CHECKING:

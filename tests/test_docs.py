@@ -12,11 +12,12 @@ import click
 import pytest
 from processes import PATIENCE, Served, running, served
 
-from falmock import cli, scenarios
-from falmock.lifecycle import State
+from falmock.cli import main
+from falmock.engine.lifecycle import State
+from falmock.faults import rules
+from falmock.faults.rules import presets
+from falmock.faults.triggers import magic
 from falmock.media.probe import probe
-from falmock.scenarios import presets
-from falmock.triggers import magic
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -124,7 +125,7 @@ def test_every_make_target_of_the_documents_exists() -> None:
 def test_every_flag_is_in_the_readme_and_every_flag_there_exists() -> None:
     options = {
         flag
-        for parameter in cli.falmock.commands["serve"].params
+        for parameter in main.falmock.commands["serve"].params
         if isinstance(parameter, click.Option)
         for flag in parameter.opts
         if flag.startswith("--") and flag != "--help"
@@ -166,7 +167,7 @@ def test_the_page_on_scenarios_has_every_preset() -> None:
 def test_the_page_on_scenarios_has_a_scenario_that_can_be_played() -> None:
     (text,) = blocks("toml", SCENARIOS)
 
-    assert len(scenarios.read(text, name="night", where="the page").rules) == 2
+    assert len(rules.read(text, name="night", where="the page").rules) == 2
 
 
 def test_the_page_on_scenarios_asks_for_faults_that_there_are() -> None:

@@ -13,7 +13,7 @@ EXAMPLES = Path(__file__).parents[1] / "examples"
 def test_the_sample_application_passes_its_own_tests(tmp_path: Path) -> None:
     (tmp_path / "pytest.ini").write_text("[pytest]\nfilterwarnings = error\n")
     files = ("-c", str(tmp_path / "pytest.ini"), f"--basetemp={tmp_path / 'tmp'}", "-p", "no:cacheprovider")
-    tool = (sys.executable, "-m", "pytest", "-p", "falmock.plugin", *files)
+    tool = (sys.executable, "-m", "pytest", "-p", "falmock.testing.plugin", *files)
     alone = {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}  # with the plugin and nothing but it
     ran = run(*tool, str(EXAMPLES / "sample_app"), cwd=tmp_path, **alone)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from programs import run
 
-from falmock.harness import Harness
+from falmock.testing.harness import Harness
 
 ROOT = Path(__file__).parents[1]
 PAGE = (ROOT / "docs" / "pytest.md").read_text()

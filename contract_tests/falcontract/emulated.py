@@ -20,13 +20,12 @@ import httpx
 from falcontract.steps import FAULTS
 from falcontract.targets import ABILITIES, KEY_A, KEY_B, Session, spellings
 from falmock.app import create_app, open_emulator
-from falmock.clock import ManualClock
-from falmock.emulator import REJECTION
-from falmock.media import Studio, find_ffmpeg
-from falmock.scenarios import Rule
-from falmock.server import Server, listen
+from falmock.engine.clock import ManualClock
+from falmock.engine.emulator import REJECTION
+from falmock.faults.rules import Rule
+from falmock.http.server import Server, listen
+from falmock.media import Renderer, find_ffmpeg
 from falmock.settings import Settings, Span
-from falmock.testing import pass_time
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -61,7 +60,7 @@ class Emulated:
         self._renders = Path(self._temporary.name) if self._temporary else renders
         self._home = os.getpid()
         self._ffmpeg = find_ffmpeg(None)
-        self._studios: dict[asyncio.AbstractEventLoop, Studio] = {}
+        self._studios: dict[asyncio.AbstractEventLoop, Renderer] = {}
 
     def close(self) -> None:
         """Remove what was rendered."""
@@ -85,7 +84,7 @@ class Emulated:
                 return httpx.AsyncHTTPTransport(verify=False) if self._over_socket else line
 
             async def pass_on(seconds: float) -> None:
-                await pass_time(emulator, clock, seconds)
+                await emulator.pass_time(seconds)
 
             def lock(key: str) -> None:
                 locked = (*emulator.settings.locked, NAMES[key].partition(":")[0])
@@ -108,11 +107,11 @@ class Emulated:
                 transport=transport,
             )
 
-    def _studio(self) -> Studio:
+    def _studio(self) -> Renderer:
         """Return the one studio of this event loop: a new one would ask ffmpeg for its version again."""
         loop = asyncio.get_running_loop()
         if loop not in self._studios:
-            studio = Studio(ffmpeg=self._ffmpeg, cache=self._cache(), at_once=2, timeout=60)
+            studio = Renderer(ffmpeg=self._ffmpeg, cache=self._cache(), at_once=2, timeout=60)
             self._studios = {loop: studio}
         return self._studios[loop]
 

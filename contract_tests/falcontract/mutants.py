@@ -17,26 +17,15 @@ from typing import TYPE_CHECKING, Any, Final
 
 from starlette.responses import Response
 
-from falmock import (
-    course,
-    emulator,
-    endpoints,
-    errors,
-    hosts,
-    keys,
-    models,
-    object_lifecycle,
-    queue,
-    runner,
-    signing,
-    validation,
-    webhooks,
-)
+from falmock import models
+from falmock.engine import emulator, keys, object_lifecycle, queue, runner, signing, webhooks
+from falmock.engine.runner import Outcome
+from falmock.faults import effects
 from falmock.http import access, guard, submission
 from falmock.http import queue as wire
 from falmock.media import images
 from falmock.models import veo
-from falmock.runner import Outcome
+from falmock.protocol import endpoints, errors, hosts, validation
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -1219,7 +1208,7 @@ def cancel_in_line_is_billed(patch: Patch) -> None:
 
         return outcome
 
-    patch.wrap(course, "ended", make)
+    patch.wrap(effects, "ended", make)
 
 
 @mutant

@@ -10,7 +10,7 @@ from app import Clip, create_app
 if TYPE_CHECKING:
     import httpx
 
-    from falmock.harness import Harness
+    from falmock.testing.harness import Harness
 
 SUNSET = {"prompt": "A sunset", "image_url": "https://example.com/beach.jpg"}
 

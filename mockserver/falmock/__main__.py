@@ -1,5 +1,5 @@
 """`python -m falmock`."""
 
-from falmock.cli import main
+from falmock.cli.main import main
 
 main()

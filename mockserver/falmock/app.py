@@ -24,36 +24,38 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Mount, Route, Router
 
-from falmock import __version__, hosts, private, transient
-from falmock.addresses import is_loopback
-from falmock.clock import Clock, SystemClock
-from falmock.dialler import ANYWHERE, NOWHERE, PUBLIC_ONLY, CheckedTransport, Dialler, OwnAddresses
-from falmock.emulator import Emulator, unavailable
-from falmock.errors import PlatformError, Refusal, StorageUnavailable
-from falmock.fetching import Fetcher
-from falmock.files import Files
+from falmock import __version__
+from falmock.control.routes import Control
+from falmock.engine.clock import Clock, SystemClock
+from falmock.engine.emulator import Emulator, unavailable
+from falmock.engine.files import Files
+from falmock.engine.integrity import DamagedError, VersionError
+from falmock.engine.keys import Keyring
+from falmock.engine.runner import Runner
+from falmock.engine.signing import SECRET_BYTES, Signer
+from falmock.engine.store import Store, StoreInUseError
+from falmock.faults.rules import RuleSet, find
+from falmock.http.browser_proxy import BrowserProxy
 from falmock.http.catalogue import WEBSITE_ROUTES, Catalogue
 from falmock.http.cdn import CdnHost
-from falmock.http.control import Control
-from falmock.http.doors import FrontDoor, answering, as_asgi, refusing, refusing_plainly
-from falmock.http.faults import Faulty
+from falmock.http.fault_injection import FaultInjector
 from falmock.http.guard import HEALTH, Area, Guard, TrustedProxies, by_area
+from falmock.http.identity import Identity
 from falmock.http.platform import PlatformHost
-from falmock.http.proxy import BrowserProxy
 from falmock.http.queue import QueueHost
 from falmock.http.recorder import Recorder
 from falmock.http.rest import RestHost
+from falmock.http.router import HostRouter, answering, as_asgi, refusal_response, refusing_plainly
 from falmock.http.run import RunHost
 from falmock.http.tokens import Tokens
-from falmock.identity import Identity
-from falmock.integrity import DamagedError, VersionError
-from falmock.keys import Keyring
-from falmock.ledger import Ledger
-from falmock.media import Decoder, Studio, find_ffmpeg
-from falmock.runner import Runner
-from falmock.scenarios import Plan, find
-from falmock.signing import SECRET_BYTES, Signer
-from falmock.store import Store, StoreInUseError
+from falmock.inspection.ledger import Ledger
+from falmock.media import Decoder, Renderer, find_ffmpeg
+from falmock.media.fetching import Fetcher
+from falmock.protocol import hosts
+from falmock.protocol.addresses import is_loopback
+from falmock.protocol.errors import PlatformError, Refusal, StorageUnavailable
+from falmock.system import private, transient
+from falmock.system.dialler import ANYWHERE, NOWHERE, PUBLIC_ONLY, CheckedTransport, Dialler, OwnAddresses
 
 if TYPE_CHECKING:
     import socket
@@ -91,14 +93,14 @@ def create_app(emulator: Emulator) -> Starlette:
     platform.routes.extend(Catalogue(keyring).routes)
     ledger = Ledger(emulator.store, emulator.kept_body)
     answers: dict[str, ASGIApp] = {
-        hosts.QUEUE: Faulty(as_asgi(QueueHost(emulator, keyring)), emulator),
-        hosts.RUN: Faulty(as_asgi(RunHost(emulator, keyring)), emulator),
-        hosts.REST: Faulty(rest, emulator),
-        hosts.CDN: Faulty(CdnHost(emulator, keyring).routes, emulator),
+        hosts.QUEUE: FaultInjector(as_asgi(QueueHost(emulator, keyring)), emulator),
+        hosts.RUN: FaultInjector(as_asgi(RunHost(emulator, keyring)), emulator),
+        hosts.REST: FaultInjector(rest, emulator),
+        hosts.CDN: FaultInjector(CdnHost(emulator, keyring).routes, emulator),
         hosts.PLATFORM: platform,
         hosts.WEBSITE: WEBSITE_ROUTES,
     }
-    door = FrontDoor(
+    door = HostRouter(
         {host: answering(app) for host, app in answers.items()},
         emulator.settings.own_names,
         public_url=emulator.settings.public_url,
@@ -151,7 +153,7 @@ async def refuse(request: Request, error: Exception) -> Response:
     """Put a refusal on the wire."""
     del request
     assert isinstance(error, Refusal)  # noqa: S101 - what it is registered for
-    return refusing(error)
+    return refusal_response(error)
 
 
 async def refuse_plainly(request: Request, error: Exception) -> Response:
@@ -171,7 +173,7 @@ async def refuse_unavailable(request: Request, error: Exception) -> Response:
     reason = transient.reason(error)
     if reason is None:
         raise error
-    return refusing(unavailable(reason))
+    return refusal_response(unavailable(reason))
 
 
 async def hung_up(request: Request, error: Exception) -> Response:
@@ -190,7 +192,7 @@ async def fail(request: Request, error: Exception) -> Response:
 async def open_emulator(
     settings: Settings,
     clock: Clock | None = None,
-    studio: Studio | None = None,
+    studio: Renderer | None = None,
     is_local: Callable[[str], bool] = is_loopback,
     listeners: Iterable[socket.socket] = (),
 ) -> AsyncIterator[Emulator]:
@@ -218,7 +220,7 @@ async def open_emulator(
             signer = Signer(_secret(settings, folder))
             files = Files(store, folder, max_size=settings.max_upload)
             files.sweep_leftovers(time.time())
-        plan = Plan(seed, map(find, settings.scenarios))
+        plan = RuleSet(seed, map(find, settings.scenarios))
         own = OwnAddresses(settings.hostnames, settings.public_url)
         for listener in listeners:
             own.add(listener)
@@ -229,7 +231,7 @@ async def open_emulator(
         if studio is None:
             ffmpeg = find_ffmpeg(settings.ffmpeg)
             with _using(folder):
-                studio = Studio(
+                studio = Renderer(
                     ffmpeg=ffmpeg,
                     cache=files.renders,
                     at_once=settings.renders,
@@ -262,7 +264,7 @@ async def open_emulator(
                 seed=seed,
             )
         stack.push_async_callback(emulator.close)
-        stack.push_async_callback(_stop, _beat(emulator))
+        stack.push_async_callback(_stop, _start_scheduler(emulator))
         await asyncio.sleep(0)  # start the scheduler
         yield emulator
 
@@ -283,21 +285,21 @@ def trusted() -> ssl.SSLContext:
     return httpx.create_ssl_context(trust_env=False)
 
 
-def _beat(emulator: Emulator) -> asyncio.Task[None]:
+def _start_scheduler(emulator: Emulator) -> asyncio.Task[None]:
     """Start the task that does unasked what is due, and cry out if it ever ends by itself."""
 
-    def ended(pulse: asyncio.Task[None]) -> None:
-        if not pulse.cancelled():
-            log.critical("the pulse has stopped: this is a defect of falmock", exc_info=pulse.exception())
+    def ended(tick: asyncio.Task[None]) -> None:
+        if not tick.cancelled():
+            log.critical("the pulse has stopped: this is a defect of falmock", exc_info=tick.exception())
 
-    pulse = asyncio.create_task(emulator.run())
-    pulse.add_done_callback(ended)
-    return pulse
+    tick = asyncio.create_task(emulator.run())
+    tick.add_done_callback(ended)
+    return tick
 
 
-async def _stop(pulse: asyncio.Task[None]) -> None:
-    pulse.cancel()
-    await asyncio.gather(pulse, return_exceptions=True)
+async def _stop(tick: asyncio.Task[None]) -> None:
+    tick.cancel()
+    await asyncio.gather(tick, return_exceptions=True)
 
 
 @contextmanager

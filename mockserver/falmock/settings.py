@@ -10,8 +10,8 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
-from falmock.authorities import AuthorityError, parse_authority, parse_origin, parse_url
-from falmock.limits import DEFAULT, Limits
+from falmock.protocol.authorities import AuthorityError, parse_authority, parse_origin, parse_url
+from falmock.protocol.limits import DEFAULT, Limits
 
 if TYPE_CHECKING:
     import random

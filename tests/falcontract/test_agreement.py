@@ -12,7 +12,7 @@ import falqueue
 from falcontract import agreement, programs, properties, suite, wire
 from falcontract.fal_client_door import FalClientDoor
 from falcontract.steps import status, submit
-from falmock.errors import AlreadyCompleted
+from falmock.protocol.errors import AlreadyCompleted
 
 if TYPE_CHECKING:
     from falcontract.emulated import Emulated

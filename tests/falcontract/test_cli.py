@@ -14,7 +14,7 @@ import pytest
 
 from falcontract import cli, suite
 from falcontract.live import Live
-from falmock.errors import MethodNotAllowed, RequestNotFound, StillInProgress
+from falmock.protocol.errors import MethodNotAllowed, RequestNotFound, StillInProgress
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

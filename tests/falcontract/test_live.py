@@ -25,15 +25,15 @@ from falcontract.live import GateClosed, Live, Misled, Turnstile, gates
 from falcontract.planning import Entry, NotPlanned
 from falcontract.steps import GOOD, Program, call, cancel, result, status, submit, until
 from falmock.app import create_app, open_emulator
-from falmock.media import Studio, find_ffmpeg
-from falmock.server import Server, listen
+from falmock.http.server import Server, listen
+from falmock.media import Renderer, find_ffmpeg
 from falmock.settings import Settings, Span
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
     from pathlib import Path
 
-    from falmock.emulator import Emulator
+    from falmock.engine.emulator import Emulator
 
 pytestmark = pytest.mark.anyio
 
@@ -131,7 +131,7 @@ async def stand_in(tmp_path: Path, renders: Path) -> Callable[..., Any]:
             "queue_seconds": Span(20, 20),
             "run_seconds": Span(20, 20),
         }
-        studio = Studio(ffmpeg=find_ffmpeg(None), cache=renders, at_once=2, timeout=60)
+        studio = Renderer(ffmpeg=find_ffmpeg(None), cache=renders, at_once=2, timeout=60)
         async with open_emulator(Settings(keys=(KEY,), **(told | settings)), None, studio) as emulator:
             server = Server(create_app(emulator))
             server.config.ssl_certfile, server.config.ssl_keyfile = str(cert), str(private)

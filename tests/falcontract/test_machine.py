@@ -11,8 +11,9 @@ import pytest
 import falqueue
 from falcontract import live, machine, shrinking
 from falcontract.targets import Address, IsFalError
-from falmock import course, emulator, queue
-from falmock.lifecycle import Event
+from falmock.engine import emulator, queue
+from falmock.engine.lifecycle import Event
+from falmock.faults import effects
 
 if TYPE_CHECKING:
     from falcontract.emulated import Emulated
@@ -42,7 +43,7 @@ def test_every_program_is_taken_through_the_client_too(
 
 def test_faults_are_among_what_is_made_up(mock: Emulated, monkeypatch: pytest.MonkeyPatch) -> None:
     """An emulator whose slow runs are no slower than others is found out."""
-    monkeypatch.setattr(course, "run_seconds", lambda _, usual: usual)
+    monkeypatch.setattr(effects, "run_seconds", lambda _, usual: usual)
 
     found = machine.explore(mock, programs=100, steps=20, seed=1)
 

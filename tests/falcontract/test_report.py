@@ -15,7 +15,7 @@ from falcontract.report import Report, Row
 from falcontract.suite import Finding
 from falcontract.targets import KEY_A
 from falcontract.verdicts import Verdict
-from falmock.errors import StillInProgress
+from falmock.protocol.errors import StillInProgress
 
 if TYPE_CHECKING:
     from falcontract.emulated import Emulated

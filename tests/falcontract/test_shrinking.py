@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from falcontract import properties, shrinking, suite
-from falmock.errors import StillInProgress
+from falmock.protocol.errors import StillInProgress
 
 if TYPE_CHECKING:
     import pytest

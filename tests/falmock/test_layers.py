@@ -1,4 +1,4 @@
-"""Imports point down: the storeys of the house, as text."""
+"""The wings of falmock: imports point down, nothing is circular, and no wing grows too large."""
 
 from __future__ import annotations
 
@@ -10,73 +10,103 @@ import pytest
 import falmock
 
 STOREYS = """
-    authorities bell descriptors transient
-    addresses clock endpoints errors escapes export hosts identity lifecycle private settings signing
-    calls disk faults integrity keys known_keys media models posting queue slots store validation
-    object_lifecycle redaction scenarios
-    console dialler fetching files journal ledger
-    har lint runner uploads webhooks
-    course
-    emulator
-    snapshots
+    protocol
+    settings system
+    faults media
+    models
+    engine
+    inspection
     http
-    app server
-    intercept redirect testing
-    autojump
-    harness
-    plugin
-    cli
+    control intercept
+    app
+    cli testing
     __main__
 """
 FOLDER = Path(falmock.__file__).parent
 LEVEL = {room: level for level, line in enumerate(STOREYS.strip().splitlines()) for room in line.split()}
-SIDEWAYS = {
-    ("models", "media"),
-    ("store", "integrity"),
-}  # within a storey, named one by one
+FILES = sorted(path for path in FOLDER.rglob("*.py") if path != FOLDER / "__init__.py")
+LONGEST_MODULE = 400
+LONGEST_CLASS = 300
+MOST_ROOMS = 16
+MOST_ARROWS = 60
+
+
+def name_of(path: Path) -> str:
+    """Return "http.queue" for the file of `falmock.http.queue`."""
+    return ".".join(path.relative_to(FOLDER).with_suffix("").parts).removesuffix(".__init__")
+
+
+NAMES = {name_of(path) for path in FILES}
 
 
 def room_of(module: str) -> str:
-    """Return "http" for "falmock.http.queue"."""
-    return ([*module.split("."), ""])[1]
+    """Return "http" for "http.queue"."""
+    return module.partition(".")[0]
 
 
 def imports(path: Path) -> set[str]:
-    """Return the rooms of this package that a file imports, for types or for real."""
+    """Return the modules of falmock that a file imports, for types or at run time."""
     found = set()
     for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.ImportFrom) and node.module == "falmock":
-            found |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("falmock."):
-            found.add(room_of(str(node.module)))
-    return found & set(LEVEL)
+        if isinstance(node, ast.ImportFrom) and (node.module or "").partition(".")[0] == "falmock":
+            base = str(node.module).removeprefix("falmock").removeprefix(".")
+            for alias in node.names:
+                inner = f"{base}.{alias.name}".removeprefix(".")
+                found.add(inner if inner in NAMES else base)
+    return found & NAMES
 
 
-FILES = sorted(path for path in FOLDER.rglob("*.py") if path != FOLDER / "__init__.py")
+GRAPH = {name_of(path): imports(path) - {name_of(path)} for path in FILES}
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(FOLDER)))
-def test_a_room_imports_only_from_below(path: Path) -> None:
-    room = path.relative_to(FOLDER).parts[0].removesuffix(".py")
+def test_every_room_has_a_storey() -> None:
+    assert {room_of(module) for module in NAMES} == set(LEVEL)
+
+
+@pytest.mark.parametrize("module", sorted(NAMES))
+def test_a_module_imports_from_its_own_room_or_from_below(module: str) -> None:
+    room = room_of(module)
     above = {
-        other
-        for other in imports(path)
-        if other != room and LEVEL[other] >= LEVEL[room] and (room, other) not in SIDEWAYS
+        other for other in GRAPH[module] if room_of(other) != room and LEVEL[room_of(other)] >= LEVEL[room]
     }
 
     assert above == set()
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(FOLDER)))
-def test_the_emulator_knows_nothing_of_its_client_and_its_contract(path: Path) -> None:
+def test_no_module_imports_itself_in_a_circle() -> None:
+    left = dict(GRAPH)
+    while ready := {module for module, others in left.items() if not others & set(left)}:
+        left = {module: others for module, others in left.items() if module not in ready}
+
+    assert left == {}
+
+
+def test_the_wings_are_few_and_loosely_coupled() -> None:
+    arrows = {(room_of(module), room_of(other)) for module, others in GRAPH.items() for other in others} - {
+        (room, room) for room in LEVEL
+    }
+
+    assert len(LEVEL) <= MOST_ROOMS
+    assert len(arrows) <= MOST_ARROWS
+
+
+@pytest.mark.parametrize("path", FILES, ids=name_of)
+def test_a_module_and_its_classes_are_short(path: Path) -> None:
+    text = path.read_text()
+    classes = {
+        node.name: (node.end_lineno or 0) - node.lineno + 1
+        for node in ast.walk(ast.parse(text))
+        if isinstance(node, ast.ClassDef)
+    }
+
+    assert len(text.splitlines()) <= LONGEST_MODULE
+    assert {name: lines for name, lines in classes.items() if lines > LONGEST_CLASS} == {}
+
+
+@pytest.mark.parametrize("path", FILES, ids=name_of)
+def test_the_emulator_imports_neither_its_client_nor_its_contract(path: Path) -> None:
     text = path.read_text()
 
     assert not any(
         f"{word} {other}" in text for word in ("import", "from") for other in ("falqueue", "falcontract")
     )
-
-
-def test_every_room_has_its_storey() -> None:
-    rooms = {path.relative_to(FOLDER).parts[0].removesuffix(".py") for path in FILES}
-
-    assert rooms == set(LEVEL)

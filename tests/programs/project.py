@@ -22,8 +22,8 @@ import requests
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from falmock.harness import Harness
     from falmock.settings import Settings
+    from falmock.testing.harness import Harness
 
 ENDPOINT = "fal-ai/veo2/image-to-video"
 GOOD = {"prompt": "A lego chef", "image_url": "https://example.com/chef.png"}

@@ -19,13 +19,13 @@ import httpx
 from emulated import BASE, ENDPOINT, data_uri, png
 
 from falmock.app import create_app, open_emulator
-from falmock.clock import ManualClock
+from falmock.engine.clock import ManualClock
 from falmock.settings import Settings, Span
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
 
-    from falmock.emulator import Emulator
+    from falmock.engine.emulator import Emulator
 
 FILE: Final = Path(__file__).parents[2] / "fixtures" / "answers.jsonl"
 START: Final = 1_790_000_000.0

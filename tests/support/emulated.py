@@ -12,16 +12,17 @@ import httpx
 from PIL import Image
 
 from falmock.app import create_app, open_emulator
-from falmock.media import Studio, find_ffmpeg
+from falmock.cli.console import address
+from falmock.http.server import Server, listen
+from falmock.media import Renderer, find_ffmpeg
 from falmock.settings import Settings, Span
-from falmock.testing import pass_time
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
 
-    from falmock.clock import Clock
-    from falmock.emulator import Emulator
+    from falmock.engine.clock import Clock
+    from falmock.engine.emulator import Emulator
 
 ENDPOINT = "fal-ai/veo2/image-to-video"
 APPLICATION = "fal-ai/veo2"
@@ -74,7 +75,7 @@ class Mock:
         return await self.http.put(submitted["cancel_url"], headers=KEY)
 
     async def pass_time(self, seconds: float) -> None:
-        await pass_time(self.emulator, self.clock, seconds)
+        await self.emulator.pass_time(seconds)
 
     async def finish(self, image_url: str = HOSTED, **more: Any) -> httpx.Response:
         """Submit a request, let it run, and return its result."""
@@ -91,7 +92,7 @@ async def opened(renders: Path, clock: Clock, **settings: Any) -> AsyncIterator[
         "queue_seconds": Span(1, 1),
         "run_seconds": Span(4, 4),
     }
-    studio = Studio(ffmpeg=find_ffmpeg(settings.get("ffmpeg")), cache=renders, at_once=2, timeout=60)
+    studio = Renderer(ffmpeg=find_ffmpeg(settings.get("ffmpeg")), cache=renders, at_once=2, timeout=60)
     try:
         async with (
             open_emulator(Settings(**(defaults | settings)), clock, studio) as emulator,
@@ -100,3 +101,11 @@ async def opened(renders: Path, clock: Clock, **settings: Any) -> AsyncIterator[
             yield Mock(emulator, clock, http)
     finally:
         await studio.close()
+
+
+@asynccontextmanager
+async def serving(emulator: Emulator) -> AsyncIterator[str]:
+    """Serve an emulator on a free loopback port, in this event loop; yields its URL."""
+    with listen("127.0.0.1", 0) as listener, emulator.dialler.own.listening(listener):
+        async with Server(create_app(emulator), limits=emulator.settings.limits).running(listener):
+            yield address(listener)

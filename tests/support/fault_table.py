@@ -25,13 +25,13 @@ import fal_client
 import httpx
 
 import falqueue
-from falmock.faults import EXACT, FAULTS, LONGEST_TEXT, limits
-from falmock.harness import staged
+from falmock.faults.vocabulary import EXACT, FAULTS, LONGEST_TEXT, limits
+from falmock.testing.harness import staged
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from falmock.harness import Harness, Stage
+    from falmock.testing.harness import Harness, TestSession
 
 DRIVER: Final = Path(__file__).parents[1] / "node" / "faults.mjs"
 ENDPOINT: Final = "fal-ai/veo2/image-to-video"
@@ -88,7 +88,7 @@ def _places(name: str, on: tuple[str, ...]) -> tuple[str, ...]:
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class History:
     """What came of a trial: None for a result, else the error in a few words; and the jobs that were made."""
 
     error: str | None
@@ -103,7 +103,7 @@ class Seen:
 Try = Callable[["Harness", Trial], str | None]
 
 
-def table(stage: Stage, trial: Trial, tries: list[Try]) -> list[str]:
+def table(stage: TestSession, trial: Trial, tries: list[Try]) -> list[str]:
     """Return a row's cells: what each client sees of a fault."""
     cells = []
     for attempt in tries:
@@ -117,9 +117,9 @@ def table(stage: Stage, trial: Trial, tries: list[Try]) -> list[str]:
             except NotImplementedError:
                 cells.append(NOT_ITS_OWN)
                 continue
-            struck = trial.place in {"submit", "run"}
-            jobs = len(harness.requests) if struck else (1 if error is None else 0)
-            cells.append(str(Seen(error, jobs)))
+            injected = trial.place in {"submit", "run"}
+            jobs = len(harness.requests) if injected else (1 if error is None else 0)
+            cells.append(str(History(error, jobs)))
     return cells
 
 

@@ -8,7 +8,7 @@ import resource
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from falmock import descriptors
+from falmock.system import descriptors
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -9,18 +9,20 @@ import contextlib
 import json
 from typing import TYPE_CHECKING, Final
 
-from falmock import endpoints, journal, scenarios, triggers, validation
-from falmock.errors import Refusal
-from falmock.faults import FaultError, parse
-from falmock.hosts import NotServedError, locate
-from falmock.journal import JournalError
+from falmock.engine.object_lifecycle import Lifecycle, LifecycleError
+from falmock.engine.webhooks import is_deliverable
+from falmock.faults import rules, triggers
+from falmock.faults.rules import ScenarioError
+from falmock.faults.vocabulary import FaultError, parse
+from falmock.inspection import journal
+from falmock.inspection.journal import JournalError
+from falmock.inspection.redaction import Redactor
 from falmock.media import pixels
 from falmock.models.veo import ImageToVideoInput
-from falmock.object_lifecycle import Lifecycle, LifecycleError
-from falmock.redaction import Redactor
-from falmock.scenarios import ScenarioError
+from falmock.protocol import endpoints, validation
+from falmock.protocol.errors import Refusal
+from falmock.protocol.hosts import NotServedError, locate
 from falmock.settings import SettingsError, Span
-from falmock.webhooks import is_deliverable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -68,7 +70,7 @@ def fault(data: bytes) -> None:
 def scenario(data: bytes) -> None:
     """Read a scenario's TOML file."""
     with contextlib.suppress(ScenarioError):
-        scenarios.read(_text(data), name="fuzzed", where="the text")
+        rules.read(_text(data), name="fuzzed", where="the text")
 
 
 def lifecycle(data: bytes) -> None:

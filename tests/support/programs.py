@@ -14,8 +14,8 @@ from typing import Any
 
 import pytest
 
-from falmock.hosts import is_fal
-from falmock.intercept import alone
+from falmock.intercept import netns
+from falmock.protocol.hosts import is_fal
 
 NODE = Path(__file__).parents[1] / "node"
 PROGRAMS = Path(__file__).parents[1] / "programs"
@@ -67,11 +67,11 @@ def through_falmock(
     *command: str, flags: tuple[str, ...] = (), cwd: Path | None = None, **environment: str
 ) -> Ran:
     """Run a program through `falmock run`, in a network that has nothing but loopback."""
-    for needed in alone.TOOLS:
+    for needed in netns.TOOLS:
         tool(needed)
     with tempfile.NamedTemporaryFile("r") as names:
         falmock = (sys.executable, "-m", "falmock", "run", *QUICK, *flags, "--")
-        ran = run(*alone.before(Path(names.name)), *falmock, *command, cwd=cwd, **environment)
+        ran = run(*netns.before(Path(names.name)), *falmock, *command, cwd=cwd, **environment)
         return replace(ran, looked_up=tuple(json.loads(names.read() or "[]")))
 
 

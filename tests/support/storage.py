@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from falmock.store import Store
+    from falmock.engine.store import Store
 
 WRITES: Final = ("BEGIN", "INSERT", "UPDATE", "DELETE", "RELEASE", "COMMIT")
 

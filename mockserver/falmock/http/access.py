@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from falmock.errors import (
+from falmock.engine.keys import Caller, Keyring, Problem
+from falmock.models import APPLICATIONS, OWNERS
+from falmock.protocol.errors import (
     AccessDenied,
     ApplicationNotFound,
     AuthorizationRequired,
@@ -12,13 +14,11 @@ from falmock.errors import (
     UnknownKey,
     UserLocked,
 )
-from falmock.keys import Caller, Keyring, Problem
-from falmock.models import APPLICATIONS, OWNERS
 
 if TYPE_CHECKING:
     from starlette.requests import Request
 
-    from falmock.endpoints import Endpoint
+    from falmock.protocol.endpoints import Endpoint
 
 
 def existing(endpoint: Endpoint | None, text: str) -> Endpoint:

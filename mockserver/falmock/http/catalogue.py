@@ -13,13 +13,13 @@ from pydantic import BaseModel, Field
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route, Router
 
-from falmock import validation
-from falmock.errors import InvalidBody, NotFound, PlatformApiError, UnparseableBody
-from falmock.hosts import RUN
+from falmock.engine.keys import Caller, Keyring
 from falmock.http import openapi
 from falmock.http.submission import read_body
-from falmock.keys import Caller, Keyring
 from falmock.models import MODELS
+from falmock.protocol import validation
+from falmock.protocol.errors import InvalidBody, NotFound, PlatformApiError, UnparseableBody
+from falmock.protocol.hosts import RUN
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

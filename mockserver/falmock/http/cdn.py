@@ -12,12 +12,12 @@ from pydantic import BaseModel, Field
 from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import Route, Router
 
-from falmock.errors import BodyTooLarge, FileNotServed, InvalidToken, NotFound, PlatformError
-from falmock.hosts import MEDIA, Origin
+from falmock.engine.keys import Caller
+from falmock.engine.object_lifecycle import decide
+from falmock.engine.uploads import Destination, PartsMismatchError, Upload, Uploads, UploadTooLargeError
 from falmock.http.rest import TOKEN_LIFETIME, content_type_of, lifecycle_of, new_upload, read_model
-from falmock.keys import Caller
-from falmock.object_lifecycle import decide
-from falmock.uploads import Arrival, PartsMismatchError, Upload, Uploads, UploadTooLargeError
+from falmock.protocol.errors import BodyTooLarge, FileNotServed, InvalidToken, NotFound, PlatformError
+from falmock.protocol.hosts import MEDIA, BaseURL
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.types import Receive, Scope, Send
 
-    from falmock.emulator import Emulator
-    from falmock.keys import Keyring
+    from falmock.engine.emulator import Emulator
+    from falmock.engine.keys import Keyring
 
 LONGEST_TOKEN_LIFETIME: Final = 7 * 24 * 3600
 MOST_PARTS: Final = 10_000
@@ -160,14 +160,14 @@ class CdnHost:
         claims = self._emulator.signer.open(token, now=now, lifetime=LONGEST_TOKEN_LIFETIME)
         return claims if claims is not None and claims["until"] > now else None
 
-    async def _receive(self, request: Request) -> Arrival:
+    async def _receive(self, request: Request) -> Destination:
         try:
             return await self._uploads.receive(request.stream())
         except UploadTooLargeError:
             raise BodyTooLarge(self._emulator.settings.max_upload) from None
 
     def _url(self, request: Request, path: str) -> str:
-        origin: Origin = request.scope["falmock.origin"]
+        origin: BaseURL = request.scope["falmock.origin"]
         return origin.url(MEDIA, path)
 
 

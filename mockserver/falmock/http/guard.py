@@ -6,7 +6,7 @@ could submit requests, read webhook URLs and empty the queue. So a call is refus
 - its Host or Origin is not plainly one (400, see `authorities`);
 - it is for the control API and does not come straight from this machine, by a name of the emulator's own;
 - it comes from a page whose origin is neither on this machine nor allowed by a setting. The browser says so
-  with `Origin`, or with `Sec-Fetch-Site: cross-site` where it sends no `Origin`.
+  with `BaseURL`, or with `Sec-Fetch-Site: cross-site` where it sends no `BaseURL`.
 
 Only files on the CDN are for the pages of every origin, as at fal.
 """
@@ -23,8 +23,8 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import JSONResponse
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
-from falmock.addresses import is_loopback
-from falmock.authorities import (
+from falmock.protocol.addresses import is_loopback
+from falmock.protocol.authorities import (
     Authority,
     AuthorityError,
     WebOrigin,
@@ -33,8 +33,8 @@ from falmock.authorities import (
     parse_origin,
     parse_url,
 )
-from falmock.errors import PlatformError
-from falmock.hosts import CDN, TARGETS, NotServedError, is_fal, is_own, locate, own_authority
+from falmock.protocol.errors import PlatformError
+from falmock.protocol.hosts import CDN, TARGETS, NotServedError, is_fal, is_own, locate, own_authority
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pydantic.json_schema import models_json_schema
 
-from falmock.hosts import QUEUE, WEBSITE
-from falmock.lifecycle import State
+from falmock.engine.lifecycle import State
+from falmock.protocol.hosts import QUEUE, WEBSITE
 
 if TYPE_CHECKING:
     from falmock.models import Model

@@ -7,19 +7,19 @@ from typing import TYPE_CHECKING
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route, Router
 
-from falmock import endpoints
-from falmock.errors import PlatformApiError, RequestNotFound
+from falmock.engine.keys import Caller
 from falmock.http.listing import through
 from falmock.http.rest import dropped
-from falmock.keys import Caller
 from falmock.models import APPLICATIONS
+from falmock.protocol import endpoints
+from falmock.protocol.errors import PlatformApiError, RequestNotFound
 
 if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.types import Receive, Scope, Send
 
-    from falmock.emulator import Emulator
-    from falmock.keys import Keyring
+    from falmock.engine.emulator import Emulator
+    from falmock.engine.keys import Keyring
 
 
 class PlatformHost:

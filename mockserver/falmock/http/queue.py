@@ -9,24 +9,31 @@ from typing import TYPE_CHECKING, Any, Final
 
 from starlette.responses import Response, StreamingResponse
 
-from falmock import endpoints
-from falmock.calls import Operation
-from falmock.emulator import Emulator, first
-from falmock.errors import MethodNotAllowed, Refusal, RequestNotFound, StillInProgress, UserLocked, compact
-from falmock.hosts import QUEUE, Origin
+from falmock.engine.emulator import Emulator, first
+from falmock.engine.lifecycle import State
+from falmock.engine.runner import logs, next_log_at
+from falmock.faults.rules import load
 from falmock.http import access, submission
-from falmock.lifecycle import State
-from falmock.runner import logs, next_log_at
-from falmock.scenarios import load
+from falmock.protocol import endpoints
+from falmock.protocol.calls import Operation
+from falmock.protocol.errors import (
+    MethodNotAllowed,
+    Refusal,
+    RequestNotFound,
+    StillInProgress,
+    UserLocked,
+    compact,
+)
+from falmock.protocol.hosts import QUEUE, BaseURL
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from starlette.requests import Request
 
-    from falmock.calls import Call
-    from falmock.keys import Keyring
-    from falmock.store import Request as Stored
+    from falmock.engine.keys import Keyring
+    from falmock.engine.store import Request as Stored
+    from falmock.protocol.calls import Call
 
 JSON: Final = "application/json"
 HEARTBEAT: Final = 15.0  # seconds between comments on a silent stream
@@ -183,7 +190,7 @@ def _wants_logs(request: Request) -> bool:
 
 def _links(request: Request, found: Stored) -> dict[str, str]:
     """Return the three URLs, without the endpoint's path and back the way this call came."""
-    origin: Origin = request.scope["falmock.origin"]
+    origin: BaseURL = request.scope["falmock.origin"]
     base = origin.url(QUEUE, f"/{found.application}/requests/{found.id}")
     return {"response_url": base, "status_url": f"{base}/status", "cancel_url": f"{base}/cancel"}
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-    from falmock.clock import Clock
-    from falmock.journal import Journal
+    from falmock.engine.clock import Clock
+    from falmock.inspection.journal import Journal
 
 
 BODILESS: Final = frozenset({"GET", "HEAD"})

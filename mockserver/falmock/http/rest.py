@@ -13,27 +13,27 @@ from pydantic import BaseModel, Field
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route, Router
 
-from falmock import endpoints, validation
-from falmock.errors import PlatformError, RequestNotFound
-from falmock.files import DEFAULT_TYPE, new_path
-from falmock.hosts import CDN, MEDIA, Origin
+from falmock.engine.files import DEFAULT_TYPE, new_path
+from falmock.engine.lifecycle import State
+from falmock.engine.object_lifecycle import Lifecycle, LifecycleError
+from falmock.engine.uploads import Upload
 from falmock.http import access
 from falmock.http.listing import document, in_turns, through
 from falmock.http.submission import read_body
-from falmock.lifecycle import State
-from falmock.limits import Limits
-from falmock.object_lifecycle import Lifecycle, LifecycleError
-from falmock.uploads import Upload
+from falmock.protocol import endpoints, validation
+from falmock.protocol.errors import PlatformError, RequestNotFound
+from falmock.protocol.hosts import CDN, MEDIA, BaseURL
+from falmock.protocol.limits import Limits
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from starlette.requests import Request
 
-    from falmock.emulator import Emulator
-    from falmock.keys import Caller, Keyring
-    from falmock.store import Delivery
-    from falmock.store import Request as Stored
+    from falmock.engine.emulator import Emulator
+    from falmock.engine.keys import Caller, Keyring
+    from falmock.engine.store import Delivery
+    from falmock.engine.store import Request as Stored
 
 Body = TypeVar("Body", bound=BaseModel)
 
@@ -235,6 +235,6 @@ async def read_model(request: Request, kind: type[Body], *, limit: int = LONGEST
     return validation.read(kind, body, content_type, BODY_LIMITS)
 
 
-def _origin(request: Request) -> Origin:
-    origin: Origin = request.scope["falmock.origin"]
+def _origin(request: Request) -> BaseURL:
+    origin: BaseURL = request.scope["falmock.origin"]
     return origin

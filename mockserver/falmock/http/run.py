@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING
 
 from starlette.responses import Response
 
-from falmock import endpoints
-from falmock.errors import UserLocked
 from falmock.http import access, submission
+from falmock.protocol import endpoints
+from falmock.protocol.errors import UserLocked
 
 if TYPE_CHECKING:
     from starlette.requests import Request
 
-    from falmock.emulator import Emulator
-    from falmock.keys import Keyring
+    from falmock.engine.emulator import Emulator
+    from falmock.engine.keys import Keyring
 
 
 class RunHost:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from falmock import calls
-from falmock.emulator import Submit
-from falmock.errors import BodyTooLarge, PlatformError
-from falmock.object_lifecycle import Lifecycle, LifecycleError
-from falmock.queue import LOW, NORMAL
-from falmock.webhooks import is_deliverable
+from falmock.engine.emulator import Submission
+from falmock.engine.object_lifecycle import Lifecycle, LifecycleError
+from falmock.engine.queue import LOW, NORMAL
+from falmock.engine.webhooks import is_deliverable
+from falmock.protocol import calls
+from falmock.protocol.errors import BodyTooLarge, PlatformError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from starlette.datastructures import Headers, QueryParams
     from starlette.requests import Request
 
-    from falmock.endpoints import Endpoint
-    from falmock.keys import Caller
+    from falmock.engine.keys import Caller
+    from falmock.protocol.endpoints import Endpoint
 
 MOST_DIGITS = 18  # of a content-length; Python refuses to read thousands
 SHORTEST_START = 0.1  # seconds; fal's documentation asks for more than this
@@ -34,7 +34,7 @@ async def read(
     *,
     max_body: int,
     objection: Callable[[str], Awaitable[str | None]],
-) -> Submit:
+) -> Submission:
     """Understand a submit.
 
     Args:
@@ -50,7 +50,7 @@ async def read(
     """
     call: calls.Call = request.scope["falmock.call"]
     headers, query = request.headers, request.query_params
-    return Submit(
+    return Submission(
         endpoint=endpoint,
         caller=caller.key_id,
         test=call.test or calls.named_test(caller.key_id),
@@ -64,7 +64,7 @@ async def read(
         store_io=headers.get("x-fal-store-io", "").strip() != "0",
         lifecycle=_lifecycle(headers),
         max_queue_length=_max_queue_length(query),
-        faults=request.scope.get("falmock.faults", ()),
+        faults=request.scope.get("falmock.faults.vocabulary", ()),
         body=await read_body(request, max_body),
     )
 

@@ -8,16 +8,16 @@ from pydantic import BaseModel, Field
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from falmock import endpoints, validation
 from falmock.http import access
 from falmock.http.catalogue import balance
 from falmock.http.rest import read_model
+from falmock.protocol import endpoints, validation
 
 if TYPE_CHECKING:
     from starlette.requests import Request
 
-    from falmock.emulator import Emulator
-    from falmock.keys import Keyring
+    from falmock.engine.emulator import Emulator
+    from falmock.engine.keys import Keyring
 
 LIFETIME: Final = 60  # seconds
 LONGEST_LIFETIME: Final = 100 * 365 * 86_400  # seconds; a limit of the emulator's own

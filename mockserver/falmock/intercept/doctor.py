@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from falmock.hosts import is_fal
-from falmock.intercept import alone
-from falmock.ledger import Account
+from falmock.inspection.ledger import Account
+from falmock.intercept import netns
+from falmock.protocol.hosts import is_fal
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -69,13 +69,13 @@ def examine(command: Sequence[str]) -> Findings:
     Raises:
         CannotTryError: programs are missing, or the system does not let us.
     """
-    if lacking := alone.missing():
+    if lacking := netns.missing():
         raise CannotTryError(f"there is no {' and no '.join(lacking)} here")
     with tempfile.TemporaryDirectory(prefix="falmock-") as folder:
         names, account = Path(folder, "names.json"), Path(folder, "account.json")
         run = [sys.executable, "-m", "falmock", "run", "--sealed", "--account", str(account)]
         code = subprocess.run(  # noqa: S603 - the caller's own program
-            [*alone.before(names), *run, "--", *command], check=False
+            [*netns.before(names), *run, "--", *command], check=False
         ).returncode
         if not account.exists():
             raise CannotTryError("the system does not let us have one")

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
 from urllib.parse import urlsplit
 
-from falmock.hosts import FAL_DOMAINS, QUEUE, RUN
+from falmock.protocol.hosts import FAL_DOMAINS, QUEUE, RUN
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -18,7 +18,7 @@ LOCAL: Final = ("localhost", "127.0.0.1", "::1")
 
 
 @dataclass(frozen=True, slots=True)
-class Doors:
+class ServerInfo:
     """How a program reaches an emulator.
 
     Attributes:
@@ -57,7 +57,7 @@ class Doors:
         except TypeError:
             raise ValueError("not the addresses of an emulator") from None
 
-    def seen_from(self, host: str | None, folder: str | None) -> Doors:
+    def seen_from(self, host: str | None, folder: str | None) -> ServerInfo:
         """Return the same doors for a program in a container, say.
 
         Args:
@@ -72,7 +72,7 @@ class Doors:
         def elsewhere(path: str) -> str:
             return f"{folder.rstrip('/')}/{Path(path).name}" if folder else path
 
-        return Doors(
+        return ServerInfo(
             moved(self.http),
             moved(self.https),
             moved(self.proxy),
@@ -84,7 +84,7 @@ class Doors:
         )
 
 
-def variables(doors: Doors, before: Mapping[str, str], *, proxied: bool = True) -> dict[str, str]:
+def variables(doors: ServerInfo, before: Mapping[str, str], *, proxied: bool = True) -> dict[str, str]:
     """Return the variables to set.
 
     Args:
@@ -141,7 +141,7 @@ def _node_options(before: str, preload: str) -> str:
     return before if option in before.split() else f"{before} {option}".lstrip()
 
 
-def _doors_for_node(doors: Doors) -> str:
+def _doors_for_node(doors: ServerInfo) -> str:
     ports: dict[str, Any] = {
         "host": urlsplit(doors.http).hostname,
         "http": urlsplit(doors.http).port,

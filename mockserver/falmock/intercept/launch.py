@@ -34,7 +34,7 @@ class NotStartedError(Exception):
         self.code = code
 
 
-class Relay:
+class SignalForwarder:
     """Passes signals on to a program: those that came before it was started, too.
 
     At a terminal the program stays in the terminal's foreground, which sends it Ctrl-C by itself.
@@ -72,7 +72,7 @@ class Relay:
                 os.kill(self._pid, number)
 
 
-async def launch(command: Sequence[str], environment: Mapping[str, str], relay: Relay) -> int:
+async def launch(command: Sequence[str], environment: Mapping[str, str], relay: SignalForwarder) -> int:
     """Run a command to its end, and return its exit code.
 
     Raises:

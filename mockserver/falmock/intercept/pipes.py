@@ -84,7 +84,7 @@ def _end(writer: asyncio.StreamWriter) -> None:
             writer.write_eof()
 
 
-async def hang_up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+async def shutdown(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     """Close the sending side, then discard input for a while: a reset would destroy the answer."""
     _end(writer)
     with suppress(OSError):

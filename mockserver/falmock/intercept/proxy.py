@@ -17,17 +17,17 @@ from typing import TYPE_CHECKING, Final
 
 import h11
 
-from falmock.addresses import is_loopback
-from falmock.dialler import resolve
-from falmock.hosts import is_fal, is_served
-from falmock.intercept.pipes import carry, close, hang_up, join
+from falmock.intercept.pipes import carry, close, join, shutdown
 from falmock.intercept.targets import HTTP, Address, RefusedError, authority, onward
+from falmock.protocol.addresses import is_loopback
+from falmock.protocol.hosts import is_fal, is_served
+from falmock.system.dialler import resolve
 
 if TYPE_CHECKING:
     import socket
     from collections.abc import AsyncIterator, Callable
 
-    from falmock.addresses import IPAddress
+    from falmock.protocol.addresses import IPAddress
 
 log = logging.getLogger("falmock")
 
@@ -322,7 +322,7 @@ class Proxy:
             writer.write(client.send(event) or b"")
         async with asyncio.timeout(self._timeouts.stall):
             await writer.drain()
-        await hang_up(reader, writer)
+        await shutdown(reader, writer)
 
 
 async def _connect(host: str, port: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 import h11
 
-from falmock.addresses import is_name, parse
+from falmock.protocol.addresses import is_name, parse
 
 HTTP: Final = 80
 DROPPED: Final = frozenset(

@@ -5,7 +5,7 @@
 
 from falmock.media.clip import Clip
 from falmock.media.images import MAX_BYTES, Decoder, Picture
-from falmock.media.studio import FfmpegNotFound, RenderFailed, Studio, find_ffmpeg
+from falmock.media.renderer import FfmpegNotFound, Renderer, RenderFailed, find_ffmpeg
 
 __all__ = [
     "MAX_BYTES",
@@ -14,6 +14,6 @@ __all__ = [
     "FfmpegNotFound",
     "Picture",
     "RenderFailed",
-    "Studio",
+    "Renderer",
     "find_ffmpeg",
 ]

@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from falmock.media.studio import find_ffmpeg
+from falmock.media.renderer import find_ffmpeg
 
 _STREAM = re.compile(
     r"Stream #.*?: Video: (?P<codec>\w+).*?, (?P<pixels>\w+)(?:\(.*?\))?, (?P<width>\d+)x(?P<height>\d+)"

@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Final
 
-from falmock.descriptors import with_descriptors
 from falmock.media.environment import environment
+from falmock.system.descriptors import with_descriptors
 
 SUPERVISOR: Final = str(Path(__file__).with_name("supervisor.py"))
 GRACE: Final = 5.0  # real seconds that a program and its supervisor have to end

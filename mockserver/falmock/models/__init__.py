@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Final
 
-from falmock import endpoints
 from falmock.models import veo
 from falmock.models.base import File, Model, Price, Tools
+from falmock.protocol import endpoints
 
 __all__ = ["APPLICATIONS", "MODELS", "OWNERS", "File", "Model", "Price", "Tools"]
 

@@ -18,7 +18,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from processes import running, served
 
-from falmock.clock import ManualClock
+from falmock.engine.clock import ManualClock
 from falmock.http.cdn import MOST_PARTS, OpenFileResponse
 
 if TYPE_CHECKING:

@@ -10,10 +10,10 @@ from emulated import APPLICATION, BASE, ENDPOINT, GOOD, KEY, Mock, png
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from falmock.addresses import is_loopback
 from falmock.app import create_app
-from falmock.authorities import Authority, parse_authority, parse_origin
 from falmock.http.guard import Area, Call, Policy
+from falmock.protocol.addresses import is_loopback
+from falmock.protocol.authorities import Authority, parse_authority, parse_origin
 from falmock.settings import Settings, SettingsError
 
 if TYPE_CHECKING:

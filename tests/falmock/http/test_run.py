@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING
 
 import httpx
 import pytest
-from emulated import ENDPOINT, GOOD, KEY, Mock
+from emulated import ENDPOINT, GOOD, KEY, Mock, serving
 
-from falmock.lifecycle import State
-from falmock.testing import serving, settle
+from falmock.engine.lifecycle import State
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -31,7 +30,7 @@ async def started(mock: Mock, count: int) -> None:
     """Return when so many calls have reached the emulator."""
     while len(mock.emulator.store.open_requests()) < count:  # noqa: ASYNC110 - the call is on its way
         await asyncio.sleep(0)
-    await settle(mock.emulator)
+    await mock.emulator.settle()
 
 
 async def test_a_run_answers_with_the_models_json(mock: Mock) -> None:

@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
-from emulated import APPLICATION, KEY, Mock
+from emulated import APPLICATION, KEY, Mock, serving
 
 from falmock.settings import Span
-from falmock.testing import serving
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable

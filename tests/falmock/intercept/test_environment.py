@@ -13,13 +13,13 @@ from hypothesis import strategies as st
 from processes import served
 from programs import falmock
 
-from falmock.hosts import FAL_DOMAINS
-from falmock.intercept.environment import Doors, render, variables
+from falmock.intercept.environment import ServerInfo, render, variables
+from falmock.protocol.hosts import FAL_DOMAINS
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-DOORS = Doors(
+DOORS = ServerInfo(
     http="http://127.0.0.1:1",
     https="https://127.0.0.1:2",
     proxy="http://127.0.0.1:3",
@@ -79,7 +79,7 @@ def test_two_variables_of_fals_client_lead_to_the_tls_port() -> None:
 
 
 def test_doors_survive_being_written_down() -> None:
-    assert Doors.from_json(DOORS.to_json()) == DOORS
+    assert ServerInfo.from_json(DOORS.to_json()) == DOORS
 
 
 @given(PLAIN)

@@ -11,7 +11,7 @@ import pytest
 from machines import OURS, PORTS, THEIRS, machine, probe
 from programs import tool
 
-from falmock.intercept import alone
+from falmock.intercept import netns
 
 if TYPE_CHECKING:
     import subprocess
@@ -43,7 +43,7 @@ class Machines:
 
 @contextmanager
 def two_machines(host: str, address: str) -> Iterator[Machines]:
-    for needed in alone.TOOLS:
+    for needed in netns.TOOLS:
         tool(needed)
     process = machine("--host", host, "--webhooks", "any")
     with process:

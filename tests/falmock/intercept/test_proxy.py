@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from falmock.http.server import listen
 from falmock.intercept.proxy import Proxy, Timeouts
 from falmock.intercept.targets import RefusedError
-from falmock.server import listen
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

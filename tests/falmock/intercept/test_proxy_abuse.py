@@ -13,10 +13,10 @@ import psutil
 import pytest
 
 from falmock.app import create_app
-from falmock.console import address
-from falmock.intercept.authority import open_authority
+from falmock.cli.console import address
+from falmock.http.server import Server, listen
+from falmock.intercept.certificates import open_authority
 from falmock.intercept.proxy import Proxy, Timeouts
-from falmock.server import Server, listen
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Self
 import pytest
 from PIL import Image
 
-from falmock.media import Clip, Decoder, Picture, Studio, find_ffmpeg
+from falmock.media import Clip, Decoder, Picture, Renderer, find_ffmpeg
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -55,7 +55,7 @@ class Puppet:
         await self.reader.read()
 
 
-class Stage:
+class TestSession:
     """Where puppets arrive. `program` is what a studio takes for ffmpeg, `sample` what it makes."""
 
     def __init__(self, folder: Path, sample: Path) -> None:
@@ -86,8 +86,8 @@ class Stage:
 
 
 @pytest.fixture
-def stage(tmp_path: Path, clip: Callable[..., Clip], rendered: Callable[[Clip], Path]) -> Stage:
-    return Stage(tmp_path, rendered(clip()))
+def stage(tmp_path: Path, clip: Callable[..., Clip], rendered: Callable[[Clip], Path]) -> TestSession:
+    return TestSession(tmp_path, rendered(clip()))
 
 
 @pytest.fixture(scope="session")
@@ -122,7 +122,7 @@ def rendered(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Clip], Path]
     cache = tmp_path_factory.mktemp("videos")
 
     async def render(clip: Clip) -> Path:
-        return await Studio(ffmpeg=find_ffmpeg(), cache=cache, at_once=1, timeout=120).render(clip)
+        return await Renderer(ffmpeg=find_ffmpeg(), cache=cache, at_once=1, timeout=120).render(clip)
 
     return lambda clip: asyncio.run(render(clip))
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from emulated import opened
 
-from falmock.clock import ManualClock
+from falmock.engine.clock import ManualClock
 from falmock.media import find_ffmpeg
 from falmock.media.environment import environment
 
@@ -34,11 +34,11 @@ def test_the_emulators_own_variables_are_left_out() -> None:
 async def test_ffmpeg_sees_no_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FAL_KEY", "me:secret")
     monkeypatch.setenv("FALMOCK_KEYS", "me:secret")
-    noted, wrapper = tmp_path / "noted", tmp_path / "wrapper"
-    wrapper.write_text(WRAPPER.format(python=sys.executable, noted=str(noted), ffmpeg=find_ffmpeg()))
+    advertise, wrapper = tmp_path / "noted", tmp_path / "wrapper"
+    wrapper.write_text(WRAPPER.format(python=sys.executable, advertise=str(advertise), ffmpeg=find_ffmpeg()))
     wrapper.chmod(0o700)
 
     async with opened(tmp_path / "renders", ManualClock(), ffmpeg=str(wrapper)) as mock:
         assert (await mock.finish()).status_code == 200
 
-    assert [json.loads(line) for line in noted.read_text().splitlines()] == [[], []]
+    assert [json.loads(line) for line in advertise.read_text().splitlines()] == [[], []]

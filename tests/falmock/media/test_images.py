@@ -17,8 +17,8 @@ from image_bombs import BOMBS, scans
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from falmock.errors import ModelError
 from falmock.media import MAX_BYTES, Decoder, Picture, pixels
+from falmock.protocol.errors import ModelError
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -1,0 +1,1 @@
+"""The control API, at `/control` on the emulator's own address."""

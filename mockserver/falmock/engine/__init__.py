@@ -1,0 +1,1 @@
+"""Requests from submission to webhook: queue, runner, store, files, time."""

@@ -1,0 +1,274 @@
+"""The CDN's files: bodies of submits, uploads and outputs, on disk. Only their owner can read them there.
+
+inputs/    bodies of submits too large for a row, named by their SHA-256
+files/     what the CDN serves
+uploads/   what is still arriving
+renders/   finished clips by content (kept by `media`); a file on the CDN is a hard link to one
+snapshots/ bodies and files as they once were, as hard links (see `snapshots`)
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+import re
+import shutil
+import stat
+from functools import partial
+from itertools import chain
+from typing import TYPE_CHECKING, BinaryIO, Final
+from urllib.parse import unquote
+
+from falmock.engine.store import Store, StoredFile
+from falmock.faults.rules import load
+from falmock.protocol import urls
+from falmock.system import disk, private
+from falmock.system.descriptors import with_spare
+
+if TYPE_CHECKING:
+    import random
+    from collections.abc import Collection
+    from pathlib import Path
+
+    from falmock.engine.object_lifecycle import Lifecycle
+
+log = logging.getLogger("falmock.engine.files")
+
+LONGEST_NAME: Final = 100
+STALE_UPLOAD: Final = 24 * 3600.0
+DEFAULT_TYPE: Final = "application/octet-stream"
+
+_ALPHABET: Final = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-"
+PARTIAL: Final = ".part"  # a file that is being written
+DISCARDED: Final = ".gone"  # a folder that is being removed
+
+
+def new_path(rng: random.Random, name: str) -> str:
+    """Return the path of a file's URL in the form that fal serves today (PROTOCOL.md 8.3)."""
+    nanoid = "".join(rng.choices(_ALPHABET, k=21))
+    safe = re.sub(r"[^A-Za-z0-9._-]+", "_", name)[-LONGEST_NAME:] or "file"
+    return f"/files/b/{rng.getrandbits(32):08x}/{nanoid}_{safe}"
+
+
+class Files:
+    """What the emulator keeps on disk.
+
+    Args:
+        store: knows what the files are.
+        folder: to keep them in.
+        max_size: bytes that an uploaded file may have.
+    """
+
+    def __init__(self, store: Store, folder: Path, *, max_size: int) -> None:
+        self._store = store
+        self.max_size = max_size
+        self._inputs = folder / "inputs"
+        self._files = folder / "files"
+        self.uploads = folder / "uploads"
+        self.renders = folder / "renders"
+        self.snapshots = folder / "snapshots"
+        for path in (self._inputs, self._files, self.uploads, self.renders, self.snapshots):
+            private.folder(path)
+
+    # Bodies of submits
+
+    def keep_body(self, body: bytes) -> str:
+        """Write a submit's body once, however often it comes, and return its name.
+
+        Raises:
+            StorageFull: nothing is kept of it.
+        """
+        name = hashlib.sha256(body).hexdigest()
+        path = self._inputs / name
+        if not path.exists():
+            with disk.room():
+                with_spare(lambda: private.write(path, body))
+            self._store.on_rollback(lambda: path.unlink(missing_ok=True))
+        return name
+
+    def body(self, name: str) -> bytes:
+        """Return a submit's body."""
+        return with_spare((self._inputs / name).read_bytes)
+
+    def drop_body(self, name: str) -> None:
+        """Remove a submit's body, if no other submit had the same."""
+        if not self._store.body_is_shared(name):
+            path = self._inputs / name
+            self._store.on_commit(lambda: path.unlink(missing_ok=True))
+
+    # What the CDN serves
+
+    def on_disk(self, file: StoredFile) -> Path:
+        """Return where a file's bytes are."""
+        return self._files / file.disk
+
+    def open(self, file: StoredFile) -> BinaryIO | None:
+        """Open a file for reading. A missing or damaged file is logged, and None is returned."""
+        try:
+            source = self.on_disk(file).open("rb")
+        except (FileNotFoundError, IsADirectoryError, PermissionError) as error:
+            log.warning("the file %s cannot be served: %s", file.path, error.strerror)
+            return None
+        facts = os.fstat(source.fileno())
+        if stat.S_ISREG(facts.st_mode) and facts.st_size == file.size:
+            return source
+        source.close()
+        log.warning("the file %s is damaged: it has %d of %d bytes", file.path, facts.st_size, file.size)
+        return None
+
+    def find(self, url: str, now: float) -> StoredFile | None:
+        """Return the file that a URL of this emulator means, by whatever way it leads here."""
+        try:
+            path = unquote(urls.split(url).path)
+            path.encode()
+        except ValueError:  # also for half of a surrogate pair, which is in no file's path
+            return None
+        start = path.find("/files/")
+        return self.live(path[start:], now) if start >= 0 else None
+
+    def live(self, path: str, now: float) -> StoredFile | None:
+        """Return a file by the path of its URL, unless its time is up."""
+        file = self._store.file(path)
+        if file is None or (file.expires_at is not None and file.expires_at <= now):
+            return None
+        return file
+
+    def withdraw(self, request_id: str) -> list[str]:
+        """Remove the files that the runs of a request produced; return the paths of their URLs."""
+        files = self._store.files_of_request(request_id)
+        for file in files:
+            self._remove(file)
+        return [file.path for file in files]
+
+    def publish(
+        self,
+        source: Path,
+        path: str,
+        *,
+        content_type: str,
+        owner: str,
+        lifecycle: Lifecycle,
+        now: float,
+        faults: str | None = None,
+        request_id: str | None = None,
+    ) -> StoredFile:
+        """Put a finished file on the CDN, in place of one at the same path.
+
+        Args:
+            source: its bytes. It may be shared, because it is never written to again.
+            path: of its URL.
+            content_type, owner, faults, request_id: see `StoredFile`.
+            lifecycle: its expiry and access list.
+            now: unix seconds.
+
+        Raises:
+            StorageFull: nothing has changed.
+        """
+        expired = load(faults).get("media_expired")
+        target = self._files / os.urandom(16).hex()
+        try:
+            with disk.room():
+                link(source, target)
+                file = StoredFile(
+                    path=path,
+                    disk=target.name,
+                    content_type=content_type,
+                    size=target.stat().st_size,
+                    owner=owner,
+                    created_at=now,
+                    expires_at=now + expired.fault.options["seconds"]
+                    if expired
+                    else lifecycle.expires_at(now),
+                    acl=json.dumps(lifecycle.acl) if lifecycle.acl else None,
+                    faults=faults,
+                    request_id=request_id,
+                )
+                earlier = self._replace(file)
+        except BaseException:
+            target.unlink(missing_ok=True)
+            raise
+        if earlier is not None:
+            self.on_disk(earlier).unlink(missing_ok=True)
+        return file
+
+    def _replace(self, file: StoredFile) -> StoredFile | None:
+        with self._store.transaction():
+            earlier = self._store.file(file.path)
+            self._store.delete(StoredFile, file.path)
+            self._store.insert(file)
+        return earlier
+
+    # Housekeeping
+
+    def sweep(self, now: float) -> None:
+        """Remove the files whose time is up."""
+        for file in self._store.expired_files(now):
+            self._remove(file)
+
+    def _remove(self, file: StoredFile) -> None:
+        self._store.delete(StoredFile, file.path)
+        path = self.on_disk(file)
+        self._store.on_commit(lambda: path.unlink(missing_ok=True))
+
+    def remove(self, owner: str | None = None) -> None:
+        """Take everybody's files off the CDN, or those of one key."""
+        for file in self._store.files(owner):
+            self._remove(file)
+
+    # Snapshots
+
+    def keep(self, folder: Path) -> None:
+        """Keep all bodies and files as they are now in a new folder."""
+        for part in (self._inputs, self._files):
+            (folder / part.name).mkdir(parents=True)
+            for source in part.iterdir():
+                link(source, folder / part.name / source.name)
+
+    def put_back(self, folder: Path) -> None:
+        """Have the bodies and files that were kept, and no others, once a transaction is carried out.
+
+        Raises:
+            OSError: one of them cannot be had; nothing was changed.
+        """
+        for part in (self._inputs, self._files):
+            wanted = {source.name for source in (folder / part.name).iterdir()}
+            for name in wanted:
+                beside = part / f"{name}{PARTIAL}"
+                beside.unlink(missing_ok=True)
+                self._store.on_rollback(partial(beside.unlink, missing_ok=True))
+                link(folder / part.name / name, beside)
+            self._store.on_commit(partial(_swap, part, wanted))
+
+    def sweep_leftovers(self, wall: float) -> None:
+        """Remove leftovers of a killed process: partial files, files without a row, snapshots, and uploads
+        that were not completed within a day."""
+        for kept in [*self.snapshots.iterdir(), *self.uploads.glob(f"*{DISCARDED}")]:
+            shutil.rmtree(kept)
+        parts = (folder.glob(f"*{PARTIAL}") for folder in (self._inputs, self._files, self.uploads))
+        for left in chain.from_iterable(parts):
+            left.unlink(missing_ok=True)
+        for unnamed in {path.name for path in self._files.iterdir()} - self._store.file_names():
+            (self._files / unnamed).unlink()
+        for folder in self.uploads.iterdir():
+            if folder.stat().st_mtime < wall - STALE_UPLOAD:
+                shutil.rmtree(folder, ignore_errors=True)
+
+
+def _swap(folder: Path, wanted: Collection[str]) -> None:
+    """Move the restored files into place and remove all others."""
+    for path in list(folder.iterdir()):
+        if path.name.removesuffix(PARTIAL) not in wanted:
+            path.unlink()
+    for name in wanted:
+        (folder / f"{name}{PARTIAL}").replace(folder / name)
+
+
+def link(source: Path, target: Path) -> None:
+    """Make a hard link, or a copy on a file system without hard links."""
+    try:
+        os.link(source, target)
+    except OSError:
+        with source.open("rb") as original, private.create(target) as copy:
+            shutil.copyfileobj(original, copy)

@@ -1,0 +1,94 @@
+"""Sends one POST of a webhook and reads the answer, with limits of time and size."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+import httpx
+
+from falmock.system.descriptors import with_descriptors
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+BEGINNING: Final = 4096  # bytes of a receiver's answer that the journal keeps
+PATIENCE: Final = 0.5  # real seconds to wait for them
+
+
+@dataclass(slots=True)
+class Answer:
+    """The answer of a receiver.
+
+    Attributes:
+        status: HTTP's; None when there was no usable answer.
+        headers: in the order of the answer.
+        body: its first bytes.
+        error: the name of the error, or None.
+    """
+
+    status: int | None = None
+    headers: list[tuple[bytes, bytes]] = field(default_factory=list)
+    body: bytes = b""
+    error: str | None = None
+
+    @property
+    def verdict(self) -> str:
+        """The status code as text, or the name of the error."""
+        return str(self.status) if self.error is None else self.error
+
+
+async def post(
+    http: httpx.AsyncClient,
+    url: str,
+    *,
+    body: bytes,
+    headers: dict[str, str],
+    limit: float,
+    pause: float = 0.0,
+) -> Answer:
+    """Post a body and return the answer.
+
+    Args:
+        http: does the posting; it must not follow redirects.
+        url: the receiver.
+        body: the content.
+        headers: of the call, including `Content-Length`.
+        limit: real seconds until the status and the headers must be there.
+        pause: real seconds between the first and the second half of the body.
+    """
+
+    async def attempt() -> Answer:
+        content = _in_halves(body, pause) if pause else body
+        async with AsyncExitStack() as stack:
+            async with asyncio.timeout(limit):
+                posting = http.stream("POST", url, content=content, headers=headers, timeout=limit)
+                response = await stack.enter_async_context(posting)
+            return Answer(response.status_code, response.headers.raw, await _beginning(response))
+
+    try:
+        return await with_descriptors(attempt)
+    except (httpx.HTTPError, httpx.InvalidURL, TimeoutError) as error:
+        return Answer(error=type(error).__name__)
+
+
+async def _beginning(response: httpx.Response) -> bytes:
+    """Return the first bytes of the body. The verdict does not need them."""
+    body = b""
+    with contextlib.suppress(httpx.HTTPError, TimeoutError):
+        async with asyncio.timeout(PATIENCE):
+            async for chunk in response.aiter_raw(BEGINNING):
+                body += chunk
+                if len(body) >= BEGINNING:
+                    break
+    return body[:BEGINNING]
+
+
+async def _in_halves(body: bytes, pause: float) -> AsyncIterator[bytes]:
+    half = len(body) // 2
+    yield body[:half]
+    await asyncio.sleep(pause)
+    yield body[half:]

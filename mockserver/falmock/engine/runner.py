@@ -1,0 +1,255 @@
+"""What happens on a runner: one request in, one outcome out.
+
+fal's runners are FastAPI applications (PROTOCOL.md 13), so what they answer to a bad path, method,
+content type or body is FastAPI's, made here by the same pydantic.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import binascii
+import hashlib
+import logging
+import math
+import random
+import uuid
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import unquote_to_bytes
+
+from falmock.engine.files import Files, new_path
+from falmock.engine.object_lifecycle import Lifecycle, decide
+from falmock.media import MAX_BYTES, Clip, Decoder, Picture, Renderer, RenderFailed
+from falmock.media.fetching import Fetcher, FetchError
+from falmock.models import MODELS, File, Model
+from falmock.protocol import validation
+from falmock.protocol.errors import ModelError, Refusal, StorageFull, compact
+from falmock.protocol.hosts import MEDIA, BaseURL
+from falmock.protocol.limits import DEFAULT, Limits
+from falmock.system import transient
+from falmock.system.descriptors import with_descriptors
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
+
+    from falmock.engine.clock import Clock
+    from falmock.engine.store import Request, StoredFile
+
+log = logging.getLogger("falmock.engine.runner")
+
+UNBILLED: Final = {"x-fal-billable-units": "0"}
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a request comes to.
+
+    Attributes:
+        status: of the result, HTTP's.
+        body: of the result, on the wire.
+        headers: of the result, the runner's own.
+        error: what the status says of a platform error, else None.
+        error_type: likewise.
+    """
+
+    status: int
+    body: bytes
+    headers: dict[str, str] = field(default_factory=dict)
+    error: str | None = None
+    error_type: str | None = None
+
+    @classmethod
+    def refused(cls, status: int, detail: object) -> Outcome:
+        """A runner says no before the model ran."""
+        return cls(status, compact({"detail": detail}), UNBILLED)
+
+
+@dataclass(frozen=True, slots=True)
+class PreparedRun:
+    """A request that a model can work on."""
+
+    model: Model
+    asked: BaseModel
+
+
+class Runner:
+    """Everything that models need while they run.
+
+    Args:
+        files: inputs and outputs.
+        studio: renders.
+        decoder: decodes input images.
+        fetcher: gets input files by URL.
+        clock: says when a file was made.
+        seed: of the emulator.
+        style: which kind of video to make.
+        limits: on the depth and members of an input.
+    """
+
+    def __init__(
+        self,
+        *,
+        files: Files,
+        studio: Renderer,
+        decoder: Decoder,
+        fetcher: Fetcher,
+        clock: Clock,
+        seed: int,
+        style: str,
+        limits: Limits = DEFAULT,
+    ) -> None:
+        self.files = files
+        self.decoder = decoder
+        self.studio = studio
+        self.fetcher = fetcher
+        self.clock = clock
+        self.seed = seed
+        self.style = style
+        self.limits = limits
+
+    def prepare(self, request: Request, body: bytes) -> Outcome | PreparedRun:
+        """Find the model and validate its input; quick, for it runs when the runner starts."""
+        endpoint = "/".join(filter(None, (request.application, request.path)))
+        model = MODELS.get(endpoint)
+        if model is None:
+            return Outcome.refused(HTTPStatus.NOT_FOUND, f"Path /{request.path} not found")
+        if request.method != "POST":
+            return Outcome(
+                HTTPStatus.METHOD_NOT_ALLOWED, compact({"detail": "Method Not Allowed"}), {"allow": "POST"}
+            )
+        try:
+            return PreparedRun(model, validation.read(model.input, body, request.content_type, self.limits))
+        except Refusal as refusal:
+            return Outcome(refusal.status, refusal.content(), UNBILLED)
+
+    async def perform(self, assignment: PreparedRun, request: Request) -> Outcome:
+        """Let the model work.
+
+        Raises:
+            OSError, RenderFailed, sqlite3.OperationalError: there is no room for what it makes, or too many
+                files are open (see `transient`): it is to be tried again.
+        """
+        model = assignment.model
+        served_by = {
+            "x-fal-served-from": str(uuid.UUID(int=_rng(self.seed, request, "runner").getrandbits(128)))
+        }
+        try:
+            output = await model.perform(assignment.asked, _Tools(self, assignment, request))
+        except ModelError as error:
+            return Outcome(error.status, compact(error.body), UNBILLED | served_by)
+        except (RenderFailed, StorageFull) as error:
+            if transient.reason(error) is not None:
+                raise
+            log.error("request %s: rendering failed: %s", request.id, error)  # noqa: TRY400 - the text says it all
+            failure = ModelError("internal_server_error", ("body",))
+            return Outcome(failure.status, compact(failure.body), UNBILLED | served_by)
+        except Exception as error:
+            if transient.reason(error) is not None:
+                raise
+            log.exception("request %s: the model failed; this is a defect of falmock", request.id)
+            return Outcome(
+                HTTPStatus.INTERNAL_SERVER_ERROR, compact({"detail": "Internal Server Error"}), served_by
+            )
+        units = {"x-fal-billable-units": str(model.units(assignment.asked))}
+        return Outcome(HTTPStatus.OK, compact(output.model_dump(exclude_none=True)), units | served_by)
+
+
+def logs(request: Request, now: float) -> list[dict[str, Any]]:
+    """Return the lines that a request's run has written by now; they follow from its times alone."""
+    model = MODELS.get(f"{request.application}/{request.path}")
+    if model is None or request.started_at is None:
+        return []
+    until = min(now, request.completed_at or now)
+    written = [(request.started_at + share * request.run_seconds, text) for share, text in model.logs]
+    return [_line(at, text) for at, text in written if at <= until]
+
+
+def next_log_at(request: Request, now: float) -> float:
+    """Return when the next line will be written; infinity for never."""
+    model = MODELS.get(f"{request.application}/{request.path}")
+    if model is None or request.started_at is None or request.completed_at is not None:
+        return math.inf
+    times = (request.started_at + share * request.run_seconds for share, _ in model.logs)
+    return min((at for at in times if at > now), default=math.inf)
+
+
+def _line(at: float, message: str) -> dict[str, Any]:
+    """Return a log entry in both shapes that fal's clients read: flat, and with labels (PROTOCOL.md 4.4)."""
+    timestamp = datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    labels = {"level": "INFO", "source": "USER"}
+    return {"timestamp": timestamp, "message": message, **labels, "labels": labels}
+
+
+def _rng(seed: int, request: Request, purpose: str) -> random.Random:
+    return random.Random(f"{seed}:{request.seq}:{request.attempts}:{purpose}")  # noqa: S311 - play, not secrets
+
+
+class _Tools:
+    """See `models.Tools`: what one request's model may use."""
+
+    def __init__(self, runner: Runner, assignment: PreparedRun, request: Request) -> None:
+        self._runner = runner
+        self._request = request
+        told = compact([runner.seed, assignment.asked.model_dump()])
+        self.seed = int.from_bytes(hashlib.sha256(told).digest()[:8])
+        self.style = runner.style
+
+    async def picture(self, url: str, *, loc: tuple[str, ...]) -> Picture | None:
+        try:
+            data = await with_descriptors(lambda: self._data(url))
+        except (FetchError, OSError) as error:
+            log.warning("request %s: the input %s could not be fetched: %s", self._request.id, loc[-1], error)
+            raise ModelError("file_download_error", loc, url) from None
+        except (binascii.Error, UnicodeEncodeError):
+            raise ModelError("image_load_error", loc, url) from None
+        return None if data is None else await self._runner.decoder.picture(data, loc=loc, value=url)
+
+    async def _data(self, url: str) -> bytes | None:
+        if url[:5].lower() == "data:":
+            return await asyncio.to_thread(_decode_data_uri, url)
+        if (file := self._runner.files.find(url, self._runner.clock.now())) is not None:
+            return await self._file(file)
+        return await self._runner.fetcher.get(url, limit=MAX_BYTES)
+
+    async def _file(self, file: StoredFile) -> bytes:
+        """Return what the caller of the request may read of a file of this emulator's."""
+        if (decision := decide(file, self._request.caller)) != "allow":
+            raise FetchError(f"its access list says {decision} to {self._request.caller}")
+        source = self._runner.files.open(file)
+        if source is None:
+            raise FetchError("it is not on disk")
+        with source:
+            return await asyncio.to_thread(source.read, MAX_BYTES + 1)
+
+    async def video(self, clip: Clip, *, name: str) -> File:
+        runner, request = self._runner, self._request
+        rendered = await runner.studio.render(clip)
+        file = runner.files.publish(
+            rendered,
+            new_path(_rng(runner.seed, request, name), name),
+            content_type="video/mp4",
+            owner=request.caller,
+            lifecycle=Lifecycle.parse(request.lifecycle),
+            now=runner.clock.now(),
+            faults=request.faults,
+            request_id=request.id,
+        )
+        url = BaseURL.parse(request.origin).url(MEDIA, file.path)
+        return File(url=url, content_type=file.content_type, file_name=name, file_size=file.size)
+
+
+def _decode_data_uri(uri: str) -> bytes:
+    """Return the bytes of a data URI.
+
+    Raises:
+        binascii.Error: its base64 is none.
+        UnicodeEncodeError: it has half of a surrogate pair in it.
+    """
+    head, comma, data = uri.partition(",")
+    if not comma:
+        raise binascii.Error("no comma")
+    raw = unquote_to_bytes(data)
+    return base64.b64decode(raw, validate=True) if head.lower().endswith(";base64") else raw

@@ -1,0 +1,1 @@
+"""What can go wrong: the vocabulary, the rules that choose, and the effects."""

@@ -1,0 +1,96 @@
+"""The proxy that fal's clients use from a page, at `/api/fal/proxy` (PROTOCOL.md 12).
+
+A page must not see a key, so it sends its calls to a server of its own, with the address that it
+means in `x-fal-target-url`; the server adds the key. Here the emulator is that server.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Final
+
+from starlette.datastructures import Headers
+from starlette.responses import JSONResponse
+
+from falmock.protocol.authorities import AuthorityError, HttpUrl, parse_url
+from falmock.protocol.hosts import QUEUE, REST, RUN
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from starlette.types import ASGIApp, Receive, Scope, Send
+
+    from falmock.settings import Settings
+
+log = logging.getLogger("falmock")
+
+NAME: Final = "@fal-ai/server-proxy/falmock"
+FORWARDED: Final = ("x-fal-", "x-falmock-")
+ALLOWED_HOSTS: Final = frozenset({RUN, QUEUE})
+ALLOWED_URLS: Final = frozenset(
+    f"{REST}/storage/upload/{operation}?storage_type=fal-cdn-v3"
+    for operation in ("initiate", "complete-multipart")
+)
+
+
+class BrowserProxy:
+    """Passes on what a page may call, with a key.
+
+    Args:
+        door: finds the host by the target's URL.
+        settings: the first of the known keys is the proxy's own.
+        refused: is told the name of each host that a call was refused for.
+    """
+
+    def __init__(self, door: ASGIApp, settings: Settings, refused: Callable[[str], None]) -> None:
+        self._door = door
+        self._refused = refused
+        self._key = settings.keys[0] if settings.keys else "falmock:proxy"
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one call."""
+        headers = Headers(scope=scope)
+        target = headers.get("x-fal-target-url", "")
+        if not is_allowed(target):
+            name = _host_of(target)
+            log.warning("refused what a page sent for %s: pages may call queue and run hosts", name)
+            self._refused(name)
+            await JSONResponse("Invalid request", 400)(scope, receive, send)
+            return
+        await self._door({**scope, "path": "/", "headers": self._onward(headers)}, receive, send)
+
+    def _onward(self, headers: Headers) -> list[tuple[bytes, bytes]]:
+        kept = {
+            name: value
+            for name, value in headers.items()
+            if name.startswith(FORWARDED) or name in {"host", "user-agent", "content-length"}
+        }
+        sent = kept | {
+            "authorization": headers.get("authorization", f"Key {self._key}"),
+            "accept": "application/json",
+            "content-type": "application/json",
+            "x-fal-client-proxy": NAME,
+        }
+        return [(name.encode("latin-1"), value.encode("latin-1")) for name, value in sent.items()]
+
+
+def is_allowed(target: str) -> bool:
+    """Tell whether a page may have an address called for it."""
+    url = _parsed(target)
+    if url is None or url.authority.port is not None:
+        return False
+    host = url.authority.name
+    query = f"?{url.query}" if url.query else ""
+    return host in ALLOWED_HOSTS or f"{host}{url.path}{query}" in ALLOWED_URLS
+
+
+def _host_of(target: str) -> str:
+    url = _parsed(target)
+    return "no host at all" if url is None else url.authority.name
+
+
+def _parsed(target: str) -> HttpUrl | None:
+    try:
+        return parse_url(target)
+    except AuthorityError:
+        return None

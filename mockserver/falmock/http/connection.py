@@ -1,0 +1,166 @@
+"""uvicorn's HTTP/1.1 protocol with limits on size and time."""
+
+from __future__ import annotations
+
+import json
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any, Final
+
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Callable
+
+    from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
+
+    from falmock.protocol.limits import Limits
+
+BETWEEN: Final = 0  # no request has begun, or the last one is complete
+HEAD: Final = 1
+BODY: Final = 2
+LINE_BYTES: Final = len("  HTTP/1.1\r\n\r\n")  # of a head, besides method, target and header fields
+FIELD_BYTES: Final = len(": \r\n")
+
+
+class HeadTooLargeError(Exception):
+    """The headers have more bytes or more fields than are allowed."""
+
+
+class BoundedProtocol(HttpToolsProtocol):
+    """An HTTP/1.1 connection that is closed when its client sends too much or waits too long.
+
+    A request that arrives in one piece sets no timer, so that a poll pays for a few comparisons only.
+
+    Args:
+        limits: see there.
+        given: what uvicorn gives.
+    """
+
+    def __init__(self, *, limits: Limits, **given: Any) -> None:
+        super().__init__(**given)
+        self._limits = limits
+        self._part = BETWEEN
+        self._unfinished = 0  # bytes that have come since the last complete request, or fewer
+        self._too_large = False
+        self._head_timer: asyncio.TimerHandle | None = None
+        self._pause_timer: asyncio.TimerHandle | None = None  # nothing comes: no request, or no body
+        self._write_timer: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Expect a request."""
+        super().connection_made(transport)
+        self._expect(self._limits.idle_seconds, self._close)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Expect nothing any more."""
+        super().connection_lost(exc)
+        for timer in (self._head_timer, self._pause_timer, self._write_timer):
+            if timer is not None:
+                timer.cancel()
+
+    def data_received(self, data: bytes) -> None:
+        """Read on; see `HttpToolsProtocol`."""
+        if self._pause_timer is not None:
+            self._pause_timer.cancel()
+            self._pause_timer = None
+        self._unfinished += len(data)
+        super().data_received(data)
+        if self._part == BETWEEN:
+            if self._is_idle():  # empty lines before a request
+                self._expect(self._limits.idle_seconds, self._close)
+        elif not self.transport.is_closing():
+            self._go_on()
+
+    def on_message_begin(self) -> None:
+        """Expect a head."""
+        self._part = HEAD
+        super().on_message_begin()
+
+    def on_headers_complete(self) -> None:
+        """Refuse a head that is too large.
+
+        Raises:
+            HeadTooLargeError: it is; the parser stops at that.
+        """
+        if self._head_timer is not None:
+            self._head_timer.cancel()
+            self._head_timer = None
+        limits = self._limits
+        if len(self.headers) > limits.headers or (
+            self._unfinished > limits.header_bytes and self._head_bytes() > limits.header_bytes
+        ):
+            self._too_large = True
+            raise HeadTooLargeError
+        self._part = BODY
+        super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        """Expect another request."""
+        self._part = BETWEEN
+        self._unfinished = 0
+        super().on_message_complete()
+
+    def send_400_response(self, msg: str) -> None:
+        """Answer a request that the parser refuses."""
+        if self._too_large:
+            self._refuse_head()
+        else:
+            super().send_400_response(msg)
+
+    def pause_writing(self) -> None:
+        """Give a client that stops reading some time."""
+        super().pause_writing()
+        self._write_timer = self.loop.call_later(self._limits.body_seconds, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        """The client reads again."""
+        super().resume_writing()
+        if self._write_timer is not None:
+            self._write_timer.cancel()
+            self._write_timer = None
+
+    def _is_idle(self) -> bool:
+        cycle: RequestResponseCycle | None = self.cycle  # uvicorn's type leaves out None
+        return cycle is None or cycle.response_complete
+
+    def _head_bytes(self) -> int:
+        fields = sum(len(name) + len(value) + FIELD_BYTES for name, value in self.headers)
+        return len(self.parser.get_method()) + len(self.url) + LINE_BYTES + fields
+
+    def _go_on(self) -> None:
+        """Expect the rest of a request."""
+        if self._part == BODY:
+            self._expect(self._limits.body_seconds, self._body_is_late)
+        elif self._unfinished > self._limits.header_bytes:
+            self._refuse_head()
+        elif self._head_timer is None:
+            self._head_timer = self.loop.call_later(
+                self._limits.head_seconds, self._refuse, 408, "the headers did not arrive in time"
+            )
+
+    def _expect(self, seconds: float, otherwise: Callable[[], None]) -> None:
+        self._pause_timer = self.loop.call_later(seconds, otherwise)
+
+    def _body_is_late(self) -> None:
+        if self.flow.read_paused or self.cycle.waiting_for_100_continue:  # it is not the client's turn
+            self._expect(self._limits.body_seconds, self._body_is_late)
+        else:
+            self._refuse(408, "the body did not arrive in time")
+
+    def _refuse_head(self) -> None:
+        limits = self._limits
+        self._refuse(
+            431, f"the headers have more than {limits.header_bytes} bytes or {limits.headers} fields"
+        )
+
+    def _refuse(self, status: int, why: str) -> None:
+        """Answer, unless the client is in the middle of another answer, and close the connection."""
+        if self._is_idle() or not self.cycle.response_started:
+            body = json.dumps({"detail": f"{HTTPStatus(status).phrase}: {why}"}).encode()
+            head = b"content-type: application/json\r\ncontent-length: %d\r\nconnection: close\r\n\r\n"
+            self.transport.write(STATUS_LINE[status] + head % len(body) + body)
+        self._close()
+
+    def _close(self) -> None:
+        self.transport.close()

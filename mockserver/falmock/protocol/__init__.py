@@ -1,0 +1,1 @@
+"""fal's protocol, pure: hosts, endpoint ids, calls, errors, validation."""

@@ -1,0 +1,135 @@
+"""JSON bodies against schemas, with the errors that FastAPI makes of them (PROTOCOL.md 14.1).
+
+fal's runners and its rest host are FastAPI applications. The 422 `detail` lists come from the same
+pydantic here, so they are theirs rather than like theirs.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+from pydantic import BaseModel, TypeAdapter, ValidationError
+
+from falmock.protocol import bodies
+from falmock.protocol.errors import InvalidBody, UnparseableBody
+from falmock.protocol.limits import DEFAULT, Limits
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from falmock.protocol.errors import Json
+
+DEEPEST: Final = 32  # levels of lists and objects in what `check_json` accepts
+
+Schema = TypeVar("Schema", bound=BaseModel)
+
+MOST_ERRORS: Final = 100  # of one body; each echoes its input, so that many would be far larger than the body
+
+
+def read(schema: type[Schema], body: bytes, content_type: str | None, limits: Limits = DEFAULT) -> Schema:
+    """Return what a body says.
+
+    Args:
+        schema: what it should look like; unknown fields are ignored.
+        body: as it came.
+        content_type: as it came; without one it is taken for JSON.
+        limits: on depth and members.
+
+    Raises:
+        InvalidBody: it is no JSON, or JSON that does not fit.
+        UnparseableBody: it is not even UTF-8, or beyond the limits.
+    """
+    try:
+        value = _parse(body, limits) if _is_json(content_type) else body or None
+        if value is None:
+            raise InvalidBody([_entry("missing", ["body"], "Field required", None)])
+        return check(schema, value, "body")
+    except RecursionError:
+        raise UnparseableBody from None
+
+
+def check(schema: type[Schema], value: object, place: str) -> Schema:
+    """Return what a value says.
+
+    Args:
+        schema: what it should look like.
+        value: as it was parsed.
+        place: where it stood, "body" or "query".
+
+    Raises:
+        InvalidBody: it does not fit.
+    """
+    try:
+        # from_attributes, because FastAPI asks for it and the wording of the errors depends on it
+        return TypeAdapter(schema).validate_python(value, from_attributes=True)
+    except ValidationError as invalid:
+        errors = invalid.errors(include_url=False)[:MOST_ERRORS]
+        raise InvalidBody(_echo([{**error, "loc": [place, *error["loc"]]} for error in errors])) from None
+
+
+def missing(name: str) -> InvalidBody:
+    """Return the refusal of a body without one of its fields."""
+    return InvalidBody([_entry("missing", ["body", name], "Field required", {})])
+
+
+def check_json(value: object) -> None:
+    """Check that a value is valid JSON in UTF-8.
+
+    Raises:
+        ValueError: the value is not JSON, or nested too deeply. The text is one line.
+    """
+    levels, inner = 0, [value]
+    while inner := [item for each in inner for item in _members(each)]:
+        levels += 1
+        if levels > DEEPEST:
+            raise ValueError(f"more than {DEEPEST} levels of lists and objects")
+    try:
+        json.dumps(value, ensure_ascii=False, allow_nan=False).encode()
+    except UnicodeEncodeError:
+        raise ValueError("a text is not valid Unicode: it contains a lone surrogate") from None
+    except (TypeError, ValueError):
+        raise ValueError("a value is not JSON: a date, NaN or infinity, for example") from None
+
+
+def _members(value: object) -> Iterable[object]:
+    if isinstance(value, dict):
+        return value.values()
+    return value if isinstance(value, list | tuple) else ()
+
+
+def _parse(body: bytes, limits: Limits) -> Any:
+    if not body:
+        return None
+    try:
+        return bodies.load(body, limits)
+    except json.JSONDecodeError as error:
+        entry = _entry("json_invalid", ["body", error.pos], "JSON decode error", {})
+        raise InvalidBody([{**entry, "ctx": {"error": error.msg}}]) from None
+    except ValueError:  # not UTF-8, beyond the limits, or a number with more digits than Python reads
+        raise UnparseableBody from None
+
+
+def _entry(kind: str, loc: list[str | int], msg: str, value: object) -> Json:
+    return {"type": kind, "loc": loc, "msg": msg, "input": value}
+
+
+def _is_json(content_type: str | None) -> bool:
+    kind = (content_type or "application/json").partition(";")[0].strip().lower()
+    return kind == "application/json" or (kind.startswith("application/") and kind.endswith("+json"))
+
+
+def _echo(value: Any) -> Any:
+    """Return an input as fal's SDK echoes it: what JSON cannot say becomes a string (PROTOCOL.md 13)."""
+    if isinstance(value, dict):
+        return {key: _echo(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_echo(item) for item in value]
+    if isinstance(value, bytes):
+        return f"<binary {len(value)} bytes>"
+    if isinstance(value, Exception):  # why a validator of ours said no, which the message says too
+        return {}
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    return value

@@ -1,0 +1,1 @@
+"""Files, descriptors and connections of the operating system."""

@@ -1,0 +1,1 @@
+"""For Python tests: the pytest plugin, the harness, and the redirection of httpx clients."""

@@ -1,0 +1,91 @@
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from emulated import ENDPOINT
+
+from falmock.inspection import journal
+
+if TYPE_CHECKING:
+    from emulated import Mock
+
+
+async def test_the_journal_is_told_as_json_lines(mock: Mock, ask: Any) -> None:
+    await mock.finish()
+
+    told = await ask("GET", "/journal")
+    assert told.headers["content-type"] == "application/x-ndjson"
+    assert journal.read(told.text) == mock.emulator.journal.entries()
+
+
+async def test_the_journal_is_told_as_an_archive(mock: Mock, ask: Any) -> None:
+    await mock.finish()
+
+    assert len((await ask("GET", "/journal", format="har")).json()["log"]["entries"]) == 2
+
+
+@pytest.mark.parametrize(
+    ("asked", "number"),
+    [
+        ({"operation": "submit"}, 2),
+        ({"test": "a"}, 4),
+        ({"key": "me"}, 9),
+        ({"key": "you"}, 0),
+        ({"endpoint": "fal-ai/*", "until": 1}, 0),
+    ],
+)
+async def test_the_journal_is_told_by_what_is_asked(mock: Mock, ask: Any, asked: Any, number: int) -> None:
+    await mock.submit(headers={"X-Falmock-Test": "a"})
+    await mock.submit()
+    await mock.pass_time(60)
+    await mock.get("/nobody/nothing")
+    before = len(mock.emulator.journal.entries())
+
+    _, *told = (await ask("GET", "/journal", **asked)).text.splitlines()
+    assert (before, len(told)) == (9, number)
+
+
+async def test_the_control_api_itself_is_not_in_it(mock: Mock, ask: Any) -> None:
+    await ask("GET", "/journal")
+
+    assert mock.emulator.journal.entries() == []
+
+
+async def test_the_ledger_is_told(mock: Mock, ask: Any) -> None:
+    await mock.finish(headers={"X-Falmock-Test": "a"})
+    await mock.submit()
+
+    told = (await ask("GET", "/ledger", window=3600)).json()
+    assert (told["usd"], told["by_key"], told["by_test"]) == (2.5, {"me": 2.5}, {"a": 2.5, "": 0.0})
+    assert told["prices"][ENDPOINT] == {
+        "unit": "second",
+        "usd": 0.5,
+        "source": "fal.ai/models/fal-ai/veo2 (the text model): $2.50 for 5 s, then $0.50 a second",
+        "date": "2026",
+    }
+    assert [double["usd"] for double in told["doubles"]] == [2.5]
+    assert (await ask("GET", "/ledger", test="a")).json()["doubles"] == []
+
+
+async def test_findings_are_told(mock: Mock, ask: Any) -> None:
+    headers = {"Authorization": "Bearer me:secret", "X-Falmock-Test": "a"}
+    await mock.http.post(f"/{ENDPOINT}", json={}, headers=headers)
+
+    told = (await ask("GET", "/lint")).json()
+    assert told["dropped"] == 0
+    assert [(each["rule"], each["test"]) for each in told["findings"]] == [("bearer-key", "a")]
+    assert (await ask("GET", "/lint", test="b")).json()["findings"] == []
+    assert "secret" not in json.dumps(told)
+
+
+async def test_a_reset_clears_the_journal(mock: Mock, ask: Any) -> None:
+    await mock.finish(headers={"X-Falmock-Test": "a"})
+    await mock.finish()
+
+    await ask("POST", "/reset", test="a")
+    left = {each.test for each in mock.emulator.journal.entries()}
+    await ask("POST", "/reset")
+
+    assert (left, mock.emulator.journal.entries()) == ({None}, [])

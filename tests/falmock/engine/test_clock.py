@@ -1,0 +1,218 @@
+from __future__ import annotations
+
+import asyncio
+import math
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import pytest
+
+from falmock.engine.clock import LAST, ManualClock, SystemClock
+
+if TYPE_CHECKING:
+    from falmock.engine.clock import Clock
+
+
+class Stopwatch:
+    """Stands in for the machine's two clocks."""
+
+    def __init__(self) -> None:
+        self.wall = 1000.0
+        self.monotonic = 50.0
+
+    def clock(self, scale: float = 1.0, start: float = 0.0) -> SystemClock:
+        return SystemClock(scale, start=start, wall=lambda: self.wall, monotonic=lambda: self.monotonic)
+
+
+def test_emulated_time_runs_as_much_faster_as_the_scale_says() -> None:
+    machine = Stopwatch()
+    clock = machine.clock(scale=10)
+    machine.monotonic += 2
+
+    assert clock.now() == 1020
+
+
+def test_the_wall_is_never_scaled() -> None:
+    machine = Stopwatch()
+    clock = machine.clock(scale=10)
+    machine.monotonic += 2
+    machine.wall += 2
+
+    assert clock.wall() == 1002
+
+
+def test_setting_the_machine_back_does_not_set_emulated_time_back() -> None:
+    machine = Stopwatch()
+    clock = machine.clock()
+    machine.wall -= 500
+
+    assert clock.now() == 1000
+
+
+def test_a_restart_does_not_fall_behind_what_was_written_down() -> None:
+    assert Stopwatch().clock(start=5000).now() == 5000
+
+
+async def test_the_system_clock_sleeps_no_longer_than_is_left() -> None:
+    clock = SystemClock(scale=1000)
+
+    await clock.sleep_until(clock.now() + 1)
+
+
+def test_from_a_change_of_the_scale_time_goes_on_at_the_new_pace() -> None:
+    machine = Stopwatch()
+    clock = machine.clock(scale=10)
+    machine.monotonic += 2
+    clock.scale = 100
+    machine.monotonic += 1
+
+    assert clock.now() == 1120
+
+
+def test_a_clock_of_scale_0_stands_still() -> None:
+    machine = Stopwatch()
+    clock = machine.clock(scale=0)
+    machine.monotonic += 3600
+
+    assert clock.now() == 1000
+
+
+def test_a_clock_that_was_moved_on_goes_on_from_there() -> None:
+    machine = Stopwatch()
+    clock = machine.clock()
+    clock.move_to(5000)
+    machine.monotonic += 2
+
+    assert clock.now() == 5002
+
+
+async def test_who_sleeps_is_woken_when_the_clock_is_moved_on() -> None:
+    clock = SystemClock(scale=1e-6)
+    sleeping = asyncio.create_task(clock.sleep_until(clock.now() + 3600))
+    await asyncio.sleep(0)
+
+    clock.move_to(clock.now() + 3600)
+
+    await sleeping
+
+
+async def test_who_sleeps_is_woken_in_time_when_the_clock_is_made_faster() -> None:
+    clock = SystemClock(scale=0)
+    sleeping = asyncio.create_task(clock.sleep_until(clock.now() + 3600))
+    await asyncio.sleep(0)
+
+    clock.scale = 1e9
+
+    await sleeping
+
+
+async def test_who_sleeps_longer_does_not_keep_others_from_waking() -> None:
+    clock = SystemClock(scale=1e6)
+    late = asyncio.create_task(clock.sleep_until(clock.now() + 1e9))
+    await asyncio.sleep(0)
+
+    await asyncio.gather(*[clock.sleep_until(clock.now() + seconds) for seconds in (3, 1, 2)])
+
+    assert not late.done()
+    late.cancel()
+
+
+async def test_who_gave_up_sleeping_does_not_keep_others_from_waking() -> None:
+    clock = SystemClock(scale=1e4)
+    early = asyncio.create_task(clock.sleep_until(clock.now() + 1e9))
+    late = asyncio.create_task(clock.sleep_until(clock.now() + 60))
+    await asyncio.sleep(0)
+
+    early.cancel()
+
+    await late
+
+
+async def test_who_sleeps_sleeps_on_when_the_clock_is_stopped() -> None:
+    clock = SystemClock(scale=1e6)
+    sleeping = asyncio.create_task(clock.sleep_until(clock.now() + 3600))
+    clock.scale = 0
+
+    done, _ = await asyncio.wait([sleeping], timeout=0.02)
+
+    assert done == set()
+    sleeping.cancel()
+
+
+async def test_a_manual_clock_wakes_those_whose_time_has_come_and_no_others() -> None:
+    clock = ManualClock(100)
+    early = asyncio.create_task(clock.sleep_until(101))
+    late = asyncio.create_task(clock.sleep_until(200))
+    await asyncio.sleep(0)
+
+    clock.move_to(150)
+    await early
+
+    assert not late.done()
+    late.cancel()
+
+
+async def test_a_manual_clock_does_not_wait_for_the_past() -> None:
+    await ManualClock(100).sleep_until(99)
+
+
+async def test_who_gave_up_waiting_is_not_woken() -> None:
+    clock = ManualClock(100)
+    waiting = asyncio.create_task(clock.sleep_until(101))
+    await asyncio.sleep(0)
+    waiting.cancel()
+    await asyncio.gather(waiting, return_exceptions=True)
+
+    clock.move_to(102)
+
+    assert waiting.cancelled()
+
+
+@pytest.mark.parametrize("clock", [ManualClock(100), SystemClock(0)])
+def test_time_does_not_run_backwards(clock: Clock) -> None:
+    with pytest.raises(ValueError, match="backwards"):
+        clock.move_to(clock.now() - 1)
+
+
+def test_both_hands_of_a_manual_clock_are_one() -> None:
+    clock = ManualClock(100)
+    clock.move_to(150)
+
+    assert (clock.now(), clock.wall()) == (150, 150)
+
+
+YEAR = 365 * 86_400.0
+
+
+@pytest.mark.parametrize("jump", [-10 * YEAR, -1.0, 3600.0, 1_000 * YEAR, 1e300])
+def test_emulated_time_goes_on_evenly_when_the_wall_jumps(jump: float) -> None:
+    machine = Stopwatch()
+    clock = machine.clock(scale=10)
+    machine.wall += jump
+    machine.monotonic += 2
+
+    assert clock.now() == 1020
+
+
+@pytest.mark.parametrize("wall", [-1e9, 0.0, 999.0, 2000.0])
+def test_time_begins_no_earlier_than_it_had_got_to_whatever_the_wall_shows(wall: float) -> None:
+    machine = Stopwatch()
+    machine.wall = wall
+
+    assert machine.clock(start=1500.0).now() == max(1500.0, wall)
+
+
+@pytest.mark.parametrize("start", [0.0, 1e300])
+def test_time_stops_at_the_end_of_the_year_2999(start: float) -> None:
+    machine = Stopwatch()
+    machine.wall = LAST - 1
+    clock = machine.clock(scale=1e6, start=start)
+    machine.monotonic += 1e9
+
+    assert clock.now() == LAST == datetime(3000, 1, 1, tzinfo=UTC).timestamp()
+
+
+@pytest.mark.parametrize("when", [math.nan, math.inf, 1e308, 999.0])
+def test_time_is_not_moved_to_where_it_cannot_be(when: float) -> None:
+    with pytest.raises(ValueError, match=r"time does not run backwards|time ends"):
+        Stopwatch().clock().move_to(when)

@@ -1,0 +1,305 @@
+"""Every delivery that is due is sent or has failed for good, however attempts and time interleave."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections import Counter
+from itertools import count
+from typing import TYPE_CHECKING, Any
+
+import httpx
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from falmock.engine.clock import ManualClock
+from falmock.engine.signing import Signer
+from falmock.engine.store import Delivery, Request, Store
+from falmock.engine.webhooks import Sender
+from falmock.faults.rules import Injection, dump
+from falmock.faults.vocabulary import parse
+from falmock.inspection.journal import Journal
+from falmock.system.descriptors import share
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+
+FAULTS = [None, "webhook_twice seconds=0", "webhook_twice seconds=3", "webhook_out_of_order seconds=5"]
+
+
+def request(number: int, fault: str | None, url: str) -> Request:
+    return Request(
+        id=f"request-{number}",
+        seq=number,
+        application="fal-ai/veo2",
+        path="image-to-video",
+        caller="me",
+        test=None,
+        origin="",
+        direct=False,
+        method="POST",
+        content_type="application/json",
+        input_sha256="",
+        body_file=None,
+        submitted_at=0.0,
+        ready_at=0.0,
+        run_seconds=0.0,
+        priority=0,
+        start_by=None,
+        retry=True,
+        store_io=True,
+        lifecycle=None,
+        webhook=url,
+        faults=dump([Injection(parse(fault))]) if fault else None,
+        status=200,
+    )
+
+
+async def nothing() -> AsyncIterator[bytes]:
+    yield b""
+
+
+class Scene:
+    """A sender and receivers that answer on command."""
+
+    def __init__(self) -> None:
+        self.store = Store(None)
+        self.clock = ManualClock(1000.0)
+        self.http = httpx.AsyncClient(transport=httpx.MockTransport(self.receive))
+        self.waiting: list[tuple[str, asyncio.Future[int]]] = []
+        self.numbers = count()
+        self.ports: list[int | None] = []
+        self.delivered: Counter[str] = Counter()
+        self.asked: list[Request] = []
+        self.sender = self.new_sender()
+
+    def new_sender(self) -> Sender:
+        return Sender(
+            store=self.store,
+            signer=Signer(bytes(32)),
+            clock=self.clock,
+            http=self.http,
+            journal=Journal(100_000),
+            is_local=None,
+            changed=lambda: None,
+            observed=lambda _: None,
+            transaction=self.store.transaction,
+        )
+
+    async def receive(self, call: httpx.Request) -> httpx.Response:
+        answer: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        request_id = call.headers["x-fal-webhook-request-id"]
+        self.waiting.append((request_id, answer))
+        self.ports.append(call.url.port)
+        status = await answer
+        self.delivered[request_id] += status == 200
+        return httpx.Response(status, content=nothing())
+
+    def submit(self, number: int, port: int | None = None) -> None:
+        url = f"http://127.0.0.1:{port or 9 + number % 2}/"
+        asked = request(next(self.numbers), FAULTS[number % len(FAULTS)], url)
+        self.store.insert(asked)
+        self.asked.append(asked)
+        now = self.clock.now()
+        self.sender.add(asked, b"{}", user_id="me", now=now, give_up_at=now + 3600)
+
+    def answer(self, number: int, status: int) -> None:
+        if self.waiting:
+            _, answer = self.waiting.pop(number % len(self.waiting))
+            if not answer.done():
+                answer.set_result(status)
+
+    def forget(self, number: int) -> None:
+        if self.asked:
+            gone = self.asked.pop(number % len(self.asked))
+            self.store.delete(Delivery, gone.id)
+            self.store.delete(Request, gone.id)
+            self.sender.break_off({gone.id})
+
+    async def restart(self) -> None:
+        await self.sender.close()
+        self.sender = self.new_sender()
+
+    async def step(self, name: str, number: int) -> None:
+        steps: dict[str, Callable[[], Any]] = {
+            "submit": lambda: self.submit(number),
+            "arrives": lambda: self.answer(number, 200),
+            "fails": lambda: self.answer(number, 500),
+            "launch": lambda: self.sender.launch(self.clock.now()),
+            "time": lambda: self.clock.move_to(self.clock.now() + number / 4),
+            "forget": lambda: self.forget(number),
+            "break off": self.sender.break_off,
+        }
+        if name == "turns":
+            for _ in range(number):
+                await asyncio.sleep(0)
+        elif name == "restart":
+            await self.restart()
+        else:
+            steps[name]()
+
+    async def to_the_end(self) -> None:
+        """Advance the clock until no delivery is due; each attempt is answered with 200."""
+        for _ in range(1000):
+            self.sender.launch(self.clock.now())
+            await asyncio.sleep(0)
+            while self.waiting:
+                self.answer(0, 200)
+            if not self.sender.in_flight:
+                if self.sender.due() == float("inf"):
+                    return
+                self.clock.move_to(max(self.sender.due(), self.clock.now()))
+        raise AssertionError("the deliveries do not end")
+
+
+STEPS = st.lists(
+    st.tuples(
+        st.sampled_from(
+            [
+                "submit",
+                "arrives",
+                "fails",
+                "launch",
+                "launch",
+                "turns",
+                "turns",
+                "time",
+                "forget",
+                "break off",
+                "restart",
+            ]
+        ),
+        st.integers(0, 12),
+    ),
+    max_size=40,
+)
+ENDING: list[tuple[str, int]] = [("submit", 1), ("launch", 0), ("turns", 12), ("arrives", 0)]
+
+
+@given(STEPS)
+@settings(max_examples=200)
+@example([*ENDING, ("turns", 3), ("launch", 0)])
+@example([*ENDING, ("turns", 4), ("launch", 0)])
+@example([*ENDING, ("turns", 5), ("launch", 0)])
+def test_every_delivery_is_sent_or_has_failed_for_good(steps: list[tuple[str, int]]) -> None:
+    async def play() -> None:
+        scene = Scene()
+        for name, number in steps:
+            await scene.step(name, number)
+        await scene.to_the_end()
+        for asked in scene.asked:
+            delivery = scene.store.delivery(asked.id)
+            assert delivery is not None
+            assert (delivery.outcome, delivery.next_at) == ("delivered", None)
+            assert scene.delivered[asked.id] >= (2 if "webhook_twice" in (asked.faults or "") else 1)
+        await scene.http.aclose()
+
+    asyncio.run(play())
+
+
+@pytest.mark.parametrize("turns", range(15))
+@pytest.mark.parametrize("meanwhile", ["launch", "break off", "restart"])
+def test_the_second_delivery_comes_whatever_happens_when_the_first_ends(turns: int, meanwhile: str) -> None:
+    async def play() -> None:
+        scene = Scene()
+        for name, number in [*ENDING, ("turns", turns), (meanwhile, 0)]:
+            await scene.step(name, number)
+        await scene.to_the_end()
+        assert scene.delivered["request-0"] >= 2
+        await scene.http.aclose()
+
+    asyncio.run(play())
+
+
+SURPLUS = [(1, 200), (12, 200), (100, 3)]  # receivers that never answer, and webhooks for each of them
+
+
+@pytest.mark.parametrize(("silent", "webhooks"), SURPLUS)
+def test_receivers_that_never_answer_delay_no_other(silent: int, webhooks: int) -> None:
+    async def play() -> None:
+        scene = Scene()
+        for number in range(silent * webhooks):
+            scene.submit(0, port=1000 + number % silent)
+        await scene.step("launch", 0)
+        await scene.step("turns", 12)
+        scene.submit(0, port=3000)
+        await scene.step("launch", 0)
+        await scene.step("turns", 12)
+        assert 3000 in scene.ports
+        await scene.sender.close()
+        await scene.http.aclose()
+
+    asyncio.run(play())
+
+
+@pytest.mark.parametrize(("webhooks", "at_once"), [(7, 7), (8, 8), (9, 8), (200, 8)])
+def test_one_receiver_gets_eight_webhooks_at_once_at_most(webhooks: int, at_once: int) -> None:
+    async def play() -> None:
+        scene = Scene()
+        for _ in range(webhooks):
+            scene.submit(0, port=1000)
+        await scene.step("launch", 0)
+        await scene.step("turns", 12)
+        assert len(scene.waiting) == at_once
+        await scene.sender.close()
+        await scene.http.aclose()
+
+    asyncio.run(play())
+
+
+def test_all_receivers_get_256_webhooks_at_once_at_most() -> None:
+    async def play() -> None:
+        scene = Scene()
+        for number in range(300):
+            scene.submit(0, port=1000 + number)
+        await scene.step("launch", 0)
+        await scene.step("turns", 12)
+        assert len(scene.waiting) == min(256, share(4, most=256))
+        await scene.sender.close()
+        await scene.http.aclose()
+
+    asyncio.run(play())
+
+
+def test_a_delivery_that_meets_a_defect_has_failed_for_good(caplog: pytest.LogCaptureFixture) -> None:
+    async def play() -> None:
+        scene = Scene()
+        for _ in range(2):
+            scene.submit(0)
+        await scene.step("launch", 0)
+        await scene.step("turns", 12)
+        scene.waiting.pop(0)[1].set_exception(RuntimeError("defect"))
+        await scene.to_the_end()
+        broken, whole = (scene.store.delivery(asked.id) for asked in scene.asked)
+        assert broken is not None
+        assert whole is not None
+        assert (broken.outcome, broken.last, broken.next_at) == ("failed", "RuntimeError", None)
+        assert whole.outcome == "delivered"
+        await scene.http.aclose()
+
+    asyncio.run(play())
+    assert caplog.text.count("this is a defect of falmock") == 1
+
+
+def test_a_delivery_whose_state_cannot_be_written_is_made_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def play() -> None:
+        scene = Scene()
+        scene.submit(0)
+        await scene.step("launch", 0)
+        await scene.step("turns", 12)
+        with monkeypatch.context() as full:
+            full.setattr(scene.store, "update", refuse)
+            scene.answer(0, 200)
+            await scene.step("turns", 12)
+        await scene.to_the_end()
+        delivery = scene.store.delivery("request-0")
+        assert delivery is not None
+        assert delivery.outcome == "delivered"
+        assert scene.delivered["request-0"] == 2
+        await scene.http.aclose()
+
+    def refuse(*_: object, **__: object) -> None:
+        raise sqlite3.OperationalError("database or disk is full")
+
+    asyncio.run(play())

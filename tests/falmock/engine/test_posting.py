@@ -1,0 +1,158 @@
+"""Receivers of webhooks that misbehave: each attempt ends in time and with the right verdict."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from typing import TYPE_CHECKING
+
+import httpx
+import psutil
+import pytest
+
+from falmock.engine.posting import BEGINNING, Answer, post
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    Script = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+
+LIMIT = 15.0  # real seconds
+SHORT = 0.3  # real seconds, for receivers that never answer
+BODY = b'{"status":"OK"}'
+OK = b"HTTP/1.1 200 OK\r\n"
+
+
+def says(answer: bytes) -> Script:
+    """Answer with some bytes and hang up."""
+
+    async def script(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(answer)
+        await writer.drain()
+
+    return script
+
+
+def goes_on(begins: bytes, forever: bytes) -> Script:
+    """Answer without end, as fast as it is read."""
+
+    async def script(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(begins)
+        while True:
+            writer.write(forever)
+            await writer.drain()
+
+    return script
+
+
+def falls_silent(begins: bytes) -> Script:
+    """Answer with some bytes and keep the connection."""
+
+    async def script(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(begins)
+        await reader.read()
+
+    return script
+
+
+async def resets(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    linger = (1).to_bytes(4, "little") + bytes(4)
+    writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+    writer.transport.abort()
+
+
+BROKEN = "RemoteProtocolError"
+LATE = "TimeoutError"
+RECEIVERS: dict[str, tuple[Script, set[str]]] = {
+    "sends a body without end": (goes_on(OK + b"\r\n", bytes(65536)), {"200"}),
+    "sends chunks without end": (
+        goes_on(OK + b"Transfer-Encoding: chunked\r\n\r\n", b"10000\r\n" + bytes(65536) + b"\r\n"),
+        {"200"},
+    ),
+    "says 4 GiB and sends one byte": (falls_silent(OK + b"Content-Length: 4294967296\r\n\r\nx"), {"200"}),
+    "closes in the middle of the body": (says(OK + b"Content-Length: 100\r\n\r\nhalf"), {"200"}),
+    "closes in the middle of a chunk": (
+        says(OK + b"Transfer-Encoding: chunked\r\n\r\n64\r\nhalf"),
+        {"200"},
+    ),
+    "sends a broken chunk": (says(OK + b"Transfer-Encoding: chunked\r\n\r\nnot hex\r\n"), {"200"}),
+    "says gzip and sends none": (says(OK + b"Content-Encoding: gzip\r\n\r\nnot gzip"), {"200"}),
+    "sends a body with 204": (says(b"HTTP/1.1 204 No Content\r\n\r\nbody"), {"204"}),
+    "refuses, after that without end": (
+        goes_on(b"HTTP/1.1 503 Service Unavailable\r\n\r\n", bytes(65536)),
+        {"503"},
+    ),
+    "redirects": (says(b"HTTP/1.1 307 Temporary Redirect\r\nLocation: /\r\n\r\n"), {"307"}),
+    "redirects without a location": (says(b"HTTP/1.1 302 Found\r\n\r\n"), {"302"}),
+    "never answers": (falls_silent(b""), {LATE, "ReadTimeout"}),
+    "stops in the status line": (falls_silent(b"HTTP/1.1 2"), {LATE, "ReadTimeout"}),
+    "stops in the headers": (falls_silent(OK + b"Content-Type: te"), {LATE, "ReadTimeout"}),
+    "says 100 Continue without end": (goes_on(b"", b"HTTP/1.1 100 Continue\r\n\r\n"), {LATE}),
+    "sends headers without end": (goes_on(OK, b"X-More: and more\r\n"), {BROKEN}),
+    "sends one header without end": (goes_on(OK + b"X-More: ", b"a" * 65536), {BROKEN}),
+    "sends a status line without end": (goes_on(b"HTTP/1.1 200 ", b"O" * 65536), {BROKEN}),
+    "closes at once": (says(b""), {BROKEN, "ReadError"}),
+    "closes in the status line": (says(b"HTTP/1.1 20"), {BROKEN, "ReadError"}),
+    "closes in the headers": (says(OK + b"Content-"), {BROKEN, "ReadError"}),
+    "resets the connection": (resets, {"ReadError", "WriteError", BROKEN}),
+    "speaks no HTTP": (says(b"220 mail.example ESMTP\r\n"), {BROKEN}),
+    "speaks HTTP/0.9": (says(b"<html>hello</html>"), {BROKEN}),
+    "speaks HTTP/2": (says(b"\0\0\x12\4\0\0\0\0\0" + bytes(18)), {BROKEN}),
+    "says status 99": (says(b"HTTP/1.1 99 Low\r\n\r\n"), {BROKEN}),
+    "says status 999": (says(b"HTTP/1.1 999 High\r\n\r\n"), {"999"}),
+    "says two lengths": (says(OK + b"Content-Length: 1\r\nContent-Length: 2\r\n\r\nab"), {BROKEN}),
+    "says a negative length": (says(OK + b"Content-Length: -1\r\n\r\nab"), {BROKEN}),
+    "says a length of 5,000 digits": (says(OK + b"Content-Length: " + b"9" * 5000 + b"\r\n\r\n"), {BROKEN}),
+    "has control characters in its headers": (says(OK + b"X-\x00: \x00\r\n\r\n"), {BROKEN}),
+}
+
+
+async def posted_to(script: Script, body: bytes = BODY, *, limit: float = LIMIT) -> Answer:
+    async def receive(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            await reader.readuntil(b"\r\n\r\n")
+            await script(reader, writer)
+        except ConnectionError:
+            pass  # falmock has closed the connection, as expected
+        finally:
+            writer.transport.abort() if script is resets else writer.close()
+
+    server = await asyncio.start_server(receive, "127.0.0.1")
+    url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/hook"
+    headers = {"Content-Length": str(len(body))}
+    async with server, httpx.AsyncClient(trust_env=False) as http:
+        return await post(http, url, body=body, headers=headers, limit=limit)
+
+
+@pytest.mark.parametrize("receiver", RECEIVERS)
+def test_whatever_a_receiver_does_the_attempt_ends_with_the_right_verdict(receiver: str) -> None:
+    script, verdicts = RECEIVERS[receiver]
+    answer = asyncio.run(posted_to(script, limit=SHORT if LATE in verdicts else LIMIT))
+    assert answer.verdict in verdicts
+    assert len(answer.body) <= BEGINNING
+
+
+def test_a_receiver_that_answers_before_it_has_read_the_body_is_heard() -> None:
+    answer = asyncio.run(posted_to(says(b"HTTP/1.1 413 Too Large\r\n\r\n"), body=bytes(10_000_000)))
+    assert answer.verdict in {"413", "WriteError", "ReadError"}
+
+
+def test_nobody_listens() -> None:
+    async def scene() -> Answer:
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            port = listener.getsockname()[1]
+        async with httpx.AsyncClient(trust_env=False) as http:
+            return await post(http, f"http://127.0.0.1:{port}/", body=b"", headers={}, limit=LIMIT)
+
+    assert asyncio.run(scene()).verdict == "ConnectError"
+
+
+@pytest.mark.parametrize("receiver", ["sends a body without end", "never answers", "closes in the headers"])
+def test_no_descriptor_is_left_of_an_attempt(receiver: str) -> None:
+    script, verdicts = RECEIVERS[receiver]
+    limit = SHORT if LATE in verdicts else LIMIT
+    asyncio.run(posted_to(script, limit=limit))
+    before = psutil.Process().num_fds()
+    for _ in range(3):
+        asyncio.run(posted_to(script, limit=limit))
+    assert psutil.Process().num_fds() <= before

@@ -1,0 +1,281 @@
+"""Webhooks as a receiver meets them: PROTOCOL.md 9."""
+
+from __future__ import annotations
+
+import base64
+import dataclasses
+import hashlib
+import json
+from typing import TYPE_CHECKING, Any
+
+import httpx
+import pytest
+import respx
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+from falmock.engine.webhooks import RETRIES, is_deliverable, next_attempt, payload, timeout, without_secrets
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Iterator
+
+    from emulated import Mock
+
+    Start = Callable[..., Awaitable[Mock]]
+
+HOOK = "http://localhost:3000/api/hook"
+QUERY = f"?fal_webhook={HOOK}"
+
+
+@pytest.fixture
+def receiver() -> Iterator[respx.Route]:
+    """Something on this machine that takes webhooks."""
+    with respx.mock(assert_all_called=False) as router:
+        yield router.post(HOOK).respond(200)
+
+
+def bodies(receiver: respx.Route) -> list[Any]:
+    return [json.loads(call.request.content) for call in receiver.calls]
+
+
+async def test_a_good_result_is_delivered_as_the_result_reads(mock: Mock, receiver: respx.Route) -> None:
+    result = await mock.finish(query=QUERY)
+
+    rid = result.headers["x-fal-request-id"]
+    (body,) = bodies(receiver)
+    assert list(body.items()) == [
+        ("request_id", rid),
+        ("gateway_request_id", rid),
+        ("status", "OK"),
+        ("payload", result.json()),
+    ]
+
+
+async def test_a_bad_result_is_an_error_that_names_its_status(mock: Mock, receiver: respx.Route) -> None:
+    result = await mock.finish(query=QUERY, duration="9s")
+
+    (body,) = bodies(receiver)
+    assert list(body)[2:] == ["status", "error", "payload"]
+    assert (body["status"], body["error"], body["payload"]) == (
+        "ERROR",
+        "Invalid status code: 422",
+        result.json(),
+    )
+
+
+async def test_it_is_posted_as_json(mock: Mock, receiver: respx.Route) -> None:
+    await mock.finish(query=QUERY)
+
+    assert receiver.calls.last.request.headers["content-type"] == "application/json"
+
+
+async def test_a_receiver_can_verify_it_from_the_published_description(
+    mock: Mock, receiver: respx.Route
+) -> None:
+    await mock.finish(query=QUERY)
+
+    sent = receiver.calls.last.request
+    names = ("Request-Id", "User-Id", "Timestamp", "Signature")
+    rid, user, timestamp, signature = (sent.headers[f"X-Fal-Webhook-{name}"] for name in names)
+    lines = [rid, user, timestamp, hashlib.sha256(sent.content).hexdigest()]
+    (key,) = (await mock.http.get("/rest.fal.ai/.well-known/jwks.json")).json()["keys"]
+    public = Ed25519PublicKey.from_public_bytes(base64.urlsafe_b64decode(key["x"] + "=="))
+    public.verify(bytes.fromhex(signature), "\n".join(lines).encode())
+    assert abs(mock.clock.now() - int(timestamp)) <= 300
+    assert rid == bodies(receiver)[0]["request_id"]
+
+
+async def test_nothing_is_sent_before_the_end(mock: Mock, receiver: respx.Route) -> None:
+    await mock.submit(query=QUERY)
+    await mock.pass_time(4.9)
+
+    assert not receiver.called
+
+
+async def test_an_address_in_the_body_is_ignored(mock: Mock, receiver: respx.Route) -> None:
+    await mock.finish(fal_webhook=HOOK, webhookUrl=HOOK)
+
+    assert not receiver.called
+
+
+@pytest.mark.parametrize("answer", [httpx.Response(500), httpx.Response(404), httpx.ConnectError("x")])
+async def test_anything_but_2xx_is_tried_again_with_the_same_bytes(
+    mock: Mock, receiver: respx.Route, answer: httpx.Response | Exception
+) -> None:
+    receiver.side_effect = [answer, answer, httpx.Response(204)]
+
+    await mock.finish(query=QUERY)
+
+    sent = [call.request for call in receiver.calls]
+    assert len(sent) == 3
+    assert len({request.content for request in sent}) == 1
+
+
+async def test_each_attempt_is_signed_at_its_own_time(mock: Mock, receiver: respx.Route) -> None:
+    receiver.side_effect = [httpx.Response(500), httpx.Response(500), httpx.Response(200)]
+
+    await mock.finish(query=QUERY)
+
+    stamps = [int(call.request.headers["X-Fal-Webhook-Timestamp"]) for call in receiver.calls]
+    assert [stamp - stamps[0] for stamp in stamps] == [0, 1, 3]
+
+
+async def test_a_success_is_not_repeated(mock: Mock, receiver: respx.Route) -> None:
+    await mock.finish(query=QUERY)
+    await mock.pass_time(3600)
+
+    assert receiver.call_count == 1
+
+
+async def test_a_redirect_is_a_failure_for_good(mock: Mock, receiver: respx.Route) -> None:
+    receiver.respond(302, headers={"location": "http://localhost:3000/elsewhere"})
+
+    await mock.finish(query=QUERY)
+    await mock.pass_time(3600)
+
+    assert receiver.call_count == 1
+
+
+async def test_a_cookie_of_a_receiver_is_not_sent_back(mock: Mock, receiver: respx.Route) -> None:
+    receiver.respond(500, headers={"set-cookie": "session=1"})
+
+    await mock.finish(query=QUERY)
+
+    assert len(receiver.calls) > 1
+    assert all("cookie" not in call.request.headers for call in receiver.calls)
+
+
+async def test_it_is_given_up_after_31_retries_or_when_the_result_expires(
+    mock: Mock, receiver: respx.Route
+) -> None:
+    receiver.respond(500)
+
+    await mock.finish(query=QUERY)
+    await mock.pass_time(7200)
+
+    assert receiver.call_count == 1 + RETRIES
+
+
+async def test_the_first_attempt_may_take_15_seconds_and_later_ones_120(
+    mock: Mock, receiver: respx.Route
+) -> None:
+    receiver.side_effect = [httpx.ReadTimeout("x"), httpx.ReadTimeout("x"), httpx.Response(200)]
+
+    await mock.finish(query=QUERY)
+
+    assert [call.request.extensions["timeout"]["read"] for call in receiver.calls] == [15.0, 120.0, 120.0]
+
+
+@pytest.mark.parametrize(
+    "url", ["http://example.com/hook", "http://10.0.0.1/hook", "https://hooks.example/x"]
+)
+async def test_a_receiver_elsewhere_gets_nothing(mock: Mock, url: str) -> None:
+    with respx.mock(assert_all_called=False) as router:
+        route = router.post(url).respond(200)
+        result = await mock.finish(query=f"?fal_webhook={url}")
+
+        assert not route.called
+    delivery = mock.emulator.store.delivery(result.headers["x-fal-request-id"])
+    assert delivery is not None
+    assert (delivery.outcome, delivery.last) == ("refused", "not local")
+
+
+async def test_a_receiver_elsewhere_is_reached_when_that_is_switched_on(start: Start) -> None:
+    mock = await start(webhooks="any")
+    with respx.mock() as router:
+        route = router.post("https://hooks.example/x").respond(200)
+        await mock.finish(query="?fal_webhook=https://hooks.example/x")
+
+        assert route.call_count == 1
+
+
+async def test_a_slow_receiver_delays_nobody_else(mock: Mock, receiver: respx.Route) -> None:
+    arrived = []
+
+    async def never(request: httpx.Request) -> httpx.Response:
+        arrived.append("slow")
+        raise httpx.ReadTimeout("slow", request=request)
+
+    with respx.mock(assert_all_called=False) as router:
+        router.post("http://localhost:3001/slow").mock(side_effect=never)
+        quick = router.post("http://localhost:3002/quick").respond(200)
+        for path in ("3001/slow", "3002/quick"):
+            await mock.submit(query=f"?fal_webhook=http://localhost:{path}")
+        await mock.pass_time(6)
+
+        assert quick.call_count == 1
+
+
+async def test_after_another_run_the_gateways_id_is_another(start: Start, receiver: respx.Route) -> None:
+    mock = await start(run_timeout=2)
+    await mock.submit(query=QUERY)
+    await mock.pass_time(60)
+
+    (body,) = bodies(receiver)
+    assert body["gateway_request_id"] != body["request_id"]
+
+
+async def test_a_cancelled_request_is_told_of_too(mock: Mock, receiver: respx.Route) -> None:
+    submitted = await mock.submit(query=QUERY)
+    await mock.cancel(submitted)
+    await mock.pass_time(1)
+
+    assert bodies(receiver)[0]["error"] == "Invalid status code: 499"
+
+
+async def test_a_result_that_is_no_json_is_said_to_be_so(mock: Mock) -> None:
+    submitted = await mock.submit()
+    stored = mock.emulator.store.request(submitted["request_id"])
+    assert stored is not None
+
+    body = json.loads(payload(dataclasses.replace(stored, status=200), b"\xff"))
+
+    assert (body["status"], body["payload"], body["payload_error"].split(".")[0]) == (
+        "OK",
+        None,
+        "Response payload is not JSON serializable",
+    )
+
+
+def test_the_pause_doubles_to_two_minutes() -> None:
+    pauses = [next_attempt(attempts, 0.0, 1e9) for attempts in range(1, 11)]
+
+    assert pauses == [1, 2, 4, 8, 16, 32, 64, 128, 128, 128]
+
+
+def test_the_last_retry_is_the_31st() -> None:
+    assert (next_attempt(31, 0.0, 1e9), next_attempt(32, 0.0, 1e9)) == (128, None)
+
+
+def test_no_retry_comes_after_the_result_has_expired() -> None:
+    assert next_attempt(1, now=100.0, give_up_at=101.0) is None
+
+
+def test_timeouts_are_those_of_the_description() -> None:
+    assert [timeout(attempts) for attempts in range(3)] == [15, 120, 120]
+
+
+@pytest.mark.parametrize("url", ["http://localhost", "https://a.b/c?d=e", "http://[::1]:3000/x"])
+def test_an_address_that_can_be_posted_to(url: str) -> None:
+    assert is_deliverable(url)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "",
+        "localhost:3000",
+        "ftp://x/y",
+        "http://",
+        "http://[",
+        "http://a:b",
+        "/x",
+        "http://a:99999",
+        "http://\x00",
+    ],
+)
+def test_an_address_that_cannot(url: str) -> None:
+    assert not is_deliverable(url)
+
+
+def test_a_logged_address_has_no_secrets() -> None:
+    assert without_secrets("https://u:p@h.example:8/x?token=t#f") == "https://h.example:8/x"

@@ -1,0 +1,100 @@
+"""The proxy that pages use: PROTOCOL.md 12."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from emulated import BASE, ENDPOINT, GOOD, Mock, png
+
+from falmock.http.browser_proxy import is_allowed
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    import httpx
+
+PROXY = "/api/fal/proxy"
+INITIATE = "https://rest.fal.ai/storage/upload/initiate?storage_type=fal-cdn-v3"
+
+
+async def through(mock: Mock, method: str, target: str, **more: object) -> httpx.Response:
+    return await mock.http.request(method, PROXY, headers={"x-fal-target-url": target}, **more)  # type: ignore[arg-type]
+
+
+async def test_a_page_submits_polls_and_fetches_without_a_key(mock: Mock) -> None:
+    submitted = (await through(mock, "POST", f"https://queue.fal.run/{ENDPOINT}", json=GOOD)).json()
+    request = f"https://queue.fal.run/fal-ai/veo2/requests/{submitted['request_id']}"
+    waiting = await through(mock, "GET", f"{request}/status?logs=1")
+    await mock.pass_time(60)
+
+    assert (waiting.json()["status"], list((await through(mock, "GET", request)).json())) == (
+        "IN_QUEUE",
+        ["video"],
+    )
+
+
+async def test_a_page_gets_addresses_that_it_can_reach(mock: Mock) -> None:
+    submitted = (await through(mock, "POST", f"https://queue.fal.run/{ENDPOINT}", json=GOOD)).json()
+
+    assert submitted["status_url"].startswith(f"{BASE}/")
+
+
+async def test_a_page_uploads_directly_where_it_is_told_to(mock: Mock) -> None:
+    body = {"file_name": "x.png", "content_type": "image/png"}
+    told = (await through(mock, "POST", INITIATE, json=body)).json()
+    await mock.http.put(told["upload_url"], content=png(), headers={"content-type": "image/png"})
+
+    assert (await mock.http.get(told["file_url"])).content == png()
+
+
+async def test_the_proxy_has_a_key_where_keys_are_checked(start: Callable[..., Awaitable[Mock]]) -> None:
+    mock = await start(keys=("me:secret",))
+
+    answer = await through(mock, "POST", f"https://queue.fal.run/{ENDPOINT}", json=GOOD)
+
+    assert answer.status_code == 200
+
+
+async def test_the_query_of_the_target_counts(mock: Mock) -> None:
+    answer = await through(mock, "POST", f"https://queue.fal.run/{ENDPOINT}?fal_webhook=nonsense", json=GOOD)
+
+    assert answer.status_code == 400
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        "https://fal.run/fal-ai/veo2",
+        "https://queue.fal.run/fal-ai/veo2/requests/x/status?logs=1",
+        INITIATE,
+        "https://rest.fal.ai/storage/upload/complete-multipart?storage_type=fal-cdn-v3",
+    ],
+)
+def test_a_page_may_have_called(target: str) -> None:
+    assert is_allowed(target)
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        "",
+        "queue.fal.run/fal-ai/veo2",
+        "https://queue.fal.run:8443/fal-ai/veo2",
+        "https://api.fal.ai/v1/models",
+        "https://rest.fal.ai/tokens/",
+        "https://rest.fal.ai/storage/upload/initiate",
+        "https://rest.fal.ai/storage/upload/initiate-multipart?storage_type=fal-cdn-v3",
+        "https://queue.fal.run.example.com/x",
+        "https://example.com/queue.fal.run/x",
+        "https://[",
+    ],
+)
+async def test_a_page_may_not_have_called(mock: Mock, target: str) -> None:
+    answer = await through(mock, "POST", target, json=GOOD)
+
+    assert (answer.status_code, answer.json()) == (400, "Invalid request")
+
+
+async def test_without_a_target_there_is_nothing_to_do(mock: Mock) -> None:
+    assert (await mock.http.post(PROXY, json=GOOD)).status_code == 400

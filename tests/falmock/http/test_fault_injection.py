@@ -1,0 +1,246 @@
+"""What goes wrong with calls, as a client sees it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import httpx
+import pytest
+from emulated import ENDPOINT, GOOD, KEY, data_uri, png, serving
+
+from falmock.faults.rules import Rule
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable
+
+    from emulated import Mock
+
+    Start = Callable[..., Awaitable[Mock]]
+
+
+def plan(mock: Mock, fault: str, **rule: Any) -> None:
+    mock.emulator.plan.add(Rule(fault=fault, **rule))
+
+
+@pytest.fixture
+async def wire(mock: Mock) -> AsyncIterator[httpx.AsyncClient]:
+    """The emulator over a real connection."""
+    async with (
+        serving(mock.emulator) as address,
+        httpx.AsyncClient(base_url=address, headers=KEY, trust_env=False, timeout=5) as http,
+    ):
+        yield http
+
+
+async def test_a_locked_account_cannot_submit_but_can_read(mock: Mock) -> None:
+    submitted = await mock.submit()
+    plan(mock, "locked", times="always")
+
+    refused = await mock.http.post(f"/{ENDPOINT}", json=GOOD, headers=KEY)
+    read = await mock.status(submitted)
+
+    assert refused.status_code == 403
+    assert refused.json()["detail"].startswith("User is locked. Reason: Exhausted balance.")
+    assert read.status_code == 202
+
+
+@pytest.mark.parametrize(
+    ("fault", "status", "member"),
+    [
+        ("rate_limited", 429, "detail"),
+        ("internal_error", 500, "error_type"),
+        ("bad_request", 400, "error_type"),
+        ("runner_scheduling_failure", 503, "error_type"),
+    ],
+)
+async def test_a_submit_can_be_answered_with_an_error(
+    mock: Mock, fault: str, status: int, member: str
+) -> None:
+    plan(mock, fault, on="submit")
+
+    refused = await mock.http.post(f"/{ENDPOINT}", json=GOOD, headers=KEY)
+
+    assert refused.status_code == status
+    assert member in refused.json()
+    assert mock.emulator.store.requests() == []
+
+
+async def test_a_result_can_time_out_twice_and_then_be_there(mock: Mock) -> None:
+    submitted = await mock.submit(data_uri(png()))
+    await mock.pass_time(60)
+    plan(mock, "gateway_timeout", on="result", times=2)
+
+    answers = [await mock.result(submitted) for _ in range(3)]
+
+    assert [answer.status_code for answer in answers] == [504, 504, 200]
+    assert {answer.headers["x-fal-request-id"] for answer in answers} == {submitted["request_id"]}
+
+
+async def test_an_error_of_the_ingress_is_html_without_a_request_id(mock: Mock) -> None:
+    submitted = await mock.submit()
+    plan(mock, "bad_gateway", on="status")
+
+    answer = await mock.status(submitted)
+
+    assert answer.status_code == 502
+    assert answer.headers["content-type"].startswith("text/html")
+    assert "x-fal-request-id" not in answer.headers
+    assert "nginx" in answer.text
+
+
+async def test_the_run_host_can_be_at_its_limit(mock: Mock) -> None:
+    plan(mock, "concurrency_limit")
+
+    answer = await mock.http.post(f"/fal.run/{ENDPOINT}", json=GOOD, headers=KEY)
+
+    assert answer.status_code == 429
+    assert answer.json()["type"] == "concurrent_requests_limit"
+
+
+async def test_a_reset_call_was_not_carried_out(mock: Mock, wire: httpx.AsyncClient) -> None:
+    plan(mock, "connection_reset", on="submit")
+
+    with pytest.raises(httpx.ReadError):
+        await wire.post(f"/{ENDPOINT}", json=GOOD)
+
+    assert mock.emulator.store.requests() == []
+
+
+async def test_a_submit_whose_answer_is_lost_was_accepted(mock: Mock, wire: httpx.AsyncClient) -> None:
+    plan(mock, "answer_lost")
+
+    with pytest.raises(httpx.ReadError):
+        await wire.post(f"/{ENDPOINT}", json=GOOD)
+
+    assert len(mock.emulator.store.requests()) == 1
+
+
+async def test_no_answer_comes_for_as_long_as_the_caller_waits(mock: Mock, wire: httpx.AsyncClient) -> None:
+    submitted = await mock.submit()
+    plan(mock, "hang", on="status")
+
+    with pytest.raises(httpx.ReadTimeout):
+        await wire.get(httpx.URL(submitted["status_url"]).path, timeout=0.05)
+
+
+async def test_an_answer_can_break_off(mock: Mock, wire: httpx.AsyncClient) -> None:
+    submitted = await mock.submit()
+    plan(mock, "truncated_body", on="status")
+
+    with pytest.raises(httpx.RemoteProtocolError, match="without sending complete message body"):
+        await wire.get(httpx.URL(submitted["status_url"]).path)
+
+
+async def test_the_next_call_is_answered_again(mock: Mock, wire: httpx.AsyncClient) -> None:
+    submitted = await mock.submit()
+    plan(mock, "connection_reset", on="status")
+    path = httpx.URL(submitted["status_url"]).path
+
+    with pytest.raises(httpx.ReadError):
+        await wire.get(path)
+
+    assert (await wire.get(path)).status_code == 202
+
+
+async def test_a_file_can_be_missing(mock: Mock) -> None:
+    result = await mock.finish(prompt="[[fal: media_missing]]")
+
+    answer = await mock.get(result.json()["video"]["url"])
+
+    assert answer.status_code == 404
+
+
+async def test_a_file_can_break_off(mock: Mock, wire: httpx.AsyncClient) -> None:
+    result = await mock.finish(prompt="[[fal: media_truncated]]")
+    path = httpx.URL(result.json()["video"]["url"]).path
+
+    with pytest.raises(httpx.RemoteProtocolError, match="without sending complete message body"):
+        await wire.get(path)
+
+
+async def test_a_file_can_expire(mock: Mock) -> None:
+    submitted = await mock.submit(prompt="[[fal: media_expired seconds=30]]")
+    await mock.pass_time(6)
+    url = (await mock.result(submitted)).json()["video"]["url"]
+    before = await mock.get(url)
+
+    await mock.pass_time(60)
+    after = await mock.get(url)
+
+    assert (before.status_code, after.status_code) == (200, 404)
+
+
+async def test_a_slow_file_arrives_whole(mock: Mock) -> None:
+    result = await mock.finish(prompt="[[fal: media_slow seconds=0]]")
+    video = result.json()["video"]
+
+    answer = await mock.get(video["url"])
+
+    assert len(answer.content) == video["file_size"]
+
+
+async def test_a_header_asks_for_trouble_with_the_call_that_it_is_on(mock: Mock) -> None:
+    submitted = await mock.submit()
+
+    answer = await mock.get(submitted["status_url"], **{"x-falmock-fault": "internal_error"})
+
+    assert (answer.status_code, answer.json()["error_type"]) == (500, "internal_error")
+    assert answer.headers["x-fal-request-id"] == submitted["request_id"]
+
+
+async def test_a_header_asks_for_trouble_with_the_request_that_it_submits(mock: Mock) -> None:
+    submitted = await mock.submit(headers={"x-falmock-fault": "content_policy_violation"})
+    await mock.pass_time(60)
+
+    assert (await mock.result(submitted)).status_code == 422
+
+
+async def test_a_prompt_asks_for_trouble_with_a_later_call(mock: Mock) -> None:
+    submitted = await mock.submit(prompt="[[fal: gateway_timeout]]")
+
+    answers = [await mock.status(submitted) for _ in range(2)]
+
+    assert [answer.status_code for answer in answers] == [504, 202]
+    assert mock.emulator.plan.rules() == []
+
+
+@pytest.mark.parametrize("fault", ["nonsense", "slow minutes=5"])
+async def test_trouble_that_there_is_not_is_a_bad_request(mock: Mock, fault: str) -> None:
+    answer = await mock.http.post(f"/{ENDPOINT}", json={**GOOD, "prompt": f"[[fal: {fault}]]"}, headers=KEY)
+
+    assert (answer.status_code, answer.json()["error_type"]) == (400, "bad_request")
+    assert fault.partition(" ")[0] in answer.json()["detail"]
+
+
+async def test_trouble_that_cannot_be_had_there_is_a_bad_request(mock: Mock) -> None:
+    submitted = await mock.submit()
+
+    answer = await mock.get(submitted["status_url"], **{"x-falmock-fault": "webhook_twice"})
+
+    assert answer.status_code == 400
+    assert "webhook_twice cannot strike on status" in answer.json()["detail"]
+
+
+async def test_a_rule_for_a_prompt_meets_the_calls_about_that_request(mock: Mock) -> None:
+    dragon = await mock.submit(prompt="a dragon")
+    cat = await mock.submit(prompt="a cat")
+    plan(mock, "internal_error", on="status", prompt="dragon", endpoint=ENDPOINT, times="always")
+
+    assert (await mock.status(dragon)).status_code == 500
+    assert (await mock.status(cat)).status_code == 202
+
+
+async def test_a_rule_for_a_test_leaves_the_others_alone(mock: Mock) -> None:
+    plan(mock, "rate_limited", test="one", times="always")
+
+    async def submit(test: str) -> int:
+        headers = KEY | {"x-falmock-test": test}
+        return (await mock.http.post(f"/{ENDPOINT}", json=GOOD, headers=headers)).status_code
+
+    assert (await submit("one"), await submit("two")) == (429, 200)
+
+
+async def test_scenarios_are_played_from_the_start(start: Start) -> None:
+    mock = await start(scenarios=("locked",))
+
+    assert (await mock.http.post(f"/{ENDPOINT}", json=GOOD, headers=KEY)).status_code == 403

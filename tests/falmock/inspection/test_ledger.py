@@ -1,0 +1,169 @@
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from emulated import ENDPOINT, KEY, data_uri, png
+from hypothesis import given
+from hypothesis import strategies as st
+
+from falmock.inspection.ledger import Account, Bill, Ledger
+
+if TYPE_CHECKING:
+    from emulated import Mock
+
+
+def bill(mock: Mock, **which: Any) -> Bill:
+    return Ledger(mock.emulator.store, mock.emulator.body).bill(**which)
+
+
+COUNT = st.integers(0, 10)
+ACCOUNT = st.builds(
+    Account,
+    requests=COUNT,
+    results=COUNT,
+    failures=COUNT,
+    webhooks=COUNT,
+    usd=COUNT.map(float),
+    calls=st.dictionaries(st.sampled_from("abc"), st.integers(1, 10)),
+    refused=st.lists(st.sampled_from("xyz"), unique=True).map(tuple),
+)
+
+
+@given(ACCOUNT)
+def test_what_came_after_nothing_is_all(account: Account) -> None:
+    assert account.since(Account()) == account
+
+
+@given(ACCOUNT)
+def test_what_came_since_now_is_nothing(account: Account) -> None:
+    assert account.since(account) == Account()
+
+
+@given(ACCOUNT)
+def test_an_account_survives_being_written_down(account: Account) -> None:
+    assert Account.from_json(account.to_json()) == account
+
+
+@pytest.mark.parametrize(
+    ("account", "told"),
+    [
+        (Account(), "0 requests, 0 results, 0 webhooks, $0.00 not spent"),
+        (
+            Account(requests=1, results=1, webhooks=1, usd=2.5),
+            "1 request, 1 result, 1 webhook, $2.50 not spent",
+        ),
+        (
+            Account(requests=2, failures=1, refused=("a", "b")),
+            "2 requests, 0 results, 1 failure, 0 webhooks, $0.00 not spent, REFUSED: calls to a, b",
+        ),
+    ],
+)
+def test_an_account_is_one_line(account: Account, told: str) -> None:
+    assert str(account) == told
+
+
+async def test_an_emulator_tells_what_it_has_done(mock: Mock) -> None:
+    await mock.finish(duration="6s")
+    await mock.finish(duration="4s")
+    await mock.submit()
+    await mock.http.get("/", headers={"Host": "gateway.fal.ai"})
+
+    assert (await mock.http.get("/control/account")).json() == {
+        "requests": 3,
+        "results": 1,
+        "failures": 1,
+        "webhooks": 0,
+        "usd": 3.0,
+        "calls": {"queue.fal.run": 5},
+        "refused": ["gateway.fal.ai"],
+    }
+
+
+async def test_a_bill_has_a_line_for_each_request(mock: Mock) -> None:
+    result = await mock.finish(duration="6s")
+    await mock.finish(duration="4s")
+    waiting = await mock.submit()
+
+    told = bill(mock)
+    assert [(charge.status, charge.units, charge.usd, charge.due) for charge in told.charges] == [
+        (200, 6.0, 3.0, 3.0),
+        (422, 0.0, 0.0, 0.0),
+        (None, 5.0, 2.5, 0.0),
+    ]
+    assert told.usd == 3.0
+    assert told.charges[0].request_id == result.headers["x-fal-request-id"]
+    assert told.charges[2].request_id == waiting["request_id"]
+
+
+async def test_a_bill_is_split_by_key_and_test(mock: Mock) -> None:
+    await mock.finish()
+    await mock.finish(duration="6s", headers={"Authorization": "Key test-a:x"})
+
+    told = bill(mock)
+    assert (told.by_caller, told.by_test) == ({"me": 2.5, "test-a": 3.0}, {"": 2.5, "a": 3.0})
+    assert bill(mock, test="a").usd == bill(mock, caller="test-a").usd == 3.0
+
+
+async def test_a_price_has_a_source_and_a_date(mock: Mock) -> None:
+    await mock.submit()
+
+    price = bill(mock).prices[ENDPOINT]
+    assert (price.unit, price.usd, price.date) == ("second", 0.5, "2026")
+    assert price.source.startswith("fal.ai/")
+
+
+async def test_a_double_submit_is_told_with_what_it_costs(mock: Mock) -> None:
+    first = await mock.submit(duration="6s")
+    await mock.pass_time(10)
+    second = await mock.submit(duration="6s")
+
+    (double,) = bill(mock).doubles
+    assert (double.first, double.second) == (first["request_id"], second["request_id"])
+    assert (double.seconds, double.usd) == (10.0, 3.0)
+    assert str(double).endswith(
+        "repeats " + first["request_id"] + f" after 10 s: {ENDPOINT}, key me, $3.00 extra"
+    )
+
+
+@pytest.mark.parametrize(
+    "other",
+    [{"prompt": "another"}, {"headers": {"Authorization": "Key you:x"}}, {"duration": "6s"}],
+    ids=["another prompt", "another key", "another input"],
+)
+async def test_what_differs_is_no_double(mock: Mock, other: Any) -> None:
+    await mock.submit()
+    await mock.submit(**other)
+
+    assert bill(mock).doubles == ()
+
+
+async def test_what_comes_later_is_no_double(mock: Mock) -> None:
+    await mock.submit()
+    await mock.pass_time(61)
+    await mock.submit()
+
+    assert bill(mock).doubles == ()
+    assert len(bill(mock, window=61).doubles) == 1
+
+
+async def test_three_equal_submits_are_two_doubles(mock: Mock) -> None:
+    ids = [(await mock.submit())["request_id"] for _ in range(3)]
+
+    assert [(double.first, double.second) for double in bill(mock).doubles] == [*pairwise(ids)]
+
+
+async def test_a_double_of_megabytes_is_one_too(mock: Mock) -> None:
+    picture = data_uri(png() + bytes(100_000))
+    await mock.submit(picture)
+    await mock.submit(picture)
+
+    assert [double.usd for double in bill(mock).doubles] == [2.5]
+
+
+async def test_what_no_model_takes_will_cost_nothing(mock: Mock) -> None:
+    await mock.submit(duration="9s")
+    await mock.http.post("/fal-ai/veo2/nothing", json={}, headers=KEY)
+
+    assert [charge.usd for charge in bill(mock).charges] == [0.0, 0.0]

@@ -1,0 +1,131 @@
+from __future__ import annotations
+
+import socket
+import ssl
+import threading
+from typing import TYPE_CHECKING
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+from falmock.intercept import certificates as module
+from falmock.intercept.certificates import Authority, open_authority
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def greet(server: ssl.SSLContext, client: ssl.SSLContext, name: str) -> None:
+    """Shake hands; raises what the client thinks of the server."""
+    ours, theirs = socket.socketpair()
+
+    def answer() -> None:
+        try:
+            with server.wrap_socket(theirs, server_side=True):
+                pass
+        except (ssl.SSLError, OSError):
+            theirs.close()
+
+    thread = threading.Thread(target=answer)
+    thread.start()
+    try:
+        with client.wrap_socket(ours, server_hostname=name):
+            pass
+    finally:
+        ours.close()
+        thread.join()
+
+
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    return open_authority(tmp_path_factory.mktemp("ca"))
+
+
+@pytest.fixture
+def trusting(authority: Authority) -> ssl.SSLContext:
+    return ssl.create_default_context(cafile=str(authority.certificate))
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "queue.fal.run",
+        "fal.run",
+        "rest.fal.ai",
+        "rest.alpha.fal.ai",
+        "v3b.fal.media",
+        "fal.ai",
+        "gateway.fal.ai",
+        "queue.falrun.com",
+        "localhost",
+        "127.0.0.1",
+        "::1",
+    ],
+)
+def test_a_program_that_trusts_it_takes_the_server_for(
+    authority: Authority, trusting: ssl.SSLContext, name: str
+) -> None:
+    greet(authority.context(), trusting, name)
+
+
+@pytest.mark.parametrize("name", ["example.com", "fal.run.example.com", "127.0.0.2"])
+def test_a_program_that_trusts_it_does_not_take_the_server_for(
+    authority: Authority, trusting: ssl.SSLContext, name: str
+) -> None:
+    with pytest.raises(ssl.SSLCertVerificationError):
+        greet(authority.context(), trusting, name)
+
+
+def test_a_stolen_key_is_of_no_use_for_other_names(
+    authority: Authority, trusting: ssl.SSLContext, tmp_path: Path
+) -> None:
+    own = x509.load_pem_x509_certificate(authority.certificate.read_bytes())
+    stolen = load_pem_private_key(authority.certificate.with_name("ca.key").read_bytes(), None)
+    assert isinstance(stolen, ec.EllipticCurvePrivateKey)
+    key = ec.generate_private_key(ec.SECP256R1())
+    forged = (
+        module._builder(module._name("bank"), own.subject, key, module.CERTIFICATE_LIFETIME)
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName("bank.example")]), critical=False)
+        .sign(stolen, hashes.SHA256())
+    )
+    path = tmp_path / "forged.pem"
+    path.write_bytes(module._private_pem(key) + module._pem(forged))
+    server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    server.load_cert_chain(path)
+
+    with pytest.raises(ssl.SSLCertVerificationError, match="permitted subtree violation"):
+        greet(server, trusting, "bank.example")
+
+
+def test_it_is_made_once(tmp_path: Path) -> None:
+    first = open_authority(tmp_path).certificate.read_bytes()
+
+    assert open_authority(tmp_path).certificate.read_bytes() == first
+
+
+def test_a_program_that_trusted_it_before_trusts_it_after_a_restart(tmp_path: Path) -> None:
+    before = ssl.create_default_context(cafile=str(open_authority(tmp_path).certificate))
+
+    greet(open_authority(tmp_path).context(), before, "queue.fal.run")
+
+
+@pytest.mark.parametrize("name", ["ca.key", "server.pem"])
+def test_keys_are_readable_by_their_owner_only(authority: Authority, name: str) -> None:
+    assert authority.certificate.with_name(name).stat().st_mode & 0o777 == 0o600
+
+
+def test_the_bundle_has_the_usual_roots_and_this_one(authority: Authority) -> None:
+    context = ssl.create_default_context(cafile=str(authority.bundle))
+
+    assert context.cert_store_stats()["x509_ca"] > 100
+    greet(authority.context(), context, "queue.fal.run")
+
+
+def test_the_bundle_has_the_roots_that_were_named_before(tmp_path: Path) -> None:
+    company = open_authority(tmp_path / "company")
+    bundle = open_authority(tmp_path / "ca", {"SSL_CERT_FILE": str(company.certificate)}).bundle
+
+    assert company.certificate.read_bytes() in bundle.read_bytes()

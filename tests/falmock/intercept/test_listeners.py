@@ -1,0 +1,133 @@
+"""The note of where an emulator is reached, and whether it is still true."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import signal
+import stat
+import subprocess
+import sys
+import threading
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from processes import PATIENCE, served
+
+from falmock.intercept.environment import ServerInfo
+from falmock.intercept.listeners import NOTE, find
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+@contextmanager
+def impostor(answer: Any) -> Iterator[str]:
+    """Serve somebody else's program on this machine, that answers everything with one JSON value."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            body = json.dumps(answer).encode()
+            self.send_response(200)
+            self.send_header("content-length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.daemon_threads = False
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+def note_of_a_killed_one(state: Path) -> ServerInfo:
+    """Kill an emulator that serves a state folder, and return the note that it left."""
+    with served("--state", str(state)) as server:
+        assert find(state) is not None
+        server.stop(signal.SIGKILL)
+    return ServerInfo.from_json((state / NOTE).read_text())
+
+
+def led_to(state: Path, doors: ServerInfo, address: str) -> None:
+    """Let a note name somebody else's address: the port was given out again."""
+    (state / NOTE).write_text(dataclasses.replace(doors, http=address).to_json())
+
+
+def falmock(*arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "falmock", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False)
+
+
+def test_whoever_serves_the_port_of_a_killed_emulator_is_not_taken_for_it(tmp_path: Path) -> None:
+    state = tmp_path / "state"
+    left = note_of_a_killed_one(state)
+
+    lies: list[Any] = [{}, {"status": "ok", "proof": "0" * 64}, {"proof": left.token}, [], None]
+    for answer in lies:
+        with impostor(answer) as address:
+            led_to(state, left, address)
+            assert find(state) is None
+
+    with impostor({"status": "ok", "entries": []}) as address:
+        led_to(state, left, address)
+        for command in (["journal"], ["ledger"], ["lint"], ["env"]):
+            done = falmock(*command, "--state", str(state))
+            assert (done.returncode, "no emulator serves" in done.stderr) == (2, True)
+
+
+def test_another_emulator_at_the_port_of_a_killed_one_is_not_taken_for_it(tmp_path: Path) -> None:
+    left = note_of_a_killed_one(tmp_path / "state")
+
+    with served("--ephemeral") as other:
+        led_to(tmp_path / "state", left, other.address)
+        assert find(tmp_path / "state") is None
+
+
+def test_a_running_emulator_is_found_and_its_token_is_not_told(tmp_path: Path) -> None:
+    with served("--state", str(tmp_path / "state")) as server:
+        doors = find(tmp_path / "state")
+        assert doors is not None
+        told = [server.http.get("/health", params={"challenge": each}).text for each in ("", "0" * 64)]
+        told += [falmock("env", "--state", str(tmp_path / "state")).stdout, repr(doors)]
+
+        assert [doors.token in each for each in told] == [False] * 4
+        assert stat.S_IMODE((tmp_path / "state" / NOTE).stat().st_mode) == 0o600
+
+
+@pytest.mark.parametrize("field", ["http", "https", "proxy"])
+def test_a_note_that_leads_to_another_machine_is_not_believed(tmp_path: Path, field: str) -> None:
+    with served("--state", str(tmp_path)):
+        doors = find(tmp_path)
+        assert doors is not None
+        note = json.loads(doors.to_json()) | {field: "http://192.0.2.1:80"}
+        (tmp_path / NOTE).write_text(json.dumps(note))
+
+        assert find(tmp_path) is None
+
+
+@pytest.mark.parametrize("text", ["", "null", "[]", "{}", '{"http": 1}', "[" * 100_000, "\xff"])
+def test_a_note_that_is_none_is_not_believed(tmp_path: Path, text: str) -> None:
+    (tmp_path / NOTE).write_text(text, encoding="latin-1")
+
+    assert find(tmp_path) is None
+
+
+def test_a_note_that_somebody_else_wrote_is_not_believed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with served("--state", str(tmp_path)):
+        monkeypatch.setattr(os, "geteuid", lambda: (tmp_path / NOTE).stat().st_uid + 1)
+
+        assert find(tmp_path) is None

@@ -1,0 +1,158 @@
+from __future__ import annotations
+
+import pytest
+
+from falmock.protocol.authorities import AuthorityError
+from falmock.protocol.hosts import (
+    CDN,
+    MEDIA,
+    PLATFORM,
+    QUEUE,
+    REST,
+    RUN,
+    BaseURL,
+    NotServedError,
+    is_fal,
+    locate,
+)
+
+OWN = "127.0.0.1:8787"
+
+
+def place(path: str = "/x", *, host: str = OWN, scheme: str = "http", **headers: str) -> tuple[str, str, str]:
+    """Return the fal host, the path there, and the queue's URL of /y for the answer."""
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    arrival = locate(named | {"host": host}, scheme, path, own_names={"falmock.internal"}, own_authority=OWN)
+    return arrival.host, arrival.path, arrival.origin.url(QUEUE, "/y")
+
+
+@pytest.mark.parametrize(
+    ("path", "host", "inner"),
+    [
+        ("/fal-ai/veo2", QUEUE, "/fal-ai/veo2"),
+        ("/fal-ai/veo2/", QUEUE, "/fal-ai/veo2"),
+        ("/queue.fal.run/fal-ai/veo2/", QUEUE, "/fal-ai/veo2"),
+        ("/Queue.Fal.Run/a/b", QUEUE, "/a/b"),
+        ("/fal.run/a/b", RUN, "/a/b"),
+        ("/rest.fal.ai/.well-known/jwks.json", REST, "/.well-known/jwks.json"),
+        ("/rest.alpha.fal.ai/tokens/", REST, "/tokens"),
+        ("/v3.fal.media/files/x", CDN, "/files/x"),
+        ("/v3b.fal.media/files/x", CDN, "/files/x"),
+        ("/api.fal.ai/v1/meta", PLATFORM, "/v1/meta"),
+        ("/queue.fal.run", QUEUE, "/"),
+        ("/", QUEUE, "/"),
+    ],
+)
+def test_a_path_says_which_host_is_meant(path: str, host: str, inner: str) -> None:
+    assert place(path)[:2] == (host, inner)
+
+
+@pytest.mark.parametrize(
+    ("host", "meant"),
+    [("queue.fal.run", QUEUE), ("FAL.RUN:443", RUN), ("v3b.fal.media", CDN), ("api.fal.ai.", PLATFORM)],
+)
+def test_a_host_header_says_which_host_is_meant(host: str, meant: str) -> None:
+    assert place("/a/b", host=host)[:2] == (meant, "/a/b")
+
+
+def test_a_target_url_says_host_path_and_query() -> None:
+    target = "https://queue.fal.run/fal-ai/veo2?fal_webhook=http%3A%2F%2Flocalhost"
+    arrival = locate(
+        {"host": OWN, "x-fal-target-url": target}, "http", "/api/fal/proxy", own_names=(), own_authority=OWN
+    )
+
+    assert (arrival.host, arrival.path, arrival.query) == (
+        QUEUE,
+        "/fal-ai/veo2",
+        "fal_webhook=http%3A%2F%2Flocalhost",
+    )
+
+
+def test_a_target_host_says_which_host_is_meant() -> None:
+    assert place("/a/b", x_fal_target_host="fal.run")[:2] == (RUN, "/a/b")
+
+
+@pytest.mark.parametrize(
+    ("origin", "queue", "media"),
+    [
+        (BaseURL("bare", "http", OWN), f"http://{OWN}/y", f"http://{OWN}/v3b.fal.media/y"),
+        (BaseURL("prefix", "http", OWN), f"http://{OWN}/queue.fal.run/y", f"http://{OWN}/v3b.fal.media/y"),
+        (BaseURL("host", "https", ""), "https://queue.fal.run/y", "https://v3b.fal.media/y"),
+        (BaseURL("host", "http", ":8787"), "http://queue.fal.run:8787/y", "http://v3b.fal.media:8787/y"),
+    ],
+)
+def test_urls_lead_back_the_way_the_call_came(origin: BaseURL, queue: str, media: str) -> None:
+    assert (origin.url(QUEUE, "/y"), origin.url(MEDIA, "/y")) == (queue, media)
+
+
+@pytest.mark.parametrize(
+    ("path", "host", "url"),
+    [
+        ("/a/b", OWN, f"http://{OWN}/y"),
+        ("/queue.fal.run/a/b", OWN, f"http://{OWN}/queue.fal.run/y"),
+        ("/a/b", "queue.fal.run", "http://queue.fal.run/y"),
+        ("/a/b", "localhost:8787", "http://localhost:8787/y"),
+        ("/a/b", "[::1]:8787", "http://[::1]:8787/y"),
+    ],
+)
+def test_each_way_in_has_its_own_way_back(path: str, host: str, url: str) -> None:
+    assert place(path, host=host)[2] == url
+
+
+@pytest.mark.parametrize(
+    "style", ["bare http 127.0.0.1:1", "prefix https [::1]:2", "host http :8787", "host https"]
+)
+def test_an_origin_reads_back_as_it_was_written(style: str) -> None:
+    assert str(BaseURL.parse(style)) == style
+
+
+@pytest.mark.parametrize("host", ["evil.example", "fal.example:8787", "gateway.fal.ai", "queue.falrun.com"])
+def test_a_host_that_is_not_stood_for_is_refused(host: str) -> None:
+    with pytest.raises(NotServedError):
+        locate({"host": host}, "http", "/a/b", own_names=(), own_authority=OWN)
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"host": ""},
+        {"host": "127.0.0.1%.evil.example"},
+        {"host": OWN, "x-fal-target-host": "queue.fal.run@evil.example"},
+        {"host": OWN, "x-fal-target-url": "https://["},
+        {"host": OWN, "x-fal-target-url": "gibberish"},
+        {"host": OWN, "x-fal-target-url": "https://queue.fal.run\\@evil.example/"},
+    ],
+)
+def test_a_header_that_names_no_host_is_refused(headers: dict[str, str]) -> None:
+    with pytest.raises(AuthorityError):
+        locate(headers, "http", "/a/b", own_names=(), own_authority=OWN)
+
+
+@pytest.mark.parametrize("target", ["https://example.com/x", "https://gateway.fal.ai/x"])
+def test_a_target_url_elsewhere_is_refused(target: str) -> None:
+    with pytest.raises(NotServedError):
+        place("/", x_fal_target_url=target)
+
+
+def test_a_fal_host_in_the_path_that_is_not_stood_for_is_refused() -> None:
+    with pytest.raises(NotServedError):
+        place("/queue.falrun.com/a/b")
+
+
+@pytest.mark.parametrize(
+    "host",
+    ["localhost:1", "app.localhost", "10.1.2.3:80", "falmock.internal:8787", "[fe80::1]", "LOCALHOST."],
+)
+def test_own_names_and_addresses_are_taken(host: str) -> None:
+    assert place("/a/b", host=host)[0] == QUEUE
+
+
+def test_a_call_without_a_host_header_is_for_the_address_it_reached() -> None:
+    arrival = locate({}, "http", "/a/b", own_names=(), own_authority=OWN)
+
+    assert arrival.origin == BaseURL("bare", "http", OWN)
+
+
+@pytest.mark.parametrize(("name", "is_one"), [("fal.run", True), ("x.fal.ai", True), ("notfal.run", False)])
+def test_fals_names_are_known(name: str, is_one: bool) -> None:
+    assert is_fal(name) is is_one

@@ -1,0 +1,496 @@
+"""No call holds up the others, and what it took up comes back."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import json
+import logging
+import threading
+import tracemalloc
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from emulated import BASE, ENDPOINT, GOOD, KEY, Mock
+
+from falmock.app import create_app
+from falmock.engine.store import PAGE, Store
+from falmock.faults import rules, triggers
+from falmock.faults.rules import Injection, MatchContext, Rule, RuleSet
+from falmock.faults.vocabulary import FaultError
+from falmock.http.server import Server, listen
+from falmock.inspection.journal import PIECE, Journal, JournalFilter
+from falmock.inspection.ledger import Ledger
+from falmock.protocol import bodies, calls, hosts, validation
+from falmock.protocol.errors import InvalidBody
+from falmock.protocol.limits import DEFAULT, Limits
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Iterator
+
+    Start = Callable[..., Awaitable[Mock]]
+
+MIB = 1024 * 1024
+CONTROL = "/control"
+
+
+async def post(mock: Mock, body: bytes | str, **headers: str) -> Any:
+    given = KEY | {"content-type": "application/json"} | headers
+    return await mock.http.post(f"/{ENDPOINT}", content=body, headers=given)
+
+
+# Bodies
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        ({**GOOD, "x": [[1]]}, 200),
+        ({**GOOD, "x": [[[1]]]}, 400),
+        ({**GOOD, "x": [1, 2, 3]}, 200),
+        ({**GOOD, "x": [1, 2, 3, 4]}, 400),
+    ],
+    ids=["deepest", "too-deep", "most-members", "too-many-members"],
+)
+async def test_an_input_beyond_the_limits_ends_as_one_that_cannot_be_parsed(
+    start: Start, body: Any, status: int
+) -> None:
+    mock = await start(limits=Limits(depth=3, members=6))
+    submitted = (await post(mock, json.dumps(body))).json()
+    await mock.pass_time(10)
+
+    result = await mock.result(submitted)
+
+    assert result.status_code == status
+    assert status == 200 or result.json() == {"detail": "There was an error parsing the body"}
+
+
+@pytest.mark.parametrize(("size", "on_the_loop"), [(1000, True), (100_000, False)], ids=["small", "large"])
+async def test_only_a_large_body_is_parsed_off_the_event_loop_and_either_once(
+    mock: Mock, monkeypatch: pytest.MonkeyPatch, size: int, on_the_loop: bool
+) -> None:
+    load, threads = bodies.load, []
+
+    def advertise(body: bytes, limits: Limits = DEFAULT) -> Any:
+        threads.append(threading.current_thread() is here)
+        return load(body, limits)
+
+    here = threading.current_thread()
+    monkeypatch.setattr(bodies, "load", advertise)
+    await mock.submit(prompt="a" * size)
+    await mock.pass_time(10)
+
+    assert threads == [on_the_loop]
+
+
+async def test_an_input_that_does_not_fit_is_refused_off_the_loop_as_on_it(mock: Mock) -> None:
+    results = []
+    for size in (10, 100_000):
+        submitted = await mock.submit(prompt="a" * size, duration="9s")
+        await mock.pass_time(10)
+        result = await mock.result(submitted)
+        status = (await mock.status(submitted)).json()
+        results.append((result.status_code, result.json()["detail"][0]["type"], status["metrics"]))
+
+    assert results[0] == results[1]
+
+
+async def test_a_request_that_is_cancelled_while_its_body_is_parsed_stays_cancelled(
+    mock: Mock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parsing, go_on, load = threading.Event(), threading.Event(), bodies.load
+
+    def slowly(body: bytes, limits: Limits = DEFAULT) -> Any:
+        parsing.set()
+        go_on.wait()
+        return load(body, limits)
+
+    monkeypatch.setattr(bodies, "load", slowly)
+    submitted = await mock.submit(prompt="a" * 100_000)
+    mock.clock.move_to(mock.clock.now() + 2)
+    mock.emulator.advance()
+    await asyncio.to_thread(parsing.wait)
+    cancelled = await mock.cancel(submitted)
+    go_on.set()
+    await mock.pass_time(10)
+
+    assert (cancelled.status_code, (await mock.result(submitted)).status_code) == (202, 499)
+
+
+def test_of_many_errors_in_a_body_the_first_hundred_are_told() -> None:
+    body = json.dumps({"fault": "slow", "then": [1] * 1000}).encode()
+
+    with pytest.raises(InvalidBody) as refused:
+        validation.read(Rule, body, None)
+
+    assert len(refused.value.body["detail"]) == validation.MOST_ERRORS
+
+
+# Triggers
+
+
+class Counted(str):
+    """A text that counts how many of its characters are searched."""
+
+    __slots__ = ("searched",)
+    searched: int
+
+    def find(self, sub: str, start: int = 0, end: int | None = None) -> int:  # type: ignore[override]
+        found = super().find(sub, start, end)
+        self.searched += (len(self) if found < 0 else found) - start
+        return found
+
+
+@pytest.mark.parametrize(
+    "text", ["[[fal:" * 10_000, "[[fal:]" * 10_000, "[[fal:" * 10_000 + "]", "[" * 60_000], ids=len
+)
+def test_a_prompt_full_of_beginnings_of_triggers_is_read_in_linear_time(text: str) -> None:
+    prompt = Counted(text)
+    prompt.searched = 0
+
+    assert triggers.magic({"prompt": prompt}) == []
+    assert prompt.searched <= 3 * len(text)
+
+
+@pytest.mark.parametrize("number", [DEFAULT.faults, DEFAULT.faults + 1], ids=["most", "too-many"])
+@pytest.mark.parametrize("way", ["prompt", "header"])
+async def test_a_call_may_ask_for_so_many_faults_and_for_no_more(mock: Mock, number: int, way: str) -> None:
+    body = GOOD | {"prompt": "[[fal: slow]]" * number} if way == "prompt" else GOOD
+    headers = {"x-falmock-fault": ";".join(["slow"] * number)} if way == "header" else {}
+
+    answer = await post(mock, json.dumps(body), **headers)
+
+    assert answer.status_code == (200 if number == DEFAULT.faults else 400)
+
+
+async def test_prompt_and_header_together_may_ask_for_no_more(start: Start) -> None:
+    mock = await start(limits=Limits(faults=2))
+    body = json.dumps(GOOD | {"prompt": "[[fal: slow]][[fal: slow]]"})
+
+    assert (await post(mock, body)).status_code == 200
+    assert (await post(mock, body, **{"x-falmock-fault": "slow"})).status_code == 400
+
+
+def test_a_trigger_that_is_too_long_is_refused_before_it_is_split() -> None:
+    longest = "internal_error detail=".ljust(triggers.LONGEST_FAULT, "a")
+
+    assert len(triggers.magic({"prompt": f"[[fal:{longest}]]"})) == 1
+    with pytest.raises(FaultError, match="at most"):
+        triggers.magic({"prompt": f"[[fal:{longest}a]]"})
+
+
+# Rules
+
+
+async def test_a_poll_asks_no_rule_that_is_for_another_request(
+    mock: Mock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(1000):
+        mock.emulator.plan.add(Rule(fault="bad_gateway", on="status", request=str(number), times="always"))
+    mock.emulator.plan.add(for_all := Rule(fault="bad_gateway", on="status", test="other"))
+    submitted = await mock.submit()
+    asked: list[Rule] = []
+    monkeypatch.setattr(Rule, "meets", lambda rule, _: asked.append(rule))
+
+    await mock.status(submitted)
+
+    assert asked == [for_all]
+
+
+def test_a_spent_rule_is_asked_no_more_but_still_listed() -> None:
+    plan = RuleSet(1)
+    plan.add(Rule(fault="bad_gateway", on="status"))
+
+    injections = [plan.injection(MatchContext("status")) for _ in range(2)]
+
+    assert (bool(injections[0]), injections[1], plan.watches("status"), len(plan.rules())) == (
+        True,
+        None,
+        False,
+        1,
+    )
+
+
+def test_rules_for_a_request_and_for_all_are_asked_in_their_order() -> None:
+    plan = RuleSet(1)
+    added = [plan.add(Rule(fault="slow", request=request)) for request in ("a", None, "a", "b", None)]
+
+    injections: list[Injection] = plan.injections(MatchContext("job", request="a"))
+
+    assert [injection.rule for injection in injections] == [added[index] for index in (0, 1, 2, 4)]
+
+
+async def test_rules_of_a_request_go_with_it(start: Start) -> None:
+    mock = await start(payload_days=0)
+    for _ in range(3):
+        await mock.submit(headers={"x-falmock-fault": "gateway_timeout"})
+    before = len(mock.emulator.plan.rules())
+    await mock.pass_time(7200)
+
+    assert (before, mock.emulator.plan.rules()) == (3, [])
+
+
+async def test_a_body_is_parsed_once_for_all_rules_of_a_place(
+    mock: Mock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for _ in range(50):
+        mock.emulator.plan.add(Rule(fault="slow", prompt="dragon"))
+    load, parsed = bodies.load, []
+
+    def advertise(body: bytes) -> Any:
+        parsed.append(body)
+        return load(body)
+
+    monkeypatch.setattr(bodies, "load", advertise)
+
+    await mock.submit()
+
+    assert len(parsed) == 1
+
+
+# Listings
+
+
+@pytest.fixture
+async def busy(mock: Mock) -> Mock:
+    """An emulator with more requests than a page has."""
+    for _ in range(2 * PAGE + 10):
+        await mock.submit(query="?fal_webhook=http://localhost:9/hook")
+    return mock
+
+
+@pytest.mark.parametrize(
+    "listing",
+    [
+        "/control/journal",
+        "/control/journal?format=har",
+        "/control/journal?test=a",
+        "/control/ledger",
+        "/control/lint",
+        "/control/requests?limit=10000",
+        "/account",
+        "/rest.fal.ai/requests/webhooks",
+    ],
+)
+async def test_a_poll_is_answered_before_a_long_listing_is(
+    busy: Mock, monkeypatch: pytest.MonkeyPatch, listing: str
+) -> None:
+    submitted = await busy.submit()
+    polls: list[asyncio.Task[Any]] = []
+    answered: list[bool] = []  # when the last piece was made
+
+    def polled_at_the_first(pieces: Callable[..., Iterator[Any]]) -> Callable[..., Iterator[Any]]:
+        def advertise(*given: Any) -> Iterator[Any]:
+            for piece in pieces(*given):
+                if not polls:
+                    polls.append(asyncio.create_task(busy.status(submitted)))
+                yield piece
+            answered.append(polls[0].done())
+
+        return advertise
+
+    for owner, name in (
+        (Journal, "pieces"),
+        (Store, "request_pages"),
+        (Store, "request_pages_before"),
+    ):
+        monkeypatch.setattr(owner, name, polled_at_the_first(getattr(owner, name)))
+
+    answer = await busy.get(listing)
+
+    assert (answer.status_code, answered) == (200, [True])
+
+
+async def test_a_poll_is_answered_before_a_long_queue_is_emptied(busy: Mock) -> None:
+    last = await busy.submit()
+    order: list[str] = []
+
+    async def empty() -> None:
+        await busy.http.delete("/rest.fal.ai/requests/queue/fal-ai/veo2", headers=KEY)
+        order.append("empty")
+
+    async def poll() -> None:
+        order.append((await busy.status(last)).json()["status"])
+
+    async with asyncio.TaskGroup() as both:
+        both.create_task(empty())
+        both.create_task(poll())
+
+    assert order == ["IN_QUEUE", "empty"]
+    assert (await busy.status(last)).json()["status"] == "COMPLETED"
+
+
+async def test_pieces_of_a_journal_are_short(busy: Mock) -> None:
+    pieces = list(busy.emulator.journal.pieces())
+
+    assert sum(map(len, pieces)) == len(busy.emulator.journal.entries())
+    assert max(map(len, pieces)) <= PIECE // 1024
+
+
+async def test_an_entry_with_large_bodies_is_a_piece_of_its_own(mock: Mock) -> None:
+    for _ in range(3):
+        await mock.submit(prompt="a" * PIECE)
+
+    pieces = mock.emulator.journal.pieces(JournalFilter(operation="submit"))
+
+    assert [len(piece) for piece in pieces if piece] == [1, 1, 1]
+
+
+async def test_a_bill_takes_a_step_for_each_page(busy: Mock) -> None:
+    steps = Ledger(busy.emulator.store, busy.emulator.body).billing()
+
+    assert len(list(steps)) == 3
+
+
+async def test_a_filtered_journal_is_the_same_in_pieces_as_at_once(busy: Mock) -> None:
+    await busy.submit(headers={"X-Falmock-Test": "a"})
+    everything = busy.emulator.journal.entries()
+    wanted = JournalFilter(test="a")
+
+    in_pieces = [entry.id for piece in busy.emulator.journal.pieces(wanted) for entry in piece]
+
+    assert in_pieces == [entry.id for entry in wanted.of(everything)]
+
+
+@pytest.mark.parametrize(("listing", "name", "key"), [("requests", "requests", "id")])
+async def test_requests_are_listed_page_by_page_each_once(
+    busy: Mock, listing: str, name: str, key: str
+) -> None:
+    seen: list[str] = []
+    before = ""
+    while before is not None:
+        query = f"?limit=150{'&before=' + before if before else ''}"
+        told = (await busy.get(f"{CONTROL}/{listing}{query}")).json()
+        seen = [each[key] for each in told[name]] + seen
+        before = told["before"]
+
+    assert seen == [request.id for request in busy.emulator.store.requests()]
+
+
+async def test_webhooks_are_listed_page_by_page_each_once(mock: Mock) -> None:
+    for _ in range(7):
+        await mock.submit(query="?fal_webhook=http://localhost:9/hook")
+    await mock.pass_time(60)
+    seen: list[str] = []
+    before = ""
+    while before is not None:
+        query = f"?limit=3{'&before=' + before if before else ''}"
+        told = (await mock.get(f"{CONTROL}/webhooks{query}")).json()
+        seen = [each["request_id"] for each in told["webhooks"]] + seen
+        before = told["before"]
+
+    assert seen == [each.request_id for each in mock.emulator.store.deliveries()]
+
+
+@pytest.mark.parametrize("listing", ["requests", "webhooks"])
+async def test_a_page_before_what_is_not_there_is_404(mock: Mock, listing: str) -> None:
+    assert (await mock.get(f"{CONTROL}/{listing}?before=nothing")).status_code == 404
+
+
+# Memory
+
+
+@pytest.mark.parametrize("prefix", ["data:image/png;base64,", "https://example.com/"])
+async def test_large_inputs_leave_nothing_behind_in_memory(
+    mock: Mock, caplog: pytest.LogCaptureFixture, prefix: str
+) -> None:
+    caplog.set_level(logging.CRITICAL)  # pytest keeps what is logged, with all that it refers to
+
+    async def submit_large(number: int) -> None:
+        submitted = await mock.submit(f"{prefix}{number:04}{'A' * MIB}")
+        await mock.pass_time(10)
+        assert (await mock.result(submitted)).status_code == 422
+
+    await submit_large(0)
+    gc.collect()
+    tracemalloc.start()
+    try:
+        for number in range(1, 11):
+            await submit_large(number)
+        gc.collect()
+        left, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    assert left < 4 * MIB  # the results echo the inputs, and are in SQLite
+
+
+async def test_a_long_path_is_kept_in_no_cache(mock: Mock) -> None:
+    before = calls._asked.cache_info().currsize
+
+    for number in range(20):
+        await mock.get(f"/fal-ai/veo2/{number}{'a' * 10_000}/requests/{number}/status")
+
+    assert calls._asked.cache_info().currsize == before
+
+
+def test_a_long_name_is_no_address_and_is_kept_in_no_cache() -> None:
+    before = hosts._reads_as_address.cache_info().currsize
+
+    assert not hosts._is_address("1" * 101)
+    assert hosts._reads_as_address.cache_info().currsize == before
+
+
+def test_long_faults_of_a_request_are_kept_in_no_cache() -> None:
+    detail = "a" * rules.LONGEST_CACHED
+    before = rules._load.cache_info().currsize
+
+    rules.load(json.dumps([[1, f"internal_error detail={detail}"]]))
+
+    assert rules._load.cache_info().currsize == before
+
+
+# Streams
+
+
+async def test_many_streams_end_with_their_readers(mock: Mock) -> None:
+    submitted = await mock.submit()
+    path = submitted["status_url"].removeprefix(BASE) + "/stream"
+    with listen("127.0.0.1", 0) as listener:
+        server = Server(create_app(mock.emulator))
+        async with server.running(listener):
+            before = len(asyncio.all_tasks())
+            streams = [await asyncio.open_connection(*listener.getsockname()) for _ in range(100)]
+            for reader, writer in streams:
+                head = f"GET {path} HTTP/1.1\r\nhost: {BASE[7:]}\r\nauthorization: Key me:secret\r\n\r\n"
+                writer.write(head.encode())
+                await reader.readuntil(b"data: ")
+            open_streams = set(server.server_state.tasks)
+            for _, writer in streams:
+                writer.close()
+            await asyncio.wait(open_streams)
+
+            assert (len(open_streams), server.server_state.tasks) == (100, set())
+            assert len(asyncio.all_tasks()) < before + 10  # the scheduler's may come and go
+
+
+async def test_a_stream_that_nobody_reads_makes_no_more_events(mock: Mock) -> None:
+    submitted = await mock.submit()
+    path = submitted["status_url"].removeprefix(BASE) + "/stream"
+    sent: list[bytes] = []
+    stuck, go_on = asyncio.Event(), asyncio.Event()
+
+    async def send(message: Any) -> None:
+        if message["type"] == "http.response.body":
+            sent.append(message["body"])
+            stuck.set()
+            await go_on.wait()  # as uvicorn's does while a client does not read
+
+    async def receive() -> Any:
+        await go_on.wait()
+        return {"type": "http.disconnect"}
+
+    headers = [(b"host", BASE[7:].encode()), (b"authorization", KEY["Authorization"].encode())]
+    scope = {"type": "http", "method": "GET", "path": path, "query_string": b"", "headers": headers}
+    scope |= {"scheme": "http", "server": ("127.0.0.1", 8787), "root_path": "", "http_version": "1.1"}
+    scope |= {"asgi": {"version": "3.0", "spec_version": "2.3"}, "client": ("127.0.0.1", 4711)}
+    stream = asyncio.create_task(create_app(mock.emulator)(scope, receive, send))
+    await stuck.wait()
+
+    for _ in range(100):  # each of which is news
+        await mock.submit()
+        await mock.pass_time(1)
+
+    assert len(sent) == 1
+    go_on.set()
+    await stream

@@ -1,0 +1,149 @@
+"""When no file descriptor is left, accepted work waits for one."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+from typing import TYPE_CHECKING, Any
+
+import httpx
+import pytest
+import uvloop
+from few_descriptors import none_left
+from image_bombs import pixels, png
+
+from falmock.engine.files import Files
+from falmock.engine.posting import post
+from falmock.engine.store import Store
+from falmock.engine.uploads import Uploads
+from falmock.media import Clip, Decoder, Renderer, find_ffmpeg
+from falmock.system import descriptors
+from falmock.system.descriptors import share, with_descriptors, with_spare
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+    from pathlib import Path
+
+    Play = Callable[[Coroutine[Any, Any, Any]], Any]
+
+CLIP = Clip(width=160, height=90, seconds=1, prompt="", model="fal-ai/veo2", seed=0, style="plain")
+
+
+@pytest.fixture(params=[asyncio.new_event_loop, uvloop.new_event_loop], ids=["asyncio", "uvloop"])
+def play(request: pytest.FixtureRequest) -> Iterator[Play]:
+    with asyncio.Runner(loop_factory=request.param) as runner:
+        yield runner.run
+
+
+def test_a_render_waits(play: Play, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def scene() -> int:
+        studio = Renderer(ffmpeg=find_ffmpeg(), cache=tmp_path, at_once=2, timeout=60)
+        with none_left(monkeypatch) as relief:
+            video = await studio.render(CLIP)
+        assert video.stat().st_size
+        return relief.waits
+
+    assert play(scene()) == 1
+
+
+def test_the_decoding_of_a_large_image_waits(play: Play, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def scene() -> int:
+        data = png(2000, 1100, pixels(2000, 1100))
+        with none_left(monkeypatch) as relief:
+            assert (await Decoder().picture(data, loc=("body",), value=None)).width == 2000
+        return relief.waits
+
+    assert play(scene()) == 1
+
+
+def test_a_webhook_waits(play: Play, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def take(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"{}")
+        writer.write(b"HTTP/1.1 204 No Content\r\n\r\n")
+        await writer.drain()
+        writer.close()
+        await writer.wait_closed()
+
+    async def scene() -> int:
+        server = await asyncio.start_server(take, "127.0.0.1")
+        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+        async with server, httpx.AsyncClient(trust_env=False) as http:
+            with none_left(monkeypatch) as relief:
+                answer = await post(http, url, body=b"{}", headers={"Content-Length": "2"}, limit=15)
+        assert answer.verdict == "204"
+        return relief.waits
+
+    assert play(scene()) == 1
+
+
+def test_an_upload_waits(play: Play, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def content() -> AsyncIterator[bytes]:
+        yield b"bytes"
+
+    async def scene() -> int:
+        uploads = Uploads(Files(Store(None), tmp_path, max_size=1000), lambda: 0.0)
+        with none_left(monkeypatch) as relief:
+            arrival = await uploads.receive(content())
+        assert arrival.file.read_bytes() == b"bytes"
+        return relief.waits
+
+    assert play(scene()) == 1
+
+
+def test_a_submitted_body_is_kept_and_read_with_the_spare_descriptor(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = Files(Store(None), tmp_path, max_size=1000)
+    name = files.keep_body(b"one")
+    with none_left(monkeypatch):
+        assert files.body(name) == b"one"
+    with none_left(monkeypatch):
+        assert files.body(files.keep_body(b"two")) == b"two"
+
+
+def test_another_error_is_raised_at_once() -> None:
+    async def fail() -> None:
+        tries.append(1)
+        raise FileNotFoundError
+
+    tries: list[int] = []
+    with pytest.raises(FileNotFoundError):
+        asyncio.run(with_descriptors(fail))
+    with pytest.raises(FileNotFoundError):
+        with_spare(lambda: open("/no/such/file"))  # noqa: PTH123, SIM115 - any call that fails
+    assert tries == [1]
+
+
+def test_waiting_is_given_up_in_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def fail() -> None:
+        tries.append(1)
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    async def no_time_passes(seconds: float) -> None:
+        waited.append(seconds)
+
+    tries: list[int] = []
+    waited: list[float] = []
+    monkeypatch.setattr("falmock.system.descriptors.asyncio.sleep", no_time_passes)
+    with pytest.raises(OSError, match="Too many open files"):
+        asyncio.run(with_descriptors(fail))
+    assert len(tries) == len(waited) + 1
+    assert sum(waited) == pytest.approx(descriptors.PATIENCE, abs=descriptors.LONGEST_PAUSE)
+
+
+@pytest.mark.parametrize("wrapped", [False, True])
+@pytest.mark.parametrize("code", [errno.EMFILE, errno.ENFILE, errno.ENOENT])
+def test_the_error_is_recognised_behind_others(code: int, wrapped: bool) -> None:
+    error: Exception = OSError(code, "")
+    if wrapped:
+        error, cause = httpx.ConnectError(""), error
+        error.__cause__ = ExceptionGroup("", [cause])
+    assert descriptors.none_left(error) == (code != errno.ENOENT)
+
+
+@pytest.mark.parametrize(("soft", "slots"), [(8, 2), (1024, 256), (100_000, 256), (1, 1), (-1, 256)])
+def test_webhooks_take_a_quarter_of_the_descriptors_at_most(
+    monkeypatch: pytest.MonkeyPatch, soft: int, slots: int
+) -> None:
+    monkeypatch.setattr("falmock.system.descriptors.resource.getrlimit", lambda _: (soft, soft))
+    assert share(4, most=256) == slots

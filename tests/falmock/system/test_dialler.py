@@ -1,0 +1,378 @@
+from __future__ import annotations
+
+import socket
+import ssl
+from typing import TYPE_CHECKING, Any
+
+import httpcore
+import httpx
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from falmock.http.server import listen
+from falmock.protocol.addresses import Reach, is_loopback, parse, reach
+from falmock.system.dialler import (
+    ANYWHERE,
+    NOWHERE,
+    PUBLIC_ONLY,
+    AddressRefusedError,
+    CheckedTransport,
+    Dialler,
+    OwnAddresses,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+PUBLIC = "93.184.216.34"
+OTHER = "93.184.216.35"
+LAN = "192.168.7.7"
+OK = b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\ndata"
+
+
+class Wire(httpcore.AsyncNetworkBackend):
+    """Records connections. Every address answers, except those in `down`."""
+
+    def __init__(self, *, answer: bytes = OK, down: tuple[str, ...] = ()) -> None:
+        self.dialled: list[tuple[str, int]] = []
+        self.verified: list[str | None] = []
+        self._answer = answer
+        self._down = down
+
+    async def connect_tcp(self, host: str, port: int, *_: Any) -> httpcore.AsyncNetworkStream:
+        self.dialled.append((host, port))
+        if host in self._down:
+            raise httpcore.ConnectError("refused")
+        return Stream(self._answer, self.verified)
+
+
+class Stream(httpcore.AsyncMockStream):
+    """Sends a fixed answer and records the name that TLS verifies."""
+
+    def __init__(self, answer: bytes, verified: list[str | None]) -> None:
+        super().__init__([answer])
+        self._verified = verified
+
+    async def start_tls(
+        self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
+    ) -> httpcore.AsyncNetworkStream:
+        assert (ssl_context.verify_mode, ssl_context.check_hostname) == (ssl.CERT_REQUIRED, True)
+        self._verified.append(server_hostname)
+        return self
+
+
+def names(**known: list[str]) -> Any:
+    """Return a resolver for these names; it records each look-up in `asked`."""
+
+    async def look_up(host: str, port: int) -> list[str]:
+        asked.append(host)
+        return known[host.partition(".")[0]]
+
+    asked: list[str] = []
+    look_up.asked = asked  # type: ignore[attr-defined]
+    return look_up
+
+
+async def nobody(host: str, port: int) -> list[str]:
+    raise AssertionError(f"{host} was looked up")
+
+
+def client(dialler: Dialler, wire: Wire) -> httpx.AsyncClient:
+    return httpx.AsyncClient(
+        transport=CheckedTransport(dialler, verify=ssl.create_default_context(), tcp=wire)
+    )
+
+
+async def get(
+    url: str,
+    wire: Wire,
+    *,
+    beyond: frozenset[Reach] = ANYWHERE,
+    look_up: Callable[..., Any] = nobody,
+    own: OwnAddresses | None = None,
+) -> httpx.Response:
+    dialler = Dialler(own or OwnAddresses(), beyond=beyond, look_up=look_up)
+    async with client(dialler, wire) as http:
+        return await http.get(url)
+
+
+@pytest.mark.parametrize("beyond", [NOWHERE, PUBLIC_ONLY, ANYWHERE])
+@pytest.mark.parametrize(
+    ("host", "address"),
+    [
+        ("localhost", "127.0.0.1"),
+        ("x.localhost", "127.0.0.1"),
+        ("LOCALHOST.", "127.0.0.1"),
+        ("127.1", "127.0.0.1"),
+        ("0x7f.1", "127.0.0.1"),
+        ("127.0.0.53", "127.0.0.53"),
+        ("[::1]", "::1"),
+    ],
+)
+async def test_this_machine_is_dialled_without_a_look_up(
+    host: str, address: str, beyond: frozenset[Reach]
+) -> None:
+    wire = Wire()
+
+    await get(f"http://{host}:3000/", wire, beyond=beyond)
+
+    assert wire.dialled == [(address, 3000)]
+
+
+async def test_a_localhost_name_has_both_loopback_addresses() -> None:
+    wire = Wire(down=("127.0.0.1",))
+
+    await get("http://app.localhost:3000/", wire)
+
+    assert wire.dialled == [("127.0.0.1", 3000), ("::1", 3000)]
+
+
+async def test_a_name_is_looked_up_once_and_the_checked_address_is_dialled() -> None:
+    wire, look_up = Wire(), names(example=[PUBLIC])
+
+    await get("http://example.com/", wire, beyond=PUBLIC_ONLY, look_up=look_up)
+
+    assert (wire.dialled, look_up.asked) == ([(PUBLIC, 80)], ["example.com"])
+
+
+async def test_tls_verifies_the_name_and_not_the_address() -> None:
+    wire = Wire()
+
+    await get("https://example.com:8443/", wire, beyond=PUBLIC_ONLY, look_up=names(example=[PUBLIC]))
+
+    assert (wire.dialled, wire.verified) == ([(PUBLIC, 8443)], ["example.com"])
+
+
+async def test_every_address_of_a_name_is_tried_in_turn() -> None:
+    wire = Wire(down=(PUBLIC,))
+
+    await get("http://example.com/", wire, look_up=names(example=[PUBLIC, OTHER]))
+
+    assert wire.dialled == [(PUBLIC, 80), (OTHER, 80)]
+
+
+async def test_a_name_none_of_whose_addresses_answers_is_a_connect_error() -> None:
+    with pytest.raises(httpx.ConnectError, match="refused"):
+        await get("http://example.com/", Wire(down=(PUBLIC, OTHER)), look_up=names(example=[PUBLIC, OTHER]))
+
+
+@pytest.mark.parametrize(
+    "addresses",
+    [
+        ["10.0.0.1"],
+        ["169.254.169.254"],
+        [PUBLIC, "127.0.0.1"],
+        [PUBLIC, LAN],
+        ["::1"],
+        ["64:ff9b::127.0.0.1"],
+        ["2002:7f00:1::1"],
+        ["::ffff:127.0.0.1"],
+        ["fe80::1%eth0"],
+        ["0.0.0.0"],
+        ["::"],
+    ],
+)
+async def test_a_fetch_of_a_name_that_is_not_public_dials_nothing(addresses: list[str]) -> None:
+    wire = Wire()
+
+    with pytest.raises(httpx.ConnectError, match="not a public address"):
+        await get("http://example.com/", wire, beyond=PUBLIC_ONLY, look_up=names(example=addresses))
+
+    assert wire.dialled == []
+
+
+@pytest.mark.parametrize(
+    "addresses", [["127.0.0.1"], [LAN], ["fd00::7"], [PUBLIC, LAN], ["fe80::1%eth0", LAN]]
+)
+async def test_a_webhook_that_may_go_anywhere_goes_to_machines_near_and_far(addresses: list[str]) -> None:
+    wire = Wire()
+
+    await get("http://app.example/", wire, look_up=names(app=addresses))
+
+    assert wire.dialled == [(next(each for each in addresses if "%" not in each), 80)]
+
+
+@pytest.mark.parametrize(
+    "host",
+    ["169.254.169.254", "0.0.0.0", "[::]", "224.0.0.1", "255.255.255.255", "[fe80::1]", "[2002:7f00:1::]"],
+)
+async def test_what_no_webhook_is_meant_for_is_not_dialled(host: str) -> None:
+    wire = Wire()
+
+    with pytest.raises(httpx.ConnectError, match="not an address that can be called"):
+        await get(f"http://{host}/", wire)
+
+    assert wire.dialled == []
+
+
+@pytest.mark.parametrize("host", ["example.com", PUBLIC, LAN, "localhost.example.com", "[64:ff9b::7f00:1]"])
+async def test_where_only_this_machine_is_allowed_nothing_else_is_even_looked_up(host: str) -> None:
+    wire = Wire()
+
+    with pytest.raises(httpx.ConnectError, match="not on this machine"):
+        await get(f"http://{host}/", wire, beyond=NOWHERE)
+
+    assert wire.dialled == []
+
+
+async def test_a_name_without_an_address_is_a_connect_error() -> None:
+    with pytest.raises(httpx.ConnectError, match="no address"):
+        await get("http://example.com/", Wire(), look_up=names(example=[]))
+
+
+async def test_a_look_up_that_never_ends_is_a_timeout() -> None:
+    async def hanging(host: str, port: int) -> list[str]:
+        raise TimeoutError
+
+    with pytest.raises(httpx.ConnectTimeout):
+        await get("http://example.com/", Wire(), look_up=hanging)
+
+
+# The emulator's own listeners
+
+
+def listening(
+    host: str, names: tuple[str, ...] = (), public_url: str | None = None
+) -> tuple[OwnAddresses, int]:
+    """The addresses of an emulator that listens on a host, and the port."""
+    own = OwnAddresses(names, public_url)
+    with listen(host, 0) as listener:
+        own.add(listener)
+        return own, listener.getsockname()[1]
+
+
+def own_lan_address() -> str:
+    """Return an address of this machine that is not loopback."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(("192.0.2.1", 9))  # sends nothing
+        except OSError:
+            pytest.skip("this machine has no address but loopback")
+        return str(probe.getsockname()[0])
+
+
+@pytest.mark.parametrize(
+    ("listener", "host"),
+    [
+        ("127.0.0.1", "127.0.0.1"),
+        ("127.0.0.1", "localhost"),
+        ("127.0.0.1", "x.localhost"),
+        ("127.0.0.1", "0.0.0.0"),
+        ("127.0.0.1", "127.1"),
+        ("127.0.0.1", "2130706433"),
+        ("127.0.0.1", "[::ffff:127.0.0.1]"),
+        ("127.0.0.1", "named.example"),
+        ("127.0.0.2", "127.0.0.2"),
+        ("::1", "[::1]"),
+        ("::1", "localhost"),
+        ("::1", "[::]"),
+        ("0.0.0.0", "127.0.0.1"),
+        ("0.0.0.0", "127.3.4.5"),
+        ("0.0.0.0", "named.example"),
+        ("::", "[::1]"),
+        ("::", "127.0.0.1"),
+        ("::", "localhost"),
+    ],
+)
+async def test_no_name_or_address_leads_to_the_emulators_own_listener(listener: str, host: str) -> None:
+    own, port = listening(listener)
+    dialler = Dialler(own, beyond=ANYWHERE, look_up=names(named=[PUBLIC, "127.0.0.1"]))
+
+    assert await dialler.objection(f"http://{host}:{port}/control/clock") == (
+        f"{host.strip('[]')} port {port} is falmock itself"
+    )
+    with pytest.raises(AddressRefusedError, match="is falmock itself"):
+        await dialler.addresses(host.strip("[]"), port)
+
+
+@pytest.mark.parametrize("listener", ["0.0.0.0", "::"])
+async def test_a_wildcard_listener_is_at_every_address_of_this_machine(listener: str) -> None:
+    own, port = listening(listener)
+
+    found = await Dialler(own, beyond=ANYWHERE).objection(f"http://{own_lan_address()}:{port}/")
+
+    assert found is not None
+
+
+@pytest.mark.parametrize(
+    ("listener", "host", "shift"),
+    [
+        ("127.0.0.1", "127.0.0.1", 1),
+        ("127.0.0.1", "127.0.0.2", 0),
+        ("127.0.0.1", "[::1]", 0),
+        ("127.0.0.1", "named.example", 0),
+        ("0.0.0.0", "192.0.2.1", 0),
+        ("::", "192.0.2.1", 0),
+    ],
+)
+async def test_what_only_looks_like_it_is_not_the_emulators_listener(
+    listener: str, host: str, shift: int
+) -> None:
+    own, port = listening(listener)
+    dialler = Dialler(own, beyond=ANYWHERE, look_up=names(named=["127.0.0.2", PUBLIC]))
+
+    assert await dialler.objection(f"http://{host}:{port + shift}/") is None
+
+
+@pytest.mark.parametrize(
+    ("url", "refused"),
+    [
+        ("http://falmock:{port}/x", True),
+        ("http://FALMOCK.:{port}/x", True),
+        ("http://falmock:1/x", False),
+        ("http://outside:9000/x", True),
+        ("http://outside/x", False),
+        ("https://queue.fal.run/x", True),
+        ("http://v3.fal.media:1234/x", True),
+        ("https://notfal.run/x", False),
+    ],
+)
+async def test_the_names_that_an_emulator_goes_by_lead_to_it(url: str, refused: bool) -> None:
+    own, port = listening("127.0.0.1", names=("falmock",), public_url="http://outside:9000")
+
+    found = await Dialler(own, beyond=NOWHERE, look_up=nobody).objection(url.format(port=port))
+
+    assert (found is not None) == refused
+
+
+async def test_a_name_that_cannot_be_looked_up_at_the_submit_is_no_objection() -> None:
+    async def unknown(host: str, port: int) -> list[str]:
+        raise OSError("no such name")
+
+    own, port = listening("127.0.0.1")
+
+    assert await Dialler(own, beyond=ANYWHERE, look_up=unknown).objection(f"http://app:{port}/") is None
+
+
+async def test_a_listener_that_is_closed_is_no_longer_the_emulators() -> None:
+    own = OwnAddresses()
+    with listen("127.0.0.1", 0) as listener, own.listening(listener):
+        address = listener.getsockname()
+
+    assert not own.has(parse(address[0]) or pytest.fail(str(address)), address[1])
+
+
+ADDRESSES = st.lists((st.ip_addresses(v=4) | st.ip_addresses(v=6)).map(str), min_size=1, max_size=4)
+HOSTS = (
+    st.sampled_from(["localhost", "x.localhost", "127.1", "0", "::1", "::ffff:127.0.0.1", "app.example"])
+    | (st.ip_addresses(v=4) | st.ip_addresses(v=6)).map(str)
+    | st.from_regex(r"[0-9a-fx.:]{1,15}", fullmatch=True)
+)
+
+
+@given(HOSTS, ADDRESSES, st.sampled_from([NOWHERE, PUBLIC_ONLY, ANYWHERE]))
+async def test_whatever_is_dialled_was_allowed(
+    host: str, addresses: list[str], beyond: frozenset[Reach]
+) -> None:
+    async def look_up(host: str, port: int) -> list[str]:
+        return addresses
+
+    try:
+        found = await Dialler(OwnAddresses(), beyond=beyond, look_up=look_up).addresses(host, 80)
+    except AddressRefusedError:
+        return
+
+    assert {reach(address) for address in found} <= beyond | {Reach.LOOPBACK}
+    assert is_loopback(host) or beyond
+    assert not is_loopback(host) or {reach(address) for address in found} == {Reach.LOOPBACK}

@@ -1,0 +1,66 @@
+"""Writes are complete or an error, and a full disk is a refusal."""
+
+from __future__ import annotations
+
+import errno
+import os
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from falmock.protocol.errors import StorageFull
+from falmock.system import disk
+
+
+def test_a_write_to_a_full_disk_is_a_refusal() -> None:
+    if not Path("/dev/full").exists():
+        pytest.skip("there is no /dev/full here")
+
+    with (
+        pytest.raises(StorageFull) as refused,
+        disk.room(),
+        Path("/dev/full").open("wb", buffering=0) as sink,
+    ):
+        disk.write_all(sink, b"x")
+
+    assert (refused.value.status, refused.value.body["error_type"]) == (507, "storage_full")
+
+
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT, errno.EFBIG])
+def test_no_space_no_quota_and_too_large_a_file_are_a_full_disk(code: int) -> None:
+    with pytest.raises(StorageFull), disk.room():
+        raise OSError(code, os.strerror(code))
+
+
+def test_a_full_database_is_a_full_disk() -> None:
+    db = sqlite3.connect(":memory:", isolation_level=None)
+    try:
+        db.execute("CREATE TABLE t (x)")
+        db.execute("PRAGMA max_page_count = 2")
+        with pytest.raises(StorageFull), disk.room():
+            db.execute("INSERT INTO t VALUES (zeroblob(100000))")
+    finally:
+        db.close()
+
+
+@pytest.mark.parametrize("error", [PermissionError(errno.EACCES, "no"), sqlite3.OperationalError("no")])
+def test_any_other_error_stays_what_it_is(error: Exception) -> None:
+    with pytest.raises(type(error)), disk.room():
+        raise error
+
+
+def test_all_is_written_where_the_system_takes_a_part_at_a_time() -> None:
+    data = os.urandom(10_000)
+    got = bytearray()
+
+    class Slow:
+        """A sink that takes 1000 bytes at a time."""
+
+        def write(self, chunk: memoryview) -> int:
+            got.extend(chunk[:1000])
+            return min(1000, len(chunk))
+
+    disk.write_all(Slow(), data)  # type: ignore[arg-type]
+
+    assert bytes(got) == data

@@ -1,0 +1,84 @@
+from __future__ import annotations
+
+import asyncio
+import gc
+from typing import TYPE_CHECKING, Any
+
+import fal_client
+import httpx
+import pytest
+from emulated import ENDPOINT, GOOD, KEY, Mock, png
+
+from falmock.app import create_app
+from falmock.settings import Settings, Span
+from falmock.testing.transport import LeakError, offline, redirected
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+QUICK = Settings(media="plain", queue_seconds=Span(0, 0), run_seconds=Span(0, 0))
+SUBMIT = f"https://queue.fal.run/{ENDPOINT}"
+
+# fal's client leaves connections to the collector.
+pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")
+
+
+@pytest.fixture(autouse=True)
+def collected() -> Iterator[None]:
+    yield
+    gc.collect()
+
+
+def test_fals_client_finishes_a_request() -> None:
+    with offline(QUICK):
+        client = fal_client.SyncClient(key="me:key")
+        url = client.upload(png(), "image/png")
+        result: Any = client.subscribe(ENDPOINT, GOOD | {"image_url": url}, with_logs=True)
+
+    assert result["video"]["url"].startswith("https://v3b.fal.media/")
+
+
+def test_fals_asynchronous_client_finishes_a_request() -> None:
+    async def subscribe() -> Any:
+        return await fal_client.AsyncClient(key="me:key").subscribe(ENDPOINT, GOOD)
+
+    with offline(QUICK):
+        assert "video" in asyncio.run(subscribe())
+
+
+async def test_time_can_pass_when_it_is_told_to(mock: Mock) -> None:
+    with redirected(create_app(mock.emulator), asyncio.get_running_loop()):
+        async with httpx.AsyncClient(headers=KEY) as http:
+            submitted = (await http.post(SUBMIT, json=GOOD)).json()
+            await mock.pass_time(60)
+            status = await http.get(submitted["status_url"])
+
+    assert status.json()["status"] == "COMPLETED"
+
+
+def test_a_status_stream_comes_whole() -> None:
+    with offline(QUICK), httpx.Client(headers=KEY) as http:
+        submitted = http.post(SUBMIT, json=GOOD).json()
+        events = http.get(f"{submitted['status_url']}/stream").text.split("\n\n")
+
+    assert '"status":"COMPLETED"' in events[-2]
+
+
+@pytest.mark.parametrize("host", ["gateway.fal.ai", "queue.falrun.com", "ws.fal.run"])
+def test_a_host_that_is_not_emulated_is_an_error_at_once(host: str) -> None:
+    with offline(QUICK), pytest.raises(LeakError, match=host):
+        httpx.get(f"https://{host}/x")
+
+
+def test_what_is_not_fals_is_left_alone() -> None:
+    with offline(QUICK), pytest.raises(httpx.ConnectError):
+        httpx.get("http://127.0.0.1:1/")
+
+
+def test_nothing_is_led_astray_when_it_is_over() -> None:
+    with offline(QUICK):
+        pass
+    transport = httpx.MockTransport(lambda _: httpx.Response(204))
+
+    with httpx.Client(transport=transport) as http:
+        assert http.get(SUBMIT).status_code == 204
