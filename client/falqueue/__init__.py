@@ -103,17 +103,19 @@ MODULES = (
 )
 
 
-def __getattr__(name: str) -> object:
-    """Import everything at the first access, so that `falqueue --help` does not wait for httpx."""
-    if name not in __all__:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    for module in MODULES:
-        for public in vars(import_module(f"{__name__}.{module}")).keys() & set(__all__):
-            value = getattr(import_module(f"{__name__}.{module}"), public)
-            if hasattr(value, "__qualname__"):
-                value.__module__ = __name__  # tracebacks and reprs show where to import it from
-            globals()[public] = value
-    return globals()[name]
+if not TYPE_CHECKING:  # for type checkers, other names do not exist
+
+    def __getattr__(name: str) -> object:
+        """Import everything at the first access, so that `falqueue --help` does not wait for httpx."""
+        if name not in __all__:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        for module in MODULES:
+            for public in vars(import_module(f"{__name__}.{module}")).keys() & set(__all__):
+                value = getattr(import_module(f"{__name__}.{module}"), public)
+                if hasattr(value, "__qualname__"):
+                    value.__module__ = __name__  # tracebacks and reprs show where to import it from
+                globals()[public] = value
+        return globals()[name]
 
 
 def __dir__() -> list[str]:

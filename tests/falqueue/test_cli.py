@@ -12,17 +12,21 @@ import sys
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, get_args
 
+import httpx
 import pytest
 
 import falqueue
 from falmock.media.probe import probe
-from falqueue import Client
+from falqueue import Client, _cli
 from falqueue._terminal import view
+from falqueue._veo2 import Duration, ImageAspect
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    import respx
 
 PROGRAM = str(Path(sys.executable).with_name("falqueue"))
 TAKE_THE_TERMINAL = """
@@ -252,13 +256,64 @@ def test_each_kind_of_error_has_its_exit_code(
     assert piped(changed, *arguments).returncode == code
 
 
+class Screen(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
 def test_a_terminal_without_rich_gets_an_error_that_says_what_to_install(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    class Screen(io.StringIO):
-        def isatty(self) -> bool:
-            return True
-
     monkeypatch.setitem(sys.modules, "rich.console", None)
     with pytest.raises(falqueue.UsageError, match="falmock\\[cli\\]"), view(Screen()):
         pass
+
+
+def test_generate_submits_nothing_if_it_cannot_show_progress(
+    fal: respx.Router, monkeypatch: pytest.MonkeyPatch, picture: Path, tmp_path: Path, key: str
+) -> None:
+    client = Client(key, transport=httpx.MockTransport(fal.handler))
+    monkeypatch.setattr(falqueue, "Client", lambda **_: client)
+    monkeypatch.setitem(sys.modules, "rich.console", None)
+    monkeypatch.setattr(sys, "stderr", Screen())
+    arguments = ["generate", str(picture), "It waves", "-o", str(tmp_path / "x.mp4"), "--yes"]
+    with pytest.raises(falqueue.UsageError, match="needs rich"):
+        _cli.cli.main(arguments, standalone_mode=False)
+    assert fal.calls.call_count == 0
+
+
+def test_ctrl_c_says_that_the_job_may_be_billed_if_the_cancel_fails(
+    fal: respx.Router, handle: falqueue.Handle[Any], key: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fal.put(f"{handle.url}/cancel").respond(401, json={"detail": "No user found"})
+    client = Client(key, transport=httpx.MockTransport(fal.handler))
+    with pytest.raises(KeyboardInterrupt), _cli._cancelling(client, handle):
+        raise KeyboardInterrupt
+    assert (
+        "the cancel failed (HTTP 401: No user found), so the job may still be billed"
+        in capsys.readouterr().err
+    )
+
+
+def test_ctrl_c_during_the_submit_says_that_there_may_be_a_job(
+    key: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupt(_: httpx.Request) -> httpx.Response:
+        raise KeyboardInterrupt
+
+    client = Client(key, transport=httpx.MockTransport(interrupt))
+    request = falqueue.Veo2ImageToVideo(prompt="x", image_url="https://example.com/a.png")
+    with pytest.raises(KeyboardInterrupt):
+        _cli._submit(client, request)
+    assert "there may be a job" in capsys.readouterr().err
+
+
+def test_verify_webhook_rejects_keys_that_are_not_json(environment: Environment, tmp_path: Path) -> None:
+    (tmp_path / "saved.http").write_bytes(b"POST / HTTP/1.1\r\n\r\n{}")
+    (tmp_path / "keys.json").write_text("no JSON")
+    done = piped(environment, "verify-webhook", tmp_path / "saved.http", "--keys", tmp_path / "keys.json")
+    assert (done.returncode, done.stderr) == (2, "falqueue: --keys is not a JSON document\n")
+
+
+def test_the_choices_of_generate_are_those_of_the_model() -> None:
+    assert (get_args(Duration), get_args(ImageAspect)) == (_cli.DURATIONS, _cli.ASPECTS)

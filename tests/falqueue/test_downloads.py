@@ -190,3 +190,43 @@ def test_a_download_of_a_missing_file_is_not_retried(
 def test_only_http_urls_can_be_downloaded(client: Client, target: Path, url: str) -> None:
     with pytest.raises(falqueue.UsageError):
         client.download(url, target)
+
+
+def broken(streamed: Streamed, content: bytes = b"0123") -> httpx.Response:
+    made: httpx.Response = streamed(content, httpx.ReadError("gone"), headers={"content-length": "10"})
+    return made
+
+
+def test_a_partial_download_without_its_range_is_not_accepted(
+    client: Client, fal: respx.Router, target: Path, streamed: Streamed
+) -> None:
+    fal.get(URL).mock(side_effect=[broken(streamed), streamed(b"456789", status=206)])
+    with pytest.raises(falqueue.TransferFailed, match="another range"):
+        client.download(URL, target)
+    assert not target.exists()
+
+
+def test_a_download_starts_again_after_a_416_without_the_size(
+    client: Client, fal: respx.Router, target: Path, streamed: Streamed, ranged: Any
+) -> None:
+    refused = httpx.Response(416, text="0123")  # as long as the part on disk
+    fal.get(URL).mock(side_effect=in_turn(broken(streamed), refused, ranged))
+    assert client.download(URL, target).read_bytes() == CONTENT
+
+
+def test_a_compressed_download_is_not_accepted(
+    client: Client, fal: respx.Router, target: Path, streamed: Streamed
+) -> None:
+    fal.get(URL).mock(side_effect=lambda _: streamed(CONTENT, headers={"content-encoding": "gzip"}))
+    with pytest.raises(falqueue.TransferFailed, match="compressed"):
+        client.download(URL, target)
+    assert not target.exists()
+
+
+def test_a_download_over_a_folder_is_an_error(
+    client: Client, fal: respx.Router, tmp_path: Path, ranged: Any
+) -> None:
+    (tmp_path / "out.mp4").mkdir()
+    fal.get(URL).mock(side_effect=ranged)
+    with pytest.raises(falqueue.TransferFailed, match="cannot write"):
+        client.download(URL, tmp_path / "out.mp4")

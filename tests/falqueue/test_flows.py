@@ -118,6 +118,42 @@ class TestSubmit:
         with pytest.raises(falqueue.InvalidInput):
             client.submit(ENDPOINT, {"seed": value})
 
+    @pytest.mark.parametrize("option", ["timeout", "webhookUrl", "on_update"])
+    def test_submit_rejects_an_option_that_it_does_not_have(self, client: Client, option: str) -> None:
+        with pytest.raises(TypeError, match=f"unexpected option '{option}'"):
+            client.submit(ENDPOINT, INPUT, **{option: 600})  # type: ignore[call-overload]
+
+    def test_wait_rejects_an_option_that_it_does_not_have(self, client: Client, handle: AnyHandle) -> None:
+        with pytest.raises(TypeError, match="unexpected option 'timeuot'"):
+            client.wait(handle, timeuot=600)  # type: ignore[call-arg]
+
+    def test_submit_does_not_send_an_option_that_is_none(
+        self, client: Client, fal: respx.Router, submitted: Body
+    ) -> None:
+        fal.post(SUBMIT).respond(200, json=submitted)
+        client.submit(ENDPOINT, INPUT, webhook_url=None, priority=None)  # type: ignore[call-overload]
+        request = fal.calls[0].request
+        assert (dict(request.url.params), "x-fal-queue-priority" in request.headers) == ({}, False)
+
+
+@pytest.mark.parametrize(
+    ("operation", "method", "url"),
+    [
+        ("status", "GET", STATUS),
+        ("stream", "GET", STREAM),
+        ("result", "GET", REQUEST),
+        ("cancel", "PUT", CANCEL),
+    ],
+)
+def test_each_operation_on_a_handle_sends_the_key_once_to_its_url(
+    client: Client, fal: respx.Router, handle: AnyHandle, key: str, operation: str, method: str, url: str
+) -> None:
+    fal.route(method=method, url__startswith=url).respond(401, json={"detail": "No user found"})
+    call = getattr(client, operation)
+    with pytest.raises(falqueue.Unauthorized):
+        list(call(handle))
+    assert [call.request.headers["authorization"] for call in fal.calls] == [f"Key {key}"]
+
 
 class TestStatus:
     def test_status_reads_a_queued_job(
@@ -341,6 +377,13 @@ class TestResult:
         with pytest.raises(falqueue.ProtocolError, match=ID):
             client.result(handle)
 
+    def test_a_202_is_not_taken_for_an_output(
+        self, client: Client, fal: respx.Router, handle: AnyHandle, in_progress: httpx.Response
+    ) -> None:
+        fal.get(REQUEST).mock(return_value=in_progress)
+        with pytest.raises(falqueue.StillInProgress):
+            client.result(handle)
+
     def test_result_never_sends_the_key_to_another_service(self, client: Client) -> None:
         foreign = Handle.from_text(f"https://evil.example/a/b/requests/{ID}#a/b")
         with pytest.raises(falqueue.InvalidHandle):
@@ -376,6 +419,8 @@ class TestCancel:
             (200, {"status": "CANCELLED"}, falqueue.ProtocolError),
             (401, {"detail": "No user found for Key ID and Secret"}, falqueue.Unauthorized),
             (405, {"detail": "Method Not Allowed"}, falqueue.InvalidRequest),
+            (500, {"status": "CANCELLATION_REQUESTED"}, falqueue.Unavailable),
+            (500, {"success": True}, falqueue.Unavailable),
         ],
     )
     def test_cancel_raises_for_an_unexpected_answer(
@@ -464,6 +509,52 @@ class TestSubscribe:
         fal.post(SUBMIT).respond(200, json=submitted)
         fal.get(STATUS).mock(side_effect=httpx.ConnectError)
         fal.put(CANCEL).respond(202, json={"status": "CANCELLATION_REQUESTED"})
+        with pytest.raises(falqueue.TookTooLong):
+            client.subscribe(ENDPOINT, INPUT, timeout=10)
+
+    def test_subscribe_cancels_the_job_if_the_gateway_fails_until_the_timeout(
+        self, client: Client, fal: respx.Router, submitted: Body, slept: list[float]
+    ) -> None:
+        fal.post(SUBMIT).respond(200, json=submitted)
+        fal.get(STATUS).respond(503)
+        fal.put(CANCEL).respond(202, json={"status": "CANCELLATION_REQUESTED"})
+        with pytest.raises(falqueue.TookTooLong) as caught:
+            client.subscribe(ENDPOINT, INPUT, timeout=10)
+        assert caught.value.cancellation is Cancellation.REQUESTED
+        assert sum(slept) == pytest.approx(10)
+
+    def test_subscribe_cancels_the_job_if_a_malformed_status_arrives_after_the_timeout(
+        self, client: Client, fal: respx.Router, submitted: Body, time: Any
+    ) -> None:
+        def late(_: httpx.Request) -> httpx.Response:
+            time.now += 11
+            return httpx.Response(200, json={"status": "FAILED"})
+
+        fal.post(SUBMIT).respond(200, json=submitted)
+        fal.get(STATUS).mock(side_effect=late)
+        fal.put(CANCEL).respond(202, json={"status": "CANCELLATION_REQUESTED"})
+        with pytest.raises(falqueue.TookTooLong):
+            client.subscribe(ENDPOINT, INPUT, timeout=10)
+
+    def test_subscribe_does_not_cancel_the_job_for_a_malformed_status_before_the_timeout(
+        self, client: Client, fal: respx.Router, submitted: Body, handle: AnyHandle
+    ) -> None:
+        fal.post(SUBMIT).respond(200, json=submitted)
+        fal.get(STATUS).respond(200, json={"status": "FAILED"})
+        cancel = fal.put(CANCEL).respond(202, json={"status": "CANCELLATION_REQUESTED"})
+        with pytest.raises(falqueue.UnknownStatus) as caught:
+            client.subscribe(ENDPOINT, INPUT, timeout=10)
+        assert (caught.value.handle, cancel.call_count) == (handle, 0)
+
+    def test_subscribe_took_too_long_even_if_the_answer_to_the_cancel_was_lost(
+        self, client: Client, fal: respx.Router, submitted: Body, in_progress: httpx.Response
+    ) -> None:
+        fal.post(SUBMIT).respond(200, json=submitted)
+        fal.get(STATUS).mock(return_value=in_progress)
+        fal.put(CANCEL).mock(
+            side_effect=[httpx.ReadTimeout, httpx.Response(400, json={"status": "ALREADY_COMPLETED"})]
+        )
+        fal.get(REQUEST).respond(499, json={"detail": "Request was cancelled"})
         with pytest.raises(falqueue.TookTooLong):
             client.subscribe(ENDPOINT, INPUT, timeout=10)
 

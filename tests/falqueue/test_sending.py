@@ -126,6 +126,13 @@ class TestRun:
             client.run(ENDPOINT, {})
         assert route.call_count == 1
 
+    def test_run_is_not_retried_after_a_429_of_the_model(self, client: Client, fal: respx.Router) -> None:
+        runner = {"x-fal-served-from": "4c5d6e7f-8091-4b2c-9d3e-5f6071829304"}
+        route = fal.post(RUN).respond(429, json={"detail": "Too busy"}, headers=runner)
+        with pytest.raises(falqueue.RequestFailed, match="Too busy"):
+            client.run(ENDPOINT, {})
+        assert route.call_count == 1
+
 
 class TestPoll:
     @pytest.mark.parametrize("error", NEVER_ARRIVED + MAY_HAVE_ARRIVED)

@@ -115,7 +115,16 @@ class TestUpload:
         )
         assert client.upload(b"Hello") == FILE
 
-    @pytest.mark.parametrize("body", [{}, {"token": "t", "token_type": "Bearer"}, {"base_url": 3}])
+    @pytest.mark.parametrize(
+        "body",
+        [
+            {},
+            {"token": "t", "token_type": "Bearer"},
+            {"base_url": 3},
+            {"token": "a b", "token_type": "Bearer", "base_url": "https://v3.fal.media"},
+            {"token": "t", "token_type": "Bearer\r\nx: y", "base_url": "https://v3.fal.media"},
+        ],
+    )
     def test_a_malformed_upload_token_is_an_error(
         self, client: Client, storage: respx.Router, body: Body
     ) -> None:
@@ -148,6 +157,13 @@ class TestParts:
                 {"partNumber": 3, "etag": '"89"'},
             ]
         }
+
+    def test_parts_are_sent_with_the_token_and_never_with_the_key(
+        self, client: Client, parts: respx.Router, key: str
+    ) -> None:
+        small_parts(client).upload(b"0123456789")
+        sent = [call.request.headers["authorization"] for call in parts.calls]
+        assert sent == [f"Key {key}", *["Bearer upload-token"] * 5]
 
     def test_a_part_is_sent_again_alone_after_a_network_error(
         self, client: Client, parts: respx.Router

@@ -81,7 +81,7 @@ class TestVerify:
     def test_verify_accepts_a_timestamp_up_to_five_minutes_off(self, age: int) -> None:
         assert verify(*delivery(OK), keys=public(FALS), now=NOW + age).status == "OK"
 
-    @pytest.mark.parametrize("age", [-301, 301, 86400, -NOW])
+    @pytest.mark.parametrize("age", [-300.5, 300.5, 86400, -NOW, float("nan")])
     def test_verify_rejects_a_timestamp_more_than_five_minutes_off(self, age: float) -> None:
         with pytest.raises(falqueue.TimestampRejected, match="within 300 seconds"):
             verify(*delivery(OK), keys=public(FALS), now=NOW + age)
@@ -176,8 +176,11 @@ class TestVerifyWebhook:
         client.verify_webhook(*delivery(OK))
         client.verify_webhook(*delivery(OK))
         assert route.call_count == 1
-        time.now += 86_400
         raw = json.dumps(OK).encode()
+        time.now += 86_399
+        client.verify_webhook(raw, signed(raw, timestamp=str(int(time.now))))
+        assert route.call_count == 1
+        time.now += 1
         client.verify_webhook(raw, signed(raw, timestamp=str(int(time.now))))
         assert route.call_count == 2
 
@@ -195,7 +198,10 @@ class TestVerifyWebhook:
         raw = json.dumps(OK).encode()
         client.verify_webhook(raw, signed(raw, key=OTHERS))
         fal.get(JWKS).respond(200, json=jwks(OTHERS, FALS))
-        time.now += 60
+        time.now += 59
+        with pytest.raises(falqueue.SignatureMismatch):
+            client.verify_webhook(*delivery(OK))
+        time.now += 1
         assert client.verify_webhook(*delivery(OK)).request_id == ID
 
     def test_forged_webhooks_do_not_cause_repeated_key_requests(
@@ -206,6 +212,30 @@ class TestVerifyWebhook:
             with pytest.raises(falqueue.SignatureMismatch):
                 client.verify_webhook(*delivery(OK))
         assert route.call_count == 1
+
+    @pytest.mark.parametrize(
+        "change", [{"X-Fal-Webhook-Signature": ""}, {"X-Fal-Webhook-Timestamp": "999699"}]
+    )
+    def test_a_webhook_with_unacceptable_headers_causes_no_key_request(
+        self, client: Client, fal: respx.Router, change: dict[str, str]
+    ) -> None:
+        route = fal.get(JWKS).respond(200, json=jwks(FALS))
+        body, headers = delivery(OK)
+        with pytest.raises(falqueue.WebhookRejected):
+            client.verify_webhook(body, headers | change)
+        assert route.call_count == 0
+
+    @pytest.mark.parametrize(("age", "accepted"), [(-301, False), (-300, True), (300, True), (301, False)])
+    def test_the_client_accepts_timestamps_up_to_five_minutes_off(
+        self, client: Client, fal: respx.Router, time: Any, age: int, accepted: bool
+    ) -> None:
+        fal.get(JWKS).respond(200, json=jwks(FALS))
+        time.now = NOW + age
+        if accepted:
+            assert client.verify_webhook(*delivery(OK)).request_id == ID
+        else:
+            with pytest.raises(falqueue.TimestampRejected):
+                client.verify_webhook(*delivery(OK))
 
     def test_webhook_keys_that_cannot_be_fetched_are_an_error(
         self, client: Client, fal: respx.Router
@@ -246,6 +276,24 @@ class TestDelivery:
         with pytest.raises(falqueue.RequestFailed, match=ID) as caught:
             Delivery.parse(body).result()
         assert (type(caught.value), caught.value.status_code) == (kind, None)
+
+    @pytest.mark.parametrize(
+        ("payload", "retryable"),
+        [
+            ({"detail": [{"loc": ["body"], "msg": "No", "type": "internal_server_error"}]}, True),
+            ({"detail": [{"loc": ["body"], "msg": "No", "type": "no_media_generated"}]}, False),
+            ({"detail": "Runner disconnected", "error_type": "runner_disconnected"}, True),
+            ({"detail": "Bad request", "error_type": "bad_request"}, False),
+            ({"detail": "Cancelled", "error_type": "client_cancelled"}, False),
+            (None, False),
+        ],
+    )
+    def test_a_delivery_of_a_failure_says_whether_it_is_retryable(
+        self, payload: object, retryable: bool
+    ) -> None:
+        with pytest.raises(falqueue.RequestFailed) as caught:
+            Delivery.parse(OK | {"status": "ERROR", "payload": payload}).result()
+        assert caught.value.retryable is retryable
 
     def test_a_delivery_without_payload_refers_to_client_result(self) -> None:
         body = OK | {"payload": None, "payload_error": "Response payload is not JSON serializable."}
