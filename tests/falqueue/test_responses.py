@@ -28,7 +28,7 @@ REFUSALS = [
     ),
     pytest.param(401, "No user found for Key ID and Secret", falqueue.Unauthorized, id="nobody's key"),
     pytest.param(401, "Authorization header is required", falqueue.Unauthorized, id="rest"),
-    pytest.param(404, 'Application "cauldron/nope" not found', falqueue.NotFound, id="no owner"),
+    pytest.param(404, 'Application "nosuchowner/nope" not found', falqueue.NotFound, id="no owner"),
     pytest.param(404, 'Application "nosuchvendor" not found', falqueue.NotFound, id="no alias"),
     pytest.param(
         403,
