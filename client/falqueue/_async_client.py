@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Self, TypeVar, Unpack, overload
 import httpx
 
 from falqueue import _steps
+from falqueue._requests import RunOptions, SubmitOptions, SubscribeOptions
 from falqueue._session import USER_AGENT, open_session
 from falqueue._veo2 import File
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from falqueue._credentials import Credentials
     from falqueue._downloads import Progress
     from falqueue._handle import Handle
-    from falqueue._requests import Lifecycle, RunOptions, SubmitOptions, SubscribeOptions, WaitOptions
+    from falqueue._requests import Lifecycle, WaitOptions
     from falqueue._session import ClientOptions
     from falqueue._statuses import Cancellation, Status
     from falqueue._types import Json, TypedRequest
@@ -51,6 +52,7 @@ class AsyncClient:
         **options: Unpack[ClientOptions],
     ) -> None:
         self._session = open_session(credentials, **options)
+        self._flows, self._start = self._session.flows, self._session.start
         self._http = httpx.AsyncClient(transport=transport, headers=USER_AGENT)
         self._run = partial(_steps.arun, http=self._http, sleep=sleep)
         self._iterate = partial(_steps.aiterate, http=self._http, sleep=sleep)
@@ -64,25 +66,25 @@ class AsyncClient:
         self, endpoint: str, arguments: Mapping[str, Any], /, **options: Unpack[SubmitOptions]
     ) -> Handle[Json]: ...
     async def submit(self, request: Any, arguments: Any = None, /, **options: Any) -> Any:
-        return await self._run(self._session.submit(request, arguments, **options))
+        return await self._run(self._start(self._flows.submit, SubmitOptions, request, arguments, **options))
 
     async def status(self, handle: Handle[Any], *, logs: bool = False) -> Status:
-        return await self._run(self._session.flows.status(handle, logs=logs))
+        return await self._run(self._flows.status(handle, logs=logs))
 
     def events(self, handle: Handle[Any], *, logs: bool = False) -> AsyncGenerator[Status, None]:
-        return self._iterate(self._session.flows.events(handle, logs=logs))
+        return self._iterate(self._flows.events(handle, logs=logs))
 
     def stream(self, handle: Handle[Any], *, logs: bool = False) -> AsyncGenerator[Status, None]:
-        return self._iterate(self._session.flows.stream(handle, logs=logs))
+        return self._iterate(self._flows.stream(handle, logs=logs))
 
     async def result(self, handle: Handle[T]) -> T:
-        return await self._run(self._session.flows.result(handle))
+        return await self._run(self._flows.result(handle))
 
     async def cancel(self, handle: Handle[Any]) -> Cancellation:
-        return await self._run(self._session.flows.cancel(handle))
+        return await self._run(self._flows.cancel(handle))
 
     async def wait(self, handle: Handle[T], **options: Unpack[WaitOptions]) -> T:
-        flow = self._session.flows.wait(handle, options)
+        flow = self._flows.wait(handle, options)
         return await self._run(flow, watch=options.get("on_update"))
 
     @overload
@@ -94,7 +96,7 @@ class AsyncClient:
         self, endpoint: str, arguments: Mapping[str, Any], /, **options: Unpack[SubscribeOptions]
     ) -> Json: ...
     async def subscribe(self, request: Any, arguments: Any = None, /, **options: Any) -> Any:
-        flow = self._session.subscribe(request, arguments, **options)
+        flow = self._start(self._flows.subscribe, SubscribeOptions, request, arguments, **options)
         return await self._run(flow, watch=options.get("on_update"))
 
     @overload
@@ -106,7 +108,7 @@ class AsyncClient:
         self, endpoint: str, arguments: Mapping[str, Any], /, **options: Unpack[RunOptions]
     ) -> Json: ...
     async def run(self, request: Any, arguments: Any = None, /, **options: Any) -> Any:
-        return await self._run(self._session.run(request, arguments, **options))
+        return await self._run(self._start(self._flows.run, RunOptions, request, arguments, **options))
 
     async def upload(
         self,

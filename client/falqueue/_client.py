@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Self, TypeVar, Unpack, overload
 import httpx
 
 from falqueue import _steps
+from falqueue._requests import RunOptions, SubmitOptions, SubscribeOptions
 from falqueue._session import USER_AGENT, open_session
 from falqueue._veo2 import File
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from falqueue._credentials import Credentials
     from falqueue._downloads import Progress
     from falqueue._handle import Handle
-    from falqueue._requests import Lifecycle, RunOptions, SubmitOptions, SubscribeOptions, WaitOptions
+    from falqueue._requests import Lifecycle, WaitOptions
     from falqueue._session import ClientOptions
     from falqueue._statuses import Cancellation, Status
     from falqueue._types import Json, TypedRequest
@@ -57,6 +58,7 @@ class Client:
         **options: Unpack[ClientOptions],
     ) -> None:
         self._session = open_session(credentials, **options)
+        self._flows, self._start = self._session.flows, self._session.start
         self._http = httpx.Client(transport=transport, headers=USER_AGENT)
         self._run = partial(_steps.run, http=self._http, sleep=sleep)
         self._iterate = partial(_steps.iterate, http=self._http, sleep=sleep)
@@ -84,7 +86,7 @@ class Client:
         >>> client.submit(Veo2ImageToVideo(prompt="It waves", image_url=picture), priority="low").endpoint
         'fal-ai/veo2/image-to-video'
         """
-        return self._run(self._session.submit(request, arguments, **options))
+        return self._run(self._start(self._flows.submit, SubmitOptions, request, arguments, **options))
 
     def status(self, handle: Handle[Any], *, logs: bool = False) -> Status:
         """Return the status of a job.
@@ -96,7 +98,7 @@ class Client:
         >>> isinstance(client.status(handle), (Queued, InProgress, Completed))
         True
         """
-        return self._run(self._session.flows.status(handle, logs=logs))
+        return self._run(self._flows.status(handle, logs=logs))
 
     def events(self, handle: Handle[Any], *, logs: bool = False) -> Generator[Status, None, None]:
         """Poll until the job is completed. Yield each status, with the log entries that are new.
@@ -104,7 +106,7 @@ class Client:
         >>> [*client.events(handle)][-1].__class__.__name__
         'Completed'
         """
-        return self._iterate(self._session.flows.events(handle, logs=logs))
+        return self._iterate(self._flows.events(handle, logs=logs))
 
     def stream(self, handle: Handle[Any], *, logs: bool = False) -> Generator[Status, None, None]:
         """Yield each status that fal sends (server-sent events). A broken stream is opened again.
@@ -112,7 +114,7 @@ class Client:
         >>> [*client.stream(handle)][-1].__class__.__name__
         'Completed'
         """
-        return self._iterate(self._session.flows.stream(handle, logs=logs))
+        return self._iterate(self._flows.stream(handle, logs=logs))
 
     def result(self, handle: Handle[T]) -> T:
         """Fetch the output of a completed job. Only this shows whether the job succeeded.
@@ -125,7 +127,7 @@ class Client:
         >>> client.result(handle).video.content_type
         'video/mp4'
         """
-        return self._run(self._session.flows.result(handle))
+        return self._run(self._flows.result(handle))
 
     def cancel(self, handle: Handle[Any]) -> Cancellation:
         """Ask fal to cancel a job. A runner may still finish it; see `result`.
@@ -133,7 +135,7 @@ class Client:
         >>> client.cancel(handle)
         <Cancellation.ALREADY_COMPLETED: 'ALREADY_COMPLETED'>
         """
-        return self._run(self._session.flows.cancel(handle))
+        return self._run(self._flows.cancel(handle))
 
     def wait(self, handle: Handle[T], **options: Unpack[WaitOptions]) -> T:
         """Wait for a job, submitted here or elsewhere, and return its output.
@@ -149,7 +151,7 @@ class Client:
         >>> client.wait(Handle.from_text(str(handle), Veo2ImageToVideo), timeout=600).video.content_type
         'video/mp4'
         """
-        flow = self._session.flows.wait(handle, options)
+        flow = self._flows.wait(handle, options)
         return self._run(flow, watch=options.get("on_update"))
 
     @overload
@@ -167,7 +169,7 @@ class Client:
         >>> client.subscribe("fal-ai/veo2/image-to-video", arguments, timeout=600)["video"]["file_name"]
         'output.mp4'
         """
-        flow = self._session.subscribe(request, arguments, **options)
+        flow = self._start(self._flows.subscribe, SubscribeOptions, request, arguments, **options)
         return self._run(flow, watch=options.get("on_update"))
 
     @overload
@@ -182,7 +184,7 @@ class Client:
         >>> client.run(Veo2ImageToVideo(prompt="It waves", image_url=picture)).video.file_name
         'output.mp4'
         """
-        return self._run(self._session.run(request, arguments, **options))
+        return self._run(self._start(self._flows.run, RunOptions, request, arguments, **options))
 
     def upload(
         self,

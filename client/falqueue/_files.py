@@ -10,7 +10,7 @@ from functools import partial
 from io import BytesIO
 from os import PathLike
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, BinaryIO, Final, Protocol, TypeAlias
+from typing import IO, TYPE_CHECKING, Any, Final, Protocol, TypeAlias
 
 from falqueue._handle import UsageError
 
@@ -39,7 +39,6 @@ class PillowImage(Protocol):
 
 
 Picture: TypeAlias = "str | bytes | PathLike[str] | PillowImage"
-Uploadable: TypeAlias = "bytes | PathLike[str] | BinaryIO"
 
 
 @dataclass(frozen=True, slots=True)

@@ -249,7 +249,7 @@ def _by_type(errors: tuple[FieldError, ...]) -> tuple[type[RequestFailed], str]:
 def _is_from_gateway(response: httpx.Response, detail: str) -> bool:
     """Whether a response without an error type may come from before the runner."""
     code = response.status_code
-    if code in {401, 402, 403, 429}:
+    if code in {401, 402, 403, 408, 409, 429}:
         return not is_from_runner(response)
     return code in GATEWAY_ERRORS or (code == 404 and not detail.startswith(UNKNOWN_PATH))
 

@@ -13,7 +13,7 @@ from falqueue._downloads import Downloads
 from falqueue._files import source_of
 from falqueue._flows import Flows
 from falqueue._hosts import Hosts
-from falqueue._requests import RunOptions, SubmitOptions, SubscribeOptions, job_of, known_options
+from falqueue._requests import job_of, known_options
 from falqueue._sending import Sender
 from falqueue._steps import Flow, RunBlocking
 from falqueue._timing import POLLS, RETRIES, Backoff
@@ -38,17 +38,7 @@ class Session:
     downloads: Downloads
     keys: KeyCache
 
-    def submit(self, *args: Any, **options: Any) -> Flow[Any]:
-        """Return the flow of `Client.submit`; the arguments are the same."""
-        return self._start(self.flows.submit, SubmitOptions, *args, **options)
-
-    def subscribe(self, *args: Any, **options: Any) -> Flow[Any]:
-        return self._start(self.flows.subscribe, SubscribeOptions, *args, **options)
-
-    def run(self, *args: Any, **options: Any) -> Flow[Any]:
-        return self._start(self.flows.run, RunOptions, *args, **options)
-
-    def _start(
+    def start(
         self,
         flow: Callable[[Job[Any], Mapping[str, Any]], Flow[T]],
         kind: type,
@@ -58,7 +48,7 @@ class Session:
         check: bool = False,
         **given: Any,
     ) -> Flow[T]:
-        """Check the input if asked to, upload its files, then continue with `flow`."""
+        """Check the input if asked to, upload its files, and continue with `flow`. `kind` has its options."""
         options = known_options(given, kind)
         if check:
             job = yield RunBlocking(lambda: job_of(request, arguments, check=True))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
@@ -19,6 +19,8 @@ from falqueue._responses import json_object, refusal
 from falqueue._steps import Flow, HttpRequest, RunBlocking
 
 if TYPE_CHECKING:
+    import httpx
+
     from falqueue._hosts import Hosts
     from falqueue._requests import Lifecycle
     from falqueue._sending import Sender
@@ -65,11 +67,8 @@ class Uploads:
             headers["x-fal-object-lifecycle-preference"] = lifecycle.header()
         if source.size > self.whole:
             return (yield from self._in_parts(source, base, token, headers))
-        body = yield from self._json(
-            _transfer(
-                f"{base}/files/upload", source, start=0, length=source.size, headers=headers, token=token
-            )
-        )
+        request = HttpRequest("POST", f"{base}/files/upload", headers=headers, auth=token)
+        body = yield from self._json(_with_content(request, source, 0, source.size))
         return _text(body, "access_url")
 
     def _token(self) -> Flow[tuple[str, UploadToken]]:
@@ -98,46 +97,38 @@ class Uploads:
         parts = []
         for number, start in enumerate(range(0, source.size, self.part), start=1):
             length = min(self.part, source.size - start)
-            put = partial(_transfer, f"{address}/{number}", source, method="PUT")
-            response = yield from self.sender.repeat(
-                put(start=start, length=length, headers=headers, token=token)
-            )
+            request = HttpRequest("PUT", f"{address}/{number}", headers=headers, auth=token)
+            response = yield from self.sender.repeat(_with_content(request, source, start, length))
             if not response.is_success or "etag" not in response.headers:
                 raise refusal(response)
             parts.append({"partNumber": number, "etag": response.headers["etag"]})
-        done = json.dumps({"parts": parts}).encode()
-        json_headers = {"content-type": "application/json"}
-        response = yield from self.sender.repeat(
-            HttpRequest("POST", f"{address}/complete", headers=json_headers, content=done, auth=token)
+        yield from self._send(
+            HttpRequest(
+                "POST",
+                f"{address}/complete",
+                headers={"content-type": "application/json"},
+                content=json.dumps({"parts": parts}).encode(),
+                auth=token,
+            )
         )
-        if not response.is_success:
-            raise refusal(response)
         return url
 
-    def _json(self, request: HttpRequest) -> Flow[Json]:
+    def _send(self, request: HttpRequest) -> Flow[httpx.Response]:
         response = yield from self.sender.repeat(request)
         if not response.is_success:
             raise refusal(response)
-        return json_object(response)
+        return response
+
+    def _json(self, request: HttpRequest) -> Flow[Json]:
+        return json_object((yield from self._send(request)))
 
 
-def _transfer(
-    url: str,
-    source: Source,
-    *,
-    start: int,
-    length: int,
-    headers: dict[str, str],
-    token: UploadToken,
-    method: str = "POST",
-) -> HttpRequest:
-    """Return the request that sends `length` bytes of `source`, read while sending."""
-    return HttpRequest(
-        method,
-        url,
-        headers=headers | {"content-length": str(length)},
+def _with_content(request: HttpRequest, source: Source, start: int, length: int) -> HttpRequest:
+    """Return `request` with `length` bytes of `source` as its body, which are read while it is sent."""
+    return replace(
+        request,
+        headers={**request.headers, "content-length": str(length)},
         content=partial(source.chunks, start, length),
-        auth=token,
         timeout=None if length > MEBIBYTE else 120.0,
     )
 

@@ -63,7 +63,7 @@ class TestRefusals:
     def test_a_refused_run_raises_the_class_for_its_status(
         self, client: Client, fal: respx.Router, code: int, detail: str, kind: type[falqueue.Refused]
     ) -> None:
-        if kind in {falqueue.InvalidRequest, falqueue.Refused} and code != 403:
+        if kind in {falqueue.InvalidRequest, falqueue.Refused} and code not in {403, 409}:
             kind = falqueue.RequestFailed  # type: ignore[assignment]  # the answer may be the runner's own
         fal.post(RUN).respond(code, json={"detail": detail})
         with pytest.raises(kind):
@@ -245,7 +245,7 @@ class TestFailures:
         assert "base64" not in f"{caught.value} {caught.value!r} {caught.value.errors!r}"
         assert caught.value.errors[0].input == {"image_url": image}
 
-    @pytest.mark.parametrize("code", [401, 403, 404, 429])
+    @pytest.mark.parametrize("code", [401, 402, 403, 404, 408, 409, 429])
     def test_a_refused_result_is_not_a_failed_job(
         self, client: Client, fal: respx.Router, handle: AnyHandle, code: int
     ) -> None:
