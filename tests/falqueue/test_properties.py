@@ -155,35 +155,38 @@ class Breaking(httpx.SyncByteStream):
 STEP = st.tuples(
     st.sampled_from(["range", "whole", "bare 206", "wrong range", "416", "503"]),
     st.integers(0, len(CONTENT)),
-    st.booleans(),
+    st.sampled_from(["breaks", "stops", "completes"]),
 )
 
 
-@given(steps=st.lists(STEP, max_size=8), known=st.booleans(), announced=st.booleans())
+@given(
+    first=st.integers(1, len(CONTENT) - 1),
+    steps=st.lists(STEP, max_size=5),
+    known=st.booleans(),
+    announced=st.booleans(),
+)
 def test_a_download_is_the_whole_file_or_an_error(
-    steps: list[tuple[str, int, bool]], known: bool, announced: bool
+    first: int, steps: list[tuple[str, int, str]], known: bool, announced: bool
 ) -> None:
-    """The server breaks off, ignores or misreports ranges; then it behaves."""
-    left = iter(steps)
+    """The server breaks off after `first` bytes, then breaks off, stops early, or misreports ranges."""
+    left = iter([("range", first, "breaks"), *steps])
 
     def answer(request: httpx.Request) -> httpx.Response:
         start = int(request.headers.get("range", "bytes=0-")[6:-1])
-        kind, length, broken = next(left, ("range", len(CONTENT), False))
+        kind, length, ending = next(left, ("range", len(CONTENT), "completes"))
         if kind == "503":
             return httpx.Response(503)
         if kind == "416" or start >= len(CONTENT):
             return httpx.Response(416, headers={"content-range": f"bytes */{len(CONTENT)}"})
-        if kind == "whole":
-            start = 0
-        headers = {"content-length": str(len(CONTENT) - start)} if announced or not broken else {}
-        ranged = {"content-range": f"bytes {start}-{len(CONTENT) - 1}/{len(CONTENT)}"}
-        if kind == "wrong range":
-            ranged = {"content-range": f"bytes {start + 1}-{len(CONTENT) - 1}/{len(CONTENT)}"}
-        status = 206 if start or kind in {"bare 206", "wrong range"} else 200
-        if status == 206 and kind != "bare 206":
-            headers |= ranged
-        body = CONTENT[start : start + length] if broken else CONTENT[start:]
-        return httpx.Response(status, headers=headers, stream=Breaking(body, broken=broken))
+        start = 0 if kind == "whole" else start + 1 if kind == "wrong range" else start
+        body = CONTENT[start:] if ending == "completes" else CONTENT[start : start + length]
+        headers = {}
+        if announced or ending == "stops":
+            headers["content-length"] = str(len(CONTENT) - start)
+        if start and kind != "bare 206":
+            headers["content-range"] = f"bytes {start}-{len(CONTENT) - 1}/{len(CONTENT)}"
+        status = 206 if start or kind == "bare 206" else 200
+        return httpx.Response(status, headers=headers, stream=Breaking(body, broken=ending == "breaks"))
 
     file = falqueue.File(url="https://v3.fal.media/files/a/b.mp4", file_size=len(CONTENT) if known else None)
     client = Client(KEY, transport=httpx.MockTransport(answer), sleep=lambda _: None)
