@@ -210,6 +210,32 @@ class TestFilesInInputs:
         client.submit(ENDPOINT, {"image_url": b"\xff\xd8\xff" + bytes(1 << 20)})
         assert self.image_url(fal) == FILE
 
+    def test_a_whole_job_sends_each_credential_to_its_own_host_only(
+        self,
+        client: Client,
+        fal: respx.Router,
+        completed: httpx.Response,
+        video: Body,
+        streamed: Any,
+        tmp_path: Path,
+    ) -> None:
+        fal.get(url__regex=r"/status\?logs=0$").mock(return_value=completed)
+        fal.get(url__regex=r"/requests/[^/]+$").respond(200, json=video)
+        fal.get(video["video"]["url"]).mock(side_effect=lambda _: streamed(bytes(1234)))
+        image = b"\xff\xd8\xff" + bytes(1 << 20)
+        output = client.subscribe(falqueue.Veo2ImageToVideo(prompt="x", image_url=image))
+        client.download(output.video, tmp_path / "out.mp4")
+        sent = [call.request for call in fal.calls]
+        credentials = [request.headers.get("authorization", "none").split()[0] for request in sent]
+        assert list(zip([request.url.host for request in sent], credentials, strict=True)) == [
+            ("rest.fal.ai", "Key"),
+            ("v3.fal.media", "Bearer"),
+            ("queue.fal.run", "Key"),
+            ("queue.fal.run", "Key"),
+            ("queue.fal.run", "Key"),
+            ("v3.fal.media", "none"),
+        ]
+
     def test_a_pillow_image_is_encoded_into_the_input(self, client: Client, fal: respx.Router) -> None:
         client.submit(falqueue.Veo2ImageToVideo(prompt="x", image_url=Image.new("RGB", (4, 4))))
         assert self.image_url(fal).startswith("data:image/png;base64,")
