@@ -64,6 +64,16 @@ class TestVerify:
     def test_verify_tries_every_key(self) -> None:
         assert verify(*delivery(OK), keys=public(OTHERS, FALS), now=NOW).request_id == ID
 
+    def test_verify_accepts_a_user_id_with_a_provider(self) -> None:
+        raw = json.dumps(OK, sort_keys=True).encode()
+        assert verify(raw, signed(raw, user="github|1234567"), public(FALS), now=NOW).request_id == ID
+
+    def test_verify_rejects_a_body_that_was_serialised_again(self) -> None:
+        raw = json.dumps(OK, sort_keys=True).encode()
+        again = json.dumps(json.loads(raw), separators=(",", ":")).encode()
+        with pytest.raises(falqueue.SignatureMismatch):
+            verify(again, signed(raw), public(FALS), now=NOW)
+
     @pytest.mark.parametrize("spelled", [str.lower, str.upper, str.title])
     def test_verify_accepts_header_names_in_any_case(self, spelled: Callable[[str], str]) -> None:
         body, headers = delivery(OK)
@@ -152,6 +162,11 @@ class TestKeys:
     def test_keys_of_other_types_are_ignored(self) -> None:
         mixed = {"keys": [{"kty": "RSA", "n": "x"}, {"kty": "OKP", "crv": "X25519"}, *jwks(FALS)["keys"]]}
         assert keys_of(mixed) == tuple(public(FALS))
+
+    def test_keys_with_and_without_padding_are_accepted(self) -> None:
+        document = jwks(FALS, OTHERS)
+        document["keys"][0] |= {"x": document["keys"][0]["x"] + "=", "kid": "k", "use": "sig"}
+        assert keys_of(document) == tuple(public(FALS, OTHERS))
 
     @pytest.mark.parametrize(
         "document",
