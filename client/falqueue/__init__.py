@@ -1,6 +1,7 @@
-"""falqueue: a small client for fal.ai's queue that is honest about money.
+# ruff: noqa: F403, F405 - the star import is for type checkers only
+"""falqueue: a small typed client for fal.ai's queue that never pays twice by accident.
 
-The same lines talk to fal and, where `FALQUEUE_BASE_URL` is set, to an emulator of it.
+It talks to fal, or to an emulator if `FALQUEUE_BASE_URL` is set.
 
 >>> with Client() as client:
 ...     output = client.subscribe(Veo2ImageToVideo(prompt="It waves", image_url=picture))
@@ -8,55 +9,22 @@ The same lines talk to fal and, where `FALQUEUE_BASE_URL` is set, to an emulator
 'video/mp4'
 """
 
-from falqueue._async_client import AsyncClient
-from falqueue._client import Client
-from falqueue._credentials import Credentials
-from falqueue._downloads import Progress
-from falqueue._errors import (
-    AccountLocked,
-    AnswerLost,
-    Cancelled,
-    ContentPolicyViolation,
-    FalqueueError,
-    FieldError,
-    FileDownloadFailed,
-    FileRejected,
-    HeaderMissing,
-    InputRejected,
-    InvalidHandle,
-    InvalidInput,
-    InvalidRequest,
-    MissingCredentials,
-    NoMediaGenerated,
-    NotFound,
-    NotSent,
-    PlatformFailed,
-    ProtocolError,
-    RateLimited,
-    Refused,
-    RequestFailed,
-    RunnerFailed,
-    SignatureMismatch,
-    StartTimedOut,
-    StillInProgress,
-    SubmitUnconfirmed,
-    TimestampRejected,
-    TookTooLong,
-    TransferFailed,
-    Unauthorized,
-    Unavailable,
-    UnknownPath,
-    UnknownStatus,
-    Unreachable,
-    UsageError,
-    WebhookRejected,
-)
-from falqueue._handle import Handle
-from falqueue._requests import Lifecycle, TypedRequest
-from falqueue._statuses import Cancellation, Completed, InProgress, LogEntry, Queued, Status
-from falqueue._timing import Backoff
-from falqueue._veo2 import File, Veo2ImageToVideo, Veo2TextToVideo, VideoOutput
-from falqueue._webhooks import Delivery, keys_of, verify
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from falqueue._async_client import AsyncClient
+    from falqueue._client import Client
+    from falqueue._credentials import Credentials
+    from falqueue._downloads import Progress
+    from falqueue._errors import *
+    from falqueue._handle import FalqueueError, FieldError, Handle, InvalidHandle, UsageError
+    from falqueue._requests import Lifecycle
+    from falqueue._statuses import Cancellation, Completed, InProgress, LogEntry, Queued, Status
+    from falqueue._timing import Backoff
+    from falqueue._types import TypedRequest
+    from falqueue._veo2 import File, Veo2ImageToVideo, Veo2TextToVideo, VideoOutput
+    from falqueue._webhooks import Delivery, keys_of, verify
 
 __all__ = [
     "AccountLocked",
@@ -119,7 +87,36 @@ __all__ = [
     "verify",
 ]
 
-for _name in __all__:  # tracebacks and reprs show where a name is imported from, not where it is written
-    if hasattr(globals()[_name], "__qualname__"):
-        globals()[_name].__module__ = __name__
-del _name
+MODULES = (
+    "_async_client",
+    "_client",
+    "_credentials",
+    "_downloads",
+    "_errors",
+    "_handle",
+    "_requests",
+    "_statuses",
+    "_timing",
+    "_types",
+    "_veo2",
+    "_webhooks",
+)
+
+
+if not TYPE_CHECKING:  # for type checkers, other names do not exist
+
+    def __getattr__(name: str) -> object:
+        """Import everything at the first access, so that `falqueue --help` does not wait for httpx."""
+        if name not in __all__:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        for module in MODULES:
+            for public in vars(import_module(f"{__name__}.{module}")).keys() & set(__all__):
+                value = getattr(import_module(f"{__name__}.{module}"), public)
+                if hasattr(value, "__qualname__"):
+                    value.__module__ = __name__  # tracebacks and reprs show where to import it from
+                globals()[public] = value
+        return globals()[name]
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 import time
 from functools import partial
 from pathlib import Path
@@ -11,8 +10,8 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Self, TypeVar, Unpack, overload
 import httpx
 
 from falqueue import _steps
-from falqueue._session import USER_AGENT, session
-from falqueue._timing import POLLS, RETRIES, Backoff
+from falqueue._requests import RunOptions, SubmitOptions, SubscribeOptions
+from falqueue._session import USER_AGENT, open_session
 from falqueue._veo2 import File
 
 if TYPE_CHECKING:
@@ -22,16 +21,10 @@ if TYPE_CHECKING:
     from falqueue._credentials import Credentials
     from falqueue._downloads import Progress
     from falqueue._handle import Handle
-    from falqueue._requests import (
-        Json,
-        Lifecycle,
-        RunOptions,
-        SubmitOptions,
-        SubscribeOptions,
-        TypedRequest,
-        WaitOptions,
-    )
+    from falqueue._requests import Lifecycle, WaitOptions
+    from falqueue._session import ClientOptions
     from falqueue._statuses import Cancellation, Status
+    from falqueue._types import Json, TypedRequest
     from falqueue._webhooks import Delivery
 
 T = TypeVar("T")
@@ -41,16 +34,11 @@ class Client:
     """A client of fal's queue.
 
     Args:
-        credentials: a key `id:secret`; otherwise `FAL_KEY`, or `FAL_KEY_ID` and `FAL_KEY_SECRET`.
-            An emulator on this machine needs none.
-        base_url: an emulator that stands for all of fal's hosts; otherwise `FALQUEUE_BASE_URL`,
-            otherwise fal itself.
-        transport: what carries the requests; a test hands in its own.
-        sleep: waits so many seconds.
-        clock: seconds that only go forward, for timeouts.
-        wall_clock: Unix seconds, for the age of webhooks.
-        luck: numbers in [0, 1), which spread the waits.
-        retries, polls: the waits between tries, and between polls.
+        credentials: a key `id:secret`; by default `FAL_KEY`, or `FAL_KEY_ID` and `FAL_KEY_SECRET`.
+            An emulator on this machine needs no key.
+        options: `base_url` names an emulator (by default `FALQUEUE_BASE_URL`, or else fal is used);
+            `retries` and `polls` are the waits between attempts and between polls.
+        transport, sleep: for tests, as the options `clock`, `wall_clock` and `rng`.
 
     Raises:
         MissingCredentials: there is no key.
@@ -65,24 +53,12 @@ class Client:
         self,
         credentials: Credentials | str | None = None,
         *,
-        base_url: str | None = None,
         transport: httpx.BaseTransport | None = None,
         sleep: Callable[[float], object] = time.sleep,
-        clock: Callable[[], float] = time.monotonic,
-        wall_clock: Callable[[], float] = time.time,
-        luck: Callable[[], float] = random.random,
-        retries: Backoff = RETRIES,
-        polls: Backoff = POLLS,
+        **options: Unpack[ClientOptions],
     ) -> None:
-        self._session = session(
-            credentials,
-            base_url,
-            clock=clock,
-            wall_clock=wall_clock,
-            luck=luck,
-            retries=retries,
-            polls=polls,
-        )
+        self._session = open_session(credentials, **options)
+        self._flows, self._start = self._session.flows, self._session.start
         self._http = httpx.Client(transport=transport, headers=USER_AGENT)
         self._run = partial(_steps.run, http=self._http, sleep=sleep)
         self._iterate = partial(_steps.iterate, http=self._http, sleep=sleep)
@@ -95,95 +71,87 @@ class Client:
     def submit(
         self, endpoint: str, arguments: Mapping[str, Any], /, **options: Unpack[SubmitOptions]
     ) -> Handle[Json]: ...
-    def submit(
-        self,
-        request: TypedRequest[Any] | str,
-        arguments: Mapping[str, Any] | None = None,
-        /,
-        *,
-        check: bool = False,
-        **options: Unpack[SubmitOptions],
-    ) -> Handle[Any]:
-        """Put a job into the queue: a typed request, or an endpoint id and its arguments.
+    def submit(self, request: Any, arguments: Any = None, /, **options: Any) -> Any:
+        """Submit a job: a typed request, or an endpoint id and its arguments.
 
-        Paths, bytes and Pillow images anywhere in the arguments are sent along: up to 1 MiB inside the input,
-        larger ones uploaded first. With `check` a typed request is checked before anything is sent.
+        The arguments may contain paths, bytes and Pillow images at any depth. Files up to 1 MiB are sent
+        inside the input, larger ones are uploaded first. `check` validates a typed request beforehand.
 
         Raises:
-            InvalidInput: the check found something.
-            Refused: fal did not take it; no job was made.
-            NotSent: fal was not reached; no job was made.
-            SubmitUnconfirmed: nobody knows; it is not sent again.
+            InvalidInput: the check failed.
+            Refused: fal refused it; there is no job.
+            NotSent: fal could not be reached; there is no job.
+            SubmitUnconfirmed: there may be a job; it is not sent again.
 
         >>> client.submit(Veo2ImageToVideo(prompt="It waves", image_url=picture), priority="low").endpoint
         'fal-ai/veo2/image-to-video'
         """
-        start = self._session.start
-        return self._run(start(self._session.flows.submit, request, arguments, options, check=check))
+        return self._run(self._start(self._flows.submit, SubmitOptions, request, arguments, **options))
 
     def status(self, handle: Handle[Any], *, logs: bool = False) -> Status:
-        """Ask once how far a job is.
+        """Return the status of a job.
 
         Raises:
-            NotFound: fal has no such request (any more).
-            UnknownStatus: fal answered a status that it does not have.
+            NotFound: fal does not know the request, or not any more.
+            UnknownStatus: none of fal's three statuses.
 
         >>> isinstance(client.status(handle), (Queued, InProgress, Completed))
         True
         """
-        return self._run(self._session.flows.status(handle, logs=logs))
+        return self._run(self._flows.status(handle, logs=logs))
 
     def events(self, handle: Handle[Any], *, logs: bool = False) -> Generator[Status, None, None]:
-        """Poll until the job is over; yield each status, with only those log lines that are new.
+        """Poll until the job is completed. Yield each status, with the log entries that are new.
 
         >>> [*client.events(handle)][-1].__class__.__name__
         'Completed'
         """
-        return self._iterate(self._session.flows.events(handle, logs=logs))
+        return self._iterate(self._flows.events(handle, logs=logs))
 
     def stream(self, handle: Handle[Any], *, logs: bool = False) -> Generator[Status, None, None]:
-        """Yield each status as fal sends it (server-sent events); opened again if it breaks.
+        """Yield each status that fal sends (server-sent events). A broken stream is opened again.
 
         >>> [*client.stream(handle)][-1].__class__.__name__
         'Completed'
         """
-        return self._iterate(self._session.flows.stream(handle, logs=logs))
+        return self._iterate(self._flows.stream(handle, logs=logs))
 
     def result(self, handle: Handle[T]) -> T:
-        """Fetch the output of a job that is over. Nothing else tells whether it went well.
+        """Fetch the output of a completed job. Only this shows whether the job succeeded.
 
         Raises:
-            RequestFailed: there is none; the subclass says why.
-            StillInProgress: not yet.
-            Unavailable: the gateway did not hand it out; it may be there, so ask again, do not submit again.
+            RequestFailed: the job failed; the subclass says why.
+            StillInProgress: there is no result yet.
+            Unavailable: the gateway failed. The output may exist: fetch again, do not submit again.
 
         >>> client.result(handle).video.content_type
         'video/mp4'
         """
-        return self._run(self._session.flows.result(handle))
+        return self._run(self._flows.result(handle))
 
     def cancel(self, handle: Handle[Any]) -> Cancellation:
-        """Ask fal to stop a job. A runner may finish all the same; the result tells.
+        """Ask fal to cancel a job. A runner may still finish it; see `result`.
 
         >>> client.cancel(handle)
         <Cancellation.ALREADY_COMPLETED: 'ALREADY_COMPLETED'>
         """
-        return self._run(self._session.flows.cancel(handle))
+        return self._run(self._flows.cancel(handle))
 
     def wait(self, handle: Handle[T], **options: Unpack[WaitOptions]) -> T:
-        """Wait for a job that was submitted before, here or elsewhere, and fetch its output.
+        """Wait for a job, submitted here or elsewhere, and return its output.
 
-        When `timeout` passes, the job is cancelled at fal. If it had finished by then its output is returned.
+        When `timeout` passes, the job is cancelled at fal, or its output returned if it has just completed.
+        If your program is interrupted while it waits, the job is not cancelled.
 
         Raises:
-            TookTooLong: with the handle, and what fal answered to the cancel.
-            RequestFailed: there is no output; the subclass says why.
-            Unreachable: the line is dead; the job is not.
+            TookTooLong: the timeout passed. It has the handle and fal's answer to the cancel.
+            RequestFailed: the job failed; the subclass says why.
+            Unreachable: the network failed. The job is not affected.
 
         >>> client.wait(Handle.from_text(str(handle), Veo2ImageToVideo), timeout=600).video.content_type
         'video/mp4'
         """
-        flow = self._session.flows.wait(handle, options)
+        flow = self._flows.wait(handle, options)
         return self._run(flow, watch=options.get("on_update"))
 
     @overload
@@ -194,22 +162,14 @@ class Client:
     def subscribe(
         self, endpoint: str, arguments: Mapping[str, Any], /, **options: Unpack[SubscribeOptions]
     ) -> Json: ...
-    def subscribe(
-        self,
-        request: TypedRequest[Any] | str,
-        arguments: Mapping[str, Any] | None = None,
-        /,
-        *,
-        check: bool = False,
-        **options: Unpack[SubscribeOptions],
-    ) -> Any:
-        """Do what `submit` and `wait` do, with the settings and the exceptions of both.
+    def subscribe(self, request: Any, arguments: Any = None, /, **options: Any) -> Any:
+        """`submit` and `wait` in one call, with the options and exceptions of both.
 
         >>> arguments = {"prompt": "It waves", "image_url": picture}
         >>> client.subscribe("fal-ai/veo2/image-to-video", arguments, timeout=600)["video"]["file_name"]
         'output.mp4'
         """
-        flow = self._session.start(self._session.flows.subscribe, request, arguments, options, check=check)
+        flow = self._start(self._flows.subscribe, SubscribeOptions, request, arguments, **options)
         return self._run(flow, watch=options.get("on_update"))
 
     @overload
@@ -218,23 +178,13 @@ class Client:
     ) -> T: ...
     @overload
     def run(self, endpoint: str, arguments: Mapping[str, Any], /, **options: Unpack[RunOptions]) -> Json: ...
-    def run(
-        self,
-        request: TypedRequest[Any] | str,
-        arguments: Mapping[str, Any] | None = None,
-        /,
-        *,
-        check: bool = False,
-        **options: Unpack[RunOptions],
-    ) -> Any:
-        """Run a job on the synchronous host. If the line breaks, its output is lost and paid for.
+    def run(self, request: Any, arguments: Any = None, /, **options: Any) -> Any:
+        """Run a job on the synchronous host. If the connection breaks, the output is lost, but billed.
 
         >>> client.run(Veo2ImageToVideo(prompt="It waves", image_url=picture)).video.file_name
         'output.mp4'
         """
-        return self._run(
-            self._session.start(self._session.flows.run, request, arguments, options, check=check)
-        )
+        return self._run(self._start(self._flows.run, RunOptions, request, arguments, **options))
 
     def upload(
         self,
@@ -244,9 +194,9 @@ class Client:
         content_type: str | None = None,
         lifecycle: Lifecycle | None = None,
     ) -> str:
-        """Bring a file to fal's media host and return its URL; above 100 MiB it goes in parts.
+        """Upload a file to fal's media host and return its URL. Files above 100 MiB are sent in parts.
 
-        An open file has to be seekable and is sent from its start. Name and type are guessed if not given.
+        An open file must be seekable and is sent from its start. Name and type are guessed if not given.
 
         >>> client.upload(b"Hello", name="hello.txt").endswith("hello.txt")
         True
@@ -260,12 +210,12 @@ class Client:
         *,
         on_progress: Callable[[Progress], object] | None = None,
     ) -> Path:
-        """Fetch a file of an output, or a URL, to `target`, which appears only when it is whole.
+        """Download a file of an output, or a URL. `target` exists only once the file is complete.
 
-        What arrived before the line broke is kept beside it and resumed, in this call or a later one.
+        After a broken connection, this call or a later one continues with the part on disk.
 
         Raises:
-            TransferFailed: it could not be fetched, or has another length than announced.
+            TransferFailed: the file could not be downloaded, or has another length than announced.
 
         >>> client.download(client.upload(b"Hello", name="hello.txt"), "hello.txt").read_text()
         'Hello'
@@ -275,10 +225,10 @@ class Client:
         return self._run(flow, watch=on_progress)
 
     def verify_webhook(self, body: bytes, headers: Mapping[str, str]) -> Delivery:
-        """Verify a delivery with fal's own keys, which are fetched and kept for a day.
+        """Verify a webhook with fal's keys, which are fetched and cached for a day.
 
         Raises:
-            WebhookRejected: not fal's. Answer the sender 401 and nothing more.
+            WebhookRejected: not sent by fal. Answer 401 without details.
 
         >>> client.verify_webhook(b"{}", {})
         Traceback (most recent call last):
@@ -287,7 +237,7 @@ class Client:
         return self._run(self._session.keys.verify(body, headers))
 
     def close(self) -> None:
-        """Close the connections, as `with` does.
+        """Close the connections. `with` does it for you.
 
         >>> Client().close()
         """

@@ -1,4 +1,4 @@
-"""Keys: where they come from, and that they show up nowhere but in the one header."""
+"""API keys: read from the environment, sent in one header, shown nowhere."""
 
 from __future__ import annotations
 
@@ -8,19 +8,20 @@ from typing import TYPE_CHECKING, Final
 
 import httpx
 
-from falqueue._errors import MissingCredentials
+from falqueue._errors import MissingCredentials, ProtocolError
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Mapping
 
 LOCAL_KEY: Final = "00000000-0000-4000-8000-000000000000:" + "0" * 32
+VISIBLE_ASCII: Final = re.compile(r"[!-~]+")
 
 
 class Credentials(httpx.Auth):
-    """A fal key, put on a request at the last moment, so that no header that anybody prints has it.
+    """A fal key. httpx adds it when the request is sent, so it is not in any headers that are logged.
 
     Raises:
-        MissingCredentials: the text is empty or cannot be a header; the message does not repeat it.
+        MissingCredentials: the text is empty or cannot be a header. The message does not repeat it.
 
     >>> Credentials("key-id:key-secret")
     Credentials(...)
@@ -30,23 +31,23 @@ class Credentials(httpx.Auth):
 
     def __init__(self, key: str) -> None:
         key = key.strip()
-        if not re.fullmatch(r"[!-~]+", key):
-            raise MissingCredentials("the key is empty or has characters that no key has")
+        if not VISIBLE_ASCII.fullmatch(key):
+            raise MissingCredentials("the key is empty or contains characters that no key has")
         self._header: str | None = f"Key {key}"
 
     @classmethod
     def anonymous(cls) -> Credentials:
-        """Return what sends no key at all, for the few calls that fal answers without one."""
+        """Return credentials that send no key, for the few calls that need none."""
         anonymous = cls("anonymous")
         anonymous._header = None
         return anonymous
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str] = os.environ, *, local: bool = False) -> Credentials:
-        """Read `FAL_KEY`, else `FAL_KEY_ID` and `FAL_KEY_SECRET`. A `local` emulator needs none.
+        """Read `FAL_KEY`, or else `FAL_KEY_ID` and `FAL_KEY_SECRET`. A `local` emulator needs neither.
 
         Raises:
-            MissingCredentials: neither is set.
+            MissingCredentials: they are not set.
 
         >>> Credentials.from_env({"FAL_KEY": "key-id:key-secret"})
         Credentials(...)
@@ -61,7 +62,6 @@ class Credentials(httpx.Auth):
         raise MissingCredentials("no key: set FAL_KEY, or FAL_KEY_ID and FAL_KEY_SECRET, or pass credentials")
 
     def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
-        """Put the key on `request`."""
         if self._header:
             request.headers["authorization"] = self._header
         yield request
@@ -74,5 +74,6 @@ class UploadToken(Credentials):
     """The short-lived token that the media host takes instead of the key."""
 
     def __init__(self, token_type: str, token: str) -> None:
-        super().__init__(token)
+        if not VISIBLE_ASCII.fullmatch(token_type) or not VISIBLE_ASCII.fullmatch(token):
+            raise ProtocolError("the upload token cannot be sent in a header")
         self._header = f"{token_type} {token}"

@@ -1,4 +1,4 @@
-"""Fetch a file whole: streamed to disk, resumed by range where the line broke, its length checked."""
+"""Downloads: streamed to disk, resumed with range requests, checked for their length."""
 
 from __future__ import annotations
 
@@ -10,23 +10,25 @@ from typing import IO, TYPE_CHECKING, Final
 
 import httpx
 
-from falqueue._errors import TransferFailed, UsageError
-from falqueue._hosts import origin
-from falqueue._replies import worth_asking_again
-from falqueue._steps import Ask, Emit, Flow, Read, Work
+from falqueue._errors import TransferFailed
+from falqueue._handle import UsageError
+from falqueue._responses import is_transient
+from falqueue._steps import Emit, Flow, HttpRequest, ReadChunk, RunBlocking
+from falqueue._types import origin
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from falqueue._sending import Sending
+    from falqueue._sending import Sender
 
 CONTENT_RANGE: Final = re.compile(r"bytes (?:(\d+)-\d+|\*)/(\d+|\*)")
+OK: Final = 200
 RANGE_NOT_SATISFIABLE: Final = 416
 
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """Bytes on disk, and how many there will be if fal says so.
+    """Bytes on disk, and the size of the file if known.
 
     >>> Progress(done=512, total=2048).total
     2048
@@ -38,81 +40,84 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class Downloads:
-    """The download flow. No key travels with it: fal's files are public (PROTOCOL.md 8.3)."""
-
-    send: Sending
+    sender: Sender
 
     def fetch(self, url: str, target: Path, size: int | None) -> Flow[Path]:
-        """Fetch `url` into `target`, which appears only when it is whole: `size` bytes, if that is known.
+        """Download `url`, without a key: fal's files are public (PROTOCOL.md 8.3).
 
-        What has arrived is kept beside it under a name made from the URL; a later call goes on from there.
+        The bytes go to a `.part` file named after the URL, from which a later call continues. It becomes
+        `target` when it has `size` bytes, or as many as the server announces.
         """
         if origin(url) is None:
-            raise UsageError("only http and https addresses can be fetched")
+            raise UsageError("only http and https URLs can be downloaded")
         part = target.with_name(f"{target.name}.{hashlib.sha256(url.encode()).hexdigest()[:8]}.part")
         attempt = 0
         while True:
             attempt += 1
-            have: int = yield Work(partial(_size, part))
+            have: int = yield RunBlocking(partial(_size, part))
             try:
-                trouble = yield from self._go_on(url, part, have, size)
+                problem = yield from self._continue(url, part, have, size)
+                if not problem:
+                    yield RunBlocking(partial(part.replace, target))
+                    return target
             except httpx.TransportError as error:
-                trouble = f"the connection broke ({type(error).__name__})"
+                problem = f"the connection broke ({type(error).__name__})"
             except OSError as error:
                 raise TransferFailed(f"cannot write: {error}") from error
-            if not trouble:
-                yield Work(partial(part.replace, target))
-                return target
-            if (yield Work(partial(_size, part))) > have:
-                attempt = 1  # it moves
-            if attempt >= self.send.retries.attempts:
-                raise TransferFailed(f"{trouble}; the part that arrived is kept at {part}")
-            yield self.send.pause(attempt)
+            if (yield RunBlocking(partial(_size, part))) > have:
+                attempt = 1
+            if attempt >= self.sender.retries.max_attempts:
+                raise TransferFailed(f"{problem}; the next download continues from {part}")
+            yield from self.sender.sleep(attempt)
 
-    def _go_on(self, url: str, part: Path, have: int, size: int | None) -> Flow[str]:
-        """Fetch what is missing; return what went wrong, nothing if the file is whole."""
+    def _continue(self, url: str, part: Path, have: int, size: int | None) -> Flow[str]:
+        """Fetch the missing bytes. Return "", or a problem that another attempt may solve."""
         headers = {"accept-encoding": "identity"} | ({"range": f"bytes={have}-"} if have else {})
-        reply: httpx.Response = yield Ask("GET", url, headers=headers, stream=True, timeout=60.0)
-        start, total = _extent(reply)
-        if reply.status_code == RANGE_NOT_SATISFIABLE and have:
-            whole = have == total and size in {None, have}
-            if not whole:
-                yield Work(part.unlink)
-            return "" if whole else "the part on disk was longer than the file"
-        if not reply.is_success:
-            if worth_asking_again(reply):
-                return f"HTTP {reply.status_code}"
-            raise TransferFailed(f"HTTP {reply.status_code} for {url}")
+        response: httpx.Response = yield HttpRequest("GET", url, headers=headers, stream=True, timeout=60.0)
+        start, total = _extent(response)
+        if response.status_code == RANGE_NOT_SATISFIABLE and have:
+            complete = have == total and size in {None, have}
+            if not complete:
+                yield RunBlocking(part.unlink)
+            return "" if complete else "the part on disk was longer than the file"
+        if not response.is_success:
+            if is_transient(response):
+                return f"HTTP {response.status_code}"
+            raise TransferFailed(f"HTTP {response.status_code} for {url}")
+        if response.headers.get("content-encoding", "identity") != "identity":
+            raise TransferFailed("the server sent the file compressed, although it was asked not to")
         if start not in {0, have}:
-            raise TransferFailed("the server sent another range than was asked for")
+            raise TransferFailed("the server sent another range than requested")
         if size is not None and total is not None and size != total:
-            raise TransferFailed(f"the file has {total} bytes, not the {size} that were announced")
+            raise TransferFailed(f"the file has {total} bytes instead of the announced {size}")
         done = yield from self._save(part, start, total)
-        wanted = total if size is None else size
-        if wanted is not None and done > wanted:
-            yield Work(part.unlink)
-            raise TransferFailed(f"more than the announced {wanted} bytes arrived")
-        return "" if wanted in {None, done} else f"{done} of {wanted} bytes arrived"
+        expected = total if size is None else size
+        if expected is not None and done > expected:
+            yield RunBlocking(part.unlink)
+            raise TransferFailed(f"more than the announced {expected} bytes arrived")
+        return "" if expected in {None, done} else f"{done} of {expected} bytes arrived"
 
     def _save(self, part: Path, start: int, total: int | None) -> Flow[int]:
-        file: IO[bytes] = yield Work(partial(part.open, "ab" if start else "wb"))
+        file: IO[bytes] = yield RunBlocking(partial(part.open, "ab" if start else "wb"))
         done = start
         try:
-            while piece := (yield Read()):
-                yield Work(partial(file.write, piece))
-                done += len(piece)
+            while chunk := (yield ReadChunk()):
+                yield RunBlocking(partial(file.write, chunk))
+                done += len(chunk)
                 yield Emit(Progress(done, total))
         finally:
             file.close()
         return done
 
 
-def _extent(reply: httpx.Response) -> tuple[int, int | None]:
-    """Return where the body starts in the file, and how long the file is."""
-    if found := CONTENT_RANGE.fullmatch(reply.headers.get("content-range", "")):
+def _extent(response: httpx.Response) -> tuple[int | None, int | None]:
+    """Return the offset of the body in the file, and the size of the file; None where not known."""
+    if found := CONTENT_RANGE.fullmatch(response.headers.get("content-range", "")):
         start, total = found.groups()
         return int(start or 0), None if total == "*" else int(total)
-    length = reply.headers.get("content-length", "")
+    if response.status_code != OK:
+        return None, None
+    length = response.headers.get("content-length", "")
     return 0, int(length) if length.isdecimal() else None
 
 

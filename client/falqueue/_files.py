@@ -1,4 +1,4 @@
-"""Files on their way to fal: from a path, bytes, an open file or a Pillow image."""
+"""Files to send: paths, bytes, open files and Pillow images."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from functools import partial
 from io import BytesIO
 from os import PathLike
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, BinaryIO, Final, Protocol, TypeAlias
+from typing import IO, TYPE_CHECKING, Any, Final, Protocol, TypeAlias
 
-from falqueue._errors import UsageError
+from falqueue._handle import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-PIECE: Final = 1 << 20
+CHUNK: Final = 1 << 20
 PILLOW_FORMATS: Final = frozenset({"PNG", "JPEG", "WEBP", "GIF"})
 SIGNATURES: Final = (
     (b"\x89PNG\r\n\x1a\n", 0, "image/png"),
@@ -30,50 +30,41 @@ SIGNATURES: Final = (
 
 
 class PillowImage(Protocol):
-    """As much of `PIL.Image.Image` as is needed; Pillow itself is never imported."""
+    """The part of `PIL.Image.Image` that is needed, so that Pillow is not imported."""
 
     @property
-    def mode(self) -> str:
-        """The kind of pixels."""
+    def mode(self) -> str: ...
 
-    def save(self, fp: IO[bytes], format: str | None = None) -> None:  # noqa: A002 - Pillow's own name
-        """Write the image."""
+    def save(self, fp: IO[bytes], format: str | None = None) -> None: ...  # noqa: A002 - Pillow's name
 
 
 Picture: TypeAlias = "str | bytes | PathLike[str] | PillowImage"
-Uploadable: TypeAlias = "bytes | PathLike[str] | BinaryIO"
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Bytes that can be read more than once, from any offset: `size` of them."""
+    """`size` bytes that can be read several times and from any offset."""
 
     name: str
     content_type: str
     size: int
     opened: Callable[[], AbstractContextManager[IO[bytes]]] = field(repr=False)
 
-    def pieces(self, start: int = 0, length: int | None = None) -> Iterator[bytes]:
-        """Yield `length` bytes from `start`, all by default, a mebibyte at a time."""
+    def chunks(self, start: int = 0, length: int | None = None) -> Iterator[bytes]:
+        """Yield `length` bytes from `start` (by default all), at most 1 MiB at a time."""
         left = self.size - start if length is None else length
         with self.opened() as file:
             file.seek(start)
-            while left > 0 and (piece := file.read(min(left, PIECE))):
-                left -= len(piece)
-                yield piece
+            while left > 0 and (chunk := file.read(min(left, CHUNK))):
+                left -= len(chunk)
+                yield chunk
 
     def data_uri(self) -> str:
-        """Return it all as a base64 data URI."""
-        return f"data:{self.content_type};base64,{base64.b64encode(b''.join(self.pieces())).decode()}"
+        return f"data:{self.content_type};base64,{base64.b64encode(b''.join(self.chunks())).decode()}"
 
 
 def source_of(value: object, *, name: str | None = None, content_type: str | None = None) -> Source:
-    """Return `value` as a source. It may block: look at the disk, encode a picture.
-
-    Raises:
-        UsageError: nothing that can be read, or an open file that cannot seek.
-        OSError: the file is not there.
-    """
+    """Return `value` as a source. This may block: it reads files and encodes images."""
     if isinstance(value, bytes | bytearray | memoryview):
         return _from_bytes(bytes(value), name, content_type)
     if isinstance(value, PathLike):
@@ -86,17 +77,16 @@ def source_of(value: object, *, name: str | None = None, content_type: str | Non
 
 
 def is_file(value: object) -> bool:
-    """Whether `value`, somewhere in an input, stands for a file that has to be sent along."""
+    """Whether `value`, found in an input, is a file to send."""
     return isinstance(value, bytes | bytearray | memoryview | PathLike) or is_pillow(value)
 
 
 def is_pillow(value: object) -> bool:
-    """Whether `value` is a picture of Pillow's."""
     return hasattr(value, "save") and hasattr(value, "mode") and hasattr(value, "getbands")
 
 
 def sniff(head: bytes) -> str:
-    """Return the content type that the first bytes tell.
+    """Return the content type of a file that starts with these bytes.
 
     >>> sniff(b"\\xff\\xd8\\xff\\xe0")
     'image/jpeg'
@@ -114,9 +104,9 @@ def _from_bytes(content: bytes, name: str | None, content_type: str | None) -> S
 
 
 def _from_pillow(image: Any, name: str | None) -> Source:
-    own: str | None = getattr(image, "format", None)
+    given: str | None = getattr(image, "format", None)
     buffer = BytesIO()
-    image.save(buffer, format=own if own in PILLOW_FORMATS else "PNG")
+    image.save(buffer, format=given if given in PILLOW_FORMATS else "PNG")
     return _from_bytes(buffer.getvalue(), name, None)
 
 
@@ -124,7 +114,7 @@ def _from_file(file: Any, name: str | None, content_type: str | None) -> Source:
     if not hasattr(file, "read"):
         raise UsageError(f"cannot read a file from {type(file).__name__}")
     if not file.seekable():
-        raise UsageError("an open file has to be seekable: a broken upload starts again")
+        raise UsageError("an open file must be seekable, because a failed upload starts again")
     name = name or Path(str(getattr(file, "name", "file.bin"))).name
     size = file.seek(0, 2)
     file.seek(0)

@@ -1,6 +1,6 @@
-"""What the clients do, written once: submit, look, wait, fetch, cancel.
+"""The operations on the queue, as flows: submit, run, status, events, stream, result, cancel, wait.
 
-No I/O, no clock and no luck of its own: all three are handed in.
+They do no I/O and use no clock or random numbers but those that they are given.
 """
 
 from __future__ import annotations
@@ -12,26 +12,28 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import httpx
 
-from falqueue._errors import (
-    FalqueueError,
-    InvalidHandle,
-    ProtocolError,
-    SubmitUnconfirmed,
-    TookTooLong,
-    Unreachable,
+from falqueue._errors import Cancelled, ProtocolError, StillInProgress, SubmitUnconfirmed, TookTooLong
+from falqueue._handle import FalqueueError, InvalidHandle
+from falqueue._requests import Job, WaitOptions, application, encode, headers_of, known_options, query_of
+from falqueue._responses import (
+    GATEWAY_ERRORS,
+    failure,
+    is_transient,
+    json_object,
+    parse_handle,
+    parse_status,
+    refusal,
 )
-from falqueue._handle import Handle, application, handle_from
-from falqueue._replies import GATEWAY_TROUBLE, json_object, refusal, verdict, worth_asking_again
-from falqueue._requests import Job, encode, headers_of, query_of
-from falqueue._sending import Sending, confirm
+from falqueue._sending import FOREVER, Sender, require_accepted
 from falqueue._sse import EventBuffer
-from falqueue._statuses import Cancellation, Completed, LogEntry, Queued, Status, parse_status, unseen
-from falqueue._steps import Ask, Emit, Flow, Pause, Read
+from falqueue._statuses import Cancellation, Completed, LogEntry, Queued, Status, new_entries
+from falqueue._steps import Emit, Flow, HttpRequest, ReadChunk, Sleep
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from falqueue._credentials import Credentials
+    from falqueue._handle import Handle
     from falqueue._hosts import Hosts
     from falqueue._timing import Backoff
 
@@ -44,134 +46,129 @@ POLL_SECONDS: Final = 30.0
 
 @dataclass(frozen=True, slots=True)
 class Flows:
-    """The flows, with all that they need from outside."""
-
     hosts: Hosts
     credentials: Credentials = field(repr=False)
-    send: Sending
-    clock: Callable[[], float]
+    sender: Sender
     polls: Backoff
 
     def submit(self, job: Job[T], options: Mapping[str, Any]) -> Flow[Handle[T]]:
-        """Put `job` into the queue."""
-        ask = self._post(self.hosts.queue, job, options, params=query_of(options), timeout=120.0)
-        reply = yield from self.send.once(ask, give_up_on_429="max_queue_length" in options)
-        confirm(reply)
+        request = self._post(self.hosts.queue, job, options, params=query_of(options), timeout=120.0)
+        response = yield from self.sender.once(request, retry_429="max_queue_length" not in options)
+        require_accepted(response)
         try:
-            handle = handle_from(
-                json_object(reply), endpoint=job.endpoint, queue=self.hosts.queue, output=job.output
-            )
+            handle = parse_handle(json_object(response), job, queue=self.hosts.queue)
         except ProtocolError as error:
-            raise SubmitUnconfirmed(f"a job may have been made, but {error}") from error
+            raise SubmitUnconfirmed(f"there may be a job, but {error}") from error
         log.info("submitted %s", handle)
         return handle
 
     def run(self, job: Job[T], options: Mapping[str, Any]) -> Flow[T]:
-        """Run `job` on the synchronous host."""
-        ask = self._post(self.hosts.run, job, options, params=None, timeout=options.get("timeout"))
-        reply = yield from self.send.once(ask, give_up_on_429=False)
-        if failure := verdict(reply):
-            raise failure
-        confirm(reply)
-        return _read_output(job.output, reply, handle=None)
+        request = self._post(self.hosts.run, job, options, params=None, timeout=options.get("timeout"))
+        response = yield from self.sender.once(request, retry_429=True)
+        if failed := failure(response):
+            raise failed
+        require_accepted(response)
+        return _parse_output(job.output, response, handle=None)
 
-    def status(self, handle: Handle[Any], *, logs: bool, timeout: float = POLL_SECONDS) -> Flow[Status]:
-        """Ask once how far it is."""
-        reply = yield from self.send.repeat(self._get(handle, "/status", logs=logs, timeout=timeout), handle)
-        if reply.is_error:
-            raise refusal(reply, handle=handle)
-        return parse_status(json_object(reply, handle=handle), handle)
+    def status(self, handle: Handle[Any], *, logs: bool, deadline: float = FOREVER) -> Flow[Status]:
+        left = max(deadline - self.sender.clock(), 0.01)
+        request = self._get(handle, "/status", logs=logs, timeout=min(left, POLL_SECONDS))
+        response = yield from self.sender.repeat(request, handle, deadline=deadline)
+        if response.is_error:
+            raise refusal(response, handle=handle)
+        return parse_status(json_object(response, handle=handle), handle)
 
     def events(self, handle: Handle[Any], *, logs: bool) -> Flow[None]:
-        """Poll until it is over; emit each status, with only the log lines that are new."""
-        yield from self._watch(handle, logs=logs, deadline=float("inf"))
+        yield from self._watch(handle, logs=logs, deadline=FOREVER)
 
     def stream(self, handle: Handle[Any], *, logs: bool) -> Flow[None]:
-        """Emit statuses as fal sends them; a broken stream is opened again, which costs nothing."""
+        """Emit statuses as fal sends them. A broken stream is opened again, which is free."""
         attempt = 0
         while True:
             attempt += 1
-            reply = yield from self.send.repeat(
-                self._get(handle, "/status/stream", logs=logs, stream=True), handle
-            )
-            if reply.is_error:
-                raise refusal(reply, handle=handle)
-            seen = yield from self._forward(handle)
-            if isinstance(seen, Completed):
+            request = self._get(handle, "/status/stream", logs=logs, stream=True)
+            response = yield from self.sender.repeat(request, handle)
+            if response.is_error:
+                raise refusal(response, handle=handle)
+            last = yield from self._forward(handle)
+            if isinstance(last, Completed):
                 return
-            attempt = 1 if seen else attempt
-            if attempt >= self.send.retries.attempts:
-                raise ProtocolError("the status stream ends without a COMPLETED", handle=handle)
-            yield self.send.pause(attempt)
+            attempt = 1 if last else attempt
+            if attempt >= self.sender.retries.max_attempts:
+                raise ProtocolError("the status stream ends without COMPLETED", handle=handle)
+            yield from self.sender.sleep(attempt)
 
     def result(self, handle: Handle[T]) -> Flow[T]:
-        """Fetch the output of a job that is over."""
-        ask = self._get(handle, "", logs=None)
-        reply = yield from self.send.repeat(ask, handle, again=_result_worth_asking_again)
-        if failure := verdict(reply, handle=handle):
-            raise failure
-        if not reply.is_success:
-            raise refusal(reply, handle=handle)
-        return _read_output(handle.output, reply, handle=handle)
+        request = self._get(handle, "", logs=None)
+        response = yield from self.sender.repeat(request, handle, retry=_is_result_transient)
+        if failed := failure(response, handle=handle):
+            raise failed
+        if response.status_code == 202:  # a status, not an output
+            raise StillInProgress("HTTP 202: there is no result yet", status_code=202, handle=handle)
+        if not response.is_success:
+            raise refusal(response, handle=handle)
+        return _parse_output(handle.output, response, handle=handle)
 
     def cancel(self, handle: Handle[Any]) -> Flow[Cancellation]:
-        """Ask fal to stop it."""
-        ask = replace(self._get(handle, "/cancel", logs=None), method="PUT")
-        reply = yield from self.send.repeat(ask, handle)
+        request = replace(self._get(handle, "/cancel", logs=None), method="PUT")
+        response = yield from self.sender.repeat(request, handle)
         try:
-            body = reply.json()
+            body = response.json()
             answer = (
                 Cancellation.REQUESTED if body.get("success") is True else Cancellation(body.get("status"))
             )
         except (ValueError, AttributeError) as error:
-            raise refusal(reply, handle=handle) from error
+            raise refusal(response, handle=handle) from error
+        if answer is Cancellation.REQUESTED and not response.is_success:
+            raise refusal(response, handle=handle)
         log.info("cancel of %s: %s", handle, answer.value)
         return answer
 
     def wait(self, handle: Handle[T], options: Mapping[str, Any]) -> Flow[T]:
-        """Wait for a job, then fetch. When the timeout passes, cancel and hand over the handle."""
+        """Wait for a job and fetch its output. Once the timeout has passed, cancel the job."""
+        options = known_options(options, WaitOptions)
         timeout = options.get("timeout")
-        deadline = float("inf") if timeout is None else self.clock() + timeout
+        deadline = FOREVER if timeout is None else self.sender.clock() + timeout
         try:
-            over = yield from self._watch(handle, logs=options.get("logs", False), deadline=deadline)
-        except Unreachable:
-            if self.clock() < deadline:
+            completed = yield from self._watch(handle, logs=options.get("logs", False), deadline=deadline)
+        except FalqueueError:
+            if self.sender.clock() < deadline:
                 raise
-            over = False
-        if not over:
-            yield from self._give_up(handle, timeout)
-        return (yield from self.result(handle))
+            completed = False
+        if completed:
+            return (yield from self.result(handle))
+        return (yield from self._give_up(handle, timeout))
 
     def subscribe(self, job: Job[T], options: Mapping[str, Any]) -> Flow[T]:
-        """Submit, wait, fetch."""
+        waiting = {name: options[name] for name in WaitOptions.__optional_keys__ & options.keys()}
         handle = yield from self.submit(job, options)
-        return (yield from self.wait(handle, options))
+        return (yield from self.wait(handle, waiting))
 
     def _watch(self, handle: Handle[Any], *, logs: bool, deadline: float) -> Flow[bool]:
-        """Poll and emit until it is over (True) or the deadline has passed (False)."""
+        """Poll and emit statuses; return True once the job is completed, False at the deadline."""
         shown: tuple[LogEntry, ...] = ()
         attempt = 0
-        while (left := deadline - self.clock()) > 0:
+        while self.sender.clock() < deadline:
             attempt += 1
-            status = yield from self.status(handle, logs=logs, timeout=min(left, POLL_SECONDS))
+            status = yield from self.status(handle, logs=logs, deadline=deadline)
             if isinstance(status, Queued):
                 yield Emit(status)
             else:
-                yield Emit(replace(status, logs=unseen(shown, status.logs)))
+                yield Emit(replace(status, logs=new_entries(shown, status.logs)))
                 shown = status.logs
             if isinstance(status, Completed):
                 return True
-            left = max(deadline - self.clock(), 0.0)
-            yield Pause(min(left, self.polls.seconds(attempt, self.send.luck())))
+            left = max(deadline - self.sender.clock(), 0.0)
+            yield Sleep(min(left, self.polls.seconds(attempt, self.sender.rng)))
         return False
 
     def _forward(self, handle: Handle[Any]) -> Flow[Status | None]:
-        """Emit what the open stream brings, until it ends, breaks or says COMPLETED; return the last."""
+        """Emit the statuses of the open stream until it ends, breaks or completes; return the last one."""
         buffer, status = EventBuffer(), None
         try:
-            while piece := (yield Read()):
-                for data in buffer.feed(piece):
-                    status = parse_status(_event(data, handle), handle)
+            while chunk := (yield ReadChunk()):
+                for data in buffer.feed(chunk):
+                    status = parse_status(_parse_event(data, handle), handle)
                     yield Emit(status)
                     if isinstance(status, Completed):
                         return status
@@ -179,22 +176,21 @@ class Flows:
             log.debug("the status stream broke: %r", error)
         return status
 
-    def _give_up(self, handle: Handle[Any], timeout: float | None) -> Flow[None]:
-        """Cancel remotely and raise; return only if the job had finished after all."""
+    def _give_up(self, handle: Handle[T], timeout: float | None) -> Flow[T]:
+        """Cancel the job and raise; return its output if it had completed before the cancel."""
+        late = f"not completed after {timeout} s"
         try:
             answer = yield from self.cancel(handle)
         except FalqueueError as error:
-            raise TookTooLong(
-                f"not done after {timeout} s; the cancel failed ({error.message}), so it may still be billed",
-                handle=handle,
-                cancellation=None,
-            ) from error
+            message = f"{late}; the cancel failed ({error.message}), so the job may still be billed"
+            raise TookTooLong(message, handle=handle, cancellation=None) from error
+        message = f"{late}; fal answered {answer.value} to the cancel"
         if answer is not Cancellation.ALREADY_COMPLETED:
-            raise TookTooLong(
-                f"not done after {timeout} s; fal answered {answer.value} to the cancel",
-                handle=handle,
-                cancellation=answer,
-            )
+            raise TookTooLong(message, handle=handle, cancellation=answer)
+        try:
+            return (yield from self.result(handle))
+        except Cancelled as error:  # the answer to an earlier attempt at the cancel was lost
+            raise TookTooLong(message, handle=handle, cancellation=answer) from error
 
     def _post(
         self,
@@ -204,9 +200,9 @@ class Flows:
         *,
         params: Mapping[str, str] | None,
         timeout: float | None,
-    ) -> Ask:
-        application(job.endpoint)  # refuses what is no endpoint id
-        return Ask(
+    ) -> HttpRequest:
+        application(job.endpoint)  # raises if it is not an endpoint id
+        return HttpRequest(
             "POST",
             f"{host}/{job.endpoint}",
             params=params,
@@ -224,10 +220,10 @@ class Flows:
         logs: bool | None,
         stream: bool = False,
         timeout: float = POLL_SECONDS,
-    ) -> Ask:
-        if not self.hosts.same_origin(handle.url):
+    ) -> HttpRequest:
+        if not self.hosts.may_receive_key(handle.url):
             raise InvalidHandle("the handle is of another service; the key is not sent there", handle=handle)
-        return Ask(
+        return HttpRequest(
             "GET",
             handle.url + action,
             params=None if logs is None else {"logs": str(int(logs))},
@@ -238,20 +234,20 @@ class Flows:
         )
 
 
-def _result_worth_asking_again(reply: httpx.Response) -> bool:
-    """A stored failure stays what it is; only the gateway's own trouble passes."""
-    return verdict(reply) is None and (reply.status_code in GATEWAY_TROUBLE or worth_asking_again(reply))
+def _is_result_transient(response: httpx.Response) -> bool:
+    """Whether fetching the result again may help: not if the job failed, whatever its status code."""
+    return failure(response) is None and (response.status_code in GATEWAY_ERRORS or is_transient(response))
 
 
-def _read_output(output: Callable[[Any], T], reply: httpx.Response, *, handle: Handle[Any] | None) -> T:
-    body = json_object(reply, handle=handle)
+def _parse_output(output: Callable[[Any], T], response: httpx.Response, *, handle: Handle[Any] | None) -> T:
+    body = json_object(response, handle=handle)
     try:
         return output(body)
     except (KeyError, TypeError, ValueError) as error:
-        raise ProtocolError(f"the model's answer is malformed: {error!r:.200}", handle=handle) from error
+        raise ProtocolError(f"the model's output is malformed: {error!r:.200}", handle=handle) from error
 
 
-def _event(data: str, handle: Handle[Any]) -> dict[str, Any]:
+def _parse_event(data: str, handle: Handle[Any]) -> dict[str, Any]:
     try:
         body = json.loads(data)
     except ValueError as error:

@@ -1,4 +1,7 @@
-"""A submitted job, as something that fits into one line of text."""
+"""Handles, and the base classes of the exceptions.
+
+They share a module because they refer to each other: exceptions carry handles, parsing a handle raises.
+"""
 
 from __future__ import annotations
 
@@ -6,28 +9,83 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar, overload
 
-from falqueue._errors import InvalidHandle, ProtocolError, UsageError
-from falqueue._hosts import origin
-from falqueue._requests import Json, as_json
+from falqueue._types import Json, as_json, origin
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
-    from falqueue._requests import TypedRequest
+    from falqueue._types import TypedRequest
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
 
-NAMESPACES: Final = ("workflows", "comfy")
 REQUEST_ID: Final = re.compile(r"(?!\.+$)[A-Za-z0-9._~-]+")
 ENDPOINT: Final = re.compile(r"[\w.~|-]+(/[\w.~|-]+)+", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
-class Handle(Generic[T_co]):
-    """A job that fal has taken: what to keep so that any process can fetch its output without paying twice.
+class FieldError:
+    """An entry of fal's `detail` list (PROTOCOL.md 14.1, 14.2).
 
-    `str(handle)` is one line; `Handle.from_text` reads it back. The line holds no key.
+    `input` is the rejected value. fal echoes whole inputs, images included, so the text leaves it out.
+
+    >>> str(FieldError(("body", "duration"), "Input should be '5s'", "literal_error"))
+    "duration: Input should be '5s' [literal_error]"
+    """
+
+    loc: tuple[str | int, ...]
+    message: str
+    type: str
+    input: Any = field(default=None, repr=False)
+    context: Any = field(default=None, repr=False)
+
+    def __str__(self) -> str:
+        place = ".".join(map(str, self.loc[1:] if self.loc[:1] == ("body",) else self.loc))
+        return f"{place or 'input'}: {self.message} [{self.type}]"
+
+
+class FalqueueError(Exception):
+    """Base class of all exceptions of this package.
+
+    `handle` is the job concerned, if there is one; `errors` are fal's objections to fields of the input.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        handle: Handle[Any] | None = None,
+        request_id: str | None = None,
+        errors: Iterable[FieldError] = (),
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.handle = handle
+        self.errors = tuple(errors)
+        self._request_id = request_id
+
+    @property
+    def request_id(self) -> str | None:
+        """fal's id of the request, if known."""
+        return self.handle.request_id if self.handle else self._request_id
+
+    def __str__(self) -> str:
+        return f"{self.message} (request {self.request_id})" if self.request_id else self.message
+
+
+class UsageError(FalqueueError, ValueError):
+    """The call is wrong. Nothing was sent."""
+
+
+class InvalidHandle(UsageError):
+    """Not the text of a handle, or a handle of a service that this client does not talk to."""
+
+
+@dataclass(frozen=True, slots=True)
+class Handle(Generic[T_co]):
+    """A job in fal's queue. Keep it: any process can fetch the output with it, without paying again.
+
+    `str(handle)` is one line without the key; `Handle.from_text` parses it.
 
     >>> line = "https://queue.fal.run/fal-ai/veo2/requests/019e-4b3e#fal-ai/veo2/image-to-video"
     >>> handle = Handle.from_text(line)
@@ -51,56 +109,17 @@ class Handle(Generic[T_co]):
     def from_text(cls, text: str, model: type[TypedRequest[T]]) -> Handle[T]: ...
     @classmethod
     def from_text(cls, text: str, model: type[TypedRequest[Any]] | None = None) -> Handle[Any]:
-        """Read back what `str(handle)` wrote. With `model`, the result is typed as that model's output.
+        """Parse `str(handle)`. With `model`, `result` returns that model's output type.
 
         Raises:
-            InvalidHandle: the text is no handle, or one of another model.
+            InvalidHandle: not the text of a handle, or a handle of another model.
         """
         url, _, endpoint = text.strip().partition("#")
         request_id = url.rpartition("/requests/")[2]
         if origin(url) is None or not REQUEST_ID.fullmatch(request_id) or not ENDPOINT.fullmatch(endpoint):
             raise InvalidHandle(
-                "not a handle; it looks like https://queue.fal.run/owner/app/requests/ID#owner/app"
+                "not a handle; a handle looks like https://queue.fal.run/owner/app/requests/ID#owner/app"
             )
         if model is not None and model.endpoint != endpoint:
             raise InvalidHandle(f"a handle of {endpoint}, not of {model.endpoint}")
         return Handle(endpoint, request_id, url, model.output if model else as_json)
-
-
-def application(endpoint: str) -> str:
-    """Return `[namespace/]owner/alias` of an endpoint id: what its requests are filed under (PROTOCOL.md 3).
-
-    Raises:
-        UsageError: not an endpoint id.
-
-    >>> application("fal-ai/veo2/image-to-video"), application("workflows/me/clip/run")
-    ('fal-ai/veo2', 'workflows/me/clip')
-    """
-    if not ENDPOINT.fullmatch(endpoint) or {".", ".."} & set(endpoint.split("/")):
-        raise UsageError(f"{endpoint!r:.80} is not an endpoint id such as fal-ai/veo2/image-to-video")
-    parts = endpoint.split("/")
-    return "/".join(parts[: 3 if parts[0] in NAMESPACES else 2])
-
-
-def handle_from(body: Json, *, endpoint: str, queue: str, output: Callable[[Json], T]) -> Handle[T]:
-    """Return the handle that a submit answer describes.
-
-    Addresses that fal returns are kept where they are on the queue host (an alias may be filed under another
-    name); any other would carry the key to a stranger, so the address is then built from the endpoint id.
-
-    Raises:
-        ProtocolError: the answer names no request.
-    """
-    request_id = body.get("request_id")
-    if not isinstance(request_id, str) or not REQUEST_ID.fullmatch(request_id):
-        raise ProtocolError("the answer names no request")
-    built = f"{queue}/{application(endpoint)}/requests/{request_id}"
-    returned = str(body.get("response_url", "")).rstrip("/").removesuffix("/response")
-    family = (body.get("status_url"), body.get("cancel_url"))
-    usable = (
-        origin(returned) == origin(queue)
-        and returned.endswith(f"/requests/{request_id}")
-        and not {"?", "#"} & set(returned)
-        and family == (f"{returned}/status", f"{returned}/cancel")
-    )
-    return Handle(endpoint, request_id, returned if usable else built, output)

@@ -1,20 +1,20 @@
-"""Where fal's hosts are, and which addresses may be trusted with credentials."""
+"""The addresses of fal's hosts, and which of them may receive credentials."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Final
 
-import httpx
-
-from falqueue._errors import UsageError
+from falqueue._handle import UsageError
+from falqueue._types import origin, parse_url
 
 FAL_DOMAINS: Final = (".fal.ai", ".fal.run", ".fal.media")
+LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
 
 
 @dataclass(frozen=True, slots=True)
 class Hosts:
-    """The addresses of fal's hosts, each without a trailing slash.
+    """The base URLs of fal's hosts, without a trailing slash. `live` is False for an emulator.
 
     >>> Hosts.at("http://127.0.0.1:8787").queue
     'http://127.0.0.1:8787/queue.fal.run'
@@ -28,12 +28,12 @@ class Hosts:
 
     @classmethod
     def at(cls, base_url: str | None) -> Hosts:
-        """Return fal's own hosts, or those of an emulator that answers for all of them at `base_url`."""
+        """Return fal's hosts, or those of the emulator at `base_url`."""
         if not base_url:
             return cls()
-        url = _parse(base_url)
-        if url is None or url.scheme not in {"http", "https"} or not url.host or url.userinfo:
-            raise UsageError("base_url has to be like http://127.0.0.1:8787, without user and password")
+        url = parse_url(base_url)
+        if url is None or url.query or url.fragment:
+            raise UsageError("base_url must be like http://127.0.0.1:8787, without user info and query")
         base = base_url.rstrip("/")
         return cls(
             queue=f"{base}/queue.fal.run",
@@ -45,31 +45,17 @@ class Hosts:
 
     @property
     def local(self) -> bool:
-        """Whether this is an emulator on the machine itself."""
-        return httpx.URL(self.queue).host in {"127.0.0.1", "::1", "localhost"}
+        """Whether this is an emulator on this machine."""
+        found = origin(self.queue)
+        return found is not None and found[1] in LOOPBACK
 
-    def same_origin(self, url: str) -> bool:
-        """Whether `url` is on the queue host, so that the key may go there."""
+    def may_receive_key(self, url: str) -> bool:
+        """Whether `url` has the origin of the queue host."""
         return origin(url) == origin(self.queue)
 
-    def trusts(self, url: str) -> bool:
-        """Whether an upload token may go to `url`: a media host of fal's, or the emulator."""
+    def may_receive_upload_token(self, url: str) -> bool:
+        """Whether `url` is on one of fal's own domains, or on the emulator."""
         if not self.live:
-            return self.same_origin(url)
-        parsed = _parse(url)
+            return self.may_receive_key(url)
+        parsed = parse_url(url)
         return parsed is not None and parsed.scheme == "https" and f".{parsed.host}".endswith(FAL_DOMAINS)
-
-
-def origin(url: str) -> tuple[str, str, int | None] | None:
-    """Return scheme, host and port of `url`, None if it is no web address without user and password."""
-    parsed = _parse(url)
-    if parsed is None or parsed.scheme not in {"http", "https"} or not parsed.host or parsed.userinfo:
-        return None
-    return parsed.scheme, parsed.host, parsed.port
-
-
-def _parse(url: str) -> httpx.URL | None:
-    try:
-        return httpx.URL(url)
-    except httpx.InvalidURL:
-        return None

@@ -1,51 +1,29 @@
-"""What is asked of fal: an endpoint, its arguments, and the settings that travel in headers."""
+"""Jobs, and the options that travel beside their input in headers and query."""
 
 from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, Protocol, TypeAlias, TypedDict, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Generic, Literal, TypedDict, TypeVar
 
-from falqueue._errors import InvalidInput, UsageError
+from falqueue._errors import InvalidInput
+from falqueue._handle import ENDPOINT, UsageError
+from falqueue._types import Json, TypedRequest, as_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from falqueue._statuses import Status
 
-Json: TypeAlias = dict[str, Any]
 T = TypeVar("T")
-T_co = TypeVar("T_co", covariant=True)
 
-MISPLACED: frozenset[str] = frozenset({"webhook_url", "webhookUrl", "webhook", "fal_webhook"})
-
-
-class TypedRequest(Protocol[T_co]):
-    """What a class needs so that `submit` takes its instances and `result` returns its output.
-
-    `Veo2ImageToVideo` is one; write your own for any other endpoint.
-
-    >>> from falqueue import Veo2ImageToVideo
-    >>> Veo2ImageToVideo.endpoint
-    'fal-ai/veo2/image-to-video'
-    """
-
-    endpoint: ClassVar[str]
-
-    def arguments(self) -> Mapping[str, Any]:
-        """Return the input as fal takes it; pictures and files may still be paths, bytes or Pillow images."""
-
-    def check(self) -> None:
-        """Raise `InvalidInput` for what fal would refuse."""
-
-    @staticmethod
-    def output(body: Json) -> T_co:
-        """Read the model's answer; KeyError, TypeError or ValueError says that it is malformed."""
+NAMESPACES: Final = ("workflows", "comfy")
+IGNORED_BY_FAL: Final = frozenset({"webhook_url", "webhookUrl", "webhook", "fal_webhook"})
 
 
 @dataclass(frozen=True, slots=True)
 class Lifecycle:
-    """How long fal keeps a file, in seconds (None: as the account is set), and who may read it at first.
+    """How many seconds fal keeps a file (None: the account's setting), and the access to it.
 
     >>> Lifecycle(seconds=3600).header()
     '{"expiration_duration_seconds":3600}'
@@ -63,12 +41,12 @@ class Lifecycle:
 
 
 class JobOptions(TypedDict, total=False):
-    """Settings of a job, whichever way it is sent.
+    """Options of every job.
 
-    `start_timeout`: seconds within which it has to start, else it fails with `StartTimedOut`; above 0.1.
-    `no_retry`: fal shall not run it a second time if a runner fails.
-    `hint`: prefer a runner that answers to this name.
-    `lifecycle`: of the files it makes.
+    `start_timeout`: seconds (above 0.1) after which a job that has not started fails with `StartTimedOut`.
+    `no_retry`: do not run the job again if a runner fails.
+    `hint`: the name of a preferred runner.
+    `lifecycle`: of the files that the job makes.
     """
 
     start_timeout: float
@@ -78,20 +56,17 @@ class JobOptions(TypedDict, total=False):
 
 
 class RunOptions(JobOptions, total=False):
-    """Settings of a job on the synchronous host.
-
-    `timeout`: seconds without a byte of the answer; without it there is no limit.
-    """
+    """Options of `run`. `timeout`: seconds without a byte of the answer; unlimited by default."""
 
     timeout: float | None
 
 
 class SubmitOptions(JobOptions, total=False):
-    """Settings of a job in the queue.
+    """Options of `submit`.
 
-    `priority`: "low" waits behind every "normal" one of the endpoint.
-    `webhook_url`: where fal shall post the outcome.
-    `max_queue_length`: refuse with `RateLimited` rather than wait behind more than this many.
+    `priority`: "low" waits behind every "normal" job of the endpoint.
+    `webhook_url`: receives the outcome as a POST.
+    `max_queue_length`: raise `RateLimited` instead of waiting behind more jobs than this.
     """
 
     priority: Literal["normal", "low"]
@@ -100,11 +75,11 @@ class SubmitOptions(JobOptions, total=False):
 
 
 class WaitOptions(TypedDict, total=False):
-    """Settings of waiting.
+    """Options of `wait`.
 
-    `timeout`: seconds after which the job is cancelled and `TookTooLong` raised; without it there is no end.
-    `logs`: ask for the runner's log lines.
-    `on_update`: called with each status that is read.
+    `timeout`: seconds after which the job is cancelled and `TookTooLong` raised; unlimited by default.
+    `logs`: fetch the runner's log entries.
+    `on_update`: called with each status.
     """
 
     timeout: float | None
@@ -113,12 +88,12 @@ class WaitOptions(TypedDict, total=False):
 
 
 class SubscribeOptions(SubmitOptions, WaitOptions, total=False):
-    """Settings of a job that is submitted and waited for."""
+    """Options of `subscribe`: those of `submit` and `wait`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Job(Generic[T]):
-    """An endpoint, its arguments, and how its answer is read."""
+    """An endpoint, its input, and the function that parses its output."""
 
     endpoint: str
     arguments: Mapping[str, Any]
@@ -126,23 +101,39 @@ class Job(Generic[T]):
 
 
 def job_of(request: TypedRequest[Any] | str, arguments: Mapping[str, Any] | None, *, check: bool) -> Job[Any]:
-    """Return the job that the arguments of `submit` describe.
-
-    Raises:
-        InvalidInput: the input fails its check, or has a webhook address, which fal would silently ignore.
-        UsageError: an endpoint without arguments.
-    """
+    """Return the job that the arguments of `submit` describe."""
     if not isinstance(request, str):
         if check:
             request.check()
         return Job(request.endpoint, request.arguments(), request.output)
     if arguments is None:
-        raise UsageError("an endpoint id needs arguments beside it")
-    if misplaced := sorted(MISPLACED & arguments.keys()):
-        raise InvalidInput(
-            f"fal ignores {misplaced[0]} inside the input: pass webhook_url= to submit instead"
-        )
+        raise UsageError("an endpoint id needs arguments")
+    if ignored := sorted(IGNORED_BY_FAL & arguments.keys()):
+        raise InvalidInput(f"fal ignores {ignored[0]} inside the input: pass webhook_url= to submit instead")
     return Job(request, arguments, as_json)
+
+
+def application(endpoint: str) -> str:
+    """Return the `[namespace/]owner/alias` of an endpoint id, as used in request URLs (PROTOCOL.md 3).
+
+    >>> application("fal-ai/veo2/image-to-video"), application("workflows/me/clip/run")
+    ('fal-ai/veo2', 'workflows/me/clip')
+    """
+    if not ENDPOINT.fullmatch(endpoint) or {".", ".."} & set(endpoint.split("/")):
+        raise UsageError(f"{endpoint!r:.80} is not an endpoint id such as fal-ai/veo2/image-to-video")
+    parts = endpoint.split("/")
+    return "/".join(parts[: 3 if parts[0] in NAMESPACES else 2])
+
+
+def known_options(options: Mapping[str, Any], kind: Any) -> dict[str, Any]:
+    """Return `options` without those that are None.
+
+    Raise TypeError for an option that `kind` does not have: ignoring a misspelt `timeout` would cost money.
+    """
+    if unknown := sorted(options.keys() - kind.__optional_keys__):
+        known = ", ".join(sorted(kind.__optional_keys__))
+        raise TypeError(f"unexpected option {unknown[0]!r}; the options are {known}")
+    return {name: value for name, value in options.items() if value is not None}
 
 
 def headers_of(options: Mapping[str, Any]) -> dict[str, str]:
@@ -157,7 +148,7 @@ def headers_of(options: Mapping[str, Any]) -> dict[str, str]:
     if "start_timeout" in options:
         seconds = float(options["start_timeout"])
         if not 0.1 < seconds < float("inf"):
-            raise UsageError("start_timeout is in seconds and above 0.1")
+            raise UsageError("start_timeout must be above 0.1 seconds")
         headers["x-fal-request-timeout"] = str(seconds)
     if options.get("no_retry"):
         headers["x-fal-no-retry"] = "1"
@@ -175,23 +166,14 @@ def query_of(options: Mapping[str, Any]) -> dict[str, str]:
 
 
 def encode(arguments: Mapping[str, Any]) -> bytes:
-    """Return `arguments` as JSON in plain ASCII, which carries any text, broken surrogates included.
-
-    Raises:
-        InvalidInput: something in it has no form in JSON.
-    """
+    """Return `arguments` as JSON in ASCII, which can carry any text, lone surrogates included."""
     try:
         return json.dumps(arguments, allow_nan=False, separators=(",", ":")).encode()
     except (TypeError, ValueError, RecursionError) as error:
-        raise InvalidInput(f"the input has no form in JSON: {error}") from error
-
-
-def as_json(body: Json) -> Json:
-    """Return the answer as it is."""
-    return body
+        raise InvalidInput(f"the input cannot be written as JSON: {error}") from error
 
 
 def _printable(text: str) -> str:
     if not (text.isascii() and text.isprintable()):
-        raise UsageError("a header takes printable ASCII only")
+        raise UsageError("hint must be printable ASCII")
     return text

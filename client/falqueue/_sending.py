@@ -1,13 +1,13 @@
-"""What may be sent again, and what may not.
+"""Which requests are sent again.
 
-Money decides. Reads, cancels and uploads cost nothing, so they are repeated while that may help. A submit or
-a run is sent again only after a try that provably made no job:
+Reads, cancels and uploads are free and are repeated while that may help. A submit or run may cost money, so
+it is sent again only if the attempt certainly made no job:
 
-- no connection came about (`httpx.ConnectError`, `ConnectTimeout`, `PoolTimeout`), so not a byte of it left;
-- fal answered 429, which it does before anything is queued or run.
+- no connection was made (`httpx.ConnectError`, `ConnectTimeout`, `PoolTimeout`), so nothing was sent;
+- fal, not a runner, answered 429, which it does before it queues or runs anything.
 
-Every other 4xx is a refusal: no job, and asking again would be answered the same. A 5xx, a 408 or 499, an
-answer that cannot be read, or none at all proves nothing: `SubmitUnconfirmed`.
+Any other 4xx is a refusal: there is no job. After a 5xx, 408, 499, an unreadable answer or none, there may be
+one: `SubmitUnconfirmed`.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, Any, Final
 import httpx
 
 from falqueue._errors import AnswerLost, NotSent, SubmitUnconfirmed, Unreachable
-from falqueue._replies import refusal, worth_asking_again
-from falqueue._steps import Ask, Flow, Pause
+from falqueue._responses import is_from_runner, is_transient, refusal
+from falqueue._steps import Flow, HttpRequest, Sleep
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,92 +31,93 @@ if TYPE_CHECKING:
 log = logging.getLogger("falqueue")
 
 NEVER_SENT: Final = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol)
-SUBMIT_ATTEMPTS: Final = 4  # nothing is lost yet, and who forgot to start the emulator shall hear it soon
-MAY_HAVE_BEEN_RECEIVED: Final = frozenset({408, 499})
+SUBMIT_ATTEMPTS: Final = 4  # report soon that nothing listens at the address: no job is at stake yet
+UNCONFIRMED: Final = frozenset({408, 499})
+FOREVER: Final = float("inf")
 
 
 @dataclass(frozen=True, slots=True)
-class Sending:
-    """The two ways to send, with the patience that both have."""
+class Sender:
+    """Sends requests, with retries. `clock` returns monotonic seconds, `rng` numbers in [0, 1)."""
 
     retries: Backoff
-    luck: Callable[[], float]
+    rng: Callable[[], float]
+    clock: Callable[[], float]
 
     def repeat(
         self,
-        ask: Ask,
+        request: HttpRequest,
         handle: Handle[Any] | None = None,
         *,
-        again: Callable[[httpx.Response], bool] = worth_asking_again,
+        retry: Callable[[httpx.Response], bool] = is_transient,
+        deadline: float = FOREVER,
     ) -> Flow[httpx.Response]:
-        """Send what costs nothing, again and again if that may help; return the last answer.
-
-        Raises:
-            Unreachable: the last try had no answer.
-        """
+        """Send a free request, again if that may help; return the last response or raise Unreachable."""
         attempt = 0
         while True:
             attempt += 1
+            outcome: httpx.Response | Unreachable
             try:
-                reply: httpx.Response = yield ask
+                response: httpx.Response = yield request
             except httpx.RequestError as error:
-                log.debug("%s %s: %s", ask.method, ask.url, type(error).__name__)
-                if attempt >= self.retries.attempts:
-                    raise _unreachable(error, handle) from error
+                log.debug("%s %s: %s", request.method, request.url, type(error).__name__)
+                outcome = _unreachable(error, handle)
             else:
-                log.debug("%s %s: %s", ask.method, ask.url, reply.status_code)
-                if attempt >= self.retries.attempts or not again(reply):
-                    return reply
-            yield self.pause(attempt)
+                log.debug("%s %s: %s", request.method, request.url, response.status_code)
+                if not retry(response):
+                    return response
+                outcome = response
+            if attempt < self.retries.max_attempts:
+                yield from self.sleep(attempt, deadline)
+            if attempt >= self.retries.max_attempts or self.clock() >= deadline:
+                if isinstance(outcome, Unreachable):
+                    raise outcome
+                return outcome
 
-    def once(self, ask: Ask, *, give_up_on_429: bool) -> Flow[httpx.Response]:
-        """Send what may cost money: again only after a try that provably made no job.
+    def once(self, request: HttpRequest, *, retry_429: bool) -> Flow[httpx.Response]:
+        """Send a request that may cost money, again only if there is certainly no job.
 
-        Raises:
-            NotSent: no connection came about.
-            SubmitUnconfirmed: it was sent, and no answer came.
+        Raise NotSent if no connection was made, SubmitUnconfirmed if there was no answer.
         """
-        attempt, last = 0, min(SUBMIT_ATTEMPTS, self.retries.attempts)
+        attempt, last = 0, min(SUBMIT_ATTEMPTS, self.retries.max_attempts)
         while True:
             attempt += 1
             try:
-                reply: httpx.Response = yield ask
+                response: httpx.Response = yield request
             except NEVER_SENT as error:
                 if attempt >= last:
                     raise NotSent(f"could not connect: {error}") from error
             except httpx.RequestError as error:
                 raise SubmitUnconfirmed(
-                    f"no answer ({type(error).__name__}): a job may have been made, so it is not sent again"
+                    f"no answer ({type(error).__name__}): there may be a job, so it is not sent again"
                 ) from error
             else:
-                log.debug("%s %s: %s", ask.method, ask.url, reply.status_code)
-                if reply.status_code != 429 or give_up_on_429 or attempt >= last:
-                    return reply
-            yield self.pause(attempt)
+                log.debug("%s %s: %s", request.method, request.url, response.status_code)
+                refused_by_fal = response.status_code == 429 and not is_from_runner(response)
+                if not (refused_by_fal and retry_429) or attempt >= last:
+                    return response
+            yield from self.sleep(attempt)
 
-    def pause(self, attempt: int) -> Pause:
-        """Return the wait after the attempt with this number."""
-        return Pause(self.retries.seconds(attempt, self.luck()))
+    def sleep(self, attempt: int, deadline: float = FOREVER) -> Flow[None]:
+        """Wait after this attempt, at most until `deadline`."""
+        left = max(deadline - self.clock(), 0.0)
+        yield Sleep(min(left, self.retries.seconds(attempt, self.rng)))
 
 
-def confirm(reply: httpx.Response) -> None:
-    """Return if fal took what was sent.
-
-    Raises:
-        Refused: it surely did not.
-        SubmitUnconfirmed: nobody knows.
-    """
-    if reply.is_success:
+def require_accepted(response: httpx.Response) -> None:
+    """Raise Refused if fal refused the submit or run, SubmitUnconfirmed if it may have accepted it."""
+    if response.is_success:
         return
-    error = refusal(reply)
-    if reply.status_code >= 500 or reply.status_code in MAY_HAVE_BEEN_RECEIVED:
+    error = refusal(response)
+    if response.status_code >= 500 or response.status_code in UNCONFIRMED:
         raise SubmitUnconfirmed(
-            f"{error.message}: a job may have been made, so it is not sent again",
-            request_id=error.request_id,
+            f"{error.message}: there may be a job, so it is not sent again", request_id=error.request_id
         ) from error
     raise error
 
 
 def _unreachable(error: httpx.RequestError, handle: Handle[Any] | None) -> Unreachable:
     kind = NotSent if isinstance(error, NEVER_SENT) else AnswerLost
-    return kind(f"{type(error).__name__}: {error}", handle=handle)
+    unreachable = kind(f"{type(error).__name__}: {error}", handle=handle)
+    unreachable.__cause__ = error
+    return unreachable

@@ -1,26 +1,30 @@
-"""What both clients are made of: settings read once, flows put together."""
+"""The parts that both clients share, configured once."""
 
 from __future__ import annotations
 
 import os
+import random
+import time
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypedDict, TypeVar
 
 from falqueue._credentials import Credentials
 from falqueue._downloads import Downloads
 from falqueue._files import source_of
 from falqueue._flows import Flows
 from falqueue._hosts import Hosts
-from falqueue._requests import Job, Lifecycle, TypedRequest, job_of
-from falqueue._sending import Sending
-from falqueue._steps import Flow, Work
+from falqueue._requests import job_of, known_options
+from falqueue._sending import Sender
+from falqueue._steps import Flow, RunBlocking
+from falqueue._timing import POLLS, RETRIES, Backoff
 from falqueue._uploads import Uploads
 from falqueue._webhooks import KeyCache
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from falqueue._timing import Backoff
+    from falqueue._requests import Job, Lifecycle
+    from falqueue._types import TypedRequest
 
 T = TypeVar("T")
 
@@ -29,8 +33,6 @@ USER_AGENT: Final = {"user-agent": "falqueue"}
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """The flows of one client, and the two that are made of several."""
-
     flows: Flows
     uploads: Uploads
     downloads: Downloads
@@ -39,15 +41,17 @@ class Session:
     def start(
         self,
         flow: Callable[[Job[Any], Mapping[str, Any]], Flow[T]],
+        kind: type,
         request: TypedRequest[Any] | str,
         arguments: Mapping[str, Any] | None,
-        options: Mapping[str, Any],
         *,
-        check: bool,
+        check: bool = False,
+        **given: Any,
     ) -> Flow[T]:
-        """Check if asked, send the files of the input ahead, then go on with `flow`."""
+        """Check the input if asked to, upload its files, and continue with `flow`. `kind` has its options."""
+        options = known_options(given, kind)
         if check:
-            job = yield Work(lambda: job_of(request, arguments, check=True))
+            job = yield RunBlocking(lambda: job_of(request, arguments, check=True))
         else:
             job = job_of(request, arguments, check=False)
         embedded = yield from self.uploads.embed(job.arguments)
@@ -56,35 +60,43 @@ class Session:
     def upload(
         self, file: object, name: str | None, content_type: str | None, lifecycle: Lifecycle | None
     ) -> Flow[str]:
-        """Read and upload one file."""
-        source = yield Work(lambda: source_of(file, name=name, content_type=content_type))
+        source = yield RunBlocking(lambda: source_of(file, name=name, content_type=content_type))
         return (yield from self.uploads.upload(source, lifecycle))
 
 
-def session(
-    credentials: Credentials | str | None,
-    base_url: str | None,
-    *,
-    clock: Callable[[], float],
-    wall_clock: Callable[[], float],
-    luck: Callable[[], float],
-    retries: Backoff,
-    polls: Backoff,
-) -> Session:
-    """Put a session together; what is not given comes from the environment.
+class ClientOptions(TypedDict, total=False):
+    """Options of both clients; see `Client`.
 
-    Raises:
-        MissingCredentials: no key was given and none is in the environment.
-        UsageError: the base URL is none.
+    `clock` returns monotonic seconds, `wall_clock` Unix seconds, `rng` numbers in [0, 1).
     """
+
+    base_url: str | None
+    retries: Backoff
+    polls: Backoff
+    clock: Callable[[], float]
+    wall_clock: Callable[[], float]
+    rng: Callable[[], float]
+
+
+def open_session(
+    credentials: Credentials | str | None,
+    *,
+    base_url: str | None = None,
+    retries: Backoff = RETRIES,
+    polls: Backoff = POLLS,
+    clock: Callable[[], float] = time.monotonic,
+    wall_clock: Callable[[], float] = time.time,
+    rng: Callable[[], float] = random.random,
+) -> Session:
+    """Return a session. Missing credentials and base URL are read from the environment."""
     hosts = Hosts.at(base_url or os.environ.get("FALQUEUE_BASE_URL"))
     if isinstance(credentials, str):
         credentials = Credentials(credentials)
     key = credentials or Credentials.from_env(local=hosts.local)
-    send = Sending(retries, luck)
+    sender = Sender(retries, rng, clock)
     return Session(
-        Flows(hosts, key, send, clock, polls),
-        Uploads(hosts, key, send),
-        Downloads(send),
-        KeyCache(f"{hosts.rest}/.well-known/jwks.json", send, wall_clock),
+        Flows(hosts, key, sender, polls),
+        Uploads(hosts, key, sender),
+        Downloads(sender),
+        KeyCache(f"{hosts.rest}/.well-known/jwks.json", sender, wall_clock),
     )

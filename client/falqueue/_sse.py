@@ -1,10 +1,10 @@
-"""Server-sent events, as far as fal uses them: one `data:` line per event, comments in between."""
+"""A parser for the server-sent events that fal uses: `data:` lines and comments."""
 
 from __future__ import annotations
 
 
 class EventBuffer:
-    """Takes bytes as they come, gives back the data of each finished event.
+    """Collects bytes and returns the data of each complete event.
 
     >>> buffer = EventBuffer()
     >>> buffer.feed(b'data: {"a": 1}\\n'), buffer.feed(b": ping\\n\\n")
@@ -15,9 +15,9 @@ class EventBuffer:
         self._rest = b""
         self._data: list[str] = []
 
-    def feed(self, piece: bytes) -> list[str]:
-        """Return the data of the events that `piece` completes."""
-        *lines, self._rest = (self._rest + piece).split(b"\n")
+    def feed(self, chunk: bytes) -> list[str]:
+        """Return the data of the events that `chunk` completes."""
+        *lines, self._rest = (self._rest + chunk).split(b"\n")
         return [
             data
             for line in lines

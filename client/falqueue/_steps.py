@@ -1,7 +1,7 @@
-"""What a flow asks of its driver, and the two drivers.
+"""Steps, which flows yield, and the two drivers that carry them out.
 
-A flow is a generator: it yields a step, gets the step's outcome back, and in the end returns its value. It
-does no I/O and knows no event loop, so each flow is written once and `run` and `arun` drive it.
+A flow is a generator that yields a step, receives its result, and finally returns a value. It does no I/O, so
+that each flow is written once: `run` drives it with a blocking client, `arun` on an event loop.
 """
 
 from __future__ import annotations
@@ -16,10 +16,12 @@ import httpx
 
 T = TypeVar("T")
 
+CONNECT_SECONDS = 15.0
+
 
 @dataclass(frozen=True, slots=True)
-class Ask:
-    """Send a request. The whole answer comes back; with `stream` only its head, unless it is an error."""
+class HttpRequest:
+    """Send a request; the result is the response. With `stream`, read the body with `ReadChunk`."""
 
     method: str
     url: str
@@ -32,41 +34,39 @@ class Ask:
 
 
 @dataclass(frozen=True, slots=True)
-class Read:
-    """The next bytes of the streamed answer, none at its end."""
+class ReadChunk:
+    """Read the next bytes of the streamed response; the result is empty at its end."""
 
 
 @dataclass(frozen=True, slots=True)
-class Pause:
-    """Wait so many seconds."""
-
+class Sleep:
     seconds: float
 
 
 @dataclass(frozen=True, slots=True)
-class Work:
-    """Do what may block: files, pictures. Its return value comes back."""
+class RunBlocking:
+    """Call a function that may block; the result is its return value."""
 
-    job: Callable[[], Any]
+    function: Callable[[], Any]
 
 
 @dataclass(frozen=True, slots=True)
 class Emit:
-    """Show a value to whoever watches."""
+    """Pass a value to the caller while the flow goes on."""
 
     value: Any
 
 
-Step: TypeAlias = Ask | Read | Pause | Work | Emit
+Step: TypeAlias = HttpRequest | ReadChunk | Sleep | RunBlocking | Emit
 Flow: TypeAlias = Generator[Step, Any, T]
 
-CONNECT_SECONDS = 15.0
 
-
-def iterate(flow: Flow[T], http: httpx.Client, sleep: Callable[[float], object]) -> Generator[Any, None, T]:
-    """Drive `flow` with a blocking client; yield what it emits, return what it returns."""
-    hands = _Hands(http, sleep)
-    with closing(flow), closing(hands):
+def iterate(
+    flow: Flow[Any], http: httpx.Client, sleep: Callable[[float], object]
+) -> Generator[Any, None, None]:
+    """Drive `flow` with a blocking client and yield the values that it emits."""
+    driver = _Driver(http, sleep)
+    with closing(flow), closing(driver):
         try:
             step = next(flow)
             while True:
@@ -75,13 +75,13 @@ def iterate(flow: Flow[T], http: httpx.Client, sleep: Callable[[float], object])
                     step = flow.send(None)
                     continue
                 try:
-                    outcome = hands.do(step)
+                    result = driver.do(step)
                 except Exception as error:
                     step = flow.throw(error)
                 else:
-                    step = flow.send(outcome)
-        except StopIteration as stop:
-            return stop.value  # type: ignore[no-any-return]
+                    step = flow.send(result)
+        except StopIteration:
+            return
 
 
 def run(
@@ -90,62 +90,63 @@ def run(
     sleep: Callable[[float], object],
     watch: Callable[[Any], object] | None = None,
 ) -> T:
-    """Drive `flow` to its end and return its value; `watch` is called with what it emits."""
-    running = iterate(flow, http, sleep)
-    with closing(running):
-        try:
-            while True:
-                value = next(running)
-                if watch:
-                    watch(value)
-        except StopIteration as stop:
-            return stop.value  # type: ignore[no-any-return]
+    """Drive `flow` to its end and return its value. Call `watch` with each value that it emits."""
+    values: list[T] = []
+
+    def keep_value() -> Flow[None]:
+        values.append((yield from flow))
+
+    with closing(iterate(keep_value(), http, sleep)) as emitted:
+        for value in emitted:
+            if watch:
+                watch(value)
+    return values[0]
 
 
-class _Hands:
-    """Does the steps of one flow; holds the one answer that is being streamed."""
+class _Driver:
+    """Carries out the steps of one flow, with at most one streamed response at a time."""
 
     def __init__(self, http: httpx.Client, sleep: Callable[[float], object]) -> None:
         self._http, self._sleep = http, sleep
-        self._streamed: httpx.Response | None = None
-        self._pieces: Iterator[bytes] = iter(())
+        self._response: httpx.Response | None = None
+        self._chunks: Iterator[bytes] = iter(())
 
     def do(self, step: Step) -> Any:
         match step:
-            case Ask():
-                return self._ask(step)
-            case Read():
-                return next(filter(None, self._pieces), b"")
-            case Pause(seconds):
+            case HttpRequest():
+                return self._send(step)
+            case ReadChunk():
+                return next(filter(None, self._chunks), b"")
+            case Sleep(seconds):
                 return self._sleep(seconds)
-            case Work(job):
-                return job()
+            case RunBlocking(function):
+                return function()
         raise AssertionError(step)  # pragma: no cover
 
-    def _ask(self, ask: Ask) -> httpx.Response:
-        content = ask.content() if callable(ask.content) else ask.content
-        request = _request(self._http, ask, content)
-        if not ask.stream:
-            return self._http.send(request, auth=ask.auth)
+    def _send(self, step: HttpRequest) -> httpx.Response:
+        content = step.content() if callable(step.content) else step.content
+        request = _request(self._http, step, content)
+        if not step.stream:
+            return self._http.send(request, auth=step.auth)
         self.close()
-        self._streamed = self._http.send(request, auth=ask.auth, stream=True)
-        if self._streamed.is_error:
-            self._streamed.read()
+        self._response = self._http.send(request, auth=step.auth, stream=True)
+        if self._response.is_error:
+            self._response.read()
         else:
-            self._pieces = self._streamed.iter_raw()
-        return self._streamed
+            self._chunks = self._response.iter_raw()
+        return self._response
 
     def close(self) -> None:
-        if self._streamed:
-            self._streamed.close()
+        if self._response:
+            self._response.close()
 
 
 async def aiterate(
     flow: Flow[Any], http: httpx.AsyncClient, sleep: Callable[[float], Awaitable[object]]
 ) -> AsyncGenerator[Any, None]:
-    """Drive `flow` on an event loop; yield what it emits."""
+    """Drive `flow` on an event loop and yield the values that it emits."""
     with closing(flow):
-        async with aclosing(_AsyncHands(http, sleep)) as hands:
+        async with aclosing(_AsyncDriver(http, sleep)) as driver:
             try:
                 step = next(flow)
                 while True:
@@ -154,11 +155,11 @@ async def aiterate(
                         step = flow.send(None)
                         continue
                     try:
-                        outcome = await hands.do(step)
+                        result = await driver.do(step)
                     except Exception as error:
                         step = flow.throw(error)
                     else:
-                        step = flow.send(outcome)
+                        step = flow.send(result)
             except StopIteration:
                 return
 
@@ -169,71 +170,75 @@ async def arun(
     sleep: Callable[[float], Awaitable[object]],
     watch: Callable[[Any], object] | None = None,
 ) -> T:
-    """Drive `flow` to its end and return its value; `watch` is called with what it emits."""
+    """Drive `flow` to its end and return its value. Call `watch` with each value that it emits."""
     values: list[T] = []
 
-    def kept() -> Flow[None]:  # an asynchronous generator returns nothing
+    def keep_value() -> Flow[None]:
         values.append((yield from flow))
 
-    async with aclosing(aiterate(kept(), http, sleep)) as emitted:
+    async with aclosing(aiterate(keep_value(), http, sleep)) as emitted:
         async for value in emitted:
             if watch:
                 watch(value)
     return values[0]
 
 
-class _AsyncHands:
-    """The same hands on an event loop; what may block works in a thread."""
+class _AsyncDriver:
+    """`_Driver` on an event loop; functions that may block run in threads."""
 
     def __init__(self, http: httpx.AsyncClient, sleep: Callable[[float], Awaitable[object]]) -> None:
         self._http, self._sleep = http, sleep
-        self._streamed: httpx.Response | None = None
-        self._pieces: AsyncIterator[bytes] | None = None
+        self._response: httpx.Response | None = None
+        self._chunks: AsyncIterator[bytes] | None = None
 
     async def do(self, step: Step) -> Any:
         match step:
-            case Ask():
-                return await self._ask(step)
-            case Read():
+            case HttpRequest():
+                return await self._send(step)
+            case ReadChunk():
                 return await self._read()
-            case Pause(seconds):
+            case Sleep(seconds):
                 return await self._sleep(seconds)
-            case Work(job):
-                return await asyncio.to_thread(job)
+            case RunBlocking(function):
+                return await asyncio.to_thread(function)
         raise AssertionError(step)  # pragma: no cover
 
-    async def _ask(self, ask: Ask) -> httpx.Response:
-        content = _in_thread(ask.content()) if callable(ask.content) else ask.content
-        request = _request(self._http, ask, content)
-        if not ask.stream:
-            return await self._http.send(request, auth=ask.auth)
+    async def _send(self, step: HttpRequest) -> httpx.Response:
+        content = _in_threads(step.content()) if callable(step.content) else step.content
+        request = _request(self._http, step, content)
+        if not step.stream:
+            return await self._http.send(request, auth=step.auth)
         await self.aclose()
-        self._streamed = await self._http.send(request, auth=ask.auth, stream=True)
-        if self._streamed.is_error:
-            await self._streamed.aread()
+        self._response = await self._http.send(request, auth=step.auth, stream=True)
+        if self._response.is_error:
+            await self._response.aread()
         else:
-            self._pieces = self._streamed.aiter_raw()
-        return self._streamed
+            self._chunks = self._response.aiter_raw()
+        return self._response
 
     async def _read(self) -> bytes:
-        if self._pieces is not None:
-            async for piece in self._pieces:
-                if piece:
-                    return piece
+        if self._chunks is not None:
+            async for chunk in self._chunks:
+                if chunk:
+                    return chunk
         return b""
 
     async def aclose(self) -> None:
-        if self._streamed:
-            await self._streamed.aclose()
+        if self._response:
+            await self._response.aclose()
 
 
-async def _in_thread(pieces: Iterator[bytes]) -> AsyncIterator[bytes]:
-    while piece := await asyncio.to_thread(next, pieces, b""):
-        yield piece
+async def _in_threads(chunks: Iterator[bytes]) -> AsyncIterator[bytes]:
+    while chunk := await asyncio.to_thread(next, chunks, b""):
+        yield chunk
 
 
-def _request(http: httpx.Client | httpx.AsyncClient, ask: Ask, content: Any) -> httpx.Request:
-    timeout = httpx.Timeout(ask.timeout, connect=CONNECT_SECONDS)
+def _request(http: httpx.Client | httpx.AsyncClient, step: HttpRequest, content: Any) -> httpx.Request:
     return http.build_request(
-        ask.method, ask.url, params=ask.params, headers=dict(ask.headers), content=content, timeout=timeout
+        step.method,
+        step.url,
+        params=step.params,
+        headers=dict(step.headers),
+        content=content,
+        timeout=httpx.Timeout(step.timeout, connect=CONNECT_SECONDS),
     )

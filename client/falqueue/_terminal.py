@@ -1,11 +1,11 @@
-"""What a person sees of a job: one live line in a terminal, plain lines anywhere else."""
+"""Progress for people: a live line in a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Protocol, TextIO
+from typing import TYPE_CHECKING, TextIO
 
-from falqueue import Completed, InProgress, Progress, Queued, Status, UsageError
+import falqueue as fq
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -13,25 +13,12 @@ if TYPE_CHECKING:
     from rich.progress import Progress as Bar
 
 
-class View(Protocol):
-    """Shows how it goes."""
-
-    def status(self, status: Status) -> None:
-        """Show a status, and its log lines."""
-
-    def progress(self, progress: Progress) -> None:
-        """Show how much of the file has arrived."""
-
-    def say(self, text: str) -> None:
-        """Show a line that stays."""
-
-
 @contextmanager
-def view(stream: TextIO) -> Iterator[View]:
-    """Show on `stream` what happens meanwhile.
+def view(stream: TextIO) -> Iterator[_Lines | _Live]:
+    """Show progress on `stream`.
 
     Raises:
-        UsageError: `stream` is a terminal and the package that draws there is not installed.
+        UsageError: `stream` is a terminal and rich is not installed.
     """
     if not stream.isatty():
         yield _Lines(stream)
@@ -41,64 +28,63 @@ def view(stream: TextIO) -> Iterator[View]:
         from rich.progress import BarColumn, SpinnerColumn, TextColumn, TimeElapsedColumn  # noqa: PLC0415
         from rich.progress import Progress as LiveBar  # noqa: PLC0415
     except ImportError as error:
-        raise UsageError("the progress line needs rich: pip install 'falmock[cli]'") from error
+        raise fq.UsageError("the progress line needs rich: pip install 'falmock[cli]'") from error
     columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
     with LiveBar(*columns, console=Console(file=stream), transient=True) as bar:
         yield _Live(bar)
 
 
-def describe(status: Status) -> str:
-    """Return a status in fal's word and what goes with it.
+def describe(status: fq.Status) -> str:
+    """Return a status with its position or duration.
 
-    >>> describe(Queued("019e", position=2))
+    >>> describe(fq.Queued("019e", position=2))
     'IN_QUEUE, 2 ahead'
     """
     match status:
-        case Queued(position=position):
+        case fq.Queued(position=position):
             return f"IN_QUEUE, {position} ahead"
-        case InProgress():
+        case fq.InProgress():
             return "IN_PROGRESS"
-        case Completed(inference_time=None):
+        case fq.Completed(inference_time=None):
             return "COMPLETED"
-        case Completed(inference_time=seconds):
+        case fq.Completed(inference_time=seconds):
             return f"COMPLETED, ran {seconds:.1f} s"
 
 
+def _log_lines(status: fq.Status) -> list[str]:
+    return [] if isinstance(status, fq.Queued) else [f"  {entry.message}" for entry in status.logs]
+
+
 class _Lines:
-    """Writes a line when something changes."""
+    """Prints a line for each change."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream, self._last = stream, ""
 
-    def status(self, status: Status) -> None:
-        if (text := describe(status)) != self._last:
-            self._last = text
-            self.say(text)
-        for entry in () if isinstance(status, Queued) else status.logs:
-            self.say(f"  {entry.message}")
+    def status(self, status: fq.Status) -> None:
+        text = describe(status)
+        new = [] if text == self._last else [text]
+        self._last = text
+        for line in new + _log_lines(status):
+            print(line, file=self._stream, flush=True)
 
-    def progress(self, progress: Progress) -> None:
+    def progress(self, progress: fq.Progress) -> None:
         if progress.done == progress.total:
-            self.say(f"fetched {progress.done} bytes")
-
-    def say(self, text: str) -> None:
-        print(text, file=self._stream, flush=True)
+            print(f"downloaded {progress.done} bytes", file=self._stream, flush=True)
 
 
 class _Live:
-    """Draws one line over and over; log lines scroll away above it."""
+    """Updates one line; log entries scroll above it."""
 
     def __init__(self, bar: Bar) -> None:
         self._bar = bar
         self._task = bar.add_task("submitted", total=None)
 
-    def status(self, status: Status) -> None:
+    def status(self, status: fq.Status) -> None:
         self._bar.update(self._task, description=describe(status))
-        for entry in () if isinstance(status, Queued) else status.logs:
-            self.say(f"  {entry.message}")
+        for line in _log_lines(status):
+            self._bar.console.print(line, markup=False, highlight=False, soft_wrap=True)
 
-    def progress(self, progress: Progress) -> None:
-        self._bar.update(self._task, description="fetching", completed=progress.done, total=progress.total)
-
-    def say(self, text: str) -> None:
-        self._bar.console.print(text, markup=False, highlight=False, soft_wrap=True)
+    def progress(self, progress: fq.Progress) -> None:
+        done, total = progress.done, progress.total
+        self._bar.update(self._task, description="downloading", completed=done, total=total)

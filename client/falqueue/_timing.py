@@ -1,33 +1,37 @@
-"""How long to wait between two tries, and between two polls."""
+"""Waits between attempts and between polls."""
 
 from __future__ import annotations
 
+import random
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 @dataclass(frozen=True, slots=True)
 class Backoff:
-    """Waits that grow: `first` seconds, each next one `factor` times longer, at most `longest`.
+    """Exponential backoff: `initial` seconds, then `factor` times longer each time, up to `maximum`.
 
-    `spread` is the share by which luck moves each wait up or down, so that many clients do not knock at once.
-    `attempts` is how often a thing is tried before it counts as failed, a submit at most four times;
-    polls have no use for it.
+    `jitter` is the fraction by which each wait varies at random. `max_attempts` counts the first attempt;
+    a submit is tried at most four times, and polls ignore it.
 
-    >>> [Backoff(first=1, longest=5).seconds(attempt, luck=0.5) for attempt in (1, 2, 3, 4)]
+    >>> [Backoff(initial=1, maximum=5, jitter=0).seconds(attempt) for attempt in (1, 2, 3, 4)]
     [1.0, 2.0, 4.0, 5.0]
     """
 
-    first: float = 0.5
+    initial: float = 0.5
     factor: float = 2.0
-    longest: float = 10.0
-    spread: float = 0.25
-    attempts: int = 10
+    maximum: float = 10.0
+    jitter: float = 0.25
+    max_attempts: int = 10
 
-    def seconds(self, attempt: int, luck: float) -> float:
-        """Return the wait after the attempt with this number, counted from 1; `luck` is in [0, 1)."""
-        grown = self.first * self.factor ** min(attempt - 1, 64)
-        return min(self.longest, grown) * (1 + self.spread * (2 * luck - 1))
+    def seconds(self, attempt: int, rng: Callable[[], float] = random.random) -> float:
+        """Return the wait after this attempt (the first is 1). `rng` returns numbers in [0, 1)."""
+        wait = self.initial * self.factor ** min(attempt - 1, 64)
+        return min(self.maximum, wait) * (1 + self.jitter * (2 * rng() - 1))
 
 
 RETRIES = Backoff()
-POLLS = Backoff(first=0.5, factor=1.3, longest=5.0, spread=0.1)
+POLLS = Backoff(initial=0.5, factor=1.3, maximum=5.0, jitter=0.1)

@@ -1,4 +1,4 @@
-"""Veo 2, typed: what `fal-ai/veo2` and `fal-ai/veo2/image-to-video` take and give (PROTOCOL.md 16)."""
+"""Typed requests for `fal-ai/veo2` and `fal-ai/veo2/image-to-video` (PROTOCOL.md 16)."""
 
 from __future__ import annotations
 
@@ -6,26 +6,27 @@ from dataclasses import asdict, dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, get_args
 
-from falqueue._errors import FieldError, InvalidInput, UsageError
+from falqueue._errors import InvalidInput
 from falqueue._files import source_of
+from falqueue._handle import FieldError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from falqueue._files import Picture
-    from falqueue._requests import Json
+    from falqueue._types import Json
 
 Duration = Literal["5s", "6s", "7s", "8s"]
 ImageAspect = Literal["auto", "auto_prefer_portrait", "16:9", "9:16"]
 TextAspect = Literal["16:9", "9:16", "1:1"]
 
-IMAGE_LIMIT: Final = 8 << 20  # the page says 8MB; no smaller reading of that is refused here
+IMAGE_LIMIT: Final = 8 << 20  # the page says 8MB, which may also mean fewer bytes
 FIRST_FIVE_SECONDS, FURTHER_SECOND = Decimal("2.50"), Decimal("0.50")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class File:
-    """A file that a model made. `file_size` is in bytes; all but `url` may be missing.
+    """A file that a model made. `file_size` is in bytes. Only `url` is always there.
 
     >>> File.parse({"url": "https://v3.fal.media/files/a/b.mp4"}).file_size is None
     True
@@ -39,7 +40,7 @@ class File:
 
     @classmethod
     def parse(cls, body: Json) -> File:
-        """Read fal's File object. Raises KeyError, TypeError or ValueError where there is none."""
+        """Parse fal's File object. Raises KeyError, TypeError or ValueError if it is malformed."""
         if not isinstance(body["url"], str):
             raise TypeError("a file's url is not a string")
         size = body.get("file_size")
@@ -54,7 +55,7 @@ class File:
 
 @dataclass(frozen=True, slots=True)
 class VideoOutput:
-    """What a video model gives.
+    """The output of a video model.
 
     >>> VideoOutput.parse({"video": {"url": "https://v3.fal.media/files/a/b.mp4"}}).video.url
     'https://v3.fal.media/files/a/b.mp4'
@@ -64,15 +65,29 @@ class VideoOutput:
 
     @classmethod
     def parse(cls, body: Json) -> VideoOutput:
-        """Read the model's answer. Raises KeyError, TypeError or ValueError if it is malformed."""
+        """Parse the model's output. Raises KeyError, TypeError or ValueError if it is malformed."""
         return cls(File.parse(body["video"]))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Veo2ImageToVideo:
-    """Input of `fal-ai/veo2/image-to-video`: a clip of 720p that moves what `image_url` shows.
+class _Veo2:
+    __slots__ = ()
+    duration: Duration
 
-    `image_url` is a URL or data URI as text, or a picture as path, bytes or Pillow image, of up to 8 MB.
+    @property
+    def price(self) -> Decimal:
+        """US dollars, from fal's page for the text model; users report the same for the image model."""
+        return FIRST_FIVE_SECONDS + FURTHER_SECOND * (int(self.duration.removesuffix("s")) - 5)
+
+    @staticmethod
+    def output(body: Json) -> VideoOutput:
+        return VideoOutput.parse(body)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Veo2ImageToVideo(_Veo2):
+    """Input of `fal-ai/veo2/image-to-video`, which animates an image as a 720p video.
+
+    `image_url` is a URL or data URI, or an image of up to 8 MB as path, bytes or Pillow image.
 
     >>> request = Veo2ImageToVideo(prompt="It waves", image_url="https://example.com/a.png", duration="8s")
     >>> request.check()
@@ -87,33 +102,22 @@ class Veo2ImageToVideo:
     aspect_ratio: ImageAspect = "auto"
     duration: Duration = "5s"
 
-    @property
-    def price(self) -> Decimal:
-        """US dollars, by fal's page for the text model; users report the same for this one."""
-        return _price(self.duration)
-
     def arguments(self) -> Json:
-        """Return the input as fal takes it, the picture as it was given."""
         return {name: getattr(self, name) for name in ("prompt", "image_url", "aspect_ratio", "duration")}
 
     def check(self) -> None:
-        """Raise `InvalidInput`, with all faults, for what the model's page rules out."""
+        """Raise `InvalidInput` with every field that the model's page rules out."""
         _raise_if_any(
             *_text("prompt", self.prompt),
-            *_picture(self.image_url),
+            *_image(self.image_url),
             *_choice("aspect_ratio", self.aspect_ratio, get_args(ImageAspect)),
             *_choice("duration", self.duration, get_args(Duration)),
         )
 
-    @staticmethod
-    def output(body: Json) -> VideoOutput:
-        """Read the model's answer."""
-        return VideoOutput.parse(body)
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Veo2TextToVideo:
-    """Input of `fal-ai/veo2`: a clip from words alone.
+class Veo2TextToVideo(_Veo2):
+    """Input of `fal-ai/veo2`, which makes a video from a prompt.
 
     >>> Veo2TextToVideo(prompt="A lego chef cooking eggs").price
     Decimal('2.50')
@@ -129,31 +133,16 @@ class Veo2TextToVideo:
     seed: int | None = None
     auto_fix: bool = True
 
-    @property
-    def price(self) -> Decimal:
-        """US dollars, by fal's page."""
-        return _price(self.duration)
-
     def arguments(self) -> Json:
-        """Return the input as fal takes it, without what was left open."""
         return {name: value for name, value in asdict(self).items() if value is not None}
 
     def check(self) -> None:
-        """Raise `InvalidInput`, with all faults, for what the model's page rules out."""
+        """Raise `InvalidInput` with every field that the model's page rules out."""
         _raise_if_any(
             *_text("prompt", self.prompt),
             *_choice("aspect_ratio", self.aspect_ratio, get_args(TextAspect)),
             *_choice("duration", self.duration, get_args(Duration)),
         )
-
-    @staticmethod
-    def output(body: Json) -> VideoOutput:
-        """Read the model's answer."""
-        return VideoOutput.parse(body)
-
-
-def _price(duration: Duration) -> Decimal:
-    return FIRST_FIVE_SECONDS + FURTHER_SECOND * (int(duration.removesuffix("s")) - 5)
 
 
 def _text(name: str, value: object) -> Iterator[FieldError]:
@@ -167,11 +156,11 @@ def _choice(name: str, value: object, choices: tuple[str, ...]) -> Iterator[Fiel
         yield FieldError(("body", name), f"Input should be {expected}", "literal_error", value)
 
 
-def _picture(value: Any) -> Iterator[FieldError]:
+def _image(value: Any) -> Iterator[FieldError]:
     loc = ("body", "image_url")
     if isinstance(value, str):
         if not value.startswith(("http://", "https://", "data:image/")):
-            message = "Not a URL or data URI; wrap the name of a file in pathlib.Path"
+            message = "Not a URL or data URI; pass a file as pathlib.Path"
             yield FieldError(loc, message, "url_scheme", value)
         return
     try:
@@ -180,9 +169,9 @@ def _picture(value: Any) -> Iterator[FieldError]:
         yield FieldError(loc, f"Cannot be read: {error}", "image_load_error")
         return
     if not source.content_type.startswith("image/"):
-        yield FieldError(loc, "Not a picture that is known here", "unsupported_image_format")
+        yield FieldError(loc, "Not an image of a known format", "unsupported_image_format")
     if source.size > IMAGE_LIMIT:
-        yield FieldError(loc, f"{source.size} bytes; the model takes 8 MB", "file_too_large")
+        yield FieldError(loc, f"{source.size} bytes; the limit is 8 MB", "file_too_large")
 
 
 def _raise_if_any(*errors: FieldError) -> None:

@@ -1,7 +1,6 @@
-"""Webhooks: is this delivery fal's, and what does it say (PROTOCOL.md 9).
+"""Verification and parsing of webhooks (PROTOCOL.md 9).
 
-The signature is Ed25519, which httpx does not bring along: `verify` imports `cryptography` when it is called,
-so that a client which only polls does not load it.
+Signatures are Ed25519. `cryptography` is imported only to verify one: polling clients do not need it.
 """
 
 from __future__ import annotations
@@ -13,22 +12,16 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar, overload
 
-from falqueue._errors import (
-    HeaderMissing,
-    ProtocolError,
-    RequestFailed,
-    SignatureMismatch,
-    TimestampRejected,
-    UsageError,
-)
-from falqueue._replies import json_object, outcome_kind, refusal
-from falqueue._steps import Ask, Flow
+from falqueue._errors import HeaderMissing, ProtocolError, SignatureMismatch, TimestampRejected
+from falqueue._handle import UsageError
+from falqueue._responses import json_object, refusal, webhook_failure
+from falqueue._steps import Flow, HttpRequest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-    from falqueue._requests import Json, TypedRequest
-    from falqueue._sending import Sending
+    from falqueue._sending import Sender
+    from falqueue._types import Json, TypedRequest
 
 T = TypeVar("T")
 
@@ -41,7 +34,7 @@ KEY_BYTES: Final = 32
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """What a verified webhook says. fal may deliver it more than once: act once per `request_id`.
+    """The content of a webhook. fal may deliver it several times: act once per `request_id`.
 
     >>> body = {"request_id": "019e", "status": "OK", "payload": {"video": {"url": "https://v3.fal.media/a.mp4"}}}
     >>> Delivery.parse(body).result()["video"]["url"]
@@ -57,14 +50,14 @@ class Delivery:
 
     @classmethod
     def parse(cls, body: Json) -> Delivery:
-        """Read a delivery's JSON, without any question where it came from: for one that `verify` has passed.
+        """Parse the JSON of a webhook that is already verified.
 
         Raises:
-            ProtocolError: no delivery of fal's.
+            ProtocolError: not the body of a webhook.
         """
         status, request_id = body.get("status"), body.get("request_id")
         if status not in {"OK", "ERROR"} or not isinstance(request_id, str):
-            raise ProtocolError("a webhook without a request_id or with a status that fal does not have")
+            raise ProtocolError("a webhook without a request_id, or with an unknown status")
         return cls(
             request_id=request_id,
             gateway_request_id=str(body.get("gateway_request_id", request_id)),
@@ -82,30 +75,19 @@ class Delivery:
         """Return the output.
 
         Raises:
-            RequestFailed: the job failed, of the same class that `Client.result` would raise.
-            ProtocolError: OK, but the output did not fit into the webhook: fetch it with `Client.result`.
+            RequestFailed: the job failed; the class is the one that `Client.result` raises.
+            ProtocolError: the payload is malformed, or not in the webhook: use `Client.result`.
         """
+        payload = self.payload if isinstance(self.payload, dict) else None
         if self.status == "ERROR":
-            raise self._failure()
-        if not isinstance(self.payload, dict):
+            raise webhook_failure(payload or {}, error=self.error, request_id=self.request_id)
+        if payload is None:
             reason = self.payload_error or "there is no payload"
             raise ProtocolError(f"{reason} Fetch it with Client.result", request_id=self.request_id)
         try:
-            return model.output(self.payload) if model else self.payload
+            return model.output(payload) if model else payload
         except (KeyError, TypeError, ValueError) as error:
             raise ProtocolError("the payload is malformed", request_id=self.request_id) from error
-
-    def _failure(self) -> RequestFailed:
-        body = self.payload if isinstance(self.payload, dict) else {}
-        kind, error_type, errors = outcome_kind(body)
-        words = "; ".join(map(str, errors)) or body.get("detail") or self.error or "the job failed"
-        return kind(
-            f"{words!s:.500}",
-            status_code=None,
-            error_type=error_type,
-            request_id=self.request_id,
-            errors=errors,
-        )
 
 
 def verify(
@@ -116,31 +98,28 @@ def verify(
     now: float,
     leeway: float = LEEWAY_SECONDS,
 ) -> Delivery:
-    """Return what a webhook says, if fal signed it.
+    """Return the content of a webhook that fal has signed.
 
     Args:
-        body: the raw body, byte for byte as it came in.
-        headers: its headers; case does not matter.
-        keys: fal's public keys, 32 bytes each, as `keys_of` reads them; any of them may have signed.
-        now: the time of receipt, in Unix seconds.
-        leeway: how far the timestamp may be from it, in seconds.
+        body: the body, exactly as received.
+        headers: names in any case.
+        keys: fal's public keys from `keys_of`, any of which may have signed.
+        now: the time of receipt in Unix seconds.
+        leeway: the largest accepted difference between the timestamp and `now`, in seconds.
 
     Raises:
-        WebhookRejected: its subclass says which part failed, and no more than that.
-        ProtocolError: fal signed it, and it is no delivery.
+        WebhookRejected: not sent by fal; the subclass says why.
+        ProtocolError: fal signed it, but it is not a webhook.
         UsageError: `cryptography` is not installed.
 
     >>> verify(b"{}", {}, keys=[], now=0)
     Traceback (most recent call last):
     falqueue.HeaderMissing: x-fal-webhook-request-id is missing
     """
-    request_id, user_id, timestamp, signature = _headers(headers)
+    request_id, user_id, timestamp, signature = _read_headers(headers, now=now, leeway=leeway)
     digest = hashlib.sha256(body).hexdigest()
     message = f"{request_id}\n{user_id}\n{timestamp}\n{digest}".encode(errors="replace")
-    genuine = _signed_by_any(keys, signature, message)
-    if not re.fullmatch(r"[0-9]{1,12}", timestamp) or abs(now - int(timestamp)) > leeway:
-        raise TimestampRejected(f"the timestamp is not within {leeway:g} seconds of now")
-    if not genuine:
+    if not _is_signed_by_any(keys, signature, message):
         raise SignatureMismatch("no key signed this request")
     try:
         parsed = json.loads(body)
@@ -150,10 +129,10 @@ def verify(
 
 
 def keys_of(jwks: Mapping[str, Any]) -> tuple[bytes, ...]:
-    """Return the Ed25519 keys of a JWKS document; entries of other kinds are passed over.
+    """Return the Ed25519 keys of a JWKS document, without keys of other types.
 
     Raises:
-        ProtocolError: no such document.
+        ProtocolError: not a JWKS document.
 
     >>> keys_of({"keys": [{"kty": "OKP", "crv": "Ed25519", "x": "A" * 43}]}) == (bytes(32),)
     True
@@ -172,21 +151,21 @@ def keys_of(jwks: Mapping[str, Any]) -> tuple[bytes, ...]:
 
 @dataclass(slots=True)
 class KeyCache:
-    """fal's webhook keys, kept for a day; fetched anew when a signature fits none of them.
+    """fal's webhook keys, cached for a day.
 
-    That happens at most once a minute, so that forged deliveries cannot make us ask without end.
-    `clock` gives Unix seconds.
+    If no key fits a signature they are fetched again, at most once a minute, so that forged webhooks do not
+    cause a request each. `clock` returns Unix seconds.
     """
 
     url: str
-    send: Sending
+    sender: Sender
     clock: Callable[[], float]
     _keys: tuple[bytes, ...] = ()
     _fetched: float = float("-inf")
 
     def verify(self, body: bytes, headers: Mapping[str, str]) -> Flow[Delivery]:
-        """Verify with the keys at hand, or with fresh ones."""
         now = self.clock()
+        _read_headers(headers, now=now, leeway=LEEWAY_SECONDS)  # what these reject needs no keys
         if now - self._fetched >= DAY_SECONDS:
             yield from self._fetch()
         try:
@@ -198,25 +177,29 @@ class KeyCache:
         return verify(body, headers, self._keys, now=now)
 
     def _fetch(self) -> Flow[None]:
-        reply = yield from self.send.repeat(Ask("GET", self.url, timeout=15.0))
-        if not reply.is_success:
-            raise refusal(reply)
-        self._keys, self._fetched = keys_of(json_object(reply)), self.clock()
+        response = yield from self.sender.repeat(HttpRequest("GET", self.url, timeout=15.0))
+        if not response.is_success:
+            raise refusal(response)
+        self._keys, self._fetched = keys_of(json_object(response)), self.clock()
 
 
-def _headers(headers: Mapping[str, str]) -> list[str]:
+def _read_headers(headers: Mapping[str, str], *, now: float, leeway: float) -> list[str]:
+    """Return request id, user id, timestamp and signature."""
     given = {name.lower(): value for name, value in headers.items()}
     values = []
     for name in ("request-id", "user-id", "timestamp", "signature"):
         if not given.get(PREFIX + name):
             raise HeaderMissing(f"{PREFIX}{name} is missing")
         values.append(given[PREFIX + name])
+    timestamp = values[2]
+    if not re.fullmatch(r"[0-9]{1,12}", timestamp) or not abs(now - int(timestamp)) <= leeway:
+        raise TimestampRejected(f"the timestamp is not within {leeway:g} seconds of now")
     return values
 
 
-def _signed_by_any(keys: Iterable[bytes], signature: str, message: bytes) -> bool:
+def _is_signed_by_any(keys: Iterable[bytes], signature: str, message: bytes) -> bool:
     try:
-        from cryptography.exceptions import InvalidSignature  # noqa: PLC0415 - only who verifies needs it
+        from cryptography.exceptions import InvalidSignature  # noqa: PLC0415 - see the module docstring
         from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey  # noqa: PLC0415
     except ImportError as error:
         raise UsageError("verifying webhooks needs the package `cryptography`") from error

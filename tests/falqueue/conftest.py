@@ -1,4 +1,4 @@
-"""Both clients behind one door, a clock that only sleeps move, and a fal made of canned answers."""
+"""Fixtures: both clients with one interface, a clock that only sleeps advance, and canned answers of fal."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ ENDPOINT = "fal-ai/veo2/image-to-video"
 
 @dataclass
 class Time:
-    """Stands still but for sleeps, which it notes."""
+    """A clock that only sleeps advance. `slept` lists them, in seconds."""
 
     now: float = 1_000_000.0
     slept: list[float] = field(default_factory=list)
@@ -45,7 +45,7 @@ class Time:
 
 
 class Awaited:
-    """An AsyncClient that looks like a Client: each call is awaited on a loop of its own."""
+    """An AsyncClient with the interface of Client: it awaits each call on an event loop."""
 
     def __init__(self, client: falqueue.AsyncClient, runner: asyncio.Runner) -> None:
         self._client, self._runner = client, runner
@@ -62,7 +62,7 @@ async def _listed(statuses: Any) -> list[falqueue.Status]:
 
 
 class Pieces(httpx.SyncByteStream, httpx.AsyncByteStream):
-    """A body that comes in pieces; the last may be an exception."""
+    """A body that arrives in pieces; the last one may be an exception."""
 
     def __init__(self, *pieces: bytes | Exception) -> None:
         self._pieces = pieces
@@ -80,7 +80,7 @@ class Pieces(httpx.SyncByteStream, httpx.AsyncByteStream):
 
 @pytest.fixture
 def streamed() -> Callable[..., httpx.Response]:
-    """Make an answer whose body comes in the pieces given; other arguments are those of httpx.Response."""
+    """Return a response whose body arrives in the given pieces."""
 
     def make(*pieces: bytes | Exception, status: int = 200, **extra: Any) -> httpx.Response:
         return httpx.Response(status, stream=Pieces(*pieces), **extra)
@@ -100,32 +100,31 @@ def time() -> Time:
 
 @pytest.fixture
 def slept(time: Time) -> list[float]:
-    """The waits, in seconds, as they happened."""
     return time.slept
 
 
 @pytest.fixture
 def fal() -> respx.Router:
-    """Says what fal answers; anything else that is asked of it fails the test."""
+    """The answers of fal. A request without one fails the test."""
     return respx.Router(assert_all_called=False)
 
 
 def chosen(given: dict[str, Any], settings: dict[str, Any]) -> dict[str, Any]:
-    """Let settings replace what is given; `OWN` leaves it to the client."""
-    return {name: value for name, value in (given | settings).items() if value is not OWN}
+    """Return `given` overridden by `settings`, without the values that are DEFAULT."""
+    return {name: value for name, value in (given | settings).items() if value is not DEFAULT}
 
 
-OWN = object()
-Doorway = Callable[..., falqueue.Client]
+DEFAULT = object()
+ClientFactory = Callable[..., falqueue.Client]
 
 
 @pytest.fixture(params=["Client", "AsyncClient"])
-def open_door(request: pytest.FixtureRequest, fal: respx.Router, time: Time) -> Iterator[Doorway]:
-    """Make a client of one kind, with other settings than `door` has."""
+def make_client(request: pytest.FixtureRequest, fal: respx.Router, time: Time) -> Iterator[ClientFactory]:
+    """Make a client with options of your own. Tests run with `Client` and with `AsyncClient`."""
     closing: list[Callable[[], object]] = []
 
     def make(key: str = KEY, **settings: Any) -> falqueue.Client:
-        given: dict[str, Any] = {"clock": time, "wall_clock": time, "luck": lambda: 0.5}
+        given: dict[str, Any] = {"clock": time, "wall_clock": time, "rng": lambda: 0.5}
         if request.param == "Client":
             given |= {"transport": httpx.MockTransport(fal.handler), "sleep": time.sleep}
             client = falqueue.Client(key, **chosen(given, settings))
@@ -143,9 +142,8 @@ def open_door(request: pytest.FixtureRequest, fal: respx.Router, time: Time) -> 
 
 
 @pytest.fixture
-def door(open_door: Doorway) -> falqueue.Client:
-    """A client; each test that uses it runs once with `Client` and once with `AsyncClient`."""
-    return open_door()
+def client(make_client: ClientFactory) -> falqueue.Client:
+    return make_client()
 
 
 @pytest.fixture
@@ -155,7 +153,7 @@ def handle() -> falqueue.Handle[dict[str, Any]]:
 
 @pytest.fixture
 def submitted() -> dict[str, Any]:
-    """What fal answers to a submit."""
+    """The body of fal's answer to a submit."""
     url = f"{APPLICATION}/requests/{REQUEST_ID}"
     return {
         "status": "IN_QUEUE",
@@ -209,13 +207,13 @@ def png(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def sent(fal: respx.Router) -> Callable[[int], Any]:
-    """The JSON body of the call with this number."""
+    """Return the JSON body of a request, by its index."""
     return lambda number: json.loads(fal.calls[number].request.content)
 
 
 @contextmanager
 def serving(*options: str) -> Iterator[str]:
-    """Run `falmock serve` in a process of its own; give the address that it prints."""
+    """Run `falmock serve` in a process; yield its base URL."""
     command = [
         str(Path(sys.executable).with_name("falmock")),
         "serve",
@@ -239,7 +237,7 @@ def serving(*options: str) -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def emulator() -> Iterator[str]:
-    """An emulator whose jobs are done in a moment."""
+    """An emulator whose jobs take 40 ms."""
     with serving("--queue-seconds", "0.02", "--run-seconds", "0.02") as address:
         yield address
 
@@ -260,15 +258,15 @@ def picture(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-HASTE = falqueue.Backoff(first=0.01, factor=1.2, longest=0.1)
+FAST_POLLS = falqueue.Backoff(initial=0.01, factor=1.2, maximum=0.1)
 
 
 @pytest.fixture
-def connect(open_door: Doorway) -> Doorway:
-    """Make a client of one kind that talks to an emulator over a socket, in real and short time."""
+def connect(make_client: ClientFactory) -> ClientFactory:
+    """Make a client that talks to an emulator over a socket, with real time and short polls."""
 
     def make(base_url: str, **settings: Any) -> falqueue.Client:
-        own = dict.fromkeys(("transport", "sleep", "clock", "wall_clock"), OWN)
-        return open_door(base_url=base_url, polls=HASTE, **own | settings)
+        own = dict.fromkeys(("transport", "sleep", "clock", "wall_clock"), DEFAULT)
+        return make_client(base_url=base_url, polls=FAST_POLLS, **own | settings)
 
     return make

@@ -1,4 +1,4 @@
-"""Keys: found where they should be, shown nowhere."""
+"""Keys: where they are read, and that they appear nowhere."""
 
 from __future__ import annotations
 
@@ -36,17 +36,17 @@ def header(credentials: Credentials) -> str | None:
         ({"FAL_KEY": "one:key", "FAL_KEY_ID": "id", "FAL_KEY_SECRET": "secret"}, "Key one:key"),
     ],
 )
-def test_the_key_comes_from_the_environment(environ: dict[str, str], expected: str) -> None:
+def test_the_key_is_read_from_the_environment(environ: dict[str, str], expected: str) -> None:
     assert header(Credentials.from_env(environ)) == expected
 
 
 @pytest.mark.parametrize("environ", [{}, {"FAL_KEY": ""}, {"FAL_KEY_ID": "id"}, {"FAL_KEY_SECRET": "s"}])
-def test_a_missing_key_is_said_at_once(environ: dict[str, str]) -> None:
+def test_a_missing_key_is_an_error_that_names_the_variable(environ: dict[str, str]) -> None:
     with pytest.raises(falqueue.MissingCredentials, match="FAL_KEY"):
         Credentials.from_env(environ)
 
 
-def test_a_client_without_a_key_is_not_made(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_client_cannot_be_made_without_a_key(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("FAL_KEY", "FAL_KEY_ID", "FAL_KEY_SECRET", "FALQUEUE_BASE_URL"):
         monkeypatch.delenv(name, raising=False)
     with pytest.raises(falqueue.MissingCredentials):
@@ -54,7 +54,7 @@ def test_a_client_without_a_key_is_not_made(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 @pytest.mark.parametrize("key", ["id:sécret", "id:sec ret", "id:sec\nret", "id:\x00", "", "  "])
-def test_a_text_that_can_be_no_key_is_refused_and_not_repeated(key: str) -> None:
+def test_an_impossible_key_is_rejected_without_repeating_it(key: str) -> None:
     with pytest.raises(falqueue.MissingCredentials) as caught:
         Credentials(key)
     assert not key.strip() or key.strip() not in str(caught.value)
@@ -64,37 +64,37 @@ def test_a_local_emulator_needs_no_key() -> None:
     assert header(Credentials.from_env({}, local=True)) is not None
 
 
-def test_no_key_is_sent_if_none_is_wanted() -> None:
+def test_anonymous_credentials_send_no_key() -> None:
     assert header(Credentials.anonymous()) is None
 
 
-class Spoken:
-    """Everything that a run of a client says."""
+class Output:
+    """Collects the logs, reprs, exceptions and local variables of a client."""
 
     def __init__(self, caplog: pytest.LogCaptureFixture) -> None:
-        self._caplog, self.said = caplog, ""
+        self._caplog, self.text = caplog, ""
 
-    def hear(self, value: object) -> None:
-        self.said += f"{value!s} {value!r}"
+    def add(self, value: object) -> None:
+        self.text += f"{value!s} {value!r}"
         if isinstance(value, BaseException):
-            self.said += "".join(traceback.format_exception(value))
+            self.text += "".join(traceback.format_exception(value))
             frames = [frame for frame, _ in traceback.walk_tb(value.__traceback__)]
             ours = [frame for frame in frames if frame.f_globals["__name__"].startswith("falqueue")]
             assert ours
-            self.said += "".join(repr(frame.f_locals) for frame in ours)
+            self.text += "".join(repr(frame.f_locals) for frame in ours)
 
     def everything(self) -> str:
-        return self.said + self._caplog.text
+        return self.text + self._caplog.text
 
 
 @pytest.fixture
-def spoken(caplog: pytest.LogCaptureFixture) -> Spoken:
+def output(caplog: pytest.LogCaptureFixture) -> Output:
     caplog.set_level(logging.DEBUG)
-    return Spoken(caplog)
+    return Output(caplog)
 
 
 def forms(key: str) -> list[str]:
-    """Return the key as it could be written: plain, each half, base64, hex, percent-encoded."""
+    """Return the key in several encodings."""
     key_id, secret = key.split(":")
     return [
         key,
@@ -117,18 +117,18 @@ ANSWERS: list[Any] = [
 
 
 @pytest.mark.parametrize("answer", ANSWERS, ids=str)
-def test_a_key_is_in_no_log_and_no_exception(
-    door: Client, fal: respx.Router, key: str, spoken: Spoken, answer: Any
+def test_the_key_appears_in_no_log_and_no_exception(
+    client: Client, fal: respx.Router, key: str, output: Output, answer: Any
 ) -> None:
     fal.post(SUBMIT).mock(side_effect=[answer] * 10)
     with pytest.raises(falqueue.FalqueueError) as caught:
-        door.submit("fal-ai/veo2/image-to-video", {})
-    spoken.hear(caught.value)
-    assert [form for form in forms(key) if form in spoken.everything()] == []
+        client.submit("fal-ai/veo2/image-to-video", {})
+    output.add(caught.value)
+    assert [form for form in forms(key) if form in output.everything()] == []
 
 
-def test_a_key_is_in_no_repr(open_door: Callable[..., Client], key: str, spoken: Spoken) -> None:
-    client = open_door(key)
+def test_the_key_appears_in_no_repr(make_client: Callable[..., Client], key: str, output: Output) -> None:
+    client = make_client(key)
     for value in (client, vars(client), Credentials(key), vars(client).get("_session"), client.submit):
-        spoken.hear(value)
-    assert [form for form in forms(key) if form in spoken.everything()] == []
+        output.add(value)
+    assert [form for form in forms(key) if form in output.everything()] == []

@@ -1,4 +1,4 @@
-"""What the documentation says is so: its examples run, its tables are true."""
+"""The documentation: its examples run and its tables are true."""
 
 from __future__ import annotations
 
@@ -33,15 +33,16 @@ ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "falqueue.md").read_text()
 README = (ROOT / "README.md").read_text()
 MODULES = sorted(
-    path.stem for path in (ROOT / "client" / "falqueue").glob("_*.py") if path.stem != "__init__"
+    path.stem for path in (ROOT / "client" / "falqueue").glob("_*.py") if not path.stem.startswith("__")
 )
-HASTE = falqueue.Backoff(first=0.01, factor=1.2, longest=0.1)
+FAST_POLLS = falqueue.Backoff(initial=0.01, factor=1.2, maximum=0.1)
 
 
 def examples() -> Iterator[doctest.DocTest]:
-    """Yield those of the front door, which hides where things were written, and of what is behind it."""
+    """Yield the examples of the package, and of the functions in its modules."""
     finder = doctest.DocTestFinder(exclude_empty=True)
-    yield from finder.find(falqueue, module=False, globs=dict(vars(falqueue)))
+    names = {name: getattr(falqueue, name) for name in falqueue.__all__}
+    yield from finder.find(falqueue, module=False, globs=names)
     for name in MODULES:
         module = importlib.import_module(f"falqueue.{name}")
         yield from finder.find(module, globs=dict(vars(module)))
@@ -54,7 +55,7 @@ EXAMPLES = {example.name: example for example in examples() if example.examples}
 def at_emulator(
     emulator: str, key: str, picture: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A folder with a picture in it, and the emulator in the environment."""
+    """The working directory has an image, and the environment names the emulator."""
     monkeypatch.setenv("FALQUEUE_BASE_URL", emulator)
     monkeypatch.setenv("FAL_KEY", key)
     monkeypatch.chdir(tmp_path)
@@ -63,13 +64,13 @@ def at_emulator(
 
 @pytest.mark.usefixtures("at_emulator")
 @pytest.mark.parametrize("name", sorted(EXAMPLES))
-def test_the_example_in_a_docstring_runs(name: str, picture: Path) -> None:
-    """The examples share the names that a reader would have at hand; their clients poll in haste."""
+def test_each_example_in_a_docstring_runs(name: str, picture: Path) -> None:
+    """The examples share a few names, such as `client` and `handle`; their clients poll fast."""
     example, report = EXAMPLES[name], io.StringIO()
     example.globs |= {"asyncio": asyncio, "picture": picture}
     for kind in ("Client", "AsyncClient"):
-        example.globs[kind] = partial(getattr(falqueue, kind), polls=HASTE)
-    with falqueue.Client(polls=HASTE) as client:
+        example.globs[kind] = partial(getattr(falqueue, kind), polls=FAST_POLLS)
+    with falqueue.Client(polls=FAST_POLLS) as client:
         handle = client.submit(falqueue.Veo2ImageToVideo(prompt="It waves", image_url=picture))
         client.wait(handle)
         example.globs |= {"client": client, "handle": handle}
@@ -86,7 +87,7 @@ def public() -> Iterator[str]:
 
 
 @pytest.mark.parametrize("name", sorted(public()))
-def test_what_is_public_has_an_example(name: str) -> None:
+def test_each_public_name_has_an_example(name: str) -> None:
     assert any(example.endswith(f".{name}") for example in EXAMPLES)
 
 
@@ -94,7 +95,7 @@ BLOCKS = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
 
 
 @pytest.mark.usefixtures("at_emulator")
-def test_the_page_runs_from_top_to_bottom(tmp_path: Path) -> None:
+def test_the_examples_of_the_client_page_run(tmp_path: Path) -> None:
     program = tmp_path / "page.py"
     program.write_text("\n".join(BLOCKS))
     runpy.run_path(str(program))
@@ -103,7 +104,7 @@ def test_the_page_runs_from_top_to_bottom(tmp_path: Path) -> None:
 
 @pytest.fixture
 def delivered(emulator: str, key: str, picture: Path) -> tuple[bytes, dict[str, str]]:
-    """A webhook that the emulator delivered: its body and its headers."""
+    """Body and headers of a webhook from the emulator."""
     caught: list[tuple[bytes, dict[str, str]]] = []
 
     class Receiver(BaseHTTPRequestHandler):
@@ -127,7 +128,7 @@ def delivered(emulator: str, key: str, picture: Path) -> tuple[bytes, dict[str, 
 
 @pytest.mark.parametrize("kind", ["Starlette", "plain ASGI"])
 @pytest.mark.usefixtures("at_emulator")
-def test_a_receiver_takes_what_the_emulator_delivers_and_nothing_else(
+def test_the_documented_receivers_accept_genuine_webhooks_only(
     kind: str, delivered: tuple[bytes, dict[str, str]]
 ) -> None:
     source = next(
@@ -153,7 +154,7 @@ async def post(app: Any, deliveries: list[tuple[bytes, dict[str, str]]]) -> list
         ]
 
 
-def test_a_saved_webhook_is_verified_on_the_command_line(
+def test_verify_webhook_accepts_a_saved_webhook_and_rejects_a_changed_one(
     emulator: str, delivered: tuple[bytes, dict[str, str]], tmp_path: Path
 ) -> None:
     body, headers = delivered
@@ -182,20 +183,23 @@ def names_in(path: Path) -> Iterator[str]:
             )
 
 
-def test_each_failure_in_the_table_has_its_test() -> None:
+def test_each_failure_in_the_readme_table_names_an_existing_test() -> None:
     written = {name for path in Path(__file__).parent.glob("test_*.py") for name in names_in(path)}
     named = re.findall(r"^\| .* \| .* \| `(test_\S+)` \|$", README, re.MULTILINE)
     rows = [line for line in README.splitlines() if line.startswith("|") and "`test_" in line]
-    assert len(named) == len(rows) == 30
+    assert len(named) == len(rows) == 33
     assert set(named) <= written
 
 
-def test_the_page_has_the_exit_codes_of_the_program() -> None:
-    told = re.findall(r"^\| (\d+) \| (.*) \|$", PAGE, re.MULTILINE)
-    assert told == re.findall(r"^    (\d+) +(.*)$", _cli.__doc__ or "", re.MULTILINE)
+def test_the_client_page_lists_every_exit_code() -> None:
+    kinds: list[Any] = [getattr(falqueue, name) for name in falqueue.__all__]
+    errors = [kind for kind in kinds if isinstance(kind, type) and issubclass(kind, Exception)]
+    listed = [int(code) for code in re.findall(r"^\| (\d+) \|", PAGE, re.MULTILINE)]
+    others = {0, _cli.NOT_DONE, _cli.INTERRUPTED}
+    assert listed == sorted({_cli.exit_code(kind) for kind in errors} | others)
 
 
-def test_the_page_shows_every_command() -> None:
+def test_the_client_page_shows_every_command() -> None:
     assert set(re.findall(r"\$ falqueue (\S+)", PAGE)) == set(_cli.cli.commands)
 
 
@@ -211,7 +215,7 @@ def run_the_script(picture: Path, clip: Path, **settings: str) -> subprocess.Com
     )
 
 
-def test_the_script_makes_a_clip_where_the_base_url_points(
+def test_the_example_script_makes_a_video_at_the_base_url(
     emulator: str, picture: Path, tmp_path: Path
 ) -> None:
     done = run_the_script(picture, tmp_path / "out.mp4", FALQUEUE_BASE_URL=emulator)
@@ -219,8 +223,8 @@ def test_the_script_makes_a_clip_where_the_base_url_points(
     assert probe(tmp_path / "out.mp4").seconds == pytest.approx(5.0, abs=0.1)
 
 
-def test_the_same_script_goes_to_fal_with_a_key_alone(key: str, picture: Path, tmp_path: Path) -> None:
-    """A proxy stands in the way, notes where the script wanted to go, and lets nothing out."""
+def test_the_example_script_goes_to_fal_if_only_a_key_is_set(key: str, picture: Path, tmp_path: Path) -> None:
+    """A proxy notes the host that the script connects to, and refuses."""
     wanted: list[str] = []
 
     class Proxy(BaseHTTPRequestHandler):

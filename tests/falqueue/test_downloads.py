@@ -1,4 +1,4 @@
-"""Downloads: whole or not at all, resumed where the line broke."""
+"""Downloads: complete or an error, and resumed after a broken connection."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def target(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def ranged(streamed: Streamed) -> Callable[[httpx.Request], httpx.Response]:
-    """A server that knows ranges."""
+    """A server that supports range requests."""
 
     def answer(request: httpx.Request) -> httpx.Response:
         start = int(request.headers.get("range", "bytes=0-")[6:-1])
@@ -45,7 +45,7 @@ def ranged(streamed: Streamed) -> Callable[[httpx.Request], httpx.Response]:
 
 
 def in_turn(*answers: Any) -> Callable[[httpx.Request], Any]:
-    """Answer with each in turn, a server or an answer that is ready."""
+    """Answer with each in turn; a function is called with the request."""
     left = iter(answers)
 
     def answer(request: httpx.Request) -> Any:
@@ -59,55 +59,61 @@ def left_over(target: Path) -> list[Path]:
     return sorted(path for path in target.parent.iterdir() if path != target)
 
 
-def test_a_file_is_written(door: Client, fal: respx.Router, target: Path, ranged: Any) -> None:
+def test_a_download_writes_the_file_and_leaves_nothing_else(
+    client: Client, fal: respx.Router, target: Path, ranged: Any
+) -> None:
     fal.get(URL).mock(side_effect=ranged)
-    assert door.download(URL, target) == target
+    assert client.download(URL, target) == target
     assert (target.read_bytes(), left_over(target)) == (CONTENT, [])
 
 
-def test_a_file_of_an_output_is_taken_with_its_length(
-    door: Client, fal: respx.Router, target: Path, ranged: Any
+def test_a_file_of_an_output_is_downloaded(
+    client: Client, fal: respx.Router, target: Path, ranged: Any
 ) -> None:
     fal.get(URL).mock(side_effect=ranged)
-    assert door.download(File(url=URL, file_size=10), target).read_bytes() == CONTENT
+    assert client.download(File(url=URL, file_size=10), target).read_bytes() == CONTENT
 
 
-def test_no_key_travels_with_it(door: Client, fal: respx.Router, target: Path, ranged: Any) -> None:
+def test_the_key_is_not_sent_with_a_download(
+    client: Client, fal: respx.Router, target: Path, ranged: Any
+) -> None:
     fal.get(URL).mock(side_effect=ranged)
-    door.download(URL, target)
+    client.download(URL, target)
     assert "authorization" not in fal.calls[0].request.headers
 
 
-def test_progress_is_told(door: Client, fal: respx.Router, target: Path, streamed: Streamed) -> None:
+def test_download_progress_is_reported(
+    client: Client, fal: respx.Router, target: Path, streamed: Streamed
+) -> None:
     fal.get(URL).mock(return_value=streamed(b"0123", b"456789", headers={"content-length": "10"}))
     seen: list[Progress] = []
-    door.download(URL, target, on_progress=seen.append)
+    client.download(URL, target, on_progress=seen.append)
     assert seen == [Progress(4, 10), Progress(10, 10)]
 
 
-def test_a_broken_line_is_resumed_where_it_broke(
-    door: Client, fal: respx.Router, target: Path, streamed: Streamed, ranged: Any
+def test_a_broken_download_is_resumed_where_it_broke(
+    client: Client, fal: respx.Router, target: Path, streamed: Streamed, ranged: Any
 ) -> None:
     broken = streamed(b"0123", httpx.ReadError("gone"), headers={"content-length": "10"})
     fal.get(URL).mock(side_effect=in_turn(broken, ranged))
-    assert door.download(URL, target).read_bytes() == CONTENT
+    assert client.download(URL, target).read_bytes() == CONTENT
     assert fal.calls[1].request.headers["range"] == "bytes=4-"
 
 
-def test_a_later_call_goes_on_where_an_earlier_one_gave_up(
-    door: Client, fal: respx.Router, target: Path, streamed: Streamed, ranged: Any
+def test_a_later_download_continues_where_an_earlier_one_gave_up(
+    client: Client, fal: respx.Router, target: Path, streamed: Streamed, ranged: Any
 ) -> None:
     first = iter([streamed(b"0123", httpx.ReadError("gone"), headers={"content-length": "10"})])
     route = fal.get(URL).mock(side_effect=lambda _: next(first, httpx.Response(503)))
     with pytest.raises(falqueue.TransferFailed, match="HTTP 503"):
-        door.download(URL, target)
+        client.download(URL, target)
     route.mock(side_effect=ranged)
-    assert door.download(URL, target).read_bytes() == CONTENT
+    assert client.download(URL, target).read_bytes() == CONTENT
     assert fal.calls.last.request.headers["range"] == "bytes=4-"
 
 
-def test_a_server_without_ranges_starts_again(
-    door: Client, fal: respx.Router, target: Path, streamed: Streamed
+def test_a_download_starts_again_if_the_server_ignores_ranges(
+    client: Client, fal: respx.Router, target: Path, streamed: Streamed
 ) -> None:
     fal.get(URL).mock(
         side_effect=[
@@ -115,72 +121,112 @@ def test_a_server_without_ranges_starts_again(
             streamed(CONTENT, headers={"content-length": "10"}),
         ]
     )
-    assert door.download(URL, target).read_bytes() == CONTENT
+    assert client.download(URL, target).read_bytes() == CONTENT
 
 
-def test_a_short_answer_is_not_taken_for_the_whole(
-    door: Client, fal: respx.Router, target: Path, streamed: Streamed
+def test_a_download_that_is_too_short_is_not_accepted(
+    client: Client, fal: respx.Router, target: Path, streamed: Streamed
 ) -> None:
     fal.get(URL).mock(side_effect=lambda _: streamed(b"0123"))
     with pytest.raises(falqueue.TransferFailed, match="4 of 10 bytes"):
-        door.download(File(url=URL, file_size=10), target)
+        client.download(File(url=URL, file_size=10), target)
     assert not target.exists()
 
 
 @pytest.mark.parametrize("length", [{}, {"content-length": "12"}])
-def test_a_long_answer_is_no_file(
-    door: Client, fal: respx.Router, target: Path, streamed: Streamed, length: dict[str, str]
+def test_a_download_that_is_too_long_is_not_accepted(
+    client: Client, fal: respx.Router, target: Path, streamed: Streamed, length: dict[str, str]
 ) -> None:
     fal.get(URL).mock(side_effect=lambda _: streamed(CONTENT + b"xx", headers=length))
     with pytest.raises(falqueue.TransferFailed, match="announced"):
-        door.download(File(url=URL, file_size=10), target)
+        client.download(File(url=URL, file_size=10), target)
     assert not target.exists()
 
 
-def test_another_range_than_asked_for_is_refused(
-    door: Client, fal: respx.Router, target: Path, streamed: Streamed
+def test_a_download_with_another_range_than_requested_is_not_accepted(
+    client: Client, fal: respx.Router, target: Path, streamed: Streamed
 ) -> None:
     wrong = streamed(b"89", status=206, headers={"content-range": "bytes 8-9/10"})
     fal.get(URL).mock(
         side_effect=[streamed(b"0123", httpx.ReadError("x"), headers={"content-length": "10"}), wrong]
     )
     with pytest.raises(falqueue.TransferFailed, match="another range"):
-        door.download(URL, target)
+        client.download(URL, target)
 
 
-def test_what_is_whole_already_is_only_moved(
-    door: Client, fal: respx.Router, target: Path, streamed: Streamed, ranged: Any
+def test_a_part_that_is_already_complete_becomes_the_file(
+    client: Client, fal: respx.Router, target: Path, streamed: Streamed, ranged: Any
 ) -> None:
     fal.get(URL).mock(side_effect=in_turn(streamed(CONTENT, httpx.ReadError("gone")), ranged))
-    assert door.download(URL, target).read_bytes() == CONTENT
+    assert client.download(URL, target).read_bytes() == CONTENT
 
 
-def test_a_part_that_is_too_long_is_thrown_away(
-    door: Client, fal: respx.Router, target: Path, streamed: Streamed, ranged: Any
+def test_a_part_that_is_longer_than_the_file_is_discarded(
+    client: Client, fal: respx.Router, target: Path, streamed: Streamed, ranged: Any
 ) -> None:
     fal.get(URL).mock(side_effect=in_turn(streamed(CONTENT + b"xx", httpx.ReadError("gone")), ranged, ranged))
-    assert door.download(URL, target).read_bytes() == CONTENT
+    assert client.download(URL, target).read_bytes() == CONTENT
 
 
-def test_a_folder_that_is_not_there_is_said(
-    door: Client, fal: respx.Router, tmp_path: Path, ranged: Any
+def test_a_download_to_a_missing_folder_is_an_error(
+    client: Client, fal: respx.Router, tmp_path: Path, ranged: Any
 ) -> None:
     fal.get(URL).mock(side_effect=ranged)
     with pytest.raises(falqueue.TransferFailed, match="cannot write"):
-        door.download(URL, tmp_path / "nowhere" / "out.mp4")
+        client.download(URL, tmp_path / "nowhere" / "out.mp4")
 
 
 @pytest.mark.parametrize("code", [403, 404, 410])
-def test_a_file_that_is_not_there_is_asked_for_once(
-    door: Client, fal: respx.Router, target: Path, code: int
+def test_a_download_of_a_missing_file_is_not_retried(
+    client: Client, fal: respx.Router, target: Path, code: int
 ) -> None:
     route = fal.get(URL).respond(code)
     with pytest.raises(falqueue.TransferFailed, match=f"HTTP {code}"):
-        door.download(URL, target)
+        client.download(URL, target)
     assert (route.call_count, left_over(target)) == (1, [])
 
 
 @pytest.mark.parametrize("url", ["file:///etc/passwd", "data:,x", "v3.fal.media/x", ""])
-def test_only_web_addresses_are_fetched(door: Client, target: Path, url: str) -> None:
+def test_only_http_urls_can_be_downloaded(client: Client, target: Path, url: str) -> None:
     with pytest.raises(falqueue.UsageError):
-        door.download(url, target)
+        client.download(url, target)
+
+
+def broken(streamed: Streamed, content: bytes = b"0123") -> httpx.Response:
+    made: httpx.Response = streamed(content, httpx.ReadError("gone"), headers={"content-length": "10"})
+    return made
+
+
+def test_a_partial_download_without_its_range_is_not_accepted(
+    client: Client, fal: respx.Router, target: Path, streamed: Streamed
+) -> None:
+    fal.get(URL).mock(side_effect=[broken(streamed), streamed(b"456789", status=206)])
+    with pytest.raises(falqueue.TransferFailed, match="another range"):
+        client.download(URL, target)
+    assert not target.exists()
+
+
+def test_a_download_starts_again_after_a_416_without_the_size(
+    client: Client, fal: respx.Router, target: Path, streamed: Streamed, ranged: Any
+) -> None:
+    refused = httpx.Response(416, text="0123")  # as long as the part on disk
+    fal.get(URL).mock(side_effect=in_turn(broken(streamed), refused, ranged))
+    assert client.download(URL, target).read_bytes() == CONTENT
+
+
+def test_a_compressed_download_is_not_accepted(
+    client: Client, fal: respx.Router, target: Path, streamed: Streamed
+) -> None:
+    fal.get(URL).mock(side_effect=lambda _: streamed(CONTENT, headers={"content-encoding": "gzip"}))
+    with pytest.raises(falqueue.TransferFailed, match="compressed"):
+        client.download(URL, target)
+    assert not target.exists()
+
+
+def test_a_download_over_a_folder_is_an_error(
+    client: Client, fal: respx.Router, tmp_path: Path, ranged: Any
+) -> None:
+    (tmp_path / "out.mp4").mkdir()
+    fal.get(URL).mock(side_effect=ranged)
+    with pytest.raises(falqueue.TransferFailed, match="cannot write"):
+        client.download(URL, tmp_path / "out.mp4")

@@ -1,4 +1,4 @@
-"""Where requests go, and where credentials may."""
+"""The addresses of fal's hosts, and which of them may receive credentials."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ import falqueue
 from falqueue._hosts import Hosts
 
 
-def test_without_a_base_it_is_fal() -> None:
+def test_the_client_talks_to_fal_by_default() -> None:
     assert Hosts.at(None) == Hosts()
 
 
-def test_a_base_stands_for_all_hosts() -> None:
+def test_a_base_url_replaces_all_hosts() -> None:
     hosts = Hosts.at("http://127.0.0.1:8787/")
     assert [hosts.queue, hosts.run, hosts.rest, hosts.media] == [
         "http://127.0.0.1:8787/queue.fal.run",
@@ -23,9 +23,19 @@ def test_a_base_stands_for_all_hosts() -> None:
 
 
 @pytest.mark.parametrize(
-    "base", ["queue.fal.run", "ftp://x", "http://a\x00b", "http://", "http://me:pw@127.0.0.1", "x:y"]
+    "base",
+    [
+        "queue.fal.run",
+        "ftp://x",
+        "http://a\x00b",
+        "http://",
+        "http://me:pw@127.0.0.1",
+        "x:y",
+        "http://a/?b",
+        "http://a/#b",
+    ],
 )
-def test_what_is_no_base_is_refused_and_not_repeated(base: str) -> None:
+def test_a_malformed_base_url_is_rejected_without_repeating_it(base: str) -> None:
     with pytest.raises(falqueue.UsageError) as caught:
         Hosts.at(base)
     assert "pw" not in str(caught.value)
@@ -42,7 +52,7 @@ def test_what_is_no_base_is_refused_and_not_repeated(base: str) -> None:
         (None, False),
     ],
 )
-def test_only_loopback_is_local(base: str | None, local: bool) -> None:
+def test_only_loopback_addresses_are_local(base: str | None, local: bool) -> None:
     assert Hosts.at(base).local is local
 
 
@@ -55,15 +65,17 @@ def test_only_loopback_is_local(base: str | None, local: bool) -> None:
         ("http://v3.fal.media", False),
         ("https://fal.media.evil.example", False),
         ("https://evilfal.media", False),
-        ("https://me@v3.fal.media", True),
+        ("https://me@v3.fal.media", False),
         ("https://[", False),
         ("", False),
     ],
 )
-def test_an_upload_token_goes_to_fals_hosts_only(url: str, trusted: bool) -> None:
-    assert Hosts().trusts(url) is trusted
+def test_an_upload_token_is_sent_to_hosts_of_fal_only(url: str, trusted: bool) -> None:
+    assert Hosts().may_receive_upload_token(url) is trusted
 
 
-def test_an_upload_token_of_an_emulator_stays_there() -> None:
+def test_an_upload_token_of_an_emulator_is_sent_to_the_emulator_only() -> None:
     hosts = Hosts.at("http://127.0.0.1:8787")
-    assert [hosts.trusts(url) for url in ("http://127.0.0.1:8787/x", "https://v3.fal.media")] == [True, False]
+    assert [
+        hosts.may_receive_upload_token(url) for url in ("http://127.0.0.1:8787/x", "https://v3.fal.media")
+    ] == [True, False]

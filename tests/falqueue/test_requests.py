@@ -1,4 +1,4 @@
-"""What travels beside the input: headers and queries, one for each option."""
+"""The options of a job in headers and query."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from falqueue._requests import headers_of, query_of
         ),
     ],
 )
-def test_each_option_has_its_header(options: dict[str, Any], headers: dict[str, str]) -> None:
+def test_each_option_is_sent_in_its_header(options: dict[str, Any], headers: dict[str, str]) -> None:
     assert headers_of(options) == headers
 
 
@@ -40,25 +40,27 @@ def test_each_option_has_its_header(options: dict[str, Any], headers: dict[str, 
         ({"max_queue_length": 0}, {"fal_max_queue_length": "0"}),
     ],
 )
-def test_what_concerns_the_queue_goes_into_the_query(options: dict[str, Any], query: dict[str, str]) -> None:
+def test_webhook_url_and_queue_limit_are_sent_in_the_query(
+    options: dict[str, Any], query: dict[str, str]
+) -> None:
     assert query_of(options) == query
 
 
 @pytest.mark.parametrize("seconds", [0.1, 0, -1, float("nan"), float("inf")])
-def test_a_start_timeout_that_fal_refuses_is_not_sent(door: Client, seconds: float) -> None:
+def test_a_start_timeout_that_fal_refuses_is_rejected(client: Client, seconds: float) -> None:
     with pytest.raises(falqueue.UsageError, match=r"above 0\.1"):
-        door.submit("fal-ai/veo2", {}, start_timeout=seconds)
+        client.submit("fal-ai/veo2", {}, start_timeout=seconds)
 
 
 @pytest.mark.parametrize("hint", ["a\r\nx-evil: 1", "ümlaut"])
-def test_a_hint_cannot_smuggle_a_header(door: Client, hint: str) -> None:
+def test_a_hint_cannot_inject_a_header(client: Client, hint: str) -> None:
     with pytest.raises(falqueue.UsageError, match="printable ASCII"):
-        door.submit("fal-ai/veo2", {}, hint=hint)
+        client.submit("fal-ai/veo2", {}, hint=hint)
 
 
-def test_an_endpoint_needs_arguments(door: Client) -> None:
+def test_an_endpoint_without_arguments_is_rejected(client: Client) -> None:
     with pytest.raises(falqueue.UsageError, match="needs arguments"):
-        door.submit("fal-ai/veo2")  # type: ignore[call-overload]
+        client.submit("fal-ai/veo2")  # type: ignore[call-overload]
 
 
 @pytest.mark.parametrize(
@@ -69,5 +71,5 @@ def test_an_endpoint_needs_arguments(door: Client) -> None:
         (Lifecycle(seconds=1), {"expiration_duration_seconds": 1}),
     ],
 )
-def test_a_lifecycle_says_only_what_was_said(lifecycle: Lifecycle, value: dict[str, Any]) -> None:
+def test_a_lifecycle_header_has_only_the_given_values(lifecycle: Lifecycle, value: dict[str, Any]) -> None:
     assert json.loads(lifecycle.header()) == value

@@ -1,4 +1,4 @@
-"""The public types are tested like behaviour: what is wrong is found before it runs."""
+"""The types of the public names: mypy finds wrong uses of them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ WRONG = Path(__file__).parent / "typing" / "wrong.py"
 ROOT = Path(__file__).parents[2]
 
 
-def test_mypy_finds_each_wrong_use_and_nothing_else(tmp_path: Path) -> None:
+def test_mypy_finds_each_wrong_use_of_the_client_and_nothing_else(tmp_path: Path) -> None:
     marked = {
         (number, match[1])
         for number, line in enumerate(WRONG.read_text().splitlines(), start=1)

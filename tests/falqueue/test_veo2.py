@@ -1,4 +1,4 @@
-"""Veo 2: typed input, checked if asked; typed output."""
+"""The typed requests and outputs of Veo 2."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def faults(request: Veo2ImageToVideo | Veo2TextToVideo) -> list[tuple[str, str]]
     return []
 
 
-def test_an_input_is_sent_with_its_defaults() -> None:
+def test_an_image_to_video_input_is_sent_with_its_defaults() -> None:
     assert Veo2ImageToVideo(prompt="It waves", image_url=URL).arguments() == {
         "prompt": "It waves",
         "image_url": URL,
@@ -33,7 +33,7 @@ def test_an_input_is_sent_with_its_defaults() -> None:
     }
 
 
-def test_what_is_left_open_is_not_sent() -> None:
+def test_optional_fields_without_a_value_are_not_sent() -> None:
     assert Veo2TextToVideo(prompt="It waves").arguments() == {
         "prompt": "It waves",
         "aspect_ratio": "16:9",
@@ -45,7 +45,7 @@ def test_what_is_left_open_is_not_sent() -> None:
 
 @pytest.mark.parametrize("ratio", ["auto", "auto_prefer_portrait", "16:9", "9:16"])
 @pytest.mark.parametrize("duration", ["5s", "6s", "7s", "8s"])
-def test_what_the_page_allows_passes(ratio: Any, duration: Any) -> None:
+def test_the_check_accepts_every_documented_value(ratio: Any, duration: Any) -> None:
     assert faults(Veo2ImageToVideo(prompt="", image_url=URL, aspect_ratio=ratio, duration=duration)) == []
 
 
@@ -67,35 +67,35 @@ def test_what_the_page_allows_passes(ratio: Any, duration: Any) -> None:
         ),
     ],
 )
-def test_each_fault_is_named(given: dict[str, Any], expected: list[tuple[str, str]]) -> None:
+def test_the_check_names_each_invalid_field(given: dict[str, Any], expected: list[tuple[str, str]]) -> None:
     assert faults(Veo2ImageToVideo(**({"prompt": "x", "image_url": URL} | given))) == expected
 
 
-def test_a_path_is_looked_at(png: Path, tmp_path: Path) -> None:
+def test_the_check_reads_the_image_file(png: Path, tmp_path: Path) -> None:
     assert faults(Veo2ImageToVideo(prompt="x", image_url=png)) == []
     missing = Veo2ImageToVideo(prompt="x", image_url=tmp_path / "none.png")
     assert faults(missing) == [("image_url", "image_load_error")]
 
 
-def test_the_text_model_has_ratios_of_its_own() -> None:
+def test_the_check_knows_the_aspect_ratios_of_the_text_model() -> None:
     assert faults(Veo2TextToVideo(prompt="x", aspect_ratio="1:1")) == []
     assert faults(Veo2TextToVideo(prompt="x", aspect_ratio="auto")) == [("aspect_ratio", "literal_error")]  # type: ignore[arg-type]
 
 
-def test_a_check_stops_a_submit_before_anything_is_sent(door: Client) -> None:
+def test_submit_with_check_sends_nothing_if_the_input_is_invalid(client: Client) -> None:
     with pytest.raises(falqueue.InvalidInput, match="duration: Input should be '5s'"):
-        door.submit(Veo2ImageToVideo(prompt="x", image_url=URL, duration=8), check=True)  # type: ignore[arg-type]
+        client.submit(Veo2ImageToVideo(prompt="x", image_url=URL, duration=8), check=True)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
     ("duration", "price"), [("5s", "2.50"), ("6s", "3.00"), ("7s", "3.50"), ("8s", "4.00")]
 )
-def test_the_price_goes_by_seconds(duration: Any, price: str) -> None:
+def test_the_price_follows_the_duration(duration: Any, price: str) -> None:
     assert Veo2ImageToVideo(prompt="x", image_url=URL, duration=duration).price == Decimal(price)
     assert Veo2TextToVideo(prompt="x", duration=duration).price == Decimal(price)
 
 
-def test_an_output_is_read_whole() -> None:
+def test_a_video_output_is_parsed_with_all_its_fields() -> None:
     body = {
         "url": "u",
         "content_type": "video/mp4",

@@ -164,7 +164,7 @@ def ours(harness: Harness, trial: Trial) -> str | None:
         elapsed[0] += seconds
 
     with (
-        falqueue.Client(KEY, sleep=sleep, clock=lambda: elapsed[0], luck=lambda: 0.5) as client,
+        falqueue.Client(KEY, sleep=sleep, clock=lambda: elapsed[0], rng=lambda: 0.5) as client,
         tempfile.TemporaryDirectory() as folder,
     ):
         try:

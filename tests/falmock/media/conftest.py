@@ -55,7 +55,7 @@ class Puppet:
         await self.reader.read()
 
 
-class TestSession:
+class Stage:
     """Where puppets arrive. `program` is what a studio takes for ffmpeg, `sample` what it makes."""
 
     def __init__(self, folder: Path, sample: Path) -> None:
@@ -86,8 +86,8 @@ class TestSession:
 
 
 @pytest.fixture
-def stage(tmp_path: Path, clip: Callable[..., Clip], rendered: Callable[[Clip], Path]) -> TestSession:
-    return TestSession(tmp_path, rendered(clip()))
+def stage(tmp_path: Path, clip: Callable[..., Clip], rendered: Callable[[Clip], Path]) -> Stage:
+    return Stage(tmp_path, rendered(clip()))
 
 
 @pytest.fixture(scope="session")

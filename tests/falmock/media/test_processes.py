@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterator
     from pathlib import Path
 
-    from tests.falmock.media.conftest import TestSession
+    from tests.falmock.media.conftest import Stage
 
     from falmock.media.processes import Ended
 
@@ -114,7 +114,7 @@ def test_a_program_has_no_input_and_no_terminal(play: Play) -> None:
     assert play(code_of([sys.executable, "-c", script, own])) == 0
 
 
-def test_what_a_program_leaves_behind_ends_with_it(play: Play, stage: TestSession) -> None:
+def test_what_a_program_leaves_behind_ends_with_it(play: Play, stage: Stage) -> None:
     async def scene() -> None:
         async with stage:
             started = asyncio.create_task(
@@ -129,7 +129,7 @@ def test_what_a_program_leaves_behind_ends_with_it(play: Play, stage: TestSessio
 
 
 @pytest.mark.parametrize("wrapped", [False, True], ids=["directly", "by a wrapper script"])
-def test_a_program_does_not_outlive_a_server_that_is_killed(stage: TestSession, wrapped: bool) -> None:
+def test_a_program_does_not_outlive_a_server_that_is_killed(stage: Stage, wrapped: bool) -> None:
     async def scene() -> None:
         async with stage:
             program = [str(stage.program), "a.mp4"]

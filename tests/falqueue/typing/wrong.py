@@ -1,4 +1,4 @@
-"""Ten ways to use falqueue wrongly; `test_typing` holds mypy to finding each where it is marked."""
+"""Ten wrong uses of falqueue. `test_typing` checks that mypy finds each at its mark."""
 
 from pathlib import Path
 from typing import assert_never

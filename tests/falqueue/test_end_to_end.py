@@ -1,4 +1,4 @@
-"""Both clients against a running emulator, from the submit to the file on disk."""
+"""Both clients against a running emulator."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ def request_(picture: Path) -> Veo2ImageToVideo:
     return Veo2ImageToVideo(prompt="It waves", image_url=picture, duration="6s")
 
 
-def test_a_picture_becomes_a_clip_on_disk(client: Client, request_: Veo2ImageToVideo, tmp_path: Path) -> None:
+def test_an_image_becomes_a_video_on_disk(client: Client, request_: Veo2ImageToVideo, tmp_path: Path) -> None:
     output = client.subscribe(request_, check=True)
     clip = client.download(output.video, tmp_path / "out.mp4")
     assert probe(clip).seconds == pytest.approx(6.0, abs=0.1)
 
 
-def test_a_handle_is_picked_up_by_another_client(
+def test_another_client_can_wait_for_a_handle(
     connect: Callable[..., Client], emulator: str, request_: Veo2ImageToVideo
 ) -> None:
     text = str(connect(emulator).submit(request_))
@@ -46,7 +46,7 @@ def test_a_handle_is_picked_up_by_another_client(
     assert connect(emulator).wait(handle).video.content_type == "video/mp4"
 
 
-def test_addresses_lead_back_to_the_emulator(
+def test_returned_urls_point_to_the_emulator(
     client: Client, emulator: str, request_: Veo2ImageToVideo
 ) -> None:
     handle = client.submit(request_)
@@ -55,13 +55,13 @@ def test_addresses_lead_back_to_the_emulator(
 
 
 @pytest.mark.parametrize("way", ["events", "stream"])
-def test_statuses_end_with_completed(client: Client, request_: Veo2ImageToVideo, way: str) -> None:
+def test_events_and_stream_end_with_completed(client: Client, request_: Veo2ImageToVideo, way: str) -> None:
     statuses = list(getattr(client, way)(client.submit(request_), logs=True))
     assert isinstance(statuses[-1], Completed)
     assert not any(isinstance(status, Completed) for status in statuses[:-1])
 
 
-def test_both_ways_to_follow_show_the_same_log_lines(client: Client, request_: Veo2ImageToVideo) -> None:
+def test_events_and_stream_yield_the_same_log_entries(client: Client, request_: Veo2ImageToVideo) -> None:
     handle = client.submit(request_)
     polled = [entry for status in client.events(handle, logs=True) for entry in getattr(status, "logs", ())]
     streamed = [entry for status in client.stream(handle, logs=True) for entry in getattr(status, "logs", ())]
@@ -75,13 +75,13 @@ def test_a_running_job_can_be_cancelled(patient: Client, request_: Veo2ImageToVi
         patient.wait(handle)
 
 
-def test_a_job_that_is_over_cannot(client: Client, request_: Veo2ImageToVideo) -> None:
+def test_a_completed_job_cannot_be_cancelled(client: Client, request_: Veo2ImageToVideo) -> None:
     handle = client.submit(request_)
     client.wait(handle)
     assert client.cancel(handle) is Cancellation.ALREADY_COMPLETED
 
 
-def test_a_timeout_cancels_at_the_other_end(patient: Client, request_: Veo2ImageToVideo) -> None:
+def test_a_timeout_cancels_the_job_at_the_server(patient: Client, request_: Veo2ImageToVideo) -> None:
     with pytest.raises(falqueue.TookTooLong) as caught:
         patient.subscribe(request_, timeout=0.2)
     assert caught.value.cancellation is Cancellation.REQUESTED
@@ -89,7 +89,7 @@ def test_a_timeout_cancels_at_the_other_end(patient: Client, request_: Veo2Image
     assert isinstance(list(patient.events(caught.value.handle))[-1], Completed)
 
 
-def test_a_result_that_is_asked_for_too_early_is_not_there(
+def test_the_result_of_a_running_job_is_still_in_progress(
     patient: Client, request_: Veo2ImageToVideo
 ) -> None:
     handle = patient.submit(request_)
@@ -104,55 +104,57 @@ def test_a_result_that_is_asked_for_too_early_is_not_there(
         ({"prompt": "x", "image_url": "https://example.com/a.png", "duration": 8}, ["duration"]),
     ],
 )
-def test_what_the_model_refuses_is_named_by_field(client: Client, given: Any, fields: list[str]) -> None:
+def test_a_rejected_input_is_an_error_that_names_the_fields(
+    client: Client, given: Any, fields: list[str]
+) -> None:
     with pytest.raises(falqueue.InputRejected) as caught:
         client.subscribe(ENDPOINT, given)
     assert [error.loc[-1] for error in caught.value.errors] == fields
 
 
-def test_an_unknown_path_is_found_out_by_the_runner(client: Client) -> None:
+def test_an_unknown_path_is_an_error_of_the_runner(client: Client) -> None:
     with pytest.raises(falqueue.UnknownPath):
         client.subscribe("fal-ai/veo2/image-to-audio", {"prompt": "x"})
 
 
-def test_an_unknown_application_is_refused_at_once(client: Client) -> None:
+def test_a_submit_to_an_unknown_application_is_refused(client: Client) -> None:
     with pytest.raises(falqueue.NotFound, match="veo-nothing"):
         client.submit("fal-ai/veo-nothing", {})
 
 
-def test_an_unknown_request_is_not_found(client: Client, emulator: str) -> None:
-    stranger = Handle.from_text(f"{emulator}/queue.fal.run/fal-ai/veo2/requests/019e#{ENDPOINT}")
+def test_the_status_of_a_request_unknown_to_the_server_is_not_found(client: Client, emulator: str) -> None:
+    unknown = Handle.from_text(f"{emulator}/queue.fal.run/fal-ai/veo2/requests/019e#{ENDPOINT}")
     with pytest.raises(falqueue.NotFound, match="019e"):
-        client.status(stranger)
+        client.status(unknown)
 
 
-def test_without_a_key_nothing_is_taken(connect: Callable[..., Client], emulator: str) -> None:
+def test_a_submit_without_a_key_is_refused(connect: Callable[..., Client], emulator: str) -> None:
     client = connect(emulator, key=falqueue.Credentials.anonymous())
     with pytest.raises(falqueue.Unauthorized, match="Authentication is required"):
         client.submit(ENDPOINT, {})
 
 
-def test_a_start_timeout_is_taken(client: Client, request_: Veo2ImageToVideo) -> None:
+def test_the_server_accepts_the_options_of_a_job(client: Client, request_: Veo2ImageToVideo) -> None:
     assert client.subscribe(request_, start_timeout=60, priority="low", no_retry=True).video.url
 
 
-def test_the_run_host_answers_at_once(client: Client, request_: Veo2ImageToVideo) -> None:
+def test_run_returns_the_output_of_the_server(client: Client, request_: Veo2ImageToVideo) -> None:
     assert client.run(request_).video.content_type == "video/mp4"
 
 
-def test_a_large_picture_is_uploaded_and_used(client: Client, tmp_path: Path, picture: Path) -> None:
+def test_a_large_image_is_uploaded_and_used(client: Client, tmp_path: Path, picture: Path) -> None:
     large = tmp_path / "large.png"
     large.write_bytes(picture.read_bytes() + bytes(2 << 20))
     assert client.subscribe(Veo2ImageToVideo(prompt="x", image_url=large)).video.url
 
 
-def test_an_upload_comes_back_as_it_was(client: Client, tmp_path: Path) -> None:
+def test_an_upload_can_be_downloaded_unchanged(client: Client, tmp_path: Path) -> None:
     content = bytes(range(256)) * 9000
     url = client.upload(content, name="numbers.bin")
     assert client.download(url, tmp_path / "numbers.bin").read_bytes() == content
 
 
-def test_an_upload_above_100_mib_comes_back_as_it_was(client: Client, tmp_path: Path) -> None:
+def test_an_upload_in_parts_can_be_downloaded_unchanged(client: Client, tmp_path: Path) -> None:
     source = tmp_path / "large.bin"
     with source.open("wb") as file:
         file.truncate((100 << 20) + 1)

@@ -1,4 +1,4 @@
-"""Each body of PROTOCOL.md 2.2, 4.6, 13 and 14 ends as the exception that its meaning asks for."""
+"""The exception for each body of PROTOCOL.md 2.2, 4.6, 13 and 14."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ REFUSALS = [
     ),
     pytest.param(401, "No user found for Key ID and Secret", falqueue.Unauthorized, id="nobody's key"),
     pytest.param(401, "Authorization header is required", falqueue.Unauthorized, id="rest"),
-    pytest.param(404, 'Application "cauldron/nope" not found', falqueue.NotFound, id="no owner"),
+    pytest.param(404, 'Application "nosuchowner/nope" not found', falqueue.NotFound, id="no owner"),
     pytest.param(404, 'Application "nosuchvendor" not found', falqueue.NotFound, id="no alias"),
     pytest.param(
         403,
@@ -48,26 +48,26 @@ REFUSALS = [
 
 @pytest.mark.parametrize(("code", "detail", "kind"), REFUSALS)
 class TestRefusals:
-    def test_of_a_submit(
-        self, door: Client, fal: respx.Router, code: int, detail: str, kind: type[falqueue.Refused]
+    def test_a_refused_submit_raises_the_class_for_its_status(
+        self, client: Client, fal: respx.Router, code: int, detail: str, kind: type[falqueue.Refused]
     ) -> None:
         fal.post(SUBMIT).respond(code, json={"detail": detail})
         with pytest.raises(falqueue.Refused) as caught:
-            door.submit("fal-ai/veo2/image-to-video", {})
+            client.submit("fal-ai/veo2/image-to-video", {})
         assert (type(caught.value), caught.value.status_code, caught.value.message) == (
             kind,
             code,
             f"HTTP {code}: {detail}",
         )
 
-    def test_of_a_run(
-        self, door: Client, fal: respx.Router, code: int, detail: str, kind: type[falqueue.Refused]
+    def test_a_refused_run_raises_the_class_for_its_status(
+        self, client: Client, fal: respx.Router, code: int, detail: str, kind: type[falqueue.Refused]
     ) -> None:
-        if kind in {falqueue.InvalidRequest, falqueue.Refused} and code != 403:
-            kind = falqueue.RequestFailed  # type: ignore[assignment]  # the run host passes on what the runner says
+        if kind in {falqueue.InvalidRequest, falqueue.Refused} and code not in {403, 409}:
+            kind = falqueue.RequestFailed  # type: ignore[assignment]  # the answer may be the runner's own
         fal.post(RUN).respond(code, json={"detail": detail})
         with pytest.raises(kind):
-            door.run("fal-ai/veo2/image-to-video", {})
+            client.run("fal-ai/veo2/image-to-video", {})
 
 
 MODEL_ERRORS = [
@@ -114,11 +114,11 @@ MODEL_ERRORS = [
 ]
 
 
-class TestVerdicts:
+class TestFailures:
     @pytest.mark.parametrize(("code", "name", "kind", "retryable"), MODEL_ERRORS)
-    def test_of_a_model_go_by_fals_type(
+    def test_a_model_error_raises_the_class_for_its_type(
         self,
-        door: Client,
+        client: Client,
         fal: respx.Router,
         handle: AnyHandle,
         code: int,
@@ -131,7 +131,7 @@ class TestVerdicts:
         with pytest.raises(
             falqueue.RequestFailed, match=rf"prompt: No \[{name}\] \(request {ID}\)"
         ) as caught:
-            door.result(handle)
+            client.result(handle)
         error = caught.value
         assert (type(error), error.error_type, error.retryable, error.status_code, error.handle) == (
             kind,
@@ -160,9 +160,9 @@ class TestVerdicts:
         ],
     )
     @pytest.mark.parametrize("place", ["body", "header"])
-    def test_of_the_platform_go_by_error_type(
+    def test_a_platform_error_raises_the_class_for_its_type(
         self,
-        door: Client,
+        client: Client,
         fal: respx.Router,
         handle: AnyHandle,
         code: int,
@@ -175,7 +175,7 @@ class TestVerdicts:
         headers = {"x-fal-error-type": error_type} if place == "header" else {}
         fal.get(REQUEST).respond(code, json=body, headers=headers)
         with pytest.raises(falqueue.RequestFailed) as caught:
-            door.result(handle)
+            client.result(handle)
         error = caught.value
         assert (type(error), error.error_type, error.retryable) == (kind, error_type, retryable)
 
@@ -191,9 +191,9 @@ class TestVerdicts:
             (405, {"detail": "Method Not Allowed"}, falqueue.RequestFailed),
         ],
     )
-    def test_without_a_type_go_by_status(
+    def test_a_failure_without_a_type_raises_the_class_for_its_status(
         self,
-        door: Client,
+        client: Client,
         fal: respx.Router,
         handle: AnyHandle,
         code: int,
@@ -202,67 +202,71 @@ class TestVerdicts:
     ) -> None:
         fal.get(REQUEST).respond(code, json=body)
         with pytest.raises(falqueue.RequestFailed) as caught:
-            door.result(handle)
+            client.result(handle)
         assert type(caught.value) is kind
 
-    def test_know_the_callers_own_start_timeout(
-        self, door: Client, fal: respx.Router, handle: AnyHandle
+    def test_a_start_timeout_of_the_caller_is_not_retryable(
+        self, client: Client, fal: respx.Router, handle: AnyHandle
     ) -> None:
         fal.get(REQUEST).respond(
             504, json={"detail": "Request timed out"}, headers={"x-fal-request-timeout-type": "user"}
         )
         with pytest.raises(falqueue.StartTimedOut) as caught:
-            door.result(handle)
+            client.result(handle)
         assert not caught.value.retryable
 
     @pytest.mark.parametrize(
         ("said", "retryable"), [("1", True), ("true", True), ("0", False), ("false", False)]
     )
-    def test_believe_what_fal_says_about_retrying(
-        self, door: Client, fal: respx.Router, handle: AnyHandle, said: str, retryable: bool
+    def test_a_failure_is_retryable_if_fal_says_so(
+        self, client: Client, fal: respx.Router, handle: AnyHandle, said: str, retryable: bool
     ) -> None:
         fal.get(REQUEST).respond(500, json={"detail": "x"}, headers={"x-fal-needs-retry": said})
         with pytest.raises(falqueue.RunnerFailed) as caught:
-            door.result(handle)
+            client.result(handle)
         assert caught.value.retryable is retryable
 
-    def test_read_no_number_out_of_a_text(self, door: Client, fal: respx.Router, handle: AnyHandle) -> None:
+    def test_a_number_in_a_text_does_not_make_a_failure_retryable(
+        self, client: Client, fal: respx.Router, handle: AnyHandle
+    ) -> None:
         fal.get(REQUEST).respond(422, json={"detail": "Seed 503 is taken, error 500"})
         with pytest.raises(falqueue.InputRejected) as caught:
-            door.result(handle)
+            client.result(handle)
         assert not caught.value.retryable
 
-    def test_do_not_repeat_the_image_that_fal_echoes(
-        self, door: Client, fal: respx.Router, handle: AnyHandle
+    def test_the_text_of_a_failure_leaves_out_the_echoed_input(
+        self, client: Client, fal: respx.Router, handle: AnyHandle
     ) -> None:
         image = "data:image/png;base64," + "A" * 1000
         entry = {"loc": ["body"], "msg": "No", "type": "no_media_generated", "input": {"image_url": image}}
         fal.get(REQUEST).respond(422, json={"detail": [entry]})
         with pytest.raises(falqueue.NoMediaGenerated) as caught:
-            door.result(handle)
+            client.result(handle)
         assert "base64" not in f"{caught.value} {caught.value!r} {caught.value.errors!r}"
         assert caught.value.errors[0].input == {"image_url": image}
 
-    @pytest.mark.parametrize("code", [401, 403, 404, 429])
-    def test_are_not_made_of_refusals(
-        self, door: Client, fal: respx.Router, handle: AnyHandle, code: int
+    @pytest.mark.parametrize("code", [401, 402, 403, 404, 408, 409, 429])
+    def test_a_refused_result_is_not_a_failed_job(
+        self, client: Client, fal: respx.Router, handle: AnyHandle, code: int
     ) -> None:
         fal.get(REQUEST).respond(code, json={"detail": "no"})
         with pytest.raises(falqueue.Refused, match=ID):
-            door.result(handle)
+            client.result(handle)
 
-    def test_of_an_unknown_request(self, door: Client, fal: respx.Router, handle: AnyHandle) -> None:
+    def test_the_result_of_an_unknown_request_is_not_found(
+        self, client: Client, fal: respx.Router, handle: AnyHandle
+    ) -> None:
         fal.get(REQUEST).respond(404, json={"status": "NOT_FOUND"})
         with pytest.raises(falqueue.NotFound):
-            door.result(handle)
+            client.result(handle)
 
     @pytest.mark.parametrize(
         "loc", [["body", "input.image_urls"], ["body", "image_urls", 0], ["body"], [], None]
     )
-    def test_take_any_place(
-        self, door: Client, fal: respx.Router, handle: AnyHandle, loc: list[Any] | None
+    def test_a_field_error_may_have_any_loc(
+        self, client: Client, fal: respx.Router, handle: AnyHandle, loc: list[Any] | None
     ) -> None:
         fal.get(REQUEST).respond(422, json={"detail": [{"loc": loc, "msg": "No", "type": "t"}]})
         with pytest.raises(falqueue.InputRejected) as caught:
-            door.result(handle)
+            client.result(handle)
         assert caught.value.errors[0].loc == tuple(loc or ())

@@ -1,0 +1,6 @@
+"""`python -m falqueue`."""
+
+from falqueue._cli import main
+
+if __name__ == "__main__":
+    main()
