@@ -14,7 +14,7 @@ from processes import PATIENCE, Receiver, served
 if TYPE_CHECKING:
     from emulated import Mock
 
-PAGE = (Path(__file__).parents[4] / "docs" / "control.md").read_text()
+PAGE = (Path(__file__).parents[3] / "docs" / "control.md").read_text()
 SERVE, *COMMANDS = re.findall(r"```sh\n(.*?)```", PAGE, re.DOTALL)
 
 

@@ -78,7 +78,7 @@ def test_a_share_of_moments_follows_from_the_seed(seed: int, share: float) -> No
 
 
 @pytest.mark.parametrize(
-    ("rule", "known", "strikes"),
+    ("rule", "known", "injections"),
     [
         ({"on": "status"}, {"place": "result"}, False),
         ({"endpoint": "fal-ai/veo2/*"}, {"endpoint": "fal-ai/veo2/image-to-video"}, True),

@@ -279,7 +279,7 @@ async def test_nothing_is_found_in_nothing() -> None:
 
 
 def test_the_page_has_every_rule_as_it_is() -> None:
-    page = (Path(__file__).parents[2] / "docs" / "journal.md").read_text()
+    page = (Path(__file__).parents[3] / "docs" / "journal.md").read_text()
 
     def where(rule: Any) -> str:
         return str(rule.look.__doc__.splitlines()[0]).removeprefix("Found where ").rstrip(".")
