@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 from falcontract.doors import FAL_CLIENT, FALQUEUE, absent
 from falcontract.receivers import Receivers
-from falcontract.traces import Look
+from falcontract.traces import Observation
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
 
-    from falcontract.doors import Door
+    from falcontract.doors import ClientAdapter
     from falcontract.steps import Step
     from falcontract.targets import Session, Target
     from falcontract.traces import Trace
@@ -25,7 +25,7 @@ QUEUE: Final = "/queue.fal.run"
 EVERY: Final = tuple(name for name in (FALQUEUE, FAL_CLIENT) if name not in absent())
 
 
-class Companion:
+class ClientRun:
     """A client that does on a twin of the target what the wire does, step by step.
 
     Args:
@@ -34,13 +34,13 @@ class Companion:
         session: of the twin.
     """
 
-    def __init__(self, trace: Trace, door: Door, session: Session) -> None:
+    def __init__(self, trace: Trace, door: ClientAdapter, session: Session) -> None:
         self._trace, self._door, self._session = trace, door, session
         self._begun = session.now()
         self._done = 0
         self._step = 0
 
-    async def catch_up(self) -> list[Look]:
+    async def catch_up(self) -> list[Observation]:
         """Do what the wire has done since the last time; note both verdicts, and return those that differ."""
         looks = []
         while self._done < len(self._trace.exchanges):
@@ -53,8 +53,8 @@ class Companion:
                 continue
             wire = _here(self._door.reading(e), self._trace.base.removesuffix(QUEUE))
             client = _here(verdict, _base(self._session))
-            looks.append(Look(self._door.name, str(e.step), wire, client, e))
-        self._trace.looks += looks
+            looks.append(Observation(self._door.name, str(e.step), wire, client, e))
+        self._trace.observations += looks
         return [look for look in looks if look.wire != look.client]
 
     async def _lock_before(self, index: int) -> None:
@@ -65,7 +65,7 @@ class Companion:
 
 
 @asynccontextmanager
-async def accompanied(trace: Trace, target: Target, client: str = FALQUEUE) -> AsyncIterator[Companion]:
+async def open_client_run(trace: Trace, target: Target, client: str = FALQUEUE) -> AsyncIterator[ClientRun]:
     """Open a twin of a trace's target, with a client before it.
 
     Args:
@@ -79,20 +79,20 @@ async def accompanied(trace: Trace, target: Target, client: str = FALQUEUE) -> A
         if client == FALQUEUE:
             door = await _falqueue(session, stack, receives="receive" in target.abilities)
         else:
-            from falcontract.fal_client_door import FalClientDoor  # noqa: PLC0415 - it may not be installed
+            from falcontract.fal_client_door import FalClientAdapter  # noqa: PLC0415 - it may not be installed
 
-            door = FalClientDoor(session, _base(session))
+            door = FalClientAdapter(session, _base(session))
         stack.push_async_callback(door.close)
-        yield Companion(trace, door, session)
+        yield ClientRun(trace, door, session)
 
 
 async def _falqueue(session: Session, stack: AsyncExitStack, *, receives: bool) -> Any:
-    from falcontract.client_door import ClientDoor  # noqa: PLC0415 - like the other one
+    from falcontract.client_door import FalqueueAdapter  # noqa: PLC0415 - like the other one
 
     receivers = Receivers(session, session.now(), _nothing)
     if receives:
         await stack.enter_async_context(receivers.open())
-    return ClientDoor(session, _base(session), receivers.url)
+    return FalqueueAdapter(session, _base(session), receivers.url)
 
 
 async def compare(trace: Trace, target: Target, clients: Sequence[str] = EVERY) -> None:
@@ -100,7 +100,7 @@ async def compare(trace: Trace, target: Target, clients: Sequence[str] = EVERY) 
     if not trace.exact_time:
         return
     for client in clients:
-        async with accompanied(trace, target, client) as companion:
+        async with open_client_run(trace, target, client) as companion:
             await companion.catch_up()
 
 

@@ -94,12 +94,12 @@ def rejections(trace: Trace, *, reruns: bool = True) -> Iterator[tuple[str, Exch
     for job in trace.jobs():
         model = Automaton(reruns=reruns)
         for e in trace.exchanges:
-            if e.step.job == job and trace.asked_plainly(e) and e.status:
-                yield from ((wrong, e) for wrong in hear(model, e) if wrong)
+            if e.step.job == job and trace.is_plain(e) and e.status:
+                yield from ((wrong, e) for wrong in observe(model, e) if wrong)
 
 
-def hear(model: Automaton, e: Exchange) -> Iterator[str | None]:
-    """Let a model hear an answer about its job; yield what is wrong with it, or None."""
+def observe(model: Automaton, e: Exchange) -> Iterator[str | None]:
+    """Let a model observe an answer about its job; yield what is wrong with it, or None."""
     match e.step.do:
         case "status" | "until":
             yield model.status(e.json, e.status)

@@ -17,7 +17,7 @@ import click
 
 from falcontract import fidelity, planning, report, suite, transcripts, verdicts
 from falcontract.report import Report, Row
-from falcontract.targets import Address, IsFalError
+from falcontract.targets import Address, FalAddressError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from falcontract.claims import Property
     from falcontract.live import Live, Outcome
     from falcontract.planning import Entry
-    from falcontract.suite import Finding, Shown
+    from falcontract.suite import Finding, PropertyResult
     from falcontract.targets import Target
     from falcontract.transcripts import Transcript
     from falcontract.verdicts import Verdict
@@ -48,7 +48,7 @@ def falcontract() -> None:
 @falcontract.command("properties")
 def list_properties() -> None:
     """List the properties: strength on the emulator, strength on fal, tier, evidence."""
-    for p in suite.chosen():
+    for p in suite.select_properties():
         tier = "-" if p.tier is None else f"T{p.tier}"
         needs = f" [needs {', '.join(sorted(p.needs))}]" if p.needs else ""
         click.echo(f"{p.id:>4}  mock {p.mock:6}  live {p.live:6}  {tier:3}  {p.title}{needs}")
@@ -95,7 +95,7 @@ def run(
 ) -> None:
     """Run the properties against a target."""
     try:
-        wanted = suite.chosen(ids, tier)
+        wanted = suite.select_properties(ids, tier)
     except KeyError as error:
         raise click.ClickException(
             f"there is no property {error.args[0]}; see `falcontract properties`"
@@ -147,7 +147,7 @@ def _looked_at(
         again = machine.explore(target, programs=programs, steps=steps, seed=found.seed, processes=PROCESSES)
         found.took[f"{programs} programs that Hypothesis made up"] = time.monotonic() - explored
         if again is not None:
-            made_up = suite.Shown(again.property, 1, [again])
+            made_up = suite.PropertyResult(again.property, 1, [again])
             row = next(row for row in found.rows if row.property.id == again.property.id)
             if row.finding is None:  # else a program that somebody wrote shows it already
                 row.verdict, row.finding = _judged(made_up, target, twin)
@@ -155,33 +155,33 @@ def _looked_at(
     return found
 
 
-def _row(one: Shown, target: Target, twin: Target | None, waiver: verdicts.Waiver | None) -> Row:
+def _row(one: PropertyResult, target: Target, twin: Target | None, waiver: verdicts.Waiver | None) -> Row:
     verdict, finding = _judged(one, target, twin, waived=waiver is not None)
-    return Row(one.property, verdict, one.looks, _note(one, waiver), finding)
+    return Row(one.property, verdict, one.claims, _note(one, waiver), finding)
 
 
 def _judged(
-    one: Shown, target: Target, twin: Target | None, *, waived: bool = False
+    one: PropertyResult, target: Target, twin: Target | None, *, waived: bool = False
 ) -> tuple[Verdict, Finding | None]:
-    """Look a second time at what diverges, and make the program short that shows it."""
+    """Observation a second time at what diverges, and make the program short that shows it."""
     from falcontract import shrinking  # noqa: PLC0415 - only where something diverges
 
     if not one.findings:
         return verdicts.of_emulator(one, waived=waived), None
-    again = suite.once_more(one, target)
-    as_here = suite.once_more(one, twin) if twin is not None else None
+    again = suite.rerun(one, target)
+    as_here = suite.rerun(one, twin) if twin is not None else None
     verdict = verdicts.of_emulator(one, waived=waived, again=again, twin=as_here)
     if not again.findings:
         return verdict, one.findings[0]
     return verdict, shrinking.shrink(again.findings[0], target)
 
 
-def _note(one: Shown, waiver: verdicts.Waiver | None) -> str:
+def _note(one: PropertyResult, waiver: verdicts.Waiver | None) -> str:
     if waiver is not None:
         return f"until {waiver.until}: {waiver.reason}"
-    if one.without and one.looks:
-        return f"{one.looks} looks, none through {', '.join(one.without)}: not installed"
-    return f"needs {', '.join(sorted(one.missing))}" if one.missing and not one.looks else ""
+    if one.without and one.claims:
+        return f"{one.claims} claims, none through {', '.join(one.without)}: not installed"
+    return f"needs {', '.join(sorted(one.missing))}" if one.missing and not one.claims else ""
 
 
 def _seed() -> int:
@@ -210,19 +210,19 @@ def _target(name: str) -> Iterator[tuple[Target, Target | None]]:
         return
     try:
         address = Address(name)
-    except (IsFalError, ValueError) as error:
+    except (FalAddressError, ValueError) as error:
         raise click.ClickException(str(error)) from None
     with _emulated() as twin:
         yield address, twin
 
 
 def _live(wanted: Sequence[Property], tier: int, folder: Path, *, only: bool) -> Report:
-    from falcontract.live import GateClosed, Live, describe  # noqa: PLC0415 - only here anything is sent out
+    from falcontract.live import Live, LiveDisabled, describe  # noqa: PLC0415 - only here anything is sent out
 
     today = dt.datetime.now(dt.UTC).date().isoformat()
     try:
         live = Live(os.environ, today=today)
-    except GateClosed as error:
+    except LiveDisabled as error:
         raise click.ClickException(str(error)) from None
     known = transcripts.read_all(FIXTURES / "transcripts") if FIXTURES.exists() else []
     with _emulated() as twin:
@@ -261,7 +261,7 @@ def look_live(
     """
     begun = time.monotonic()
     outcome = asyncio.run(live.execute(entries))
-    shown = [suite.of_traces(p, (t.trace() for t in outcome.transcripts)) for p in wanted]
+    shown = [suite.judge_property(p, (t.trace() for t in outcome.transcripts)) for p in wanted]
     diverging = {f.trace.program.name for one in shown for f in one.findings}
     second: list[Transcript] = []
     if diverging and not (outcome.findings or outcome.could_not_look or outcome.running):
@@ -271,12 +271,12 @@ def look_live(
         outcome.findings, outcome.running = repeated.findings, repeated.running
     found = Report("fal", spent=outcome.spent)
     for one in shown:
-        again = suite.of_traces(one.property, (t.trace() for t in second)) if one.findings else None
-        mock = suite.once_more(one, twin) if one.findings else None
+        again = suite.judge_property(one.property, (t.trace() for t in second)) if one.findings else None
+        mock = suite.rerun(one, twin) if one.findings else None
         recorded = fidelity.last_seen(one.property, known) is not None
         verdict = verdicts.of_live(one, mock, again, recorded=recorded)
         finding = one.findings[0] if one.findings else None
-        found.rows.append(Row(one.property, verdict, one.looks, finding=finding))
+        found.rows.append(Row(one.property, verdict, one.claims, finding=finding))
     found.seconds = time.monotonic() - begun
     return found, outcome
 
@@ -285,10 +285,10 @@ def judge(wanted: Sequence[Property], recorded: Sequence[Transcript]) -> list[Ro
     """Judge transcripts offline: one row for each property."""
     rows = []
     for p in wanted:
-        shown = suite.of_traces(p, (transcript.trace() for transcript in recorded))
+        shown = suite.judge_property(p, (transcript.trace() for transcript in recorded))
         verdict = verdicts.of_live(shown, None, None, recorded=False)
         finding = shown.findings[0] if shown.findings else None
-        rows.append(Row(p, verdict, shown.looks, finding=finding))
+        rows.append(Row(p, verdict, shown.claims, finding=finding))
     return rows
 
 
@@ -296,7 +296,7 @@ def judge(wanted: Sequence[Property], recorded: Sequence[Transcript]) -> list[Ro
 @click.argument("folder", type=click.Path(path_type=Path, exists=True))
 def judge_folder(folder: Path) -> None:
     """Judge recorded transcripts; nothing is sent."""
-    found = Report(str(folder), rows=judge(suite.chosen(), transcripts.read_all(folder)))
+    found = Report(str(folder), rows=judge(suite.select_properties(), transcripts.read_all(folder)))
     click.echo(report.table(found))
     sys.exit(found.exit_code)
 
@@ -336,12 +336,12 @@ def show_mutants(*, names: tuple[str, ...], full: bool, processes: int) -> None:
     if unknown := set(names) - set(mutants.MUTANTS):
         raise click.ClickException(f"there is no mutant {', '.join(sorted(unknown))}")
     begun = time.monotonic()
-    bites = teeth.bite(names or list(mutants.MUTANTS), processes=processes, full=full or bool(names))
-    click.echo(teeth.table(bites))
-    alive = [one.mutant for one in bites if not one.killed]
-    blunt = [] if names else teeth.toothless(bites)
-    broken = [f"{one.mutant}: {why}" for one in bites for why in one.broken]
-    click.echo(f"\n{len(bites) - len(alive)} of {len(bites)} killed in {time.monotonic() - begun:.0f} s")
+    results = teeth.bite(names or list(mutants.MUTANTS), processes=processes, full=full or bool(names))
+    click.echo(teeth.table(results))
+    alive = [one.mutant for one in results if not one.killed]
+    blunt = [] if names else teeth.toothless(results)
+    broken = [f"{one.mutant}: {why}" for one in results for why in one.broken]
+    click.echo(f"\n{len(results) - len(alive)} of {len(results)} killed in {time.monotonic() - begun:.0f} s")
     if blunt:
         click.echo(f"kill nothing that half of the others leave alive: {', '.join(blunt)}")
     for line in broken:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 CANCELLED: Final = 499
 
 
-class ClientDoor:
+class FalqueueAdapter:
     """One program under way through the client.
 
     Args:
@@ -60,7 +60,7 @@ class ClientDoor:
         return self._clients[key]
 
     async def ask(self, step: Step) -> Verdict | None:
-        """See `Door`."""
+        """See `ClientAdapter`."""
         if not can(step) or (step.do != "submit" and step.job not in self._handles):
             return None
         try:

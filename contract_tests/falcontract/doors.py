@@ -15,7 +15,7 @@ KEYS: Final = ("a", "b", "none", "garbage", "half", "unknown")
 FALQUEUE, FAL_CLIENT = "falqueue", "fal_client"
 
 
-class Door(Protocol):
+class ClientAdapter(Protocol):
     """One program under way through a client."""
 
     @property

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 import httpx
 
 from falcontract.steps import FAULTS
-from falcontract.targets import ABILITIES, KEY_A, KEY_B, Session, spellings
+from falcontract.targets import ABILITIES, KEY_A, KEY_B, Session, authorization_headers
 from falmock.app import create_app, open_emulator
 from falmock.clock import ManualClock
 from falmock.emulator import REJECTION
@@ -95,7 +95,7 @@ class Emulated:
             yield Session(
                 line=await stack.enter_async_context(transport()),
                 hosts={"queue": f"{base}/queue.fal.run", "rest": f"{base}/rest.fal.ai"},
-                keys=spellings(KEY_A, KEY_B),
+                keys=authorization_headers(KEY_A, KEY_B),
                 now=clock.now,
                 wall=clock.wall,
                 pass_time=pass_on,

@@ -76,7 +76,7 @@ class _Client(fal_client.AsyncClient):
         return self.http
 
 
-class FalClientDoor:
+class FalClientAdapter:
     """One program under way through fal's client.
 
     Args:
@@ -97,7 +97,7 @@ class FalClientDoor:
             await client.http.aclose()
 
     async def ask(self, step: Step) -> Verdict | None:
-        """See `Door`."""
+        """See `ClientAdapter`."""
         if not can(step) or self._session.keys.get(step.key) is None or step.webhook or step.do == "stream":
             return None
         if step.do != "submit" and step.job not in self._handles:
@@ -148,7 +148,7 @@ class FalClientDoor:
         )
 
     def reading(self, e: Exchange) -> Verdict:
-        """See `Door`: this client does not tell a failed job from a refusal."""
+        """See `ClientAdapter`: this client does not tell a failed job from a refusal."""
         if e.status in ASKED_AGAIN:
             return (AGAIN,)
         if not e.ok:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from falcontract import properties, transcripts
 from falcontract.claims import Strength
-from falcontract.verdicts import Verdict, lapse
+from falcontract.verdicts import Verdict, staleness
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from falcontract.claims import Property
     from falcontract.transcripts import Transcript
 
-HOLDS = {
+STRENGTH_TEXT = {
     Strength.HARD: "always",
     Strength.DETERMINISTIC: "always",
     Strength.OBSERVE: "assumed",
@@ -72,10 +72,10 @@ def table(folder: Path, today: dt.date) -> str:
     lines = []
     for p in properties.catalogue():
         date = last_seen(p, known)
-        old = lapse(date, today)
+        old = staleness(date, today)
         live = Verdict.UNVERIFIED if date is None or old.startswith("lapsed") else Verdict.MATCH
         lines.append(
-            f"{p.id:>4}  mock {HOLDS[p.mock]:10}  live {live:10}  {date or '-':10}  {old:24}  {p.title}"
+            f"{p.id:>4}  mock {STRENGTH_TEXT[p.mock]:10}  live {live:10}  {date or '-':10}  {old:24}  {p.title}"
         )
     unverified = sum("UNVERIFIED" in line for line in lines)
     score = f"fal was seen to agree with {len(lines) - unverified} of {len(lines)} properties; "
@@ -92,7 +92,7 @@ def markdown(folder: Path) -> str:
     ]
     for p in properties.catalogue():
         date = last_seen(p, known)
-        live = f"{Verdict.MATCH} {date}" if date else f"{Verdict.UNVERIFIED} ({HOLDS[p.live]})"
+        live = f"{Verdict.MATCH} {date}" if date else f"{Verdict.UNVERIFIED} ({STRENGTH_TEXT[p.live]})"
         tier = "-" if p.tier is None else f"T{p.tier}"
         cells = (p.id, p.title, _mock(p), live, tier, str(captures(p, known) or "-"), p.evidence)
         lines.append("| " + " | ".join(cells) + " |")

@@ -1,7 +1,7 @@
 """fal itself: a reviewed plan, sent once, by whoever opened three gates.
 
 There is no way in here to run a program that is not in the plan: what takes a `Target` cannot take this.
-All that is sent goes through one `Turnstile`, which counts money and requests, keeps the pace, and hands
+All that is sent goes through one `LiveGuard`, which counts money and requests, keeps the pace, and hands
 the key to fal's queue and nobody else.
 """
 
@@ -19,7 +19,7 @@ import httpx
 from falcontract import planning, transcripts
 from falcontract.budget import Budget, OverBudget
 from falcontract.steps import Step
-from falcontract.targets import Session, spellings
+from falcontract.targets import Session, authorization_headers
 from falcontract.wire import Wire
 
 if TYPE_CHECKING:
@@ -40,15 +40,15 @@ CANCEL_TRIES: Final = 5
 REJECTED_TIER: Final = 2
 
 
-class GateClosed(Exception):
+class LiveDisabled(Exception):
     """Somebody has to open a gate first; the text says which."""
 
 
-class CannotLook(Exception):
+class LiveUnavailable(Exception):
     """fal does not answer as it does to whoever is welcome: nothing is learnt from it, so the run ends."""
 
 
-class Misled(httpx.TransportError):
+class WrongHost(httpx.TransportError):
     """An answer led to a host that the key must not be sent to."""
 
 
@@ -56,22 +56,22 @@ def gates(environ: Mapping[str, str]) -> tuple[str, Budget]:
     """Return key and budget, if all three gates are open.
 
     Raises:
-        GateClosed: one is not.
+        LiveDisabled: one is not.
     """
     if closed := [name for name in GATES if not environ.get(name)]:
-        raise GateClosed(f"set {', '.join(closed)} to let requests out to fal")
+        raise LiveDisabled(f"set {', '.join(closed)} to let requests out to fal")
     if environ["FAL_LIVE"] != "1":
-        raise GateClosed("set FAL_LIVE=1 to let requests out to fal")
+        raise LiveDisabled("set FAL_LIVE=1 to let requests out to fal")
     try:
         limit = float(environ["FAL_LIVE_BUDGET_USD"])
     except ValueError:
-        raise GateClosed("FAL_LIVE_BUDGET_USD is no number of dollars") from None
+        raise LiveDisabled("FAL_LIVE_BUDGET_USD is no number of dollars") from None
     if not 0 <= limit < float("inf"):
-        raise GateClosed("FAL_LIVE_BUDGET_USD is no number of dollars")
+        raise LiveDisabled("FAL_LIVE_BUDGET_USD is no number of dollars")
     return environ["FAL_KEY"], Budget(limit)
 
 
-class Turnstile(httpx.AsyncBaseTransport):
+class LiveGuard(httpx.AsyncBaseTransport):
     """What everything to fal goes through.
 
     Args:
@@ -97,7 +97,7 @@ class Turnstile(httpx.AsyncBaseTransport):
         self._usd = 0.0
         self._count = 0
         self.sent = 0
-        self.orphans: list[str] = []
+        self.unacknowledged: list[str] = []
 
     def admit(self, entry: Entry) -> None:
         """Let one program of the plan through, with its requests and its price."""
@@ -107,12 +107,12 @@ class Turnstile(httpx.AsyncBaseTransport):
         """Send a request, if it may be sent.
 
         Raises:
-            Misled: to another host than fal's queue.
+            WrongHost: to another host than fal's queue.
             OverBudget: for that there is no money.
             NotPlanned: for that there is no place in the plan.
         """
         if request.url.scheme != "https" or request.url.host not in NAMES:
-            raise Misled(
+            raise WrongHost(
                 f"{request.url.host} is not a host of fal's queue: nothing was sent", request=request
             )
         cancelling = request.method == "PUT" and request.url.path.endswith("/cancel")
@@ -125,7 +125,7 @@ class Turnstile(httpx.AsyncBaseTransport):
         return await self._forward(request)
 
     async def _submit(self, request: httpx.Request) -> httpx.Response:
-        """Set the money aside, send, and hear the answer out even if nobody waits for it any more."""
+        """Set the money aside, send, and observe the answer out even if nobody waits for it any more."""
         self._count += 1
         name = f"submit {self._count}"
         self.budget.reserve(name, self._usd)
@@ -145,7 +145,7 @@ class Turnstile(httpx.AsyncBaseTransport):
             async with asyncio.timeout(HEAR_OUT):
                 answer = await task
                 told = json.loads(await answer.aread())
-                self.orphans.append(str(told["cancel_url"]))
+                self.unacknowledged.append(str(told["cancel_url"]))
 
     async def _forward(self, request: httpx.Request) -> httpx.Response:
         async with self._slots:
@@ -193,14 +193,14 @@ class Live:
 
     Args:
         environ: has the three gates.
-        transport: carries what the turnstile lets through; without one, the network.
+        transport: carries what the guard lets through; without one, the network.
         sleep: waits so many seconds.
         clock: seconds that only go forward.
         today: the date of the transcripts, YYYY-MM-DD.
         plan: another plan than the one that comes with the suite, as reviewed by whoever hands it in.
 
     Raises:
-        GateClosed: a gate is closed.
+        LiveDisabled: a gate is closed.
     """
 
     name = "fal"
@@ -234,38 +234,38 @@ class Live:
                 raise planning.NotPlanned(f"{entry.program.name} is not in the reviewed plan")
         outcome = Outcome()
         inner = self._transport or httpx.AsyncHTTPTransport(retries=0)
-        turnstile = Turnstile(inner, self.budget, sleep=self._sleep, clock=self._clock)
-        async with self._session(turnstile) as session:
+        guard = LiveGuard(inner, self.budget, sleep=self._sleep, clock=self._clock)
+        async with self._session(guard) as session:
             try:
                 for entry in entries:
-                    await self._one(entry, session, turnstile, outcome)
+                    await self._one(entry, session, guard, outcome)
                     if outcome.findings:
                         break
-            except CannotLook as error:
+            except LiveUnavailable as error:
                 for entry in entries:
                     seen = {trace.program.name for trace in outcome.traces}
                     if entry.program.name not in seen:
                         outcome.could_not_look.setdefault(entry.program.name, str(error))
             finally:
                 self.budget.settle()
-                outcome.spent, outcome.sent = self.budget.spent, turnstile.sent
+                outcome.spent, outcome.sent = self.budget.spent, guard.sent
         return outcome
 
     @asynccontextmanager
-    async def _session(self, turnstile: Turnstile) -> AsyncIterator[Session]:
-        async with turnstile:
+    async def _session(self, guard: LiveGuard) -> AsyncIterator[Session]:
+        async with guard:
             yield Session(
-                line=turnstile,
+                line=guard,
                 hosts=HOSTS,
-                keys=spellings(self._key),
+                keys=authorization_headers(self._key),
                 now=self._clock,
                 wall=time.time,
                 pass_time=self._sleep,
                 poll_seconds=1.0,
             )
 
-    async def _one(self, entry: Entry, session: Session, turnstile: Turnstile, outcome: Outcome) -> None:
-        turnstile.admit(entry)
+    async def _one(self, entry: Entry, session: Session, guard: LiveGuard, outcome: Outcome) -> None:
+        guard.admit(entry)
         wire = Wire(entry.program, session, self.name)
         try:
             await wire.run()
@@ -273,14 +273,14 @@ class Live:
             outcome.could_not_look[entry.program.name] = str(error)
             return
         finally:
-            await asyncio.shield(self._clean_up(wire, turnstile, outcome))
+            await asyncio.shield(self._clean_up(wire, guard, outcome))
         self._look(wire.trace, entry, outcome)
 
     def _look(self, trace: Trace, entry: Entry, outcome: Outcome) -> None:
         """Decide whether anything can be learnt from a trace, and keep it if so."""
         if why := next(filter(None, map(_unwelcome, trace.exchanges)), None):
             outcome.could_not_look[entry.program.name] = why
-            raise CannotLook(why)
+            raise LiveUnavailable(why)
         if why := next((e.error for e in trace.exchanges if e.error), None):
             outcome.could_not_look[entry.program.name] = f"the line broke: {why.partition(':')[0]}"
             if any(e.step.do == "submit" and not e.status for e in trace.exchanges):
@@ -312,10 +312,10 @@ class Live:
                 f"{trace.program.name}: fal took an input that cannot be run, and may bill it"
             )
 
-    async def _clean_up(self, wire: Wire, turnstile: Turnstile, outcome: Outcome) -> None:
+    async def _clean_up(self, wire: Wire, guard: LiveGuard, outcome: Outcome) -> None:
         """Cancel every job that is not known to be over, whatever has happened."""
-        while turnstile.orphans:
-            url = turnstile.orphans.pop()
+        while guard.unacknowledged:
+            url = guard.unacknowledged.pop()
             if not await self._sent(
                 wire, Step(do="call", method="PUT", path=url.removeprefix(HOSTS["queue"]))
             ):

@@ -24,12 +24,24 @@ from hypothesis.stateful import (
 )
 
 from falcontract import properties, strategies
-from falcontract.agreement import accompanied
-from falcontract.automaton import Automaton, hear
+from falcontract.agreement import open_client_run
+from falcontract.automaton import Automaton, observe
 from falcontract.prediction import SLOW, Timetables
-from falcontract.steps import FAULTS, GOOD, VEO2, Program, Step, cancel, result, status, stream, submit, wait
+from falcontract.steps import (
+    FAULTS,
+    VALID_INPUT,
+    VEO2,
+    Program,
+    Step,
+    cancel,
+    result,
+    status,
+    stream,
+    submit,
+    wait,
+)
 from falcontract.suite import AGREEMENT, Finding
-from falcontract.timetable import ahead_of
+from falcontract.timetable import position_of
 from falcontract.wire import Wire
 
 if TYPE_CHECKING:
@@ -110,7 +122,7 @@ class QueueMachine(RuleBasedStateMachine):
             await self._stack.enter_async_context(self._wire.receiving())
         if session.exact_time:
             self._companion = await self._stack.enter_async_context(
-                accompanied(self._wire.trace, self.target)
+                open_client_run(self._wire.trace, self.target)
             )
 
     async def _add(self, *steps: Step) -> None:
@@ -134,7 +146,7 @@ class QueueMachine(RuleBasedStateMachine):
 
     @rule(
         after=LATER,
-        given=strategies.good_inputs() | st.just(GOOD) | strategies.broken_inputs(),
+        given=strategies.good_inputs() | st.just(VALID_INPUT) | strategies.broken_inputs(),
         endpoint=st.sampled_from(ENDPOINTS),
         key=st.sampled_from("ab"),
         low=st.booleans(),
@@ -201,24 +213,24 @@ class QueueMachine(RuleBasedStateMachine):
         trace: Trace = self._wire.trace
         news, self._heard = trace.exchanges[self._heard :], len(trace.exchanges)
         timetables = Timetables(trace) if trace.exact_time and news else None
-        if any(look.client != look.wire for look in trace.looks[self._looked :]):
+        if any(look.client != look.wire for look in trace.observations[self._looked :]):
             self._ask(AGREEMENT)
-        self._looked = len(trace.looks)
+        self._looked = len(trace.observations)
         for e in news:
             if e.step.do == "submit":
                 continue
-            if not trace.asked_plainly(e):
+            if not trace.is_plain(e):
                 self._ask("P24")
                 continue
             model = self._models.setdefault(e.step.job, Automaton(reruns=not trace.exact_time))
-            if any(hear(model, e)):
+            if any(observe(model, e)):
                 self._ask("P6")
             if timetables is not None and e.step.do == "status" and not _is_due(e, timetables):
                 self._ask("P8")
                 self._ask("P9")
 
     def _ask(self, name: str) -> None:
-        p = properties.PROPERTIES_BY_ID[name]
+        p = properties.PROPERTIES[name]
         trace: Trace = self._wire.trace
         for one in p.check(trace):
             if not one.holds:
@@ -249,7 +261,7 @@ def _is_due(e: Exchange, timetables: Timetables) -> bool:
     entries = timetables.before(e)
     entry = next(one for one in entries if one.name == e.step.job)
     due = entry.state(e.at)
-    ahead = ahead_of(entry, entries, e.at) if due == "IN_QUEUE" else None
+    ahead = position_of(entry, entries, e.at) if due == "IN_QUEUE" else None
     return (e.state, e.get("queue_position")) == (due, ahead)
 
 

@@ -17,12 +17,12 @@ import httpx
 
 from falcontract import suite
 from falcontract.steps import Program, Step, cancel, result, status, submit, until
-from falcontract.targets import KEY_A, KEY_B, Session, spellings
+from falcontract.targets import KEY_A, KEY_B, Session, authorization_headers
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
 
-    from falcontract.suite import Shown
+    from falcontract.suite import PropertyResult
 
 VERSION: Final = "1.43.0"  # that NEEDS.md 2.2 measured
 
@@ -45,7 +45,7 @@ DIFFERENCES: Final = {
 }
 
 
-class _ToPeer(httpx.AsyncBaseTransport):
+class _PeerTransport(httpx.AsyncBaseTransport):
     """Leads fal's names to the peer, the way that it asks for; nothing goes anywhere else."""
 
     def __init__(self, base: str) -> None:
@@ -78,11 +78,11 @@ class Peer:
     async def open(self, program: Program) -> AsyncIterator[Session]:
         """See `Target`."""
         del program
-        async with _ToPeer(self.base) as line:
+        async with _PeerTransport(self.base) as line:
             yield Session(
                 line=line,
                 hosts={"queue": "https://queue.fal.run", "rest": "https://rest.fal.ai"},
-                keys=spellings(KEY_A, KEY_B),
+                keys=authorization_headers(KEY_A, KEY_B),
                 now=time.monotonic,
                 wall=time.time,
                 pass_time=_no_time,
@@ -126,13 +126,13 @@ def _program(name: str, *steps: Step) -> Program:
 
 def programs() -> list[Program]:
     """Return the suite's programs, some of them polled further: this peer moves by polls."""
-    known = {p.name: p for p in suite.programs_for(suite.chosen())}
+    known = {p.name: p for p in suite.programs_for(suite.select_properties())}
     names = (
-        "life",
-        "strangers",
-        "slashes",
-        "watch",
-        "early",
+        "lifecycle",
+        "bad-credentials",
+        "trailing-slash",
+        "stream",
+        "early-result",
         "logs",
         "webhook-ok",
         "unknown-id",
@@ -145,14 +145,14 @@ def programs() -> list[Program]:
     return [*(known[name] for name in names), *polled]
 
 
-async def look(folder: Path) -> list[Shown]:
+async def look(folder: Path) -> list[PropertyResult]:
     """Run the suite's programs on aimock and judge what came."""
     async with started(folder) as peer:
-        traces = await suite.traces_of(programs(), peer, doors=False)
-        return suite.judge(suite.chosen(), traces, peer)
+        traces = await suite.run_programs(programs(), peer, doors=False)
+        return suite.judge(suite.select_properties(), traces, peer)
 
 
-def flagged(shown: Sequence[Shown]) -> dict[str, bool]:
+def flagged(shown: Sequence[PropertyResult]) -> dict[str, bool]:
     """Return which of the known differences the suite found, by name."""
     found: set[tuple[Any, str]] = {(one.property.id, f.claim.text) for one in shown for f in one.findings}
     return {name: difference in found for name, difference in DIFFERENCES.items()}

@@ -37,7 +37,7 @@ EXAMPLES: Final = {
 
 
 @dataclass
-class Names:
+class Bindings:
     """Which value each numbered placeholder stands for, and the other way round."""
 
     values: dict[str, str] = field(default_factory=dict)
@@ -52,7 +52,7 @@ class Names:
         return token
 
 
-def hide(told: Any, *, base: str, names: Names, key: str = "") -> Any:
+def hide(told: Any, *, base: str, names: Bindings, key: str = "") -> Any:
     """Return a JSON value with placeholders for what differs from run to run."""
     if isinstance(told, dict):
         return {name: hide(value, base=base, names=names, key=name) for name, value in told.items()}
@@ -65,7 +65,7 @@ def hide(told: Any, *, base: str, names: Names, key: str = "") -> Any:
     return told
 
 
-def hide_text(text: str, *, base: str, names: Names) -> str:
+def hide_text(text: str, *, base: str, names: Bindings) -> str:
     """Return a text with placeholders for addresses, ids and times."""
     text = MEDIA.sub("<media>", text.replace(base, "<queue>").replace(QUEUE, "<queue>"))
     text = TIMESTAMP.sub("<ts>", text)
@@ -105,7 +105,7 @@ class Difference:
 ABSENT: Final = "(absent)"
 
 
-def differences(expected: Any, found: Any, names: Names, path: str = "") -> list[Difference]:
+def differences(expected: Any, found: Any, names: Bindings, path: str = "") -> list[Difference]:
     """Compare a value with placeholders to a real one, path by path; the order of keys counts too."""
     if isinstance(expected, dict) and isinstance(found, dict):
         return _members(expected, found, names, path)
@@ -117,7 +117,7 @@ def differences(expected: Any, found: Any, names: Names, path: str = "") -> list
     return [] if type(expected) is type(found) and expected == found else [Difference(path, expected, found)]
 
 
-def _members(expected: dict[str, Any], found: dict[str, Any], names: Names, path: str) -> list[Difference]:
+def _members(expected: dict[str, Any], found: dict[str, Any], names: Bindings, path: str) -> list[Difference]:
     result = []
     for key in dict.fromkeys((*expected, *found)):
         where = f"{path}.{key}"
@@ -130,7 +130,7 @@ def _members(expected: dict[str, Any], found: dict[str, Any], names: Names, path
     return result
 
 
-def _fits(expected: str, found: Any, names: Names) -> bool:
+def _fits(expected: str, found: Any, names: Bindings) -> bool:
     if expected == LOGS:
         return isinstance(found, list) and all(isinstance(e, dict) and "message" in e for e in found)
     if expected in {"<float>", "<int>"}:

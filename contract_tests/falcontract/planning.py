@@ -116,12 +116,12 @@ def _free() -> list[Entry]:
     strangers = [
         submit(f"S{kind}", {}, key=kind) for kind in ("none", "bearer", "garbage", "half", "unknown")
     ]
-    unknown = f"{programs.APP}/requests/{programs.NO_ID}/status"
+    unknown = f"{programs.APP}/requests/{programs.UNKNOWN_ID}/status"
     return [
         _entry(
             "who is told what without a key; each body is {}, so that a stranger who is let in makes nothing",
             _program(
-                "strangers",
+                "bad-credentials",
                 0,
                 *strangers,
                 submit("N", {}, key="none", endpoint="nobody/nothing"),
@@ -130,7 +130,7 @@ def _free() -> list[Entry]:
         ),
         _entry(
             "wrong methods without a key",
-            _program("no-key-methods", 0, call("GET", app, key="none"), call("DELETE", app, key="none")),
+            _program("methods-without-key", 0, call("GET", app, key="none"), call("DELETE", app, key="none")),
         ),
         _entry(
             "the key set of webhooks",
@@ -152,12 +152,12 @@ def _rejected() -> list[Entry]:
     nothing = submit(given={})
     return [
         _entry("an input that cannot be run: 422, billed nothing", _known("broken-input"), dear),
-        _entry("a stream that is opened after the end", _known("watch-late"), dear),
+        _entry("a stream that is opened after the end", _known("stream-late"), dear),
         _entry("a cancel that comes too late", _known("cancel-late"), dear),
         _entry(
             "slashes at the end",
             _program(
-                "slashes",
+                "trailing-slash",
                 2,
                 nothing,
                 until("COMPLETED"),
@@ -203,7 +203,7 @@ def _short() -> list[Entry]:
         _entry(
             "a whole life, with logs",
             _program(
-                "life",
+                "lifecycle",
                 4,
                 cheap,
                 result(),
@@ -218,7 +218,7 @@ def _short() -> list[Entry]:
         _entry(
             "a whole life, watched",
             _program(
-                "watch",
+                "stream",
                 4,
                 cheap,
                 stream(query="logs=1", seconds=120),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from falcontract import published
 from falcontract.steps import FAULTS, VEO2
-from falcontract.timetable import Entry, fill_in
+from falcontract.timetable import Entry, schedule_jobs
 
 if TYPE_CHECKING:
     from falcontract.traces import Exchange, Trace
@@ -56,7 +56,7 @@ class Timetables:
                 for order, e in enumerate(self._trace.submits())
             ]
             facts = self._trace.facts
-            fill_in(entries, runners=facts["runners"], concurrency=facts["concurrency"])
+            schedule_jobs(entries, runners=facts["runners"], concurrency=facts["concurrency"])
             self._known[cancels] = entries
         return self._known[cancels]
 
@@ -105,4 +105,4 @@ def rejected_at_once(e: Exchange) -> bool:
     if e.step.endpoint != VEO2:
         return True
     kind = {name.lower(): value for name, value in e.sent.items()}.get("content-type")
-    return published.faults_of_body(e.content, kind) != frozenset()
+    return published.body_errors(e.content, kind) != frozenset()

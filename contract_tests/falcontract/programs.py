@@ -11,8 +11,8 @@ from typing import Any, Final
 
 from falcontract.published import ASPECTS, DURATIONS, MAX_IMAGE
 from falcontract.steps import (
-    GOOD,
-    PICTURE,
+    IMAGE_URL,
+    VALID_INPUT,
     Program,
     Step,
     call,
@@ -27,11 +27,11 @@ from falcontract.steps import (
     wait,
 )
 
-NO_ID: Final = "00000000-0000-4000-8000-000000000000"
+UNKNOWN_ID: Final = "00000000-0000-4000-8000-000000000000"
 ORIGIN: Final = "https://app.example.com"
 HOUR: Final = 3600.0
 LIMIT: Final = 65536  # bytes of a body, where a program sets the limit
-KEYS: Final = "/.well-known/jwks.json"
+JWKS_PATH: Final = "/.well-known/jwks.json"
 APP: Final = "/fal-ai/veo2"
 
 # Texts that break what handles them carelessly.
@@ -48,8 +48,8 @@ MALFORMED_IDS: Final = (
     "not-a-uuid",
     "x" * 10_000,
     "..%2f..%2fetc",
-    NO_ID[:-1],
-    NO_ID + "0",
+    UNKNOWN_ID[:-1],
+    UNKNOWN_ID + "0",
     "%00",
     "%F0%9F%98%80",
 )
@@ -66,20 +66,24 @@ MISSING: Final[dict[str, Any]] = {}
 
 def inputs() -> dict[str, Any]:
     """Return inputs by name: good ones, and ones that are broken in one way each."""
-    good = {f"aspect_ratio {value}": GOOD | {"aspect_ratio": value} for value in ASPECTS}
-    good |= {f"duration {value}": GOOD | {"duration": value} for value in DURATIONS}
+    good = {f"aspect_ratio {value}": VALID_INPUT | {"aspect_ratio": value} for value in ASPECTS}
+    good |= {f"duration {value}": VALID_INPUT | {"duration": value} for value in DURATIONS}
     broken: dict[str, Any] = {
         "nothing": {},
-        "no prompt": {"image_url": PICTURE},
+        "no prompt": {"image_url": IMAGE_URL},
         "no image_url": {"prompt": "x"},
-        "prompt is a number": GOOD | {"prompt": 7},
-        "image_url is null": GOOD | {"image_url": None},
-        "aspect_ratio 1:1": GOOD | {"aspect_ratio": "1:1"},
-        "duration 8 as a number": GOOD | {"duration": 8},
-        "duration 4s": GOOD | {"duration": "4s"},
-        "two faults": {"prompt": 7, "image_url": PICTURE, "duration": "9s"},
+        "prompt is a number": VALID_INPUT | {"prompt": 7},
+        "image_url is null": VALID_INPUT | {"image_url": None},
+        "aspect_ratio 1:1": VALID_INPUT | {"aspect_ratio": "1:1"},
+        "duration 8 as a number": VALID_INPUT | {"duration": 8},
+        "duration 4s": VALID_INPUT | {"duration": "4s"},
+        "two faults": {"prompt": 7, "image_url": IMAGE_URL, "duration": "9s"},
     }
-    return good | broken | {"unknown field": GOOD | {"seed": 7}, "empty prompt": GOOD | {"prompt": ""}}
+    return (
+        good
+        | broken
+        | {"unknown field": VALID_INPUT | {"seed": 7}, "empty prompt": VALID_INPUT | {"prompt": ""}}
+    )
 
 
 def picture(size: int) -> str:
@@ -126,7 +130,7 @@ def _queue() -> list[Program]:
     noisy = [status(times=30), wait(0.75), status(), wait(0.5), status(times=30), wait(3.5), status(times=2)]
     return [
         _program(
-            "life",
+            "lifecycle",
             submit(),
             status(),
             until("IN_PROGRESS"),
@@ -137,10 +141,17 @@ def _queue() -> list[Program]:
             status(),
         ),
         _program(
-            "twins", submit("A"), submit("B"), wait(20), status("A"), status("B"), result("A"), result("B")
+            "equal-submits",
+            submit("A"),
+            submit("B"),
+            wait(20),
+            status("A"),
+            status("B"),
+            result("A"),
+            result("B"),
         ),
         _program(
-            "early",
+            "early-result",
             submit(),
             result(),
             status(),
@@ -153,7 +164,7 @@ def _queue() -> list[Program]:
             result(),
         ),
         _program(
-            "line",
+            "queue",
             *_everyone("ABCD", submit),
             *_everyone("ABCD"),
             wait(1.5),
@@ -165,7 +176,7 @@ def _queue() -> list[Program]:
             runners=1,
         ),
         _program(
-            "line-cancelled",
+            "queue-cancelled",
             *_everyone("ABC", submit),
             wait(1.5),
             *_everyone("ABC"),
@@ -179,7 +190,7 @@ def _queue() -> list[Program]:
             runners=1,
         ),
         _program(
-            "line-low",
+            "queue-low-priority",
             submit("A"),
             submit("B", headers={"X-Fal-Queue-Priority": "low"}),
             submit("C"),
@@ -191,9 +202,9 @@ def _queue() -> list[Program]:
             *_everyone("ABC"),
             runners=1,
         ),
-        _program("noisy", submit(), *noisy, wait(1), status(times=2)),
+        _program("repeated-polls", submit(), *noisy, wait(1), status(times=2)),
         _program(
-            "noisy-results",
+            "repeated-results",
             submit(),
             result(times=30),
             status(),
@@ -210,7 +221,7 @@ def _queue() -> list[Program]:
             result(times=3),
         ),
         _program(
-            "slashes",
+            "trailing-slash",
             submit(),
             status(),
             status(path=APP + "/requests/{A}/status/"),
@@ -225,7 +236,7 @@ def _queue() -> list[Program]:
             cancel(path=APP + "/requests/{A}/cancel/"),
         ),
         _program(
-            "crowd",
+            "over-limit",
             *_everyone("ABCDE", submit),
             *_everyone("ABCDE"),
             wait(1.5),
@@ -238,9 +249,9 @@ def _queue() -> list[Program]:
             concurrency=2,
         ),
         _program(
-            "crowd-of-errors",
+            "distinct-errors",
             *(
-                submit(job, GOOD | {"duration": f"{n + 10}s"}, webhook=job.lower())
+                submit(job, VALID_INPUT | {"duration": f"{n + 10}s"}, webhook=job.lower())
                 for n, job in enumerate("ABCD")
             ),
             wait(0.5),
@@ -263,7 +274,7 @@ def _queue() -> list[Program]:
             result(),
         ),
         _program(
-            "browser",
+            "cors",
             call(
                 "OPTIONS",
                 "/" + GOOD_ENDPOINT,
@@ -290,7 +301,7 @@ def _failing() -> list[Program]:
     texts = [
         step
         for n, text in enumerate(TEXTS.values())
-        for step in (submit(f"G{n}", GOOD | {"prompt": text}), submit(f"E{n}", {"prompt": text}))
+        for step in (submit(f"G{n}", VALID_INPUT | {"prompt": text}), submit(f"E{n}", {"prompt": text}))
     ]
     text_jobs = [step.job for step in texts]
     odd = [submit(job, body=body, content_type=kind) for job, (body, kind) in ODD_BODIES.items()]
@@ -329,7 +340,7 @@ def _failing() -> list[Program]:
             concurrency=40,
         ),
         _program(
-            "odd-bodies",
+            "malformed-bodies",
             *odd,
             wait(20),
             *(step for job in ODD_BODIES for step in (status(job), result(job))),
@@ -337,7 +348,7 @@ def _failing() -> list[Program]:
         ),
         _program(
             "unknown-fields",
-            submit(given=GOOD | {"no_such_field": 1, "webhookUrl": "x"}),
+            submit(given=VALID_INPUT | {"no_such_field": 1, "webhookUrl": "x"}),
             until("COMPLETED"),
             result(),
         ),
@@ -390,7 +401,7 @@ def _failing() -> list[Program]:
 
 
 def _strangers() -> list[Program]:
-    unknown = f"{APP}/requests/{NO_ID}"
+    unknown = f"{APP}/requests/{UNKNOWN_ID}"
     asks = [("GET", "/status"), ("GET", ""), ("PUT", "/cancel"), ("GET", "/status/stream")]
     kinds = ("none", "bearer", "garbage", "half")
     return [
@@ -424,7 +435,7 @@ def _strangers() -> list[Program]:
             tier=0,
         ),
         _program(
-            "strangers",
+            "bad-credentials",
             *(submit(f"S{kind}", key=kind) for kind in kinds),
             *(submit(f"T{kind}", key=kind, body="{", endpoint="fal-ai/veo2") for kind in kinds),
             submit("M", key="none", method="GET", body=""),
@@ -437,7 +448,7 @@ def _strangers() -> list[Program]:
             tier=0,
         ),
         _program(
-            "nobodys-key",
+            "unknown-key",
             submit("S", key="unknown"),
             submit("T", key="unknown", body="{", endpoint="fal-ai/veo2"),
             submit(),
@@ -509,12 +520,12 @@ def _watching() -> list[Program]:
             status(query="logs=1"),
             status(query="logs=true"),
         ),
-        _program("watch", submit(), stream(query="logs=1"), status(), status(query="logs=1")),
+        _program("stream", submit(), stream(query="logs=1"), status(), status(query="logs=1")),
         _program(
-            "watch-long", submit(), stream(seconds=120.0), status(), queue_seconds=20.0, run_seconds=40.0
+            "stream-long", submit(), stream(seconds=120.0), status(), queue_seconds=20.0, run_seconds=40.0
         ),
         _program(
-            "watch-cancelled",
+            "stream-cancelled",
             submit(),
             wait(2),
             stream(query="logs=0"),
@@ -523,7 +534,7 @@ def _watching() -> list[Program]:
             stream("B"),
             status("B"),
         ),
-        _program("watch-late", submit(given={}), until("COMPLETED"), stream(), status(), result(), tier=2),
+        _program("stream-late", submit(given={}), until("COMPLETED"), stream(), status(), result(), tier=2),
     ]
 
 
@@ -563,7 +574,7 @@ def _giving_up() -> list[Program]:
             cancel(),
             tier=2,
         ),
-        _program("cancel-unknown", call("PUT", f"{APP}/requests/{NO_ID}/cancel"), tier=1),
+        _program("cancel-unknown", call("PUT", f"{APP}/requests/{UNKNOWN_ID}/cancel"), tier=1),
         _program(
             "cancel-twice",
             submit("A"),
@@ -584,7 +595,7 @@ def _giving_up() -> list[Program]:
             tier=3,
         ),
         _program(
-            "cancel-among",
+            "cancel-one-of-three",
             *_everyone("ABC", submit),
             wait(1.5),
             cancel("A"),
@@ -629,7 +640,7 @@ def _hooks() -> list[Program]:
         _program("webhook-redirect", submit(given={}, webhook="r", answers=(302,)), *over, wait(60), tier=2),
         _program("webhook-created", submit(given={}, webhook="r", answers=(201,)), *over, wait(60), tier=2),
         _program(
-            "webhook-peek",
+            "webhook-status",
             submit(webhook="r", peek=True),
             submit("B", {}, webhook="s", peek=True),
             wait(20),
@@ -639,7 +650,7 @@ def _hooks() -> list[Program]:
             "webhook-rotated",
             submit(given={}, webhook="r"),
             wait(20),
-            call("GET", KEYS, host="rest", key="none"),
+            call("GET", JWKS_PATH, host="rest", key="none"),
             submit("B", {}, webhook="s"),
             wait(20),
             tier=2,
@@ -654,7 +665,10 @@ def _hooks() -> list[Program]:
         ),
         _program(
             "webhook-in-body",
-            submit(given=GOOD | {"webhookUrl": "{receivers}/unasked", "fal_webhook": "{receivers}/unasked"}),
+            submit(
+                given=VALID_INPUT
+                | {"webhookUrl": "{receivers}/unasked", "fal_webhook": "{receivers}/unasked"}
+            ),
             submit("B", {}, webhook="r"),
             wait(20),
             status(),
@@ -678,8 +692,8 @@ def _large() -> list[Program]:
         ),
         _program(
             "large-image",
-            submit("A", GOOD | {"image_url": picture(MAX_IMAGE + 1)}),
-            submit("B", GOOD | {"image_url": picture(MAX_IMAGE)}),
+            submit("A", VALID_INPUT | {"image_url": picture(MAX_IMAGE + 1)}),
+            submit("B", VALID_INPUT | {"image_url": picture(MAX_IMAGE)}),
             wait(20),
             status("A"),
             result("A"),
@@ -693,15 +707,15 @@ def _video() -> list[Program]:
     lifetime = {"X-Fal-Object-Lifecycle-Preference": json.dumps({"expiration_duration_seconds": 60})}
     return [
         _program(
-            "upright",
-            submit(given=GOOD | {"aspect_ratio": "9:16", "duration": "6s"}),
+            "portrait",
+            submit(given=VALID_INPUT | {"aspect_ratio": "9:16", "duration": "6s"}),
             until("COMPLETED"),
             result(),
             fetch(),
             tier=5,
         ),
         _program(
-            "lifetime",
+            "file-lifetime",
             submit("A", headers=lifetime),
             submit("B"),
             until("COMPLETED", "A"),

@@ -57,7 +57,7 @@ def faults(given: Any) -> frozenset[Fault]:
     return frozenset(found)
 
 
-def faults_of_body(body: bytes, content_type: str | None) -> frozenset[Fault] | None:
+def body_errors(body: bytes, content_type: str | None) -> frozenset[Fault] | None:
     """Return the same for raw bytes, as FastAPI would; None where it gives up without a list."""
     kind = (content_type or "application/json").partition(";")[0].strip().lower()
     if not (kind == "application/json" or (kind.startswith("application/") and kind.endswith("+json"))):
@@ -71,7 +71,7 @@ def faults_of_body(body: bytes, content_type: str | None) -> frozenset[Fault] | 
     return frozenset({("missing", ("body",))}) if told is None else faults(told)
 
 
-def told_faults(detail: Any) -> frozenset[Fault] | None:
+def reported_errors(detail: Any) -> frozenset[Fault] | None:
     """Return the (type, loc) pairs of a `detail` list; None when it is no such list."""
     if not isinstance(detail, list) or not detail:
         return None

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from falcontract.targets import Session
 
 CHUNK: Final = 65536
-NOBODYS: Final = Step(do="submit")  # for a receiver that no submit named
+UNREGISTERED: Final = Step(do="submit")  # for a receiver that no submit named
 
 
 class Receivers:
@@ -67,7 +67,7 @@ class Receivers:
             await writer.wait_closed()
 
     async def _take(self, name: str, request: h11.Request, body: bytes) -> int:
-        step = self._steps.get(name, NOBODYS)
+        step = self._steps.get(name, UNREGISTERED)
         count = sum(delivery.receiver == name for delivery in self.arrived)
         status = step.answers[min(count, len(step.answers) - 1)]
         headers = {key.decode(): value.decode("latin-1") for key, value in request.headers}

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 from xml.etree import ElementTree as ET
 
-from falcontract.placeholders import Names, differences
+from falcontract.placeholders import Bindings, differences
 from falcontract.verdicts import Verdict
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ class Row:
     Attributes:
         property: which.
         verdict: what is said of it.
-        looks: how many claims it made.
+        claims: how many claims it made.
         note: why, where the verdict needs a reason.
         finding: the divergence, with its program made as short as it can be.
         twin: the same of the other side, where there is one.
@@ -32,7 +32,7 @@ class Row:
 
     property: Property
     verdict: Verdict
-    looks: int = 0
+    claims: int = 0
     note: str = ""
     finding: Finding | None = None
     twin: Finding | None = None
@@ -83,7 +83,7 @@ def table(report: Report) -> str:
     """Return the report as text."""
     lines = []
     for row in report.rows:
-        note = row.note or (f"{row.looks} looks" if row.looks else "")
+        note = row.note or (f"{row.claims} claims" if row.claims else "")
         lines.append(f"{row.property.id:>4}  {row.verdict:14}  {note:22}  {row.property.title}")
     lines += ["", f"{report.target}: {report.counts()} in {report.seconds:.1f} s, ${report.spent:.2f} spent"]
     if report.explored:
@@ -121,7 +121,7 @@ def difference(expected: Any, found: Any) -> list[str]:
     expected, found = _plain(expected), _plain(found)
     if expected is None and found is None:
         return []
-    shown = [str(d) for d in differences(expected, found, Names())]
+    shown = [str(d) for d in differences(expected, found, Bindings())]
     return [_cut(line) for line in shown] or [_cut(f"found {found!r}")]
 
 
@@ -201,9 +201,9 @@ def _printable(text: str) -> str:
 def markdown(report: Report) -> str:
     """Return the report as Markdown, for a CI job's summary."""
     lines = [f"### falcontract on {report.target}", "", f"{report.counts()}; ${report.spent:.2f} spent", ""]
-    lines += ["| property | verdict | looks | |", "|---|---|---|---|"]
+    lines += ["| property | verdict | claims | |", "|---|---|---|---|"]
     lines += [
-        f"| {r.property.id} | {r.verdict} | {r.looks} | {r.note or r.property.title} |" for r in report.rows
+        f"| {r.property.id} | {r.verdict} | {r.claims} | {r.note or r.property.title} |" for r in report.rows
     ]
     for row in report.rows:
         if row.finding is not None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from falcontract import agreement, wire
 from falcontract.published import faults
-from falcontract.steps import GOOD, VEO2
+from falcontract.steps import VALID_INPUT, VEO2
 from falcontract.suite import AGREEMENT, Finding
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ async def _shows(program: Program, finding: Finding, target: Target) -> Finding 
     except KeyError:  # it speaks of what is no longer there
         return None
     if finding.property.id == AGREEMENT:
-        await agreement.compare(trace, target, sorted({look.door for look in finding.trace.looks}))
+        await agreement.compare(trace, target, sorted({look.door for look in finding.trace.observations}))
     for one in finding.property.check(trace):
         if not one.holds:
             return Finding(finding.property, one, trace)
@@ -82,7 +82,7 @@ def _smaller(program: Program) -> Iterator[Program]:
     for n, step in enumerate(steps):
         plain: dict[str, Any] = {"times": 1, "headers": {}, "query": "", "webhook": "", "answers": (200,)}
         if step.do == "submit" and step.input is not None:
-            plain |= {"input": GOOD if not faults(step.input) else {}, "endpoint": VEO2, "key": "a"}
+            plain |= {"input": VALID_INPUT if not faults(step.input) else {}, "endpoint": VEO2, "key": "a"}
         for name, value in plain.items():
             if getattr(step, name) != value:
                 yield replace(program, steps=(*steps[:n], replace(step, **{name: value}), *steps[n + 1 :]))

@@ -14,8 +14,8 @@ from typing import Any, Final
 Json = dict[str, Any]
 
 VEO2: Final = "fal-ai/veo2/image-to-video"
-PICTURE: Final = "https://example.com/chef.png"  # never fetched: example.com belongs to nobody (RFC 2606)
-GOOD: Final[Json] = {"prompt": "A lego chef cooking eggs", "image_url": PICTURE}
+IMAGE_URL: Final = "https://example.com/chef.png"  # never fetched: example.com belongs to nobody (RFC 2606)
+VALID_INPUT: Final[Json] = {"prompt": "A lego chef cooking eggs", "image_url": IMAGE_URL}
 
 FAULTS: Final = "faults"
 # What a step may do; those that send nothing come last.
@@ -140,7 +140,7 @@ SHORT_WAIT: Final = 5.0  # seconds that may be waited for in earnest, where the 
 def submit(job: str = "A", given: Any = None, **more: Any) -> Step:
     """Submit a job: the good input, unless another is given."""
     if "body" not in more and given is None:
-        given = GOOD
+        given = VALID_INPUT
     return Step(do="submit", job=job, input=given, **more)
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 from hypothesis import strategies as st
 
 from falcontract.published import ENUMS, REQUIRED
-from falcontract.steps import PICTURE
+from falcontract.steps import IMAGE_URL
 
 if TYPE_CHECKING:
     from hypothesis.strategies import SearchStrategy
@@ -32,7 +32,7 @@ NO_TEXT: Final = SCALAR | _containers(ANY_JSON)
 
 def good_inputs() -> SearchStrategy[dict[str, Any]]:
     """Inputs that the schema accepts; the picture is always a hosted one, taken on trust."""
-    required = {"prompt": ANY_TEXT, "image_url": st.just(PICTURE)}
+    required = {"prompt": ANY_TEXT, "image_url": st.just(IMAGE_URL)}
     optional = {name: st.sampled_from(values) for name, values in ENUMS.items()}
     return st.fixed_dictionaries(required, optional=optional)
 

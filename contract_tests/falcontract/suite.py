@@ -31,25 +31,25 @@ class Finding:
 
 
 @dataclass
-class Shown:
+class PropertyResult:
     """What a property has shown.
 
     Attributes:
         property: which.
-        looks: how many claims it made.
+        claims: how many claims it made.
         findings: those that do not hold.
         missing: the abilities that the target lacks for it, or for all of its programs.
         without: clients that it could not ask, because they are not installed.
     """
 
     property: Property
-    looks: int = 0
+    claims: int = 0
     findings: list[Finding] = field(default_factory=list)
     missing: frozenset[str] = frozenset()
     without: tuple[str, ...] = ()
 
 
-def chosen(ids: Sequence[str] = (), tier: int | None = None) -> list[Property]:
+def select_properties(ids: Sequence[str] = (), tier: int | None = None) -> list[Property]:
     """Return the properties with these ids (all, without any) up to a tier.
 
     Raises:
@@ -61,19 +61,19 @@ def chosen(ids: Sequence[str] = (), tier: int | None = None) -> list[Property]:
     return [p for p in found if tier is None or (p.tier is not None and p.tier <= tier)]
 
 
-def programs_for(chosen_ones: Iterable[Property], tier: int | None = None) -> list[Program]:
+def programs_for(wanted: Iterable[Property], tier: int | None = None) -> list[Program]:
     """Return the programs that show these properties, each once."""
     known = programs.catalogue()
-    names = dict.fromkeys(name for p in chosen_ones for name in p.programs)
+    names = dict.fromkeys(name for p in wanted for name in p.programs)
     return [known[name] for name in names if tier is None or known[name].tier <= tier]
 
 
 def compared() -> frozenset[str]:
     """Return the names of the programs that are taken through both doors."""
-    return frozenset(properties.PROPERTIES_BY_ID[AGREEMENT].programs)
+    return frozenset(properties.PROPERTIES[AGREEMENT].programs)
 
 
-async def traces_of(wanted: Iterable[Program], target: Target, *, doors: bool = True) -> list[Trace]:
+async def run_programs(wanted: Iterable[Program], target: Target, *, doors: bool = True) -> list[Trace]:
     """Run programs, each on a fresh target; those that the target cannot run are left out."""
     traces = []
     for program in wanted:
@@ -88,13 +88,13 @@ async def traces_of(wanted: Iterable[Program], target: Target, *, doors: bool = 
     return traces
 
 
-def judge(chosen_ones: Iterable[Property], traces: Sequence[Trace], target: Target) -> list[Shown]:
+def judge(wanted: Iterable[Property], traces: Sequence[Trace], target: Target) -> list[PropertyResult]:
     """Ask each property what it sees in the traces."""
-    return [_ask(p, traces, target) for p in chosen_ones]
+    return [_ask(p, traces, target) for p in wanted]
 
 
-def _ask(p: Property, traces: Sequence[Trace], target: Target) -> Shown:
-    shown = Shown(p, missing=_missing(p, target))
+def _ask(p: Property, traces: Sequence[Trace], target: Target) -> PropertyResult:
+    shown = PropertyResult(p, missing=_missing(p, target))
     if p.id == AGREEMENT:
         shown.without = absent()
     if p.needs - target.abilities:
@@ -105,16 +105,16 @@ def _ask(p: Property, traces: Sequence[Trace], target: Target) -> Shown:
     return shown
 
 
-def _look(shown: Shown, trace: Trace) -> None:
+def _look(shown: PropertyResult, trace: Trace) -> None:
     for one in shown.property.check(trace):
-        shown.looks += 1
+        shown.claims += 1
         if not one.holds:
             shown.findings.append(Finding(shown.property, one, trace))
 
 
-def of_traces(p: Property, traces: Iterable[Trace]) -> Shown:
+def judge_property(p: Property, traces: Iterable[Trace]) -> PropertyResult:
     """Ask a property what it sees in traces, wherever they come from."""
-    shown = Shown(p)
+    shown = PropertyResult(p)
     for trace in traces:
         if p.looks_at(trace):
             _look(shown, trace)
@@ -130,7 +130,7 @@ def _missing(p: Property, target: Target) -> frozenset[str]:
     return frozenset() if not all(lacks) else min(lacks, key=lambda one: (len(one), sorted(one)))
 
 
-def once_more(shown: Shown, target: Target) -> Shown:
+def rerun(shown: PropertyResult, target: Target) -> PropertyResult:
     """Run the programs in which a property found something again, on that target or on another one.
 
     A program that the target cannot run, or whose submits it takes otherwise than they were taken, says
@@ -139,13 +139,13 @@ def once_more(shown: Shown, target: Target) -> Shown:
     return asyncio.run(_once_more(shown, target))
 
 
-async def _once_more(shown: Shown, target: Target) -> Shown:
-    again = Shown(shown.property)
+async def _once_more(shown: PropertyResult, target: Target) -> PropertyResult:
+    again = PropertyResult(shown.property)
     for before in {id(f.trace): f.trace for f in shown.findings}.values():
         if before.program.needs() - target.abilities:
             continue
         trace = await wire.run(before.program, target)
-        await agreement.compare(trace, target, sorted({look.door for look in before.looks}))
+        await agreement.compare(trace, target, sorted({look.door for look in before.observations}))
         if [e.ok for e in trace.of("submit")] == [e.ok for e in before.of("submit")]:
             _look(again, trace)
     return again
@@ -157,7 +157,7 @@ def run(
     *,
     tier: int | None = None,
     took: dict[str, float] | None = None,
-) -> list[Shown]:
+) -> list[PropertyResult]:
     """Run the programs of some properties on a target and judge them.
 
     Args:
@@ -166,7 +166,7 @@ def run(
         tier: only what costs no more.
         took: is told the real seconds of each program.
     """
-    traces = asyncio.run(traces_of(programs_for(wanted, tier), target))
+    traces = asyncio.run(run_programs(programs_for(wanted, tier), target))
     if took is not None:
         took |= {trace.program.name: trace.took for trace in traces}
     return judge(wanted, traces, target)

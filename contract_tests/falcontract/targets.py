@@ -34,10 +34,10 @@ ABILITIES: Final = {
 
 KEY_A: Final = "00000000-aaaa-4aaa-8aaa-000000000000:" + "a" * 32
 KEY_B: Final = "00000000-bbbb-4bbb-8bbb-000000000000:" + "b" * 32
-NOBODY: Final = "00000000-cccc-4ccc-8ccc-000000000000:" + "c" * 32
+UNKNOWN_ACCOUNT: Final = "00000000-cccc-4ccc-8ccc-000000000000:" + "c" * 32
 
 
-def spellings(key: str, second: str | None = None) -> dict[str, str | None]:
+def authorization_headers(key: str, second: str | None = None) -> dict[str, str | None]:
     """Return the Authorization header for each way in which a step may name its credentials."""
     return {
         "a": f"Key {key}",
@@ -46,7 +46,7 @@ def spellings(key: str, second: str | None = None) -> dict[str, str | None]:
         "bearer": f"Bearer {key}",
         "garbage": "Key garbage",
         "half": f"Key {key.partition(':')[0]}",
-        "unknown": f"Key {NOBODY}",
+        "unknown": f"Key {UNKNOWN_ACCOUNT}",
     }
 
 
@@ -57,7 +57,7 @@ class Session:
     Attributes:
         line: carries the requests of the wire as they are: nothing is repeated, and no redirect followed.
         hosts: address of each fal host, without a trailing slash: "queue" and "rest".
-        keys: Authorization headers, as `spellings` gives them.
+        keys: Authorization headers, as `authorization_headers` gives them.
         now: the target's clock in seconds.
         wall: unix seconds, for signatures.
         pass_time: lets time pass.
@@ -91,8 +91,8 @@ class Session:
         else:
             end = self.now() + seconds
             while await self._not_done(task) and self.now() < end:
-                # From one event to the next: a stream shall hear of each before the other comes.
-                await self.pass_time(min(max(self.due() - self.now(), LEAST), STRIDE))
+                # From one event to the next: a stream shall observe of each before the other comes.
+                await self.pass_time(min(max(self.due() - self.now(), LEAST), STREAM_STEP))
         if not task.done():
             task.cancel()
             with suppress(asyncio.CancelledError):
@@ -106,7 +106,7 @@ class Session:
         return True
 
 
-STRIDE: Final = 0.5  # seconds of a manual clock between two looks at an open stream
+STREAM_STEP: Final = 0.5  # seconds of a manual clock between two looks at an open stream
 LEAST: Final = 2**-10  # seconds, so that time goes on even if what is due is never done
 TURNS: Final = 12  # of the event loop that a woken stream may need to write
 
@@ -132,7 +132,7 @@ class Target(Protocol):
 FAL_DOMAINS: Final = (".fal.run", ".fal.ai", ".fal.media", ".falrun.com")
 
 
-class IsFalError(ValueError):
+class FalAddressError(ValueError):
     """The address is fal's own: only a reviewed plan may send there, see `live`."""
 
 
@@ -145,7 +145,7 @@ class Address:
         second: those of another account, if there are any.
 
     Raises:
-        IsFalError: the address is fal's.
+        FalAddressError: the address is fal's.
         ValueError: it is no http(s) address.
     """
 
@@ -154,12 +154,12 @@ class Address:
         if url.scheme not in {"http", "https"} or not url.host:
             raise ValueError(f"{base} is no http(s) address")
         if f".{url.host.rstrip('.')}".endswith(FAL_DOMAINS):
-            raise IsFalError(
+            raise FalAddressError(
                 f"{url.host} is fal's own: use --target live, which sends a reviewed plan and nothing else"
             )
         self.name = base.rstrip("/")
         self.abilities = frozenset({"receive"} | ({"second-key"} if second else set()))
-        self._keys = spellings(key, second)
+        self._keys = authorization_headers(key, second)
 
     @asynccontextmanager
     async def open(self, program: Program) -> AsyncIterator[Session]:

@@ -37,7 +37,7 @@ KILLED: Final = "killed by"
 
 
 @dataclass(frozen=True)
-class Bite:
+class MutantResult:
     """What the suite noticed of one fault.
 
     Attributes:
@@ -60,7 +60,7 @@ class Bite:
         return bool(self.killers)
 
 
-def bite(names: Sequence[str], *, processes: int = 2, full: bool = False) -> list[Bite]:
+def bite(names: Sequence[str], *, processes: int = 2, full: bool = False) -> list[MutantResult]:
     """Run the suite against these faults, in as many processes as there are cores to spare.
 
     Args:
@@ -70,16 +70,16 @@ def bite(names: Sequence[str], *, processes: int = 2, full: bool = False) -> lis
     """
     with tempfile.TemporaryDirectory(prefix="falcontract-") as folder:
         warm = Path(folder) / "warm"
-        sore = _warm_up(warm)
-        one = partial(bite_one, warm=warm, homes=Path(folder), sore=sore)
+        baseline_failures = _warm_up(warm)
+        one = partial(run_mutant, warm=warm, homes=Path(folder), baseline_failures=baseline_failures)
         whole = set(names) if full else witnesses(hints(), names)
         with ProcessPoolExecutor(processes, initializer=_quiet) as pool:
             running = {name: pool.submit(one, name, whole=name in whole) for name in names}
-            bites = {name: bitten.result() for name, bitten in running.items()}
-            if set(names) == set(MUTANTS) and toothless(list(bites.values())):
-                rest = [name for name in names if not bites[name].whole]
-                bites |= dict(zip(rest, pool.map(one, rest), strict=True))
-        return [bites[name] for name in names]
+            results = {name: bitten.result() for name, bitten in running.items()}
+            if set(names) == set(MUTANTS) and toothless(list(results.values())):
+                rest = [name for name in names if not results[name].whole]
+                results |= dict(zip(rest, pool.map(one, rest), strict=True))
+        return [results[name] for name in names]
 
 
 def _quiet() -> None:
@@ -89,7 +89,7 @@ def _quiet() -> None:
 def _warm_up(renders: Path) -> frozenset[str]:
     """Let ffmpeg make every clip once; return the properties that fail without any fault."""
     target = Emulated(renders=renders)
-    shown = suite.run(suite.chosen(), target)
+    shown = suite.run(suite.select_properties(), target)
     return frozenset(one.property.id for one in shown if one.findings)
 
 
@@ -113,15 +113,15 @@ def witnesses(rows: dict[str, tuple[str, ...]], names: Iterable[str]) -> set[str
     return found
 
 
-def bite_one(
-    name: str, *, warm: Path, homes: Path, sore: frozenset[str] = frozenset(), whole: bool = True
-) -> Bite:
-    """Run the suite against one fault; who is `sore` already cannot notice anything."""
+def run_mutant(
+    name: str, *, warm: Path, homes: Path, baseline_failures: frozenset[str] = frozenset(), whole: bool = True
+) -> MutantResult:
+    """Run the suite against one fault; who is `baseline_failures` already cannot notice anything."""
     begun = time.monotonic()
     renders = Path(tempfile.mkdtemp(dir=homes)) / "renders"
     shutil.copytree(warm, renders)
     target = Emulated(renders=renders)
-    everybody = [p for p in suite.chosen() if p.id not in sore]
+    everybody = [p for p in suite.select_properties() if p.id not in baseline_failures]
     killers: tuple[str, ...] = ()
     broken: list[str] = []
     with MUTANTS[name].applied():
@@ -132,7 +132,7 @@ def bite_one(
             if killers := tuple(one.property.id for one in shown if one.findings):
                 break
     shutil.rmtree(renders.parent)
-    return Bite(
+    return MutantResult(
         name, killers, tuple(dict.fromkeys(broken)), time.monotonic() - begun, whole=wanted is everybody
     )
 
@@ -166,25 +166,25 @@ async def _traces(wanted: Sequence[Program], target: Emulated) -> tuple[list[Tra
     return traces, broken
 
 
-def table(bites: Sequence[Bite]) -> str:
+def table(results: Sequence[MutantResult]) -> str:
     """Return mutant x property as text: one line for each fault."""
-    wide = max((len(one.mutant) for one in bites), default=0)
+    wide = max((len(one.mutant) for one in results), default=0)
     lines = [
         f"{one.mutant:{wide}}  {KILLED if one.killed else 'SURVIVES'} {' '.join(one.killers)}"
         + ("" if one.whole else " (who was asked first)")
-        for one in bites
+        for one in results
     ]
     return "\n".join(lines)
 
 
-def toothless(bites: Sequence[Bite]) -> list[str]:
+def toothless(results: Sequence[MutantResult]) -> list[str]:
     """Return the properties that kill no fault which half of the others leave alive."""
-    sharp = {p for one in bites if one.whole and len(one.killers) - 1 <= _half() for p in one.killers}
+    sharp = {p for one in results if one.whole and len(one.killers) - 1 <= _half() for p in one.killers}
     return [p.id for p in _shown() if p.id not in sharp]
 
 
 def _shown() -> list[Property]:
-    return [p for p in suite.chosen() if not (p.needs - frozenset(Emulated.ABLE))]
+    return [p for p in suite.select_properties() if not (p.needs - frozenset(Emulated.ABLE))]
 
 
 def _half() -> float:

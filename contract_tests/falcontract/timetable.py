@@ -53,7 +53,7 @@ class Entry:
         return self.submitted <= at + ROUNDING and self.state(at) == "IN_QUEUE"
 
 
-def fill_in(jobs: list[Entry], *, runners: int, concurrency: int) -> None:
+def schedule_jobs(jobs: list[Entry], *, runners: int, concurrency: int) -> None:
     """Work out when each job starts and ends; `jobs` are in the order of their submits."""
     for job in jobs:
         job.started, job.ended = math.inf, min(job.start_by, job.cancelled)
@@ -95,7 +95,7 @@ def _could_start(job: Entry, at: float) -> bool:
     return there and job.started == math.inf and at <= job.cancelled and at <= job.start_by
 
 
-def ahead_of(job: Entry, jobs: list[Entry], at: float) -> int:
+def position_of(job: Entry, jobs: list[Entry], at: float) -> int:
     """Return how many jobs stand before a waiting one: its queue position."""
     order = sorted(jobs, key=lambda other: other.low)
     before = order[: order.index(job)]

@@ -136,7 +136,7 @@ class Delivery:
 
 
 @dataclass(frozen=True)
-class Look:
+class Observation:
     """What a client and the wire made of one step.
 
     Attributes:
@@ -168,7 +168,7 @@ class Trace:
         deliveries: webhooks, in order of arrival.
         jwks: the target's key set, fetched at the end when webhooks arrived.
         ended: set when the program came to its end, so that "no webhook came" means something.
-        looks: what clients and wire made of each step, where more doors than one were taken.
+        observations: what clients and wire made of each step, where more doors than one were taken.
         given: jobs that were there before the first step, by name, with their request ids.
         whole: all headers are known; of a published capture they are not.
         took: real seconds, through every door.
@@ -183,7 +183,7 @@ class Trace:
     deliveries: list[Delivery] = field(default_factory=list)
     jwks: Any = None
     ended: bool = False
-    looks: list[Look] = field(default_factory=list)
+    observations: list[Observation] = field(default_factory=list)
     given: Mapping[str, str] = field(default_factory=dict)
     whole: bool = True
     took: float = 0.0
@@ -213,7 +213,7 @@ class Trace:
         """Return the names of the jobs that were made, in order."""
         return list(dict.fromkeys((*self.given, *(e.step.job for e in self.submits()))))
 
-    def asked_plainly(self, e: Exchange) -> bool:
+    def is_plain(self, e: Exchange) -> bool:
         """Tell whether a step asks for its own job in the usual way with the key that made it."""
         made = self.submitted(e.step.job)
         usual = not (e.step.path or e.step.method)
@@ -226,7 +226,7 @@ class Trace:
         What is no object counts as an empty one.
         """
         for e in self.exchanges:
-            if e.step.job != job or not self.asked_plainly(e):
+            if e.step.job != job or not self.is_plain(e):
                 continue
             if e.step.do in {"status", "until"} and e.ok:
                 yield e.at, _object(e.json), e
@@ -258,7 +258,7 @@ class Trace:
         return found
 
     def _about(self, e: Exchange, job: str) -> bool:
-        return e.step.job == job and self.asked_plainly(e)
+        return e.step.job == job and self.is_plain(e)
 
 
 def _object(told: Any) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from falcontract import scrubbing, wire
-from falcontract.placeholders import QUEUE, Difference, Names, differences, fill, hide, hide_text
+from falcontract.placeholders import QUEUE, Bindings, Difference, differences, fill, hide, hide_text
 from falcontract.steps import Json, Program
 from falcontract.traces import Event, Exchange, Trace
 
@@ -119,7 +119,7 @@ def record(trace: Trace, *, date: str, evidence: str, secrets: tuple[str, ...], 
     Raises:
         LeakError: something secret is left.
     """
-    names = Names()
+    names = Bindings()
     jobs = {}
     for e in trace.submits():
         jobs[e.step.job] = names.token(str(e.get("request_id")), "rid")
@@ -137,7 +137,7 @@ def record(trace: Trace, *, date: str, evidence: str, secrets: tuple[str, ...], 
     return made
 
 
-def _recorded(e: Exchange, trace: Trace, names: Names) -> Json:
+def _recorded(e: Exchange, trace: Trace, names: Bindings) -> Json:
     line: Json = {
         "step": e.index,
         "method": e.method,
@@ -179,7 +179,7 @@ async def replay(transcript: Transcript, target: Target) -> list[tuple[Exchange 
     """
     program = replace(transcript.program, setup=transcript.head.get("schedule", {}))
     trace = await wire.run(program, target)
-    names = Names()
+    names = Bindings()
     found: list[tuple[Exchange | None, Difference]] = []
     for index in dict.fromkeys(line["step"] for line in transcript.lines):
         lines = _each_once([line for line in transcript.lines if line["step"] == index], _state_of_line)
@@ -191,7 +191,7 @@ async def replay(transcript: Transcript, target: Target) -> list[tuple[Exchange 
     return found
 
 
-def _compared(line: Json, e: Exchange, names: Names) -> list[Difference]:
+def _compared(line: Json, e: Exchange, names: Bindings) -> list[Difference]:
     found = [
         d
         for name, value in (("status", e.status), ("body", e.json))

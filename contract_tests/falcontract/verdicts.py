@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from falcontract.claims import Claim, Property
-    from falcontract.suite import Shown
+    from falcontract.suite import PropertyResult
 
 WARN_DAYS: Final = 30
 LAPSE_DAYS: Final = 90
@@ -64,7 +64,7 @@ def waivers() -> list[Waiver]:
     return [Waiver(**(w | {"until": dt.date.fromisoformat(w["until"])})) for w in told]
 
 
-def waive(shown: Sequence[Shown], today: dt.date) -> list[tuple[Shown, Waiver]]:
+def waive(shown: Sequence[PropertyResult], today: dt.date) -> list[tuple[PropertyResult, Waiver]]:
     """Take findings that are waived out of what was shown; return them."""
     taken = []
     for one in shown:
@@ -77,7 +77,11 @@ def waive(shown: Sequence[Shown], today: dt.date) -> list[tuple[Shown, Waiver]]:
 
 
 def of_emulator(
-    shown: Shown, *, waived: bool, again: Shown | None = None, twin: Shown | None = None
+    shown: PropertyResult,
+    *,
+    waived: bool,
+    again: PropertyResult | None = None,
+    twin: PropertyResult | None = None,
 ) -> Verdict:
     """Return the verdict over an offline target: it is held against what is documented.
 
@@ -93,10 +97,12 @@ def of_emulator(
         return Verdict.DOC_DRIFT if twin is not None and twin.findings else Verdict.MOCK_BUG
     if waived:
         return Verdict.WAIVED
-    return Verdict.MATCH if shown.looks else Verdict.COULD_NOT_LOOK
+    return Verdict.MATCH if shown.claims else Verdict.COULD_NOT_LOOK
 
 
-def of_live(live: Shown, mock: Shown | None, again: Shown | None, *, recorded: bool) -> Verdict:
+def of_live(
+    live: PropertyResult, mock: PropertyResult | None, again: PropertyResult | None, *, recorded: bool
+) -> Verdict:
     """Return the verdict over fal.
 
     Args:
@@ -108,23 +114,23 @@ def of_live(live: Shown, mock: Shown | None, again: Shown | None, *, recorded: b
     Where fal is not what is written, and the emulator is neither, the documents are wrong. Where the
     emulator is as they say, so was fal, as far as anybody knows.
     """
-    if not live.looks:
+    if not live.claims:
         return Verdict.COULD_NOT_LOOK
     if not live.findings:
         return Verdict.MOCK_BUG if mock is not None and mock.findings else Verdict.MATCH
     if _gone(again):
         return Verdict.FLAKE
-    if recorded or (mock is not None and mock.looks and not mock.findings):
+    if recorded or (mock is not None and mock.claims and not mock.findings):
         return Verdict.LIVE_DRIFT
     return Verdict.DOC_DRIFT
 
 
-def _gone(again: Shown | None) -> bool:
+def _gone(again: PropertyResult | None) -> bool:
     """Tell whether a second look saw nothing of what the first one did."""
-    return again is not None and bool(again.looks) and not again.findings
+    return again is not None and bool(again.claims) and not again.findings
 
 
-def lapse(date: str | None, today: dt.date) -> str:
+def staleness(date: str | None, today: dt.date) -> str:
     """Say how old a validation is: "", a warning, or that it no longer counts."""
     if date is None:
         return "never"

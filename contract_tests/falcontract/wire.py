@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 import httpx
 
-from falcontract.programs import KEYS
+from falcontract.programs import JWKS_PATH
 from falcontract.receivers import Receivers
 from falcontract.traces import Event, Exchange, Trace
 
@@ -118,7 +118,7 @@ class Wire:
         at = self.session.now() - self._begun
         method = step.method or USUAL_METHOD.get(step.do, "GET")
         request = _request(method, url, headers, content)
-        hearing = _Hearing(self.session, self._begun)
+        hearing = _AnswerReader(self.session, self._begun)
         if step.do == "stream":
             task = asyncio.create_task(hearing.listen(request))
             await self.session.drive(task, step.seconds)
@@ -190,7 +190,7 @@ class Wire:
         return json.dumps(step.input).replace(RECEIVERS, self._receivers.base).encode()
 
     async def _fetch_keys(self) -> None:
-        answer = await self._get(self.session.hosts["rest"] + KEYS, {})
+        answer = await self._get(self.session.hosts["rest"] + JWKS_PATH, {})
         self.trace.jwks = answer.json() if answer.is_success else None
 
     async def _get(self, url: str, headers: dict[str, str]) -> httpx.Response:
@@ -215,7 +215,7 @@ def _request(method: str, url: str, headers: dict[str, str], content: bytes = b"
     return httpx.Request(method, url, headers=told, content=content or None, extensions={"timeout": PATIENCE})
 
 
-class _Hearing:
+class _AnswerReader:
     """What is heard of one answer; it keeps what came when the answer is broken off."""
 
     def __init__(self, session: Session, begun: float) -> None:

@@ -11,7 +11,7 @@ from falcontract import suite
 from falcontract.emulated import Emulated
 
 if TYPE_CHECKING:
-    from falcontract.suite import Shown
+    from falcontract.suite import PropertyResult
 
 
 @pytest.fixture
@@ -35,6 +35,6 @@ def mock(renders: Path) -> Emulated:
 
 
 @pytest.fixture(scope="session")
-def shown(mock: Emulated) -> dict[str, Shown]:
+def shown(mock: Emulated) -> dict[str, PropertyResult]:
     """The whole suite on the emulator, run once."""
-    return {one.property.id: one for one in suite.run(suite.chosen(), mock)}
+    return {one.property.id: one for one in suite.run(suite.select_properties(), mock)}

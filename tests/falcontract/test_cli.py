@@ -142,7 +142,7 @@ def test_what_diverges_on_fal_is_sent_a_second_time(
 ) -> None:
     monkeypatch.setattr(RequestNotFound, "content", lambda _: json.dumps({"status": twin_says}).encode())
     fal = Fal(*words)
-    wanted, live = suite.chosen(["P34"]), fal.live()
+    wanted, live = suite.select_properties(["P34"]), fal.live()
     entries = cli.planned(live, wanted, 1, only=True)
     report, outcome = cli.look_live(live, entries, wanted, mock, ())
     assert [row.verdict for row in report.rows] == [verdict]
@@ -151,10 +151,10 @@ def test_what_diverges_on_fal_is_sent_a_second_time(
 
 def test_only_what_shows_the_wanted_property_is_sent_to_fal() -> None:
     live = Fal().live()
-    assert [e.program.name for e in cli.planned(live, suite.chosen(["P34"]), 1, only=True)] == [
+    assert [e.program.name for e in cli.planned(live, suite.select_properties(["P34"]), 1, only=True)] == [
         "cancel-unknown"
     ]
-    assert cli.planned(live, suite.chosen(["P34"]), 1, only=False) == live.planned(1)
+    assert cli.planned(live, suite.select_properties(["P34"]), 1, only=False) == live.planned(1)
 
 
 @pytest.mark.parametrize(

@@ -21,9 +21,9 @@ from cryptography.x509.oid import NameOID
 
 from falcontract import planning, scrubbing, transcripts
 from falcontract.budget import Budget
-from falcontract.live import GateClosed, Live, Misled, Turnstile, gates
+from falcontract.live import Live, LiveDisabled, LiveGuard, WrongHost, gates
 from falcontract.planning import Entry, NotPlanned
-from falcontract.steps import GOOD, Program, call, cancel, result, status, submit, until
+from falcontract.steps import VALID_INPUT, Program, call, cancel, result, status, submit, until
 from falmock.app import create_app, open_emulator
 from falmock.media import Studio, find_ffmpeg
 from falmock.server import Server, listen
@@ -154,12 +154,12 @@ def entry(name: str, *steps: Any, usd: float = 2.5, tier: int = 2, requests: int
 
 
 REJECTED = entry("broken-input", submit(given={}), status(), until("COMPLETED", seconds=300), result())
-GOES_ON = entry("life", submit(), status(), tier=4)
+GOES_ON = entry("lifecycle", submit(), status(), tier=4)
 
 
 @pytest.mark.parametrize("gate", OPEN)
 def test_each_gate_has_to_be_open(gate: str) -> None:
-    with pytest.raises(GateClosed):
+    with pytest.raises(LiveDisabled):
         gates({name: value for name, value in OPEN.items() if name != gate})
 
 
@@ -173,7 +173,7 @@ def test_each_gate_has_to_be_open(gate: str) -> None:
     ],
 )
 def test_a_gate_opens_to_its_own_word_only(gate: str, value: str) -> None:
-    with pytest.raises(GateClosed):
+    with pytest.raises(LiveDisabled):
         gates(OPEN | {gate: value})
 
 
@@ -232,7 +232,7 @@ async def test_what_is_shown_to_be_free_is_given_back(stand_in: Any) -> None:
 
 
 async def test_a_program_that_is_not_in_the_plan_is_not_sent(stand_in: Any) -> None:
-    changed = replace(REJECTED, program=replace(REJECTED.program, steps=(submit(given=GOOD),)))
+    changed = replace(REJECTED, program=replace(REJECTED.program, steps=(submit(given=VALID_INPUT),)))
     async with stand_in() as there:
         with pytest.raises(NotPlanned):
             await there.live(REJECTED).execute([changed])
@@ -258,7 +258,7 @@ async def test_a_job_that_a_program_leaves_is_cancelled(stand_in: Any) -> None:
 async def test_an_interrupted_run_leaves_nothing_running(stand_in: Any, moment: int) -> None:
     """The run is interrupted while the n-th request is on its way."""
     steps = entry(
-        "life",
+        "lifecycle",
         submit("A"),
         status("A"),
         submit("B"),
@@ -294,7 +294,7 @@ async def test_a_locked_account_is_no_match(stand_in: Any) -> None:
         outcome = await there.live(REJECTED, GOES_ON).execute([REJECTED, GOES_ON])
     assert outcome.could_not_look == {
         "broken-input": "the account is locked",
-        "life": "the account is locked",
+        "lifecycle": "the account is locked",
     }
     assert outcome.transcripts == []
     assert outcome.spent == 0.0
@@ -328,7 +328,7 @@ async def test_trouble_is_no_match_and_ends_the_run(stand_in: Any, code: int) ->
         )
         outcome = await there.live(GOES_ON, REJECTED, transport=trouble).execute([GOES_ON, REJECTED])
         assert there.running() == 0
-    assert set(outcome.could_not_look) == {"life", "broken-input"}
+    assert set(outcome.could_not_look) == {"lifecycle", "broken-input"}
     assert outcome.transcripts == []
     assert outcome.spent == 2.5  # the job was made, and nobody has shown that it cost nothing
 
@@ -338,7 +338,7 @@ async def test_a_dropped_line_is_no_match_and_its_job_is_cancelled(stand_in: Any
         broken = Answering(there.resolver, 2, dropped)
         outcome = await there.live(GOES_ON, transport=broken).execute([GOES_ON])
         assert there.running() == 0
-    assert outcome.could_not_look == {"life": "the line broke: ReadError"}
+    assert outcome.could_not_look == {"lifecycle": "the line broke: ReadError"}
     assert outcome.running == []
 
 
@@ -352,7 +352,7 @@ async def test_a_submit_without_an_answer_is_a_finding_and_counts_as_spent(stand
 
 
 async def test_an_input_that_should_not_have_been_taken_stops_the_tier(stand_in: Any) -> None:
-    taken = entry("broken-input", submit(given=GOOD), until("COMPLETED", seconds=300), result())
+    taken = entry("broken-input", submit(given=VALID_INPUT), until("COMPLETED", seconds=300), result())
     after = entry("after", call("GET", "/fal-ai/veo2", key="none"))
     async with stand_in() as there:
         outcome = await there.live(taken, after).execute([taken, after])
@@ -365,11 +365,11 @@ async def test_the_key_goes_to_fals_queue_and_nobody_else() -> None:
     async def elsewhere(request: httpx.Request) -> httpx.Response:
         pytest.fail(f"sent to {request.url.host}")
 
-    turnstile = Turnstile(httpx.MockTransport(elsewhere), Budget(9.0))
-    turnstile.admit(REJECTED)
-    async with httpx.AsyncClient(transport=turnstile) as http:
+    guard = LiveGuard(httpx.MockTransport(elsewhere), Budget(9.0))
+    guard.admit(REJECTED)
+    async with httpx.AsyncClient(transport=guard) as http:
         for url in ("https://queue.fal.run.example.com/x", "http://queue.fal.run/x", "https://fal.run/x"):
-            with pytest.raises(Misled):
+            with pytest.raises(WrongHost):
                 await http.get(url)
 
 
@@ -390,9 +390,9 @@ async def test_two_requests_a_second_and_two_at_once() -> None:
         now += seconds
         await asyncio.sleep(0)
 
-    turnstile = Turnstile(httpx.MockTransport(slowly), Budget(), sleep=sleep, clock=lambda: now)
-    turnstile.admit(REJECTED)
-    async with httpx.AsyncClient(transport=turnstile) as http:
+    guard = LiveGuard(httpx.MockTransport(slowly), Budget(), sleep=sleep, clock=lambda: now)
+    guard.admit(REJECTED)
+    async with httpx.AsyncClient(transport=guard) as http:
         await asyncio.gather(*(http.get("https://queue.fal.run/x") for _ in range(6)))
     assert all(b - a >= 0.49 for a, b in pairwise(sent))
     assert most <= 2

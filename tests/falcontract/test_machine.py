@@ -10,7 +10,7 @@ import pytest
 
 import falqueue
 from falcontract import live, machine, shrinking
-from falcontract.targets import Address, IsFalError
+from falcontract.targets import Address, FalAddressError
 from falmock import course, emulator, queue
 from falmock.lifecycle import Event
 
@@ -97,7 +97,7 @@ def test_the_same_seed_makes_up_the_same_programs(mock: Emulated, monkeypatch: p
     ],
 )
 def test_fal_is_no_target(base: str) -> None:
-    with pytest.raises(IsFalError):
+    with pytest.raises(FalAddressError):
         Address(base)
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from falcontract.placeholders import Names, differences, fill, hide
+from falcontract.placeholders import Bindings, differences, fill, hide
 
 RID = "019e0000-0000-7000-8000-000000000001"
 OTHER = "019e0000-0000-7000-8000-000000000002"
@@ -14,11 +14,11 @@ BASE = "http://127.0.0.1:8787/queue.fal.run"
 
 
 def paths(expected: Any, found: Any) -> list[str]:
-    return [d.path for d in differences(expected, found, Names())]
+    return [d.path for d in differences(expected, found, Bindings())]
 
 
 def test_addresses_ids_and_times_are_hidden() -> None:
-    names = Names()
+    names = Bindings()
     names.token(RID, "rid")
     told = {
         "request_id": RID,
@@ -40,7 +40,7 @@ def test_addresses_ids_and_times_are_hidden() -> None:
 
 def test_what_was_hidden_fits_the_original() -> None:
     told = {"a": [RID, f"{BASE}/x/{OTHER}"], "inference_time": 1.5, "at": "2026-02-17T10:30:01Z"}
-    assert differences(hide(told, base=BASE, names=Names()), told, Names()) == []
+    assert differences(hide(told, base=BASE, names=Bindings()), told, Bindings()) == []
 
 
 @pytest.mark.parametrize(
@@ -72,7 +72,7 @@ def test_examples_fit_their_placeholders() -> None:
         "at": "<ts>",
         "url": "<queue>/x",
     }
-    assert differences(told, fill(told), Names()) == []
+    assert differences(told, fill(told), Bindings()) == []
 
 
 def test_numbered_examples_are_apart() -> None:

@@ -13,7 +13,7 @@ from falcontract.traces import Exchange, Trace
 if TYPE_CHECKING:
     from falcontract.claims import Property
     from falcontract.emulated import Emulated
-    from falcontract.suite import Shown
+    from falcontract.suite import PropertyResult
 
 EVERY = properties.catalogue()
 
@@ -30,10 +30,10 @@ def test_each_has_evidence_and_something_that_shows_it(p: Property) -> None:
 
 
 @pytest.mark.parametrize("p", EVERY, ids=lambda p: p.id)
-def test_the_emulator_agrees(p: Property, shown: dict[str, Shown]) -> None:
+def test_the_emulator_agrees(p: Property, shown: dict[str, PropertyResult]) -> None:
     found = shown[p.id]
     assert [f"{f.trace.program.name}: {f.claim.text}, {f.claim.found!r}" for f in found.findings] == []
-    assert found.looks
+    assert found.claims
 
 
 def test_every_program_shows_something() -> None:
@@ -65,18 +65,18 @@ def test_a_rule_that_needs_more_is_skipped_by_name(mock: Emulated) -> None:
     class Plain:
         name, abilities, open = "plain", frozenset[str](), mock.open
 
-    shown = suite.judge(suite.chosen(["P44", "P24", "P1"]), [], Plain())
+    shown = suite.judge(suite.select_properties(["P44", "P24", "P1"]), [], Plain())
     assert [sorted(one.missing) for one in shown] == [["receive"], ["second-key"], []]
 
 
 def test_a_property_can_be_asked_for_by_its_id() -> None:
-    assert [p.id for p in suite.chosen(["p17", "P1"])] == ["P17", "P1"]
+    assert [p.id for p in suite.select_properties(["p17", "P1"])] == ["P17", "P1"]
     with pytest.raises(KeyError):
-        suite.chosen(["P99"])
+        suite.select_properties(["P99"])
 
 
 def test_a_tier_leaves_out_what_costs_more() -> None:
-    assert {p.tier for p in suite.chosen(tier=1)} == {0, 1}
+    assert {p.tier for p in suite.select_properties(tier=1)} == {0, 1}
     assert all(program.tier <= 1 for program in suite.programs_for(EVERY, 1))
 
 

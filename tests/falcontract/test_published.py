@@ -8,17 +8,17 @@ import pytest
 from hypothesis import given
 
 from falcontract import published, strategies
-from falcontract.steps import GOOD
+from falcontract.steps import VALID_INPUT
 
 
 @pytest.mark.parametrize(
     ("given_input", "expected"),
     [
-        (GOOD, set()),
-        (GOOD | {"duration": "8s", "aspect_ratio": "9:16", "seed": 7}, set()),
+        (VALID_INPUT, set()),
+        (VALID_INPUT | {"duration": "8s", "aspect_ratio": "9:16", "seed": 7}, set()),
         ({}, {("missing", ("body", "prompt")), ("missing", ("body", "image_url"))}),
-        (GOOD | {"duration": 8}, {("literal_error", ("body", "duration"))}),
-        (GOOD | {"prompt": None}, {("string_type", ("body", "prompt"))}),
+        (VALID_INPUT | {"duration": 8}, {("literal_error", ("body", "duration"))}),
+        (VALID_INPUT | {"prompt": None}, {("string_type", ("body", "prompt"))}),
         ([1], {("model_attributes_type", ("body",))}),
     ],
 )
@@ -37,11 +37,11 @@ def test_faults(given_input: Any, expected: set[published.Fault]) -> None:
     ],
 )
 def test_faults_of_a_body(body: bytes, kind: str | None, expected: set[published.Fault]) -> None:
-    assert set(published.faults_of_body(body, kind) or ()) == expected
+    assert set(published.body_errors(body, kind) or ()) == expected
 
 
 def test_bytes_that_are_no_text_have_no_list_of_faults() -> None:
-    assert published.faults_of_body(b'"\xff"', "application/json") is None
+    assert published.body_errors(b'"\xff"', "application/json") is None
 
 
 @given(strategies.good_inputs())
@@ -63,4 +63,4 @@ def test_a_broken_input_is_priced_as_if_it_were_taken(given_input: Any, usd: flo
 
 @pytest.mark.parametrize("detail", [None, "text", [], ["text"], [{"loc": [], "msg": ""}]])
 def test_what_is_no_list_of_faults_is_none(detail: Any) -> None:
-    assert published.told_faults(detail) is None
+    assert published.reported_errors(detail) is None

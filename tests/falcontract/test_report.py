@@ -25,13 +25,13 @@ if TYPE_CHECKING:
 def diverging(mock: Emulated, monkeypatch: pytest.MonkeyPatch) -> Report:
     """A run on an emulator that answers an early result with 409, shrunk."""
     monkeypatch.setattr(StillInProgress, "status", 409)
-    wanted = suite.chosen(["P10", "P1"])
+    wanted = suite.select_properties(["P10", "P1"])
     shown = suite.run(wanted, mock)
     rows = []
     for one in shown:
         finding = shrinking.shrink(one.findings[0], mock) if one.findings else None
         verdict = Verdict.MOCK_BUG if finding else Verdict.MATCH
-        rows.append(Row(one.property, verdict, one.looks, finding=finding))
+        rows.append(Row(one.property, verdict, one.claims, finding=finding))
     return Report("mock", rows, seconds=1.0)
 
 
@@ -66,11 +66,11 @@ def test_the_curl_lines_run(mock: Emulated) -> None:
     target = emulated.Emulated(over_socket=True, renders=mock._renders)
 
     async def by_hand() -> list[str]:
-        program = programs.catalogue()["early"]
+        program = programs.catalogue()["early-result"]
         trace = await wire.run(program, mock)
         finding = Finding(
-            properties.PROPERTIES_BY_ID["P10"],
-            next(iter(properties.PROPERTIES_BY_ID["P10"].check(trace))),
+            properties.PROPERTIES["P10"],
+            next(iter(properties.PROPERTIES["P10"].check(trace))),
             trace,
         )
         answers: list[str] = []
@@ -120,5 +120,5 @@ def test_markdown_has_a_row_for_each_property(diverging: Report) -> None:
     ],
 )
 def test_exit_codes(verdicts: list[Verdict], code: int) -> None:
-    p = properties.PROPERTIES_BY_ID["P1"]
+    p = properties.PROPERTIES["P1"]
     assert Report("x", [Row(p, verdict) for verdict in verdicts]).exit_code == code

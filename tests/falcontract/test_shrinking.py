@@ -18,7 +18,7 @@ def test_a_shortened_program_asks_for_no_job_that_it_has_not_submitted(
 ) -> None:
     """Without the submit the result would be a 404, which is no early result either."""
     monkeypatch.setattr(StillInProgress, "status", 404)
-    (shown,) = suite.run([properties.PROPERTIES_BY_ID["P10"]], mock)
+    (shown,) = suite.run([properties.PROPERTIES["P10"]], mock)
     steps = shrinking.shrink(shown.findings[0], mock).trace.program.steps
     assert next((step.do, step.job) for step in steps) == ("submit", "A")
     assert {step.job for step in steps} == {"A"}
@@ -29,8 +29,8 @@ def test_what_is_gone_the_second_time_is_seen_to_be_gone(
 ) -> None:
     with monkeypatch.context() as patch:
         patch.setattr(StillInProgress, "status", 409)
-        (shown,) = suite.run([properties.PROPERTIES_BY_ID["P10"]], mock)
-        assert suite.once_more(shown, mock).findings
-    again = suite.once_more(shown, mock)
-    assert again.looks
+        (shown,) = suite.run([properties.PROPERTIES["P10"]], mock)
+        assert suite.rerun(shown, mock).findings
+    again = suite.rerun(shown, mock)
+    assert again.claims
     assert again.findings == []

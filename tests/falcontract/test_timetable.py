@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from falcontract.timetable import Entry, ahead_of, fill_in
+from falcontract.timetable import Entry, position_of, schedule_jobs
 
 
 def job(name: str, **more: float | str | bool) -> Entry:
@@ -15,7 +15,7 @@ def job(name: str, **more: float | str | bool) -> Entry:
 
 
 def times(jobs: list[Entry], *, runners: int = 1, concurrency: int = 9) -> list[tuple[float, float]]:
-    fill_in(jobs, runners=runners, concurrency=concurrency)
+    schedule_jobs(jobs, runners=runners, concurrency=concurrency)
     return [(one.started, one.ended) for one in jobs]
 
 
@@ -77,13 +77,13 @@ def test_a_start_at_the_last_moment_is_in_time() -> None:
 
 def test_a_state_follows_from_the_time() -> None:
     (only,) = jobs = [job("A")]
-    fill_in(jobs, runners=1, concurrency=1)
+    schedule_jobs(jobs, runners=1, concurrency=1)
     seen = [only.state(at) for at in (0, 0.99, 1, 4.99, 5, 99)]
     assert seen == ["IN_QUEUE", "IN_QUEUE", "IN_PROGRESS", "IN_PROGRESS", "COMPLETED", "COMPLETED"]
 
 
 def test_the_position_counts_those_who_stand_before() -> None:
     jobs = [job("A"), job("B", low=True), job("C")]
-    fill_in(jobs, runners=1, concurrency=9)
-    assert [ahead_of(one, jobs, 0.5) for one in jobs] == [0, 2, 1]
-    assert [ahead_of(one, jobs, 2.0) for one in jobs[1:]] == [1, 0]
+    schedule_jobs(jobs, runners=1, concurrency=9)
+    assert [position_of(one, jobs, 0.5) for one in jobs] == [0, 2, 1]
+    assert [position_of(one, jobs, 2.0) for one in jobs[1:]] == [1, 0]

@@ -49,7 +49,7 @@ def test_what_fal_does_not_say_is_rejected(path: Path) -> None:
     transcript = transcripts.read(path)
     trace = transcript.trace()
     for name in transcript.head["rejected_by"]:
-        p = properties.PROPERTIES_BY_ID[name]
+        p = properties.PROPERTIES[name]
         assert p.looks_at(trace)
         assert any(not one.holds for one in p.check(trace)), f"{name} takes it"
 

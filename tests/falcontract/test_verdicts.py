@@ -9,16 +9,16 @@ import pytest
 from falcontract import properties, verdicts
 from falcontract.claims import Claim
 from falcontract.steps import Program
-from falcontract.suite import Finding, Shown
+from falcontract.suite import Finding, PropertyResult
 from falcontract.traces import Trace
 from falcontract.verdicts import Verdict, Waiver
 
-P1 = properties.PROPERTIES_BY_ID["P1"]
+P1 = properties.PROPERTIES["P1"]
 TODAY = dt.date(2026, 11, 22)
 
 
-def looked(*, wrong: bool = False, looks: int = 3) -> Shown:
-    shown = Shown(P1, looks)
+def looked(*, wrong: bool = False, claims: int = 3) -> PropertyResult:
+    shown = PropertyResult(P1, claims)
     if wrong:
         shown.findings.append(
             Finding(P1, Claim(holds=False, text="it is so"), Trace(Program(name="x", steps=())))
@@ -33,10 +33,10 @@ def looked(*, wrong: bool = False, looks: int = 3) -> Shown:
         (looked(wrong=True), False, Verdict.MOCK_BUG),
         (looked(wrong=True), True, Verdict.MOCK_BUG),
         (looked(), True, Verdict.WAIVED),
-        (looked(looks=0), False, Verdict.COULD_NOT_LOOK),
+        (looked(claims=0), False, Verdict.COULD_NOT_LOOK),
     ],
 )
-def test_of_an_emulator(shown: Shown, waived: bool, verdict: Verdict) -> None:
+def test_of_an_emulator(shown: PropertyResult, waived: bool, verdict: Verdict) -> None:
     assert verdicts.of_emulator(shown, waived=waived) is verdict
 
 
@@ -49,14 +49,18 @@ def test_of_an_emulator(shown: Shown, waived: bool, verdict: Verdict) -> None:
         (looked(wrong=True), looked(), None, False, Verdict.LIVE_DRIFT),
         (looked(wrong=True), looked(wrong=True), None, False, Verdict.DOC_DRIFT),
         (looked(wrong=True), looked(wrong=True), None, True, Verdict.LIVE_DRIFT),
-        (looked(wrong=True), looked(looks=0), None, False, Verdict.DOC_DRIFT),
+        (looked(wrong=True), looked(claims=0), None, False, Verdict.DOC_DRIFT),
         (looked(wrong=True), None, None, False, Verdict.DOC_DRIFT),
         (looked(wrong=True), looked(), looked(), True, Verdict.FLAKE),
-        (looked(looks=0), looked(), None, True, Verdict.COULD_NOT_LOOK),
+        (looked(claims=0), looked(), None, True, Verdict.COULD_NOT_LOOK),
     ],
 )
 def test_of_fal(
-    live: Shown, mock: Shown | None, again: Shown | None, recorded: bool, verdict: Verdict
+    live: PropertyResult,
+    mock: PropertyResult | None,
+    again: PropertyResult | None,
+    recorded: bool,
+    verdict: Verdict,
 ) -> None:
     assert verdicts.of_live(live, mock, again, recorded=recorded) is verdict
 
@@ -66,7 +70,7 @@ def test_of_fal(
     [(None, "never"), ("2026-11-01", ""), ("2026-10-01", "getting old"), ("2026-01-01", "lapsed")],
 )
 def test_what_was_seen_grows_old(date: str | None, said: str) -> None:
-    found = verdicts.lapse(date, TODAY)
+    found = verdicts.staleness(date, TODAY)
     assert found.startswith(said)
     assert bool(found) is bool(said)
 
@@ -82,9 +86,7 @@ def test_a_waiver_ends(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_no_waiver_that_comes_with_the_suite_is_without_a_reason() -> None:
-    assert all(
-        waiver.reason and waiver.property in properties.PROPERTIES_BY_ID for waiver in verdicts.waivers()
-    )
+    assert all(waiver.reason and waiver.property in properties.PROPERTIES for waiver in verdicts.waivers())
 
 
 @pytest.mark.parametrize(
@@ -93,13 +95,13 @@ def test_no_waiver_that_comes_with_the_suite_is_without_a_reason() -> None:
         (None, None, Verdict.MOCK_BUG),
         (looked(wrong=True), None, Verdict.MOCK_BUG),
         (looked(), None, Verdict.FLAKE),
-        (looked(looks=0), None, Verdict.MOCK_BUG),
+        (looked(claims=0), None, Verdict.MOCK_BUG),
         (looked(wrong=True), looked(), Verdict.MOCK_BUG),
         (looked(wrong=True), looked(wrong=True), Verdict.DOC_DRIFT),
         (looked(), looked(wrong=True), Verdict.FLAKE),
     ],
 )
 def test_of_an_emulator_that_is_looked_at_twice(
-    again: Shown | None, twin: Shown | None, verdict: Verdict
+    again: PropertyResult | None, twin: PropertyResult | None, verdict: Verdict
 ) -> None:
     assert verdicts.of_emulator(looked(wrong=True), waived=False, again=again, twin=twin) is verdict

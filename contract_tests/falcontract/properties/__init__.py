@@ -17,7 +17,7 @@ from falcontract.properties import (
     webhooks,
 )
 
-__all__ = ["MODULES", "PROPERTIES_BY_ID", "catalogue"]
+__all__ = ["MODULES", "PROPERTIES", "catalogue"]
 
 MODULES = (
     submitting,
@@ -32,9 +32,6 @@ MODULES = (
     media,
     agreement,
 )
-
-
-PROPERTIES_BY_ID = PROPERTIES
 
 
 def catalogue() -> list[Property]:

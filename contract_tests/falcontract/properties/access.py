@@ -73,8 +73,8 @@ def other_application_is_not_found(trace: Trace) -> Claims:
 @prop(
     23,
     "Credentials are looked at after the application and before method and body; the words say what is wrong",
-    "strangers",
-    "nobodys-key",
+    "bad-credentials",
+    "unknown-key",
     "unknown-application",
     live="V",
     tier=0,

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 @prop(
     55,
     "falqueue and fal's own Python client come to the same verdict as the raw wire",
-    "life",
-    "early",
+    "lifecycle",
+    "early-result",
     "broken-input",
     "unknown-path",
     "cancel-queued",
@@ -23,13 +23,13 @@ if TYPE_CHECKING:
     "run-timeout",
     "start-timeout",
     "unknown-application",
-    "strangers",
-    "nobodys-key",
+    "bad-credentials",
+    "unknown-key",
     tier=3,
     needs=("stand-still",),
     evidence="NEEDS 2; falqueue is what is tested here, fal_client is the peer that must agree",
 )
 def doors_agree(trace: Trace) -> Claims:
     """`agreement` takes the clients through the program and notes what each makes of every step."""
-    for look in trace.looks:
+    for look in trace.observations:
         yield equal(look.client, look.wire, f"{look.door} understands step {look.step}", look.exchange)

@@ -15,7 +15,7 @@ REQUESTED = "CANCELLATION_REQUESTED"
 
 def accepted(trace: Trace, job: str) -> Exchange | None:
     """Return the first cancel of a job that was accepted."""
-    found = (e for e in trace.of("cancel", job) if e.state == REQUESTED and trace.asked_plainly(e))
+    found = (e for e in trace.of("cancel", job) if e.state == REQUESTED and trace.is_plain(e))
     return next(found, None)
 
 
@@ -34,7 +34,7 @@ def accepted(trace: Trace, job: str) -> Exchange | None:
 def cancel_has_three_answers(trace: Trace) -> Claims:
     """See the title."""
     for e in trace.of("cancel"):
-        if trace.asked_plainly(e):
+        if trace.is_plain(e):
             word = e.state if e.status != 200 else e.get("status")
             yield member(word, automaton.CANCEL_CODE, "the answer is a known word", e)
             yield equal(e.status, automaton.CANCEL_CODE.get(str(word)), f"{word} has its code", e)
@@ -61,7 +61,7 @@ def cancelled_jobs_end(trace: Trace) -> Claims:
         if (e := accepted(trace, job)) is None:
             continue
         later = trace.exchanges[trace.exchanges.index(e) + 1 :]
-        reads = [r for r in later if r.step.job == job and r.step.do == "result" and trace.asked_plainly(r)]
+        reads = [r for r in later if r.step.job == job and r.step.do == "result" and trace.is_plain(r)]
         for r in reads[-1:]:
             good = r.ok or r.status == automaton.CANCELLED_CODE or r.json == {"status": "NOT_FOUND"}
             yield claim(good, "the result is 499 or a normal one", r, r.status)
@@ -73,7 +73,7 @@ def cancelled_jobs_end(trace: Trace) -> Claims:
     36,
     "A job that was cancelled while it waited never runs",
     "cancel-queued",
-    "line-cancelled",
+    "queue-cancelled",
     live="S",
     tier=3,
     evidence="PROTOCOL 4.7 (D-queue)",
@@ -125,8 +125,8 @@ def second_cancel_changes_nothing(trace: Trace) -> Claims:
 @prop(
     38,
     "To cancel one job touches no other",
-    "line-cancelled",
-    "cancel-among",
+    "queue-cancelled",
+    "cancel-one-of-three",
     tier=3,
     evidence="PROTOCOL 4.7",
 )

@@ -49,7 +49,7 @@ def _told_in_status(told: dict[str, Any], failed: Exchange, e: Exchange) -> Clai
     "A validation error is a 422 with a list of loc, msg and type",
     "broken-input",
     "schema",
-    "odd-bodies",
+    "malformed-bodies",
     tier=2,
     evidence="PROTOCOL 14.1 (I from FastAPI; live wording in part)",
 )
@@ -59,12 +59,12 @@ def validation_errors_are_listed(trace: Trace) -> Claims:
         submitted = trace.submitted(job)
         if submitted is None or submitted.step.endpoint != VEO2:
             continue
-        expected = published.faults_of_body(submitted.content, submitted.step.content_type)
+        expected = published.body_errors(submitted.content, submitted.step.content_type)
         if not expected:
             continue
         for e in trace.final_results(job):
             yield equal(e.status, 422, "a broken input is a 422", e)
-            found = published.told_faults(e.get("detail"))
+            found = published.reported_errors(e.get("detail"))
             yield equal(_sorted(found), _sorted(expected), "the faults are those of the schema", e)
 
 

@@ -9,7 +9,7 @@ from urllib.parse import parse_qs
 
 from falcontract import automaton
 from falcontract.claims import Claims, claim, equal, member, prop
-from falcontract.targets import STRIDE
+from falcontract.targets import STREAM_STEP
 
 if TYPE_CHECKING:
     from falcontract.traces import Exchange, Trace
@@ -22,7 +22,7 @@ STREAM: Final = "text/event-stream"
 
 
 def wants_logs(e: Exchange) -> bool:
-    """Tell whether a read asked for logs, in any of the clients' spellings."""
+    """Tell whether a read asked for logs, in any of the clients' authorization_headers."""
     return parse_qs(e.step.query).get("logs", [""])[0] in WANTED
 
 
@@ -52,7 +52,7 @@ def logs_on_demand(trace: Trace) -> Claims:
     30,
     "A log entry has timestamp, message and level; timestamps do not go back",
     "logs",
-    "watch",
+    "stream",
     tier=4,
     evidence="PROTOCOL 4.4 (D-queue, C)",
 )
@@ -114,16 +114,16 @@ def _entries(told: Any) -> list[Any]:
 @prop(
     32,
     "A status stream says what polling would, ends with COMPLETED by itself, and is never silent for long",
-    "watch",
-    "watch-long",
-    "watch-cancelled",
+    "stream",
+    "stream-long",
+    "stream-cancelled",
     tier=4,
     evidence="PROTOCOL 4.5 (D-queue, C); comment every 15 s (NEEDS 2.2)",
 )
 def streams_say_what_polls_say(trace: Trace) -> Claims:
     """See the title."""
     for e in trace.of("stream"):
-        if not trace.asked_plainly(e):
+        if not trace.is_plain(e):
             continue
         yield equal(e.status, 200, "a stream is answered 200", e)
         kind = e.headers.get("content-type", "").partition(";")[0]
@@ -144,7 +144,7 @@ def streams_say_what_polls_say(trace: Trace) -> Claims:
 def _never_silent(trace: Trace, e: Exchange) -> Claims:
     times = [e.at, *(event.at for event in e.events)]
     longest = max((b - a for a, b in pairwise(times)), default=0.0)
-    slack = STRIDE if trace.exact_time else 2.0
+    slack = STREAM_STEP if trace.exact_time else 2.0
     yield claim(longest <= HEARTBEAT + slack, "there is a message or a comment every 15 s", e, longest)
 
 
@@ -171,7 +171,7 @@ def _same(told: Any) -> Any:
 @prop(
     33,
     "A stream that is opened after the end says so once and closes",
-    "watch-late",
+    "stream-late",
     live="V",
     tier=2,
     evidence="PROTOCOL 4.5 (I)",

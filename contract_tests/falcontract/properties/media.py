@@ -16,8 +16,8 @@ KINDS = {"content_type": str, "file_name": str, "file_size": int, "file_data": s
 @prop(
     12,
     "A success is the model's output: a video that can be fetched and is what was asked for",
-    "life",
-    "upright",
+    "lifecycle",
+    "portrait",
     tier=5,
     evidence="PROTOCOL 16.1 (SEED), 8.3 (L)",
 )
@@ -59,7 +59,7 @@ def _is_the_file(file: Exchange, video: dict[str, object], asked: dict[str, obje
 @prop(
     54,
     "A lifetime that the caller sets is kept: the video is there before it ends, and not after",
-    "lifetime",
+    "file-lifetime",
     live="V",
     tier=4,
     evidence="PROTOCOL 8.4 (C); 404 afterwards is assumed",

@@ -17,7 +17,7 @@ GONE = {"status": "NOT_FOUND"}
 @prop(
     10,
     "A result that is asked for too early is a 400 with the known sentence",
-    "early",
+    "early-result",
     general=True,
     tier=3,
     evidence="PROTOCOL 4.6 (L-400, E)",
@@ -40,7 +40,7 @@ def too_early_is_400(trace: Trace) -> Claims:
     "A result stays the same, byte for byte, until it expires; then it is not found",
     "retention",
     "retention-large",
-    "noisy-results",
+    "repeated-results",
     tier=4,
     evidence="PROTOCOL 4.6 (D: 1 h); what follows is assumed",
 )
@@ -68,7 +68,7 @@ def results_are_stable(trace: Trace) -> Claims:
 @prop(
     16,
     "What was rejected bills 0 units, what succeeded bills more",
-    "life",
+    "lifecycle",
     "broken-input",
     "unknown-path",
     "schema",
@@ -92,7 +92,7 @@ def rejected_is_not_billed(trace: Trace) -> Claims:
 @prop(
     39,
     "Jobs do not mix: each result echoes its own input, each answer its own id",
-    "crowd-of-errors",
+    "distinct-errors",
     tier=4,
     evidence="PROTOCOL 4.3, 14.1 (L: `input` echoes what was sent)",
 )

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from falcontract import automaton
 from falcontract.claims import Claim, Claims, claim, equal, member, prop, refuted, shown
 from falcontract.prediction import Timetables, may_run_again
-from falcontract.targets import STRIDE
-from falcontract.timetable import Entry, ahead_of
+from falcontract.targets import STREAM_STEP
+from falcontract.timetable import Entry, position_of
 
 if TYPE_CHECKING:
     from falcontract.traces import Trace
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 @prop(
     3,
     "A status is IN_QUEUE, IN_PROGRESS or COMPLETED, and nothing else ever",
-    "life",
+    "lifecycle",
     "cancel-queued",
     "cancel-running",
     "broken-input",
@@ -36,7 +36,7 @@ def three_states_only(trace: Trace) -> Claims:
 @prop(
     4,
     "A status is answered 202 until COMPLETED, and then 200",
-    "life",
+    "lifecycle",
     general=True,
     tier=2,
     evidence="PROTOCOL 4.3 (S, E)",
@@ -44,7 +44,7 @@ def three_states_only(trace: Trace) -> Claims:
 def code_follows_state(trace: Trace) -> Claims:
     """See the title."""
     for e in trace.of("status"):
-        if e.ok and trace.asked_plainly(e):
+        if e.ok and trace.is_plain(e):
             expected = 200 if e.state == automaton.DONE else 202
             yield equal(e.status, expected, f"{e.state} comes with {expected}", e)
 
@@ -52,7 +52,7 @@ def code_follows_state(trace: Trace) -> Claims:
 @prop(
     5,
     "COMPLETED is the end: every later read says so too",
-    "life",
+    "lifecycle",
     "cancel-queued",
     "cancel-running",
     general=True,
@@ -73,8 +73,8 @@ def completed_is_absorbing(trace: Trace) -> Claims:
 @prop(
     6,
     "A job goes from IN_QUEUE over IN_PROGRESS to COMPLETED",
-    "life",
-    "line",
+    "lifecycle",
+    "queue",
     "cancel-running",
     "rerun",
     general=True,
@@ -96,8 +96,8 @@ def states_come_in_order(trace: Trace) -> Claims:
 @prop(
     7,
     "There is a queue position exactly while IN_QUEUE, and it never rises",
-    "life",
-    "line",
+    "lifecycle",
+    "queue",
     general=True,
     mock="D",
     live="S",
@@ -122,9 +122,9 @@ def position_only_while_queued(trace: Trace) -> Claims:
 @prop(
     8,
     "The position counts those who stand before, first come first served",
-    "line",
-    "line-low",
-    "line-cancelled",
+    "queue",
+    "queue-low-priority",
+    "queue-cancelled",
     mock="D",
     live="canary",
     tier=4,
@@ -140,15 +140,15 @@ def position_counts_those_ahead(trace: Trace) -> Claims:
         for at, told, e in trace.states(job):
             if told.get("status") == automaton.QUEUED:
                 entries = timetables.before(e)
-                ahead = ahead_of(next(entry for entry in entries if entry.name == job), entries, at)
+                ahead = position_of(next(entry for entry in entries if entry.name == job), entries, at)
                 yield equal(told.get("queue_position"), ahead, f"{ahead} stand before {job}", e)
 
 
 @prop(
     9,
     "Reads change nothing: what a status says follows from the time alone",
-    "noisy",
-    "noisy-results",
+    "repeated-polls",
+    "repeated-results",
     general=True,
     tier=2,
     needs=("stand-still",),
@@ -162,7 +162,7 @@ def reads_are_pure(trace: Trace) -> Claims:
     for e in trace.exchanges:
         if e.step.do in {"submit", "cancel"}:
             last.clear()
-        elif e.step.do in {"status", "until"} and trace.asked_plainly(e):
+        elif e.step.do in {"status", "until"} and trace.is_plain(e):
             key = (e.step.job, e.step.query, e.step.key)
             if key in last and last[key][0] == e.at:
                 yield equal(e.body, last[key][1], "two reads at one moment say the same", e)
@@ -181,14 +181,14 @@ def reads_are_pure(trace: Trace) -> Claims:
 
 def _held(entry: Entry, at: float) -> set[str]:
     """Return the states that a stream may tell at a time: it is read in strides, and a run may take none."""
-    passed_through = {automaton.RUNNING} if at - STRIDE <= entry.started <= at else set()
-    return {entry.state(at - STRIDE), entry.state(at)} | passed_through
+    passed_through = {automaton.RUNNING} if at - STREAM_STEP <= entry.started <= at else set()
+    return {entry.state(at - STREAM_STEP), entry.state(at)} | passed_through
 
 
 @prop(
     28,
     "A trailing slash changes nothing",
-    "slashes",
+    "trailing-slash",
     tier=1,
     evidence="PROTOCOL 3 (S: fal.apps sends them)",
 )
@@ -203,7 +203,7 @@ def trailing_slash_changes_nothing(trace: Trace) -> Claims:
 @prop(
     40,
     "No more run than the limit allows; the surplus waits and is never refused",
-    "crowd",
+    "over-limit",
     live="canary",
     tier=4,
     evidence="PROTOCOL 4.8 (D-conc)",

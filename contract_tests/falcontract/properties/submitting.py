@@ -18,8 +18,8 @@ ACCEPTED = 200  # PROTOCOL.md 4.1
 @prop(
     1,
     "A submit is answered 200 with a unique id, three URLs that contain it, IN_QUEUE and a position",
-    "life",
-    "twins",
+    "lifecycle",
+    "equal-submits",
     general=True,
     tier=2,
     evidence="PROTOCOL 4.1 (C, L)",
@@ -47,7 +47,7 @@ def answers_with_a_ticket(trace: Trace) -> Claims:
 @prop(
     2,
     "The URLs name owner and application only, and can be used verbatim",
-    "life",
+    "lifecycle",
     "unknown-path",
     "unknown-application",
     general=True,
@@ -62,7 +62,7 @@ def urls_name_the_application(trace: Trace) -> Claims:
         yield equal(e.get("status_url"), f"{base}/status", "status_url is response_url + /status", e)
         yield equal(e.get("cancel_url"), f"{base}/cancel", "cancel_url is response_url + /cancel", e)
         for read in trace.of("status", e.step.job):
-            if trace.asked_plainly(read) and read.ok:
+            if trace.is_plain(read) and read.ok:
                 found = read.get("request_id")
                 yield equal(found, e.get("request_id"), "status_url leads to the job", read)
                 links = [read.get(link) for link in LINKS]
@@ -95,7 +95,7 @@ def malformed_timeout_is_refused(trace: Trace) -> Claims:
 @prop(
     27,
     "A body that is no JSON object ends in a 4xx with a detail list, never in a 5xx",
-    "odd-bodies",
+    "malformed-bodies",
     live="V",
     tier=2,
     evidence="PROTOCOL 4.2, 14.1 (I): whether at submit or at the result is unknown",
@@ -114,7 +114,7 @@ def odd_bodies_end_in_4xx(trace: Trace) -> Claims:
 @prop(
     53,
     "Two equal submits are two jobs",
-    "twins",
+    "equal-submits",
     tier=3,
     evidence="PROTOCOL 4.1: there is no idempotency key; NEEDS 1.4 (R)",
 )
@@ -135,9 +135,9 @@ def equal_submits_are_two_jobs(trace: Trace) -> Claims:
 @prop(
     49,
     "Every queue answer names the request in x-fal-request-id, is JSON, and may be read by a browser",
-    "life",
-    "browser",
-    "early",
+    "lifecycle",
+    "cors",
+    "early-result",
     general=True,
     tier=1,
     evidence="PROTOCOL 10.2, 11.2 (C; expose list assumed)",
@@ -165,4 +165,4 @@ def headers_name_the_request(trace: Trace) -> Claims:
 
 def _is_outcome(trace: Trace, e: Exchange) -> bool:
     """A final result, whatever it is, or the "still in progress" of a job that is known."""
-    return e.step.do == "result" and trace.asked_plainly(e) and e.state != "NOT_FOUND"
+    return e.step.do == "result" and trace.is_plain(e) and e.state != "NOT_FOUND"

@@ -198,7 +198,7 @@ def rotation_overlaps(trace: Trace) -> Claims:
 @prop(
     47,
     "When the webhook arrives the status says COMPLETED",
-    "webhook-peek",
+    "webhook-status",
     live="V",
     tier=2,
     needs=NEEDS,
