@@ -1,0 +1,90 @@
+"""Programs that read statuses: one job, a queue, a limit, many polls."""
+
+from __future__ import annotations
+
+from falcontract.steps import (
+    APP_PATH,
+    Program,
+    cancel,
+    each,
+    fetch,
+    program,
+    result,
+    status,
+    submit,
+    until,
+    wait,
+)
+
+
+def programs() -> list[Program]:
+    """Return the programs of this topic."""
+    return [
+        program(
+            "lifecycle",
+            *(submit(), status(), until("IN_PROGRESS"), status()),
+            *(until("COMPLETED"), result(), fetch(), status()),
+        ),
+        program(
+            "queue",
+            *each("ABCD", submit),
+            *each("ABCD"),
+            wait(1.5),
+            *each("ABCD"),
+            wait(4),
+            *each("ABCD"),
+            wait(4),
+            *each("ABCD"),
+            runners=1,
+        ),
+        program(
+            "queue-cancelled",
+            *each("ABC", submit),
+            wait(1.5),
+            *each("ABC"),
+            cancel("B"),
+            *each("ABC", query="logs=1"),
+            wait(5),
+            *each("ABC"),
+            wait(5),
+            *each("ABC"),
+            *each("ABC", result),
+            runners=1,
+        ),
+        program(
+            "queue-low-priority",
+            *(submit("A"), submit("B", headers={"X-Fal-Queue-Priority": "low"}), submit("C"), wait(1.5)),
+            *each("ABC"),
+            wait(4),
+            *each("ABC"),
+            wait(4),
+            *each("ABC"),
+            runners=1,
+        ),
+        program(
+            "repeated-polls",
+            *(submit(), status(times=30), wait(0.75), status(), wait(0.5), status(times=30)),
+            *(wait(3.5), status(times=2), wait(1), status(times=2)),
+        ),
+        program(
+            "trailing-slash",
+            *(submit(), status(), status(path=f"{APP_PATH}/requests/{{A}}/status/")),
+            *(result(), result(path=f"{APP_PATH}/requests/{{A}}/"), wait(20)),
+            *(status(query="logs=0"), status(path=f"{APP_PATH}/requests/{{A}}/status/", query="logs=0")),
+            *(result(), result(path=f"{APP_PATH}/requests/{{A}}/")),
+            *(cancel(), cancel(path=f"{APP_PATH}/requests/{{A}}/cancel/")),
+        ),
+        program(
+            "over-limit",
+            *each("ABCDE", submit),
+            *each("ABCDE"),
+            wait(1.5),
+            *each("ABCDE"),
+            wait(4),
+            *each("ABCDE"),
+            wait(4),
+            *each("ABCDE"),
+            runners=4,
+            concurrency=2,
+        ),
+    ]
