@@ -19,8 +19,6 @@ LONGEST_LINE: Final = 300  # characters of a difference
 
 @dataclass
 class Row:
-    """One property of a report."""
-
     property: Property  # the property
     verdict: Verdict  # on it
     claims: int = 0  # number of claims
@@ -30,8 +28,6 @@ class Row:
 
 @dataclass
 class Report:
-    """One run."""
-
     target: str  # name
     rows: list[Row] = field(default_factory=list)  # one per property
     spent: float = 0.0  # US dollars
@@ -48,19 +44,16 @@ class Report:
         return 0 if any(row.verdict is Verdict.MATCH for row in self.rows) else 2
 
     def counts(self) -> str:
-        """Return the number of rows for each verdict."""
         verdicts = [row.verdict for row in self.rows]
         return ", ".join(f"{verdicts.count(v)} {v}" for v in Verdict if v in verdicts)
 
 
 def durations(report: Report, most: int) -> str:
-    """Return the slowest programs."""
     slowest = sorted(report.durations.items(), key=lambda pair: -pair[1])[:most]
     return "\n".join(f"{seconds:7.2f} s  {name}" for name, seconds in slowest)
 
 
 def table(report: Report) -> str:
-    """Return the report as text."""
     lines = []
     for row in report.rows:
         note = row.note or (f"{row.claims} claims" if row.claims else "")
@@ -75,7 +68,6 @@ def table(report: Report) -> str:
 
 
 def details(row: Row, finding: Finding, spent: float) -> list[str]:
-    """Return the details of a finding."""
     claim, trace = finding.claim, finding.trace
     return [
         f"{row.verdict}: {row.property.id} {row.property.title}",

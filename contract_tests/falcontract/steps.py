@@ -26,8 +26,6 @@ LONGEST_SHOWN: Final = 90  # characters of a value in a printed step
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
-    """One action."""
-
     # "submit", "status", "result", "cancel", "stream", "call" and "fetch" send a call; "wait",
     # "until" and "lock" do not, or poll
     do: str
@@ -67,7 +65,6 @@ class Step:
         return cls(**{**data, "answers": tuple(data.get("answers", (200,)))})
 
     def header(self, name: str) -> str | None:
-        """Return a header by its name in lower case."""
         return {key.lower(): value for key, value in self.headers.items()}.get(name)
 
     def __str__(self) -> str:
@@ -78,8 +75,6 @@ class Step:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Program:
-    """A named list of steps."""
-
     name: str  # used by properties, the plan and transcripts
     steps: tuple[Step, ...]  # in order
     # settings of the target ("runners": 1); `FAULTS` in it is a list of fault rules. Only a target
@@ -100,13 +95,11 @@ class Program:
         return frozenset(needs)
 
     def as_json(self) -> Json:
-        """Return a JSON value that `from_json` reads."""
         head: Json = {"name": self.name, "tier": self.tier, "steps": [step.as_json() for step in self.steps]}
         return head | ({"setup": self.setup} if self.setup else {})
 
     @classmethod
     def from_json(cls, data: Json) -> Program:
-        """Read the output of `as_json`."""
         steps = tuple(Step.from_json(step) for step in data["steps"])
         return cls(name=data["name"], steps=steps, setup=data.get("setup", {}), tier=data["tier"])
 
@@ -121,60 +114,54 @@ def program(name: str, *steps: Step, tier: int = 4, **setup: Any) -> Program:
 
 
 def submit(job: str = "A", given: Any = None, **options: Any) -> Step:
-    """Submit a job, by default with a valid input."""
     if "body" not in options and given is None:
         given = VALID_INPUT
     return Step(do="submit", job=job, input=given, **options)
 
 
 def status(job: str = "A", **options: Any) -> Step:
-    """Read the status of a job."""
     return Step(do="status", job=job, **options)
 
 
 def result(job: str = "A", **options: Any) -> Step:
-    """Read the result of a job."""
     return Step(do="result", job=job, **options)
 
 
 def cancel(job: str = "A", **options: Any) -> Step:
-    """Cancel a job."""
     return Step(do="cancel", job=job, **options)
 
 
 def stream(job: str = "A", **options: Any) -> Step:
-    """Open the status stream of a job and read it to its end."""
     return Step(do="stream", job=job, **{"seconds": 60.0, **options})
 
 
 def call(method: str, path: str, **options: Any) -> Step:
-    """Send any method to any path."""
     return Step(do="call", method=method, path=path, **options)
 
 
 def fetch(job: str = "A", **options: Any) -> Step:
-    """Download the video of a job's last result."""
     return Step(do="fetch", job=job, **options)
 
 
 def wait(seconds: float) -> Step:
-    """Wait on the target's clock."""
     return Step(do="wait", seconds=seconds)
 
 
 def until(state: str, job: str = "A", *, seconds: float = 60.0) -> Step:
-    """Poll until a job has a status."""
     return Step(do="until", job=job, state=state, seconds=seconds)
 
 
 def lock(key: str = "a") -> Step:
-    """Lock the account of a key."""
     return Step(do="lock", key=key)
 
 
 def each(jobs: str, step: Any = status, **options: Any) -> list[Step]:
-    """Return the same step for each job."""
     return [step(job, **options) for job in jobs]
+
+
+def each_after(pauses: tuple[float, ...], jobs: str) -> list[Step]:
+    """Return status reads of each job, after each of the pauses."""
+    return [step for pause in pauses for step in (wait(pause), *each(jobs))]
 
 
 def _short(value: object) -> str:

@@ -35,8 +35,6 @@ class Finding:
 
 @dataclass
 class PropertyResult:
-    """The outcome of one property."""
-
     property: Property  # the property
     claims: int = 0  # number of claims
     findings: list[Finding] = field(default_factory=list)  # claims that do not hold

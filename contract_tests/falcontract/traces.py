@@ -20,6 +20,19 @@ COMPLETED: Final = "COMPLETED"
 LONGEST_CURL_BODY: Final = 2000  # characters
 
 
+class _WithBody:
+    """Gives access to a JSON body."""
+
+    body: bytes
+
+    @cached_property
+    def json(self) -> Any:
+        return _parse(self.body)
+
+    def get(self, key: str) -> Any:
+        return self.json.get(key) if isinstance(self.json, dict) else None
+
+
 @dataclass(frozen=True)
 class Event:
     """One message or comment of a status stream."""
@@ -29,14 +42,11 @@ class Event:
 
     @cached_property
     def json(self) -> Any:
-        """The parsed message; None if it is not JSON."""
         return _parse((self.data or "").encode())
 
 
 @dataclass(frozen=True, eq=False)  # two equal exchanges are still two
-class Exchange:
-    """A call and its answer."""
-
+class Exchange(_WithBody):
     step: Step  # the step that sent it
     index: int  # position of that step in the program
     at: float  # when it was sent, in seconds since the program began, on the target's clock
@@ -52,15 +62,6 @@ class Exchange:
     error: str = ""  # why the answer is missing or incomplete
     request_id: str = ""  # of the job, if known
 
-    @cached_property
-    def json(self) -> Any:
-        """The parsed body; None if it is not JSON."""
-        return _parse(self.body)
-
-    def get(self, key: str) -> Any:
-        """Return a member of the body, or None."""
-        return self.json.get(key) if isinstance(self.json, dict) else None
-
     @property
     def state(self) -> Any:
         """The member `status` of the body."""
@@ -68,7 +69,6 @@ class Exchange:
 
     @property
     def ok(self) -> bool:
-        """Whether the HTTP status is 2xx."""
         return 200 <= self.status < 300
 
     @property
@@ -89,9 +89,7 @@ class Exchange:
 
 
 @dataclass(frozen=True)
-class Delivery:
-    """A webhook that arrived."""
-
+class Delivery(_WithBody):
     receiver: str  # its symbolic name
     at: float  # seconds since the program began, on the target's clock
     wall: float  # unix seconds on the clock that signatures are checked against
@@ -99,15 +97,6 @@ class Delivery:
     body: bytes  # raw
     answered: int  # HTTP status of the receiver's answer; 0 if it closed the connection
     job_status: str | None = None  # status of the job, read before the receiver answered
-
-    @cached_property
-    def json(self) -> Any:
-        """The parsed body; None if it is not JSON."""
-        return _parse(self.body)
-
-    def get(self, key: str) -> Any:
-        """Return a member of the body, or None."""
-        return self.json.get(key) if isinstance(self.json, dict) else None
 
 
 @dataclass(frozen=True)
@@ -123,8 +112,6 @@ class Observation:
 
 @dataclass
 class Trace:
-    """One run of a program."""
-
     program: Program  # the program
     target: str = "mock"  # name of the target
     base: str = ""  # URL of the queue host
@@ -151,7 +138,6 @@ class Trace:
         return [e for e in self.exchanges if e.step.do in kinds and job in {None, e.step.job}]
 
     def submits(self) -> list[Exchange]:
-        """Return the accepted submits."""
         if self._indexed != len(self.exchanges):  # a growing trace is asked often
             self._indexed = len(self.exchanges)
             self._submits = [e for e in self.of("submit") if e.ok and isinstance(e.get("request_id"), str)]
@@ -159,12 +145,10 @@ class Trace:
         return self._submits
 
     def submitted(self, job: str) -> Exchange | None:
-        """Return the submit that created a job."""
         self.submits()
         return self._submit_of.get(job)
 
     def jobs(self) -> list[str]:
-        """Return the names of all jobs, in order."""
         return list(dict.fromkeys((*self.known_jobs, *(e.step.job for e in self.submits()))))
 
     def is_plain(self, e: Exchange) -> bool:
@@ -187,7 +171,6 @@ class Trace:
                 yield from ((v.at, _object(v.json), e) for v in e.events if v.data is not None)
 
     def after(self, e: Exchange) -> list[Exchange]:
-        """Return the exchanges after one."""
         return self.exchanges[self.exchanges.index(e) + 1 :]
 
     def completed_at(self, job: str) -> int | None:

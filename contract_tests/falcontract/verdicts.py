@@ -33,7 +33,6 @@ class Verdict(StrEnum):
 
     @property
     def diverged(self) -> bool:
-        """Whether the run fails."""
         return self in {Verdict.MOCK_BUG, Verdict.DOC_DRIFT, Verdict.LIVE_DRIFT, Verdict.FLAKE}
 
 
@@ -47,12 +46,10 @@ class Waiver:
     reason: str  # shown in reports
 
     def covers(self, p: Property, claim: Claim, today: dt.date) -> bool:
-        """Return whether the waiver applies to a claim."""
         return self.property == p.id and self.claim == claim.key and today <= self.until
 
 
 def waivers() -> list[Waiver]:
-    """Read `waivers.json`."""
     data = json.loads((files("falcontract") / "waivers.json").read_text())
     return [Waiver(**(w | {"until": dt.date.fromisoformat(w["until"])})) for w in data]
 

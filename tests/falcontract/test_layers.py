@@ -21,6 +21,7 @@ LAYERS = """
     suite
     live verdicts
     explore fidelity mutation report
+    runs
     cli
 """
 LEVEL = {name: level for level, line in enumerate(LAYERS.strip().splitlines()) for name in line.split()}

@@ -20,9 +20,7 @@ class ClientAdapter(Protocol):
     """One run of a program through a client."""
 
     @property
-    def name(self) -> str:
-        """Name of the client."""
-        ...
+    def name(self) -> str: ...
 
     async def take(self, step: Step) -> Reading | None:
         """Do a step and return the reading; None if the client cannot do it."""
@@ -32,9 +30,7 @@ class ClientAdapter(Protocol):
         """Return the reading that follows from a raw answer, as precise as the client's."""
         ...
 
-    async def close(self) -> None:
-        """Close all connections."""
-        ...
+    async def close(self) -> None: ...
 
 
 def can_take(step: Step) -> bool:

@@ -91,7 +91,6 @@ class FalClientAdapter:
         self._clients: dict[str, _Client] = {}
 
     async def close(self) -> None:
-        """Close all connections."""
         for client in self._clients.values():
             await client.http.aclose()
 

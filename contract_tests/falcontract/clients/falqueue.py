@@ -40,7 +40,6 @@ class FalqueueAdapter:
         self._clients: dict[str, falqueue.AsyncClient] = {}
 
     async def close(self) -> None:
-        """Close all connections."""
         for client in self._clients.values():
             await client.close()
 
@@ -100,7 +99,6 @@ class FalqueueAdapter:
         return ("stream", *without_repeats(states))
 
     def expected(self, e: Exchange) -> Reading:
-        """Return the reading that follows from a raw answer."""
         if e.step.do == "stream" and e.ok:
             states = [_raw_status(event.json) for event in e.events if event.data is not None]
             return ("stream", *without_repeats(states))

@@ -103,7 +103,6 @@ class QueueMachine(RuleBasedStateMachine):
 
     @initialize(setup=SETUPS, rules=RULES)
     def begin(self, setup: Json, rules: list[Json] | None) -> None:
-        """Choose limits and faults."""
         if "configure" in self.target.abilities:
             self._setup = setup
         if rules is not None and "faults" in self.target.abilities:
@@ -196,7 +195,6 @@ class QueueMachine(RuleBasedStateMachine):
 
     @invariant()
     def answers_fit_the_model(self) -> None:
-        """Check the answers since the last step."""
         if self._wire is not None:
             self._check_new()
 

@@ -22,7 +22,6 @@ MOST_TRIES: Final = 400
 
 
 def shrink(finding: Finding, target: Target) -> Finding:
-    """Return a finding of the same property with the shortest program found."""
     return asyncio.run(_shrink(finding, target))
 
 

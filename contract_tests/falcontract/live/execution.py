@@ -41,8 +41,6 @@ class LiveUnavailable(Exception):
 
 @dataclass
 class Outcome:
-    """The outcome of a run."""
-
     transcripts: list[Transcript] = field(default_factory=list)  # of complete programs
     traces: list[Trace] = field(default_factory=list)  # of complete programs
     # reasons, by the name of each program that did not complete
@@ -96,7 +94,6 @@ class Live:
         self._plan = planning.read() if plan is None else plan
 
     def planned(self, tier: int) -> list[Entry]:
-        """Return the entries of the plan up to a tier."""
         return [entry for entry in self._plan.values() if entry.program.tier <= tier]
 
     async def execute(self, entries: Sequence[Entry]) -> Outcome:

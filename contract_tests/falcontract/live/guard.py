@@ -138,5 +138,4 @@ class LiveGuard(httpx.AsyncBaseTransport):
             return await self._inner.handle_async_request(request)
 
     async def aclose(self) -> None:
-        """Close the inner transport."""
         await self._inner.aclose()

@@ -93,8 +93,6 @@ def _sample(found: re.Match[str]) -> str:
 
 @dataclass(frozen=True)
 class Difference:
-    """One path at which two values differ."""
-
     path: str
     expected: Any
     found: Any

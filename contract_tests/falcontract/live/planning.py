@@ -52,8 +52,6 @@ class NotPlanned(Exception):
 
 @dataclass(frozen=True)
 class Entry:
-    """One program of the plan."""
-
     program: Program  # the program
     usd: float  # price of each submit if it succeeded
     requests: int  # most calls

@@ -36,20 +36,16 @@ class BrokenTranscript(ValueError):
 
 @dataclass(frozen=True)
 class Transcript:
-    """A stored trace."""
-
     name: str  # of the file
     head: Json  # the first line
     lines: tuple[Json, ...]  # the exchanges
 
     @property
     def program(self) -> Program:
-        """The program."""
         return Program.from_json(self.head["program"])
 
     @property
     def evidence(self) -> str:
-        """The kind of evidence."""
         return str(self.head["evidence"])
 
     @property
@@ -84,7 +80,6 @@ class Transcript:
         return trace
 
     def text(self) -> str:
-        """Return the contents of the file."""
         rest = "".join(_line(line) for line in self.lines)
         head = {name: value for name, value in self.head.items() if name != CHECKSUM}
         checksum = hashlib.sha256((_line(head) + rest).encode()).hexdigest()[:16]
@@ -114,7 +109,6 @@ def read_all(folder: Path) -> list[Transcript]:
 
 
 def write(transcripts: Sequence[Transcript], folder: Path) -> None:
-    """Write each transcript to a file of its name."""
     folder.mkdir(parents=True, exist_ok=True)
     for transcript in transcripts:
         (folder / f"{transcript.name}.jsonl").write_text(transcript.text())

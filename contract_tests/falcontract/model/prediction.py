@@ -49,7 +49,6 @@ class Timetables:
         return self._with(sum(n < at for n, _ in self._cancels))[:known]
 
     def final(self) -> list[Entry]:
-        """Return the timetable after the last call."""
         return self._with(len(self._cancels))
 
     def _with(self, cancels: int) -> list[Entry]:

@@ -80,7 +80,6 @@ def reported_errors(detail: Any) -> frozenset[ErrorKey] | None:
 
 
 def seconds_of(given: Any) -> int:
-    """Return the video length that a valid input asks for."""
     return int(str(given.get("duration", DEFAULT_DURATION)).removesuffix("s"))
 
 

@@ -29,7 +29,6 @@ class Entry:
     ended: float = math.inf  # computed
 
     def state(self, at: float) -> str:
-        """Return the status at a time."""
         at += ROUNDING
         return "COMPLETED" if at >= self.ended else "IN_PROGRESS" if at >= self.started else "IN_QUEUE"
 

@@ -22,25 +22,3 @@ from falmock.http import access, submission
 from falmock.http import queue as queue_host
 from falmock.media import images
 from falmock.models import veo
-
-__all__ = [
-    "access",
-    "app",
-    "course",
-    "emulator",
-    "endpoints",
-    "errors",
-    "files",
-    "hosts",
-    "images",
-    "keys",
-    "models",
-    "queue",
-    "queue_host",
-    "runner",
-    "signing",
-    "submission",
-    "validation",
-    "veo",
-    "webhooks",
-]

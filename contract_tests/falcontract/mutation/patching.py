@@ -32,7 +32,6 @@ class Patch:
         self._undo: list[tuple[Any, str, Any]] = []
 
     def set(self, owner: Any, name: str, value: Any) -> None:
-        """Replace an attribute of a module or class."""
         self._undo.append((owner, name, owner.__dict__[name]))
         setattr(owner, name, value)
 
@@ -51,7 +50,6 @@ class Patch:
         self.set(owner, name, call_async if inspect.iscoroutinefunction(original) else call)
 
     def item(self, owner: dict[Any, Any], key: Any, value: Any) -> None:
-        """Replace an entry of a dictionary."""
         self._undo.append((owner, "", dict(owner)))
         owner[key] = value
 
@@ -68,8 +66,6 @@ class Patch:
 
 @dataclass(frozen=True)
 class Mutant:
-    """One planted bug."""
-
     name: str  # the function's, with dashes
     bug: str  # one sentence
     apply: Callable[[Patch], None]  # plants it
@@ -125,8 +121,6 @@ def change_answer(patch: Patch, method: str, change: Callable[[Response, Any], R
 
 
 def change_submit(patch: Patch, change: Callable[[Response], Response]) -> None:
-    """Change the answers to submits."""
-
     async def submit(original: Any, *args: Any) -> Response:
         return change(await original(*args))
 

@@ -143,7 +143,6 @@ def programs() -> list[Program]:
 
 
 async def run(folder: Path) -> list[PropertyResult]:
-    """Run the programs on aimock and judge the traces."""
     async with started(folder) as peer:
         traces = await suite.run_programs(programs(), peer, clients=False)
         return suite.judge(suite.select_properties(), traces, peer)

@@ -39,8 +39,6 @@ FEW: Final = 3  # known killers that are checked before all others
 
 @dataclass(frozen=True)
 class MutantResult:
-    """The outcome of one mutant."""
-
     mutant: str  # name
     killers: tuple[str, ...]  # properties that are violated
     # signs that the patch itself fails, rather than the emulator misbehaving as described
@@ -77,7 +75,6 @@ def baseline_failures(renders: Path) -> frozenset[str]:
 
 @cache
 def known_killers() -> dict[str, tuple[str, ...]]:
-    """Read `killers.txt`."""
     lines = (files("falcontract.mutation") / "killers.txt").read_text().splitlines()
     rows = [line.partition(KILLED) for line in lines if KILLED in line]
     return {name.strip(): tuple(killers.split()) for name, _, killers in rows}

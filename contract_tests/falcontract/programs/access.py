@@ -34,7 +34,6 @@ CALLS: Final = (("GET", "/status"), ("GET", ""), ("PUT", "/cancel"), ("GET", "/s
 
 
 def programs() -> list[Program]:
-    """Return the programs of this topic."""
     unknown = f"{APP_PATH}/requests/{UNKNOWN_ID}"
     return [
         program(

@@ -9,6 +9,7 @@ from falcontract.steps import (
     call,
     cancel,
     each,
+    each_after,
     program,
     result,
     status,
@@ -19,7 +20,6 @@ from falcontract.steps import (
 
 
 def programs() -> list[Program]:
-    """Return the programs of this topic."""
     twice = [[cancel(job), status(job), result(job)] * 2 for job in "AB"]
     return [
         program(
@@ -42,11 +42,7 @@ def programs() -> list[Program]:
         program("cancel-twice", submit("A"), *twice[0], submit("B"), wait(2), *twice[1], tier=3),
         program(
             "cancel-one-of-three",
-            *each("ABC", submit),
-            *(wait(1.5), cancel("A")),
-            *each("ABC"),
-            wait(20),
-            *each("ABC"),
-            *each("ABC", result),
+            *(*each("ABC", submit), wait(1.5), cancel("A"), *each("ABC")),
+            *(*each_after((20,), "ABC"), *each("ABC", result)),
         ),
     ]

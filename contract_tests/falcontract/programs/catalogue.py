@@ -37,5 +37,4 @@ TOPICS: Final = (
 
 @cache
 def catalogue() -> dict[str, Program]:
-    """Return all programs by name."""
     return {program.name: program for topic in TOPICS for program in topic.programs()}

@@ -28,7 +28,6 @@ def inputs() -> dict[str, Any]:
 
 
 def programs() -> list[Program]:
-    """Return the programs of this topic."""
     jobs = {f"J{n}": given for n, given in enumerate(inputs().values())}
     return [
         program(

@@ -44,7 +44,6 @@ def _body(size: int) -> str:
 
 
 def programs() -> list[Program]:
-    """Return the programs of this topic."""
     prompts = [
         step
         for n, text in enumerate(PROMPTS.values())

@@ -8,7 +8,6 @@ from falcontract.steps import VALID_INPUT, Program, fetch, program, result, stat
 
 
 def programs() -> list[Program]:
-    """Return the programs of this topic."""
     lifetime = {"X-Fal-Object-Lifecycle-Preference": json.dumps({"expiration_duration_seconds": 60})}
     return [
         program(

@@ -8,6 +8,7 @@ from falcontract.steps import (
     VEO2,
     Program,
     each,
+    each_after,
     program,
     result,
     status,
@@ -18,7 +19,6 @@ from falcontract.steps import (
 
 
 def programs() -> list[Program]:
-    """Return the programs of this topic."""
     return [
         program(
             "early-result",
@@ -36,10 +36,7 @@ def programs() -> list[Program]:
                 submit(job, VALID_INPUT | {"duration": f"{n + 10}s"}, webhook=job.lower())
                 for n, job in enumerate("ABCD")
             ),
-            wait(0.5),
-            *each("ABCD"),
-            wait(20),
-            *each("ABCD"),
+            *each_after((0.5, 20), "ABCD"),
             *each("ABCD", result),
         ),
         program(

@@ -7,6 +7,7 @@ from falcontract.steps import (
     Program,
     cancel,
     each,
+    each_after,
     fetch,
     program,
     result,
@@ -18,7 +19,6 @@ from falcontract.steps import (
 
 
 def programs() -> list[Program]:
-    """Return the programs of this topic."""
     return [
         program(
             "lifecycle",
@@ -27,38 +27,19 @@ def programs() -> list[Program]:
         ),
         program(
             "queue",
-            *each("ABCD", submit),
-            *each("ABCD"),
-            wait(1.5),
-            *each("ABCD"),
-            wait(4),
-            *each("ABCD"),
-            wait(4),
-            *each("ABCD"),
+            *(*each("ABCD", submit), *each("ABCD"), *each_after((1.5, 4, 4), "ABCD")),
             runners=1,
         ),
         program(
             "queue-cancelled",
-            *each("ABC", submit),
-            wait(1.5),
-            *each("ABC"),
-            cancel("B"),
-            *each("ABC", query="logs=1"),
-            wait(5),
-            *each("ABC"),
-            wait(5),
-            *each("ABC"),
-            *each("ABC", result),
+            *(*each("ABC", submit), *each_after((1.5,), "ABC"), cancel("B")),
+            *(*each("ABC", query="logs=1"), *each_after((5, 5), "ABC"), *each("ABC", result)),
             runners=1,
         ),
         program(
             "queue-low-priority",
-            *(submit("A"), submit("B", headers={"X-Fal-Queue-Priority": "low"}), submit("C"), wait(1.5)),
-            *each("ABC"),
-            wait(4),
-            *each("ABC"),
-            wait(4),
-            *each("ABC"),
+            *(submit("A"), submit("B", headers={"X-Fal-Queue-Priority": "low"}), submit("C")),
+            *each_after((1.5, 4, 4), "ABC"),
             runners=1,
         ),
         program(
@@ -76,14 +57,7 @@ def programs() -> list[Program]:
         ),
         program(
             "over-limit",
-            *each("ABCDE", submit),
-            *each("ABCDE"),
-            wait(1.5),
-            *each("ABCDE"),
-            wait(4),
-            *each("ABCDE"),
-            wait(4),
-            *each("ABCDE"),
+            *(*each("ABCDE", submit), *each("ABCDE"), *each_after((1.5, 4, 4), "ABCDE")),
             runners=4,
             concurrency=2,
         ),

@@ -6,7 +6,6 @@ from falcontract.steps import Program, program, result, status, stream, submit, 
 
 
 def programs() -> list[Program]:
-    """Return the programs of this topic."""
     queries = [status(query=query) for query in ("logs=0", "logs=false", "logs=1", "logs=true")]
     return [
         program(

@@ -18,7 +18,6 @@ MALFORMED_BODIES: Final = {
 
 
 def programs() -> list[Program]:
-    """Return the programs of this topic."""
     jobs = MALFORMED_BODIES.items()
     preflight = {
         "Origin": ORIGIN,

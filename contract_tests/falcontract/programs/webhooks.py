@@ -20,7 +20,6 @@ from falcontract.steps import (
 
 
 def programs() -> list[Program]:
-    """Return the programs of this topic."""
     end = [until("COMPLETED"), result()]
     in_body = {"webhookUrl": "{receivers}/body", "fal_webhook": "{receivers}/body"}
     return [

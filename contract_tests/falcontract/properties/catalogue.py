@@ -26,5 +26,4 @@ __all__ = ["PROPERTIES", "catalogue"]
 
 
 def catalogue() -> list[Property]:
-    """Return all properties by number."""
     return sorted(PROPERTIES.values(), key=lambda p: p.number)

@@ -43,8 +43,6 @@ Check: TypeAlias = Callable[["Trace"], Claims]
 
 @dataclass(frozen=True, kw_only=True)
 class Property:
-    """One entry of the catalogue."""
-
     number: int  # unique; the id is "P" and the number
     title: str  # one sentence
     mock: Strength  # strength on the emulator
@@ -102,19 +100,16 @@ def prop(
 
 
 def equal(key: str, found: Any, expected: Any, text: str, at: Exchange | Delivery | None = None) -> Claim:
-    """Claim that two values are equal."""
     return Claim(key, found == expected, text, at, expected, found)
 
 
 def member(
     key: str, found: Any, allowed: Collection[Any], text: str, at: Exchange | Delivery | None = None
 ) -> Claim:
-    """Claim that a value is one of several."""
     return Claim(key, found in allowed, text, at, allowed, found)
 
 
 def claim(
     key: str, holds: object, text: str, at: Exchange | Delivery | None = None, found: Any = None
 ) -> Claim:
-    """Claim that something is true."""
     return Claim(key, bool(holds), text, at, None, found)

@@ -96,12 +96,8 @@ class Session:
 
 
 class Target(Protocol):
-    """A place where programs run."""
-
     @property
-    def name(self) -> str:
-        """The name in reports."""
-        ...
+    def name(self) -> str: ...
 
     @property
     def abilities(self) -> frozenset[str]:

@@ -64,13 +64,11 @@ class Emulated:
         self._studios: dict[asyncio.AbstractEventLoop, Studio] = {}
 
     def close(self) -> None:
-        """Remove the temporary folder."""
         if self._temporary:
             self._temporary.cleanup()
 
     @asynccontextmanager
     async def open(self, program: Program) -> AsyncIterator[Session]:
-        """Start an emulator with the program's setup."""
         clock = ManualClock()
         settings = settings_of({name: value for name, value in program.setup.items() if name != FAULTS})
         async with AsyncExitStack() as stack:
@@ -128,7 +126,6 @@ class Emulated:
 
 
 def settings_of(setup: Json) -> Settings:
-    """Return the emulator's settings for a program's setup."""
     given = dict(setup)
     known: dict[str, Any] = {"seed": 1, "media": "plain", "runners": given.pop("runners", 2)}
     for name, seconds in (("queue_seconds", QUEUE_SECONDS), ("run_seconds", RUN_SECONDS)):

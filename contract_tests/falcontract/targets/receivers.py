@@ -39,7 +39,6 @@ class Receivers:
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator[None]:
-        """Listen on a free loopback port."""
         server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
         self.base = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
         try:

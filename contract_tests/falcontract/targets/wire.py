@@ -27,7 +27,6 @@ RECEIVERS: Final = "{receivers}"  # in an input: the base URL of the program's r
 
 
 async def run(program: Program, target: Target) -> Trace:
-    """Run a program on a target."""
     async with target.open(program) as session:
         wire = Wire(program, session, target.name)
         await wire.run()
@@ -54,7 +53,6 @@ class Wire:
         self._receivers = Receivers(session, self._begun, self._read_status)
 
     async def run(self) -> None:
-        """Do all steps."""
         async with AsyncExitStack() as stack:
             if any(step.webhook for step in self.trace.program.steps):
                 await stack.enter_async_context(self.receiving())
@@ -85,7 +83,6 @@ class Wire:
             await self.do(step)
 
     async def do(self, step: Step) -> None:
-        """Do one step."""
         match step.do:
             case "wait":
                 await self.session.pass_time(step.seconds)
