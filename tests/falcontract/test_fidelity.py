@@ -30,7 +30,7 @@ def test_without_a_live_transcript_every_property_is_unverified(fixtures: Path) 
 def test_a_live_transcript_dates_the_properties_that_it_shows_and_no_others(
     fixtures: Path, tmp_path: Path
 ) -> None:
-    published = transcripts.read(fixtures / "transcripts" / "published" / "asked-too-early.jsonl")
+    published = transcripts.read(fixtures / "transcripts" / "published" / "early-result.jsonl")
     lines = tuple(
         line | {"headers": {"x-fal-request-id": "<rid:1>", "content-type": "application/json"}}
         for line in published.lines

@@ -1,4 +1,4 @@
-"""Repeats a trace with each client on a second session of the target, and records what the client understood.
+"""Repeats a trace with each client on a second session of the target, and records its readings.
 
 Only a target whose clock does not move between steps gives both sessions the same answers. There every
 difference is the client's.

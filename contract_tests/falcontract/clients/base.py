@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from falcontract.steps import Step
     from falcontract.traces import Exchange
 
-# What a client makes of an answer, for example ("IN_QUEUE", 2) or ("failed", 504, "request_timeout").
+# An answer as a client understands it, for example ("IN_QUEUE", 2) or ("failed", 504, "request_timeout").
 Reading: TypeAlias = tuple[Any, ...]
 
 USABLE_KEYS: Final = ("a", "b", "none", "garbage", "half", "unknown")

@@ -1,6 +1,6 @@
 """Timetables of a trace: the state that an exactly timed target must report at each moment.
 
-`Trace.facts` has what they are computed from: runners, concurrency, queue_seconds, run_seconds, run_timeout
+`Trace.facts` has the input: runners, concurrency, queue_seconds, run_seconds, run_timeout
 and rejection_share, the share of a run after which an invalid input ends it.
 """
 

@@ -84,7 +84,7 @@ class Mutant:
 
 
 def answers_500(apply: Callable[[Patch], None]) -> Callable[[Patch], None]:
-    """Mark a mutant whose bug includes an HTTP 500."""
+    """Mark a mutant with an HTTP 500 as part of its bug."""
     INTENDED_500.add(apply)
     return apply
 

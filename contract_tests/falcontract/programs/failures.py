@@ -1,4 +1,4 @@
-"""Programs whose jobs fail: invalid inputs, timeouts, re-runs."""
+"""Programs with failing jobs: invalid inputs, timeouts, re-runs."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 def any_text_may_be_a_prompt(trace: Trace) -> Claims:
     """Any text may be a prompt: it is accepted, or refused with an exact echo.
 
-    Each prompt is sent in a valid input, and in an invalid one whose refusal echoes it.
+    Each prompt is sent in a valid input, and in an invalid one: the refusal echoes it.
     """
     for job in trace.jobs():
         submit = trace.submitted(job)
