@@ -19,21 +19,21 @@ LONGEST_LINE: Final = 300  # characters of a difference
 
 @dataclass
 class Row:
-    property: Property  # the property
-    verdict: Verdict  # on it
-    claims: int = 0  # number of claims
+    property: Property
+    verdict: Verdict
+    claims: int = 0
     note: str = ""  # reason of the verdict, where it needs one
     finding: Finding | None = None  # the finding, with the shortest program found
 
 
 @dataclass
 class Report:
-    target: str  # name
-    rows: list[Row] = field(default_factory=list)  # one per property
+    target: str
+    rows: list[Row] = field(default_factory=list)
     spent: float = 0.0  # US dollars
     seconds: float = 0.0  # real time
     generated: int = 0  # number of programs from Hypothesis
-    seed: int | None = None  # repeats them
+    seed: int | None = None
     durations: dict[str, float] = field(default_factory=dict)  # real seconds of each program
 
     @property

@@ -35,8 +35,10 @@ class Finding:
 
 @dataclass
 class PropertyResult:
-    property: Property  # the property
-    claims: int = 0  # number of claims
+    """The outcome of a property over some traces."""
+
+    property: Property
+    claims: int = 0
     findings: list[Finding] = field(default_factory=list)  # claims that do not hold
     # abilities that the target lacks for the property, or for all of its programs
     missing: frozenset[str] = frozenset()

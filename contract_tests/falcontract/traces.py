@@ -50,14 +50,14 @@ class Exchange(_WithBody):
     step: Step  # the step that sent it
     index: int  # position of that step in the program
     at: float  # when it was sent, in seconds since the program began, on the target's clock
-    method: str  # HTTP method
+    method: str
     url: str  # absolute URL
     request_headers: Mapping[str, str] = field(default_factory=dict)  # without credentials
-    request_body: bytes = b""  # as sent
+    request_body: bytes = b""
     status: int = NO_ANSWER  # HTTP status; 0 without an answer
     headers: Mapping[str, str] = field(default_factory=dict)  # of the answer, names in lower case
     body: bytes = b""  # of the answer
-    events: tuple[Event, ...] = ()  # of a stream
+    events: tuple[Event, ...] = ()
     done_at: float = 0.0  # when the answer was complete
     error: str = ""  # why the answer is missing or incomplete
     request_id: str = ""  # of the job, if known
@@ -90,11 +90,11 @@ class Exchange(_WithBody):
 
 @dataclass(frozen=True)
 class Delivery(_WithBody):
-    receiver: str  # its symbolic name
+    receiver: str
     at: float  # seconds since the program began, on the target's clock
     wall: float  # unix seconds on the clock that signatures are checked against
     headers: Mapping[str, str]  # names in lower case
-    body: bytes  # raw
+    body: bytes
     answered: int  # HTTP status of the receiver's answer; 0 if it closed the connection
     job_status: str | None = None  # status of the job, read before the receiver answered
 
@@ -103,17 +103,17 @@ class Delivery(_WithBody):
 class Observation:
     """One step as a client understood it, beside the raw answer."""
 
-    client: str  # name
-    step: str  # as text
+    client: str
+    step: str
     expected: Any  # the reading that follows from the raw answer
     found: Any  # the reading of the client
-    exchange: Exchange  # the raw answer
+    exchange: Exchange
 
 
 @dataclass
 class Trace:
-    program: Program  # the program
-    target: str = "mock"  # name of the target
+    program: Program
+    target: str = "mock"
     base: str = ""  # URL of the queue host
     exact_time: bool = False  # the target's clock moves only on command, so times are exact
     # timing and limits of the target, see `model.prediction`

@@ -13,6 +13,8 @@ from falcontract.targets.emulated import RAISED
 from falmock.http.queue import QueueHost
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
     from falcontract.targets.emulated import Emulated
 
 
@@ -32,8 +34,8 @@ def test_a_program_can_set_fault_rules(mock: Emulated) -> None:
     assert (last.status, last.json["detail"][0]["type"]) == (422, "content_policy_violation")
 
 
-def test_an_exception_in_the_emulator_is_reported_in_the_exchange(
-    mock: Emulated, monkeypatch: pytest.MonkeyPatch
+def test_an_exception_in_the_emulator_is_a_500_and_is_logged(
+    mock: Emulated, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def fail(*_: object, **__: object) -> None:
         raise KeyError("boom")
@@ -41,6 +43,17 @@ def test_an_exception_in_the_emulator_is_reported_in_the_exchange(
     monkeypatch.setattr(QueueHost, "_describe", fail)
     trace = asyncio.run(wire.run(Program(name="x", steps=(submit(), status())), mock))
     assert [e.status for e in trace.exchanges] == [200, 500]
-    assert trace.exchanges[0].error == ""
-    assert RAISED in trace.exchanges[1].error
-    assert "KeyError('boom')" in trace.exchanges[1].error
+    assert f"{RAISED} KeyError('boom')" in caplog.text
+
+
+def test_an_exception_in_a_stream_breaks_the_connection(
+    mock: Emulated, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fail(*_: object) -> AsyncIterator[bytes]:
+        yield b": ping\n\n"
+        raise KeyError("boom")
+
+    monkeypatch.setattr(QueueHost, "_events", fail)
+    e = asyncio.run(wire.run(Program(name="x", steps=(submit(), stream())), mock)).exchanges[-1]
+    assert (e.status, len(e.events)) == (200, 1)
+    assert f"{RAISED} KeyError('boom')" in e.error

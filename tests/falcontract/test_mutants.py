@@ -93,10 +93,11 @@ def test_a_mutant_is_killed_by_the_property_about_its_bug(
     assert found.complete
 
 
-def plant(monkeypatch: pytest.MonkeyPatch, apply: Callable[[Patch], None]) -> str:
-    name = "planted"
-    monkeypatch.setitem(MUTANTS, name, Mutant(name, "A bug.", apply))
-    return name
+def plant(monkeypatch: pytest.MonkeyPatch, killer: str, mutant: Mutant) -> str:
+    """Add a mutant to the catalogue, with the property that kills it."""
+    monkeypatch.setitem(MUTANTS, mutant.name, mutant)
+    monkeypatch.setattr(runner, "known_killers", lambda: {mutant.name: (killer,)})
+    return mutant.name
 
 
 def test_a_patch_with_an_outdated_signature_is_broken(
@@ -107,9 +108,10 @@ def test_a_patch_with_an_outdated_signature_is_broken(
     def apply(patch: Patch) -> None:
         patch.around(keys.Keyring, "identify", lambda original, keyring, authorization: None)
 
-    found = run(plant(monkeypatch, apply))
-    assert found.killers
-    assert "TypeError" in found.broken[0]
+    found = run(plant(monkeypatch, "P23", Mutant("planted", "A bug.", apply)))
+    assert found.killers == ("P23",)
+    assert any("answered 500" in reason for reason in found.broken)
+    assert any("TypeError" in reason for reason in found.broken)
     assert not found.killed
 
 
@@ -121,7 +123,8 @@ def test_a_patch_that_fails_in_the_background_is_broken(
     def apply(patch: Patch) -> None:
         patch.around(webhooks.Sender, "_post", lambda original, sender: None)
 
-    found = run(plant(monkeypatch, apply))
+    found = run(plant(monkeypatch, "P42", Mutant("planted", "A bug.", apply)))
+    assert found.killers == ("P42",)
     assert any(reason.startswith("log: ") for reason in found.broken)
     assert not found.killed
 
@@ -133,10 +136,13 @@ def test_an_unintended_500_is_broken_and_an_intended_one_is_not(
         outcome = model_runner.Outcome(500, b'{"detail":"Internal Server Error"}')
         patch.around(model_runner.Runner, "prepare", lambda original, *args: outcome)
 
-    name = plant(monkeypatch, apply)
-    assert any("answered 500" in reason for reason in run(name).broken)
-    monkeypatch.setitem(MUTANTS, name, Mutant(name, "A bug.", apply, answers_500=True))
-    assert run(name).killed
+    unintended, intended = (
+        run(plant(monkeypatch, "P14", Mutant("planted", "A bug.", apply, answers_500=answers_500)))
+        for answers_500 in (False, True)
+    )
+    assert any("answered 500" in reason for reason in unintended.broken)
+    assert not unintended.killed
+    assert intended.killed
 
 
 def test_the_known_killers_name_every_mutant_and_every_property() -> None:

@@ -48,7 +48,7 @@ class Outcome:
     findings: list[str] = field(default_factory=list)  # problems to solve before the next run
     running: list[str] = field(default_factory=list)  # URLs of jobs that could not be cancelled
     spent: float = 0.0  # US dollars, at worst
-    sent: int = 0  # number of calls
+    sent: int = 0
 
     def as_json(self) -> Any:
         """Return a summary for people."""

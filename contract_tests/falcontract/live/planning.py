@@ -52,10 +52,10 @@ class NotPlanned(Exception):
 
 @dataclass(frozen=True)
 class Entry:
-    program: Program  # the program
+    program: Program
     usd: float  # price of each submit if it succeeded
     requests: int  # most calls
-    why: str  # purpose
+    why: str
 
     def as_json(self) -> Json:
         """Return the entry as `plan.json` has it."""

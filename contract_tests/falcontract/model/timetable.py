@@ -16,13 +16,13 @@ ROUNDING: Final = 1e-4  # seconds; times are differences of unix seconds
 class Entry:
     """One job. All times are seconds; infinity means never."""
 
-    name: str  # symbolic
+    name: str
     application: str  # runners are shared within it
     caller: str  # concurrency is limited for it
     submitted: float  # time of the submit
     ready: float  # earliest start
     run_seconds: float  # duration of the run
-    low: bool = False  # low priority
+    low: bool = False
     start_by: float = math.inf  # start timeout
     cancelled: float = math.inf  # time of the cancel
     started: float = math.inf  # computed

@@ -74,7 +74,12 @@ def missing_keys_are_accepted(patch: Patch) -> None:
 
 def unknown_keys_count_as_missing(patch: Patch) -> None:
     """A key of no account is refused like a missing one."""
-    patch.set(access, "UnknownKey", lambda: errors.AccessDenied("fal-ai/veo2"))
+
+    class Missing(errors.AccessDenied):
+        def __init__(self) -> None:
+            super().__init__("fal-ai/veo2")
+
+    patch.set(access, "UnknownKey", Missing)
 
 
 def credentials_come_before_the_id(patch: Patch) -> None:

@@ -68,7 +68,7 @@ class Patch:
 class Mutant:
     name: str  # the function's, with dashes
     bug: str  # one sentence
-    apply: Callable[[Patch], None]  # plants it
+    apply: Callable[[Patch], None]
     # an HTTP 500 is part of the bug. In any other mutant it means that the patch itself is broken
     answers_500: bool = False
 

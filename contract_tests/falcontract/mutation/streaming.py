@@ -7,7 +7,7 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from falcontract.mutation.internals import errors, queue_host, runner
-from falcontract.mutation.patching import DONE, Patch, change_answer, change_status
+from falcontract.mutation.patching import DONE, Patch, change_answer, change_status, with_members
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -38,8 +38,14 @@ def logs_come_without_a_request(patch: Patch) -> None:
 
 
 def logs_key_is_missing(patch: Patch) -> None:
-    """The key is missing unless logs are requested."""
-    change_status(patch, lambda status, _: status.pop("logs") if status["logs"] is None else None)
+    """A status has no key for logs unless they are requested."""
+
+    def change(body: dict[str, Any]) -> None:
+        if body["logs"] is None:
+            del body["logs"]
+
+    reshape = with_members(change)
+    change_answer(patch, "_status", lambda response, _: reshape(response))
 
 
 def logs_true_is_ignored(patch: Patch) -> None:

@@ -30,11 +30,11 @@ class Claim:
     """One checked instance of a property."""
 
     key: str  # names the claim within its property; waivers and the peer's list of differences refer to it
-    holds: bool  # the outcome
+    holds: bool
     text: str  # the rule, as one sentence
     at: Exchange | Delivery | None = None  # the exchange or delivery in question
-    expected: Any = None  # for the report
-    found: Any = None  # for the report
+    expected: Any = None
+    found: Any = None
 
 
 Claims: TypeAlias = Iterator[Claim]
@@ -44,7 +44,7 @@ Check: TypeAlias = Callable[["Trace"], Claims]
 @dataclass(frozen=True, kw_only=True)
 class Property:
     number: int  # unique; the id is "P" and the number
-    title: str  # one sentence
+    title: str
     mock: Strength  # strength on the emulator
     live: Strength  # strength on fal
     tier: int | None  # cost class of checking it on fal; None for never

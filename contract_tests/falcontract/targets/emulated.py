@@ -7,6 +7,7 @@ from the mutants, no other module imports falmock.
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import tempfile
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -39,7 +40,9 @@ RUN_SECONDS: Final = 4.0
 LARGE_RESULT: Final = 10_000  # bytes; such results expire earlier (PROTOCOL.md 4.6)
 IN_PROCESS: Final = "http://127.0.0.1:8787"
 KEYS: Final = {"a": KEY_A, "b": KEY_B}
-RAISED: Final = "the application raised"  # in `Exchange.error`, if an exception left the application
+log = logging.getLogger("falmock")
+
+RAISED: Final = "the application raised"  # in `Exchange.error` and in the log
 
 
 class Emulated:
@@ -176,6 +179,9 @@ class _InProcess(httpx.AsyncBaseTransport):
     async def _call(self, scope: Any, answer: _Answer) -> None:
         try:
             await self.app(scope, answer.receive, answer.send)
+        except Exception as error:
+            log.exception("%s %r", RAISED, error)  # noqa: TRY401 - a server logs the same
+            raise
         finally:
             answer.end()
 
@@ -222,7 +228,8 @@ class _Answer(httpx.AsyncByteStream):
             await self.changed.wait()
 
     async def _raise_failure(self) -> None:
-        if self.task is not None:
+        """Break the connection if the application failed after a success was begun, as a server does."""
+        if self.task is not None and self.start["status"] < 500:
             (error,) = await asyncio.gather(self.task, return_exceptions=True)
             if isinstance(error, Exception):
                 raise httpx.RemoteProtocolError(f"{RAISED} {error!r:.200}")
