@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from falcontract import suite
 from falcontract.explore import shrinking
 from falcontract.properties.catalogue import PROPERTIES
+from falcontract.steps import Program, status, submit, wait
 from falmock.errors import StillInProgress
 
 if TYPE_CHECKING:
@@ -36,3 +37,9 @@ def test_a_rerun_shows_that_a_finding_has_disappeared(
     again = suite.rerun(found, mock)
     assert again.claims
     assert again.findings == []
+
+
+def test_adjacent_waits_are_merged() -> None:
+    steps = (submit(), wait(1), wait(2), status())
+    smaller = shrinking._smaller(Program(name="x", steps=steps))
+    assert (submit(), wait(3), status()) in [program.steps for program in smaller]

@@ -17,7 +17,7 @@ from falcontract.steps import FAULTS, Program, Step, lock, program, status, subm
         (program("x", submit(key="unknown")), {"known-keys"}),
         (program("x", lock()), {"lock"}),
         (program("x", runners=1), {"configure"}),
-        (program("x", **{FAULTS: []}), {"configure", "faults"}),
+        (Program(name="x", steps=(), setup={FAULTS: []}), {"configure", "faults"}),
     ],
 )
 def test_a_program_needs_the_abilities_of_its_steps_and_setup(found: Program, needs: set[str]) -> None:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final
 
 from falcontract.clients import agreement
 from falcontract.model.published import input_errors
-from falcontract.steps import VALID_INPUT, VEO2
+from falcontract.steps import VALID_INPUT, VEO2, wait
 from falcontract.suite import AGREEMENT, Finding
 from falcontract.targets import wire
 
@@ -67,13 +68,16 @@ def _is_consistent(program: Program) -> bool:
 
 
 def _smaller(program: Program) -> Iterator[Program]:
-    """Yield simpler programs: without half of the steps, a quarter, ... one; then with simpler steps."""
+    """Yield simpler programs: with fewer steps (half, a quarter, ... one), merged waits, simpler steps."""
     steps = program.steps
     size = len(steps) // 2
     while size:
         for start in range(0, len(steps), size):
             yield replace(program, steps=steps[:start] + steps[start + size :])
         size //= 2
+    for n, (step, after) in enumerate(pairwise(steps)):
+        if step.do == after.do == "wait":
+            yield replace(program, steps=(*steps[:n], wait(step.seconds + after.seconds), *steps[n + 2 :]))
     for name in program.setup:
         yield replace(program, setup={key: value for key, value in program.setup.items() if key != name})
     for n, step in enumerate(steps):
