@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from falcontract.report import Report
 
 NOTHING_CHECKED: Final = 2
+REASONS: Final = 3  # shown for a broken mutant
 # Generated programs, and steps of each.
 PROFILES: Final = {"none": (0, 0), "default": (100, 20), "nightly": (2000, 50)}
 FIXTURES: Final = Path("fixtures")
@@ -206,7 +207,7 @@ def show_mutants(*, names: tuple[str, ...], full: bool, processes: int) -> None:
     killed = sum(result.killed for result in results)
     click.echo(f"\n{killed} of {len(results)} killed in {time.monotonic() - begun:.0f} s")
     for result in results:
-        for reason in result.broken:
+        for reason in result.broken[:REASONS]:
             click.echo(f"broken: {result.mutant}: {reason}")
     useless = runner.useless(results) if full and not names else []
     if useless:
