@@ -12,7 +12,7 @@ PAGE = (ROOT / "docs" / "security.md").read_text()
 TESTS = {
     name
     for path in (ROOT / "tests").rglob("test_*.py")
-    for name in re.findall(r"^\s*(?:async )?def (test_\w+)", path.read_text(), re.M)
+    for name in re.findall(r"^\s*(?:async )?def (test_\w+)", path.read_text(), re.MULTILINE)
 }
 
 
