@@ -52,7 +52,7 @@ class FalqueueAdapter:
                 sleep=self._session.pass_time,
                 clock=self._session.now,
                 wall_clock=self._session.wall,
-                luck=lambda: 0.5,
+                rng=lambda: 0.5,
             )
         return self._clients[key]
 

@@ -128,7 +128,7 @@ def early_results_delay_the_run(patch: Patch) -> None:
         if job.state == "IN_PROGRESS":
             ends = host._emulator._queue._ends
             ends[:] = [(at + 1, order, other) for at, order, other in ends]
-            host._emulator._arm()
+            host._emulator._reschedule()
         return original(host, call, job)
 
     patch.around(queue_host.QueueHost, "_result", result)

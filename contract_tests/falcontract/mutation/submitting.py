@@ -123,14 +123,14 @@ def bad_timeouts_are_422(patch: Patch) -> None:
 def malformed_bodies_are_accepted(patch: Patch) -> None:
     """A body that is not an object counts as a valid input."""
 
-    def read(original: Any, schema: Any, body: bytes, content_type: str | None) -> Any:
+    def read(original: Any, schema: Any, body: bytes, content_type: str | None, *args: Any) -> Any:
         try:
             is_object = isinstance(json.loads(body), dict)
         except ValueError:
             is_object = False
         if not is_object:
             body, content_type = b'{"prompt": "", "image_url": "https://example.com"}', "application/json"
-        return original(schema, body, content_type)
+        return original(schema, body, content_type, *args)
 
     patch.around(validation, "read", read)
 
