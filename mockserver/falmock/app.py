@@ -27,13 +27,15 @@ from starlette.routing import Mount, Route, Router
 from falmock import __version__
 from falmock.control.routes import Control
 from falmock.engine.clock import Clock, SystemClock
-from falmock.engine.emulator import Emulator, unavailable
+from falmock.engine.emulator import Emulator
 from falmock.engine.files import Files
 from falmock.engine.integrity import DamagedError, VersionError
 from falmock.engine.keys import Keyring
+from falmock.engine.resources import Resources
 from falmock.engine.runner import Runner
 from falmock.engine.signing import SECRET_BYTES, Signer
 from falmock.engine.store import Store, StoreInUseError
+from falmock.engine.transitions import unavailable
 from falmock.faults.rules import RuleSet, find
 from falmock.http.browser_proxy import BrowserProxy
 from falmock.http.catalogue import WEBSITE_ROUTES, Catalogue
@@ -48,6 +50,7 @@ from falmock.http.rest import RestHost
 from falmock.http.router import HostRouter, answering, as_asgi, refusal_response, refusing_plainly
 from falmock.http.run import RunHost
 from falmock.http.tokens import Tokens
+from falmock.inspection.journal import Journal, journal_of
 from falmock.inspection.ledger import Ledger
 from falmock.media import Decoder, Renderer, find_ffmpeg
 from falmock.media.fetching import Fetcher
@@ -91,7 +94,7 @@ def create_app(emulator: Emulator) -> Starlette:
     rest.routes.extend(Tokens(emulator, keyring).routes)
     platform = PlatformHost(emulator, keyring).routes
     platform.routes.extend(Catalogue(keyring).routes)
-    ledger = Ledger(emulator.store, emulator.kept_body)
+    ledger = Ledger(emulator.store, emulator.payloads.kept_body)
     answers: dict[str, ASGIApp] = {
         hosts.QUEUE: FaultInjector(as_asgi(QueueHost(emulator, keyring)), emulator),
         hosts.RUN: FaultInjector(as_asgi(RunHost(emulator, keyring)), emulator),
@@ -104,7 +107,7 @@ def create_app(emulator: Emulator) -> Starlette:
         {host: answering(app) for host, app in answers.items()},
         emulator.settings.own_names,
         public_url=emulator.settings.public_url,
-        recorder=Recorder(emulator.journal, emulator.clock),
+        recorder=Recorder(journal_of(emulator), emulator.clock),
         arrived=ledger.arrive,
         refused=ledger.refuse,
     )
@@ -141,7 +144,7 @@ async def health(request: Request) -> Response:
     emulator: Emulator = request.app.state.emulator
     identity: Identity = request.app.state.identity
     content: dict[str, Any] = {"status": "ok", "version": __version__}
-    trouble = emulator.trouble() if emulator.scheduling else "the scheduler does not run"
+    trouble = emulator.trouble() if emulator.timeline.scheduling else "the scheduler does not run"
     if trouble is not None:
         content |= {"status": "degraded", "reason": trouble}
     if proof := identity.prove(request.query_params.get("challenge", "")):
@@ -251,17 +254,20 @@ async def open_emulator(
         )
         with _using(folder):
             emulator = Emulator(
-                settings,
-                clock=clock,
-                store=store,
-                files=files,
-                runner=runner,
-                signer=signer,
-                plan=plan,
-                http=webhook_http,
-                dialler=to_receivers,
-                is_local=is_local,
-                seed=seed,
+                Resources(
+                    settings=settings,
+                    clock=clock,
+                    store=store,
+                    files=files,
+                    runner=runner,
+                    signer=signer,
+                    plan=plan,
+                    http=webhook_http,
+                    dialler=to_receivers,
+                    is_local=is_local,
+                    seed=seed,
+                    observer=Journal(settings.journal_size, keys=settings.keys or ()),
+                )
             )
         stack.push_async_callback(emulator.close)
         stack.push_async_callback(_stop, _start_scheduler(emulator))
@@ -292,7 +298,7 @@ def _start_scheduler(emulator: Emulator) -> asyncio.Task[None]:
         if not tick.cancelled():
             log.critical("the pulse has stopped: this is a defect of falmock", exc_info=tick.exception())
 
-    tick = asyncio.create_task(emulator.run())
+    tick = asyncio.create_task(emulator.timeline.run())
     tick.add_done_callback(ended)
     return tick
 

@@ -21,7 +21,7 @@ from falcontract.steps import FAULTS
 from falcontract.targets.base import ABILITIES, KEY_A, KEY_B, Session, authorization_headers
 from falmock.app import create_app, open_emulator
 from falmock.engine.clock import ManualClock
-from falmock.engine.emulator import REJECTION
+from falmock.engine.runs import REJECTION
 from falmock.faults.rules import Rule
 from falmock.http.server import Server, listen
 from falmock.media import Renderer, find_ffmpeg
@@ -85,7 +85,7 @@ class Emulated:
                 return httpx.AsyncHTTPTransport(verify=False) if self._over_socket else in_process
 
             async def advance(seconds: float) -> None:
-                await emulator.pass_time(seconds)
+                await emulator.timeline.pass_time(seconds)
 
             def lock(key: str) -> None:
                 locked = (*emulator.settings.locked, KEYS[key].partition(":")[0])
@@ -101,7 +101,7 @@ class Emulated:
                 pass_time=advance,
                 facts=_facts(settings),
                 exact_time=True,
-                next_event=emulator.due,
+                next_event=emulator.timeline.due,
                 poll_seconds=0.25,
                 settle_seconds=0.02 if self._over_socket else 0.0,
                 lock=lock,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 from starlette.datastructures import Headers
 from starlette.responses import HTMLResponse, Response
 
-from falmock.engine.emulator import parse_input
+from falmock.engine.submission import parse_input
 from falmock.faults.rules import Injection, MatchContext, load
 from falmock.faults.triggers import MAGIC_HEADER, from_header, magic, might_be_magic
 from falmock.faults.vocabulary import Fault, FaultError, platform_error
@@ -126,7 +126,7 @@ class FaultInjector:
         return context(
             endpoint="/".join(filter(None, (request.application, request.path))),
             request=request.id,
-            asked=cache(lambda: parse_input(self._emulator.kept_body(request))),
+            asked=cache(lambda: parse_input(self._emulator.payloads.kept_body(request))),
         )
 
 

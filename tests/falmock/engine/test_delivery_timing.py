@@ -80,7 +80,7 @@ class Scene:
             signer=Signer(bytes(32)),
             clock=self.clock,
             http=self.http,
-            journal=Journal(100_000),
+            observer=Journal(100_000),
             is_local=None,
             changed=lambda: None,
             observed=lambda _: None,
