@@ -15,8 +15,8 @@ from emulated import BASE, ENDPOINT, GOOD, KEY, Mock
 
 from falmock.app import create_app
 from falmock.engine.store import PAGE, Store
-from falmock.faults import rules, triggers
-from falmock.faults.rules import Injection, MatchContext, Rule, RuleSet
+from falmock.faults import injections, triggers
+from falmock.faults.rules import MatchContext, Rule, RuleSet
 from falmock.faults.vocabulary import FaultError
 from falmock.http.server import Server, listen
 from falmock.inspection.journal import PIECE, Journal, JournalFilter
@@ -27,6 +27,8 @@ from falmock.protocol.limits import DEFAULT, Limits
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
+
+    from falmock.faults.injections import Injection
 
     Start = Callable[..., Awaitable[Mock]]
 
@@ -432,12 +434,12 @@ def test_a_long_name_is_no_address_and_is_kept_in_no_cache() -> None:
 
 
 def test_long_faults_of_a_request_are_kept_in_no_cache() -> None:
-    detail = "a" * rules.LONGEST_CACHED
-    before = rules._load.cache_info().currsize
+    detail = "a" * injections.LONGEST_CACHED
+    before = injections._parse.cache_info().currsize
 
-    rules.load(json.dumps([[1, f"internal_error detail={detail}"]]))
+    injections.Injections.parse(json.dumps([[1, f"internal_error detail={detail}"]]))
 
-    assert rules._load.cache_info().currsize == before
+    assert injections._parse.cache_info().currsize == before
 
 
 # Streams
