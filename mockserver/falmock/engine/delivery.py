@@ -1,4 +1,4 @@
-"""Webhooks without I/O: content, schedule and URLs.
+"""Content, schedule and URLs of webhooks; see `webhooks` for the sending.
 
 From PROTOCOL.md 9: the first attempt may take 15 s, later ones 120 s; only 2xx is success; a redirect is a
 permanent failure; there are at most 31 retries, until the stored result expires. The pauses are assumed:
@@ -17,7 +17,9 @@ from falmock.protocol.authorities import AuthorityError, parse_url
 from falmock.protocol.errors import compact
 
 if TYPE_CHECKING:
-    from falmock.engine.store import Request
+    from falmock.engine.signing import Signer
+    from falmock.engine.store import Delivery, Request
+    from falmock.faults.effects import AttemptPlan
 
 FIRST_TIMEOUT: Final = 15.0
 LATER_TIMEOUT: Final = 120.0
@@ -58,8 +60,21 @@ def payload(request: Request, output: bytes | None) -> bytes:
     return compact(body)
 
 
+def signed_headers(signer: Signer, delivery: Delivery, plan: AttemptPlan, now: float) -> dict[str, str]:
+    """Return the headers of an attempt at `now`, in unix seconds of the wall clock."""
+    if plan.rotate_key:
+        signer.rotate()
+    signature = signer.webhook_headers(
+        request_id=delivery.request_id,
+        user_id=delivery.user_id,
+        timestamp=int(now - plan.timestamp_age),
+        body=delivery.body + b" " if plan.wrong_signature else delivery.body,
+    )
+    return {**signature, "Content-Type": "application/json", "Content-Length": str(len(delivery.body))}
+
+
 def is_deliverable(url: str) -> bool:
-    """Tell whether a webhook can be posted to a URL."""
+    """Return whether a webhook can be posted to a URL."""
     try:
         parts, target = urls.split(url), httpx.URL(url)
         same = parts.hostname == target.host  # both parsers must agree on the host

@@ -9,9 +9,17 @@ import logging
 import math
 import sqlite3
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from falmock.engine.delivery import next_attempt, payload, receiver, timeout, without_secrets
+from falmock.engine.delivery import (
+    next_attempt,
+    payload,
+    receiver,
+    signed_headers,
+    timeout,
+    without_secrets,
+)
 from falmock.engine.lifecycle import DeliveryState
 from falmock.engine.observer import Attempt
 from falmock.engine.posting import Answer, post
@@ -31,7 +39,6 @@ if TYPE_CHECKING:
     from falmock.engine.clock import Clock
     from falmock.engine.observer import Observer
     from falmock.engine.signing import Signer
-    from falmock.faults.effects import AttemptPlan
     from falmock.faults.injections import Injection
 
 log = logging.getLogger("falmock.engine.webhooks")
@@ -45,12 +52,8 @@ class Sender:
     """Sends webhooks and retries them. Each receiver has its own slots, so that a slow one delays no other.
 
     Args:
-        store: has the deliveries; after a restart, the pending ones continue.
-        signer: signs each attempt, since receivers reject old timestamps.
-        clock: for the schedule and the timestamps of signatures.
         http: must not follow redirects.
-        observer: gets every attempt.
-        is_local: tells which hosts may get webhooks; None allows all.
+        is_local: returns whether a host may get webhooks; None allows all.
         changed: called after each attempt.
         observed: called with each fault that takes effect.
         transaction: opens a transaction of the store; raises `StorageUnavailable`.
@@ -130,11 +133,7 @@ class Sender:
             task.add_done_callback(self._finished)
 
     def break_off(self, gone: Collection[str] | None = None) -> list[asyncio.Task[None]]:
-        """Cancel the attempts for some requests, or for all, and read the schedule from the store again.
-
-        Returns:
-            The cancelled tasks.
-        """
+        """Cancel the attempts for some requests or for all, reload the schedule, return the cancelled tasks."""
         ids = [request_id for request_id in self._sending if gone is None or request_id in gone]
         cancelled = [self._sending.pop(request_id) for request_id in ids]
         for task in cancelled:
@@ -163,16 +162,11 @@ class Sender:
         ]
         heapq.heapify(self._scheduled)
 
-    # One attempt
-
     async def _deliver(self, delivery: Delivery) -> None:
-        url = without_secrets(delivery.url)
+        request_id, url = delivery.request_id, without_secrets(delivery.url)
         if self._is_local is not None and not self._is_local(urls.split(delivery.url).hostname or ""):
-            log.warning(
-                "webhook of %s not sent: %s is not on this machine (allow it with --webhooks any)",
-                delivery.request_id,
-                url,
-            )
+            reason = "is not on this machine (allow it with --webhooks any)"
+            log.warning("webhook of %s not sent: %s %s", request_id, url, reason)
             await self._write(lambda: self._give_up(delivery, DeliveryState.REFUSED, "not local"))
             return
         if (lost := delivery.injections.get("webhook_lost")) is not None:
@@ -182,15 +176,13 @@ class Sender:
         async with self._slots.slot(receiver(delivery.url)):
             verdict = await self._post(delivery)
         await self._write(lambda: self._conclude(delivery, verdict))
-        log.info(
-            "webhook of %s to %s: %s (attempt %d)", delivery.request_id, url, verdict, delivery.attempts + 1
-        )
+        log.info("webhook of %s to %s: %s (attempt %d)", request_id, url, verdict, delivery.attempts + 1)
 
     async def _post(self, delivery: Delivery) -> str:
         """Return the status code as text, or the name of the error."""
         plan = effects.attempt_plan(delivery.injections)
         self._observe(*plan.observed)
-        headers = self._headers(delivery, plan)
+        headers = signed_headers(self._signer, delivery, plan, self._clock.wall())
         at, began = self._clock.now(), time.perf_counter()
         answer = await post(
             self._http,
@@ -203,24 +195,13 @@ class Sender:
         self._note(delivery, answer, at=at, took=time.perf_counter() - began, headers=headers)
         return answer.verdict
 
-    def _headers(self, delivery: Delivery, plan: AttemptPlan) -> dict[str, str]:
-        if plan.rotate_key:
-            self._signer.rotate()
-        signature = self._signer.webhook_headers(
-            request_id=delivery.request_id,
-            user_id=delivery.user_id,
-            timestamp=int(self._clock.wall() - plan.timestamp_age),
-            body=delivery.body + b" " if plan.wrong_signature else delivery.body,
-        )
-        return {**signature, "Content-Type": "application/json", "Content-Length": str(len(delivery.body))}
-
     def _note(
         self, delivery: Delivery, answer: Answer, *, at: float, took: float, headers: dict[str, str]
     ) -> None:
         request = self._store.request(delivery.request_id)
         if request is None:  # reset since the attempt began
             return
-        delivered = delivery.outcome == DeliveryState.DELIVERED
+        repeated = delivery.outcome == DeliveryState.DELIVERED
         attempt = Attempt(
             request=request,
             at=at,
@@ -233,20 +214,16 @@ class Sender:
             answer_headers=answer.headers,
             answer=answer.body,
             error=answer.error,
-            fault=effects.fault_of_attempt(delivery.injections, delivered=delivered),
+            fault=effects.fault_of_attempt(delivery.injections, repeated=repeated),
         )
         self._observer.attempt(attempt)
-
-    # What follows from it
 
     async def _write(self, conclude: Callable[[], None]) -> None:
         """Store the result of an attempt; retry while the store cannot write."""
         while True:
-            try:
-                with self._transaction():
-                    return conclude()
-            except StorageUnavailable:
-                await asyncio.sleep(STORE_PAUSE)
+            with contextlib.suppress(StorageUnavailable), self._transaction():
+                return conclude()
+            await asyncio.sleep(STORE_PAUSE)
 
     def _conclude(self, delivery: Delivery, verdict: str) -> None:
         attempts = delivery.attempts + 1
@@ -264,10 +241,8 @@ class Sender:
 
     def _delivered(self, delivery: Delivery, verdict: str, attempts: int) -> None:
         now = self._clock.now()
-        again = effects.second_delivery_at(delivery.injections, now)
-        self._update(
-            delivery, outcome=DeliveryState.DELIVERED, last=verdict, attempts=attempts, next_at=again
-        )
+        delivered, again = DeliveryState.DELIVERED, effects.second_delivery_at(delivery.injections, now)
+        self._update(delivery, outcome=delivered, last=verdict, attempts=attempts, next_at=again)
         self._store.on_commit(lambda: self._held.pop(delivery.url, None))
         for request_id in self._held.get(delivery.url, []):
             held = self._store.delivery(request_id)
@@ -276,8 +251,8 @@ class Sender:
 
     def _give_up(self, delivery: Delivery, outcome: DeliveryState, why: str) -> None:
         """Record that nothing is sent."""
-        now, answer = self._clock.now(), Answer(error=why)
-        self._store.on_commit(lambda: self._note(delivery, answer, at=now, took=0.0, headers={}))
+        note = partial(self._note, delivery, Answer(error=why), at=self._clock.now(), took=0.0, headers={})
+        self._store.on_commit(note)
         self._update(delivery, outcome=outcome, last=why)
 
     def _update(self, delivery: Delivery, *, next_at: float | None = None, **changes: object) -> None:
@@ -312,9 +287,9 @@ class Sender:
     def _fail(self, request_id: str, error: BaseException) -> None:
         """Give a delivery up after an unexpected error."""
         log.error("the webhook of %s cannot be sent: %r", request_id, error)
-        failed = {"next_at": None, "outcome": DeliveryState.FAILED, "last": type(error).__name__}
+        failed, last = DeliveryState.FAILED, type(error).__name__
         with contextlib.suppress(StorageUnavailable, sqlite3.DatabaseError), self._transaction():
-            self._store.update(Delivery, request_id, **failed)
+            self._store.update(Delivery, request_id, next_at=None, outcome=failed, last=last)
 
     def _observe(self, *injections: Injection) -> None:
         for injection in injections:

@@ -65,7 +65,7 @@ def run_seconds(injections: Injections, usual: float) -> float:
 
 
 def bypasses_queue(request: RequestFacts) -> bool:
-    """Tell whether a waiting request does not block others."""
+    """Return whether others may pass a waiting request."""
     return request.attempts == 0 and any(name in request.injections for name in BYPASSING)
 
 
@@ -185,15 +185,15 @@ def second_delivery_at(injections: Injections, now: float) -> float | None:
     return now + _seconds(injections, "webhook_twice") if "webhook_twice" in injections else None
 
 
-def fault_of_attempt(injections: Injections, *, delivered: bool) -> str | None:
+def fault_of_attempt(injections: Injections, *, repeated: bool) -> str | None:
     """Return the fault that the journal names for an attempt: a forgery before any other.
 
     Args:
         injections: of the delivery.
-        delivered: an earlier attempt was successful.
+        repeated: an earlier attempt was successful.
     """
     names = [name for name in injections if name.startswith("webhook_")]
-    if not delivered:
+    if not repeated:
         names = [name for name in names if name != "webhook_twice"]
     return min(names, key=lambda name: name not in FORGED, default=None)
 

@@ -1,4 +1,4 @@
-"""Rules: which requests and calls a fault applies to, how often, and what follows."""
+"""Rules: which requests and calls get a fault, and how often."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
 ALWAYS: Final = "always"
-OF_A_REQUEST: Final = (JOB, WEBHOOK, FILE)  # places whose faults are chosen when a request is accepted
+OF_A_REQUEST: Final = (JOB, WEBHOOK, FILE)  # faults in these places are chosen when a request is accepted
 MOST: Final = 1_000_000_000  # the highest count in a rule
 LONGEST_SEQUEL: Final = 1_000  # faults in `then`
 
@@ -28,7 +28,7 @@ Pattern = Annotated[str, Field(max_length=LONGEST_PATTERN)]
 
 
 class Rule(BaseModel):
-    """A fault and the requests or calls that it applies to.
+    """A fault and its conditions. A rule matches if all of its conditions hold.
 
     Attributes:
         fault: as in `vocabulary.parse`.
@@ -42,7 +42,7 @@ class Rule(BaseModel):
         after: how many matches pass before the first fault.
         times: how many matches get the fault, or "always".
         share: the probability of a fault for each match; the seed decides.
-        then: what the matches after that get, one each; "ok" is no fault.
+        then: faults for the matches after that, one each; "ok" is no fault.
     """
 
     model_config = ConfigDict(
@@ -84,7 +84,7 @@ class Rule(BaseModel):
         return (self.on,) if self.on is not None else parse(self.fault).kind.on
 
     def matches(self, context: MatchContext) -> bool:
-        """Tell whether the rule is for this request or call. Conditions on the input are checked last."""
+        """Check the conditions, those on the input last: they need a parsed body."""
         return (
             self.request in {None, context.request}
             and self.test in {None, context.test}
@@ -100,7 +100,7 @@ class Scenario(BaseModel):
 
     Attributes:
         name: of the preset, or of the file without its suffix.
-        teaches: one line on what an application learns from it.
+        teaches: one line for people: the lesson for an application.
         rules: in the order in which they are tried.
     """
 
@@ -118,7 +118,7 @@ class Scenario(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class MatchContext:
-    """What rules are matched against: a request or a call.
+    """A request or call to match rules with.
 
     Attributes:
         place: as in `vocabulary.PLACES`.
@@ -221,7 +221,7 @@ class RuleSet:
         """Remove a rule.
 
         Raises:
-            KeyError: there is no such rule.
+            KeyError: the id is unknown.
         """
         state = self._states.pop(rule_id)
         self._deactivate(state)
@@ -272,7 +272,7 @@ class RuleSet:
         return [state for state in self.rules() if not state.observed]
 
     def watches(self, place: str, request_id: str | None = None) -> bool:
-        """Tell whether a rule for this request, or for any, may still choose a fault at a place."""
+        """Return whether a rule for this request, or for all, is still active at a place."""
         active = self._active.get(place)
         return active is not None and (None in active or request_id in active)
 

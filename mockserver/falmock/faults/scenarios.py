@@ -22,7 +22,7 @@ def find(name: str) -> Scenario:
     """Return a scenario by the name of a preset or the path of a TOML file.
 
     Raises:
-        ScenarioError: there is no such scenario, or it is invalid.
+        ScenarioError: the name is unknown, or the file invalid.
     """
     preset = presets().get(name)
     if preset is not None:

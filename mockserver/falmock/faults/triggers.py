@@ -36,7 +36,7 @@ def magic(given: Mapping[str, Any], most: int = DEFAULT.faults) -> list[Fault]:
 
 
 def might_be_magic(body: bytes) -> bool:
-    """Tell whether a body may contain triggers, without parsing it."""
+    """Return whether a body may contain triggers, without parsing it."""
     return _START.encode() in body or MAGIC_HOST.encode() in body
 
 

@@ -87,7 +87,7 @@ def parse(text: str) -> Fault:
     """Parse a fault.
 
     Raises:
-        FaultError: there is no such fault or option, or a value is invalid.
+        FaultError: the fault or an option is unknown, or a value is invalid.
     """
     try:
         name, *options = shlex.split(text)

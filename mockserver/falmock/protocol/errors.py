@@ -1,7 +1,7 @@
-"""How fal's API refuses a call: a status and a JSON body for each reason.
+"""Refusals of fal's API: a status and a JSON body for each reason.
 
-Statuses and texts are those of PROTOCOL.md 2.2, 4, 13 and 15. "Assumed" marks what has not been seen on the
-wire. What a model answers when it fails is in `model_errors`.
+Sources: PROTOCOL.md 2.2, 4, 13 and 15. Texts marked "assumed" have never been seen on the wire. Errors of
+models are in `model_errors`.
 """
 
 from __future__ import annotations

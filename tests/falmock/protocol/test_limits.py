@@ -192,7 +192,7 @@ async def test_a_poll_asks_no_rule_that_is_for_another_request(
     mock.emulator.plan.add(for_all := Rule(fault="bad_gateway", on="status", test="other"))
     submitted = await mock.submit()
     asked: list[Rule] = []
-    monkeypatch.setattr(Rule, "meets", lambda rule, _: asked.append(rule))
+    monkeypatch.setattr(Rule, "matches", lambda rule, _: asked.append(rule))
 
     await mock.status(submitted)
 
