@@ -80,7 +80,7 @@ async def measure() -> dict[str, Trace]:
         for _ in range(2):
             submit, accepted = await traced(http.post(ENDPOINT, json=INPUT))
             status, _ = await traced(http.get(accepted["status_url"]))
-            await emulator.pass_time(10)
+            await emulator.timeline.pass_time(10)
             result, _ = await traced(http.get(accepted["response_url"]))
         return {"submit": submit, "status": status, "result": result}
 

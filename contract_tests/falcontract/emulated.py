@@ -21,7 +21,7 @@ from falcontract.steps import FAULTS
 from falcontract.targets import ABILITIES, KEY_A, KEY_B, Session, spellings
 from falmock.app import create_app, open_emulator
 from falmock.engine.clock import ManualClock
-from falmock.engine.emulator import REJECTION
+from falmock.engine.runs import REJECTION
 from falmock.faults.rules import Rule
 from falmock.http.server import Server, listen
 from falmock.media import Renderer, find_ffmpeg
@@ -84,7 +84,7 @@ class Emulated:
                 return httpx.AsyncHTTPTransport(verify=False) if self._over_socket else line
 
             async def pass_on(seconds: float) -> None:
-                await emulator.pass_time(seconds)
+                await emulator.timeline.pass_time(seconds)
 
             def lock(key: str) -> None:
                 locked = (*emulator.settings.locked, NAMES[key].partition(":")[0])
@@ -100,7 +100,7 @@ class Emulated:
                 pass_time=pass_on,
                 facts=_facts(setup),
                 exact_time=True,
-                due=emulator.due,
+                due=emulator.timeline.due,
                 poll_seconds=0.25,
                 turn=0.02 if self._over_socket else 0.0,
                 lock=lock,

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 from starlette.responses import Response
 
 from falmock import models
-from falmock.engine import emulator, keys, object_lifecycle, queue, runner, signing, webhooks
+from falmock.engine import emulator, keys, object_lifecycle, queue, runner, signing, steps, webhooks
 from falmock.faults import effects
 from falmock.http import access, guard, submission
 from falmock.http import queue as wire
@@ -437,9 +437,9 @@ def asking_for_the_result_delays(patch: Patch) -> None:
     def make(usual: Any) -> Any:
         def result(self: Any, request: Any, found: Any) -> Any:
             if found.state == "IN_PROGRESS":
-                for n, (at, order, job) in enumerate(ends := self._emulator._queue._ends):
+                for n, (at, order, job) in enumerate(ends := self._emulator._transitions.queue._ends):
                     ends[n] = (at + 1, order, job)
-                self._emulator._reschedule()
+                self._emulator._transitions.reschedule()
             return usual(self, request, found)
 
         return result
@@ -498,7 +498,7 @@ def surplus_is_refused(patch: Patch) -> None:
 
     def make(usual: Any) -> Any:
         def submit(self: Any, asked: Any) -> Any:
-            mine = sum(job.caller == asked.caller for job in self._queue._jobs.values())
+            mine = sum(job.caller == asked.caller for job in self._transitions.queue._jobs.values())
             if mine >= self.settings.concurrency:
                 raise errors.ConcurrencyLimit(self.settings.concurrency)
             return usual(self, asked)
@@ -546,8 +546,9 @@ def results_are_kept_forever(patch: Patch) -> None:
     """A result never expires."""
 
     def make(usual: Any) -> Any:
-        def init(self: Any, settings: Any, **more: Any) -> None:
-            usual(self, dataclasses.replace(settings, retention=1e9, retention_large=1e9), **more)
+        def init(self: Any, resources: Any) -> None:
+            settings = dataclasses.replace(resources.settings, retention=1e9, retention_large=1e9)
+            usual(self, dataclasses.replace(resources, settings=settings))
 
         return init
 
@@ -557,7 +558,7 @@ def results_are_kept_forever(patch: Patch) -> None:
 @mutant
 def large_results_are_kept_as_long(patch: Patch) -> None:
     """Large results are kept as long as small ones."""
-    patch.set(emulator, "LARGE_RESULT", 10**9)
+    patch.set(steps, "LARGE_RESULT", 10**9)
 
 
 @mutant
@@ -1172,8 +1173,8 @@ def cancelled_runs_hang(patch: Patch) -> None:
         def cancel(self: Any, request: Any) -> None:
             if request.state != "IN_PROGRESS":
                 return usual(self, request)  # type: ignore[no-any-return]
-            self._queue.cancel(request.id, self.clock.now())
-            self._stop(request.id)
+            self._transitions.queue.cancel(request.id, self.clock.now())
+            self._transitions.stop(request.id)
             return None
 
         return cancel
@@ -1240,10 +1241,10 @@ def cancel_takes_the_neighbour(patch: Patch) -> None:
 
     def make(usual: Any) -> Any:
         def cancel(self: Any, request: Any) -> None:
-            others = [j for j in self._queue._jobs.values() if j.id != request.id]
+            others = [j for j in self._transitions.queue._jobs.values() if j.id != request.id]
             usual(self, request)
             if others:
-                self._end(others[0].id, errors.PlatformError("client_cancelled"))
+                self._transitions.end(others[0].id, effects.ended(errors.PlatformError("client_cancelled")))
 
         return cancel
 

@@ -27,13 +27,15 @@ from starlette.routing import Mount, Route, Router
 from falmock import __version__
 from falmock.control.routes import Control
 from falmock.engine.clock import Clock, SystemClock
-from falmock.engine.emulator import Emulator, unavailable
+from falmock.engine.emulator import Emulator
 from falmock.engine.files import Files
 from falmock.engine.integrity import DamagedError, VersionError
 from falmock.engine.keys import Keyring
+from falmock.engine.resources import Resources
 from falmock.engine.runner import Runner
 from falmock.engine.signing import SECRET_BYTES, Signer
 from falmock.engine.store import Store, StoreInUseError
+from falmock.engine.transitions import unavailable
 from falmock.faults.rules import RuleSet
 from falmock.faults.scenarios import find
 from falmock.http.browser_proxy import BrowserProxy
@@ -93,7 +95,7 @@ def create_app(emulator: Emulator) -> Starlette:
     rest.routes.extend(Tokens(emulator, keyring).routes)
     platform = PlatformHost(emulator, keyring).routes
     platform.routes.extend(Catalogue(keyring).routes)
-    ledger = Ledger(emulator.store, emulator.kept_body)
+    ledger = Ledger(emulator.store, emulator.payloads.kept_body)
     answers: dict[str, ASGIApp] = {
         hosts.QUEUE: FaultInjector(as_asgi(QueueHost(emulator, keyring)), emulator),
         hosts.RUN: FaultInjector(as_asgi(RunHost(emulator, keyring)), emulator),
@@ -143,7 +145,7 @@ async def health(request: Request) -> Response:
     emulator: Emulator = request.app.state.emulator
     identity: Identity = request.app.state.identity
     content: dict[str, Any] = {"status": "ok", "version": __version__}
-    trouble = emulator.trouble() if emulator.scheduling else "the scheduler does not run"
+    trouble = emulator.trouble() if emulator.timeline.scheduling else "the scheduler does not run"
     if trouble is not None:
         content |= {"status": "degraded", "reason": trouble}
     if proof := identity.prove(request.query_params.get("challenge", "")):
@@ -253,18 +255,20 @@ async def open_emulator(
         )
         with _using(folder):
             emulator = Emulator(
-                settings,
-                clock=clock,
-                store=store,
-                files=files,
-                runner=runner,
-                signer=signer,
-                plan=plan,
-                http=webhook_http,
-                dialler=to_receivers,
-                is_local=is_local,
-                seed=seed,
-                observer=Journal(settings.journal_size, keys=settings.keys or ()),
+                Resources(
+                    settings=settings,
+                    clock=clock,
+                    store=store,
+                    files=files,
+                    runner=runner,
+                    signer=signer,
+                    plan=plan,
+                    http=webhook_http,
+                    dialler=to_receivers,
+                    is_local=is_local,
+                    seed=seed,
+                    observer=Journal(settings.journal_size, keys=settings.keys or ()),
+                )
             )
         stack.push_async_callback(emulator.close)
         stack.push_async_callback(_stop, _start_scheduler(emulator))
@@ -295,7 +299,7 @@ def _start_scheduler(emulator: Emulator) -> asyncio.Task[None]:
         if not tick.cancelled():
             log.critical("the pulse has stopped: this is a defect of falmock", exc_info=tick.exception())
 
-    tick = asyncio.create_task(emulator.run())
+    tick = asyncio.create_task(emulator.timeline.run())
     tick.add_done_callback(ended)
     return tick
 

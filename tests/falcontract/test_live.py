@@ -105,7 +105,7 @@ class StandIn:
         self.emulator, self.resolver = emulator, resolver
 
     def running(self) -> int:
-        return len(self.emulator._queue._jobs)
+        return len(self.emulator._transitions.queue._jobs)
 
     def live(self, *entries: Entry, transport: Any = None, **environ: str) -> Live:
         plan = {entry.program.name: entry for entry in entries} or None

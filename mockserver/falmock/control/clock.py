@@ -70,7 +70,7 @@ class Time:
     async def _read_clock(self) -> ClockReading:
         clock = self._emulator.clock
         self._emulator.advance()
-        now, due = clock.now(), self._emulator.due()
+        now, due = clock.now(), self._emulator.timeline.due()
         return ClockReading(
             now=now,
             iso=datetime.fromtimestamp(min(now, LAST), UTC).isoformat(timespec="milliseconds"),
@@ -82,9 +82,9 @@ class Time:
     async def _change_clock(self, asked: ClockChange) -> ClockReading:
         async with patience(asked.within, "the clock has not got there"):
             if asked.scale is not None:
-                await self._emulator.run_at(asked.scale)
+                await self._emulator.timeline.run_at(asked.scale)
             else:
-                await self._emulator.pass_time(self._seconds(asked))
+                await self._emulator.timeline.pass_time(self._seconds(asked))
         return await self._read_clock()
 
     def _seconds(self, asked: ClockChange) -> float:

@@ -149,7 +149,7 @@ class Inspection:
 
     async def _ledger(self, asked: LedgerQuery) -> Response:
         self._emulator.advance()
-        ledger = Ledger(self._emulator.store, self._emulator.kept_body)
+        ledger = Ledger(self._emulator.store, self._emulator.payloads.kept_body)
         bill = await completed(ledger.billing(test=asked.test, caller=asked.key, window=asked.window))
         redact = journal_of(self._emulator).redact
         members = {

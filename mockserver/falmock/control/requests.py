@@ -181,21 +181,21 @@ class Requests:
 
     async def _hold(self, request_id: str) -> RequestView:
         with plainly(request_id):
-            return self._told(self._emulator.hold(request_id.lower()))
+            return self._told(self._emulator.manual.hold(request_id.lower()))
 
     async def _release(self, request_id: str) -> RequestView:
         with plainly(request_id):
-            return self._told(self._emulator.release(request_id.lower()))
+            return self._told(self._emulator.manual.release(request_id.lower()))
 
     async def _finish(self, request_id: str, asked: Finish) -> RequestView:
         with plainly(request_id):
-            self._emulator.finish(request_id.lower())
+            self._emulator.manual.finish(request_id.lower())
         return await self._wait_for_request(request_id, RequestWait(within=asked.within))
 
     async def _fail(self, request_id: str, asked: Failure) -> RequestView:
         with plainly(request_id):
             try:
-                return self._told(self._emulator.fail(request_id.lower(), parse(asked.fault)))
+                return self._told(self._emulator.manual.fail(request_id.lower(), parse(asked.fault)))
             except FaultError as error:
                 raise HTTPException(422, str(error)) from None
 

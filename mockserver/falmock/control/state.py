@@ -105,7 +105,7 @@ class State:
         ]
 
     async def _reset(self, asked: Reset) -> Forgotten:
-        return Forgotten(requests=await self._emulator.reset(test=asked.test, caller=asked.key))
+        return Forgotten(requests=await self._emulator.manual.reset(test=asked.test, caller=asked.key))
 
     async def _list_snapshots(self) -> SnapshotList:
         return SnapshotList(snapshots=[_told(each) for each in self._snapshots.all()])

@@ -225,7 +225,7 @@ class Queue:
         found = self._applications.get(application)
         return found.waiting() if found else 0
 
-    def line(self, application: str) -> list[Job]:
+    def waiting_jobs(self, application: str) -> list[Job]:
         """Return the jobs of an application that wait, in order."""
         found = self._applications.get(application)
         if found is None:

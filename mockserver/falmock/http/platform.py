@@ -52,7 +52,7 @@ class PlatformHost:
         if request.method == "DELETE":
             await through(self._emulator.flush(endpoint.application))
             return Response(status_code=204)
-        return JSONResponse({"queue_size": len(self._emulator.line(endpoint.application))})
+        return JSONResponse({"queue_size": len(self._emulator.waiting_jobs(endpoint.application))})
 
     async def drop_payloads(self, request: Request) -> Response:
         """Forget what went into a request and what came out."""

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from starlette.responses import Response, StreamingResponse
 
-from falmock.engine.emulator import Emulator, first
 from falmock.engine.lifecycle import State
+from falmock.engine.notifier import first
 from falmock.engine.runner import logs, next_log_at
 from falmock.faults import effects
 from falmock.http import access, submission
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
     from starlette.requests import Request
 
+    from falmock.engine.emulator import Emulator
     from falmock.engine.keys import Keyring
     from falmock.engine.store import Request as Stored
     from falmock.protocol.calls import Call

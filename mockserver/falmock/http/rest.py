@@ -129,7 +129,7 @@ class RestHost:
         access.existing(endpoints.parse(application), application)
         if request.method == "DELETE":
             await through(self._emulator.flush(application))
-        line = self._emulator.line(application)
+        line = self._emulator.waiting_jobs(application)
         return JSONResponse(
             {
                 "queue_size": len(line),

@@ -11,8 +11,8 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from falmock.engine.clock import LAST
-from falmock.engine.emulator import RETRY
 from falmock.engine.lifecycle import State
+from falmock.engine.runs import RETRY
 from falmock.protocol.authorities import AuthorityError
 from falmock.protocol.hosts import RUN, NotServedError, locate
 from falmock.testing.transport import BLOCKING
@@ -77,9 +77,9 @@ class Autojump:
         Returns:
             Whether there was anything to come; nothing is while it could not be written down.
         """
-        on_their_way = self._emulator.delivering()
+        on_their_way = self._emulator.timeline.delivering()
         await self._settle(on_their_way, patient=patient)
-        at = self._emulator.next_at()
+        at = self._emulator.timeline.next_at()
         if at > LAST or self._emulator.trouble() is not None:
             return False
         self._clock.move_to(max(at, self._clock.now()))
@@ -87,11 +87,12 @@ class Autojump:
         return True
 
     async def _settle(self, on_their_way: set[asyncio.Task[None]], *, patient: bool) -> None:
-        self._emulator.tick()
-        while busy := set(self._emulator.busy()) - (on_their_way if patient else self._emulator.delivering()):
+        timeline = self._emulator.timeline
+        timeline.tick()
+        while busy := set(timeline.busy()) - (on_their_way if patient else timeline.delivering()):
             _, left = await asyncio.wait(busy, timeout=RETRY)
             if not left or self._emulator.trouble() is not None:
-                self._emulator.tick()
+                timeline.tick()
             if self._emulator.trouble() is not None:
                 return
 

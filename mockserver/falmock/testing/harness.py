@@ -167,7 +167,7 @@ class Harness:
 
     def advance(self, seconds: float) -> None:
         """Let time pass, with all that happens in it: runs begin and end, webhooks leave and arrive."""
-        self._stage.portal.call(self.emulator.pass_time, seconds)
+        self._stage.portal.call(self.emulator.timeline.pass_time, seconds)
 
     def wait(self, request_id: str, state: str = State.COMPLETED, *, timeout: float = math.inf) -> Request:
         """Let time pass until a request is in a state, or past it; return the request.
@@ -185,21 +185,21 @@ class Harness:
 
     async def _wait(self, request_id: str, state: str, end: float) -> Request:
         while ORDER.index(State((request := self._request(request_id)).state)) < ORDER.index(State(state)):
-            if self.emulator.next_at() > end or not await self._jump.step():
+            if self.emulator.timeline.next_at() > end or not await self._jump.step():
                 raise TimeoutError(f"request {request_id} stays {request.state}")
         return self._told(request)
 
     def hold(self, request_id: str) -> None:
         """Keep a request as it is, waiting or running, until `release` or `finish`."""
-        self.call(lambda: self.emulator.hold(request_id))
+        self.call(lambda: self.emulator.manual.hold(request_id))
 
     def release(self, request_id: str) -> None:
         """Let a request go on; what was due meanwhile happens now."""
-        self.call(lambda: self.emulator.release(request_id))
+        self.call(lambda: self.emulator.manual.release(request_id))
 
     def finish(self, request_id: str) -> None:
         """End a request now, with its own outcome."""
-        self.call(lambda: self.emulator.finish(request_id))
+        self.call(lambda: self.emulator.manual.finish(request_id))
         self.advance(0)
 
     def fail(self, request_id: str, fault: str) -> None:
@@ -209,7 +209,7 @@ class Harness:
             ValueError: there is no such fault, or a request cannot end with it.
         """
         why = parse(fault)
-        self.call(lambda: self.emulator.fail(request_id, why))
+        self.call(lambda: self.emulator.manual.fail(request_id, why))
         self.advance(0)
 
     # What happened
@@ -305,7 +305,7 @@ class Harness:
         return Request(
             id=request.id,
             endpoint="/".join(filter(None, (request.application, request.path))),
-            input=_parsed(self.emulator.kept_body(request)),
+            input=_parsed(self.emulator.payloads.kept_body(request)),
             state=request.state,
             status_code=request.status,
             output=_parsed(self.emulator.output(request)),

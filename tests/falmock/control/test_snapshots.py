@@ -50,7 +50,7 @@ async def test_what_came_after_a_snapshot_is_gone_when_it_is_restored(
 async def test_what_was_removed_after_a_snapshot_is_back(mock: Mock, snapshots: Snapshots) -> None:
     done = await mock.finish()
     snapshots.take("one")
-    await mock.emulator.reset()
+    await mock.emulator.manual.reset()
 
     await snapshots.restore("one")
 
@@ -61,7 +61,7 @@ async def test_what_was_removed_after_a_snapshot_is_back(mock: Mock, snapshots: 
 async def test_a_large_input_is_back(mock: Mock, snapshots: Snapshots) -> None:
     submitted = await mock.submit(LARGE)
     snapshots.take("one")
-    await mock.emulator.reset()
+    await mock.emulator.manual.reset()
     await snapshots.restore("one")
 
     await mock.pass_time(60)
@@ -103,12 +103,12 @@ async def test_a_run_that_is_under_way_when_another_time_is_restored_is_broken_o
     snapshots.take("empty")
     await mock.submit()
     mock.clock.move_to(mock.clock.now() + 2)
-    mock.emulator.tick()
-    assert mock.emulator.busy()
+    mock.emulator.timeline.tick()
+    assert mock.emulator.timeline.busy()
 
     await snapshots.restore("empty")
 
-    assert (mock.emulator.busy(), mock.emulator.store.requests()) == ([], [])
+    assert (mock.emulator.timeline.busy(), mock.emulator.store.requests()) == ([], [])
 
 
 async def test_the_line_stands_as_it_stood(mock: Mock, snapshots: Snapshots) -> None:
@@ -142,7 +142,7 @@ async def test_a_webhook_that_waited_for_its_next_attempt_waits_again(
     await mock.cancel(await mock.submit(query=f"?fal_webhook={HOOK}"))
     await mock.pass_time(0.25)
     snapshots.take("one")
-    await mock.emulator.reset()
+    await mock.emulator.manual.reset()
     await snapshots.restore("one")
 
     calls = []
@@ -166,12 +166,12 @@ async def test_a_webhook_on_its_way_is_broken_off(
     snapshots.take("one")
     receiver.mock(side_effect=never)
     await mock.cancel(await mock.submit(query=f"?fal_webhook={HOOK}"))
-    mock.emulator.tick()
+    mock.emulator.timeline.tick()
     await arrived.wait()
 
     await snapshots.restore("one")
 
-    assert mock.emulator.busy() == []
+    assert mock.emulator.timeline.busy() == []
 
 
 async def test_a_webhook_that_was_delivered_is_not_sent_again(
@@ -218,9 +218,9 @@ async def test_ids_do_not_come_twice_after_a_restore(mock: Mock, snapshots: Snap
 
 async def test_a_held_request_is_held_again(mock: Mock, snapshots: Snapshots) -> None:
     submitted = await mock.submit()
-    mock.emulator.hold(submitted["request_id"])
+    mock.emulator.manual.hold(submitted["request_id"])
     snapshots.take("one")
-    mock.emulator.release(submitted["request_id"])
+    mock.emulator.manual.release(submitted["request_id"])
     await snapshots.restore("one")
 
     await mock.pass_time(60)

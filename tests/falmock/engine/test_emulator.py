@@ -44,7 +44,7 @@ async def state(mock: Mock, submitted: Any) -> str:
 
 async def test_a_request_that_is_held_in_the_queue_stays_there(mock: Mock) -> None:
     submitted = await mock.submit()
-    mock.emulator.hold(submitted["request_id"])
+    mock.emulator.manual.hold(submitted["request_id"])
 
     await mock.pass_time(3600)
 
@@ -53,9 +53,9 @@ async def test_a_request_that_is_held_in_the_queue_stays_there(mock: Mock) -> No
 
 async def test_a_request_that_is_released_goes_on_from_then(mock: Mock) -> None:
     submitted = await mock.submit()
-    mock.emulator.hold(submitted["request_id"])
+    mock.emulator.manual.hold(submitted["request_id"])
     await mock.pass_time(3600)
-    mock.emulator.release(submitted["request_id"])
+    mock.emulator.manual.release(submitted["request_id"])
     await mock.pass_time(4)
 
     request = mock.emulator.request(submitted["request_id"])
@@ -68,7 +68,7 @@ async def test_a_request_that_is_released_goes_on_from_then(mock: Mock) -> None:
 async def test_a_run_that_is_held_does_not_end(mock: Mock) -> None:
     submitted = await mock.submit()
     await mock.pass_time(2)
-    mock.emulator.hold(submitted["request_id"])
+    mock.emulator.manual.hold(submitted["request_id"])
 
     await mock.pass_time(3600)
 
@@ -78,17 +78,17 @@ async def test_a_run_that_is_held_does_not_end(mock: Mock) -> None:
 async def test_a_run_that_is_released_late_ends_at_once(mock: Mock) -> None:
     submitted = await mock.submit()
     await mock.pass_time(2)
-    mock.emulator.hold(submitted["request_id"])
+    mock.emulator.manual.hold(submitted["request_id"])
     await mock.pass_time(3600)
 
-    mock.emulator.release(submitted["request_id"])
+    mock.emulator.manual.release(submitted["request_id"])
 
     assert (await mock.status(submitted)).json()["metrics"] == {"inference_time": 3601.0}
 
 
 async def test_a_held_request_can_be_cancelled(mock: Mock) -> None:
     submitted = await mock.submit()
-    mock.emulator.hold(submitted["request_id"])
+    mock.emulator.manual.hold(submitted["request_id"])
 
     await mock.cancel(submitted)
 
@@ -98,7 +98,7 @@ async def test_a_held_request_can_be_cancelled(mock: Mock) -> None:
 async def test_others_pass_a_request_that_is_held_in_line(start: Callable[..., Awaitable[Mock]]) -> None:
     mock = await start(runners=1)
     held, other = await mock.submit(), await mock.submit()
-    mock.emulator.hold(held["request_id"])
+    mock.emulator.manual.hold(held["request_id"])
     assert (await mock.status(other)).json()["queue_position"] == 0
 
     await mock.pass_time(2)
@@ -113,7 +113,7 @@ async def test_a_run_that_is_finished_ends_now_with_its_own_outcome(mock: Mock) 
     submitted = await mock.submit()
     await mock.pass_time(2)
 
-    mock.emulator.finish(submitted["request_id"])
+    mock.emulator.manual.finish(submitted["request_id"])
 
     assert (await mock.status(submitted)).json()["metrics"] == {"inference_time": 1.0}
     assert (await mock.result(submitted)).json()["video"]["content_type"] == "video/mp4"
@@ -126,8 +126,8 @@ async def test_a_request_that_waits_is_started_and_finished_now(
     first, submitted = await mock.submit(), await mock.submit()
     await mock.pass_time(2)
 
-    mock.emulator.finish(submitted["request_id"])
-    await mock.emulator.settle()
+    mock.emulator.manual.finish(submitted["request_id"])
+    await mock.emulator.timeline.settle()
 
     assert (await mock.result(submitted)).status_code == 200
     assert (await mock.status(submitted)).json()["metrics"] == {"inference_time": 0.0}
@@ -136,10 +136,10 @@ async def test_a_request_that_waits_is_started_and_finished_now(
 
 async def test_a_held_request_can_be_finished(mock: Mock) -> None:
     submitted = await mock.submit()
-    mock.emulator.hold(submitted["request_id"])
+    mock.emulator.manual.hold(submitted["request_id"])
 
-    mock.emulator.finish(submitted["request_id"])
-    await mock.emulator.settle()
+    mock.emulator.manual.finish(submitted["request_id"])
+    await mock.emulator.timeline.settle()
 
     assert (await mock.result(submitted)).status_code == 200
 
@@ -147,7 +147,7 @@ async def test_a_held_request_can_be_finished(mock: Mock) -> None:
 async def test_a_bad_input_that_is_finished_ends_with_its_422(mock: Mock) -> None:
     submitted = await mock.submit(duration="forever")
 
-    mock.emulator.finish(submitted["request_id"])
+    mock.emulator.manual.finish(submitted["request_id"])
 
     assert (await mock.result(submitted)).status_code == 422
 
@@ -156,7 +156,7 @@ async def test_a_run_that_would_never_end_can_be_finished(mock: Mock) -> None:
     submitted = await mock.submit("https://example.com/a.png", prompt="[[fal: stuck_running]]")
     await mock.pass_time(3600)
 
-    mock.emulator.finish(submitted["request_id"])
+    mock.emulator.manual.finish(submitted["request_id"])
 
     assert (await mock.result(submitted)).status_code == 200
 
@@ -165,7 +165,7 @@ async def test_what_is_finished_and_tried_again_takes_its_time_again(mock: Mock)
     submitted = await mock.submit(prompt="[[fal: requeued times=1]]")
     await mock.pass_time(2)
 
-    mock.emulator.finish(submitted["request_id"])
+    mock.emulator.manual.finish(submitted["request_id"])
     at_once = await state(mock, submitted)
     await mock.pass_time(4.75)
     later = await state(mock, submitted)
@@ -179,7 +179,7 @@ async def test_a_request_can_be_failed_with_any_error_of_the_model(mock: Mock, s
     submitted = await mock.submit()
     await mock.pass_time(seconds)
 
-    mock.emulator.fail(submitted["request_id"], parse("content_policy_violation"))
+    mock.emulator.manual.fail(submitted["request_id"], parse("content_policy_violation"))
 
     (error,) = (await mock.result(submitted)).json()["detail"]
     assert (error["type"], error["input"]["duration"]) == ("content_policy_violation", "5s")
@@ -189,7 +189,7 @@ async def test_what_is_failed_with_an_error_of_the_platform_is_not_tried_again(m
     submitted = await mock.submit()
     await mock.pass_time(2)
 
-    mock.emulator.fail(submitted["request_id"], parse("runner_connection_error"))
+    mock.emulator.manual.fail(submitted["request_id"], parse("runner_connection_error"))
 
     status = (await mock.status(submitted)).json()
     assert (status["status"], status["error_type"]) == ("COMPLETED", "runner_connection_error")
@@ -200,7 +200,7 @@ async def test_a_failed_run_frees_its_runner(start: Callable[..., Awaitable[Mock
     first, second = await mock.submit(), await mock.submit()
     await mock.pass_time(2)
 
-    mock.emulator.fail(first["request_id"], parse("internal_server_error"))
+    mock.emulator.manual.fail(first["request_id"], parse("internal_server_error"))
 
     request = mock.emulator.request(second["request_id"])
     assert request is not None
@@ -211,23 +211,23 @@ async def test_no_request_can_end_with_a_fault_of_the_connection(mock: Mock) -> 
     submitted = await mock.submit()
 
     with pytest.raises(FaultError, match="cannot end with bad_gateway"):
-        mock.emulator.fail(submitted["request_id"], parse("bad_gateway"))
+        mock.emulator.manual.fail(submitted["request_id"], parse("bad_gateway"))
 
 
 async def test_the_webhook_of_a_finished_request_leaves(mock: Mock, receiver: respx.Route) -> None:
     submitted = await mock.submit(query=f"?fal_webhook={HOOK}")
 
-    mock.emulator.finish(submitted["request_id"])
-    await mock.emulator.settle()
+    mock.emulator.manual.finish(submitted["request_id"])
+    await mock.emulator.timeline.settle()
 
     assert json.loads(receiver.calls.last.request.content)["status"] == "OK"
 
 
 async def test_what_is_done_by_hand_is_in_the_journal(mock: Mock) -> None:
     submitted = await mock.submit()
-    for act in (mock.emulator.hold, mock.emulator.release, mock.emulator.finish):
+    for act in (mock.emulator.manual.hold, mock.emulator.manual.release, mock.emulator.manual.finish):
         act(submitted["request_id"])
-    await mock.emulator.settle()
+    await mock.emulator.timeline.settle()
 
     entries = mock.journal.entries()
     assert [(each.event, each.state) for each in entries if isinstance(each, Transition)] == [
@@ -245,13 +245,13 @@ async def test_nothing_can_be_done_to_a_completed_request(mock: Mock, act: str) 
     await mock.cancel(submitted)
 
     with pytest.raises(AlreadyCompleted):
-        getattr(mock.emulator, act)(submitted["request_id"])
+        getattr(mock.emulator.manual, act)(submitted["request_id"])
 
 
 @ACTS
 async def test_nothing_can_be_done_to_a_request_that_there_is_not(mock: Mock, act: str) -> None:
     with pytest.raises(RequestNotFound):
-        getattr(mock.emulator, act)(NOBODY)
+        getattr(mock.emulator.manual, act)(NOBODY)
 
 
 async def test_what_was_done_by_hand_survives_a_restart(renders: Path, tmp_path: Path) -> None:
@@ -259,13 +259,13 @@ async def test_what_was_done_by_hand_survives_a_restart(renders: Path, tmp_path:
     async with opened(tmp_path / "renders", clock, state=folder) as first:
         waiting, running, finished = [await first.submit(duration=each) for each in ("5s", "5s", "8s")]
         for each in (waiting, finished):
-            first.emulator.hold(each["request_id"])
+            first.emulator.manual.hold(each["request_id"])
         await first.pass_time(2)
-        first.emulator.hold(running["request_id"])
-        first.emulator.finish(finished["request_id"])
+        first.emulator.manual.hold(running["request_id"])
+        first.emulator.manual.finish(finished["request_id"])
         assert await state(first, finished) == "IN_PROGRESS"  # it is not rendered yet
     async with opened(renders, clock, state=folder) as second:
-        await second.emulator.settle()
+        await second.emulator.timeline.settle()
         at_once = await state(second, finished)
         await second.pass_time(3600)
         states = [await state(second, each) for each in (waiting, running)]
@@ -362,7 +362,7 @@ async def test_after_a_reset_there_is_nothing(mock: Mock, receiver: respx.Route)
     done = await mock.finish(query=f"?fal_webhook={HOOK}")
     await mock.submit(data_uri(png(400, 300)))
 
-    forgotten = await mock.emulator.reset()
+    forgotten = await mock.emulator.manual.reset()
 
     store = mock.emulator.store
     assert (forgotten, store.requests(), store.deliveries(), store.files()) == (2, [], [], [])
@@ -372,12 +372,12 @@ async def test_after_a_reset_there_is_nothing(mock: Mock, receiver: respx.Route)
 async def test_a_reset_breaks_off_what_is_rendered(mock: Mock) -> None:
     await mock.submit()
     mock.clock.move_to(mock.clock.now() + 2)
-    mock.emulator.tick()
-    assert mock.emulator.busy()
+    mock.emulator.timeline.tick()
+    assert mock.emulator.timeline.busy()
 
-    await mock.emulator.reset()
+    await mock.emulator.manual.reset()
 
-    assert mock.emulator.busy() == []
+    assert mock.emulator.timeline.busy() == []
 
 
 async def test_a_reset_breaks_off_a_webhook_on_its_way(mock: Mock, receiver: respx.Route) -> None:
@@ -391,19 +391,19 @@ async def test_a_reset_breaks_off_a_webhook_on_its_way(mock: Mock, receiver: res
     receiver.mock(side_effect=never)
     submitted = await mock.submit(query=f"?fal_webhook={HOOK}")
     await mock.cancel(submitted)
-    mock.emulator.tick()
+    mock.emulator.timeline.tick()
     await arrived.wait()
 
-    await mock.emulator.reset()
+    await mock.emulator.manual.reset()
 
-    assert mock.emulator.busy() == []
+    assert mock.emulator.timeline.busy() == []
 
 
 async def test_runners_are_free_after_a_reset(start: Callable[..., Awaitable[Mock]]) -> None:
     mock = await start(runners=1)
     await mock.submit()
     await mock.pass_time(2)
-    await mock.emulator.reset()
+    await mock.emulator.manual.reset()
 
     submitted = await mock.submit()
     await mock.pass_time(2)
@@ -414,7 +414,7 @@ async def test_runners_are_free_after_a_reset(start: Callable[..., Awaitable[Moc
 async def test_whoever_waits_on_the_run_host_is_told_of_a_reset(mock: Mock) -> None:
     running = asyncio.create_task(mock.http.post(f"/fal.run/{ENDPOINT}", json=GOOD, headers=KEY))
     await mock.emulator.changed().wait() if not mock.emulator.store.requests() else None
-    await mock.emulator.reset()
+    await mock.emulator.manual.reset()
 
     answer = await running
 
@@ -437,7 +437,7 @@ async def test_a_reset_of_one_leaves_the_others_alone(
     forgotten = await mock.submit(data_uri(png(400, 300)), headers=mine)
     await mock.pass_time(2)
 
-    assert await mock.emulator.reset(**whose) == 1
+    assert await mock.emulator.manual.reset(**whose) == 1
 
     await mock.pass_time(60)
     assert mock.emulator.request(forgotten["request_id"]) is None
@@ -462,14 +462,14 @@ async def upload(mock: Mock, key_id: str) -> str:
 async def test_uploads_go_with_a_reset(mock: Mock, whose: dict[str, str], left: list[str]) -> None:
     uploads = {name: await upload(mock, name) for name in ("me", "test-a", "test-b")}
 
-    await mock.emulator.reset(**whose)
+    await mock.emulator.manual.reset(**whose)
 
     assert [name for name, url in uploads.items() if (await mock.http.get(url)).status_code == 200] == left
 
 
 async def test_ids_do_not_come_twice_after_a_reset(mock: Mock) -> None:
     before = await mock.submit()
-    await mock.emulator.reset()
+    await mock.emulator.manual.reset()
 
     assert (await mock.submit())["request_id"] != before["request_id"]
 
@@ -481,7 +481,7 @@ async def test_a_reset_leaves_the_rules_that_were_there_from_the_start(
     before = [standing.rule for standing in mock.emulator.plan.rules()]
     mock.emulator.plan.add(Rule(fault="slow"))
 
-    await mock.emulator.reset()
+    await mock.emulator.manual.reset()
 
     assert [standing.rule for standing in mock.emulator.plan.rules()] == before
 
@@ -491,7 +491,7 @@ async def test_a_reset_clears_the_journal(mock: Mock, test: str | None, left: in
     for name in ("a", "b"):
         await mock.submit(headers={"x-falmock-test": name})
 
-    await mock.emulator.reset(test=test)
+    await mock.emulator.manual.reset(test=test)
 
     assert len(mock.journal.entries()) == left
 
@@ -500,7 +500,7 @@ async def test_a_reset_of_one_test_takes_its_rules(mock: Mock) -> None:
     for test in ("a", "b"):
         mock.emulator.plan.add(Rule(fault="slow", test=test))
 
-    await mock.emulator.reset(test="a")
+    await mock.emulator.manual.reset(test="a")
 
     assert [standing.rule.test for standing in mock.emulator.plan.rules()] == ["b"]
 
@@ -511,6 +511,6 @@ async def test_a_stream_of_a_forgotten_request_ends(mock: Mock) -> None:
     watching = asyncio.create_task(mock.http.get(url, headers=KEY))
     await asyncio.sleep(0)
 
-    await mock.emulator.reset()
+    await mock.emulator.manual.reset()
 
     assert (await watching).status_code in {200, 404}

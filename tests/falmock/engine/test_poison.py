@@ -16,6 +16,7 @@ from hypothesis import HealthCheck, given, settings
 
 from falmock.app import create_app
 from falmock.engine.clock import ManualClock
+from falmock.engine.runner import Runner
 from falmock.engine.store import Request
 from falmock.faults.rules import Rule
 from falmock.faults.vocabulary import FAULTS, FaultError, parse
@@ -240,7 +241,7 @@ def lives(start: Callable[..., Awaitable[Mock]]) -> Callable[[Mock], Awaitable[M
     async def again(first: Mock) -> Mock:
         second = await start()
         rows = first.emulator.store.rows()
-        await second.emulator.replace_state(lambda: second.emulator.store.replace(rows, later=0.0))
+        await second.emulator.manual.restore(lambda: second.emulator.store.replace(rows, later=0.0))
         return second
 
     return again
@@ -278,14 +279,14 @@ async def test_a_request_with_stored_poison_ends_with_500_at_the_start_and_other
 async def test_a_request_that_fails_at_its_start_ends_with_500_and_one_line_and_a_webhook(
     mock: Mock, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    usual = mock.emulator._runner.prepare
+    usual = Runner.prepare
 
-    def prepare(request: Any, body: bytes) -> Any:
+    def prepare(self: Runner, request: Any, body: bytes) -> Any:
         if b"poison" in body:
             raise ZeroDivisionError("poison")
-        return usual(request, body)
+        return usual(self, request, body)
 
-    monkeypatch.setattr(mock.emulator._runner, "prepare", prepare)
+    monkeypatch.setattr(Runner, "prepare", prepare)
     with respx.mock() as router:
         hook = router.post(HOOK).respond(200)
         poisoned = await mock.submit(prompt="poison", query=f"?fal_webhook={HOOK}")
@@ -346,8 +347,8 @@ async def test_a_reset_forgets_a_request_whose_output_is_damaged(mock: Mock) -> 
 async def test_a_pulse_that_fails_does_not_stop_the_scheduler(
     mock: Mock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("falmock.engine.emulator.RETRY", 0.0)
-    usual, failures, seen = mock.emulator.tick, [ZeroDivisionError()], asyncio.Event()
+    monkeypatch.setattr("falmock.engine.runs.RETRY", 0.0)
+    usual, failures, seen = mock.emulator.timeline.tick, [ZeroDivisionError()], asyncio.Event()
 
     def tick() -> None:
         if failures:
@@ -355,14 +356,14 @@ async def test_a_pulse_that_fails_does_not_stop_the_scheduler(
             raise failures.pop()
         usual()
 
-    monkeypatch.setattr(mock.emulator, "pulse", tick)
+    monkeypatch.setattr(mock.emulator.timeline, "tick", tick)
     submitted = await mock.submit()  # wakes the scheduler
     await seen.wait()
     changed = mock.emulator.changed()
     mock.clock.move_to(mock.clock.now() + 2)
     await changed.wait()
 
-    assert [job.id for job in mock.emulator.line("fal-ai/veo2")] == []
+    assert [job.id for job in mock.emulator.waiting_jobs("fal-ai/veo2")] == []
     assert submitted["request_id"] in {each.id for each in mock.emulator.store.open_requests()}
     assert await is_alive(mock)
 

@@ -296,7 +296,7 @@ def do(queue: Queue, act: str, name: str, now: float) -> list[tuple[float, str, 
         getattr(queue, act)(name, now)
         return []
     story = []
-    if any(each.id == name for each in queue.line("a")):
+    if any(each.id == name for each in queue.waiting_jobs("a")):
         queue.start(name, now)
         queue.settle(name, now)
         story.append((now, name, Event.START))
@@ -312,7 +312,7 @@ jobs = st.lists(
             "ready_at": st.integers(0, 6),
             "run_seconds": st.integers(1, 5),
             "start_by": st.one_of(st.just(float("inf")), st.integers(1, 9)),
-            "aside": st.booleans(),
+            "bypass": st.booleans(),
         }
     ),
     max_size=8,

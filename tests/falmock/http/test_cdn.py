@@ -368,7 +368,7 @@ async def test_resetting_a_caller_leaves_a_file_that_a_result_only_names(mock: M
     url = await upload(mock)
     await echoing(mock, url)
 
-    await mock.emulator.reset(caller="you")
+    await mock.emulator.manual.reset(caller="you")
 
     assert (await mock.http.get(url)).content == DATA
 
