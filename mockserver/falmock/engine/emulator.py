@@ -9,13 +9,12 @@ from __future__ import annotations
 import asyncio
 import logging
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from falmock.engine.ids import rng
-from falmock.engine.lifecycle import State
+from falmock.engine.lifecycle import DeliveryState, State
 from falmock.engine.manual import Manual
 from falmock.engine.notifier import first
-from falmock.engine.runner import Outcome
 from falmock.engine.timeline import Timeline
 from falmock.engine.transitions import Transitions
 from falmock.faults import effects
@@ -28,6 +27,7 @@ from falmock.protocol.errors import (
     StorageUnavailable,
 )
 from falmock.protocol.hosts import MEDIA, BaseURL
+from falmock.protocol.outcomes import Outcome
 
 if TYPE_CHECKING:
     import random
@@ -39,8 +39,6 @@ if TYPE_CHECKING:
     from falmock.engine.submission import Submission
 
 log = logging.getLogger("falmock")
-
-PENDING: Final = "pending"  # the outcome of a delivery until it has another
 
 
 class Emulator:
@@ -126,7 +124,7 @@ class Emulator:
 
     def position(self, request: Request) -> int:
         """Return how many requests are before a waiting one."""
-        phantoms = effects.strangers(request, self.clock.now())
+        phantoms = effects.phantom_requests(request, self.clock.now())
         return self._transitions.queue.position(request.id) + phantoms
 
     def waiting_jobs(self, application: str) -> list[Job]:
@@ -172,7 +170,7 @@ class Emulator:
             if self._known(request_id).webhook is None:
                 raise RequestNotFound
             delivery = self.store.delivery(request_id)
-            if delivery is not None and delivery.outcome != PENDING:
+            if delivery is not None and delivery.outcome != DeliveryState.PENDING:
                 return delivery
             self._check_open()
             await first(self.changed().wait(), self._transitions.attempted.subscribe().wait())

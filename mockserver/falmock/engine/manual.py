@@ -6,11 +6,12 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from falmock.engine.lifecycle import Event, State
-from falmock.engine.runner import Outcome, PreparedRun
+from falmock.engine.runner import PreparedRun
 from falmock.faults import effects
 from falmock.faults.vocabulary import FaultError
 from falmock.protocol.calls import TEST_KEY
 from falmock.protocol.errors import AlreadyCompleted, RequestNotFound
+from falmock.protocol.outcomes import Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Callable
