@@ -14,8 +14,8 @@ from falmock.engine.webhooks import is_deliverable
 from falmock.faults import rules, triggers
 from falmock.faults.rules import ScenarioError
 from falmock.faults.vocabulary import FaultError, parse
-from falmock.inspection import journal
-from falmock.inspection.journal import JournalError
+from falmock.inspection import entries
+from falmock.inspection.entries import JournalError
 from falmock.inspection.redaction import Redactor
 from falmock.media import pixels
 from falmock.models.veo import ImageToVideoInput
@@ -82,7 +82,7 @@ def lifecycle(data: bytes) -> None:
 def journal_file(data: bytes) -> None:
     """Read a journal as JSON lines."""
     with contextlib.suppress(JournalError):
-        journal.read(_text(data))
+        entries.read(_text(data))
 
 
 def picture(data: bytes) -> None:

@@ -14,7 +14,7 @@ from falmock.control.api import JSON, Operation
 from falmock.control.schemas import Query
 from falmock.http.listing import completed, document, in_pieces, in_turns
 from falmock.inspection import har
-from falmock.inspection.journal import JournalFilter, heading, line
+from falmock.inspection.entries import JournalFilter, heading, line
 from falmock.inspection.ledger import DOUBLE_WITHIN, Charge, Double, Ledger
 from falmock.inspection.lint import Finding, check
 from falmock.models import Price  # noqa: TC001 - likewise
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from falmock.engine.emulator import Emulator
-    from falmock.inspection.journal import Entry
+    from falmock.inspection.entries import Entry
 
 LINES: Final = "application/x-ndjson"
 
@@ -139,7 +139,7 @@ class Inspection:
         wanted = asked.model_dump(exclude={"format", "key"})
         pieces = in_turns(journal.pieces(JournalFilter(**wanted, caller=asked.key)))
         if asked.format == "har":
-            entries = (har.told(piece) async for piece in pieces)
+            entries = (har.archived(piece) async for piece in pieces)
             return StreamingResponse(_archive(har.head(journal.dropped), entries), media_type=JSON)
         return StreamingResponse(_lines(pieces, journal.dropped), media_type=LINES)
 

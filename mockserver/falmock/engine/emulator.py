@@ -30,7 +30,8 @@ from falmock.engine.webhooks import Sender
 from falmock.faults import effects
 from falmock.faults.rules import OF_A_REQUEST, Injection, MatchContext, Rule, RuleSet, dump, load
 from falmock.faults.vocabulary import FaultError
-from falmock.inspection.journal import Journal, JournalFilter
+from falmock.inspection.entries import JournalFilter
+from falmock.inspection.journal import Journal
 from falmock.media import RenderFailed
 from falmock.protocol import bodies
 from falmock.protocol.calls import TEST_KEY

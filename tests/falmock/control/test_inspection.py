@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from emulated import ENDPOINT
 
-from falmock.inspection import journal
+from falmock.inspection.entries import read
 
 if TYPE_CHECKING:
     from emulated import Mock
@@ -17,7 +17,7 @@ async def test_the_journal_is_told_as_json_lines(mock: Mock, ask: Any) -> None:
 
     told = await ask("GET", "/journal")
     assert told.headers["content-type"] == "application/x-ndjson"
-    assert journal.read(told.text) == mock.emulator.journal.entries()
+    assert read(told.text) == mock.emulator.journal.entries()
 
 
 async def test_the_journal_is_told_as_an_archive(mock: Mock, ask: Any) -> None:

@@ -30,7 +30,7 @@ from falmock.engine.signing import Signer
 from falmock.engine.store import Store
 from falmock.faults.rules import Rule, RuleSet
 from falmock.faults.vocabulary import parse
-from falmock.inspection.journal import Transition
+from falmock.inspection.entries import Transition
 from falmock.media import Decoder, Renderer, find_ffmpeg
 from falmock.media.fetching import Fetcher
 from falmock.protocol import endpoints

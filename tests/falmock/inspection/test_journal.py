@@ -9,9 +9,9 @@ import pytest
 import respx
 from emulated import APPLICATION, ENDPOINT, GOOD, HOSTED, KEY, data_uri, png
 
-from falmock.inspection import journal
+from falmock.inspection.entries import Attempt, Exchange, JournalError, JournalFilter, Transition, lines, read
 from falmock.inspection.har import archive
-from falmock.inspection.journal import Attempt, Exchange, JournalError, JournalFilter, Transition
+from falmock.inspection.received_call import KEPT
 from falmock.inspection.redaction import shortened
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def attempts(mock: Mock) -> list[Attempt]:
 def exported(mock: Mock) -> str:
     """Return everything that can be got out of a journal, in all the ways there are."""
     entries = mock.emulator.journal.entries()
-    return "".join([*journal.lines(entries, 0), json.dumps(archive(entries, 0)), repr(entries), str(entries)])
+    return "".join([*lines(entries, 0), json.dumps(archive(entries, 0)), repr(entries), str(entries)])
 
 
 # Calls
@@ -319,7 +319,7 @@ async def test_the_oldest_go_first_and_are_counted(start: Start) -> None:
 async def test_a_long_input_is_cut(mock: Mock) -> None:
     await mock.submit(prompt="x" * 200_000)
 
-    assert len(exchanges(mock)[0].input) == journal.KEPT
+    assert len(exchanges(mock)[0].input) == KEPT
 
 
 async def test_a_journal_may_be_none(start: Start) -> None:
@@ -386,9 +386,9 @@ async def test_it_can_be_written_down_and_read_again(mock: Mock, receiver: respx
     await mock.http.post(f"/{ENDPOINT}", content=rb'{"prompt": "\ud800 \u0000 \u2603"}', headers=KEY)
     entries = mock.emulator.journal.entries()
 
-    text = "".join(journal.lines(entries, 7))
+    text = "".join(lines(entries, 7))
     assert json.loads(text.splitlines()[0])["dropped"] == 7
-    assert journal.read(text) == entries
+    assert read(text) == entries
 
 
 @pytest.mark.parametrize(
@@ -397,7 +397,7 @@ async def test_it_can_be_written_down_and_read_again(mock: Mock, receiver: respx
 )
 def test_what_is_no_journal_is_an_error_of_one_line(text: str) -> None:
     with pytest.raises(JournalError) as caught:
-        journal.read(text)
+        read(text)
 
     assert "\n" not in str(caught.value)
 

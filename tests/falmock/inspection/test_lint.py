@@ -14,7 +14,7 @@ from naive import HOOK, Naive, receiver
 
 import falqueue
 from falmock.app import create_app
-from falmock.inspection import journal
+from falmock.inspection.entries import lines, read
 from falmock.inspection.lint import RULES, Finding, check
 from falmock.settings import Settings, Span
 from falmock.testing.transport import offline
@@ -60,7 +60,7 @@ def test_there_are_eleven_rules() -> None:
 @pytest.mark.parametrize("rule", RULES.values(), ids=lambda rule: rule.name)
 def test_every_rule_has_a_reason_and_a_source(rule: Any) -> None:
     assert (rule.why.endswith("."), "PROTOCOL.md" in rule.source or "https://" in rule.source) == (True, True)
-    assert rule.look.__doc__.startswith("Found where ")
+    assert rule.find.__doc__.startswith("Found where ")
 
 
 # The naive client
@@ -97,8 +97,8 @@ async def test_it_is_found_in_a_journal_on_disk_too(mock: Mock, hook: None, rule
     await getattr(Naive(mock, rule), rule.replace("-", "_"))()
     entries = mock.emulator.journal.entries()
 
-    read = journal.read("".join(journal.lines(entries, 0)))
-    assert check(read, now=mock.clock.now()) == check(entries, now=mock.clock.now())
+    saved = read("".join(lines(entries, 0)))
+    assert check(saved, now=mock.clock.now()) == check(entries, now=mock.clock.now())
 
 
 # falqueue
@@ -282,7 +282,7 @@ def test_the_page_has_every_rule_as_it_is() -> None:
     page = (Path(__file__).parents[3] / "docs" / "journal.md").read_text()
 
     def where(rule: Any) -> str:
-        return str(rule.look.__doc__.splitlines()[0]).removeprefix("Found where ").rstrip(".")
+        return str(rule.find.__doc__.splitlines()[0]).removeprefix("Found where ").rstrip(".")
 
     assert [line for line in page.splitlines() if line.startswith("| `")] == [
         f"| `{rule.name}` | {where(rule)} | {rule.why} |" for rule in RULES.values()
