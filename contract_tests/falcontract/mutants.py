@@ -439,7 +439,7 @@ def asking_for_the_result_delays(patch: Patch) -> None:
             if found.state == "IN_PROGRESS":
                 for n, (at, order, job) in enumerate(ends := self._emulator._queue._ends):
                     ends[n] = (at + 1, order, job)
-                self._emulator._arm()
+                self._emulator._reschedule()
             return usual(self, request, found)
 
         return result

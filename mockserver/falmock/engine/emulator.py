@@ -30,8 +30,6 @@ from falmock.engine.webhooks import Sender
 from falmock.faults import effects
 from falmock.faults.rules import OF_A_REQUEST, Injection, MatchContext, Rule, RuleSet, dump, load
 from falmock.faults.vocabulary import FaultError
-from falmock.inspection.entries import JournalFilter
-from falmock.inspection.journal import Journal
 from falmock.media import RenderFailed
 from falmock.protocol import bodies
 from falmock.protocol.calls import TEST_KEY
@@ -54,6 +52,7 @@ if TYPE_CHECKING:
     import httpx
 
     from falmock.engine.files import Files
+    from falmock.engine.observer import Observer
     from falmock.engine.signing import Signer
     from falmock.faults.vocabulary import Fault
     from falmock.protocol.endpoints import Endpoint
@@ -172,6 +171,7 @@ class Emulator:
         dialler: Dialler,
         is_local: Callable[[str], bool],
         seed: int,
+        observer: Observer,
     ) -> None:
         self.settings = settings
         self.clock = clock
@@ -181,14 +181,14 @@ class Emulator:
         self.plan = plan
         self.seed = seed
         self.dialler = dialler
-        self.journal = Journal(settings.journal_size, keys=settings.keys or ())
+        self.observer = observer
         self._runner = runner
         self._sender = Sender(
             store=store,
             signer=signer,
             clock=clock,
             http=http,
-            journal=self.journal,
+            observer=observer,
             is_local=None if settings.delivers_anywhere else is_local,
             changed=self._attempted,
             observed=self._fired,
@@ -419,7 +419,7 @@ class Emulator:
         stopped += self._sender.break_off({request.id for request in mine})
         if caller is None:
             self._clear_rules(test)
-        self.journal.clear(JournalFilter(test=test, caller=caller))
+        self.observer.forget(test=test, caller=caller)
         self._reschedule()
         self._notify()
         await asyncio.gather(*stopped, return_exceptions=True)
@@ -861,7 +861,7 @@ class Emulator:
 
     def _note(self, request: Request, event: str, at: float) -> None:
         """Add a step to the journal after the commit."""
-        self.store.on_commit(lambda: self.journal.step(request, event, at))
+        self.store.on_commit(lambda: self.observer.step(request, event, at))
 
     def _log(self, text: str, *values: object) -> None:
         self.store.on_commit(lambda: log.info(text, *values))

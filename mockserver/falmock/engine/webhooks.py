@@ -15,10 +15,12 @@ import json
 import logging
 import math
 import sqlite3
+import time
 from typing import TYPE_CHECKING, Any, Final
 
 import httpx
 
+from falmock.engine.observer import Attempt
 from falmock.engine.posting import Answer, post
 from falmock.engine.slots import Slots
 from falmock.engine.store import Delivery, Request, Store
@@ -33,9 +35,9 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from falmock.engine.clock import Clock
+    from falmock.engine.observer import Observer
     from falmock.engine.signing import Signer
     from falmock.faults.vocabulary import Fault
-    from falmock.inspection.journal import Journal
 
 log = logging.getLogger("falmock.engine.webhooks")
 
@@ -115,7 +117,7 @@ class Sender:
         signer: signs each attempt anew, since receivers refuse an old timestamp.
         clock: for the schedule, and its wall time for the signature.
         http: does the posting; it must not follow redirects.
-        journal: where attempts are taken down.
+        observer: gets every attempt.
         is_local: tells the hosts that may be delivered to; None for all of them.
         changed: called when an attempt has ended.
         fired: called when a fault has shown.
@@ -129,7 +131,7 @@ class Sender:
         signer: Signer,
         clock: Clock,
         http: httpx.AsyncClient,
-        journal: Journal,
+        observer: Observer,
         is_local: Callable[[str], bool] | None,
         changed: Callable[[], None],
         observed: Callable[[Injection], None],
@@ -139,7 +141,7 @@ class Sender:
         self._signer = signer
         self._clock = clock
         self._http = http
-        self._journal = journal
+        self._observer = observer
         self._is_local = is_local
         self._changed = changed
         self._fired = observed
@@ -309,9 +311,9 @@ class Sender:
 
     def _give_up(self, delivery: Delivery, *, outcome: str, why: str) -> None:
         """Send nothing, and say so."""
-        now, real = self._clock.now(), self._journal.real()
+        now = self._clock.now()
         answer = Answer(error=why)
-        self._store.on_commit(lambda: self._note(delivery, at=now, real=real, headers={}, answer=answer))
+        self._store.on_commit(lambda: self._note(delivery, at=now, took=0.0, headers={}, answer=answer))
         self._record(delivery, outcome=outcome, last=why)
 
     def _arrived(self, delivery: Delivery, verdict: str, attempts: int) -> None:
@@ -337,7 +339,7 @@ class Sender:
         injections = load(delivery.faults)
         slow = self._strikes(injections, "webhook_slow")
         headers = self._headers(delivery, injections)
-        at, real = self._clock.now(), self._journal.real()
+        at, began = self._clock.now(), time.perf_counter()
         answer = await post(
             self._http,
             delivery.url,
@@ -346,28 +348,31 @@ class Sender:
             limit=timeout(delivery.attempts),
             pause=slow.options["seconds"] if slow else 0.0,
         )
-        self._note(delivery, at=at, real=real, headers=headers, answer=answer)
+        took = time.perf_counter() - began
+        self._note(delivery, at=at, took=took, headers=headers, answer=answer)
         return answer.verdict
 
     def _note(
-        self, delivery: Delivery, *, at: float, real: float, headers: dict[str, str], answer: Answer
+        self, delivery: Delivery, *, at: float, took: float, headers: dict[str, str], answer: Answer
     ) -> None:
         request = self._store.request(delivery.request_id)
         if request is None:  # forgotten meanwhile
             return
-        self._journal.attempt(
-            request,
-            at=at,
-            real=real,
-            url=delivery.url,
-            number=delivery.attempts + 1,
-            headers=headers,
-            body=delivery.body,
-            status=answer.status,
-            answer_headers=answer.headers,
-            answer=answer.body,
-            error=answer.error,
-            fault=_fault(delivery),
+        self._observer.attempt(
+            Attempt(
+                request=request,
+                at=at,
+                took=took,
+                url=delivery.url,
+                number=delivery.attempts + 1,
+                headers=headers,
+                body=delivery.body,
+                status=answer.status,
+                answer_headers=answer.headers,
+                answer=answer.body,
+                error=answer.error,
+                fault=_fault(delivery),
+            )
         )
 
     def _headers(self, delivery: Delivery, injections: Mapping[str, Injection]) -> dict[str, str]:

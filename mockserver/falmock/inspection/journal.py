@@ -12,13 +12,12 @@ from collections import deque
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Final
 
-from falmock.inspection.entries import EVERYTHING, Attempt, Exchange, Transition
+from falmock.inspection.entries import EVERYTHING, Attempt, Exchange, JournalFilter, Transition
 from falmock.inspection.known_keys import KnownKeys
 from falmock.inspection.received_call import (
     CONTENT_TYPE,
     KEPT,
     OVERHEAD,
-    RawHeaders,
     ReceivedCall,
     header,
     join_headers,
@@ -29,8 +28,10 @@ from falmock.inspection.redaction import Redactor, compacted
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+    from falmock.engine import observer
+    from falmock.engine.emulator import Emulator
     from falmock.engine.store import Request
-    from falmock.inspection.entries import Entry, JournalFilter
+    from falmock.inspection.entries import Entry
 
 PIECE: Final = 48 * 1024  # bytes of entries that are parsed in one piece
 AUTHORIZATION: Final = b"authorization"
@@ -39,7 +40,7 @@ Held = ReceivedCall | Transition | Attempt
 
 
 class Journal:
-    """Records entries and returns them.
+    """Records entries and returns them; an `engine.observer.Observer`.
 
     Args:
         limit: bytes; the oldest entries are dropped first.
@@ -117,46 +118,32 @@ class Journal:
         )
         self._keep(transition, OVERHEAD)
 
-    def attempt(
-        self,
-        request: Request,
-        *,
-        at: float,
-        real: float,
-        url: str,
-        number: int,
-        headers: dict[str, str],
-        body: bytes,
-        status: int | None,
-        answer_headers: RawHeaders,
-        answer: bytes,
-        error: str | None,
-        fault: str | None,
-    ) -> None:
-        """Record a webhook attempt that has ended; `at` and `real` are its beginning."""
-        redact = self.redact
-        kept, kept_headers = compacted(body)[:KEPT], join_headers(answer_headers)
-        attempt = Attempt(
+    def attempt(self, attempt: observer.Attempt) -> None:
+        """Record a webhook attempt that has ended."""
+        redact, request = self.redact, attempt.request
+        sent = redact.headers((name.encode(), value.encode()) for name, value in attempt.headers.items())
+        body, answer_headers = compacted(attempt.body)[:KEPT], join_headers(attempt.answer_headers)
+        entry = Attempt(
             id=self._next_id(),
-            at=at,
-            real=real,
-            took=self.real() - real,
+            at=attempt.at,
+            real=self.real() - attempt.took,
+            took=attempt.took,
             request_id=request.id,
             endpoint=request.endpoint,
             caller=request.caller,
             test=request.test,
-            url=redact.url(url),
-            number=number,
-            headers=redact.headers((name.encode(), value.encode()) for name, value in headers.items()),
-            body=redact.body(kept, "application/json"),
-            size=len(body),
-            status=status,
-            answer_headers=redact.headers(answer_headers),
-            answer=redact.body(answer, _content_type(kept_headers)),
-            error=error,
-            fault=fault,
+            url=redact.url(attempt.url),
+            number=attempt.number,
+            headers=sent,
+            body=redact.body(body, "application/json"),
+            size=len(attempt.body),
+            status=attempt.status,
+            answer_headers=redact.headers(attempt.answer_headers),
+            answer=redact.body(attempt.answer, _content_type(answer_headers)),
+            error=attempt.error,
+            fault=attempt.fault,
         )
-        self._keep(attempt, 2 * OVERHEAD + len(kept) + len(answer) + len(kept_headers))
+        self._keep(entry, 2 * OVERHEAD + len(body) + len(attempt.answer) + len(answer_headers))
 
     def entries(self, wanted: JournalFilter = EVERYTHING) -> list[Entry]:
         """Return the entries that match, in order; a call that has not ended is included as it is so far."""
@@ -182,6 +169,10 @@ class Journal:
         self._size = sum(size for size, _ in self._ring)
         self._open = {number: received for number, received in self._open.items() if number not in gone}
         self.dropped = self.dropped if self._ring else 0
+
+    def forget(self, *, test: str | None, caller: str | None) -> None:
+        """Remove the entries of a test or a caller; None matches all."""
+        self.clear(JournalFilter(test=test, caller=caller))
 
     def _held(self) -> list[Held]:
         held = [*(entry for _, entry in self._ring), *self._open.values()]
@@ -248,6 +239,17 @@ class Journal:
             public=received.public,
             over=received.took is not None,
         )
+
+
+def journal_of(emulator: Emulator) -> Journal:
+    """Return the journal of an emulator.
+
+    Raises:
+        TypeError: the emulator has another observer.
+    """
+    if not isinstance(emulator.observer, Journal):
+        raise TypeError("the emulator was opened without a journal")
+    return emulator.observer
 
 
 def _content_type(headers: bytes) -> str:

@@ -54,7 +54,7 @@ async def submit(mock: Mock) -> httpx.Response:
 def known(mock: Mock) -> tuple[int, int, int]:
     """Return how many requests the database, the queue and the journal know."""
     store, line = mock.emulator.store, mock.emulator.line("fal-ai/veo2")
-    steps = [each for each in mock.emulator.journal.entries() if isinstance(each, Transition)]
+    steps = [each for each in mock.journal.entries() if isinstance(each, Transition)]
     return len(store.open_requests()), len(line), len(steps)
 
 

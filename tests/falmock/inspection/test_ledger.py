@@ -129,8 +129,13 @@ async def test_a_double_submit_is_told_with_what_it_costs(mock: Mock) -> None:
 
 @pytest.mark.parametrize(
     "other",
-    [{"prompt": "another"}, {"headers": {"Authorization": "Key you:x"}}, {"duration": "6s"}],
-    ids=["another prompt", "another key", "another input"],
+    [
+        {"prompt": "another"},
+        {"headers": {"Authorization": "Key you:x"}},
+        {"headers": {"X-Falmock-Test": "another"}},
+        {"duration": "6s"},
+    ],
+    ids=["another prompt", "another key", "another test", "another input"],
 )
 async def test_what_differs_is_no_double(mock: Mock, other: Any) -> None:
     await mock.submit()

@@ -322,9 +322,9 @@ async def test_a_poll_is_answered_before_a_long_queue_is_emptied(busy: Mock) -> 
 
 
 async def test_pieces_of_a_journal_are_short(busy: Mock) -> None:
-    pieces = list(busy.emulator.journal.pieces())
+    pieces = list(busy.journal.pieces())
 
-    assert sum(map(len, pieces)) == len(busy.emulator.journal.entries())
+    assert sum(map(len, pieces)) == len(busy.journal.entries())
     assert max(map(len, pieces)) <= PIECE // 1024
 
 
@@ -332,7 +332,7 @@ async def test_an_entry_with_large_bodies_is_a_piece_of_its_own(mock: Mock) -> N
     for _ in range(3):
         await mock.submit(prompt="a" * PIECE)
 
-    pieces = mock.emulator.journal.pieces(JournalFilter(operation="submit"))
+    pieces = mock.journal.pieces(JournalFilter(operation="submit"))
 
     assert [len(piece) for piece in pieces if piece] == [1, 1, 1]
 
@@ -345,10 +345,10 @@ async def test_a_bill_takes_a_step_for_each_page(busy: Mock) -> None:
 
 async def test_a_filtered_journal_is_the_same_in_pieces_as_at_once(busy: Mock) -> None:
     await busy.submit(headers={"X-Falmock-Test": "a"})
-    everything = busy.emulator.journal.entries()
+    everything = busy.journal.entries()
     wanted = JournalFilter(test="a")
 
-    in_pieces = [entry.id for piece in busy.emulator.journal.pieces(wanted) for entry in piece]
+    in_pieces = [entry.id for piece in busy.journal.pieces(wanted) for entry in piece]
 
     assert in_pieces == [entry.id for entry in wanted.of(everything)]
 
