@@ -120,7 +120,7 @@ class History:
 
 
 def last_status(call: Exchange) -> dict[str, Any]:
-    """Return the status object of a response, the last one of a stream; empty if there is none."""
+    """Return the status object of a response, or the last one of a stream; {} without one."""
     answer = call.answer
     if call.operation == Operation.STREAM and isinstance(answer, str):
         answer = _last_event(answer)

@@ -113,7 +113,7 @@ class ReceivedCall:
         self.chunks = []
 
     def trim(self) -> int:
-        """Drop what is not kept of a finished call; return its size in bytes."""
+        """Shorten an unfinished input; return the size of the call in bytes."""
         if self.chunks:  # the call ended before its input did
             self.request_body = b"".join(self.chunks)[:KEPT]
             self.chunks = []
