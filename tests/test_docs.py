@@ -14,8 +14,8 @@ from processes import PATIENCE, Served, running, served
 
 from falmock.cli import main
 from falmock.engine.lifecycle import State
-from falmock.faults import rules
-from falmock.faults.rules import presets
+from falmock.faults import scenarios
+from falmock.faults.scenarios import presets
 from falmock.faults.triggers import magic
 from falmock.media.probe import probe
 
@@ -167,7 +167,7 @@ def test_the_page_on_scenarios_has_every_preset() -> None:
 def test_the_page_on_scenarios_has_a_scenario_that_can_be_played() -> None:
     (text,) = blocks("toml", SCENARIOS)
 
-    assert len(rules.read(text, name="night", where="the page").rules) == 2
+    assert len(scenarios.read(text, name="night", where="the page").rules) == 2
 
 
 def test_the_page_on_scenarios_asks_for_faults_that_there_are() -> None:

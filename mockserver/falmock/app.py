@@ -34,7 +34,8 @@ from falmock.engine.keys import Keyring
 from falmock.engine.runner import Runner
 from falmock.engine.signing import SECRET_BYTES, Signer
 from falmock.engine.store import Store, StoreInUseError
-from falmock.faults.rules import RuleSet, find
+from falmock.faults.rules import RuleSet
+from falmock.faults.scenarios import find
 from falmock.http.browser_proxy import BrowserProxy
 from falmock.http.catalogue import WEBSITE_ROUTES, Catalogue
 from falmock.http.cdn import CdnHost

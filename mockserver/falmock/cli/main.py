@@ -22,8 +22,8 @@ from falmock import __version__
 from falmock.app import DATABASE, ELSEWHERE, StateError, create_app, open_emulator
 from falmock.cli import console
 from falmock.engine import export
-from falmock.faults.rules import ScenarioError, presets
-from falmock.faults.rules import find as find_scenario
+from falmock.faults.scenarios import ScenarioError, presets
+from falmock.faults.scenarios import find as find_scenario
 from falmock.faults.vocabulary import EXACT, FAULTS, Fault, limits
 from falmock.http.guard import CONTROL
 from falmock.http.server import Server, listen
@@ -459,7 +459,7 @@ def faults() -> None:
     """List every fault with its options."""
     for name, kind in FAULTS.items():
         options = " ".join(
-            f"{option}={value}" for option, value in Fault(name, kind.options).spoken().items()
+            f"{option}={value}" for option, value in Fault(name, kind.options).option_texts().items()
         )
         ranges = [
             f" {option}: {low} to {high}."

@@ -10,9 +10,8 @@ from falmock.control.api import operation
 from falmock.control.paging import newest
 from falmock.control.refusals import no_request, refusals_of, time_limit
 from falmock.control.schemas import Failure, RequestFilter, RequestList, RequestView, RequestWait, Within
+from falmock.engine.delivery import without_secrets
 from falmock.engine.lifecycle import State
-from falmock.engine.webhooks import without_secrets
-from falmock.faults.rules import load
 from falmock.faults.vocabulary import FaultError, parse
 from falmock.protocol.patterns import matches
 
@@ -101,7 +100,7 @@ class RequestControl:
             status=request.status,
             error_type=request.error_type,
             webhook=None if request.webhook is None else without_secrets(request.webhook),
-            faults=list(load(request.faults)),
+            faults=list(request.injections),
         )
 
 

@@ -9,8 +9,9 @@ from starlette.responses import Response, StreamingResponse
 
 from falmock.control.api import operation
 from falmock.control.schemas import RuleFilter, RuleList, RulesOfTest, RuleView, ScenarioIn
-from falmock.faults import rules
-from falmock.faults.rules import Rule, ScenarioError
+from falmock.faults import scenarios
+from falmock.faults.rules import Rule  # noqa: TC001 - read at run time, by `operation`
+from falmock.faults.scenarios import ScenarioError
 from falmock.http.listing import document, in_pieces
 
 if TYPE_CHECKING:
@@ -67,12 +68,12 @@ class RuleControl:
 def _scenario(body: ScenarioIn) -> Scenario:
     try:
         if body.toml is not None:
-            return rules.read(body.toml, name="posted", where="the text")
-        return rules.presets()[str(body.preset)]
+            return scenarios.read(body.toml, name="posted", where="the text")
+        return scenarios.presets()[str(body.preset)]
     except ScenarioError as error:
         raise HTTPException(422, str(error)) from None
     except KeyError:
-        presets = ", ".join(rules.presets())
+        presets = ", ".join(scenarios.presets())
         raise HTTPException(422, f"there is no preset {body.preset!r}; the presets are {presets}") from None
 
 
@@ -81,6 +82,6 @@ def _view(state: RuleState) -> RuleView:
         id=state.id,
         rule=state.rule,
         matched=state.matched,
-        injected=state.injected_count,
+        injected=state.injected,
         observed=state.observed,
     )

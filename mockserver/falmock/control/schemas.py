@@ -7,7 +7,7 @@ from typing import Annotated, Any, Final, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from falmock.engine.clock import LAST
-from falmock.engine.lifecycle import State
+from falmock.engine.lifecycle import DeliveryState, State
 from falmock.faults.rules import Rule  # noqa: TC001 - pydantic reads it, like the others
 from falmock.inspection.ledger import DOUBLE_WITHIN, Charge, Double
 from falmock.inspection.lint import Finding  # noqa: TC001
@@ -113,7 +113,7 @@ class RequestView(BaseModel):
 
 
 class RequestList(BaseModel):
-    """Requests, the oldest first. `before` selects the next page of older ones and is null on the last page."""
+    """Requests, the oldest first. `before` selects the next page of older ones, or is null."""
 
     requests: list[RequestView]
     before: str | None
@@ -139,7 +139,7 @@ class Failure(Input):
 class WebhookFilter(Input):
     """Selects the newest `limit` webhooks that match all fields."""
 
-    outcome: Literal["pending", "delivered", "failed", "refused", "lost"] | None = None
+    outcome: DeliveryState | None = None
     test: str | None = None
     limit: Limit = 100
     before: str | None = Field(None, description="a request id: only older webhooks")
@@ -157,7 +157,7 @@ class WebhookView(BaseModel):
 
 
 class WebhookList(BaseModel):
-    """Deliveries, the oldest first. `before` selects the next page of older ones and is null on the last page."""
+    """Deliveries, the oldest first. `before` selects the next page of older ones, or is null."""
 
     webhooks: list[WebhookView]
     before: str | None

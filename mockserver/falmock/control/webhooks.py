@@ -8,7 +8,7 @@ from falmock.control.api import operation
 from falmock.control.paging import newest
 from falmock.control.refusals import no_request, refusals_of, time_limit
 from falmock.control.schemas import WebhookFilter, WebhookList, WebhookView, Within
-from falmock.engine.webhooks import without_secrets
+from falmock.engine.delivery import without_secrets
 
 if TYPE_CHECKING:
     from falmock.engine.emulator import Emulator

@@ -11,7 +11,8 @@ from starlette.datastructures import Headers
 from starlette.responses import HTMLResponse, Response
 
 from falmock.engine.emulator import parse_input
-from falmock.faults.rules import Injection, MatchContext, load
+from falmock.faults.injections import Injection
+from falmock.faults.rules import MatchContext
 from falmock.faults.triggers import MAGIC_HEADER, from_header, magic, might_be_magic
 from falmock.faults.vocabulary import Fault, FaultError, platform_error
 from falmock.protocol.errors import (
@@ -115,8 +116,8 @@ class FaultInjector:
 
     def _of_file(self, path: str) -> Injection | None:
         file = self._emulator.files.live(path, self._emulator.clock.now())
-        injections = load(file.faults) if file else {}
-        return next((injection for name, injection in injections.items() if name in _OF_FILES), None)
+        injections = file.injections.items() if file else ()
+        return next((injection for name, injection in injections if name in _OF_FILES), None)
 
     def _moment(self, call: Call, asked: Callable[[], Mapping[str, Any]]) -> MatchContext:
         context = partial(MatchContext, call.operation, caller=call.caller, test=call.test)

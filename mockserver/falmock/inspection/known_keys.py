@@ -11,9 +11,12 @@ import binascii
 import contextlib
 import re
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 from ahocorasick_rs import BytesAhoCorasick, MatchKind
+
+from falmock.inspection.escapes import views
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -38,7 +41,7 @@ class _Searcher:
         for key in keys:
             secret = key.partition(b":")[2]
             for text in (key, secret) if len(secret) >= LONG_SECRET else (key,):
-                patterns[text] = False
+                patterns.update(dict.fromkeys(_unescaped(text), False))
                 patterns.update(dict.fromkeys(_in_base64(text), True))
         self._encoded = list(patterns.values())
         self._automaton = BytesAhoCorasick(list(patterns), MatchKind.LeftmostLongest)
@@ -122,6 +125,14 @@ def _is_text(data: bytes) -> bool:
     except UnicodeDecodeError:
         return False
     return True
+
+
+def _unescaped(text: bytes) -> Iterator[bytes]:
+    """Yield a text as it is, and as it becomes when its own escapes are undone with those around it."""
+    yield text
+    for view, _ in islice(views(text), 1, None):
+        if len(view) >= SHORTEST:
+            yield view
 
 
 def _in_base64(text: bytes) -> Iterator[bytes]:

@@ -13,6 +13,7 @@ from itertools import pairwise
 from statistics import median
 from typing import TYPE_CHECKING, Final
 
+from falmock.faults.effects import FORGED
 from falmock.inspection.history import FAILED, History, accepted, last_status
 from falmock.protocol import endpoints
 from falmock.protocol.calls import Operation
@@ -27,7 +28,6 @@ FASTEST: Final = 0.09  # seconds; fal's Python client polls every 0.1 s
 ENOUGH_POLLS: Final = 6
 NEEDLESS_POLLS: Final = 5  # after COMPLETED; fal's clients poll once more, and so does a page in two tabs
 SILENCE: Final = 60.0  # seconds of the emulator's clock without a poll, after which a client has given up
-FORGED: Final = frozenset({"webhook_bad_signature", "webhook_old_timestamp"})
 
 
 @dataclass(frozen=True, slots=True)

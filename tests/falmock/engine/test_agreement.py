@@ -209,7 +209,7 @@ class Agreement(RuleBasedStateMachine):
     def knows_what_it_accepted_and_nothing_else(self) -> None:
         assert [request.id for request in self.store.requests()] == self.accepted
         (slow, *_) = self.emulator.plan.rules()
-        assert (slow.matched, slow.injected_count, slow.observed) == (len(self.accepted),) * 3
+        assert (slow.matched, slow.injected, slow.observed) == (len(self.accepted),) * 3
 
     @invariant()
     def has_taken_down_each_step_once(self) -> None:

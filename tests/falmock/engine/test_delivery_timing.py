@@ -17,7 +17,7 @@ from falmock.engine.clock import ManualClock
 from falmock.engine.signing import Signer
 from falmock.engine.store import Delivery, Request, Store
 from falmock.engine.webhooks import Sender
-from falmock.faults.rules import Injection, dump
+from falmock.faults.injections import Injection, Injections
 from falmock.faults.vocabulary import parse
 from falmock.inspection.journal import Journal
 from falmock.system.descriptors import share
@@ -51,7 +51,7 @@ def request(number: int, fault: str | None, url: str) -> Request:
         store_io=True,
         lifecycle=None,
         webhook=url,
-        faults=dump([Injection(parse(fault))]) if fault else None,
+        faults=Injections([Injection(parse(fault))]).dump() if fault else None,
         status=200,
     )
 
@@ -80,7 +80,7 @@ class Scene:
             signer=Signer(bytes(32)),
             clock=self.clock,
             http=self.http,
-            journal=Journal(100_000),
+            observer=Journal(100_000),
             is_local=None,
             changed=lambda: None,
             observed=lambda _: None,
@@ -279,7 +279,7 @@ def test_a_delivery_that_meets_a_defect_has_failed_for_good(caplog: pytest.LogCa
         await scene.http.aclose()
 
     asyncio.run(play())
-    assert caplog.text.count("this is a defect of falmock") == 1
+    assert caplog.text.count("cannot be sent: RuntimeError('defect')") == 1
 
 
 def test_a_delivery_whose_state_cannot_be_written_is_made_again(monkeypatch: pytest.MonkeyPatch) -> None:

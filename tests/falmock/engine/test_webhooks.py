@@ -13,7 +13,7 @@ import pytest
 import respx
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from falmock.engine.webhooks import RETRIES, is_deliverable, next_attempt, payload, timeout, without_secrets
+from falmock.engine.delivery import RETRIES, is_deliverable, next_attempt, payload, timeout, without_secrets
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator

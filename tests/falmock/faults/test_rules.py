@@ -9,17 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from falmock.faults.rules import (
-    Injection,
-    MatchContext,
-    Rule,
-    RuleSet,
-    ScenarioError,
-    dump,
-    find,
-    load,
-    presets,
-)
+from falmock.faults.injections import Injection, Injections
+from falmock.faults.rules import MatchContext, Rule, RuleSet
+from falmock.faults.scenarios import ScenarioError, find, presets
 from falmock.faults.triggers import from_header, magic
 
 if TYPE_CHECKING:
@@ -153,7 +145,7 @@ def test_the_rules_of_one_test_can_be_cleared() -> None:
     [
         ({"fault": "nonsense"}, "there is no fault 'nonsense'"),
         ({"fault": "hang", "then": ["nonsense"]}, "there is no fault 'nonsense'"),
-        ({"fault": "webhook_lost", "on": "status"}, "webhook_lost cannot strike on status: only on webhook"),
+        ({"fault": "webhook_lost", "on": "status"}, "webhook_lost cannot occur on status: only on webhook"),
         ({"fault": "hang", "times": "always", "then": ["ok"]}, "`then` never comes"),
         ({"fault": "hang", "share": 0}, "greater than 0"),
         ({"fault": "hang", "on": "lunch"}, "Input should be"),
@@ -225,7 +217,8 @@ def test_a_reserved_url_asks_for_trouble() -> None:
 def test_strikes_are_kept_as_text() -> None:
     injections = [Injection(fault, 3) for fault in from_header("slow seconds=5; webhook_twice")]
 
-    kept = load(dump(injections))
+    stored = Injections(injections).dump()
 
-    assert list(kept.values()) == injections
-    assert load(dump([])) == {}
+    assert list(Injections.parse(stored).values()) == injections
+    assert Injections().dump() is None
+    assert Injections.parse(None) == {}

@@ -16,7 +16,8 @@ from falmock.faults.vocabulary import (
     parse,
     platform_error,
 )
-from falmock.protocol.errors import ModelError, PlatformError
+from falmock.protocol.errors import PlatformError
+from falmock.protocol.model_errors import MODEL_ERRORS
 
 ASKED = {"prompt": "a", "image_url": "https://example.com/a.png", "duration": "5s"}
 
@@ -61,7 +62,7 @@ def test_a_fault_reads_as_it_was_written(name: str, data: st.DataObject) -> None
     assert parse(str(fault)) == fault
 
 
-@pytest.mark.parametrize("name", ModelError.TEXT)
+@pytest.mark.parametrize("name", MODEL_ERRORS)
 def test_every_error_of_a_model_has_fals_envelope(name: str) -> None:
     error = model_error(parse(name), ASKED)
 

@@ -239,6 +239,15 @@ def test_any_known_key_is_masked_anywhere(
     assert MASK in shown
 
 
+@pytest.mark.parametrize("encode", ENCODINGS)
+@pytest.mark.parametrize("key", [r"some\id:of%20secret", "some%5Cid:of/secret", r"\u0041bcdef:%2541bcdef"])
+def test_a_key_that_looks_escaped_is_masked_in_every_encoding(key: str, encode: Callable[[str], str]) -> None:
+    shown = Redactor(KnownKeys([key])).text(f"before {encode(key)} after")
+
+    assert (shown.startswith("before"), MASK in shown, shown.endswith("after")) == (True, True, True)
+    assert encode(key) not in shown
+
+
 def test_the_secret_of_a_known_key_is_masked_alone() -> None:
     known = KnownKeys()
     known.see(f"Key {KEY}".encode())

@@ -15,8 +15,8 @@ from emulated import BASE, ENDPOINT, GOOD, KEY, Mock
 
 from falmock.app import create_app
 from falmock.engine.store import PAGE, Store
-from falmock.faults import rules, triggers
-from falmock.faults.rules import Injection, MatchContext, Rule, RuleSet
+from falmock.faults import injections, triggers
+from falmock.faults.rules import MatchContext, Rule, RuleSet
 from falmock.faults.vocabulary import FaultError
 from falmock.http.server import Server, listen
 from falmock.inspection.entries import JournalFilter
@@ -28,6 +28,8 @@ from falmock.protocol.limits import DEFAULT, Limits
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
+
+    from falmock.faults.injections import Injection
 
     Start = Callable[..., Awaitable[Mock]]
 
@@ -191,7 +193,7 @@ async def test_a_poll_asks_no_rule_that_is_for_another_request(
     mock.emulator.plan.add(for_all := Rule(fault="bad_gateway", on="status", test="other"))
     submitted = await mock.submit()
     asked: list[Rule] = []
-    monkeypatch.setattr(Rule, "meets", lambda rule, _: asked.append(rule))
+    monkeypatch.setattr(Rule, "matches", lambda rule, _: asked.append(rule))
 
     await mock.status(submitted)
 
@@ -433,12 +435,12 @@ def test_a_long_name_is_no_address_and_is_kept_in_no_cache() -> None:
 
 
 def test_long_faults_of_a_request_are_kept_in_no_cache() -> None:
-    detail = "a" * rules.LONGEST_CACHED
-    before = rules._load.cache_info().currsize
+    detail = "a" * injections.LONGEST_CACHED
+    before = injections._parse.cache_info().currsize
 
-    rules.load(json.dumps([[1, f"internal_error detail={detail}"]]))
+    injections.Injections.parse(json.dumps([[1, f"internal_error detail={detail}"]]))
 
-    assert rules._load.cache_info().currsize == before
+    assert injections._parse.cache_info().currsize == before
 
 
 # Streams
