@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection
 
     from falmock.engine.emulator import Emulator
-    from falmock.faults.rules import RuleState, Scenario
+    from falmock.faults.rules import Scenario
 
 
 class RuleControl:
@@ -33,7 +33,7 @@ class RuleControl:
         rule_set = self._emulator.plan
         states = rule_set.unobserved() if query.unobserved else rule_set.rules()
         chosen = [state for state in states if query.test in {None, state.rule.test}]
-        views = in_pieces(chosen, lambda state: _view(state).model_dump(mode="json"))
+        views = in_pieces(chosen, lambda state: RuleView.model_validate(state).model_dump(mode="json"))
         return StreamingResponse(document({}, {"rules": views}), media_type="application/json")
 
     @operation("POST", "/rules", status=201)
@@ -62,7 +62,7 @@ class RuleControl:
         return Response(status_code=204)
 
     def _views(self, ids: Collection[int]) -> list[RuleView]:
-        return [_view(state) for state in self._emulator.plan.rules() if state.id in ids]
+        return [RuleView.model_validate(state) for state in self._emulator.plan.rules() if state.id in ids]
 
 
 def _scenario(body: ScenarioIn) -> Scenario:
@@ -75,13 +75,3 @@ def _scenario(body: ScenarioIn) -> Scenario:
     except KeyError:
         presets = ", ".join(scenarios.presets())
         raise HTTPException(422, f"there is no preset {body.preset!r}; the presets are {presets}") from None
-
-
-def _view(state: RuleState) -> RuleView:
-    return RuleView(
-        id=state.id,
-        rule=state.rule,
-        matched=state.matched,
-        injected=state.injected,
-        observed=state.observed,
-    )

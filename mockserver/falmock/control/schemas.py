@@ -176,6 +176,8 @@ class RuleFilter(Input):
 class RuleView(BaseModel):
     """A rule and its counters: calls it matched, faults it injected, faults that took effect."""
 
+    model_config = ConfigDict(from_attributes=True)
+
     id: int
     rule: Rule
     matched: int
@@ -302,6 +304,8 @@ class SnapshotIn(Input):
 
 class SnapshotView(BaseModel):
     """A snapshot. `taken_at` is in unix seconds of the emulator's clock."""
+
+    model_config = ConfigDict(from_attributes=True)
 
     name: str
     taken_at: float

@@ -15,7 +15,6 @@ from falmock.control.snapshots import Snapshots
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from falmock.control.snapshots import Snapshot
     from falmock.engine.emulator import Emulator
 
 UNKNOWN: Final = {404: "there is no such snapshot"}
@@ -36,12 +35,14 @@ class StateControl:
     @operation("GET", "/snapshots")
     async def list_snapshots(self) -> SnapshotList:
         """List snapshots."""
-        return SnapshotList(snapshots=[_view(snapshot) for snapshot in self._snapshots.all()])
+        return SnapshotList(
+            snapshots=[SnapshotView.model_validate(snapshot) for snapshot in self._snapshots.all()]
+        )
 
     @operation("POST", "/snapshots", status=201)
     async def take(self, body: SnapshotIn) -> SnapshotView:
         """Save all requests, webhooks and files."""
-        return _view(self._snapshots.take(body.name))
+        return SnapshotView.model_validate(self._snapshots.take(body.name))
 
     @operation(
         "POST", "/snapshots/{name}/restore", refusals=UNKNOWN | {409: "files of the snapshot are missing"}
@@ -50,7 +51,7 @@ class StateControl:
         """Restore all requests, webhooks and files."""
         with _known(name):
             try:
-                return _view(await self._snapshots.restore(name))
+                return SnapshotView.model_validate(await self._snapshots.restore(name))
             except FileNotFoundError:
                 raise HTTPException(
                     409, f"files of the snapshot {name!r} are missing; nothing was changed"
@@ -70,7 +71,3 @@ def _known(name: str) -> Iterator[None]:
         yield
     except KeyError:
         raise HTTPException(404, f"there is no snapshot {name!r}") from None
-
-
-def _view(snapshot: Snapshot) -> SnapshotView:
-    return SnapshotView(name=snapshot.name, taken_at=snapshot.taken_at, requests=snapshot.requests)
