@@ -15,7 +15,6 @@ from falmock.http.listing import completed, document, in_pieces, in_turns
 from falmock.inspection import har
 from falmock.inspection.entries import JournalFilter, heading, line
 from falmock.inspection.journal import journal_of
-from falmock.inspection.ledger import Ledger
 from falmock.inspection.lint import check
 
 if TYPE_CHECKING:
@@ -23,7 +22,7 @@ if TYPE_CHECKING:
 
     from falmock.engine.emulator import Emulator
     from falmock.inspection.entries import Entry
-    from falmock.inspection.ledger import Charge, Double
+    from falmock.inspection.ledger import Charge, Double, Ledger
 
 LINES: Final = "application/x-ndjson"
 
@@ -51,8 +50,7 @@ class InspectionControl:
     async def ledger(self, query: LedgerQuery) -> StreamingResponse:
         """Return the price of the requests at fal, and double submits."""
         self._emulator.advance()
-        ledger = Ledger(self._emulator.store, self._emulator.kept_body)
-        bill = await completed(ledger.billing(test=query.test, caller=query.key, window=query.window))
+        bill = await completed(self._ledger.billing(test=query.test, caller=query.key, window=query.window))
         redact = journal_of(self._emulator).redact
         members = {
             "usd": bill.usd,

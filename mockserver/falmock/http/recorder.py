@@ -29,7 +29,7 @@ class Recorder:
 
     async def __call__(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
         """Let `app` answer a call that has been read (`falmock.call` in its scope)."""
-        record = self._journal.open(scope, self._clock.now())
+        record = self._journal.open(scope["falmock.call"], scope, self._clock.now())
         error: str | None = None
         complete = False
 
@@ -56,4 +56,10 @@ class Recorder:
             error = type(caught).__name__
             raise
         finally:
-            self._journal.close(record, scope, error)
+            self._journal.close(
+                record,
+                error,
+                fault=scope.get("falmock.fault"),
+                request_id=scope.get("falmock.request_id"),
+                public=scope.get("falmock.public"),
+            )

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from falmock.engine.emulator import Emulator
     from falmock.engine.store import Request
     from falmock.inspection.entries import Entry
+    from falmock.protocol.calls import Call
 
 PIECE: Final = 48 * 1024  # bytes of entries that are parsed in one piece
 AUTHORIZATION: Final = b"authorization"
@@ -71,7 +72,7 @@ class Journal:
         """Return the real seconds since the journal was opened."""
         return self._stopwatch() - self._opened
 
-    def open(self, scope: Any, at: float) -> ReceivedCall:
+    def open(self, call: Call, scope: Any, at: float) -> ReceivedCall:
         """Start to record a call that arrived at `at`, unix seconds of the emulator's clock."""
         for name, value in scope["headers"]:
             if name == AUTHORIZATION:
@@ -80,23 +81,35 @@ class Journal:
             self._next_id(),
             at,
             self.real(),
-            scope["falmock.call"],
+            call,
             scope["method"],
             scope["path"],
             scope["query_string"],
             join_headers(scope["headers"]),
-            request_id=scope["falmock.call"].request_id,
+            request_id=call.request_id,
         )
         self._open[received.id] = received
         return received
 
-    def close(self, received: ReceivedCall, scope: Any, error: str | None) -> None:
-        """Keep a call that has ended, with the facts that its handlers left in the scope."""
+    def close(
+        self,
+        received: ReceivedCall,
+        error: str | None,
+        *,
+        fault: str | None = None,
+        request_id: str | None = None,
+        public: bool | None = None,
+    ) -> None:
+        """Keep a call that has ended; see `Exchange` for the fields.
+
+        Args:
+            request_id: the request that the call created.
+        """
         received.took = self.real() - received.real
         received.error = error
-        received.fault = scope.get("falmock.fault")
-        received.request_id = scope.get("falmock.request_id", received.call.request_id)
-        received.public = scope.get("falmock.public")
+        received.fault = fault
+        received.request_id = request_id or received.call.request_id
+        received.public = public
         if self._open.pop(received.id, None) is not None:  # else a `clear` removed it
             self._keep(received, received.trim())
 

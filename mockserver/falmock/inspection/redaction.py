@@ -68,7 +68,7 @@ class Redactor:
             return text
         text = self._without_keys(text)
         if "://" in text:
-            text = _URL.sub(lambda found: _bare(found[0]), text)
+            text = _URL.sub(lambda found: _without_secrets(found[0]), text)
         if "/multipart/" in text:
             text = _PATH_TOKEN.sub(rf"\1{MASK}", text)
         if ":" in text:
@@ -102,7 +102,7 @@ class Redactor:
 
     def url(self, url: str) -> str:
         """Return a URL without user info, with the values of unknown parameters masked."""
-        return self.text(_bare(url))
+        return self.text(_without_secrets(url))
 
     def query(self, query: str) -> tuple[tuple[str, str], ...]:
         """Return the parameters of a query string, masked."""
@@ -222,7 +222,7 @@ def _decoded(data: bytes) -> bytes:
     return b"".join(base64.b64decode(data[start : start + _SLICE]) for start in range(0, len(data), _SLICE))
 
 
-def _bare(url: str) -> str:
+def _without_secrets(url: str) -> str:
     try:
         parts = urls.split(url)
         port = f":{parts.port}" if parts.port else ""
@@ -236,6 +236,6 @@ def _bare(url: str) -> str:
 
 def _parameters(query: str) -> list[tuple[str, str]]:
     return [
-        (name, _bare(value) if name in _URLS else value if name in HARMLESS else MASK)
+        (name, _without_secrets(value) if name in _URLS else value if name in HARMLESS else MASK)
         for name, value in parse_qsl(query, keep_blank_values=True)
     ]
