@@ -57,7 +57,7 @@ def body(data: bytes) -> None:
 def magic(data: bytes) -> None:
     """Read the faults that a prompt asks for."""
     with contextlib.suppress(FaultError):
-        triggers.magic({"prompt": _text(data), "image_url": _text(data)})
+        triggers.faults_in_input({"prompt": _text(data), "image_url": _text(data)})
 
 
 def fault(data: bytes) -> None:

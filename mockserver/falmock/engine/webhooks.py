@@ -133,7 +133,7 @@ class Sender:
             task.add_done_callback(self._finished)
 
     def break_off(self, gone: Collection[str] | None = None) -> list[asyncio.Task[None]]:
-        """Cancel the attempts for some requests or for all, reload the schedule, return the cancelled tasks."""
+        """Cancel attempts, for some requests or all, and reload the schedule; return the cancelled tasks."""
         ids = [request_id for request_id in self._sending if gone is None or request_id in gone]
         cancelled = [self._sending.pop(request_id) for request_id in ids]
         for task in cancelled:

@@ -25,7 +25,7 @@ _START: Final = "[[fal:"
 _END: Final = "]"
 
 
-def magic(given: Mapping[str, Any], most: int = DEFAULT.faults) -> list[Fault]:
+def faults_in_input(given: Mapping[str, Any], most: int = DEFAULT.faults) -> list[Fault]:
     """Return the faults that an input asks for.
 
     Raises:
@@ -35,12 +35,12 @@ def magic(given: Mapping[str, Any], most: int = DEFAULT.faults) -> list[Fault]:
     return _parsed(texts, most)
 
 
-def might_be_magic(body: bytes) -> bool:
+def may_have_triggers(body: bytes) -> bool:
     """Return whether a body may contain triggers, without parsing it."""
     return _START.encode() in body or MAGIC_HOST.encode() in body
 
 
-def from_header(text: str, most: int = DEFAULT.faults) -> list[Fault]:
+def faults_in_header(text: str, most: int = DEFAULT.faults) -> list[Fault]:
     """Return the faults that a header asks for, separated by semicolons.
 
     Raises:

@@ -151,7 +151,7 @@ def test_a_prompt_full_of_beginnings_of_triggers_is_read_in_linear_time(text: st
     prompt = Counted(text)
     prompt.searched = 0
 
-    assert triggers.magic({"prompt": prompt}) == []
+    assert triggers.faults_in_input({"prompt": prompt}) == []
     assert prompt.searched <= 3 * len(text)
 
 
@@ -177,9 +177,9 @@ async def test_prompt_and_header_together_may_ask_for_no_more(start: Start) -> N
 def test_a_trigger_that_is_too_long_is_refused_before_it_is_split() -> None:
     longest = "internal_error detail=".ljust(triggers.LONGEST_FAULT, "a")
 
-    assert len(triggers.magic({"prompt": f"[[fal:{longest}]]"})) == 1
+    assert len(triggers.faults_in_input({"prompt": f"[[fal:{longest}]]"})) == 1
     with pytest.raises(FaultError, match="at most"):
-        triggers.magic({"prompt": f"[[fal:{longest}a]]"})
+        triggers.faults_in_input({"prompt": f"[[fal:{longest}a]]"})
 
 
 # Rules
