@@ -20,6 +20,7 @@ from falmock.inspection.redaction import Redactor
 from falmock.media import pixels
 from falmock.models.veo import ImageToVideoInput
 from falmock.protocol import endpoints, validation
+from falmock.protocol.authorities import AuthorityError
 from falmock.protocol.errors import Refusal
 from falmock.protocol.hosts import NotServedError, locate
 from falmock.settings import SettingsError, Span
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 def host(data: bytes) -> None:
     """Read a Host header and a path."""
     authority, _, path = _text(data).partition("\n")
-    with contextlib.suppress(NotServedError, Refusal):
+    with contextlib.suppress(AuthorityError, NotServedError, Refusal):
         locate({"host": authority}, "http", f"/{path}", own_names=(), own_authority="localhost")
 
 
