@@ -112,7 +112,6 @@ class Transition:
 
     @property
     def operation(self) -> None:
-        """None: a transition is no call."""
         return None
 
     def __str__(self) -> str:
@@ -157,7 +156,6 @@ class Attempt:
 
     @property
     def operation(self) -> Operation:
-        """Always "webhook"."""
         return Operation.WEBHOOK
 
     def __str__(self) -> str:
@@ -247,7 +245,6 @@ def heading(dropped: int) -> str:
 
 
 def line(entry: Entry) -> str:
-    """Return the JSON line of an entry."""
     return json.dumps({"kind": entry.kind} | dataclasses.asdict(entry)) + "\n"
 
 

@@ -7,21 +7,22 @@ where it draws the line.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from statistics import median
 from typing import TYPE_CHECKING, Final
 
 from falmock.faults.effects import FORGED
+from falmock.inspection.entries import Entry
 from falmock.inspection.history import FAILED, History, accepted, last_status
 from falmock.protocol import endpoints
 from falmock.protocol.calls import Operation
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable
 
-    from falmock.inspection.entries import Entry, Exchange
+    from falmock.inspection.entries import Exchange
 
 SHOWN: Final = 4  # entries of a finding
 FASTEST: Final = 0.09  # seconds; fal's Python client polls every 0.1 s
@@ -51,7 +52,8 @@ class Finding:
         return "\n".join([f"{self.rule}: {self.says}", *(f"    {line}" for line in self.evidence)])
 
 
-RuleFunction = Callable[[History], "Iterator[Finding]"]
+Evidence = tuple[str, Sequence[Entry]]  # the mistake in one line, and the entries that show it
+RuleFunction = Callable[[History], Iterator[Evidence]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +64,7 @@ class Rule:
         name: in findings and on the command line.
         why: the cost of the mistake.
         source: where that is known from.
-        find: yields findings; its docstring says when.
+        find: yields the evidence of each finding; its docstring says when.
     """
 
     name: str
@@ -74,15 +76,12 @@ class Rule:
 RULES: Final[dict[str, Rule]] = {}
 
 
-def _name(find: RuleFunction) -> str:
-    return find.__name__.replace("_", "-")
-
-
 def rule(*, why: str, source: str) -> Callable[[RuleFunction], RuleFunction]:
     """Register a function as a rule, under its own name with hyphens."""
 
     def register(find: RuleFunction) -> RuleFunction:
-        RULES[_name(find)] = Rule(_name(find), why, source, find)
+        name = find.__name__.replace("_", "-")
+        RULES[name] = Rule(name, why, source, find)
         return find
 
     return register
@@ -96,14 +95,14 @@ def check(entries: Iterable[Entry], *, now: float | None = None) -> list[Finding
         now: unix seconds of the emulator's clock; by default the time of the last entry.
     """
     history = History(list(entries), now)
-    return [finding for rule in RULES.values() for finding in rule.find(history)]
+    return [_finding(rule, *found) for rule in RULES.values() for found in rule.find(history)]
 
 
 @rule(
     why="COMPLETED means finished, not successful: fal has no FAILED, and only the result shows the error.",
     source="PROTOCOL.md 4.3; https://github.com/TanStack/ai/pull/396",
 )
-def completed_as_success(history: History) -> Iterator[Finding]:
+def completed_as_success(history: History) -> Iterator[Evidence]:
     """Found where a failed request was polled until COMPLETED and its result was not fetched.
 
     Not reported: a status that names the error, a cancel, a webhook. Then the client needs no result.
@@ -113,11 +112,8 @@ def completed_as_success(history: History) -> Iterator[Finding]:
         if poll is None or end is None or (end.status or 0) < FAILED or "error" in last_status(poll):
             continue
         if not (request.of(Operation.RESULT, Operation.CANCEL) or request.has_webhook):
-            yield _found(
-                completed_as_success,
-                f"polled until COMPLETED and never fetched the result, which is a {end.status}",
-                [*_ends(request.calls), end],
-            )
+            says = f"polled until COMPLETED and never fetched the result, which is a {end.status}"
+            yield says, [*_ends(request.calls), end]
 
 
 @rule(
@@ -125,23 +121,20 @@ def completed_as_success(history: History) -> Iterator[Finding]:
     "poll every 0.1 s (Python) and 0.5 s (JavaScript).",
     source="PROTOCOL.md 10; https://github.com/fal-ai/fal/issues/573",
 )
-def polls_too_fast(history: History) -> Iterator[Finding]:
+def polls_too_fast(history: History) -> Iterator[Evidence]:
     """Found where six or more polls of a request came less than 0.09 s apart (median).
 
     Both on the emulator's clock and in real time, because a test may run either of them fast.
     """
     for request in history.requests:
         completed = request.completed_poll
-        polls = [
-            call for call in request.of(Operation.STATUS) if completed is None or call.id <= completed.id
-        ]
+        last = completed.id if completed else float("inf")
+        polls = [call for call in request.of(Operation.STATUS) if call.id <= last]
         if len(polls) < ENOUGH_POLLS:
             continue
         gaps = [max(later.at - sooner.at, later.real - sooner.real) for sooner, later in pairwise(polls)]
         if (gap := median(gaps)) < FASTEST:
-            yield _found(
-                polls_too_fast, f"polled {len(polls)} times, {gap * 1000:.0f} ms apart", _ends(polls)
-            )
+            yield f"polled {len(polls)} times, {gap * 1000:.0f} ms apart", _ends(polls)
 
 
 @rule(
@@ -149,7 +142,7 @@ def polls_too_fast(history: History) -> Iterator[Finding]:
     "the endpoint, and calls with it were answered 405.",
     source="PROTOCOL.md 3; https://github.com/fal-ai/fal-js/issues/214",
 )
-def status_under_subpath(history: History) -> Iterator[Finding]:
+def status_under_subpath(history: History) -> Iterator[Evidence]:
     """Found where a call about a request has the endpoint's path in its URL.
 
     The URLs in the response to the submit are right, so such a URL was built by hand. falmock answers it, as
@@ -157,13 +150,9 @@ def status_under_subpath(history: History) -> Iterator[Finding]:
     """
     for request in history.requests:
         calls = request.of(Operation.STATUS, Operation.STREAM, Operation.RESULT, Operation.CANCEL)
-        wrong = [
-            call
-            for call in calls
-            if (endpoint := endpoints.parse(call.endpoint or "")) is not None and endpoint.path
-        ]
+        wrong = [call for call in calls if _has_path(call.endpoint)]
         if wrong:
-            yield _found(status_under_subpath, f"called {wrong[0].endpoint}/requests/", wrong)
+            yield f"called {wrong[0].endpoint}/requests/", wrong
 
 
 @rule(
@@ -171,7 +160,7 @@ def status_under_subpath(history: History) -> Iterator[Finding]:
     "again is a second bill.",
     source="https://github.com/Comfy-Org/ComfyUI/pull/16204",
 )
-def resubmits_after_timeout(history: History) -> Iterator[Finding]:
+def resubmits_after_timeout(history: History) -> Iterator[Evidence]:
     """Found where an equal submit came before the first request ended, and the first was then abandoned.
 
     Abandoned means: no later call about it, no cancel, no webhook. Equal requests that are all followed are
@@ -182,18 +171,15 @@ def resubmits_after_timeout(history: History) -> Iterator[Finding]:
         if handled or any(call.id > again.id or not call.over for call in first.polls):
             continue
         if first.completed_poll is None and (first.end is None or first.end.id > again.id):
-            yield _found(
-                resubmits_after_timeout,
-                f"submitted the same input again while {first.id} was open, and abandoned that",
-                [submit, *first.polls[-1:], again],
-            )
+            says = f"submitted the same input again while {first.id} was open, and abandoned that"
+            yield says, [submit, *first.polls[-1:], again]
 
 
 @rule(
     why="A job that is abandoned without a cancel is billed, and nobody fetches its result.",
     source="https://github.com/steipete/summarize/pull/392",
 )
-def never_cancels(history: History) -> Iterator[Finding]:
+def never_cancels(history: History) -> Iterator[Evidence]:
     """Found where polling stopped for a minute of emulated time before COMPLETED, without a cancel.
 
     A request with a webhook, or one that was never polled, is not reported: another process may have its id.
@@ -205,11 +191,7 @@ def never_cancels(history: History) -> Iterator[Finding]:
             continue
         gaps = [later.at - sooner.at for sooner, later in pairwise(polls)]
         if polls[-1].over and history.now - polls[-1].at >= max(SILENCE, 3 * max(gaps, default=0.0)):
-            yield _found(
-                never_cancels,
-                "stopped polling before COMPLETED, and sent no cancel",
-                [*_ends(polls), *request.steps[-1:]],
-            )
+            yield "stopped polling before COMPLETED, and sent no cancel", [*_ends(polls), *request.steps[-1:]]
 
 
 @rule(
@@ -217,12 +199,12 @@ def never_cancels(history: History) -> Iterator[Finding]:
     "anybody's.",
     source="PROTOCOL.md 9.2; https://github.com/code100x/photo-ai/pull/74",
 )
-def ignores_signature(history: History) -> Iterator[Finding]:
+def ignores_signature(history: History) -> Iterator[Evidence]:
     """Found where the fault `webhook_bad_signature` or `webhook_old_timestamp` was answered with 2xx."""
     for request in history.requests:
         taken = [attempt for attempt in request.attempts if attempt.fault in FORGED and accepted(attempt)]
         if taken:
-            yield _found(ignores_signature, f"answered {taken[0].status} to {taken[0].fault}", taken)
+            yield f"answered {taken[0].status} to {taken[0].fault}", taken
 
 
 @rule(
@@ -230,59 +212,47 @@ def ignores_signature(history: History) -> Iterator[Finding]:
     "answer 2xx and ignore it.",
     source="PROTOCOL.md 9.3; https://github.com/edenartlab/eve/pull/568",
 )
-def refuses_duplicate(history: History) -> Iterator[Finding]:
+def refuses_duplicate(history: History) -> Iterator[Evidence]:
     """Found where a delivery was answered with 2xx and a later one with another status.
 
     Forged deliveries and attempts without a response do not count.
     """
     for request in history.requests:
-        answered = [
-            attempt
-            for attempt in request.attempts
-            if attempt.fault not in FORGED and attempt.status is not None
-        ]
+        answered = [each for each in request.attempts if each.status is not None and each.fault not in FORGED]
         first = next(filter(accepted, answered), None)
         refused = [each for each in answered if first and each.id > first.id and not accepted(each)]
         if first is not None and refused:
-            yield _found(
-                refuses_duplicate, f"answered {refused[0].status} to a second delivery", [first, *refused]
-            )
+            yield f"answered {refused[0].status} to a second delivery", [first, *refused]
 
 
 @rule(
     why="A key takes the scheme Key. With Bearer fal accepts only tokens, and answers 401.",
     source="PROTOCOL.md 2",
 )
-def bearer_key(history: History) -> Iterator[Finding]:
+def bearer_key(history: History) -> Iterator[Evidence]:
     """Found where Bearer is followed by a key: an id and a secret with a colon."""
-    yield from _by_caller(
-        bearer_key,
-        [call for call in history.calls if _credentials(call).lower().startswith("bearer ")],
-        "sent a key as Bearer",
-    )
+    calls = [call for call in history.calls if _credentials(call).lower().startswith("bearer ")]
+    yield from _by_caller(calls, "sent a key as Bearer")
 
 
 @rule(
     why="Files are public, and on another host than the queue: a key that is sent there is exposed.",
     source="PROTOCOL.md 8.3",
 )
-def key_to_media_host(history: History) -> Iterator[Finding]:
+def key_to_media_host(history: History) -> Iterator[Evidence]:
     """Found where a public file was downloaded with a key.
 
     A file with an access list needs the key.
     """
-    yield from _by_caller(
-        key_to_media_host,
-        [call for call in history.calls if call.public and " " in _credentials(call)],
-        "sent a key with a download that needs none",
-    )
+    calls = [call for call in history.calls if call.public and " " in _credentials(call)]
+    yield from _by_caller(calls, "sent a key with a download that needs none")
 
 
 @rule(
     why="There is no status after COMPLETED: a client that waits for SUCCEEDED or FAILED waits for ever.",
     source="PROTOCOL.md 4.3; https://github.com/TanStack/ai/issues/394",
 )
-def waits_after_completed(history: History) -> Iterator[Finding]:
+def waits_after_completed(history: History) -> Iterator[Evidence]:
     """Found where five or more polls followed a COMPLETED before the result was fetched."""
     for request in history.requests:
         completed = request.completed_poll
@@ -292,38 +262,34 @@ def waits_after_completed(history: History) -> Iterator[Finding]:
         fetched = next(results, float("inf"))
         needless = [call for call in request.of(Operation.STATUS) if completed.id < call.id < fetched]
         if len(needless) >= NEEDLESS_POLLS:
-            yield _found(
-                waits_after_completed,
-                f"polled {len(needless)} times more after COMPLETED",
-                [completed, *_ends(needless)],
-            )
+            yield f"polled {len(needless)} times more after COMPLETED", [completed, *_ends(needless)]
 
 
 @rule(
     why="A 422 is final for an input: the same input fails in the same way, and may be billed again.",
     source="PROTOCOL.md 14; https://github.com/edenartlab/eve/pull/576",
 )
-def retries_422(history: History) -> Iterator[Finding]:
+def retries_422(history: History) -> Iterator[Evidence]:
     """Found where a 422 was fetched, delivered or returned, and the same input was submitted again."""
     for rejection, again in history.resubmits_of_rejected_inputs():
-        yield _found(retries_422, "submitted an input again after a 422", [rejection, again])
+        yield "submitted an input again after a 422", [rejection, again]
 
 
-def _by_caller(find: RuleFunction, calls: Sequence[Exchange], says: str) -> Iterator[Finding]:
+def _by_caller(calls: Sequence[Exchange], says: str) -> Iterator[Evidence]:
     """Yield one finding for each key and test, instead of one for each call."""
     groups: defaultdict[tuple[str | None, str | None], list[Exchange]] = defaultdict(list)
     for call in calls:
         groups[call.caller, call.test].append(call)
     for (caller, _), group in groups.items():
-        yield _found(find, f"{says}: key {caller}, {len(group)} times", group)
+        yield f"{says}: key {caller}, {len(group)} times", group
 
 
-def _found(find: RuleFunction, says: str, entries: Sequence[Entry]) -> Finding:
+def _finding(rule: Rule, says: str, entries: Sequence[Entry]) -> Finding:
     lines = list(dict.fromkeys(map(str, entries)))
     more = [f"... and {len(lines) - SHOWN} more"] if len(lines) > SHOWN else []
     ids = dict.fromkeys(entry.request_id for entry in entries if entry.request_id is not None)
     return Finding(
-        rule=_name(find),
+        rule=rule.name,
         says=says,
         evidence=(*lines[:SHOWN], *more),
         request_ids=tuple(ids),
@@ -334,6 +300,11 @@ def _found(find: RuleFunction, says: str, entries: Sequence[Entry]) -> Finding:
 def _ends(calls: Sequence[Exchange]) -> list[Exchange]:
     """Return the first call and the last."""
     return [*calls[:1], *calls[1:][-1:]]
+
+
+def _has_path(endpoint: str | None) -> bool:
+    parsed = endpoints.parse(endpoint or "")
+    return parsed is not None and bool(parsed.path)
 
 
 def _credentials(call: Exchange) -> str:

@@ -53,22 +53,18 @@ class ReceivedCall:
 
     @property
     def endpoint(self) -> str | None:
-        """Of the call."""
         return self.call.endpoint
 
     @property
     def caller(self) -> str | None:
-        """Of the call."""
         return self.call.caller
 
     @property
     def test(self) -> str | None:
-        """Of the call."""
         return self.call.test
 
     @property
     def operation(self) -> Operation:
-        """Of the call."""
         return self.call.operation
 
     @property
@@ -89,7 +85,6 @@ class ReceivedCall:
         self.request_size += len(chunk)
 
     def on_response_start(self, status: int, headers: RawHeaders) -> None:
-        """Record the status and headers of the response."""
         self.status = status
         self.response_headers = join_headers(headers)
 
