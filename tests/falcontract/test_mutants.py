@@ -10,7 +10,7 @@ import pytest
 from falcontract import suite
 from falcontract.mutation import runner
 from falcontract.mutation.catalogue import MUTANTS
-from falcontract.mutation.internals import keys, webhooks
+from falcontract.mutation.internals import keys, outcomes, webhooks
 from falcontract.mutation.internals import runner as model_runner
 from falcontract.mutation.patching import Mutant, Patch
 from falcontract.mutation.runner import MutantResult
@@ -133,7 +133,7 @@ def test_an_unintended_500_is_broken_and_an_intended_one_is_not(
     run: Callable[..., MutantResult], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def apply(patch: Patch) -> None:
-        outcome = model_runner.Outcome(500, b'{"detail":"Internal Server Error"}')
+        outcome = outcomes.Outcome(500, b'{"detail":"Internal Server Error"}')
         patch.around(model_runner.Runner, "prepare", lambda original, *args: outcome)
 
     unintended, intended = (

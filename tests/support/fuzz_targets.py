@@ -14,8 +14,8 @@ from falmock.engine.object_lifecycle import Lifecycle, LifecycleError
 from falmock.faults import scenarios, triggers
 from falmock.faults.scenarios import ScenarioError
 from falmock.faults.vocabulary import FaultError, parse
-from falmock.inspection import journal
-from falmock.inspection.journal import JournalError
+from falmock.inspection import entries
+from falmock.inspection.entries import JournalError
 from falmock.inspection.redaction import Redactor
 from falmock.media import pixels
 from falmock.models.veo import ImageToVideoInput
@@ -83,7 +83,7 @@ def lifecycle(data: bytes) -> None:
 def journal_file(data: bytes) -> None:
     """Read a journal as JSON lines."""
     with contextlib.suppress(JournalError):
-        journal.read(_text(data))
+        entries.read(_text(data))
 
 
 def picture(data: bytes) -> None:

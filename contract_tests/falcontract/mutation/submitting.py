@@ -12,6 +12,7 @@ from falcontract.mutation.internals import (
     errors,
     guard,
     hosts,
+    outcomes,
     queue_host,
     runner,
     submission,
@@ -148,7 +149,7 @@ def broken_json_is_500(patch: Patch) -> None:
         try:
             return original(*args)
         except RuntimeError:
-            return runner.Outcome(500, b'{"detail":"Internal Server Error"}')
+            return outcomes.Outcome(500, b'{"detail":"Internal Server Error"}')
 
     patch.around(validation, "_entry", entry)
     patch.around(runner.Runner, "prepare", prepare)

@@ -27,8 +27,9 @@ from falmock.faults.scenarios import find as find_scenario
 from falmock.faults.vocabulary import EXACT, FAULTS, Fault, limits
 from falmock.http.guard import CONTROL
 from falmock.http.server import Server, listen
-from falmock.inspection.journal import JournalError, JournalFilter, journal_of
-from falmock.inspection.journal import read as read_journal
+from falmock.inspection.entries import JournalError, JournalFilter
+from falmock.inspection.entries import read as read_journal
+from falmock.inspection.journal import journal_of
 from falmock.inspection.ledger import Account
 from falmock.inspection.lint import RULES, Finding
 from falmock.inspection.lint import check as check_client

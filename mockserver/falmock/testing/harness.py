@@ -31,7 +31,8 @@ from falmock.faults.rules import Rule
 from falmock.faults.vocabulary import parse
 from falmock.http.server import Server, listen
 from falmock.inspection import lint
-from falmock.inspection.journal import Attempt, JournalFilter, journal_of
+from falmock.inspection.entries import Attempt, JournalFilter
+from falmock.inspection.journal import journal_of
 from falmock.media import Renderer, find_ffmpeg
 from falmock.protocol.addresses import is_loopback
 from falmock.protocol.calls import Operation
@@ -52,7 +53,7 @@ if TYPE_CHECKING:
     from falmock.engine.emulator import Emulator
     from falmock.engine.store import Delivery
     from falmock.engine.store import Request as Stored
-    from falmock.inspection.journal import Entry
+    from falmock.inspection.entries import Entry
     from falmock.inspection.lint import Finding
     from falmock.testing.transport import LeakError
 

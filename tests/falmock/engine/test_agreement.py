@@ -32,7 +32,8 @@ from falmock.engine.store import Store
 from falmock.engine.submission import Submission
 from falmock.faults.rules import Rule, RuleSet
 from falmock.faults.vocabulary import parse
-from falmock.inspection.journal import Journal, Transition, journal_of
+from falmock.inspection.entries import Transition
+from falmock.inspection.journal import Journal, journal_of
 from falmock.media import Decoder, Renderer, find_ffmpeg
 from falmock.media.fetching import Fetcher
 from falmock.protocol import endpoints
@@ -203,7 +204,7 @@ class Agreement(RuleBasedStateMachine):
             copy.replace(self.store.rows(), later=0.0)
             fresh = self.world.emulator(copy)
             try:
-                await fresh.settle()
+                await fresh.timeline.settle()
                 assert _stand(self.emulator) == _stand(fresh)
             finally:
                 await fresh.close()

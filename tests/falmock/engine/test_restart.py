@@ -171,7 +171,7 @@ async def test_the_state_folder_ignores_itself(lives: Lives, tmp_path: Path) -> 
 
 
 async def test_a_seed_that_was_drawn_is_kept(lives: Lives) -> None:
-    seeds = [(await lives.next(seed=None)).emulator.seed for _ in range(2)]
+    seeds = [(await lives.next(seed=None)).emulator.store.fact("seed") for _ in range(2)]
 
     assert seeds[0] == seeds[1]
 

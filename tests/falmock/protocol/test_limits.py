@@ -19,7 +19,8 @@ from falmock.faults import injections, triggers
 from falmock.faults.rules import MatchContext, Rule, RuleSet
 from falmock.faults.vocabulary import FaultError
 from falmock.http.server import Server, listen
-from falmock.inspection.journal import PIECE, Journal, JournalFilter
+from falmock.inspection.entries import JournalFilter
+from falmock.inspection.journal import PIECE, Journal
 from falmock.inspection.ledger import Ledger
 from falmock.protocol import bodies, calls, hosts, validation
 from falmock.protocol.errors import InvalidBody
