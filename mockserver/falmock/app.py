@@ -27,13 +27,14 @@ from starlette.routing import Mount, Route, Router
 from falmock import __version__
 from falmock.control.routes import Control
 from falmock.engine.clock import Clock, SystemClock
+from falmock.engine.database import StoreInUseError
 from falmock.engine.emulator import Emulator, unavailable
 from falmock.engine.files import Files
 from falmock.engine.integrity import DamagedError, VersionError
 from falmock.engine.keys import Keyring
 from falmock.engine.runner import Runner
 from falmock.engine.signing import SECRET_BYTES, Signer
-from falmock.engine.store import Store, StoreInUseError
+from falmock.engine.store import Store
 from falmock.faults.rules import RuleSet, find
 from falmock.http.browser_proxy import BrowserProxy
 from falmock.http.catalogue import WEBSITE_ROUTES, Catalogue

@@ -24,8 +24,8 @@ from falmock.engine.clock import LAST, Clock
 from falmock.engine.lifecycle import Event, State, after
 from falmock.engine.notifier import Notifier
 from falmock.engine.queue import Job, Queue, QueueEvent
+from falmock.engine.rows import Delivery, Request
 from falmock.engine.runner import Outcome, PreparedRun, Runner
-from falmock.engine.store import Delivery, Request, Store
 from falmock.engine.webhooks import Sender
 from falmock.faults import effects
 from falmock.faults.rules import OF_A_REQUEST, Injection, MatchContext, Rule, RuleSet, dump, load
@@ -54,6 +54,7 @@ if TYPE_CHECKING:
 
     from falmock.engine.files import Files
     from falmock.engine.signing import Signer
+    from falmock.engine.store import Store
     from falmock.faults.vocabulary import Fault
     from falmock.protocol.endpoints import Endpoint
     from falmock.settings import Settings

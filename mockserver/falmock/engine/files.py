@@ -21,7 +21,7 @@ from itertools import chain
 from typing import TYPE_CHECKING, BinaryIO, Final
 from urllib.parse import unquote
 
-from falmock.engine.store import Store, StoredFile
+from falmock.engine.rows import StoredFile
 from falmock.faults.rules import load
 from falmock.protocol import urls
 from falmock.system import disk, private
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from falmock.engine.object_lifecycle import Lifecycle
+    from falmock.engine.store import Store
 
 log = logging.getLogger("falmock.engine.files")
 

@@ -12,7 +12,7 @@ from contextlib import closing
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
 log = logging.getLogger("falmock.engine.store")
@@ -28,9 +28,7 @@ class VersionError(Exception):
     """The database is from another version of falmock. The text names both layouts."""
 
 
-def check(
-    path: Path, layout: int, tables: Mapping[str, Sequence[str]], *, older: Collection[int] = ()
-) -> None:
+def check(path: Path, layout: int, tables: Mapping[str, Sequence[str]]) -> None:
     """Check a database file without writing to it.
 
     This reads the whole file: about 0.5 s per gigabyte from the page cache.
@@ -39,7 +37,6 @@ def check(
         path: the database file.
         layout: the expected `user_version`.
         tables: the expected tables with their columns.
-        older: layouts that the store can upgrade.
 
     Raises:
         DamagedError: the file is damaged.
@@ -50,7 +47,7 @@ def check(
     made = [file for file in beside if not file.exists()]  # SQLite creates them even for reading
     try:
         with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=0)) as db:
-            _check(db, layout, tables, older)
+            _check(db, layout, tables)
     except sqlite3.OperationalError:
         raise
     except sqlite3.DatabaseError as error:
@@ -60,19 +57,17 @@ def check(
             file.unlink(missing_ok=True)
 
 
-def _check(
-    db: sqlite3.Connection, layout: int, tables: Mapping[str, Sequence[str]], older: Collection[int]
-) -> None:
+def _check(db: sqlite3.Connection, layout: int, tables: Mapping[str, Sequence[str]]) -> None:
     (found,) = db.execute("PRAGMA user_version").fetchone()
     (is_empty,) = db.execute("SELECT count(*) = 0 FROM sqlite_schema").fetchone()
     if found == 0 and is_empty:
         return
-    if found != layout and found not in older:
+    if found != layout:
         raise VersionError(f"its layout is {found}, not {layout}")
     (verdict,) = db.execute("PRAGMA quick_check(1)").fetchone()
     if verdict != "ok":
         raise DamagedError(" ".join(str(verdict).split()))
-    for table, columns in tables.items() if found == layout else ():
+    for table, columns in tables.items():
         there = {name for _, name, *_ in db.execute(f"PRAGMA table_info({table})")}
         if not there.issuperset(columns):
             raise DamagedError(f"the table {table} is not complete")

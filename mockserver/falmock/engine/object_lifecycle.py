@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from falmock.engine.store import StoredFile
+    from falmock.engine.rows import StoredFile
 
 _DECISIONS: Final = ("allow", "forbid", "hide")
 _LONGEST: Final = 1e10  # seconds, some 300 years

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
     from pathlib import Path
 
-    from falmock.engine.store import StoredFile
+    from falmock.engine.rows import StoredFile
 
 BUFFER: Final = 1024 * 1024
 

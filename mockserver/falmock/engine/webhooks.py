@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING, Any, Final
 import httpx
 
 from falmock.engine.posting import Answer, post
+from falmock.engine.rows import Delivery, Request
 from falmock.engine.slots import Slots
-from falmock.engine.store import Delivery, Request, Store
 from falmock.faults.rules import Injection, load
 from falmock.protocol import urls
 from falmock.protocol.authorities import AuthorityError, parse_url
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
     from falmock.engine.clock import Clock
     from falmock.engine.signing import Signer
+    from falmock.engine.store import Store
     from falmock.faults.vocabulary import Fault
     from falmock.inspection.journal import Journal
 

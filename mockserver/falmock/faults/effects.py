@@ -13,7 +13,7 @@ from falmock.protocol.errors import ModelError, PlatformError, compact
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from falmock.engine.store import Request
+    from falmock.engine.rows import Request
     from falmock.faults.vocabulary import Fault
 
 AT_ONCE = ("stuck_in_queue", "stuck_running", "deep_queue", "slow", "log_window")  # show from the start

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
 
     from falmock.engine.keys import Keyring
-    from falmock.engine.store import Request as Stored
+    from falmock.engine.rows import Request as Stored
     from falmock.protocol.calls import Call
 
 JSON: Final = "application/json"

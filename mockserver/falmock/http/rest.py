@@ -32,8 +32,8 @@ if TYPE_CHECKING:
 
     from falmock.engine.emulator import Emulator
     from falmock.engine.keys import Caller, Keyring
-    from falmock.engine.store import Delivery
-    from falmock.engine.store import Request as Stored
+    from falmock.engine.rows import Delivery
+    from falmock.engine.rows import Request as Stored
 
 Body = TypeVar("Body", bound=BaseModel)
 

@@ -28,7 +28,7 @@ from falmock.protocol.patterns import matches
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
-    from falmock.engine.store import Request
+    from falmock.engine.rows import Request
 
 Headers = tuple[tuple[str, str], ...]
 RawHeaders = list[tuple[bytes, bytes]]

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from falmock.engine.object_lifecycle import Lifecycle, LifecycleError, decide
-from falmock.engine.store import StoredFile
+from falmock.engine.rows import StoredFile
 
 DECISIONS = ["allow", "forbid", "hide"]
 MEMBERS = st.sampled_from(["user", "decision", "default", "rules"])

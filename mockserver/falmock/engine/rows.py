@@ -1,0 +1,146 @@
+"""The rows of the database. All times are unix seconds of the emulator's clock."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from falmock.engine.lifecycle import State
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A request, from its submission until it is forgotten.
+
+    Attributes:
+        id: the request id.
+        seq: the number of the submission; with the seed it determines all random choices.
+        application: "owner/alias".
+        path: the rest of the endpoint id, for example "image-to-video".
+        caller: the key id.
+        test: the test that it belongs to (see `calls`), or None.
+        origin: the base URL of the submission (see `hosts.BaseURL`).
+        direct: whether it came over the run host; nobody can poll such a request.
+        method: the HTTP method of the submission.
+        content_type: of the submission.
+        input_sha256: of the body, in hex.
+        body_file: hex SHA-256 of a large body, which is kept as a file. None for a body in `payloads`.
+        ready_at: the earliest start.
+        run_seconds: the minimum duration of the run.
+        priority: see `queue`.
+        start_by: the start timeout that the caller set, or None.
+        retry: whether it may run again after a 503 or 504.
+        store_io: False if payloads are not kept.
+        lifecycle: JSON of the object lifecycle preference, or None.
+        webhook: the URL, or None.
+        faults: the injections, as `rules.load` reads them, or None.
+        attempts: the number of runs so far.
+        gateway_id: id of the last run; the request id until the request runs again.
+        status: HTTP status of the outcome; None before completion.
+        headers: JSON of the outcome's headers.
+        error: text of a platform error, or None.
+        error_type: type of a platform error, or None.
+        expires_at: when the result is deleted.
+        held: whether it stays in its state until it is released.
+        due_at: when its run was ended by the control API, or None.
+    """
+
+    id: str
+    seq: int
+    application: str
+    path: str
+    caller: str
+    test: str | None
+    origin: str
+    direct: bool
+    method: str
+    content_type: str | None
+    input_sha256: str
+    body_file: str | None
+    submitted_at: float
+    ready_at: float
+    run_seconds: float
+    priority: int
+    start_by: float | None
+    retry: bool
+    store_io: bool
+    lifecycle: str | None
+    webhook: str | None
+    faults: str | None = None
+    state: str = State.IN_QUEUE
+    started_at: float | None = None
+    completed_at: float | None = None
+    attempts: int = 0
+    gateway_id: str = ""
+    status: int | None = None
+    headers: str = "{}"
+    error: str | None = None
+    error_type: str | None = None
+    expires_at: float | None = None
+    held: bool = False
+    due_at: float | None = None
+
+    @property
+    def endpoint(self) -> str:
+        """The full endpoint id."""
+        return "/".join(filter(None, (self.application, self.path)))
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """A webhook to deliver.
+
+    Attributes:
+        request_id: of the request whose result it carries.
+        url: the receiver.
+        user_id: a part of the signed message.
+        body: the same bytes at each attempt.
+        attempts: the number of attempts so far.
+        next_at: when the next attempt is due; None if there is none.
+        give_up_at: when the result expires; there is no attempt after that.
+        faults: the injections, as `rules.load` reads them, or None.
+        outcome: "pending", "delivered", "failed", "refused" or "lost".
+        last: the result of the last attempt, for example "200" or "ConnectError".
+    """
+
+    request_id: str
+    url: str
+    user_id: str
+    body: bytes
+    attempts: int
+    next_at: float | None
+    give_up_at: float
+    faults: str | None = None
+    outcome: str = "pending"
+    last: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StoredFile:
+    """A file on the CDN.
+
+    Attributes:
+        path: of its URL, for example "/files/b/0aa9eef6/..._output.mp4".
+        disk: its name in the `files` folder.
+        content_type: of the response.
+        size: in bytes.
+        owner: the key id that uploaded or generated it.
+        created_at: when it was published.
+        expires_at: None for never.
+        acl: JSON of its access list; None if everybody may read it.
+        faults: the injections, as `rules.load` reads them, or None.
+        request_id: of the request that produced it; None for an upload.
+    """
+
+    path: str
+    disk: str
+    content_type: str
+    size: int
+    owner: str
+    created_at: float
+    expires_at: float | None
+    acl: str | None
+    faults: str | None = None
+    request_id: str | None = None
+
+
+Row = Request | Delivery | StoredFile
