@@ -26,6 +26,7 @@ from falmock.engine.notifier import Notifier
 from falmock.engine.queue import Job, Queue, QueueEvent
 from falmock.engine.rows import Delivery, Request
 from falmock.engine.runner import Outcome, PreparedRun, Runner
+from falmock.engine.uploads import Uploads
 from falmock.engine.webhooks import Sender
 from falmock.faults import effects
 from falmock.faults.rules import OF_A_REQUEST, Injection, MatchContext, Rule, RuleSet, dump, load
@@ -178,6 +179,7 @@ class Emulator:
         self.store = store
         self.files = files
         self.signer = signer
+        self.uploads = Uploads(files, signer, now=clock.now, new_rng=self.fresh_rng)
         self.plan = plan
         self.seed = seed
         self.dialler = dialler

@@ -5,14 +5,16 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+from random import Random
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from falmock.engine.files import Files
+from falmock.engine.signing import Signer
 from falmock.engine.store import Store
-from falmock.engine.uploads import PartsMismatchError, Upload, Uploads, UploadTooLargeError
-from falmock.protocol.errors import StorageFull
+from falmock.engine.uploads import Upload, Uploads
+from falmock.protocol.errors import BodyTooLarge, PlatformError, StorageFull
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -30,7 +32,7 @@ def files(tmp_path: Path) -> Iterator[Files]:
 
 @pytest.fixture
 def uploads(files: Files) -> Uploads:
-    return Uploads(files, lambda: 0.0)
+    return Uploads(files, Signer(bytes(32)), now=lambda: 0.0, new_rng=Random)
 
 
 async def chunks(*data: bytes) -> AsyncIterator[bytes]:
@@ -60,7 +62,7 @@ async def test_what_arrives_is_on_disk_with_its_checksum(uploads: Uploads) -> No
 
 
 async def test_of_too_many_bytes_none_is_kept(uploads: Uploads, files: Files) -> None:
-    with pytest.raises(UploadTooLargeError):
+    with pytest.raises(BodyTooLarge):
         await uploads.receive(chunks(DATA, DATA, b"x"))
 
     assert left(files) == []
@@ -110,5 +112,5 @@ async def test_where_the_disk_is_full_a_file_at_the_same_path_stays_as_it_was(
 async def test_a_part_with_another_etag_is_refused(uploads: Uploads, etag: str) -> None:
     await part(uploads, 1, DATA)
 
-    with pytest.raises(PartsMismatchError):
+    with pytest.raises(PlatformError, match="parts"):
         await uploads.complete(UPLOAD, [(1, etag)])

@@ -13,6 +13,7 @@ from urllib.parse import quote
 
 import pytest
 from emulated import BASE, ENDPOINT, KEY, OTHER_KEY, Mock, opened, png
+from few_descriptors import none_left
 from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
@@ -443,6 +444,55 @@ async def test_a_download_is_whole_even_when_the_file_goes_after_its_headers(moc
     await response({"type": "http", "method": "GET", "headers": []}, receive, send)
 
     assert (bytes(got), source.closed) == (DATA, True)
+
+
+# No file descriptor left
+
+
+async def test_a_download_waits_for_a_file_descriptor(mock: Mock, monkeypatch: pytest.MonkeyPatch) -> None:
+    url = await upload(mock)
+
+    with none_left(monkeypatch) as relief:
+        answer = await mock.http.get(url)
+
+    assert (answer.status_code, answer.content, relief.waits) == (200, DATA, 1)
+
+
+@pytest.mark.parametrize("part", ["", "/1"], ids=["file", "part"])
+async def test_an_upload_waits_for_a_file_descriptor(
+    mock: Mock, monkeypatch: pytest.MonkeyPatch, part: str
+) -> None:
+    path, _, query = (await initiate(mock))["upload_url"].partition("?")
+
+    with none_left(monkeypatch) as relief:
+        answer = await mock.http.put(f"{path}{part}?{query}", content=DATA)
+
+    assert (answer.status_code, relief.waits) == (200, 1)
+
+
+async def test_a_completion_waits_for_a_file_descriptor(mock: Mock, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, _, query = (await initiate(mock))["upload_url"].partition("?")
+    parts = [(await mock.http.put(f"{path}/{number}?{query}", content=DATA)).json() for number in (1, 2)]
+
+    with none_left(monkeypatch) as relief:
+        answer = await mock.http.post(f"{path}/complete?{query}", json={"parts": parts})
+
+    assert (answer.status_code, relief.waits) == (200, 1)
+
+
+@pytest.mark.parametrize("call", ["download", "upload"])
+async def test_a_call_that_gets_no_file_descriptor_is_answered_503(
+    mock: Mock, monkeypatch: pytest.MonkeyPatch, call: str
+) -> None:
+    url = await upload(mock)
+    where = (await initiate(mock))["upload_url"]
+    monkeypatch.setattr("falmock.system.descriptors.PATIENCE", 0.0)
+
+    with none_left(monkeypatch, until_waiting=False):
+        answer = await (mock.http.get(url) if call == "download" else mock.http.put(where, content=DATA))
+
+    assert (answer.status_code, answer.headers["x-fal-error-type"]) == (503, "storage_unavailable")
+    assert "too many open files" in answer.json()["detail"]
 
 
 # Uploads that overlap

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+from random import Random
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -14,6 +15,7 @@ from image_bombs import pixels, png
 
 from falmock.engine.files import Files
 from falmock.engine.posting import post
+from falmock.engine.signing import Signer
 from falmock.engine.store import Store
 from falmock.engine.uploads import Uploads
 from falmock.media import Clip, Decoder, Renderer, find_ffmpeg
@@ -81,7 +83,9 @@ def test_an_upload_waits(play: Play, tmp_path: Path, monkeypatch: pytest.MonkeyP
         yield b"bytes"
 
     async def scene() -> int:
-        uploads = Uploads(Files(Store(None), tmp_path, max_size=1000), lambda: 0.0)
+        uploads = Uploads(
+            Files(Store(None), tmp_path, max_size=1000), Signer(bytes(32)), now=lambda: 0.0, new_rng=Random
+        )
         with none_left(monkeypatch) as relief:
             arrival = await uploads.receive(content())
         assert arrival.file.read_bytes() == b"bytes"
