@@ -35,7 +35,7 @@ class _Relief(logging.Handler):
 @contextmanager
 def none_left(monkeypatch: pytest.MonkeyPatch, *, until_waiting: bool = True) -> Iterator[_Relief]:
     """Leave no descriptor in a block, or only until the log says that work waits for one."""
-    monkeypatch.setattr(descriptors, "_logged", False)
+    monkeypatch.setattr(descriptors.spare, "logged", False)
     limits = resource.getrlimit(resource.RLIMIT_NOFILE)
     relief = _Relief(limits, restores=until_waiting)
     log = logging.getLogger("falmock")

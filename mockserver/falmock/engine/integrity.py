@@ -1,7 +1,7 @@
 """Checks a database before the emulator opens it: the file, the schema and each row.
 
-A damaged file, or one from another version, is rejected and not changed. A single invalid row, for
-example from an older version with fewer checks, moves to a separate table.
+A damaged file, or one from another version, is rejected and not changed. An invalid row is moved to another
+table.
 """
 
 from __future__ import annotations

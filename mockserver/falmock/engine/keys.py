@@ -57,7 +57,7 @@ class Keyring:
             self._secrets = {key_id: secret for key_id, _, secret in pairs}
 
     def identify(self, authorization: str | None, alias: str | None = None) -> Caller | Problem:
-        """Return the caller, or why there is none.
+        """Return the caller, or the problem with the credentials.
 
         Args:
             authorization: the header.

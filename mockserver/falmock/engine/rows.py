@@ -19,7 +19,7 @@ class Request:
         caller: the key id.
         test: the test that it belongs to (see `calls`), or None.
         origin: the base URL of the submission (see `hosts.BaseURL`).
-        direct: whether it came over the run host; nobody can poll such a request.
+        direct: whether it came over the run host; such a request cannot be polled.
         method: the HTTP method of the submission.
         content_type: of the submission.
         input_sha256: of the body, in hex.
@@ -90,12 +90,12 @@ class Delivery:
     """A webhook to deliver.
 
     Attributes:
-        request_id: of the request whose result it carries.
+        request_id: of the request with the result.
         url: the receiver.
         user_id: a part of the signed message.
         body: the same bytes at each attempt.
         attempts: the number of attempts so far.
-        next_at: when the next attempt is due; None if there is none.
+        next_at: when the next attempt is due; None after the last one.
         give_up_at: when the result expires; there is no attempt after that.
         faults: the injections, as `rules.load` reads them, or None.
         outcome: "pending", "delivered", "failed", "refused" or "lost".
@@ -126,7 +126,7 @@ class StoredFile:
         owner: the key id that uploaded or generated it.
         created_at: when it was published.
         expires_at: None for never.
-        acl: JSON of its access list; None if everybody may read it.
+        acl: JSON of its access list; None allows every reader.
         faults: the injections, as `rules.load` reads them, or None.
         request_id: of the request that produced it; None for an upload.
     """

@@ -1,7 +1,7 @@
 """The tables of the database, and the SQL statements for single rows.
 
-Each row class has a table with one column per field. The first field is the primary key. Payloads are in a
-table of their own, so that a status poll does not read them. `facts` holds single values by name.
+Each row class has a table with one column per field. The first field is the primary key. Payloads have a
+separate table, so that a status poll does not read them. `facts` has single values by name.
 """
 
 from __future__ import annotations

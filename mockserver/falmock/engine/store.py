@@ -100,7 +100,7 @@ class Store(Database):
         self._db.execute("INSERT OR REPLACE INTO payloads VALUES (?, ?, ?)", (request_id, kind, data))
 
     def payload(self, request_id: str, kind: str) -> bytes | None:
-        """Return a payload, or None if there is none."""
+        """Return a payload, or None."""
         query = "SELECT data FROM payloads WHERE request_id = ? AND kind = ?"
         data: bytes | None = self._value(query, request_id, kind)
         return data
@@ -126,11 +126,11 @@ class Store(Database):
         return self._select(Request, "state != 'COMPLETED' ORDER BY seq")
 
     def expired_requests(self, now: float) -> list[Request]:
-        """Return the requests whose results are due to be deleted."""
+        """Return the requests with an expired result."""
         return self._select(Request, "expires_at <= ?", now)
 
     def request_pages(self) -> Iterator[list[Request]]:
-        """Yield all requests, the oldest first, `PAGE` at a time. Rows that are inserted meanwhile follow."""
+        """Yield all requests, the oldest first, `PAGE` at a time, including those inserted during the iteration."""
         last = 0
         while rows := self._db.execute(PAGE_UP[Request], (last, PAGE)).fetchall():
             last = rows[-1][0]
@@ -205,7 +205,7 @@ class Store(Database):
         return {name for (name,) in self._db.execute("SELECT disk FROM files")}
 
     def expired_files(self, now: float) -> list[StoredFile]:
-        """Return the files that are due to be deleted."""
+        """Return the expired files."""
         return self._select(StoredFile, "expires_at <= ?", now)
 
     # Rows of several tables

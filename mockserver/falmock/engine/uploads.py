@@ -1,8 +1,8 @@
 """Uploads to the CDN, whole or in parts: announce, seal, receive, complete.
 
-An announced upload is not in the store. All that is known of it is sealed in the token of its address. Each
-upload is written to a file of its own and moved into place when it is complete, so concurrent uploads of the
-same file or part do not interfere.
+An announced upload is not in the store: its data is sealed in the token of its address. Each call writes to
+a new file, which is moved into place when it is complete, so concurrent uploads of the same file or part do
+not interfere.
 """
 
 from __future__ import annotations

@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 
 MOST_PARTS: Final = 10_000
 LONGEST_COMPLETION: Final = MOST_PARTS * 256  # bytes
-# The first three are as recorded (v3b.fal.media, 2026-09). The last two are not fal's: fal's files have a
-# domain of their own. Here they share one with the API, and an uploaded page must not run in its origin.
+# The first three are as recorded (v3b.fal.media, 2026-09). The last two are not fal's: fal serves
+# files from a separate domain. Here they share the API's, and an uploaded page must not run in that origin.
 # It is not known how fal caches files with an access list; here they are not cached.
 SERVED: Final = {
     "access-control-allow-origin": "*",
@@ -152,7 +152,7 @@ class _Cdn:
 
 
 class OpenFileResponse(FileResponse):
-    """Serves an open file, so a download is complete even if the file is removed meanwhile."""
+    """Serves an open file, so a download is complete even if the file is deleted before its end."""
 
     def __init__(self, source: BinaryIO, *, media_type: str, headers: dict[str, str]) -> None:
         status = os.fstat(source.fileno())
