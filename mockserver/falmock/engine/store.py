@@ -130,7 +130,7 @@ class Store(Database):
         return self._select(Request, "expires_at <= ?", now)
 
     def request_pages(self) -> Iterator[list[Request]]:
-        """Yield all requests, the oldest first, `PAGE` at a time, including those inserted during the iteration."""
+        """Yield all requests, the oldest first, `PAGE` at a time. Later ones are included."""
         last = 0
         while rows := self._db.execute(PAGE_UP[Request], (last, PAGE)).fetchall():
             last = rows[-1][0]

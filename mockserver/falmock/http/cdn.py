@@ -13,7 +13,7 @@ from starlette.routing import Route
 
 from falmock.engine.keys import Caller
 from falmock.engine.object_lifecycle import decide
-from falmock.http.bodies import content_type_of, lifecycle_of, read_model
+from falmock.http.reading import content_type_of, lifecycle_of, read_model
 from falmock.protocol.errors import FileNotServed, InvalidToken, NotFound, PlatformError
 from falmock.protocol.hosts import MEDIA, BaseURL
 from falmock.system.descriptors import with_descriptors

@@ -13,8 +13,8 @@ from starlette.routing import Route
 from falmock.engine.files import DEFAULT_TYPE
 from falmock.engine.uploads import LONGEST_TOKEN_LIFETIME, TOKEN_LIFETIME
 from falmock.http import access, payloads
-from falmock.http.bodies import CONTENT_TYPE, lifecycle_of, read_model
 from falmock.http.listing import document, in_turns, through
+from falmock.http.reading import CONTENT_TYPE, lifecycle_of, read_model
 from falmock.protocol import endpoints
 from falmock.protocol.hosts import CDN, MEDIA, BaseURL
 

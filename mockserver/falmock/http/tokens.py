@@ -9,7 +9,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from falmock.http import access
-from falmock.http.bodies import read_model
+from falmock.http.reading import read_model
 from falmock.protocol import endpoints, validation
 
 if TYPE_CHECKING:
