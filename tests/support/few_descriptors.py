@@ -34,7 +34,7 @@ class _Relief(logging.Handler):
 
 @contextmanager
 def none_left(monkeypatch: pytest.MonkeyPatch, *, until_waiting: bool = True) -> Iterator[_Relief]:
-    """Leave no descriptor in a block, or only until the log says that work waits for one."""
+    """Leave no descriptor in a block, by default until the log says that work waits for one."""
     monkeypatch.setattr(descriptors.spare, "logged", False)
     limits = resource.getrlimit(resource.RLIMIT_NOFILE)
     relief = _Relief(limits, restores=until_waiting)
