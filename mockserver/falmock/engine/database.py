@@ -34,7 +34,7 @@ class Database:
         self._after_rollback: list[Callable[[], object]] = []
         try:
             if path is not None and path.exists():
-                integrity.check(path, schema.VERSION, schema.EXPECTED)
+                integrity.check(path)
             self._db = sqlite3.connect(
                 path or ":memory:", isolation_level=None, timeout=0, check_same_thread=False
             )

@@ -42,7 +42,6 @@ STALE_UPLOAD: Final = 24 * 3600.0
 DEFAULT_TYPE: Final = "application/octet-stream"
 
 _ALPHABET: Final = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-"
-PARTIAL: Final = ".part"  # suffix of an incomplete file
 DISCARDED: Final = ".gone"  # suffix of a folder that is being deleted
 
 
@@ -236,7 +235,7 @@ class Files:
         for part in (self._inputs, self._files):
             wanted = {source.name for source in (folder / part.name).iterdir()}
             for name in wanted:
-                beside = part / f"{name}{PARTIAL}"
+                beside = part / f"{name}{private.PART}"
                 beside.unlink(missing_ok=True)
                 self._store.on_rollback(partial(beside.unlink, missing_ok=True))
                 link(folder / part.name / name, beside)
@@ -250,7 +249,7 @@ class Files:
         """
         for folder in [*self.snapshots.iterdir(), *self.uploads.glob(f"*{DISCARDED}")]:
             shutil.rmtree(folder)
-        incomplete = (folder.glob(f"*{PARTIAL}") for folder in (self._inputs, self._files, self.uploads))
+        incomplete = (folder.glob(f"*{private.PART}") for folder in (self._inputs, self._files, self.uploads))
         for path in chain.from_iterable(incomplete):
             path.unlink(missing_ok=True)
         for name in {path.name for path in self._files.iterdir()} - self._store.file_names():
@@ -263,10 +262,10 @@ class Files:
 def _swap(folder: Path, wanted: Collection[str]) -> None:
     """Move the restored files into place and delete all others."""
     for path in list(folder.iterdir()):
-        if path.name.removesuffix(PARTIAL) not in wanted:
+        if path.name.removesuffix(private.PART) not in wanted:
             path.unlink()
     for name in wanted:
-        (folder / f"{name}{PARTIAL}").replace(folder / name)
+        (folder / f"{name}{private.PART}").replace(folder / name)
 
 
 def link(source: Path, target: Path) -> None:

@@ -12,33 +12,23 @@ class Request:
     """A request, from its submission until it is forgotten.
 
     Attributes:
-        id: the request id.
         seq: the number of the submission; with the seed it determines all random choices.
         application: "owner/alias".
         path: the rest of the endpoint id, for example "image-to-video".
-        caller: the key id.
         test: the test that it belongs to (see `calls`), or None.
         origin: the base URL of the submission (see `hosts.BaseURL`).
         direct: whether it came over the run host; such a request cannot be polled.
-        method: the HTTP method of the submission.
-        content_type: of the submission.
         input_sha256: of the body, in hex.
         body_file: hex SHA-256 of a large body, which is kept as a file. None for a body in `payloads`.
         ready_at: the earliest start.
         run_seconds: the minimum duration of the run.
         priority: see `queue`.
         start_by: the start timeout that the caller set, or None.
-        retry: whether it may run again after a 503 or 504.
-        store_io: False if payloads are not kept.
         lifecycle: JSON of the object lifecycle preference, or None.
-        webhook: the URL, or None.
         faults: the injections, as `rules.load` reads them, or None.
-        attempts: the number of runs so far.
         gateway_id: id of the last run; the request id until the request runs again.
         status: HTTP status of the outcome; None before completion.
         headers: JSON of the outcome's headers.
-        error: text of a platform error, or None.
-        error_type: type of a platform error, or None.
         expires_at: when the result is deleted.
         held: whether it stays in its state until it is released.
         due_at: when its run was ended by the control API, or None.
@@ -90,11 +80,8 @@ class Delivery:
     """A webhook to deliver.
 
     Attributes:
-        request_id: of the request with the result.
-        url: the receiver.
         user_id: a part of the signed message.
         body: the same bytes at each attempt.
-        attempts: the number of attempts so far.
         next_at: when the next attempt is due; None after the last one.
         give_up_at: when the result expires; there is no attempt after that.
         faults: the injections, as `rules.load` reads them, or None.
@@ -121,11 +108,7 @@ class StoredFile:
     Attributes:
         path: of its URL, for example "/files/b/0aa9eef6/..._output.mp4".
         disk: its name in the `files` folder.
-        content_type: of the response.
-        size: in bytes.
         owner: the key id that uploaded or generated it.
-        created_at: when it was published.
-        expires_at: None for never.
         acl: JSON of its access list; None allows every reader.
         faults: the injections, as `rules.load` reads them, or None.
         request_id: of the request that produced it; None for an upload.

@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, BinaryIO, Final
 from weakref import WeakValueDictionary
 
-from falmock.engine.files import DISCARDED, PARTIAL, Files, link, new_path
+from falmock.engine.files import DISCARDED, Files, link, new_path
 from falmock.engine.object_lifecycle import Lifecycle
 from falmock.protocol.errors import BodyTooLarge, InvalidToken, PlatformError
 from falmock.system import disk, private
@@ -146,7 +146,7 @@ class Uploads:
             BodyTooLarge: there are more bytes than a file may have.
             StorageFull: the disk is full.
         """
-        file = self._new_name(PARTIAL)
+        file = self._new_name(private.PART)
         digest = hashlib.md5(usedforsecurity=False)
         try:
             sink = await with_descriptors(lambda: asyncio.to_thread(private.create, file, buffering=0))
@@ -220,7 +220,7 @@ class Uploads:
         sources = [folder / f"{number}.{_plain(etag)}" for number, etag in parts]
         if sum(source.stat().st_size for source in sources) > self._files.max_size:
             raise BodyTooLarge(self._files.max_size)
-        whole = self._new_name(PARTIAL)
+        whole = self._new_name(private.PART)
         try:
             with disk.room():
                 if len(sources) == 1:
