@@ -36,17 +36,19 @@ from falmock.engine.runner import Runner
 from falmock.engine.signing import SECRET_BYTES, Signer
 from falmock.engine.store import Store
 from falmock.faults.rules import RuleSet, find
-from falmock.http import cdn, rest, tokens
 from falmock.http.browser_proxy import BrowserProxy
 from falmock.http.catalogue import WEBSITE_ROUTES, Catalogue
+from falmock.http.cdn import cdn_routes
 from falmock.http.fault_injection import FaultInjector
 from falmock.http.guard import HEALTH, Area, Guard, TrustedProxies, by_area
 from falmock.http.identity import Identity
 from falmock.http.platform import PlatformHost
 from falmock.http.queue import QueueHost
 from falmock.http.recorder import Recorder
+from falmock.http.rest import rest_routes
 from falmock.http.router import HostRouter, answering, as_asgi, refusal_response, refusing_plainly
 from falmock.http.run import RunHost
+from falmock.http.tokens import token_routes
 from falmock.inspection.ledger import Ledger
 from falmock.media import Decoder, Renderer, find_ffmpeg
 from falmock.media.fetching import Fetcher
@@ -86,15 +88,15 @@ class StateError(Exception):
 def create_app(emulator: Emulator) -> Starlette:
     """Return an open emulator as an ASGI application; it needs no lifespan."""
     keyring = Keyring(emulator.settings, emulator.token_claims)
-    rest_routes = rest.routes(emulator, keyring) + tokens.routes(emulator, keyring)
+    rest = [*rest_routes(emulator, keyring), *token_routes(emulator, keyring)]
     platform = PlatformHost(emulator, keyring).routes
     platform.routes.extend(Catalogue(keyring).routes)
     ledger = Ledger(emulator.store, emulator.kept_body)
     answers: dict[str, ASGIApp] = {
         hosts.QUEUE: FaultInjector(as_asgi(QueueHost(emulator, keyring)), emulator),
         hosts.RUN: FaultInjector(as_asgi(RunHost(emulator, keyring)), emulator),
-        hosts.REST: FaultInjector(Router(rest_routes, redirect_slashes=False), emulator),
-        hosts.CDN: FaultInjector(Router(cdn.routes(emulator, keyring), redirect_slashes=False), emulator),
+        hosts.REST: FaultInjector(Router(rest, redirect_slashes=False), emulator),
+        hosts.CDN: FaultInjector(Router(cdn_routes(emulator, keyring), redirect_slashes=False), emulator),
         hosts.PLATFORM: platform,
         hosts.WEBSITE: WEBSITE_ROUTES,
     }

@@ -56,7 +56,7 @@ class Parts(BaseModel):
     parts: list[Part] = Field(min_length=1, max_length=MOST_PARTS)
 
 
-def routes(emulator: Emulator, keyring: Keyring) -> list[Route]:
+def cdn_routes(emulator: Emulator, keyring: Keyring) -> list[Route]:
     """Return the routes of `v3.fal.media` and the other names of the CDN.
 
     The clients build the URLs of a multipart upload: `{access_url}/multipart/{uploadId}/{part}` in Python,

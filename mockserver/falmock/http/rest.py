@@ -42,7 +42,7 @@ class InitiateBody(BaseModel):
     content_type: str = Field(DEFAULT_TYPE, pattern=CONTENT_TYPE)
 
 
-def routes(emulator: Emulator, keyring: Keyring) -> list[Route]:
+def rest_routes(emulator: Emulator, keyring: Keyring) -> list[Route]:
     """Return the routes of `rest.fal.ai`, without its tokens (see `tokens`)."""
     host = _Rest(emulator, keyring)
     return [

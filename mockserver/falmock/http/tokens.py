@@ -42,7 +42,7 @@ class RealtimeBody(BaseModel):
     extra_data: dict[str, Any] | None = None
 
 
-def routes(emulator: Emulator, keyring: Keyring) -> list[Route]:
+def token_routes(emulator: Emulator, keyring: Keyring) -> list[Route]:
     """Return the routes of `rest.fal.ai` for web pages and their servers."""
     host = _Tokens(emulator, keyring)
     return [
