@@ -35,7 +35,8 @@ from falmock.engine.keys import Keyring
 from falmock.engine.runner import Runner
 from falmock.engine.signing import SECRET_BYTES, Signer
 from falmock.engine.store import Store
-from falmock.faults.rules import RuleSet, find
+from falmock.faults.rules import RuleSet
+from falmock.faults.scenarios import find
 from falmock.http.browser_proxy import BrowserProxy
 from falmock.http.catalogue import WEBSITE_ROUTES, Catalogue
 from falmock.http.cdn import cdn_routes
@@ -49,6 +50,7 @@ from falmock.http.rest import rest_routes
 from falmock.http.router import HostRouter, answering, as_asgi, refusal_response, refusing_plainly
 from falmock.http.run import RunHost
 from falmock.http.tokens import token_routes
+from falmock.inspection.journal import Journal, journal_of
 from falmock.inspection.ledger import Ledger
 from falmock.media import Decoder, Renderer, find_ffmpeg
 from falmock.media.fetching import Fetcher
@@ -104,7 +106,7 @@ def create_app(emulator: Emulator) -> Starlette:
         {host: answering(app) for host, app in answers.items()},
         emulator.settings.own_names,
         public_url=emulator.settings.public_url,
-        recorder=Recorder(emulator.journal, emulator.clock),
+        recorder=Recorder(journal_of(emulator), emulator.clock),
         arrived=ledger.arrive,
         refused=ledger.refuse,
     )
@@ -262,6 +264,7 @@ async def open_emulator(
                 dialler=to_receivers,
                 is_local=is_local,
                 seed=seed,
+                observer=Journal(settings.journal_size, keys=settings.keys or ()),
             )
         stack.push_async_callback(emulator.close)
         stack.push_async_callback(_stop, _start_scheduler(emulator))

@@ -9,10 +9,10 @@ import contextlib
 import json
 from typing import TYPE_CHECKING, Final
 
+from falmock.engine.delivery import is_deliverable
 from falmock.engine.object_lifecycle import Lifecycle, LifecycleError
-from falmock.engine.webhooks import is_deliverable
-from falmock.faults import rules, triggers
-from falmock.faults.rules import ScenarioError
+from falmock.faults import scenarios, triggers
+from falmock.faults.scenarios import ScenarioError
 from falmock.faults.vocabulary import FaultError, parse
 from falmock.inspection import journal
 from falmock.inspection.journal import JournalError
@@ -57,7 +57,7 @@ def body(data: bytes) -> None:
 def magic(data: bytes) -> None:
     """Read the faults that a prompt asks for."""
     with contextlib.suppress(FaultError):
-        triggers.magic({"prompt": _text(data), "image_url": _text(data)})
+        triggers.faults_in_input({"prompt": _text(data), "image_url": _text(data)})
 
 
 def fault(data: bytes) -> None:
@@ -70,7 +70,7 @@ def fault(data: bytes) -> None:
 def scenario(data: bytes) -> None:
     """Read a scenario's TOML file."""
     with contextlib.suppress(ScenarioError):
-        rules.read(_text(data), name="fuzzed", where="the text")
+        scenarios.read(_text(data), name="fuzzed", where="the text")
 
 
 def lifecycle(data: bytes) -> None:

@@ -14,7 +14,7 @@ from falmock.control.api import JSON, Operation
 from falmock.control.schemas import Query
 from falmock.http.listing import completed, document, in_pieces, in_turns
 from falmock.inspection import har
-from falmock.inspection.journal import JournalFilter, heading, line
+from falmock.inspection.journal import JournalFilter, heading, journal_of, line
 from falmock.inspection.ledger import DOUBLE_WITHIN, Charge, Double, Ledger
 from falmock.inspection.lint import Finding, check
 from falmock.models import Price  # noqa: TC001 - likewise
@@ -135,7 +135,7 @@ class Inspection:
 
     async def _journal(self, asked: JournalQuery) -> Response:
         self._emulator.advance()
-        journal = self._emulator.journal
+        journal = journal_of(self._emulator)
         wanted = asked.model_dump(exclude={"format", "key"})
         pieces = in_turns(journal.pieces(JournalFilter(**wanted, caller=asked.key)))
         if asked.format == "har":
@@ -151,7 +151,7 @@ class Inspection:
         self._emulator.advance()
         ledger = Ledger(self._emulator.store, self._emulator.kept_body)
         bill = await completed(ledger.billing(test=asked.test, caller=asked.key, window=asked.window))
-        redact = self._emulator.journal.redact
+        redact = journal_of(self._emulator).redact
         members = {
             "usd": bill.usd,
             "by_key": bill.by_caller,
@@ -167,7 +167,7 @@ class Inspection:
 
     async def _lint(self, asked: LintQuery) -> Response:
         now = self._emulator.advance()
-        journal = self._emulator.journal
+        journal = journal_of(self._emulator)
         dropped = journal.dropped
         pieces = in_turns(journal.pieces(JournalFilter(test=asked.test)))
         entries = [entry async for piece in pieces for entry in piece]

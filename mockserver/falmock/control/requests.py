@@ -9,9 +9,8 @@ from starlette.exceptions import HTTPException
 
 from falmock.control.api import Operation
 from falmock.control.schemas import Patience, Query, no_request, patience, plainly
+from falmock.engine.delivery import without_secrets
 from falmock.engine.lifecycle import State
-from falmock.engine.webhooks import without_secrets
-from falmock.faults.rules import load
 from falmock.faults.vocabulary import FaultError, parse
 from falmock.http.listing import in_turns
 from falmock.protocol.patterns import LONGEST, matches
@@ -217,7 +216,7 @@ class Requests:
             status=request.status,
             error_type=request.error_type,
             webhook=None if request.webhook is None else without_secrets(request.webhook),
-            faults=list(load(request.faults)),
+            faults=list(request.injections),
         )
 
 

@@ -10,8 +10,9 @@ from starlette.responses import Response, StreamingResponse
 
 from falmock.control.api import JSON, Operation
 from falmock.control.schemas import Query
-from falmock.faults import rules
-from falmock.faults.rules import Rule, ScenarioError
+from falmock.faults import scenarios
+from falmock.faults.rules import Rule
+from falmock.faults.scenarios import ScenarioError
 from falmock.http.listing import document, in_pieces
 
 LONGEST_TOML: Final = 64 * 1024  # characters: Python's parser takes some 40 ms for so many
@@ -37,7 +38,7 @@ class RuleView(BaseModel):
     id: int
     rule: Rule
     matched: int
-    injected_count: int
+    injected: int
     observed: int
 
 
@@ -123,13 +124,13 @@ class Rules:
     async def _load_scenario(self, asked: ScenarioIn) -> RuleList:
         try:
             if asked.toml is not None:
-                scenario = rules.read(asked.toml, name="posted", where="the text")
+                scenario = scenarios.read(asked.toml, name="posted", where="the text")
             else:
-                scenario = rules.presets()[str(asked.preset)]
+                scenario = scenarios.presets()[str(asked.preset)]
         except ScenarioError as error:
             raise HTTPException(422, str(error)) from None
         except KeyError:
-            presets = ", ".join(rules.presets())
+            presets = ", ".join(scenarios.presets())
             raise HTTPException(422, f"there is no preset {asked.preset!r}, but {presets}") from None
         return self._rules(self._emulator.plan.load(scenario))
 
@@ -157,6 +158,6 @@ def _rule(each: RuleState) -> RuleView:
         id=each.id,
         rule=each.rule,
         matched=each.matched,
-        injected_count=each.injected_count,
+        injected=each.injected,
         observed=each.observed,
     )

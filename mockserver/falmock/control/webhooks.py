@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, Field
 
 from falmock.control.api import Operation
 from falmock.control.schemas import Patience, Query, no_request, patience, plainly
-from falmock.engine.webhooks import without_secrets
+from falmock.engine.delivery import without_secrets
+from falmock.engine.lifecycle import DeliveryState  # noqa: TC001 - pydantic reads it
 from falmock.http.listing import in_turns
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 class WebhookFilter(Query):
     """Which webhooks: all that fit, the newest `limit` of them."""
 
-    outcome: Literal["pending", "delivered", "failed", "refused", "lost"] | None = None
+    outcome: DeliveryState | None = None
     test: str | None = None
     limit: int = Field(100, ge=1, le=10_000)
     before: str | None = Field(None, description="a request id: only webhooks that are older than its own")

@@ -4,11 +4,24 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from falmock.engine.lifecycle import State
+from falmock.engine.lifecycle import DeliveryState, State
+from falmock.faults.injections import Injections
+
+
+class WithFaults:
+    """A row that carries injections."""
+
+    __slots__ = ()
+    faults: str | None
+
+    @property
+    def injections(self) -> Injections:
+        """The faults chosen for this row; equal texts are decoded once."""
+        return Injections.parse(self.faults)
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class Request(WithFaults):
     """A request, from its submission until it is forgotten.
 
     Attributes:
@@ -25,7 +38,7 @@ class Request:
         priority: see `queue`.
         start_by: the start timeout that the caller set, or None.
         lifecycle: JSON of the object lifecycle preference, or None.
-        faults: the injections, as `rules.load` reads them, or None.
+        faults: the injections, as `Injections.dump` returns them.
         gateway_id: id of the last run; the request id until the request runs again.
         status: HTTP status of the outcome; None before completion.
         headers: JSON of the outcome's headers.
@@ -76,7 +89,7 @@ class Request:
 
 
 @dataclass(frozen=True, slots=True)
-class Delivery:
+class Delivery(WithFaults):
     """A webhook to deliver.
 
     Attributes:
@@ -84,8 +97,8 @@ class Delivery:
         body: the same bytes at each attempt.
         next_at: when the next attempt is due; None after the last one.
         give_up_at: when the result expires; there is no attempt after that.
-        faults: the injections, as `rules.load` reads them, or None.
-        outcome: "pending", "delivered", "failed", "refused" or "lost".
+        faults: the injections, as `Injections.dump` returns them.
+        outcome: a `DeliveryState`.
         last: the result of the last attempt, for example "200" or "ConnectError".
     """
 
@@ -97,12 +110,12 @@ class Delivery:
     next_at: float | None
     give_up_at: float
     faults: str | None = None
-    outcome: str = "pending"
+    outcome: str = DeliveryState.PENDING
     last: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class StoredFile:
+class StoredFile(WithFaults):
     """A file on the CDN.
 
     Attributes:
@@ -110,7 +123,7 @@ class StoredFile:
         disk: its name in the `files` folder.
         owner: the key id that uploaded or generated it.
         acl: JSON of its access list; None allows every reader.
-        faults: the injections, as `rules.load` reads them, or None.
+        faults: the injections, as `Injections.dump` returns them.
         request_id: of the request that produced it; None for an upload.
     """
 

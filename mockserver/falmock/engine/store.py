@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from falmock.engine.database import Database
+from falmock.engine.lifecycle import DeliveryState
 from falmock.engine.rows import Delivery, Request, Row, StoredFile
 from falmock.engine.schema import (
     BY_KEY,
@@ -165,7 +166,7 @@ class Store(Database):
 
     def delivered(self) -> int:
         """Return the number of webhooks that were delivered."""
-        return int(self._value("SELECT count(*) FROM deliveries WHERE outcome = 'delivered'"))
+        return int(self._value("SELECT count(*) FROM deliveries WHERE outcome = ?", DeliveryState.DELIVERED))
 
     def delivery_pages_before(self, request_id: str | None) -> Iterator[list[Delivery]]:
         """Yield the webhooks before a request's (None: all), the newest first and without bodies.

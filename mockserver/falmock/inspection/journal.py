@@ -28,6 +28,8 @@ from falmock.protocol.patterns import matches
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
+    from falmock.engine import observer
+    from falmock.engine.emulator import Emulator
     from falmock.engine.rows import Request
 
 Headers = tuple[tuple[str, str], ...]
@@ -415,47 +417,33 @@ class Journal:
         )
         self._keep(step, OVERHEAD)
 
-    def attempt(
-        self,
-        request: Request,
-        *,
-        at: float,
-        real: float,
-        url: str,
-        number: int,
-        headers: dict[str, str],
-        body: bytes,
-        status: int | None,
-        answer_headers: RawHeaders,
-        answer: bytes,
-        error: str | None,
-        fault: str | None,
-    ) -> None:
-        """Take down an attempt at a webhook that is over; `real` is when it began."""
-        redact = self.redact
-        sent = redact.headers((name.encode(), value.encode()) for name, value in headers.items())
-        kept = compacted(body)[:KEPT]
-        attempt = Attempt(
+    def attempt(self, attempt: observer.Attempt) -> None:
+        """Record a webhook attempt that has ended."""
+        redact, request = self.redact, attempt.request
+        sent = redact.headers((name.encode(), value.encode()) for name, value in attempt.headers.items())
+        kept = compacted(attempt.body)[:KEPT]
+        answer_headers = _joined(attempt.answer_headers)
+        entry = Attempt(
             id=self._number(),
-            at=at,
-            real=real,
-            took=self.real() - real,
+            at=attempt.at,
+            real=self.real() - attempt.took,
+            took=attempt.took,
             request_id=request.id,
             endpoint=request.endpoint,
             caller=request.caller,
             test=request.test,
-            url=redact.url(url),
-            number=number,
+            url=redact.url(attempt.url),
+            number=attempt.number,
             headers=sent,
             body=redact.body(kept, "application/json"),
-            size=len(body),
-            status=status,
-            answer_headers=redact.headers(answer_headers),
-            answer=redact.body(answer, _named(_joined(answer_headers), CONTENT_TYPE).decode("latin-1")),
-            error=error,
-            fault=fault,
+            size=len(attempt.body),
+            status=attempt.status,
+            answer_headers=redact.headers(attempt.answer_headers),
+            answer=redact.body(attempt.answer, _named(answer_headers, CONTENT_TYPE).decode("latin-1")),
+            error=attempt.error,
+            fault=attempt.fault,
         )
-        self._keep(attempt, 2 * OVERHEAD + len(kept) + len(answer) + len(_joined(answer_headers)))
+        self._keep(entry, 2 * OVERHEAD + len(kept) + len(attempt.answer) + len(answer_headers))
 
     def entries(self, wanted: JournalFilter = EVERYTHING) -> list[Entry]:
         """Return what is wanted, in the order of time; a call that is not over stands as far as it is."""
@@ -483,6 +471,10 @@ class Journal:
         self._size = sum(size for size, _ in kept)
         self._going = {number: record for number, record in self._going.items() if number not in gone}
         self.dropped = self.dropped if kept else 0
+
+    def forget(self, *, test: str | None, caller: str | None) -> None:
+        """Drop what belongs to a test and a caller; None matches all."""
+        self.clear(JournalFilter(test=test, caller=caller))
 
     def _held(self) -> list[ReceivedCall | Transition | Attempt]:
         held = [*(entry for _, entry in self._notify), *self._going.values()]
@@ -552,6 +544,17 @@ class Journal:
             public=record.public,
             over=record.took is not None,
         )
+
+
+def journal_of(emulator: Emulator) -> Journal:
+    """Return the journal of an emulator.
+
+    Raises:
+        TypeError: the emulator has another observer.
+    """
+    if not isinstance(emulator.observer, Journal):
+        raise TypeError("the emulator was opened without a journal")
+    return emulator.observer
 
 
 def _cut(entries: Sequence[Chosen]) -> Iterator[Sequence[Chosen]]:

@@ -15,6 +15,7 @@ from statistics import median
 from typing import TYPE_CHECKING, Any, Final
 
 from falmock.engine.lifecycle import State
+from falmock.faults.effects import FORGED
 from falmock.inspection.journal import Attempt, Exchange, Transition
 from falmock.protocol import endpoints
 from falmock.protocol.calls import Operation
@@ -29,7 +30,6 @@ FASTEST: Final = 0.09  # seconds; fal's Python client polls every 0.1 s
 ENOUGH_POLLS: Final = 6
 NEEDLESS_POLLS: Final = 5  # after COMPLETED; fal's clients ask once more, a page in two tabs does too
 SILENCE: Final = 60.0  # seconds of the emulator's clock after which who polled is taken to have gone
-FORGED: Final = frozenset({"webhook_bad_signature", "webhook_old_timestamp"})
 REJECTED: Final = 422
 FAILED: Final = 400
 

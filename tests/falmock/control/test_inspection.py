@@ -17,7 +17,7 @@ async def test_the_journal_is_told_as_json_lines(mock: Mock, ask: Any) -> None:
 
     told = await ask("GET", "/journal")
     assert told.headers["content-type"] == "application/x-ndjson"
-    assert journal.read(told.text) == mock.emulator.journal.entries()
+    assert journal.read(told.text) == mock.journal.entries()
 
 
 async def test_the_journal_is_told_as_an_archive(mock: Mock, ask: Any) -> None:
@@ -41,7 +41,7 @@ async def test_the_journal_is_told_by_what_is_asked(mock: Mock, ask: Any, asked:
     await mock.submit()
     await mock.pass_time(60)
     await mock.get("/nobody/nothing")
-    before = len(mock.emulator.journal.entries())
+    before = len(mock.journal.entries())
 
     _, *told = (await ask("GET", "/journal", **asked)).text.splitlines()
     assert (before, len(told)) == (9, number)
@@ -50,7 +50,7 @@ async def test_the_journal_is_told_by_what_is_asked(mock: Mock, ask: Any, asked:
 async def test_the_control_api_itself_is_not_in_it(mock: Mock, ask: Any) -> None:
     await ask("GET", "/journal")
 
-    assert mock.emulator.journal.entries() == []
+    assert mock.journal.entries() == []
 
 
 async def test_the_ledger_is_told(mock: Mock, ask: Any) -> None:
@@ -85,7 +85,7 @@ async def test_a_reset_clears_the_journal(mock: Mock, ask: Any) -> None:
     await mock.finish()
 
     await ask("POST", "/reset", test="a")
-    left = {each.test for each in mock.emulator.journal.entries()}
+    left = {each.test for each in mock.journal.entries()}
     await ask("POST", "/reset")
 
-    assert (left, mock.emulator.journal.entries()) == ({None}, [])
+    assert (left, mock.journal.entries()) == ({None}, [])

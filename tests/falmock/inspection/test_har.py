@@ -116,7 +116,7 @@ async def har(mock: Mock) -> Any:
         url = (await mock.result(submitted)).json()["video"]["url"]
         await mock.http.get(url)
         await mock.http.get("/nobody/nothing")
-    return json.loads(json.dumps(archive(mock.emulator.journal.entries(), 3)))
+    return json.loads(json.dumps(archive(mock.journal.entries(), 3)))
 
 
 async def test_it_is_an_archive(har: Any) -> None:

@@ -27,21 +27,21 @@ SECRET_KEY = {"Authorization": f"Key me:{SECRET}"}
 
 
 def exchanges(mock: Mock, **wanted: Any) -> list[Exchange]:
-    found = mock.emulator.journal.entries(JournalFilter(**wanted))
+    found = mock.journal.entries(JournalFilter(**wanted))
     return [each for each in found if isinstance(each, Exchange)]
 
 
 def steps(mock: Mock) -> list[Transition]:
-    return [each for each in mock.emulator.journal.entries() if isinstance(each, Transition)]
+    return [each for each in mock.journal.entries() if isinstance(each, Transition)]
 
 
 def attempts(mock: Mock) -> list[Attempt]:
-    return [each for each in mock.emulator.journal.entries() if isinstance(each, Attempt)]
+    return [each for each in mock.journal.entries() if isinstance(each, Attempt)]
 
 
 def exported(mock: Mock) -> str:
     """Return everything that can be got out of a journal, in all the ways there are."""
-    entries = mock.emulator.journal.entries()
+    entries = mock.journal.entries()
     return "".join([*journal.lines(entries, 0), json.dumps(archive(entries, 0)), repr(entries), str(entries)])
 
 
@@ -310,9 +310,9 @@ async def test_the_oldest_go_first_and_are_counted(start: Start) -> None:
     for _ in range(40):
         await mock.status(submitted)
 
-    entries = mock.emulator.journal.entries()
+    entries = mock.journal.entries()
     assert 5 < len(entries) < 20
-    assert mock.emulator.journal.dropped == 42 - len(entries)
+    assert mock.journal.dropped == 42 - len(entries)
     assert [entry.id for entry in entries] == list(range(43 - len(entries), 43))
 
 
@@ -326,7 +326,7 @@ async def test_a_journal_may_be_none(start: Start) -> None:
     mock = await start(journal_size=0)
     await mock.finish()
 
-    assert mock.emulator.journal.entries() == []
+    assert mock.journal.entries() == []
 
 
 # Choice
@@ -359,22 +359,22 @@ async def two(mock: Mock) -> Mock:
     ],
 )
 async def test_entries_are_chosen_by_what_they_are_about(two: Mock, wanted: Any, number: int) -> None:
-    assert len(two.emulator.journal.entries(JournalFilter(**wanted))) == number
+    assert len(two.journal.entries(JournalFilter(**wanted))) == number
 
 
 async def test_entries_are_chosen_by_request(two: Mock) -> None:
     request_id = exchanges(two)[0].request_id
 
-    chosen = two.emulator.journal.entries(JournalFilter(request=request_id))
+    chosen = two.journal.entries(JournalFilter(request=request_id))
     assert (len(chosen), {each.request_id for each in chosen}) == (5, {request_id})
 
 
 async def test_it_can_be_cleared(two: Mock) -> None:
-    two.emulator.journal.clear(JournalFilter(test="a"))
-    left = len(two.emulator.journal.entries())
-    two.emulator.journal.clear()
+    two.journal.clear(JournalFilter(test="a"))
+    left = len(two.journal.entries())
+    two.journal.clear()
 
-    assert (left, two.emulator.journal.entries()) == (6, [])
+    assert (left, two.journal.entries()) == (6, [])
 
 
 # Lines
@@ -384,7 +384,7 @@ async def test_it_can_be_written_down_and_read_again(mock: Mock, receiver: respx
     receiver.respond(200)
     await mock.finish(data_uri(png()), query=f"?fal_webhook={HOOK}")
     await mock.http.post(f"/{ENDPOINT}", content=rb'{"prompt": "\ud800 \u0000 \u2603"}', headers=KEY)
-    entries = mock.emulator.journal.entries()
+    entries = mock.journal.entries()
 
     text = "".join(journal.lines(entries, 7))
     assert json.loads(text.splitlines()[0])["dropped"] == 7
@@ -408,7 +408,7 @@ async def test_every_entry_can_be_told_in_a_line(mock: Mock, receiver: respx.Rou
     await mock.pass_time(60)
 
     rid = submitted["request_id"]
-    told = [str(entry) for entry in mock.emulator.journal.entries()]
+    told = [str(entry) for entry in mock.journal.entries()]
     assert told == [
         f"#1 POST queue.fal.run/{ENDPOINT}: 200",
         f"#2 {rid} submit: IN_QUEUE",

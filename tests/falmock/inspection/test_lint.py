@@ -38,7 +38,7 @@ ELEVEN = [
 
 
 def found(mock: Mock) -> list[Finding]:
-    return check(mock.emulator.journal.entries(), now=mock.clock.now())
+    return check(mock.journal.entries(), now=mock.clock.now())
 
 
 def rules(mock: Mock) -> list[str]:
@@ -86,7 +86,7 @@ async def test_a_finding_has_evidence_and_no_secret(mock: Mock, hook: None, rule
     await getattr(Naive(mock, rule), rule.replace("-", "_"))()
 
     (finding,) = found(mock)
-    told = {str(entry) for entry in mock.emulator.journal.entries()}
+    told = {str(entry) for entry in mock.journal.entries()}
     assert set(finding.evidence) - {line for line in finding.evidence if line.startswith("...")} <= told
     assert str(finding).startswith(f"{rule}: ")
     assert "secret" not in str(finding)
@@ -95,7 +95,7 @@ async def test_a_finding_has_evidence_and_no_secret(mock: Mock, hook: None, rule
 @pytest.mark.parametrize("rule", ELEVEN)
 async def test_it_is_found_in_a_journal_on_disk_too(mock: Mock, hook: None, rule: str) -> None:
     await getattr(Naive(mock, rule), rule.replace("-", "_"))()
-    entries = mock.emulator.journal.entries()
+    entries = mock.journal.entries()
 
     read = journal.read("".join(journal.lines(entries, 0)))
     assert check(read, now=mock.clock.now()) == check(entries, now=mock.clock.now())
@@ -166,7 +166,7 @@ async def test_a_receiver_is_without_fault(mock: Mock, client: falqueue.AsyncCli
         await mock.pass_time(3600)
 
     assert found(mock) == []
-    assert [entry for entry in mock.emulator.journal.entries() if entry.kind == "attempt"]
+    assert [entry for entry in mock.journal.entries() if entry.kind == "attempt"]
 
 
 # fal's own client
@@ -180,7 +180,7 @@ def test_fals_own_client_is_without_fault(duration: str) -> None:
         client = fal_client.SyncClient(key="me:secret")
         with contextlib.suppress(fal_client.FalClientHTTPError):
             client.subscribe(ENDPOINT, GOOD | {"duration": duration}, with_logs=True)
-        entries = emulator.journal.entries()
+        entries = journal.journal_of(emulator).entries()
     gc.collect()
 
     assert check(entries) == []

@@ -15,8 +15,8 @@ from emulated import BASE, ENDPOINT, GOOD, KEY, Mock
 
 from falmock.app import create_app
 from falmock.engine.store import PAGE, Store
-from falmock.faults import rules, triggers
-from falmock.faults.rules import Injection, MatchContext, Rule, RuleSet
+from falmock.faults import injections, triggers
+from falmock.faults.rules import MatchContext, Rule, RuleSet
 from falmock.faults.vocabulary import FaultError
 from falmock.http.server import Server, listen
 from falmock.inspection.journal import PIECE, Journal, JournalFilter
@@ -27,6 +27,8 @@ from falmock.protocol.limits import DEFAULT, Limits
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
+
+    from falmock.faults.injections import Injection
 
     Start = Callable[..., Awaitable[Mock]]
 
@@ -148,7 +150,7 @@ def test_a_prompt_full_of_beginnings_of_triggers_is_read_in_linear_time(text: st
     prompt = Counted(text)
     prompt.searched = 0
 
-    assert triggers.magic({"prompt": prompt}) == []
+    assert triggers.faults_in_input({"prompt": prompt}) == []
     assert prompt.searched <= 3 * len(text)
 
 
@@ -174,9 +176,9 @@ async def test_prompt_and_header_together_may_ask_for_no_more(start: Start) -> N
 def test_a_trigger_that_is_too_long_is_refused_before_it_is_split() -> None:
     longest = "internal_error detail=".ljust(triggers.LONGEST_FAULT, "a")
 
-    assert len(triggers.magic({"prompt": f"[[fal:{longest}]]"})) == 1
+    assert len(triggers.faults_in_input({"prompt": f"[[fal:{longest}]]"})) == 1
     with pytest.raises(FaultError, match="at most"):
-        triggers.magic({"prompt": f"[[fal:{longest}a]]"})
+        triggers.faults_in_input({"prompt": f"[[fal:{longest}a]]"})
 
 
 # Rules
@@ -190,7 +192,7 @@ async def test_a_poll_asks_no_rule_that_is_for_another_request(
     mock.emulator.plan.add(for_all := Rule(fault="bad_gateway", on="status", test="other"))
     submitted = await mock.submit()
     asked: list[Rule] = []
-    monkeypatch.setattr(Rule, "meets", lambda rule, _: asked.append(rule))
+    monkeypatch.setattr(Rule, "matches", lambda rule, _: asked.append(rule))
 
     await mock.status(submitted)
 
@@ -321,9 +323,9 @@ async def test_a_poll_is_answered_before_a_long_queue_is_emptied(busy: Mock) -> 
 
 
 async def test_pieces_of_a_journal_are_short(busy: Mock) -> None:
-    pieces = list(busy.emulator.journal.pieces())
+    pieces = list(busy.journal.pieces())
 
-    assert sum(map(len, pieces)) == len(busy.emulator.journal.entries())
+    assert sum(map(len, pieces)) == len(busy.journal.entries())
     assert max(map(len, pieces)) <= PIECE // 1024
 
 
@@ -331,7 +333,7 @@ async def test_an_entry_with_large_bodies_is_a_piece_of_its_own(mock: Mock) -> N
     for _ in range(3):
         await mock.submit(prompt="a" * PIECE)
 
-    pieces = mock.emulator.journal.pieces(JournalFilter(operation="submit"))
+    pieces = mock.journal.pieces(JournalFilter(operation="submit"))
 
     assert [len(piece) for piece in pieces if piece] == [1, 1, 1]
 
@@ -344,10 +346,10 @@ async def test_a_bill_takes_a_step_for_each_page(busy: Mock) -> None:
 
 async def test_a_filtered_journal_is_the_same_in_pieces_as_at_once(busy: Mock) -> None:
     await busy.submit(headers={"X-Falmock-Test": "a"})
-    everything = busy.emulator.journal.entries()
+    everything = busy.journal.entries()
     wanted = JournalFilter(test="a")
 
-    in_pieces = [entry.id for piece in busy.emulator.journal.pieces(wanted) for entry in piece]
+    in_pieces = [entry.id for piece in busy.journal.pieces(wanted) for entry in piece]
 
     assert in_pieces == [entry.id for entry in wanted.of(everything)]
 
@@ -432,12 +434,12 @@ def test_a_long_name_is_no_address_and_is_kept_in_no_cache() -> None:
 
 
 def test_long_faults_of_a_request_are_kept_in_no_cache() -> None:
-    detail = "a" * rules.LONGEST_CACHED
-    before = rules._load.cache_info().currsize
+    detail = "a" * injections.LONGEST_CACHED
+    before = injections._parse.cache_info().currsize
 
-    rules.load(json.dumps([[1, f"internal_error detail={detail}"]]))
+    injections.Injections.parse(json.dumps([[1, f"internal_error detail={detail}"]]))
 
-    assert rules._load.cache_info().currsize == before
+    assert injections._parse.cache_info().currsize == before
 
 
 # Streams
