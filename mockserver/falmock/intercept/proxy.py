@@ -1,9 +1,9 @@
-"""The HTTP proxy of `falmock run`. Calls to fal's hosts end at the emulator and never leave this machine.
+"""The HTTP proxy of `falmock run`. Calls to fal hosts end at the emulator and never leave this machine.
 
-`CONNECT queue.fal.run:443` is connected to the emulator's own TLS port, with a certificate for that name,
-so the proxy itself sees no plain text. Calls to hosts of fal's that are not emulated end there too; the
-emulator answers them with an error. Calls to other hosts pass through, or are refused if the proxy is
-sealed. A plain request gets the Host of its URL and loses its forwarding headers.
+`CONNECT queue.fal.run:443` leads to the emulator's TLS port, so the proxy itself sees no plain text. Calls
+to fal hosts that are not emulated end there too, and the emulator answers them with an error. Calls to
+other hosts pass through, or are refused if the proxy is sealed. A plain request gets the Host of its URL
+and loses its forwarding headers.
 """
 
 from __future__ import annotations
@@ -18,8 +18,9 @@ from typing import TYPE_CHECKING, Final
 import h11
 
 from falmock.intercept.pipes import carry, close, join, shutdown
-from falmock.intercept.targets import HTTP, Address, RefusedError, authority, onward
+from falmock.intercept.targets import Address, RefusedError, forward_url, onward, tunnel_address
 from falmock.protocol.addresses import is_loopback
+from falmock.protocol.authorities import DEFAULT_PORTS, parse_url
 from falmock.protocol.hosts import is_fal, is_served
 from falmock.system.dialler import resolve
 
@@ -33,9 +34,8 @@ log = logging.getLogger("falmock")
 
 CHUNK: Final = 64 * 1024
 HEAD_BYTES: Final = 64 * 1024
-DIAL_SECONDS: Final = 30.0
+CONNECT_SECONDS: Final = 30.0
 LINGER_SECONDS: Final = 10.0
-HTTPS: Final = 443
 TOO_LARGE: Final = 431
 
 
@@ -55,13 +55,13 @@ class Timeouts:
 
 
 class Proxy:
-    """Decides where a call goes, and carries it there.
+    """An HTTP proxy that leads calls to fal hosts to an emulator.
 
     Args:
-        http: the emulator's own address.
-        https: the same with TLS.
-        sealed: let nothing out that is not for this machine.
-        refused: is told the name of each host that a call was refused for.
+        http: URL of the emulator's plain port.
+        https: URL of its TLS port.
+        sealed: refuse calls to other machines.
+        refused: called with the name of each host that a call is refused for.
         calling: filled with the local addresses of the proxy's connections, so that the emulator can
             tell proxied calls from direct ones.
         timeouts: time limits.
@@ -77,7 +77,8 @@ class Proxy:
         calling: set[Address],
         timeouts: Timeouts | None = None,
     ) -> None:
-        self._doors = {HTTP: authority(http, None), HTTPS: authority(https, None)}
+        urls = map(parse_url, (http, https))
+        self._emulator = {DEFAULT_PORTS[url.scheme]: (url.authority.name, url.port) for url in urls}
         self._sealed = sealed
         self._refused = refused
         self._calling = calling
@@ -86,10 +87,10 @@ class Proxy:
 
     @asynccontextmanager
     async def serving(self, listener: socket.socket) -> AsyncIterator[None]:
-        """Answer at a listening socket for the length of a block."""
+        """Serve a listening socket for the length of a block."""
         connections: set[asyncio.Task[None]] = set()
 
-        def welcome(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             task = asyncio.create_task(self._answer(reader, writer))
             connections.add(task)
             task.add_done_callback(done)
@@ -99,7 +100,7 @@ class Proxy:
             if not task.cancelled() and (error := task.exception()) is not None:
                 log.error("a call through the proxy failed: this is a defect of falmock", exc_info=error)
 
-        server = await asyncio.start_server(welcome, sock=listener)
+        server = await asyncio.start_server(accept, sock=listener)
         try:
             yield
         finally:
@@ -109,30 +110,29 @@ class Proxy:
             await asyncio.gather(*connections, return_exceptions=True)
 
     def destination(self, host: str, port: int, *, local: bool = True) -> Address:
-        """Return where a call for a host really goes.
+        """Return the address to connect to.
 
         Args:
-            host: as named.
-            port: likewise.
-            local: the call comes from this machine; others have no business with what listens here.
+            host: name or IP address, as `parse_authority` returns it.
+            port: of the call.
+            local: the call comes from this machine; other machines must not reach local servers.
 
         Raises:
-            RefusedError: nowhere.
+            RefusedError: the call is not allowed.
         """
-        name = host.lower().removesuffix(".")
-        if is_fal(name):
-            if not is_served(name):
-                self._refused(name)  # by the door behind, which says so; or by nobody, if TLS fails
-            if port not in self._doors:
-                raise RefusedError(403, f"falmock answers for {name} on ports 80 and 443 only")
-            return self._doors[port]
-        if self._sealed and not is_loopback(name):
-            log.warning("refused a call to %s: the proxy is sealed", name)
-            self._refused(name)
-            raise RefusedError(403, f"falmock is sealed and lets nothing out to {name}")
-        if not local and is_loopback(name):
-            raise RefusedError(403, f"falmock leads other machines to fal's hosts only, not to {name}")
-        return name, port
+        if is_fal(host):
+            if not is_served(host):
+                self._refused(host)  # the emulator notes it too, unless TLS fails
+            if port not in self._emulator:
+                raise RefusedError(403, f"falmock answers for {host} on ports 80 and 443 only")
+            return self._emulator[port]
+        if self._sealed and not is_loopback(host):
+            log.warning("refused a call to %s: the proxy is sealed", host)
+            self._refused(host)
+            raise RefusedError(403, f"falmock is sealed and lets nothing out to {host}")
+        if not local and is_loopback(host):
+            raise RefusedError(403, f"falmock leads other machines to fal's hosts only, not to {host}")
+        return host, port
 
     async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         client = h11.Connection(h11.SERVER, max_incomplete_event_size=HEAD_BYTES)
@@ -140,7 +140,7 @@ class Proxy:
             await self._serve_one(client, reader, writer)
         except RefusedError as refusal:
             with suppress(OSError, h11.LocalProtocolError):
-                await self._say_no(client, reader, writer, refusal)
+                await self._refuse(client, reader, writer, refusal)
         except (OSError, h11.RemoteProtocolError, h11.LocalProtocolError) as error:
             log.debug("a connection through the proxy ended early: %r", error)
         finally:
@@ -149,7 +149,7 @@ class Proxy:
     async def _serve_one(
         self, client: h11.Connection, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> None:
-        """Carry one call: a second one on the same connection might be for another host."""
+        """Forward one call. A second one on the same connection might be for another host."""
         request = await self._head(client, reader)
         if request is None:
             return
@@ -177,7 +177,7 @@ class Proxy:
             raise RefusedError(400, f"malformed request: {error}") from None
         if not isinstance(event, h11.Request):
             return None
-        if not any(name == b"host" for name, _ in event.headers):  # h11 sees to it in HTTP/1.1
+        if not any(name == b"host" for name, _ in event.headers):  # h11 checks it in HTTP/1.1 only
             raise RefusedError(400, "the request has no Host header")
         return event
 
@@ -188,11 +188,9 @@ class Proxy:
         reader: asyncio.StreamReader,
         writer: asyncio.StreamWriter,
     ) -> None:
-        host, port = authority(f"//{request.target.decode('ascii')}", None)
-        async with self._dialled(self.destination(host, port, local=_is_local(writer))) as (
-            far_reader,
-            far_writer,
-        ):
+        host, port = tunnel_address(request.target.decode("ascii"))
+        address = self.destination(host, port, local=_is_local(writer))
+        async with self._connected(address) as (far_reader, far_writer):
             async with asyncio.timeout(self._timeouts.stall):
                 # Data after the end of the request belongs to the tunnel.
                 while not isinstance(await _next_event(client, reader), h11.EndOfMessage):
@@ -209,17 +207,12 @@ class Proxy:
         reader: asyncio.StreamReader,
         writer: asyncio.StreamWriter,
     ) -> None:
-        target = request.target.decode("ascii")
-        if not target.startswith("http://"):
-            raise RefusedError(400, "this is falmock's proxy: it takes CONNECT and http://... only")
-        host, port = authority(target, HTTP)
-        async with self._dialled(self.destination(host, port, local=_is_local(writer))) as (
-            far_reader,
-            far_writer,
-        ):
+        url = forward_url(request.target.decode("ascii"))
+        address = self.destination(url.authority.name, url.port, local=_is_local(writer))
+        async with self._connected(address) as (far_reader, far_writer):
             upgrades = any(name == b"upgrade" for name, _ in request.headers)
             far = h11.Connection(h11.CLIENT)
-            far_writer.write(far.send(onward(request, target, upgrades=upgrades)) or b"")
+            far_writer.write(far.send(onward(request, url, upgrades=upgrades)) or b"")
             body = asyncio.create_task(self._send_body(client, reader, far, far_writer, upgrades=upgrades))
             answer = asyncio.create_task(carry(far_reader, writer, stall=self._timeouts.stall))
             try:
@@ -262,7 +255,7 @@ class Proxy:
                     await far_writer.drain()
             except TimeoutError:
                 raise
-            except OSError:  # it reads no more, but may have answered
+            except OSError:  # it has stopped reading, but may have answered
                 return
         if upgrades:
             far_writer.write(client.trailing_data[0])
@@ -274,14 +267,12 @@ class Proxy:
             far_writer.write_eof()  # tells the other side that the client is gone
 
     @asynccontextmanager
-    async def _dialled(
+    async def _connected(
         self, address: Address
     ) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
         try:
-            async with asyncio.timeout(DIAL_SECONDS):
+            async with asyncio.timeout(CONNECT_SECONDS):
                 reader, writer = await _connect(*address)
-        except UnicodeError:
-            raise RefusedError(400, "the request target has no valid host name") from None
         except (OSError, TimeoutError) as error:
             raise RefusedError(502, f"cannot reach {address[0]} port {address[1]} ({error})") from None
         here = writer.get_extra_info("sockname")[:2]
@@ -300,14 +291,14 @@ class Proxy:
             del self._calls[here]
             self._calling.difference_update(_forms(here))
 
-    async def _say_no(
+    async def _refuse(
         self,
         client: h11.Connection,
         reader: asyncio.StreamReader,
         writer: asyncio.StreamWriter,
         refusal: RefusedError,
     ) -> None:
-        """Refuse where people will see it: most clients show of a proxy's answer only the reason phrase."""
+        """Send a refusal. Its text is the reason phrase too: most clients show nothing else of it."""
         text = str(refusal).encode("ascii", "replace").replace(b"\r", b"?").replace(b"\n", b"?")
         headers = [
             ("content-type", "text/plain"),
@@ -330,7 +321,6 @@ async def _connect(host: str, port: int) -> tuple[asyncio.StreamReader, asyncio.
 
     Raises:
         OSError: none does.
-        UnicodeError: IDNA refuses the name.
     """
     untried: list[IPAddress] = await resolve(host, port)
     while True:
@@ -349,7 +339,7 @@ def _forms(here: Address) -> set[Address]:
 
 
 def _is_local(writer: asyncio.StreamWriter) -> bool:
-    peer = writer.get_extra_info("peername")  # None of one that has left already
+    peer = writer.get_extra_info("peername")  # None if it has left already
     return peer is not None and is_loopback(peer[0])
 
 

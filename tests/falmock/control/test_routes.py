@@ -12,7 +12,7 @@ from emulated import BASE, KEY, Mock
 from pydantic import TypeAdapter
 
 from falmock.app import create_app
-from falmock.cli.console import address
+from falmock.http.server import address
 from falmock.control.routes import Control
 from falmock.control.rules import ScenarioIn
 from falmock.http.server import Server, listen

@@ -13,7 +13,7 @@ import psutil
 import pytest
 
 from falmock.app import create_app
-from falmock.cli.console import address
+from falmock.http.server import address
 from falmock.http.server import Server, listen
 from falmock.intercept.certificates import open_authority
 from falmock.intercept.proxy import Proxy, Timeouts
