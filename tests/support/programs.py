@@ -71,7 +71,7 @@ def through_falmock(
         tool(needed)
     with tempfile.NamedTemporaryFile("r") as names:
         falmock = (sys.executable, "-m", "falmock", "run", *QUICK, *flags, "--")
-        ran = run(*netns.before(Path(names.name)), *falmock, *command, cwd=cwd, **environment)
+        ran = run(*netns.prefix(Path(names.name)), *falmock, *command, cwd=cwd, **environment)
         return replace(ran, looked_up=tuple(json.loads(names.read() or "[]")))
 
 

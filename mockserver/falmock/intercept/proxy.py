@@ -20,7 +20,7 @@ import h11
 from falmock.intercept.pipes import carry, close, join, shutdown
 from falmock.intercept.targets import Address, RefusedError, forward_url, onward, tunnel_address
 from falmock.protocol.addresses import is_loopback
-from falmock.protocol.authorities import DEFAULT_PORTS, parse_url
+from falmock.protocol.authorities import parse_url
 from falmock.protocol.hosts import is_fal, is_served
 from falmock.system.dialler import resolve
 
@@ -36,6 +36,8 @@ CHUNK: Final = 64 * 1024
 HEAD_BYTES: Final = 64 * 1024
 CONNECT_SECONDS: Final = 30.0
 LINGER_SECONDS: Final = 10.0
+HTTP: Final = 80
+HTTPS: Final = 443
 TOO_LARGE: Final = 431
 
 
@@ -77,8 +79,7 @@ class Proxy:
         calling: set[Address],
         timeouts: Timeouts | None = None,
     ) -> None:
-        urls = map(parse_url, (http, https))
-        self._emulator = {DEFAULT_PORTS[url.scheme]: (url.authority.name, url.port) for url in urls}
+        self._emulator = {HTTP: _address(http), HTTPS: _address(https)}
         self._sealed = sealed
         self._refused = refused
         self._calling = calling
@@ -330,6 +331,11 @@ async def _connect(host: str, port: int) -> tuple[asyncio.StreamReader, asyncio.
         except OSError:
             if not untried:
                 raise
+
+
+def _address(url: str) -> Address:
+    parsed = parse_url(url)
+    return parsed.authority.name, parsed.port
 
 
 def _forms(here: Address) -> set[Address]:

@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from falmock.intercept import certificates as module
-from falmock.intercept.certificates import Authority, open_authority
+from falmock.intercept.certificates import CertificateAuthority, open_ca
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -40,12 +40,12 @@ def greet(server: ssl.SSLContext, client: ssl.SSLContext, name: str) -> None:
 
 
 @pytest.fixture(scope="module")
-def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
-    return open_authority(tmp_path_factory.mktemp("ca"))
+def authority(tmp_path_factory: pytest.TempPathFactory) -> CertificateAuthority:
+    return open_ca(tmp_path_factory.mktemp("ca"))
 
 
 @pytest.fixture
-def trusting(authority: Authority) -> ssl.SSLContext:
+def trusting(authority: CertificateAuthority) -> ssl.SSLContext:
     return ssl.create_default_context(cafile=str(authority.certificate))
 
 
@@ -66,21 +66,21 @@ def trusting(authority: Authority) -> ssl.SSLContext:
     ],
 )
 def test_a_program_that_trusts_it_takes_the_server_for(
-    authority: Authority, trusting: ssl.SSLContext, name: str
+    authority: CertificateAuthority, trusting: ssl.SSLContext, name: str
 ) -> None:
     greet(authority.context(), trusting, name)
 
 
 @pytest.mark.parametrize("name", ["example.com", "fal.run.example.com", "127.0.0.2"])
 def test_a_program_that_trusts_it_does_not_take_the_server_for(
-    authority: Authority, trusting: ssl.SSLContext, name: str
+    authority: CertificateAuthority, trusting: ssl.SSLContext, name: str
 ) -> None:
     with pytest.raises(ssl.SSLCertVerificationError):
         greet(authority.context(), trusting, name)
 
 
 def test_a_stolen_key_is_of_no_use_for_other_names(
-    authority: Authority, trusting: ssl.SSLContext, tmp_path: Path
+    authority: CertificateAuthority, trusting: ssl.SSLContext, tmp_path: Path
 ) -> None:
     own = x509.load_pem_x509_certificate(authority.certificate.read_bytes())
     stolen = load_pem_private_key(authority.certificate.with_name("ca.key").read_bytes(), None)
@@ -101,23 +101,23 @@ def test_a_stolen_key_is_of_no_use_for_other_names(
 
 
 def test_it_is_made_once(tmp_path: Path) -> None:
-    first = open_authority(tmp_path).certificate.read_bytes()
+    first = open_ca(tmp_path).certificate.read_bytes()
 
-    assert open_authority(tmp_path).certificate.read_bytes() == first
+    assert open_ca(tmp_path).certificate.read_bytes() == first
 
 
 def test_a_program_that_trusted_it_before_trusts_it_after_a_restart(tmp_path: Path) -> None:
-    before = ssl.create_default_context(cafile=str(open_authority(tmp_path).certificate))
+    before = ssl.create_default_context(cafile=str(open_ca(tmp_path).certificate))
 
-    greet(open_authority(tmp_path).context(), before, "queue.fal.run")
+    greet(open_ca(tmp_path).context(), before, "queue.fal.run")
 
 
 @pytest.mark.parametrize("name", ["ca.key", "server.pem"])
-def test_keys_are_readable_by_their_owner_only(authority: Authority, name: str) -> None:
+def test_keys_are_readable_by_their_owner_only(authority: CertificateAuthority, name: str) -> None:
     assert authority.certificate.with_name(name).stat().st_mode & 0o777 == 0o600
 
 
-def test_the_bundle_has_the_usual_roots_and_this_one(authority: Authority) -> None:
+def test_the_bundle_has_the_usual_roots_and_this_one(authority: CertificateAuthority) -> None:
     context = ssl.create_default_context(cafile=str(authority.bundle))
 
     assert context.cert_store_stats()["x509_ca"] > 100
@@ -125,7 +125,7 @@ def test_the_bundle_has_the_usual_roots_and_this_one(authority: Authority) -> No
 
 
 def test_the_bundle_has_the_roots_that_were_named_before(tmp_path: Path) -> None:
-    company = open_authority(tmp_path / "company")
-    bundle = open_authority(tmp_path / "ca", {"SSL_CERT_FILE": str(company.certificate)}).bundle
+    company = open_ca(tmp_path / "company")
+    bundle = open_ca(tmp_path / "ca", {"SSL_CERT_FILE": str(company.certificate)}).bundle
 
     assert company.certificate.read_bytes() in bundle.read_bytes()

@@ -13,13 +13,14 @@ from hypothesis import strategies as st
 from processes import served
 from programs import falmock
 
-from falmock.intercept.environment import ServerInfo, render, variables
+from falmock.intercept.environment import render, variables
+from falmock.intercept.server_info import ServerInfo
 from falmock.protocol.hosts import FAL_DOMAINS
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-DOORS = ServerInfo(
+SERVER = ServerInfo(
     http="http://127.0.0.1:1",
     https="https://127.0.0.1:2",
     proxy="http://127.0.0.1:3",
@@ -32,34 +33,34 @@ PLAIN = st.text(st.characters(codec="utf-8", exclude_characters="\x00"))
 
 @pytest.mark.parametrize("name", ["HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"])
 def test_every_spelling_of_the_proxy_variables_is_set(name: str) -> None:
-    assert variables(DOORS, {})[name] == DOORS.proxy
+    assert variables(SERVER, {})[name] == SERVER.proxy
 
 
 @pytest.mark.parametrize(
     "entry", ["*", "fal.run", ".fal.ai", "*.fal.media", "queue.fal.run:443", "run", ".ai"]
 )
 def test_fals_hosts_are_not_called_without_the_proxy_whatever_was_said_before(entry: str) -> None:
-    direct = variables(DOORS, {"NO_PROXY": f"intranet, {entry}"})["NO_PROXY"]
+    direct = variables(SERVER, {"NO_PROXY": f"intranet, {entry}"})["NO_PROXY"]
 
     assert direct == "localhost,127.0.0.1,::1,intranet"
 
 
 @given(st.lists(st.sampled_from([*FAL_DOMAINS, "a.b", "*", "", ".run", "x.fal.ai"])))
 def test_no_entry_ever_covers_fal(entries: list[str]) -> None:
-    direct = variables(DOORS, {"no_proxy": ",".join(entries)})["no_proxy"].split(",")
+    direct = variables(SERVER, {"no_proxy": ",".join(entries)})["no_proxy"].split(",")
 
     assert not {entry for entry in direct if entry not in {"localhost", "127.0.0.1", "::1", "a.b"}}
 
 
 def test_options_of_nodes_stay_and_the_preload_comes_once() -> None:
-    once = variables(DOORS, {"NODE_OPTIONS": "--no-warnings"})["NODE_OPTIONS"]
-    twice = variables(DOORS, {"NODE_OPTIONS": once})["NODE_OPTIONS"]
+    once = variables(SERVER, {"NODE_OPTIONS": "--no-warnings"})["NODE_OPTIONS"]
+    twice = variables(SERVER, {"NODE_OPTIONS": once})["NODE_OPTIONS"]
 
     assert once == twice == "--no-warnings --require=/state/ca/preload.cjs"
 
 
 def test_in_a_container_addresses_and_files_are_those_that_it_sees() -> None:
-    values = variables(DOORS.seen_from("host.docker.internal", "/certificates/"), {})
+    values = variables(SERVER.seen_from("host.docker.internal", "/certificates/"), {})
 
     assert (values["HTTPS_PROXY"], values["SSL_CERT_FILE"], values["NODE_OPTIONS"]) == (
         "http://host.docker.internal:3",
@@ -69,7 +70,7 @@ def test_in_a_container_addresses_and_files_are_those_that_it_sees() -> None:
 
 
 def test_two_variables_of_fals_client_lead_to_the_tls_port() -> None:
-    values = variables(DOORS, {}, proxied=False)
+    values = variables(SERVER, {}, proxied=False)
 
     assert (values["FAL_RUN_HOST"], values["FAL_QUEUE_RUN_HOST"], "HTTPS_PROXY" in values) == (
         "127.0.0.1:2/fal.run",
@@ -79,7 +80,7 @@ def test_two_variables_of_fals_client_lead_to_the_tls_port() -> None:
 
 
 def test_doors_survive_being_written_down() -> None:
-    assert ServerInfo.from_json(DOORS.to_json()) == DOORS
+    assert ServerInfo.from_json(SERVER.to_json()) == SERVER
 
 
 @given(PLAIN)
@@ -89,7 +90,7 @@ def test_a_shell_reads_back_what_was_written(value: str) -> None:
 
 @pytest.mark.parametrize("form", ["json", "dotenv"])
 def test_programs_read_back_what_was_written(form: str) -> None:
-    values = variables(DOORS, {})
+    values = variables(SERVER, {})
     text = render(values, form)
     read = json.loads(text) if form == "json" else dict(line.split("=", 1) for line in text.splitlines())
 

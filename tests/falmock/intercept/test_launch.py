@@ -92,7 +92,7 @@ def test_streams_are_the_programs_and_the_account_comes_last_on_standard_error()
 def test_a_fault_that_never_struck_is_told() -> None:
     ran = falmock("run", "--scenario", "locked", "--", "true")
 
-    assert ran.err.splitlines()[0] == "falmock: the fault 'locked' never struck"
+    assert ran.err.splitlines()[0] == "falmock: the fault 'locked' had no effect"
 
 
 def test_a_mistake_with_fal_is_told() -> None:
@@ -100,7 +100,7 @@ def test_a_mistake_with_fal_is_told() -> None:
 
     ran = falmock("run", "--", *submit, "Authorization: Bearer me:secret", "--json", "{}")
 
-    assert ran.err.startswith("falmock: a mistake with fal: bearer-key: ")
+    assert ran.err.startswith("falmock: client check: bearer-key: ")
 
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
@@ -149,7 +149,7 @@ def test_at_a_terminal_ctrl_c_reaches_the_program_once(tmp_path: Path) -> None:
 def test_no_port_no_process_and_no_file_is_left(tmp_path: Path) -> None:
     process, told = waiting(tmp_path)
     doors = [urlsplit(told[name]).port for name in ("FALMOCK_URL", "HTTPS_PROXY")]
-    doors.append(json.loads(told["FALMOCK_DOORS"])["https"])
+    doors.append(json.loads(told["FALMOCK_SERVER"])["https"])
 
     process.send_signal(signal.SIGINT)
     end(process)

@@ -62,7 +62,7 @@ def looked_up(tmp_path_factory: pytest.TempPathFactory) -> tuple[int, str, Path]
     for needed in netns.TOOLS:
         tool(needed)
     names = tmp_path_factory.mktemp("alone") / "names.json"
-    ran = run(*netns.before(names), sys.executable, "-c", LOOK_UP)
+    ran = run(*netns.prefix(names), sys.executable, "-c", LOOK_UP)
     return ran.code, ran.out, names
 
 

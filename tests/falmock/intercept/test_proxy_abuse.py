@@ -15,7 +15,7 @@ import pytest
 from falmock.app import create_app
 from falmock.http.server import address
 from falmock.http.server import Server, listen
-from falmock.intercept.certificates import open_authority
+from falmock.intercept.certificates import open_ca
 from falmock.intercept.proxy import Proxy, Timeouts
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ async def proxy(mock: Mock, folder: Path, timeouts: Timeouts | None = None) -> A
         )
         port = proxied.getsockname()[1]
         await stack.enter_async_context(Server(app).running(plain))
-        await stack.enter_async_context(Server(app, open_authority(folder, {}).context()).running(tls))
+        await stack.enter_async_context(Server(app, open_ca(folder, {}).context()).running(tls))
         await stack.enter_async_context(door.serving(proxied))
         await abuse(port, POST, "close")  # opens the descriptors that the event loop keeps
         yield port

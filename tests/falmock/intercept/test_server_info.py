@@ -17,8 +17,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from processes import PATIENCE, served
 
-from falmock.intercept.environment import ServerInfo
-from falmock.intercept.listeners import NOTE, find
+from falmock.intercept.server_info import FILE, ServerInfo, find
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -57,12 +56,12 @@ def note_of_a_killed_one(state: Path) -> ServerInfo:
     with served("--state", str(state)) as server:
         assert find(state) is not None
         server.stop(signal.SIGKILL)
-    return ServerInfo.from_json((state / NOTE).read_text())
+    return ServerInfo.from_json((state / FILE).read_text())
 
 
-def led_to(state: Path, doors: ServerInfo, address: str) -> None:
+def led_to(state: Path, server_info: ServerInfo, address: str) -> None:
     """Let a note name somebody else's address: the port was given out again."""
-    (state / NOTE).write_text(dataclasses.replace(doors, http=address).to_json())
+    (state / FILE).write_text(dataclasses.replace(server_info, http=address).to_json())
 
 
 def falmock(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -97,29 +96,29 @@ def test_another_emulator_at_the_port_of_a_killed_one_is_not_taken_for_it(tmp_pa
 
 def test_a_running_emulator_is_found_and_its_token_is_not_told(tmp_path: Path) -> None:
     with served("--state", str(tmp_path / "state")) as server:
-        doors = find(tmp_path / "state")
-        assert doors is not None
+        server_info = find(tmp_path / "state")
+        assert server_info is not None
         told = [server.http.get("/health", params={"challenge": each}).text for each in ("", "0" * 64)]
-        told += [falmock("env", "--state", str(tmp_path / "state")).stdout, repr(doors)]
+        told += [falmock("env", "--state", str(tmp_path / "state")).stdout, repr(server_info)]
 
-        assert [doors.token in each for each in told] == [False] * 4
-        assert stat.S_IMODE((tmp_path / "state" / NOTE).stat().st_mode) == 0o600
+        assert [server_info.token in each for each in told] == [False] * 4
+        assert stat.S_IMODE((tmp_path / "state" / FILE).stat().st_mode) == 0o600
 
 
 @pytest.mark.parametrize("field", ["http", "https", "proxy"])
 def test_a_note_that_leads_to_another_machine_is_not_believed(tmp_path: Path, field: str) -> None:
     with served("--state", str(tmp_path)):
-        doors = find(tmp_path)
-        assert doors is not None
-        note = json.loads(doors.to_json()) | {field: "http://192.0.2.1:80"}
-        (tmp_path / NOTE).write_text(json.dumps(note))
+        server_info = find(tmp_path)
+        assert server_info is not None
+        note = json.loads(server_info.to_json()) | {field: "http://192.0.2.1:80"}
+        (tmp_path / FILE).write_text(json.dumps(note))
 
         assert find(tmp_path) is None
 
 
 @pytest.mark.parametrize("text", ["", "null", "[]", "{}", '{"http": 1}', "[" * 100_000, "\xff"])
 def test_a_note_that_is_none_is_not_believed(tmp_path: Path, text: str) -> None:
-    (tmp_path / NOTE).write_text(text, encoding="latin-1")
+    (tmp_path / FILE).write_text(text, encoding="latin-1")
 
     assert find(tmp_path) is None
 
@@ -128,6 +127,6 @@ def test_a_note_that_somebody_else_wrote_is_not_believed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with served("--state", str(tmp_path)):
-        monkeypatch.setattr(os, "geteuid", lambda: (tmp_path / NOTE).stat().st_uid + 1)
+        monkeypatch.setattr(os, "geteuid", lambda: (tmp_path / FILE).stat().st_uid + 1)
 
         assert find(tmp_path) is None
