@@ -62,26 +62,26 @@ def one_line(done: subprocess.CompletedProcess[str]) -> str:
         ["--host", "192.0.2.1", "--port", "0"],
     ],
 )
-def test_a_wrong_argument_is_one_line_and_exit_code_2(arguments: list[str]) -> None:
+def test_a_wrong_argument_is_reported_in_one_line_with_exit_code_2(arguments: list[str]) -> None:
     assert one_line(run("serve", "--ephemeral", *arguments)).startswith("falmock: ")
 
 
-def test_a_wrong_variable_is_one_line_that_names_it() -> None:
+def test_a_wrong_variable_is_reported_by_its_name() -> None:
     assert "FALMOCK_RUNNERS" in one_line(run("serve", "--ephemeral", FALMOCK_RUNNERS="none"))
 
 
-def test_a_secret_in_a_wrong_key_is_not_repeated() -> None:
+def test_a_malformed_key_is_not_repeated_in_the_error() -> None:
     assert "hush" not in one_line(run("serve", "--ephemeral", FALMOCK_KEYS="hush-hush"))
 
 
-def test_a_busy_port_is_one_line_that_says_what_to_do() -> None:
+def test_a_busy_port_is_reported_with_the_flag_to_change() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         line = one_line(run("serve", "--ephemeral", "--port", str(taken.getsockname()[1])))
 
     assert ("in use" in line, "--port" in line) == (True, True)
 
 
-def test_a_state_folder_that_cannot_be_is_one_line_that_says_what_to_do(tmp_path: Path) -> None:
+def test_an_impossible_state_folder_is_reported_with_the_flag_to_change(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
 
     line = one_line(run("serve", "--port", "0", "--state", str(tmp_path / "file" / "state")))
@@ -89,40 +89,40 @@ def test_a_state_folder_that_cannot_be_is_one_line_that_says_what_to_do(tmp_path
     assert ("cannot use" in line, "--state" in line) == (True, True)
 
 
-def test_a_database_that_is_none_is_one_line(tmp_path: Path) -> None:
+def test_a_damaged_database_is_reported_in_one_line(tmp_path: Path) -> None:
     (tmp_path / "falmock.db").write_text("not a database, and longer than a page header would be " * 20)
 
     assert "falmock.db is damaged" in one_line(run("serve", "--port", "0", "--state", str(tmp_path)))
 
 
-def test_a_state_folder_that_another_one_uses_is_one_line(tmp_path: Path) -> None:
+def test_a_state_folder_in_use_is_reported_in_one_line(tmp_path: Path) -> None:
     with served("--state", str(tmp_path)):
         line = one_line(run("serve", "--port", "0", "--state", str(tmp_path)))
 
     assert "in use by another falmock" in line
 
 
-def test_help_tells_a_stranger_what_it_is() -> None:
+def test_help_says_what_falmock_is_and_lists_the_commands() -> None:
     told = run("--help").stdout
 
     assert ("offline emulator" in told, "serve" in told) == (True, True)
 
 
-def test_help_has_a_sentence_and_a_variable_for_every_flag() -> None:
+def test_every_flag_of_serve_has_a_sentence_and_a_variable() -> None:
     options = [each for each in falmock.commands["serve"].params if isinstance(each, click.Option)]
 
     assert [each.name for each in options if not (each.help or "").endswith(".")] == []
     assert [each.name for each in options if not str(each.envvar).startswith("FALMOCK_")] == []
 
 
-def test_variables_set_what_flags_set() -> None:
+def test_help_names_the_variables() -> None:
     told = run("serve", "--help", FALMOCK_PORT="1234").stdout
 
     assert "FALMOCK_PORT" in told
 
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_ends_it_cleanly(how: signal.Signals, tmp_path: Path) -> None:
+def test_a_signal_stops_the_server_with_exit_code_0(how: signal.Signals, tmp_path: Path) -> None:
     with served("--state", str(tmp_path), "--run-seconds", "60") as server:
         server.submit()
         code = server.stop(how)
@@ -133,7 +133,7 @@ def test_a_signal_ends_it_cleanly(how: signal.Signals, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "path", ["/fal-ai/veo2/requests/{id}/status/stream", "/fal.run/fal-ai/veo2/image-to-video"]
 )
-def test_a_signal_ends_what_somebody_waits_for(path: str, tmp_path: Path) -> None:
+def test_a_signal_ends_open_streams_and_run_calls(path: str, tmp_path: Path) -> None:
     with served("--state", str(tmp_path), "--run-seconds", "60") as server:
         request_id = server.submit()["request_id"]
         method, body = ("GET", b"") if "{id}" in path else ("POST", b"{}")
@@ -147,7 +147,7 @@ def test_a_signal_ends_what_somebody_waits_for(path: str, tmp_path: Path) -> Non
     assert (code, "Traceback" in server.log, "ERROR" in server.log) == (0, False, False)
 
 
-def test_a_caller_who_leaves_in_the_middle_of_a_submit_is_no_error(tmp_path: Path) -> None:
+def test_a_submit_that_breaks_off_is_neither_accepted_nor_logged_as_an_error(tmp_path: Path) -> None:
     with served("--state", str(tmp_path)) as server:
         with socket.create_connection(("127.0.0.1", server.port)) as wire:
             wire.sendall(raw("POST", "/fal-ai/veo2/image-to-video", b"half a body")[:-5])
@@ -165,12 +165,12 @@ def raw(method: str, path: str, content: bytes) -> bytes:
     return "\r\n".join([*lines, "", ""]).encode() + content
 
 
-def test_it_answers_as_soon_as_it_says_where_it_listens() -> None:
+def test_the_server_answers_as_soon_as_the_banner_is_printed() -> None:
     with served("--ephemeral", "--seed", "7") as server:
         assert server.http.get("/health").json()["status"] == "ok"
 
 
-def test_the_banner_says_how_to_point_a_client_at_it() -> None:
+def test_the_banner_shows_how_to_submit() -> None:
     with served("--ephemeral") as server:
         address = server.address
         server.stop()
@@ -178,7 +178,7 @@ def test_the_banner_says_how_to_point_a_client_at_it() -> None:
     assert re.search(rf"curl {re.escape(address)}/fal-ai/veo2/image-to-video", server.log)
 
 
-def test_the_banner_names_every_port_that_other_machines_can_call() -> None:
+def test_the_banner_warns_of_all_ports_that_other_machines_can_call() -> None:
     with served("--ephemeral", "--host", "0.0.0.0") as server:
         server.stop()
 
@@ -190,14 +190,14 @@ def test_the_banner_names_every_port_that_other_machines_can_call() -> None:
     assert int(said[1]) == server.port
 
 
-def test_the_banner_speaks_of_nobody_else_where_only_this_machine_can_call() -> None:
+def test_the_banner_has_no_warning_when_only_this_machine_can_call() -> None:
     with served("--ephemeral") as server:
         server.stop()
 
     assert "other machines" not in server.log
 
 
-def test_no_forwarded_header_is_believed_from_a_socket() -> None:
+def test_forwarded_headers_are_ignored_by_default() -> None:
     with served("--ephemeral") as server:
         headers = {"X-Forwarded-Proto": "https", "X-Forwarded-For": "192.0.2.7"}
         body = {"prompt": "x", "image_url": "https://example.com/x.png"}
@@ -206,14 +206,14 @@ def test_no_forwarded_header_is_believed_from_a_socket() -> None:
     assert answer.json()["status_url"].startswith(server.address)
 
 
-def test_a_trusted_proxy_is_believed_from_a_socket() -> None:
+def test_the_forwarded_header_of_a_trusted_proxy_is_used() -> None:
     with served("--ephemeral", "--trusted-proxy", "127.0.0.1,10.0.0.0/8") as server:
         answer = server.http.get("/control/clock", headers={"X-Forwarded-For": "192.0.2.7"})
 
     assert (answer.status_code, "comes from 192.0.2.7" in answer.json()["detail"]) == (403, True)
 
 
-def test_an_ephemeral_one_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_ephemeral_server_leaves_no_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TMPDIR", str(tmp_path))
 
     with served("--ephemeral", "--run-seconds", "0", "--queue-seconds", "0") as server:
@@ -222,7 +222,7 @@ def test_an_ephemeral_one_leaves_nothing_behind(tmp_path: Path, monkeypatch: pyt
     assert list(tmp_path.iterdir()) == []
 
 
-def test_no_key_and_no_token_is_ever_logged(tmp_path: Path) -> None:
+def test_keys_and_tokens_are_never_logged(tmp_path: Path) -> None:
     with served(
         "--state", str(tmp_path), "--log-level", "debug", "--queue-seconds", "0", "--run-seconds", "0"
     ) as server:
@@ -260,7 +260,7 @@ def misplaced(key: str) -> list[tuple[str, str, dict[str, str], Any]]:
     ]
 
 
-def test_a_key_in_a_wrong_place_is_shown_nowhere(tmp_path: Path) -> None:
+def test_a_key_in_a_wrong_place_is_masked_in_every_output(tmp_path: Path) -> None:
     state = ("--state", str(tmp_path / "state"))
     quick = ("--log-level", "debug", "--queue-seconds", "0", "--run-seconds", "0")
     with served(*state, *quick) as server:
@@ -291,7 +291,7 @@ def modes(folder: Path) -> dict[str, int]:
     return {str(path): stat.S_IMODE(path.stat().st_mode) for path in (folder, *folder.rglob("*"))}
 
 
-def test_a_state_folder_is_its_owners_only_whatever_the_umask(tmp_path: Path) -> None:
+def test_a_new_state_folder_is_private_whatever_the_umask(tmp_path: Path) -> None:
     state = tmp_path / "state"
     serve = (sys.executable, "-m", "falmock", "serve", "--port", "0", "--state", str(state))
     quick = ("--media", "plain", "--queue-seconds", "0", "--run-seconds", "0")
@@ -308,7 +308,7 @@ def test_a_state_folder_is_its_owners_only_whatever_the_umask(tmp_path: Path) ->
     assert found == expected
 
 
-def test_a_state_folder_that_is_there_already_is_closed_to_others(tmp_path: Path) -> None:
+def test_an_existing_state_folder_is_made_private(tmp_path: Path) -> None:
     state = tmp_path / "state"
     with served("--state", str(state)):
         pass
@@ -321,20 +321,20 @@ def test_a_state_folder_that_is_there_already_is_closed_to_others(tmp_path: Path
     assert set(found.values()) == {0o700, 0o600}
 
 
-def test_the_presets_are_listed_with_what_they_teach() -> None:
+def test_scenario_list_shows_all_presets_with_what_they_teach() -> None:
     told = run("scenario", "list").stdout.splitlines()
 
     assert [line.split()[0] for line in told] == list(presets())
     assert all(preset.teaches in line for line, preset in zip(told, presets().values(), strict=True))
 
 
-def test_a_preset_is_shown_rule_by_rule() -> None:
+def test_scenario_show_prints_the_rules_of_a_preset() -> None:
     told = run("scenario", "show", "locked").stdout
 
     assert json.loads(told) == {"fault": "locked", "times": "always"}
 
 
-def test_a_good_scenario_is_checked(tmp_path: Path) -> None:
+def test_scenario_check_counts_the_rules_of_a_good_file(tmp_path: Path) -> None:
     (tmp_path / "night.toml").write_text('[[rules]]\nfault = "slow"\n')
 
     done = run("scenario", "check", "night.toml", cwd=tmp_path)
@@ -343,7 +343,7 @@ def test_a_good_scenario_is_checked(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("command", [["scenario", "check"], ["serve", "--ephemeral", "--scenario"]])
-def test_a_bad_scenario_is_one_line_that_says_what_to_do(command: list[str], tmp_path: Path) -> None:
+def test_a_bad_scenario_is_reported_in_one_line_with_advice(command: list[str], tmp_path: Path) -> None:
     (tmp_path / "night.toml").write_text('[[rules]]\nfault = "sloow"\n')
 
     line = one_line(run(*command, "night.toml", cwd=tmp_path))
@@ -353,20 +353,20 @@ def test_a_bad_scenario_is_one_line_that_says_what_to_do(command: list[str], tmp
     )
 
 
-def test_every_fault_is_listed() -> None:
+def test_scenario_faults_lists_all_faults() -> None:
     told = run("scenario", "faults").stdout
 
     assert [line.split()[0] for line in told.splitlines()[::2]] == list(FAULTS)
 
 
-def test_the_banner_names_the_scenarios_that_are_played() -> None:
+def test_the_banner_names_the_scenarios_in_force() -> None:
     with served("--ephemeral", "--scenario", "rush-hour", "--scenario", "locked") as server:
         server.stop()
 
     assert "rush-hour, locked" in server.log
 
 
-def test_what_happened_is_told_by_the_emulator_that_serves(tmp_path: Path) -> None:
+def test_journal_ledger_and_lint_query_the_running_emulator(tmp_path: Path) -> None:
     state = ("--state", str(tmp_path / "state"))
     with served(*state, "--queue-seconds", "0", "--run-seconds", "0") as server:
         request_id = server.submit()["request_id"]
@@ -388,11 +388,11 @@ def test_what_happened_is_told_by_the_emulator_that_serves(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("command", ["journal", "ledger", "lint"])
-def test_where_no_emulator_serves_there_is_nothing_to_tell(tmp_path: Path, command: str) -> None:
+def test_a_query_without_a_running_emulator_is_reported_in_one_line(tmp_path: Path, command: str) -> None:
     assert "no emulator serves" in one_line(run(command, "--state", str(tmp_path)))
 
 
-def test_a_file_that_is_no_journal_cannot_be_checked(tmp_path: Path) -> None:
+def test_lint_rejects_a_file_that_is_no_journal(tmp_path: Path) -> None:
     (tmp_path / "x").write_bytes(b"\xff")
 
     assert "is no journal" in one_line(run("lint", "--journal", str(tmp_path / "x")))

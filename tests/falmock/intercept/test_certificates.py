@@ -65,21 +65,21 @@ def trusting(authority: CertificateAuthority) -> ssl.SSLContext:
         "::1",
     ],
 )
-def test_a_program_that_trusts_it_takes_the_server_for(
+def test_a_client_that_trusts_the_ca_accepts_the_server_as(
     authority: CertificateAuthority, trusting: ssl.SSLContext, name: str
 ) -> None:
     greet(authority.context(), trusting, name)
 
 
 @pytest.mark.parametrize("name", ["example.com", "fal.run.example.com", "127.0.0.2"])
-def test_a_program_that_trusts_it_does_not_take_the_server_for(
+def test_a_client_that_trusts_the_ca_rejects_the_server_as(
     authority: CertificateAuthority, trusting: ssl.SSLContext, name: str
 ) -> None:
     with pytest.raises(ssl.SSLCertVerificationError):
         greet(authority.context(), trusting, name)
 
 
-def test_a_stolen_key_is_of_no_use_for_other_names(
+def test_a_stolen_ca_key_is_useless_for_other_names(
     authority: CertificateAuthority, trusting: ssl.SSLContext, tmp_path: Path
 ) -> None:
     own = x509.load_pem_x509_certificate(authority.certificate.read_bytes())
@@ -100,31 +100,31 @@ def test_a_stolen_key_is_of_no_use_for_other_names(
         greet(server, trusting, "bank.example")
 
 
-def test_it_is_made_once(tmp_path: Path) -> None:
+def test_the_ca_is_made_once(tmp_path: Path) -> None:
     first = open_ca(tmp_path).certificate.read_bytes()
 
     assert open_ca(tmp_path).certificate.read_bytes() == first
 
 
-def test_a_program_that_trusted_it_before_trusts_it_after_a_restart(tmp_path: Path) -> None:
+def test_a_client_trusts_the_ca_after_a_restart(tmp_path: Path) -> None:
     before = ssl.create_default_context(cafile=str(open_ca(tmp_path).certificate))
 
     greet(open_ca(tmp_path).context(), before, "queue.fal.run")
 
 
 @pytest.mark.parametrize("name", ["ca.key", "server.pem"])
-def test_keys_are_readable_by_their_owner_only(authority: CertificateAuthority, name: str) -> None:
+def test_private_keys_are_readable_by_their_owner_only(authority: CertificateAuthority, name: str) -> None:
     assert authority.certificate.with_name(name).stat().st_mode & 0o777 == 0o600
 
 
-def test_the_bundle_has_the_usual_roots_and_this_one(authority: CertificateAuthority) -> None:
+def test_the_bundle_has_the_usual_roots_and_the_ca(authority: CertificateAuthority) -> None:
     context = ssl.create_default_context(cafile=str(authority.bundle))
 
     assert context.cert_store_stats()["x509_ca"] > 100
     greet(authority.context(), context, "queue.fal.run")
 
 
-def test_the_bundle_has_the_roots_that_were_named_before(tmp_path: Path) -> None:
+def test_the_bundle_has_the_roots_named_in_the_environment(tmp_path: Path) -> None:
     company = open_ca(tmp_path / "company")
     bundle = open_ca(tmp_path / "ca", {"SSL_CERT_FILE": str(company.certificate)}).bundle
 

@@ -29,13 +29,13 @@ def doctor(program: str) -> Ran:
         (ELSEWHERE, 0, "refused: example.com (not this machine; a trial is sealed)\n"),
     ],
 )
-def test_it_tells_where_a_program_goes(program: str, code: int, told: str) -> None:
+def test_doctor_reports_where_the_calls_of_a_program_go(program: str, code: int, told: str) -> None:
     ran = doctor(program)
 
     assert (ran.code, ran.out[-len(told) :]) == (code, told)
 
 
-def test_it_says_what_it_takes_where_that_is_missing() -> None:
+def test_doctor_names_the_tools_that_are_missing() -> None:
     ran = falmock("doctor", "--", "true", PATH="/nowhere")
 
     assert (ran.code, "no unshare and no ip" in ran.err) == (2, True)

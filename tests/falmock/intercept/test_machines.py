@@ -122,7 +122,7 @@ def test_another_machine_is_refused_the_control_api_after_an_upgrade(machines: M
     "host", ["127.0.0.1", "localhost", "x.localhost", "127.1", "[::1]", "0.0.0.0", V4, f"[{V6}]", THEIRS[0]]
 )
 @pytest.mark.parametrize("method", ["CONNECT", "GET"])
-def test_the_proxy_leads_another_machine_to_fals_hosts_only(
+def test_the_proxy_leads_another_machine_to_fal_hosts_only(
     machines: Machines, method: str, host: str
 ) -> None:
     if method == "CONNECT":
@@ -134,7 +134,7 @@ def test_the_proxy_leads_another_machine_to_fals_hosts_only(
 
 
 @pytest.mark.parametrize("via", ["plain", "proxy"])
-def test_another_machine_may_use_fals_api(machines: Machines, via: str) -> None:
+def test_another_machine_may_use_the_fal_api(machines: Machines, via: str) -> None:
     base = "http://queue.fal.run" if via == "proxy" else ""
     head = (
         f"POST {base}/fal-ai/veo2/image-to-video HTTP/1.1\r\nHost: {V4}\r\nAuthorization: Key me:secret\r\n"
@@ -149,7 +149,7 @@ def test_another_machine_may_use_fals_api(machines: Machines, via: str) -> None:
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "x.localhost", "0.0.0.0", V4, f"[{V6}]", f"[::ffff:{V4}]"])
 @pytest.mark.parametrize("port", PORTS.values(), ids=PORTS.keys())
-def test_a_webhook_to_an_address_of_the_emulators_own_machine_is_refused(
+def test_a_webhook_to_the_emulator_itself_is_refused(
     machines: Machines, port: int, host: str
 ) -> None:
     hook = f"http://{host}:{port}/control/reset"
@@ -167,7 +167,7 @@ def test_a_webhook_to_an_address_of_the_emulators_own_machine_is_refused(
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "[::1]", V4])
-def test_the_machine_itself_is_refused_the_control_api_through_the_proxy(
+def test_the_emulators_machine_is_refused_the_control_api_through_the_proxy(
     machines: Machines, host: str
 ) -> None:
     told = machines.ask("/control/clock", host="localhost", at="us", via="proxy", tunnel=f"{host}:8787")
@@ -176,5 +176,5 @@ def test_the_machine_itself_is_refused_the_control_api_through_the_proxy(
     assert told.startswith(refused)
 
 
-def test_the_machine_itself_may_use_the_control_api(machines: Machines) -> None:
+def test_the_emulators_machine_may_use_the_control_api(machines: Machines) -> None:
     assert machines.ask("/control/clock", host="localhost", at="us").startswith("HTTP/1.1 200 ")

@@ -66,13 +66,13 @@ def looked_up(tmp_path_factory: pytest.TempPathFactory) -> tuple[int, str, Path]
     return ran.code, ran.out, names
 
 
-def test_a_command_has_nothing_but_loopback(looked_up: tuple[int, str, Path]) -> None:
+def test_a_command_has_no_network_but_loopback(looked_up: tuple[int, str, Path]) -> None:
     assert json.loads(looked_up[1]) == ["lo"]
 
 
-def test_what_a_command_looks_up_is_written_down(looked_up: tuple[int, str, Path]) -> None:
+def test_the_names_that_a_command_looks_up_are_written_to_the_file(looked_up: tuple[int, str, Path]) -> None:
     assert set(json.loads(looked_up[2].read_text())) == {"queue.fal.run"}
 
 
-def test_a_commands_exit_code_is_its_own(looked_up: tuple[int, str, Path]) -> None:
+def test_the_exit_code_is_that_of_the_command(looked_up: tuple[int, str, Path]) -> None:
     assert looked_up[0] == 7

@@ -122,7 +122,7 @@ def seen(tmp_path_factory: pytest.TempPathFactory) -> History:
 
 
 @pytest.mark.parametrize("page", WELCOME)
-def test_a_page_of_this_machine_or_an_allowed_one_may_do_everything(seen: History, page: str) -> None:
+def test_a_local_or_allowed_page_may_call_everything(seen: History, page: str) -> None:
     told = seen.report[page]
 
     assert (told["submit"], told["journal"], told["health"]) == (200, 200, 200)
@@ -130,23 +130,23 @@ def test_a_page_of_this_machine_or_an_allowed_one_may_do_everything(seen: Histor
 
 @pytest.mark.parametrize("page", FOREIGN)
 @pytest.mark.parametrize("call", ["submit", "journal", "health"])
-def test_no_other_page_may_read_an_answer(seen: History, page: str, call: str) -> None:
+def test_no_other_page_can_read_an_answer(seen: History, page: str, call: str) -> None:
     assert seen.report[page][call] in {"TypeError", 403, 421}
 
 
-def test_no_other_page_may_submit_or_reset_blindly(seen: History) -> None:
+def test_no_other_page_can_submit_or_reset_blindly(seen: History) -> None:
     assert seen.requests == len(WELCOME)
 
 
 @pytest.mark.parametrize("page", [*WELCOME, "foreign"])
-def test_every_page_may_show_and_read_a_file(seen: History, page: str) -> None:
+def test_every_page_can_show_and_read_a_file(seen: History, page: str) -> None:
     told = seen.report[page]
 
     assert (told["shown"], told["file"]) == (32, len(png()))
 
 
 @pytest.mark.parametrize("kind", ["html", "svg+xml", "xhtml+xml"])
-def test_an_uploaded_page_is_shown_but_runs_no_script(seen: History, kind: str) -> None:
+def test_an_uploaded_document_is_shown_but_runs_no_script(seen: History, kind: str) -> None:
     asked = [path for path in seen.asked if path.endswith(f"/{kind}")]
 
     assert asked == [f"/seen/{kind}"]

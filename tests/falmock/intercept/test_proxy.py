@@ -71,7 +71,7 @@ def connect(authority: str) -> str:
 @pytest.mark.parametrize(
     "host", ["queue.fal.run", "FAL.RUN", "rest.fal.ai.", "gateway.fal.ai", "queue.falrun.com"]
 )
-async def test_a_tunnel_to_any_host_of_fals_ends_at_the_tls_port(host: str) -> None:
+async def test_a_tunnel_to_any_fal_host_ends_at_the_tls_port(host: str) -> None:
     async with proxy() as port:
         told = await say(port, connect(f"{host}:443") + "hello")
 
@@ -79,7 +79,7 @@ async def test_a_tunnel_to_any_host_of_fals_ends_at_the_tls_port(host: str) -> N
 
 
 @pytest.mark.parametrize("sealed", [True, False])
-async def test_a_tunnel_to_this_machine_passes_sealed_or_not(sealed: bool) -> None:
+async def test_a_tunnel_to_this_machine_is_allowed_even_when_sealed(sealed: bool) -> None:
     async with proxy(sealed=sealed) as port, parrot(b"mine ") as address:
         told = await say(port, connect(address.removeprefix("http://")) + "hello")
 
@@ -90,7 +90,7 @@ async def test_a_tunnel_to_this_machine_passes_sealed_or_not(sealed: bool) -> No
     ("host", "named"),
     [("gateway.fal.ai", ["gateway.fal.ai"]), ("queue.falrun.com", ["queue.falrun.com"]), ("fal.run", [])],
 )
-async def test_a_host_that_is_not_emulated_is_noted(host: str, named: list[str]) -> None:
+async def test_a_fal_host_that_is_not_emulated_is_reported_as_refused(host: str, named: list[str]) -> None:
     refused: list[str] = []
     async with proxy(refused=refused) as port:
         await say(port, connect(f"{host}:443"))
@@ -98,7 +98,7 @@ async def test_a_host_that_is_not_emulated_is_noted(host: str, named: list[str])
     assert refused == named
 
 
-async def test_a_sealed_proxy_refuses_the_world_in_the_line_that_people_see() -> None:
+async def test_a_sealed_proxy_refuses_other_machines_in_the_reason_phrase() -> None:
     async with proxy(sealed=True) as port:
         told = await say(port, connect("example.com:443"))
 
@@ -106,7 +106,7 @@ async def test_a_sealed_proxy_refuses_the_world_in_the_line_that_people_see() ->
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "::1"])
-def test_other_machines_are_not_led_to_what_listens_on_this_one(host: str) -> None:
+def test_other_machines_cannot_reach_loopback_through_the_proxy(host: str) -> None:
     door = Proxy("http://127.0.0.1:1", "http://127.0.0.1:2", sealed=True, refused=print, calling=set())
 
     with pytest.raises(RefusedError, match="fal's hosts only"):
@@ -114,7 +114,7 @@ def test_other_machines_are_not_led_to_what_listens_on_this_one(host: str) -> No
 
 
 @pytest.mark.parametrize("port", [22, 8443])
-def test_fals_hosts_have_no_other_ports(port: int) -> None:
+def test_fal_hosts_have_ports_80_and_443_only(port: int) -> None:
     door = Proxy("http://127.0.0.1:1", "http://127.0.0.1:2", sealed=False, refused=print, calling=set())
 
     with pytest.raises(RefusedError, match="ports 80 and 443 only"):
@@ -122,13 +122,13 @@ def test_fals_hosts_have_no_other_ports(port: int) -> None:
 
 
 @pytest.mark.parametrize("host", ["example.com", "notfal.run", "fal.run.example.com", "127.0.0.1"])
-def test_what_is_not_fals_goes_where_it_is_meant_to(host: str) -> None:
+def test_a_call_to_another_host_is_not_redirected(host: str) -> None:
     door = Proxy("http://127.0.0.1:1", "http://127.0.0.1:2", sealed=False, refused=print, calling=set())
 
     assert door.destination(host, 443) == (host, 443)
 
 
-async def test_a_plain_request_is_passed_on_as_the_host_expects_it() -> None:
+async def test_a_plain_request_is_forwarded_in_origin_form() -> None:
     request = (
         "POST http://queue.fal.run/a?b=c HTTP/1.1\r\nHost: queue.fal.run\r\nProxy-Connection: keep-alive\r\n"
         "Content-Length: 5\r\n\r\nhello"
@@ -142,7 +142,7 @@ async def test_a_plain_request_is_passed_on_as_the_host_expects_it() -> None:
     )
 
 
-async def test_a_second_request_on_a_connection_goes_nowhere() -> None:
+async def test_a_second_request_on_a_connection_is_not_forwarded() -> None:
     async with proxy() as port, parrot(until=b"\r\n\r\n") as address:
         first = f"GET {address}/first HTTP/1.1\r\nHost: x\r\n\r\n"
         told = await say(
@@ -152,7 +152,7 @@ async def test_a_second_request_on_a_connection_goes_nowhere() -> None:
     assert ("GET /first" in told, "second" in told) == (True, False)
 
 
-async def test_an_upgrade_goes_through_with_all_that_follows() -> None:
+async def test_an_upgrade_is_forwarded_with_all_data_that_follows() -> None:
     request = "GET {}/socket HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
     async with proxy() as port, parrot() as address:
         told = await say(port, request.format(address) + "frames")
@@ -184,7 +184,7 @@ async def test_an_upgrade_goes_through_with_all_that_follows() -> None:
         "nonsense\r\n\r\n",
     ],
 )
-async def test_what_no_proxy_is_asked_is_400(text: str, caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_request_that_is_not_for_a_proxy_is_400(text: str, caplog: pytest.LogCaptureFixture) -> None:
     async with proxy() as port:
         told = await say(port, text)
 
@@ -226,7 +226,7 @@ async def test_a_head_that_is_not_complete_in_time_is_408(text: str) -> None:
     assert told.startswith(b"HTTP/1.1 408 ")
 
 
-async def test_a_body_that_stands_still_ends_the_call() -> None:
+async def test_a_body_that_stalls_ends_the_call() -> None:
     request = "POST http://queue.fal.run/ HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhe"
     async with proxy(timeouts=Timeouts(stall=0.01)) as port:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
@@ -236,7 +236,7 @@ async def test_a_body_that_stands_still_ends_the_call() -> None:
         await writer.wait_closed()
 
 
-async def test_a_tunnel_in_which_nobody_says_anything_ends() -> None:
+async def test_a_silent_tunnel_is_closed() -> None:
     async with proxy(timeouts=Timeouts(silence=0.01)) as port:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(connect("queue.fal.run:443").encode())
@@ -247,7 +247,7 @@ async def test_a_tunnel_in_which_nobody_says_anything_ends() -> None:
     assert told.endswith(b"secure ")
 
 
-async def test_an_early_answer_reaches_a_client_that_still_sends() -> None:
+async def test_an_early_answer_reaches_a_client_that_is_still_sending() -> None:
     async def too_large(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
         writer.write(b"HTTP/1.1 413 Too Large\r\nConnection: close\r\n\r\n")
@@ -266,20 +266,20 @@ async def test_an_early_answer_reaches_a_client_that_still_sends() -> None:
     assert told.startswith(b"HTTP/1.1 413 ")
 
 
-async def test_who_cannot_be_reached_is_502() -> None:
+async def test_a_host_that_cannot_be_reached_is_502() -> None:
     with listen("127.0.0.1", 0) as listener:
         closed = listener.getsockname()[1]
     async with proxy() as port:
         assert (await say(port, connect(f"127.0.0.1:{closed}"))).startswith("HTTP/1.1 502 ")
 
 
-async def test_who_says_nothing_is_hung_up_on() -> None:
+async def test_a_client_that_sends_nothing_is_disconnected() -> None:
     async with proxy() as port:
         assert await say(port, "") == ""
 
 
 @pytest.mark.parametrize("named", ["localhost", "127.0.0.1:8787", "rest.fal.ai"])
-async def test_the_host_header_is_that_of_the_url(named: str) -> None:
+async def test_the_host_header_is_replaced_by_the_host_of_the_url(named: str) -> None:
     async with proxy() as port, parrot(until=b"\r\n\r\n") as address:
         told = await say(port, f"GET {address}/a HTTP/1.1\r\nHost: {named}\r\n\r\n")
 
@@ -287,7 +287,7 @@ async def test_the_host_header_is_that_of_the_url(named: str) -> None:
     assert hosts == [f"Host: {address.removeprefix('http://')}"]
 
 
-async def test_what_a_caller_says_of_where_it_calls_from_is_removed() -> None:
+async def test_forwarding_headers_of_a_client_are_removed() -> None:
     claims = "".join(
         f"{name}: 127.0.0.1\r\n"
         for name in (
@@ -308,14 +308,14 @@ async def test_what_a_caller_says_of_where_it_calls_from_is_removed() -> None:
     )
 
 
-async def test_a_name_below_localhost_is_this_machine_without_a_look_up() -> None:
+async def test_a_name_below_localhost_leads_to_this_machine_without_dns() -> None:
     async with proxy(sealed=True) as port, parrot(b"mine ") as address:
         told = await say(port, connect(address.removeprefix("http://").replace("127.0.0.1", "x.localhost")))
 
     assert told.endswith("\r\n\r\nmine ")
 
 
-async def test_a_client_that_leaves_is_seen_at_the_other_end() -> None:
+async def test_the_server_sees_when_a_client_leaves() -> None:
     left = asyncio.Event()
 
     async def waiting(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -335,7 +335,7 @@ async def test_a_client_that_leaves_is_seen_at_the_other_end() -> None:
             await left.wait()
 
 
-async def test_open_tunnels_do_not_keep_it() -> None:
+async def test_the_proxy_closes_while_tunnels_are_open() -> None:
     async with proxy() as port:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(connect("queue.fal.run:443").encode())

@@ -69,7 +69,7 @@ def falmock(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False)
 
 
-def test_whoever_serves_the_port_of_a_killed_emulator_is_not_taken_for_it(tmp_path: Path) -> None:
+def test_a_foreign_program_on_the_port_of_a_killed_emulator_is_not_found(tmp_path: Path) -> None:
     state = tmp_path / "state"
     left = note_of_a_killed_one(state)
 
@@ -86,7 +86,7 @@ def test_whoever_serves_the_port_of_a_killed_emulator_is_not_taken_for_it(tmp_pa
             assert (done.returncode, "no emulator serves" in done.stderr) == (2, True)
 
 
-def test_another_emulator_at_the_port_of_a_killed_one_is_not_taken_for_it(tmp_path: Path) -> None:
+def test_another_emulator_on_the_port_of_a_killed_one_is_not_found(tmp_path: Path) -> None:
     left = note_of_a_killed_one(tmp_path / "state")
 
     with served("--ephemeral") as other:
@@ -94,7 +94,7 @@ def test_another_emulator_at_the_port_of_a_killed_one_is_not_taken_for_it(tmp_pa
         assert find(tmp_path / "state") is None
 
 
-def test_a_running_emulator_is_found_and_its_token_is_not_told(tmp_path: Path) -> None:
+def test_a_running_emulator_is_found_and_its_token_stays_secret(tmp_path: Path) -> None:
     with served("--state", str(tmp_path / "state")) as server:
         server_info = find(tmp_path / "state")
         assert server_info is not None
@@ -106,7 +106,7 @@ def test_a_running_emulator_is_found_and_its_token_is_not_told(tmp_path: Path) -
 
 
 @pytest.mark.parametrize("field", ["http", "https", "proxy"])
-def test_a_note_that_leads_to_another_machine_is_not_believed(tmp_path: Path, field: str) -> None:
+def test_a_file_that_names_another_machine_is_ignored(tmp_path: Path, field: str) -> None:
     with served("--state", str(tmp_path)):
         server_info = find(tmp_path)
         assert server_info is not None
@@ -117,13 +117,13 @@ def test_a_note_that_leads_to_another_machine_is_not_believed(tmp_path: Path, fi
 
 
 @pytest.mark.parametrize("text", ["", "null", "[]", "{}", '{"http": 1}', "[" * 100_000, "\xff"])
-def test_a_note_that_is_none_is_not_believed(tmp_path: Path, text: str) -> None:
+def test_a_malformed_file_is_ignored(tmp_path: Path, text: str) -> None:
     (tmp_path / FILE).write_text(text, encoding="latin-1")
 
     assert find(tmp_path) is None
 
 
-def test_a_note_that_somebody_else_wrote_is_not_believed(
+def test_a_file_of_another_user_is_ignored(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with served("--state", str(tmp_path)):
