@@ -94,9 +94,9 @@ def _seconds(text: str, *, least: float = 0, most: float = _YEAR, **more: Any) -
 
 LIMIT_OPTIONS: Final = {
     "header_bytes": Option(
-        "Bytes of a request line with its headers; more is 431.", flag="max-header-bytes", least=1
+        "Largest request line with headers, in bytes; more is 431.", flag="max-header-bytes", least=1
     ),
-    "headers": Option("Header fields of a call; more is 431.", flag="max-headers", least=1),
+    "headers": Option("Most header fields of a call; more is 431.", flag="max-headers", least=1),
     "head_seconds": Option(
         "Seconds for the headers of a call; later is 408.", flag="head-timeout", least=_INSTANT, most=_YEAR
     ),
@@ -112,9 +112,9 @@ LIMIT_OPTIONS: Final = {
         least=_INSTANT,
         most=_YEAR,
     ),
-    "faults": Option("Faults that one call may ask for; more is 400.", flag="max-faults", least=1),
-    "depth": Option("Nesting of a JSON input; deeper is 400.", flag="max-depth", least=1),
-    "members": Option("Members of a JSON input; more is 400.", flag="max-members", least=1),
+    "faults": Option("Most faults that one call may ask for; more is 400.", flag="max-faults", least=1),
+    "depth": Option("Deepest nesting of a JSON input; deeper is 400.", flag="max-depth", least=1),
+    "members": Option("Most members of a JSON input; more is 400.", flag="max-members", least=1),
 }
 
 
@@ -148,10 +148,10 @@ class Settings:
         ),
     )
     runners: int = field(
-        default=2, metadata=_option("Requests of one application that run at once.", least=1)
+        default=2, metadata=_option("Most requests of one application that run at once.", least=1)
     )
     concurrency: int = field(
-        default=10, metadata=_option("Requests of one key that run at once; the others wait.", least=1)
+        default=10, metadata=_option("Most requests of one key that run at once; the others wait.", least=1)
     )
     queue_seconds: Span = field(
         default=Span(0.8, 1.2),
@@ -164,14 +164,17 @@ class Settings:
     run_timeout: float | None = field(
         default=None,
         metadata=_seconds(
-            "Seconds after which a run ends with 504.", least=_INSTANT, type=float, unset="never"
+            "Seconds after which a run is cut off with 504. It is tried up to ten times.",
+            least=_INSTANT,
+            type=float,
+            unset="never",
         ),
     )
     keys: tuple[str, ...] | None = field(
         default=None,
         repr=False,
         metadata=_option(
-            "The keys to accept, as id:secret,id:secret; better in the environment.",
+            "Keys to accept, as id:secret,id:secret. Safer in the environment than as a flag.",
             type=tuple,
             unset="any id:secret",
         ),
@@ -188,9 +191,9 @@ class Settings:
         ),
     )
     ffmpeg: str | None = field(
-        default=None, metadata=_option("The ffmpeg program.", type=str, unset="bundled")
+        default=None, metadata=_option("Path of the ffmpeg program.", type=str, unset="bundled")
     )
-    renders: int = field(default=2, metadata=_option("ffmpeg processes at once.", least=1))
+    renders: int = field(default=2, metadata=_option("Most ffmpeg processes at once.", least=1))
     render_timeout: float = field(
         default=60.0,
         metadata=_seconds("Real seconds after which an ffmpeg process is killed.", least=_INSTANT),
@@ -202,12 +205,14 @@ class Settings:
     webhooks: Literal["local", "any"] = field(
         default="local",
         metadata=_option(
-            "Deliver webhooks to this machine only, or to any address.", choices=("local", "any")
+            "Where webhooks are delivered: to this machine only, or to any address.", choices=("local", "any")
         ),
     )
     sealed: bool = field(
         default=False,
-        metadata=_option("Connect to this machine only, whatever --fetch, --webhooks or a program says."),
+        metadata=_option(
+            "Connect to this machine only, in spite of --fetch and --webhooks. Also seals the proxy."
+        ),
     )
     hostnames: tuple[str, ...] = field(
         default=(),
@@ -239,16 +244,18 @@ class Settings:
             unset="none",
         ),
     )
-    journal_size: int = field(default=16 * MIB, metadata=_option("Bytes of memory for the journal.", least=0))
-    max_body: int = field(default=16 * MIB, metadata=_option("Bytes of a submitted body.", least=0))
-    max_pixels: int = field(default=50_000_000, metadata=_option("Pixels of an input image.", least=1))
+    journal_size: int = field(
+        default=16 * MIB, metadata=_option("Memory for the journal, in bytes.", least=0)
+    )
+    max_body: int = field(default=16 * MIB, metadata=_option("Largest submitted body, in bytes.", least=0))
+    max_pixels: int = field(default=50_000_000, metadata=_option("Largest input image, in pixels.", least=1))
     decode_memory: int = field(
         default=1024 * MIB,
-        metadata=_option(
-            "Bytes of memory for decoding a large input image, in a process of its own.", least=MIB
-        ),
+        metadata=_option("Memory for decoding a large input image, in bytes.", least=MIB),
     )
-    max_upload: int = field(default=5 * 1024 * MIB, metadata=_option("Bytes of an uploaded file.", least=0))
+    max_upload: int = field(
+        default=5 * 1024 * MIB, metadata=_option("Largest uploaded file, in bytes.", least=0)
+    )
     limits: Limits = DEFAULT
     retention: float = field(
         default=3600.0, metadata=_seconds("Seconds that a result is kept.", most=100 * _YEAR)
@@ -264,7 +271,7 @@ class Settings:
     scenarios: tuple[str, ...] = field(
         default=(),
         metadata=_option(
-            "Faults to inject: a preset or a TOML file; may be given several times.",
+            "Faults to inject: a preset or a TOML file. May be given several times.",
             flag="scenario",
             unset="none",
             repeated=True,

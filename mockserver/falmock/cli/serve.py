@@ -64,10 +64,10 @@ def port_option(flag: str, text: str, default: int = 0) -> Callable[[Any], Any]:
 
 
 @click.command()
-@option("--host", "Address to listen on. Without it only this machine can call.", default=LOOPBACK)
-@port_option("--port", "Port for HTTP; 0 takes a free one.", default=8787)
-@port_option("--tls-port", "Port for HTTPS; 0 takes a free one.")
-@port_option("--proxy-port", "Port of the proxy for programs; 0 takes a free one.")
+@option("--host", "Address to listen on. By default only this machine can call.", default=LOOPBACK)
+@port_option("--port", "Port for HTTP; 0 picks a free one.", default=8787)
+@port_option("--tls-port", "Port for HTTPS; 0 picks a free one.")
+@port_option("--proxy-port", "Port of the proxy for programs; 0 picks a free one.")
 @state_option("Folder that keeps requests, files and keys across restarts.")
 @option("--ephemeral", "Keep everything in memory and a temporary folder instead.", is_flag=True)
 @settings_options()
@@ -242,9 +242,8 @@ def _writing_to(state: Path | None) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        where, advice = (
-            (state, ELSEWHERE) if state else (tempfile.gettempdir(), "set TMPDIR to another folder")
-        )
+        where = state or tempfile.gettempdir()
+        advice = ELSEWHERE if state else "set TMPDIR to another folder"
         raise StateError(f"cannot write to {where} ({error.strerror}): {advice}") from None
 
 

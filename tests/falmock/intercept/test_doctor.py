@@ -23,10 +23,10 @@ def doctor(program: str) -> Ran:
     ("program", "code", "told"),
     [
         (ASK, 0, "the program ended with 0\nreaches the emulator: api.fal.ai (calls: 1)\n"),
-        ("", 0, "the program ended with 0\nnothing was said to fal\n"),
-        (PAST, 1, "DOES NOT REACH IT: queue.fal.run was looked up past the proxy\n"),
-        (NOT_EMULATED, 1, "refused: gateway.fal.ai (fal's, and not emulated)\n"),
-        (ELSEWHERE, 0, "refused: example.com (not this machine; a trial is sealed)\n"),
+        ("", 0, "the program ended with 0\nno calls to fal\n"),
+        (PAST, 1, "DOES NOT REACH THE EMULATOR: queue.fal.run was called without the proxy\n"),
+        (NOT_EMULATED, 1, "refused: gateway.fal.ai (a fal host that is not emulated)\n"),
+        (ELSEWHERE, 0, "refused: example.com (another machine, and doctor is sealed)\n"),
     ],
 )
 def test_doctor_reports_where_the_calls_of_a_program_go(program: str, code: int, told: str) -> None:

@@ -119,18 +119,23 @@ def test_another_machine_is_refused_the_control_api_after_an_upgrade(machines: M
 
 
 @pytest.mark.parametrize(
-    "host", ["127.0.0.1", "localhost", "x.localhost", "127.1", "[::1]", "0.0.0.0", V4, f"[{V6}]", THEIRS[0]]
+    ("host", "status"),
+    [
+        *((host, 403) for host in ("127.0.0.1", "localhost", "x.localhost", "[::1]", "[::ffff:127.0.0.1]")),
+        *((host, 403) for host in ("0.0.0.0", V4, f"[{V6}]", THEIRS[0])),
+        *((host, 400) for host in ("127.1", "2130706433", "0x7f.0.0.1", "0177.0.0.1", "[::1%25lo]")),
+    ],
 )
 @pytest.mark.parametrize("method", ["CONNECT", "GET"])
 def test_the_proxy_leads_another_machine_to_fal_hosts_only(
-    machines: Machines, method: str, host: str
+    machines: Machines, method: str, host: str, status: int
 ) -> None:
     if method == "CONNECT":
         told = machines.ask("/health", via="proxy", tunnel=f"{host}:8787")
     else:
         told = machines.ask(f"http://{host}:8787/health", via="proxy")
 
-    assert told.startswith("HTTP/1.1 403 falmock ")
+    assert told.startswith("HTTP/1.1 403 falmock " if status == 403 else "HTTP/1.1 400 ")
 
 
 @pytest.mark.parametrize("via", ["plain", "proxy"])
@@ -149,9 +154,7 @@ def test_another_machine_may_use_the_fal_api(machines: Machines, via: str) -> No
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "x.localhost", "0.0.0.0", V4, f"[{V6}]", f"[::ffff:{V4}]"])
 @pytest.mark.parametrize("port", PORTS.values(), ids=PORTS.keys())
-def test_a_webhook_to_the_emulator_itself_is_refused(
-    machines: Machines, port: int, host: str
-) -> None:
+def test_a_webhook_to_the_emulator_itself_is_refused(machines: Machines, port: int, host: str) -> None:
     hook = f"http://{host}:{port}/control/reset"
     head = (
         f"POST /fal-ai/veo2/image-to-video?fal_webhook={hook} HTTP/1.1\r\nHost: {V4}\r\n"

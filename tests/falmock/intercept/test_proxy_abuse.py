@@ -13,8 +13,7 @@ import psutil
 import pytest
 
 from falmock.app import create_app
-from falmock.http.server import address
-from falmock.http.server import Server, listen
+from falmock.http.server import Server, address, listen
 from falmock.intercept.certificates import open_ca
 from falmock.intercept.proxy import Proxy, Timeouts
 
@@ -115,7 +114,9 @@ class Watch:
 
 @pytest.mark.parametrize("how", ["close", "reset", "half-close"])
 @pytest.mark.parametrize("text", ABUSES.values(), ids=ABUSES.keys())
-async def test_abuse_leaves_no_descriptors_and_no_tasks(mock: Mock, tmp_path: Path, text: bytes, how: str) -> None:
+async def test_abuse_leaves_no_descriptors_and_no_tasks(
+    mock: Mock, tmp_path: Path, text: bytes, how: str
+) -> None:
     async with proxy(mock, tmp_path) as port:
         watch = Watch()
         await asyncio.gather(*(abuse(port, text, how) for _ in range(CALLS)))
@@ -133,7 +134,9 @@ HELD = {
 
 
 @pytest.mark.parametrize("text", HELD.values(), ids=HELD.keys())
-async def test_a_client_that_stalls_does_not_hold_a_descriptor(mock: Mock, tmp_path: Path, text: bytes) -> None:
+async def test_a_client_that_stalls_does_not_hold_a_descriptor(
+    mock: Mock, tmp_path: Path, text: bytes
+) -> None:
     quick = Timeouts(head=0.05, stall=0.05, silence=0.05)
     async with proxy(mock, tmp_path, quick) as port:
         watch = Watch()

@@ -76,7 +76,9 @@ def test_the_account_counts_requests_and_their_price(fal_client: Ran) -> None:
         ("invalid", [422, ["body", "prompt"]]),
     ],
 )
-def test_the_asynchronous_python_client_of_fal_works_unchanged(fal_client_async: Ran, what: str, told: object) -> None:
+def test_the_asynchronous_python_client_of_fal_works_unchanged(
+    fal_client_async: Ran, what: str, told: object
+) -> None:
     assert fal_client_async.report[what] == told
 
 
@@ -87,7 +89,9 @@ def test_a_python_library_reaches_the_emulator(libraries: Ran, library: str) -> 
 
 @pytest.mark.parametrize("library", LIBRARIES)
 @pytest.mark.parametrize("which", ["refused", "backup"])
-def test_a_python_library_is_refused_fal_hosts_that_are_not_emulated(libraries: Ran, library: str, which: str) -> None:
+def test_a_python_library_is_refused_fal_hosts_that_are_not_emulated(
+    libraries: Ran, library: str, which: str
+) -> None:
     assert libraries.report[which][library] == 421
 
 

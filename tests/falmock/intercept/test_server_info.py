@@ -123,9 +123,7 @@ def test_a_malformed_file_is_ignored(tmp_path: Path, text: str) -> None:
     assert find(tmp_path) is None
 
 
-def test_a_file_of_another_user_is_ignored(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_file_of_another_user_is_ignored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with served("--state", str(tmp_path)):
         monkeypatch.setattr(os, "geteuid", lambda: (tmp_path / FILE).stat().st_uid + 1)
 
