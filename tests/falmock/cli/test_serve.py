@@ -17,6 +17,8 @@ import pytest
 from processes import running, served
 from programs import falmock, one_line
 
+from falmock.intercept.certificates import open_ca
+
 
 @pytest.mark.parametrize(
     "arguments",
@@ -73,6 +75,28 @@ def test_a_state_folder_in_use_is_reported_in_one_line(tmp_path: Path) -> None:
         line = one_line(falmock("serve", "--port", "0", "--state", str(tmp_path)))
 
     assert "in use by another falmock" in line
+
+
+@pytest.mark.parametrize("name", ["ca", "ca/bundle.pem", "ca/preload.cjs", "doors.json"])
+def test_a_file_that_cannot_be_written_at_the_start_is_reported_in_one_line(
+    tmp_path: Path, name: str
+) -> None:
+    if name == "ca":
+        (tmp_path / name).write_text("a file where a folder should be")
+    else:
+        (tmp_path / name).mkdir(parents=True)
+
+    line = one_line(falmock("serve", "--port", "0", "--state", str(tmp_path)))
+
+    assert ("cannot write to" in line, "--state" in line) == (True, True)
+
+
+@pytest.mark.parametrize("name", ["ca.key", "ca.pem"])
+def test_damaged_certificates_are_reported_in_one_line(tmp_path: Path, name: str) -> None:
+    open_ca(tmp_path / "ca")
+    (tmp_path / "ca" / name).write_text("nonsense")
+
+    assert "are damaged" in one_line(falmock("serve", "--port", "0", "--state", str(tmp_path)))
 
 
 def raw(method: str, path: str, content: bytes) -> bytes:
