@@ -5,7 +5,6 @@ Each field has an `Option`, from which `cli.options` makes a flag and a `FALMOCK
 
 from __future__ import annotations
 
-import dataclasses
 import ipaddress
 import re
 from dataclasses import dataclass, field, fields
@@ -70,7 +69,7 @@ class Option:
         least: the smallest number allowed.
         most: the largest.
         choices: the values allowed.
-        unset: what a default of None means.
+        unset: text for a default of None.
         repeated: the flag is given once for each value.
     """
 
@@ -84,12 +83,16 @@ class Option:
     repeated: bool = False
 
 
-def _option(text: str, **more: Any) -> dict[str, Option]:
-    return {"option": Option(text, **more)}
+def _setting(default: Any, text: str, *, repr: bool = True, **more: Any) -> Any:  # noqa: A002 - as in field
+    return field(default=default, repr=repr, metadata={"option": Option(text, **more)})
 
 
-def _seconds(text: str, *, least: float = 0, most: float = _YEAR, **more: Any) -> dict[str, Option]:
-    return _option(text, least=least, most=most, **more)
+def _seconds(default: Any, text: str, *, least: float = 0, most: float = _YEAR, **more: Any) -> Any:
+    return _setting(default, text, least=least, most=most, **more)
+
+
+def _time_limit(text: str, flag: str) -> Option:
+    return Option(text, flag=flag, least=_INSTANT, most=_YEAR)
 
 
 LIMIT_OPTIONS: Final = {
@@ -97,21 +100,12 @@ LIMIT_OPTIONS: Final = {
         "Largest request line with headers, in bytes; more is 431.", flag="max-header-bytes", least=1
     ),
     "headers": Option("Most header fields of a call; more is 431.", flag="max-headers", least=1),
-    "head_seconds": Option(
-        "Seconds for the headers of a call; later is 408.", flag="head-timeout", least=_INSTANT, most=_YEAR
-    ),
-    "body_seconds": Option(
+    "head_seconds": _time_limit("Seconds for the headers of a call; later is 408.", "head-timeout"),
+    "body_seconds": _time_limit(
         "Seconds between two pieces of a body; later is 408. Also for a client that stops reading.",
-        flag="body-timeout",
-        least=_INSTANT,
-        most=_YEAR,
+        "body-timeout",
     ),
-    "idle_seconds": Option(
-        "Seconds that a connection stays open without a call.",
-        flag="idle-timeout",
-        least=_INSTANT,
-        most=_YEAR,
-    ),
+    "idle_seconds": _time_limit("Seconds that a connection stays open without a call.", "idle-timeout"),
     "faults": Option("Most faults that one call may ask for; more is 400.", flag="max-faults", least=1),
     "depth": Option("Deepest nesting of a JSON input; deeper is 400.", flag="max-depth", least=1),
     "members": Option("Most members of a JSON input; more is 400.", flag="max-members", least=1),
@@ -123,165 +117,116 @@ class Settings:
     """Settings of an emulator; `falmock serve --help` describes them.
 
     Attributes:
-        state: folder for the database, the keys and the files. With None all are in memory and in a
-            temporary folder. The command line has `--state` and `--ephemeral` for it.
-        limits: on one call; each has a flag of its own.
+        state: folder for the database, keys and files. None keeps them in memory and in a temporary folder.
+            The command line has `--state` and `--ephemeral` for it.
+        limits: on one call. Each limit has its own flag.
     """
 
     state: Path | None = None
-    seed: int | None = field(
-        default=None,
-        metadata=_option(
-            "Seed of everything random: ids, durations, videos.",
-            type=int,
-            least=-(2**63),
-            most=2**63 - 1,
-            unset="drawn once",
-        ),
+    seed: int | None = _setting(
+        None,
+        "Seed of everything random: ids, durations, videos.",
+        type=int,
+        least=-(2**63),
+        most=2**63 - 1,
+        unset="drawn once",
     )
-    time_scale: float = field(
-        default=1.0,
-        metadata=_option(
-            "Emulated seconds in a real second; 0 stops the clock until the control API moves it.",
-            least=0,
-            most=1_000_000,
-        ),
+    time_scale: float = _setting(
+        1.0,
+        "Emulated seconds in a real second; 0 stops the clock until the control API moves it.",
+        least=0,
+        most=1_000_000,
     )
-    runners: int = field(
-        default=2, metadata=_option("Most requests of one application that run at once.", least=1)
+    runners: int = _setting(2, "Most requests of one application that run at once.", least=1)
+    concurrency: int = _setting(10, "Most requests of one key that run at once; the others wait.", least=1)
+    queue_seconds: Span = _seconds(
+        Span(0.8, 1.2), "Seconds in the queue while runners are free: 1, or a range as 0.8-1.2."
     )
-    concurrency: int = field(
-        default=10, metadata=_option("Most requests of one key that run at once; the others wait.", least=1)
+    run_seconds: Span = _seconds(
+        Span(3.5, 4.5), "Seconds of a run: 4, or a range as 3.5-4.5. Rendering may take longer."
     )
-    queue_seconds: Span = field(
-        default=Span(0.8, 1.2),
-        metadata=_seconds("Seconds in the queue while runners are free: 1, or a range as 0.8-1.2."),
+    run_timeout: float | None = _seconds(
+        None,
+        "Seconds after which a run is cut off with 504. It is tried up to ten times.",
+        least=_INSTANT,
+        type=float,
+        unset="never",
     )
-    run_seconds: Span = field(
-        default=Span(3.5, 4.5),
-        metadata=_seconds("Seconds of a run: 4, or a range as 3.5-4.5. Rendering may take longer."),
-    )
-    run_timeout: float | None = field(
-        default=None,
-        metadata=_seconds(
-            "Seconds after which a run is cut off with 504. It is tried up to ten times.",
-            least=_INSTANT,
-            type=float,
-            unset="never",
-        ),
-    )
-    keys: tuple[str, ...] | None = field(
-        default=None,
+    keys: tuple[str, ...] | None = _setting(
+        None,
+        "Keys to accept, as id:secret,id:secret. Safer in the environment than as a flag.",
+        type=tuple,
+        unset="any id:secret",
         repr=False,
-        metadata=_option(
-            "Keys to accept, as id:secret,id:secret. Safer in the environment than as a flag.",
-            type=tuple,
-            unset="any id:secret",
-        ),
     )
-    auth: bool = field(default=True, metadata=_option("Accept calls without credentials.", flag="no-auth"))
-    locked: tuple[str, ...] = field(
-        default=(), metadata=_option("Key ids of locked accounts, as id,id.", unset="none")
+    auth: bool = _setting(default=True, text="Accept calls without credentials.", flag="no-auth")
+    locked: tuple[str, ...] = _setting((), "Key ids of locked accounts, as id,id.", unset="none")
+    media: Literal["animate", "plain"] = _setting(
+        "animate",
+        "Videos: animate moves the input image; plain is a solid colour, and fast.",
+        choices=("animate", "plain"),
     )
-    media: Literal["animate", "plain"] = field(
-        default="animate",
-        metadata=_option(
-            "Videos: animate moves the input image; plain is a solid colour, and fast.",
-            choices=("animate", "plain"),
-        ),
+    ffmpeg: str | None = _setting(None, "Path of the ffmpeg program.", type=str, unset="bundled")
+    renders: int = _setting(2, "Most ffmpeg processes at once.", least=1)
+    render_timeout: float = _seconds(
+        60.0, "Real seconds after which an ffmpeg process is killed.", least=_INSTANT
     )
-    ffmpeg: str | None = field(
-        default=None, metadata=_option("Path of the ffmpeg program.", type=str, unset="bundled")
-    )
-    renders: int = field(default=2, metadata=_option("Most ffmpeg processes at once.", least=1))
-    render_timeout: float = field(
-        default=60.0,
-        metadata=_seconds("Real seconds after which an ffmpeg process is killed.", least=_INSTANT),
-    )
-    fetch: bool = field(
+    fetch: bool = _setting(
         default=False,
-        metadata=_option("Fetch input images from public addresses too; otherwise only from this machine."),
+        text="Fetch input images from public addresses too; otherwise only from this machine.",
     )
-    webhooks: Literal["local", "any"] = field(
-        default="local",
-        metadata=_option(
-            "Where webhooks are delivered: to this machine only, or to any address.", choices=("local", "any")
-        ),
+    webhooks: Literal["local", "any"] = _setting(
+        "local",
+        "Where webhooks are delivered: to this machine only, or to any address.",
+        choices=("local", "any"),
     )
-    sealed: bool = field(
+    sealed: bool = _setting(
         default=False,
-        metadata=_option(
-            "Connect to this machine only, in spite of --fetch and --webhooks. Also seals the proxy."
-        ),
+        text="Connect to this machine only, in spite of --fetch and --webhooks. Also seals the proxy.",
     )
-    hostnames: tuple[str, ...] = field(
-        default=(),
-        metadata=_option(
-            "Other names under which clients reach this server, as name,name.", flag="hostname", unset="none"
-        ),
+    hostnames: tuple[str, ...] = _setting(
+        (), "Other names under which clients reach this server, as name,name.", flag="hostname", unset="none"
     )
-    public_url: str | None = field(
-        default=None,
-        metadata=_option(
-            "Scheme, host and port of the URLs in answers, as http://falmock:8787.",
-            type=str,
-            unset="as called",
-        ),
+    public_url: str | None = _setting(
+        None, "Scheme, host and port of URLs in answers, as http://falmock:8787.", type=str, unset="as called"
     )
-    allow_origins: tuple[str, ...] = field(
-        default=(),
-        metadata=_option(
-            "Web origins, besides local ones, whose pages may call, as https://app.example.",
-            flag="allow-origin",
-            unset="none",
-        ),
+    allow_origins: tuple[str, ...] = _setting(
+        (),
+        "Web origins, besides local ones, whose pages may call, as https://app.example.",
+        flag="allow-origin",
+        unset="none",
     )
-    trusted_proxies: tuple[str, ...] = field(
-        default=(),
-        metadata=_option(
-            "Reverse proxies whose X-Forwarded-For and -Proto are trusted, as 127.0.0.1,10.0.0.0/8.",
-            flag="trusted-proxy",
-            unset="none",
-        ),
+    trusted_proxies: tuple[str, ...] = _setting(
+        (),
+        "Reverse proxies whose X-Forwarded-For and -Proto are trusted, as 127.0.0.1,10.0.0.0/8.",
+        flag="trusted-proxy",
+        unset="none",
     )
-    journal_size: int = field(
-        default=16 * MIB, metadata=_option("Memory for the journal, in bytes.", least=0)
-    )
-    max_body: int = field(default=16 * MIB, metadata=_option("Largest submitted body, in bytes.", least=0))
-    max_pixels: int = field(default=50_000_000, metadata=_option("Largest input image, in pixels.", least=1))
-    decode_memory: int = field(
-        default=1024 * MIB,
-        metadata=_option("Memory for decoding a large input image, in bytes.", least=MIB),
-    )
-    max_upload: int = field(
-        default=5 * 1024 * MIB, metadata=_option("Largest uploaded file, in bytes.", least=0)
-    )
+    journal_size: int = _setting(16 * MIB, "Memory for the journal, in bytes.", least=0)
+    max_body: int = _setting(16 * MIB, "Largest submitted body, in bytes.", least=0)
+    max_pixels: int = _setting(50_000_000, "Largest input image, in pixels.", least=1)
+    decode_memory: int = _setting(1024 * MIB, "Memory for decoding a large input image, in bytes.", least=MIB)
+    max_upload: int = _setting(5 * 1024 * MIB, "Largest uploaded file, in bytes.", least=0)
     limits: Limits = DEFAULT
-    retention: float = field(
-        default=3600.0, metadata=_seconds("Seconds that a result is kept.", most=100 * _YEAR)
+    retention: float = _seconds(3600.0, "Seconds that a result is kept.", most=100 * _YEAR)
+    retention_large: float = _seconds(
+        360.0, "Seconds that a result of 10,000 bytes or more is kept.", most=100 * _YEAR
     )
-    retention_large: float = field(
-        default=360.0,
-        metadata=_seconds("Seconds that a result of 10,000 bytes or more is kept.", most=100 * _YEAR),
+    payload_days: float = _setting(
+        30.0, "Days that a request is remembered after its end.", least=0, most=3_650
     )
-    payload_days: float = field(
-        default=30.0,
-        metadata=_option("Days that a request is remembered after its end.", least=0, most=3_650),
-    )
-    scenarios: tuple[str, ...] = field(
-        default=(),
-        metadata=_option(
-            "Faults to inject: a preset or a TOML file. May be given several times.",
-            flag="scenario",
-            unset="none",
-            repeated=True,
-        ),
+    scenarios: tuple[str, ...] = _setting(
+        (),
+        "Faults to inject: a preset or a TOML file. May be given several times.",
+        flag="scenario",
+        unset="none",
+        repeated=True,
     )
 
     def __post_init__(self) -> None:
         for name, (option, _) in OPTIONS.items():
             if option.least is not None:
-                _check_number(option, getattr(self.limits if name in LIMIT_OPTIONS else self, name))
+                _check(name, option, getattr(self.limits if name in LIMIT_OPTIONS else self, name))
         self._check_addresses()
         for pair in self.keys or ():
             key_id, _, secret = pair.partition(":")
@@ -325,26 +270,23 @@ class Settings:
                 )
 
 
-def _with_flag(name: str, option: Option) -> Option:
-    return option if option.flag else dataclasses.replace(option, flag=name.replace("_", "-"))
-
-
-# By name: the options of all settings and limits, and their defaults.
+# The options of all settings and limits, with their defaults, by name.
 OPTIONS: Final[dict[str, tuple[Option, Any]]] = {
-    **{
-        each.name: (_with_flag(each.name, each.metadata["option"]), each.default)
-        for each in fields(Settings)
-        if "option" in each.metadata
-    },
+    **{each.name: (each.metadata["option"], each.default) for each in fields(Settings) if each.metadata},
     **{each.name: (LIMIT_OPTIONS[each.name], each.default) for each in fields(Limits)},
 }
 
 
-def _check_number(option: Option, value: float | Span | None) -> None:
+def flag_of(name: str) -> str:
+    """Return the flag of a setting or a limit."""
+    return f"--{OPTIONS[name][0].flag or name.replace('_', '-')}"
+
+
+def _check(name: str, option: Option, value: float | Span | None) -> None:
     bounds = (value.low, value.high) if isinstance(value, Span) else (value,)
     least = option.least or 0
     if not all(bound is None or least <= bound <= option.most for bound in bounds):
-        raise SettingsError(f"--{option.flag} is a number from {least} to {option.most}, not {value}")
+        raise SettingsError(f"{flag_of(name)} is a number from {least} to {option.most}, not {value}")
 
 
 def _is_base(url: str) -> bool:

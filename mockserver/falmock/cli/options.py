@@ -9,38 +9,12 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from falmock.protocol.limits import Limits
-from falmock.settings import OPTIONS, Option, Settings, SettingsError, Span
+from falmock.settings import OPTIONS, Option, Settings, SettingsError, Span, flag_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
 STATE: Final = ".falmock"
-
-
-class SpanType(click.ParamType[Span]):
-    """Seconds, or a range of them."""
-
-    name = "SECONDS"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Span:
-        """Parse "4" or "3.5-4.5"."""
-        try:
-            return value if isinstance(value, Span) else Span.parse(value)
-        except SettingsError as error:
-            self.fail(str(error), param, ctx)
-
-
-class ListType(click.ParamType[tuple[str, ...]]):
-    """Comma-separated texts."""
-
-    name = "LIST"
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> tuple[str, ...]:
-        """Parse "a,b"."""
-        del param, ctx
-        return value if isinstance(value, tuple) else tuple(filter(None, map(str.strip, value.split(","))))
 
 
 def option(flag: str, text: str, **more: Any) -> Callable[[Any], Any]:
@@ -78,9 +52,8 @@ def _of_setting(name: str, setting: Option, default: Any) -> Callable[[Any], Any
     elif setting.repeated:
         more = {"multiple": True, "show_default": setting.unset}
     else:
-        shown = setting.unset or True
-        more = {"type": _type_of(setting, default), "default": default, "show_default": shown}
-    flag = f"--{setting.flag}"
+        more = {"default": default, "show_default": setting.unset or True} | _type_of(setting, default)
+    flag = flag_of(name)
     return click.option(flag, name, **_attributes(flag, setting.help, **more))
 
 
@@ -89,15 +62,28 @@ def _negate(ctx: click.Context, param: click.Parameter, value: Any) -> bool:
     return not value
 
 
-def _type_of(setting: Option, default: Any) -> click.ParamType[Any]:
-    kinds: dict[type, click.ParamType[Any]] = {
-        int: click.INT if (setting.least or 0) < 0 else click.IntRange(min=setting.least),  # type: ignore[arg-type]
-        float: click.FloatRange(min=setting.least),
-        Span: SpanType(),
-        tuple: ListType(),
-        str: click.STRING,
-    }
-    return click.Choice(setting.choices) if setting.choices else kinds[setting.type or type(default)]
+def _type_of(setting: Option, default: Any) -> dict[str, Any]:
+    kind = setting.type or type(default)
+    if kind is Span:
+        return {"type": _span, "metavar": "SECONDS"}
+    if kind is tuple:
+        return {"type": _texts, "metavar": "LIST"}
+    if setting.choices:
+        return {"type": click.Choice(setting.choices)}
+    if kind is str or (setting.least or 0) < 0:
+        return {"type": kind}
+    return {"type": click.IntRange(setting.least) if kind is int else click.FloatRange(setting.least)}  # type: ignore[arg-type]
+
+
+def _span(value: Any) -> Span:
+    try:
+        return Span.parse(str(value))
+    except SettingsError as error:
+        raise click.BadParameter(str(error)) from None
+
+
+def _texts(value: Any) -> tuple[str, ...]:
+    return value if isinstance(value, tuple) else tuple(filter(None, map(str.strip, value.split(","))))
 
 
 def settings_of(state: Path | None, given: dict[str, Any]) -> Settings:

@@ -73,16 +73,23 @@ class ServerInfo:
             host: name of this machine there; None for the same addresses.
             folder: of the files there; None for the same paths.
         """
-        info = self
-        if host is not None:
-            urls = {name: parse_url(getattr(self, name)) for name in ("http", "https", "proxy")}
-            moved = {name: f"{url.scheme}://{host}:{url.port}" for name, url in urls.items()}
-            info = replace(info, **moved)  # type: ignore[arg-type]  # all of them texts
-        if folder is not None:
-            names = {name: Path(getattr(self, name)).name for name in ("certificate", "bundle", "preload")}
-            files = {name: f"{folder.rstrip('/')}/{file}" for name, file in names.items()}
-            info = replace(info, **files)  # type: ignore[arg-type]  # likewise
-        return info
+
+        def moved(url: str) -> str:
+            parts = parse_url(url)
+            return f"{parts.scheme}://{host}:{parts.port}" if host else url
+
+        def elsewhere(path: str) -> str:
+            return f"{folder.rstrip('/')}/{Path(path).name}" if folder else path
+
+        return replace(
+            self,
+            http=moved(self.http),
+            https=moved(self.https),
+            proxy=moved(self.proxy),
+            certificate=elsewhere(self.certificate),
+            bundle=elsewhere(self.bundle),
+            preload=elsewhere(self.preload),
+        )
 
 
 @contextmanager

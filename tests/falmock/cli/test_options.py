@@ -14,7 +14,7 @@ from click.testing import CliRunner
 from falmock.cli.options import settings_of, settings_options
 from falmock.cli.serve import LONG_RUNNING, run, serve
 from falmock.protocol.limits import Limits
-from falmock.settings import OPTIONS, Settings, Span
+from falmock.settings import OPTIONS, Settings, Span, flag_of
 
 README = (Path(__file__).parents[3] / "README.md").read_text()
 SPECIAL = {"state", "limits"}  # fields that are not one flag each
@@ -71,15 +71,14 @@ def test_without_flags_the_settings_have_their_defaults() -> None:
 
 @pytest.mark.parametrize(("name", "text", "value"), VALUES, ids=list(OPTIONS))
 def test_a_flag_sets_its_setting(name: str, text: str, value: object) -> None:
-    option, default = OPTIONS[name]
-    settings = read(f"--{option.flag}", *([] if isinstance(default, bool) else [text]))
+    settings = read(flag_of(name), *([] if isinstance(OPTIONS[name][1], bool) else [text]))
 
     assert getattr(settings if hasattr(settings, name) else settings.limits, name) == value
 
 
 @pytest.mark.parametrize(("name", "text", "value"), VALUES, ids=list(OPTIONS))
 def test_a_variable_sets_its_setting(name: str, text: str, value: object) -> None:
-    variable = "FALMOCK_" + OPTIONS[name][0].flag.upper().replace("-", "_")
+    variable = "FALMOCK_" + flag_of(name)[2:].upper().replace("-", "_")
     settings = read(**{variable: text})
 
     assert getattr(settings if hasattr(settings, name) else settings.limits, name) == value
