@@ -88,7 +88,7 @@ KeyPair = tuple[ec.EllipticCurvePrivateKey, x509.Certificate]
 
 
 def _load(key_path: Path, path: Path) -> KeyPair | None:
-    """Return the pair of a CA; None if there is none, or if it has expired."""
+    """Read key and certificate of a CA; None if they do not exist or have expired."""
     if not (key_path.exists() and path.exists()):
         return None
     try:
@@ -96,38 +96,32 @@ def _load(key_path: Path, path: Path) -> KeyPair | None:
         certificate = x509.load_pem_x509_certificate(path.read_bytes())
     except ValueError:
         raise DamagedCAError(f"the certificates in {path.parent} are damaged: delete that folder") from None
-    fresh = certificate.not_valid_after_utc > _now() + SKEW
-    return (key, certificate) if isinstance(key, ec.EllipticCurvePrivateKey) and fresh else None
+    valid = certificate.not_valid_after_utc > _now() + SKEW
+    return (key, certificate) if isinstance(key, ec.EllipticCurvePrivateKey) and valid else None
 
 
 def _make(key_path: Path, path: Path) -> KeyPair:
     key = ec.generate_private_key(ec.SECP256R1())
-    certificate = _ca_certificate(key)
-    private.write(key_path, _private_pem(key))
-    private.write(path, _pem(certificate))
-    return key, certificate
-
-
-def _ca_certificate(key: ec.EllipticCurvePrivateKey) -> x509.Certificate:
     name = _name(f"falmock, on this machine only ({_now():%Y-%m-%d})")
     permitted = [
         *map(x509.DNSName, (*FAL_DOMAINS, "localhost")),
         *(x509.IPAddress(ipaddress.ip_network(network)) for network in LOCAL_NETWORKS),
     ]
-    return (
-        _builder(name, name, key, CA_LIFETIME)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-        .add_extension(_usage(signs_certificates=True), critical=True)
+    certificate = (
+        _builder(name, name, key, CA_LIFETIME, ca=True)
         .add_extension(x509.NameConstraints(permitted, None), critical=True)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
         .sign(key, hashes.SHA256())
     )
+    private.write(key_path, _private_pem(key))
+    private.write(path, _pem(certificate))
+    return key, certificate
 
 
 def _server_certificate(
     key: ec.EllipticCurvePrivateKey, ca_key: ec.EllipticCurvePrivateKey, ca: x509.Certificate
 ) -> x509.Certificate:
-    """Return a certificate for all names of fal, emulated or not, so that each gets an answer."""
+    """Return a certificate for all fal hosts, emulated or not, so that each gets an answer."""
     names = dict.fromkeys(
         ["localhost", *FAL_DOMAINS, *(f"*.{domain}" for domain in FAL_DOMAINS), *ALIASES, "*.alpha.fal.ai"]
     )
@@ -135,44 +129,30 @@ def _server_certificate(
         *map(x509.DNSName, names),
         *(x509.IPAddress(ipaddress.ip_address(address)) for address in LOCAL_ADDRESSES),
     ]
+    issuer = x509.AuthorityKeyIdentifier.from_issuer_public_key(ca_key.public_key())
     return (
-        _builder(_name("falmock"), ca.subject, key, CERTIFICATE_LIFETIME)
-        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-        .add_extension(_usage(signs_certificates=False), critical=True)
+        _builder(_name("falmock"), ca.subject, key, CERTIFICATE_LIFETIME, ca=False)
         .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
         .add_extension(x509.SubjectAlternativeName(alternatives), critical=False)
-        .add_extension(
-            x509.AuthorityKeyIdentifier.from_issuer_public_key(ca_key.public_key()), critical=False
-        )
+        .add_extension(issuer, critical=False)
         .sign(ca_key, hashes.SHA256())
     )
 
 
 def _builder(
-    subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePrivateKey, lifetime: timedelta
+    subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePrivateKey, lifetime: timedelta, *, ca: bool
 ) -> x509.CertificateBuilder:
+    usages = ("content_commitment", "key_encipherment", "data_encipherment", "key_agreement")
+    unused = dict.fromkeys((*usages, "encipher_only", "decipher_only"), False)
+    usage = x509.KeyUsage(digital_signature=not ca, key_cert_sign=ca, crl_sign=ca, **unused)
     return (
-        x509.CertificateBuilder()
-        .subject_name(subject)
-        .issuer_name(issuer)
+        x509.CertificateBuilder(subject_name=subject, issuer_name=issuer)
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
         .not_valid_before(_now() - SKEW)
         .not_valid_after(_now() + lifetime)
-    )
-
-
-def _usage(*, signs_certificates: bool) -> x509.KeyUsage:
-    return x509.KeyUsage(
-        digital_signature=not signs_certificates,
-        key_cert_sign=signs_certificates,
-        crl_sign=signs_certificates,
-        content_commitment=False,
-        key_encipherment=False,
-        data_encipherment=False,
-        key_agreement=False,
-        encipher_only=False,
-        decipher_only=False,
+        .add_extension(x509.BasicConstraints(ca=ca, path_length=0 if ca else None), critical=True)
+        .add_extension(usage, critical=True)
     )
 
 

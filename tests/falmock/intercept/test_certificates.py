@@ -40,13 +40,13 @@ def greet(server: ssl.SSLContext, client: ssl.SSLContext, name: str) -> None:
 
 
 @pytest.fixture(scope="module")
-def authority(tmp_path_factory: pytest.TempPathFactory) -> CertificateAuthority:
+def ca(tmp_path_factory: pytest.TempPathFactory) -> CertificateAuthority:
     return open_ca(tmp_path_factory.mktemp("ca"))
 
 
 @pytest.fixture
-def trusting(authority: CertificateAuthority) -> ssl.SSLContext:
-    return ssl.create_default_context(cafile=str(authority.certificate))
+def trusting(ca: CertificateAuthority) -> ssl.SSLContext:
+    return ssl.create_default_context(cafile=str(ca.certificate))
 
 
 @pytest.mark.parametrize(
@@ -66,28 +66,28 @@ def trusting(authority: CertificateAuthority) -> ssl.SSLContext:
     ],
 )
 def test_a_client_that_trusts_the_ca_accepts_the_server_as(
-    authority: CertificateAuthority, trusting: ssl.SSLContext, name: str
+    ca: CertificateAuthority, trusting: ssl.SSLContext, name: str
 ) -> None:
-    greet(authority.context(), trusting, name)
+    greet(ca.context(), trusting, name)
 
 
 @pytest.mark.parametrize("name", ["example.com", "fal.run.example.com", "127.0.0.2"])
 def test_a_client_that_trusts_the_ca_rejects_the_server_as(
-    authority: CertificateAuthority, trusting: ssl.SSLContext, name: str
+    ca: CertificateAuthority, trusting: ssl.SSLContext, name: str
 ) -> None:
     with pytest.raises(ssl.SSLCertVerificationError):
-        greet(authority.context(), trusting, name)
+        greet(ca.context(), trusting, name)
 
 
 def test_a_stolen_ca_key_is_useless_for_other_names(
-    authority: CertificateAuthority, trusting: ssl.SSLContext, tmp_path: Path
+    ca: CertificateAuthority, trusting: ssl.SSLContext, tmp_path: Path
 ) -> None:
-    own = x509.load_pem_x509_certificate(authority.certificate.read_bytes())
-    stolen = load_pem_private_key(authority.certificate.with_name("ca.key").read_bytes(), None)
+    own = x509.load_pem_x509_certificate(ca.certificate.read_bytes())
+    stolen = load_pem_private_key(ca.certificate.with_name("ca.key").read_bytes(), None)
     assert isinstance(stolen, ec.EllipticCurvePrivateKey)
     key = ec.generate_private_key(ec.SECP256R1())
     forged = (
-        module._builder(module._name("bank"), own.subject, key, module.CERTIFICATE_LIFETIME)
+        module._builder(module._name("bank"), own.subject, key, module.CERTIFICATE_LIFETIME, ca=False)
         .add_extension(x509.SubjectAlternativeName([x509.DNSName("bank.example")]), critical=False)
         .sign(stolen, hashes.SHA256())
     )
@@ -113,15 +113,15 @@ def test_a_client_trusts_the_ca_after_a_restart(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["ca.key", "server.pem"])
-def test_private_keys_are_readable_by_their_owner_only(authority: CertificateAuthority, name: str) -> None:
-    assert authority.certificate.with_name(name).stat().st_mode & 0o777 == 0o600
+def test_private_keys_are_readable_by_their_owner_only(ca: CertificateAuthority, name: str) -> None:
+    assert ca.certificate.with_name(name).stat().st_mode & 0o777 == 0o600
 
 
-def test_the_bundle_has_the_usual_roots_and_the_ca(authority: CertificateAuthority) -> None:
-    context = ssl.create_default_context(cafile=str(authority.bundle))
+def test_the_bundle_has_the_usual_roots_and_the_ca(ca: CertificateAuthority) -> None:
+    context = ssl.create_default_context(cafile=str(ca.bundle))
 
     assert context.cert_store_stats()["x509_ca"] > 100
-    greet(authority.context(), context, "queue.fal.run")
+    greet(ca.context(), context, "queue.fal.run")
 
 
 def test_the_bundle_has_the_roots_named_in_the_environment(tmp_path: Path) -> None:
