@@ -119,7 +119,7 @@ class Settings:
     Attributes:
         state: folder for the database, keys and files. None keeps them in memory and in a temporary folder.
             The command line has `--state` and `--ephemeral` for it.
-        limits: on one call. Each limit has its own flag.
+        limits: on one call, each with a flag.
     """
 
     state: Path | None = None

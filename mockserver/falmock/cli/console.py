@@ -88,7 +88,7 @@ _WHAT_OTHERS_CAN = """
 
 
 def reachable(listeners: Listeners) -> str:
-    """Return the listeners that other machines can call, with their addresses; empty if there is none."""
+    """Return the addresses that other machines can call, as one text; it is empty for loopback."""
     bound = {"http": listeners.http, "tls": listeners.https, "proxy": listeners.proxy}
     addresses = {name: listener.getsockname()[:2] for name, listener in bound.items()}
     return ", ".join(

@@ -249,7 +249,7 @@ def _writing_to(state: Path | None) -> Iterator[None]:
 
 @contextmanager
 def reporting() -> Iterator[None]:
-    """Turn errors about what was asked for into one line and exit code 2."""
+    """Turn errors of the user into one line and exit code 2."""
     try:
         yield
     except WRONG_USE as error:

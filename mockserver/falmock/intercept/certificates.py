@@ -88,7 +88,7 @@ KeyPair = tuple[ec.EllipticCurvePrivateKey, x509.Certificate]
 
 
 def _load(key_path: Path, path: Path) -> KeyPair | None:
-    """Read key and certificate of a CA; None if they do not exist or have expired."""
+    """Read key and certificate of a CA. Return None if they are missing or have expired."""
     if not (key_path.exists() and path.exists()):
         return None
     try:

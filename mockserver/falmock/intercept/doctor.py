@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class CannotTryError(Exception):
-    """The program cannot be run in a network of its own. The text says why."""
+    """The system cannot isolate the program. The text gives the reason."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +61,7 @@ class Findings:
 
 
 def examine(command: Sequence[str]) -> Findings:
-    """Run a command with `falmock run` in a network of its own, and return the result.
+    """Run a command with `falmock run` in an isolated network, and return the result.
 
     Raises:
         CannotTryError: a tool is missing, or the system refuses.

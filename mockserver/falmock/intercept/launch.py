@@ -38,7 +38,7 @@ class SignalForwarder:
     """Forwards signals to a program, including those that arrive before it starts.
 
     At a terminal the program stays in the foreground, so the terminal itself sends it Ctrl-C. Elsewhere it
-    gets a session of its own, so that signals reach its children too.
+    gets a new session, so that signals reach its children too.
     """
 
     def __init__(self) -> None:

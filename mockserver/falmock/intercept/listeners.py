@@ -76,4 +76,4 @@ async def open_listeners(
         try:
             yield server
         finally:
-            plain.should_exit = secure.should_exit = True  # both at once, not one after the other
+            plain.should_exit = secure.should_exit = True  # so that both close at the same time

@@ -35,7 +35,7 @@ class ServerInfo:
         https: URL of the TLS port.
         proxy: URL of the proxy, "http://...".
         certificate: file with the certificate of the CA.
-        bundle: file with all roots that a program shall trust.
+        bundle: file with all roots for a program.
         preload: file that Node loads before a program.
         sealed: whether the proxy refuses other machines.
         token: secret of the process, by which it proves that it wrote the file (see `http.identity`).
@@ -104,7 +104,7 @@ def advertise(server: ServerInfo, state: Path) -> Iterator[None]:
 
 
 def find(state: Path) -> ServerInfo | None:
-    """Return the running emulator that serves a state folder; None if there is none.
+    """Find the emulator that serves a state folder. Return None without one.
 
     The file is ignored if another user wrote it, if it names another machine, or if the process on the
     port cannot prove that it wrote the file.

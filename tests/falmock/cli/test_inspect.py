@@ -17,16 +17,16 @@ if TYPE_CHECKING:
 
 
 def test_scenario_list_shows_all_presets_with_what_they_teach() -> None:
-    told = falmock("scenario", "list").out.splitlines()
+    lines = falmock("scenario", "list").out.splitlines()
 
-    assert [line.split()[0] for line in told] == list(presets())
-    assert all(preset.teaches in line for line, preset in zip(told, presets().values(), strict=True))
+    assert [line.split()[0] for line in lines] == list(presets())
+    assert all(preset.teaches in line for line, preset in zip(lines, presets().values(), strict=True))
 
 
 def test_scenario_show_prints_the_rules_of_a_preset() -> None:
-    told = falmock("scenario", "show", "locked").out
+    lines = falmock("scenario", "show", "locked").out
 
-    assert json.loads(told) == {"fault": "locked", "times": "always"}
+    assert json.loads(lines) == {"fault": "locked", "times": "always"}
 
 
 def test_scenario_check_counts_the_rules_of_a_good_file(tmp_path: Path) -> None:
@@ -49,9 +49,9 @@ def test_a_bad_scenario_is_reported_in_one_line_with_advice(command: list[str], 
 
 
 def test_scenario_faults_lists_all_faults() -> None:
-    told = falmock("scenario", "faults").out
+    lines = falmock("scenario", "faults").out
 
-    assert [line.split()[0] for line in told.splitlines()[::2]] == list(FAULTS)
+    assert [line.split()[0] for line in lines.splitlines()[::2]] == list(FAULTS)
 
 
 def test_journal_ledger_and_lint_query_the_running_emulator(tmp_path: Path) -> None:

@@ -100,7 +100,7 @@ def test_damaged_certificates_are_reported_in_one_line(tmp_path: Path, name: str
 
 
 def raw(method: str, path: str, content: bytes) -> bytes:
-    """Return a call as it is on the wire."""
+    """Return the bytes of a call."""
     lines = [f"{method} {path} HTTP/1.1", "Host: localhost", "Authorization: Key me:secret"]
     if content:
         lines += ["Content-Type: application/json", f"Content-Length: {len(content)}"]
@@ -221,7 +221,7 @@ def test_keys_and_tokens_are_never_logged(tmp_path: Path) -> None:
     assert "hushhush" not in server.log
 
 
-FAL_KEY = "5f0c2f6e-9d6f-4c1b-8a52-1f0e5b7c9d3a:0123456789abcdef0123456789abcdef"  # of nobody
+FAL_KEY = "5f0c2f6e-9d6f-4c1b-8a52-1f0e5b7c9d3a:0123456789abcdef0123456789abcdef"  # made up
 
 
 SENT_KEY = "me:hush%hush+hush/hush"  # every character has an escape in some encoding
@@ -256,7 +256,7 @@ def test_a_key_in_a_wrong_place_is_masked_in_every_output(tmp_path: Path) -> Non
             for method, path, headers, body in misplaced(key):
                 server.http.request(method, path, headers=sender | headers, json=body)
         server.wait_for("webhook of")
-        told = [
+        outputs = [
             falmock("journal", *state).out,
             falmock("journal", "--format", "har", *state).out,
             falmock("lint", *state).out,
@@ -264,8 +264,8 @@ def test_a_key_in_a_wrong_place_is_masked_in_every_output(tmp_path: Path) -> Non
         ]
         server.stop()
 
-    assert all(told[:2])
-    for text in (server.log, *told):
+    assert all(outputs[:2])
+    for text in (server.log, *outputs):
         undone = unquote(unquote(text)).replace("\\/", "/")
         assert FAL_KEY.partition(":")[2] not in undone
         assert "hush" not in undone
@@ -274,7 +274,7 @@ def test_a_key_in_a_wrong_place_is_masked_in_every_output(tmp_path: Path) -> Non
 
 
 def modes(folder: Path) -> dict[str, int]:
-    """Return what all may do with each file and folder in a folder, and with the folder."""
+    """Return the permissions of a folder and of all entries in it."""
     return {str(path): stat.S_IMODE(path.stat().st_mode) for path in (folder, *folder.rglob("*"))}
 
 

@@ -1,4 +1,4 @@
-"""fal's own JavaScript client in a real page, through the emulator's proxy endpoint."""
+"""fal's JavaScript client in a browser, through the emulator's proxy endpoint."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def greet(server: ssl.SSLContext, client: ssl.SSLContext, name: str) -> None:
-    """Shake hands; raises what the client thinks of the server."""
+    """Run a TLS handshake; raises the error of the client."""
     ours, theirs = socket.socketpair()
 
     def answer() -> None:

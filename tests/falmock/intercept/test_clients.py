@@ -1,4 +1,4 @@
-"""Clients of fal that are not fal's own, with its queue host built in, unchanged through `falmock run`."""
+"""Clients of fal by others, unchanged, through `falmock run`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`falmock doctor`: what it says of programs that go the right way, and of those that do not."""
+"""The report of `falmock doctor`."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def doctor(program: str) -> Ran:
 
 
 @pytest.mark.parametrize(
-    ("program", "code", "told"),
+    ("program", "code", "report"),
     [
         (ASK, 0, "the program ended with 0\nreaches the emulator: api.fal.ai (calls: 1)\n"),
         ("", 0, "the program ended with 0\nno calls to fal\n"),
@@ -29,10 +29,10 @@ def doctor(program: str) -> Ran:
         (ELSEWHERE, 0, "refused: example.com (another machine, and doctor is sealed)\n"),
     ],
 )
-def test_doctor_reports_where_the_calls_of_a_program_go(program: str, code: int, told: str) -> None:
+def test_doctor_reports_where_the_calls_of_a_program_go(program: str, code: int, report: str) -> None:
     ran = doctor(program)
 
-    assert (ran.code, ran.out[-len(told) :]) == (code, told)
+    assert (ran.code, ran.out[-len(report) :]) == (code, report)
 
 
 def test_doctor_names_the_tools_that_are_missing() -> None:

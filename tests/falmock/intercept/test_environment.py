@@ -101,22 +101,22 @@ def test_env_leads_a_shell_to_the_running_emulator(tmp_path: Path) -> None:
     with served("--state", str(tmp_path)):
         environment = falmock("env", "--state", str(tmp_path)).out
         ask = f"{environment}\ncurl -sS https://api.fal.ai/v1/meta"
-        told = subprocess.run(["/bin/sh", "-c", ask], capture_output=True, text=True, check=True)
+        done = subprocess.run(["/bin/sh", "-c", ask], capture_output=True, text=True, check=True)
 
-    assert json.loads(told.stdout) == {"webhook_ip_ranges": ["127.0.0.1/32"]}
+    assert json.loads(done.stdout) == {"webhook_ip_ranges": ["127.0.0.1/32"]}
 
 
 def test_fal_client_follows_its_own_two_variables(tmp_path: Path) -> None:
     program = """if True:
         import fal_client
-        asked = {"prompt": "x", "image_url": "https://example.com/x.png"}
-        handle = fal_client.submit("fal-ai/veo2/image-to-video", asked)
-        print(handle.status_url, *handle.get(), *fal_client.run("fal-ai/veo2/image-to-video", asked))
+        arguments = {"prompt": "x", "image_url": "https://example.com/x.png"}
+        handle = fal_client.submit("fal-ai/veo2/image-to-video", arguments)
+        print(handle.status_url, *handle.get(), *fal_client.run("fal-ai/veo2/image-to-video", arguments))
     """
     quick = ("--queue-seconds", "0", "--run-seconds", "0")
     with served("--state", str(tmp_path), *quick):
         values = json.loads(falmock("env", "--state", str(tmp_path), "--fal-hosts", "--format", "json").out)
-        told = subprocess.run(
+        done = subprocess.run(
             [sys.executable, "-W", "ignore::ResourceWarning", "-c", program],
             env=os.environ | values | {"FAL_KEY": "me:secret"},
             capture_output=True,
@@ -124,8 +124,8 @@ def test_fal_client_follows_its_own_two_variables(tmp_path: Path) -> None:
             check=True,
         ).stdout
 
-    assert told.startswith("https://127.0.0.1:")
-    assert told.endswith(" video video\n")
+    assert done.startswith("https://127.0.0.1:")
+    assert done.endswith(" video video\n")
 
 
 def test_env_without_a_running_emulator_gives_advice(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""`falmock run` as the one who calls it sees it: exit codes, signals, streams, and nothing left."""
+"""`falmock run` as a process: exit codes, signals, streams, and clean-up."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ WAITS = """if True:
 
 
 def waiting(folder: Path, *arguments: str, **more: Any) -> tuple[subprocess.Popen[str], dict[str, Any]]:
-    """Start a program that waits, through falmock; return the process and what the program told."""
+    """Start a waiting program with `falmock run`; return the process and the program's environment."""
     command = [sys.executable, "-m", "falmock", "run", "--", sys.executable, "-c", WAITS, *arguments]
     process = subprocess.Popen(
         [*more.pop("before", []), *command],
@@ -53,7 +53,7 @@ def waiting(folder: Path, *arguments: str, **more: Any) -> tuple[subprocess.Pope
 
 
 def end(process: subprocess.Popen[str]) -> str:
-    """Wait until a process has ended, and return what it said on standard error."""
+    """Wait for the end of a process and return its standard error."""
     return process.communicate(timeout=PATIENCE)[1]
 
 
@@ -147,16 +147,16 @@ def test_ctrl_c_at_a_terminal_reaches_the_program_once(tmp_path: Path) -> None:
 
 
 def test_run_leaves_no_port_no_process_and_no_file(tmp_path: Path) -> None:
-    process, told = waiting(tmp_path)
-    doors = [urlsplit(told[name]).port for name in ("FALMOCK_URL", "HTTPS_PROXY")]
-    doors.append(json.loads(told["FALMOCK_SERVER"])["https"])
+    process, environment = waiting(tmp_path)
+    ports = [urlsplit(environment[name]).port for name in ("FALMOCK_URL", "HTTPS_PROXY")]
+    ports.append(json.loads(environment["FALMOCK_SERVER"])["https"])
 
     process.send_signal(signal.SIGINT)
     end(process)
 
-    assert not psutil.pid_exists(told["pid"])
+    assert not psutil.pid_exists(environment["pid"])
     assert list(tmp_path.iterdir()) == []
-    for port in doors:
+    for port in ports:
         with socket.socket() as probe:
             assert probe.connect_ex(("127.0.0.1", int(port or 0))) != 0
 

@@ -69,10 +69,10 @@ def test_another_machine_is_refused_the_control_api(
 ) -> None:
     tls = "localhost" if via == "tls" else None
 
-    told = machines.ask("/control/clock", host=host, headers=claims, via=via, tls=tls)
+    answer = machines.ask("/control/clock", host=host, headers=claims, via=via, tls=tls)
 
-    assert told.startswith("HTTP/1.1 403 ")
-    assert '{"detail":"the control API ' in told
+    assert answer.startswith("HTTP/1.1 403 ")
+    assert '{"detail":"the control API ' in answer
 
 
 @pytest.mark.parametrize("claims", ["", CLAIMS], ids=["plainly", "with forwarded headers"])
@@ -80,10 +80,10 @@ def test_another_machine_is_refused_the_control_api(
 def test_another_machine_does_not_reach_the_control_api_through_the_proxy(
     machines: Machines, host: str, claims: str
 ) -> None:
-    told = machines.ask("http://queue.fal.run/control/clock", host=host, headers=claims, via="proxy")
+    answer = machines.ask("http://queue.fal.run/control/clock", host=host, headers=claims, via="proxy")
 
-    assert told.startswith("HTTP/1.1 404 ")
-    assert '"detail":"Application \\"control/clock\\" not found"' in told
+    assert answer.startswith("HTTP/1.1 404 ")
+    assert '"detail":"Application \\"control/clock\\" not found"' in answer
 
 
 @pytest.mark.parametrize("claims", ["", CLAIMS], ids=["plainly", "with forwarded headers"])
@@ -93,7 +93,7 @@ def test_another_machine_is_refused_the_control_api_through_a_tunnel(
 ) -> None:
     tls = "queue.fal.run" if port == 443 else None
 
-    told = machines.ask(
+    answer = machines.ask(
         "/control/clock",
         host="localhost",
         headers=claims,
@@ -102,20 +102,20 @@ def test_another_machine_is_refused_the_control_api_through_a_tunnel(
         tls=tls,
     )
 
-    assert told.startswith("HTTP/1.1 403 ")
-    assert "the control API is not answered through a proxy" in told
+    assert answer.startswith("HTTP/1.1 403 ")
+    assert "the control API is not answered through a proxy" in answer
 
 
 def test_another_machine_is_refused_the_control_api_after_an_upgrade(machines: Machines) -> None:
     upgrade = "GET http://queue.fal.run/ HTTP/1.1\r\nHost: x\r\nConnection: upgrade\r\nUpgrade: raw\r\n\r\n"
 
-    told = machines.say(
+    answer = machines.say(
         f"{upgrade}GET /control/clock HTTP/1.1\r\nHost: localhost\r\n{CLAIMS}Connection: close\r\n\r\n",
         via="proxy",
     )
 
-    assert "the control API is not answered through a proxy" in told
-    assert '"now"' not in told
+    assert "the control API is not answered through a proxy" in answer
+    assert '"now"' not in answer
 
 
 @pytest.mark.parametrize(
@@ -131,11 +131,11 @@ def test_the_proxy_leads_another_machine_to_fal_hosts_only(
     machines: Machines, method: str, host: str, status: int
 ) -> None:
     if method == "CONNECT":
-        told = machines.ask("/health", via="proxy", tunnel=f"{host}:8787")
+        answer = machines.ask("/health", via="proxy", tunnel=f"{host}:8787")
     else:
-        told = machines.ask(f"http://{host}:8787/health", via="proxy")
+        answer = machines.ask(f"http://{host}:8787/health", via="proxy")
 
-    assert told.startswith("HTTP/1.1 403 falmock " if status == 403 else "HTTP/1.1 400 ")
+    assert answer.startswith("HTTP/1.1 403 falmock " if status == 403 else "HTTP/1.1 400 ")
 
 
 @pytest.mark.parametrize("via", ["plain", "proxy"])
@@ -146,10 +146,10 @@ def test_another_machine_may_use_the_fal_api(machines: Machines, via: str) -> No
         f"Content-Type: application/json\r\nContent-Length: {len(INPUT)}\r\nConnection: close\r\n\r\n"
     )
 
-    told = machines.say(head + INPUT, via=via)
+    answer = machines.say(head + INPUT, via=via)
 
-    assert told.startswith("HTTP/1.1 200 ")
-    assert '"status":"IN_QUEUE"' in told
+    assert answer.startswith("HTTP/1.1 200 ")
+    assert '"status":"IN_QUEUE"' in answer
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "x.localhost", "0.0.0.0", V4, f"[{V6}]", f"[::ffff:{V4}]"])
@@ -162,21 +162,21 @@ def test_a_webhook_to_the_emulator_itself_is_refused(machines: Machines, port: i
         f"Content-Length: {len(INPUT)}\r\nConnection: close\r\n\r\n"
     )
 
-    told = machines.say(head + INPUT)
+    answer = machines.say(head + INPUT)
 
     another = machines.listener == "0.0.0.0" and V6 in host  # no listener there
-    assert told.startswith("HTTP/1.1 200 " if another else "HTTP/1.1 400 ")
-    assert ("is falmock itself" in told) is not another
+    assert answer.startswith("HTTP/1.1 200 " if another else "HTTP/1.1 400 ")
+    assert ("is falmock itself" in answer) is not another
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "[::1]", V4])
 def test_the_emulators_machine_is_refused_the_control_api_through_the_proxy(
     machines: Machines, host: str
 ) -> None:
-    told = machines.ask("/control/clock", host="localhost", at="us", via="proxy", tunnel=f"{host}:8787")
+    answer = machines.ask("/control/clock", host="localhost", at="us", via="proxy", tunnel=f"{host}:8787")
 
     refused = "HTTP/1.1 403 " if ":" not in host or machines.listener == "::" else "HTTP/1.1 502 "
-    assert told.startswith(refused)
+    assert answer.startswith(refused)
 
 
 def test_the_emulators_machine_may_use_the_control_api(machines: Machines) -> None:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @contextmanager
 def name_server() -> Iterator[tuple[socket.socket, list[str]]]:
-    """Start a name server on this machine; gives a socket connected to it, and the names it is asked for."""
+    """Start a name server on this machine; gives a connected socket and the names in its questions."""
     names: list[str] = []
     with (
         socket.socket(type=socket.SOCK_DGRAM) as server,

@@ -1,4 +1,4 @@
-"""Node programs, unchanged, through `falmock run`: fal's own client, and every way to call a host."""
+"""Node programs, unchanged, through `falmock run`: fal's client, and every way to call a host."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def ways() -> Ran:
 
 
 @pytest.mark.parametrize(
-    ("what", "told"),
+    ("what", "expected"),
     [
         ("polling", ALL_STATES),
         ("requestId", True),
@@ -39,8 +39,8 @@ def ways() -> Ran:
         ("webhook", ["OK", True, True]),
     ],
 )
-def test_the_javascript_client_of_fal_works_unchanged(fal_client: Ran, what: str, told: object) -> None:
-    assert fal_client.report[what] == told
+def test_the_javascript_client_of_fal_works_unchanged(fal_client: Ran, what: str, expected: object) -> None:
+    assert fal_client.report[what] == expected
 
 
 def test_the_javascript_client_of_fal_gets_urls_of_fal(fal_client: Ran) -> None:
@@ -57,7 +57,7 @@ def test_a_node_library_reaches_the_emulator_and_is_refused_other_fal_hosts(ways
 
 
 @pytest.mark.parametrize(
-    ("what", "told"),
+    ("what", "expected"),
     [
         ("require", 200),
         ("tls", True),
@@ -70,8 +70,8 @@ def test_a_node_library_reaches_the_emulator_and_is_refused_other_fal_hosts(ways
         ("loopback", "hello"),
     ],
 )
-def test_a_way_of_calling_from_node_works_unchanged(ways: Ran, what: str, told: object) -> None:
-    assert ways.report[what] == told
+def test_a_way_of_calling_from_node_works_unchanged(ways: Ran, what: str, expected: object) -> None:
+    assert ways.report[what] == expected
 
 
 def test_a_sealed_node_program_is_refused_other_hosts_and_reaches_the_emulator() -> None:
@@ -83,7 +83,7 @@ def test_a_sealed_node_program_is_refused_other_hosts_and_reaches_the_emulator()
 LOCAL = """
 const url = process.env.FALMOCK_URL.replace("127.0.0.1", "x.localhost");
 const statuses = [(await fetch(`${url}/health`)).status];
-statuses.push(await new Promise((told) => http.get(`${url}/health`, (answer) => told(answer.statusCode))));
+statuses.push(await new Promise((resolve) => http.get(`${url}/health`, ({ statusCode }) => resolve(statusCode))));
 console.log(JSON.stringify({ statuses }));
 """
 

@@ -36,7 +36,7 @@ def libraries(tmp_path_factory: pytest.TempPathFactory) -> Any:
 
 
 @pytest.mark.parametrize(
-    ("what", "told"),
+    ("what", "expected"),
     [
         ("small upload", True),
         ("states", ["Queued", "InProgress", "Completed"]),
@@ -51,8 +51,8 @@ def libraries(tmp_path_factory: pytest.TempPathFactory) -> Any:
         ("invalid", [422, ["body", "duration"]]),
     ],
 )
-def test_the_python_client_of_fal_works_unchanged(fal_client: Ran, what: str, told: object) -> None:
-    assert fal_client.report[what] == told
+def test_the_python_client_of_fal_works_unchanged(fal_client: Ran, what: str, expected: object) -> None:
+    assert fal_client.report[what] == expected
 
 
 def test_the_python_client_of_fal_gets_urls_of_fal(fal_client: Ran) -> None:
@@ -66,7 +66,7 @@ def test_the_account_counts_requests_and_their_price(fal_client: Ran) -> None:
 
 
 @pytest.mark.parametrize(
-    ("what", "told"),
+    ("what", "expected"),
     [
         ("states", ["Queued", "InProgress", "Completed"]),
         ("status", "Queued"),
@@ -77,9 +77,9 @@ def test_the_account_counts_requests_and_their_price(fal_client: Ran) -> None:
     ],
 )
 def test_the_asynchronous_python_client_of_fal_works_unchanged(
-    fal_client_async: Ran, what: str, told: object
+    fal_client_async: Ran, what: str, expected: object
 ) -> None:
-    assert fal_client_async.report[what] == told
+    assert fal_client_async.report[what] == expected
 
 
 @pytest.mark.parametrize("library", LIBRARIES)

@@ -1,4 +1,4 @@
-"""The note of where an emulator is reached, and whether it is still true."""
+"""The file with the addresses of a running emulator, and when it is ignored."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 @contextmanager
 def impostor(answer: Any) -> Iterator[str]:
-    """Serve somebody else's program on this machine, that answers everything with one JSON value."""
+    """Serve a foreign program on this machine that answers every call with one JSON value."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -51,16 +51,16 @@ def impostor(answer: Any) -> Iterator[str]:
         server.server_close()
 
 
-def note_of_a_killed_one(state: Path) -> ServerInfo:
-    """Kill an emulator that serves a state folder, and return the note that it left."""
+def file_of_a_killed_emulator(state: Path) -> ServerInfo:
+    """Kill an emulator and return the file that it leaves."""
     with served("--state", str(state)) as server:
         assert find(state) is not None
         server.stop(signal.SIGKILL)
     return ServerInfo.from_json((state / FILE).read_text())
 
 
-def led_to(state: Path, server_info: ServerInfo, address: str) -> None:
-    """Let a note name somebody else's address: the port was given out again."""
+def point(state: Path, server_info: ServerInfo, address: str) -> None:
+    """Let the file name another address, as if the port now belonged to another program."""
     (state / FILE).write_text(dataclasses.replace(server_info, http=address).to_json())
 
 
@@ -71,26 +71,26 @@ def falmock(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 def test_a_foreign_program_on_the_port_of_a_killed_emulator_is_not_found(tmp_path: Path) -> None:
     state = tmp_path / "state"
-    left = note_of_a_killed_one(state)
+    left = file_of_a_killed_emulator(state)
 
     lies: list[Any] = [{}, {"status": "ok", "proof": "0" * 64}, {"proof": left.token}, [], None]
     for answer in lies:
         with impostor(answer) as address:
-            led_to(state, left, address)
+            point(state, left, address)
             assert find(state) is None
 
     with impostor({"status": "ok", "entries": []}) as address:
-        led_to(state, left, address)
+        point(state, left, address)
         for command in (["journal"], ["ledger"], ["lint"], ["env"]):
             done = falmock(*command, "--state", str(state))
             assert (done.returncode, "no emulator serves" in done.stderr) == (2, True)
 
 
 def test_another_emulator_on_the_port_of_a_killed_one_is_not_found(tmp_path: Path) -> None:
-    left = note_of_a_killed_one(tmp_path / "state")
+    left = file_of_a_killed_emulator(tmp_path / "state")
 
     with served("--ephemeral") as other:
-        led_to(tmp_path / "state", left, other.address)
+        point(tmp_path / "state", left, other.address)
         assert find(tmp_path / "state") is None
 
 
@@ -98,10 +98,10 @@ def test_a_running_emulator_is_found_and_its_token_stays_secret(tmp_path: Path) 
     with served("--state", str(tmp_path / "state")) as server:
         server_info = find(tmp_path / "state")
         assert server_info is not None
-        told = [server.http.get("/health", params={"challenge": each}).text for each in ("", "0" * 64)]
-        told += [falmock("env", "--state", str(tmp_path / "state")).stdout, repr(server_info)]
+        texts = [server.http.get("/health", params={"challenge": each}).text for each in ("", "0" * 64)]
+        texts += [falmock("env", "--state", str(tmp_path / "state")).stdout, repr(server_info)]
 
-        assert [server_info.token in each for each in told] == [False] * 4
+        assert [server_info.token in each for each in texts] == [False] * 4
         assert stat.S_IMODE((tmp_path / "state" / FILE).stat().st_mode) == 0o600
 
 
@@ -110,8 +110,8 @@ def test_a_file_that_names_another_machine_is_ignored(tmp_path: Path, field: str
     with served("--state", str(tmp_path)):
         server_info = find(tmp_path)
         assert server_info is not None
-        note = json.loads(server_info.to_json()) | {field: "http://192.0.2.1:80"}
-        (tmp_path / FILE).write_text(json.dumps(note))
+        content = json.loads(server_info.to_json()) | {field: "http://192.0.2.1:80"}
+        (tmp_path / FILE).write_text(json.dumps(content))
 
         assert find(tmp_path) is None
 
