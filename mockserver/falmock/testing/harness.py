@@ -24,12 +24,11 @@ from uvicorn import Config
 from uvicorn.lifespan.on import LifespanOn
 
 from falmock.app import create_app, open_emulator, trusted
-from falmock.cli.console import address
 from falmock.engine.clock import SystemClock
 from falmock.engine.lifecycle import State
 from falmock.faults.rules import Rule
 from falmock.faults.vocabulary import parse
-from falmock.http.server import Server, listen
+from falmock.http.server import Server, address, listen
 from falmock.inspection import lint
 from falmock.inspection.entries import Attempt, JournalFilter
 from falmock.inspection.journal import journal_of
