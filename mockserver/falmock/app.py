@@ -24,7 +24,7 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Mount, Route, Router
 
-from falmock import __version__
+from falmock import __version__, models
 from falmock.control.routes import Control
 from falmock.engine.clock import Clock, SystemClock
 from falmock.engine.emulator import Emulator, unavailable
@@ -36,7 +36,7 @@ from falmock.engine.signing import SECRET_BYTES, Signer
 from falmock.engine.store import Store, StoreInUseError
 from falmock.faults.rules import RuleSet, find
 from falmock.http.browser_proxy import BrowserProxy
-from falmock.http.catalogue import WEBSITE_ROUTES, Catalogue
+from falmock.http.catalogue import Catalogue, website
 from falmock.http.cdn import CdnHost
 from falmock.http.fault_injection import FaultInjector
 from falmock.http.guard import HEALTH, Area, Guard, TrustedProxies, by_area
@@ -90,15 +90,15 @@ def create_app(emulator: Emulator) -> Starlette:
     rest = RestHost(emulator, keyring).routes
     rest.routes.extend(Tokens(emulator, keyring).routes)
     platform = PlatformHost(emulator, keyring).routes
-    platform.routes.extend(Catalogue(keyring).routes)
-    ledger = Ledger(emulator.store, emulator.kept_body)
+    platform.routes.extend(Catalogue(keyring, emulator.catalogue).routes)
+    ledger = Ledger(emulator.store, emulator.kept_body, emulator.catalogue)
     answers: dict[str, ASGIApp] = {
         hosts.QUEUE: FaultInjector(as_asgi(QueueHost(emulator, keyring)), emulator),
         hosts.RUN: FaultInjector(as_asgi(RunHost(emulator, keyring)), emulator),
         hosts.REST: FaultInjector(rest, emulator),
         hosts.CDN: FaultInjector(CdnHost(emulator, keyring).routes, emulator),
         hosts.PLATFORM: platform,
-        hosts.WEBSITE: WEBSITE_ROUTES,
+        hosts.WEBSITE: website(emulator.catalogue),
     }
     door = HostRouter(
         {host: answering(app) for host, app in answers.items()},
@@ -193,8 +193,10 @@ async def open_emulator(
     settings: Settings,
     clock: Clock | None = None,
     studio: Renderer | None = None,
+    *,
     is_local: Callable[[str], bool] = is_loopback,
     listeners: Iterable[socket.socket] = (),
+    catalogue: models.Catalogue | None = None,
 ) -> AsyncIterator[Emulator]:
     """Open everything that an emulator stands on, in order, and close it again.
 
@@ -205,6 +207,7 @@ async def open_emulator(
         is_local: tells the hosts that webhooks and input images may be on without further ado.
         listeners: the open ports at which the emulator will be served. Webhooks and input images do not
             lead there. Those that are opened later are added to `emulator.dialler.own`.
+        catalogue: the models to serve; without it those that come with falmock.
 
     Raises:
         StateError: the state folder is taken or unusable.
@@ -240,6 +243,7 @@ async def open_emulator(
             stack.push_async_callback(studio.close)
         fetcher = Fetcher(fetch_http, public=settings.fetches_public_files, is_local=is_local)
         runner = Runner(
+            catalogue=models.BUNDLED if catalogue is None else catalogue,
             files=files,
             studio=studio,
             decoder=Decoder(max_pixels=settings.max_pixels, memory=settings.decode_memory),

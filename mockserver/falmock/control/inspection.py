@@ -15,7 +15,7 @@ from falmock.control.schemas import Query
 from falmock.http.listing import completed, document, in_pieces, in_turns
 from falmock.inspection import har
 from falmock.inspection.journal import JournalFilter, heading, line
-from falmock.inspection.ledger import DOUBLE_WITHIN, Charge, Double, Ledger
+from falmock.inspection.ledger import DOUBLE_WITHIN, Charge, Double
 from falmock.inspection.lint import Finding, check
 from falmock.models import Price  # noqa: TC001 - likewise
 from falmock.protocol.calls import Operation as Asking  # noqa: TC001 - pydantic reads it
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from falmock.engine.emulator import Emulator
     from falmock.inspection.journal import Entry
+    from falmock.inspection.ledger import Ledger
 
 LINES: Final = "application/x-ndjson"
 
@@ -149,8 +150,7 @@ class Inspection:
 
     async def _ledger(self, asked: LedgerQuery) -> Response:
         self._emulator.advance()
-        ledger = Ledger(self._emulator.store, self._emulator.kept_body)
-        bill = await completed(ledger.billing(test=asked.test, caller=asked.key, window=asked.window))
+        bill = await completed(self._counted.billing(test=asked.test, caller=asked.key, window=asked.window))
         redact = self._emulator.journal.redact
         members = {
             "usd": bill.usd,

@@ -182,6 +182,7 @@ class Emulator:
         self.dialler = dialler
         self.journal = Journal(settings.journal_size, keys=settings.keys or ())
         self._runner = runner
+        self.catalogue = runner.catalogue
         self._sender = Sender(
             store=store,
             signer=signer,

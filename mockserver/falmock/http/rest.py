@@ -126,7 +126,7 @@ class RestHost:
         """Tell how long an application's queue is, or empty it (PROTOCOL.md 4.9)."""
         access.caller_of_rest(request, self._keyring)
         application = "{owner}/{alias}".format(**request.path_params)
-        access.existing(endpoints.parse(application), application)
+        access.existing(self._emulator.catalogue, endpoints.parse(application), application)
         if request.method == "DELETE":
             await through(self._emulator.flush(application))
         line = self._emulator.line(application)

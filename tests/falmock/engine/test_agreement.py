@@ -33,6 +33,7 @@ from falmock.faults.vocabulary import parse
 from falmock.inspection.journal import Transition
 from falmock.media import Decoder, Renderer, find_ffmpeg
 from falmock.media.fetching import Fetcher
+from falmock.models import BUNDLED
 from falmock.protocol import endpoints
 from falmock.protocol.errors import Refusal, StorageFull
 from falmock.settings import Settings, Span
@@ -68,6 +69,7 @@ class World:
             store=store,
             files=files,
             runner=Runner(
+                catalogue=BUNDLED,
                 files=files,
                 studio=self.studio,
                 decoder=Decoder(max_pixels=1_000_000, memory=2**30),

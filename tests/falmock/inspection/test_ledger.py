@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def bill(mock: Mock, **which: Any) -> Bill:
-    return Ledger(mock.emulator.store, mock.emulator.body).bill(**which)
+    return Ledger(mock.emulator.store, mock.emulator.body, mock.emulator.catalogue).bill(**which)
 
 
 COUNT = st.integers(0, 10)

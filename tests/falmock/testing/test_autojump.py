@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 HOUR = pytest.mark.falmock(run_seconds=Span(3600, 3600))
 SUBMIT = f"https://queue.fal.run/{ENDPOINT}"
-STUCK = pytest.mark.filterwarnings("ignore::falmock.plugin.FalmockLeftover")
+STUCK = pytest.mark.filterwarnings("ignore::falmock.testing.plugin.FalmockLeftover")
 
 
 @pytest.fixture

@@ -185,7 +185,7 @@ def test_waiting_ends_when_it_takes_too_long(falmock: Harness) -> None:
     falmock.wait(handle.request_id)
 
 
-@pytest.mark.filterwarnings("ignore::falmock.plugin.FalmockLeftover")
+@pytest.mark.filterwarnings("ignore::falmock.testing.plugin.FalmockLeftover")
 def test_waiting_for_what_never_comes_ends_at_once(falmock: Harness) -> None:
     falmock.fail_next("stuck_in_queue")
     handle = fal_client.submit(ENDPOINT, GOOD)
@@ -378,7 +378,7 @@ def test_the_address_is_good_for_one_test(falmock_server: Harness) -> None:
     assert falmock_server.requests == []
 
 
-@pytest.mark.filterwarnings("ignore::falmock.plugin.FalmockLeftover")
+@pytest.mark.filterwarnings("ignore::falmock.testing.plugin.FalmockLeftover")
 def test_what_is_left_over_is_told(falmock: Harness) -> None:
     falmock.fail_next("webhook_late seconds=30")
     falmock.fail_next("locked", prompt="never")

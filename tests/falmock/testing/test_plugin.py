@@ -99,9 +99,8 @@ def test_workers_do_not_meet_and_heed_the_configuration(parallel: Session) -> No
 
 
 def test_nothing_is_imported_before_it_is_asked_for() -> None:
-    program = (
-        "import sys, falmock.plugin; print({*sys.modules} & {'httpx', 'pydantic', 'starlette', 'uvicorn'})"
-    )
+    heavy = "{'httpx', 'pydantic', 'starlette', 'uvicorn'}"
+    program = f"import sys, falmock.testing.plugin; print({{*sys.modules}} & {heavy})"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
 
     assert done.stdout == "set()\n"
