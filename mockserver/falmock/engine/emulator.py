@@ -239,6 +239,7 @@ class Emulator:
         if self._queue.running_of(asked.caller) >= self.settings.concurrency:
             raise ConcurrencyLimit(self.settings.concurrency)
         request = self._accept(asked, direct=True)
+        self._notify()
         try:
             return await self.wait_for(request.id, State.COMPLETED)
         except asyncio.CancelledError:

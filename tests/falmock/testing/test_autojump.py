@@ -130,6 +130,13 @@ def test_the_run_host_answers_at_once(falmock: Harness, http: httpx.Client) -> N
     assert falmock.now - began == pytest.approx(3600)
 
 
+async def test_run_host_call_behind_a_deep_queue_is_answered_at_once(falmock: Harness) -> None:
+    falmock.fail_next("deep_queue position=5 seconds=600")
+
+    result = await asyncio.wait_for(fal_client.run_async(ENDPOINT, GOOD), 60)
+    assert "video" in result
+
+
 def test_the_run_host_refuses_as_ever(http: httpx.Client) -> None:
     assert (
         http.post(f"https://fal.run/{ENDPOINT}", json=GOOD, headers={"Authorization": "x"}).status_code == 401

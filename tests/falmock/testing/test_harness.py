@@ -16,7 +16,8 @@ from starlette.routing import Route
 
 from falmock.inspection.journal import Transition
 from falmock.settings import Span
-from falmock.testing.harness import staged
+from falmock.testing.harness import open_harness
+from falmock.testing.session import open_session
 from falmock.testing.transport import LeakError
 
 if TYPE_CHECKING:
@@ -350,7 +351,7 @@ def test_an_application_that_fails_to_start_is_an_error(falmock: Harness) -> Non
 
 @pytest.mark.parametrize("url", ["app.test", "https://queue.fal.run", "http://app.test"])
 def test_some_addresses_cannot_be_taken(falmock: Harness, http: httpx.Client, url: str) -> None:
-    with pytest.raises(ValueError, match="no address to mount"):
+    with pytest.raises(ValueError, match="cannot mount an application"):
         falmock.mount(url, Starlette())
 
 
@@ -387,15 +388,15 @@ def test_what_is_left_over_is_told(falmock: Harness) -> None:
     second = fal_client.submit(ENDPOINT, GOOD)
 
     assert falmock.leftovers() == [
-        "the fault 'locked' never struck",
+        "the fault 'locked' never took effect",
         f"the request {second.request_id} for fal-ai/veo2 is still IN_QUEUE",
-        f"the webhook of {first.request_id} is still to be delivered to http://localhost:1/",
+        f"the webhook of {first.request_id} is not yet delivered to http://localhost:1/",
     ]
 
 
 def test_who_outlives_a_test_gets_nowhere(tmp_path: Path) -> None:
-    with staged(tmp_path) as stage, httpx.Client(headers={"Authorization": "Key me:secret"}) as http:
-        with stage.harness():
+    with open_session(tmp_path) as session, httpx.Client(headers={"Authorization": "Key me:secret"}) as http:
+        with open_harness(session):
             http.get("https://queue.fal.run/fal-ai/veo2/requests/x/status")
 
         with pytest.raises(LeakError):

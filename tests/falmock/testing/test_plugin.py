@@ -14,7 +14,7 @@ from programs import PROGRAMS, run
 if TYPE_CHECKING:
     from pathlib import Path
 
-LEFT = "FalmockLeftover: test_what_is_left_over_is_told: the fault 'locked' never struck"
+LEFT = "FalmockLeftover: test_what_is_left_over_is_told: the fault 'locked' never took effect"
 
 
 @dataclass(frozen=True)
