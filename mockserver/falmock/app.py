@@ -49,8 +49,7 @@ from falmock.http.router import HostRouter, answering, as_asgi, refusal_response
 from falmock.http.run import RunHost
 from falmock.http.tokens import Tokens
 from falmock.inspection.ledger import Ledger
-from falmock.media import Decoder, Renderer, find_ffmpeg
-from falmock.media.fetching import Fetcher
+from falmock.media import Decoder, Fetcher, Renderer, find_ffmpeg
 from falmock.protocol import hosts
 from falmock.protocol.addresses import is_loopback
 from falmock.protocol.errors import PlatformError, Refusal, StorageUnavailable
@@ -192,7 +191,7 @@ async def fail(request: Request, error: Exception) -> Response:
 async def open_emulator(
     settings: Settings,
     clock: Clock | None = None,
-    studio: Renderer | None = None,
+    renderer: Renderer | None = None,
     *,
     is_local: Callable[[str], bool] = is_loopback,
     listeners: Iterable[socket.socket] = (),
@@ -203,7 +202,7 @@ async def open_emulator(
     Args:
         settings: see there.
         clock: the hour; without one the system's, as fast as the settings say.
-        studio: renders; without one the emulator makes its own, and keeps clips with its files.
+        renderer: renders clips; without one the emulator makes its own, and keeps clips with its files.
         is_local: tells the hosts that webhooks and input images may be on without further ado.
         listeners: the open ports at which the emulator will be served. Webhooks and input images do not
             lead there. Those that are opened later are added to `emulator.dialler.own`.
@@ -231,21 +230,21 @@ async def open_emulator(
         to_files = Dialler(own, beyond=PUBLIC_ONLY if settings.fetches_public_files else NOWHERE)
         webhook_http = await stack.enter_async_context(_client(to_receivers))
         fetch_http = await stack.enter_async_context(_client(to_files))
-        if studio is None:
+        if renderer is None:
             ffmpeg = find_ffmpeg(settings.ffmpeg)
             with _using(folder):
-                studio = Renderer(
+                renderer = Renderer(
                     ffmpeg=ffmpeg,
                     cache=files.renders,
                     at_once=settings.renders,
                     timeout=settings.render_timeout,
                 )
-            stack.push_async_callback(studio.close)
+            stack.push_async_callback(renderer.close)
         fetcher = Fetcher(fetch_http, public=settings.fetches_public_files, is_local=is_local)
         runner = Runner(
             catalogue=models.BUNDLED if catalogue is None else catalogue,
             files=files,
-            studio=studio,
+            renderer=renderer,
             decoder=Decoder(max_pixels=settings.max_pixels, memory=settings.decode_memory),
             fetcher=fetcher,
             clock=clock,

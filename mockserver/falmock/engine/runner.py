@@ -22,8 +22,7 @@ from urllib.parse import unquote_to_bytes
 
 from falmock.engine.files import Files, new_path
 from falmock.engine.object_lifecycle import Lifecycle, decide
-from falmock.media import MAX_BYTES, Clip, Decoder, Picture, Renderer, RenderFailed
-from falmock.media.fetching import Fetcher, FetchError
+from falmock.media import MAX_BYTES, Clip, Decoder, Fetcher, FetchError, Picture, Renderer, RenderFailed
 from falmock.models import File, Model
 from falmock.protocol import validation
 from falmock.protocol.errors import ModelError, Refusal, StorageFull, compact
@@ -82,7 +81,7 @@ class Runner:
     Args:
         catalogue: the models that can run.
         files: inputs and outputs.
-        studio: renders.
+        renderer: renders clips.
         decoder: decodes input images.
         fetcher: gets input files by URL.
         clock: says when a file was made.
@@ -96,7 +95,7 @@ class Runner:
         *,
         catalogue: Catalogue,
         files: Files,
-        studio: Renderer,
+        renderer: Renderer,
         decoder: Decoder,
         fetcher: Fetcher,
         clock: Clock,
@@ -107,7 +106,7 @@ class Runner:
         self.catalogue = catalogue
         self.files = files
         self.decoder = decoder
-        self.studio = studio
+        self.renderer = renderer
         self.fetcher = fetcher
         self.clock = clock
         self.seed = seed
@@ -229,7 +228,7 @@ class _Tools:
 
     async def video(self, clip: Clip, *, name: str) -> File:
         runner, request = self._runner, self._request
-        rendered = await runner.studio.render(clip)
+        rendered = await runner.renderer.render(clip)
         file = runner.files.publish(
             rendered,
             new_path(_rng(runner.seed, request, name), name),

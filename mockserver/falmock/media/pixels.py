@@ -1,8 +1,8 @@
-"""Decodes an image with Pillow, within limits. It is also a program, for large images.
+"""Decodes an image with Pillow within limits; also a program, for large images.
 
 `python pixels.py MAX_PIXELS MEMORY SECONDS` reads an image from standard input. It writes a line with the
 width and height of the image and of the result, then rows of 8-bit red, green, blue. MEMORY (bytes) and
-SECONDS (of processor time) limit the process. It does not import falmock, so that it starts in 70 ms.
+SECONDS (of processor time) limit the process. It imports nothing of falmock, to start in 70 ms.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ TOO_LARGE: Final = 3  # exit code
 BROKEN: Final = 4  # exit code
 
 _DECODED = ("JPEG", "PNG", "WEBP", "GIF", "AVIF")
-_RECOGNISED = ("BMP", "ICO", "JPEG2000", "PSD", "TIFF")  # known, but not supported
-# A progressive JPEG has about ten scans. Thousands of empty ones, which fit in a few kilobytes, would keep
-# the decoder busy for hours. The bytes are counted wherever they are, and 8 MiB of a video that a phone
-# appended to its picture have some 130 by chance.
+_RECOGNISED = ("BMP", "ICO", "JPEG2000", "PSD", "TIFF")  # refused as unsupported
+# A progressive JPEG has about ten scans. Thousands of empty ones fit in a few kilobytes and take hours to
+# decode. The marker's bytes are counted anywhere in the file: 8 MiB of a video, which some phones append to
+# their pictures, have about 130 of them by chance.
 _MAX_SCANS = 200
-_KEPT_SIDE = 1280  # what the shorter side needs so that the picture covers any frame of 720p
+_KEPT_SIDE = 1280  # pixels of the shorter side, enough to cover any frame of 720p
 _TURNS: Final[dict[object, Image.Transpose]] = {  # by EXIF orientation
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -46,8 +46,8 @@ _TURNS: Final[dict[object, Image.Transpose]] = {  # by EXIF orientation
 }
 _SIDEWAYS = {_TURNS[orientation] for orientation in (5, 6, 7, 8)}
 
-# One image at a time: it bounds the memory, and the warning filters belong to the whole process.
-_turn = threading.Lock()
+# This bounds the memory; also, warning filters are global to the process.
+_one_at_a_time = threading.Lock()
 
 
 class Unsupported(Exception):
@@ -55,23 +55,16 @@ class Unsupported(Exception):
 
 
 class TooLarge(Exception):
-    """An image with too many pixels, or one that needs too much memory."""
+    """An image with too many pixels, or that needs too much memory."""
 
 
 class Broken(Exception):
-    """No image, or a damaged one."""
+    """Not an image, or a damaged one."""
 
 
 @dataclass(frozen=True, slots=True)
 class Pixels:
-    """A decoded image, upright and without transparency.
-
-    Attributes:
-        width: of the original as one looks at it, in pixels.
-        height: of the original as one looks at it, in pixels.
-        size: width and height of `rgb`, which is not larger than a video needs.
-        rgb: rows of 8-bit red, green, blue.
-    """
+    """A decoded image, upright and opaque. For the attributes, see `images.Picture`."""
 
     width: int
     height: int
@@ -83,9 +76,9 @@ def measure(data: bytes, max_pixels: int) -> int:
     """Return the number of pixels from the header of an image.
 
     Raises:
-        Unsupported: it is in another format.
+        Unsupported: it has another format.
         TooLarge: a side is longer than MAX_SIDE, or it has more than `max_pixels`.
-        Broken: it is no image.
+        Broken: it is not an image.
     """
     with _opened(data) as image:
         return _checked(image, data, max_pixels)
@@ -101,7 +94,7 @@ def decode(data: bytes, max_pixels: int) -> Pixels:
 @contextmanager
 def _opened(data: bytes) -> Iterator[Image.Image]:
     try:
-        with _turn, warnings.catch_warnings():
+        with _one_at_a_time, warnings.catch_warnings():
             warnings.filterwarnings("ignore", module=r"PIL\.")
             with Image.open(BytesIO(data), formats=_DECODED + _RECOGNISED) as image:
                 yield image
@@ -109,7 +102,7 @@ def _opened(data: bytes) -> Iterator[Image.Image]:
         raise
     except (Image.DecompressionBombError, MemoryError) as error:
         raise TooLarge from error
-    except Exception as error:  # the decoders' errors have no class in common
+    except Exception as error:  # the decoders' errors have no common class
         raise Broken from error
 
 
@@ -145,7 +138,7 @@ def _in_colour(image: Image.Image) -> Image.Image:
         image = image.point(lambda level: level / 257).convert("L")
     mode = "RGBA" if image.has_transparency_data else "RGB"
     image.load()
-    return image if image.mode == mode else image.convert(mode)  # no copy: it doubles the memory
+    return image if image.mode == mode else image.convert(mode)  # no copy, which would double the memory
 
 
 def _opaque(image: Image.Image) -> Image.Image:
@@ -158,14 +151,14 @@ def _orientation(image: Image.Image) -> object:
     try:
         return image.getexif().get(ExifTags.Base.Orientation)
     except (SyntaxError, ValueError, struct.error):
-        return None  # a broken EXIF block leaves the pixels as good as they were
+        return None  # a broken EXIF block does not affect the pixels
 
 
 def main(max_pixels: int, memory: int, seconds: float) -> int:
-    """Decode standard input to standard output. Return the exit code."""
-    with suppress(ValueError):  # macOS knows no such limit
+    """Decode from standard input to standard output. Return the exit code."""
+    with suppress(ValueError):  # macOS has no such limit
         resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
-    signal.setitimer(signal.ITIMER_PROF, seconds)  # the system kills it then
+    signal.setitimer(signal.ITIMER_PROF, seconds)  # then the system kills the process
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     try:
         pixels = decode(sys.stdin.buffer.read(), max_pixels)

@@ -20,8 +20,11 @@ AspectRatio = Literal["auto", "auto_prefer_portrait", "16:9", "9:16"]
 Duration = Literal["5s", "6s", "7s", "8s"]
 
 
+# The docstrings and descriptions of these classes are in the OpenAPI document that the emulator serves.
+
+
 class ImageToVideoInput(BaseModel):
-    """`Input` on fal's page."""
+    """What the page calls Input."""
 
     prompt: str = Field(description="The text prompt describing how the image should be animated")
     image_url: str = Field(
@@ -32,13 +35,13 @@ class ImageToVideoInput(BaseModel):
 
 
 class VideoOutput(BaseModel):
-    """`Output` on fal's page."""
+    """What the page calls Output."""
 
     video: File = Field(description="The generated video")
 
 
 def frame_size(aspect_ratio: AspectRatio, picture: Picture | None) -> tuple[int, int]:
-    """Return width and height. "auto" follows the picture; without one, or for a square, it is landscape."""
+    """Return width and height. Automatic ratios follow the picture, unless it is square or missing."""
     if aspect_ratio == "16:9":
         return LANDSCAPE
     if aspect_ratio == "9:16":

@@ -163,7 +163,7 @@ class Harness:
         return self.emulator.clock.now()
 
     def advance(self, seconds: float) -> None:
-        """Move the clock forward, with all events on the way: runs start and finish, webhooks are delivered."""
+        """Move the clock forward. Everything due on the way happens: runs finish, webhooks are delivered."""
         self._session.portal.call(self.emulator.pass_time, seconds)
 
     def wait(self, request_id: str, state: str = State.COMPLETED, *, timeout: float = math.inf) -> Request:
@@ -191,7 +191,7 @@ class Harness:
         self.call(lambda: self.emulator.hold(request_id))
 
     def release(self, request_id: str) -> None:
-        """Release a held request; overdue events happen at once."""
+        """Release a held request. Its overdue events happen at once."""
         self.call(lambda: self.emulator.release(request_id))
         self.advance(0)
 

@@ -165,7 +165,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 
 def _forget_key() -> None:
-    """Let fal-client's module functions read FAL_KEY again; they keep the key of their first call."""
+    """Make fal-client's module functions read FAL_KEY again; they cache the key of their first call."""
     if (module := sys.modules.get("fal_client")) is not None:
         for client in (module.sync_client, module.async_client):
             for name in ("_auth", "_client", "_token_manager"):

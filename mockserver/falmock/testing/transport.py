@@ -70,7 +70,7 @@ class Connection:
         raise httpx.ReadError("[Errno 104] Connection reset by peer")
 
     async def hang(self) -> None:
-        """Do not answer: the caller's timeout, however long, is over at once."""
+        """Send no response: the caller's timeout, whatever its length, is raised at once."""
         raise httpx.ReadTimeout("timed out")
 
 
@@ -189,7 +189,7 @@ class TransportRouter:
 def offline(settings: Settings | None = None) -> Iterator[Emulator]:
     """Open an emulator, and lead what httpx clients send to fal there, for the length of a block.
 
-    Clients may be synchronous or asynchronous. The emulator runs in a thread of its own, by the system's
+    Clients may be synchronous or asynchronous. The emulator runs in a separate thread, by the system's
     clock. A status stream arrives as a whole, when it has ended.
     """
     with (

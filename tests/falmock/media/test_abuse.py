@@ -59,7 +59,7 @@ async def cancelled(mock: Mock, image_url: str) -> None:
 
 
 @pytest.mark.parametrize("image_url", [LARGE, SLOW], ids=["a large image", "a slow image"])
-async def test_cancelled_requests_leave_nothing(
+async def test_cancelled_requests_leave_no_processes_or_files(
     start: Start, tmp_path: Path, renders: Path, image_url: str
 ) -> None:
     mock = await start(media="animate", state=tmp_path / "state")
@@ -71,7 +71,9 @@ async def test_cancelled_requests_leave_nothing(
     assert before[1:] == (0, before[2], [])
 
 
-async def test_a_surplus_of_requests_leaves_nothing(start: Start, tmp_path: Path, renders: Path) -> None:
+async def test_a_burst_of_requests_leaves_no_processes_or_files(
+    start: Start, tmp_path: Path, renders: Path
+) -> None:
     mock = await start(state=tmp_path / "state", runners=50, concurrency=50)
     await mock.finish(LARGE)
     await rest(mock)
@@ -84,7 +86,7 @@ async def test_a_surplus_of_requests_leaves_nothing(start: Start, tmp_path: Path
 
 
 @pytest.mark.parametrize("script", SCRIPTS)
-async def test_an_ffmpeg_that_misbehaves_leaves_nothing(
+async def test_a_misbehaving_ffmpeg_leaves_no_processes_or_files(
     start: Start, tmp_path: Path, renders: Path, script: str
 ) -> None:
     program = tmp_path / "ffmpeg"
