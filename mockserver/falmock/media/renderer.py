@@ -116,7 +116,7 @@ class Renderer:
         finally:
             render.waiting -= 1
             if not render.waiting and not render.task.done():
-                await self._abandon(key)
+                await self._cancel(key)
         if render.task.cancelled():
             raise RenderFailed(_CLOSED)
         return render.task.result()
@@ -163,7 +163,7 @@ class Renderer:
         task.add_done_callback(finished)
         return render
 
-    async def _abandon(self, key: str) -> None:
+    async def _cancel(self, key: str) -> None:
         task = self._renders.pop(key).task
         task.cancel()
         await asyncio.wait([task])

@@ -6,16 +6,19 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from io import BytesIO
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import pytest
+import uvloop
 from PIL import Image
 
 from falmock.media import Clip, Decoder, Picture, Renderer, find_ffmpeg
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Coroutine, Iterator
     from pathlib import Path
+
+    RunAsync = Callable[[Coroutine[Any, Any, Any]], Any]
 
 FAKE_FFMPEG = """#!{python} -IS
 import sys
@@ -98,8 +101,15 @@ def fake_ffmpeg(tmp_path: Path, clip: Callable[..., Clip], rendered: Callable[[C
     return FakeFfmpeg(tmp_path, rendered(clip()))
 
 
+@pytest.fixture(params=[asyncio.new_event_loop, uvloop.new_event_loop], ids=["asyncio", "uvloop"])
+def run_async(request: pytest.FixtureRequest) -> Iterator[RunAsync]:
+    """Run a coroutine, on each kind of event loop that the server may have."""
+    with asyncio.Runner(loop_factory=request.param) as runner:
+        yield runner.run
+
+
 @pytest.fixture(scope="session")
-def pictured() -> Callable[[Image.Image], Picture]:
+def picture_of() -> Callable[[Image.Image], Picture]:
     def make(image: Image.Image) -> Picture:
         buffer = BytesIO()
         image.save(buffer, "PNG")

@@ -39,9 +39,9 @@ def test_the_cache_key_depends_on_everything_that_the_video_shows(
 
 
 def test_the_cache_key_depends_on_the_picture(
-    clip: Callable[..., Clip], pictured: Callable[[Image.Image], Picture]
+    clip: Callable[..., Clip], picture_of: Callable[[Image.Image], Picture]
 ) -> None:
-    red, blue = (pictured(Image.new("RGB", (4, 4), colour)) for colour in ("red", "blue"))
+    red, blue = (picture_of(Image.new("RGB", (4, 4), colour)) for colour in ("red", "blue"))
     assert len({clip(picture=picture).key(FFMPEG) for picture in (None, red, blue)}) == 3
 
 

@@ -99,11 +99,11 @@ def contrast(dark: object, bright: object) -> float:
 
 
 def test_a_picture_fills_the_canvas_without_distortion(
-    clip: Callable[..., Clip], pictured: Callable[[Image.Image], Picture]
+    clip: Callable[..., Clip], picture_of: Callable[[Image.Image], Picture]
 ) -> None:
     image = Image.new("RGB", (400, 400), "white")
     image.paste("black", (150, 150, 250, 250))
-    drawn = still(clip(picture=pictured(image)))
+    drawn = still(clip(picture=picture_of(image)))
     assert drawn.size == clip().canvas
     square = drawn.convert("L").point(lambda level: 255 if level < 128 else 0).getbbox()
     assert square is not None
@@ -112,9 +112,9 @@ def test_a_picture_fills_the_canvas_without_distortion(
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 8192), (8192, 1)])
 def test_a_picture_with_an_extreme_ratio_fills_the_canvas(
-    clip: Callable[..., Clip], pictured: Callable[[Image.Image], Picture], size: tuple[int, int]
+    clip: Callable[..., Clip], picture_of: Callable[[Image.Image], Picture], size: tuple[int, int]
 ) -> None:
-    assert still(clip(picture=pictured(Image.new("RGB", size)))).size == clip().canvas
+    assert still(clip(picture=picture_of(Image.new("RGB", size)))).size == clip().canvas
 
 
 def test_the_seed_selects_the_colours_of_the_backdrop(clip: Callable[..., Clip]) -> None:
@@ -122,7 +122,7 @@ def test_the_seed_selects_the_colours_of_the_backdrop(clip: Callable[..., Clip])
 
 
 def test_a_plain_still_shows_neither_picture_nor_prompt(
-    clip: Callable[..., Clip], pictured: Callable[[Image.Image], Picture]
+    clip: Callable[..., Clip], picture_of: Callable[[Image.Image], Picture]
 ) -> None:
-    picture = pictured(Image.new("RGB", (8, 8), "red"))
+    picture = picture_of(Image.new("RGB", (8, 8), "red"))
     assert still(clip(style="plain", picture=picture, prompt="x")) == still(clip(style="plain"))

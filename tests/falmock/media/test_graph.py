@@ -22,9 +22,9 @@ def difference(image: Image.Image, other: Image.Image) -> float:
 
 @pytest.mark.parametrize("seed", range(4))
 def test_the_picture_moves_by_the_same_step_in_every_frame(
-    clip: Callable[..., Clip], pictured: Pictured, frames: Frames, seed: int
+    clip: Callable[..., Clip], picture_of: Pictured, frames: Frames, seed: int
 ) -> None:
-    picture = pictured(Image.effect_noise((40, 30), 90).resize((320, 240), Image.Resampling.BICUBIC))
+    picture = picture_of(Image.effect_noise((40, 30), 90).resize((320, 240), Image.Resampling.BICUBIC))
     moving = clip(picture=picture, seed=seed)
     right, down = moving.camera
     seen = frames(moving)
@@ -37,15 +37,15 @@ def test_the_picture_moves_by_the_same_step_in_every_frame(
 
 @pytest.mark.parametrize("colour", [(200, 30, 60), (20, 140, 90), (250, 250, 250), (5, 5, 5)])
 def test_a_video_keeps_the_colours_of_the_picture(
-    clip: Callable[..., Clip], pictured: Pictured, frames: Frames, colour: tuple[int, int, int]
+    clip: Callable[..., Clip], picture_of: Pictured, frames: Frames, colour: tuple[int, int, int]
 ) -> None:
-    seen = frames(clip(picture=pictured(Image.new("RGB", (160, 90), colour))))
+    seen = frames(clip(picture=picture_of(Image.new("RGB", (160, 90), colour))))
     mean = ImageStat.Stat(seen[-1].crop((0, 0, 160, 90 - STRIP))).mean
     assert mean == pytest.approx(colour, abs=4)
 
 
-def test_the_caption_does_not_move(clip: Callable[..., Clip], pictured: Pictured, frames: Frames) -> None:
-    seen = frames(clip(picture=pictured(Image.new("RGB", (160, 90), "white"))))
+def test_the_caption_does_not_move(clip: Callable[..., Clip], picture_of: Pictured, frames: Frames) -> None:
+    seen = frames(clip(picture=picture_of(Image.new("RGB", (160, 90), "white"))))
     strips = [frame.crop((0, 90 - STRIP, 160, 90)) for frame in (seen[0], seen[12], seen[-1])]
     assert difference(strips[0], Image.new("RGB", (160, STRIP), "white")) > 60
     assert difference(strips[0], strips[1]) < 3

@@ -5,11 +5,10 @@ import json
 import signal
 import subprocess
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import psutil
 import pytest
-import uvloop
 from emulated import opened
 
 from falmock.engine.clock import ManualClock
@@ -17,14 +16,12 @@ from falmock.media import find_ffmpeg, processes
 from falmock.media.supervisor import KILLED, NOT_STARTED
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Iterator
     from pathlib import Path
 
-    from tests.falmock.media.conftest import FakeFfmpeg
+    from tests.falmock.media.conftest import FakeFfmpeg, RunAsync
 
     from falmock.media.processes import Completed
 
-    Play = Callable[[Coroutine[Any, Any, Any]], Any]
 
 SERVER = """
 import asyncio, sys
@@ -41,12 +38,6 @@ with open({log!r}, "a") as sink:
     sink.write(json.dumps([name for name in os.environ if name.upper().startswith("FAL")]) + "\\n")
 os.execv({ffmpeg!r}, [{ffmpeg!r}, *sys.argv[1:]])
 """
-
-
-@pytest.fixture(params=[asyncio.new_event_loop, uvloop.new_event_loop], ids=["asyncio", "uvloop"])
-def play(request: pytest.FixtureRequest) -> Iterator[Play]:
-    with asyncio.Runner(loop_factory=request.param) as runner:
-        yield runner.run
 
 
 def shell(script: str) -> list[str]:
@@ -73,60 +64,62 @@ async def code_of(command: list[str]) -> int:
         (["/"], NOT_STARTED),
     ],
 )
-def test_the_exit_code_is_that_of_a_shell(play: Play, command: list[str], code: int) -> None:
-    assert play(code_of(command)) == code
+def test_the_exit_code_is_that_of_a_shell(run_async: RunAsync, command: list[str], code: int) -> None:
+    assert run_async(code_of(command)) == code
 
 
-def test_the_error_output_says_why_a_program_could_not_be_started(play: Play) -> None:
-    assert b"No such file" in play(run(["/no/such/program"], "stderr")).stderr
+def test_the_error_output_says_why_a_program_could_not_be_started(run_async: RunAsync) -> None:
+    assert b"No such file" in run_async(run(["/no/such/program"], "stderr")).stderr
 
 
 @pytest.mark.parametrize("capture", ["stdout", "stderr"])
-def test_only_one_stream_is_captured(play: Play, capture: str) -> None:
-    ended = play(run(shell("echo out; echo err >&2"), capture))
+def test_only_one_stream_is_captured(run_async: RunAsync, capture: str) -> None:
+    ended = run_async(run(shell("echo out; echo err >&2"), capture))
     assert (ended.stdout, ended.stderr) == ((b"out\n", b"") if capture == "stdout" else (b"", b"err\n"))
 
 
 @pytest.mark.parametrize("size", [0, 4095, 4096])
-def test_a_program_may_write_up_to_the_limit(play: Play, size: int) -> None:
-    assert len(play(run(shell(f"head -c {size} /dev/zero"))).stdout) == size
+def test_a_program_may_write_up_to_the_limit(run_async: RunAsync, size: int) -> None:
+    assert len(run_async(run(shell(f"head -c {size} /dev/zero"))).stdout) == size
 
 
 @pytest.mark.parametrize("script", ["head -c 4097 /dev/zero", "exec cat /dev/zero"])
-def test_a_program_that_writes_more_than_the_limit_is_killed(play: Play, script: str) -> None:
+def test_a_program_that_writes_more_than_the_limit_is_killed(run_async: RunAsync, script: str) -> None:
     with pytest.raises(processes.TooMuchOutput):
-        play(run(shell(script)))
+        run_async(run(shell(script)))
     assert psutil.Process().children(recursive=True) == []
 
 
-def test_a_program_that_takes_too_long_is_killed(play: Play) -> None:
+def test_a_program_that_takes_too_long_is_killed(run_async: RunAsync) -> None:
     with pytest.raises(TimeoutError):
-        play(run(shell("sleep 600; exit 0"), timeout=0.5))
+        run_async(run(shell("sleep 600; exit 0"), timeout=0.5))
     assert psutil.Process().children(recursive=True) == []
 
 
 @pytest.mark.parametrize("size", [0, 1, 1_000_000])
-def test_a_program_gets_all_of_its_input(play: Play, size: int) -> None:
+def test_a_program_gets_all_of_its_input(run_async: RunAsync, size: int) -> None:
     data = b"x" * size
     script = "import sys; sys.stdout.buffer.write(sys.stdin.buffer.read())"
     command = [sys.executable, "-c", script]
-    ended = play(processes.communicate(command, data, limit=size, timeout=60))
+    ended = run_async(processes.communicate(command, data, limit=size, timeout=60))
     assert (ended.code, ended.stdout) == (0, data)
 
 
-def test_a_program_may_end_without_reading_its_input(play: Play) -> None:
-    ended = play(processes.communicate(shell("exec 0<&-; exit 3"), b"x" * 1_000_000, limit=10, timeout=60))
+def test_a_program_may_end_without_reading_its_input(run_async: RunAsync) -> None:
+    ended = run_async(
+        processes.communicate(shell("exec 0<&-; exit 3"), b"x" * 1_000_000, limit=10, timeout=60)
+    )
     assert ended.code == 3
 
 
-def test_a_program_has_no_input_and_no_terminal(play: Play) -> None:
+def test_a_program_has_no_input_and_no_terminal(run_async: RunAsync) -> None:
     script = "import os, sys; sys.exit(bool(sys.stdin.read()) or os.getsid(0) == int(sys.argv[1]))"
     own = str(psutil.Process().pid)
-    assert play(code_of([sys.executable, "-c", script, own])) == 0
+    assert run_async(code_of([sys.executable, "-c", script, own])) == 0
 
 
-def test_the_children_of_a_cancelled_program_are_killed(play: Play, fake_ffmpeg: FakeFfmpeg) -> None:
-    async def scene() -> None:
+def test_the_children_of_a_cancelled_program_are_killed(run_async: RunAsync, fake_ffmpeg: FakeFfmpeg) -> None:
+    async def main() -> None:
         async with fake_ffmpeg:
             started = asyncio.create_task(
                 code_of(
@@ -138,12 +131,12 @@ def test_the_children_of_a_cancelled_program_are_killed(play: Play, fake_ffmpeg:
             await process.wait()
             await asyncio.wait([started])
 
-    play(scene())
+    run_async(main())
 
 
 @pytest.mark.parametrize("wrapped", [False, True], ids=["directly", "by a wrapper script"])
 def test_a_program_is_killed_when_the_server_is_killed(fake_ffmpeg: FakeFfmpeg, wrapped: bool) -> None:
-    async def scene() -> None:
+    async def main() -> None:
         async with fake_ffmpeg:
             program = [str(fake_ffmpeg.program), "a.mp4"]
             command = shell(f'"{fake_ffmpeg.program}" a.mp4; exit $?') if wrapped else program
@@ -153,7 +146,7 @@ def test_a_program_is_killed_when_the_server_is_killed(fake_ffmpeg: FakeFfmpeg, 
             await server.wait()
             await process.wait()
 
-    asyncio.run(scene())
+    asyncio.run(main())
 
 
 def test_a_supervisor_kills_its_program_when_its_input_is_closed(tmp_path: Path) -> None:
@@ -169,7 +162,7 @@ def test_a_supervisor_kills_its_program_when_its_input_is_closed(tmp_path: Path)
 
 
 @pytest.mark.parametrize("end", ["ends", "fails", "is killed", "floods", "is cancelled"])
-def test_no_descriptors_or_processes_are_left_after_a_program(play: Play, end: str) -> None:
+def test_no_descriptors_or_processes_are_left_after_a_program(run_async: RunAsync, end: str) -> None:
     scripts = {
         "ends": "exit 0",
         "fails": "exit 1",
@@ -186,7 +179,7 @@ def test_no_descriptors_or_processes_are_left_after_a_program(play: Play, end: s
             running.cancel()
         await asyncio.wait([running])
 
-    async def scene() -> tuple[int, int]:
+    async def main() -> tuple[int, int]:
         await once(20)
         before = own.num_fds()
         for turns in range(20 if end == "is cancelled" else 4):
@@ -194,7 +187,7 @@ def test_no_descriptors_or_processes_are_left_after_a_program(play: Play, end: s
         return before, own.num_fds()
 
     own = psutil.Process()
-    before, after = play(scene())
+    before, after = run_async(main())
     assert after <= before
     assert own.children(recursive=True) == []
 

@@ -5,28 +5,19 @@ import os
 import sys
 import threading
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
-import uvloop
 from PIL import Image
 
 from falmock.media import Clip, FfmpegNotFound, Picture, Renderer, RenderFailed, find_ffmpeg
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Iterator
+    from collections.abc import Callable
 
-    from tests.falmock.media.conftest import FakeFfmpeg
+    from tests.falmock.media.conftest import FakeFfmpeg, RunAsync
 
     Make = Callable[..., Clip]
-    Play = Callable[[Coroutine[Any, Any, Any]], Any]
-
-
-@pytest.fixture(params=[asyncio.new_event_loop, uvloop.new_event_loop], ids=["asyncio", "uvloop"])
-def play(request: pytest.FixtureRequest) -> Iterator[Play]:
-    """Run a scene on each of the event loops that the server may have."""
-    with asyncio.Runner(loop_factory=request.param) as runner:
-        yield runner.run
 
 
 @pytest.fixture
@@ -34,7 +25,7 @@ def cache(tmp_path: Path) -> Path:
     return tmp_path / "videos"
 
 
-def studio_on(fake_ffmpeg: FakeFfmpeg, cache: Path, *, at_once: int = 2, timeout: float = 60) -> Renderer:
+def renderer_with(fake_ffmpeg: FakeFfmpeg, cache: Path, *, at_once: int = 2, timeout: float = 60) -> Renderer:
     return Renderer(ffmpeg=str(fake_ffmpeg.program), cache=cache, at_once=at_once, timeout=timeout)
 
 
@@ -52,9 +43,9 @@ def files(folder: Path, pattern: str = "**/*") -> list[Path]:
 
 
 def test_equal_clips_are_rendered_to_equal_bytes(
-    clip: Make, pictured: Callable[[Image.Image], Picture], tmp_path: Path
+    clip: Make, picture_of: Callable[[Image.Image], Picture], tmp_path: Path
 ) -> None:
-    picture = pictured(Image.effect_noise((320, 200), 90).convert("RGB"))
+    picture = picture_of(Image.effect_noise((320, 200), 90).convert("RGB"))
     wanted = clip(width=1280, height=720, picture=picture)
 
     async def render(folder: str) -> bytes:
@@ -77,54 +68,54 @@ def test_the_folder_of_the_cache_may_have_any_name(clip: Make, tmp_path: Path, n
 
 
 def test_the_path_of_a_clip_stays_valid_after_a_change_of_directory(
-    play: Play, fake_ffmpeg: FakeFfmpeg, clip: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    run_async: RunAsync, fake_ffmpeg: FakeFfmpeg, clip: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def scene() -> Path:
+    async def main() -> Path:
         async with fake_ffmpeg:
-            rendering = asyncio.create_task(studio_on(fake_ffmpeg, Path("videos")).render(clip()))
+            rendering = asyncio.create_task(renderer_with(fake_ffmpeg, Path("videos")).render(clip()))
             (await fake_ffmpeg.processes.get()).order("write")
             return await rendering
 
     monkeypatch.chdir(tmp_path)
-    assert play(scene()).is_absolute()
+    assert run_async(main()).is_absolute()
 
 
 def test_a_cached_clip_is_not_rendered_again(
-    play: Play, fake_ffmpeg: FakeFfmpeg, clip: Make, cache: Path
+    run_async: RunAsync, fake_ffmpeg: FakeFfmpeg, clip: Make, cache: Path
 ) -> None:
-    async def scene() -> None:
+    async def main() -> None:
         async with fake_ffmpeg:
-            renderer = studio_on(fake_ffmpeg, cache)
+            renderer = renderer_with(fake_ffmpeg, cache)
             first = asyncio.create_task(renderer.render(clip()))
             (await fake_ffmpeg.processes.get()).order("write")
             assert await renderer.render(clip()) == await first
-            assert await studio_on(fake_ffmpeg, cache).render(clip()) == await first
+            assert await renderer_with(fake_ffmpeg, cache).render(clip()) == await first
             assert fake_ffmpeg.started == 1
 
-    play(scene())
+    run_async(main())
 
 
 def test_concurrent_calls_for_a_clip_render_it_once(
-    play: Play, fake_ffmpeg: FakeFfmpeg, clip: Make, cache: Path
+    run_async: RunAsync, fake_ffmpeg: FakeFfmpeg, clip: Make, cache: Path
 ) -> None:
-    async def scene() -> None:
+    async def main() -> None:
         async with fake_ffmpeg:
-            renderer = studio_on(fake_ffmpeg, cache)
+            renderer = renderer_with(fake_ffmpeg, cache)
             both = asyncio.gather(renderer.render(clip()), renderer.render(clip()))
             (await fake_ffmpeg.processes.get()).order("write")
             one, other = await both
             assert one == other
             assert fake_ffmpeg.started == 1
 
-    play(scene())
+    run_async(main())
 
 
 def test_the_number_of_concurrent_renders_is_limited(
-    play: Play, fake_ffmpeg: FakeFfmpeg, clip: Make, cache: Path
+    run_async: RunAsync, fake_ffmpeg: FakeFfmpeg, clip: Make, cache: Path
 ) -> None:
-    async def scene() -> None:
+    async def main() -> None:
         async with fake_ffmpeg:
-            renderer = studio_on(fake_ffmpeg, cache, at_once=2)
+            renderer = renderer_with(fake_ffmpeg, cache, at_once=2)
             renderings = [asyncio.create_task(renderer.render(clip(seed=seed))) for seed in range(4)]
             first, second = await fake_ffmpeg.processes.get(), await fake_ffmpeg.processes.get()
             assert len(files(cache, "*")) == 2  # the others have not even begun to draw
@@ -136,15 +127,15 @@ def test_the_number_of_concurrent_renders_is_limited(
             (await fake_ffmpeg.processes.get()).order("write")
             assert len(set(await asyncio.gather(*renderings))) == 4
 
-    play(scene())
+    run_async(main())
 
 
 def test_a_finished_render_leaves_only_its_video_in_the_cache(
-    play: Play, fake_ffmpeg: FakeFfmpeg, clip: Make, cache: Path
+    run_async: RunAsync, fake_ffmpeg: FakeFfmpeg, clip: Make, cache: Path
 ) -> None:
-    async def scene() -> None:
+    async def main() -> None:
         async with fake_ffmpeg:
-            rendering = asyncio.create_task(studio_on(fake_ffmpeg, cache).render(clip()))
+            rendering = asyncio.create_task(renderer_with(fake_ffmpeg, cache).render(clip()))
             process = await fake_ffmpeg.processes.get()
             assert files(cache, "*.mp4") == []
             process.order("write")
@@ -152,21 +143,21 @@ def test_a_finished_render_leaves_only_its_video_in_the_cache(
             assert files(cache) == [video]
             assert video.read_bytes() == fake_ffmpeg.sample.read_bytes()
 
-    play(scene())
+    run_async(main())
 
 
 def test_a_failure_has_the_end_of_the_error_output(
-    play: Play, fake_ffmpeg: FakeFfmpeg, clip: Make, cache: Path
+    run_async: RunAsync, fake_ffmpeg: FakeFfmpeg, clip: Make, cache: Path
 ) -> None:
-    async def scene() -> str:
+    async def main() -> str:
         async with fake_ffmpeg:
-            rendering = asyncio.create_task(studio_on(fake_ffmpeg, cache).render(clip()))
+            rendering = asyncio.create_task(renderer_with(fake_ffmpeg, cache).render(clip()))
             (await fake_ffmpeg.processes.get()).order("fail " + "x" * 5000 + " out of luck")
             with pytest.raises(RenderFailed) as caught:
                 await rendering
             return str(caught.value)
 
-    message = play(scene())
+    message = run_async(main())
     assert message.startswith("ffmpeg ended with code 1: ")
     assert message.endswith("out of luck")
     assert len(message) < 2100
@@ -174,11 +165,11 @@ def test_a_failure_has_the_end_of_the_error_output(
 
 
 def test_a_failed_clip_is_rendered_again_by_the_next_call(
-    play: Play, fake_ffmpeg: FakeFfmpeg, clip: Make, cache: Path
+    run_async: RunAsync, fake_ffmpeg: FakeFfmpeg, clip: Make, cache: Path
 ) -> None:
-    async def scene() -> None:
+    async def main() -> None:
         async with fake_ffmpeg:
-            renderer = studio_on(fake_ffmpeg, cache)
+            renderer = renderer_with(fake_ffmpeg, cache)
             failing = asyncio.create_task(renderer.render(clip()))
             (await fake_ffmpeg.processes.get()).order("fail once")
             with pytest.raises(RenderFailed):
@@ -187,117 +178,117 @@ def test_a_failed_clip_is_rendered_again_by_the_next_call(
             (await fake_ffmpeg.processes.get()).order("write")
             assert [await again] == files(cache)
 
-    play(scene())
+    run_async(main())
 
 
 def test_all_concurrent_calls_get_the_failure(
-    play: Play, fake_ffmpeg: FakeFfmpeg, clip: Make, cache: Path
+    run_async: RunAsync, fake_ffmpeg: FakeFfmpeg, clip: Make, cache: Path
 ) -> None:
-    async def scene() -> None:
+    async def main() -> None:
         async with fake_ffmpeg:
-            renderer = studio_on(fake_ffmpeg, cache)
+            renderer = renderer_with(fake_ffmpeg, cache)
             both = asyncio.gather(renderer.render(clip()), renderer.render(clip()), return_exceptions=True)
             (await fake_ffmpeg.processes.get()).order("fail once")
             assert [type(result) for result in await both] == [RenderFailed, RenderFailed]
 
-    play(scene())
+    run_async(main())
 
 
 def test_a_render_fails_when_ffmpeg_writes_no_video(
-    play: Play, fake_ffmpeg: FakeFfmpeg, clip: Make, cache: Path
+    run_async: RunAsync, fake_ffmpeg: FakeFfmpeg, clip: Make, cache: Path
 ) -> None:
-    async def scene() -> None:
+    async def main() -> None:
         async with fake_ffmpeg:
-            rendering = asyncio.create_task(studio_on(fake_ffmpeg, cache).render(clip()))
+            rendering = asyncio.create_task(renderer_with(fake_ffmpeg, cache).render(clip()))
             (await fake_ffmpeg.processes.get()).order("nothing")
             with pytest.raises(RenderFailed, match="an unusable video"):
                 await rendering
 
-    play(scene())
+    run_async(main())
     assert files(cache) == []
 
 
 @pytest.mark.parametrize("content", ["", "noise " * 1000], ids=["nothing", "noise"])
 def test_a_render_fails_when_the_video_is_empty_or_noise(
-    play: Play, fake_ffmpeg: FakeFfmpeg, clip: Make, cache: Path, content: str
+    run_async: RunAsync, fake_ffmpeg: FakeFfmpeg, clip: Make, cache: Path, content: str
 ) -> None:
-    async def scene() -> None:
+    async def main() -> None:
         async with fake_ffmpeg:
-            rendering = asyncio.create_task(studio_on(fake_ffmpeg, cache).render(clip()))
+            rendering = asyncio.create_task(renderer_with(fake_ffmpeg, cache).render(clip()))
             (await fake_ffmpeg.processes.get()).order(f"put {content}")
             with pytest.raises(RenderFailed, match="an unusable video"):
                 await rendering
 
-    play(scene())
+    run_async(main())
     assert files(cache) == []
 
 
 def test_a_render_fails_when_the_video_has_another_size(
-    play: Play, fake_ffmpeg: FakeFfmpeg, clip: Make, cache: Path
+    run_async: RunAsync, fake_ffmpeg: FakeFfmpeg, clip: Make, cache: Path
 ) -> None:
-    async def scene() -> None:
+    async def main() -> None:
         async with fake_ffmpeg:
-            rendering = asyncio.create_task(studio_on(fake_ffmpeg, cache).render(clip(seconds=2)))
+            rendering = asyncio.create_task(renderer_with(fake_ffmpeg, cache).render(clip(seconds=2)))
             (await fake_ffmpeg.processes.get()).order("write")
             with pytest.raises(RenderFailed, match=r"frames=24.* instead of .*frames=48"):
                 await rendering
 
-    play(scene())
+    run_async(main())
 
 
 def test_a_damaged_video_in_the_cache_is_rendered_again(
-    play: Play, fake_ffmpeg: FakeFfmpeg, clip: Make, cache: Path, caplog: pytest.LogCaptureFixture
+    run_async: RunAsync, fake_ffmpeg: FakeFfmpeg, clip: Make, cache: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    async def scene() -> None:
+    async def main() -> None:
         async with fake_ffmpeg:
-            first = asyncio.create_task(studio_on(fake_ffmpeg, cache).render(clip()))
+            first = asyncio.create_task(renderer_with(fake_ffmpeg, cache).render(clip()))
             (await fake_ffmpeg.processes.get()).order("write")
             whole = (await first).read_bytes()
             (await first).write_bytes(whole[: len(whole) // 2])
-            again = asyncio.create_task(studio_on(fake_ffmpeg, cache).render(clip()))
+            again = asyncio.create_task(renderer_with(fake_ffmpeg, cache).render(clip()))
             (await fake_ffmpeg.processes.get()).order("write")
             assert (await again).read_bytes() == whole
 
-    play(scene())
+    run_async(main())
     assert "a cached video is damaged" in caplog.text
 
 
 def test_an_ffmpeg_that_floods_its_error_output_is_killed(
-    play: Play, fake_ffmpeg: FakeFfmpeg, clip: Make, cache: Path
+    run_async: RunAsync, fake_ffmpeg: FakeFfmpeg, clip: Make, cache: Path
 ) -> None:
-    async def scene() -> None:
+    async def main() -> None:
         async with fake_ffmpeg:
-            rendering = asyncio.create_task(studio_on(fake_ffmpeg, cache).render(clip()))
+            rendering = asyncio.create_task(renderer_with(fake_ffmpeg, cache).render(clip()))
             process = await fake_ffmpeg.processes.get()
             process.order("flood")
             with pytest.raises(RenderFailed, match="wrote too many errors"):
                 await rendering
             assert not alive(process.pid)
 
-    play(scene())
+    run_async(main())
     assert files(cache) == []
 
 
 def test_an_ffmpeg_that_hangs_is_killed_after_the_timeout(
-    play: Play, fake_ffmpeg: FakeFfmpeg, clip: Make, cache: Path
+    run_async: RunAsync, fake_ffmpeg: FakeFfmpeg, clip: Make, cache: Path
 ) -> None:
-    async def scene() -> None:
+    async def main() -> None:
         async with fake_ffmpeg:
-            rendering = asyncio.create_task(studio_on(fake_ffmpeg, cache, timeout=1).render(clip()))
+            rendering = asyncio.create_task(renderer_with(fake_ffmpeg, cache, timeout=1).render(clip()))
             with pytest.raises(RenderFailed, match="took longer than 1 s"):
                 await rendering
             assert not alive(fake_ffmpeg.processes.get_nowait().pid)
 
-    play(scene())
+    run_async(main())
     assert files(cache) == []
 
 
 def test_ffmpeg_is_killed_when_all_calls_are_cancelled(
-    play: Play, fake_ffmpeg: FakeFfmpeg, clip: Make, cache: Path
+    run_async: RunAsync, fake_ffmpeg: FakeFfmpeg, clip: Make, cache: Path
 ) -> None:
-    async def scene() -> None:
+    async def main() -> None:
         async with fake_ffmpeg:
-            rendering = asyncio.create_task(studio_on(fake_ffmpeg, cache).render(clip()))
+            rendering = asyncio.create_task(renderer_with(fake_ffmpeg, cache).render(clip()))
             process = await fake_ffmpeg.processes.get()
             rendering.cancel()
             with pytest.raises(asyncio.CancelledError):
@@ -305,15 +296,15 @@ def test_ffmpeg_is_killed_when_all_calls_are_cancelled(
             assert not alive(process.pid)
             assert files(cache) == []
 
-    play(scene())
+    run_async(main())
 
 
 def test_ffmpeg_continues_when_one_of_two_calls_is_cancelled(
-    play: Play, fake_ffmpeg: FakeFfmpeg, clip: Make, cache: Path
+    run_async: RunAsync, fake_ffmpeg: FakeFfmpeg, clip: Make, cache: Path
 ) -> None:
-    async def scene() -> None:
+    async def main() -> None:
         async with fake_ffmpeg:
-            renderer = studio_on(fake_ffmpeg, cache)
+            renderer = renderer_with(fake_ffmpeg, cache)
             leaving, staying = (asyncio.create_task(renderer.render(clip())) for _ in range(2))
             process = await fake_ffmpeg.processes.get()
             leaving.cancel()
@@ -322,15 +313,15 @@ def test_ffmpeg_continues_when_one_of_two_calls_is_cancelled(
             process.order("write")
             assert [await staying] == files(cache)
 
-    play(scene())
+    run_async(main())
 
 
 def test_a_clip_can_be_rendered_while_a_cancelled_render_is_cleaned_up(
-    play: Play, fake_ffmpeg: FakeFfmpeg, clip: Make, cache: Path
+    run_async: RunAsync, fake_ffmpeg: FakeFfmpeg, clip: Make, cache: Path
 ) -> None:
-    async def scene() -> None:
+    async def main() -> None:
         async with fake_ffmpeg:
-            renderer = studio_on(fake_ffmpeg, cache)
+            renderer = renderer_with(fake_ffmpeg, cache)
             leaving = asyncio.create_task(renderer.render(clip()))
             await fake_ffmpeg.processes.get()
             leaving.cancel()
@@ -338,13 +329,13 @@ def test_a_clip_can_be_rendered_while_a_cancelled_render_is_cleaned_up(
             (await fake_ffmpeg.processes.get()).order("write")
             assert [await coming] == files(cache)
 
-    play(scene())
+    run_async(main())
 
 
 def test_a_render_can_be_cancelled_while_its_images_are_drawn(
-    play: Play, fake_ffmpeg: FakeFfmpeg, clip: Make, cache: Path, monkeypatch: pytest.MonkeyPatch
+    run_async: RunAsync, fake_ffmpeg: FakeFfmpeg, clip: Make, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def scene() -> None:
+    async def main() -> None:
         async with fake_ffmpeg:
             loop, drawing, released = asyncio.get_running_loop(), asyncio.Event(), threading.Event()
             save = Image.Image.save
@@ -355,7 +346,7 @@ def test_a_render_can_be_cancelled_while_its_images_are_drawn(
                 save(image, path)
 
             monkeypatch.setattr(Image.Image, "save", save_and_tell)
-            rendering = asyncio.create_task(studio_on(fake_ffmpeg, cache).render(clip(style="plain")))
+            rendering = asyncio.create_task(renderer_with(fake_ffmpeg, cache).render(clip(style="plain")))
             await drawing.wait()
             rendering.cancel()
             for _ in range(10):  # the cancellation sinks in while the thread still draws
@@ -366,15 +357,15 @@ def test_a_render_can_be_cancelled_while_its_images_are_drawn(
             assert files(cache) == []
             assert fake_ffmpeg.started == 0
 
-    play(scene())
+    run_async(main())
 
 
 def test_closing_cancels_running_and_waiting_renders(
-    play: Play, fake_ffmpeg: FakeFfmpeg, clip: Make, cache: Path
+    run_async: RunAsync, fake_ffmpeg: FakeFfmpeg, clip: Make, cache: Path
 ) -> None:
-    async def scene() -> None:
+    async def main() -> None:
         async with fake_ffmpeg:
-            renderer = studio_on(fake_ffmpeg, cache, at_once=1)
+            renderer = renderer_with(fake_ffmpeg, cache, at_once=1)
             renderings = [asyncio.create_task(renderer.render(clip(seed=seed))) for seed in range(3)]
             process = await fake_ffmpeg.processes.get()
             await renderer.close()
@@ -384,15 +375,15 @@ def test_closing_cancels_running_and_waiting_renders(
             assert [str(result) for result in results] == ["The renderer is closed."] * 3
             assert fake_ffmpeg.started == 1
 
-    play(scene())
+    run_async(main())
 
 
 def test_a_closed_renderer_returns_only_cached_clips(
-    play: Play, fake_ffmpeg: FakeFfmpeg, clip: Make, cache: Path
+    run_async: RunAsync, fake_ffmpeg: FakeFfmpeg, clip: Make, cache: Path
 ) -> None:
-    async def scene() -> None:
+    async def main() -> None:
         async with fake_ffmpeg:
-            renderer = studio_on(fake_ffmpeg, cache)
+            renderer = renderer_with(fake_ffmpeg, cache)
             rendering = asyncio.create_task(renderer.render(clip()))
             (await fake_ffmpeg.processes.get()).order("write")
             video = await rendering
@@ -401,7 +392,7 @@ def test_a_closed_renderer_returns_only_cached_clips(
             with pytest.raises(RenderFailed, match="The renderer is closed"):
                 await renderer.render(clip(seed=1))
 
-    play(scene())
+    run_async(main())
 
 
 def test_an_idle_renderer_can_be_closed(cache: Path) -> None:
@@ -409,9 +400,9 @@ def test_an_idle_renderer_can_be_closed(cache: Path) -> None:
 
 
 def test_the_child_of_a_wrapper_script_is_killed_with_it(
-    play: Play, fake_ffmpeg: FakeFfmpeg, clip: Make, cache: Path, tmp_path: Path
+    run_async: RunAsync, fake_ffmpeg: FakeFfmpeg, clip: Make, cache: Path, tmp_path: Path
 ) -> None:
-    async def scene() -> None:
+    async def main() -> None:
         async with fake_ffmpeg:
             wrapper = tmp_path / "wrapper"
             wrapper.write_text(f'#!/bin/sh\n"{fake_ffmpeg.program}" "$@"\nexit $?\n')
@@ -423,22 +414,22 @@ def test_the_child_of_a_wrapper_script_is_killed_with_it(
             await process.wait()
             await asyncio.wait([rendering])
 
-    play(scene())
+    run_async(main())
 
 
 def test_unfinished_files_of_an_earlier_renderer_are_removed(
-    play: Play, fake_ffmpeg: FakeFfmpeg, clip: Make, cache: Path
+    run_async: RunAsync, fake_ffmpeg: FakeFfmpeg, clip: Make, cache: Path
 ) -> None:
     async def killed() -> None:
         async with fake_ffmpeg:
-            rendering = asyncio.create_task(studio_on(fake_ffmpeg, cache).render(clip()))
+            rendering = asyncio.create_task(renderer_with(fake_ffmpeg, cache).render(clip()))
             await fake_ffmpeg.processes.get()
             (partial,) = files(cache, "*")
             partial.rename(partial.with_stem(".abandoned"))  # as after a crash
             rendering.cancel()
             await asyncio.wait([rendering])
 
-    play(killed())
+    run_async(killed())
     assert len(list(cache.iterdir())) == 1
     Renderer(ffmpeg=sys.executable, cache=cache, at_once=1, timeout=1)
     assert files(cache) == []
@@ -462,9 +453,9 @@ def program_that(tmp_path: Path, script: str) -> str:
 
 
 def test_closing_does_not_wait_for_an_ffmpeg_that_hangs_on_its_version(
-    play: Play, clip: Make, cache: Path, tmp_path: Path
+    run_async: RunAsync, clip: Make, cache: Path, tmp_path: Path
 ) -> None:
-    async def scene() -> None:
+    async def main() -> None:
         hung = tmp_path / "hung"
         os.mkfifo(hung)
         program = program_that(tmp_path, f"echo $$ >'{hung}'; exec sleep 600")
@@ -476,7 +467,7 @@ def test_closing_does_not_wait_for_an_ffmpeg_that_hangs_on_its_version(
         results = await asyncio.gather(*renderings, return_exceptions=True)
         assert [str(result) for result in results] == ["The renderer is closed."] * 2
 
-    play(scene())
+    run_async(main())
 
 
 @pytest.mark.parametrize(
@@ -488,9 +479,9 @@ def test_closing_does_not_wait_for_an_ffmpeg_that_hangs_on_its_version(
     ],
 )
 def test_a_render_fails_when_ffmpeg_does_not_report_its_version(
-    play: Play, clip: Make, cache: Path, tmp_path: Path, script: str, complaint: str
+    run_async: RunAsync, clip: Make, cache: Path, tmp_path: Path, script: str, complaint: str
 ) -> None:
-    async def scene() -> None:
+    async def main() -> None:
         renderer = Renderer(ffmpeg=program_that(tmp_path, script), cache=cache, at_once=1, timeout=1)
         with pytest.raises(RenderFailed, match=complaint):
             await renderer.render(clip())
@@ -498,15 +489,15 @@ def test_a_render_fails_when_ffmpeg_does_not_report_its_version(
             await renderer.render(clip())
         await renderer.close()
 
-    play(scene())
+    run_async(main())
 
 
 def test_a_render_fails_when_ffmpeg_was_removed(
-    play: Play, fake_ffmpeg: FakeFfmpeg, clip: Make, cache: Path
+    run_async: RunAsync, fake_ffmpeg: FakeFfmpeg, clip: Make, cache: Path
 ) -> None:
-    async def scene() -> None:
+    async def main() -> None:
         async with fake_ffmpeg:
-            renderer = studio_on(fake_ffmpeg, cache)
+            renderer = renderer_with(fake_ffmpeg, cache)
             rendering = asyncio.create_task(renderer.render(clip()))
             (await fake_ffmpeg.processes.get()).order("write")
             await rendering
@@ -514,7 +505,7 @@ def test_a_render_fails_when_ffmpeg_was_removed(
             with pytest.raises(RenderFailed, match="No such file"):
                 await renderer.render(clip(seed=1))
 
-    play(scene())
+    run_async(main())
 
 
 def test_the_ffmpeg_of_imageio_ffmpeg_is_the_default() -> None:
