@@ -5,7 +5,8 @@ These names are for the other packages. Apart from them there is the program `fa
 
 from falmock.media.clip import Clip
 from falmock.media.fetching import Fetcher, FetchError
-from falmock.media.images import MAX_BYTES, Decoder, Picture
+from falmock.media.images import MAX_BYTES, Decoder
+from falmock.media.pixels import Picture
 from falmock.media.renderer import FfmpegNotFound, Renderer, RenderFailed, find_ffmpeg
 
 __all__ = [

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final, Literal
 import PIL
 
 if TYPE_CHECKING:
-    from falmock.media.images import Picture
+    from falmock.media.pixels import Picture
 
 LOOK: Final = 1  # increased when clips change their look, to invalidate caches
 _STEP: Final = 2  # pixels a frame; even, so that the half-sized chroma is not resampled

@@ -7,14 +7,12 @@ fal documents one limit for `veo2/image-to-video`, "up to 8MB". That these are M
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import sys
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
 from falmock.media import pixels, processes
-from falmock.media.pixels import MAX_SIDE, Broken, Pixels, TooLarge, Unsupported
+from falmock.media.pixels import MAX_SIDE, Broken, Picture, TooLarge, Unsupported
 from falmock.media.renderer import RenderFailed
 from falmock.protocol.errors import ModelError
 
@@ -29,25 +27,6 @@ SECONDS: Final = 20.0  # of processor time, to decode a large image
 _REAL_SECONDS: Final = 60.0
 _PROGRAM: Final = str(Path(pixels.__file__))
 _MAX_OUTPUT: Final = 3 * MAX_SIDE * MAX_SIDE + 100  # bytes
-
-
-@dataclass(frozen=True, slots=True)
-class Picture:
-    """A decoded image, upright and opaque. Pictures with equal pixels are equal.
-
-    Attributes:
-        width: of the original after rotation, in pixels.
-        height: of the original after rotation, in pixels.
-        size: width and height of `rgb`, which is scaled down to the size that a video needs.
-        rgb: rows of 8-bit red, green, blue.
-        digest: SHA-256 of the pixels in hex.
-    """
-
-    width: int
-    height: int
-    size: tuple[int, int] = field(compare=False)
-    rgb: bytes = field(compare=False, repr=False)
-    digest: str
 
 
 class Decoder:
@@ -85,7 +64,7 @@ class Decoder:
         if len(data) > MAX_BYTES:
             raise refuse("file_too_large", max_size=MAX_BYTES)
         try:
-            return await asyncio.to_thread(_picture, await self._pixels(data))
+            return await self._decode(data)
         except Unsupported:
             raise refuse("unsupported_image_format", supported_formats=list(SUPPORTED_FORMATS)) from None
         except TooLarge as error:
@@ -93,7 +72,7 @@ class Decoder:
         except Broken as error:
             raise refuse("image_load_error") from error
 
-    async def _pixels(self, data: bytes) -> Pixels:
+    async def _decode(self, data: bytes) -> Picture:
         if await asyncio.to_thread(pixels.measure, data, self._max_pixels) <= _IN_THREAD:
             return await asyncio.to_thread(pixels.decode, data, self._max_pixels)
         command = [sys.executable, "-P", _PROGRAM, *self._limits]
@@ -108,15 +87,10 @@ class Decoder:
             raise TooLarge
         if done.code:
             raise Broken(f"the decoder ended with code {done.code}")
-        return _read(done.stdout)
+        return await asyncio.to_thread(_read, done.stdout)
 
 
-def _read(output: bytes) -> Pixels:
+def _read(output: bytes) -> Picture:
     line, _, rgb = output.partition(b"\n")
     width, height, *size = map(int, line.split())
-    return Pixels(width, height, (size[0], size[1]), rgb)
-
-
-def _picture(found: Pixels) -> Picture:
-    digest = hashlib.sha256(b"%d %d " % found.size + found.rgb).hexdigest()
-    return Picture(found.width, found.height, found.size, found.rgb, digest)
+    return Picture.of(width, height, (size[0], size[1]), rgb)

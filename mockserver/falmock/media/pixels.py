@@ -7,6 +7,7 @@ SECONDS (of processor time) limit the process. It imports nothing of falmock, to
 
 from __future__ import annotations
 
+import hashlib
 import resource
 import signal
 import struct
@@ -14,7 +15,7 @@ import sys
 import threading
 import warnings
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from io import BytesIO
 from typing import TYPE_CHECKING, Final
 
@@ -63,13 +64,27 @@ class Broken(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Pixels:
-    """A decoded image, upright and opaque. For the attributes, see `images.Picture`."""
+class Picture:
+    """A decoded image, upright and opaque. Pictures with equal pixels are equal.
+
+    Attributes:
+        width: of the original after rotation, in pixels.
+        height: of the original after rotation, in pixels.
+        size: width and height of `rgb`, which is scaled down to the size that a video needs.
+        rgb: rows of 8-bit red, green, blue.
+        digest: SHA-256 of the pixels in hex.
+    """
 
     width: int
     height: int
-    size: tuple[int, int]
-    rgb: bytes
+    size: tuple[int, int] = field(compare=False)
+    rgb: bytes = field(compare=False, repr=False)
+    digest: str
+
+    @classmethod
+    def of(cls, width: int, height: int, size: tuple[int, int], rgb: bytes) -> Picture:
+        """Make a picture with its digest."""
+        return cls(width, height, size, rgb, hashlib.sha256(b"%d %d " % size + rgb).hexdigest())
 
 
 def measure(data: bytes, max_pixels: int) -> int:
@@ -84,11 +99,11 @@ def measure(data: bytes, max_pixels: int) -> int:
         return _checked(image, data, max_pixels)
 
 
-def decode(data: bytes, max_pixels: int) -> Pixels:
+def decode(data: bytes, max_pixels: int) -> Picture:
     """Decode the first frame of an image. Raises as `measure` does."""
     with _opened(data) as image:
         _checked(image, data, max_pixels)
-        return _pixels(image)
+        return _picture(image)
 
 
 @contextmanager
@@ -117,7 +132,7 @@ def _checked(image: Image.Image, data: bytes, max_pixels: int) -> int:
     return pixels
 
 
-def _pixels(image: Image.Image) -> Pixels:
+def _picture(image: Image.Image) -> Picture:
     width, height = image.size
     shrink = min(1.0, _KEPT_SIDE / min(width, height))
     box = round(width * shrink), round(height * shrink)
@@ -130,7 +145,7 @@ def _pixels(image: Image.Image) -> Pixels:
         kept = kept.transpose(turn)
     if turn in _SIDEWAYS:
         width, height = height, width
-    return Pixels(width, height, kept.size, kept.tobytes())
+    return Picture.of(width, height, kept.size, kept.tobytes())
 
 
 def _in_colour(image: Image.Image) -> Image.Image:
@@ -161,9 +176,9 @@ def main(max_pixels: int, memory: int, seconds: float) -> int:
     signal.setitimer(signal.ITIMER_PROF, seconds)  # then the system kills the process
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     try:
-        pixels = decode(sys.stdin.buffer.read(), max_pixels)
-        sys.stdout.buffer.write(b"%d %d %d %d\n" % (pixels.width, pixels.height, *pixels.size))
-        sys.stdout.buffer.write(pixels.rgb)
+        picture = decode(sys.stdin.buffer.read(), max_pixels)
+        sys.stdout.buffer.write(b"%d %d %d %d\n" % (picture.width, picture.height, *picture.size))
+        sys.stdout.buffer.write(picture.rgb)
     except (TooLarge, MemoryError):
         return TOO_LARGE
     except (Broken, Unsupported):
