@@ -66,7 +66,7 @@ def rejections_are_billed(patch: Patch) -> None:
 def successes_are_free(patch: Patch) -> None:
     """A success bills 0 units."""
     free = dataclasses.replace(veo.IMAGE_TO_VIDEO, units=lambda _: 0)
-    patch.item(models.MODELS, veo.IMAGE_TO_VIDEO.endpoint, free)
+    patch.set(models.BUNDLED, "_models", {free.endpoint: free})
 
 
 def runs_use_the_latest_input(patch: Patch) -> None:

@@ -32,7 +32,7 @@ def logs_come_without_a_request(patch: Patch) -> None:
     """Logs are always a list."""
 
     def change(status: dict[str, Any], job: Any) -> None:
-        status["logs"] = status["logs"] or runner.logs(job, math.inf)
+        status["logs"] = status["logs"] or runner.logs(models.BUNDLED, job, math.inf)
 
     change_status(patch, change)
 

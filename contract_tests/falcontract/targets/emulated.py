@@ -112,8 +112,8 @@ class Emulated:
         """Return one renderer for each event loop: each new one asks ffmpeg for its version."""
         loop = asyncio.get_running_loop()
         if loop not in self._studios:
-            studio = Renderer(ffmpeg=self._ffmpeg, cache=self._cache(), at_once=2, timeout=60)
-            self._studios = {loop: studio}
+            renderer = Renderer(ffmpeg=self._ffmpeg, cache=self._cache(), at_once=2, timeout=60)
+            self._studios = {loop: renderer}
         return self._studios[loop]
 
     def _cache(self) -> Path:

@@ -61,6 +61,7 @@ class Emulator:
         self.store = resources.store
         self.files = resources.files
         self.signer = resources.signer
+        self.catalogue = resources.runner.catalogue
         self.uploads = Uploads(
             resources.files, resources.signer, now=resources.clock.now, new_rng=self.fresh_rng
         )
@@ -102,6 +103,7 @@ class Emulator:
         if self._transitions.queue.running_of(submission.caller) >= self.settings.concurrency:
             raise ConcurrencyLimit(self.settings.concurrency)
         request = self._transitions.accept(submission, direct=True)
+        self._transitions.notify()
         try:
             return await self.wait_for(request.id, State.COMPLETED)
         except asyncio.CancelledError:

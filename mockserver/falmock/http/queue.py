@@ -74,7 +74,7 @@ class QueueHost:
             raise
 
     async def _submit(self, request: Request, path: str) -> Response:
-        endpoint = access.existing(endpoints.parse(path), path)
+        endpoint = access.existing(self._emulator.catalogue, endpoints.parse(path), path)
         caller = access.caller_of_application(request, self._keyring, endpoint.application)
         if caller.locked:
             raise UserLocked
@@ -120,7 +120,7 @@ class QueueHost:
 
     def _describe(self, request: Request, found: Stored, *, with_logs: bool) -> dict[str, Any]:
         """Return the status object; the order of its keys is the live service's."""
-        lines = logs(found, self._emulator.clock.now()) if with_logs else None
+        lines = logs(self._emulator.catalogue, found, self._emulator.clock.now()) if with_logs else None
         status: dict[str, Any] = {
             "status": found.state,
             "request_id": found.id,
@@ -166,7 +166,7 @@ class QueueHost:
                 yield b": ping\n\n"
             if found.state == State.COMPLETED or self._emulator.closing:
                 return
-            line_at = next_log_at(found, clock.now()) if with_logs else math.inf
+            line_at = next_log_at(self._emulator.catalogue, found, clock.now()) if with_logs else math.inf
             beat_at = clock.now() + HEARTBEAT
             await first(changed.wait(), clock.sleep_until(min(line_at, beat_at)))
 

@@ -340,7 +340,7 @@ async def test_an_entry_with_large_bodies_is_a_piece_of_its_own(mock: Mock) -> N
 
 
 async def test_a_bill_takes_a_step_for_each_page(busy: Mock) -> None:
-    steps = Ledger(busy.emulator.store, busy.emulator.payloads.body).billing()
+    steps = Ledger(busy.emulator.store, busy.emulator.payloads.body, busy.emulator.catalogue).billing()
 
     assert len(list(steps)) == 3
 
