@@ -6,7 +6,7 @@ import json
 import math
 from typing import TYPE_CHECKING, Any
 
-from falcontract.mutation.internals import errors, queue_host, runner
+from falcontract.mutation.internals import errors, models, queue_host, runner
 from falcontract.mutation.patching import DONE, Patch, change_answer, change_status, with_members
 
 if TYPE_CHECKING:

@@ -35,6 +35,7 @@ from falmock.faults.vocabulary import parse
 from falmock.inspection.entries import Transition
 from falmock.inspection.journal import Journal, journal_of
 from falmock.media import Decoder, Fetcher, Renderer, find_ffmpeg
+from falmock.models import BUNDLED
 from falmock.protocol import endpoints
 from falmock.protocol.errors import Refusal, StorageFull
 from falmock.settings import Settings, Span
