@@ -94,7 +94,7 @@ def test_a_read_only_state_folder_is_one_line_and_exit_code_2(disk: Path, made_b
 
 
 def test_a_read_only_state_folder_with_a_database_is_one_line_and_exit_code_2(disk: Path) -> None:
-    make = f'{sys.executable} -c "from falmock.store import Store; from pathlib import Path; '
+    make = f'{sys.executable} -c "from falmock.engine.store import Store; from pathlib import Path; '
     make += f"Store(Path('{disk}/falmock.db')).close()\""
     then = f"{make}; mount -o remount,ro '{disk}'; exec {FALMOCK} --state '{disk}'"
 
