@@ -42,7 +42,7 @@ async def state(mock: Mock, submitted: Any) -> str:
 # Hold and release
 
 
-async def test_a_request_that_is_held_in_the_queue_stays_there(mock: Mock) -> None:
+async def test_a_held_waiting_request_stays_in_the_queue(mock: Mock) -> None:
     submitted = await mock.submit()
     mock.emulator.manual.hold(submitted["request_id"])
 
@@ -51,7 +51,7 @@ async def test_a_request_that_is_held_in_the_queue_stays_there(mock: Mock) -> No
     assert await state(mock, submitted) == "IN_QUEUE"
 
 
-async def test_a_request_that_is_released_goes_on_from_then(mock: Mock) -> None:
+async def test_a_released_request_continues_from_the_release(mock: Mock) -> None:
     submitted = await mock.submit()
     mock.emulator.manual.hold(submitted["request_id"])
     await mock.pass_time(3600)
@@ -65,7 +65,7 @@ async def test_a_request_that_is_released_goes_on_from_then(mock: Mock) -> None:
     assert request.state == State.COMPLETED
 
 
-async def test_a_run_that_is_held_does_not_end(mock: Mock) -> None:
+async def test_a_held_run_does_not_end(mock: Mock) -> None:
     submitted = await mock.submit()
     await mock.pass_time(2)
     mock.emulator.manual.hold(submitted["request_id"])
@@ -75,7 +75,7 @@ async def test_a_run_that_is_held_does_not_end(mock: Mock) -> None:
     assert await state(mock, submitted) == "IN_PROGRESS"
 
 
-async def test_a_run_that_is_released_late_ends_at_once(mock: Mock) -> None:
+async def test_a_run_that_is_released_after_its_time_ends_at_once(mock: Mock) -> None:
     submitted = await mock.submit()
     await mock.pass_time(2)
     mock.emulator.manual.hold(submitted["request_id"])
@@ -95,7 +95,7 @@ async def test_a_held_request_can_be_cancelled(mock: Mock) -> None:
     assert (await mock.result(submitted)).status_code == 499
 
 
-async def test_others_pass_a_request_that_is_held_in_line(start: Callable[..., Awaitable[Mock]]) -> None:
+async def test_other_requests_pass_a_held_waiting_one(start: Callable[..., Awaitable[Mock]]) -> None:
     mock = await start(runners=1)
     held, other = await mock.submit(), await mock.submit()
     mock.emulator.manual.hold(held["request_id"])
@@ -109,7 +109,7 @@ async def test_others_pass_a_request_that_is_held_in_line(start: Callable[..., A
 # Finish and fail
 
 
-async def test_a_run_that_is_finished_ends_now_with_its_own_outcome(mock: Mock) -> None:
+async def test_finish_ends_a_run_now_with_its_own_outcome(mock: Mock) -> None:
     submitted = await mock.submit()
     await mock.pass_time(2)
 
@@ -119,7 +119,7 @@ async def test_a_run_that_is_finished_ends_now_with_its_own_outcome(mock: Mock) 
     assert (await mock.result(submitted)).json()["video"]["content_type"] == "video/mp4"
 
 
-async def test_a_request_that_waits_is_started_and_finished_now(
+async def test_finish_starts_and_ends_a_waiting_request_now(
     start: Callable[..., Awaitable[Mock]],
 ) -> None:
     mock = await start(runners=1)
@@ -144,7 +144,7 @@ async def test_a_held_request_can_be_finished(mock: Mock) -> None:
     assert (await mock.result(submitted)).status_code == 200
 
 
-async def test_a_bad_input_that_is_finished_ends_with_its_422(mock: Mock) -> None:
+async def test_finish_ends_an_invalid_input_with_its_422(mock: Mock) -> None:
     submitted = await mock.submit(duration="forever")
 
     mock.emulator.manual.finish(submitted["request_id"])
@@ -152,7 +152,7 @@ async def test_a_bad_input_that_is_finished_ends_with_its_422(mock: Mock) -> Non
     assert (await mock.result(submitted)).status_code == 422
 
 
-async def test_a_run_that_would_never_end_can_be_finished(mock: Mock) -> None:
+async def test_finish_ends_a_run_that_would_never_end(mock: Mock) -> None:
     submitted = await mock.submit("https://example.com/a.png", prompt="[[fal: stuck_running]]")
     await mock.pass_time(3600)
 
@@ -161,7 +161,7 @@ async def test_a_run_that_would_never_end_can_be_finished(mock: Mock) -> None:
     assert (await mock.result(submitted)).status_code == 200
 
 
-async def test_what_is_finished_and_tried_again_takes_its_time_again(mock: Mock) -> None:
+async def test_a_finished_run_that_is_retried_takes_its_full_time(mock: Mock) -> None:
     submitted = await mock.submit(prompt="[[fal: requeued times=1]]")
     await mock.pass_time(2)
 
@@ -175,7 +175,7 @@ async def test_what_is_finished_and_tried_again_takes_its_time_again(mock: Mock)
 
 
 @pytest.mark.parametrize("seconds", [0, 2], ids=["waiting", "running"])
-async def test_a_request_can_be_failed_with_any_error_of_the_model(mock: Mock, seconds: float) -> None:
+async def test_fail_ends_a_request_with_an_error_of_the_model(mock: Mock, seconds: float) -> None:
     submitted = await mock.submit()
     await mock.pass_time(seconds)
 
@@ -185,7 +185,7 @@ async def test_a_request_can_be_failed_with_any_error_of_the_model(mock: Mock, s
     assert (error["type"], error["input"]["duration"]) == ("content_policy_violation", "5s")
 
 
-async def test_what_is_failed_with_an_error_of_the_platform_is_not_tried_again(mock: Mock) -> None:
+async def test_a_request_failed_with_a_platform_error_is_not_retried(mock: Mock) -> None:
     submitted = await mock.submit()
     await mock.pass_time(2)
 
@@ -207,14 +207,14 @@ async def test_a_failed_run_frees_its_runner(start: Callable[..., Awaitable[Mock
     assert request.started_at == mock.clock.now()
 
 
-async def test_no_request_can_end_with_a_fault_of_the_connection(mock: Mock) -> None:
+async def test_fail_refuses_a_fault_of_the_connection(mock: Mock) -> None:
     submitted = await mock.submit()
 
     with pytest.raises(FaultError, match="cannot end with bad_gateway"):
         mock.emulator.manual.fail(submitted["request_id"], parse("bad_gateway"))
 
 
-async def test_the_webhook_of_a_finished_request_leaves(mock: Mock, receiver: respx.Route) -> None:
+async def test_the_webhook_of_a_manually_finished_request_is_sent(mock: Mock, receiver: respx.Route) -> None:
     submitted = await mock.submit(query=f"?fal_webhook={HOOK}")
 
     mock.emulator.manual.finish(submitted["request_id"])
@@ -223,7 +223,7 @@ async def test_the_webhook_of_a_finished_request_leaves(mock: Mock, receiver: re
     assert json.loads(receiver.calls.last.request.content)["status"] == "OK"
 
 
-async def test_what_is_done_by_hand_is_in_the_journal(mock: Mock) -> None:
+async def test_manual_control_is_in_the_journal(mock: Mock) -> None:
     submitted = await mock.submit()
     for act in (mock.emulator.manual.hold, mock.emulator.manual.release, mock.emulator.manual.finish):
         act(submitted["request_id"])
@@ -240,7 +240,7 @@ async def test_what_is_done_by_hand_is_in_the_journal(mock: Mock) -> None:
 
 
 @ACTS
-async def test_nothing_can_be_done_to_a_completed_request(mock: Mock, act: str) -> None:
+async def test_manual_control_of_a_completed_request_is_refused(mock: Mock, act: str) -> None:
     submitted = await mock.submit()
     await mock.cancel(submitted)
 
@@ -249,12 +249,12 @@ async def test_nothing_can_be_done_to_a_completed_request(mock: Mock, act: str) 
 
 
 @ACTS
-async def test_nothing_can_be_done_to_a_request_that_there_is_not(mock: Mock, act: str) -> None:
+async def test_manual_control_of_an_unknown_request_is_refused(mock: Mock, act: str) -> None:
     with pytest.raises(RequestNotFound):
         getattr(mock.emulator.manual, act)(NOBODY)
 
 
-async def test_what_was_done_by_hand_survives_a_restart(renders: Path, tmp_path: Path) -> None:
+async def test_manual_control_survives_a_restart(renders: Path, tmp_path: Path) -> None:
     clock, folder = ManualClock(), tmp_path / "state"
     async with opened(tmp_path / "renders", clock, state=folder) as first:
         waiting, running, finished = [await first.submit(duration=each) for each in ("5s", "5s", "8s")]
@@ -276,7 +276,7 @@ async def test_what_was_done_by_hand_survives_a_restart(renders: Path, tmp_path:
 # Waiting
 
 
-async def test_who_waits_for_a_state_is_told_when_it_is_reached(mock: Mock) -> None:
+async def test_wait_for_returns_when_the_state_is_reached(mock: Mock) -> None:
     submitted = await mock.submit()
     waiting = asyncio.create_task(mock.emulator.wait_for(submitted["request_id"], State.IN_PROGRESS))
 
@@ -285,14 +285,14 @@ async def test_who_waits_for_a_state_is_told_when_it_is_reached(mock: Mock) -> N
     assert (await waiting).state == State.IN_PROGRESS
 
 
-async def test_who_waits_for_a_state_that_was_missed_is_told_of_the_end(mock: Mock) -> None:
+async def test_wait_for_returns_at_the_end_when_the_state_was_missed(mock: Mock) -> None:
     submitted = await mock.submit()
     await mock.pass_time(60)
 
     assert (await mock.emulator.wait_for(submitted["request_id"], State.IN_PROGRESS)).state == "COMPLETED"
 
 
-async def test_who_waits_for_a_webhook_is_told_when_it_was_delivered(
+async def test_wait_for_delivery_returns_when_the_webhook_was_delivered(
     mock: Mock, receiver: respx.Route
 ) -> None:
     submitted = await mock.submit(query=f"?fal_webhook={HOOK}")
@@ -303,7 +303,7 @@ async def test_who_waits_for_a_webhook_is_told_when_it_was_delivered(
     assert (await waiting).outcome == "delivered"
 
 
-async def test_who_waits_for_a_webhook_is_told_when_it_has_failed_for_good(
+async def test_wait_for_delivery_returns_when_the_webhook_has_failed_for_good(
     mock: Mock, receiver: respx.Route
 ) -> None:
     receiver.respond(302)
@@ -313,7 +313,7 @@ async def test_who_waits_for_a_webhook_is_told_when_it_has_failed_for_good(
     assert (await mock.emulator.wait_for_delivery(submitted["request_id"])).outcome == "failed"
 
 
-async def test_nobody_waits_for_a_webhook_that_there_is_not(mock: Mock) -> None:
+async def test_wait_for_delivery_without_a_webhook_is_refused(mock: Mock) -> None:
     submitted = await mock.submit()
 
     with pytest.raises(RequestNotFound):
@@ -323,7 +323,7 @@ async def test_nobody_waits_for_a_webhook_that_there_is_not(mock: Mock) -> None:
 # The course of time
 
 
-async def test_time_passes_with_a_clock_that_runs_too(renders: Path) -> None:
+async def test_pass_time_works_with_a_running_clock(renders: Path) -> None:
     clock = SystemClock(scale=0.001)
     async with opened(renders, clock) as mock:
         submitted = await mock.submit()
@@ -333,7 +333,7 @@ async def test_time_passes_with_a_clock_that_runs_too(renders: Path) -> None:
         assert clock.scale == 0.001
 
 
-async def test_a_restart_does_not_undo_what_the_clock_was_moved(renders: Path, tmp_path: Path) -> None:
+async def test_a_restart_keeps_the_time_that_was_passed(renders: Path, tmp_path: Path) -> None:
     async with opened(renders, ManualClock(), state=tmp_path) as mock:
         await mock.pass_time(3600)
         later = mock.clock.now()
@@ -341,7 +341,7 @@ async def test_a_restart_does_not_undo_what_the_clock_was_moved(renders: Path, t
         assert mock.emulator.store.latest_time() == later
 
 
-async def test_two_who_let_time_pass_take_turns(mock: Mock) -> None:
+async def test_two_calls_of_pass_time_take_turns(mock: Mock) -> None:
     before = mock.clock.now()
 
     await asyncio.gather(mock.pass_time(10), mock.pass_time(20))
@@ -350,7 +350,7 @@ async def test_two_who_let_time_pass_take_turns(mock: Mock) -> None:
 
 
 @pytest.mark.parametrize("scale", [-1.0, float("inf"), float("nan")])
-def test_time_has_a_pace(scale: float) -> None:
+def test_a_time_scale_must_be_finite_and_not_negative(scale: float) -> None:
     with pytest.raises(ValueError, match="--time-scale"):
         Settings(time_scale=scale)
 
@@ -358,7 +358,7 @@ def test_time_has_a_pace(scale: float) -> None:
 # Reset
 
 
-async def test_after_a_reset_there_is_nothing(mock: Mock, receiver: respx.Route) -> None:
+async def test_a_reset_deletes_everything(mock: Mock, receiver: respx.Route) -> None:
     done = await mock.finish(query=f"?fal_webhook={HOOK}")
     await mock.submit(data_uri(png(400, 300)))
 
@@ -369,7 +369,7 @@ async def test_after_a_reset_there_is_nothing(mock: Mock, receiver: respx.Route)
     assert (await mock.http.get(done.json()["video"]["url"])).status_code == 404
 
 
-async def test_a_reset_breaks_off_what_is_rendered(mock: Mock) -> None:
+async def test_a_reset_cancels_renderings(mock: Mock) -> None:
     await mock.submit()
     mock.clock.move_to(mock.clock.now() + 2)
     mock.emulator.timeline.tick()
@@ -380,7 +380,7 @@ async def test_a_reset_breaks_off_what_is_rendered(mock: Mock) -> None:
     assert mock.emulator.timeline.busy() == []
 
 
-async def test_a_reset_breaks_off_a_webhook_on_its_way(mock: Mock, receiver: respx.Route) -> None:
+async def test_a_reset_cancels_webhook_attempts(mock: Mock, receiver: respx.Route) -> None:
     arrived = asyncio.Event()
 
     async def never(request: httpx.Request) -> httpx.Response:
@@ -411,7 +411,7 @@ async def test_runners_are_free_after_a_reset(start: Callable[..., Awaitable[Moc
     assert await state(mock, submitted) == "IN_PROGRESS"
 
 
-async def test_whoever_waits_on_the_run_host_is_told_of_a_reset(mock: Mock) -> None:
+async def test_a_call_to_the_run_host_is_answered_at_a_reset(mock: Mock) -> None:
     running = asyncio.create_task(mock.http.post(f"/fal.run/{ENDPOINT}", json=GOOD, headers=KEY))
     await mock.emulator.changed().wait() if not mock.emulator.store.requests() else None
     await mock.emulator.manual.reset()
@@ -430,7 +430,7 @@ async def test_whoever_waits_on_the_run_host_is_told_of_a_reset(mock: Mock) -> N
     ],
     ids=["test by key", "test by header", "key"],
 )
-async def test_a_reset_of_one_leaves_the_others_alone(
+async def test_a_reset_of_a_test_or_a_key_leaves_other_requests(
     mock: Mock, mine: dict[str, str], whose: dict[str, str]
 ) -> None:
     kept = await mock.submit(data_uri(png(400, 300)))
@@ -459,7 +459,7 @@ async def upload(mock: Mock, key_id: str) -> str:
     [({}, []), ({"caller": "me"}, ["test-a", "test-b"]), ({"test": "a"}, ["me", "test-b"])],
     ids=["everybody's", "a key's", "a test's"],
 )
-async def test_uploads_go_with_a_reset(mock: Mock, whose: dict[str, str], left: list[str]) -> None:
+async def test_a_reset_deletes_uploads(mock: Mock, whose: dict[str, str], left: list[str]) -> None:
     uploads = {name: await upload(mock, name) for name in ("me", "test-a", "test-b")}
 
     await mock.emulator.manual.reset(**whose)
@@ -467,14 +467,14 @@ async def test_uploads_go_with_a_reset(mock: Mock, whose: dict[str, str], left: 
     assert [name for name, url in uploads.items() if (await mock.http.get(url)).status_code == 200] == left
 
 
-async def test_ids_do_not_come_twice_after_a_reset(mock: Mock) -> None:
+async def test_request_ids_do_not_repeat_after_a_reset(mock: Mock) -> None:
     before = await mock.submit()
     await mock.emulator.manual.reset()
 
     assert (await mock.submit())["request_id"] != before["request_id"]
 
 
-async def test_a_reset_leaves_the_rules_that_were_there_from_the_start(
+async def test_a_reset_keeps_the_initial_rules(
     start: Callable[..., Awaitable[Mock]],
 ) -> None:
     mock = await start(scenarios=("strict-review",))
@@ -496,7 +496,7 @@ async def test_a_reset_clears_the_journal(mock: Mock, test: str | None, left: in
     assert len(mock.journal.entries()) == left
 
 
-async def test_a_reset_of_one_test_takes_its_rules(mock: Mock) -> None:
+async def test_a_reset_of_a_test_removes_its_rules(mock: Mock) -> None:
     for test in ("a", "b"):
         mock.emulator.plan.add(Rule(fault="slow", test=test))
 
@@ -505,7 +505,7 @@ async def test_a_reset_of_one_test_takes_its_rules(mock: Mock) -> None:
     assert [standing.rule.test for standing in mock.emulator.plan.rules()] == ["b"]
 
 
-async def test_a_stream_of_a_forgotten_request_ends(mock: Mock) -> None:
+async def test_the_stream_of_a_deleted_request_ends(mock: Mock) -> None:
     submitted = await mock.submit()
     url = f"{BASE}/{APPLICATION}/requests/{submitted['request_id']}/status/stream"
     watching = asyncio.create_task(mock.http.get(url, headers=KEY))
