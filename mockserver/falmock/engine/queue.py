@@ -41,7 +41,7 @@ class Job:
 
     Attributes:
         id: the request id.
-        application: whose runners take it.
+        application: its runners take the job.
         order: rises with each submit.
         priority: NORMAL or LOW.
         ready_at: no runner takes it earlier.
@@ -116,8 +116,8 @@ class Queue:
     """The jobs of all applications.
 
     Args:
-        runners: how many jobs of an application run at once.
-        concurrency: how many jobs of a caller run at once, in all applications.
+        runners: the maximum of running jobs of an application.
+        concurrency: the maximum of running jobs of a caller, in all applications.
     """
 
     def __init__(self, *, runners: int, concurrency: int, now: float) -> None:
@@ -127,7 +127,7 @@ class Queue:
         self._applications: dict[str, _Application] = {}
         self._jobs: dict[str, Job] = {}
         self._running_of: Counter[str] = Counter()
-        # Heaps of (when, order, job); an entry whose job has moved on is dropped when it surfaces.
+        # Heaps of (when, order, job); stale entries are dropped when they reach the top.
         self._ends: list[tuple[float, int, Job]] = []
         self._deadlines: list[tuple[float, int, Job]] = []
 
@@ -159,7 +159,7 @@ class Queue:
         """
         while (event := self._next()) is not None and event.at <= now:
             self._time = max(self._time, event.at)
-            self._apply(event)
+            self._carry_out(event)
             yield event
         self._time = max(self._time, now)
 
@@ -187,7 +187,7 @@ class Queue:
         self._set_held(job_id, now, held=True)
 
     def release(self, job_id: str, now: float) -> None:
-        """Let a held job continue; a run whose time is up ends now."""
+        """End a hold; a run that should have ended by now ends now."""
         self._set_held(job_id, now, held=False)
 
     def start(self, job_id: str, now: float) -> QueueEvent:
@@ -298,10 +298,10 @@ class Queue:
     def _at_once(self, event: Event, job_id: str, now: float) -> QueueEvent:
         self._time = max(self._time, now)
         happened = QueueEvent(event, self._jobs[job_id], now)
-        self._apply(happened)
+        self._carry_out(happened)
         return happened
 
-    def _apply(self, event: QueueEvent) -> None:
+    def _carry_out(self, event: QueueEvent) -> None:
         job = event.job
         application = self._applications[job.application]
         if job.started_at is None:
