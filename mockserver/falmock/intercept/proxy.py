@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final
 
 import h11
 
-from falmock.intercept.pipes import carry, close, join, shutdown
+from falmock.intercept.pipes import carry, close, join, send, shutdown
 from falmock.intercept.targets import HTTP, Address, RefusedError, authority, onward
 from falmock.protocol.addresses import is_loopback
 from falmock.protocol.hosts import is_fal, is_served
@@ -198,8 +198,8 @@ class Proxy:
                 while not isinstance(await _next_event(client, reader), h11.EndOfMessage):
                     pass
             established = h11.Response(status_code=200, headers=[], reason=b"Connection Established")
-            writer.write(client.send(established) or b"")
-            far_writer.write(client.trailing_data[0])
+            send(writer, client.send(established) or b"")
+            send(far_writer, client.trailing_data[0])
             await join(reader, far_writer, far_reader, writer, silence=self._timeouts.silence)
 
     async def _forward(
@@ -219,7 +219,7 @@ class Proxy:
         ):
             upgrades = any(name == b"upgrade" for name, _ in request.headers)
             far = h11.Connection(h11.CLIENT)
-            far_writer.write(far.send(onward(request, target, upgrades=upgrades)) or b"")
+            send(far_writer, far.send(onward(request, target, upgrades=upgrades)) or b"")
             body = asyncio.create_task(self._send_body(client, reader, far, far_writer, upgrades=upgrades))
             answer = asyncio.create_task(carry(far_reader, writer, stall=self._timeouts.stall))
             try:
@@ -258,14 +258,14 @@ class Proxy:
                 continue
             try:
                 async with asyncio.timeout(stall):
-                    far_writer.write(far.send(event) or b"")
+                    send(far_writer, far.send(event) or b"")
                     await far_writer.drain()
             except TimeoutError:
                 raise
             except OSError:  # it reads no more, but may have answered
                 return
         if upgrades:
-            far_writer.write(client.trailing_data[0])
+            send(far_writer, client.trailing_data[0])
             await carry(reader, far_writer, stall=stall)
             return
         while await reader.read(CHUNK):  # a second request is discarded
@@ -319,7 +319,7 @@ class Proxy:
             h11.Data(text),
             h11.EndOfMessage(),
         ):
-            writer.write(client.send(event) or b"")
+            send(writer, client.send(event) or b"")
         async with asyncio.timeout(self._timeouts.stall):
             await writer.drain()
         await shutdown(reader, writer)
