@@ -145,7 +145,8 @@ class Inspection:
 
     async def _account(self) -> AccountTold:
         account = await completed(self._counted.accounting())
-        return AccountTold(**account.to_json())
+        refused = [self._emulator.journal.redact.text(host) for host in account.refused]
+        return AccountTold(**{**account.to_json(), "refused": refused})
 
     async def _ledger(self, asked: LedgerQuery) -> Response:
         self._emulator.advance()

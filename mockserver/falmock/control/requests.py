@@ -202,11 +202,12 @@ class Requests:
 
     def _told(self, request: Request) -> RequestView:
         waits = request.state == State.IN_QUEUE
+        redact = self._emulator.journal.redact
         return RequestView(
             id=request.id,
-            endpoint=request.endpoint,
-            caller=request.caller,
-            test=request.test,
+            endpoint=redact.text(request.endpoint),
+            caller=redact.text(request.caller),
+            test=redact.name(request.test),
             state=State(request.state),
             held=bool(request.held),
             position=self._emulator.position(request) if waits else None,
@@ -216,7 +217,7 @@ class Requests:
             attempts=request.attempts,
             status=request.status,
             error_type=request.error_type,
-            webhook=None if request.webhook is None else without_secrets(request.webhook),
+            webhook=redact.name(request.webhook and without_secrets(request.webhook)),
             faults=list(load(request.faults)),
         )
 

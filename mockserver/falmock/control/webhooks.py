@@ -86,7 +86,7 @@ class Webhooks:
         before = asked.before.lower() if asked.before is not None else None
         try:
             async for page in in_turns(self._emulator.store.delivery_pages_before(before)):
-                found += [_told(each) for each in page if self._fits(each, asked)]
+                found += [self._told(each) for each in page if self._fits(each, asked)]
                 if len(found) > asked.limit:
                     break
         except KeyError:
@@ -105,15 +105,14 @@ class Webhooks:
     async def _wait_for_webhook(self, request_id: str, asked: WebhookWait) -> WebhookView:
         with plainly(request_id, "with a webhook"):
             async with patience(asked.within, f"the webhook of {request_id} is still on its way"):
-                return _told(await self._emulator.wait_for_delivery(request_id.lower()))
+                return self._told(await self._emulator.wait_for_delivery(request_id.lower()))
 
-
-def _told(delivery: Delivery) -> WebhookView:
-    return WebhookView(
-        request_id=delivery.request_id,
-        url=without_secrets(delivery.url),
-        outcome=delivery.outcome,
-        attempts=delivery.attempts,
-        last=delivery.last,
-        next_at=delivery.next_at,
-    )
+    def _told(self, delivery: Delivery) -> WebhookView:
+        return WebhookView(
+            request_id=delivery.request_id,
+            url=self._emulator.journal.redact.text(without_secrets(delivery.url)),
+            outcome=delivery.outcome,
+            attempts=delivery.attempts,
+            last=delivery.last,
+            next_at=delivery.next_at,
+        )

@@ -530,7 +530,7 @@ class Journal:
             at=record.at,
             real=record.real,
             took=self.real() - record.real if record.took is None else record.took,
-            host=record.call.host,
+            host=redact.text(record.call.host),
             operation=record.call.operation,
             endpoint=redact.name(record.call.endpoint),
             request_id=redact.name(record.request_id),

@@ -104,7 +104,9 @@ async def test_a_target_without_end_is_refused_before_it_fills_the_memory() -> N
 
 
 @pytest.mark.parametrize("endless", [b"0\r\nx-trailer: ", b"2;extension="], ids=["trailer", "chunk"])
-async def test_the_framing_of_a_body_without_end_is_refused_before_it_fills_the_memory(endless: bytes) -> None:
+async def test_the_framing_of_a_body_without_end_is_refused_before_it_fills_the_memory(
+    endless: bytes,
+) -> None:
     async with connected(hello, header_bytes=1000) as (reader, writer):
         writer.write(b"POST / HTTP/1.1\r\nhost: localhost\r\ntransfer-encoding: chunked\r\n\r\n" + endless)
         await writer.drain()
