@@ -68,7 +68,11 @@ class InspectionControl:
     @operation("GET", "/account")
     async def account(self) -> AccountView:
         """Count requests, results, failures, webhooks and calls since the start."""
-        return AccountView(**(await completed(self._ledger.accounting())).to_json())
+        account = await completed(self._ledger.accounting())
+        redact = journal_of(self._emulator).redact
+        return AccountView(
+            **{**account.to_json(), "refused": [redact.text(host) for host in account.refused]}
+        )
 
     @operation("GET", "/lint", gives=LintView)
     async def lint(self, query: LintQuery) -> StreamingResponse:

@@ -13,6 +13,7 @@ from falmock.control.schemas import Failure, RequestFilter, RequestList, Request
 from falmock.engine.delivery import without_secrets
 from falmock.engine.lifecycle import State
 from falmock.faults.vocabulary import FaultError, parse
+from falmock.inspection.journal import journal_of
 from falmock.protocol.patterns import matches
 
 if TYPE_CHECKING:
@@ -85,11 +86,12 @@ class RequestControl:
                 raise HTTPException(422, str(error)) from None
 
     def _view(self, request: Request) -> RequestView:
+        redact = journal_of(self._emulator).redact
         return RequestView(
             id=request.id,
-            endpoint=request.endpoint,
-            caller=request.caller,
-            test=request.test,
+            endpoint=redact.text(request.endpoint),
+            caller=redact.text(request.caller),
+            test=redact.name(request.test),
             state=State(request.state),
             held=bool(request.held),
             position=self._emulator.position(request) if request.state == State.IN_QUEUE else None,
@@ -99,7 +101,7 @@ class RequestControl:
             attempts=request.attempts,
             status=request.status,
             error_type=request.error_type,
-            webhook=None if request.webhook is None else without_secrets(request.webhook),
+            webhook=redact.name(request.webhook and without_secrets(request.webhook)),
             faults=list(request.injections),
         )
 

@@ -9,6 +9,7 @@ from falmock.control.paging import newest
 from falmock.control.refusals import no_request, refusals_of, time_limit
 from falmock.control.schemas import WebhookFilter, WebhookList, WebhookView, Within
 from falmock.engine.delivery import without_secrets
+from falmock.inspection.journal import journal_of
 
 if TYPE_CHECKING:
     from falmock.engine.emulator import Emulator
@@ -27,7 +28,7 @@ class WebhookControl:
         self._emulator.advance()
         pages = self._emulator.store.delivery_pages_before(query.before and query.before.lower())
         try:
-            views, more = await newest(pages, lambda row: self._matches(row, query), _view, query.limit)
+            views, more = await newest(pages, lambda row: self._matches(row, query), self._view, query.limit)
         except KeyError:
             raise no_request(str(query.before), "with a webhook") from None
         return WebhookList(webhooks=views, before=views[0].request_id if more else None)
@@ -44,7 +45,7 @@ class WebhookControl:
         """Wait until a request's webhook is delivered or has failed for good."""
         with refusals_of(request_id, "with a webhook"):
             async with time_limit(query.within, f"the webhook of {request_id} is still on its way"):
-                return _view(await self._emulator.wait_for_delivery(request_id.lower()))
+                return self._view(await self._emulator.wait_for_delivery(request_id.lower()))
 
     def _matches(self, delivery: Delivery, query: WebhookFilter) -> bool:
         if query.outcome not in {None, delivery.outcome}:
@@ -54,13 +55,12 @@ class WebhookControl:
         request = self._emulator.store.request(delivery.request_id)
         return request is not None and request.test == query.test
 
-
-def _view(delivery: Delivery) -> WebhookView:
-    return WebhookView(
-        request_id=delivery.request_id,
-        url=without_secrets(delivery.url),
-        outcome=delivery.outcome,
-        attempts=delivery.attempts,
-        last=delivery.last,
-        next_at=delivery.next_at,
-    )
+    def _view(self, delivery: Delivery) -> WebhookView:
+        return WebhookView(
+            request_id=delivery.request_id,
+            url=journal_of(self._emulator).redact.text(without_secrets(delivery.url)),
+            outcome=delivery.outcome,
+            attempts=delivery.attempts,
+            last=delivery.last,
+            next_at=delivery.next_at,
+        )

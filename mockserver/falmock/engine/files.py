@@ -265,7 +265,9 @@ def _swap(folder: Path, wanted: Collection[str]) -> None:
         if path.name.removesuffix(private.PART) not in wanted:
             path.unlink()
     for name in wanted:
-        (folder / f"{name}{private.PART}").replace(folder / name)
+        part = folder / f"{name}{private.PART}"
+        part.replace(folder / name)
+        part.unlink(missing_ok=True)  # a rename between two links to one file does nothing
 
 
 def link(source: Path, target: Path) -> None:

@@ -21,6 +21,7 @@ HEAD: Final = 1
 BODY: Final = 2
 LINE_BYTES: Final = len("  HTTP/1.1\r\n\r\n")  # of a head, besides method, target and header fields
 FIELD_BYTES: Final = len(": \r\n")
+MOST_PIPELINED: Final = 10_000  # requests on one connection that wait for the answer to an earlier one
 
 
 class HeadTooLargeError(Exception):
@@ -42,6 +43,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._limits = limits
         self._part = BETWEEN
         self._unfinished = 0  # bytes that have come since the last complete request, or fewer
+        self._framing = 0  # bytes that have come since the last piece of a body, or fewer
         self._too_large = False
         self._head_timer: asyncio.TimerHandle | None = None
         self._pause_timer: asyncio.TimerHandle | None = None  # nothing comes: no request, or no body
@@ -65,7 +67,10 @@ class BoundedProtocol(HttpToolsProtocol):
             self._pause_timer.cancel()
             self._pause_timer = None
         self._unfinished += len(data)
+        self._framing += len(data)
         super().data_received(data)
+        if len(self.pipeline) > MOST_PIPELINED:
+            self.transport.abort()
         if self._part == BETWEEN:
             if self._is_idle():  # empty lines before a request
                 self._expect(self._limits.idle_seconds, self._close)
@@ -93,7 +98,24 @@ class BoundedProtocol(HttpToolsProtocol):
             self._too_large = True
             raise HeadTooLargeError
         self._part = BODY
+        self._framing = 0
         super().on_headers_complete()
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Keep a header field. A field after the body, a trailer, is dropped: the guard did not see it."""
+        if self._part != BODY:
+            super().on_header(name, value)
+
+    def on_body(self, body: bytes) -> None:
+        """See `HttpToolsProtocol`."""
+        self._framing = 0
+        super().on_body(body)
+
+    def on_response_complete(self) -> None:
+        """Start the next request. uvicorn also reads on, however many wait already."""
+        super().on_response_complete()
+        if self.pipeline:
+            self.flow.pause_reading()
 
     def on_message_complete(self) -> None:
         """Expect another request."""
@@ -130,7 +152,9 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def _go_on(self) -> None:
         """Expect the rest of a request."""
-        if self._part == BODY:
+        if self._part == BODY and self._framing > self._limits.header_bytes:  # a chunk extension or a trailer
+            self._refuse_head()
+        elif self._part == BODY:
             self._expect(self._limits.body_seconds, self._body_is_late)
         elif self._unfinished > self._limits.header_bytes:
             self._refuse_head()

@@ -230,7 +230,7 @@ class Journal:
             at=received.at,
             real=received.real,
             took=self.real() - received.real if received.took is None else received.took,
-            host=call.host,
+            host=redact.text(call.host),
             operation=call.operation,
             endpoint=redact.name(call.endpoint),
             request_id=redact.name(received.request_id),

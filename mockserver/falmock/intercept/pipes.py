@@ -45,6 +45,17 @@ async def join(
             await asyncio.gather(*copies, return_exceptions=True)
 
 
+def send(writer: asyncio.StreamWriter, data: bytes) -> None:
+    """Write bytes.
+
+    Raises:
+        ConnectionResetError: the connection is closed. uvloop would raise a RuntimeError.
+    """
+    if writer.transport.is_closing():
+        raise ConnectionResetError("the connection is closed")
+    writer.write(data)
+
+
 async def carry(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, stall: float) -> None:
     """Copy bytes one way, to the end.
 
@@ -53,7 +64,7 @@ async def carry(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, s
         OSError: a connection broke.
     """
     while data := await reader.read(CHUNK):
-        writer.write(data)
+        send(writer, data)
         async with asyncio.timeout(stall):
             await writer.drain()
     _end(writer)
@@ -68,8 +79,8 @@ async def _copy(
 ) -> None:
     while data := await reader.read(CHUNK):
         received()
-        writer.write(data)
         try:
+            send(writer, data)
             await writer.drain()
         except OSError:
             if forgiving:  # its answer may still be in transit

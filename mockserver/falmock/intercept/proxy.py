@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final
 
 import h11
 
-from falmock.intercept.pipes import carry, close, join, shutdown
+from falmock.intercept.pipes import carry, close, join, send, shutdown
 from falmock.intercept.targets import Address, RefusedError, forward_url, onward, tunnel_address
 from falmock.protocol.addresses import is_loopback
 from falmock.protocol.authorities import parse_url
@@ -78,7 +78,7 @@ class Peer:
 
     def send(self, event: h11.Event) -> None:
         """Send an event, without waiting."""
-        self.writer.write(self.http.send(event) or b"")
+        send(self.writer, self.http.send(event) or b"")
 
 
 class Proxy:
@@ -210,7 +210,7 @@ class Proxy:
                 while not isinstance(await client.receive(), h11.EndOfMessage):
                     pass
             client.send(h11.Response(status_code=200, headers=[], reason=b"Connection Established"))
-            server.writer.write(client.http.trailing_data[0])
+            send(server.writer, client.http.trailing_data[0])
             await join(
                 client.reader, server.writer, server.reader, client.writer, silence=self._timeouts.silence
             )
@@ -258,7 +258,7 @@ class Proxy:
             except OSError:  # it has stopped reading, but may have answered
                 return
         if upgrades:
-            server.writer.write(client.http.trailing_data[0])
+            send(server.writer, client.http.trailing_data[0])
             await carry(client.reader, server.writer, stall=stall)
             return
         while await client.reader.read(CHUNK):  # a second request is discarded

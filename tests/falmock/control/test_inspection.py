@@ -90,3 +90,14 @@ async def test_a_reset_clears_the_journal_of_a_test_or_all_of_it(mock: Mock, ask
     await ask("POST", "/reset")
 
     assert (left, mock.journal.entries()) == ({None}, [])
+
+
+async def test_a_key_that_is_sent_as_a_host_name_is_masked_in_the_account_and_the_journal(
+    mock: Mock, ask: Any
+) -> None:
+    secret = "a-secret-that-is-long-enough-to-be-masked"
+    await mock.submit(headers={"Authorization": f"Key me:{secret}"})
+    await mock.http.get("/", headers={"Host": f"{secret}.example"})
+
+    for path in ("/account", "/journal"):
+        assert secret not in (await ask("GET", path)).text

@@ -71,6 +71,24 @@ async def test_restore_brings_back_a_large_input(mock: Mock, snapshots: Snapshot
     assert (await mock.result(submitted)).status_code == 200
 
 
+async def test_a_restore_leaves_no_second_name_of_a_file_that_was_still_there(
+    mock: Mock, snapshots: Snapshots
+) -> None:
+    await mock.submit(image_url=LARGE)
+    await mock.finish()
+    kept = _files(mock)
+    snapshots.take("one")
+
+    await snapshots.restore("one")
+
+    assert _files(mock) == kept
+
+
+def _files(mock: Mock) -> set[str]:
+    folders = (mock.emulator.files.snapshots.parent / name for name in ("inputs", "files"))
+    return {path.name for folder in folders for path in folder.iterdir()}
+
+
 async def test_a_restored_request_waits_as_long_as_it_had_to(mock: Mock, snapshots: Snapshots) -> None:
     submitted = await mock.submit()
     await mock.pass_time(0.25)

@@ -42,6 +42,18 @@ async def test_webhooks_are_listed_without_the_secrets_of_their_urls(
     }
 
 
+async def test_a_key_in_the_path_of_a_webhook_is_masked_in_every_listing(mock: Mock, ask: Any) -> None:
+    secret = "a-secret-that-is-long-enough-to-be-masked"
+    header = {"Authorization": f"Key me:{secret}"}
+    await mock.submit(query=f"?fal_webhook=http://localhost:1/{secret}", headers=header)
+    await mock.pass_time(60)
+
+    for path in ("/requests", "/webhooks", "/journal"):
+        answer = await ask("GET", path)
+        assert "http://localhost:1/" in answer.text
+        assert secret not in answer.text
+
+
 @pytest.mark.parametrize(
     ("query", "count"),
     [({"outcome": "delivered"}, 2), ({"outcome": "pending"}, 0), ({"test": "a"}, 1), ({"limit": 1}, 1)],

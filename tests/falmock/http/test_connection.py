@@ -103,6 +103,48 @@ async def test_a_target_without_end_is_refused_before_it_fills_the_memory() -> N
         assert await status(reader) == 431
 
 
+@pytest.mark.parametrize("endless", [b"0\r\nx-trailer: ", b"2;extension="], ids=["trailer", "chunk"])
+async def test_the_framing_of_a_body_without_end_is_refused_before_it_fills_the_memory(
+    endless: bytes,
+) -> None:
+    async with connected(hello, header_bytes=1000) as (reader, writer):
+        writer.write(b"POST / HTTP/1.1\r\nhost: localhost\r\ntransfer-encoding: chunked\r\n\r\n" + endless)
+        await writer.drain()
+        writer.write(b"a" * 1_000_000)
+
+        assert await status(reader) == 431
+
+
+async def test_a_trailer_is_not_taken_for_a_header() -> None:
+    async def headers(scope: Scope, receive: Receive, send: Send) -> None:
+        await Request(scope, receive).body()
+        await PlainTextResponse(repr(scope["headers"]))(scope, receive, send)
+
+    async with connected(headers) as (reader, writer):
+        writer.write(b"POST / HTTP/1.1\r\nhost: localhost\r\ntransfer-encoding: chunked\r\n")
+        writer.write(b"connection: close\r\n\r\n2\r\n{}\r\n0\r\nauthorization: Key a:b\r\n\r\n")
+
+        assert b"authorization" not in await rest(reader)
+
+
+async def test_requests_are_not_read_while_many_on_the_connection_wait_for_their_turn() -> None:
+    waiting: list[int] = []
+
+    async def counting(scope: Scope, receive: Receive, send: Send) -> None:
+        waiting.append(len(scope["falmock.line"]._protocol.pipeline))
+        await hello(scope, receive, send)
+
+    async with connected(counting) as (reader, writer):
+        answers = asyncio.create_task(rest(reader))
+        for _ in range(2000):
+            writer.write(head(2000))
+            await writer.drain()
+        writer.write_eof()
+        await answers
+
+    assert max(waiting) < 1000
+
+
 async def test_a_large_body_in_one_piece_with_its_head_does_not_count_as_headers() -> None:
     async with connected(hello, header_bytes=1000) as (reader, writer):
         writer.write(b"POST / HTTP/1.1\r\nhost: localhost\r\ncontent-length: 5000\r\n\r\n" + b"b" * 5000)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import psutil
 import pytest
+import uvloop
 
 from falmock.app import create_app
 from falmock.http.server import Server, address, listen
@@ -148,3 +149,28 @@ async def test_a_client_that_stalls_does_not_hold_a_descriptor(
                 await reader.read()  # until the proxy closes the connection
             writer.close()
         await watch.settled()
+
+
+def test_a_client_that_resets_its_tunnel_before_the_answer_causes_no_error(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def reset_tunnels() -> None:
+        with listen("127.0.0.1", 0) as tls, listen("127.0.0.1", 0) as proxied:
+            own = address(tls)
+            door = Proxy(own, own, sealed=True, refused=lambda _: None, calling=set())
+            async with door.serving(proxied):
+                for turns in range(30):
+                    _, writer = await asyncio.open_connection(*proxied.getsockname())
+                    writer.write(CONNECT)
+                    for _ in range(turns):
+                        await asyncio.sleep(0)
+                    client = writer.get_extra_info("socket")
+                    client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
+                    writer.transport.abort()
+                await Watch().settled()
+
+    # The server's event loop; it raises a RuntimeError for a write to a closed connection.
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(reset_tunnels())
+
+    assert "defect" not in caplog.text
