@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from falmock.engine.keys import Caller, Keyring, Problem
+from falmock.http.context import CONTEXT
 from falmock.models import APPLICATIONS, OWNERS
 from falmock.protocol.errors import (
     AccessDenied,
@@ -18,6 +19,7 @@ from falmock.protocol.errors import (
 if TYPE_CHECKING:
     from starlette.requests import Request
 
+    from falmock.http.context import CallContext
     from falmock.protocol.endpoints import Endpoint
 
 
@@ -40,7 +42,8 @@ def caller_of_application(request: Request, keyring: Keyring, application: str) 
     Raises:
         AccessDenied, UnknownKey: nobody, or nobody that is known.
     """
-    authorization = request.headers.get("authorization")
+    context: CallContext = request.scope[CONTEXT]
+    authorization = context.headers.get("authorization")
     if authorization is None and (token := request.query_params.get("fal_jwt_token")) is not None:
         authorization = f"Bearer {token}"
     found = keyring.identify(authorization, application.rpartition("/")[2])

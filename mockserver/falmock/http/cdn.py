@@ -15,9 +15,10 @@ from starlette.routing import Route, Router
 from falmock.engine.keys import Caller
 from falmock.engine.object_lifecycle import decide
 from falmock.engine.uploads import Destination, PartsMismatchError, Upload, Uploads, UploadTooLargeError
+from falmock.http.context import context_of
 from falmock.http.rest import TOKEN_LIFETIME, content_type_of, lifecycle_of, new_upload, read_model
 from falmock.protocol.errors import BodyTooLarge, FileNotServed, InvalidToken, NotFound, PlatformError
-from falmock.protocol.hosts import MEDIA, BaseURL
+from falmock.protocol.hosts import MEDIA
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -122,7 +123,7 @@ class CdnHost:
         file = self._emulator.files.live(request.scope["path"], self._emulator.clock.now())
         if file is None:
             raise NotFound
-        request.scope["falmock.public"] = file.acl is None
+        context_of(request).public = file.acl is None
         found = self._keyring.identify(request.headers.get("authorization"))
         decision = decide(file, found.key_id if isinstance(found, Caller) else None)
         if decision != "allow":
@@ -167,8 +168,7 @@ class CdnHost:
             raise BodyTooLarge(self._emulator.settings.max_upload) from None
 
     def _url(self, request: Request, path: str) -> str:
-        origin: BaseURL = request.scope["falmock.origin"]
-        return origin.url(MEDIA, path)
+        return context_of(request).base_url.url(MEDIA, path)
 
 
 class OpenFileResponse(FileResponse):

@@ -7,6 +7,7 @@ import math
 import re
 from typing import TYPE_CHECKING, Any, Final
 
+from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
 from falmock.engine.emulator import Emulator, first
@@ -14,7 +15,7 @@ from falmock.engine.lifecycle import State
 from falmock.engine.runner import logs, next_log_at
 from falmock.faults.rules import load
 from falmock.http import access, submission
-from falmock.protocol import endpoints
+from falmock.http.context import CONTEXT
 from falmock.protocol.calls import Operation
 from falmock.protocol.errors import (
     MethodNotAllowed,
@@ -24,15 +25,16 @@ from falmock.protocol.errors import (
     UserLocked,
     compact,
 )
-from falmock.protocol.hosts import QUEUE, BaseURL
+from falmock.protocol.hosts import QUEUE
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from starlette.requests import Request
+    from starlette.types import Receive, Scope, Send
 
     from falmock.engine.keys import Keyring
     from falmock.engine.store import Request as Stored
+    from falmock.http.context import CallContext
     from falmock.protocol.calls import Call
 
 JSON: Final = "application/json"
@@ -55,13 +57,19 @@ class QueueHost:
             Operation.CANCEL: ("PUT", self._cancel),
         }
 
-    async def __call__(self, request: Request) -> Response:
+    async def app(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one call."""
-        call: Call = request.scope["falmock.call"]
+        response = await self(Request(scope, receive))
+        await response(scope, receive, send)
+
+    async def __call__(self, request: Request) -> Response:
+        """Return the response to one call."""
+        context: CallContext = request.scope[CONTEXT]
+        call = context.call
         if call.request_id is None:
-            return await self._submit(request, call.endpoint or "")
-        # The id is looked up before credentials and method (PROTOCOL.md 4.3).
-        found = self._find(call.endpoint or "", call.request_id)
+            return await self._submit(request, call)
+        # The id is looked up before credentials and method are checked (PROTOCOL.md 4.3).
+        found = self._find(call.parsed.application if call.parsed else "", call.request_id)
         method, answer = self._operations[call.operation]
         self._authorize(request, found)
         try:
@@ -72,8 +80,8 @@ class QueueHost:
             refusal.headers["x-fal-request-id"] = found.id
             raise
 
-    async def _submit(self, request: Request, path: str) -> Response:
-        endpoint = access.existing(endpoints.parse(path), path)
+    async def _submit(self, request: Request, call: Call) -> Response:
+        endpoint = access.existing(call.parsed, call.endpoint or "")
         caller = access.caller_of_application(request, self._keyring, endpoint.application)
         if caller.locked:
             raise UserLocked
@@ -87,7 +95,7 @@ class QueueHost:
             objection=self._emulator.dialler.objection,
         )
         stored, position = self._emulator.submit(asked)
-        request.scope["falmock.request_id"] = stored.id
+        request.scope[CONTEXT].request_id = stored.id
         body: dict[str, Any] = {
             "status": State.IN_QUEUE,
             "request_id": stored.id,
@@ -98,10 +106,9 @@ class QueueHost:
         }
         return _reply(200, compact(body), stored)
 
-    def _find(self, endpoint_id: str, request_id: str) -> Stored:
+    def _find(self, application: str, request_id: str) -> Stored:
         found = self._emulator.request(request_id) if _ID.fullmatch(request_id) else None
-        endpoint = endpoints.parse(endpoint_id)
-        if found is None or found.direct or endpoint is None or endpoint.application != found.application:
+        if found is None or found.direct or found.application != application:
             raise RequestNotFound
         return found
 
@@ -189,9 +196,9 @@ def _wants_logs(request: Request) -> bool:
 
 
 def _links(request: Request, found: Stored) -> dict[str, str]:
-    """Return the three URLs, without the endpoint's path and back the way this call came."""
-    origin: BaseURL = request.scope["falmock.origin"]
-    base = origin.url(QUEUE, f"/{found.application}/requests/{found.id}")
+    """Return the three URLs of a request; the endpoint's path is not in them."""
+    context: CallContext = request.scope[CONTEXT]
+    base = context.base_url.url(QUEUE, f"/{found.application}/requests/{found.id}")
     return {"response_url": base, "status_url": f"{base}/status", "cancel_url": f"{base}/cancel"}
 
 

@@ -18,6 +18,7 @@ from falmock.engine.lifecycle import State
 from falmock.engine.object_lifecycle import Lifecycle, LifecycleError
 from falmock.engine.uploads import Upload
 from falmock.http import access
+from falmock.http.context import context_of
 from falmock.http.listing import document, in_turns, through
 from falmock.http.submission import read_body
 from falmock.protocol import endpoints, validation
@@ -236,5 +237,4 @@ async def read_model(request: Request, kind: type[Body], *, limit: int = LONGEST
 
 
 def _origin(request: Request) -> BaseURL:
-    origin: BaseURL = request.scope["falmock.origin"]
-    return origin
+    return context_of(request).base_url

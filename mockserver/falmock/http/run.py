@@ -6,14 +6,15 @@ import asyncio
 import json
 from typing import TYPE_CHECKING
 
+from starlette.requests import Request
 from starlette.responses import Response
 
 from falmock.http import access, submission
-from falmock.protocol import endpoints
+from falmock.http.context import context_of
 from falmock.protocol.errors import UserLocked
 
 if TYPE_CHECKING:
-    from starlette.requests import Request
+    from starlette.types import Receive, Scope, Send
 
     from falmock.engine.emulator import Emulator
     from falmock.engine.keys import Keyring
@@ -26,10 +27,15 @@ class RunHost:
         self._emulator = emulator
         self._keyring = keyring
 
+    async def app(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one call."""
+        response = await self(Request(scope, receive))
+        await response(scope, receive, send)
+
     async def __call__(self, request: Request) -> Response:
-        """Answer one call; the runner judges method and path."""
-        path = request.scope["path"]
-        endpoint = access.existing(endpoints.parse(path), path.strip("/"))
+        """Return the response to one call; the runner checks method and path."""
+        context = context_of(request)
+        endpoint = access.existing(context.call.parsed, context.call.endpoint or "")
         caller = access.caller_of_application(request, self._keyring, endpoint.application)
         if caller.locked:
             raise UserLocked
@@ -52,7 +58,7 @@ class RunHost:
         if run.cancelled():
             return Response(status_code=499)  # nobody is there to read it
         done = run.result()
-        request.scope["falmock.request_id"] = done.id
+        context.request_id = done.id
         headers = {"x-fal-request-id": done.id, **json.loads(done.headers)}
         return Response(self._emulator.output(done) or b"", done.status or 500, headers, "application/json")
 

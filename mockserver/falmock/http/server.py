@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 import uvicorn
 
 from falmock.http.connection import BoundedProtocol
+from falmock.http.context import CONNECTION
 from falmock.protocol.limits import DEFAULT, Limits
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ def listen(host: str, port: int) -> socket.socket:
 
 
 class Connection:
-    """The connection of a call, for faults to break (see `http.faults.Connection`)."""
+    """The connection of a call, for faults to break (see `http.context.Connection`)."""
 
     def __init__(self, protocol: HttpToolsProtocol) -> None:
         self._protocol = protocol
@@ -71,7 +72,7 @@ class ConnectionProtocol(BoundedProtocol):
     def on_message_begin(self) -> None:
         """See `BoundedProtocol`."""
         super().on_message_begin()
-        self.scope["falmock.line"] = Connection(self)  # type: ignore[typeddict-unknown-key]
+        self.scope[CONNECTION] = Connection(self)  # type: ignore[typeddict-unknown-key]
 
 
 class Server(uvicorn.Server):

@@ -9,16 +9,19 @@ from falmock.engine.emulator import Submission
 from falmock.engine.object_lifecycle import Lifecycle, LifecycleError
 from falmock.engine.queue import LOW, NORMAL
 from falmock.engine.webhooks import is_deliverable
-from falmock.protocol import calls
+from falmock.http.context import CONTEXT
+from falmock.protocol.calls import named_test
 from falmock.protocol.errors import BodyTooLarge, PlatformError
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Mapping
 
-    from starlette.datastructures import Headers, QueryParams
+    from starlette.datastructures import QueryParams
     from starlette.requests import Request
 
     from falmock.engine.keys import Caller
+    from falmock.http.context import CallContext
+    from falmock.protocol.calls import Call
     from falmock.protocol.endpoints import Endpoint
 
 MOST_DIGITS = 18  # of a content-length; Python refuses to read thousands
@@ -48,13 +51,13 @@ async def read(
         PlatformError: `bad_request`, for a header or a query parameter that cannot be understood.
         BodyTooLarge: the body has more bytes than `max_body`.
     """
-    call: calls.Call = request.scope["falmock.call"]
-    headers, query = request.headers, request.query_params
+    context: CallContext = request.scope[CONTEXT]
+    headers, query = context.headers, request.query_params
     return Submission(
         endpoint=endpoint,
         caller=caller.key_id,
-        test=call.test or calls.named_test(caller.key_id),
-        origin=str(request.scope["falmock.origin"]),
+        test=context.call.test or _test_of(context.call, caller),
+        origin=str(context.base_url),
         method=request.method,
         content_type=headers.get("content-type"),
         webhook=await _webhook(query, objection),
@@ -64,9 +67,14 @@ async def read(
         store_io=headers.get("x-fal-store-io", "").strip() != "0",
         lifecycle=_lifecycle(headers),
         max_queue_length=_max_queue_length(query),
-        faults=request.scope.get("falmock.faults.vocabulary", ()),
-        body=await read_body(request, max_body),
+        faults=context.later,
+        body=await read_body(request, max_body) if context.body is None else context.body,
     )
+
+
+def _test_of(call: Call, caller: Caller) -> str | None:
+    """Return the test in the key id of a caller whom a token names; `Call.test` knows keys only."""
+    return None if caller.key_id == call.caller else named_test(caller.key_id)
 
 
 async def read_body(request: Request, limit: int) -> bytes:
@@ -101,7 +109,7 @@ async def _webhook(query: QueryParams, objection: Callable[[str], Awaitable[str 
     return url
 
 
-def _priority(headers: Headers) -> int:
+def _priority(headers: Mapping[str, str]) -> int:
     priorities = {"normal": NORMAL, "low": LOW}
     try:
         return priorities[headers.get("x-fal-queue-priority", "normal").strip().lower()]
@@ -109,7 +117,7 @@ def _priority(headers: Headers) -> int:
         raise _bad("X-Fal-Queue-Priority header") from None
 
 
-def _start_within(headers: Headers) -> float:
+def _start_within(headers: Mapping[str, str]) -> float:
     text = headers.get("x-fal-request-timeout")
     if text is None:
         return math.inf
@@ -122,8 +130,8 @@ def _start_within(headers: Headers) -> float:
     return seconds
 
 
-def _lifecycle(headers: Headers) -> str | None:
-    text = headers.get(PREFERENCE)
+def _lifecycle(headers: Mapping[str, str]) -> str | None:
+    text = headers.get(PREFERENCE.lower())
     try:
         Lifecycle.parse(text)
     except LifecycleError:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Final
 
@@ -44,15 +44,20 @@ class Authority:
 
     Attributes:
         name: in lower case, without a final dot; an IP address in its shortest form, without brackets.
-        port: 1 to 65535; None where none is given.
+        port: 1 to 65535, or None.
+        text: as in a URL.
     """
 
     name: str
     port: int | None = None
+    text: str = field(init=False, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        name = f"[{self.name}]" if ":" in self.name else self.name
+        object.__setattr__(self, "text", name if self.port is None else f"{name}:{self.port}")
 
     def __str__(self) -> str:
-        name = f"[{self.name}]" if ":" in self.name else self.name
-        return name if self.port is None else f"{name}:{self.port}"
+        return self.text
 
 
 @dataclass(frozen=True, slots=True)

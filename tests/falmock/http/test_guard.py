@@ -11,7 +11,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from falmock.app import create_app
-from falmock.http.guard import Area, Call, Policy
+from falmock.http.context import Area
+from falmock.http.guard import Incoming, Policy
 from falmock.protocol.addresses import is_loopback
 from falmock.protocol.authorities import Authority, parse_authority, parse_origin
 from falmock.settings import Settings, SettingsError
@@ -53,9 +54,9 @@ HOSTILE = [
 ]
 
 
-def call(area: Area = Area.FAL, **more: Any) -> Call:
+def call(area: Area = Area.FAL, **more: Any) -> Incoming:
     origin = more.pop("origin", None)
-    return Call(area, more.pop("host", HERE), origin=origin and (parse_origin(origin) or "null"), **more)
+    return Incoming(area, more.pop("host", HERE), origin=origin and (parse_origin(origin) or "null"), **more)
 
 
 # The decision
@@ -101,7 +102,7 @@ OWN = parse_origin("http://falmock:8787")
         (call(Area.CONTROL, cross_site=True), "Sec-Fetch-Site"),
     ],
 )
-def test_one_table_says_who_may_call(asked: Call, refused: str | None) -> None:
+def test_one_table_says_who_may_call(asked: Incoming, refused: str | None) -> None:
     why = LISTED.objection(asked)
 
     assert why is None if refused is None else refused in (why or "")

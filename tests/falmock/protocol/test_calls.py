@@ -7,8 +7,8 @@ from emulated import APPLICATION, ENDPOINT, GOOD, KEY
 from hypothesis import given
 from hypothesis import strategies as st
 
-from falmock.protocol import calls
-from falmock.protocol.calls import Call, Operation, named_test
+from falmock.protocol import calls, endpoints
+from falmock.protocol.calls import Operation, named_test
 from falmock.protocol.hosts import CDN, PLATFORM, QUEUE, REST, RUN
 
 if TYPE_CHECKING:
@@ -39,7 +39,10 @@ ID = "019e7b6a-5c1d-7f3e-9a2b-4c5d6e7f8091"
 def test_an_address_tells_what_is_asked_for(
     host: str, method: str, path: str, operation: str, endpoint: str | None
 ) -> None:
-    assert calls.read(host, method, path, {}) == Call(host, Operation(operation), endpoint, None, None, None)
+    call = calls.read(host, method, path, {})
+
+    assert call[:-1] == (host, Operation(operation), endpoint, None, None, None)
+    assert call.parsed == endpoints.parse(endpoint or "")
 
 
 @pytest.mark.parametrize(

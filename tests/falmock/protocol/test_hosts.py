@@ -23,7 +23,7 @@ def place(path: str = "/x", *, host: str = OWN, scheme: str = "http", **headers:
     """Return the fal host, the path there, and the queue's URL of /y for the answer."""
     named = {name.replace("_", "-"): value for name, value in headers.items()}
     arrival = locate(named | {"host": host}, scheme, path, own_names={"falmock.internal"}, own_authority=OWN)
-    return arrival.host, arrival.path, arrival.origin.url(QUEUE, "/y")
+    return arrival.host, arrival.path, arrival.base_url.url(QUEUE, "/y")
 
 
 @pytest.mark.parametrize(
@@ -150,7 +150,7 @@ def test_own_names_and_addresses_are_taken(host: str) -> None:
 def test_a_call_without_a_host_header_is_for_the_address_it_reached() -> None:
     arrival = locate({}, "http", "/a/b", own_names=(), own_authority=OWN)
 
-    assert arrival.origin == BaseURL("bare", "http", OWN)
+    assert arrival.base_url == BaseURL("bare", "http", OWN)
 
 
 @pytest.mark.parametrize(("name", "is_one"), [("fal.run", True), ("x.fal.ai", True), ("notfal.run", False)])

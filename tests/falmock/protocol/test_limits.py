@@ -190,7 +190,7 @@ async def test_a_poll_asks_no_rule_that_is_for_another_request(
     mock.emulator.plan.add(for_all := Rule(fault="bad_gateway", on="status", test="other"))
     submitted = await mock.submit()
     asked: list[Rule] = []
-    monkeypatch.setattr(Rule, "meets", lambda rule, _: asked.append(rule))
+    monkeypatch.setattr(Rule, "matches", lambda rule, _: asked.append(rule))
 
     await mock.status(submitted)
 
@@ -268,7 +268,7 @@ async def busy(mock: Mock) -> Mock:
         "/control/ledger",
         "/control/lint",
         "/control/requests?limit=10000",
-        "/account",
+        "/control/account",
         "/rest.fal.ai/requests/webhooks",
     ],
 )
@@ -416,19 +416,19 @@ async def test_large_inputs_leave_nothing_behind_in_memory(
 
 
 async def test_a_long_path_is_kept_in_no_cache(mock: Mock) -> None:
-    before = calls._asked.cache_info().currsize
+    before = calls._read_path.cache_info().currsize
 
     for number in range(20):
         await mock.get(f"/fal-ai/veo2/{number}{'a' * 10_000}/requests/{number}/status")
 
-    assert calls._asked.cache_info().currsize == before
+    assert calls._read_path.cache_info().currsize == before
 
 
 def test_a_long_name_is_no_address_and_is_kept_in_no_cache() -> None:
-    before = hosts._reads_as_address.cache_info().currsize
+    before = hosts._parses_as_address.cache_info().currsize
 
     assert not hosts._is_address("1" * 101)
-    assert hosts._reads_as_address.cache_info().currsize == before
+    assert hosts._parses_as_address.cache_info().currsize == before
 
 
 def test_long_faults_of_a_request_are_kept_in_no_cache() -> None:
