@@ -1,7 +1,7 @@
 """The proxy that fal's clients use from a page, at `/api/fal/proxy` (PROTOCOL.md 12).
 
-A page must not have a key, so it sends its calls to a server of its own, with the real URL in
-`x-fal-target-url`, and the server adds the key. Here the emulator is that server.
+A page must not have a key, so its calls go to its own server, with fal's URL in `x-fal-target-url`. That
+server adds the key and calls fal. Here the emulator is that server.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ ALLOWED_URLS: Final = frozenset(
 
 
 class BrowserProxy:
-    """Passes allowed calls on, with a key.
+    """Forwards allowed calls with a key.
 
     Args:
         fal: answers calls for fal's hosts.
@@ -92,7 +92,7 @@ def is_allowed(target: str) -> bool:
 
 def _host_of(target: str) -> str:
     url = _parsed(target)
-    return "no host at all" if url is None else url.authority.name
+    return "no host" if url is None else url.authority.name
 
 
 def _parsed(target: str) -> HttpUrl | None:

@@ -1,4 +1,4 @@
-"""What the layers around a fal host know of the call that they answer, as one object in the ASGI scope."""
+"""The context of a call: one object in the ASGI scope, shared by the layers around a fal host."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ CONNECTION: Final = "falmock.connection"  # in the scope: the Connection, if the
 
 
 class Area(Enum):
-    """What a call is for."""
+    """The part of the emulator that answers a call."""
 
     FAL = auto()  # a host of fal's
     MEDIA = auto()  # to read a file on the CDN
@@ -32,10 +32,10 @@ class Area(Enum):
 
 
 class Connection(Protocol):
-    """The TCP connection of a call, which faults break. Its caller gets no further answer."""
+    """The TCP connection of a call, for the faults that break it."""
 
     async def drop(self) -> None:
-        """Break it; what was sent before still arrives."""
+        """Close it with an error. Bytes that were sent before still arrive."""
         ...
 
     async def hang(self) -> None:
@@ -48,16 +48,16 @@ class CallContext:
     """One call. The guard creates it, the router completes it, hosts and faults add the notes.
 
     Attributes:
-        area: what the call is for.
+        area: that answers it.
         authority: of its Host header.
         headers: names in lower case; of several with one name the first.
-        call: what it asks a fal host for.
+        call: the operation on a fal host.
         base_url: for the URLs in the answer.
         body: of a submit, if it has arrived completely and is not too large.
         later: the faults that the caller asked for and that affect the submitted request, not this call.
         fault: note for the journal: the fault injected into this call.
         request_id: note for the journal: the request that this call created.
-        public: note for the journal: whether everybody may read the served file.
+        public: note for the journal: whether the served file has no access list.
     """
 
     area: Area

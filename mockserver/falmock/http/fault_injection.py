@@ -57,7 +57,7 @@ class FaultInjector:
         self.rules = emulator.plan
 
     async def __call__(self, host: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
-        """Let `host` answer a call, or do to it what a fault does."""
+        """Answer a call through `host`, with a fault if one applies."""
         context: CallContext = scope[CONTEXT]
         call = context.call
         submits = call.operation in SUBMITS
@@ -151,7 +151,7 @@ async def _read_body(context: CallContext, receive: Receive, limit: int) -> tupl
 
 
 def refusal(fault: Fault) -> Refusal:
-    """Return the answer that a fault consists of."""
+    """Return the refusal that a fault answers with."""
     if fault.name in PlatformError.STATUS:
         return platform_error(fault)
     return _REFUSALS[fault.name](fault.options)

@@ -1,12 +1,12 @@
-"""Decides who may make a call, and which web pages may read the answer, before anything else sees the call.
+"""Access control: checks every call, and lets web pages read only the answers that they may.
 
 fal's API answers web pages of every origin. An emulator on a developer's machine must not: any page could
 submit requests, read webhook URLs and empty the queue. So a call is refused if
 
 - its Host or Origin header is malformed (400, see `authorities`);
-- it is for the control API and does not come directly from this machine, under a name of the emulator's own;
-- it comes from a page whose origin is neither on this machine nor allowed by a setting. The browser shows
-  this with `Origin`, or with `Sec-Fetch-Site: cross-site` if it sends no `Origin`.
+- it is for the control API and does not come directly from this machine, under one of the emulator's names;
+- it comes from a page with a foreign origin that no setting allows. Browsers name the origin in `Origin`, or
+  send `Sec-Fetch-Site: cross-site` without it.
 
 Only the files on the CDN may be read by pages of every origin, as at fal.
 """
@@ -81,13 +81,13 @@ class Incoming:
     """The facts that the policy decides by.
 
     Attributes:
-        area: what the call is for.
-        host: that it names.
-        peer: IP address that it comes from; None if the server does not know.
+        area: that would answer.
+        host: the authority that the call names.
+        peer: its IP address; None if the server does not know it.
         proxied: it came through a proxy that no setting names.
         origin: of the page that sent it; "null" for an opaque one, None for a call without an Origin.
-        own: the origin of a page that the emulator itself serves under this name; None under foreign names.
-        cross_site: the browser says that a page of another site made it.
+        own: the origin of the emulator's own pages under this name; None under foreign names.
+        cross_site: the browser says that a page of another site made the call.
     """
 
     area: Area
@@ -101,11 +101,11 @@ class Incoming:
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """What the settings allow.
+    """The rules that follow from the settings.
 
     Attributes:
         names: of this emulator, besides those of loopback.
-        origins: whose pages may call, besides those of this machine.
+        origins: allowed besides those of this machine.
     """
 
     names: frozenset[str] = frozenset()
@@ -175,7 +175,7 @@ class Guard:
     """The first ASGI layer. Refuses a call, or passes it on with a `CallContext` in its scope.
 
     Args:
-        app: answers calls that are for no host of fal's.
+        app: answers the other calls.
         fal: answers calls for fal's hosts.
         settings: of the emulator.
         through_proxy: source addresses of the emulator's own proxy, which may carry calls of other machines.
@@ -189,7 +189,7 @@ class Guard:
         self._policy = Policy.of(settings)
         self._names = settings.own_names
         self._through_proxy = through_proxy
-        # These two decide nothing: they get only calls of allowed pages, and of pages that read files.
+        # These two only add headers: the calls that they get are allowed.
         self._for_pages = CORSMiddleware(
             self._dispatch,
             allow_origin_regex=".*",
@@ -227,7 +227,7 @@ class Guard:
         await app(scope, receive, send)
 
     def _checked(self, scope: Scope, context: CallContext) -> ASGIApp:
-        """Return what answers a call that the policy may object to."""
+        """Apply the policy to a call; return the application that answers it."""
         call = self._incoming(scope, context)
         context.area = call.area
         if (why := self._policy.objection(call)) is not None:
@@ -256,7 +256,7 @@ class Guard:
         )
 
     def _area(self, path: str, host: Authority, headers: Mapping[str, str]) -> Area:
-        """Return what a call is for; every path on a host of fal's is fal's."""
+        """Return the area of a call. On a host of fal's, every path is fal's."""
         if is_fal(host.name):
             return Area.FAL
         if path == PROXY:

@@ -45,7 +45,7 @@ _TRUE: Final = frozenset({"1", "true"})
 
 
 class QueueHost:
-    """Answers for `queue.fal.run`."""
+    """The host `queue.fal.run`."""
 
     def __init__(self, emulator: Emulator, keyring: Keyring) -> None:
         self._emulator = emulator
@@ -87,14 +87,14 @@ class QueueHost:
             raise UserLocked
         if request.method != "POST":
             raise MethodNotAllowed("POST")
-        asked = await submission.read(
+        submitted = await submission.read(
             request,
             endpoint,
             caller,
             max_body=self._emulator.settings.max_body,
             objection=self._emulator.dialler.objection,
         )
-        stored, position = self._emulator.submit(asked)
+        stored, position = self._emulator.submit(submitted)
         request.scope[CONTEXT].request_id = stored.id
         body: dict[str, Any] = {
             "status": State.IN_QUEUE,
@@ -113,7 +113,7 @@ class QueueHost:
         return found
 
     def _authorize(self, request: Request, found: Stored) -> None:
-        # A locked account may still read (a user's report) and cancel.
+        # A locked account can still read (reported by a user) and cancel.
         caller = access.caller_of_application(request, self._keyring, found.application)
         if not self._keyring.may_see(caller, found.caller):
             raise RequestNotFound
@@ -126,7 +126,7 @@ class QueueHost:
         return _reply(200 if found.state == State.COMPLETED else 202, compact(status), found)
 
     def _describe(self, request: Request, found: Stored, *, with_logs: bool) -> dict[str, Any]:
-        """Return the status object; the order of its keys is the live service's."""
+        """Return the status object, with its keys in the order of the live service."""
         lines = logs(found, self._emulator.clock.now()) if with_logs else None
         status: dict[str, Any] = {
             "status": found.state,
@@ -148,34 +148,34 @@ class QueueHost:
         return response
 
     async def _events(self, request: Request, request_id: str) -> AsyncIterator[bytes]:
-        """Yield an event for each change; its logs are only those that came since the last.
+        """Yield an event for each change, with the log lines since the previous event.
 
-        It ends early for a request that is forgotten while somebody watches.
+        The stream ends early if the request is deleted.
         """
         with_logs = _wants_logs(request)
         clock = self._emulator.clock
-        told: dict[str, Any] = {}
-        lines_told = 0
+        sent: dict[str, Any] = {}
+        lines_sent = 0
         while True:
             self._emulator.advance()
-            changed = self._emulator.changed()  # listen before telling: the caller may be slow to read
+            changed = self._emulator.changed()  # subscribed before the send, which may take long
             found = self._emulator.request(request_id)
-            if found is None:  # forgotten while somebody watched
+            if found is None:
                 return
             status = self._describe(request, found, with_logs=with_logs)
             lines = status["logs"] or []
-            if status != told:
-                told = status
-                fresh = {**status, "logs": lines[lines_told:]} if with_logs else status
+            if status != sent:
+                sent = status
+                fresh = {**status, "logs": lines[lines_sent:]} if with_logs else status
                 yield b"data: " + compact(fresh) + b"\n\n"
-                lines_told = len(lines)
+                lines_sent = len(lines)
             else:
                 yield b": ping\n\n"
             if found.state == State.COMPLETED or self._emulator.closing:
                 return
-            line_at = next_log_at(found, clock.now()) if with_logs else math.inf
-            beat_at = clock.now() + HEARTBEAT
-            await first(changed.wait(), clock.sleep_until(min(line_at, beat_at)))
+            next_line_at = next_log_at(found, clock.now()) if with_logs else math.inf
+            heartbeat_at = clock.now() + HEARTBEAT
+            await first(changed.wait(), clock.sleep_until(min(next_line_at, heartbeat_at)))
 
     def _result(self, request: Request, found: Stored) -> Response:
         if found.state != State.COMPLETED:

@@ -17,7 +17,7 @@ BODILESS: Final = frozenset({"GET", "HEAD"})
 
 
 class Recorder:
-    """Copies the messages of calls to the journal. It neither changes nor delays them.
+    """Copies the messages of calls to the journal, unchanged and without delay.
 
     Args:
         journal: gets the calls.
@@ -31,7 +31,7 @@ class Recorder:
     async def __call__(
         self, app: ASGIApp, context: CallContext, scope: Scope, receive: Receive, send: Send
     ) -> None:
-        """Let `app` answer a call."""
+        """Record a call while `app` answers it."""
         record = self._journal.open(context.call, scope, self._clock.now())
         error: str | None = None
         complete = False

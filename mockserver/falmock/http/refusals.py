@@ -1,4 +1,4 @@
-"""Exceptions as responses: the one place where a refusal becomes an answer."""
+"""Turns exceptions into responses; nothing else does."""
 
 from __future__ import annotations
 
@@ -37,14 +37,14 @@ async def refuse(request: Request, error: Exception) -> Response:
     """Answer a call that ended with an exception.
 
     Raises:
-        Exception: the error itself, if it is none that a caller should see.
+        Exception: the error itself, if it is a defect.
     """
     del request
     if isinstance(error, Refusal):
         return refusal_response(error)
     if isinstance(error, HTTPException):  # Starlette's: an unknown path, a wrong method
         return JSONResponse({"detail": error.detail}, error.status_code, error.headers)
-    if isinstance(error, ClientDisconnect):  # nobody reads this answer
+    if isinstance(error, ClientDisconnect):  # the response is discarded
         return Response(status_code=PlatformError.STATUS["client_disconnected"])
     reason = transient.reason(error) if isinstance(error, OSError | sqlite3.OperationalError) else None
     if reason is None:
@@ -53,7 +53,7 @@ async def refuse(request: Request, error: Exception) -> Response:
 
 
 async def fail(request: Request, error: Exception) -> Response:
-    """Answer after a defect of falmock; the server logs the traceback."""
+    """Answer a call that met a defect of falmock. The server logs the traceback."""
     del request, error
     return JSONResponse({"detail": "Internal Server Error", "error_type": "internal_error"}, 500)
 

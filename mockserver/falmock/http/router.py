@@ -1,4 +1,4 @@
-"""Finds the fal host that a call is for, and lets it answer."""
+"""Passes calls to fal's hosts."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ NOT_EMULATED: Final = (
     f"program, or call a host that is emulated: {', '.join(ALIASES)}."
 )
 NOT_OWN: Final = "If that is its name on your network, start it with --hostname."
-FAULTLESS: Final = frozenset({PLATFORM, WEBSITE})  # hosts that no fault is for
+FAULTLESS: Final = frozenset({PLATFORM, WEBSITE})  # no fault applies to these hosts
 
 
 class HostRouter:
@@ -52,9 +52,9 @@ class HostRouter:
         hosts: an ASGI application for each.
         settings: of the emulator.
         recorder: records the calls.
-        faults: decides what goes wrong with them.
+        faults: injects faults into them.
         arrivals: counts the calls for each host.
-        refused: called with each host name that a call was refused for.
+        refused: called with the host name of each call that is not emulated.
     """
 
     def __init__(
@@ -119,7 +119,7 @@ class HostRouter:
 
 
 def _not_served(host: str) -> Response:
-    """Return a loud refusal; a plain 404 would be taken for fal's."""
+    """Return a refusal that cannot be mistaken for fal's 404, and log it."""
     what = "does not emulate" if is_fal(host) else "is not"
     log.warning("refused a call for %s, which falmock %s", host, what)
     return explained(MISDIRECTED, f"falmock {what} {host}. {NOT_EMULATED if is_fal(host) else NOT_OWN}")

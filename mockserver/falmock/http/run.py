@@ -1,4 +1,4 @@
-"""The run host: one call, one result, no queue to ask (PROTOCOL.md 5)."""
+"""The run host: one call returns the result, without the queue (PROTOCOL.md 5)."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class RunHost:
-    """Answers for `fal.run`."""
+    """The host `fal.run`."""
 
     def __init__(self, emulator: Emulator, keyring: Keyring) -> None:
         self._emulator = emulator
@@ -39,24 +39,24 @@ class RunHost:
         caller = access.caller_of_application(request, self._keyring, endpoint.application)
         if caller.locked:
             raise UserLocked
-        asked = await submission.read(
+        submitted = await submission.read(
             request,
             endpoint,
             caller,
             max_body=self._emulator.settings.max_body,
             objection=self._emulator.dialler.objection,
         )
-        run = asyncio.create_task(self._emulator.run_directly(asked))
-        gone = asyncio.create_task(_disconnected(request))
+        run = asyncio.create_task(self._emulator.run_directly(submitted))
+        left = asyncio.create_task(_disconnected(request))
         try:
-            await asyncio.wait({run, gone}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({run, left}, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            gone.cancel()
+            left.cancel()
             if not run.done():
                 run.cancel()
-            await asyncio.gather(run, gone, return_exceptions=True)
+            await asyncio.gather(run, left, return_exceptions=True)
         if run.cancelled():
-            return Response(status_code=499)  # nobody is there to read it
+            return Response(status_code=499)  # the caller has left
         done = run.result()
         context.request_id = done.id
         headers = {"x-fal-request-id": done.id, **json.loads(done.headers)}

@@ -1,4 +1,4 @@
-"""A submit, as the queue and the run host both read it (PROTOCOL.md 4.1 and 11.1)."""
+"""Reads submissions for the queue and the run host (PROTOCOL.md 4.1 and 11.1)."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from falmock.protocol.endpoints import Endpoint
 
 MOST_DIGITS = 18  # of a content-length; Python refuses to read thousands
-SHORTEST_START = 0.1  # seconds; fal's documentation asks for more than this
+SHORTEST_START = 0.1  # seconds; fal's documentation requires more than this
 LONGEST_START = 365 * 86_400.0  # seconds; assumed
 PREFERENCE = "X-Fal-Object-Lifecycle-Preference"
 
@@ -38,17 +38,17 @@ async def read(
     max_body: int,
     objection: Callable[[str], Awaitable[str | None]],
 ) -> Submission:
-    """Understand a submit.
+    """Read a submission.
 
     Args:
         request: the call.
-        endpoint: that it is for.
-        caller: who makes it.
-        max_body: bytes that the body may have.
-        objection: returns why nothing is to be posted to a URL, or None.
+        endpoint: to run.
+        caller: of the call.
+        max_body: in bytes.
+        objection: returns why webhooks cannot be posted to a URL, or None.
 
     Raises:
-        PlatformError: `bad_request`, for a header or a query parameter that cannot be understood.
+        PlatformError: `bad_request`, for an invalid header or query parameter.
         BodyTooLarge: the body has more bytes than `max_body`.
     """
     context: CallContext = request.scope[CONTEXT]
@@ -73,7 +73,7 @@ async def read(
 
 
 def _test_of(call: Call, caller: Caller) -> str | None:
-    """Return the test in the key id of a caller whom a token names; `Call.test` knows keys only."""
+    """Return the test in a key id that comes from a token; `Call.test` covers keys only."""
     return None if caller.key_id == call.caller else named_test(caller.key_id)
 
 
@@ -81,7 +81,7 @@ async def read_body(request: Request, limit: int) -> bytes:
     """Return the body.
 
     Raises:
-        BodyTooLarge: it has more bytes than `limit`; what follows them is not read.
+        BodyTooLarge: it has more bytes than `limit`. The rest is not read.
     """
     declared = request.headers.get("content-length", "0").lstrip("0")
     if declared.isdecimal() and (len(declared) > MOST_DIGITS or int(declared) > limit):

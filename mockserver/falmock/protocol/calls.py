@@ -1,4 +1,4 @@
-"""What a call asks for, read once from its path and its headers."""
+"""Calls: the operation, read once from path and headers."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ LONGEST_CACHED: Final = 300  # characters of a path; fal's own have about 120
 
 
 class Operation(StrEnum):
-    """What a call asks fal for. WEBHOOK is for the deliveries, which fal makes itself."""
+    """The operation of a call. WEBHOOK is for deliveries, which are calls that fal makes."""
 
     SUBMIT = "submit"
     STATUS = "status"
@@ -56,7 +56,7 @@ class Call(NamedTuple):
         host: one of fal's, as in `hosts`.
         operation: independent of the method, except that a submit is a POST.
         endpoint: as the path names it: the full id for a submit or a run, the part before "/requests/" for
-            the others, None if there is none.
+            the others, else None.
         request_id: in lower case, or None.
         caller: the key id, or None for a key that cannot be read. Never a secret.
         test: the name in `x-falmock-test`, else the one in a key id "test-<name>", else None.

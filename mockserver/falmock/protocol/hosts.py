@@ -60,7 +60,7 @@ class NotServedError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class BaseURL:
-    """The base of the URLs in an answer; they lead back the way that the call came.
+    """The base of the URLs in an answer. They lead back to the emulator in the style of the call.
 
     Attributes:
         style: "host" if the call used fal's own name, "prefix" if that name led its path, else "bare".
@@ -185,7 +185,7 @@ def own_authority(scope: MutableMapping[str, Any]) -> str:
 def is_own(name: str, own_names: Collection[str]) -> bool:
     """Check whether a host name is the emulator's own.
 
-    Names are a closed list, so that a web page cannot reach the emulator by rebinding a name of its own.
+    The names are a closed list: a web page could make any other name resolve to this machine (DNS rebinding).
     """
     return name in own_names or name == "localhost" or name.endswith(".localhost") or _is_address(name)
 
