@@ -58,12 +58,13 @@ def last_call(mock: Mock) -> Exchange:
     return [entry for entry in mock.emulator.journal.entries() if isinstance(entry, Exchange)][-1]
 
 
-async def test_a_submit_refused_for_a_full_disk_is_recorded_with_its_status(
+async def test_a_poll_refused_for_a_full_disk_is_recorded_with_its_status(
     mock: Mock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(mock.emulator.store, "insert", failing(OSError(errno.ENOSPC, "full")))
+    submitted = await mock.submit()
+    monkeypatch.setattr(mock.emulator, "request", failing(OSError(errno.ENOSPC, "full")))
 
-    answer = await mock.http.post(f"/{ENDPOINT}", json=GOOD, headers=KEY)
+    answer = await mock.http.get(submitted["status_url"], headers=KEY)
 
     call = last_call(mock)
     assert (call.status, call.error, answer.status_code) == (507, None, 507)
