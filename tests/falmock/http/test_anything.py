@@ -102,7 +102,7 @@ headers = st.dictionaries(
 
 
 def is_fal_shaped(answer: httpx.Response) -> bool:
-    """A refusal is JSON with fal's keys; only CORS preflights and byte ranges speak otherwise."""
+    """A refusal is JSON with fal's keys, except for CORS preflights and byte ranges."""
     if answer.status_code < 400 or not answer.content or answer.status_code == 416:
         return True
     if answer.headers["content-type"].startswith("text/plain"):

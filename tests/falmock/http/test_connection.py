@@ -1,4 +1,4 @@
-"""What a connection may hold, and for how long."""
+"""Limits on the size and the duration of requests on a connection."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ async def status(reader: asyncio.StreamReader) -> int:
 
 
 async def rest(reader: asyncio.StreamReader) -> bytes:
-    """Return what comes until the server closes the connection."""
+    """Return the bytes that the server sends before it closes the connection."""
     try:
         return await reader.read()
     except ConnectionResetError:
@@ -63,7 +63,7 @@ async def rest(reader: asyncio.StreamReader) -> bytes:
 
 
 def head(size: int) -> bytes:
-    """Return a GET request whose head has so many bytes."""
+    """Return a GET request with a head of `size` bytes."""
     start, end = b"GET / HTTP/1.1\r\nhost: localhost\r\nx-pad: ", b"\r\n\r\n"
     return start + b"a" * (size - len(start) - len(end)) + end
 
@@ -167,7 +167,7 @@ async def test_application_may_delay_reading_a_body() -> None:
             writer.write(b"POST /slow HTTP/1.1\r\nhost: localhost\r\ncontent-length: %d\r\n\r\n" % size)
             writer.write(b"b" * size)
             answer = asyncio.create_task(reader.read(1))
-            for _ in range(3):  # meanwhile others run out of time
+            for _ in range(3):  # other requests time out meanwhile
                 other, late = await asyncio.open_connection(*listener.getsockname())
                 late.write(b"POST / HTTP/1.1\r\nhost: localhost\r\ncontent-length: 10\r\n\r\n")
                 assert await status(other) == 408

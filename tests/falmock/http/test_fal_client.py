@@ -1,4 +1,4 @@
-"""fal's own Python client, from PyPI, against the emulator in a process of its own.
+"""fal's own Python client, from PyPI, with an emulator in another process.
 
 The client has fal's addresses built in as four constants; here they lead to the emulator. Nothing
 else about it is touched.
@@ -32,7 +32,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")
 
 @pytest.fixture(autouse=True)
 def collected() -> Iterator[None]:
-    """Close what the client left open here, and not in somebody else's test."""
+    """Close the connections that the client leaves open, so that no other test gets their warnings."""
     yield
     gc.collect()
 

@@ -1,4 +1,4 @@
-"""What goes wrong with calls, as a client sees it."""
+"""Faults in calls, as a client sees them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who may call, and which pages may read the answers."""
+"""Access control: callers, web pages, proxies."""
 
 from __future__ import annotations
 
@@ -437,7 +437,7 @@ async def test_account_is_found_only_below_control(mock: Mock) -> None:
 
 
 async def asked(mock: Mock, path: str, *, peer: str = "127.0.0.1", **headers: str) -> httpx.Response:
-    """Send a call from an address, with headers whose names are written with underscores."""
+    """Send a call from an IP address, with headers named by keywords (underscores for hyphens)."""
     transport = httpx.ASGITransport(create_app(mock.emulator), client=(peer, 4711))
     named = {name.replace("_", "-"): value for name, value in headers.items()}
     async with httpx.AsyncClient(transport=transport, base_url=BASE) as http:

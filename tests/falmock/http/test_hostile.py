@@ -44,7 +44,7 @@ class Answer:
 async def call(
     app: ASGIApp, method: str, target: bytes, headers: list[tuple[bytes, bytes]], body: bytes = b""
 ) -> Answer:
-    """Hand a call over as uvicorn does, and return what is answered."""
+    """Call the application as uvicorn does, and return the response."""
     raw_path, _, query = target.partition(b"?")
     answer = Answer()
     pieces = [body[: len(body) // 2], body[len(body) // 2 :]]
@@ -92,7 +92,7 @@ async def assert_alive(mock: Mock) -> None:
     assert (await mock.status(submitted)).json()["status"] == "COMPLETED"
 
 
-# What is sent
+# Inputs
 
 nasty = st.sampled_from(
     [
@@ -120,7 +120,7 @@ nasty = st.sampled_from(
         b"*/" + b"*" * 200,
     ]
 )
-legal = st.binary(max_size=30).map(  # what the parser lets through in a header
+legal = st.binary(max_size=30).map(  # characters that the parser accepts in a header
     lambda data: bytes(byte for byte in data if (byte > 0x1F and byte != 0x7F) or byte == 0x09)
 )
 values = st.one_of(nasty, legal)
@@ -457,7 +457,7 @@ async def test_file_with_a_hostile_name_or_type_is_served_or_refused(
             assert not any((byte < 0x20 and byte != 0x09) or byte == 0x7F for byte in value)
 
 
-# The upload API has names and types of its own
+# The upload API checks names and types itself
 
 
 @given(values, values)

@@ -1,4 +1,4 @@
-"""Another machine, in a network of its own, that calls an emulator which listens at every address."""
+"""Calls from another machine, a network namespace, to an emulator that listens at every address."""
 
 from __future__ import annotations
 

@@ -396,7 +396,7 @@ async def test_request_without_stored_payloads_is_deleted_with_its_result(mock: 
     assert (await mock.status(submitted)).text == NOT_FOUND
 
 
-# Failures: COMPLETED, and only the result tells
+# Failures: the status is COMPLETED, the result has the error
 
 
 async def failed(mock: Mock, content: bytes, content_type: str = "application/json") -> tuple[Any, Any, Any]:

@@ -1,4 +1,4 @@
-"""No call holds up the others, and what it took up comes back."""
+"""No call delays the others, and every call releases its resources."""
 
 from __future__ import annotations
 
@@ -390,7 +390,7 @@ async def test_page_before_an_unknown_id_is_404(mock: Mock, listing: str) -> Non
 async def test_large_inputs_are_not_kept_in_memory(
     mock: Mock, caplog: pytest.LogCaptureFixture, prefix: str
 ) -> None:
-    caplog.set_level(logging.CRITICAL)  # pytest keeps what is logged, with all that it refers to
+    caplog.set_level(logging.CRITICAL)  # pytest keeps log records with all objects that they refer to
 
     async def submit_large(number: int) -> None:
         submitted = await mock.submit(f"{prefix}{number:04}{'A' * MIB}")
