@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 ARGS ?=
 
-.PHONY: tools install run test check format contract mutants fidelity faults clean
+.PHONY: tools install run test torture fuzz check format contract mutants fidelity faults clean
 .DEFAULT_GOAL := run
 
 tools:  ## install what the tests of other languages need: clients from npm, Chromium
@@ -25,6 +25,13 @@ test: install  ## run the tests, in random order, on every core, with coverage
 	@$(BIN)/coverage run -m pytest -n logical --dist worksteal $(ARGS)
 	@$(BIN)/coverage combine --quiet
 	@$(BIN)/coverage report
+
+torture: install  ## mistreat the emulator for several minutes: kill it, fill its disk, soak it
+	@FALMOCK_TORTURE=long $(BIN)/pytest tests/torture --log-cli-level=info $(ARGS)
+
+fuzz: install  ## fuzz one parser of foreign bytes: make fuzz ARGS="picture -max_total_time=60"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt atheris
+	@PYTHONPATH=tests/support $(BIN)/python tests/fuzz/fuzz.py $(ARGS)
 
 check: install  ## formatter, linter, types
 	@$(BIN)/ruff format --check .

@@ -14,9 +14,9 @@ from processes import PATIENCE, Served, running, served
 
 from falmock.cli import main
 from falmock.engine.lifecycle import State
-from falmock.faults import rules
-from falmock.faults.rules import presets
-from falmock.faults.triggers import magic
+from falmock.faults import scenarios
+from falmock.faults.scenarios import presets
+from falmock.faults.triggers import faults_in_input
 from falmock.media.probe import probe
 
 if TYPE_CHECKING:
@@ -167,18 +167,18 @@ def test_the_page_on_scenarios_has_every_preset() -> None:
 def test_the_page_on_scenarios_has_a_scenario_that_can_be_played() -> None:
     (text,) = blocks("toml", SCENARIOS)
 
-    assert len(rules.read(text, name="night", where="the page").rules) == 2
+    assert len(scenarios.read(text, name="night", where="the page").rules) == 2
 
 
 def test_the_page_on_scenarios_asks_for_faults_that_there_are() -> None:
     prompts, files = blocks("text", SCENARIOS)
 
-    assert [str(fault) for fault in magic({"prompt": prompts})] == [
+    assert [str(fault) for fault in faults_in_input({"prompt": prompts})] == [
         "content_policy_violation",
         "requeued times=2",
         "webhook_twice",
     ]
-    assert len(magic({str(at): url for at, url in enumerate(files.split())})) == 2
+    assert len(faults_in_input({str(at): url for at, url in enumerate(files.split())})) == 2
 
 
 def test_the_page_on_scenarios_sends_a_header_that_is_taken(server: Served, folder: Path) -> None:

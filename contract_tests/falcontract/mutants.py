@@ -19,13 +19,13 @@ from starlette.responses import Response
 
 from falmock import models
 from falmock.engine import emulator, keys, object_lifecycle, queue, runner, signing, webhooks
-from falmock.engine.runner import Outcome
 from falmock.faults import effects
 from falmock.http import access, guard, submission
 from falmock.http import queue as wire
 from falmock.media import images
 from falmock.models import veo
 from falmock.protocol import endpoints, errors, hosts, validation
+from falmock.protocol.outcomes import Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -439,7 +439,7 @@ def asking_for_the_result_delays(patch: Patch) -> None:
             if found.state == "IN_PROGRESS":
                 for n, (at, order, job) in enumerate(ends := self._emulator._queue._ends):
                     ends[n] = (at + 1, order, job)
-                self._emulator._arm()
+                self._emulator._reschedule()
             return usual(self, request, found)
 
         return result

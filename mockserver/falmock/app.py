@@ -11,8 +11,9 @@ from starlette.routing import Mount, Route, Router
 
 from falmock import __version__
 from falmock.control.routes import Control
+from falmock.engine import opening
 from falmock.engine.keys import Keyring
-from falmock.engine.opening import DATABASE, ELSEWHERE, StateError, open_emulator, trusted
+from falmock.engine.opening import DATABASE, ELSEWHERE, StateError, trusted
 from falmock.http.browser_proxy import BrowserProxy
 from falmock.http.catalogue import catalogue_routes, website_routes
 from falmock.http.cdn import CdnHost
@@ -28,14 +29,23 @@ from falmock.http.rest import RestHost
 from falmock.http.router import HostRouter
 from falmock.http.run import RunHost
 from falmock.http.tokens import Tokens
+from falmock.inspection.journal import Journal, journal_of
 from falmock.inspection.ledger import Ledger
 from falmock.protocol import hosts
+from falmock.protocol.addresses import is_loopback
 
 if TYPE_CHECKING:
+    import socket
+    from collections.abc import Callable, Iterable
+    from contextlib import AbstractAsyncContextManager
+
     from starlette.requests import Request
     from starlette.types import ASGIApp
 
+    from falmock.engine.clock import Clock
     from falmock.engine.emulator import Emulator
+    from falmock.media import Renderer
+    from falmock.settings import Settings
 
 __all__: Final = ["DATABASE", "ELSEWHERE", "StateError", "create_app", "open_emulator", "trusted"]
 
@@ -48,7 +58,7 @@ def create_app(emulator: Emulator) -> Starlette:
     fal = HostRouter(
         fal_hosts(emulator),
         settings,
-        recorder=Recorder(emulator.journal, emulator.clock),
+        recorder=Recorder(journal_of(emulator), emulator.clock),
         faults=FaultInjector(emulator),
         arrivals=ledger.calls,
         refused=ledger.refuse,
@@ -71,6 +81,18 @@ def create_app(emulator: Emulator) -> Starlette:
     app.state.ledger = ledger
     app.state.through_proxy = through_proxy
     return app
+
+
+def open_emulator(
+    settings: Settings,
+    clock: Clock | None = None,
+    studio: Renderer | None = None,
+    is_local: Callable[[str], bool] = is_loopback,
+    listeners: Iterable[socket.socket] = (),
+) -> AbstractAsyncContextManager[Emulator]:
+    """Open an emulator with a journal; see `engine.opening.open_emulator`."""
+    journal = Journal(settings.journal_size, keys=settings.keys or ())
+    return opening.open_emulator(settings, clock, studio, is_local, listeners, observer=journal)
 
 
 def fal_hosts(emulator: Emulator) -> dict[str, ASGIApp]:

@@ -14,6 +14,7 @@ from PIL import Image
 from falmock.app import create_app, open_emulator
 from falmock.cli.console import address
 from falmock.http.server import Server, listen
+from falmock.inspection.journal import journal_of
 from falmock.media import Renderer, find_ffmpeg
 from falmock.settings import Settings, Span
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
     from falmock.engine.clock import Clock
     from falmock.engine.emulator import Emulator
+    from falmock.inspection.journal import Journal
 
 ENDPOINT = "fal-ai/veo2/image-to-video"
 APPLICATION = "fal-ai/veo2"
@@ -51,6 +53,10 @@ class Mock:
     emulator: Emulator
     clock: Clock
     http: httpx.AsyncClient
+
+    @property
+    def journal(self) -> Journal:
+        return journal_of(self.emulator)
 
     async def submit(
         self, image_url: str = HOSTED, *, headers: dict[str, str] | None = None, **more: Any

@@ -22,13 +22,14 @@ from falmock import __version__
 from falmock.app import DATABASE, ELSEWHERE, StateError, create_app, open_emulator
 from falmock.cli import console
 from falmock.engine import export
-from falmock.faults.rules import ScenarioError, presets
-from falmock.faults.rules import find as find_scenario
+from falmock.faults.scenarios import ScenarioError, presets
+from falmock.faults.scenarios import find as find_scenario
 from falmock.faults.vocabulary import EXACT, FAULTS, Fault, limits
 from falmock.http.guard import CONTROL
 from falmock.http.server import Server, listen
-from falmock.inspection.journal import JournalError, JournalFilter
-from falmock.inspection.journal import read as read_journal
+from falmock.inspection.entries import JournalError, JournalFilter
+from falmock.inspection.entries import read as read_journal
+from falmock.inspection.journal import journal_of
 from falmock.inspection.ledger import Account
 from falmock.inspection.lint import RULES, Finding
 from falmock.inspection.lint import check as check_client
@@ -259,7 +260,7 @@ def serve(  # noqa: PLR0917 - click calls it by name
 
 async def _serve(settings: Settings, listeners: Listeners) -> None:
     async with open_emulator(settings, listeners=listeners) as emulator:
-        console.mask(emulator.journal.known)
+        console.mask(journal_of(emulator).known)
         app = create_app(emulator)
         server = Server(app, limits=settings.limits)
 
@@ -354,7 +355,7 @@ def run(
 async def _run_with(settings: Settings, listeners: Listeners, command: Sequence[str]) -> tuple[int, Account]:
     with SignalForwarder() as relay, _certificates(None) as authority:
         async with open_emulator(settings, listeners=listeners) as emulator:
-            console.mask(emulator.journal.known)
+            console.mask(journal_of(emulator).known)
             app = create_app(emulator)
             plain = Server(app, limits=settings.limits)
             async with (
@@ -372,7 +373,7 @@ async def _run_with(settings: Settings, listeners: Listeners, command: Sequence[
 def _remarks(emulator: Emulator) -> list[str]:
     """Return what a program's run leaves to say besides the account."""
     unobserved = [f"the fault {each.rule.fault!r} never struck" for each in emulator.plan.unobserved()]
-    found = check_client(emulator.journal.entries(), now=emulator.clock.now())
+    found = check_client(journal_of(emulator).entries(), now=emulator.clock.now())
     return [*unobserved, *(f"a mistake with fal: {each.rule}: {each.says}" for each in found)]
 
 
@@ -458,7 +459,7 @@ def faults() -> None:
     """List every fault with its options."""
     for name, kind in FAULTS.items():
         options = " ".join(
-            f"{option}={value}" for option, value in Fault(name, kind.options).spoken().items()
+            f"{option}={value}" for option, value in Fault(name, kind.options).option_texts().items()
         )
         ranges = [
             f" {option}: {low} to {high}."

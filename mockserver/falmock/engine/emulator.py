@@ -21,16 +21,16 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
 from falmock.engine.clock import LAST, Clock
-from falmock.engine.lifecycle import Event, State, after
+from falmock.engine.lifecycle import DeliveryState, Event, State, after
 from falmock.engine.notifier import Notifier
 from falmock.engine.queue import Job, Queue, QueueEvent
-from falmock.engine.runner import Outcome, PreparedRun, Runner
+from falmock.engine.runner import PreparedRun, Runner
 from falmock.engine.store import Delivery, Request, Store
 from falmock.engine.webhooks import Sender
 from falmock.faults import effects
-from falmock.faults.rules import OF_A_REQUEST, Injection, MatchContext, Rule, RuleSet, dump, load
+from falmock.faults.injections import Injection, Injections
+from falmock.faults.rules import OF_A_REQUEST, MatchContext, Rule, RuleSet
 from falmock.faults.vocabulary import FaultError
-from falmock.inspection.journal import Journal, JournalFilter
 from falmock.media import RenderFailed
 from falmock.protocol import bodies
 from falmock.protocol.calls import TEST_KEY
@@ -45,6 +45,7 @@ from falmock.protocol.errors import (
     compact,
 )
 from falmock.protocol.hosts import MEDIA, BaseURL
+from falmock.protocol.outcomes import Outcome
 from falmock.system import transient
 
 if TYPE_CHECKING:
@@ -53,6 +54,7 @@ if TYPE_CHECKING:
     import httpx
 
     from falmock.engine.files import Files
+    from falmock.engine.observer import Observer
     from falmock.engine.signing import Signer
     from falmock.faults.vocabulary import Fault
     from falmock.protocol.endpoints import Endpoint
@@ -65,7 +67,6 @@ ATTEMPTS: Final = 10  # runs of one request, the first included (PROTOCOL.md 4.8
 RERUN: Final = frozenset({503, 504})
 REJECTION: Final = 0.02  # share of a run: a bad input ends it before the model writes its first log line
 ROW_BODY: Final = 16 * 1024  # bytes; a larger body is kept in a file
-PENDING: Final = "pending"  # what a delivery's outcome is until there is one
 LARGE_RESULT: Final = 10_000  # bytes; such results expire sooner (PROTOCOL.md 4.6)
 DAY: Final = 86_400.0
 RETRY: Final = 1.0  # real seconds between attempts while the emulator cannot write
@@ -171,6 +172,7 @@ class Emulator:
         dialler: Dialler,
         is_local: Callable[[str], bool],
         seed: int,
+        observer: Observer,
     ) -> None:
         self.settings = settings
         self.clock = clock
@@ -180,14 +182,14 @@ class Emulator:
         self.plan = plan
         self.seed = seed
         self.dialler = dialler
-        self.journal = Journal(settings.journal_size, keys=settings.keys or ())
+        self.observer = observer
         self._runner = runner
         self._sender = Sender(
             store=store,
             signer=signer,
             clock=clock,
             http=http,
-            journal=self.journal,
+            observer=observer,
             is_local=None if settings.delivers_anywhere else is_local,
             changed=self._attempted,
             observed=self._fired,
@@ -260,7 +262,7 @@ class Emulator:
 
     def position(self, request: Request) -> int:
         """Return how many requests stand before a waiting one."""
-        return self._queue.position(request.id) + effects.strangers(request, self.clock.now())
+        return self._queue.position(request.id) + effects.phantom_requests(request, self.clock.now())
 
     def cancel(self, request: Request) -> None:
         """Give a request up, waiting or running.
@@ -331,7 +333,7 @@ class Emulator:
             if self._known(request_id).webhook is None:
                 raise RequestNotFound
             delivery = self.store.delivery(request_id)
-            if delivery is not None and delivery.outcome != PENDING:
+            if delivery is not None and delivery.outcome != DeliveryState.PENDING:
                 return delivery
             if self.closing:
                 raise PlatformError("runner_disconnected")
@@ -418,7 +420,7 @@ class Emulator:
         stopped += self._sender.break_off({request.id for request in mine})
         if caller is None:
             self._clear_rules(test)
-        self.journal.clear(JournalFilter(test=test, caller=caller))
+        self.observer.forget(test=test, caller=caller)
         self._reschedule()
         self._notify()
         await asyncio.gather(*stopped, return_exceptions=True)
@@ -711,8 +713,8 @@ class Emulator:
             rng = self._rng(seq, "submit")
             request_id = str(uuid7(now, rng))
             in_file = len(asked.body) > ROW_BODY
-            faults = dump(injections := self._strikes(asked, request_id))
-            injected = load(faults)
+            injections = self._strikes(asked, request_id)
+            injected = Injections(injections)
             ready_at = now if direct else now + self.settings.queue_seconds.draw(rng)
             request = Request(
                 id=request_id,
@@ -736,7 +738,7 @@ class Emulator:
                 store_io=asked.store_io,
                 lifecycle=asked.lifecycle,
                 webhook=None if direct else asked.webhook,
-                faults=faults,
+                faults=injected.dump(),
                 gateway_id=request_id,
             )
             self.store.insert(request)
@@ -783,8 +785,8 @@ class Emulator:
         """Clear stored faults that this version does not accept, and end the open requests with them."""
         for text in self.store.all_faults():
             try:
-                load(text)
-            except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+                Injections.parse(text)
+            except ValueError as error:
                 with self._transition(steers=False):
                     ids = self.store.drop_faults(text)
                 log.error("faults %.80a cannot be read (%s): dropped from %s", text, error, ids)  # noqa: TRY400
@@ -860,7 +862,7 @@ class Emulator:
 
     def _note(self, request: Request, event: str, at: float) -> None:
         """Add a step to the journal after the commit."""
-        self.store.on_commit(lambda: self.journal.step(request, event, at))
+        self.store.on_commit(lambda: self.observer.step(request, event, at))
 
     def _log(self, text: str, *values: object) -> None:
         self.store.on_commit(lambda: log.info(text, *values))
@@ -918,7 +920,7 @@ class Emulator:
             self._settle(request, prepared, now, due=at + REJECTION * request.run_seconds)
         elif limit is not None and request.run_seconds > limit:
             self._settle(request, effects.ended(PlatformError("request_timeout")), now, due=at + limit)
-        elif (failure := effects.failure(request, prepared)) is not None:
+        elif (failure := effects.failure(request, prepared.asked)) is not None:
             injection, outcome = failure
             self._fired(injection)
             self._settle(request, outcome, now)
@@ -957,7 +959,7 @@ class Emulator:
         self._blocked[request_id] = reason
 
     def _finish_run(self, request: Request, outcome: Outcome, now: float) -> None:
-        if (expired := load(request.faults).get("media_expired")) is not None:
+        if (expired := request.injections.get("media_expired")) is not None:
             self._fired(expired)
         self._settle(request, outcome, now)
 
@@ -974,7 +976,7 @@ class Emulator:
         """What a run comes to is known: it ends when its time is up, or at `due`."""
         self._outcomes[request.id] = Ending(outcome, now, due)
         self.store.on_rollback(lambda: self._outcomes.pop(request.id, None))
-        early = load(request.faults).get("webhook_early")
+        early = request.injections.get("webhook_early")
         if early is not None and not _runs_again(request, outcome):
             end = max(now, due or 0, (request.started_at or 0) + request.run_seconds)
             told = dataclasses.replace(request, status=int(outcome.status))
@@ -1014,7 +1016,7 @@ class Emulator:
         self._notify()
 
     def _complete(self, request: Request, event: Event, outcome: Outcome, at: float) -> None:
-        injections = load(request.faults)
+        injections = request.injections
         kept = self._retention(outcome)
         if (expired := injections.get("result_expired")) is not None:
             self._fired(expired)

@@ -22,7 +22,8 @@ from typing import TYPE_CHECKING, BinaryIO, Final
 from urllib.parse import unquote
 
 from falmock.engine.store import Store, StoredFile
-from falmock.faults.rules import load
+from falmock.faults import effects
+from falmock.faults.injections import Injections
 from falmock.protocol import urls
 from falmock.system import disk, private
 from falmock.system.descriptors import with_spare
@@ -166,7 +167,6 @@ class Files:
         Raises:
             StorageFull: nothing has changed.
         """
-        expired = load(faults).get("media_expired")
         target = self._files / os.urandom(16).hex()
         try:
             with disk.room():
@@ -178,9 +178,9 @@ class Files:
                     size=target.stat().st_size,
                     owner=owner,
                     created_at=now,
-                    expires_at=now + expired.fault.options["seconds"]
-                    if expired
-                    else lifecycle.expires_at(now),
+                    expires_at=effects.file_expires_at(
+                        Injections.parse(faults), lifecycle.expires_at(now), now
+                    ),
                     acl=json.dumps(lifecycle.acl) if lifecycle.acl else None,
                     faults=faults,
                     request_id=request_id,

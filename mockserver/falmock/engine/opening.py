@@ -26,7 +26,8 @@ from falmock.engine.integrity import DamagedError, VersionError
 from falmock.engine.runner import Runner
 from falmock.engine.signing import SECRET_BYTES, Signer
 from falmock.engine.store import Store, StoreInUseError
-from falmock.faults.rules import RuleSet, find
+from falmock.faults.rules import RuleSet
+from falmock.faults.scenarios import find
 from falmock.media import Decoder, Renderer, find_ffmpeg
 from falmock.media.fetching import Fetcher
 from falmock.protocol.addresses import is_loopback
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     import ssl
     from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 
+    from falmock.engine.observer import Observer
     from falmock.settings import Settings
 
 log = logging.getLogger("falmock")
@@ -65,6 +67,8 @@ async def open_emulator(
     studio: Renderer | None = None,
     is_local: Callable[[str], bool] = is_loopback,
     listeners: Iterable[socket.socket] = (),
+    *,
+    observer: Observer,
 ) -> AsyncIterator[Emulator]:
     """Open an emulator with all its parts, and close them again.
 
@@ -75,6 +79,7 @@ async def open_emulator(
         is_local: checks whether webhooks and input images may be on a host in any case.
         listeners: the sockets at which the emulator will be served. Webhooks and input images at these
             addresses are refused. Add sockets that are opened later to `emulator.dialler.own`.
+        observer: of the emulator.
 
     Raises:
         StateError: the state folder is in use or unusable.
@@ -121,6 +126,7 @@ async def open_emulator(
                 dialler=to_receivers,
                 is_local=is_local,
                 seed=seed,
+                observer=observer,
             )
         stack.push_async_callback(emulator.close)
         stack.push_async_callback(_stop, _start_scheduler(emulator))

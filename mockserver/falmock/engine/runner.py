@@ -14,10 +14,10 @@ import logging
 import math
 import random
 import uuid
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote_to_bytes
 
 from falmock.engine.files import Files, new_path
@@ -26,9 +26,11 @@ from falmock.media import MAX_BYTES, Clip, Decoder, Picture, Renderer, RenderFai
 from falmock.media.fetching import Fetcher, FetchError
 from falmock.models import MODELS, File, Model
 from falmock.protocol import validation
-from falmock.protocol.errors import ModelError, Refusal, StorageFull, compact
+from falmock.protocol.errors import Refusal, StorageFull, compact
 from falmock.protocol.hosts import MEDIA, BaseURL
 from falmock.protocol.limits import DEFAULT, Limits
+from falmock.protocol.model_errors import ModelError
+from falmock.protocol.outcomes import UNBILLED, Outcome
 from falmock.system import transient
 from falmock.system.descriptors import with_descriptors
 
@@ -39,32 +41,6 @@ if TYPE_CHECKING:
     from falmock.engine.store import Request, StoredFile
 
 log = logging.getLogger("falmock.engine.runner")
-
-UNBILLED: Final = {"x-fal-billable-units": "0"}
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What a request comes to.
-
-    Attributes:
-        status: of the result, HTTP's.
-        body: of the result, on the wire.
-        headers: of the result, the runner's own.
-        error: what the status says of a platform error, else None.
-        error_type: likewise.
-    """
-
-    status: int
-    body: bytes
-    headers: dict[str, str] = field(default_factory=dict)
-    error: str | None = None
-    error_type: str | None = None
-
-    @classmethod
-    def refused(cls, status: int, detail: object) -> Outcome:
-        """A runner says no before the model ran."""
-        return cls(status, compact({"detail": detail}), UNBILLED)
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from falmock.engine import integrity
-from falmock.engine.lifecycle import State
+from falmock.engine.lifecycle import DeliveryState, State
+from falmock.faults.injections import Injections
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -27,8 +28,20 @@ class StoreInUseError(Exception):
     """Another process holds the database."""
 
 
+class WithFaults:
+    """A row that carries injections."""
+
+    __slots__ = ()
+    faults: str | None
+
+    @property
+    def injections(self) -> Injections:
+        """The faults chosen for this row; equal texts are decoded once."""
+        return Injections.parse(self.faults)
+
+
 @dataclass(frozen=True, slots=True)
-class Request:
+class Request(WithFaults):
     """One request, from the submit to the day it is forgotten. Times are unix seconds.
 
     Attributes:
@@ -53,7 +66,7 @@ class Request:
         store_io: False when the caller asked to keep no payloads.
         lifecycle: JSON of the caller's object lifecycle preference, or None.
         webhook: where to deliver, or None.
-        faults: what shall go wrong with it (see `course.load`), or None.
+        faults: the injections, as `Injections.dump` returns them.
         state: as the status says.
         started_at: when the run began that counts.
         completed_at: when it ended.
@@ -110,7 +123,7 @@ class Request:
 
 
 @dataclass(frozen=True, slots=True)
-class Delivery:
+class Delivery(WithFaults):
     """A webhook on its way.
 
     Attributes:
@@ -121,8 +134,8 @@ class Delivery:
         attempts: how many there have been.
         next_at: when the next is due; None when there is none.
         give_up_at: when the result expires, and with it the reason to deliver.
-        faults: what shall go wrong with it (see `course.load`), or None.
-        outcome: "pending", "delivered", "failed", "refused" or "lost".
+        faults: the injections, as `Injections.dump` returns them.
+        outcome: a `DeliveryState`.
         last: what the last attempt ended with, as "200" or "ConnectError".
     """
 
@@ -134,12 +147,12 @@ class Delivery:
     next_at: float | None
     give_up_at: float
     faults: str | None = None
-    outcome: str = "pending"
+    outcome: str = DeliveryState.PENDING
     last: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class StoredFile:
+class StoredFile(WithFaults):
     """A file on the CDN.
 
     Attributes:
@@ -151,7 +164,7 @@ class StoredFile:
         created_at: unix seconds.
         expires_at: when it is gone; None for never.
         acl: JSON of its access list, or None for everybody.
-        faults: what shall go wrong with it (see `course.load`), or None.
+        faults: the injections, as `Injections.dump` returns them.
         request_id: of the request whose run produced it; None for an upload.
     """
 
@@ -475,7 +488,7 @@ class Store:
 
     def delivered(self) -> int:
         """Return how many webhooks have arrived."""
-        query = "SELECT count(*) FROM deliveries WHERE outcome = 'delivered'"
+        query = f"SELECT count(*) FROM deliveries WHERE outcome = '{DeliveryState.DELIVERED}'"
         return int(self._db.execute(query).fetchone()[0])
 
     def open_requests(self) -> list[Request]:

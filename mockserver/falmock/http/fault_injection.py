@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any, Final
 from starlette.responses import HTMLResponse, Response
 
 from falmock.engine.emulator import parse_input
-from falmock.faults.rules import Injection, MatchContext, load
-from falmock.faults.triggers import MAGIC_HEADER, from_header, magic, might_be_magic
+from falmock.faults.injections import Injection
+from falmock.faults.rules import MatchContext
+from falmock.faults.triggers import MAGIC_HEADER, faults_in_header, faults_in_input, may_have_triggers
 from falmock.faults.vocabulary import Fault, FaultError, platform_error
 from falmock.http.context import CONTEXT, CallContext, connection_of
 from falmock.protocol.calls import Operation
@@ -65,7 +66,7 @@ class FaultInjector:
         body = b""
         if submits:
             body, receive = await _read_body(context, receive, self._emulator.settings.max_body)
-            if not (header or might_be_magic(body) or self.rules.watches(call.operation)):
+            if not (header or may_have_triggers(body) or self.rules.watches(call.operation)):
                 await host(scope, receive, send)
                 return
         injection = self._injection(context, scope["path"], body, header)
@@ -82,9 +83,9 @@ class FaultInjector:
         model_input = cache(lambda: parse_input(body))  # parsed once, if at all
         most = self._emulator.settings.limits.faults
         try:
-            faults = from_header(header, most)
-            if might_be_magic(body):
-                faults += magic(model_input(), most - len(faults))
+            faults = faults_in_header(header, most)
+            if may_have_triggers(body):
+                faults += faults_in_input(model_input(), most - len(faults))
         except FaultError as error:
             raise PlatformError("bad_request", str(error)) from None
         now = [fault for fault in faults if _affects_call(fault, call.operation)]
@@ -100,8 +101,8 @@ class FaultInjector:
 
     def _of_file(self, path: str) -> Injection | None:
         file = self._emulator.files.live(path, self._emulator.clock.now())
-        injections = load(file.faults) if file else {}
-        return next((injection for name, injection in injections.items() if name in _OF_FILES), None)
+        injections = file.injections.items() if file else ()
+        return next((injection for name, injection in injections if name in _OF_FILES), None)
 
     def _match_context(self, call: Call, model_input: Callable[[], Mapping[str, Any]]) -> MatchContext:
         context = partial(MatchContext, call.operation, caller=call.caller, test=call.test)

@@ -13,7 +13,7 @@ from starlette.responses import Response, StreamingResponse
 from falmock.engine.emulator import Emulator, first
 from falmock.engine.lifecycle import State
 from falmock.engine.runner import logs, next_log_at
-from falmock.faults.rules import load
+from falmock.faults import effects
 from falmock.http import access, submission
 from falmock.http.context import CONTEXT
 from falmock.protocol.calls import Operation
@@ -120,9 +120,8 @@ class QueueHost:
 
     def _status(self, request: Request, found: Stored) -> Response:
         status = self._describe(request, found, with_logs=_wants_logs(request))
-        if status["logs"] and (window := load(found.faults).get("log_window")) is not None:
-            hidden = max(0, len(status["logs"]) - window.fault.options["lines"])
-            status["logs"] = status["logs"][hidden:]
+        if status["logs"]:
+            status["logs"] = effects.visible_logs(found.injections, status["logs"])
         return _reply(200 if found.state == State.COMPLETED else 202, compact(status), found)
 
     def _describe(self, request: Request, found: Stored, *, with_logs: bool) -> dict[str, Any]:

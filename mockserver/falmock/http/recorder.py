@@ -41,20 +41,20 @@ class Recorder:
             message = await receive()
             if message["type"] == "http.request":
                 complete = not message.get("more_body", False)
-                record.hear(message.get("body", b""), more=not complete)
+                record.on_request_body(message.get("body", b""), more=not complete)
             return message
 
         async def say(message: Message) -> None:
             if message["type"] == "http.response.start":
-                record.begin(message["status"], message["headers"])
+                record.on_response_start(message["status"], message["headers"])
             elif message["type"] == "http.response.body":
-                record.say(message.get("body", b""))
+                record.on_response_body(message.get("body", b""))
             await send(message)
 
         try:
             await app(scope, receive if scope["method"] in BODILESS else hear, say)
-            if record.unheard and complete:
-                await asyncio.to_thread(record.hear_out)
+            if record.has_undigested_input and complete:
+                await asyncio.to_thread(record.digest_input)
         except BaseException as caught:
             error = type(caught).__name__
             raise

@@ -16,7 +16,7 @@ from typing import Any, Final
 from falmock.media import pixels, processes
 from falmock.media.pixels import MAX_SIDE, Broken, Pixels, TooLarge, Unsupported
 from falmock.media.renderer import RenderFailed
-from falmock.protocol.errors import ModelError
+from falmock.protocol.model_errors import ModelError
 
 MAX_BYTES: Final = 8 * 1024 * 1024
 MAX_PIXELS: Final = 50_000_000  # 50 MP cameras are common; WebP needs up to 16 bytes a pixel

@@ -31,7 +31,8 @@ from falmock.faults.rules import Rule
 from falmock.faults.vocabulary import parse
 from falmock.http.server import Server, listen
 from falmock.inspection import lint
-from falmock.inspection.journal import Attempt, JournalFilter
+from falmock.inspection.entries import Attempt, JournalFilter
+from falmock.inspection.journal import journal_of
 from falmock.media import Renderer, find_ffmpeg
 from falmock.protocol.addresses import is_loopback
 from falmock.protocol.calls import Operation
@@ -52,7 +53,7 @@ if TYPE_CHECKING:
     from falmock.engine.emulator import Emulator
     from falmock.engine.store import Delivery
     from falmock.engine.store import Request as Stored
-    from falmock.inspection.journal import Entry
+    from falmock.inspection.entries import Entry
     from falmock.inspection.lint import Finding
     from falmock.testing.transport import LeakError
 
@@ -227,11 +228,11 @@ class Harness:
     @property
     def journal(self) -> list[Entry]:
         """Every call, every step of a request and every attempt at a webhook, in order. No secrets."""
-        return self.call(self.emulator.journal.entries)
+        return self.call(journal_of(self.emulator).entries)
 
     def lint(self) -> list[Finding]:
         """Return the mistakes that the code under test has made with fal, each with its evidence."""
-        return self.call(lambda: lint.check(self.emulator.journal.entries(), now=self.now))
+        return self.call(lambda: lint.check(journal_of(self.emulator).entries(), now=self.now))
 
     @property
     def cost(self) -> float:
@@ -322,7 +323,7 @@ class Harness:
             url=delivery.url,
             body=json.loads(delivery.body),
             attempts=tuple(
-                each for each in self.emulator.journal.entries(of_it) if isinstance(each, Attempt)
+                each for each in journal_of(self.emulator).entries(of_it) if isinstance(each, Attempt)
             ),
             outcome=delivery.outcome,
         )

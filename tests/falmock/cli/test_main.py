@@ -21,7 +21,7 @@ import pytest
 from processes import PATIENCE, running, served
 
 from falmock.cli.main import falmock
-from falmock.faults.rules import presets
+from falmock.faults.scenarios import presets
 from falmock.faults.vocabulary import FAULTS
 
 

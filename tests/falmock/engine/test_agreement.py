@@ -30,7 +30,8 @@ from falmock.engine.signing import Signer
 from falmock.engine.store import Store
 from falmock.faults.rules import Rule, RuleSet
 from falmock.faults.vocabulary import parse
-from falmock.inspection.journal import Transition
+from falmock.inspection.entries import Transition
+from falmock.inspection.journal import Journal, journal_of
 from falmock.media import Decoder, Renderer, find_ffmpeg
 from falmock.media.fetching import Fetcher
 from falmock.protocol import endpoints
@@ -82,6 +83,7 @@ class World:
             dialler=Dialler(OwnAddresses(), beyond=NOWHERE),
             is_local=lambda _: True,
             seed=1,
+            observer=Journal(2**20),
         )
 
 
@@ -207,11 +209,11 @@ class Agreement(RuleBasedStateMachine):
     def knows_what_it_accepted_and_nothing_else(self) -> None:
         assert [request.id for request in self.store.requests()] == self.accepted
         (slow, *_) = self.emulator.plan.rules()
-        assert (slow.matched, slow.injected_count, slow.observed) == (len(self.accepted),) * 3
+        assert (slow.matched, slow.injected, slow.observed) == (len(self.accepted),) * 3
 
     @invariant()
     def has_taken_down_each_step_once(self) -> None:
-        steps = [each for each in self.emulator.journal.entries() if isinstance(each, Transition)]
+        steps = [each for each in journal_of(self.emulator).entries() if isinstance(each, Transition)]
         for request in self.store.requests():
             events = [each.event for each in steps if each.request_id == request.id]
             assert events.count("submit") == 1
@@ -254,7 +256,7 @@ def test_memory_and_database_agree_whichever_write_fails(
     renders: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("falmock.engine.emulator.RETRY", 0.001)
-    monkeypatch.setattr("falmock.engine.webhooks.PAUSE", 0.001)
+    monkeypatch.setattr("falmock.engine.webhooks.STORE_PAUSE", 0.001)
     monkeypatch.setattr(Agreement, "renders", renders, raising=False)
     run_state_machine_as_test(
         Agreement,

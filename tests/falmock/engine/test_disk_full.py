@@ -13,7 +13,7 @@ from emulated import BASE, ENDPOINT, GOOD, KEY, Mock
 from storage import failing
 
 from falmock.faults.rules import Rule
-from falmock.inspection.journal import Transition
+from falmock.inspection.entries import Transition
 from falmock.protocol.errors import StorageFull
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ async def submit(mock: Mock) -> httpx.Response:
 def known(mock: Mock) -> tuple[int, int, int]:
     """Return how many requests the database, the queue and the journal know."""
     store, line = mock.emulator.store, mock.emulator.line("fal-ai/veo2")
-    steps = [each for each in mock.emulator.journal.entries() if isinstance(each, Transition)]
+    steps = [each for each in mock.journal.entries() if isinstance(each, Transition)]
     return len(store.open_requests()), len(line), len(steps)
 
 
@@ -109,9 +109,7 @@ async def test_the_counters_of_rules_are_unchanged_after_a_refused_submit(on_dis
             f"/{ENDPOINT}", json=GOOD, headers=KEY | {"x-falmock-fault": "gateway_timeout"}
         )
 
-    assert [(each.id, each.matched, each.injected_count, each.observed) for each in plan.rules()] == [
-        (1, 0, 0, 0)
-    ]
+    assert [(each.id, each.matched, each.injected, each.observed) for each in plan.rules()] == [(1, 0, 0, 0)]
 
 
 async def test_requests_stay_readable_while_the_disk_is_full(on_disk: Mock) -> None:
@@ -220,7 +218,7 @@ async def test_a_commit_that_fails_leaves_no_transaction_open(on_disk: Mock) -> 
 async def test_a_webhook_whose_outcome_cannot_be_written_is_not_sent_again_and_not_lost(
     on_disk: Mock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("falmock.engine.webhooks.PAUSE", 0.001)
+    monkeypatch.setattr("falmock.engine.webhooks.STORE_PAUSE", 0.001)
     store = on_disk.emulator.store
     with respx.mock() as router:
         hook = router.post(HOOK).respond(200)

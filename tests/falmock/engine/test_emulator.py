@@ -14,7 +14,7 @@ from falmock.engine.clock import ManualClock, SystemClock
 from falmock.engine.lifecycle import State
 from falmock.faults.rules import Rule
 from falmock.faults.vocabulary import FaultError, parse
-from falmock.inspection.journal import Transition
+from falmock.inspection.entries import Transition
 from falmock.protocol.errors import AlreadyCompleted, RequestNotFound
 from falmock.settings import Settings
 
@@ -229,7 +229,7 @@ async def test_what_is_done_by_hand_is_in_the_journal(mock: Mock) -> None:
         act(submitted["request_id"])
     await mock.emulator.settle()
 
-    entries = mock.emulator.journal.entries()
+    entries = mock.journal.entries()
     assert [(each.event, each.state) for each in entries if isinstance(each, Transition)] == [
         ("submit", "IN_QUEUE"),
         ("hold", "IN_QUEUE"),
@@ -493,7 +493,7 @@ async def test_a_reset_clears_the_journal(mock: Mock, test: str | None, left: in
 
     await mock.emulator.reset(test=test)
 
-    assert len(mock.emulator.journal.entries()) == left
+    assert len(mock.journal.entries()) == left
 
 
 async def test_a_reset_of_one_test_takes_its_rules(mock: Mock) -> None:

@@ -239,7 +239,7 @@ async def test_the_bill_and_the_tests_of_requests_survive_and_the_journal_does_n
     second = await lives.next()
     bill = Ledger(second.emulator.store, second.emulator.body).bill(test="checkout", window=3600)
 
-    assert (bill.usd, len(bill.doubles), second.emulator.journal.entries()) == (5.0, 1, [])
+    assert (bill.usd, len(bill.doubles), second.journal.entries()) == (5.0, 1, [])
 
 
 async def test_files_that_nobody_can_reach_are_gone_after_a_restart(lives: Lives, tmp_path: Path) -> None:

@@ -12,7 +12,8 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 
 from falmock.http.refusals import refuse
-from falmock.inspection.journal import Exchange
+from falmock.inspection.entries import Exchange
+from falmock.inspection.journal import journal_of
 from falmock.protocol.errors import RequestNotFound
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ def failing(error: Exception) -> Callable[..., Any]:
 
 
 def last_call(mock: Mock) -> Exchange:
-    return [entry for entry in mock.emulator.journal.entries() if isinstance(entry, Exchange)][-1]
+    return [entry for entry in journal_of(mock.emulator).entries() if isinstance(entry, Exchange)][-1]
 
 
 async def test_a_poll_refused_for_a_full_disk_is_recorded_with_its_status(

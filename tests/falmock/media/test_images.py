@@ -18,7 +18,7 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from falmock.media import MAX_BYTES, Decoder, Picture, pixels
-from falmock.protocol.errors import ModelError
+from falmock.protocol.model_errors import ModelError
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -15,11 +15,12 @@ from emulated import BASE, ENDPOINT, GOOD, KEY, Mock
 
 from falmock.app import create_app
 from falmock.engine.store import PAGE, Store
-from falmock.faults import rules, triggers
-from falmock.faults.rules import Injection, MatchContext, Rule, RuleSet
+from falmock.faults import injections, triggers
+from falmock.faults.rules import MatchContext, Rule, RuleSet
 from falmock.faults.vocabulary import FaultError
 from falmock.http.server import Server, listen
-from falmock.inspection.journal import PIECE, Journal, JournalFilter
+from falmock.inspection.entries import JournalFilter
+from falmock.inspection.journal import PIECE, Journal
 from falmock.inspection.ledger import Ledger
 from falmock.protocol import bodies, calls, hosts, validation
 from falmock.protocol.errors import InvalidBody
@@ -27,6 +28,8 @@ from falmock.protocol.limits import DEFAULT, Limits
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
+
+    from falmock.faults.injections import Injection
 
     Start = Callable[..., Awaitable[Mock]]
 
@@ -148,7 +151,7 @@ def test_prompt_full_of_partial_triggers_is_scanned_in_linear_time(text: str) ->
     prompt = Counted(text)
     prompt.searched = 0
 
-    assert triggers.magic({"prompt": prompt}) == []
+    assert triggers.faults_in_input({"prompt": prompt}) == []
     assert prompt.searched <= 3 * len(text)
 
 
@@ -174,9 +177,9 @@ async def test_faults_of_prompt_and_header_count_together(start: Start) -> None:
 def test_trigger_that_is_too_long_is_refused_before_it_is_split() -> None:
     longest = "internal_error detail=".ljust(triggers.LONGEST_FAULT, "a")
 
-    assert len(triggers.magic({"prompt": f"[[fal:{longest}]]"})) == 1
+    assert len(triggers.faults_in_input({"prompt": f"[[fal:{longest}]]"})) == 1
     with pytest.raises(FaultError, match="at most"):
-        triggers.magic({"prompt": f"[[fal:{longest}a]]"})
+        triggers.faults_in_input({"prompt": f"[[fal:{longest}a]]"})
 
 
 # Rules
@@ -319,9 +322,9 @@ async def test_poll_is_answered_before_a_long_queue_is_flushed(busy: Mock) -> No
 
 
 async def test_pieces_of_a_journal_are_short(busy: Mock) -> None:
-    pieces = list(busy.emulator.journal.pieces())
+    pieces = list(busy.journal.pieces())
 
-    assert sum(map(len, pieces)) == len(busy.emulator.journal.entries())
+    assert sum(map(len, pieces)) == len(busy.journal.entries())
     assert max(map(len, pieces)) <= PIECE // 1024
 
 
@@ -329,7 +332,7 @@ async def test_journal_entry_with_large_bodies_is_its_own_piece(mock: Mock) -> N
     for _ in range(3):
         await mock.submit(prompt="a" * PIECE)
 
-    pieces = mock.emulator.journal.pieces(JournalFilter(operation="submit"))
+    pieces = mock.journal.pieces(JournalFilter(operation="submit"))
 
     assert [len(piece) for piece in pieces if piece] == [1, 1, 1]
 
@@ -342,10 +345,10 @@ async def test_bill_is_computed_page_by_page(busy: Mock) -> None:
 
 async def test_filtered_journal_is_the_same_in_pieces_and_at_once(busy: Mock) -> None:
     await busy.submit(headers={"X-Falmock-Test": "a"})
-    everything = busy.emulator.journal.entries()
+    everything = busy.journal.entries()
     wanted = JournalFilter(test="a")
 
-    in_pieces = [entry.id for piece in busy.emulator.journal.pieces(wanted) for entry in piece]
+    in_pieces = [entry.id for piece in busy.journal.pieces(wanted) for entry in piece]
 
     assert in_pieces == [entry.id for entry in wanted.of(everything)]
 
@@ -428,12 +431,12 @@ def test_long_host_name_is_not_an_address_and_is_not_cached() -> None:
 
 
 def test_long_faults_of_a_request_are_not_cached() -> None:
-    detail = "a" * rules.LONGEST_CACHED
-    before = rules._load.cache_info().currsize
+    detail = "a" * injections.LONGEST_CACHED
+    before = injections._parse.cache_info().currsize
 
-    rules.load(json.dumps([[1, f"internal_error detail={detail}"]]))
+    injections.Injections.parse(json.dumps([[1, f"internal_error detail={detail}"]]))
 
-    assert rules._load.cache_info().currsize == before
+    assert injections._parse.cache_info().currsize == before
 
 
 # Streams

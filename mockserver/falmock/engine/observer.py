@@ -1,0 +1,59 @@
+"""The interface through which others watch the engine. `inspection.journal.Journal` implements it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from falmock.engine.store import Request
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One POST of a webhook, or the decision not to send it.
+
+    Attributes:
+        at: emulated time of the start, in unix seconds.
+        took: real seconds.
+        number: 1 for the first attempt.
+        status: of the receiver's response; None without a response.
+        answer_headers, answer: of the response; the body may be cut.
+        error: why there is no response, or None.
+        fault: name of the fault that shaped the attempt, or None.
+    """
+
+    request: Request
+    at: float
+    took: float
+    url: str
+    number: int
+    headers: dict[str, str]
+    body: bytes
+    status: int | None
+    answer_headers: list[tuple[bytes, bytes]]
+    answer: bytes
+    error: str | None
+    fault: str | None
+
+
+class Observer(Protocol):
+    """Gets every step of a request and every webhook attempt, after the commit."""
+
+    def step(self, request: Request, event: str, at: float) -> None:
+        """Handle a step.
+
+        Args:
+            request: as it is after the step.
+            event: "submit", "hold", "release", or a value of `lifecycle.Event`.
+            at: emulated time in unix seconds.
+        """
+        ...
+
+    def attempt(self, attempt: Attempt) -> None:
+        """Handle an attempt that has ended."""
+        ...
+
+    def forget(self, *, test: str | None, caller: str | None) -> None:
+        """Drop what belongs to a test and a caller; None matches all."""
+        ...
