@@ -16,7 +16,7 @@ from falmock.engine.keys import Keyring
 from falmock.engine.opening import DATABASE, ELSEWHERE, StateError, trusted
 from falmock.http.browser_proxy import BrowserProxy
 from falmock.http.catalogue import catalogue_routes, website_routes
-from falmock.http.cdn import CdnHost
+from falmock.http.cdn import cdn_routes
 from falmock.http.context import Area
 from falmock.http.fault_injection import FaultInjector
 from falmock.http.guard import HEALTH, Guard, TrustedProxies, by_area
@@ -25,10 +25,10 @@ from falmock.http.platform import platform_not_found, platform_routes
 from falmock.http.queue import QueueHost
 from falmock.http.recorder import Recorder
 from falmock.http.refusals import HANDLERS, fail
-from falmock.http.rest import RestHost
+from falmock.http.rest import rest_routes
 from falmock.http.router import HostRouter
 from falmock.http.run import RunHost
-from falmock.http.tokens import Tokens
+from falmock.http.tokens import token_routes
 from falmock.inspection.journal import Journal, journal_of
 from falmock.inspection.ledger import Ledger
 from falmock.protocol import hosts
@@ -98,13 +98,13 @@ def open_emulator(
 def fal_hosts(emulator: Emulator) -> dict[str, ASGIApp]:
     """Return an application for each of fal's hosts."""
     keyring = Keyring(emulator.settings, emulator.token_claims)
-    rest = [*RestHost(emulator, keyring).routes.routes, *Tokens(emulator, keyring).routes]
+    rest = [*rest_routes(emulator, keyring), *token_routes(emulator, keyring)]
     platform = [*platform_routes(emulator, keyring), *catalogue_routes(keyring)]
     return {
         hosts.QUEUE: QueueHost(emulator, keyring).app,
         hosts.RUN: RunHost(emulator, keyring).app,
         hosts.REST: Router(rest, redirect_slashes=False),
-        hosts.CDN: CdnHost(emulator, keyring).routes,
+        hosts.CDN: Router(cdn_routes(emulator, keyring), redirect_slashes=False),
         hosts.PLATFORM: Router(platform, redirect_slashes=False, default=platform_not_found),
         hosts.WEBSITE: Router(website_routes(), redirect_slashes=False),
     }

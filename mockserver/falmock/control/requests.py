@@ -17,7 +17,7 @@ from falmock.protocol.patterns import matches
 
 if TYPE_CHECKING:
     from falmock.engine.emulator import Emulator
-    from falmock.engine.store import Request
+    from falmock.engine.rows import Request
 
 UNKNOWN: Final = {404: "there is no such request"}
 COMPLETED: Final = {409: "the request is completed"}

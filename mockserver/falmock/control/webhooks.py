@@ -12,7 +12,7 @@ from falmock.engine.delivery import without_secrets
 
 if TYPE_CHECKING:
     from falmock.engine.emulator import Emulator
-    from falmock.engine.store import Delivery
+    from falmock.engine.rows import Delivery
 
 
 class WebhookControl:

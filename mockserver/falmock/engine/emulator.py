@@ -24,8 +24,9 @@ from falmock.engine.clock import LAST, Clock
 from falmock.engine.lifecycle import DeliveryState, Event, State, after
 from falmock.engine.notifier import Notifier
 from falmock.engine.queue import Job, Queue, QueueEvent
+from falmock.engine.rows import Delivery, Request
 from falmock.engine.runner import PreparedRun, Runner
-from falmock.engine.store import Delivery, Request, Store
+from falmock.engine.uploads import Uploads
 from falmock.engine.webhooks import Sender
 from falmock.faults import effects
 from falmock.faults.injections import Injection, Injections
@@ -56,6 +57,7 @@ if TYPE_CHECKING:
     from falmock.engine.files import Files
     from falmock.engine.observer import Observer
     from falmock.engine.signing import Signer
+    from falmock.engine.store import Store
     from falmock.faults.vocabulary import Fault
     from falmock.protocol.endpoints import Endpoint
     from falmock.settings import Settings
@@ -179,6 +181,7 @@ class Emulator:
         self.store = store
         self.files = files
         self.signer = signer
+        self.uploads = Uploads(files, signer, now=clock.now, new_rng=self.fresh_rng)
         self.plan = plan
         self.seed = seed
         self.dialler = dialler

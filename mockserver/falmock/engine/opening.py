@@ -20,12 +20,13 @@ import httpx
 
 from falmock import __version__
 from falmock.engine.clock import Clock, SystemClock
+from falmock.engine.database import StoreInUseError
 from falmock.engine.emulator import Emulator
 from falmock.engine.files import Files
 from falmock.engine.integrity import DamagedError, VersionError
 from falmock.engine.runner import Runner
 from falmock.engine.signing import SECRET_BYTES, Signer
-from falmock.engine.store import Store, StoreInUseError
+from falmock.engine.store import Store
 from falmock.faults.rules import RuleSet
 from falmock.faults.scenarios import find
 from falmock.media import Decoder, Renderer, find_ffmpeg

@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 
     from falmock.models import Model
 
-BALANCE: Final = 100.0  # US dollars
 PAGE: Final = 50
 LONGEST_BODY: Final = 64 * 1024
 ADDED: Final = "2025-01-01T00:00:00Z"  # of every model; the real dates are not known
@@ -88,7 +87,7 @@ def catalogue_routes(keyring: Keyring) -> list[Route]:
 
     async def billing(request: Request) -> Response:
         caller = platform_caller(request, keyring)
-        credit = {"current_balance": balance(caller), "currency": "USD"}
+        credit = {"current_balance": caller.balance, "currency": "USD"}
         return JSONResponse({"username": caller.key_id, "credits": credit})
 
     return [
@@ -109,11 +108,6 @@ def website_routes() -> list[Route]:
         return JSONResponse(openapi.document(model))
 
     return [Route("/api/openapi/queue/openapi.json", document, methods=["GET"])]
-
-
-def balance(caller: Caller) -> float:
-    """Return a caller's credit in US dollars."""
-    return 0.0 if caller.locked else BALANCE
 
 
 def _requested(request: Request) -> list[Model]:

@@ -8,8 +8,8 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from falmock.engine.keys import Caller
+from falmock.http import payloads
 from falmock.http.listing import through
-from falmock.http.rest import dropped
 from falmock.models import APPLICATIONS
 from falmock.protocol import endpoints
 from falmock.protocol.errors import PlatformApiError, RequestNotFound
@@ -42,7 +42,7 @@ def platform_routes(emulator: Emulator, keyring: Keyring) -> list[Route]:
     async def delete_payloads(request: Request) -> Response:
         caller = platform_caller(request, keyring)
         try:
-            return JSONResponse(dropped(emulator, keyring, caller, request.path_params["id"]))
+            return JSONResponse(payloads.delete(emulator, keyring, caller, request.path_params["id"]))
         except RequestNotFound:
             raise PlatformApiError("not_found") from None
 

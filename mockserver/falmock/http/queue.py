@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
 
     from falmock.engine.keys import Keyring
-    from falmock.engine.store import Request as Stored
+    from falmock.engine.rows import Request as Stored
     from falmock.http.context import CallContext
     from falmock.protocol.calls import Call
 

@@ -16,7 +16,7 @@ from falmock.protocol.patterns import matches
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from falmock.engine.store import Request
+    from falmock.engine.rows import Request
     from falmock.inspection.received_call import ReceivedCall
 
 Headers = tuple[tuple[str, str], ...]
