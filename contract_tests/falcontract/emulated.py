@@ -108,11 +108,11 @@ class Emulated:
             )
 
     def _studio(self) -> Renderer:
-        """Return the one studio of this event loop: a new one would ask ffmpeg for its version again."""
+        """Return the renderer of this event loop; a new one would start ffmpeg for its version again."""
         loop = asyncio.get_running_loop()
         if loop not in self._studios:
-            studio = Renderer(ffmpeg=self._ffmpeg, cache=self._cache(), at_once=2, timeout=60)
-            self._studios = {loop: studio}
+            renderer = Renderer(ffmpeg=self._ffmpeg, cache=self._cache(), at_once=2, timeout=60)
+            self._studios = {loop: renderer}
         return self._studios[loop]
 
     def _cache(self) -> Path:

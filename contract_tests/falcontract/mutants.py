@@ -577,7 +577,7 @@ def successes_are_free(patch: Patch) -> None:
     """A success bills nothing."""
     patch.wrap(veo, "seconds", lambda usual: usual)
     free = dataclasses.replace(veo.IMAGE_TO_VIDEO, units=lambda _: 0)
-    patch.item(models.MODELS, veo.IMAGE_TO_VIDEO.endpoint, free)
+    patch.set(models, "BUNDLED", models.Catalogue([free]))
 
 
 @mutant
@@ -962,7 +962,7 @@ def logs_are_always_told(patch: Patch) -> None:
     """Logs are a list, asked for or not."""
 
     def change(told: dict[str, Any], found: Any) -> None:
-        told["logs"] = told["logs"] or runner.logs(found, math.inf)
+        told["logs"] = told["logs"] or runner.logs(models.BUNDLED, found, math.inf)
 
     _changing(patch, change)
 

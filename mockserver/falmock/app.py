@@ -31,6 +31,7 @@ from falmock.http.run import RunHost
 from falmock.http.tokens import token_routes
 from falmock.inspection.journal import Journal, journal_of
 from falmock.inspection.ledger import Ledger
+from falmock.models import BUNDLED, Catalogue
 from falmock.protocol import hosts
 from falmock.protocol.addresses import is_loopback
 
@@ -53,7 +54,7 @@ __all__: Final = ["DATABASE", "ELSEWHERE", "StateError", "create_app", "open_emu
 def create_app(emulator: Emulator) -> Starlette:
     """Return an ASGI application for an open emulator; it needs no lifespan."""
     settings = emulator.settings
-    ledger = Ledger(emulator.store, emulator.kept_body)
+    ledger = Ledger(emulator.store, emulator.kept_body, emulator.catalogue)
     through_proxy: set[tuple[str, int]] = set()
     fal = HostRouter(
         fal_hosts(emulator),
@@ -86,27 +87,31 @@ def create_app(emulator: Emulator) -> Starlette:
 def open_emulator(
     settings: Settings,
     clock: Clock | None = None,
-    studio: Renderer | None = None,
+    renderer: Renderer | None = None,
     is_local: Callable[[str], bool] = is_loopback,
     listeners: Iterable[socket.socket] = (),
+    *,
+    catalogue: Catalogue = BUNDLED,
 ) -> AbstractAsyncContextManager[Emulator]:
     """Open an emulator with a journal; see `engine.opening.open_emulator`."""
     journal = Journal(settings.journal_size, keys=settings.keys or ())
-    return opening.open_emulator(settings, clock, studio, is_local, listeners, observer=journal)
+    return opening.open_emulator(
+        settings, clock, renderer, is_local, listeners, catalogue=catalogue, observer=journal
+    )
 
 
 def fal_hosts(emulator: Emulator) -> dict[str, ASGIApp]:
     """Return an application for each of fal's hosts."""
     keyring = Keyring(emulator.settings, emulator.token_claims)
     rest = [*rest_routes(emulator, keyring), *token_routes(emulator, keyring)]
-    platform = [*platform_routes(emulator, keyring), *catalogue_routes(keyring)]
+    platform = [*platform_routes(emulator, keyring), *catalogue_routes(keyring, emulator.catalogue)]
     return {
         hosts.QUEUE: QueueHost(emulator, keyring).app,
         hosts.RUN: RunHost(emulator, keyring).app,
         hosts.REST: Router(rest, redirect_slashes=False),
         hosts.CDN: Router(cdn_routes(emulator, keyring), redirect_slashes=False),
         hosts.PLATFORM: Router(platform, redirect_slashes=False, default=platform_not_found),
-        hosts.WEBSITE: Router(website_routes(), redirect_slashes=False),
+        hosts.WEBSITE: Router(website_routes(emulator.catalogue), redirect_slashes=False),
     }
 
 

@@ -131,8 +131,8 @@ async def stand_in(tmp_path: Path, renders: Path) -> Callable[..., Any]:
             "queue_seconds": Span(20, 20),
             "run_seconds": Span(20, 20),
         }
-        studio = Renderer(ffmpeg=find_ffmpeg(None), cache=renders, at_once=2, timeout=60)
-        async with open_emulator(Settings(keys=(KEY,), **(told | settings)), None, studio) as emulator:
+        renderer = Renderer(ffmpeg=find_ffmpeg(None), cache=renders, at_once=2, timeout=60)
+        async with open_emulator(Settings(keys=(KEY,), **(told | settings)), None, renderer) as emulator:
             server = Server(create_app(emulator))
             server.config.ssl_certfile, server.config.ssl_keyfile = str(cert), str(private)
             with listen("127.0.0.1", 0) as listener:
@@ -144,7 +144,7 @@ async def stand_in(tmp_path: Path, renders: Path) -> Callable[..., Any]:
                     await resolver.aclose()
                     server.should_exit = True
                     await task
-        await studio.close()
+        await renderer.close()
 
     return opened
 

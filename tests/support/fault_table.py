@@ -26,12 +26,14 @@ import httpx
 
 import falqueue
 from falmock.faults.vocabulary import EXACT, FAULTS, LONGEST_TEXT, limits
-from falmock.testing.harness import staged
+from falmock.testing.harness import open_harness
+from falmock.testing.session import open_session
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from falmock.testing.harness import Harness, TestSession
+    from falmock.testing.harness import Harness
+    from falmock.testing.session import TestSession
 
 DRIVER: Final = Path(__file__).parents[1] / "node" / "faults.mjs"
 ENDPOINT: Final = "fal-ai/veo2/image-to-video"
@@ -103,11 +105,11 @@ class Result:
 Try = Callable[["Harness", Trial], str | None]
 
 
-def table(stage: TestSession, trial: Trial, tries: list[Try]) -> list[str]:
+def table(session: TestSession, trial: Trial, tries: list[Try]) -> list[str]:
     """Return the cells of a row, one for each client."""
     cells = []
     for run in tries:
-        with stage.harness() as harness:
+        with open_harness(session) as harness:
             fault = BRIEF.get(trial.fault, trial.fault)
             harness.fail_next(
                 fault, **({"on": trial.place} if trial.place in FAULTS[trial.fault].may else {})
@@ -272,10 +274,10 @@ def rows(chosen: list[Trial]) -> list[list[str]]:
     """Run trials with all three clients; return the rows."""
     with ExitStack() as stack:
         folder = stack.enter_context(tempfile.TemporaryDirectory())
-        stage = stack.enter_context(staged(Path(folder)))
+        session = stack.enter_context(open_session(Path(folder)))
         js = stack.enter_context(node())
         stack.enter_context(patch.object(time, "sleep", lambda _: None))
-        return [[trial.title, *table(stage, trial, [fal, js, falqueue_client])] for trial in chosen]
+        return [[trial.title, *table(session, trial, [fal, js, falqueue_client])] for trial in chosen]
 
 
 def page() -> str:

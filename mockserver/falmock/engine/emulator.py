@@ -187,6 +187,7 @@ class Emulator:
         self.dialler = dialler
         self.observer = observer
         self._runner = runner
+        self.catalogue = runner.catalogue
         self._sender = Sender(
             store=store,
             signer=signer,
@@ -243,6 +244,7 @@ class Emulator:
         if self._queue.running_of(asked.caller) >= self.settings.concurrency:
             raise ConcurrencyLimit(self.settings.concurrency)
         request = self._accept(asked, direct=True)
+        self._notify()
         try:
             return await self.wait_for(request.id, State.COMPLETED)
         except asyncio.CancelledError:

@@ -29,8 +29,8 @@ from falmock.engine.signing import SECRET_BYTES, Signer
 from falmock.engine.store import Store
 from falmock.faults.rules import RuleSet
 from falmock.faults.scenarios import find
-from falmock.media import Decoder, Renderer, find_ffmpeg
-from falmock.media.fetching import Fetcher
+from falmock.media import Decoder, Fetcher, Renderer, find_ffmpeg
+from falmock.models import BUNDLED, Catalogue
 from falmock.protocol.addresses import is_loopback
 from falmock.protocol.errors import StorageUnavailable
 from falmock.system import private, transient
@@ -65,10 +65,11 @@ class StateError(Exception):
 async def open_emulator(
     settings: Settings,
     clock: Clock | None = None,
-    studio: Renderer | None = None,
+    renderer: Renderer | None = None,
     is_local: Callable[[str], bool] = is_loopback,
     listeners: Iterable[socket.socket] = (),
     *,
+    catalogue: Catalogue = BUNDLED,
     observer: Observer,
 ) -> AsyncIterator[Emulator]:
     """Open an emulator with all its parts, and close them again.
@@ -76,10 +77,11 @@ async def open_emulator(
     Args:
         settings: of the emulator.
         clock: by default the system's, at the speed that the settings give.
-        studio: renders clips; by default one that keeps its clips with the emulator's files.
+        renderer: renders clips; by default one that keeps its clips with the emulator's files.
         is_local: checks whether webhooks and input images may be on a host in any case.
         listeners: the sockets at which the emulator will be served. Webhooks and input images at these
             addresses are refused. Add sockets that are opened later to `emulator.dialler.own`.
+        catalogue: the models to serve; by default those that come with falmock.
         observer: of the emulator.
 
     Raises:
@@ -100,13 +102,14 @@ async def open_emulator(
         to_receivers, to_files = _diallers(settings, listeners)
         webhook_http = await stack.enter_async_context(_client(to_receivers))
         fetch_http = await stack.enter_async_context(_client(to_files))
-        if studio is None:
-            studio = _renderer(settings, folder, files)
-            stack.push_async_callback(studio.close)
+        if renderer is None:
+            renderer = _renderer(settings, folder, files)
+            stack.push_async_callback(renderer.close)
         fetcher = Fetcher(fetch_http, public=settings.fetches_public_files, is_local=is_local)
         runner = Runner(
+            catalogue=catalogue,
             files=files,
-            studio=studio,
+            renderer=renderer,
             decoder=Decoder(max_pixels=settings.max_pixels, memory=settings.decode_memory),
             fetcher=fetcher,
             clock=clock,

@@ -22,9 +22,8 @@ from urllib.parse import unquote_to_bytes
 
 from falmock.engine.files import Files, new_path
 from falmock.engine.object_lifecycle import Lifecycle, decide
-from falmock.media import MAX_BYTES, Clip, Decoder, Picture, Renderer, RenderFailed
-from falmock.media.fetching import Fetcher, FetchError
-from falmock.models import MODELS, File, Model
+from falmock.media import MAX_BYTES, Clip, Decoder, Fetcher, FetchError, Picture, Renderer, RenderFailed
+from falmock.models import File, Model
 from falmock.protocol import validation
 from falmock.protocol.errors import Refusal, StorageFull, compact
 from falmock.protocol.hosts import MEDIA, BaseURL
@@ -39,6 +38,7 @@ if TYPE_CHECKING:
 
     from falmock.engine.clock import Clock
     from falmock.engine.rows import Request, StoredFile
+    from falmock.models import Catalogue
 
 log = logging.getLogger("falmock.engine.runner")
 
@@ -55,8 +55,9 @@ class Runner:
     """Everything that models need while they run.
 
     Args:
+        catalogue: the models that can run.
         files: inputs and outputs.
-        studio: renders.
+        renderer: renders clips.
         decoder: decodes input images.
         fetcher: gets input files by URL.
         clock: says when a file was made.
@@ -68,8 +69,9 @@ class Runner:
     def __init__(
         self,
         *,
+        catalogue: Catalogue,
         files: Files,
-        studio: Renderer,
+        renderer: Renderer,
         decoder: Decoder,
         fetcher: Fetcher,
         clock: Clock,
@@ -77,9 +79,10 @@ class Runner:
         style: str,
         limits: Limits = DEFAULT,
     ) -> None:
+        self.catalogue = catalogue
         self.files = files
         self.decoder = decoder
-        self.studio = studio
+        self.renderer = renderer
         self.fetcher = fetcher
         self.clock = clock
         self.seed = seed
@@ -88,8 +91,7 @@ class Runner:
 
     def prepare(self, request: Request, body: bytes) -> Outcome | PreparedRun:
         """Find the model and validate its input; quick, for it runs when the runner starts."""
-        endpoint = "/".join(filter(None, (request.application, request.path)))
-        model = MODELS.get(endpoint)
+        model = self.catalogue.get(request.endpoint)
         if model is None:
             return Outcome.refused(HTTPStatus.NOT_FOUND, f"Path /{request.path} not found")
         if request.method != "POST":
@@ -133,9 +135,9 @@ class Runner:
         return Outcome(HTTPStatus.OK, compact(output.model_dump(exclude_none=True)), units | served_by)
 
 
-def logs(request: Request, now: float) -> list[dict[str, Any]]:
+def logs(catalogue: Catalogue, request: Request, now: float) -> list[dict[str, Any]]:
     """Return the lines that a request's run has written by now; they follow from its times alone."""
-    model = MODELS.get(f"{request.application}/{request.path}")
+    model = catalogue.get(request.endpoint)
     if model is None or request.started_at is None:
         return []
     until = min(now, request.completed_at or now)
@@ -143,9 +145,9 @@ def logs(request: Request, now: float) -> list[dict[str, Any]]:
     return [_line(at, text) for at, text in written if at <= until]
 
 
-def next_log_at(request: Request, now: float) -> float:
+def next_log_at(catalogue: Catalogue, request: Request, now: float) -> float:
     """Return when the next line will be written; infinity for never."""
-    model = MODELS.get(f"{request.application}/{request.path}")
+    model = catalogue.get(request.endpoint)
     if model is None or request.started_at is None or request.completed_at is not None:
         return math.inf
     times = (request.started_at + share * request.run_seconds for share, _ in model.logs)
@@ -202,7 +204,7 @@ class _Tools:
 
     async def video(self, clip: Clip, *, name: str) -> File:
         runner, request = self._runner, self._request
-        rendered = await runner.studio.render(clip)
+        rendered = await runner.renderer.render(clip)
         file = runner.files.publish(
             rendered,
             new_path(_rng(runner.seed, request, name), name),

@@ -17,7 +17,6 @@ from falmock.engine.keys import Caller, Keyring
 from falmock.http import openapi
 from falmock.http.platform import platform_caller
 from falmock.http.submission import read_body
-from falmock.models import MODELS
 from falmock.protocol import validation
 from falmock.protocol.errors import InvalidBody, NotFound, PlatformApiError, UnparseableBody
 from falmock.protocol.hosts import RUN
@@ -27,7 +26,7 @@ if TYPE_CHECKING:
 
     from starlette.requests import Request
 
-    from falmock.models import Model
+    from falmock.models import Catalogue, Model
 
 PAGE: Final = 50
 LONGEST_BODY: Final = 64 * 1024
@@ -48,7 +47,7 @@ class EstimateBody(BaseModel):
     endpoints: dict[str, Quantity]
 
 
-def catalogue_routes(keyring: Keyring) -> list[Route]:
+def catalogue_routes(keyring: Keyring, catalogue: Catalogue) -> list[Route]:
     """Return the routes of `api.fal.ai` about models, prices and the account."""
 
     async def models(request: Request) -> Response:
@@ -56,7 +55,7 @@ def catalogue_routes(keyring: Keyring) -> list[Route]:
         query = request.query_params
         found = [
             model
-            for model in _requested(request) or list(MODELS.values())
+            for model in _requested(request, catalogue) or list(catalogue)
             if query.get("q", "").lower() in model.endpoint
             and query.get("category", openapi.category(model)) == openapi.category(model)
             and query.get("status", "active") == "active"
@@ -68,7 +67,7 @@ def catalogue_routes(keyring: Keyring) -> list[Route]:
 
     async def pricing(request: Request) -> Response:
         platform_caller(request, keyring)
-        page, cursor = _page(request, _requested(request) or list(MODELS.values()))
+        page, cursor = _page(request, _requested(request, catalogue) or list(catalogue))
         prices = list(map(_priced, page))
         return JSONResponse({"prices": prices, "next_cursor": cursor, "has_more": cursor is not None})
 
@@ -80,7 +79,7 @@ def catalogue_routes(keyring: Keyring) -> list[Route]:
             )
         except (InvalidBody, UnparseableBody):
             raise PlatformApiError("validation_error") from None
-        total = sum(_cost(_model(name), quantity) for name, quantity in body.endpoints.items())
+        total = sum(_cost(_model(catalogue, name), quantity) for name, quantity in body.endpoints.items())
         return JSONResponse(
             {"estimate_type": body.estimate_type, "total_cost": round(total, 6), "currency": "USD"}
         )
@@ -98,11 +97,11 @@ def catalogue_routes(keyring: Keyring) -> list[Route]:
     ]
 
 
-def website_routes() -> list[Route]:
+def website_routes(catalogue: Catalogue) -> list[Route]:
     """Return the routes of fal's website: an OpenAPI document for each model."""
 
     async def document(request: Request) -> Response:
-        model = MODELS.get(request.query_params.get("endpoint_id", "").strip("/"))
+        model = catalogue.get(request.query_params.get("endpoint_id", "").strip("/"))
         if model is None:
             raise NotFound
         return JSONResponse(openapi.document(model))
@@ -110,15 +109,16 @@ def website_routes() -> list[Route]:
     return [Route("/api/openapi/queue/openapi.json", document, methods=["GET"])]
 
 
-def _requested(request: Request) -> list[Model]:
+def _requested(request: Request, catalogue: Catalogue) -> list[Model]:
     names = [name for text in request.query_params.getlist("endpoint_id") for name in text.split(",") if name]
-    return [_model(name) for name in names]
+    return [_model(catalogue, name) for name in names]
 
 
-def _model(name: str) -> Model:
-    if name not in MODELS:
+def _model(catalogue: Catalogue, name: str) -> Model:
+    model = catalogue.get(name)
+    if model is None:
         raise PlatformApiError("not_found")
-    return MODELS[name]
+    return model
 
 
 def _page(request: Request, models: Sequence[Model]) -> tuple[Sequence[Model], str | None]:

@@ -10,7 +10,6 @@ from starlette.routing import Route
 from falmock.engine.keys import Caller
 from falmock.http import payloads
 from falmock.http.listing import through
-from falmock.models import APPLICATIONS
 from falmock.protocol import endpoints
 from falmock.protocol.errors import PlatformApiError, RequestNotFound
 
@@ -32,7 +31,7 @@ def platform_routes(emulator: Emulator, keyring: Keyring) -> list[Route]:
     async def queue(request: Request) -> Response:
         platform_caller(request, keyring)
         endpoint = endpoints.parse("{owner}/{name}".format(**request.path_params))
-        if endpoint is None or endpoint.application not in APPLICATIONS:
+        if endpoint is None or not emulator.catalogue.has_application(endpoint.application):
             raise PlatformApiError("not_found")
         if request.method == "DELETE":
             await through(emulator.flush(endpoint.application))

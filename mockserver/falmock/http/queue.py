@@ -81,7 +81,7 @@ class QueueHost:
             raise
 
     async def _submit(self, request: Request, call: Call) -> Response:
-        endpoint = access.existing(call.parsed, call.endpoint or "")
+        endpoint = access.existing(self._emulator.catalogue, call.parsed, call.endpoint or "")
         caller = access.caller_of_application(request, self._keyring, endpoint.application)
         if caller.locked:
             raise UserLocked
@@ -126,7 +126,7 @@ class QueueHost:
 
     def _describe(self, request: Request, found: Stored, *, with_logs: bool) -> dict[str, Any]:
         """Return the status object, with its keys in the order of the live service."""
-        lines = logs(found, self._emulator.clock.now()) if with_logs else None
+        lines = logs(self._emulator.catalogue, found, self._emulator.clock.now()) if with_logs else None
         status: dict[str, Any] = {
             "status": found.state,
             "request_id": found.id,
@@ -172,7 +172,9 @@ class QueueHost:
                 yield b": ping\n\n"
             if found.state == State.COMPLETED or self._emulator.closing:
                 return
-            next_line_at = next_log_at(found, clock.now()) if with_logs else math.inf
+            next_line_at = (
+                next_log_at(self._emulator.catalogue, found, clock.now()) if with_logs else math.inf
+            )
             heartbeat_at = clock.now() + HEARTBEAT
             await first(changed.wait(), clock.sleep_until(min(next_line_at, heartbeat_at)))
 

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 from pydantic import ValidationError
 
 from falmock.inspection.entries import submit_identity
-from falmock.models import MODELS, Price
 from falmock.protocol import bodies
 from falmock.protocol.bodies import BodyTooComplexError
 
@@ -25,7 +24,7 @@ if TYPE_CHECKING:
     from falmock.engine.rows import Request
     from falmock.engine.store import Store
     from falmock.inspection.entries import SubmitIdentity
-    from falmock.models import Model
+    from falmock.models import Catalogue, Model, Price
 
 Result = TypeVar("Result")
 
@@ -167,11 +166,13 @@ class Ledger:
 
     Args:
         body: returns the input of a request.
+        catalogue: has the prices.
     """
 
-    def __init__(self, store: Store, body: Callable[[Request], bytes]) -> None:
+    def __init__(self, store: Store, body: Callable[[Request], bytes], catalogue: Catalogue) -> None:
         self._store = store
         self._body = body
+        self._catalogue = catalogue
         self.calls: Counter[str] = Counter()
         self._refused: dict[str, None] = {}
 
@@ -237,13 +238,13 @@ class Ledger:
             usd=sum(charge.due for charge in charges),
             by_caller=dict(by_caller),
             by_test=dict(by_test),
-            prices={name: model.price for name, model in MODELS.items() if name in endpoints},
+            prices={model.endpoint: model.price for model in self._catalogue if model.endpoint in endpoints},
             charges=tuple(charges),
             doubles=tuple(doubles.found),
         )
 
     def _charge(self, request: Request) -> Charge:
-        model = MODELS.get(request.endpoint)
+        model = self._catalogue.get(request.endpoint)
         units = _expected(model, self._body(request)) if request.status is None else _billed(request)
         return Charge(
             request_id=request.id,

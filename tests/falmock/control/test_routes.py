@@ -28,7 +28,7 @@ CLOCK = "/control/clock"
 
 
 def control(mock: Mock) -> Control:
-    return Control(mock.emulator, Ledger(mock.emulator.store, mock.emulator.body))
+    return Control(mock.emulator, Ledger(mock.emulator.store, mock.emulator.body, mock.emulator.catalogue))
 
 
 # Access

@@ -237,7 +237,9 @@ async def test_the_bill_and_the_tests_of_requests_survive_and_the_journal_does_n
         await first.finish(headers={"X-Falmock-Test": "checkout"})
 
     second = await lives.next()
-    bill = Ledger(second.emulator.store, second.emulator.body).bill(test="checkout", window=3600)
+    bill = Ledger(second.emulator.store, second.emulator.body, second.emulator.catalogue).bill(
+        test="checkout", window=3600
+    )
 
     assert (bill.usd, len(bill.doubles), second.journal.entries()) == (5.0, 1, [])
 

@@ -39,9 +39,9 @@ def play(request: pytest.FixtureRequest) -> Iterator[Play]:
 
 def test_a_render_waits_for_a_descriptor(play: Play, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async def scene() -> int:
-        studio = Renderer(ffmpeg=find_ffmpeg(), cache=tmp_path, at_once=2, timeout=60)
+        renderer = Renderer(ffmpeg=find_ffmpeg(), cache=tmp_path, at_once=2, timeout=60)
         with none_left(monkeypatch) as relief:
-            video = await studio.render(CLIP)
+            video = await renderer.render(CLIP)
         assert video.stat().st_size
         return relief.waits
 
