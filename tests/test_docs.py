@@ -8,11 +8,9 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import click
 import pytest
 from processes import PATIENCE, Served, running, served
 
-from falmock.cli import main
 from falmock.engine.lifecycle import State
 from falmock.faults import scenarios
 from falmock.faults.scenarios import presets
@@ -120,18 +118,6 @@ def test_every_make_target_of_the_documents_exists() -> None:
 
     for target in re.findall(r"^make (\w+)", documents, re.MULTILINE):
         assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
-
-
-def test_every_flag_is_in_the_readme_and_every_flag_there_exists() -> None:
-    options = {
-        flag
-        for parameter in main.falmock.commands["serve"].params
-        if isinstance(parameter, click.Option)
-        for flag in parameter.opts
-        if flag.startswith("--") and flag != "--help"
-    }
-
-    assert set(re.findall(r"^\| `(--[a-z-]+)` \|", README, re.MULTILINE)) == options
 
 
 def test_every_link_leads_to_a_file() -> None:

@@ -12,8 +12,7 @@ import httpx
 from PIL import Image
 
 from falmock.app import create_app, open_emulator
-from falmock.cli.console import address
-from falmock.http.server import Server, listen
+from falmock.http.server import Server, address, listen
 from falmock.inspection.journal import journal_of
 from falmock.media import Renderer, find_ffmpeg
 from falmock.settings import Settings, Span

@@ -12,10 +12,9 @@ from emulated import BASE, KEY, Mock
 from pydantic import TypeAdapter
 
 from falmock.app import create_app
-from falmock.cli.console import address
 from falmock.control.routes import Control
 from falmock.control.schemas import ScenarioIn
-from falmock.http.server import Server, listen
+from falmock.http.server import Server, address, listen
 from falmock.inspection.ledger import Ledger
 from falmock.intercept.proxy import Proxy
 

@@ -1,4 +1,4 @@
-"""The note of where an emulator is reached, and whether it is still true."""
+"""The file with the addresses of a running emulator, and when it is ignored."""
 
 from __future__ import annotations
 
@@ -17,8 +17,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from processes import PATIENCE, served
 
-from falmock.intercept.environment import ServerInfo
-from falmock.intercept.listeners import NOTE, find
+from falmock.intercept.server_info import FILE, ServerInfo, find
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,7 +26,7 @@ if TYPE_CHECKING:
 
 @contextmanager
 def impostor(answer: Any) -> Iterator[str]:
-    """Serve somebody else's program on this machine, that answers everything with one JSON value."""
+    """Serve a foreign program on this machine that answers every call with one JSON value."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -52,17 +51,17 @@ def impostor(answer: Any) -> Iterator[str]:
         server.server_close()
 
 
-def note_of_a_killed_one(state: Path) -> ServerInfo:
-    """Kill an emulator that serves a state folder, and return the note that it left."""
+def file_of_a_killed_emulator(state: Path) -> ServerInfo:
+    """Kill an emulator and return the file that it leaves."""
     with served("--state", str(state)) as server:
         assert find(state) is not None
         server.stop(signal.SIGKILL)
-    return ServerInfo.from_json((state / NOTE).read_text())
+    return ServerInfo.from_json((state / FILE).read_text())
 
 
-def led_to(state: Path, doors: ServerInfo, address: str) -> None:
-    """Let a note name somebody else's address: the port was given out again."""
-    (state / NOTE).write_text(dataclasses.replace(doors, http=address).to_json())
+def point(state: Path, server_info: ServerInfo, address: str) -> None:
+    """Let the file name another address, as if the port now belonged to another program."""
+    (state / FILE).write_text(dataclasses.replace(server_info, http=address).to_json())
 
 
 def falmock(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -70,64 +69,62 @@ def falmock(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False)
 
 
-def test_whoever_serves_the_port_of_a_killed_emulator_is_not_taken_for_it(tmp_path: Path) -> None:
+def test_a_foreign_program_on_the_port_of_a_killed_emulator_is_not_found(tmp_path: Path) -> None:
     state = tmp_path / "state"
-    left = note_of_a_killed_one(state)
+    left = file_of_a_killed_emulator(state)
 
     lies: list[Any] = [{}, {"status": "ok", "proof": "0" * 64}, {"proof": left.token}, [], None]
     for answer in lies:
         with impostor(answer) as address:
-            led_to(state, left, address)
+            point(state, left, address)
             assert find(state) is None
 
     with impostor({"status": "ok", "entries": []}) as address:
-        led_to(state, left, address)
+        point(state, left, address)
         for command in (["journal"], ["ledger"], ["lint"], ["env"]):
             done = falmock(*command, "--state", str(state))
             assert (done.returncode, "no emulator serves" in done.stderr) == (2, True)
 
 
-def test_another_emulator_at_the_port_of_a_killed_one_is_not_taken_for_it(tmp_path: Path) -> None:
-    left = note_of_a_killed_one(tmp_path / "state")
+def test_another_emulator_on_the_port_of_a_killed_one_is_not_found(tmp_path: Path) -> None:
+    left = file_of_a_killed_emulator(tmp_path / "state")
 
     with served("--ephemeral") as other:
-        led_to(tmp_path / "state", left, other.address)
+        point(tmp_path / "state", left, other.address)
         assert find(tmp_path / "state") is None
 
 
-def test_a_running_emulator_is_found_and_its_token_is_not_told(tmp_path: Path) -> None:
+def test_a_running_emulator_is_found_and_its_token_stays_secret(tmp_path: Path) -> None:
     with served("--state", str(tmp_path / "state")) as server:
-        doors = find(tmp_path / "state")
-        assert doors is not None
-        told = [server.http.get("/health", params={"challenge": each}).text for each in ("", "0" * 64)]
-        told += [falmock("env", "--state", str(tmp_path / "state")).stdout, repr(doors)]
+        server_info = find(tmp_path / "state")
+        assert server_info is not None
+        texts = [server.http.get("/health", params={"challenge": each}).text for each in ("", "0" * 64)]
+        texts += [falmock("env", "--state", str(tmp_path / "state")).stdout, repr(server_info)]
 
-        assert [doors.token in each for each in told] == [False] * 4
-        assert stat.S_IMODE((tmp_path / "state" / NOTE).stat().st_mode) == 0o600
+        assert [server_info.token in each for each in texts] == [False] * 4
+        assert stat.S_IMODE((tmp_path / "state" / FILE).stat().st_mode) == 0o600
 
 
 @pytest.mark.parametrize("field", ["http", "https", "proxy"])
-def test_a_note_that_leads_to_another_machine_is_not_believed(tmp_path: Path, field: str) -> None:
+def test_a_file_that_names_another_machine_is_ignored(tmp_path: Path, field: str) -> None:
     with served("--state", str(tmp_path)):
-        doors = find(tmp_path)
-        assert doors is not None
-        note = json.loads(doors.to_json()) | {field: "http://192.0.2.1:80"}
-        (tmp_path / NOTE).write_text(json.dumps(note))
+        server_info = find(tmp_path)
+        assert server_info is not None
+        content = json.loads(server_info.to_json()) | {field: "http://192.0.2.1:80"}
+        (tmp_path / FILE).write_text(json.dumps(content))
 
         assert find(tmp_path) is None
 
 
 @pytest.mark.parametrize("text", ["", "null", "[]", "{}", '{"http": 1}', "[" * 100_000, "\xff"])
-def test_a_note_that_is_none_is_not_believed(tmp_path: Path, text: str) -> None:
-    (tmp_path / NOTE).write_text(text, encoding="latin-1")
+def test_a_malformed_file_is_ignored(tmp_path: Path, text: str) -> None:
+    (tmp_path / FILE).write_text(text, encoding="latin-1")
 
     assert find(tmp_path) is None
 
 
-def test_a_note_that_somebody_else_wrote_is_not_believed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_file_of_another_user_is_ignored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with served("--state", str(tmp_path)):
-        monkeypatch.setattr(os, "geteuid", lambda: (tmp_path / NOTE).stat().st_uid + 1)
+        monkeypatch.setattr(os, "geteuid", lambda: (tmp_path / FILE).stat().st_uid + 1)
 
         assert find(tmp_path) is None
