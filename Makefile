@@ -43,13 +43,13 @@ format: install  ## let the formatter and the linter mend what they can
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
 
-contract: install  ## hold the emulator to the contract: make contract ARGS="--property P17"
+contract: install  ## check the properties of fal's queue on the emulator: make contract ARGS="--property P17"
 	@$(BIN)/falcontract run $(ARGS)
 
-mutants: install  ## break the emulator in one place at a time, and see who notices
+mutants: install  ## check that the properties find every planted bug
 	@$(BIN)/falcontract mutants $(ARGS)
 
-fidelity: install  ## write docs/fidelity.md anew
+fidelity: install  ## write docs/fidelity.md
 	@$(BIN)/falcontract fidelity --markdown > docs/fidelity.md
 
 faults: install  ## write docs/faults.md anew

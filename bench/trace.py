@@ -81,7 +81,7 @@ async def measure() -> dict[str, Trace]:
             submit, accepted = await traced(http.post(ENDPOINT, json=INPUT))
             await http.get(accepted["status_url"])
             status, _ = await traced(http.get(accepted["status_url"]))  # clients poll more than once
-            await emulator.pass_time(10)
+            await emulator.timeline.pass_time(10)
             result, _ = await traced(http.get(accepted["response_url"]))
         return {"submit": submit, "status": status, "result": result}
 

@@ -54,7 +54,7 @@ __all__: Final = ["DATABASE", "ELSEWHERE", "StateError", "create_app", "open_emu
 def create_app(emulator: Emulator) -> Starlette:
     """Return an ASGI application for an open emulator; it needs no lifespan."""
     settings = emulator.settings
-    ledger = Ledger(emulator.store, emulator.kept_body, emulator.catalogue)
+    ledger = Ledger(emulator.store, emulator.payloads.kept_body, emulator.catalogue)
     through_proxy: set[tuple[str, int]] = set()
     fal = HostRouter(
         fal_hosts(emulator),
@@ -88,15 +88,21 @@ def open_emulator(
     settings: Settings,
     clock: Clock | None = None,
     renderer: Renderer | None = None,
+    *,
     is_local: Callable[[str], bool] = is_loopback,
     listeners: Iterable[socket.socket] = (),
-    *,
     catalogue: Catalogue = BUNDLED,
 ) -> AbstractAsyncContextManager[Emulator]:
     """Open an emulator with a journal; see `engine.opening.open_emulator`."""
     journal = Journal(settings.journal_size, keys=settings.keys or ())
     return opening.open_emulator(
-        settings, clock, renderer, is_local, listeners, catalogue=catalogue, observer=journal
+        settings,
+        clock,
+        renderer,
+        is_local=is_local,
+        listeners=listeners,
+        catalogue=catalogue,
+        observer=journal,
     )
 
 
@@ -120,7 +126,7 @@ async def health(request: Request) -> Response:
     emulator: Emulator = request.app.state.emulator
     identity: Identity = request.app.state.identity
     content: dict[str, Any] = {"status": "ok", "version": __version__}
-    trouble = emulator.trouble() if emulator.scheduling else "the scheduler does not run"
+    trouble = emulator.trouble() if emulator.timeline.scheduling else "the scheduler does not run"
     if trouble is not None:
         content |= {"status": "degraded", "reason": trouble}
     if proof := identity.prove(request.query_params.get("challenge", "")):

@@ -89,7 +89,7 @@ class Recorder:
         return answer.json() if answer.status_code == 200 else {}
 
     async def pass_time(self, seconds: float) -> None:
-        await self._emulator.pass_time(seconds)
+        await self._emulator.timeline.pass_time(seconds)
 
 
 async def record() -> list[dict[str, Any]]:

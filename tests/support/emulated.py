@@ -80,7 +80,7 @@ class Mock:
         return await self.http.put(submitted["cancel_url"], headers=KEY)
 
     async def pass_time(self, seconds: float) -> None:
-        await self.emulator.pass_time(seconds)
+        await self.emulator.timeline.pass_time(seconds)
 
     async def finish(self, image_url: str = HOSTED, **more: Any) -> httpx.Response:
         """Submit a request, let it run, and return its result."""

@@ -28,7 +28,7 @@ class ClockControl:
         """Return the time, and the time of the next event."""
         clock = self._emulator.clock
         self._emulator.advance()
-        now, due = clock.now(), self._emulator.due()
+        now, due = clock.now(), self._emulator.timeline.due()
         return ClockReading(
             now=now,
             iso=datetime.fromtimestamp(min(now, LAST), UTC).isoformat(timespec="milliseconds"),
@@ -49,9 +49,9 @@ class ClockControl:
         """Change the scale, or advance the time from event to event."""
         async with time_limit(body.within, "the clock has not reached that time"):
             if body.scale is not None:
-                await self._emulator.run_at(body.scale)
+                await self._emulator.timeline.run_at(body.scale)
             else:
-                await self._emulator.pass_time(self._seconds(body))
+                await self._emulator.timeline.pass_time(self._seconds(body))
         return await self.read()
 
     def _seconds(self, change: ClockChange) -> float:

@@ -60,19 +60,19 @@ class RequestControl:
     async def hold(self, request_id: str) -> RequestView:
         """Keep a request in its state: it is not started, or its run does not end."""
         with refusals_of(request_id):
-            return self._view(self._emulator.hold(request_id.lower()))
+            return self._view(self._emulator.manual.hold(request_id.lower()))
 
     @operation("POST", "/requests/{id}/release", refusals=UNKNOWN | COMPLETED)
     async def release(self, request_id: str) -> RequestView:
         """Release a held request."""
         with refusals_of(request_id):
-            return self._view(self._emulator.release(request_id.lower()))
+            return self._view(self._emulator.manual.release(request_id.lower()))
 
     @operation("POST", "/requests/{id}/finish", refusals=UNKNOWN | COMPLETED | LATE)
     async def finish(self, request_id: str, body: Within) -> RequestView:
         """End a request now with its own outcome, and wait until that is rendered."""
         with refusals_of(request_id):
-            self._emulator.finish(request_id.lower())
+            self._emulator.manual.finish(request_id.lower())
         return await self.wait(request_id, RequestWait(within=body.within))
 
     @operation("POST", "/requests/{id}/fail", refusals=UNKNOWN | COMPLETED)
@@ -80,7 +80,7 @@ class RequestControl:
         """End a request now with an error of the model or the platform."""
         with refusals_of(request_id):
             try:
-                return self._view(self._emulator.fail(request_id.lower(), parse(body.fault)))
+                return self._view(self._emulator.manual.fail(request_id.lower(), parse(body.fault)))
             except FaultError as error:
                 raise HTTPException(422, str(error)) from None
 

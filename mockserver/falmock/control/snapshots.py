@@ -77,7 +77,7 @@ class Snapshots:
             self._emulator.store.replace(snapshot.rows, later=later)
             self._emulator.files.put_back(snapshot.folder)
 
-        await self._emulator.replace_state(put_back)
+        await self._emulator.manual.restore(put_back)
         return snapshot
 
     def drop(self, name: str) -> None:

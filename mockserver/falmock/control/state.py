@@ -30,7 +30,7 @@ class StateControl:
     @operation("POST", "/reset")
     async def reset(self, body: Reset) -> ResetResult:
         """Remove requests, webhooks and files: all, or those of a test or a key."""
-        return ResetResult(requests=await self._emulator.reset(test=body.test, caller=body.key))
+        return ResetResult(requests=await self._emulator.manual.reset(test=body.test, caller=body.key))
 
     @operation("GET", "/snapshots")
     async def list_snapshots(self) -> SnapshotList:

@@ -24,6 +24,7 @@ from falmock.engine.database import StoreInUseError
 from falmock.engine.emulator import Emulator
 from falmock.engine.files import Files
 from falmock.engine.integrity import DamagedError, VersionError
+from falmock.engine.resources import Resources
 from falmock.engine.runner import Runner
 from falmock.engine.signing import SECRET_BYTES, Signer
 from falmock.engine.store import Store
@@ -66,9 +67,9 @@ async def open_emulator(
     settings: Settings,
     clock: Clock | None = None,
     renderer: Renderer | None = None,
+    *,
     is_local: Callable[[str], bool] = is_loopback,
     listeners: Iterable[socket.socket] = (),
-    *,
     catalogue: Catalogue = BUNDLED,
     observer: Observer,
 ) -> AsyncIterator[Emulator]:
@@ -119,18 +120,20 @@ async def open_emulator(
         )
         with _using(folder):
             emulator = Emulator(
-                settings,
-                clock=clock,
-                store=store,
-                files=files,
-                runner=runner,
-                signer=signer,
-                plan=plan,
-                http=webhook_http,
-                dialler=to_receivers,
-                is_local=is_local,
-                seed=seed,
-                observer=observer,
+                Resources(
+                    settings=settings,
+                    clock=clock,
+                    store=store,
+                    files=files,
+                    runner=runner,
+                    signer=signer,
+                    plan=plan,
+                    http=webhook_http,
+                    dialler=to_receivers,
+                    is_local=is_local,
+                    seed=seed,
+                    observer=observer,
+                )
             )
         stack.push_async_callback(emulator.close)
         stack.push_async_callback(_stop, _start_scheduler(emulator))
@@ -183,7 +186,7 @@ def _start_scheduler(emulator: Emulator) -> asyncio.Task[None]:
         if not task.cancelled():
             log.critical("the scheduler has stopped: this is a defect of falmock", exc_info=task.exception())
 
-    task = asyncio.create_task(emulator.run())
+    task = asyncio.create_task(emulator.timeline.run())
     task.add_done_callback(ended)
     return task
 

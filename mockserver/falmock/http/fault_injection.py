@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from starlette.responses import HTMLResponse, Response
 
-from falmock.engine.emulator import parse_input
+from falmock.engine.submission import parse_input
 from falmock.faults.injections import Injection
 from falmock.faults.rules import MatchContext
 from falmock.faults.triggers import MAGIC_HEADER, faults_in_header, faults_in_input, may_have_triggers
@@ -112,7 +112,7 @@ class FaultInjector:
         return context(
             endpoint=request.endpoint,
             request=request.id,
-            asked=cache(lambda: parse_input(self._emulator.kept_body(request))),
+            asked=cache(lambda: parse_input(self._emulator.payloads.kept_body(request))),
         )
 
 

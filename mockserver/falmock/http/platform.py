@@ -36,7 +36,7 @@ def platform_routes(emulator: Emulator, keyring: Keyring) -> list[Route]:
         if request.method == "DELETE":
             await through(emulator.flush(endpoint.application))
             return Response(status_code=204)
-        return JSONResponse({"queue_size": len(emulator.line(endpoint.application))})
+        return JSONResponse({"queue_size": len(emulator.waiting_jobs(endpoint.application))})
 
     async def delete_payloads(request: Request) -> Response:
         caller = platform_caller(request, keyring)

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, Final
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
-from falmock.engine.emulator import Emulator, first
 from falmock.engine.lifecycle import State
+from falmock.engine.notifier import first
 from falmock.engine.runner import logs, next_log_at
 from falmock.faults import effects
 from falmock.http import access, submission
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
     from starlette.types import Receive, Scope, Send
 
+    from falmock.engine.emulator import Emulator
     from falmock.engine.keys import Keyring
     from falmock.engine.rows import Request as Stored
     from falmock.http.context import CallContext

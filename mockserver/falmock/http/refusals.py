@@ -9,7 +9,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse, Response
 
-from falmock.engine.emulator import unavailable
+from falmock.engine.transitions import unavailable
 from falmock.protocol.errors import PlatformError, Refusal
 from falmock.system import transient
 

@@ -110,7 +110,7 @@ class _Rest:
         access.existing(self._emulator.catalogue, endpoints.parse(application), application)
         if request.method == "DELETE":
             await through(self._emulator.flush(application))
-        waiting = self._emulator.line(application)
+        waiting = self._emulator.waiting_jobs(application)
         return JSONResponse(
             {
                 "queue_size": len(waiting),

@@ -6,9 +6,9 @@ import math
 from typing import TYPE_CHECKING
 
 from falmock.engine.delivery import is_deliverable
-from falmock.engine.emulator import Submission
 from falmock.engine.object_lifecycle import Lifecycle, LifecycleError
 from falmock.engine.queue import LOW, NORMAL
+from falmock.engine.submission import Submission
 from falmock.http.context import CONTEXT
 from falmock.protocol.calls import named_test
 from falmock.protocol.errors import BodyTooLarge, PlatformError

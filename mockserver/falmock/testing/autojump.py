@@ -10,8 +10,8 @@ import asyncio
 from typing import TYPE_CHECKING, Final
 
 from falmock.engine.clock import LAST
-from falmock.engine.emulator import RETRY
 from falmock.engine.lifecycle import State
+from falmock.engine.runs import RETRY
 from falmock.protocol import calls
 from falmock.protocol.authorities import AuthorityError
 from falmock.protocol.calls import Operation
@@ -74,9 +74,9 @@ class Autojump:
         Returns:
             False if there is no event to come, or while the emulator cannot write.
         """
-        under_way = self._emulator.delivering()
+        under_way = self._emulator.timeline.delivering()
         await self._settle(under_way, webhooks=webhooks)
-        at = self._emulator.next_at()
+        at = self._emulator.timeline.next_at()
         if at > LAST or self._emulator.trouble() is not None:
             return False
         clock = self._emulator.clock
@@ -85,11 +85,12 @@ class Autojump:
         return True
 
     async def _settle(self, under_way: set[asyncio.Task[None]], *, webhooks: bool) -> None:
-        self._emulator.tick()
-        while busy := set(self._emulator.busy()) - (under_way if webhooks else self._emulator.delivering()):
+        timeline = self._emulator.timeline
+        timeline.tick()
+        while busy := set(timeline.busy()) - (under_way if webhooks else timeline.delivering()):
             _, pending = await asyncio.wait(busy, timeout=RETRY)
             if not pending or self._emulator.trouble() is not None:
-                self._emulator.tick()
+                self._emulator.timeline.tick()
             if self._emulator.trouble() is not None:
                 return
 

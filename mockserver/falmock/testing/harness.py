@@ -165,7 +165,7 @@ class Harness:
 
     def advance(self, seconds: float) -> None:
         """Move the clock forward. Everything due on the way happens: runs finish, webhooks are delivered."""
-        self._session.portal.call(self.emulator.pass_time, seconds)
+        self._session.portal.call(self.emulator.timeline.pass_time, seconds)
 
     def wait(self, request_id: str, state: str = State.COMPLETED, *, timeout: float = math.inf) -> Request:
         """Move the clock until a request is in a state or past it, and return the request.
@@ -183,22 +183,22 @@ class Harness:
 
     async def _wait(self, request_id: str, state: str, end: float) -> Request:
         while STATES.index(State((row := self._row(request_id)).state)) < STATES.index(State(state)):
-            if self.emulator.next_at() > end or not await self._autojump.step():
+            if self.emulator.timeline.next_at() > end or not await self._autojump.step():
                 raise TimeoutError(f"request {request_id} stays {row.state}")
         return self._request(row)
 
     def hold(self, request_id: str) -> None:
         """Keep a request in its state until `release` or `finish`."""
-        self.call(lambda: self.emulator.hold(request_id))
+        self.call(lambda: self.emulator.manual.hold(request_id))
 
     def release(self, request_id: str) -> None:
-        """Release a held request. Its overdue events happen at once."""
-        self.call(lambda: self.emulator.release(request_id))
+        """Release a held request. Its overdue events happen immediately."""
+        self.call(lambda: self.emulator.manual.release(request_id))
         self.advance(0)
 
     def finish(self, request_id: str) -> None:
         """Complete a request now, with its usual result."""
-        self.call(lambda: self.emulator.finish(request_id))
+        self.call(lambda: self.emulator.manual.finish(request_id))
         self.advance(0)
 
     def fail(self, request_id: str, fault: str) -> None:
@@ -208,7 +208,7 @@ class Harness:
             ValueError: the fault does not exist, or is not such an error.
         """
         error = parse(fault)
-        self.call(lambda: self.emulator.fail(request_id, error))
+        self.call(lambda: self.emulator.manual.fail(request_id, error))
         self.advance(0)
 
     # Records
@@ -305,7 +305,7 @@ class Harness:
         return Request(
             id=row.id,
             endpoint=row.endpoint,
-            input=_parsed(self.emulator.kept_body(row)),
+            input=_parsed(self.emulator.payloads.kept_body(row)),
             state=row.state,
             status_code=row.status,
             output=_parsed(self.emulator.output(row)),

@@ -27,7 +27,9 @@ CLOCK = "/control/clock"
 
 
 def control(mock: Mock) -> Control:
-    return Control(mock.emulator, Ledger(mock.emulator.store, mock.emulator.body, mock.emulator.catalogue))
+    return Control(
+        mock.emulator, Ledger(mock.emulator.store, mock.emulator.payloads.body, mock.emulator.catalogue)
+    )
 
 
 # Access

@@ -52,7 +52,7 @@ async def test_restore_brings_back_requests_and_files_removed_by_a_reset(
 ) -> None:
     done = await mock.finish()
     snapshots.take("one")
-    await mock.emulator.reset()
+    await mock.emulator.manual.reset()
 
     await snapshots.restore("one")
 
@@ -63,7 +63,7 @@ async def test_restore_brings_back_requests_and_files_removed_by_a_reset(
 async def test_restore_brings_back_a_large_input(mock: Mock, snapshots: Snapshots) -> None:
     submitted = await mock.submit(LARGE)
     snapshots.take("one")
-    await mock.emulator.reset()
+    await mock.emulator.manual.reset()
     await snapshots.restore("one")
 
     await mock.pass_time(60)
@@ -103,12 +103,12 @@ async def test_restore_cancels_runs_in_progress(mock: Mock, snapshots: Snapshots
     snapshots.take("empty")
     await mock.submit()
     mock.clock.move_to(mock.clock.now() + 2)
-    mock.emulator.tick()
-    assert mock.emulator.busy()
+    mock.emulator.timeline.tick()
+    assert mock.emulator.timeline.busy()
 
     await snapshots.restore("empty")
 
-    assert (mock.emulator.busy(), mock.emulator.store.requests()) == ([], [])
+    assert (mock.emulator.timeline.busy(), mock.emulator.store.requests()) == ([], [])
 
 
 async def test_restored_requests_have_their_queue_positions(mock: Mock, snapshots: Snapshots) -> None:
@@ -142,7 +142,7 @@ async def test_a_restored_webhook_waits_for_its_next_attempt(
     await mock.cancel(await mock.submit(query=f"?fal_webhook={HOOK}"))
     await mock.pass_time(0.25)
     snapshots.take("one")
-    await mock.emulator.reset()
+    await mock.emulator.manual.reset()
     await snapshots.restore("one")
 
     calls = []
@@ -166,12 +166,12 @@ async def test_restore_cancels_deliveries_in_progress(
     snapshots.take("one")
     receiver.mock(side_effect=never)
     await mock.cancel(await mock.submit(query=f"?fal_webhook={HOOK}"))
-    mock.emulator.tick()
+    mock.emulator.timeline.tick()
     await arrived.wait()
 
     await snapshots.restore("one")
 
-    assert mock.emulator.busy() == []
+    assert mock.emulator.timeline.busy() == []
 
 
 async def test_a_restored_webhook_that_was_delivered_is_not_sent_again(
@@ -218,9 +218,9 @@ async def test_request_ids_are_not_reused_after_a_restore(mock: Mock, snapshots:
 
 async def test_a_restored_request_is_held_if_it_was(mock: Mock, snapshots: Snapshots) -> None:
     submitted = await mock.submit()
-    mock.emulator.hold(submitted["request_id"])
+    mock.emulator.manual.hold(submitted["request_id"])
     snapshots.take("one")
-    mock.emulator.release(submitted["request_id"])
+    mock.emulator.manual.release(submitted["request_id"])
     await snapshots.restore("one")
 
     await mock.pass_time(60)

@@ -22,12 +22,14 @@ from hypothesis.stateful import (
 from storage import failing
 
 from falmock.engine.clock import ManualClock
-from falmock.engine.emulator import Emulator, Submission
+from falmock.engine.emulator import Emulator
 from falmock.engine.files import Files
 from falmock.engine.lifecycle import State
+from falmock.engine.resources import Resources
 from falmock.engine.runner import Runner
 from falmock.engine.signing import Signer
 from falmock.engine.store import Store
+from falmock.engine.submission import Submission
 from falmock.faults.rules import Rule, RuleSet
 from falmock.faults.vocabulary import parse
 from falmock.inspection.entries import Transition
@@ -64,27 +66,29 @@ class World:
     def emulator(self, store: Store) -> Emulator:
         files = Files(store, self.folder, max_size=10**9)
         return Emulator(
-            SETTINGS,
-            clock=self.clock,
-            store=store,
-            files=files,
-            runner=Runner(
-                catalogue=BUNDLED,
-                files=files,
-                renderer=self.renderer,
-                decoder=Decoder(max_pixels=1_000_000, memory=2**30),
-                fetcher=Fetcher(self.http, public=False, is_local=lambda _: False),
+            Resources(
+                settings=SETTINGS,
                 clock=self.clock,
+                store=store,
+                files=files,
+                runner=Runner(
+                    catalogue=BUNDLED,
+                    files=files,
+                    renderer=self.renderer,
+                    decoder=Decoder(max_pixels=1_000_000, memory=2**30),
+                    fetcher=Fetcher(self.http, public=False, is_local=lambda _: False),
+                    clock=self.clock,
+                    seed=1,
+                    style="plain",
+                ),
+                signer=Signer(bytes(32)),
+                plan=RuleSet(1),
+                http=self.http,
+                dialler=Dialler(OwnAddresses(), beyond=NOWHERE),
+                is_local=lambda _: True,
                 seed=1,
-                style="plain",
-            ),
-            signer=Signer(bytes(32)),
-            plan=RuleSet(1),
-            http=self.http,
-            dialler=Dialler(OwnAddresses(), beyond=NOWHERE),
-            is_local=lambda _: True,
-            seed=1,
-            observer=Journal(2**20),
+                observer=Journal(2**20),
+            )
         )
 
 
@@ -171,22 +175,22 @@ class Agreement(RuleBasedStateMachine):
     @precondition(lambda self: self.accepted)
     @rule(data=st.data(), name=st.sampled_from(["hold", "release", "finish"]), failure=failures)
     def take_in_hand(self, data: st.DataObject, name: str, failure: Failure) -> None:
-        self.steer(getattr(self.emulator, name), data, failure)
+        self.steer(getattr(self.emulator.manual, name), data, failure)
 
     @precondition(lambda self: self.accepted)
     @rule(data=st.data(), failure=failures)
     def fail(self, data: st.DataObject, failure: Failure) -> None:
         error = parse("content_policy_violation")
-        self.steer(lambda request_id: self.emulator.fail(request_id, error), data, failure)
+        self.steer(lambda request_id: self.emulator.manual.fail(request_id, error), data, failure)
 
     @rule(seconds=st.sampled_from([0.5, 1, 3, 10]), failure=failures)
     def pass_time(self, seconds: float, failure: Failure) -> None:
-        self.attempt(failure, lambda: self.emulator.pass_time(seconds))
+        self.attempt(failure, lambda: self.emulator.timeline.pass_time(seconds))
 
     @rule(seconds=st.sampled_from([1, 5, 20]), failure=failures)
     def jump(self, seconds: float, failure: Failure) -> None:
         self.world.clock.move_to(self.world.clock.now() + seconds)
-        self.attempt(failure, self.emulator.tick)
+        self.attempt(failure, self.emulator.timeline.tick)
 
     @invariant()
     def stands_as_one_that_was_opened_anew(self) -> None:
@@ -194,14 +198,14 @@ class Agreement(RuleBasedStateMachine):
 
     async def _compare(self) -> None:
         while self.emulator.trouble() is not None:  # what waits for storage tries again
-            self.emulator.tick()
+            self.emulator.timeline.tick()
             await asyncio.sleep(0)
-        await self.emulator.settle()
+        await self.emulator.timeline.settle()
         with Store(None) as copy:
             copy.replace(self.store.rows(), later=0.0)
             fresh = self.world.emulator(copy)
             try:
-                await fresh.settle()
+                await fresh.timeline.settle()
                 assert _stand(self.emulator) == _stand(fresh)
             finally:
                 await fresh.close()
@@ -232,8 +236,8 @@ class Agreement(RuleBasedStateMachine):
     async def _see_through(self) -> None:
         for request_id in self.accepted:
             with suppress(Refusal):
-                self.emulator.release(request_id)
-        await self.emulator.pass_time(300)
+                self.emulator.manual.release(request_id)
+        await self.emulator.timeline.pass_time(300)
         assert {request.state for request in self.store.requests()} <= {State.COMPLETED}
         assert {each.outcome for each in self.store.deliveries()} <= {"delivered"}
         hooked = sorted(request.id for request in self.store.requests() if request.webhook)
@@ -242,13 +246,13 @@ class Agreement(RuleBasedStateMachine):
 
 
 def _stand(emulator: Emulator) -> dict[str, Any]:
-    line = emulator.line(APPLICATION)
+    line = emulator.waiting_jobs(APPLICATION)
     # With this fault a run ends some time after its outcome is known, which is later after a restart.
     early = any("webhook_early" in (request.faults or "") for request in emulator.store.open_requests())
     return {
         "line": [(job.id, job.held) for job in line],
         "running": emulator.running(APPLICATION),
-        "due": None if early else emulator._queue.due(),
+        "due": None if early else emulator._transitions.due,
         "states": {request.id: request.state for request in emulator.store.requests()},
     }
 
@@ -256,7 +260,7 @@ def _stand(emulator: Emulator) -> dict[str, Any]:
 def test_memory_and_database_agree_whichever_write_fails(
     renders: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("falmock.engine.emulator.RETRY", 0.001)
+    monkeypatch.setattr("falmock.engine.runs.RETRY", 0.001)
     monkeypatch.setattr("falmock.engine.webhooks.STORE_PAUSE", 0.001)
     monkeypatch.setattr(Agreement, "renders", renders, raising=False)
     run_state_machine_as_test(

@@ -5,27 +5,27 @@ import asyncio
 from falmock.engine.notifier import Notifier
 
 
-async def test_a_bell_wakes_all_who_wait() -> None:
+async def test_a_notification_wakes_all_subscribers() -> None:
     bell = Notifier()
-    waiting = [asyncio.create_task(bell.listen().wait()) for _ in range(3)]
+    waiting = [asyncio.create_task(bell.subscribe().wait()) for _ in range(3)]
     await asyncio.sleep(0)
 
-    bell.ring()
+    bell.notify()
 
     await asyncio.gather(*waiting)
 
 
-async def test_who_comes_after_the_ringing_waits_for_the_next() -> None:
+async def test_a_late_subscriber_waits_for_the_next_notification() -> None:
     bell = Notifier()
-    bell.ring()
-    late = asyncio.create_task(bell.listen().wait())
+    bell.notify()
+    late = asyncio.create_task(bell.subscribe().wait())
     await asyncio.sleep(0)
     assert not late.done()
 
-    bell.ring()
+    bell.notify()
 
     await late
 
 
-def test_a_bell_may_ring_where_nobody_could_hear_it() -> None:
-    Notifier().ring()
+def test_notify_needs_no_event_loop() -> None:
+    Notifier().notify()

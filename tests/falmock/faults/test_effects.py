@@ -6,6 +6,7 @@ import asyncio
 import base64
 import hashlib
 import json
+import math
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -13,9 +14,15 @@ import respx
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from emulated import ENDPOINT, GOOD, KEY
+from hypothesis import given
+from hypothesis import strategies as st
 
 from falmock.engine.clock import ManualClock
+from falmock.faults import effects
+from falmock.faults.effects import AttemptPlan, DeliveryPlan
+from falmock.faults.injections import Injection, Injections
 from falmock.faults.rules import Rule
+from falmock.faults.vocabulary import FAULTS, parse
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
@@ -69,6 +76,66 @@ async def verifies(mock: Mock, sent: httpx.Request) -> bool:
             continue
         return True
     return False
+
+
+def injections(*faults: str) -> Injections:
+    return Injections(Injection(parse(fault)) for fault in faults)
+
+
+@pytest.mark.parametrize(
+    ("faults", "ready_at"),
+    [
+        ([], 5.0),
+        (["deep_queue seconds=3"], 5.0),
+        (["deep_queue seconds=30"], 31.0),
+        (["stuck_in_queue", "deep_queue seconds=30"], math.inf),
+    ],
+)
+def test_queue_faults_postpone_the_start_and_never_bring_it_forward(
+    faults: list[str], ready_at: float
+) -> None:
+    assert effects.ready_at(injections(*faults), 5.0, now=1.0) == ready_at
+
+
+@pytest.mark.parametrize(
+    ("faults", "repeated", "named"),
+    [
+        ([], False, None),
+        (["slow", "media_missing"], False, None),
+        (["webhook_late", "webhook_bad_signature"], False, "webhook_bad_signature"),
+        (["webhook_late", "webhook_old_timestamp"], False, "webhook_old_timestamp"),
+        (["webhook_twice"], False, None),
+        (["webhook_twice"], True, "webhook_twice"),
+    ],
+)
+def test_the_journal_names_a_forgery_before_other_faults_of_an_attempt(
+    faults: list[str], repeated: bool, named: str | None
+) -> None:
+    assert effects.fault_of_attempt(injections(*faults), repeated=repeated) == named
+
+
+def test_delays_of_a_webhook_add_up() -> None:
+    plan = effects.delivery_plan(injections("webhook_late seconds=5", "webhook_out_of_order seconds=7"))
+
+    assert (plan.delay, plan.waits_for_next, plan.null_payload) == (12.0, True, False)
+    assert {each.fault.name for each in plan.observed} == {"webhook_late", "webhook_out_of_order"}
+
+
+def test_a_request_without_faults_is_delivered_unchanged() -> None:
+    assert effects.delivery_plan(injections()) == DeliveryPlan(
+        delay=0.0, waits_for_next=False, null_payload=False, observed=()
+    )
+    assert effects.attempt_plan(injections()) == AttemptPlan(
+        pause=0.0, timestamp_age=0.0, rotate_key=False, wrong_signature=False, observed=()
+    )
+    assert effects.second_delivery_at(injections(), 10.0) is None
+
+
+@given(st.sampled_from(sorted(FAULTS)))
+def test_every_model_and_platform_error_has_an_outcome_and_no_other_fault_has_one(name: str) -> None:
+    outcome = effects.outcome_of(parse(name), {})
+
+    assert (outcome is not None) == (FAULTS[name].group in {"model errors", "platform errors"})
 
 
 async def test_a_model_error_ends_the_run_and_is_not_billed(mock: Mock) -> None:

@@ -30,7 +30,7 @@ async def started(mock: Mock, count: int) -> None:
     """Return when so many calls have reached the emulator."""
     while len(mock.emulator.store.open_requests()) < count:  # noqa: ASYNC110 - the call is on its way
         await asyncio.sleep(0)
-    await mock.emulator.settle()
+    await mock.emulator.timeline.settle()
 
 
 async def test_run_returns_the_json_of_the_model(mock: Mock) -> None:

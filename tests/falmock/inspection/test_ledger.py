@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def bill(mock: Mock, **options: Any) -> Bill:
-    return Ledger(mock.emulator.store, mock.emulator.body, mock.emulator.catalogue).bill(**options)
+    return Ledger(mock.emulator.store, mock.emulator.payloads.body, mock.emulator.catalogue).bill(**options)
 
 
 COUNT = st.integers(0, 10)

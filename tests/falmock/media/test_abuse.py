@@ -41,7 +41,7 @@ def leftovers(*folders: Path) -> tuple[int, int, int, list[str]]:
 
 async def settled(mock: Mock) -> None:
     """Wait until the emulator is idle."""
-    await mock.emulator.settle()
+    await mock.emulator.timeline.settle()
     for _ in range(20):
         await asyncio.sleep(0)
 
@@ -51,7 +51,7 @@ async def cancelled(mock: Mock, image_url: str) -> None:
     for turns in (0, 1, 20, 200):
         submitted = await mock.submit(image_url, prompt=f"{turns}")
         mock.emulator.clock.move_to(mock.clock.now() + 2)
-        mock.emulator.tick()
+        mock.emulator.timeline.tick()
         for _ in range(turns):
             await asyncio.sleep(0)
         await mock.cancel(submitted)
@@ -100,7 +100,7 @@ async def test_a_misbehaving_ffmpeg_leaves_no_processes_or_files(
         submitted = await mock.submit(prompt=f"{number}")
         if script == "hangs":
             mock.emulator.clock.move_to(mock.clock.now() + 2)
-            mock.emulator.tick()
+            mock.emulator.timeline.tick()
             await asyncio.to_thread(hanging.read_text)
             await mock.cancel(submitted)
         else:

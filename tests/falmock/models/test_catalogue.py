@@ -103,7 +103,7 @@ async def test_a_request_runs_and_costs_by_the_catalogue_of_its_emulator(rendere
         app = create_app(emulator)
         async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url=BASE, headers=KEY) as http:
             submitted = (await http.post("/acme/films/animate", json=GOOD)).json()
-            await emulator.pass_time(1000)
+            await emulator.timeline.pass_time(1000)
             result = await http.get(submitted["response_url"])
 
         assert result.status_code == 200

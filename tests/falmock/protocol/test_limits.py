@@ -338,7 +338,7 @@ async def test_journal_entry_with_large_bodies_is_its_own_piece(mock: Mock) -> N
 
 
 async def test_bill_is_computed_page_by_page(busy: Mock) -> None:
-    steps = Ledger(busy.emulator.store, busy.emulator.body, busy.emulator.catalogue).billing()
+    steps = Ledger(busy.emulator.store, busy.emulator.payloads.body, busy.emulator.catalogue).billing()
 
     assert len(list(steps)) == 3
 

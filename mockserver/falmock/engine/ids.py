@@ -1,0 +1,23 @@
+"""Ids, and the random numbers they are made of: the same seed gives the same ids."""
+
+from __future__ import annotations
+
+import hashlib
+import random
+import uuid
+
+
+def rng(seed: int, *purpose: object) -> random.Random:
+    """Return a source of random numbers that depends on the seed and the purpose alone."""
+    return random.Random(":".join(map(str, (seed, *purpose))))  # noqa: S311 - ids and timings, not secrets
+
+
+def uuid7(now: float, rng: random.Random) -> uuid.UUID:
+    """Return a version 7 UUID (RFC 9562): unix time in milliseconds, then random bits."""
+    value = int(now * 1000) << 80 | rng.getrandbits(80)
+    return uuid.UUID(int=value & ~(0xF << 76 | 0x3 << 62) | 0x7 << 76 | 0x2 << 62)
+
+
+def webhook_user(caller: str) -> str:
+    """Return the user id in the webhooks of a key id. Its form is assumed."""
+    return f"falmock|{hashlib.sha256(caller.encode(errors='replace')).hexdigest()[:12]}"

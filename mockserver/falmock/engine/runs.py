@@ -1,0 +1,166 @@
+"""The runs of requests, and their tasks.
+
+A run with an immediate outcome, such as an invalid input, needs no task. A task repeats its step while a
+resource such as disk space is missing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sqlite3
+from typing import TYPE_CHECKING, Any, Final
+
+from falmock.faults import effects
+from falmock.media import RenderFailed
+from falmock.protocol.errors import PlatformError, StorageUnavailable
+from falmock.protocol.outcomes import Outcome
+from falmock.system import transient
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from falmock.engine.payloads import Payloads
+    from falmock.engine.resources import Resources
+    from falmock.engine.rows import Request
+    from falmock.engine.runner import PreparedRun
+    from falmock.faults.injections import Injection
+
+log = logging.getLogger("falmock")
+
+REJECTION: Final = 0.02  # share of a run: an invalid input ends it before the model writes its first log line
+RETRY: Final = 1.0  # real seconds between attempts while the emulator cannot write
+
+
+class Runs:
+    """Starts and stops runs.
+
+    Args:
+        guarded: `(request_id, now, act, *arguments)` calls `act`; its error ends this request only.
+        settle: `(request, outcome, now, due)` is called when an outcome is known; `due` fixes the end of the
+            run, or is None.
+        observed: counts a fault that took effect.
+        reschedule: is called when a step of a run has ended.
+    """
+
+    def __init__(
+        self,
+        resources: Resources,
+        payloads: Payloads,
+        *,
+        guarded: Callable[..., None],
+        settle: Callable[[Request, Outcome, float, float | None], None],
+        observed: Callable[[Injection], None],
+        reschedule: Callable[[], None],
+    ) -> None:
+        self._settings = resources.settings
+        self._clock = resources.clock
+        self._store = resources.store
+        self._runner = resources.runner
+        self._payloads = payloads
+        self._guarded = guarded
+        self._settle = settle
+        self._observed = observed
+        self._reschedule = reschedule
+        self._tasks: dict[asyncio.Task[None], str] = {}
+        self._blocked: dict[str, str] = {}  # the missing resource, by request id
+
+    @property
+    def tasks(self) -> list[asyncio.Task[None]]:
+        """The runs that have not ended."""
+        return list(self._tasks)
+
+    @property
+    def request_ids(self) -> set[str]:
+        """The requests with such runs."""
+        return set(self._tasks.values())
+
+    def trouble(self) -> str | None:
+        """Return which resource a run waits for, or None."""
+        return next(iter(self._blocked.values()), None)
+
+    def begin(self, request: Request, at: float) -> None:
+        """Begin a run that started `at`."""
+        if request.body_file is None:
+            self._carry_out(request, self._prepare(request), at, at)
+        else:  # a large body takes a while to parse
+            self._store.on_commit(lambda: self._employ(request, lambda: self._begin_in_thread(request, at)))
+
+    def stop(self, request_id: str) -> list[asyncio.Task[None]]:
+        """Cancel a run after the commit; return its tasks."""
+        tasks = [task for task, worked_on in self._tasks.items() if worked_on == request_id]
+        for task in tasks:
+            self._store.on_commit(task.cancel)
+        return tasks
+
+    async def close(self) -> None:
+        """Cancel all runs."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def _prepare(self, request: Request) -> Outcome | PreparedRun:
+        return self._runner.prepare(request, self._payloads.body(request))
+
+    async def _begin_in_thread(self, request: Request, at: float) -> None:
+        preparing = asyncio.ensure_future(asyncio.to_thread(self._prepare, request))
+        try:
+            await asyncio.wait([preparing])
+        finally:
+            preparing.cancel()
+        now = max(at, self._clock.now())
+
+        def carry_out() -> None:
+            self._carry_out(request, preparing.result(), at, now)
+
+        self._guarded(request.id, now, carry_out)
+
+    def _carry_out(self, request: Request, prepared: Outcome | PreparedRun, at: float, now: float) -> None:
+        limit = self._settings.run_timeout
+        if isinstance(prepared, Outcome):
+            self._settle(request, prepared, now, at + REJECTION * request.run_seconds)
+        elif limit is not None and request.run_seconds > limit:
+            self._settle(request, effects.ended(PlatformError("request_timeout")), now, at + limit)
+        elif (failure := effects.failure(request, prepared.asked)) is not None:
+            injection, outcome = failure
+            self._observed(injection)
+            self._settle(request, outcome, now, None)
+        else:
+            self._store.on_commit(lambda: self._employ(request, lambda: self._perform(request, prepared)))
+
+    async def _perform(self, request: Request, prepared: PreparedRun) -> None:
+        outcome = await self._runner.perform(prepared, request)
+        now = self._clock.now()
+        self._guarded(request.id, now, self._finish, request, outcome, now)
+
+    def _finish(self, request: Request, outcome: Outcome, now: float) -> None:
+        if (expired := request.injections.get("media_expired")) is not None:
+            self._observed(expired)
+        self._settle(request, outcome, now, None)
+
+    # Tasks
+
+    def _employ(self, request: Request, step: Callable[[], Awaitable[None]]) -> None:
+        task = asyncio.create_task(self._retried(request, step))
+        self._tasks[task] = request.id
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[Any]) -> None:
+        self._blocked.pop(self._tasks.pop(task), None)
+
+    async def _retried(self, request: Request, step: Callable[[], Awaitable[None]]) -> None:
+        while True:
+            try:
+                await step()
+            except (OSError, RenderFailed, sqlite3.OperationalError, StorageUnavailable) as error:
+                self._note_blocked(request.id, transient.reason(error) or str(error))
+                await asyncio.sleep(RETRY)
+            else:
+                self._blocked.pop(request.id, None)
+                self._reschedule()
+                return
+
+    def _note_blocked(self, request_id: str, reason: str) -> None:
+        if request_id not in self._blocked:
+            log.error("request %s waits: its outcome cannot be written (%s)", request_id, reason)
+        self._blocked[request_id] = reason
