@@ -106,7 +106,7 @@ Try = Callable[["Harness", Trial], str | None]
 
 
 def table(session: TestSession, trial: Trial, tries: list[Try]) -> list[str]:
-    """Return a row's cells: what each client sees of a fault."""
+    """Return the cells of a row, one for each client."""
     cells = []
     for run in tries:
         with open_harness(session) as harness:

@@ -176,10 +176,6 @@ class Ledger:
         self.calls: Counter[str] = Counter()
         self._refused: dict[str, None] = {}
 
-    def arrive(self, host: str) -> None:
-        """Count a call for a host."""
-        self.calls[host] += 1
-
     def refuse(self, host: str) -> None:
         """Record that a call for a host was refused."""
         self._refused[host] = None

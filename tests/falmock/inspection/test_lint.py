@@ -261,7 +261,7 @@ async def test_a_repeated_submit_after_a_lost_response_is_a_finding(mock: Mock) 
     app = create_app(mock.emulator)
 
     async def breakable(scope: Any, receive: Any, send: Any) -> None:
-        await app({**scope, "falmock.line": Broken()}, receive, send)
+        await app({**scope, "falmock.connection": Broken()}, receive, send)
 
     body = GOOD | {"prompt": "for a"}
     headers = naive.headers | {"x-falmock-fault": "answer_lost"}
