@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 ARGS ?=
 
-.PHONY: tools install run test check format contract mutants fidelity faults clean
+.PHONY: tools install run test torture fuzz check format contract mutants fidelity faults clean
 .DEFAULT_GOAL := run
 
 tools:  ## install what the tests of other languages need: clients from npm, Chromium
@@ -26,6 +26,13 @@ test: install  ## run the tests, in random order, on every core, with coverage
 	@$(BIN)/coverage combine --quiet
 	@$(BIN)/coverage report
 
+torture: install  ## mistreat the emulator for several minutes: kill it, fill its disk, soak it
+	@FALMOCK_TORTURE=long $(BIN)/pytest tests/torture --log-cli-level=info $(ARGS)
+
+fuzz: install  ## fuzz one parser of foreign bytes: make fuzz ARGS="picture -max_total_time=60"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt atheris
+	@PYTHONPATH=tests/support $(BIN)/python tests/fuzz/fuzz.py $(ARGS)
+
 check: install  ## formatter, linter, types
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
@@ -36,13 +43,13 @@ format: install  ## let the formatter and the linter mend what they can
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
 
-contract: install  ## hold the emulator to the contract: make contract ARGS="--property P17"
+contract: install  ## check the properties of fal's queue on the emulator: make contract ARGS="--property P17"
 	@$(BIN)/falcontract run $(ARGS)
 
-mutants: install  ## break the emulator in one place at a time, and see who notices
+mutants: install  ## check that the properties find every planted bug
 	@$(BIN)/falcontract mutants $(ARGS)
 
-fidelity: install  ## write docs/fidelity.md anew
+fidelity: install  ## write docs/fidelity.md
 	@$(BIN)/falcontract fidelity --markdown > docs/fidelity.md
 
 faults: install  ## write docs/faults.md anew

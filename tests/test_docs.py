@@ -8,15 +8,13 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import click
 import pytest
 from processes import PATIENCE, Served, running, served
 
-from falmock.cli import main
 from falmock.engine.lifecycle import State
-from falmock.faults import rules
-from falmock.faults.rules import presets
-from falmock.faults.triggers import magic
+from falmock.faults import scenarios
+from falmock.faults.scenarios import presets
+from falmock.faults.triggers import faults_in_input
 from falmock.media.probe import probe
 
 if TYPE_CHECKING:
@@ -122,18 +120,6 @@ def test_every_make_target_of_the_documents_exists() -> None:
         assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
 
 
-def test_every_flag_is_in_the_readme_and_every_flag_there_exists() -> None:
-    options = {
-        flag
-        for parameter in main.falmock.commands["serve"].params
-        if isinstance(parameter, click.Option)
-        for flag in parameter.opts
-        if flag.startswith("--") and flag != "--help"
-    }
-
-    assert set(re.findall(r"^\| `(--[a-z-]+)` \|", README, re.MULTILINE)) == options
-
-
 def test_every_link_leads_to_a_file() -> None:
     for document in ROOT.glob("*.md"):
         for target in re.findall(r"\]\((?!http)([^)#]+)\)", document.read_text()):
@@ -167,18 +153,18 @@ def test_the_page_on_scenarios_has_every_preset() -> None:
 def test_the_page_on_scenarios_has_a_scenario_that_can_be_played() -> None:
     (text,) = blocks("toml", SCENARIOS)
 
-    assert len(rules.read(text, name="night", where="the page").rules) == 2
+    assert len(scenarios.read(text, name="night", where="the page").rules) == 2
 
 
 def test_the_page_on_scenarios_asks_for_faults_that_there_are() -> None:
     prompts, files = blocks("text", SCENARIOS)
 
-    assert [str(fault) for fault in magic({"prompt": prompts})] == [
+    assert [str(fault) for fault in faults_in_input({"prompt": prompts})] == [
         "content_policy_violation",
         "requeued times=2",
         "webhook_twice",
     ]
-    assert len(magic({str(at): url for at, url in enumerate(files.split())})) == 2
+    assert len(faults_in_input({str(at): url for at, url in enumerate(files.split())})) == 2
 
 
 def test_the_page_on_scenarios_sends_a_header_that_is_taken(server: Served, folder: Path) -> None:

@@ -1,4 +1,4 @@
-"""The examples do what they are there to show."""
+"""The examples work."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def test_the_sample_application_passes_its_own_tests(tmp_path: Path) -> None:
     (tmp_path / "pytest.ini").write_text("[pytest]\nfilterwarnings = error\n")
     files = ("-c", str(tmp_path / "pytest.ini"), f"--basetemp={tmp_path / 'tmp'}", "-p", "no:cacheprovider")
     tool = (sys.executable, "-m", "pytest", "-p", "falmock.testing.plugin", *files)
-    alone = {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}  # with the plugin and nothing but it
+    alone = {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}  # no other plugins
     ran = run(*tool, str(EXAMPLES / "sample_app"), cwd=tmp_path, **alone)
 
     assert " 6 passed in " in ran.out.splitlines()[-1], ran.out

@@ -1,4 +1,4 @@
-"""docs/faults.md is what happens: all of it is tried again."""
+"""docs/faults.md matches what the three clients do."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ PAGE = (Path(__file__).parents[1] / "docs" / "faults.md").read_text()
 GROUPS = {group: list(members) for group, members in groupby(trials(), key=lambda trial: trial.group)}
 
 
-def test_the_page_has_every_fault_once() -> None:
+def test_the_faults_page_lists_every_fault_once() -> None:
     assert re.findall(r"^\| (`.+?) \|", PAGE, re.MULTILINE) == [trial.title for trial in trials()]
 
 
-def test_the_page_has_the_limits_of_every_number() -> None:
+def test_the_faults_page_lists_the_limits_of_every_numeric_option() -> None:
     assert numbers() in PAGE
 
 
 @pytest.mark.filterwarnings("ignore::ResourceWarning")  # fal's client leaves connections to the collector
 @pytest.mark.parametrize("group", GROUPS)
-def test_the_page_says_what_each_client_makes_of(group: str) -> None:
+def test_the_faults_page_matches_what_each_client_does(group: str) -> None:
     tool("node")
     members: list[Trial] = GROUPS[group]
 

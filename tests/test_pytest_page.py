@@ -1,4 +1,4 @@
-"""docs/pytest.md is a project with tests, and they pass."""
+"""The tests in docs/pytest.md pass."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ PAGE = (ROOT / "docs" / "pytest.md").read_text()
 PYTHON = re.compile(r"```python\n(.*?)```", re.DOTALL)
 
 
-def test_the_page_passes(tmp_path: Path) -> None:
+def test_the_tests_of_the_page_pass(tmp_path: Path) -> None:
     (tmp_path / "test_page.py").write_text("\n\n".join(PYTHON.findall(PAGE)))
     (tmp_path / "pyproject.toml").write_text("".join(re.findall(r"```toml\n(.*?)```", PAGE, re.DOTALL)))
     tool = (sys.executable, "-m", "pytest", "-p", "no:cacheprovider", f"--basetemp={tmp_path / 'tmp'}")
     ran = run(*tool, "-p", "no:randomly", cwd=tmp_path)
 
-    told = ran.out.splitlines()[-1]
-    assert f" {len(re.findall('^def test_', PAGE, re.MULTILINE))} passed in " in told, ran.out
+    summary = ran.out.splitlines()[-1]
+    assert f" {len(re.findall('^def test_', PAGE, re.MULTILINE))} passed in " in summary, ran.out
 
 
 def test_the_test_in_the_readme_passes(tmp_path: Path) -> None:
@@ -42,8 +42,8 @@ def test_the_test_in_the_readme_passes(tmp_path: Path) -> None:
     assert " 1 passed in " in ran.out.splitlines()[-1], ran.out
 
 
-def test_the_page_names_what_there_is() -> None:
-    table = PAGE.partition("## What is there")[2].partition("## ")[0]
+def test_the_table_names_all_public_members_of_the_harness() -> None:
+    table = PAGE.partition("## Reference")[2].partition("## ")[0]
     named = {
         name
         for row in re.findall(r"^\| (`.+?) \|", table, re.MULTILINE)

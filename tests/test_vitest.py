@@ -1,4 +1,4 @@
-"""The recipe for vitest works as docs/vitest.md has it."""
+"""The files in docs/vitest.md work."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ PATH = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
 
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
-    """A project with these files, and with what it needs of npm; vite leaves files there."""
+    """A copy of the project with its packages from npm; vite writes files there."""
     tool("node")
     shutil.copytree(FOLDER, tmp_path, dirs_exist_ok=True)
     (tmp_path / "node_modules").mkdir()
@@ -28,19 +28,19 @@ def project(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_the_page_shows_the_files() -> None:
+def test_the_page_shows_the_files_of_the_project() -> None:
     shown = re.findall(r"^`([\w.]+)`.*?```js\n(.*?)```", PAGE, re.MULTILINE | re.DOTALL)
 
     assert dict(shown) == {path.name: path.read_text() for path in FOLDER.iterdir() if path.suffix == ".mjs"}
 
 
-def test_a_run_starts_an_emulator_and_makes_things_go_wrong(project: Path) -> None:
+def test_vitest_runs_the_tests_of_the_page_against_its_own_emulator(project: Path) -> None:
     ran = run(tool("node"), VITEST, "run", cwd=project, PATH=PATH, NO_COLOR="1")
 
     assert "Tests  3 passed (3)" in ran.out, ran.out + ran.err
 
 
-def test_a_run_can_be_led_to_an_emulator_as_a_whole(project: Path) -> None:
+def test_vitest_runs_under_falmock_run(project: Path) -> None:
     flags = ("--media", "plain", "--time-scale", "100", "--account", "account.json")
     command = (tool("node"), VITEST, "run", "-t", "prompt")
     ran = falmock("run", *flags, "--", *command, cwd=project, PATH=PATH, NO_COLOR="1")

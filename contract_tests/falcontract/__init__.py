@@ -1,1 +1,1 @@
-"""falcontract: what is held to be true of fal's queue, run against an emulator and against fal itself."""
+"""falcontract: the properties of fal's queue, checked on emulators and on fal itself."""

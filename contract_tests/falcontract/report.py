@@ -1,4 +1,4 @@
-"""What a run found, for the terminal, for CI, and for a stranger who shall act on it."""
+"""Reports: for the terminal, for CI, and with enough detail to reproduce each finding."""
 
 from __future__ import annotations
 
@@ -7,147 +7,114 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 from xml.etree import ElementTree as ET
 
-from falcontract.placeholders import Names, differences
+from falcontract.live.placeholders import Bindings, differences
 from falcontract.verdicts import Verdict
 
 if TYPE_CHECKING:
-    from falcontract.claims import Property
+    from falcontract.properties.claims import Property
     from falcontract.suite import Finding
 
-LONGEST: Final = 300
+LONGEST_LINE: Final = 300  # characters of a difference
 
 
 @dataclass
 class Row:
-    """One property in a report.
-
-    Attributes:
-        property: which.
-        verdict: what is said of it.
-        looks: how many claims it made.
-        note: why, where the verdict needs a reason.
-        finding: the divergence, with its program made as short as it can be.
-        twin: the same of the other side, where there is one.
-    """
-
     property: Property
     verdict: Verdict
-    looks: int = 0
-    note: str = ""
-    finding: Finding | None = None
-    twin: Finding | None = None
+    claims: int = 0
+    note: str = ""  # reason of the verdict, where it needs one
+    finding: Finding | None = None  # the finding, with the shortest program found
 
 
 @dataclass
 class Report:
-    """One run.
-
-    Attributes:
-        target: its name.
-        rows: one for each property.
-        spent: US dollars.
-        seconds: how long it took.
-        explored: how many programs Hypothesis made up.
-        seed: with which they can be made up again.
-        took: the real seconds of each program, and of all that were made up.
-    """
-
     target: str
     rows: list[Row] = field(default_factory=list)
-    spent: float = 0.0
-    seconds: float = 0.0
-    explored: int = 0
+    spent: float = 0.0  # US dollars
+    seconds: float = 0.0  # real time
+    generated: int = 0  # number of programs from Hypothesis
     seed: int | None = None
-    took: dict[str, float] = field(default_factory=dict)
+    durations: dict[str, float] = field(default_factory=dict)  # real seconds of each program
 
     @property
     def exit_code(self) -> int:
-        """0 agreed, 1 diverged, 2 could not look at anything."""
+        """0: agreed, 1: diverged, 2: nothing was checked."""
         if any(row.verdict.diverged for row in self.rows):
             return 1
         return 0 if any(row.verdict is Verdict.MATCH for row in self.rows) else 2
 
     def counts(self) -> str:
-        """Return how many rows have which verdict."""
         verdicts = [row.verdict for row in self.rows]
         return ", ".join(f"{verdicts.count(v)} {v}" for v in Verdict if v in verdicts)
 
 
 def durations(report: Report, most: int) -> str:
-    """Return the programs that took longest, a line each."""
-    slowest = sorted(report.took.items(), key=lambda pair: -pair[1])[:most]
+    slowest = sorted(report.durations.items(), key=lambda pair: -pair[1])[:most]
     return "\n".join(f"{seconds:7.2f} s  {name}" for name, seconds in slowest)
 
 
 def table(report: Report) -> str:
-    """Return the report as text."""
     lines = []
     for row in report.rows:
-        note = row.note or (f"{row.looks} looks" if row.looks else "")
+        note = row.note or (f"{row.claims} claims" if row.claims else "")
         lines.append(f"{row.property.id:>4}  {row.verdict:14}  {note:22}  {row.property.title}")
     lines += ["", f"{report.target}: {report.counts()} in {report.seconds:.1f} s, ${report.spent:.2f} spent"]
-    if report.explored:
-        lines.append(
-            f"Hypothesis made up {report.explored} programs (--seed {report.seed} makes them up again)"
-        )
+    if report.generated:
+        lines.append(f"{report.generated} programs by Hypothesis (repeat them with --seed {report.seed})")
     for row in report.rows:
         if row.finding is not None:
-            lines += ["", "\n".join(divergence(row, report.spent))]
+            lines += ["", *details(row, row.finding, report.spent)]
     return "\n".join(lines)
 
 
-def divergence(row: Row, spent: float) -> list[str]:
-    """Return what a stranger needs to act on a divergence."""
-    finding = row.finding
-    assert finding is not None  # noqa: S101 - asked for rows that have one
-    one, trace = finding.claim, finding.trace
-    lines = [
+def details(row: Row, finding: Finding, spent: float) -> list[str]:
+    claim, trace = finding.claim, finding.trace
+    return [
         f"{row.verdict}: {row.property.id} {row.property.title}",
-        f"  What does not hold: {one.text}",
-        f"  Evidence:           {row.property.evidence}",
-        *(f"  {d}" for d in difference(one.expected, one.found)),
+        f"  Violated: {claim.text} [{claim.key}]",
+        f"  Evidence: {row.property.evidence}",
+        *(f"  {d}" for d in difference(claim.expected, claim.found)),
         f"  Program on {trace.target}:",
         *(f"    {line}" for line in str(trace.program).splitlines()),
-        "  By hand:",
+        "  To reproduce:",
         *(f"    {line}" for line in curls(finding)),
+        f"  Spent: ${spent:.2f}",
     ]
-    if row.twin is not None:
-        lines += [f"  The same on {row.twin.trace.target}:", *(f"    {line}" for line in curls(row.twin))]
-    return [*lines, f"  Spent: ${spent:.2f}"]
 
 
 def difference(expected: Any, found: Any) -> list[str]:
-    """Return path by path where two values differ."""
+    """Return the paths at which two values differ."""
     expected, found = _plain(expected), _plain(found)
     if expected is None and found is None:
         return []
-    shown = [str(d) for d in differences(expected, found, Names())]
+    shown = [str(d) for d in differences(expected, found, Bindings())]
     return [_cut(line) for line in shown] or [_cut(f"found {found!r}")]
 
 
 def curls(finding: Finding) -> list[str]:
-    """Return commands that do by hand what the program did: ids are taken from the answers before."""
-    lines = ["BASE=" + finding.trace.base]
-    asked = None
+    """Return shell commands that do the same as the program; job ids are variables."""
+    trace = finding.trace
+    lines = [f"BASE={trace.base}"]
+    last = None
     done = 0
-    for e in finding.trace.exchanges:
-        waits = [step for step in finding.trace.program.steps[done : e.index] if step.do == "wait"]
+    ids = {f"$ID_{e.step.job}": str(e.get("request_id")) for e in trace.submits()}
+    for e in trace.exchanges:
+        waits = [step for step in trace.program.steps[done : e.index] if step.do == "wait"]
         lines += [f"sleep {step.seconds:g}" for step in waits]
         done = e.index
-        url = e.url.replace(finding.trace.base, "$BASE")
-        command = e.curl().replace(e.url, url) if e.request_id == "" else e.curl()
-        for job, made in ((s.step.job, s.get("request_id")) for s in finding.trace.submits()):
-            command = command.replace(finding.trace.base, "$BASE").replace(str(made), "$" + f"ID_{job}")
-        if command != asked:
+        command = e.curl().replace(trace.base, "$BASE")
+        for name, request_id in ids.items():
+            command = command.replace(request_id, name)
+        if command != last:
             lines.append(_quoted(command))
-        asked = command
+        last = command
         if e.step.do == "submit" and e.ok:
-            lines.append(f"ID_{e.step.job}=...  # the request_id of that answer")
+            lines.append(f"ID_{e.step.job}=...  # request_id of that answer")
     return lines
 
 
 def _quoted(command: str) -> str:
-    """Let the shell put the variables in: a word with one is in double quotes."""
+    """Put words with a variable in double quotes."""
     words = command.split(" ")
     return (
         " ".join(f'"{w}"' if w.startswith(("$BASE", "'$BASE")) and '"' not in w else w for w in words)
@@ -164,48 +131,47 @@ def _plain(value: Any) -> Any:
 
 
 def _cut(text: str) -> str:
-    return text if len(text) <= LONGEST else f"{text[:LONGEST]}..."
+    return text if len(text) <= LONGEST_LINE else f"{text[:LONGEST_LINE]}..."
 
 
 def junit(report: Report) -> str:
-    """Return the report as JUnit XML, one test case for each property."""
-    cases = [row for row in report.rows if row.verdict.diverged]
+    """Return the report as JUnit XML, one test case per property."""
+    failed = [row for row in report.rows if row.verdict.diverged]
     skipped = [row for row in report.rows if row.verdict in {Verdict.COULD_NOT_LOOK, Verdict.UNVERIFIED}]
     suite = ET.Element(
         "testsuite",
         name=f"falcontract on {report.target}",
         tests=str(len(report.rows)),
-        failures=str(len(cases)),
+        failures=str(len(failed)),
         skipped=str(len(skipped)),
         time=f"{report.seconds:.3f}",
     )
     for row in report.rows:
-        case = ET.SubElement(
-            suite, "testcase", classname="falcontract", name=f"{row.property.id} {row.property.title}"
-        )
-        if row.verdict.diverged:
-            failure = ET.SubElement(
-                case, "failure", type=row.verdict, message=row.finding.claim.text if row.finding else ""
-            )
-            failure.text = _printable("\n".join(divergence(row, report.spent)) if row.finding else row.note)
+        name = f"{row.property.id} {row.property.title}"
+        case = ET.SubElement(suite, "testcase", classname="falcontract", name=name)
+        if row in failed:
+            message = row.finding.claim.text if row.finding else ""
+            failure = ET.SubElement(case, "failure", type=row.verdict, message=_printable(message))
+            lines = details(row, row.finding, report.spent) if row.finding else [row.note]
+            failure.text = _printable("\n".join(lines))
         elif row in skipped:
             ET.SubElement(case, "skipped", message=f"{row.verdict}: {row.note}")
     return ET.tostring(suite, encoding="unicode", xml_declaration=True)
 
 
 def _printable(text: str) -> str:
-    """Leave out what XML cannot say."""
+    """Replace characters that XML does not allow."""
     return "".join(c if c in "\n\t" or " " <= c < "\ud800" or c >= "\ue000" else "?" for c in text)
 
 
 def markdown(report: Report) -> str:
-    """Return the report as Markdown, for a CI job's summary."""
+    """Return the report as Markdown, for the summary of a CI job."""
     lines = [f"### falcontract on {report.target}", "", f"{report.counts()}; ${report.spent:.2f} spent", ""]
-    lines += ["| property | verdict | looks | |", "|---|---|---|---|"]
+    lines += ["| property | verdict | claims | |", "|---|---|---|---|"]
     lines += [
-        f"| {r.property.id} | {r.verdict} | {r.looks} | {r.note or r.property.title} |" for r in report.rows
+        f"| {r.property.id} | {r.verdict} | {r.claims} | {r.note or r.property.title} |" for r in report.rows
     ]
     for row in report.rows:
         if row.finding is not None:
-            lines += ["", "```", *divergence(row, report.spent), "```"]
+            lines += ["", "```", *details(row, row.finding, report.spent), "```"]
     return "\n".join(lines) + "\n"

@@ -1,8 +1,7 @@
-"""Programs: what is asked of a target, as data.
+"""Programs as data: the steps to send to a target.
 
-A program is a list of steps with symbolic jobs ("A"), keys ("a") and webhook receivers ("r"). It says
-nothing of hosts, ids or secrets, so the same one runs against an emulator, against fal, and, step by
-step, against a transcript.
+Steps refer to jobs ("A"), keys ("a") and webhook receivers ("r") by symbols. A program contains no host, id
+or secret, so the same program runs against an emulator, against fal, and against a recorded transcript.
 """
 
 from __future__ import annotations
@@ -14,184 +13,157 @@ from typing import Any, Final
 Json = dict[str, Any]
 
 VEO2: Final = "fal-ai/veo2/image-to-video"
-PICTURE: Final = "https://example.com/chef.png"  # never fetched: example.com belongs to nobody (RFC 2606)
-GOOD: Final[Json] = {"prompt": "A lego chef cooking eggs", "image_url": PICTURE}
-
+APP_PATH: Final = "/fal-ai/veo2"
+JWKS_PATH: Final = "/.well-known/jwks.json"
+UNKNOWN_ID: Final = "00000000-0000-4000-8000-000000000000"
+IMAGE_URL: Final = "https://example.com/chef.png"  # never fetched; example.com is reserved (RFC 2606)
+VALID_INPUT: Final[Json] = {"prompt": "A lego chef cooking eggs", "image_url": IMAGE_URL}
+HOUR: Final = 3600.0
 FAULTS: Final = "faults"
-# What a step may do; those that send nothing come last.
-ASKING: Final = ("submit", "status", "result", "cancel", "stream", "call", "fetch")
-WAITING: Final = ("wait", "until", "lock")
+LONGEST_REAL_WAIT: Final = 5.0  # seconds; a longer wait needs a clock that can be moved
+LONGEST_SHOWN: Final = 90  # characters of a value in a printed step
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
-    """One thing to do.
-
-    Attributes:
-        do: one of `ASKING` or `WAITING`.
-        job: which job it is about; a submit gives the name.
-        key: whose credentials go along: "a", "b", "none", "bearer", "garbage", "half" or "unknown".
-        endpoint: of a submit, the full id.
-        input: of a submit, what is sent as JSON.
-        body: raw text instead of `input` (UTF-8; lone surrogates are sent as they are).
-        content_type: of the body.
-        method: instead of the usual one.
-        path: instead of the usual one; "{A}" in it is the id of job A. With `host` "rest" on that host.
-        host: "queue" or "rest".
-        query: without the question mark.
-        headers: further ones.
-        seconds: how long to wait, or at most to wait.
-        state: which status to wait for.
-        webhook: the receiver that the submit names in its query.
-        answers: how that receiver answers, attempt by attempt (0 drops the line; the last one stays).
-        peek: let the receiver read the job's status before it answers.
-        times: how often to do it.
-    """
-
+    # "submit", "status", "result", "cancel", "stream", "call" and "fetch" send a call; "wait",
+    # "until" and "lock" do not, or poll
     do: str
-    job: str = ""
-    key: str = "a"
-    endpoint: str = VEO2
-    input: Any = None
-    body: str | None = None
-    content_type: str | None = "application/json"
-    method: str = ""
-    path: str = ""
-    host: str = "queue"
-    query: str = ""
-    headers: dict[str, str] = field(default_factory=dict)
-    seconds: float = 0.0
-    state: str = ""
-    webhook: str = ""
+    job: str = ""  # the job that the step is about; a submit defines it
+    key: str = "a"  # credentials: "a", "b", "none", "bearer", "garbage", "half" or "unknown"
+    endpoint: str = VEO2  # full id, for a submit
+    input: Any = None  # JSON input of a submit
+    body: str | None = None  # raw text in place of `input` (UTF-8; lone surrogates are passed through)
+    content_type: str | None = "application/json"  # of the body
+    method: str = ""  # overrides the usual method
+    path: str = ""  # overrides the usual path; "{A}" stands for the id of job A
+    host: str = "queue"  # "queue" or "rest"
+    query: str = ""  # without the question mark
+    headers: dict[str, str] = field(default_factory=dict)  # added to the call
+    seconds: float = 0.0  # time to wait, or the most to wait
+    state: str = ""  # status that "until" polls for
+    webhook: str = ""  # receiver that a submit registers
+    # HTTP statuses that the receiver answers with, one per attempt; 0 closes the connection, and
+    # the last one repeats
     answers: tuple[int, ...] = (200,)
-    peek: bool = False
-    times: int = 1
+    check_status: bool = False  # the receiver reads the job's status before it answers
+    times: int = 1  # repetitions
 
     def as_json(self) -> Json:
-        """Return what differs from a plain step."""
-        plain = {f.name: f.default if f.default is not MISSING else {} for f in fields(self)}
-        told = {name: getattr(self, name) for name in plain}
-        return {name: value for name, value in told.items() if name == "do" or value != plain[name]}
+        """Return the members that differ from their defaults."""
+        defaults = {f.name: f.default if f.default is not MISSING else {} for f in fields(self)}
+        values = {name: getattr(self, name) for name in defaults}
+        return {name: value for name, value in values.items() if name == "do" or value != defaults[name]}
 
     @classmethod
-    def from_json(cls, told: Json) -> Step:
-        """Read back what `as_json` gave.
+    def from_json(cls, data: Json) -> Step:
+        """Read the output of `as_json`.
 
         Raises:
-            TypeError: it names something that a step does not have.
+            TypeError: a member is unknown.
         """
-        answers = tuple(told.get("answers", (200,)))
-        return cls(**{**told, "answers": answers})
+        return cls(**{**data, "answers": tuple(data.get("answers", (200,)))})
+
+    def header(self, name: str) -> str | None:
+        return {key.lower(): value for key, value in self.headers.items()}.get(name)
 
     def __str__(self) -> str:
-        more = {name: value for name, value in self.as_json().items() if name not in {"do", "job"}}
-        told = " ".join(f"{name}={_short(value)}" for name, value in more.items())
-        return " ".join(filter(None, (self.do, self.job, told)))
+        options = {name: value for name, value in self.as_json().items() if name not in {"do", "job"}}
+        text = " ".join(f"{name}={_short(value)}" for name, value in options.items())
+        return " ".join(filter(None, (self.do, self.job, text)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Program:
-    """Steps with a name.
-
-    Attributes:
-        name: by which properties, plans and transcripts know it.
-        steps: in order.
-        setup: what the target must be told beforehand ("runners": 1). Only a target that can be
-            configured runs a program with one. `FAULTS` in it are the rules of a fault plan.
-        tier: as PROPERTIES.md section 8 counts what it would cost on fal: 0 to 5.
-    """
-
-    name: str
-    steps: tuple[Step, ...]
+    name: str  # used by properties, the plan and transcripts
+    steps: tuple[Step, ...]  # in order
+    # settings of the target ("runners": 1); `FAULTS` in it is a list of fault rules. Only a target
+    # that can be configured runs a program with a setup
     setup: Json = field(default_factory=dict)
-    tier: int = 2
+    tier: int = 2  # cost class on fal, 0 (no job) to 5 (dollars); see PROPERTIES.md 8
 
     def needs(self) -> frozenset[str]:
-        """Return the abilities that a target needs to run it."""
+        """Return the abilities that a target needs to run the program."""
         needs = {"configure"} if self.setup else set()
         needs |= {"faults"} if FAULTS in self.setup else set()
         for step in self.steps:
             needs |= {"receive"} if step.webhook else set()
             needs |= {"lock"} if step.do == "lock" else set()
-            needs |= {"pass-time"} if step.do == "wait" and step.seconds > SHORT_WAIT else set()
+            needs |= {"pass-time"} if step.do == "wait" and step.seconds > LONGEST_REAL_WAIT else set()
             needs |= {"second-key"} if step.key == "b" else set()
             needs |= {"known-keys"} if step.key == "unknown" else set()
         return frozenset(needs)
 
     def as_json(self) -> Json:
-        """Return it as JSON can say it."""
         head: Json = {"name": self.name, "tier": self.tier, "steps": [step.as_json() for step in self.steps]}
         return head | ({"setup": self.setup} if self.setup else {})
 
     @classmethod
-    def from_json(cls, told: Json) -> Program:
-        """Read back what `as_json` gave."""
-        steps = tuple(Step.from_json(step) for step in told["steps"])
-        return cls(name=told["name"], steps=steps, setup=told.get("setup", {}), tier=told["tier"])
+    def from_json(cls, data: Json) -> Program:
+        steps = tuple(Step.from_json(step) for step in data["steps"])
+        return cls(name=data["name"], steps=steps, setup=data.get("setup", {}), tier=data["tier"])
 
     def __str__(self) -> str:
         setup = f"  (with {json.dumps(self.setup)})" if self.setup else ""
         return "\n".join([self.name + setup, *(f"  {n + 1}. {step}" for n, step in enumerate(self.steps))])
 
 
-SHORT_WAIT: Final = 5.0  # seconds that may be waited for in earnest, where the clock cannot be moved
+def program(name: str, *steps: Step, tier: int = 4, **setup: Any) -> Program:
+    """Make a program; keyword arguments are its setup."""
+    return Program(name=name, steps=steps, setup=setup, tier=tier)
 
 
-def submit(job: str = "A", given: Any = None, **more: Any) -> Step:
-    """Submit a job: the good input, unless another is given."""
-    if "body" not in more and given is None:
-        given = GOOD
-    return Step(do="submit", job=job, input=given, **more)
+def submit(job: str = "A", given: Any = None, **options: Any) -> Step:
+    if "body" not in options and given is None:
+        given = VALID_INPUT
+    return Step(do="submit", job=job, input=given, **options)
 
 
-def status(job: str = "A", **more: Any) -> Step:
-    """Read a job's status."""
-    return Step(do="status", job=job, **more)
+def status(job: str = "A", **options: Any) -> Step:
+    return Step(do="status", job=job, **options)
 
 
-def result(job: str = "A", **more: Any) -> Step:
-    """Fetch a job's result."""
-    return Step(do="result", job=job, **more)
+def result(job: str = "A", **options: Any) -> Step:
+    return Step(do="result", job=job, **options)
 
 
-def cancel(job: str = "A", **more: Any) -> Step:
-    """Cancel a job."""
-    return Step(do="cancel", job=job, **more)
+def cancel(job: str = "A", **options: Any) -> Step:
+    return Step(do="cancel", job=job, **options)
 
 
-def stream(job: str = "A", **more: Any) -> Step:
-    """Open the status stream of a job and read it to its end."""
-    return Step(do="stream", job=job, **{"seconds": 60.0, **more})
+def stream(job: str = "A", **options: Any) -> Step:
+    return Step(do="stream", job=job, **{"seconds": 60.0, **options})
 
 
-def call(method: str, path: str, **more: Any) -> Step:
-    """Send anything to any path."""
-    return Step(do="call", method=method, path=path, **more)
+def call(method: str, path: str, **options: Any) -> Step:
+    return Step(do="call", method=method, path=path, **options)
 
 
-def fetch(job: str = "A", **more: Any) -> Step:
-    """Fetch the video that the last result of a job names."""
-    return Step(do="fetch", job=job, **more)
+def fetch(job: str = "A", **options: Any) -> Step:
+    return Step(do="fetch", job=job, **options)
 
 
 def wait(seconds: float) -> Step:
-    """Let time pass."""
     return Step(do="wait", seconds=seconds)
 
 
 def until(state: str, job: str = "A", *, seconds: float = 60.0) -> Step:
-    """Poll until a job has a status."""
     return Step(do="until", job=job, state=state, seconds=seconds)
 
 
 def lock(key: str = "a") -> Step:
-    """Let the account of a key be locked."""
     return Step(do="lock", key=key)
+
+
+def each(jobs: str, step: Any = status, **options: Any) -> list[Step]:
+    return [step(job, **options) for job in jobs]
+
+
+def each_after(pauses: tuple[float, ...], jobs: str) -> list[Step]:
+    """Return status reads of each job, after each of the pauses."""
+    return [step for pause in pauses for step in (wait(pause), *each(jobs))]
 
 
 def _short(value: object) -> str:
     text = json.dumps(value, ensure_ascii=True)
     return text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]}...({len(text)})"
-
-
-LONGEST_SHOWN: Final = 90

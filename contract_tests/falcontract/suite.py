@@ -1,4 +1,4 @@
-"""Runs programs on a target and asks the properties what they see."""
+"""Runs programs on a target and checks the properties against the traces."""
 
 from __future__ import annotations
 
@@ -7,23 +7,26 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from falcontract import agreement, programs, properties, wire
-from falcontract.doors import absent
+from falcontract.clients import agreement
+from falcontract.clients.base import missing_clients
+from falcontract.programs import catalogue as programs
+from falcontract.properties import catalogue as properties
+from falcontract.targets import wire
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from falcontract.claims import Claim, Property
+    from falcontract.properties.claims import Claim, Property
     from falcontract.steps import Program
-    from falcontract.targets import Target
+    from falcontract.targets.base import Target
     from falcontract.traces import Trace
 
-AGREEMENT: Final = "P55"  # of the clients with the wire
+AGREEMENT: Final = "P55"  # its programs are repeated with the clients
 
 
 @dataclass
 class Finding:
-    """A claim that does not hold, and the program that showed it."""
+    """A claim that does not hold, and the trace that shows it."""
 
     property: Property
     claim: Claim
@@ -31,98 +34,82 @@ class Finding:
 
 
 @dataclass
-class Shown:
-    """What a property has shown.
-
-    Attributes:
-        property: which.
-        looks: how many claims it made.
-        findings: those that do not hold.
-        missing: the abilities that the target lacks for it, or for all of its programs.
-        without: clients that it could not ask, because they are not installed.
-    """
+class PropertyResult:
+    """The outcome of a property over some traces."""
 
     property: Property
-    looks: int = 0
-    findings: list[Finding] = field(default_factory=list)
+    claims: int = 0
+    findings: list[Finding] = field(default_factory=list)  # claims that do not hold
+    # abilities that the target lacks for the property, or for all of its programs
     missing: frozenset[str] = frozenset()
-    without: tuple[str, ...] = ()
+    missing_clients: tuple[str, ...] = ()  # clients that are not installed, if the property is about clients
 
 
-def chosen(ids: Sequence[str] = (), tier: int | None = None) -> list[Property]:
-    """Return the properties with these ids (all, without any) up to a tier.
+def select_properties(ids: Sequence[str] = (), tier: int | None = None) -> list[Property]:
+    """Return the properties with these ids (by default all), up to a tier.
 
     Raises:
-        KeyError: there is no such property.
+        KeyError: an id is unknown.
     """
-    every = properties.catalogue()
-    known = {p.id: p for p in every}
-    found = [known[one.upper()] for one in ids] or every
+    found = [properties.PROPERTIES[name.upper()] for name in ids] or properties.catalogue()
     return [p for p in found if tier is None or (p.tier is not None and p.tier <= tier)]
 
 
-def programs_for(chosen_ones: Iterable[Property], tier: int | None = None) -> list[Program]:
-    """Return the programs that show these properties, each once."""
+def programs_for(wanted: Iterable[Property], tier: int | None = None) -> list[Program]:
+    """Return the programs of some properties, each once."""
     known = programs.catalogue()
-    names = dict.fromkeys(name for p in chosen_ones for name in p.programs)
+    names = dict.fromkeys(name for p in wanted for name in p.programs)
     return [known[name] for name in names if tier is None or known[name].tier <= tier]
 
 
-def compared() -> frozenset[str]:
-    """Return the names of the programs that are taken through both doors."""
-    return frozenset(properties.PROPERTIES_BY_ID[AGREEMENT].programs)
+async def run_program(program: Program, target: Target, *, clients: bool = True) -> Trace:
+    """Run a program on a fresh target, and repeat it with the clients if `AGREEMENT` names it."""
+    begun = time.perf_counter()
+    trace = await wire.run(program, target)
+    if clients and program.name in properties.PROPERTIES[AGREEMENT].programs:
+        await agreement.compare(trace, target)
+    trace.seconds = time.perf_counter() - begun
+    return trace
 
 
-async def traces_of(wanted: Iterable[Program], target: Target, *, doors: bool = True) -> list[Trace]:
-    """Run programs, each on a fresh target; those that the target cannot run are left out."""
-    traces = []
-    for program in wanted:
-        if program.needs() - target.abilities:
-            continue
-        begun = time.perf_counter()
-        trace = await wire.run(program, target)
-        if doors and program.name in compared():
-            await agreement.compare(trace, target)
-        trace.took = time.perf_counter() - begun
-        traces.append(trace)
-    return traces
+async def run_programs(wanted: Iterable[Program], target: Target, *, clients: bool = True) -> list[Trace]:
+    """Run the programs that the target has the abilities for."""
+    return [
+        await run_program(program, target, clients=clients)
+        for program in wanted
+        if not program.needs() - target.abilities
+    ]
 
 
-def judge(chosen_ones: Iterable[Property], traces: Sequence[Trace], target: Target) -> list[Shown]:
-    """Ask each property what it sees in the traces."""
-    return [_ask(p, traces, target) for p in chosen_ones]
+def judge(wanted: Iterable[Property], traces: Sequence[Trace], target: Target) -> list[PropertyResult]:
+    """Check properties against the traces of a target."""
+    results = []
+    for p in wanted:
+        result = PropertyResult(p) if p.needs - target.abilities else judge_property(p, traces)
+        result.missing = _missing(p, target)
+        result.missing_clients = missing_clients() if p.id == AGREEMENT else ()
+        results.append(result)
+    return results
 
 
-def _ask(p: Property, traces: Sequence[Trace], target: Target) -> Shown:
-    shown = Shown(p, missing=_missing(p, target))
-    if p.id == AGREEMENT:
-        shown.without = absent()
-    if p.needs - target.abilities:
-        return shown
+def judge_property(p: Property, traces: Iterable[Trace]) -> PropertyResult:
+    """Check one property against the traces that it applies to."""
+    result = PropertyResult(p)
     for trace in traces:
-        if p.looks_at(trace):
-            _look(shown, trace)
-    return shown
+        if p.applies_to(trace):
+            _check(result, trace)
+    return result
 
 
-def _look(shown: Shown, trace: Trace) -> None:
-    for one in shown.property.check(trace):
-        shown.looks += 1
-        if not one.holds:
-            shown.findings.append(Finding(shown.property, one, trace))
-
-
-def of_traces(p: Property, traces: Iterable[Trace]) -> Shown:
-    """Ask a property what it sees in traces, wherever they come from."""
-    shown = Shown(p)
-    for trace in traces:
-        if p.looks_at(trace):
-            _look(shown, trace)
-    return shown
+def _check(result: PropertyResult, trace: Trace) -> None:
+    for claim in result.property.check(trace):
+        result.claims += 1
+        if not claim.holds:
+            result.findings.append(Finding(result.property, claim, trace))
 
 
 def _missing(p: Property, target: Target) -> frozenset[str]:
-    """Return what the target lacks: for the property itself, or, if no program is left, for the easiest."""
+    """Return the missing abilities: of the property or, if no program can run, of its least demanding one."""
     if lacking := p.needs - target.abilities:
         return frozenset(lacking)
     known = programs.catalogue()
@@ -130,24 +117,24 @@ def _missing(p: Property, target: Target) -> frozenset[str]:
     return frozenset() if not all(lacks) else min(lacks, key=lambda one: (len(one), sorted(one)))
 
 
-def once_more(shown: Shown, target: Target) -> Shown:
-    """Run the programs in which a property found something again, on that target or on another one.
+def rerun(result: PropertyResult, target: Target) -> PropertyResult:
+    """Run the programs with findings once more, on the same or another target.
 
-    A program that the target cannot run, or whose submits it takes otherwise than they were taken, says
-    nothing of the finding, and is left out.
+    A program is skipped if the target cannot run it, or if a submit is now accepted that was refused before,
+    or the other way round.
     """
-    return asyncio.run(_once_more(shown, target))
+    return asyncio.run(_rerun(result, target))
 
 
-async def _once_more(shown: Shown, target: Target) -> Shown:
-    again = Shown(shown.property)
-    for before in {id(f.trace): f.trace for f in shown.findings}.values():
+async def _rerun(result: PropertyResult, target: Target) -> PropertyResult:
+    again = PropertyResult(result.property)
+    for before in {id(f.trace): f.trace for f in result.findings}.values():
         if before.program.needs() - target.abilities:
             continue
         trace = await wire.run(before.program, target)
-        await agreement.compare(trace, target, sorted({look.door for look in before.looks}))
+        await agreement.compare(trace, target, sorted({seen.client for seen in before.observations}))
         if [e.ok for e in trace.of("submit")] == [e.ok for e in before.of("submit")]:
-            _look(again, trace)
+            _check(again, trace)
     return again
 
 
@@ -156,17 +143,17 @@ def run(
     target: Target,
     *,
     tier: int | None = None,
-    took: dict[str, float] | None = None,
-) -> list[Shown]:
+    durations: dict[str, float] | None = None,
+) -> list[PropertyResult]:
     """Run the programs of some properties on a target and judge them.
 
     Args:
         wanted: the properties.
-        target: what they are held against.
-        tier: only what costs no more.
-        took: is told the real seconds of each program.
+        target: where the programs run.
+        tier: leaves out programs of a higher tier.
+        durations: receives the real seconds of each program.
     """
-    traces = asyncio.run(traces_of(programs_for(wanted, tier), target))
-    if took is not None:
-        took |= {trace.program.name: trace.took for trace in traces}
+    traces = asyncio.run(run_programs(programs_for(wanted, tier), target))
+    if durations is not None:
+        durations |= {trace.program.name: trace.seconds for trace in traces}
     return judge(wanted, traces, target)

@@ -1,4 +1,4 @@
-"""Traces: what was said and heard when a program ran."""
+"""Traces: the calls of one run of a program, their answers, and the webhooks that arrived."""
 
 from __future__ import annotations
 
@@ -6,263 +6,214 @@ import json
 import shlex
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from falcontract.steps import Program, Step
 
+T = TypeVar("T")
+
 NO_ANSWER: Final = 0
 COMPLETED: Final = "COMPLETED"
+LONGEST_CURL_BODY: Final = 2000  # characters
+
+
+class _WithBody:
+    """Gives access to a JSON body."""
+
+    body: bytes
+
+    @cached_property
+    def json(self) -> Any:
+        return _parse(self.body)
+
+    def get(self, key: str) -> Any:
+        return self.json.get(key) if isinstance(self.json, dict) else None
 
 
 @dataclass(frozen=True)
 class Event:
-    """One message of a status stream, or a comment.
+    """One message or comment of a status stream."""
 
-    Attributes:
-        at: seconds since the program began, on the target's clock.
-        data: the text after "data:"; None for a comment.
-    """
-
-    at: float
-    data: str | None
+    at: float  # seconds since the program began, on the target's clock
+    data: str | None  # the text after "data:"; None for a comment
 
     @cached_property
     def json(self) -> Any:
-        """The message; None when it is no JSON."""
         return _parse((self.data or "").encode())
 
 
-@dataclass(frozen=True, eq=False)  # what was said twice in the same words was still said twice
-class Exchange:
-    """A request and what came back.
-
-    Attributes:
-        step: what asked for it.
-        index: of that step in the program.
-        at: seconds since the program began, on the target's clock, when it was sent.
-        method: HTTP's.
-        url: whole.
-        sent: request headers without credentials.
-        content: of the request.
-        status: HTTP's; 0 for no answer.
-        headers: of the answer, names in lower case.
-        body: of the answer.
-        events: of a stream.
-        done_at: when the answer was complete.
-        error: why there was no answer, or no end of it.
-        request_id: of the job it is about, where that is known.
-    """
-
-    step: Step
-    index: int
-    at: float
+@dataclass(frozen=True, eq=False)  # two equal exchanges are still two
+class Exchange(_WithBody):
+    step: Step  # the step that sent it
+    index: int  # position of that step in the program
+    at: float  # when it was sent, in seconds since the program began, on the target's clock
     method: str
-    url: str
-    sent: Mapping[str, str] = field(default_factory=dict)
-    content: bytes = b""
-    status: int = NO_ANSWER
-    headers: Mapping[str, str] = field(default_factory=dict)
-    body: bytes = b""
+    url: str  # absolute URL
+    request_headers: Mapping[str, str] = field(default_factory=dict)  # without credentials
+    request_body: bytes = b""
+    status: int = NO_ANSWER  # HTTP status; 0 without an answer
+    headers: Mapping[str, str] = field(default_factory=dict)  # of the answer, names in lower case
+    body: bytes = b""  # of the answer
     events: tuple[Event, ...] = ()
-    done_at: float = 0.0
-    error: str = ""
-    request_id: str = ""
-
-    @cached_property
-    def json(self) -> Any:
-        """The body; None when it is no JSON."""
-        return _parse(self.body)
-
-    def get(self, key: str) -> Any:
-        """Return a member of the body, None when there is none."""
-        return self.json.get(key) if isinstance(self.json, dict) else None
+    done_at: float = 0.0  # when the answer was complete
+    error: str = ""  # why the answer is missing or incomplete
+    request_id: str = ""  # of the job, if known
 
     @property
     def state(self) -> Any:
-        """The status that the body tells."""
+        """The member `status` of the body."""
         return self.get("status")
 
     @property
     def ok(self) -> bool:
-        """Whether it was answered with 2xx."""
         return 200 <= self.status < 300
 
+    @property
+    def error_type(self) -> Any:
+        """The error type of the body or, without one, of the header."""
+        return self.get("error_type") or self.headers.get("x-fal-error-type")
+
     def curl(self) -> str:
-        """Return a command that asks the same, with the key in $FAL_KEY."""
+        """Return a curl command that repeats the call, with the key in $FAL_KEY."""
         parts = ["curl", "-i", "-X", self.method, self.url]
         if self.step.key in {"a", "b"}:
             parts += ["-H", "Authorization: Key $FAL_KEY"]
-        for name, value in self.sent.items():
+        for name, value in self.request_headers.items():
             parts += ["-H", f"{name}: {value}"]
-        if self.content:
-            parts += ["--data-binary", _shown(self.content)]
-        quoted = [f'"{part}"' if "$FAL_KEY" in part else shlex.quote(part) for part in parts]
-        return " ".join(quoted)
+        if self.request_body:
+            parts += ["--data-binary", _shortened(self.request_body)]
+        return " ".join(f'"{part}"' if "$FAL_KEY" in part else shlex.quote(part) for part in parts)
 
 
 @dataclass(frozen=True)
-class Delivery:
-    """A webhook that arrived.
-
-    Attributes:
-        receiver: its symbolic name.
-        at: seconds since the program began, on the target's clock.
-        wall: unix seconds on the clock that signatures are checked against.
-        headers: names in lower case.
-        body: as it came.
-        answered: with which status; 0 when the line was dropped.
-        status_then: what a status read said while the delivery was waiting for its answer.
-    """
-
+class Delivery(_WithBody):
     receiver: str
-    at: float
-    wall: float
-    headers: Mapping[str, str]
+    at: float  # seconds since the program began, on the target's clock
+    wall: float  # unix seconds on the clock that signatures are checked against
+    headers: Mapping[str, str]  # names in lower case
     body: bytes
-    answered: int
-    status_then: str | None = None
-
-    @cached_property
-    def json(self) -> Any:
-        """The body; None when it is no JSON."""
-        return _parse(self.body)
-
-    def get(self, key: str) -> Any:
-        """Return a member of the body, None when there is none."""
-        return self.json.get(key) if isinstance(self.json, dict) else None
+    answered: int  # HTTP status of the receiver's answer; 0 if it closed the connection
+    job_status: str | None = None  # status of the job, read before the receiver answered
 
 
 @dataclass(frozen=True)
-class Look:
-    """What a client and the wire made of one step.
+class Observation:
+    """One step as a client understood it, beside the raw answer."""
 
-    Attributes:
-        door: name of the client.
-        step: as text.
-        wire: the verdict that follows from the raw answer.
-        client: the verdict of the client.
-        exchange: the raw answer.
-    """
-
-    door: str
+    client: str
     step: str
-    wire: Any
-    client: Any
+    expected: Any  # the reading that follows from the raw answer
+    found: Any  # the reading of the client
     exchange: Exchange
 
 
 @dataclass
 class Trace:
-    """Everything that happened while a program ran.
-
-    Attributes:
-        program: that ran.
-        target: its name.
-        base: address of the queue host.
-        exact_time: the target's clock moves only when told to, so that times are exact.
-        facts: what the target says of its own timing, see `timetable`.
-        exchanges: in the order in which they ended.
-        deliveries: webhooks, in order of arrival.
-        jwks: the target's key set, fetched at the end when webhooks arrived.
-        ended: set when the program came to its end, so that "no webhook came" means something.
-        looks: what clients and wire made of each step, where more doors than one were taken.
-        given: jobs that were there before the first step, by name, with their request ids.
-        whole: all headers are known; of a published capture they are not.
-        took: real seconds, through every door.
-    """
-
     program: Program
     target: str = "mock"
-    base: str = ""
-    exact_time: bool = False
+    base: str = ""  # URL of the queue host
+    exact_time: bool = False  # the target's clock moves only on command, so times are exact
+    # timing and limits of the target, see `model.prediction`
     facts: Mapping[str, Any] = field(default_factory=dict)
-    exchanges: list[Exchange] = field(default_factory=list)
-    deliveries: list[Delivery] = field(default_factory=list)
-    jwks: Any = None
-    ended: bool = False
-    looks: list[Look] = field(default_factory=list)
-    given: Mapping[str, str] = field(default_factory=dict)
-    whole: bool = True
-    took: float = 0.0
-    _looked_at: int = -1
+    exchanges: list[Exchange] = field(default_factory=list)  # in the order in which they ended
+    deliveries: list[Delivery] = field(default_factory=list)  # webhooks, in order of arrival
+    jwks: Any = None  # the target's key set, fetched at the end if webhooks arrived
+    ended: bool = False  # the program ran to its end, so a missing webhook is a fact
+    # readings of the clients that repeated the program
+    observations: list[Observation] = field(default_factory=list)
+    # request ids of jobs from before the first step, by name
+    known_jobs: Mapping[str, str] = field(default_factory=dict)
+    complete_headers: bool = True  # all headers are known; in a published capture they are not
+    seconds: float = 0.0  # real time, clients included
+    _indexed: int = -1
     _submits: list[Exchange] = field(default_factory=list)
-    _made: dict[str, Exchange] = field(default_factory=dict)
+    _submit_of: dict[str, Exchange] = field(default_factory=dict)
 
     def of(self, do: str, job: str | None = None) -> list[Exchange]:
-        """Return the exchanges of one kind; `until` polls count as status reads."""
+        """Return the exchanges of one kind; polls of `until` count as status reads."""
         kinds = {do, "until"} if do == "status" else {do}
         return [e for e in self.exchanges if e.step.do in kinds and job in {None, e.step.job}]
 
     def submits(self) -> list[Exchange]:
-        """Return the submits that were accepted."""
-        if self._looked_at != len(self.exchanges):  # asked for again and again while a trace grows
-            self._looked_at = len(self.exchanges)
+        if self._indexed != len(self.exchanges):  # a growing trace is asked often
+            self._indexed = len(self.exchanges)
             self._submits = [e for e in self.of("submit") if e.ok and isinstance(e.get("request_id"), str)]
-            self._made = {e.step.job: e for e in reversed(self._submits)}
+            self._submit_of = {e.step.job: e for e in reversed(self._submits)}
         return self._submits
 
     def submitted(self, job: str) -> Exchange | None:
-        """Return the submit that made a job."""
         self.submits()
-        return self._made.get(job)
+        return self._submit_of.get(job)
 
     def jobs(self) -> list[str]:
-        """Return the names of the jobs that were made, in order."""
-        return list(dict.fromkeys((*self.given, *(e.step.job for e in self.submits()))))
+        return list(dict.fromkeys((*self.known_jobs, *(e.step.job for e in self.submits()))))
 
-    def asked_plainly(self, e: Exchange) -> bool:
-        """Tell whether a step asks for its own job in the usual way with the key that made it."""
-        made = self.submitted(e.step.job)
-        usual = not (e.step.path or e.step.method)
-        owner = made.step.key if made is not None else "a" if e.step.job in self.given else None
-        return usual and e.step.key == owner
+    def is_plain(self, e: Exchange) -> bool:
+        """Return whether a call has the usual path and method and the key that submitted the job."""
+        submit = self.submitted(e.step.job)
+        owner = submit.step.key if submit is not None else "a" if e.step.job in self.known_jobs else None
+        return not (e.step.path or e.step.method) and e.step.key == owner
 
     def states(self, job: str) -> Iterator[tuple[float, dict[str, Any], Exchange]]:
-        """Yield (time, status object, exchange) for each status that was told of a job, streams included.
+        """Yield (time, status object, exchange) for each reported status of a job, streams included.
 
-        What is no object counts as an empty one.
+        A status that is not an object counts as an empty one.
         """
         for e in self.exchanges:
-            if e.step.job != job or not self.asked_plainly(e):
+            if e.step.job != job or not self.is_plain(e):
                 continue
             if e.step.do in {"status", "until"} and e.ok:
                 yield e.at, _object(e.json), e
             elif e.step.do == "stream":
                 yield from ((v.at, _object(v.json), e) for v in e.events if v.data is not None)
 
+    def after(self, e: Exchange) -> list[Exchange]:
+        return self.exchanges[self.exchanges.index(e) + 1 :]
+
     def completed_at(self, job: str) -> int | None:
-        """Return the position among the exchanges of the first that told COMPLETED of a job."""
-        for _, told, e in self.states(job):
-            if told.get("status") == COMPLETED:
+        """Return the index of the first exchange that reports COMPLETED for a job."""
+        for _, status, e in self.states(job):
+            if status.get("status") == COMPLETED:
                 return self.exchanges.index(e)
         return None
 
     def final_results(self, job: str) -> list[Exchange]:
-        """Return the results that were fetched after COMPLETED had been told."""
+        """Return the results that were read after COMPLETED was reported."""
         done = self.completed_at(job)
         if done is None:
             return []
-        return [e for e in self.exchanges[done:] if e.step.do == "result" and self._about(e, job)]
+        return [e for e in self.exchanges[done:] if e.step.do == "result" and self._is_about(e, job)]
 
     def early_results(self, job: str) -> list[Exchange]:
-        """Return the results that were fetched while the job was surely not over: a later read says so."""
+        """Return the results that were read before the end: the next status is not COMPLETED."""
         found = []
         for n, e in enumerate(self.exchanges):
-            if e.step.do == "result" and self._about(e, job):
-                later = [told for _, told, s in self.states(job) if self.exchanges.index(s) > n]
+            if e.step.do == "result" and self._is_about(e, job):
+                later = [status for _, status, s in self.states(job) if self.exchanges.index(s) > n]
                 if later and later[0].get("status") != COMPLETED:
                     found.append(e)
         return found
 
-    def _about(self, e: Exchange, job: str) -> bool:
-        return e.step.job == job and self.asked_plainly(e)
+    def _is_about(self, e: Exchange, job: str) -> bool:
+        return e.step.job == job and self.is_plain(e)
 
 
-def _object(told: Any) -> dict[str, Any]:
-    return told if isinstance(told, dict) else {}
+def without_repeats(items: Iterable[T], key: Callable[[T], Any] = lambda item: item) -> list[T]:
+    """Drop each item that has the same key as the item before it, unless the key is None."""
+    found: list[T] = []
+    last = None
+    for item in items:
+        if key(item) is None or key(item) != last:
+            found.append(item)
+        last = key(item)
+    return found
+
+
+def _object(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
 
 
 def _parse(body: bytes) -> Any:
@@ -272,9 +223,6 @@ def _parse(body: bytes) -> Any:
         return None
 
 
-def _shown(content: bytes) -> str:
-    text = content.decode(errors="replace")
-    return text if len(text) <= LONGEST_CURL else f"{text[:LONGEST_CURL]}... ({len(content)} bytes)"
-
-
-LONGEST_CURL: Final = 2000
+def _shortened(body: bytes) -> str:
+    text = body.decode(errors="replace")
+    return text if len(text) <= LONGEST_CURL_BODY else f"{text[:LONGEST_CURL_BODY]}... ({len(body)} bytes)"

@@ -1,9 +1,9 @@
-"""A small application that makes clips with fal: it submits, receives webhooks, and shows what came of it.
+"""A small application that makes clips with fal: it submits requests, receives webhooks and shows the clips.
 
     FAL_KEY=... PUBLIC_URL=https://clips.example uvicorn --factory app:create_app
 
-Webhooks may come twice, late or never. So a delivery is acted on once for each request, and `/reconcile`,
-which wants to be called every few minutes, asks fal about what is still open.
+Webhooks may be repeated, late or lost. The application acts once on each request, and `/reconcile`, which
+should be called every few minutes, asks fal about all open requests.
 """
 
 from __future__ import annotations
@@ -29,23 +29,23 @@ if TYPE_CHECKING:
 
 @dataclass
 class Clip:
-    """A clip that somebody wants; `says` is for people, and `video` an address once there is one."""
+    """A clip: `status` is shown to people, `video` is a URL once there is one."""
 
     prompt: str
     handle: falqueue.Handle[VideoOutput]
     open: bool = True
-    says: str = "in the making"
+    status: str = "in progress"
     video: str = ""
 
 
 class Clips:
-    """All clips, by the id of their request at fal.
+    """All clips, by request id.
 
     Args:
         fal: the client.
-        hook: where fal delivers results.
-        patience: seconds after which `reconcile` cancels a clip.
-        notify: tells the owner of a clip that it is done; once.
+        hook: URL for webhooks.
+        patience: seconds after which `reconcile` cancels a request.
+        notify: called once for each clip, when it is closed.
     """
 
     def __init__(
@@ -57,51 +57,51 @@ class Clips:
         self._patience = patience
         self._notify = notify
 
-    async def begin(self, asked: Veo2ImageToVideo) -> str:
-        """Submit a clip; return its id. Raises `falqueue.FalqueueError` if fal does not take it."""
-        handle = await self._fal.submit(asked, webhook_url=self._hook)
-        self.all[handle.request_id] = Clip(asked.prompt, handle)
+    async def begin(self, request: Veo2ImageToVideo) -> str:
+        """Submit a request and return its id. Raises `falqueue.FalqueueError` if fal refuses it."""
+        handle = await self._fal.submit(request, webhook_url=self._hook)
+        self.all[handle.request_id] = Clip(request.prompt, handle)
         return handle.request_id
 
     async def receive(self, body: bytes, headers: dict[str, str]) -> None:
-        """Act on a webhook. Raises `falqueue.WebhookRejected` if it is not fal's."""
+        """Handle a webhook. Raises `falqueue.WebhookRejected` if it is not from fal."""
         delivery = await self._fal.verify_webhook(body, headers)
         if (clip := self.all.get(delivery.request_id)) is not None:
             try:
-                self._settle(clip, delivery.result(Veo2ImageToVideo))
+                self._close(clip, delivery.result(Veo2ImageToVideo))
             except falqueue.RequestFailed as error:
-                self._settle(clip, error)
-            except falqueue.ProtocolError:  # OK, but without a payload: `reconcile` asks the queue for it
+                self._close(clip, error)
+            except falqueue.ProtocolError:  # OK without a payload: `reconcile` fetches the result
                 pass
 
     async def reconcile(self) -> None:
-        """Find out about the clips that no webhook has come for, and give up those that take too long."""
+        """Fetch the results of open requests, and cancel those that take too long."""
         for clip in [clip for clip in self.all.values() if clip.open]:
             try:
-                self._settle(clip, await self._fal.wait(clip.handle, timeout=self._patience))
+                self._close(clip, await self._fal.wait(clip.handle, timeout=self._patience))
             except (falqueue.RequestFailed, falqueue.TookTooLong) as error:
-                self._settle(clip, error)
+                self._close(clip, error)
 
-    def _settle(self, clip: Clip, outcome: VideoOutput | falqueue.FalqueueError) -> None:
-        if not clip.open:  # a second delivery, or one that came while we asked
+    def _close(self, clip: Clip, outcome: VideoOutput | falqueue.FalqueueError) -> None:
+        if not clip.open:  # a repeated webhook, or one that arrived during `reconcile`
             return
         clip.open = False
         match outcome:
             case VideoOutput():
-                clip.says, clip.video = "ready", outcome.video.url
+                clip.status, clip.video = "ready", outcome.video.url
             case falqueue.ContentPolicyViolation() | falqueue.NoMediaGenerated():
-                clip.says = "refused: please describe something else"
+                clip.status = "refused: please try another description"
             case falqueue.TookTooLong():
-                clip.says = "cancelled: it took too long"
+                clip.status = "cancelled: it took too long"
             case _:
-                clip.says = "failed"
+                clip.status = "failed"
         self._notify(clip)
 
 
 def create_app(
     public_url: str | None = None, *, patience: float = 900, notify: Callable[[Clip], object] = print
 ) -> Starlette:
-    """Return the application; `public_url` is where the world, and fal, reaches it."""
+    """Return the application. `public_url` is the base URL at which fal can reach it."""
     hook = (public_url or os.environ["PUBLIC_URL"]) + "/fal"
 
     @asynccontextmanager
@@ -119,19 +119,19 @@ def create_app(
 
 
 async def submit(request: Request) -> Response:
-    """Take an order for a clip."""
-    asked = await request.json()
+    """Submit a clip."""
+    body = await request.json()
     try:
         clip = await request.state.clips.begin(
-            Veo2ImageToVideo(prompt=asked["prompt"], image_url=asked["image_url"])
+            Veo2ImageToVideo(prompt=body["prompt"], image_url=body["image_url"])
         )
     except falqueue.FalqueueError:
-        return JSONResponse({"says": "we cannot make clips at the moment"}, 503)
+        return JSONResponse({"error": "clips are not available at the moment"}, 503)
     return JSONResponse({"id": clip}, 202)
 
 
 async def receive(request: Request) -> Response:
-    """Take a webhook of fal's. Only who is not fal hears of a mistake."""
+    """Receive a webhook. Only one that is not from fal gets an error."""
     try:
         await request.state.clips.receive(await request.body(), request.headers)
     except falqueue.WebhookRejected:
@@ -140,16 +140,16 @@ async def receive(request: Request) -> Response:
 
 
 async def reconcile(request: Request) -> Response:
-    """Ask fal about what is still open."""
+    """Ask fal about all open requests."""
     await request.state.clips.reconcile()
     return Response(status_code=204)
 
 
 async def show(request: Request) -> Response:
     """Show all clips."""
-    shown = "".join(
-        f"<li>{escape(clip.prompt)}: {escape(clip.says)}"
+    items = "".join(
+        f"<li>{escape(clip.prompt)}: {escape(clip.status)}"
         + (f'<br><video controls src="{escape(clip.video)}"></video>' if clip.video else "")
         for clip in request.state.clips.all.values()
     )
-    return HTMLResponse(f"<!doctype html><title>Clips</title><ul>{shown}</ul>")
+    return HTMLResponse(f"<!doctype html><title>Clips</title><ul>{items}</ul>")

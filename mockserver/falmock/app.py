@@ -24,9 +24,10 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Mount, Route, Router
 
-from falmock import __version__
+from falmock import __version__, models
 from falmock.control.routes import Control
 from falmock.engine.clock import Clock, SystemClock
+from falmock.engine.database import StoreInUseError
 from falmock.engine.emulator import Emulator
 from falmock.engine.files import Files
 from falmock.engine.integrity import DamagedError, VersionError
@@ -34,26 +35,26 @@ from falmock.engine.keys import Keyring
 from falmock.engine.resources import Resources
 from falmock.engine.runner import Runner
 from falmock.engine.signing import SECRET_BYTES, Signer
-from falmock.engine.store import Store, StoreInUseError
+from falmock.engine.store import Store
 from falmock.engine.transitions import unavailable
-from falmock.faults.rules import RuleSet, find
+from falmock.faults.rules import RuleSet
+from falmock.faults.scenarios import find
 from falmock.http.browser_proxy import BrowserProxy
-from falmock.http.catalogue import WEBSITE_ROUTES, Catalogue
-from falmock.http.cdn import CdnHost
+from falmock.http.catalogue import Catalogue, website
+from falmock.http.cdn import cdn_routes
 from falmock.http.fault_injection import FaultInjector
 from falmock.http.guard import HEALTH, Area, Guard, TrustedProxies, by_area
 from falmock.http.identity import Identity
 from falmock.http.platform import PlatformHost
 from falmock.http.queue import QueueHost
 from falmock.http.recorder import Recorder
-from falmock.http.rest import RestHost
+from falmock.http.rest import rest_routes
 from falmock.http.router import HostRouter, answering, as_asgi, refusal_response, refusing_plainly
 from falmock.http.run import RunHost
-from falmock.http.tokens import Tokens
+from falmock.http.tokens import token_routes
 from falmock.inspection.journal import Journal, journal_of
 from falmock.inspection.ledger import Ledger
-from falmock.media import Decoder, Renderer, find_ffmpeg
-from falmock.media.fetching import Fetcher
+from falmock.media import Decoder, Fetcher, Renderer, find_ffmpeg
 from falmock.protocol import hosts
 from falmock.protocol.addresses import is_loopback
 from falmock.protocol.errors import PlatformError, Refusal, StorageUnavailable
@@ -90,18 +91,17 @@ class StateError(Exception):
 def create_app(emulator: Emulator) -> Starlette:
     """Return an open emulator as an ASGI application; it needs no lifespan."""
     keyring = Keyring(emulator.settings, emulator.token_claims)
-    rest = RestHost(emulator, keyring).routes
-    rest.routes.extend(Tokens(emulator, keyring).routes)
+    rest = [*rest_routes(emulator, keyring), *token_routes(emulator, keyring)]
     platform = PlatformHost(emulator, keyring).routes
-    platform.routes.extend(Catalogue(keyring).routes)
-    ledger = Ledger(emulator.store, emulator.payloads.kept_body)
+    platform.routes.extend(Catalogue(keyring, emulator.catalogue).routes)
+    ledger = Ledger(emulator.store, emulator.payloads.kept_body, emulator.catalogue)
     answers: dict[str, ASGIApp] = {
         hosts.QUEUE: FaultInjector(as_asgi(QueueHost(emulator, keyring)), emulator),
         hosts.RUN: FaultInjector(as_asgi(RunHost(emulator, keyring)), emulator),
-        hosts.REST: FaultInjector(rest, emulator),
-        hosts.CDN: FaultInjector(CdnHost(emulator, keyring).routes, emulator),
+        hosts.REST: FaultInjector(Router(rest, redirect_slashes=False), emulator),
+        hosts.CDN: FaultInjector(Router(cdn_routes(emulator, keyring), redirect_slashes=False), emulator),
         hosts.PLATFORM: platform,
-        hosts.WEBSITE: WEBSITE_ROUTES,
+        hosts.WEBSITE: website(emulator.catalogue),
     }
     door = HostRouter(
         {host: answering(app) for host, app in answers.items()},
@@ -195,19 +195,22 @@ async def fail(request: Request, error: Exception) -> Response:
 async def open_emulator(
     settings: Settings,
     clock: Clock | None = None,
-    studio: Renderer | None = None,
+    renderer: Renderer | None = None,
+    *,
     is_local: Callable[[str], bool] = is_loopback,
     listeners: Iterable[socket.socket] = (),
+    catalogue: models.Catalogue | None = None,
 ) -> AsyncIterator[Emulator]:
     """Open everything that an emulator stands on, in order, and close it again.
 
     Args:
         settings: see there.
         clock: the hour; without one the system's, as fast as the settings say.
-        studio: renders; without one the emulator makes its own, and keeps clips with its files.
+        renderer: renders clips; without one the emulator makes its own, and keeps clips with its files.
         is_local: tells the hosts that webhooks and input images may be on without further ado.
         listeners: the open ports at which the emulator will be served. Webhooks and input images do not
             lead there. Those that are opened later are added to `emulator.dialler.own`.
+        catalogue: the models to serve; without it those that come with falmock.
 
     Raises:
         StateError: the state folder is taken or unusable.
@@ -231,20 +234,21 @@ async def open_emulator(
         to_files = Dialler(own, beyond=PUBLIC_ONLY if settings.fetches_public_files else NOWHERE)
         webhook_http = await stack.enter_async_context(_client(to_receivers))
         fetch_http = await stack.enter_async_context(_client(to_files))
-        if studio is None:
+        if renderer is None:
             ffmpeg = find_ffmpeg(settings.ffmpeg)
             with _using(folder):
-                studio = Renderer(
+                renderer = Renderer(
                     ffmpeg=ffmpeg,
                     cache=files.renders,
                     at_once=settings.renders,
                     timeout=settings.render_timeout,
                 )
-            stack.push_async_callback(studio.close)
+            stack.push_async_callback(renderer.close)
         fetcher = Fetcher(fetch_http, public=settings.fetches_public_files, is_local=is_local)
         runner = Runner(
+            catalogue=models.BUNDLED if catalogue is None else catalogue,
             files=files,
-            studio=studio,
+            renderer=renderer,
             decoder=Decoder(max_pixels=settings.max_pixels, memory=settings.decode_memory),
             fetcher=fetcher,
             clock=clock,

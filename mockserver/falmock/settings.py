@@ -1,14 +1,14 @@
-"""One frozen `Settings`: everything that can be decided before the emulator starts.
+"""`Settings`: everything that is decided before the emulator starts.
 
-The command line reads flags and `FALMOCK_*` variables into it (see `cli`); tests make one directly.
+Each field has an `Option`, from which `cli.options` makes a flag and a `FALMOCK_*` variable.
 """
 
 from __future__ import annotations
 
 import ipaddress
 import re
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from dataclasses import dataclass, field, fields
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from falmock.protocol.authorities import AuthorityError, parse_authority, parse_origin, parse_url
 from falmock.protocol.limits import DEFAULT, Limits
@@ -17,45 +17,29 @@ if TYPE_CHECKING:
     import random
     from pathlib import Path
 
-MIB = 1024 * 1024
-FASTEST = 1e6  # emulated seconds in a real one
-_YEAR = 365 * 86_400  # seconds
-_MANY = 2**53
-_LIMITS = {
-    "seed": (-(2**63), 2**63 - 1),
-    "runners": (1, _MANY),
-    "concurrency": (1, _MANY),
-    "queue_seconds": (0, _YEAR),
-    "run_seconds": (0, _YEAR),
-    "run_timeout": (0, _YEAR),
-    "renders": (1, _MANY),
-    "render_timeout": (0, _YEAR),
-    "journal_size": (0, _MANY),
-    "max_body": (0, _MANY),
-    "max_upload": (0, _MANY),
-    "retention": (0, 100 * _YEAR),
-    "retention_large": (0, 100 * _YEAR),
-    "payload_days": (0, 3_650),
-}
+MIB: Final = 1024 * 1024
+_YEAR: Final = 365 * 86_400  # seconds
+_MANY: Final = 2**53
+_INSTANT: Final = 0.001  # seconds; a limit of 0 would refuse every call
 
 
 class SettingsError(ValueError):
-    """A setting that cannot be; the text is one line that says what to do."""
+    """A setting has an impossible value. The text is one line that says what to do."""
 
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """Seconds: a fixed number, or a range that the seed draws from."""
+    """A number of seconds, or a range that the seed draws from."""
 
     low: float
     high: float
 
     @classmethod
     def parse(cls, text: str) -> Span:
-        """Read "4" or "3.5-4.5".
+        """Parse "4" or "3.5-4.5".
 
         Raises:
-            SettingsError: the text is neither, or the range is upside down.
+            SettingsError: the text is neither, or the range starts with the larger number.
         """
         match = re.fullmatch(r"(\d+(?:\.\d+)?)(?:-(\d+(?:\.\d+)?))?", text.strip())
         if match is None:
@@ -63,11 +47,11 @@ class Span:
         low = float(match[1])
         high = float(match[2] or match[1])
         if high < low:
-            raise SettingsError(f"{text!r} ends before it begins: write the smaller number first")
+            raise SettingsError(f"{text!r} is not a range: write the smaller number first")
         return cls(low, high)
 
     def draw(self, rng: random.Random) -> float:
-        """Return a duration out of the range."""
+        """Return a duration in the range."""
         return rng.uniform(self.low, self.high)
 
     def __str__(self) -> str:
@@ -75,89 +59,174 @@ class Span:
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
-    """What an emulator is told before it starts.
+class Option:
+    """How a setting is given on the command line.
 
     Attributes:
-        state: folder for the database, the keys and the files; None keeps all in memory and in a
-            temporary folder.
-        seed: decides all that is random; None draws one (and a state folder keeps it).
-        time_scale: emulated seconds for a real one; 0 has the clock stand still.
-        runners: how many requests of one application run at once.
-        concurrency: how many requests of one key run at once, over all applications.
-        queue_seconds: how long a request waits at least, with every runner free.
-        run_seconds: how long a run takes at least; rendering may make it longer.
-        run_timeout: seconds after which the platform ends a run with 504; None never does.
-        keys: the pairs "id:secret" that are known; None takes any well-formed pair.
-        auth: False asks for no credentials at all.
-        locked: key ids whose account is locked.
-        media: "animate" moves the input image; "plain" is a solid colour, for fast tests.
-        ffmpeg: the program; None takes the one that comes with imageio-ffmpeg.
-        renders: how many ffmpeg processes may run at once.
-        render_timeout: real seconds before an ffmpeg process is killed.
-        fetch: also fetch input images from public addresses.
-        webhooks: "local" delivers to loopback addresses only, "any" everywhere.
-        sealed: connect to nothing but loopback, whatever `fetch` and `webhooks` say.
-        hostnames: further names under which clients reach the emulator (a container's, say).
-        public_url: scheme, host and port under which clients reach it, when returned URLs shall not
-            lead back the way the call came: through a port mapping, say.
-        allow_origins: web origins besides those of this machine whose pages may call, as
-            "https://app.example".
-        trusted_proxies: IP addresses and networks of proxies whose `X-Forwarded-For` and
-            `X-Forwarded-Proto` are believed.
-        journal_size: bytes of memory that the journal may take.
-        max_body: bytes that a submit may have.
-        max_pixels: pixels that an input image may have.
-        decode_memory: bytes of memory that decoding a large input image may take, in a process of its own.
-        max_upload: bytes that an uploaded file may have.
-        limits: on headers, nesting, waiting and faults of one call.
-        retention: seconds that a result is kept; large ones (10 KB and more) `retention_large`.
-        scenarios: what shall go wrong: names of presets, or paths of TOML files.
-        payload_days: days that a request is remembered after its result is gone.
+        help: one sentence, for `--help` and the README.
+        flag: without the leading hyphens; by default the name of the setting.
+        type: of a value, where the default is None.
+        least: the smallest number allowed.
+        most: the largest.
+        choices: the values allowed.
+        unset: text for a default of None.
+        repeated: the flag is given once for each value.
+    """
+
+    help: str
+    flag: str = ""
+    type: type | None = None
+    least: float | None = None
+    most: float = _MANY
+    choices: tuple[str, ...] = ()
+    unset: str = ""
+    repeated: bool = False
+
+
+def _setting(default: Any, text: str, *, repr: bool = True, **more: Any) -> Any:  # noqa: A002 - as in field
+    return field(default=default, repr=repr, metadata={"option": Option(text, **more)})
+
+
+def _seconds(default: Any, text: str, *, least: float = 0, most: float = _YEAR, **more: Any) -> Any:
+    return _setting(default, text, least=least, most=most, **more)
+
+
+def _time_limit(text: str, flag: str) -> Option:
+    return Option(text, flag=flag, least=_INSTANT, most=_YEAR)
+
+
+LIMIT_OPTIONS: Final = {
+    "header_bytes": Option(
+        "Largest request line with headers, in bytes; more is 431.", flag="max-header-bytes", least=1
+    ),
+    "headers": Option("Most header fields of a call; more is 431.", flag="max-headers", least=1),
+    "head_seconds": _time_limit("Seconds for the headers of a call; later is 408.", "head-timeout"),
+    "body_seconds": _time_limit(
+        "Seconds between two pieces of a body; later is 408. Also for a client that stops reading.",
+        "body-timeout",
+    ),
+    "idle_seconds": _time_limit("Seconds that a connection stays open without a call.", "idle-timeout"),
+    "faults": Option("Most faults that one call may ask for; more is 400.", flag="max-faults", least=1),
+    "depth": Option("Deepest nesting of a JSON input; deeper is 400.", flag="max-depth", least=1),
+    "members": Option("Most members of a JSON input; more is 400.", flag="max-members", least=1),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Settings of an emulator; `falmock serve --help` describes them.
+
+    Attributes:
+        state: folder for the database, keys and files. None keeps them in memory and in a temporary folder.
+            The command line has `--state` and `--ephemeral` for it.
+        limits: on one call, each with a flag.
     """
 
     state: Path | None = None
-    seed: int | None = None
-    time_scale: float = 1.0
-    runners: int = 2
-    concurrency: int = 10
-    queue_seconds: Span = Span(0.8, 1.2)
-    run_seconds: Span = Span(3.5, 4.5)
-    run_timeout: float | None = None
-    keys: tuple[str, ...] | None = field(default=None, repr=False)
-    auth: bool = True
-    locked: tuple[str, ...] = ()
-    media: Literal["animate", "plain"] = "animate"
-    ffmpeg: str | None = None
-    renders: int = 2
-    render_timeout: float = 60.0
-    fetch: bool = False
-    webhooks: Literal["local", "any"] = "local"
-    sealed: bool = False
-    hostnames: tuple[str, ...] = ()
-    public_url: str | None = None
-    allow_origins: tuple[str, ...] = ()
-    trusted_proxies: tuple[str, ...] = ()
-    journal_size: int = 16 * MIB
-    max_body: int = 16 * MIB
-    max_pixels: int = 50_000_000
-    decode_memory: int = 1024 * MIB
-    max_upload: int = 5 * 1024 * MIB
+    seed: int | None = _setting(
+        None,
+        "Seed of everything random: ids, durations, videos.",
+        type=int,
+        least=-(2**63),
+        most=2**63 - 1,
+        unset="drawn once",
+    )
+    time_scale: float = _setting(
+        1.0,
+        "Emulated seconds in a real second; 0 stops the clock until the control API moves it.",
+        least=0,
+        most=1_000_000,
+    )
+    runners: int = _setting(2, "Most requests of one application that run at once.", least=1)
+    concurrency: int = _setting(10, "Most requests of one key that run at once; the others wait.", least=1)
+    queue_seconds: Span = _seconds(
+        Span(0.8, 1.2), "Seconds in the queue while runners are free: 1, or a range as 0.8-1.2."
+    )
+    run_seconds: Span = _seconds(
+        Span(3.5, 4.5), "Seconds of a run: 4, or a range as 3.5-4.5. Rendering may take longer."
+    )
+    run_timeout: float | None = _seconds(
+        None,
+        "Seconds after which a run is cut off with 504. It is tried up to ten times.",
+        least=_INSTANT,
+        type=float,
+        unset="never",
+    )
+    keys: tuple[str, ...] | None = _setting(
+        None,
+        "Keys to accept, as id:secret,id:secret. Safer in the environment than as a flag.",
+        type=tuple,
+        unset="any id:secret",
+        repr=False,
+    )
+    auth: bool = _setting(default=True, text="Accept calls without credentials.", flag="no-auth")
+    locked: tuple[str, ...] = _setting((), "Key ids of locked accounts, as id,id.", unset="none")
+    media: Literal["animate", "plain"] = _setting(
+        "animate",
+        "Videos: animate moves the input image; plain is a solid colour, and fast.",
+        choices=("animate", "plain"),
+    )
+    ffmpeg: str | None = _setting(None, "Path of the ffmpeg program.", type=str, unset="bundled")
+    renders: int = _setting(2, "Most ffmpeg processes at once.", least=1)
+    render_timeout: float = _seconds(
+        60.0, "Real seconds after which an ffmpeg process is killed.", least=_INSTANT
+    )
+    fetch: bool = _setting(
+        default=False,
+        text="Fetch input images from public addresses too; otherwise only from this machine.",
+    )
+    webhooks: Literal["local", "any"] = _setting(
+        "local",
+        "Where webhooks are delivered: to this machine only, or to any address.",
+        choices=("local", "any"),
+    )
+    sealed: bool = _setting(
+        default=False,
+        text="Connect to this machine only, in spite of --fetch and --webhooks. Also seals the proxy.",
+    )
+    hostnames: tuple[str, ...] = _setting(
+        (), "Other names under which clients reach this server, as name,name.", flag="hostname", unset="none"
+    )
+    public_url: str | None = _setting(
+        None, "Scheme, host and port of URLs in answers, as http://falmock:8787.", type=str, unset="as called"
+    )
+    allow_origins: tuple[str, ...] = _setting(
+        (),
+        "Web origins, besides local ones, whose pages may call, as https://app.example.",
+        flag="allow-origin",
+        unset="none",
+    )
+    trusted_proxies: tuple[str, ...] = _setting(
+        (),
+        "Reverse proxies whose X-Forwarded-For and -Proto are trusted, as 127.0.0.1,10.0.0.0/8.",
+        flag="trusted-proxy",
+        unset="none",
+    )
+    journal_size: int = _setting(16 * MIB, "Memory for the journal, in bytes.", least=0)
+    max_body: int = _setting(16 * MIB, "Largest submitted body, in bytes.", least=0)
+    max_pixels: int = _setting(50_000_000, "Largest input image, in pixels.", least=1)
+    decode_memory: int = _setting(1024 * MIB, "Memory for decoding a large input image, in bytes.", least=MIB)
+    max_upload: int = _setting(5 * 1024 * MIB, "Largest uploaded file, in bytes.", least=0)
     limits: Limits = DEFAULT
-    retention: float = 3600.0
-    retention_large: float = 360.0
-    payload_days: float = 30.0
-    scenarios: tuple[str, ...] = ()
+    retention: float = _seconds(3600.0, "Seconds that a result is kept.", most=100 * _YEAR)
+    retention_large: float = _seconds(
+        360.0, "Seconds that a result of 10,000 bytes or more is kept.", most=100 * _YEAR
+    )
+    payload_days: float = _setting(
+        30.0, "Days that a request is remembered after its end.", least=0, most=3_650
+    )
+    scenarios: tuple[str, ...] = _setting(
+        (),
+        "Faults to inject: a preset or a TOML file. May be given several times.",
+        flag="scenario",
+        unset="none",
+        repeated=True,
+    )
 
     def __post_init__(self) -> None:
-        if not 0 <= self.time_scale <= FASTEST:
-            raise SettingsError("--time-scale is a number from 0 to 1000000, as 1, 0.5 or 1000")
-        for name, (least, most) in _LIMITS.items():
-            value = getattr(self, name)
-            bounds = (value.low, value.high) if isinstance(value, Span) else (value,)
-            if not all(bound is None or least <= bound <= most for bound in bounds):
-                flag = name.replace("_", "-")
-                raise SettingsError(f"--{flag} is a number from {least} to {most}, not {value}")
+        for name, (option, _) in OPTIONS.items():
+            if option.least is not None:
+                _check(name, option, getattr(self.limits if name in LIMIT_OPTIONS else self, name))
         self._check_addresses()
         for pair in self.keys or ():
             key_id, _, secret = pair.partition(":")
@@ -176,7 +245,7 @@ class Settings:
 
     @property
     def own_names(self) -> frozenset[str]:
-        """Names under which clients reach the emulator, besides those of loopback and IP addresses."""
+        """Names under which clients reach the emulator, besides loopback names and IP addresses."""
         names = {parse_authority(name).name for name in self.hostnames}
         if self.public_url is not None:
             names.add(parse_url(self.public_url).authority.name)
@@ -187,7 +256,7 @@ class Settings:
             raise SettingsError("--public-url is a scheme, a host and a port, as http://falmock:8787")
         for name in self.hostnames:
             if not _is_name(name):
-                raise SettingsError(f"--hostname {name!r} is not the name of a host, as falmock.internal")
+                raise SettingsError(f"--hostname {name!r} is not a host name, as falmock.internal")
         for origin in self.allow_origins:
             if not _is_origin(origin):
                 raise SettingsError(
@@ -199,6 +268,25 @@ class Settings:
                 raise SettingsError(
                     f"--trusted-proxy {proxy!r} is not an IP address or network, as 127.0.0.1 or 10.0.0.0/8"
                 )
+
+
+# The options of all settings and limits, with their defaults, by name.
+OPTIONS: Final[dict[str, tuple[Option, Any]]] = {
+    **{each.name: (each.metadata["option"], each.default) for each in fields(Settings) if each.metadata},
+    **{each.name: (LIMIT_OPTIONS[each.name], each.default) for each in fields(Limits)},
+}
+
+
+def flag_of(name: str) -> str:
+    """Return the flag of a setting or a limit."""
+    return f"--{OPTIONS[name][0].flag or name.replace('_', '-')}"
+
+
+def _check(name: str, option: Option, value: float | Span | None) -> None:
+    bounds = (value.low, value.high) if isinstance(value, Span) else (value,)
+    least = option.least or 0
+    if not all(bound is None or least <= bound <= option.most for bound in bounds):
+        raise SettingsError(f"{flag_of(name)} is a number from {least} to {option.most}, not {value}")
 
 
 def _is_base(url: str) -> bool:
@@ -217,7 +305,7 @@ def _is_name(text: str) -> bool:
 
 
 def _is_origin(text: str) -> bool:
-    """Tell whether a text is an origin that can be allowed: everybody can have the opaque one."""
+    """Return whether a text is a web origin. "null" is not: any page can have that one."""
     try:
         return parse_origin(text) is not None
     except AuthorityError:

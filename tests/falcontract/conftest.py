@@ -1,17 +1,19 @@
-"""Targets for the tests of the harness: an emulator in process, with clips that are rendered once."""
+"""Fixtures: an emulator whose clips are rendered once, and the results of the whole suite on it."""
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from falcontract import suite
-from falcontract.emulated import Emulated
+from falcontract.targets.emulated import Emulated
 
 if TYPE_CHECKING:
-    from falcontract.suite import Shown
+    from falcontract.suite import PropertyResult
+    from falcontract.traces import Trace
 
 
 @pytest.fixture
@@ -35,6 +37,21 @@ def mock(renders: Path) -> Emulated:
 
 
 @pytest.fixture(scope="session")
-def shown(mock: Emulated) -> dict[str, Shown]:
-    """The whole suite on the emulator, run once."""
-    return {one.property.id: one for one in suite.run(suite.chosen(), mock)}
+def traces(mock: Emulated) -> list[Trace]:
+    """The traces of all programs."""
+    return asyncio.run(suite.run_programs(suite.programs_for(suite.select_properties()), mock))
+
+
+@pytest.fixture(scope="session")
+def results(mock: Emulated, traces: list[Trace]) -> dict[str, PropertyResult]:
+    """The results of all properties, by id."""
+    return {result.property.id: result for result in suite.judge(suite.select_properties(), traces, mock)}
+
+
+@pytest.fixture(scope="session")
+def keys(traces: list[Trace]) -> dict[str, set[str]]:
+    """The keys of the claims of all properties, by id."""
+    return {
+        p.id: {claim.key for trace in traces if p.applies_to(trace) for claim in p.check(trace)}
+        for p in suite.select_properties()
+    }

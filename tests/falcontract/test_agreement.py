@@ -1,4 +1,4 @@
-"""All doors lead to the same room, and a door that lies is found out."""
+"""Clients repeat a program, and their readings are compared to the raw answers."""
 
 from __future__ import annotations
 
@@ -9,19 +9,23 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import falqueue
-from falcontract import agreement, programs, properties, suite, wire
-from falcontract.fal_client_door import FalClientDoor
+from falcontract import suite
+from falcontract.clients import agreement
+from falcontract.clients.fal_client import FalClientAdapter
+from falcontract.programs.catalogue import catalogue
+from falcontract.properties.catalogue import PROPERTIES
 from falcontract.steps import status, submit
+from falcontract.targets import wire
 from falmock.protocol.errors import AlreadyCompleted
 
 if TYPE_CHECKING:
-    from falcontract.emulated import Emulated
+    from falcontract.targets.emulated import Emulated
     from falcontract.traces import Trace
 
 
-def through_all(name: str, target: Emulated) -> Trace:
+def with_clients(name: str, target: Emulated) -> Trace:
     async def run() -> Trace:
-        trace = await wire.run(programs.catalogue()[name], target)
+        trace = await wire.run(catalogue()[name], target)
         await agreement.compare(trace, target)
         return trace
 
@@ -29,65 +33,73 @@ def through_all(name: str, target: Emulated) -> Trace:
 
 
 @pytest.mark.parametrize(
-    "name", ["life", "early", "cancel-late", "run-timeout", "watch", "locked", "other-key"]
+    "name", ["lifecycle", "early-result", "cancel-late", "run-timeout", "stream", "locked", "other-key"]
 )
-def test_client_and_wire_agree(name: str, mock: Emulated) -> None:
-    trace = through_all(name, mock)
-    assert {look.door for look in trace.looks} == {"falqueue", "fal_client"}
-    assert [(look.step, look.client) for look in trace.looks if look.client != look.wire] == []
+def test_both_clients_read_each_answer_like_the_wire(name: str, mock: Emulated) -> None:
+    trace = with_clients(name, mock)
+    assert {seen.client for seen in trace.observations} == {"falqueue", "fal_client"}
+    assert [(seen.step, seen.found) for seen in trace.observations if seen.found != seen.expected] == []
 
 
 def test_every_step_that_a_client_can_take_is_compared(mock: Emulated) -> None:
-    trace = through_all("early", mock)
+    trace = with_clients("early-result", mock)
     plain = [e for e in trace.exchanges if not e.step.path]
-    assert len([look for look in trace.looks if look.door == "falqueue"]) == len(plain)
-    by_fal = [look.exchange.step.do for look in trace.looks if look.door == "fal_client"]
-    assert by_fal == ["submit", "status", "status", "status", "result"]  # it waits instead of asking early
+    assert len([seen for seen in trace.observations if seen.client == "falqueue"]) == len(plain)
+    by_fal_client = [seen.exchange.step.do for seen in trace.observations if seen.client == "fal_client"]
+    assert by_fal_client == [
+        "submit",
+        "status",
+        "status",
+        "status",
+        "result",
+    ]  # it cannot read a result early
 
 
-def test_a_webhook_is_named_through_the_client_too(mock: Emulated) -> None:
-    trace = through_all("webhook-error", mock)
-    assert ("falqueue", ("accepted",)) in {(look.door, look.client) for look in trace.looks}
-    assert all(look.client == look.wire for look in trace.looks)
+def test_falqueue_registers_the_webhook_of_a_submit(mock: Emulated) -> None:
+    trace = with_clients("webhook-error", mock)
+    assert ("falqueue", ("accepted",)) in {(seen.client, seen.found) for seen in trace.observations}
+    assert all(seen.found == seen.expected for seen in trace.observations)
 
 
-def test_a_client_that_misunderstands_is_found_out(mock: Emulated, monkeypatch: pytest.MonkeyPatch) -> None:
-    async def status(*_: Any, **__: Any) -> falqueue.Status:
+def test_a_client_that_misreads_a_status_violates_p55(
+    mock: Emulated, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def read(*_: Any, **__: Any) -> falqueue.Status:
         return falqueue.Completed("an id")
 
-    monkeypatch.setattr(falqueue.AsyncClient, "status", status)
-    trace = through_all("early", mock)
-    wrong = [one for one in properties.PROPERTIES_BY_ID["P55"].check(trace) if not one.holds]
+    monkeypatch.setattr(falqueue.AsyncClient, "status", read)
+    trace = with_clients("early-result", mock)
+    wrong = [claim for claim in PROPERTIES["P55"].check(trace) if not claim.holds]
     assert wrong
     assert wrong[0].found == ("COMPLETED",)
 
 
-def test_fals_client_is_led_to_the_target_and_to_nowhere_else(mock: Emulated) -> None:
-    async def elsewhere() -> object:
-        async with mock.open(programs.catalogue()["life"]) as session:
-            door = FalClientDoor(session, "http://127.0.0.1:8787")
-            await door.ask(submit())
-            door._handles["A"] = replace(door._handles["A"], status_url="https://fal.run/x")
+def test_fal_client_sends_nothing_to_other_hosts_than_the_target(mock: Emulated) -> None:
+    async def take_status_elsewhere() -> object:
+        async with mock.open(catalogue()["lifecycle"]) as session:
+            adapter = FalClientAdapter(session, "http://127.0.0.1:8787")
+            await adapter.take(submit())
+            adapter._handles["A"] = replace(adapter._handles["A"], status_url="https://fal.run/x")
             try:
-                return await door.ask(status())
+                return await adapter.take(status())
             finally:
-                await door.close()
+                await adapter.close()
 
-    found = asyncio.run(elsewhere())
+    found = asyncio.run(take_status_elsewhere())
     assert found == ("fal.run is not the target: nothing was sent",)
 
 
-def test_fals_client_does_not_keep_anybody_waiting_when_it_asks_again(
+def test_fal_client_is_stopped_at_its_first_retry(mock: Emulated, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(AlreadyCompleted, "status", 409)
+    trace = with_clients("cancel-late", mock)
+    retries = [(seen.found, seen.expected) for seen in trace.observations if seen.found == ("retries",)]
+    assert retries == [(("retries",), ("retries",))] * 2
+
+
+def test_a_client_that_is_not_installed_is_named_in_the_result(
     mock: Emulated, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(AlreadyCompleted, "status", 409)
-    trace = through_all("cancel-late", mock)
-    again = [(look.client, look.wire) for look in trace.looks if look.client == ("asks again",)]
-    assert again == [(("asks again",), ("asks again",))] * 2
-
-
-def test_a_client_that_is_not_installed_is_named(mock: Emulated, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(suite, "absent", lambda: ("fal_client",))
-    (shown,) = suite.run(suite.chosen(["P55"]), mock)
-    assert shown.without == ("fal_client",)
-    assert shown.looks
+    monkeypatch.setattr(suite, "missing_clients", lambda: ("fal_client",))
+    (result,) = suite.run(suite.select_properties(["P55"]), mock)
+    assert result.missing_clients == ("fal_client",)
+    assert result.claims

@@ -1,4 +1,4 @@
-"""Money is set aside before anything is sent."""
+"""The price of a call is reserved before it is sent."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from falcontract.budget import Budget, OverBudget
+from falcontract.live.budget import Budget, OverBudget
 
 
-def test_the_default_buys_nothing() -> None:
+def test_the_default_budget_allows_only_free_calls() -> None:
     with pytest.raises(OverBudget):
         Budget().reserve("a", 0.001)
     Budget().reserve("b", 0.0)
 
 
-def test_what_is_released_can_be_spent_again() -> None:
+def test_a_released_reservation_can_be_reserved_again() -> None:
     budget = Budget(1.0)
     budget.reserve("a", 1.0)
     budget.release("a")
@@ -27,7 +27,7 @@ def test_what_is_released_can_be_spent_again() -> None:
 
 
 @given(st.lists(st.tuples(st.floats(0, 3), st.sampled_from(["keep", "release", "settle"]))))
-def test_no_more_than_the_limit_is_ever_taken(steps: list[tuple[float, str]]) -> None:
+def test_reservations_never_exceed_the_limit(steps: list[tuple[float, str]]) -> None:
     budget = Budget(5.0)
     for n, (usd, then) in enumerate(steps):
         try:

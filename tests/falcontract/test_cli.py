@@ -1,9 +1,10 @@
-"""`falcontract` says what it found by its exit code too."""
+"""The command line: output and exit codes."""
 
 from __future__ import annotations
 
 import json
 import re
+import subprocess
 import sys
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
@@ -12,17 +13,17 @@ from xml.etree import ElementTree as ET
 import httpx
 import pytest
 
-from falcontract import cli, suite
-from falcontract.live import Live
+from falcontract import cli, runs, suite
+from falcontract.live.execution import Live
 from falmock.protocol.errors import MethodNotAllowed, RequestNotFound, StillInProgress
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
 
-    from falcontract.emulated import Emulated
     from falcontract.steps import Program
-    from falcontract.targets import Session
+    from falcontract.targets.base import Session
+    from falcontract.targets.emulated import Emulated
 
 FAST = ("run", "--property", "P26", "--property", "P20")
 
@@ -36,14 +37,16 @@ def run(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
     return 0
 
 
-def test_0_when_all_agree(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_run_exits_with_0_when_all_properties_hold(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert run(monkeypatch, *FAST) == 0
     out = capsys.readouterr().out
     assert "P26  MATCH" in out
     assert "$0.00 spent" in out
 
 
-def test_it_shows_what_took_longest(
+def test_run_shows_the_slowest_programs(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run(monkeypatch, *FAST, "--durations", "2")
@@ -53,7 +56,7 @@ def test_it_shows_what_took_longest(
     assert slowest == sorted(slowest, key=lambda pair: -float(pair[0]))
 
 
-def test_1_when_something_diverges(
+def test_run_exits_with_1_and_writes_reports_when_a_property_is_violated(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     monkeypatch.setattr(MethodNotAllowed, "status", 404)
@@ -64,26 +67,26 @@ def test_1_when_something_diverges(
     assert "| P26 | MOCK_BUG |" in summary.read_text()
 
 
-def test_1_when_something_diverges_once_and_then_not(
+def test_run_exits_with_1_when_a_finding_is_not_repeated(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The first wrong method is a 404; whoever looks again finds nothing wrong."""
+    """Only the first wrong method is a 404."""
     codes = iter([404])
     monkeypatch.setattr(MethodNotAllowed, "status", property(lambda _: next(codes, 405)))
     assert run(monkeypatch, "run", "--property", "P26") == 1
     assert "FLAKE: P26" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize(("twin_is_wrong", "verdict"), [(True, "DOC_DRIFT"), (False, "MOCK_BUG")])
-def test_1_and_the_emulator_tells_who_is_wrong(
+@pytest.mark.parametrize(("reference_is_wrong", "verdict"), [(True, "DOC_DRIFT"), (False, "MOCK_BUG")])
+def test_the_emulator_is_the_reference_for_another_emulator(
     *,
-    twin_is_wrong: bool,
+    reference_is_wrong: bool,
     verdict: str,
     mock: Emulated,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """Another emulator answers an early result with 409, as this one does or not."""
+    """Another emulator answers an early result with 409, and falmock does so too or not."""
     monkeypatch.setattr(StillInProgress, "status", 409)
 
     class Other:
@@ -96,22 +99,22 @@ def test_1_and_the_emulator_tells_who_is_wrong(
                 async with mock.open(program) as session:
                     yield session
 
-    if not twin_is_wrong:
+    if not reference_is_wrong:
         monkeypatch.setattr(StillInProgress, "status", 400)
-    monkeypatch.setattr(cli, "Address", lambda _: Other())
+    monkeypatch.setattr(runs, "Address", lambda _: Other())
     assert run(monkeypatch, "run", "--property", "P10", "--target", "http://127.0.0.1:1") == 1
     assert f"{verdict}: P10" in capsys.readouterr().out
 
 
 class Fal:
-    """Stands in for fal: says the n-th word to the n-th cancel of an unknown id."""
+    """Answers for fal: the n-th cancel of an unknown id gets the n-th word."""
 
     def __init__(self, *words: str) -> None:
         self.words = iter(words)
-        self.asked: list[str] = []
+        self.calls: list[str] = []
 
     async def answer(self, request: httpx.Request) -> httpx.Response:
-        self.asked.append(f"{request.method} {request.url.path}")
+        self.calls.append(f"{request.method} {request.url.path}")
         body = json.dumps({"status": next(self.words)}).encode()
         return httpx.Response(404, stream=httpx.ByteStream(body))
 
@@ -125,7 +128,7 @@ async def no_time(seconds: float) -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "twin_says", "verdict"),
+    ("words", "reference_word", "verdict"),
     [
         (("NOT_FOUND",), "NOT_FOUND", "MATCH"),
         (("GONE", "GONE"), "NOT_FOUND", "LIVE_DRIFT"),
@@ -133,54 +136,54 @@ async def no_time(seconds: float) -> None:
         (("GONE", "NOT_FOUND"), "NOT_FOUND", "FLAKE"),
     ],
 )
-def test_what_diverges_on_fal_is_sent_a_second_time(
+def test_a_program_with_a_finding_is_sent_to_fal_a_second_time(
     words: tuple[str, ...],
-    twin_says: str,
+    reference_word: str,
     verdict: str,
     mock: Emulated,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(RequestNotFound, "content", lambda _: json.dumps({"status": twin_says}).encode())
+    monkeypatch.setattr(RequestNotFound, "content", lambda _: json.dumps({"status": reference_word}).encode())
     fal = Fal(*words)
-    wanted, live = suite.chosen(["P34"]), fal.live()
-    entries = cli.planned(live, wanted, 1, only=True)
-    report, outcome = cli.look_live(live, entries, wanted, mock, ())
+    wanted, live = suite.select_properties(["P59"]), fal.live()
+    entries = runs.planned(live, wanted, 1, only=True)
+    report, outcome = runs.on_fal(live, entries, wanted, mock, ())
     assert [row.verdict for row in report.rows] == [verdict]
-    assert len(fal.asked) == outcome.sent == len(words)
+    assert len(fal.calls) == outcome.sent == len(words)
 
 
-def test_only_what_shows_the_wanted_property_is_sent_to_fal() -> None:
+def test_only_programs_of_the_selected_properties_are_sent_to_fal() -> None:
     live = Fal().live()
-    assert [e.program.name for e in cli.planned(live, suite.chosen(["P34"]), 1, only=True)] == [
+    assert [e.program.name for e in runs.planned(live, suite.select_properties(["P59"]), 1, only=True)] == [
         "cancel-unknown"
     ]
-    assert cli.planned(live, suite.chosen(["P34"]), 1, only=False) == live.planned(1)
+    assert runs.planned(live, suite.select_properties(["P59"]), 1, only=False) == live.planned(1)
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "text"),
     [
-        (("run", "--property", "P99"), "there is no property"),
-        (("run", "--target", "https://queue.fal.run"), "is fal's own"),
-        (("run", "--target", "nowhere"), "is no http(s) address"),
+        (("run", "--property", "P99"), "no property P99"),
+        (("run", "--target", "https://queue.fal.run"), "belongs to fal"),
+        (("run", "--target", "nowhere"), "is not an http(s) URL"),
         (("run", "--target", "live"), "FAL_LIVE"),
         (("run", "--tier", "9"), "9"),
-        (("mutants", "--mutant", "no-such"), "there is no mutant"),
+        (("mutants", "--mutant", "no-such"), "no mutant no-such"),
         (("nonsense",), "nonsense"),
     ],
 )
-def test_2_when_it_could_not_look(
-    arguments: tuple[str, ...], said: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+def test_a_usage_error_is_one_line_and_exit_code_2(
+    arguments: tuple[str, ...], text: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for name in ("FAL_KEY", "FAL_LIVE", "FAL_LIVE_BUDGET_USD"):
         monkeypatch.delenv(name, raising=False)
     assert run(monkeypatch, *arguments) == 2
-    told = capsys.readouterr().err.splitlines()
-    assert len(told) == 1
-    assert said in told[0]
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 1
+    assert text in lines[0]
 
 
-def test_2_when_nothing_can_be_shown(
+def test_run_exits_with_2_when_no_property_can_be_checked(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run(monkeypatch, "run", "--property", "P46", "--target", "http://127.0.0.1:1") == 2
@@ -188,7 +191,7 @@ def test_2_when_nothing_can_be_shown(
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "text"),
     [
         (("properties",), "P55"),
         (("plan",), "at worst"),
@@ -196,16 +199,27 @@ def test_2_when_nothing_can_be_shown(
         (("fidelity",), "UNVERIFIED"),
     ],
 )
-def test_lists(
-    arguments: tuple[str, ...], said: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+def test_a_listing_command_prints_its_list(
+    arguments: tuple[str, ...], text: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run(monkeypatch, *arguments) == 0
-    assert said in capsys.readouterr().out
+    assert text in capsys.readouterr().out
 
 
-def test_transcripts_are_judged_without_sending(
+def test_judge_checks_recorded_transcripts(
     fixtures: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run(monkeypatch, "judge", str(fixtures / "transcripts" / "published")) == 0
     assert run(monkeypatch, "judge", str(fixtures / "bad")) == 1
     assert "LIVE" not in capsys.readouterr().err
+
+
+def test_help_imports_neither_the_emulator_nor_the_suite() -> None:
+    code = (
+        "import sys; from falcontract.cli import falcontract; "
+        "falcontract(['--help'], standalone_mode=False); "
+        "print(sorted({'falmock', 'httpx', 'hypothesis', 'falcontract.suite'} & sys.modules.keys()))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "Usage:" in done.stdout
+    assert done.stdout.splitlines()[-1] == "[]"

@@ -1,4 +1,4 @@
-"""The page on fidelity is fresh, and says no more than is known."""
+"""The fidelity page is up to date, and claims no more than the transcripts show."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ import dataclasses
 import datetime as dt
 from typing import TYPE_CHECKING
 
-from falcontract import fidelity, properties, transcripts
+from falcontract import fidelity
+from falcontract.live import transcripts
+from falcontract.properties.catalogue import catalogue
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -14,19 +16,21 @@ if TYPE_CHECKING:
 TODAY = dt.date(2026, 11, 22)
 
 
-def test_the_page_is_not_stale(fixtures: Path) -> None:
+def test_the_fidelity_page_is_up_to_date(fixtures: Path) -> None:
     page = fixtures.parent / "docs" / "fidelity.md"
-    assert page.read_text() == fidelity.markdown(fixtures / "transcripts"), "it is stale: make fidelity"
+    assert page.read_text() == fidelity.markdown(fixtures / "transcripts"), "run make fidelity"
 
 
 def test_without_a_live_transcript_every_property_is_unverified(fixtures: Path) -> None:
     lines = fidelity.table(fixtures / "transcripts" / "published", TODAY).splitlines()
-    assert all("UNVERIFIED" in line for line in lines[:55])
-    assert "agree with 0 of 55" in lines[-1]
+    assert all("UNVERIFIED" in line for line in lines[:61])
+    assert "agreed with 0 of 61" in lines[-1]
 
 
-def test_a_live_transcript_dates_what_it_shows_and_no_more(fixtures: Path, tmp_path: Path) -> None:
-    published = transcripts.read(fixtures / "transcripts" / "published" / "asked-too-early.jsonl")
+def test_a_live_transcript_dates_the_properties_that_it_shows_and_no_others(
+    fixtures: Path, tmp_path: Path
+) -> None:
+    published = transcripts.read(fixtures / "transcripts" / "published" / "early-result.jsonl")
     lines = tuple(
         line | {"headers": {"x-fal-request-id": "<rid:1>", "content-type": "application/json"}}
         for line in published.lines
@@ -36,9 +40,9 @@ def test_a_live_transcript_dates_what_it_shows_and_no_more(fixtures: Path, tmp_p
     )
     transcripts.write([live], tmp_path)
     known = transcripts.read_all(tmp_path)
-    dates = {p.id: fidelity.last_seen(p, known) for p in properties.catalogue()}
+    dates = {p.id: fidelity.last_seen(p, known) for p in catalogue()}
     assert dates["P10"] == dates["P3"] == "2026-11-01"
     assert dates["P44"] is None
     table = fidelity.table(tmp_path, TODAY)
     assert "P10  mock always      live MATCH       2026-11-01" in table
-    assert "lapsed" in fidelity.table(tmp_path, TODAY + dt.timedelta(days=200))
+    assert "expired" in fidelity.table(tmp_path, TODAY + dt.timedelta(days=200))

@@ -1,8 +1,9 @@
-"""Who may know whom: the model shares nothing with what it judges."""
+"""The structure of the package: layers, cycles, sizes, and who may import what."""
 
 from __future__ import annotations
 
 import ast
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -11,22 +12,38 @@ import falcontract
 
 FOLDER = Path(falcontract.__file__).parent
 FILES = sorted(FOLDER.rglob("*.py"))
-STARTS_AN_EMULATOR = {"emulated.py", "mutants.py"}
-OPENS_THE_CLIENT = {"client_door.py"}
-OPENS_FALS_CLIENT = {"fal_client_door.py"}
-MAKES_UP_PROGRAMS = {"machine.py", "strategies.py"}
-STOREYS = """
-    automaton budget claims doors mp4 published receivers signatures steps targets timetable traces
-    placeholders prediction scrubbing programs wire strategies properties client_door fal_client_door
-    agreement planning transcripts suite
-    emulated fidelity verdicts live mutants
-    machine peer report shrinking teeth
+# A folder or top module imports from lines above its own only. Inside a folder there are no cycles either.
+LAYERS = """
+    steps
+    traces
+    model targets
+    clients programs properties
+    suite
+    live verdicts
+    explore fidelity mutation report
+    runs
     cli
 """
-LEVEL = {room: level for level, line in enumerate(STOREYS.strip().splitlines()) for room in line.split()}
+LEVEL = {name: level for level, line in enumerate(LAYERS.strip().splitlines()) for name in line.split()}
+# The only modules that import each of these packages.
+IMPORTERS = {
+    "falmock": {"targets/emulated.py", "mutation/internals.py"},
+    "falqueue": {"clients/falqueue.py"},
+    "fal_client": {"clients/fal_client.py"},
+    "hypothesis": {"explore/machine.py", "explore/strategies.py"},
+}
+SHELVES = ("programs", "properties", "mutation")
+NOT_TOPICS = {
+    "programs": {"catalogue"},
+    "properties": {"catalogue", "claims", "signatures", "mp4", "agreement"},
+    "mutation": {"catalogue", "internals", "patching", "peer", "runner"},
+}
+
+every_file = pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(FOLDER)))
 
 
 def imported(path: Path) -> set[str]:
+    """Return the dotted names that a module imports, under TYPE_CHECKING and inside functions too."""
     found = set()
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.ImportFrom):
@@ -36,48 +53,74 @@ def imported(path: Path) -> set[str]:
     return found
 
 
-def tops(path: Path) -> set[str]:
-    return {name.partition(".")[0] for name in imported(path)}
+def name_of(path: Path) -> str:
+    return ".".join(("falcontract", *path.relative_to(FOLDER).with_suffix("").parts))
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(FOLDER)))
-def test_emulator_client_and_hypothesis_have_one_door_each(path: Path) -> None:
-    assert "falmock" not in tops(path) or path.name in STARTS_AN_EMULATOR
-    assert "falqueue" not in tops(path) or path.name in OPENS_THE_CLIENT
-    assert "fal_client" not in tops(path) or path.name in OPENS_FALS_CLIENT
-    assert "hypothesis" not in tops(path) or path.name in MAKES_UP_PROGRAMS
+MODULES = {name_of(path): imported(path) for path in FILES}
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(FOLDER)))
-def test_nobody_else_knows_the_harness(path: Path) -> None:
+def room(module: str) -> str:
+    return module.split(".")[1]
+
+
+@every_file
+def test_emulator_clients_and_hypothesis_are_each_imported_in_one_place(path: Path) -> None:
+    packages = {name.partition(".")[0] for name in imported(path)}
+    here = path.relative_to(FOLDER).as_posix()
+    assert {package for package in packages & IMPORTERS.keys() if here not in IMPORTERS[package]} == set()
+
+
+@every_file
+def test_the_package_does_not_import_its_tests(path: Path) -> None:
     assert not any(name.startswith("tests") for name in imported(path))
-    for package in ("falmock", "falqueue"):
-        for other in (FOLDER.parents[1]).glob(f"*/{package}/**/*.py"):
-            assert "falcontract" not in tops(other)
 
 
-def rooms(path: Path) -> set[str]:
-    parts = [name.split(".") for name in imported(path) if name.startswith("falcontract.")]
-    return {part[1] for part in parts if part[1] in LEVEL}
+@pytest.mark.parametrize("package", ["mockserver/falmock", "client/falqueue"])
+def test_emulator_and_client_do_not_import_the_contract_suite(package: str) -> None:
+    paths = sorted((FOLDER.parents[1] / package).rglob("*.py"))
+    assert paths
+    assert [path for path in paths if any(name.startswith("falcontract") for name in imported(path))] == []
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(FOLDER)))
-def test_imports_point_down(path: Path) -> None:
-    room = path.relative_to(FOLDER).parts[0].removesuffix(".py")
-    if room == "__init__":
+@pytest.mark.parametrize("module", MODULES)
+def test_imports_point_down(module: str) -> None:
+    if module == "falcontract.__init__":
         return
-    assert {other for other in rooms(path) if other != room and LEVEL[other] > LEVEL[room]} == set()
+    rooms = {room(name) for name in MODULES[module] if name.startswith("falcontract.")} - {room(module)}
+    assert {name for name in rooms if LEVEL[name] >= LEVEL[room(module)]} == set()
 
 
-def test_what_sends_to_fal_cannot_make_anything_up() -> None:
-    """`live` and all that it stands on, down to the ground, know nothing of Hypothesis."""
+def test_there_is_no_import_cycle_between_modules() -> None:
+    graph = {module: names & MODULES.keys() for module, names in MODULES.items()}
+    TopologicalSorter(graph).prepare()
+
+
+@every_file
+def test_no_module_is_longer_than_400_lines_and_no_class_longer_than_300(path: Path) -> None:
+    text = path.read_text()
+    assert len(text.splitlines()) <= 400
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.ClassDef):
+            assert (node.end_lineno or 0) - node.lineno < 300
+
+
+def test_a_topic_has_the_same_name_in_programs_properties_and_mutants() -> None:
+    topics = [{path.stem for path in (FOLDER / name).glob("*.py")} for name in SHELVES]
+    first, *others = (
+        found - {"__init__"} - NOT_TOPICS[name] for name, found in zip(SHELVES, topics, strict=True)
+    )
+    assert first
+    assert others == [first, first]
+
+
+def test_code_that_sends_to_fal_does_not_reach_hypothesis() -> None:
+    """Follow the imports of `live` through the whole package."""
     seen: set[str] = set()
-    left = ["live"]
+    left = {module for module in MODULES if room(module) == "live"}
+    assert left
     while left:
-        room = left.pop()
-        seen.add(room)
-        paths = (
-            [FOLDER / f"{room}.py"] if (FOLDER / f"{room}.py").exists() else [*(FOLDER / room).glob("*.py")]
-        )
-        left += [other for path in paths for other in rooms(path) - seen]
-    assert not seen & {name.removesuffix(".py") for name in MAKES_UP_PROGRAMS}
+        module = left.pop()
+        seen.add(module)
+        left |= (MODULES[module] & MODULES.keys()) - seen
+    assert not {name.partition(".")[0] for module in seen for name in MODULES[module]} & {"hypothesis"}

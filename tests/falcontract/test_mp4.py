@@ -1,4 +1,4 @@
-"""An mp4's index is read without a decoder."""
+"""The index of an mp4 is read without a decoder."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import struct
 
 import pytest
 
-from falcontract import mp4
+from falcontract.properties import mp4
 
 
 def box(name: bytes, content: bytes) -> bytes:
@@ -19,11 +19,11 @@ def video(seconds: int, width: int, height: int) -> bytes:
     return box(b"ftyp", b"isom") + box(b"moov", header + track) + box(b"mdat", b"x")
 
 
-def test_length_and_frame_are_read() -> None:
+def test_length_and_frame_are_read_from_the_index() -> None:
     assert mp4.facts(video(6, 720, 1280)) == mp4.Facts(6.0, 720, 1280)
 
 
 @pytest.mark.parametrize("data", [b"", b"not a video at all", box(b"ftyp", b"isom"), video(5, 1, 1)[20:]])
-def test_what_has_no_index_is_refused(data: bytes) -> None:
+def test_a_file_without_an_index_is_refused(data: bytes) -> None:
     with pytest.raises(ValueError, match="not an mp4"):
         mp4.facts(data)

@@ -1,35 +1,79 @@
-"""Faults are small, named, and gone when they are taken away again. `falcontract mutants` runs them all."""
+"""Mutants are small and reversible, and a mutant that breaks instead of misbehaving is reported."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from falcontract import suite, teeth
-from falcontract.mutants import MUTANTS, Mutant, Patch
+from falcontract import suite
+from falcontract.mutation import runner
+from falcontract.mutation.catalogue import MUTANTS
+from falcontract.mutation.internals import keys, outcomes, webhooks
+from falcontract.mutation.internals import runner as model_runner
+from falcontract.mutation.patching import Mutant, Patch
+from falcontract.mutation.runner import MutantResult
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
-    from falcontract.suite import Shown
+    from falcontract.suite import PropertyResult
 
 
-def test_there_are_enough_of_them() -> None:
-    assert len(MUTANTS) >= 60
+def test_there_are_at_least_141_mutants() -> None:
+    assert len(MUTANTS) >= 141
 
 
-@pytest.mark.parametrize("one", MUTANTS.values(), ids=lambda one: one.name)
-def test_each_says_what_is_wrong_and_can_be_taken_away(one: Mutant) -> None:
-    assert one.fault.endswith(".")
+@pytest.mark.parametrize("mutant", MUTANTS.values(), ids=lambda mutant: mutant.name)
+def test_a_mutant_describes_its_bug_and_can_be_removed(mutant: Mutant) -> None:
+    assert mutant.bug.endswith(".")
     patch = Patch()
-    one.apply(patch)
-    touched = [(owner, name, value) for owner, name, value in patch._undo if name]
+    mutant.apply(patch)
+    attributes = [(owner, name, value) for owner, name, value in patch._undo if name]
     tables = [(owner, value) for owner, name, value in patch._undo if not name]
-    assert touched or tables
+    assert attributes or tables
     patch.undo()
-    assert all(owner.__dict__[name] is value for owner, name, value in touched)
+    assert all(owner.__dict__[name] is value for owner, name, value in attributes)
     assert all(owner == value for owner, value in tables)
+
+
+def test_around_passes_the_original_function_and_all_arguments() -> None:
+    class Owner:
+        def method(self, first: int, *, second: int) -> int:
+            return first + second
+
+    patch = Patch()
+    patch.around(Owner, "method", lambda original, *args, **kwargs: original(*args, **kwargs) * 10)
+    assert Owner().method(1, second=2) == 30
+    patch.undo()
+    assert Owner().method(1, second=2) == 3
+
+
+async def test_around_keeps_a_coroutine_function_a_coroutine_function(anyio_backend: str) -> None:
+    async def original(value: int) -> int:
+        return value
+
+    async def doubled(original: Any, value: int) -> int:
+        return int(await original(value)) * 2
+
+    owner = SimpleNamespace(function=original)
+    patch = Patch()
+    patch.around(owner, "function", doubled)
+    assert await owner.function(4) == 8
+    patch.undo()
+    assert await owner.function(4) == 4
+
+
+@pytest.fixture
+def run(renders: Path, tmp_path: Path, results: dict[str, PropertyResult]) -> Callable[..., MutantResult]:
+    assert not any(result.findings for result in results.values())
+
+    def run_one(name: str, *, full: bool = False) -> MutantResult:
+        return runner.run_mutant(name, warm=renders, homes=tmp_path, full=full)
+
+    return run_one
 
 
 @pytest.mark.parametrize(
@@ -37,53 +81,98 @@ def test_each_says_what_is_wrong_and_can_be_taken_away(one: Mutant) -> None:
     [
         ("status-is-always-200", "P4"),
         ("timestamps-are-milliseconds", "P44"),
-        ("cancel-takes-the-neighbour", "P38"),
+        ("cancel-ends-another-job", "P38"),
     ],
 )
-def test_a_fault_is_noticed_by_the_property_that_names_it(
-    name: str, killer: str, renders: Path, tmp_path: Path, shown: dict[str, Shown]
+def test_a_mutant_is_killed_by_the_property_about_its_bug(
+    name: str, killer: str, run: Callable[..., MutantResult]
 ) -> None:
-    assert not any(one.findings for one in shown.values())
-    bite = teeth.bite_one(name, warm=renders, homes=tmp_path)
-    assert killer in bite.killers
-    assert not bite.broken
+    found = run(name, full=True)
+    assert killer in found.killers
+    assert found.killed
+    assert found.complete
 
 
-def test_whom_to_ask_first_is_known_of_every_fault() -> None:
-    """A hint may be wrong, but one that is missing, or names what there is no more, is out of date."""
-    assert teeth.hints().keys() == MUTANTS.keys()
-    assert {p for killers in teeth.hints().values() for p in killers} == {p.id for p in suite.chosen()}
+def plant(monkeypatch: pytest.MonkeyPatch, killer: str, mutant: Mutant) -> str:
+    """Add a mutant to the catalogue, with the property that kills it."""
+    monkeypatch.setitem(MUTANTS, mutant.name, mutant)
+    monkeypatch.setattr(runner, "known_killers", lambda: {mutant.name: (killer,)})
+    return mutant.name
 
 
-def test_few_faults_are_enough_to_show_that_no_property_is_decoration() -> None:
-    found = teeth.witnesses(teeth.hints(), MUTANTS)
-    rows = [teeth.Bite(name, teeth.hints()[name], (), 0.0) for name in found]
-    assert teeth.toothless(rows) == []
-    assert len(found) < len(MUTANTS) / 2
-
-
-def test_a_wrong_hint_costs_time_and_nothing_else(
-    renders: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_patch_with_an_outdated_signature_is_broken(
+    run: Callable[..., MutantResult], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(teeth, "hints", lambda: {"early-result-without-urls": ("P19", "P20")})
-    bite = teeth.bite_one("early-result-without-urls", warm=renders, homes=tmp_path, whole=False)
-    assert "P10" in bite.killers
-    assert bite.whole
+    """The two mutants that this rule was made for: the emulator answered 500 to every call with a key."""
+
+    def apply(patch: Patch) -> None:
+        patch.around(keys.Keyring, "identify", lambda original, keyring, authorization: None)
+
+    found = run(plant(monkeypatch, "P23", Mutant("planted", "A bug.", apply)))
+    assert found.killers == ("P23",)
+    assert any("answered 500" in reason for reason in found.broken)
+    assert any("TypeError" in reason for reason in found.broken)
+    assert not found.killed
 
 
-def test_the_first_who_notices_is_enough(renders: Path, tmp_path: Path) -> None:
-    bite = teeth.bite_one("wrong-methods-name-no-other", warm=renders, homes=tmp_path, whole=False)
-    assert bite.killers == ("P26",)
-    assert not bite.whole
+def test_a_patch_that_fails_in_the_background_is_broken(
+    run: Callable[..., MutantResult], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing answers 500 here: the emulator logs the exception of the delivery."""
+
+    def apply(patch: Patch) -> None:
+        patch.around(webhooks.Sender, "_post", lambda original, sender: None)
+
+    found = run(plant(monkeypatch, "P42", Mutant("planted", "A bug.", apply)))
+    assert found.killers == ("P42",)
+    assert any(reason.startswith("log: ") for reason in found.broken)
+    assert not found.killed
 
 
-def test_who_was_asked_first_shows_nothing_of_the_others() -> None:
-    bites = [teeth.Bite("a", ("P1",), (), 1.0, whole=False)]
-    assert "P1" in teeth.toothless(bites)
+def test_an_unintended_500_is_broken_and_an_intended_one_is_not(
+    run: Callable[..., MutantResult], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def apply(patch: Patch) -> None:
+        outcome = outcomes.Outcome(500, b'{"detail":"Internal Server Error"}')
+        patch.around(model_runner.Runner, "prepare", lambda original, *args: outcome)
+
+    unintended, intended = (
+        run(plant(monkeypatch, "P14", Mutant("planted", "A bug.", apply, answers_500=answers_500)))
+        for answers_500 in (False, True)
+    )
+    assert any("answered 500" in reason for reason in unintended.broken)
+    assert not unintended.killed
+    assert intended.killed
 
 
-def test_a_survivor_and_a_blunt_property_are_told() -> None:
-    bites = [teeth.Bite("a", ("P1", "P2"), (), 1.0), teeth.Bite("b", (), (), 1.0)]
-    assert "SURVIVES" in teeth.table(bites)
-    assert "P3" in teeth.toothless(bites)
-    assert "P1" not in teeth.toothless(bites)
+def test_the_known_killers_name_every_mutant_and_every_property() -> None:
+    assert runner.known_killers().keys() == MUTANTS.keys()
+    named = {p for killers in runner.known_killers().values() for p in killers}
+    assert named == {p.id for p in suite.select_properties()}
+
+
+def test_other_properties_are_checked_if_the_known_killers_do_not_kill(
+    run: Callable[..., MutantResult], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runner, "known_killers", lambda: {"early-result-has-no-url": ("P19", "P20")})
+    found = run("early-result-has-no-url")
+    assert "P10" in found.killers
+    assert found.complete
+
+
+def test_no_other_property_is_checked_if_a_known_killer_kills(run: Callable[..., MutantResult]) -> None:
+    found = run("wrong-methods-have-no-allow")
+    assert found.killers == ("P26",)
+    assert not found.complete
+
+
+def test_the_matrix_shows_survivors_and_broken_mutants() -> None:
+    rows = [MutantResult("a", ("P1",), ()), MutantResult("b", (), ()), MutantResult("c", ("P1",), ("why",))]
+    assert runner.matrix(rows).splitlines() == ["a  killed by P1", "b  SURVIVES", "c  BROKEN P1"]
+
+
+def test_a_property_that_kills_no_working_mutant_is_useless() -> None:
+    rows = [MutantResult("a", ("P1", "P2"), ()), MutantResult("b", ("P3",), ("why",))]
+    useless = runner.useless(rows)
+    assert "P3" in useless
+    assert not {"P1", "P2"} & set(useless)

@@ -1,29 +1,43 @@
-"""The negative control is told apart by name; to run it takes node and `falcontract peer FOLDER`."""
+"""The negative control: known differences of aimock are found by property and claim."""
 
 from __future__ import annotations
 
-from falcontract import peer, properties
-from falcontract.claims import Claim
+import pytest
+
+from falcontract.mutation import peer
+from falcontract.properties.catalogue import PROPERTIES
+from falcontract.properties.claims import Claim
 from falcontract.steps import Program
-from falcontract.suite import Finding, Shown
+from falcontract.suite import Finding, PropertyResult
 from falcontract.traces import Trace
+
+
+def finding(property_id: str, key: str) -> Finding:
+    trace = Trace(Program(name="x", steps=()))
+    return Finding(PROPERTIES[property_id], Claim(key, holds=False, text="any"), trace)
 
 
 def test_at_least_twelve_differences_are_known() -> None:
     assert len(peer.DIFFERENCES) >= 12
-    assert {p for p, _ in peer.DIFFERENCES.values()} <= properties.PROPERTIES_BY_ID.keys()
 
 
-def test_each_difference_is_flagged_by_its_own_words() -> None:
-    name, (p, text) = next(iter(peer.DIFFERENCES.items()))
-    shown = Shown(properties.PROPERTIES_BY_ID[p])
-    assert not any(peer.flagged([shown]).values())
-    trace = Trace(Program(name="x", steps=()))
-    shown.findings.append(Finding(shown.property, Claim(holds=False, text="something else"), trace))
-    assert not any(peer.flagged([shown]).values())
-    shown.findings.append(Finding(shown.property, Claim(holds=False, text=text), trace))
-    assert [found for found, seen in peer.flagged([shown]).items() if seen] == [name]
+@pytest.mark.parametrize(("name", "difference"), peer.DIFFERENCES.items())
+def test_a_difference_is_found_by_its_property_and_claim(name: str, difference: tuple[str, str]) -> None:
+    property_id, key = difference
+    result = PropertyResult(PROPERTIES[property_id], findings=[finding(property_id, "other")])
+    assert not any(peer.found_differences([result]).values())
+    result.findings.append(finding(property_id, key))
+    assert [known for known, found in peer.found_differences([result]).items() if found] == [name]
 
 
-def test_every_program_for_the_peer_can_be_run_on_it() -> None:
-    assert not [program.name for program in peer.programs() if program.needs() - peer.Peer("x").abilities]
+@pytest.mark.parametrize(("property_id", "key"), peer.DIFFERENCES.values())
+def test_the_suite_makes_the_claim_of_each_difference(
+    property_id: str, key: str, results: dict[str, PropertyResult], keys: dict[str, set[str]]
+) -> None:
+    assert results[property_id].claims
+    assert key in keys[property_id]
+
+
+def test_the_peer_has_the_abilities_for_all_its_programs() -> None:
+    abilities = peer.Peer("x").abilities
+    assert [program.name for program in peer.programs() if program.needs() - abilities] == []

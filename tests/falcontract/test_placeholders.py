@@ -1,4 +1,4 @@
-"""Placeholders hide what differs from run to run, and nothing else."""
+"""Placeholders replace values that differ from run to run, and nothing else."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from falcontract.placeholders import Names, differences, fill, hide
+from falcontract.live.placeholders import Bindings, differences, fill, hide
 
 RID = "019e0000-0000-7000-8000-000000000001"
 OTHER = "019e0000-0000-7000-8000-000000000002"
@@ -14,13 +14,13 @@ BASE = "http://127.0.0.1:8787/queue.fal.run"
 
 
 def paths(expected: Any, found: Any) -> list[str]:
-    return [d.path for d in differences(expected, found, Names())]
+    return [d.path for d in differences(expected, found, Bindings())]
 
 
-def test_addresses_ids_and_times_are_hidden() -> None:
-    names = Names()
+def test_addresses_ids_and_times_are_replaced_by_placeholders() -> None:
+    names = Bindings()
     names.token(RID, "rid")
-    told = {
+    value = {
         "request_id": RID,
         "status_url": f"{BASE}/fal-ai/veo2/requests/{RID}/status",
         "gateway_request_id": OTHER,
@@ -28,7 +28,7 @@ def test_addresses_ids_and_times_are_hidden() -> None:
         "metrics": {"inference_time": 126.7},
         "video": {"url": "https://v3b.fal.media/files/b/0/x_output.mp4", "file_size": 12},
     }
-    assert hide(told, base=BASE, names=names) == {
+    assert hide(value, base=BASE, names=names) == {
         "request_id": "<rid:1>",
         "status_url": "<queue>/fal-ai/veo2/requests/<rid:1>/status",
         "gateway_request_id": "<uuid:1>",
@@ -38,9 +38,9 @@ def test_addresses_ids_and_times_are_hidden() -> None:
     }
 
 
-def test_what_was_hidden_fits_the_original() -> None:
-    told = {"a": [RID, f"{BASE}/x/{OTHER}"], "inference_time": 1.5, "at": "2026-02-17T10:30:01Z"}
-    assert differences(hide(told, base=BASE, names=Names()), told, Names()) == []
+def test_a_value_with_placeholders_fits_its_original() -> None:
+    value = {"a": [RID, f"{BASE}/x/{OTHER}"], "inference_time": 1.5, "at": "2026-02-17T10:30:01Z"}
+    assert differences(hide(value, base=BASE, names=Bindings()), value, Bindings()) == []
 
 
 @pytest.mark.parametrize(
@@ -59,12 +59,12 @@ def test_what_was_hidden_fits_the_original() -> None:
         ([1, 2], [1], [""]),
     ],
 )
-def test_differences_are_told_by_their_path(expected: Any, found: Any, where: list[str]) -> None:
+def test_each_difference_is_reported_with_its_path(expected: Any, found: Any, where: list[str]) -> None:
     assert paths(expected, found) == where
 
 
-def test_examples_fit_their_placeholders() -> None:
-    told = {
+def test_samples_fit_their_placeholders() -> None:
+    value = {
         "id": "<rid:1>",
         "other": "<uuid:1>",
         "t": "<float>",
@@ -72,8 +72,8 @@ def test_examples_fit_their_placeholders() -> None:
         "at": "<ts>",
         "url": "<queue>/x",
     }
-    assert differences(told, fill(told), Names()) == []
+    assert differences(value, fill(value), Bindings()) == []
 
 
-def test_numbered_examples_are_apart() -> None:
+def test_numbered_placeholders_have_different_samples() -> None:
     assert len(set(fill(["<rid:1>", "<rid:2>", "<uuid:1>"]))) == 3

@@ -1,90 +1,152 @@
-"""The catalogue is whole, and the emulator is as it says."""
+"""The catalogue of properties is complete, and the emulator has all of them."""
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 import pytest
 
-from falcontract import programs, properties, suite
-from falcontract.steps import Program, Step, submit
+from falcontract import suite
+from falcontract.programs.catalogue import catalogue as all_programs
+from falcontract.properties.catalogue import PROPERTIES, catalogue
+from falcontract.steps import VALID_INPUT, Program, Step, result, status, submit
 from falcontract.traces import Exchange, Trace
 
 if TYPE_CHECKING:
-    from falcontract.claims import Property
-    from falcontract.emulated import Emulated
-    from falcontract.suite import Shown
+    from falcontract.properties.claims import Property
+    from falcontract.suite import PropertyResult
+    from falcontract.targets.emulated import Emulated
 
-EVERY = properties.catalogue()
-
-
-def test_all_rows_of_the_catalogue_are_there() -> None:
-    assert [p.id for p in EVERY] == [f"P{n}" for n in range(1, 56)]
+EVERY = catalogue()
+PROGRAMS = all_programs()
+by_id = pytest.mark.parametrize("p", EVERY, ids=lambda p: p.id)
 
 
-@pytest.mark.parametrize("p", EVERY, ids=lambda p: p.id)
-def test_each_has_evidence_and_something_that_shows_it(p: Property) -> None:
+def test_property_ids_have_no_gap() -> None:
+    assert [p.id for p in EVERY] == [f"P{n}" for n in range(1, 62)]
+
+
+@by_id
+def test_a_property_has_a_title_evidence_and_programs(p: Property) -> None:
+    assert p.title
     assert p.evidence
-    assert set(p.programs) <= programs.catalogue().keys()
     assert p.programs
+    assert set(p.programs) <= PROGRAMS.keys()
 
 
-@pytest.mark.parametrize("p", EVERY, ids=lambda p: p.id)
-def test_the_emulator_agrees(p: Property, shown: dict[str, Shown]) -> None:
-    found = shown[p.id]
+@by_id
+def test_the_emulator_has_the_property(p: Property, results: dict[str, PropertyResult]) -> None:
+    found = results[p.id]
     assert [f"{f.trace.program.name}: {f.claim.text}, {f.claim.found!r}" for f in found.findings] == []
-    assert found.looks
+    assert found.claims
 
 
-def test_every_program_shows_something() -> None:
-    used = {name for p in EVERY for name in p.programs}
-    assert used == programs.catalogue().keys()
+@by_id
+def test_a_property_claims_something_in_each_of_its_programs(p: Property, traces: list[Trace]) -> None:
+    silent = [t.program.name for t in traces if t.program.name in p.programs and not list(p.check(t))]
+    assert silent == []
 
 
-def test_nothing_is_said_of_an_empty_trace() -> None:
-    trace = Trace(Program(name="nothing", steps=()))
-    assert [p.id for p in EVERY if p.general and list(p.check(trace))] == []
+@by_id
+def test_no_property_branches_on_the_name_of_a_program(p: Property, traces: list[Trace]) -> None:
+    """A renamed program yields the same claims."""
+    for trace in traces:
+        if trace.program.name in p.programs:
+            before = [(claim.key, claim.holds) for claim in p.check(trace)]
+            name, trace.program = trace.program.name, renamed(trace.program, "another name")
+            after = [(claim.key, claim.holds) for claim in p.check(trace)]
+            trace.program = renamed(trace.program, name)
+            assert after == before
 
 
-@pytest.mark.parametrize("p", EVERY, ids=lambda p: p.id)
-def test_no_answer_at_all_is_looked_at_without_a_crash(p: Property) -> None:
-    """Whatever comes back, a check says what is wrong with it and goes on."""
+def renamed(program: Program, name: str) -> Program:
+    return Program(name=name, steps=program.steps, setup=program.setup, tier=program.tier)
+
+
+def test_every_program_is_used_by_a_property() -> None:
+    assert {name for p in EVERY for name in p.programs} == PROGRAMS.keys()
+
+
+@by_id
+def test_a_property_claims_nothing_about_an_empty_trace(p: Property) -> None:
+    assert list(p.check(Trace(Program(name="empty", steps=()), exact_time=True, ended=True))) == []
+
+
+@by_id
+def test_a_check_does_not_fail_on_unusable_answers(p: Property) -> None:
     for body in (b"", b"[]", b"null", b'"x"', b"\xff"):
         for name in p.programs:
-            program = programs.catalogue()[name]
-            trace = Trace(program, given={"A": "x", "B": "y"})
+            program = PROGRAMS[name]
+            trace = Trace(program, known_jobs={"A": "x", "B": "y"})
             for index, step in enumerate(program.steps):
                 if step.do not in {"wait", "lock"}:
-                    trace.exchanges.append(
-                        Exchange(step, index, 0.0, "GET", "http://x/y", status=200, body=body)
-                    )
+                    e = Exchange(step, index, 0.0, "GET", "http://x/y", status=200, body=body)
+                    trace.exchanges.append(e)
             list(p.check(trace))
 
 
-def test_a_rule_that_needs_more_is_skipped_by_name(mock: Emulated) -> None:
+def test_a_property_that_needs_more_abilities_is_skipped_and_names_them(mock: Emulated) -> None:
     class Plain:
         name, abilities, open = "plain", frozenset[str](), mock.open
 
-    shown = suite.judge(suite.chosen(["P44", "P24", "P1"]), [], Plain())
-    assert [sorted(one.missing) for one in shown] == [["receive"], ["second-key"], []]
+    found = suite.judge(suite.select_properties(["P44", "P24", "P1"]), [], Plain())
+    assert [sorted(one.missing) for one in found] == [["receive"], ["second-key"], []]
 
 
-def test_a_property_can_be_asked_for_by_its_id() -> None:
-    assert [p.id for p in suite.chosen(["p17", "P1"])] == ["P17", "P1"]
+def test_properties_are_selected_by_id_in_any_case() -> None:
+    assert [p.id for p in suite.select_properties(["p17", "P1"])] == ["P17", "P1"]
+
+
+def test_an_unknown_id_is_refused() -> None:
     with pytest.raises(KeyError):
-        suite.chosen(["P99"])
+        suite.select_properties(["P99"])
 
 
-def test_a_tier_leaves_out_what_costs_more() -> None:
-    assert {p.tier for p in suite.chosen(tier=1)} == {0, 1}
+def test_a_tier_leaves_out_more_expensive_properties_and_programs() -> None:
+    assert {p.tier for p in suite.select_properties(tier=1)} == {0, 1}
     assert all(program.tier <= 1 for program in suite.programs_for(EVERY, 1))
 
 
-@pytest.mark.parametrize("program", programs.catalogue().values(), ids=lambda program: program.name)
-def test_programs_are_data(program: Program) -> None:
-    assert Program.from_json(program.as_json()) == program
+@pytest.mark.parametrize("program", PROGRAMS.values(), ids=lambda program: program.name)
+def test_a_program_survives_a_round_trip_through_json(program: Program) -> None:
+    assert Program.from_json(json.loads(json.dumps(program.as_json()))) == program
 
 
-def test_a_step_that_does_not_exist_is_refused() -> None:
+def test_a_step_with_an_unknown_member_is_refused() -> None:
     with pytest.raises(TypeError):
         Step.from_json(submit().as_json() | {"colour": "red"})
+
+
+def finished(submitted: Step, output: object, **headers: str) -> Trace:
+    """Return the trace of one job with its output."""
+    steps = (submitted, status(), result())
+    trace = Trace(Program(name="lifecycle", steps=steps))
+    bodies = ({"request_id": "x", "status": "IN_QUEUE"}, {"status": "COMPLETED"}, output)
+    for index, (step, body) in enumerate(zip(steps, bodies, strict=True)):
+        text = json.dumps(body).encode()
+        trace.exchanges.append(
+            Exchange(step, index, float(index), "GET", "http://x/", status=200, headers=headers, body=text)
+        )
+    return trace
+
+
+def test_p12_applies_to_the_video_model_only() -> None:
+    """The plan for fal also runs a cheaper image model, whose output is not a video."""
+    check = PROPERTIES["P12"].check
+    images: dict[str, list[str]] = {"images": []}
+    assert list(check(finished(submit(endpoint="fal-ai/flux/schnell", given={"prompt": "x"}), images))) == []
+    assert any(not claim.holds for claim in check(finished(submit(given=VALID_INPUT), images)))
+
+
+def test_p31_requires_all_lines_of_an_exact_target_and_accepts_a_window_elsewhere() -> None:
+    line = [{"timestamp": "2026-01-01T00:00:00Z", "message": str(n)} for n in range(4)]
+    steps = (submit(), status(query="logs=1"), status(query="logs=1"))
+    bodies = ({"request_id": "x"}, {"status": "IN_PROGRESS", "logs": line[:3]}, {"logs": line[1:]})
+    for exact_time in (True, False):
+        trace = Trace(Program(name="logs", steps=steps), exact_time=exact_time)
+        for index, (step, body) in enumerate(zip(steps, bodies, strict=True)):
+            text = json.dumps(body).encode()
+            trace.exchanges.append(Exchange(step, index, 0.0, "GET", "http://x/", status=200, body=text))
+        grows = [claim.holds for claim in PROPERTIES["P31"].check(trace) if claim.key == "grows"]
+        assert grows == [not exact_time]

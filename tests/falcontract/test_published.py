@@ -1,4 +1,4 @@
-"""What fal has published says what is wrong with an input."""
+"""The published schema, and the generated inputs that it accepts or rejects."""
 
 from __future__ import annotations
 
@@ -7,23 +7,24 @@ from typing import Any
 import pytest
 from hypothesis import given
 
-from falcontract import published, strategies
-from falcontract.steps import GOOD
+from falcontract.explore import strategies
+from falcontract.model import published
+from falcontract.steps import VALID_INPUT
 
 
 @pytest.mark.parametrize(
     ("given_input", "expected"),
     [
-        (GOOD, set()),
-        (GOOD | {"duration": "8s", "aspect_ratio": "9:16", "seed": 7}, set()),
+        (VALID_INPUT, set()),
+        (VALID_INPUT | {"duration": "8s", "aspect_ratio": "9:16", "seed": 7}, set()),
         ({}, {("missing", ("body", "prompt")), ("missing", ("body", "image_url"))}),
-        (GOOD | {"duration": 8}, {("literal_error", ("body", "duration"))}),
-        (GOOD | {"prompt": None}, {("string_type", ("body", "prompt"))}),
+        (VALID_INPUT | {"duration": 8}, {("literal_error", ("body", "duration"))}),
+        (VALID_INPUT | {"prompt": None}, {("string_type", ("body", "prompt"))}),
         ([1], {("model_attributes_type", ("body",))}),
     ],
 )
-def test_faults(given_input: Any, expected: set[published.Fault]) -> None:
-    assert published.faults(given_input) == expected
+def test_an_input_has_the_errors_of_the_schema(given_input: Any, expected: set[published.ErrorKey]) -> None:
+    assert published.input_errors(given_input) == expected
 
 
 @pytest.mark.parametrize(
@@ -36,31 +37,33 @@ def test_faults(given_input: Any, expected: set[published.Fault]) -> None:
         (b"", "text/plain", {("missing", ("body",))}),
     ],
 )
-def test_faults_of_a_body(body: bytes, kind: str | None, expected: set[published.Fault]) -> None:
-    assert set(published.faults_of_body(body, kind) or ()) == expected
+def test_a_raw_body_has_the_errors_that_fastapi_reports(
+    body: bytes, kind: str | None, expected: set[published.ErrorKey]
+) -> None:
+    assert set(published.body_errors(body, kind) or ()) == expected
 
 
-def test_bytes_that_are_no_text_have_no_list_of_faults() -> None:
-    assert published.faults_of_body(b'"\xff"', "application/json") is None
+def test_a_body_that_is_not_utf_8_has_no_list_of_errors() -> None:
+    assert published.body_errors(b'"\xff"', "application/json") is None
 
 
-@given(strategies.good_inputs())
-def test_good_inputs_are_good(given_input: Any) -> None:
-    assert not published.faults(given_input)
+@given(strategies.valid_inputs())
+def test_generated_valid_inputs_have_no_errors(given_input: Any) -> None:
+    assert not published.input_errors(given_input)
 
 
-@given(strategies.broken_inputs())
-def test_broken_inputs_are_broken_in_one_way(given_input: Any) -> None:
-    assert len(published.faults(given_input)) == 1
+@given(strategies.invalid_inputs())
+def test_generated_invalid_inputs_have_exactly_one_error(given_input: Any) -> None:
+    assert len(published.input_errors(given_input)) == 1
 
 
 @pytest.mark.parametrize(
     ("given_input", "usd"), [({}, 2.5), ({"duration": "8s"}, 4.0), ({"duration": "?"}, 4.0), ([], 4.0)]
 )
-def test_a_broken_input_is_priced_as_if_it_were_taken(given_input: Any, usd: float) -> None:
+def test_an_invalid_input_is_priced_as_if_it_were_accepted(given_input: Any, usd: float) -> None:
     assert published.price(given_input) == usd
 
 
 @pytest.mark.parametrize("detail", [None, "text", [], ["text"], [{"loc": [], "msg": ""}]])
-def test_what_is_no_list_of_faults_is_none(detail: Any) -> None:
-    assert published.told_faults(detail) is None
+def test_a_detail_that_is_not_a_list_of_errors_is_none(detail: Any) -> None:
+    assert published.reported_errors(detail) is None

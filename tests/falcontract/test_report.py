@@ -1,41 +1,42 @@
-"""A report is something that a stranger can act on."""
+"""Reports name each finding and how to reproduce it."""
 
 from __future__ import annotations
 
 import asyncio
 import shutil
 import subprocess
-from typing import TYPE_CHECKING
 from xml.etree import ElementTree as ET
 
 import pytest
 
-from falcontract import emulated, programs, properties, report, shrinking, suite, wire
+from falcontract import report, suite
+from falcontract.explore import shrinking
+from falcontract.programs.catalogue import catalogue
+from falcontract.properties.catalogue import PROPERTIES
 from falcontract.report import Report, Row
 from falcontract.suite import Finding
-from falcontract.targets import KEY_A
+from falcontract.targets import wire
+from falcontract.targets.base import KEY_A
+from falcontract.targets.emulated import Emulated
 from falcontract.verdicts import Verdict
 from falmock.protocol.errors import StillInProgress
-
-if TYPE_CHECKING:
-    from falcontract.emulated import Emulated
 
 
 @pytest.fixture
 def diverging(mock: Emulated, monkeypatch: pytest.MonkeyPatch) -> Report:
-    """A run on an emulator that answers an early result with 409, shrunk."""
+    """A report on an emulator that answers an early result with 409, with a shortened program."""
     monkeypatch.setattr(StillInProgress, "status", 409)
-    wanted = suite.chosen(["P10", "P1"])
-    shown = suite.run(wanted, mock)
+    wanted = suite.select_properties(["P10", "P1"])
+    results = suite.run(wanted, mock)
     rows = []
-    for one in shown:
+    for one in results:
         finding = shrinking.shrink(one.findings[0], mock) if one.findings else None
         verdict = Verdict.MOCK_BUG if finding else Verdict.MATCH
-        rows.append(Row(one.property, verdict, one.looks, finding=finding))
+        rows.append(Row(one.property, verdict, one.claims, finding=finding))
     return Report("mock", rows, seconds=1.0)
 
 
-def test_it_names_the_property_the_program_and_the_difference(diverging: Report) -> None:
+def test_a_finding_names_its_property_program_and_difference(diverging: Report) -> None:
     text = report.table(diverging)
     assert "MOCK_BUG: P10" in text
     assert "1. submit A" in text
@@ -44,13 +45,13 @@ def test_it_names_the_property_the_program_and_the_difference(diverging: Report)
     assert "Spent: $0.00" in text
 
 
-def test_the_program_is_as_short_as_it_can_be(diverging: Report) -> None:
+def test_the_program_of_a_finding_is_shortened(diverging: Report) -> None:
     finding = diverging.rows[0].finding
     assert finding is not None
     assert [step.do for step in finding.trace.program.steps] == ["submit", "result", "status"]
 
 
-def test_it_says_how_to_do_it_by_hand(diverging: Report) -> None:
+def test_a_finding_has_curl_commands_that_repeat_the_program(diverging: Report) -> None:
     finding = diverging.rows[0].finding
     assert finding is not None
     first, post, *rest = report.curls(finding)
@@ -60,17 +61,17 @@ def test_it_says_how_to_do_it_by_hand(diverging: Report) -> None:
     assert any("$BASE/fal-ai/veo2/requests/$ID_A" in line for line in rest)
 
 
-@pytest.mark.skipif(shutil.which("curl") is None, reason="there is no curl to try the lines with")
-def test_the_curl_lines_run(mock: Emulated) -> None:
-    """Each line is run by a shell against an emulator behind a socket, with the id taken from the answer."""
-    target = emulated.Emulated(over_socket=True, renders=mock._renders)
+@pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
+def test_the_curl_commands_work_in_a_shell(mock: Emulated) -> None:
+    """Run each command against an emulator on a socket, with the id from the first answer."""
+    target = Emulated(over_socket=True, renders=mock._renders)
 
-    async def by_hand() -> list[str]:
-        program = programs.catalogue()["early"]
+    async def run_commands() -> list[str]:
+        program = catalogue()["early-result"]
         trace = await wire.run(program, mock)
         finding = Finding(
-            properties.PROPERTIES_BY_ID["P10"],
-            next(iter(properties.PROPERTIES_BY_ID["P10"].check(trace))),
+            PROPERTIES["P10"],
+            next(iter(PROPERTIES["P10"].check(trace))),
             trace,
         )
         answers: list[str] = []
@@ -89,20 +90,20 @@ def test_the_curl_lines_run(mock: Emulated) -> None:
                     answers.append(done.stdout)
         return answers
 
-    post, early, status = asyncio.run(by_hand())
+    post, early, status = asyncio.run(run_commands())
     assert "200 OK" in post
     assert "400 Bad Request" in early
     assert "202 Accepted" in status
 
 
-def test_junit_has_a_case_for_each_property(diverging: Report) -> None:
+def test_junit_has_one_test_case_per_property(diverging: Report) -> None:
     suite_element = ET.fromstring(report.junit(diverging))  # noqa: S314 - made by us
     assert [case.get("name", "").split()[0] for case in suite_element] == ["P10", "P1"]
     assert [len(case) for case in suite_element] == [1, 0]
     assert suite_element.get("failures") == "1"
 
 
-def test_markdown_has_a_row_for_each_property(diverging: Report) -> None:
+def test_markdown_has_one_row_per_property(diverging: Report) -> None:
     text = report.markdown(diverging)
     assert "| P10 | MOCK_BUG |" in text
     assert "| P1 | MATCH |" in text
@@ -119,6 +120,6 @@ def test_markdown_has_a_row_for_each_property(diverging: Report) -> None:
         ([], 2),
     ],
 )
-def test_exit_codes(verdicts: list[Verdict], code: int) -> None:
-    p = properties.PROPERTIES_BY_ID["P1"]
+def test_the_exit_code_follows_from_the_verdicts(verdicts: list[Verdict], code: int) -> None:
+    p = PROPERTIES["P1"]
     assert Report("x", [Row(p, verdict) for verdict in verdicts]).exit_code == code

@@ -1,4 +1,4 @@
-"""No secret gets into a text, however it is written down."""
+"""No secret is written, however it is encoded."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from falcontract.scrubbing import LeakError, allowed, check
+from falcontract.live.scrubbing import LeakError, allowed, check
 
 KEY = "d5f1c0de-1234-4abc-8def-0123456789ab:0f1e2d3c4b5a69788796a5b4c3d2e1f0"
 ID, SECRET = KEY.split(":")
@@ -36,26 +36,26 @@ def test_the_key_and_its_halves_are_refused_in_every_encoding(part: str, encode:
 
 
 @given(before=st.binary(max_size=9), after=st.binary(max_size=9))
-def test_the_key_is_refused_inside_of_any_base64(before: bytes, after: bytes) -> None:
+def test_the_key_is_refused_at_any_offset_in_base64(before: bytes, after: bytes) -> None:
     with pytest.raises(LeakError):
         check(base64.b64encode(before + KEY.encode() + after).decode(), (KEY,))
 
 
-def test_another_key_is_refused_by_its_shape() -> None:
+def test_an_unknown_key_is_refused_by_its_form() -> None:
     with pytest.raises(LeakError):
         check(f"see {KEY}", ())
 
 
-def test_a_request_id_alone_is_no_key() -> None:
+def test_a_request_id_alone_is_not_refused() -> None:
     assert check(ID, ("other-key-id-000:other-secret-000",)) == ID
 
 
-def test_a_refusal_does_not_repeat_the_secret() -> None:
+def test_the_error_message_does_not_contain_the_secret() -> None:
     with pytest.raises(LeakError) as refused:
         check(KEY, (KEY,))
     assert SECRET not in str(refused.value)
 
 
-def test_only_headers_on_the_list_are_kept() -> None:
+def test_only_headers_on_the_list_are_recorded() -> None:
     headers = {"X-Fal-Request-Id": "1", "Set-Cookie": "x", "authorization": KEY, "Content-Type": "a/b"}
     assert allowed(headers) == {"content-type": "a/b", "x-fal-request-id": "1"}

@@ -1,4 +1,4 @@
-"""Transcripts: the model accepts fal's, rejects the others', and the emulator repeats fal's."""
+"""Published transcripts agree with properties and emulator; known bad ones do not."""
 
 from __future__ import annotations
 
@@ -8,13 +8,16 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from falcontract import automaton, properties, transcripts, wire
-from falcontract.programs import catalogue
-from falcontract.scrubbing import LeakError
-from falcontract.targets import KEY_A
+from falcontract.live import transcripts
+from falcontract.live.scrubbing import LeakError
+from falcontract.model import automaton
+from falcontract.programs.catalogue import catalogue
+from falcontract.properties import catalogue as properties
+from falcontract.targets import wire
+from falcontract.targets.base import KEY_A
 
 if TYPE_CHECKING:
-    from falcontract.emulated import Emulated
+    from falcontract.targets.emulated import Emulated
 
 FOLDER = Path(__file__).parents[2] / "fixtures"
 GOLDEN = sorted((FOLDER / "transcripts").glob("**/*.jsonl"))
@@ -22,13 +25,13 @@ BAD = sorted((FOLDER / "bad").glob("*.jsonl"))
 
 
 @pytest.mark.parametrize("path", GOLDEN, ids=lambda path: path.stem)
-def test_the_model_accepts_what_fal_said(path: Path) -> None:
+def test_a_published_transcript_violates_no_property(path: Path) -> None:
     trace = transcripts.read(path).trace()
-    assert list(automaton.rejections(trace)) == []
+    assert [problem for problem, _ in automaton.judgements(trace) if problem] == []
     wrong = [
         (p.id, one)
         for p in properties.catalogue()
-        if p.looks_at(trace)
+        if p.applies_to(trace)
         for one in p.check(trace)
         if not one.holds
     ]
@@ -36,40 +39,40 @@ def test_the_model_accepts_what_fal_said(path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", GOLDEN, ids=lambda path: path.stem)
-def test_the_emulator_says_what_fal_said(path: Path, mock: Emulated) -> None:
+def test_the_emulator_repeats_a_published_transcript(path: Path, mock: Emulated) -> None:
     transcript = transcripts.read(path)
-    if why := transcript.head.get("unreplayable"):
-        assert why.startswith("needs ")  # it is told, and listed by the page on fidelity
+    if reason := transcript.head.get("unreplayable"):
+        assert reason.startswith("needs ")  # an ability that no emulator run has
     else:
         assert [str(d) for _, d in asyncio.run(transcripts.replay(transcript, mock))] == []
 
 
 @pytest.mark.parametrize("path", BAD, ids=lambda path: path.stem)
-def test_what_fal_does_not_say_is_rejected(path: Path) -> None:
+def test_a_known_bad_transcript_is_rejected_by_the_properties_that_it_names(path: Path) -> None:
     transcript = transcripts.read(path)
     trace = transcript.trace()
     for name in transcript.head["rejected_by"]:
-        p = properties.PROPERTIES_BY_ID[name]
-        assert p.looks_at(trace)
-        assert any(not one.holds for one in p.check(trace)), f"{name} takes it"
+        p = properties.PROPERTIES[name]
+        assert p.applies_to(trace)
+        assert any(not one.holds for one in p.check(trace)), f"{name} accepts it"
 
 
 @pytest.mark.parametrize("path", [*GOLDEN, *BAD], ids=lambda path: path.stem)
-def test_every_transcript_says_on_whose_word(path: Path) -> None:
+def test_every_transcript_names_its_evidence(path: Path) -> None:
     transcript = transcripts.read(path)
     assert transcript.evidence in {transcripts.LIVE, transcripts.PUBLISHED, "known bad"}
     assert transcript.evidence == transcripts.LIVE or transcript.head["sources"]
     assert (transcript.evidence == transcripts.LIVE) == ("live" in path.parts)
 
 
-def test_a_transcript_is_not_edited_by_hand(tmp_path: Path) -> None:
+def test_an_edited_transcript_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "edited.jsonl"
     path.write_text(GOLDEN[0].read_text().replace("2026", "2027", 1))
     with pytest.raises(transcripts.BrokenTranscript):
         transcripts.read(path)
 
 
-def test_what_is_recorded_can_be_read_and_repeated(mock: Emulated, tmp_path: Path) -> None:
+def test_a_recorded_transcript_can_be_read_and_replayed(mock: Emulated, tmp_path: Path) -> None:
     trace = asyncio.run(wire.run(catalogue()["broken-input"], mock))
     made = transcripts.record(trace, date="2026-01-01", evidence="test", secrets=(KEY_A,))
     transcripts.write([made], tmp_path)
@@ -79,7 +82,7 @@ def test_what_is_recorded_can_be_read_and_repeated(mock: Emulated, tmp_path: Pat
     assert "127.0.0.1" not in made.text()
 
 
-def test_a_changed_answer_is_a_difference(mock: Emulated) -> None:
+def test_a_replay_reports_a_changed_answer(mock: Emulated) -> None:
     trace = asyncio.run(wire.run(catalogue()["cancel-unknown"], mock))
     made = transcripts.record(trace, date="2026-01-01", evidence="test", secrets=())
     made.lines[0]["body"]["status"] = "LOST"
@@ -87,7 +90,7 @@ def test_a_changed_answer_is_a_difference(mock: Emulated) -> None:
     assert difference.path == "body.status"
 
 
-def test_a_secret_is_not_recorded(mock: Emulated) -> None:
+def test_a_trace_with_a_secret_is_not_recorded(mock: Emulated) -> None:
     trace = asyncio.run(wire.run(catalogue()["cancel-unknown"], mock))
     with pytest.raises(LeakError):
         transcripts.record(trace, date="2026-01-01", evidence="test", secrets=(trace.exchanges[0].url[-20:],))

@@ -17,35 +17,35 @@ def test_a_duration_is_a_number_or_a_range(text: str, span: Span) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "x", "-1", "5-4", "1-2-3", "nan", "1e3"])
-def test_what_is_no_duration_says_so(text: str) -> None:
+def test_a_text_that_is_no_duration_is_rejected_with_advice(text: str) -> None:
     with pytest.raises(SettingsError, match="write"):
         Span.parse(text)
 
 
-def test_a_duration_reads_back_as_it_was_written() -> None:
+def test_a_duration_prints_as_it_was_written() -> None:
     assert [str(Span.parse(text)) for text in ("4", "3.5-4.5")] == ["4", "3.5-4.5"]
 
 
-def test_a_range_is_drawn_from() -> None:
+def test_a_draw_lies_in_the_range() -> None:
     drawn = Span(3, 5).draw(random.Random(1))
 
     assert 3 <= drawn <= 5
 
 
 @pytest.mark.parametrize("pair", ["", "nocolon", "id:", ":secret"])
-def test_a_key_that_is_no_pair_is_refused(pair: str) -> None:
+def test_a_key_that_is_no_pair_is_rejected(pair: str) -> None:
     with pytest.raises(SettingsError, match="id:secret"):
         Settings(keys=(pair,))
 
 
-def test_a_key_that_is_refused_is_not_repeated() -> None:
+def test_a_rejected_key_is_not_repeated_in_the_error() -> None:
     with pytest.raises(SettingsError) as caught:
         Settings(keys=("my-secret-without-colon",))
 
     assert "my-secret" not in str(caught.value)
 
 
-def test_secrets_do_not_show_in_a_repr() -> None:
+def test_the_repr_of_settings_has_no_secrets() -> None:
     assert "hush" not in repr(Settings(keys=("id:hush",)))
 
 
@@ -72,6 +72,6 @@ def test_secrets_do_not_show_in_a_repr() -> None:
         ("max_upload", -1),
     ],
 )
-def test_a_number_that_is_out_of_range_is_refused_in_one_line(name: str, value: object) -> None:
+def test_a_number_out_of_range_is_rejected_in_one_line(name: str, value: object) -> None:
     with pytest.raises(SettingsError, match=rf"^--{name.replace('_', '-')} is a number from [^\n]+$"):
         Settings(**{name: value})  # type: ignore[arg-type]

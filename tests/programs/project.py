@@ -1,6 +1,6 @@
-"""The tests of somebody's project, which has falmock installed and does nothing else about it.
+"""The tests of a project that has falmock installed and no other setup.
 
-They are run in a process of their own by tests/falmock/test_plugin.py, which knows how each shall end.
+tests/falmock/testing/test_plugin.py runs them in a separate process and knows the expected outcomes.
 """
 
 from __future__ import annotations
@@ -41,13 +41,13 @@ def test_code_under_test_needs_no_change(falmock: Harness) -> None:
 
 
 @pytest.mark.parametrize("turn", [1, 2])
-def test_each_begins_afresh(falmock: Harness, turn: int) -> None:
+def test_each_test_has_a_fresh_emulator(falmock: Harness, turn: int) -> None:
     assert falmock.requests == []
     falmock.wait(fal_client.submit(ENDPOINT, GOOD).request_id)
 
 
 @pytest.mark.anyio
-async def test_asynchronous_ones_have_it_too(falmock: Harness) -> None:
+async def test_an_asynchronous_test_can_use_the_emulator(falmock: Harness) -> None:
     assert "video" in await fal_client.subscribe_async(ENDPOINT, GOOD)
 
 
@@ -67,7 +67,7 @@ class TestAnotherKey:
     def falmock_key(self) -> str:
         return "mine:secret"
 
-    def test_is_heeded(self, falmock: Harness) -> None:
+    def test_the_fixture_sets_the_key(self, falmock: Harness) -> None:
         fal_client.subscribe(ENDPOINT, GOOD)
         assert (os.environ["FAL_KEY"], falmock.requests[0].key_id) == ("mine:secret", "mine")
 
@@ -75,25 +75,25 @@ class TestAnotherKey:
 class TestOtherSettings:
     @pytest.fixture
     def falmock_settings(self, falmock_settings: Settings) -> Settings:
-        return replace(falmock_settings, locked=("test-test_are_heeded",))
+        return replace(falmock_settings, locked=("test-test_the_fixture_sets_the_settings",))
 
-    def test_are_heeded(self, falmock: Harness) -> None:
+    def test_the_fixture_sets_the_settings(self, falmock: Harness) -> None:
         with pytest.raises(fal_client.FalClientHTTPError, match="locked"):
             fal_client.submit(ENDPOINT, GOOD)
 
 
 @LOCKED
 class TestAMark:
-    def test_is_for_all_in_a_class(self, falmock: Harness) -> None:
+    def test_a_mark_applies_to_all_tests_of_a_class(self, falmock: Harness) -> None:
         with pytest.raises(fal_client.FalClientHTTPError, match="locked"):
             fal_client.submit(ENDPOINT, GOOD)
 
     @pytest.mark.falmock(scenarios=())
-    def test_that_is_closer_wins(self, falmock: Harness) -> None:
+    def test_the_closest_mark_wins(self, falmock: Harness) -> None:
         assert "video" in fal_client.subscribe(ENDPOINT, GOOD)
 
     @pytest.mark.falmock(polls_pass_time=False, scenarios=())
-    def test_may_leave_the_time_alone(self, falmock: Harness) -> None:
+    def test_a_mark_can_stop_the_clock(self, falmock: Harness) -> None:
         handle = fal_client.submit(ENDPOINT, GOOD)
         assert [type(handle.status()) for _ in range(2)] == [fal_client.Queued] * 2
         falmock.wait(handle.request_id)
@@ -125,7 +125,7 @@ def test_that_swallows_a_leak_fails(falmock: Harness, library: str) -> None:
         LEAKS[library]()
 
 
-def test_that_is_about_a_leak_may_forgive_it(falmock: Harness) -> None:
+def test_a_test_may_clear_its_leaks(falmock: Harness) -> None:
     with pytest.raises(AssertionError, match=r"gateway\.fal\.ai"):
         httpx.get("https://gateway.fal.ai/")
     falmock.leaks.clear()
@@ -138,7 +138,7 @@ def leaky(falmock: Harness) -> Iterator[None]:
         httpx.get("https://gateway.fal.ai/")
 
 
-def test_a_leak_in_the_clean_up_is_an_error(leaky: None) -> None:
+def test_a_leak_in_the_teardown_is_an_error(leaky: None) -> None:
     pass
 
 
@@ -153,5 +153,5 @@ def test_that_fails(falmock: Harness) -> None:
     assert falmock.cost == 0
 
 
-def test_what_is_left_over_is_told(falmock: Harness) -> None:
+def test_that_leaves_a_fault_open(falmock: Harness) -> None:
     falmock.fail_next("locked")

@@ -12,8 +12,7 @@ import httpx
 from PIL import Image
 
 from falmock.app import create_app, open_emulator
-from falmock.cli.console import address
-from falmock.http.server import Server, listen
+from falmock.http.server import Server, address, listen
 from falmock.inspection.journal import journal_of
 from falmock.media import Renderer, find_ffmpeg
 from falmock.settings import Settings, Span
@@ -98,15 +97,15 @@ async def opened(renders: Path, clock: Clock, **settings: Any) -> AsyncIterator[
         "queue_seconds": Span(1, 1),
         "run_seconds": Span(4, 4),
     }
-    studio = Renderer(ffmpeg=find_ffmpeg(settings.get("ffmpeg")), cache=renders, at_once=2, timeout=60)
+    renderer = Renderer(ffmpeg=find_ffmpeg(settings.get("ffmpeg")), cache=renders, at_once=2, timeout=60)
     try:
         async with (
-            open_emulator(Settings(**(defaults | settings)), clock, studio) as emulator,
+            open_emulator(Settings(**(defaults | settings)), clock, renderer) as emulator,
             httpx.AsyncClient(transport=httpx.ASGITransport(create_app(emulator)), base_url=BASE) as http,
         ):
             yield Mock(emulator, clock, http)
     finally:
-        await studio.close()
+        await renderer.close()
 
 
 @asynccontextmanager

@@ -1,7 +1,7 @@
-"""What an application sees of each fault, through each of three clients: `make faults` writes docs/faults.md.
+"""Generates docs/faults.md (`make faults`): each fault as three clients report it.
 
-Everything is tried, nothing is told from memory. The two Python clients run in this process and do not
-wait between their tries; fal's JavaScript client runs in one process of Node, over a socket.
+The Python clients run in this process, without pauses between retries. fal's JavaScript client runs in one
+Node process and connects to a socket.
 """
 
 from __future__ import annotations
@@ -26,45 +26,47 @@ import httpx
 
 import falqueue
 from falmock.faults.vocabulary import EXACT, FAULTS, LONGEST_TEXT, limits
-from falmock.testing.harness import staged
+from falmock.testing.harness import open_harness
+from falmock.testing.session import open_session
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from falmock.testing.harness import Harness, TestSession
+    from falmock.testing.harness import Harness
+    from falmock.testing.session import TestSession
 
 DRIVER: Final = Path(__file__).parents[1] / "node" / "faults.mjs"
 ENDPOINT: Final = "fal-ai/veo2/image-to-video"
 GOOD: Final = {"prompt": "A lego chef", "image_url": "https://example.com/chef.png"}
 HOOK: Final = "http://app.test/hook"
 KEY: Final = "me:secret"
-NOT_ITS_OWN: Final = "—"
+UNSUPPORTED: Final = "—"
 STUCK: Final = ("stuck_in_queue", "stuck_running")
-CALLS: Final = ("submit", "status", "result")  # where the network is tried; elsewhere it is the same
+CALLS: Final = ("submit", "status", "result")  # network faults are tried on these; others behave alike
 BRIEF: Final = {"webhook_slow": "webhook_slow seconds=0.05", "media_slow": "media_slow seconds=0.05"}
 
 HEAD: Final = """\
 # What your application sees
 
-Every fault of falmock, struck once, through three clients: fal-client {fal_client} and falqueue in Python,
-and @fal-ai/client {fal_js} in Node. "the result" means that the client got over it by itself. How many jobs
-there were is told where it is not one for a result and none for an error; each is billed.
+Each fault of falmock, injected once, as three clients report it: fal-client {fal_client} and falqueue in
+Python, and @fal-ai/client {fal_js} in Node. "the result" means that the client recovered by itself. The
+number of jobs is given unless it is one for a result or none for an error; fal bills each job.
 
-This page is made by `make faults`, which tries all of it; a test holds it to what happens. What the faults
-do is told in [scenarios.md](scenarios.md), and how to set them in a test in [pytest.md](pytest.md).
+`make faults` generates this page by running the clients, and a test compares it with what they do.
+[scenarios.md](scenarios.md) describes the faults; [pytest.md](pytest.md) shows how to inject them in a test.
 
-Where a request never ends, the clients were given a time-out. A hang is told to the Python clients at once,
-as the end of their patience, which is 120 seconds for fal-client; Node's is five minutes.
+Requests that never end were given a time-out. After a `hang`, the Python clients see their time-out at
+once (for fal-client it is 120 seconds); Node's is five minutes.
 """
 NOTES: Final = {
-    "webhooks": "fal's clients leave webhooks to the application; falqueue verifies and reads them.\n",
-    "files": "fal's clients leave downloads to the application.\n",
+    "webhooks": "Only falqueue verifies and parses webhooks.\n",
+    "files": "Only falqueue downloads files.\n",
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """A fault, and where it strikes."""
+    """A fault and its place."""
 
     fault: str
     place: str
@@ -79,7 +81,7 @@ class Trial:
 
 
 def trials() -> list[Trial]:
-    """Return all of them, in the order of the vocabulary."""
+    """Return all trials in the order of the vocabulary."""
     return [Trial(kind.name, place) for kind in FAULTS.values() for place in _places(kind.name, kind.on)]
 
 
@@ -88,38 +90,38 @@ def _places(name: str, on: tuple[str, ...]) -> tuple[str, ...]:
 
 
 @dataclass(frozen=True, slots=True)
-class History:
-    """What came of a trial: None for a result, else the error in a few words; and the jobs that were made."""
+class Result:
+    """The result of a trial: the error in a few words, or None, and the number of jobs."""
 
     error: str | None
     jobs: int
 
     def __str__(self) -> str:
-        usual = 1 if self.error is None else 0
-        jobs = f", {self.jobs} job{'s' if self.jobs != 1 else ''}" if self.jobs != usual else ""
+        expected = 1 if self.error is None else 0
+        jobs = f", {self.jobs} job{'s' if self.jobs != 1 else ''}" if self.jobs != expected else ""
         return (self.error or "the result") + jobs
 
 
 Try = Callable[["Harness", Trial], str | None]
 
 
-def table(stage: TestSession, trial: Trial, tries: list[Try]) -> list[str]:
+def table(session: TestSession, trial: Trial, tries: list[Try]) -> list[str]:
     """Return a row's cells: what each client sees of a fault."""
     cells = []
-    for attempt in tries:
-        with stage.harness() as harness:
+    for run in tries:
+        with open_harness(session) as harness:
             fault = BRIEF.get(trial.fault, trial.fault)
             harness.fail_next(
                 fault, **({"on": trial.place} if trial.place in FAULTS[trial.fault].may else {})
             )
             try:
-                error = attempt(harness, trial)
+                error = run(harness, trial)
             except NotImplementedError:
-                cells.append(NOT_ITS_OWN)
+                cells.append(UNSUPPORTED)
                 continue
             injected = trial.place in {"submit", "run"}
             jobs = len(harness.requests) if injected else (1 if error is None else 0)
-            cells.append(str(History(error, jobs)))
+            cells.append(str(Result(error, jobs)))
     return cells
 
 
@@ -128,7 +130,7 @@ def table(stage: TestSession, trial: Trial, tries: list[Try]) -> list[str]:
 
 def fal(harness: Harness, trial: Trial) -> str | None:
     client = fal_client.SyncClient(key=KEY)
-    patience = 1.1 if trial.fault in STUCK else None  # seconds; it takes no less than one
+    timeout = 1.1 if trial.fault in STUCK else None  # seconds; it takes no less than one
     ways: dict[str, Callable[[], Any]] = {
         "run": lambda: client.run(ENDPOINT, GOOD),
         "upload": lambda: client.upload(b"data", "text/plain"),
@@ -136,7 +138,7 @@ def fal(harness: Harness, trial: Trial) -> str | None:
     if trial.place in {"webhook", "file"}:
         raise NotImplementedError
     try:
-        ways.get(trial.place, lambda: client.subscribe(ENDPOINT, GOOD, client_timeout=patience))()
+        ways.get(trial.place, lambda: client.subscribe(ENDPOINT, GOOD, client_timeout=timeout))()
     except fal_client.FalClientHTTPError as error:
         return _named(error, f"{error.status_code} {error.error_type or _type_in(error.response)}")
     except (fal_client.FalClientError, httpx.HTTPError) as error:
@@ -145,7 +147,7 @@ def fal(harness: Harness, trial: Trial) -> str | None:
 
 
 def _type_in(response: httpx.Response) -> str:
-    """Return the model's word for what went wrong, or fal's first words."""
+    """Return the error type of a model error, otherwise the text."""
     try:
         body = response.json()
     except ValueError:
@@ -157,7 +159,7 @@ def _type_in(response: httpx.Response) -> str:
 # falqueue
 
 
-def ours(harness: Harness, trial: Trial) -> str | None:
+def falqueue_client(harness: Harness, trial: Trial) -> str | None:
     elapsed = [0.0]
 
     def sleep(seconds: float) -> None:
@@ -168,14 +170,14 @@ def ours(harness: Harness, trial: Trial) -> str | None:
         tempfile.TemporaryDirectory() as folder,
     ):
         try:
-            return _ask_ours(client, harness, trial, Path(folder))
+            return _call_falqueue(client, harness, trial, Path(folder))
         except falqueue.FalqueueError as error:
             reasons = getattr(error, "errors", ())
-            word = getattr(error, "error_type", None) or (reasons[0].type if reasons else error.message)
-            return _named(error, word)
+            text = getattr(error, "error_type", None) or (reasons[0].type if reasons else error.message)
+            return _named(error, text)
 
 
-def _ask_ours(client: falqueue.Client, harness: Harness, trial: Trial, folder: Path) -> str | None:
+def _call_falqueue(client: falqueue.Client, harness: Harness, trial: Trial, folder: Path) -> str | None:
     if trial.place == "webhook":
         return _receive(client, harness)
     if trial.place == "run":
@@ -190,7 +192,7 @@ def _ask_ours(client: falqueue.Client, harness: Harness, trial: Trial, folder: P
 
 
 def _receive(client: falqueue.Client, harness: Harness) -> str | None:
-    """Take what arrives within some minutes, and read it."""
+    """Receive webhooks for five minutes and parse them."""
     arrived: list[tuple[bytes, dict[str, str]]] = []
 
     async def receive(scope: Any, receive: Any, send: Any) -> None:
@@ -223,17 +225,17 @@ def _only_http(app: Any) -> Any:
 
 @contextmanager
 def node(program: str = "node") -> Iterator[Try]:
-    """Run the driver for the length of a block; gives what asks it."""
+    """Start the driver; yield the function that runs a trial in it."""
     driver = subprocess.Popen(
         [program, str(DRIVER)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )
     assert driver.stdin is not None
     assert driver.stdout is not None
 
-    def theirs(harness: Harness, trial: Trial) -> str | None:
+    def fal_js(harness: Harness, trial: Trial) -> str | None:
         if trial.place in {"webhook", "file"}:
             raise NotImplementedError
-        asked = {
+        question = {
             "address": harness.serve(),
             "place": trial.place,
             "timeout": 300 if trial.fault in STUCK else None,
@@ -241,15 +243,15 @@ def node(program: str = "node") -> Iterator[Try]:
         }
         assert driver.stdin is not None
         assert driver.stdout is not None
-        driver.stdin.write(json.dumps(asked) + "\n")
+        driver.stdin.write(json.dumps(question) + "\n")
         driver.stdin.flush()
-        told = json.loads(driver.stdout.readline())
-        if told["name"] is None:
+        reply = json.loads(driver.stdout.readline())
+        if reply["name"] is None:
             return None
-        return " ".join(filter(None, [told["name"] and f"`{told['name']}`", _brief(told["text"])]))
+        return " ".join(filter(None, [reply["name"] and f"`{reply['name']}`", _brief(reply["text"])]))
 
     try:
-        yield theirs
+        yield fal_js
     finally:
         driver.stdin.close()
         driver.stdout.close()
@@ -261,7 +263,7 @@ def _named(error: Exception, text: str) -> str:
 
 
 def _brief(text: str) -> str:
-    """Return the first words of a text, without what is another each time."""
+    """Return the start of a text, without ids and URLs."""
     text = re.sub(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", "…", text)
     text = re.sub(r"https?://\S+", "…", text).replace("|", "/")
     first = re.split(r"(?<=[.;])\s|(?<=\D):\s", text.strip().partition("\n")[0])[0].rstrip(".;: ")
@@ -269,24 +271,24 @@ def _brief(text: str) -> str:
 
 
 def rows(chosen: list[Trial]) -> list[list[str]]:
-    """Try these through all three clients; return title and cells for each."""
+    """Run trials with all three clients; return the rows."""
     with ExitStack() as stack:
         folder = stack.enter_context(tempfile.TemporaryDirectory())
-        stage = stack.enter_context(staged(Path(folder)))
-        theirs = stack.enter_context(node())
+        session = stack.enter_context(open_session(Path(folder)))
+        js = stack.enter_context(node())
         stack.enter_context(patch.object(time, "sleep", lambda _: None))
-        return [[trial.title, *table(stage, trial, [fal, theirs, ours])] for trial in chosen]
+        return [[trial.title, *table(session, trial, [fal, js, falqueue_client])] for trial in chosen]
 
 
 def page() -> str:
     """Return docs/faults.md."""
     chosen = trials()
     parts = [HEAD.format(fal_client=version("fal-client"), fal_js=_version_of_js())]
-    told = dict(zip(chosen, rows(chosen), strict=True))
+    cells = dict(zip(chosen, rows(chosen), strict=True))
     for group, members in groupby(chosen, key=lambda trial: trial.group):
         parts += [f"## {group.capitalize()}\n", *([NOTES[group]] if group in NOTES else [])]
         lines = ["| fault | fal-client | @fal-ai/client | falqueue |", "|---|---|---|---|"]
-        lines += [f"| {' | '.join(told[trial])} |" for trial in members]
+        lines += [f"| {' | '.join(cells[trial])} |" for trial in members]
         parts.append("\n".join(lines) + "\n")
     return "\n".join([*parts, numbers()])
 

@@ -9,17 +9,18 @@ import contextlib
 import json
 from typing import TYPE_CHECKING, Final
 
+from falmock.engine.delivery import is_deliverable
 from falmock.engine.object_lifecycle import Lifecycle, LifecycleError
-from falmock.engine.webhooks import is_deliverable
-from falmock.faults import rules, triggers
-from falmock.faults.rules import ScenarioError
+from falmock.faults import scenarios, triggers
+from falmock.faults.scenarios import ScenarioError
 from falmock.faults.vocabulary import FaultError, parse
-from falmock.inspection import journal
-from falmock.inspection.journal import JournalError
+from falmock.inspection import entries
+from falmock.inspection.entries import JournalError
 from falmock.inspection.redaction import Redactor
 from falmock.media import pixels
 from falmock.models.veo import ImageToVideoInput
 from falmock.protocol import endpoints, validation
+from falmock.protocol.authorities import AuthorityError
 from falmock.protocol.errors import Refusal
 from falmock.protocol.hosts import NotServedError, locate
 from falmock.settings import SettingsError, Span
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 def host(data: bytes) -> None:
     """Read a Host header and a path."""
     authority, _, path = _text(data).partition("\n")
-    with contextlib.suppress(NotServedError, Refusal):
+    with contextlib.suppress(AuthorityError, NotServedError, Refusal):
         locate({"host": authority}, "http", f"/{path}", own_names=(), own_authority="localhost")
 
 
@@ -57,7 +58,7 @@ def body(data: bytes) -> None:
 def magic(data: bytes) -> None:
     """Read the faults that a prompt asks for."""
     with contextlib.suppress(FaultError):
-        triggers.magic({"prompt": _text(data), "image_url": _text(data)})
+        triggers.faults_in_input({"prompt": _text(data), "image_url": _text(data)})
 
 
 def fault(data: bytes) -> None:
@@ -70,7 +71,7 @@ def fault(data: bytes) -> None:
 def scenario(data: bytes) -> None:
     """Read a scenario's TOML file."""
     with contextlib.suppress(ScenarioError):
-        rules.read(_text(data), name="fuzzed", where="the text")
+        scenarios.read(_text(data), name="fuzzed", where="the text")
 
 
 def lifecycle(data: bytes) -> None:
@@ -82,7 +83,7 @@ def lifecycle(data: bytes) -> None:
 def journal_file(data: bytes) -> None:
     """Read a journal as JSON lines."""
     with contextlib.suppress(JournalError):
-        journal.read(_text(data))
+        entries.read(_text(data))
 
 
 def picture(data: bytes) -> None:

@@ -63,6 +63,13 @@ def falmock(*arguments: str, cwd: Path | None = None, **environment: str) -> Ran
     return run(sys.executable, "-m", "falmock", *arguments, cwd=cwd, **environment)
 
 
+def one_line(ran: Ran) -> str:
+    """Return the only line of standard error of a command that was used wrongly."""
+    assert (ran.code, ran.out) == (2, ""), ran.err
+    (line,) = ran.err.splitlines()
+    return line
+
+
 def through_falmock(
     *command: str, flags: tuple[str, ...] = (), cwd: Path | None = None, **environment: str
 ) -> Ran:
@@ -71,7 +78,7 @@ def through_falmock(
         tool(needed)
     with tempfile.NamedTemporaryFile("r") as names:
         falmock = (sys.executable, "-m", "falmock", "run", *QUICK, *flags, "--")
-        ran = run(*netns.before(Path(names.name)), *falmock, *command, cwd=cwd, **environment)
+        ran = run(*netns.prefix(Path(names.name)), *falmock, *command, cwd=cwd, **environment)
         return replace(ran, looked_up=tuple(json.loads(names.read() or "[]")))
 
 

@@ -1,35 +1,33 @@
-"""Several doors to one room: the raw wire and the clients must agree."""
+"""Clients and wire agree."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from falcontract.claims import Claims, equal, prop
+from falcontract.properties.claims import Claims, equal, prop
 
 if TYPE_CHECKING:
     from falcontract.traces import Trace
 
 
+PROGRAMS: Final = """
+    lifecycle early-result broken-input unknown-path cancel-queued cancel-running cancel-late run-timeout
+    start-timeout unknown-application bad-credentials unknown-key
+"""
+
+
 @prop(
     55,
-    "falqueue and fal's own Python client come to the same verdict as the raw wire",
-    "life",
-    "early",
-    "broken-input",
-    "unknown-path",
-    "cancel-queued",
-    "cancel-running",
-    "cancel-late",
-    "run-timeout",
-    "start-timeout",
-    "unknown-application",
-    "strangers",
-    "nobodys-key",
+    PROGRAMS,
     tier=3,
     needs=("stand-still",),
-    evidence="NEEDS 2; falqueue is what is tested here, fal_client is the peer that must agree",
+    evidence="NEEDS 2; falqueue is under test, fal_client agrees",
 )
-def doors_agree(trace: Trace) -> Claims:
-    """`agreement` takes the clients through the program and notes what each makes of every step."""
-    for look in trace.looks:
-        yield equal(look.client, look.wire, f"{look.door} understands step {look.step}", look.exchange)
+def clients_agree(trace: Trace) -> Claims:
+    """falqueue and fal's Python client understand each answer as the wire does.
+
+    `clients.agreement` repeats the program with each client and records the observations.
+    """
+    for seen in trace.observations:
+        text = f"{seen.client} understands step {seen.step}"
+        yield equal(seen.client, seen.found, seen.expected, text, seen.exchange)

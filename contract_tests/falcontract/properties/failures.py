@@ -1,144 +1,133 @@
-"""Jobs that fail: they are COMPLETED all the same, and only the result tells."""
+"""Failed jobs: COMPLETED like others, with an error as result."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from falcontract import published
-from falcontract.claims import Claims, claim, equal, member, prop
+from falcontract.model import published
+from falcontract.model.automaton import DONE
+from falcontract.properties.claims import Claims, claim, equal, member, prop
 from falcontract.steps import VEO2
 
 if TYPE_CHECKING:
     from falcontract.traces import Exchange, Trace
 
 
-@prop(
-    13,
-    "A job that failed is COMPLETED with an error as its result; there is no FAILED",
-    "broken-input",
-    "unknown-path",
-    "run-timeout",
-    "start-timeout",
-    tier=2,
-    evidence="PROTOCOL 4.3 (C, L-422)",
-)
-def failures_are_completed(trace: Trace) -> Claims:
-    """See the title. Only platform errors are told in the status."""
+@prop(13, "broken-input unknown-path run-timeout start-timeout", tier=2, evidence="PROTOCOL 4.3 (C, L-422)")
+def failed_jobs_are_completed(trace: Trace) -> Claims:
+    """A failed job is COMPLETED with an error as its result; FAILED does not exist.
+
+    The status repeats platform errors, but not errors of the model.
+    """
     for job in trace.jobs():
         failed = [e for e in trace.final_results(job) if not e.ok]
         for e in failed:
-            yield claim(e.status >= 400 and e.get("detail"), "a failure has its detail", e, e.body[:200])
-        for _, told, e in trace.states(job):
-            if told.get("status") == "COMPLETED" and failed:
-                yield from _told_in_status(told, failed[-1], e)
+            has_detail = e.status >= 400 and e.get("detail")
+            yield claim("detail", has_detail, "a failure has a detail", e, e.body[:200])
+        for _, status, e in trace.states(job):
+            if status.get("status") == DONE and failed:
+                yield from _error_in_status(status, failed[-1], e)
 
 
-def _told_in_status(told: dict[str, Any], failed: Exchange, e: Exchange) -> Claims:
-    if failed.get("error_type") is not None:
-        yield equal(
-            told.get("error_type"), failed.get("error_type"), "the status types the platform error", e
-        )
-        yield equal(told.get("error"), failed.get("detail"), "the status says the platform error", e)
+def _error_in_status(status: dict[str, Any], failed: Exchange, e: Exchange) -> Claims:
+    kind = failed.get("error_type")
+    if kind is not None:
+        yield equal("type", status.get("error_type"), kind, "the status has the platform error's type", e)
+        text = "the status has the platform error's text"
+        yield equal("text", status.get("error"), failed.get("detail"), text, e)
     else:
-        silent = "error" not in told and "error_type" not in told
-        yield claim(silent, "a model's error is not in the status", e, told)
+        silent = "error" not in status and "error_type" not in status
+        yield claim("model", silent, "an error of the model is not in the status", e, status)
 
 
 @prop(
     14,
-    "A validation error is a 422 with a list of loc, msg and type",
-    "broken-input",
-    "schema",
-    "odd-bodies",
+    "broken-input schema malformed-bodies",
     tier=2,
     evidence="PROTOCOL 14.1 (I from FastAPI; live wording in part)",
 )
 def validation_errors_are_listed(trace: Trace) -> Claims:
-    """The same (type, loc) pairs as the published schema finds, whatever the wording."""
+    """A validation error is a 422 with a list of loc, msg and type.
+
+    The (type, loc) pairs are those of the published schema; the wording is not checked.
+    """
     for job in trace.jobs():
-        submitted = trace.submitted(job)
-        if submitted is None or submitted.step.endpoint != VEO2:
+        submit = trace.submitted(job)
+        if submit is None or submit.step.endpoint != VEO2:
             continue
-        expected = published.faults_of_body(submitted.content, submitted.step.content_type)
+        expected = published.body_errors(submit.request_body, submit.step.content_type)
         if not expected:
             continue
         for e in trace.final_results(job):
-            yield equal(e.status, 422, "a broken input is a 422", e)
-            found = published.told_faults(e.get("detail"))
-            yield equal(_sorted(found), _sorted(expected), "the faults are those of the schema", e)
+            yield equal("code", e.status, 422, "an invalid input is a 422", e)
+            found = published.reported_errors(e.get("detail"))
+            text = "the errors are those of the schema"
+            yield equal("errors", _sorted(found), _sorted(expected), text, e)
 
 
-def _sorted(faults: frozenset[published.Fault] | None) -> Any:
-    return None if faults is None else sorted((kind, list(loc)) for kind, loc in faults)
+def _sorted(errors: frozenset[published.ErrorKey] | None) -> Any:
+    return None if errors is None else sorted((kind, list(loc)) for kind, loc in errors)
 
 
-@prop(
-    15,
-    "What the published schema accepts is accepted, and nothing else",
-    "schema",
-    live="S",
-    tier=2,
-    evidence="PROTOCOL 16.1 (SEED)",
-)
+@prop(15, "schema", live="S", tier=2, evidence="PROTOCOL 16.1 (SEED)")
 def schema_agrees(trace: Trace) -> Claims:
-    """See the title."""
+    """An input is accepted exactly if the published schema accepts it."""
     for job in trace.jobs():
-        submitted = trace.submitted(job)
+        submit = trace.submitted(job)
         for e in trace.final_results(job):
-            if submitted is not None:
-                good = not published.faults(submitted.step.input)
-                word = "accepted" if good else "refused"
-                yield equal(e.ok, good, f"an input that the schema would have {word} is {word}", e)
+            if submit is None:
+                continue
+            if published.input_errors(submit.step.input):
+                yield claim("refused", not e.ok, "an invalid input is refused", e, e.status)
+            else:
+                yield claim("accepted", e.ok, "a valid input is accepted", e, e.status)
 
 
 @prop(
     17,
-    "A platform error has detail, error_type, the same type in a header, and the code that goes with it",
-    "run-timeout",
-    "start-timeout",
-    "bad-timeout",
-    "cancel-queued",
+    "run-timeout start-timeout bad-timeout cancel-queued",
     live="canary",
     tier=4,
     evidence="PROTOCOL 14.3 (D-errors, C)",
 )
 def platform_errors_are_typed(trace: Trace) -> Claims:
-    """See the title."""
-    for e in trace.exchanges:
+    """A platform error has a detail, a type that a header repeats, and the HTTP status of that type."""
+    for e in (*trace.of("submit"), *trace.of("result")):
         kind, header = e.get("error_type"), e.headers.get("x-fal-error-type")
         if kind is None and header is None:
             continue
-        if e.step.do in {"submit", "result"}:
-            yield equal(header, kind, "header and body name the same type", e)
-            yield equal(e.status, published.PLATFORM_ERRORS.get(str(kind)), f"the code of {kind}", e)
-            yield claim(isinstance(e.get("detail"), str), "the detail is a text", e, e.get("detail"))
-    for name, job, code in (("run-timeout", "A", 504), ("cancel-queued", "A", 499)):
-        if trace.program.name == name:
-            for e in trace.final_results(job):
-                yield equal(e.status, code, f"{name} ends with {code}", e)
-                yield claim(e.get("error_type"), f"{name} is a platform error", e, e.body[:200])
+        yield equal("header", header, kind, "header and body have the same type", e)
+        yield equal("code", e.status, published.PLATFORM_ERRORS.get(str(kind)), f"the status of {kind}", e)
+        yield claim("detail", isinstance(e.get("detail"), str), "the detail is a text", e, e.get("detail"))
 
 
-@prop(
-    18,
-    "A job that did not start in time is a 504 that says it was the caller's limit",
-    "start-timeout",
-    live="canary",
-    tier=4,
-    evidence="PROTOCOL 4.6, 11.1 (E)",
-)
-def start_timeout_is_the_users(trace: Trace) -> Claims:
-    """B waits behind A for longer than it wants to; C does not want to wait at all, but need not."""
-    for e in trace.final_results("B"):
-        yield equal(e.status, 504, "a start that came too late is a 504", e)
-        kind = e.headers.get("x-fal-request-timeout-type")
-        yield equal(kind, "user", "it says that the limit was the caller's", e)
-        yield member(e.get("error_type"), ("request_timeout", "startup_timeout"), "it is typed", e)
-    for e in trace.of("submit", "B"):
-        yield equal(e.status, 200, "a job with a start timeout is taken", e)
-    for e in trace.final_results("A"):
-        yield equal(e.status, 200, "a limit that was kept changes nothing", e)
-        kind = e.headers.get("x-fal-request-timeout-type")
-        yield equal(kind, None, "only a timeout has a timeout type", e)
+@prop(18, "start-timeout", live="canary", tier=4, evidence="PROTOCOL 4.6, 11.1 (E)")
+def start_timeout_names_the_caller(trace: Trace) -> Claims:
+    """A job that does not start in time is a 504 that names the caller's limit as the cause.
+
+    One runner: A starts within its limit of 30 s, B waits behind A for longer than its limit of 2.5 s.
+    """
+    for e in trace.of("submit"):
+        yield equal("submit", e.status, 200, "a job with a start timeout is accepted", e)
     if trace.submitted("B"):
-        yield claim(trace.final_results("B"), "the job is given up when its limit has passed")
+        yield claim("ends", trace.final_results("B"), "the job ends when its limit has passed")
+    for e in trace.final_results("B"):
+        yield equal("code", e.status, 504, "a job that did not start in time is a 504", e)
+        kind = e.headers.get("x-fal-request-timeout-type")
+        yield equal("caller", kind, "user", "the header names the caller's limit", e)
+        allowed = ("request_timeout", "startup_timeout")
+        yield member("type", e.get("error_type"), allowed, "the error type is a timeout", e)
+    for e in trace.final_results("A"):
+        yield equal("in-time", e.status, 200, "a job that started in time succeeds", e)
+        kind = e.headers.get("x-fal-request-timeout-type")
+        yield equal("no-type", kind, None, "a success has no timeout type", e)
+
+
+@prop(56, "run-timeout", live="canary", tier=4, evidence="PROTOCOL 14.3 (D-errors)")
+def run_timeout_is_504(trace: Trace) -> Claims:
+    """A run over the time limit ends in a typed 504."""
+    for job in trace.jobs():
+        yield claim("ends", trace.final_results(job), f"{job} ends")
+        for e in trace.final_results(job):
+            yield equal("code", e.status, 504, "a run over the time limit is a 504", e)
+            yield equal("type", e.get("error_type"), "request_timeout", "it is a platform error", e)

@@ -1,80 +1,74 @@
-"""What may be put into an input, and how large."""
+"""Unusual and large inputs."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from falcontract.claims import Claims, claim, equal, prop
+from falcontract.properties.claims import Claims, claim, equal, prop
 
 if TYPE_CHECKING:
     from falcontract.traces import Trace
 
 
-@prop(
-    50,
-    "Any text may be a prompt: it is taken, or refused cleanly with an echo that is what was sent",
-    "unicode",
-    tier=2,
-    evidence="PROTOCOL 13, 14.1 (L-422: echoes)",
-)
+@prop(50, "unicode", tier=2, evidence="PROTOCOL 13, 14.1 (L-422: echoes)")
 def any_text_may_be_a_prompt(trace: Trace) -> Claims:
-    """Each prompt goes once into a good input and once into a broken one, whose refusal echoes it."""
+    """Any text may be a prompt: it is accepted, or refused with an exact echo.
+
+    Each prompt is sent in a valid input, and in an invalid one: the refusal echoes it.
+    """
     for job in trace.jobs():
-        submitted = trace.submitted(job)
-        for e in trace.final_results(job):
-            if submitted is None:
-                continue
-            sent = submitted.step.input
-            yield claim(e.status in {200, 422}, "the prompt is taken or refused cleanly", e, e.status)
-            yield claim(isinstance(e.json, dict), "the answer is JSON", e, e.body[:100])
-            if "image_url" not in sent:
-                detail = e.get("detail")
-                echoed = detail[0].get("input") if isinstance(detail, list) and detail else None
-                yield equal(echoed, sent, "the refusal echoes what was sent", e)
+        submit = trace.submitted(job)
+        if submit is None:
+            continue
+        sent = submit.step.input
+        results = trace.final_results(job)
+        yield claim("ends", results, f"{job} ends")
+        for e in results:
+            yield claim("json", isinstance(e.json, dict), "the answer is JSON", e, e.body[:100])
+            if "image_url" in sent:
+                yield equal("accepted", e.status, 200, "a prompt of any characters is accepted", e)
             else:
-                yield equal(e.status, 200, "a prompt of any characters is taken", e)
+                detail = e.get("detail")
+                echo = detail[0].get("input") if isinstance(detail, list) and detail else None
+                yield equal("refused", e.status, 422, "an invalid input is a 422", e)
+                yield equal("echo", echo, sent, "the refusal echoes the input", e)
 
 
-@prop(
-    51,
-    "A large body is taken up to the limit and refused above it; a large image is refused by the model",
-    "large-body",
-    "large-image",
-    live="V",
-    tier=2,
-    evidence="assumed: 413 for the body (PROTOCOL 19.1); 8 MB for the image (SEED), its error assumed",
-)
-def large_inputs_are_refused(trace: Trace) -> Claims:
-    """See the title."""
+@prop(51, "large-body", live="V", tier=2, evidence="assumed: 413 (PROTOCOL 19.1)")
+def large_bodies_are_refused(trace: Trace) -> Claims:
+    """A body is accepted up to the size limit, and refused with 413 above it."""
     limit = trace.facts.get("max_body", float("inf"))
     for e in trace.of("submit"):
-        if len(e.content) > limit:
-            yield equal(e.status, 413, "a body above the limit is refused", e)
-            yield claim(e.get("detail"), "and told why", e, e.body[:200])
+        if len(e.request_body) > limit:
+            yield equal("above", e.status, 413, "a body above the limit is refused", e)
+            yield claim("detail", e.get("detail"), "the refusal has a detail", e, e.body[:200])
         else:
-            yield equal(e.status, 200, "a body up to the limit is taken", e)
-    if trace.program.name == "large-image":
-        for e in trace.final_results("A"):
-            detail = e.get("detail")
-            first = detail[0] if isinstance(detail, list) and detail else {}
-            yield equal(e.status, 422, "a larger image than 8 MB is refused", e)
-            kind = (first.get("type"), first.get("loc"))
-            yield equal(kind, ("file_too_large", ["body", "image_url"]), "with the error for it", e)
-        for e in trace.final_results("B"):
-            yield equal(e.status, 200, "an image of exactly 8 MB is taken", e)
+            yield equal("below", e.status, 200, "a body up to the limit is accepted", e)
 
 
-@prop(
-    52,
-    "Fields that the schema does not know are ignored",
-    "unknown-fields",
-    live="V",
-    mock="V",
-    tier=2,
-    evidence="PROTOCOL 14.1 (I): pydantic's default",
-)
+@prop(61, "large-image", live="V", tier=2, evidence="PROTOCOL 16.1 (SEED: 8 MB); the error is assumed")
+def large_images_are_refused(trace: Trace) -> Claims:
+    """An image is accepted up to 8 MB, and refused by the model above it.
+
+    A has one byte more than 8 MB, B exactly 8 MB.
+    """
+    for e in trace.of("submit"):
+        yield equal("submit", e.status, 200, "the submit is accepted", e)
+    for e in trace.final_results("A"):
+        detail = e.get("detail")
+        first = detail[0] if isinstance(detail, list) and detail else {}
+        yield equal("above", e.status, 422, "an image above 8 MB is refused", e)
+        found = first.get("type"), first.get("loc")
+        yield equal(
+            "type", found, ("file_too_large", ["body", "image_url"]), "the error is file_too_large", e
+        )
+    for e in trace.final_results("B"):
+        yield equal("below", e.status, 200, "an image of 8 MB is accepted", e)
+
+
+@prop(52, "unknown-fields", live="V", mock="V", tier=2, evidence="PROTOCOL 14.1 (I): pydantic's default")
 def unknown_fields_are_ignored(trace: Trace) -> Claims:
-    """See the title."""
+    """Fields that the schema does not define are ignored."""
     for job in trace.jobs():
         for e in trace.final_results(job):
-            yield equal(e.status, 200, "an unknown field is ignored", e)
+            yield equal("code", e.status, 200, "an unknown field is ignored", e)

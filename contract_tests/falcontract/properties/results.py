@@ -1,116 +1,100 @@
-"""The result: too early, in time, too late, and what it is billed."""
+"""The result of a job: before the end, after it, after it expired, and its price."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from falcontract import automaton
-from falcontract.claims import Claims, claim, equal, prop
-from falcontract.prediction import Timetables, rejected_at_once
+from falcontract.model.automaton import IN_PROGRESS_TEXT, NOT_FOUND
+from falcontract.model.prediction import Timetables, is_rejected
+from falcontract.properties.claims import Claims, claim, equal, prop
 
 if TYPE_CHECKING:
-    from falcontract.traces import Trace
-
-GONE = {"status": "NOT_FOUND"}
+    from falcontract.traces import Exchange, Trace
 
 
-@prop(
-    10,
-    "A result that is asked for too early is a 400 with the known sentence",
-    "early",
-    general=True,
-    tier=3,
-    evidence="PROTOCOL 4.6 (L-400, E)",
-)
-def too_early_is_400(trace: Trace) -> Claims:
-    """See the title; too early is what a later status shows to have been so."""
+@prop(10, "early-result", general=True, tier=3, evidence="PROTOCOL 4.6 (L-400, E)")
+def early_result_is_400(trace: Trace) -> Claims:
+    """A result that is read before the end is a 400 with a fixed text."""
     for job in trace.jobs():
+        submit = trace.submitted(job)
         for e in trace.early_results(job):
-            yield equal(e.status, 400, "a result before COMPLETED is a 400", e)
-            yield equal(e.get("detail"), automaton.IN_PROGRESS_TEXT, "it says the known sentence", e)
-            submitted = trace.submitted(job)
-            if submitted is not None:
-                yield equal(e.get("request_id"), submitted.get("request_id"), "it names the request", e)
-                same = e.get("status_url") == submitted.get("status_url")
-                yield claim(same, "it repeats the URLs", e, e.get("status_url"))
+            yield equal("code", e.status, 400, "a result before COMPLETED is a 400", e)
+            yield equal("detail", e.get("detail"), IN_PROGRESS_TEXT, "it has the known text", e)
+            if submit is not None:
+                yield equal("id", e.get("request_id"), submit.get("request_id"), "it has the request id", e)
+                urls = e.get("status_url"), submit.get("status_url")
+                yield equal("url", *urls, "it repeats the URLs", e)
 
 
 @prop(
     11,
-    "A result stays the same, byte for byte, until it expires; then it is not found",
-    "retention",
-    "retention-large",
-    "noisy-results",
+    "retention retention-large repeated-results",
     tier=4,
-    evidence="PROTOCOL 4.6 (D: 1 h); what follows is assumed",
+    evidence="PROTOCOL 4.6 (D: 1 h); the answer after that is assumed",
 )
 def results_are_stable(trace: Trace) -> Claims:
-    """See the title."""
+    """A result stays the same, byte for byte, until it expires; then it is NOT_FOUND."""
     for job in trace.jobs():
         results = trace.final_results(job)
-        if not results:
-            continue
-        first = results[0]
-        kept = trace.facts.get("retention")
-        if kept is not None and len(first.body) >= trace.facts["large_result"]:
-            kept = trace.facts["retention_large"]
-        ended = (
-            next((entry.ended for entry in Timetables(trace).final() if entry.name == job), 0) if kept else 0
-        )
+        expires = _expiry(trace, job, results[0]) if results else None
         for e in results[1:]:
-            if kept is not None and e.at >= ended + kept:
-                yield equal((e.status, e.json), (404, GONE), "an expired result is not found", e)
+            if expires is not None and e.at >= expires:
+                found = (e.status, e.json)
+                yield equal("expired", found, (404, NOT_FOUND), "an expired result is NOT_FOUND", e)
             else:
-                yield equal(e.status, first.status, "the result keeps its code", e)
-                yield equal(e.body, first.body, "the result keeps its bytes", e)
+                yield equal("code", e.status, results[0].status, "the result keeps its code", e)
+                yield equal("body", e.body, results[0].body, "the result keeps its bytes", e)
+
+
+def _expiry(trace: Trace, job: str, first: Exchange) -> float | None:
+    """Return when a result expires, if the target's retention is known."""
+    if trace.facts.get("retention") is None:
+        return None
+    large = len(first.body) >= trace.facts["large_result"]
+    kept = trace.facts["retention_large" if large else "retention"]
+    return float(next(entry.ended for entry in Timetables(trace).final() if entry.name == job) + kept)
 
 
 @prop(
     16,
-    "What was rejected bills 0 units, what succeeded bills more",
-    "life",
-    "broken-input",
-    "unknown-path",
-    "schema",
+    "lifecycle broken-input unknown-path schema",
     general=True,
     tier=2,
     evidence="PROTOCOL 11.2 (S, E, L-422)",
 )
-def rejected_is_not_billed(trace: Trace) -> Claims:
-    """See the title."""
+def rejections_are_free(trace: Trace) -> Claims:
+    """A rejected input bills 0 units, a success bills more."""
     for job in trace.jobs():
-        submitted = trace.submitted(job)
+        submit = trace.submitted(job)
         for e in trace.final_results(job):
             units = e.headers.get("x-fal-billable-units")
             if e.ok:
-                billed = units is not None and units.replace(".", "", 1).isdecimal() and float(units) > 0
-                yield claim(billed, "a success is billed", e, units)
-            elif e.status in {404, 422} and e.json != GONE and submitted and rejected_at_once(submitted):
-                yield equal(units, "0", "a rejected input is not billed", e)
+                is_number = units is not None and units.replace(".", "", 1).isdecimal()
+                yield claim("success", is_number and float(units or 0) > 0, "a success is billed", e, units)
+            elif e.status in {404, 422} and e.json != NOT_FOUND and submit and is_rejected(submit):
+                yield equal("rejection", units, "0", "a rejected input is not billed", e)
 
 
-@prop(
-    39,
-    "Jobs do not mix: each result echoes its own input, each answer its own id",
-    "crowd-of-errors",
-    tier=4,
-    evidence="PROTOCOL 4.3, 14.1 (L: `input` echoes what was sent)",
-)
+@prop(39, "distinct-errors", tier=4, evidence="PROTOCOL 4.3, 14.1 (L: `input` echoes the invalid value)")
 def jobs_do_not_mix(trace: Trace) -> Claims:
-    """Each job is broken in a way of its own, which its result must echo."""
+    """Jobs do not mix: each result echoes the input of its job, each answer has the id of its job.
+
+    Each job has a different invalid duration, which its result echoes.
+    """
     for job in trace.jobs():
-        submitted = trace.submitted(job)
-        if submitted is None:
+        submit = trace.submitted(job)
+        if submit is None:
             continue
-        sent = submitted.step.input
-        for _, told, e in trace.states(job):
-            found = told.get("request_id")
-            yield equal(found, submitted.get("request_id"), f"the status of {job} is its own", e)
+        for _, status, e in trace.states(job):
+            ids = status.get("request_id"), submit.get("request_id")
+            yield equal("status", *ids, f"the status has the id of {job}", e)
         for e in trace.final_results(job):
             detail = e.get("detail")
-            echoed = detail[0].get("input") if isinstance(detail, list) and detail else None
-            yield equal(echoed, sent["duration"], f"the result of {job} echoes its own input", e)
+            echo = detail[0].get("input") if isinstance(detail, list) and detail else None
+            yield equal(
+                "echo", echo, submit.step.input["duration"], f"the result echoes the input of {job}", e
+            )
     for d in trace.deliveries:
-        submitted = trace.submitted(d.receiver.upper())
-        own = submitted.get("request_id") if submitted else None
-        yield equal(d.get("request_id"), own, "each receiver gets its own job", d)
+        submit = trace.submitted(d.receiver.upper())
+        own = submit.get("request_id") if submit else None
+        yield equal("delivery", d.get("request_id"), own, "each receiver gets the job that named it", d)

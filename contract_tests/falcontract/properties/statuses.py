@@ -1,15 +1,15 @@
-"""What a status may say, when, and what moves it: time alone."""
+"""The status of a job: its values, its order, its position, and that only time changes it."""
 
 from __future__ import annotations
 
 import json
 from typing import TYPE_CHECKING
 
-from falcontract import automaton
-from falcontract.claims import Claim, Claims, claim, equal, member, prop, refuted, shown
-from falcontract.prediction import Timetables, may_run_again
-from falcontract.targets import STRIDE
-from falcontract.timetable import Entry, ahead_of
+from falcontract.model.automaton import DONE, QUEUED, RUNNING, STATES, judgements
+from falcontract.model.prediction import Timetables, may_run_again
+from falcontract.model.timetable import Entry, position_of
+from falcontract.properties.claims import Claim, Claims, claim, equal, member, prop
+from falcontract.targets.base import STREAM_STEP
 
 if TYPE_CHECKING:
     from falcontract.traces import Trace
@@ -17,217 +17,178 @@ if TYPE_CHECKING:
 
 @prop(
     3,
-    "A status is IN_QUEUE, IN_PROGRESS or COMPLETED, and nothing else ever",
-    "life",
-    "cancel-queued",
-    "cancel-running",
-    "broken-input",
+    "lifecycle cancel-queued cancel-running broken-input",
     general=True,
     tier=2,
     evidence="PROTOCOL 4.3 (C, L)",
 )
-def three_states_only(trace: Trace) -> Claims:
-    """See the title."""
+def status_is_one_of_three(trace: Trace) -> Claims:
+    """A status is IN_QUEUE, IN_PROGRESS or COMPLETED, and nothing else."""
     for job in trace.jobs():
-        for _, told, e in trace.states(job):
-            yield member(told.get("status"), automaton.STATES, "the status is one of three", e)
+        for _, status, e in trace.states(job):
+            yield member("status", status.get("status"), STATES, "the status is one of three", e)
 
 
-@prop(
-    4,
-    "A status is answered 202 until COMPLETED, and then 200",
-    "life",
-    general=True,
-    tier=2,
-    evidence="PROTOCOL 4.3 (S, E)",
-)
-def code_follows_state(trace: Trace) -> Claims:
-    """See the title."""
+@prop(4, "lifecycle", general=True, tier=2, evidence="PROTOCOL 4.3 (S, E)")
+def code_follows_status(trace: Trace) -> Claims:
+    """A status is answered 202 until COMPLETED, and then 200."""
     for e in trace.of("status"):
-        if e.ok and trace.asked_plainly(e):
-            expected = 200 if e.state == automaton.DONE else 202
-            yield equal(e.status, expected, f"{e.state} comes with {expected}", e)
+        if e.ok and trace.is_plain(e):
+            code = 200 if e.state == DONE else 202
+            yield equal("code", e.status, code, f"{e.state} comes with {code}", e)
 
 
-@prop(
-    5,
-    "COMPLETED is the end: every later read says so too",
-    "life",
-    "cancel-queued",
-    "cancel-running",
-    general=True,
-    tier=2,
-    evidence="PROTOCOL 4.3 (C)",
-)
-def completed_is_absorbing(trace: Trace) -> Claims:
-    """See the title."""
+@prop(5, "lifecycle cancel-queued cancel-running", general=True, tier=2, evidence="PROTOCOL 4.3 (C)")
+def completed_is_final(trace: Trace) -> Claims:
+    """COMPLETED is final: every later read reports it too."""
     for job in trace.jobs():
         done = False
-        for _, told, e in trace.states(job):
-            state = told.get("status")
+        for _, status, e in trace.states(job):
             if done:
-                yield equal(state, automaton.DONE, "what was COMPLETED stays so", e)
-            done = done or state == automaton.DONE
+                yield equal("status", status.get("status"), DONE, "a completed job stays COMPLETED", e)
+            done = done or status.get("status") == DONE
 
 
 @prop(
     6,
-    "A job goes from IN_QUEUE over IN_PROGRESS to COMPLETED",
-    "life",
-    "line",
-    "cancel-running",
-    "rerun",
+    "lifecycle queue cancel-running rerun",
     general=True,
     mock="D",
-    live="H",
     tier=4,
     evidence="PROTOCOL 4.3, 4.8; on fal a re-run may lead back",
 )
 def states_come_in_order(trace: Trace) -> Claims:
-    """The automaton accepts what was said; an emulator that does not re-run never goes back."""
+    """A job goes from IN_QUEUE through IN_PROGRESS to COMPLETED.
+
+    The automaton accepts all answers. On an exact clock without re-runs no edge leads back.
+    """
     reruns = not trace.exact_time or may_run_again(trace)
-    wrong = list(automaton.rejections(trace, reruns=reruns))
-    for text, e in wrong:
-        yield refuted(f"the automaton accepts the course of events: {text}", e, e.body[:200])
-    if trace.jobs() and not wrong:
-        yield shown("the automaton accepts the course of events")
+    for problem, e in judgements(trace, reruns=reruns):
+        text = "the automaton accepts the answer" + (f": {problem}" if problem else "")
+        yield claim("order", problem is None, text, e, e.body[:200])
 
 
-@prop(
-    7,
-    "There is a queue position exactly while IN_QUEUE, and it never rises",
-    "life",
-    "line",
-    general=True,
-    mock="D",
-    live="S",
-    tier=3,
-    evidence="PROTOCOL 4.3 (C, L-poll)",
-)
-def position_only_while_queued(trace: Trace) -> Claims:
-    """See the title."""
+@prop(7, "lifecycle queue", general=True, mock="D", live="S", tier=3, evidence="PROTOCOL 4.3 (C, L-poll)")
+def position_only_in_queue(trace: Trace) -> Claims:
+    """A status has a queue position exactly while IN_QUEUE, and it never rises."""
     for job in trace.jobs():
         before = None
-        submitted = trace.submitted(job)
-        overtaken = submitted is not None and "low" in submitted.sent.values()  # who is in no hurry
-        for _, told, e in trace.states(job):
-            has = "queue_position" in told
-            yield equal(has, told.get("status") == automaton.QUEUED, "a position is told while IN_QUEUE", e)
-            if has and isinstance(told["queue_position"], int):
-                if before is not None and not overtaken and not may_run_again(trace):
-                    yield claim(told["queue_position"] <= before, "the position does not rise", e, told)
-                before = told["queue_position"]
+        submit = trace.submitted(job)
+        may_rise = (
+            submit is None or submit.step.header("x-fal-queue-priority") == "low" or may_run_again(trace)
+        )
+        for _, status, e in trace.states(job):
+            has = "queue_position" in status
+            queued = status.get("status") == QUEUED
+            yield equal("present", has, queued, "the status has a position while IN_QUEUE", e)
+            if has and isinstance(status["queue_position"], int):
+                if before is not None and not may_rise:
+                    falls = status["queue_position"] <= before
+                    yield claim("falls", falls, "the position does not rise", e, status)
+                before = status["queue_position"]
 
 
 @prop(
     8,
-    "The position counts those who stand before, first come first served",
-    "line",
-    "line-low",
-    "line-cancelled",
+    "queue queue-low-priority queue-cancelled",
     mock="D",
     live="canary",
     tier=4,
     needs=("stand-still",),
     evidence="PROTOCOL 4.8 (D)",
 )
-def position_counts_those_ahead(trace: Trace) -> Claims:
-    """The timetable knows who stands in line."""
+def position_counts_the_jobs_ahead(trace: Trace) -> Claims:
+    """The position is the number of jobs ahead, first come first served."""
     if not trace.exact_time:
         return
     timetables = Timetables(trace)
     for job in trace.jobs():
-        for at, told, e in trace.states(job):
-            if told.get("status") == automaton.QUEUED:
+        for at, status, e in trace.states(job):
+            if status.get("status") == QUEUED:
                 entries = timetables.before(e)
-                ahead = ahead_of(next(entry for entry in entries if entry.name == job), entries, at)
-                yield equal(told.get("queue_position"), ahead, f"{ahead} stand before {job}", e)
+                ahead = position_of(next(entry for entry in entries if entry.name == job), entries, at)
+                text = f"{ahead} jobs are ahead of {job}"
+                yield equal("position", status.get("queue_position"), ahead, text, e)
 
 
 @prop(
     9,
-    "Reads change nothing: what a status says follows from the time alone",
-    "noisy",
-    "noisy-results",
+    "repeated-polls repeated-results",
     general=True,
     tier=2,
     needs=("stand-still",),
-    evidence="PROTOCOL 4.3; NEEDS 2.2 (an emulator that moves jobs by polling misleads every test)",
+    evidence="PROTOCOL 4.3; NEEDS 2.2 (jobs that move when polled mislead tests)",
 )
-def reads_are_pure(trace: Trace) -> Claims:
-    """Two reads at one moment say the same, and where the clock is exact, the timetable says what."""
+def reads_change_nothing(trace: Trace) -> Claims:
+    """Reads change nothing: the status follows from the time alone.
+
+    Two reads at the same time are equal, and on an exact clock the timetable gives the status.
+    """
     if not trace.exact_time:
         return
     last: dict[tuple[str, str, str], tuple[float, bytes]] = {}
     for e in trace.exchanges:
         if e.step.do in {"submit", "cancel"}:
             last.clear()
-        elif e.step.do in {"status", "until"} and trace.asked_plainly(e):
+        elif e.step.do in {"status", "until"} and trace.is_plain(e):
             key = (e.step.job, e.step.query, e.step.key)
             if key in last and last[key][0] == e.at:
-                yield equal(e.body, last[key][1], "two reads at one moment say the same", e)
+                yield equal("repeat", e.body, last[key][1], "two reads at the same time are equal", e)
             last[key] = (e.at, e.body)
-    if may_run_again(trace):
-        return
+    if not may_run_again(trace):
+        yield from _on_schedule(trace)
+
+
+def _on_schedule(trace: Trace) -> Claims:
     timetables = Timetables(trace)
     for job in trace.jobs():
-        for at, told, e in trace.states(job):
-            state = told.get("status")
+        for at, status, e in trace.states(job):
             entry = next(entry for entry in timetables.before(e) if entry.name == job)
-            held = _held(entry, at) if e.step.do == "stream" else {entry.state(at)}
-            text = f"{at:g} s after the beginning {job} is {entry.state(at)}"
-            yield Claim(state in held, text, e, entry.state(at), state)
+            allowed = _states_in_stream(entry, at) if e.step.do == "stream" else {entry.state(at)}
+            text = f"after {at:g} s {job} is {entry.state(at)}"
+            found = status.get("status")
+            yield Claim("schedule", found in allowed, text, e, entry.state(at), found)
 
 
-def _held(entry: Entry, at: float) -> set[str]:
-    """Return the states that a stream may tell at a time: it is read in strides, and a run may take none."""
-    passed_through = {automaton.RUNNING} if at - STRIDE <= entry.started <= at else set()
-    return {entry.state(at - STRIDE), entry.state(at)} | passed_through
+def _states_in_stream(entry: Entry, at: float) -> set[str]:
+    """Return the states that a stream may report: it is read in steps, and a run may be shorter than one."""
+    passed = {RUNNING} if at - STREAM_STEP <= entry.started <= at else set()
+    return {entry.state(at - STREAM_STEP), entry.state(at)} | passed
 
 
-@prop(
-    28,
-    "A trailing slash changes nothing",
-    "slashes",
-    tier=1,
-    evidence="PROTOCOL 3 (S: fal.apps sends them)",
-)
+@prop(28, "trailing-slash", tier=1, evidence="PROTOCOL 3 (S: fal.apps sends them)")
 def trailing_slash_changes_nothing(trace: Trace) -> Claims:
-    """The step with a slash comes right after the one without."""
+    """A trailing slash changes nothing.
+
+    The step with a slash follows the one without.
+    """
     for plain, slashed in zip(trace.exchanges, trace.exchanges[1:], strict=False):
         if slashed.step.path.endswith("/"):
-            yield equal(slashed.status, plain.status, "the code is the same with a slash", slashed)
-            yield equal(slashed.body, plain.body, "the body is the same with a slash", slashed)
+            yield equal("code", slashed.status, plain.status, "the code is the same with a slash", slashed)
+            yield equal("body", slashed.body, plain.body, "the body is the same with a slash", slashed)
 
 
-@prop(
-    40,
-    "No more run than the limit allows; the surplus waits and is never refused",
-    "crowd",
-    live="canary",
-    tier=4,
-    evidence="PROTOCOL 4.8 (D-conc)",
-)
-def surplus_waits(trace: Trace) -> Claims:
-    """Statuses of all jobs at one moment, as the program reads them."""
-    limit = trace.facts.get("concurrency")
+@prop(40, "over-limit", live="canary", tier=4, evidence="PROTOCOL 4.8 (D-conc)")
+def jobs_over_the_limit_wait(trace: Trace) -> Claims:
+    """At most the limit of jobs runs; the rest waits and is never refused.
+
+    Compares the statuses of all jobs at the same time.
+    """
     for e in trace.of("submit"):
-        yield equal(e.status, 200, "a submit over the limit is taken", e)
-    moments: dict[float, dict[str, str]] = {}
+        yield equal("submit", e.status, 200, "a submit over the limit is accepted", e)
+    for e in trace.of("status"):
+        yield claim("status", e.ok, "a status over the limit is answered", e, e.status)
+    limit = trace.facts.get("concurrency")
+    times: dict[float, dict[str, str]] = {}
     for job in trace.jobs():
-        for at, told, e in trace.states(job):
-            yield claim(e.status != 429, "a status over the limit is told", e)
-            moments.setdefault(at, {})[job] = str(told.get("status"))
+        for at, status, _ in trace.states(job):
+            times.setdefault(at, {})[job] = str(status.get("status"))
     if limit is None:
         return
-    for at, states in moments.items():
-        running = list(states.values()).count(automaton.RUNNING)
-        yield claim(running <= limit, f"at {at:g} s at most {limit} run", found=json.dumps(states))
-        if len(states) > limit and automaton.RUNNING in states.values():
-            queued = list(states.values()).count(automaton.QUEUED)
-            done = list(states.values()).count(automaton.DONE)
-            yield claim(
-                running == limit or queued == 0,
-                f"at {at:g} s the free places are taken",
-                found=json.dumps([states, done]),
-            )
+    for at, states in times.items():
+        running = list(states.values()).count(RUNNING)
+        found = json.dumps(states)
+        yield claim("limit", running <= limit, f"after {at:g} s at most {limit} jobs run", found=found)
+        if len(states) > limit and running:
+            used = running == limit or QUEUED not in states.values()
+            yield claim("used", used, f"after {at:g} s no job waits while a place is free", found=found)

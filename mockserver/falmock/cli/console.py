@@ -1,10 +1,11 @@
-"""What a person sees: the banner and the log."""
+"""The log and the banner, on standard error."""
 
 from __future__ import annotations
 
 import json
 import logging
 import logging.config
+import sys
 from typing import TYPE_CHECKING
 
 from falmock import __version__
@@ -13,24 +14,23 @@ from falmock.protocol.addresses import is_loopback
 from falmock.protocol.authorities import Authority
 
 if TYPE_CHECKING:
-    import socket
-    from collections.abc import Mapping
-
     from falmock.inspection.known_keys import KnownKeys
+    from falmock.intercept.listeners import Listeners
+    from falmock.intercept.server_info import ServerInfo
     from falmock.settings import Settings
 
 
-class TextFormatter(logging.Formatter):
-    """A line of text, without keys.
+def tell(text: str) -> None:
+    """Print to standard error: standard output is the program's under `falmock run`."""
+    print(text, file=sys.stderr, flush=True)  # noqa: T201 - for people
 
-    Attributes:
-        redact: masks.
-    """
+
+class TextFormatter(logging.Formatter):
+    """A line of text, with keys masked."""
 
     redact = Redactor()
 
     def format(self, record: logging.LogRecord) -> str:
-        """Return the line."""
         return self.redact.text(super().format(record))
 
 
@@ -38,7 +38,6 @@ class JsonFormatter(TextFormatter):
     """One JSON object a line."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """Return the line."""
         line = {
             "time": self.formatTime(record, "%Y-%m-%dT%H:%M:%S%z"),
             "level": record.levelname.lower(),
@@ -51,7 +50,7 @@ class JsonFormatter(TextFormatter):
 
 
 def set_up_logging(form: str, level: str) -> None:
-    """Log to standard error: falmock's own at `level`, everybody else's warnings.
+    """Log to standard error: falmock from `level` on, other packages from "warning" on.
 
     Args:
         form: "text" or "json".
@@ -77,63 +76,47 @@ def set_up_logging(form: str, level: str) -> None:
 
 
 def mask(known: KnownKeys) -> None:
-    """Mask keys in the log from now on; those that have the form of one always are."""
+    """Mask these keys in the log too. Keys in the form of fal's are always masked."""
     for handler in logging.getLogger().handlers:
         if isinstance(handler.formatter, TextFormatter):
             handler.formatter.redact = Redactor(known)
 
 
-def address(listener: socket.socket) -> str:
-    """Return the URL at which a listening socket is reached from this machine."""
-    host, port = listener.getsockname()[:2]
-    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - read, not bound
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
-
-
 _WHAT_OTHERS_CAN = """
-              They can submit, read and upload with any key that is known here; the control API
-              answers to this machine only. Without --host, nobody else can call."""
+              They can submit, read and upload with any accepted key. The control API answers this
+              machine only. Without --host no other machine can call."""
 
 
-def reachable(bound: Mapping[str, tuple[str, int]]) -> str:
-    """Return the names and addresses of listening ports that other machines may call; empty for none."""
+def reachable(listeners: Listeners) -> str:
+    """Return the addresses that other machines can call, as one text; it is empty for loopback."""
+    bound = {"http": listeners.http, "tls": listeners.https, "proxy": listeners.proxy}
+    addresses = {name: listener.getsockname()[:2] for name, listener in bound.items()}
     return ", ".join(
-        f"{name} {Authority(*address)}" for name, address in bound.items() if not is_loopback(address[0])
+        f"{name} {Authority(*address)}" for name, address in addresses.items() if not is_loopback(address[0])
     )
 
 
-def banner(address: str, settings: Settings, tls: str, proxy: str, others: str = "") -> str:
-    """Return what is printed when the server starts.
-
-    Args:
-        address: URL of the plain port.
-        settings: of the emulator.
-        tls: URL of the port with TLS.
-        proxy: URL of the proxy.
-        others: ports that other machines may call, see `reachable`.
-    """
-    shared = f"\n  WARNING     other machines can call {others}{_WHAT_OTHERS_CAN}" if others else ""
-    keys = "any id:secret"
-    if settings.keys is not None:
-        keys = f"the {len(settings.keys)} given"
-    if not settings.auth:
-        keys = "none asked for"
+def banner(server: ServerInfo, settings: Settings, reachable: str) -> str:
+    """Return what `falmock serve` prints when it listens; for `reachable` see there."""
+    warning = f"\n  WARNING     other machines can call {reachable}{_WHAT_OTHERS_CAN}" if reachable else ""
+    keys = "any id:secret" if settings.keys is None else f"{len(settings.keys)} from --keys"
+    address = server.http
     return f"""
 falmock {__version__}: fal's queue, offline. Nothing leaves this machine, nothing is paid.
 
   listening   {address}   (health: {address}/health)
-  tls, proxy  {tls}  {proxy}{shared}
+  tls, proxy  {server.https}  {server.proxy}{warning}
   state       {settings.state or "in memory"}
-  keys        {keys}
+  keys        {keys if settings.auth else "not required"}
   models      fal-ai/veo2/image-to-video
-  trouble     {", ".join(settings.scenarios) or "none (falmock scenario list)"}
+  scenarios   {", ".join(settings.scenarios) or "none (see falmock scenario list)"}
 
   submit      curl {address}/fal-ai/veo2/image-to-video -H 'Authorization: Key my:key' \\
                 --json '{{"prompt": "A lego chef cooking eggs", "image_url": "https://example.com/chef.png"}}'
   fal hosts   {address}/queue.fal.run/...  and likewise fal.run, rest.fal.ai, v3.fal.media, api.fal.ai
-  programs    falmock run -- python app.py   leads every fal host here (or: eval "$(falmock env)")
+  programs    falmock run -- python app.py   leads all fal hosts here (or: eval "$(falmock env)")
   webhooks    verify with {address}/rest.fal.ai/.well-known/jwks.json
-  control     {address}/control/openapi.json   time, requests, rules and state, by hand
+  control     {address}/control/openapi.json   time, requests, rules and state
 
 Ctrl-C stops it.
 """

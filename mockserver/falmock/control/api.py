@@ -1,10 +1,11 @@
-"""An API that describes itself: its routes and its OpenAPI document are made from one table."""
+"""HTTP operations, declared on their handlers. Routes and the OpenAPI document are made from them."""
 
 from __future__ import annotations
 
+import inspect
 import re
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Final, TypeVar, get_type_hints
 
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
@@ -23,71 +24,107 @@ if TYPE_CHECKING:
 
     from falmock.protocol.errors import Json
 
+    Handler = TypeVar("Handler", bound=Callable[..., Awaitable[BaseModel | Response]])
+
 LONGEST_BODY: Final = 1024 * 1024  # bytes
 BODY_LIMITS: Final = Limits(members=10_000)  # a scenario has some dozens
 JSON: Final = "application/json"
+DECLARED: Final = "__operation__"
 
 
 class Problem(BaseModel):
-    """Why not: one line, or a list of what is wrong with a query or a body."""
+    """An error: one line, or a list of the invalid fields of a query or body."""
 
     detail: str | list[dict[str, Any]]
 
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """One thing that can be asked for.
+    """One operation.
 
     Attributes:
-        method: HTTP's.
-        path: with its parameters in braces, as "/requests/{id}".
-        says: what it is for, in one line.
-        answer: gets the path's parameters in order and then what was asked, if it takes anything; returns
-            a model, or a whole response.
-        takes: what can be asked, in the query of a GET or DELETE, in the JSON body of others.
-        gives: the model of the answer, or its media type where that is not JSON of a model.
-        status: of a good answer.
-        refusals: other statuses that it answers with, and why.
+        path: with parameters in braces, such as "/requests/{id}".
+        query, body: their models, or None.
+        gives: model or media type of the response.
+        status: of a success.
+        refusals: other statuses, each with its reason.
     """
 
     method: str
     path: str
-    says: str
-    answer: Callable[..., Awaitable[BaseModel | Response]]
-    takes: type[BaseModel] | None = None
-    gives: type[BaseModel] | str = JSON
-    status: int = 200
-    refusals: Mapping[int, str] = field(default_factory=dict)
+    summary: str
+    handler: Callable[..., Awaitable[BaseModel | Response]]
+    query: type[BaseModel] | None
+    body: type[BaseModel] | None
+    gives: type[BaseModel] | str
+    status: int
+    refusals: Mapping[int, str]
 
     @property
     def parameters(self) -> list[str]:
         """The names in the path."""
         return re.findall(r"{(\w+)}", self.path)
 
-    @property
-    def has_body(self) -> bool:
-        """Tell whether what it takes comes in a body."""
-        return self.takes is not None and self.method not in {"GET", "DELETE"}
-
     async def __call__(self, request: Request) -> Response:
-        """Answer one call.
+        """Handle a call.
 
         Raises:
-            InvalidBody: what is asked does not fit.
+            InvalidBody: the query or the body is invalid.
         """
         given: list[object] = [request.path_params[name] for name in self.parameters]
-        if self.takes is not None:
-            given.append(await self._asked(self.takes, request))
-        answer = await self.answer(*given)
+        if self.query is not None:
+            given.append(validation.check(self.query, dict(request.query_params), "query"))
+        if self.body is not None:
+            body = await read_body(request, LONGEST_BODY)
+            given.append(validation.read(self.body, body or b"{}", JSON, BODY_LIMITS))
+        answer = await self.handler(*given)
         if isinstance(answer, Response):
             return answer
         return JSONResponse(answer.model_dump(mode="json"), self.status)
 
-    async def _asked(self, takes: type[BaseModel], request: Request) -> BaseModel:
-        if not self.has_body:
-            return validation.check(takes, dict(request.query_params), "query")
-        body = await read_body(request, LONGEST_BODY)
-        return validation.read(takes, body or b"{}", JSON, BODY_LIMITS)
+
+def operation(
+    method: str,
+    path: str,
+    *,
+    gives: type[BaseModel] | str | None = None,
+    status: int = 200,
+    refusals: Mapping[int, str] | None = None,
+) -> Callable[[Handler], Handler]:
+    """Declare a method as the handler of an operation.
+
+    Its arguments are the parameters of the path in order, then `query` or `body`, a pydantic model. The first
+    line of its docstring is the summary. For the arguments see `Operation`; `gives` is the return type by
+    default.
+    """
+
+    def declare(handler: Handler) -> Handler:
+        types = get_type_hints(handler)
+        returns = JSON if issubclass(types["return"], Response) else types["return"]
+        declared = Operation(
+            method=method,
+            path=path,
+            summary=(inspect.getdoc(handler) or "").partition("\n")[0].rstrip("."),
+            handler=handler,
+            query=types.get("query"),
+            body=types.get("body"),
+            gives=gives or returns,
+            status=status,
+            refusals=refusals or {},
+        )
+        setattr(handler, DECLARED, declared)
+        return handler
+
+    return declare
+
+
+def operations(part: object) -> list[Operation]:
+    """Return the operations declared on an object's class, in the order of their definition."""
+    return [
+        replace(getattr(function, DECLARED), handler=getattr(part, name))
+        for name, function in vars(type(part)).items()
+        if hasattr(function, DECLARED)
+    ]
 
 
 def routes(operations: Iterable[Operation]) -> list[Route]:
@@ -99,13 +136,12 @@ def document(operations: Sequence[Operation], *, base: str, info: Json, always: 
     """Return the OpenAPI 3.1 document of an API.
 
     Args:
-        operations: all of them.
-        base: the path that theirs stand below.
+        base: the path that all operations are below.
         info: title, version and description.
-        always: statuses that every operation may answer with, and why.
+        always: statuses that every operation may answer with, each with its reason.
     """
     models: list[Any] = [(Problem, "serialization")]
-    models += [(each.takes, "validation") for each in operations if each.has_body]
+    models += [(each.body, "validation") for each in operations if each.body is not None]
     models += [(each.gives, "serialization") for each in operations if not isinstance(each.gives, str)]
     references, schemas = models_json_schema([*dict.fromkeys(models)], ref_template=SCHEMAS + "{model}")
     paths: dict[str, Json] = {}
@@ -121,29 +157,33 @@ def document(operations: Sequence[Operation], *, base: str, info: Json, always: 
 
 
 def _described(operation: Operation, references: Mapping[Any, Json], always: Mapping[int, str]) -> Json:
-    problem = references[Problem, "serialization"]
-    gives = operation.gives
-    good = {gives: {}} if isinstance(gives, str) else {JSON: {"schema": references[gives, "serialization"]}}
-    refusals = {**always, **operation.refusals}
-    if operation.takes is not None:
-        refusals[422] = "what is asked does not fit"
     described: Json = {
-        "summary": operation.says,
+        "summary": operation.summary,
         "parameters": [_in_path(name) for name in operation.parameters],
-        "responses": {
-            str(operation.status): {"description": "the answer", "content": good},
-            **{
-                str(status): {"description": why, "content": {JSON: {"schema": problem}}}
-                for status, why in sorted(refusals.items())
-            },
-        },
+        "responses": _responses(operation, references, always),
     }
-    if operation.has_body:
-        content = {JSON: {"schema": references[operation.takes, "validation"]}}
-        described["requestBody"] = {"required": _must_ask(operation.takes), "content": content}
-    elif operation.takes is not None:
-        described["parameters"] += _in_query(operation.takes)
+    if operation.query is not None:
+        described["parameters"] += _in_query(operation.query)
+    if operation.body is not None:
+        described["requestBody"] = {
+            "required": any(each.is_required() for each in operation.body.model_fields.values()),
+            "content": {JSON: {"schema": references[operation.body, "validation"]}},
+        }
     return described
+
+
+def _responses(operation: Operation, references: Mapping[Any, Json], always: Mapping[int, str]) -> Json:
+    gives = operation.gives
+    success = (
+        {gives: {}} if isinstance(gives, str) else {JSON: {"schema": references[gives, "serialization"]}}
+    )
+    problem = {JSON: {"schema": references[Problem, "serialization"]}}
+    refusals = {**always, **operation.refusals}
+    if operation.query is not None or operation.body is not None:
+        refusals[422] = "the query or the body is invalid"
+    return {str(operation.status): {"description": "success", "content": success}} | {
+        str(status): {"description": why, "content": problem} for status, why in sorted(refusals.items())
+    }
 
 
 def _in_path(name: str) -> Json:
@@ -153,10 +193,11 @@ def _in_path(name: str) -> Json:
 def _in_query(model: type[BaseModel]) -> list[Json]:
     schema = model.model_json_schema()
     return [
-        {"name": name, "in": "query", "required": name in schema.get("required", ()), "schema": what}
-        for name, what in schema["properties"].items()
+        {
+            "name": name,
+            "in": "query",
+            "required": name in schema.get("required", ()),
+            "schema": property_schema,
+        }
+        for name, property_schema in schema["properties"].items()
     ]
-
-
-def _must_ask(model: type[BaseModel] | None) -> bool:
-    return model is not None and any(each.is_required() for each in model.model_fields.values())

@@ -1,73 +1,31 @@
-"""The clock: what it shows, how fast it goes, and on with it."""
+"""Operations on the clock."""
 
 from __future__ import annotations
 
 import math
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
 from starlette.exceptions import HTTPException
 
-from falmock.control.api import Operation
-from falmock.control.schemas import Patience, Query, patience
+from falmock.control.api import operation
+from falmock.control.refusals import time_limit
+from falmock.control.schemas import ClockChange, ClockReading
 from falmock.engine.clock import LAST
 
 if TYPE_CHECKING:
     from falmock.engine.emulator import Emulator
 
 
-class ClockReading(BaseModel):
-    """The emulator's time, in unix seconds and as text; what happens next, if anything does by itself."""
-
-    now: float
-    iso: str
-    wall: float
-    scale: float
-    next: float | None
-
-
-class ClockChange(Query):
-    """One of: another scale, so many seconds on, or on to a time."""
-
-    model_config = ConfigDict(json_schema_extra={"examples": [{"advance": 60}, {"scale": 0}]})
-
-    scale: float | None = Field(None, ge=0, le=1e6)
-    advance: float | None = Field(None, ge=0, lt=LAST)
-    to: float | None = Field(None, lt=LAST)
-    within: Patience = 10.0
-
-    @model_validator(mode="after")
-    def _one(self) -> Self:
-        if [self.scale, self.advance, self.to].count(None) != 2:  # noqa: PLR2004 - all but one
-            raise ValueError("say one of scale, advance and to")
-        return self
-
-
-class Time:
-    """Reads the clock and changes it."""
+class ClockControl:
+    """Reads and changes the clock."""
 
     def __init__(self, emulator: Emulator) -> None:
         self._emulator = emulator
 
-    @property
-    def operations(self) -> list[Operation]:
-        """What can be asked for."""
-        late = {408: "the time was not reached in time; it goes on from where it is"}
-        return [
-            Operation("GET", "/clock", "Tell the time", self._read_clock, gives=ClockReading),
-            Operation(
-                "POST",
-                "/clock",
-                "Change the clock's scale, or let time pass from one event to the next",
-                self._change_clock,
-                takes=ClockChange,
-                gives=ClockReading,
-                refusals={409: "the time has passed already", **late},
-            ),
-        ]
-
-    async def _read_clock(self) -> ClockReading:
+    @operation("GET", "/clock")
+    async def read(self) -> ClockReading:
+        """Return the time, and the time of the next event."""
         clock = self._emulator.clock
         self._emulator.advance()
         now, due = clock.now(), self._emulator.timeline.due()
@@ -79,19 +37,28 @@ class Time:
             next=None if due == math.inf else due,
         )
 
-    async def _change_clock(self, asked: ClockChange) -> ClockReading:
-        async with patience(asked.within, "the clock has not got there"):
-            if asked.scale is not None:
-                await self._emulator.timeline.run_at(asked.scale)
+    @operation(
+        "POST",
+        "/clock",
+        refusals={
+            409: "the time is in the past",
+            408: "the time was not reached; the clock goes on from where it is",
+        },
+    )
+    async def change(self, body: ClockChange) -> ClockReading:
+        """Change the scale, or advance the time from event to event."""
+        async with time_limit(body.within, "the clock has not reached that time"):
+            if body.scale is not None:
+                await self._emulator.timeline.run_at(body.scale)
             else:
-                await self._emulator.timeline.pass_time(self._seconds(asked))
-        return await self._read_clock()
+                await self._emulator.timeline.pass_time(self._seconds(body))
+        return await self.read()
 
-    def _seconds(self, asked: ClockChange) -> float:
+    def _seconds(self, change: ClockChange) -> float:
         now = self._emulator.clock.now()
-        seconds = asked.advance if asked.to is None else asked.to - now
+        seconds = change.advance if change.to is None else change.to - now
         if seconds is None or seconds < 0:
-            raise HTTPException(409, f"time does not run backwards: it is {now}, not {asked.to}")
+            raise HTTPException(409, f"time does not run backwards: it is {now}, not {change.to}")
         if now + seconds > LAST:
             raise HTTPException(409, "emulated time ends with the year 2999")
         return seconds

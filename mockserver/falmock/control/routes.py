@@ -1,20 +1,20 @@
-"""The control API and the document that describes it. Who may call it is for `http.guard` to say."""
+"""The control API as an application. `http.guard` decides which calls are allowed."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from starlette.responses import JSONResponse, Response
+from starlette.responses import JSONResponse
 from starlette.routing import Mount, Router
 
 from falmock import __version__
-from falmock.control.api import Operation, document, routes
-from falmock.control.clock import Time
-from falmock.control.inspection import Inspection
-from falmock.control.requests import Requests
-from falmock.control.rules import Rules
-from falmock.control.state import State
-from falmock.control.webhooks import Webhooks
+from falmock.control.api import Operation, document, operation, operations, routes
+from falmock.control.clock import ClockControl
+from falmock.control.inspection import InspectionControl
+from falmock.control.requests import RequestControl
+from falmock.control.rules import RuleControl
+from falmock.control.state import StateControl
+from falmock.control.webhooks import WebhookControl
 from falmock.http.guard import CONTROL
 
 if TYPE_CHECKING:
@@ -25,36 +25,32 @@ if TYPE_CHECKING:
 
 
 class Control:
-    """Answers below `/control`.
-
-    Args:
-        emulator: whose.
-        ledger: of the same emulator.
-    """
+    """The ASGI application below `/control`."""
 
     def __init__(self, emulator: Emulator, ledger: Ledger) -> None:
-        self._parts = [
-            *(part(emulator) for part in (Time, Requests, Webhooks, Rules)),
-            Inspection(emulator, ledger),
-            State(emulator),
+        parts = [
+            self,
+            ClockControl(emulator),
+            RequestControl(emulator),
+            WebhookControl(emulator),
+            RuleControl(emulator),
+            InspectionControl(emulator, ledger),
+            StateControl(emulator),
         ]
+        self.operations: list[Operation] = [each for part in parts for each in operations(part)]
         self._router = Router([Mount(CONTROL, routes=routes(self.operations))], redirect_slashes=False)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one call."""
+        """Handle a call."""
         await self._router(scope, receive, send)
 
-    @property
-    def operations(self) -> list[Operation]:
-        """All that can be asked for."""
-        itself = Operation("GET", "/openapi.json", "This description", self._describe)
-        return [itself, *(operation for part in self._parts for operation in part.operations)]
-
-    async def _describe(self) -> Response:
+    @operation("GET", "/openapi.json")
+    async def describe(self) -> JSONResponse:
+        """Return this description."""
         info = {
             "title": "falmock's control API",
             "version": __version__,
-            "description": "Time, requests, webhooks, rules, journal and snapshots of an emulator, by hand.",
+            "description": "Controls an emulator: time, requests, webhooks, rules, journal and snapshots.",
         }
         always = {400: "the call names no host", 403: "the call is not from this machine"}
         return JSONResponse(document(self.operations, base=CONTROL, info=info, always=always))

@@ -1,8 +1,8 @@
-"""Snapshots: all requests, webhooks and files as they once were, to go back to.
+"""Snapshots of all requests, webhooks and files.
 
-Time does not go back with them. What is restored is as old as it was when the snapshot was taken: all its
-times are moved on by what has passed since, so that a request that had three seconds to run has three
-seconds to run. Numbers of requests are not given out twice either, and rules stay as they are.
+Time does not go back on a restore. All times in the snapshot are moved forward by the time that has passed
+since it was taken: a request that had three seconds to run still has three seconds to run. Request numbers
+are not reused, and rules do not change.
 """
 
 from __future__ import annotations
@@ -20,14 +20,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """What an emulator knew.
+    """A saved state.
 
     Attributes:
-        name: as given.
         taken_at: unix seconds of the emulator's clock.
-        requests: how many there were.
+        requests: the number of requests in it.
         rows: of the store.
-        folder: with bodies and files.
+        folder: has the bodies and files.
     """
 
     name: str
@@ -38,18 +37,18 @@ class Snapshot:
 
 
 class Snapshots:
-    """Those of one emulator; they live as long as it does."""
+    """The snapshots of one emulator, kept until it closes."""
 
     def __init__(self, emulator: Emulator) -> None:
         self._emulator = emulator
         self._kept: dict[str, Snapshot] = {}
 
     def all(self) -> list[Snapshot]:
-        """Return them, the oldest first."""
+        """Return the snapshots, the oldest first."""
         return list(self._kept.values())
 
     def take(self, name: str) -> Snapshot:
-        """Keep everything as it is now; an earlier snapshot of that name is dropped."""
+        """Save the state. A snapshot of the same name is replaced."""
         now = self._emulator.advance()
         folder = Path(tempfile.mkdtemp(dir=self._emulator.files.snapshots))
         try:
@@ -64,12 +63,12 @@ class Snapshots:
         return self._kept[name]
 
     async def restore(self, name: str) -> Snapshot:
-        """Have everything as it was. Renderings and webhooks under way are broken off.
+        """Restore a saved state. Renderings and deliveries in progress are cancelled.
 
         Raises:
-            KeyError: there is no snapshot of that name.
-            OSError: one of its files is gone; nothing was changed.
-            StorageUnavailable: it cannot be written; nothing was changed.
+            KeyError: the name is unknown.
+            OSError: a file is missing; nothing was changed.
+            StorageUnavailable: the state cannot be written; nothing was changed.
         """
         snapshot = self._kept[name]
 
@@ -82,9 +81,9 @@ class Snapshots:
         return snapshot
 
     def drop(self, name: str) -> None:
-        """Forget a snapshot.
+        """Delete a snapshot.
 
         Raises:
-            KeyError: there is none of that name.
+            KeyError: the name is unknown.
         """
         shutil.rmtree(self._kept.pop(name).folder, ignore_errors=True)

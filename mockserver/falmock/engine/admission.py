@@ -7,9 +7,10 @@ import math
 from typing import TYPE_CHECKING
 
 from falmock.engine.ids import uuid7
-from falmock.engine.store import Request
+from falmock.engine.rows import Request
 from falmock.faults import effects
-from falmock.faults.rules import OF_A_REQUEST, Injection, Rule, dump, load
+from falmock.faults.injections import Injection, Injections
+from falmock.faults.rules import OF_A_REQUEST, Rule
 
 if TYPE_CHECKING:
     from falmock.engine.payloads import Payloads
@@ -39,8 +40,7 @@ class Admission:
         rng = self._steps.rng(seq, "submit")
         request_id = str(uuid7(now, rng))
         injections = self._injections(submission, request_id)
-        faults = dump(injections)
-        injected = load(faults)
+        injected = Injections(injections)
         ready_at = now if direct else now + self._settings.queue_seconds.draw(rng)
         request = Request(
             id=request_id,
@@ -64,7 +64,7 @@ class Admission:
             store_io=submission.store_io,
             lifecycle=submission.lifecycle,
             webhook=None if direct else submission.webhook,
-            faults=faults,
+            faults=injected.dump(),
             gateway_id=request_id,
         )
         self._store.insert(request)

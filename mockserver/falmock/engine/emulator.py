@@ -9,15 +9,15 @@ from __future__ import annotations
 import asyncio
 import logging
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from falmock.engine.ids import rng
-from falmock.engine.lifecycle import State
+from falmock.engine.lifecycle import DeliveryState, State
 from falmock.engine.manual import Manual
 from falmock.engine.notifier import first
-from falmock.engine.runner import Outcome
 from falmock.engine.timeline import Timeline
 from falmock.engine.transitions import Transitions
+from falmock.engine.uploads import Uploads
 from falmock.faults import effects
 from falmock.protocol.errors import (
     AlreadyCompleted,
@@ -28,6 +28,7 @@ from falmock.protocol.errors import (
     StorageUnavailable,
 )
 from falmock.protocol.hosts import MEDIA, BaseURL
+from falmock.protocol.outcomes import Outcome
 
 if TYPE_CHECKING:
     import random
@@ -35,12 +36,10 @@ if TYPE_CHECKING:
 
     from falmock.engine.queue import Job
     from falmock.engine.resources import Resources
-    from falmock.engine.store import Delivery, Request
+    from falmock.engine.rows import Delivery, Request
     from falmock.engine.submission import Submission
 
 log = logging.getLogger("falmock")
-
-PENDING: Final = "pending"  # the outcome of a delivery until it has another
 
 
 class Emulator:
@@ -62,6 +61,10 @@ class Emulator:
         self.store = resources.store
         self.files = resources.files
         self.signer = resources.signer
+        self.catalogue = resources.runner.catalogue
+        self.uploads = Uploads(
+            resources.files, resources.signer, now=resources.clock.now, new_rng=self.fresh_rng
+        )
         self.plan = resources.plan
         self.dialler = resources.dialler
         self.observer = resources.observer
@@ -100,6 +103,7 @@ class Emulator:
         if self._transitions.queue.running_of(submission.caller) >= self.settings.concurrency:
             raise ConcurrencyLimit(self.settings.concurrency)
         request = self._transitions.accept(submission, direct=True)
+        self._transitions.notify()
         try:
             return await self.wait_for(request.id, State.COMPLETED)
         except asyncio.CancelledError:
@@ -126,7 +130,7 @@ class Emulator:
 
     def position(self, request: Request) -> int:
         """Return how many requests are before a waiting one."""
-        phantoms = effects.strangers(request, self.clock.now())
+        phantoms = effects.phantom_requests(request, self.clock.now())
         return self._transitions.queue.position(request.id) + phantoms
 
     def waiting_jobs(self, application: str) -> list[Job]:
@@ -172,7 +176,7 @@ class Emulator:
             if self._known(request_id).webhook is None:
                 raise RequestNotFound
             delivery = self.store.delivery(request_id)
-            if delivery is not None and delivery.outcome != PENDING:
+            if delivery is not None and delivery.outcome != DeliveryState.PENDING:
                 return delivery
             self._check_open()
             await first(self.changed().wait(), self._transitions.attempted.subscribe().wait())

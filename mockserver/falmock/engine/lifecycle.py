@@ -57,3 +57,13 @@ def after(state: State, event: Event) -> State:
         return TRANSITIONS[state][event]
     except KeyError:
         raise IllegalTransitionError(f"{event} cannot happen to a request that is {state}") from None
+
+
+class DeliveryState(StrEnum):
+    """The states of a webhook's delivery. All but PENDING are final."""
+
+    PENDING = "pending"
+    DELIVERED = "delivered"  # the receiver answered 2xx
+    FAILED = "failed"  # all attempts failed, or the receiver redirected
+    REFUSED = "refused"  # the settings do not allow this receiver
+    LOST = "lost"  # a fault

@@ -6,17 +6,18 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from falmock.engine.lifecycle import Event, State
-from falmock.engine.runner import Outcome, PreparedRun
+from falmock.engine.runner import PreparedRun
 from falmock.faults import effects
 from falmock.faults.vocabulary import FaultError
 from falmock.protocol.calls import TEST_KEY
 from falmock.protocol.errors import AlreadyCompleted, RequestNotFound
+from falmock.protocol.outcomes import Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from falmock.engine.resources import Resources
-    from falmock.engine.store import Request
+    from falmock.engine.rows import Request
     from falmock.engine.transitions import Transitions
     from falmock.faults.vocabulary import Fault
 

@@ -15,8 +15,8 @@ from falmock.system.descriptors import with_descriptors
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-BEGINNING: Final = 4096  # bytes of a receiver's answer that the journal keeps
-PATIENCE: Final = 0.5  # real seconds to wait for them
+BEGINNING: Final = 4096  # bytes of a receiver's answer that are kept
+BODY_TIMEOUT: Final = 0.5  # real seconds to wait for them
 
 
 @dataclass(slots=True)
@@ -79,7 +79,7 @@ async def _beginning(response: httpx.Response) -> bytes:
     """Return the first bytes of the body. The verdict does not need them."""
     body = b""
     with contextlib.suppress(httpx.HTTPError, TimeoutError):
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(BODY_TIMEOUT):
             async for chunk in response.aiter_raw(BEGINNING):
                 body += chunk
                 if len(body) >= BEGINNING:

@@ -14,21 +14,22 @@ import logging
 import math
 import random
 import uuid
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote_to_bytes
 
 from falmock.engine.files import Files, new_path
 from falmock.engine.object_lifecycle import Lifecycle, decide
-from falmock.media import MAX_BYTES, Clip, Decoder, Picture, Renderer, RenderFailed
-from falmock.media.fetching import Fetcher, FetchError
-from falmock.models import MODELS, File, Model
+from falmock.media import MAX_BYTES, Clip, Decoder, Fetcher, FetchError, Picture, Renderer, RenderFailed
+from falmock.models import File, Model
 from falmock.protocol import validation
-from falmock.protocol.errors import ModelError, Refusal, StorageFull, compact
+from falmock.protocol.errors import Refusal, StorageFull, compact
 from falmock.protocol.hosts import MEDIA, BaseURL
 from falmock.protocol.limits import DEFAULT, Limits
+from falmock.protocol.model_errors import ModelError
+from falmock.protocol.outcomes import UNBILLED, Outcome
 from falmock.system import transient
 from falmock.system.descriptors import with_descriptors
 
@@ -36,35 +37,10 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
 
     from falmock.engine.clock import Clock
-    from falmock.engine.store import Request, StoredFile
+    from falmock.engine.rows import Request, StoredFile
+    from falmock.models import Catalogue
 
 log = logging.getLogger("falmock.engine.runner")
-
-UNBILLED: Final = {"x-fal-billable-units": "0"}
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What a request comes to.
-
-    Attributes:
-        status: of the result, HTTP's.
-        body: of the result, on the wire.
-        headers: of the result, the runner's own.
-        error: what the status says of a platform error, else None.
-        error_type: likewise.
-    """
-
-    status: int
-    body: bytes
-    headers: dict[str, str] = field(default_factory=dict)
-    error: str | None = None
-    error_type: str | None = None
-
-    @classmethod
-    def refused(cls, status: int, detail: object) -> Outcome:
-        """A runner says no before the model ran."""
-        return cls(status, compact({"detail": detail}), UNBILLED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,8 +55,9 @@ class Runner:
     """Runs models.
 
     Args:
+        catalogue: the models that can run.
         files: inputs and outputs.
-        studio: renders the videos.
+        renderer: renders the videos.
         fetcher: gets input files by URL.
         style: the kind of video, as in `Settings.media`.
         limits: on the depth and members of an input.
@@ -89,8 +66,9 @@ class Runner:
     def __init__(
         self,
         *,
+        catalogue: Catalogue,
         files: Files,
-        studio: Renderer,
+        renderer: Renderer,
         decoder: Decoder,
         fetcher: Fetcher,
         clock: Clock,
@@ -98,9 +76,10 @@ class Runner:
         style: str,
         limits: Limits = DEFAULT,
     ) -> None:
+        self.catalogue = catalogue
         self.files = files
         self.decoder = decoder
-        self.studio = studio
+        self.renderer = renderer
         self.fetcher = fetcher
         self.clock = clock
         self.seed = seed
@@ -109,8 +88,7 @@ class Runner:
 
     def prepare(self, request: Request, body: bytes) -> Outcome | PreparedRun:
         """Find the model and validate its input."""
-        endpoint = "/".join(filter(None, (request.application, request.path)))
-        model = MODELS.get(endpoint)
+        model = self.catalogue.get(request.endpoint)
         if model is None:
             return Outcome.refused(HTTPStatus.NOT_FOUND, f"Path /{request.path} not found")
         if request.method != "POST":
@@ -154,9 +132,9 @@ class Runner:
         return Outcome(HTTPStatus.OK, compact(output.model_dump(exclude_none=True)), units | served_by)
 
 
-def logs(request: Request, now: float) -> list[dict[str, Any]]:
+def logs(catalogue: Catalogue, request: Request, now: float) -> list[dict[str, Any]]:
     """Return the log lines of a request's run so far. They depend on its times alone."""
-    model = MODELS.get(f"{request.application}/{request.path}")
+    model = catalogue.get(request.endpoint)
     if model is None or request.started_at is None:
         return []
     until = min(now, request.completed_at or now)
@@ -164,9 +142,9 @@ def logs(request: Request, now: float) -> list[dict[str, Any]]:
     return [_line(at, text) for at, text in written if at <= until]
 
 
-def next_log_at(request: Request, now: float) -> float:
+def next_log_at(catalogue: Catalogue, request: Request, now: float) -> float:
     """Return the time of the next log line; infinity for none."""
-    model = MODELS.get(f"{request.application}/{request.path}")
+    model = catalogue.get(request.endpoint)
     if model is None or request.started_at is None or request.completed_at is not None:
         return math.inf
     times = (request.started_at + share * request.run_seconds for share, _ in model.logs)
@@ -223,7 +201,7 @@ class _Tools:
 
     async def video(self, clip: Clip, *, name: str) -> File:
         runner, request = self._runner, self._request
-        rendered = await runner.studio.render(clip)
+        rendered = await runner.renderer.render(clip)
         file = runner.files.publish(
             rendered,
             new_path(_rng(runner.seed, request, name), name),

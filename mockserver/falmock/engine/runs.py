@@ -11,11 +11,10 @@ import logging
 import sqlite3
 from typing import TYPE_CHECKING, Any, Final
 
-from falmock.engine.runner import Outcome, PreparedRun
 from falmock.faults import effects
-from falmock.faults.rules import load
 from falmock.media import RenderFailed
 from falmock.protocol.errors import PlatformError, StorageUnavailable
+from falmock.protocol.outcomes import Outcome
 from falmock.system import transient
 
 if TYPE_CHECKING:
@@ -23,8 +22,9 @@ if TYPE_CHECKING:
 
     from falmock.engine.payloads import Payloads
     from falmock.engine.resources import Resources
-    from falmock.engine.store import Request
-    from falmock.faults.rules import Injection
+    from falmock.engine.rows import Request
+    from falmock.engine.runner import PreparedRun
+    from falmock.faults.injections import Injection
 
 log = logging.getLogger("falmock")
 
@@ -121,7 +121,7 @@ class Runs:
             self._settle(request, prepared, now, at + REJECTION * request.run_seconds)
         elif limit is not None and request.run_seconds > limit:
             self._settle(request, effects.ended(PlatformError("request_timeout")), now, at + limit)
-        elif (failure := effects.failure(request, prepared)) is not None:
+        elif (failure := effects.failure(request, prepared.asked)) is not None:
             injection, outcome = failure
             self._observed(injection)
             self._settle(request, outcome, now, None)
@@ -134,7 +134,7 @@ class Runs:
         self._guarded(request.id, now, self._finish, request, outcome, now)
 
     def _finish(self, request: Request, outcome: Outcome, now: float) -> None:
-        if (expired := load(request.faults).get("media_expired")) is not None:
+        if (expired := request.injections.get("media_expired")) is not None:
             self._observed(expired)
         self._settle(request, outcome, now, None)
 

@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from falmock.engine.ids import rng, uuid7, webhook_user
 from falmock.engine.lifecycle import Event, State, after
-from falmock.engine.store import Delivery, Request
-from falmock.faults.rules import load
+from falmock.engine.rows import Delivery, Request
 from falmock.protocol.errors import compact
 
 if TYPE_CHECKING:
@@ -21,9 +20,9 @@ if TYPE_CHECKING:
 
     from falmock.engine.payloads import Payloads
     from falmock.engine.resources import Resources
-    from falmock.engine.runner import Outcome
     from falmock.engine.webhooks import Sender
-    from falmock.faults.rules import Injection
+    from falmock.faults.injections import Injection
+    from falmock.protocol.outcomes import Outcome
 
 log = logging.getLogger("falmock")
 
@@ -100,7 +99,7 @@ class Steps:
     def complete(self, request: Request, event: Event, outcome: Outcome, at: float) -> None:
         """Write the end of a request, and schedule its webhook."""
         kept = self._retention(outcome)
-        if (expired := load(request.faults).get("result_expired")) is not None:
+        if (expired := request.injections.get("result_expired")) is not None:
             self.observed(expired)
             kept = expired.fault.options["seconds"]
         request = self.change(

@@ -20,12 +20,12 @@ from falmock.engine.lifecycle import Event, State
 from falmock.engine.notifier import Notifier
 from falmock.engine.payloads import Payloads
 from falmock.engine.queue import Job, Queue, QueueEvent
+from falmock.engine.rows import Request
 from falmock.engine.runs import Runs
 from falmock.engine.steps import Steps
-from falmock.engine.store import Request
 from falmock.engine.webhooks import Sender
 from falmock.faults import effects
-from falmock.faults.rules import load
+from falmock.faults.injections import Injections
 from falmock.protocol.errors import PlatformError, StorageFull, StorageUnavailable
 from falmock.system import transient
 
@@ -33,9 +33,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from falmock.engine.resources import Resources
-    from falmock.engine.runner import Outcome
     from falmock.engine.submission import Submission
-    from falmock.faults.rules import Injection
+    from falmock.faults.injections import Injection
+    from falmock.protocol.outcomes import Outcome
 
 log = logging.getLogger("falmock")
 
@@ -211,7 +211,7 @@ class Transitions:
         """Keep an outcome until the run ends: when its time is up, or at `due`."""
         self._outcomes[request.id] = Ending(outcome, now, due)
         self.store.on_rollback(lambda: self._outcomes.pop(request.id, None))
-        early = load(request.faults).get("webhook_early")
+        early = request.injections.get("webhook_early")
         if early is not None and not _runs_again(request, outcome):
             end = max(now, due or 0, (request.started_at or 0) + request.run_seconds)
             completed = dataclasses.replace(request, status=int(outcome.status))
@@ -303,8 +303,8 @@ class Transitions:
         """Clear stored faults that this version does not accept, and end the open requests with them."""
         for text in self.store.all_faults():
             try:
-                load(text)
-            except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+                Injections.parse(text)
+            except ValueError as error:
                 with self.transaction(steers=False):
                     ids = self.store.drop_faults(text)
                 log.error("faults %.80a cannot be read (%s): dropped from %s", text, error, ids)  # noqa: TRY400

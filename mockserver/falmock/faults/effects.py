@@ -1,72 +1,99 @@
-"""What faults do to the course of a request. Pure."""
+"""What faults change in a request, its run, its webhook, its file and its status. Pure functions."""
 
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from falmock.engine.runner import UNBILLED, Outcome, PreparedRun
-from falmock.faults.rules import Injection, load
 from falmock.faults.vocabulary import model_error, platform_error
-from falmock.protocol.errors import ModelError, PlatformError, compact
+from falmock.protocol.errors import PlatformError, compact
+from falmock.protocol.model_errors import MODEL_ERRORS
+from falmock.protocol.outcomes import UNBILLED, Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from falmock.engine.store import Request
+    from pydantic import BaseModel
+
+    from falmock.faults.injections import Injection, Injections
     from falmock.faults.vocabulary import Fault
 
-AT_ONCE = ("stuck_in_queue", "stuck_running", "deep_queue", "slow", "log_window")  # show from the start
-ASIDE = ("stuck_in_queue", "deep_queue")  # those who come later need not wait for these
+# Faults that take effect when the request is accepted
+AT_ONCE: Final = ("stuck_in_queue", "stuck_running", "deep_queue", "slow", "log_window")
+BYPASSING: Final = ("stuck_in_queue", "deep_queue")  # later requests need not wait for these
+FORGED: Final = frozenset({"webhook_bad_signature", "webhook_old_timestamp"})  # a receiver must reject these
 
 
-def ready_at(injections: Mapping[str, Injection], usual: float, now: float) -> float:
+class RequestFacts(Protocol):
+    """What effects depend on."""
+
+    @property
+    def injections(self) -> Injections:
+        """The faults chosen for the request."""
+        ...
+
+    @property
+    def attempts(self) -> int:
+        """The number of runs so far."""
+        ...
+
+    @property
+    def submitted_at(self) -> float:
+        """Unix seconds."""
+        ...
+
+    @property
+    def ready_at(self) -> float:
+        """The earliest start, in unix seconds."""
+        ...
+
+
+# The request and its run
+
+
+def ready_at(injections: Injections, usual: float, now: float) -> float:
     """Return when a runner may take a request that is accepted now."""
     if "stuck_in_queue" in injections:
         return math.inf
-    if (deep := injections.get("deep_queue")) is not None:
-        return max(usual, now + float(deep.fault.options["seconds"]))
-    return usual
+    return max(usual, now + _seconds(injections, "deep_queue"))
 
 
-def run_seconds(injections: Mapping[str, Injection], usual: float) -> float:
+def run_seconds(injections: Injections, usual: float) -> float:
     """Return how long a request runs."""
-    if "stuck_running" in injections:
-        return math.inf
-    slow = injections.get("slow")
-    return usual + float(slow.fault.options["seconds"]) if slow else usual
+    return math.inf if "stuck_running" in injections else usual + _seconds(injections, "slow")
 
 
-def bypasses_queue(request: Request) -> bool:
-    """Tell whether others may pass a waiting request."""
-    return request.attempts == 0 and any(name in load(request.faults) for name in ASIDE)
+def bypasses_queue(request: RequestFacts) -> bool:
+    """Return whether others may pass a waiting request."""
+    return request.attempts == 0 and any(name in request.injections for name in BYPASSING)
 
 
-def strangers(request: Request, now: float) -> int:
-    """Return how many requests stand before a waiting one that are nobody's here."""
-    deep = load(request.faults).get("deep_queue")
+def phantom_requests(request: RequestFacts, now: float) -> int:
+    """Return how many phantom requests `deep_queue` puts ahead of a waiting one."""
+    deep = request.injections.get("deep_queue")
     if deep is None or request.attempts > 0 or request.ready_at <= request.submitted_at:
         return 0
     left = (request.ready_at - now) / (request.ready_at - request.submitted_at)
     return max(0, math.ceil(int(deep.fault.options["position"]) * left))
 
 
-def failure(request: Request, prepared: PreparedRun) -> tuple[Injection, Outcome] | None:
-    """Return what a run that could begin ends with instead of a video, or None."""
-    injections = load(request.faults)
+def failure(request: RequestFacts, given: BaseModel) -> tuple[Injection, Outcome] | None:
+    """Return how a run with valid input fails, or None."""
+    injections = request.injections
     requeued = injections.get("requeued")
     if requeued is not None and request.attempts <= requeued.fault.options["times"]:
         return requeued, ended(PlatformError("runner_disconnected"))
     for injection in injections.values():
-        if (outcome := outcome_of(injection.fault, prepared.asked.model_dump())) is not None:
+        if (outcome := outcome_of(injection.fault, given.model_dump())) is not None:
             return injection, outcome
     return None
 
 
-def outcome_of(fault: Fault, asked: Mapping[str, Any]) -> Outcome | None:
-    """Return what a request ends with for a fault that is an error of the model or the platform."""
-    if fault.name in ModelError.TEXT:
-        error = model_error(fault, asked)
+def outcome_of(fault: Fault, given: Mapping[str, Any]) -> Outcome | None:
+    """Return the outcome for an error of the model or the platform; None for other faults."""
+    if fault.name in MODEL_ERRORS:
+        error = model_error(fault, given)
         return Outcome(error.status, compact(error.body), UNBILLED)
     if fault.name in PlatformError.STATUS:
         return ended(platform_error(fault))
@@ -74,5 +101,107 @@ def outcome_of(fault: Fault, asked: Mapping[str, Any]) -> Outcome | None:
 
 
 def ended(error: PlatformError) -> Outcome:
-    """Return what a request ends with when the platform ends it."""
+    """Return the outcome of a request that the platform ends."""
     return Outcome(error.status, error.content(), dict(error.headers), error.detail, error.error_type)
+
+
+# The status and the file
+
+
+def visible_logs(injections: Injections, lines: list[Any]) -> list[Any]:
+    """Return the log lines that a status has."""
+    window = injections.get("log_window")
+    return lines if window is None else lines[max(0, len(lines) - window.fault.options["lines"]) :]
+
+
+def file_expires_at(injections: Injections, usual: float | None, now: float) -> float | None:
+    """Return when a file that is made now expires; None for never."""
+    return now + _seconds(injections, "media_expired") if "media_expired" in injections else usual
+
+
+# The webhook
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryPlan:
+    """How faults change a delivery.
+
+    Attributes:
+        delay: seconds until the first attempt.
+        waits_for_next: send it early if a later delivery to the same URL succeeds.
+        null_payload: deliver null instead of the result.
+        observed: the faults behind this.
+    """
+
+    delay: float
+    waits_for_next: bool
+    null_payload: bool
+    observed: tuple[Injection, ...]
+
+
+def delivery_plan(injections: Injections) -> DeliveryPlan:
+    """Return how to schedule the webhook of a completed request."""
+    return DeliveryPlan(
+        delay=_seconds(injections, "webhook_late") + _seconds(injections, "webhook_out_of_order"),
+        waits_for_next="webhook_out_of_order" in injections,
+        null_payload="webhook_null_payload" in injections,
+        observed=_chosen(injections, "webhook_null_payload", "webhook_late", "webhook_out_of_order"),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptPlan:
+    """How faults change one POST of a webhook.
+
+    Attributes:
+        pause: real seconds between the halves of the body.
+        timestamp_age: seconds between the timestamp and now.
+        rotate_key: sign with a new key.
+        wrong_signature: sign other bytes.
+        observed: the faults behind this.
+    """
+
+    pause: float
+    timestamp_age: float
+    rotate_key: bool
+    wrong_signature: bool
+    observed: tuple[Injection, ...]
+
+
+def attempt_plan(injections: Injections) -> AttemptPlan:
+    """Return how to sign and send an attempt."""
+    names = ("webhook_slow", "webhook_old_timestamp", "webhook_rotated_key", "webhook_bad_signature")
+    return AttemptPlan(
+        pause=_seconds(injections, "webhook_slow"),
+        timestamp_age=_seconds(injections, "webhook_old_timestamp"),
+        rotate_key="webhook_rotated_key" in injections,
+        wrong_signature="webhook_bad_signature" in injections,
+        observed=_chosen(injections, *names),
+    )
+
+
+def second_delivery_at(injections: Injections, now: float) -> float | None:
+    """Return when a webhook that was delivered now is delivered again; None for never."""
+    return now + _seconds(injections, "webhook_twice") if "webhook_twice" in injections else None
+
+
+def fault_of_attempt(injections: Injections, *, repeated: bool) -> str | None:
+    """Return the fault that the journal names for an attempt: a forgery before any other.
+
+    Args:
+        injections: of the delivery.
+        repeated: an earlier attempt was successful.
+    """
+    names = [name for name in injections if name.startswith("webhook_")]
+    if not repeated:
+        names = [name for name in names if name != "webhook_twice"]
+    return min(names, key=lambda name: name not in FORGED, default=None)
+
+
+def _seconds(injections: Injections, name: str) -> float:
+    injection = injections.get(name)
+    return 0.0 if injection is None else float(injection.fault.options["seconds"])
+
+
+def _chosen(injections: Injections, *names: str) -> tuple[Injection, ...]:
+    return tuple(injections[name] for name in names if name in injections)

@@ -1,63 +1,48 @@
-"""What shall go wrong, as data: which call or request it meets, how often, after what, and what then.
-
-A rule names a fault and whom it strikes. A plan has the rules of one emulator, from a scenario's
-file, from the control API and from inputs that ask for faults themselves (`triggers`).
-"""
+"""Rules: which requests and calls get a fault, and how often."""
 
 from __future__ import annotations
 
-import json
 import random
-import tomllib
 from collections import defaultdict
 from dataclasses import dataclass, field
-from functools import cache, lru_cache
-from importlib import resources
 from operator import attrgetter
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from falmock.faults.injections import Injection
 from falmock.faults.vocabulary import FILE, JOB, OK, PLACES, WEBHOOK, Fault, parse
-from falmock.protocol import bodies
 from falmock.protocol.patterns import LONGEST as LONGEST_PATTERN
 from falmock.protocol.patterns import matches
 from falmock.protocol.validation import check_json
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
 ALWAYS: Final = "always"
-OF_A_REQUEST: Final = (JOB, WEBHOOK, FILE)  # decided once, when the request is accepted
-MOST: Final = 1_000_000_000  # what a rule may count to
+OF_A_REQUEST: Final = (JOB, WEBHOOK, FILE)  # faults in these places are chosen when a request is accepted
+MOST: Final = 1_000_000_000  # the highest count in a rule
 LONGEST_SEQUEL: Final = 1_000  # faults in `then`
-LONGEST_CACHED: Final = 500  # characters of faults as the store keeps them
-
 
 Pattern = Annotated[str, Field(max_length=LONGEST_PATTERN)]
 
 
-class ScenarioError(ValueError):
-    """A scenario that cannot be played; the text is one line that says what to do."""
-
-
 class Rule(BaseModel):
-    """One thing that goes wrong.
+    """A fault and its conditions. A rule matches if all of its conditions hold.
 
     Attributes:
-        fault: what; see `faults`.
-        on: where it strikes, in place of the fault's own place.
-        endpoint: only for these, with `*` for anything.
-        prompt: only when the prompt has this text in it.
-        input: only when these input fields have these values.
-        caller: only for these key ids, with `*` for anything.
-        test: only for this test.
-        request: only for the request of this id.
-        after: so many that match pass unharmed first.
-        times: so many are struck; "always" never ends.
-        share: of those that match, this part is struck; the seed decides which.
-        then: what strikes those that match after that, one each; "ok" lets one pass.
+        fault: as in `vocabulary.parse`.
+        on: the place; without it, the default places of the fault.
+        endpoint: a pattern, in which `*` matches any text.
+        prompt: a text that the prompt contains.
+        input: values of input fields.
+        caller: a pattern for key ids.
+        test: a test's name.
+        request: a request id.
+        after: how many matches pass before the first fault.
+        times: how many matches get the fault, or "always".
+        share: the probability of a fault for each match; the seed decides.
+        then: faults for the matches after that, one each; "ok" is no fault.
     """
 
     model_config = ConfigDict(
@@ -67,7 +52,7 @@ class Rule(BaseModel):
     )
 
     fault: str
-    on: Literal[PLACES] | None = None  # type: ignore[valid-type]  # the vocabulary is told in one place
+    on: Literal[PLACES] | None = None  # type: ignore[valid-type]  # the vocabulary defines the places
     endpoint: Pattern | None = None
     prompt: str | None = None
     input: dict[str, Any] = Field(default_factory=dict)
@@ -80,26 +65,26 @@ class Rule(BaseModel):
     then: Annotated[tuple[str, ...], Field(max_length=LONGEST_SEQUEL)] = ()
 
     @model_validator(mode="after")
-    def _makes_sense(self) -> Self:
+    def _check(self) -> Self:
         check_json(self.model_dump())
         if self.then and self.times == ALWAYS:
             raise ValueError("`then` never comes after times = 'always'")
         for fault in (parse(self.fault), *self.sequel()):
             if fault is not None and self.on is not None and self.on not in fault.kind.may:
                 may = ", ".join(place for place in PLACES if place in fault.kind.may)
-                raise ValueError(f"{fault.name} cannot strike on {self.on}: only on {may}")
+                raise ValueError(f"{fault.name} cannot occur on {self.on}: only on {may}")
         return self
 
     def sequel(self) -> list[Fault | None]:
-        """Return what strikes after `times`."""
+        """Return the faults of `then`; None is no fault."""
         return [None if text == OK else parse(text) for text in self.then]
 
     def places(self) -> tuple[str, ...]:
-        """Return where it strikes."""
+        """Return the places where the fault occurs."""
         return (self.on,) if self.on is not None else parse(self.fault).kind.on
 
     def matches(self, context: MatchContext) -> bool:
-        """Tell whether a moment is one of those that the rule is for. The cheap questions come first."""
+        """Check the conditions, those on the input last: they need a parsed body."""
         return (
             self.request in {None, context.request}
             and self.test in {None, context.test}
@@ -111,12 +96,12 @@ class Rule(BaseModel):
 
 
 class Scenario(BaseModel):
-    """Rules under a name.
+    """Named rules.
 
     Attributes:
-        name: how it is asked for.
-        teaches: one line on what an application learns from it.
-        rules: what goes wrong.
+        name: of the preset, or of the file without its suffix.
+        teaches: one line for people: the lesson for an application.
+        rules: in the order in which they are tried.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -126,22 +111,22 @@ class Scenario(BaseModel):
     rules: tuple[Rule, ...]
 
     @model_validator(mode="after")
-    def _can_be_told(self) -> Self:
+    def _check(self) -> Self:
         check_json([self.name, self.teaches])
         return self
 
 
 @dataclass(frozen=True, slots=True)
 class MatchContext:
-    """Something that could go wrong now.
+    """A request or call to match rules with.
 
     Attributes:
-        place: as in `faults`.
-        endpoint: the full id, or the application where no more is known.
+        place: as in `vocabulary.PLACES`.
+        endpoint: the endpoint, or the application where only that is known.
         caller: the key id.
-        test: whose it is.
-        request: its id.
-        asked: returns the request's input as far as it is a JSON object, else an empty one.
+        test: the test's name.
+        request: the request id.
+        asked: returns the input if that is a JSON object, otherwise an empty one.
     """
 
     place: str
@@ -152,30 +137,22 @@ class MatchContext:
     asked: Callable[[], Mapping[str, Any]] = dict
 
 
-@dataclass(frozen=True, slots=True)
-class Injection:
-    """A fault that strikes, and the rule that it is from; 0 is none's."""
-
-    fault: Fault
-    rule: int = 0
-
-
 @dataclass(slots=True)
 class RuleState:
-    """A rule and what has become of it.
+    """A rule with its counters.
 
     Attributes:
         id: of the rule.
-        rule: see there.
-        met: how many moments it matched.
-        armed: how many of these it has struck, or will when their time comes.
-        fired: how many faults have shown.
+        rule: as it was added.
+        matched: matches of the rule.
+        injected: faults chosen, "ok" included.
+        observed: faults that took effect, "ok" included.
     """
 
     id: int
     rule: Rule
     matched: int = 0
-    injected_count: int = 0
+    injected: int = 0
     observed: int = 0
     _sequel: list[Fault | None] = field(default_factory=list)
     _fault: Fault | None = None
@@ -186,16 +163,16 @@ class RuleState:
 
     @property
     def spent(self) -> bool:
-        """Tell whether it will strike no more."""
-        return self.rule.times != ALWAYS and self.injected_count >= self.rule.times + len(self._sequel)
+        """Whether the rule chooses no more faults."""
+        return self.rule.times != ALWAYS and self.injected >= self.rule.times + len(self._sequel)
 
     def injection(self, seed: int) -> Fault | None:
-        """Return what strikes a moment that matches, or None to let it pass."""
+        """Count a match; return its fault, or None to let it pass."""
         self.matched += 1
         if self.matched <= self.rule.after or self.spent or not self._hit(seed):
             return None
-        turn = self.injected_count
-        self.injected_count += 1
+        turn = self.injected
+        self.injected += 1
         if self.rule.times == ALWAYS or turn < self.rule.times:
             return self._fault
         fault = self._sequel[turn - self.rule.times]
@@ -205,208 +182,142 @@ class RuleState:
     def _hit(self, seed: int) -> bool:
         if self.rule.share == 1:
             return True
-        return random.Random(f"{seed}:{self.id}:{self.matched}").random() < self.rule.share  # noqa: S311 - play
+        return random.Random(f"{seed}:{self.id}:{self.matched}").random() < self.rule.share  # noqa: S311
 
 
 class RuleSet:
-    """The rules of one emulator.
+    """All rules of one emulator.
 
     Args:
-        seed: decides where a rule has a share.
-        scenarios: whose rules it has from the start.
+        seed: for rules with a share.
+        scenarios: the initial rules.
     """
 
     def __init__(self, seed: int, scenarios: Iterable[Scenario] = ()) -> None:
         self._seed = seed
-        self._from_the_start = tuple(scenarios)
-        self._standings: dict[int, RuleState] = {}
-        # Those that are not spent, by where they strike and by their request (None for any).
-        self._waiting: defaultdict[str, dict[str | None, dict[int, RuleState]]] = defaultdict(dict)
+        self._initial = tuple(scenarios)
+        self._states: dict[int, RuleState] = {}
+        # Rules that are not spent, by place and request id (None: any request). Each poll looks here.
+        self._active: defaultdict[str, dict[str | None, dict[int, RuleState]]] = defaultdict(dict)
         self._of_request: defaultdict[str, set[int]] = defaultdict(set)
         self._last = 0
-        for scenario in self._from_the_start:
+        for scenario in self._initial:
             self.load(scenario)
 
     def add(self, rule: Rule) -> int:
-        """Put a rule after the others, and return its id."""
+        """Append a rule; return its id."""
         self._last += 1
-        standing = self._standings[self._last] = RuleState(self._last, rule)
-        for place in rule.places():
-            self._waiting[place].setdefault(rule.request, {})[standing.id] = standing
+        state = self._states[self._last] = RuleState(self._last, rule)
+        self._activate(state)
         if rule.request is not None:
-            self._of_request[rule.request].add(standing.id)
-        return standing.id
+            self._of_request[rule.request].add(state.id)
+        return state.id
 
     def load(self, scenario: Scenario) -> list[int]:
-        """Put all rules of a scenario after the others."""
+        """Append the rules of a scenario; return their ids."""
         return [self.add(rule) for rule in scenario.rules]
 
     def remove(self, rule_id: int) -> None:
-        """Forget a rule.
+        """Remove a rule.
 
         Raises:
-            KeyError: there is none of that id.
+            KeyError: the id is unknown.
         """
-        standing = self._standings.pop(rule_id)
-        self._retire(standing)
-        if (request := standing.rule.request) is not None:
+        state = self._states.pop(rule_id)
+        self._deactivate(state)
+        if (request := state.rule.request) is not None:
             self._of_request[request].discard(rule_id)
             if not self._of_request[request]:
                 del self._of_request[request]
 
     def forget(self, request_id: str) -> None:
-        """Forget the rules that are for one request, which is gone."""
+        """Remove the rules for one request."""
         for rule_id in tuple(self._of_request.get(request_id, ())):
             self.remove(rule_id)
 
     def clear(self, test: str | None = None) -> None:
-        """Forget all rules, or those of one test."""
-        for standing in self.rules():
-            if test in {None, standing.rule.test}:
-                self.remove(standing.id)
+        """Remove all rules, or those of one test."""
+        for state in self.rules():
+            if test in {None, state.rule.test}:
+                self.remove(state.id)
 
     def reset(self) -> None:
-        """Have the rules that were there from the start, untouched, and no others."""
+        """Replace all rules by the initial ones."""
         self.clear()
-        for scenario in self._from_the_start:
+        for scenario in self._initial:
             self.load(scenario)
 
     def checkpoint(self) -> Callable[[], None]:
-        """Return what has rules and counters be again as they are now."""
-        counters = [
-            (each, each.matched, each.injected_count, each.observed) for each in self._standings.values()
-        ]
+        """Return a function that removes newer rules and restores the counters of the others."""
+        counters = [(state, state.matched, state.injected, state.observed) for state in self._states.values()]
         last = self._last
 
         def restore() -> None:
-            for rule_id in self._standings.keys() - {each.id for each, *_ in counters}:
+            for rule_id in self._states.keys() - {state.id for state, *_ in counters}:
                 self.remove(rule_id)
-            for each, matched, injected_count, observed in counters:
-                each.matched, each.injected_count, each.observed = matched, injected_count, observed
+            for state, matched, injected, observed in counters:
+                state.matched, state.injected, state.observed = matched, injected, observed
+                if state.id in self._states and not state.spent:
+                    self._activate(state)
             self._last = last
 
         return restore
 
     def rules(self) -> list[RuleState]:
         """Return the rules in order."""
-        return list(self._standings.values())
+        return list(self._states.values())
 
     def unobserved(self) -> list[RuleState]:
-        """Return the rules that nothing has come of."""
-        return [standing for standing in self.rules() if not standing.observed]
+        """Return the rules of which no fault has taken effect."""
+        return [state for state in self.rules() if not state.observed]
 
     def watches(self, place: str, request_id: str | None = None) -> bool:
-        """Tell whether a rule for any request, or for this one, can still strike there; each poll asks."""
-        waiting = self._waiting.get(place)
-        return waiting is not None and (None in waiting or request_id in waiting)
+        """Return whether a rule for this request, or for all, is still active at a place."""
+        active = self._active.get(place)
+        return active is not None and (None in active or request_id in active)
 
     def injection(self, context: MatchContext) -> Injection | None:
-        """Return what goes wrong now: the first rule that has something to say."""
-        return next(self._strikes(context), None)
+        """Return the fault of the first rule that chooses one."""
+        return next(self._chosen(context), None)
 
     def injections(self, context: MatchContext) -> list[Injection]:
-        """Return all that goes wrong with a request that is accepted now."""
-        return list(self._strikes(context))
+        """Return the faults of all rules."""
+        return list(self._chosen(context))
 
     def observed(self, injection: Injection) -> None:
-        """Note that a fault has shown."""
-        standing = self._standings.get(injection.rule)
-        if standing is not None:
-            standing.observed += 1
-            if standing.rule.request is not None and standing.spent:
-                self.remove(standing.id)
+        """Count a fault that took effect."""
+        state = self._states.get(injection.rule)
+        if state is not None:
+            state.observed += 1
+            if state.rule.request is not None and state.spent:
+                self.remove(state.id)
 
-    def _strikes(self, context: MatchContext) -> Iterator[Injection]:
-        for standing in self._candidates(context):
-            if standing.rule.matches(context):
-                fault = standing.injection(self._seed)
-                if standing.spent:
-                    self._retire(standing)
+    def _chosen(self, context: MatchContext) -> Iterator[Injection]:
+        for state in self._candidates(context):
+            if state.rule.matches(context):
+                fault = state.injection(self._seed)
+                if state.spent:
+                    self._deactivate(state)
                 if fault is not None:
-                    yield Injection(fault, standing.id)
+                    yield Injection(fault, state.id)
 
     def _candidates(self, context: MatchContext) -> list[RuleState]:
-        """Return the rules that could strike, in order, without a look at those for other requests."""
-        waiting = self._waiting.get(context.place, {})
-        requests = {None, context.request}
-        found = [standing for request in requests for standing in waiting.get(request, {}).values()]
-        return sorted(found, key=attrgetter("id")) if len(requests) > 1 else found
+        """Return the active rules at the place in order, without those for other requests."""
+        active = self._active.get(context.place, {})
+        found = [state for request in {None, context.request} for state in active.get(request, {}).values()]
+        return sorted(found, key=attrgetter("id"))
 
-    def _retire(self, standing: RuleState) -> None:
-        """Ask a rule no more; it stays in the list until it is removed."""
-        for place in standing.rule.places():
-            waiting = self._waiting[place]
-            of_request = waiting.get(standing.rule.request, {})
-            of_request.pop(standing.id, None)
+    def _activate(self, state: RuleState) -> None:
+        for place in state.rule.places():
+            self._active[place].setdefault(state.rule.request, {})[state.id] = state
+
+    def _deactivate(self, state: RuleState) -> None:
+        for place in state.rule.places():
+            active = self._active[place]
+            of_request = active.get(state.rule.request, {})
+            of_request.pop(state.id, None)
             if not of_request:
-                waiting.pop(standing.rule.request, None)
-
-
-def dump(injections: Sequence[Injection]) -> str | None:
-    """Return injections as the store keeps them."""
-    return (
-        json.dumps([[injection.rule, str(injection.fault)] for injection in injections])
-        if injections
-        else None
-    )
-
-
-def load(text: str | None) -> Mapping[str, Injection]:
-    """Return strikes, by the name of their fault, as the store kept them."""
-    return _load(text) if len(text or "") <= LONGEST_CACHED else _load.__wrapped__(text)
-
-
-@lru_cache(maxsize=1024)
-def _load(text: str | None) -> Mapping[str, Injection]:
-    pairs = json.loads(text) if text else []
-    injections = (Injection(parse(fault), rule) for rule, fault in pairs)
-    return {injection.fault.name: injection for injection in injections}
-
-
-def find(name: str) -> Scenario:
-    """Return a scenario by the name of a preset or by the path of a TOML file.
-
-    Raises:
-        ScenarioError: there is none, or it cannot be played.
-    """
-    preset = presets().get(name)
-    if preset is not None:
-        return preset
-    path = Path(name)
-    if not path.is_file():
-        raise ScenarioError(
-            f"there is no scenario {name!r}: name a TOML file or one of {', '.join(presets())}"
-        )
-    return read(path.read_text(encoding="utf-8", errors="replace"), name=path.stem, where=name)
-
-
-def read(text: str, *, name: str, where: str) -> Scenario:
-    """Return the scenario that a TOML text describes.
-
-    Raises:
-        ScenarioError: it is none; `where` says whose fault that is.
-    """
-    try:
-        told = tomllib.loads(text)
-        bodies.measure(json.dumps(told, default=str).encode())
-        return Scenario.model_validate({"name": name, **told})
-    except RecursionError:
-        raise ScenarioError(f"{where} is nested too deep") from None
-    except ValidationError as invalid:
-        first = invalid.errors()[0]
-        place = ".".join(map(str, first["loc"])) or "it"
-        raise ScenarioError(f"{where}: {place}: {first['msg'].removeprefix('Value error, ')}") from None
-    except ValueError as error:  # no TOML, beyond the limits, or a number with more digits than Python reads
-        raise ScenarioError(f"{where} is not TOML: {error}") from None
-
-
-@cache
-def presets() -> dict[str, Scenario]:
-    """Return the scenarios that come along."""
-    folder = resources.files("falmock") / "presets"
-    files = sorted((file for file in folder.iterdir() if file.name.endswith(".toml")), key=lambda f: f.name)
-    named = ((file.name.removesuffix(".toml"), file) for file in files)
-    return {name: read(file.read_text(encoding="utf-8"), name=name, where=file.name) for name, file in named}
+                active.pop(state.rule.request, None)
 
 
 def _fits(value: str | None, pattern: str | None) -> bool:

@@ -1,4 +1,4 @@
-"""Faults that a call asks for itself.
+"""Faults that a call asks for in its own input or headers.
 
 [[fal: content_policy_violation]]                   anywhere in a prompt
 https://falmock.invalid/file_download_error.png     as the URL of a file
@@ -21,30 +21,30 @@ if TYPE_CHECKING:
 MAGIC_HOST: Final = "falmock.invalid"
 MAGIC_HEADER: Final = "x-falmock-fault"
 LONGEST_FAULT: Final = 1000  # characters of one trigger: splitting it is slow
-_MAGIC: Final = "[[fal:"
+_START: Final = "[[fal:"
 _END: Final = "]"
 
 
-def magic(asked: Mapping[str, Any], most: int = DEFAULT.faults) -> list[Fault]:
-    """Return the faults that an input asks for itself.
+def faults_in_input(given: Mapping[str, Any], most: int = DEFAULT.faults) -> list[Fault]:
+    """Return the faults that an input asks for.
 
     Raises:
-        FaultError: it asks for one that there is not, or for more than `most`.
+        FaultError: a fault is invalid, or there are more than `most`.
     """
-    texts = (text for value in asked.values() if isinstance(value, str) for text in _triggers(value))
+    texts = (text for value in given.values() if isinstance(value, str) for text in _triggers(value))
     return _parsed(texts, most)
 
 
-def might_be_magic(body: bytes) -> bool:
-    """Tell whether an input is worth reading for faults."""
-    return _MAGIC.encode() in body or MAGIC_HOST.encode() in body
+def may_have_triggers(body: bytes) -> bool:
+    """Return whether a body may contain triggers, without parsing it."""
+    return _START.encode() in body or MAGIC_HOST.encode() in body
 
 
-def from_header(text: str, most: int = DEFAULT.faults) -> list[Fault]:
-    """Return the faults that a header asks for, which are separated by semicolons.
+def faults_in_header(text: str, most: int = DEFAULT.faults) -> list[Fault]:
+    """Return the faults that a header asks for, separated by semicolons.
 
     Raises:
-        FaultError: it asks for one that there is not, or for more than `most`.
+        FaultError: a fault is invalid, or there are more than `most`.
     """
     return _parsed((part for part in text.split(";") if part.strip()), most)
 
@@ -61,12 +61,12 @@ def _parsed(texts: Iterable[str], most: int) -> list[Fault]:
 
 
 def _triggers(text: str) -> Iterator[str]:
-    """Yield what a text has between "[[fal:" and "]]", then what a magic URL names; in linear time."""
-    start = text.find(_MAGIC)
+    """Yield the texts between "[[fal:" and "]]", then the fault of a magic URL, in linear time."""
+    start = text.find(_START)
     while start >= 0 and (end := text.find(_END, start)) >= 0:
         if text.startswith("]]", end):
-            yield text[start + len(_MAGIC) : end]
-        start = text.find(_MAGIC, end)
+            yield text[start + len(_START) : end]
+        start = text.find(_START, end)
     if text.startswith(f"https://{MAGIC_HOST}/"):
         yield _from_url(text)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from falmock.engine.keys import Caller, Keyring, Problem
-from falmock.models import APPLICATIONS, OWNERS
 from falmock.protocol.errors import (
     AccessDenied,
     ApplicationNotFound,
@@ -18,10 +17,11 @@ from falmock.protocol.errors import (
 if TYPE_CHECKING:
     from starlette.requests import Request
 
+    from falmock.models import Catalogue
     from falmock.protocol.endpoints import Endpoint
 
 
-def existing(endpoint: Endpoint | None, text: str) -> Endpoint:
+def existing(catalogue: Catalogue, endpoint: Endpoint | None, text: str) -> Endpoint:
     """Return the endpoint if its application exists: looked at before everything else.
 
     Raises:
@@ -29,8 +29,9 @@ def existing(endpoint: Endpoint | None, text: str) -> Endpoint:
     """
     if endpoint is None:
         raise ApplicationNotFound(text)
-    if endpoint.application not in APPLICATIONS:
-        raise ApplicationNotFound(endpoint.alias if endpoint.owner in OWNERS else endpoint.application)
+    if not catalogue.has_application(endpoint.application):
+        known_owner = catalogue.has_owner(endpoint.owner)
+        raise ApplicationNotFound(endpoint.alias if known_owner else endpoint.application)
     return endpoint
 
 

@@ -16,7 +16,6 @@ from starlette.routing import Route, Router
 from falmock.engine.keys import Caller, Keyring
 from falmock.http import openapi
 from falmock.http.submission import read_body
-from falmock.models import MODELS
 from falmock.protocol import validation
 from falmock.protocol.errors import InvalidBody, NotFound, PlatformApiError, UnparseableBody
 from falmock.protocol.hosts import RUN
@@ -26,9 +25,9 @@ if TYPE_CHECKING:
 
     from starlette.requests import Request
 
+    from falmock import models
     from falmock.models import Model
 
-BALANCE: Final = 100.0  # US dollars
 PAGE: Final = 50
 LONGEST_BODY: Final = 64 * 1024
 ADDED: Final = "2025-01-01T00:00:00Z"  # of every model: when fal's were added is not known here
@@ -51,8 +50,9 @@ class EstimateBody(BaseModel):
 class Catalogue:
     """Answers for `api.fal.ai/v1/models` and its neighbours."""
 
-    def __init__(self, keyring: Keyring) -> None:
+    def __init__(self, keyring: Keyring, catalogue: models.Catalogue) -> None:
         self._keyring = keyring
+        self._catalogue = catalogue
         self.routes = [
             Route("/v1/models", self.models, methods=["GET"]),
             Route("/v1/models/pricing", self.pricing, methods=["GET"]),
@@ -63,7 +63,7 @@ class Catalogue:
     async def models(self, request: Request) -> Response:
         """List models, by id or by words; nobody is asked for a key."""
         known = isinstance(self._keyring.identify(request.headers.get("authorization")), Caller)
-        found = _asked_for(request) or list(MODELS.values())
+        found = self._requested(request) or list(self._catalogue)
         query = request.query_params
         found = [
             model
@@ -80,7 +80,7 @@ class Catalogue:
     async def pricing(self, request: Request) -> Response:
         """Tell list prices."""
         self._caller(request)
-        page, cursor = _page(request, _asked_for(request) or list(MODELS.values()))
+        page, cursor = _page(request, self._requested(request) or list(self._catalogue))
         prices = [
             {
                 "endpoint_id": model.endpoint,
@@ -101,7 +101,7 @@ class Catalogue:
             )
         except (InvalidBody, UnparseableBody):
             raise PlatformApiError("validation_error") from None
-        total = sum(_cost(_model(name), quantity) for name, quantity in body.endpoints.items())
+        total = sum(_cost(self._model(name), quantity) for name, quantity in body.endpoints.items())
         return JSONResponse(
             {"estimate_type": body.estimate_type, "total_cost": round(total, 6), "currency": "USD"}
         )
@@ -109,7 +109,7 @@ class Catalogue:
     async def billing(self, request: Request) -> Response:
         """Tell the account's name and credit."""
         caller = self._caller(request)
-        credit = {"current_balance": balance(caller), "currency": "USD"}
+        credit = {"current_balance": caller.balance, "currency": "USD"}
         return JSONResponse({"username": caller.key_id, "credits": credit})
 
     def _caller(self, request: Request) -> Caller:
@@ -118,34 +118,31 @@ class Catalogue:
             raise PlatformApiError("authorization_error")
         return found
 
+    def _requested(self, request: Request) -> list[Model]:
+        names = [
+            name for text in request.query_params.getlist("endpoint_id") for name in text.split(",") if name
+        ]
+        return [self._model(name) for name in names]
 
-async def document(request: Request) -> Response:
-    """Serve a model's OpenAPI document at its live path on fal's website."""
-    model = MODELS.get(request.query_params.get("endpoint_id", "").strip("/"))
-    if model is None:
-        raise NotFound
-    return JSONResponse(openapi.document(model))
-
-
-WEBSITE_ROUTES: Final = Router(
-    [Route("/api/openapi/queue/openapi.json", document, methods=["GET"])], redirect_slashes=False
-)
-
-
-def balance(caller: Caller) -> float:
-    """Return a caller's credit in US dollars: some, or none where that is why the account is locked."""
-    return 0.0 if caller.locked else BALANCE
+    def _model(self, name: str) -> Model:
+        model = self._catalogue.get(name)
+        if model is None:
+            raise PlatformApiError("not_found")
+        return model
 
 
-def _asked_for(request: Request) -> list[Model]:
-    names = [name for text in request.query_params.getlist("endpoint_id") for name in text.split(",") if name]
-    return [_model(name) for name in names]
+def website(catalogue: models.Catalogue) -> Router:
+    """Return the routes of fal's website: each model's OpenAPI document."""
 
+    async def document(request: Request) -> Response:
+        model = catalogue.get(request.query_params.get("endpoint_id", "").strip("/"))
+        if model is None:
+            raise NotFound
+        return JSONResponse(openapi.document(model))
 
-def _model(name: str) -> Model:
-    if name not in MODELS:
-        raise PlatformApiError("not_found")
-    return MODELS[name]
+    return Router(
+        [Route("/api/openapi/queue/openapi.json", document, methods=["GET"])], redirect_slashes=False
+    )
 
 
 def _page(request: Request, models: Sequence[Model]) -> tuple[Sequence[Model], str | None]:

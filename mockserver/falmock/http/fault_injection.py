@@ -11,8 +11,9 @@ from starlette.datastructures import Headers
 from starlette.responses import HTMLResponse, Response
 
 from falmock.engine.submission import parse_input
-from falmock.faults.rules import Injection, MatchContext, load
-from falmock.faults.triggers import MAGIC_HEADER, from_header, magic, might_be_magic
+from falmock.faults.injections import Injection
+from falmock.faults.rules import MatchContext
+from falmock.faults.triggers import MAGIC_HEADER, faults_in_header, faults_in_input, may_have_triggers
 from falmock.faults.vocabulary import Fault, FaultError, platform_error
 from falmock.protocol.errors import (
     ConcurrencyLimit,
@@ -80,7 +81,7 @@ class FaultInjector:
         body = b""
         if submits:
             body, receive = await _peek(receive, self._emulator.settings.max_body)
-            if not (suspect or might_be_magic(body)):
+            if not (suspect or may_have_triggers(body)):
                 await self._host(scope, receive, send)
                 return
         injection = self._strike(call, scope, body, header)
@@ -96,9 +97,9 @@ class FaultInjector:
         asked = cache(lambda: parse_input(body))  # parsed once, if at all
         most = self._emulator.settings.limits.faults
         try:
-            faults = from_header(header or "", most)
-            if might_be_magic(body):
-                faults += magic(asked(), most - len(faults))
+            faults = faults_in_header(header or "", most)
+            if may_have_triggers(body):
+                faults += faults_in_input(asked(), most - len(faults))
         except FaultError as error:
             raise PlatformError("bad_request", str(error)) from None
         submits = call.operation in SUBMITS
@@ -115,8 +116,8 @@ class FaultInjector:
 
     def _of_file(self, path: str) -> Injection | None:
         file = self._emulator.files.live(path, self._emulator.clock.now())
-        injections = load(file.faults) if file else {}
-        return next((injection for name, injection in injections.items() if name in _OF_FILES), None)
+        injections = file.injections.items() if file else ()
+        return next((injection for name, injection in injections if name in _OF_FILES), None)
 
     def _moment(self, call: Call, asked: Callable[[], Mapping[str, Any]]) -> MatchContext:
         context = partial(MatchContext, call.operation, caller=call.caller, test=call.test)

@@ -8,9 +8,8 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route, Router
 
 from falmock.engine.keys import Caller
+from falmock.http import payloads
 from falmock.http.listing import through
-from falmock.http.rest import dropped
-from falmock.models import APPLICATIONS
 from falmock.protocol import endpoints
 from falmock.protocol.errors import PlatformApiError, RequestNotFound
 
@@ -47,7 +46,7 @@ class PlatformHost:
         """Tell how long an application's queue is, or empty it."""
         self._caller(request)
         endpoint = endpoints.parse("{owner}/{name}".format(**request.path_params))
-        if endpoint is None or endpoint.application not in APPLICATIONS:
+        if endpoint is None or not self._emulator.catalogue.has_application(endpoint.application):
             raise PlatformApiError("not_found")
         if request.method == "DELETE":
             await through(self._emulator.flush(endpoint.application))
@@ -58,7 +57,9 @@ class PlatformHost:
         """Forget what went into a request and what came out."""
         caller = self._caller(request)
         try:
-            return JSONResponse(dropped(self._emulator, self._keyring, caller, request.path_params["id"]))
+            return JSONResponse(
+                payloads.delete(self._emulator, self._keyring, caller, request.path_params["id"])
+            )
         except RequestNotFound:
             raise PlatformApiError("not_found") from None
 

@@ -12,7 +12,7 @@ from starlette.responses import Response, StreamingResponse
 from falmock.engine.lifecycle import State
 from falmock.engine.notifier import first
 from falmock.engine.runner import logs, next_log_at
-from falmock.faults.rules import load
+from falmock.faults import effects
 from falmock.http import access, submission
 from falmock.protocol import endpoints
 from falmock.protocol.calls import Operation
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from falmock.engine.emulator import Emulator
     from falmock.engine.keys import Keyring
-    from falmock.engine.store import Request as Stored
+    from falmock.engine.rows import Request as Stored
     from falmock.protocol.calls import Call
 
 JSON: Final = "application/json"
@@ -74,7 +74,7 @@ class QueueHost:
             raise
 
     async def _submit(self, request: Request, path: str) -> Response:
-        endpoint = access.existing(endpoints.parse(path), path)
+        endpoint = access.existing(self._emulator.catalogue, endpoints.parse(path), path)
         caller = access.caller_of_application(request, self._keyring, endpoint.application)
         if caller.locked:
             raise UserLocked
@@ -114,14 +114,13 @@ class QueueHost:
 
     def _status(self, request: Request, found: Stored) -> Response:
         status = self._describe(request, found, with_logs=_wants_logs(request))
-        if status["logs"] and (window := load(found.faults).get("log_window")) is not None:
-            hidden = max(0, len(status["logs"]) - window.fault.options["lines"])
-            status["logs"] = status["logs"][hidden:]
+        if status["logs"]:
+            status["logs"] = effects.visible_logs(found.injections, status["logs"])
         return _reply(200 if found.state == State.COMPLETED else 202, compact(status), found)
 
     def _describe(self, request: Request, found: Stored, *, with_logs: bool) -> dict[str, Any]:
         """Return the status object; the order of its keys is the live service's."""
-        lines = logs(found, self._emulator.clock.now()) if with_logs else None
+        lines = logs(self._emulator.catalogue, found, self._emulator.clock.now()) if with_logs else None
         status: dict[str, Any] = {
             "status": found.state,
             "request_id": found.id,
@@ -167,7 +166,7 @@ class QueueHost:
                 yield b": ping\n\n"
             if found.state == State.COMPLETED or self._emulator.closing:
                 return
-            line_at = next_log_at(found, clock.now()) if with_logs else math.inf
+            line_at = next_log_at(self._emulator.catalogue, found, clock.now()) if with_logs else math.inf
             beat_at = clock.now() + HEARTBEAT
             await first(changed.wait(), clock.sleep_until(min(line_at, beat_at)))
 

@@ -29,7 +29,7 @@ class Recorder:
 
     async def __call__(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
         """Let `app` answer a call that has been read (`falmock.call` in its scope)."""
-        record = self._journal.open(scope, self._clock.now())
+        record = self._journal.open(scope["falmock.call"], scope, self._clock.now())
         error: str | None = None
         complete = False
 
@@ -38,22 +38,28 @@ class Recorder:
             message = await receive()
             if message["type"] == "http.request":
                 complete = not message.get("more_body", False)
-                record.hear(message.get("body", b""), more=not complete)
+                record.on_request_body(message.get("body", b""), more=not complete)
             return message
 
         async def say(message: Message) -> None:
             if message["type"] == "http.response.start":
-                record.begin(message["status"], message["headers"])
+                record.on_response_start(message["status"], message["headers"])
             elif message["type"] == "http.response.body":
-                record.say(message.get("body", b""))
+                record.on_response_body(message.get("body", b""))
             await send(message)
 
         try:
             await app(scope, receive if scope["method"] in BODILESS else hear, say)
-            if record.unheard and complete:
-                await asyncio.to_thread(record.hear_out)
+            if record.has_undigested_input and complete:
+                await asyncio.to_thread(record.digest_input)
         except BaseException as caught:
             error = type(caught).__name__
             raise
         finally:
-            self._journal.close(record, scope, error)
+            self._journal.close(
+                record,
+                error,
+                fault=scope.get("falmock.fault"),
+                request_id=scope.get("falmock.request_id"),
+                public=scope.get("falmock.public"),
+            )

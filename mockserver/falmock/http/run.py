@@ -29,7 +29,7 @@ class RunHost:
     async def __call__(self, request: Request) -> Response:
         """Answer one call; the runner judges method and path."""
         path = request.scope["path"]
-        endpoint = access.existing(endpoints.parse(path), path.strip("/"))
+        endpoint = access.existing(self._emulator.catalogue, endpoints.parse(path), path.strip("/"))
         caller = access.caller_of_application(request, self._keyring, endpoint.application)
         if caller.locked:
             raise UserLocked

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 import uvicorn
 
 from falmock.http.connection import BoundedProtocol
+from falmock.protocol.authorities import Authority
 from falmock.protocol.limits import DEFAULT, Limits
 
 if TYPE_CHECKING:
@@ -41,6 +42,13 @@ def listen(host: str, port: int) -> socket.socket:
         listener.close()
         raise
     return listener
+
+
+def address(listener: socket.socket) -> str:
+    """Return the http URL at which this machine reaches a listening socket."""
+    host, port = listener.getsockname()[:2]
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - read, not bound
+    return f"http://{Authority(host, port)}"
 
 
 class Connection:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+from falmock.engine.delivery import is_deliverable
 from falmock.engine.object_lifecycle import Lifecycle, LifecycleError
 from falmock.engine.queue import LOW, NORMAL
 from falmock.engine.submission import Submission
-from falmock.engine.webhooks import is_deliverable
 from falmock.protocol import calls
 from falmock.protocol.errors import BodyTooLarge, PlatformError
 

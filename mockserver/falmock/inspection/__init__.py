@@ -1,1 +1,1 @@
-"""What happened: journal, ledger, client check, HTTP archive, and the masking of secrets."""
+"""Journal, ledger, client check (lint), HTTP archive, and the masking of secrets."""

@@ -1,4 +1,4 @@
-"""Percent and JSON escapes undone, with the way back to where each byte came from. Pure."""
+"""Undoes percent and JSON escapes and maps each byte back to its position in the original text. Pure."""
 
 from __future__ import annotations
 
@@ -11,28 +11,23 @@ if TYPE_CHECKING:
 
 Span = tuple[int, int]
 
-ROUNDS: Final = 3  # escapes of escapes that are undone
+ROUNDS: Final = 3  # levels of nested escapes that are undone
 _ESCAPE: Final = re.compile(rb"%([0-9A-Fa-f]{2})|\\u([0-9A-Fa-f]{4})|\\([/\"\\])")
 
 
 class View:
-    """A text without its escapes.
-
-    Attributes:
-        data: its bytes.
-    """
+    """A text with one level of escapes undone, made of pieces: escapes, and the text between them."""
 
     def __init__(self, data: bytes, starts: list[int], sources: list[Span]) -> None:
         self.data = data
-        self._starts = starts  # in `data`, of each piece
-        self._sources = sources  # of each piece; an escape's piece is longer there than here
+        self._starts = starts  # of each piece, in `data`
+        self._sources = sources  # of each piece, in the original; an escape is longer there
 
     def source(self, span: Span) -> Span:
-        """Return where a span of `data` came from; an escape is taken whole."""
+        """Return the original span of a span of `data`, widened to whole escapes."""
         return self._at(span[0])[0], self._at(span[1] - 1)[1]
 
     def _at(self, position: int) -> Span:
-        """Return where a byte came from."""
         piece = bisect_right(self._starts, position) - 1
         start, end = self._sources[piece]
         following = self._starts[piece + 1] if piece + 1 < len(self._starts) else len(self.data)
@@ -43,20 +38,20 @@ class View:
 
 
 def views(data: bytes) -> Iterator[tuple[bytes, list[View]]]:
-    """Yield a text as it is, and then with its escapes undone, as often as there are some.
+    """Yield a text unchanged, then with one more level of escapes undone each time.
 
-    Each comes with the views to go back through, the last first.
+    Each comes with the views that map a span back to the original, to be applied in order.
     """
-    way: list[View] = []
-    yield data, way
+    path: list[View] = []
+    yield data, path
     for _ in range(ROUNDS):
         if b"%" not in data and b"\\" not in data:
             return
         view = _unescaped(data)
         if view.data == data:
             return
-        data, way = view.data, [view, *way]
-        yield data, way
+        data, path = view.data, [view, *path]
+        yield data, path
 
 
 def _unescaped(data: bytes) -> View:
@@ -76,12 +71,12 @@ def _unescaped(data: bytes) -> View:
     for found in _ESCAPE.finditer(data):
         add(data[end : found.start()], (end, found.start()))
         end = found.end()
-        add(_meant(found), found.span())
+        add(_unescape(found), found.span())
     add(data[end:], (end, len(data)))
     return View(b"".join(pieces), starts, sources)
 
 
-def _meant(found: re.Match[bytes]) -> bytes:
+def _unescape(found: re.Match[bytes]) -> bytes:
     percent, unicode, plain = found.groups()
     if percent is not None:
         return bytes([int(percent, 16)])

@@ -1,6 +1,6 @@
 """A journal as an HTTP archive (HAR 1.2), which the network tab of a browser opens. Pure.
 
-Times are the emulator's, durations real. What HAR has no word for is in members with an underscore.
+Times are on the emulator's clock, durations are real. Names with an underscore are falmock's own.
 """
 
 from __future__ import annotations
@@ -11,30 +11,30 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
 
 from falmock import __version__
-from falmock.inspection.journal import Attempt, Exchange, Transition, operation_of
+from falmock.inspection.entries import Exchange, Transition
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from falmock.inspection.journal import Entry, Headers
+    from falmock.inspection.entries import Attempt, Entry, Headers
 
-UNKNOWN: Final = -1  # HAR's own
+UNKNOWN: Final = -1  # as HAR defines it
 
 
 def archive(entries: Iterable[Entry], dropped: int) -> dict[str, Any]:
-    """Return the archive: calls and attempts at webhooks; steps of requests are none of HAR's business."""
-    return {"log": head(dropped) | {"entries": told(entries)}}
+    """Return the archive of the calls and the webhook attempts."""
+    return {"log": head(dropped) | {"entries": archived(entries)}}
 
 
 def head(dropped: int) -> dict[str, Any]:
-    """Return what an archive says before its entries."""
+    """Return the members of a log without its entries."""
     about = {"version": "1.2", "creator": {"name": "falmock", "version": __version__}}
     return about | ({"comment": f"{dropped} older entries are missing"} if dropped else {})
 
 
-def told(entries: Iterable[Entry]) -> list[dict[str, Any]]:
-    """Return the entries of an archive."""
-    return [_entry(each) for each in entries if not isinstance(each, Transition)]
+def archived(entries: Iterable[Entry]) -> list[dict[str, Any]]:
+    """Return entries in HAR's form, transitions left out."""
+    return [_entry(entry) for entry in entries if not isinstance(entry, Transition)]
 
 
 def _entry(entry: Exchange | Attempt) -> dict[str, Any]:
@@ -43,11 +43,11 @@ def _entry(entry: Exchange | Attempt) -> dict[str, Any]:
         "startedDateTime": datetime.fromtimestamp(entry.at, UTC).isoformat(timespec="milliseconds"),
         "time": milliseconds,
         "request": _call(entry) if isinstance(entry, Exchange) else _delivery(entry),
-        "response": _answer(entry),
+        "response": _response(entry),
         "cache": {},
         "timings": {"send": 0, "wait": milliseconds, "receive": 0},
         "_id": entry.id,
-        "_operation": operation_of(entry),
+        "_operation": entry.operation,
         "_request_id": entry.request_id,
         "_test": entry.test,
         "_fault": entry.fault,
@@ -68,32 +68,31 @@ def _delivery(attempt: Attempt) -> dict[str, Any]:
 
 
 def _sent(headers: Headers, body: Any, size: int) -> dict[str, Any]:
-    sent = {
-        "httpVersion": "HTTP/1.1",
-        "cookies": [],
-        "headers": _pairs(headers),
-        "headersSize": UNKNOWN,
-        "bodySize": size,
-    }
-    post = {"postData": {"mimeType": _kind(headers), "params": [], "text": _text(body)}} if size else {}
-    return sent | post
+    post = {"postData": {"mimeType": _media_type(headers), "params": [], "text": _text(body)}} if size else {}
+    return _message(headers, size) | post
 
 
-def _answer(entry: Exchange | Attempt) -> dict[str, Any]:
-    """Return the answer; one that never came has status 0, as browsers write it."""
+def _response(entry: Exchange | Attempt) -> dict[str, Any]:
+    """Return the response; status 0 stands for none, as in browsers."""
     size = entry.answer_size if isinstance(entry, Exchange) else len(_text(entry.answer))
     return {
         "status": entry.status or 0,
         "statusText": HTTPStatus(entry.status).phrase if entry.status in set(HTTPStatus) else "",
-        "httpVersion": "HTTP/1.1",
-        "cookies": [],
-        "headers": _pairs(entry.answer_headers),
         "content": {
             "size": size,
-            "mimeType": _kind(entry.answer_headers),
+            "mimeType": _media_type(entry.answer_headers),
             "text": _text(entry.answer),
         },
         "redirectURL": dict(entry.answer_headers).get("location", ""),
+    } | _message(entry.answer_headers, size)
+
+
+def _message(headers: Headers, size: int) -> dict[str, Any]:
+    """Return what requests and responses have in common."""
+    return {
+        "httpVersion": "HTTP/1.1",
+        "cookies": [],
+        "headers": _pairs(headers),
         "headersSize": UNKNOWN,
         "bodySize": size,
     }
@@ -103,7 +102,7 @@ def _pairs(pairs: Headers) -> list[dict[str, str]]:
     return [{"name": name, "value": value} for name, value in pairs]
 
 
-def _kind(headers: Headers) -> str:
+def _media_type(headers: Headers) -> str:
     return dict(headers).get("content-type", "application/octet-stream")
 
 

@@ -1,7 +1,7 @@
-"""Keys that must not be shown: those of the settings, and those that callers have sent.
+"""Finds keys in texts: those of the settings, and those that callers have sent.
 
-They are found in any text, also inside base64. `redaction` removes other escapes first (see `escapes`). The
-time grows with the text and not with the number of keys.
+Keys in base64 are found too; `redaction` undoes other encodings first (see `escapes`). The time grows with
+the text, not with the number of keys.
 """
 
 from __future__ import annotations
@@ -11,40 +11,43 @@ import binascii
 import contextlib
 import re
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 from ahocorasick_rs import BytesAhoCorasick, MatchKind
+
+from falmock.inspection.escapes import views
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from falmock.inspection.escapes import Span
 
-SHORTEST: Final = 6  # characters of a key that a caller has sent; a shorter one is a part of many words
-LONG_SECRET: Final = 16  # characters; a shorter one alone is as likely to be a word of the text
+SHORTEST: Final = 6  # characters of a key that a caller sent; a shorter one occurs in many words
+LONG_SECRET: Final = 16  # characters of a secret that is masked without its id; a shorter one may be a word
 SHORTEST_BASE64: Final = 8
-ENOUGH_BASE64: Final = 24  # characters by which a key in base64 is recognised
-LONGEST: Final = 160  # bytes; keys of a longer header are not remembered. One of fal's takes 73
-MOST: Final = 512  # headers; the oldest are forgotten first, until they are seen again
-TOKENS: Final = (b"eyJ", b"gAAAA")  # how JSON web tokens and sealed ones begin
+ENOUGH_BASE64: Final = 24  # characters of a key in base64 that are searched for
+LONGEST: Final = 160  # bytes; longer headers are not remembered. A key of fal's takes 73
+MOST: Final = 512  # headers that are remembered; the oldest are forgotten first
+TOKENS: Final = (b"eyJ", b"gAAAA")  # prefixes of JSON web tokens and Fernet tokens
 _REST_OF_BASE64: Final = re.compile(rb"[\w+/-]*=*")
 
 
 class _Searcher:
-    """Finds keys, in time that grows with the text."""
+    """Finds a fixed set of keys."""
 
     def __init__(self, keys: Iterable[bytes]) -> None:
-        patterns: dict[bytes, bool] = {}  # in base64 or not
+        patterns: dict[bytes, bool] = {}  # whether in base64
         for key in keys:
             secret = key.partition(b":")[2]
             for text in (key, secret) if len(secret) >= LONG_SECRET else (key,):
-                patterns[text] = False
+                patterns.update(dict.fromkeys(_unescaped(text), False))
                 patterns.update(dict.fromkeys(_in_base64(text), True))
         self._encoded = list(patterns.values())
         self._automaton = BytesAhoCorasick(list(patterns), MatchKind.LeftmostLongest)
 
     def spans(self, data: bytes) -> Iterator[Span]:
-        """Yield where a key is; in base64, up to the end of the encoded text."""
+        """Yield the span of each key; in base64, up to the end of the encoded text."""
         reached = 0
         for pattern, start, end in self._automaton.find_matches_as_indexes(data):
             if not self._encoded[pattern]:
@@ -57,27 +60,27 @@ class _Searcher:
 
 @dataclass(frozen=True, slots=True)
 class _Generation:
-    """A set of headers, and a searcher for the keys in them."""
+    """Headers, and a searcher for the keys in them."""
 
     headers: frozenset[bytes]
     searcher: _Searcher
 
 
 class KnownKeys:
-    """All keys of one emulator.
+    """The keys of one emulator.
 
     Args:
-        keys: "id:secret" pairs of the settings.
+        keys: "id:secret" pairs from the settings.
     """
 
     def __init__(self, keys: Iterable[str] = ()) -> None:
         self._settings = _Searcher(key.encode() for key in keys if key)
         self._seen: set[bytes] = set()
         self._fresh: set[bytes] = set()
-        self._generations: list[_Generation] = []  # each larger than the next
+        self._generations: list[_Generation] = []  # each has more headers than the next
 
     def see(self, authorization: bytes) -> None:
-        """Remember the keys in an `Authorization` header. Called for each call: the rest is done later."""
+        """Remember the keys in an `Authorization` header. Runs for every call, so most work is deferred."""
         if authorization not in self._seen and len(authorization) <= LONGEST:
             self._seen.add(authorization)
             self._fresh.add(authorization)
@@ -85,14 +88,14 @@ class KnownKeys:
                 self._refresh()
 
     def spans(self, data: bytes) -> Iterator[Span]:
-        """Yield where a known key stands."""
+        """Yield the span of each known key."""
         if self._fresh:
             self._refresh()
-        for searcher in (self._settings, *(each.searcher for each in self._generations)):
+        for searcher in (self._settings, *(generation.searcher for generation in self._generations)):
             yield from searcher.spans(data)
 
     def _refresh(self) -> None:
-        """Make a searcher for the new headers; it takes smaller ones over, so that there are few."""
+        """Build a searcher for the new headers, merged with smaller generations to keep their number low."""
         headers, self._fresh = frozenset(self._fresh), set()
         while self._generations and len(self._generations[-1].headers) <= len(headers):
             headers |= self._generations.pop().headers
@@ -103,7 +106,7 @@ class KnownKeys:
 
 
 def keys_in(authorization: bytes) -> Iterator[bytes]:
-    """Yield the keys in a header, whatever its scheme; not tokens, which are known by their form."""
+    """Yield the keys in a header of any scheme, except tokens, which are recognised by their form."""
     scheme, space, rest = authorization.strip().partition(b" ")
     key = rest.strip() if space else scheme
     forms = {key, key.decode("latin-1").encode()}
@@ -124,8 +127,16 @@ def _is_text(data: bytes) -> bool:
     return True
 
 
+def _unescaped(text: bytes) -> Iterator[bytes]:
+    """Yield a text as it is, and as it becomes when its own escapes are undone with those around it."""
+    yield text
+    for view, _ in islice(views(text), 1, None):
+        if len(view) >= SHORTEST:
+            yield view
+
+
 def _in_base64(text: bytes) -> Iterator[bytes]:
-    """Yield what base64 makes of a text, wherever in the encoded bytes it begins."""
+    """Yield the base64 forms of a text, one for each offset at which it can stand in the encoded bytes."""
     for before, cut in ((0, 0), (1, 2), (2, 3)):
         encoded = base64.b64encode(bytes(before) + text)
         if (before + len(text)) % 3:  # the last character depends on the text that follows

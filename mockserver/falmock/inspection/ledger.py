@@ -1,8 +1,8 @@
-"""What it would have cost: an account in a few numbers, and a bill with a line for each request.
+"""The price of the requests at fal: an account of totals, and a bill with a charge for each request.
 
 Prices are fal's list prices, each with its source. A request is billed for the units that its result names;
-waiting and 5xx cost nothing. A submit has no idempotency key at fal, so one that is sent twice is paid twice:
-those are told apart.
+waiting and 5xx cost nothing. fal has no idempotency keys, so a submit that is sent twice is billed twice;
+such doubles are listed.
 """
 
 from __future__ import annotations
@@ -14,15 +14,17 @@ from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
 from pydantic import ValidationError
 
-from falmock.models import MODELS, Price
+from falmock.inspection.entries import submit_identity
 from falmock.protocol import bodies
 from falmock.protocol.bodies import BodyTooComplexError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
 
-    from falmock.engine.store import Request, Store
-    from falmock.models import Model
+    from falmock.engine.rows import Request
+    from falmock.engine.store import Store
+    from falmock.inspection.entries import SubmitIdentity
+    from falmock.models import Catalogue, Model, Price
 
 Result = TypeVar("Result")
 
@@ -32,16 +34,16 @@ DOUBLE_WITHIN: Final = 60.0  # seconds
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """Numbers since the beginning.
+    """Totals since the start.
 
     Attributes:
         requests: accepted.
-        results: of these, the ones that ended well.
-        failures: of these, the ones that ended with an error.
+        results: requests that succeeded.
+        failures: requests that ended with an error.
         webhooks: delivered.
-        usd: what the results would have cost, by fal's list prices.
-        calls: how many came for each of fal's hosts.
-        refused: hosts for which a call was refused.
+        usd: price of the results.
+        calls: number of calls for each of fal's hosts.
+        refused: hosts for which calls were refused.
     """
 
     requests: int = 0
@@ -53,7 +55,7 @@ class Account:
     refused: tuple[str, ...] = ()
 
     def since(self, before: Account) -> Account:
-        """Return what came after an earlier account."""
+        """Return the difference from an earlier account."""
         return Account(
             requests=self.requests - before.requests,
             results=self.results - before.results,
@@ -69,16 +71,16 @@ class Account:
         )
 
     def to_json(self) -> dict[str, Any]:
-        """Return what `from_json` reads."""
+        """Return the account as a JSON object."""
         return asdict(self)
 
     @classmethod
     def from_json(cls, body: dict[str, Any]) -> Self:
-        """Read back what `to_json` gave."""
+        """Read what `to_json` returned."""
         return cls(**{**body, "refused": tuple(body["refused"])})
 
     def __str__(self) -> str:
-        told = [
+        parts = [
             _count(self.requests, "request"),
             _count(self.results, "result"),
             *([_count(self.failures, "failure")] if self.failures else []),
@@ -86,19 +88,18 @@ class Account:
             f"${self.usd:.2f} not spent",
             *([f"REFUSED: calls to {', '.join(self.refused)}"] if self.refused else []),
         ]
-        return ", ".join(told)
+        return ", ".join(parts)
 
 
 @dataclass(frozen=True, slots=True)
 class Charge:
-    """What one request would have cost.
+    """The cost of one request.
 
     Attributes:
-        request_id, endpoint, caller, test: of the request.
-        at: when it was accepted, unix seconds of the emulator's clock.
-        status: of its outcome, HTTP's; None while there is none.
-        units: that it is billed for; while it has no outcome, those that a good one would have.
-        usd: units times the price; 0 for an endpoint whose price is not known.
+        at: time of the submit, unix seconds of the emulator's clock.
+        status: of the outcome; None before it.
+        units: billed units; without an outcome, those of a successful result.
+        usd: units times the price; 0 if the price is unknown.
     """
 
     request_id: str
@@ -112,19 +113,18 @@ class Charge:
 
     @property
     def due(self) -> float:
-        """What has to be paid as things stand: a request without an outcome costs nothing yet."""
+        """Dollars to pay now: a request without an outcome costs nothing yet."""
         return 0.0 if self.status is None else self.usd
 
 
 @dataclass(frozen=True, slots=True)
 class Double:
-    """A submit that repeats another: the same endpoint, input and key, soon after.
+    """A submit that soon repeats an equal one (see `submit_identity`).
 
     Attributes:
-        first, second: the request ids.
-        endpoint, caller, test: of the second.
+        first, second: request ids.
         seconds: between them, on the emulator's clock.
-        usd: what the second costs, or will cost if it ends well.
+        usd: price of the second, if it succeeds.
     """
 
     first: str
@@ -144,14 +144,13 @@ class Double:
 
 @dataclass(frozen=True, slots=True)
 class Bill:
-    """What requests would have cost at fal's list prices, in US dollars.
+    """The cost of requests in US dollars.
 
     Attributes:
-        usd: all together.
-        by_caller, by_test: for each key id and each test; requests of no test are under "".
-        prices: of each endpoint that is billed, with source and date.
-        charges: for each request, in the order of the submits.
-        doubles: what was submitted twice.
+        usd: the sum.
+        by_caller, by_test: sums for each key id and each test; requests without a test are under "".
+        prices: of each endpoint in the bill.
+        charges: in the order of submits.
     """
 
     usd: float
@@ -163,33 +162,34 @@ class Bill:
 
 
 class Ledger:
-    """Keeps account of one emulator. What it says of requests it reads in the store, so it lasts as they do.
+    """Counts the calls of one emulator and prices the requests in its store.
 
     Args:
-        store: has the requests.
         body: returns the input of a request.
+        catalogue: has the prices.
     """
 
-    def __init__(self, store: Store, body: Callable[[Request], bytes]) -> None:
+    def __init__(self, store: Store, body: Callable[[Request], bytes], catalogue: Catalogue) -> None:
         self._store = store
         self._body = body
-        self._calls: Counter[str] = Counter()
+        self._catalogue = catalogue
+        self.calls: Counter[str] = Counter()
         self._refused: dict[str, None] = {}
 
     def arrive(self, host: str) -> None:
-        """Note a call for a host."""
-        self._calls[host] += 1
+        """Count a call for a host."""
+        self.calls[host] += 1
 
     def refuse(self, host: str) -> None:
-        """Note that a call for a host was refused."""
+        """Record that a call for a host was refused."""
         self._refused[host] = None
 
     def account(self) -> Account:
-        """Return the numbers as they are now."""
+        """Return the totals."""
         return _run(self.accounting())
 
     def accounting(self) -> Generator[None, None, Account]:
-        """Return what `account` does, in steps of a few ms."""
+        """Compute the account in steps of a few ms."""
         requests = results = failures = 0
         usd = 0.0
         for page in self._store.request_pages():
@@ -206,28 +206,26 @@ class Ledger:
             failures=failures,
             webhooks=self._store.delivered(),
             usd=usd,
-            calls=dict(self._calls),
+            calls=dict(self.calls),
             refused=tuple(self._refused),
         )
 
     def bill(
         self, *, test: str | None = None, caller: str | None = None, window: float = DOUBLE_WITHIN
     ) -> Bill:
-        """Return what has to be paid.
+        """Return the bill, of one test or key id if given.
 
         Args:
-            test: only for the requests of a test.
-            caller: only for the requests of a key id.
-            window: seconds of the emulator's clock within which an equal submit is a double one.
+            window: seconds of the emulator's clock within which an equal submit is a double.
         """
         return _run(self.billing(test=test, caller=caller, window=window))
 
     def billing(
         self, *, test: str | None = None, caller: str | None = None, window: float = DOUBLE_WITHIN
     ) -> Generator[None, None, Bill]:
-        """Return what `bill` does, in steps of a few ms."""
+        """Compute the bill in steps of a few ms."""
         charges: list[Charge] = []
-        doubles = _Doubles(window)
+        doubles = _DoubleFinder(window)
         by_caller: defaultdict[str, float] = defaultdict(float)
         by_test: defaultdict[str, float] = defaultdict(float)
         for page in self._store.request_pages():
@@ -235,7 +233,7 @@ class Ledger:
                 if test not in {None, request.test} or caller not in {None, request.caller}:
                     continue
                 charges.append(charge := self._charge(request))
-                doubles.read_picture(request, charge)
+                doubles.add(request, charge)
                 by_caller[charge.caller] += charge.due
                 by_test[charge.test or ""] += charge.due
             yield
@@ -244,13 +242,13 @@ class Ledger:
             usd=sum(charge.due for charge in charges),
             by_caller=dict(by_caller),
             by_test=dict(by_test),
-            prices={name: model.price for name, model in MODELS.items() if name in endpoints},
+            prices={model.endpoint: model.price for model in self._catalogue if model.endpoint in endpoints},
             charges=tuple(charges),
             doubles=tuple(doubles.found),
         )
 
     def _charge(self, request: Request) -> Charge:
-        model = MODELS.get(request.endpoint)
+        model = self._catalogue.get(request.endpoint)
         units = _expected(model, self._body(request)) if request.status is None else _billed(request)
         return Charge(
             request_id=request.id,
@@ -269,7 +267,7 @@ def _billed(request: Request) -> float:
 
 
 def _expected(model: Model | None, body: bytes) -> float:
-    """Return the units of a good result; none for an input that there is no such result of."""
+    """Return the units of a successful result; 0 for an invalid input."""
     if model is None:
         return 0.0
     try:
@@ -279,26 +277,27 @@ def _expected(model: Model | None, body: bytes) -> float:
         return 0.0
 
 
-class _Doubles:
-    """Submits that repeat another, of requests in the order of their submits."""
+class _DoubleFinder:
+    """Finds submits that repeat the latest equal one within a window of seconds."""
 
     def __init__(self, window: float) -> None:
         self.found: list[Double] = []
         self._window = window
-        self._latest: dict[tuple[str, str, str], Request] = {}
+        self._latest: dict[SubmitIdentity, Request] = {}
 
-    def read_picture(self, request: Request, charge: Charge) -> None:
-        same = (request.endpoint, request.caller, request.input_sha256)
-        first = self._latest.get(same)
+    def add(self, request: Request, charge: Charge) -> None:
+        """Take the next request, in the order of submits."""
+        identity = submit_identity(request)
+        first = self._latest.get(identity)
+        self._latest[identity] = request
         if first is not None and (seconds := request.submitted_at - first.submitted_at) <= self._window:
             self.found.append(
                 Double(first.id, request.id, charge.endpoint, charge.caller, charge.test, seconds, charge.usd)
             )
-        self._latest[same] = request
 
 
 def _run(steps: Generator[None, None, Result]) -> Result:
-    """Return what a generator returns."""
+    """Run a generator to its end and return its result."""
     while True:
         try:
             next(steps)

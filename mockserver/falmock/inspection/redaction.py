@@ -1,7 +1,7 @@
-"""What may be shown of a call: no key, no token, no signed address, and no megabytes. Pure.
+"""Masks keys, tokens and signed URLs, and shortens data URIs. Pure.
 
-Everything that is not known to be harmless is masked: of an `Authorization` its scheme and key id are
-left, of a URL's query the parameters of fal's own API, of a data URI its type, size and digest.
+All values that are not known to be harmless are masked: an `Authorization` keeps its scheme and key id, a
+query the parameters of fal's API, a data URI its type, size and digest.
 """
 
 from __future__ import annotations
@@ -26,18 +26,18 @@ if TYPE_CHECKING:
     from falmock.inspection.escapes import Span
 
 MASK: Final = "***"
-DEPTH: Final = 32  # of a JSON body; what lies deeper is left out
-SHORTEST_TEXT: Final = 3  # characters; a shorter one holds no key
+DEPTH: Final = 32  # levels of a JSON body that are kept
+SHORTEST_TEXT: Final = 3  # characters; a shorter text contains no key
 LONGEST_URI: Final = 200  # characters of a shortened data URI
 
-# Query parameters that fal's API and the emulator's own know, and that carry no secret.
+# Query parameters of fal's API and of the control API that carry no secret.
 HARMLESS: Final = frozenset(
     {
         *("logs", "fal_max_queue_length", "storage_type", "expiration_duration_seconds"),
         *("endpoint_id", "limit", "cursor", "q", "category", "status", "expand"),
     }
 )
-_URLS: Final = frozenset({"fal_webhook"})  # parameters that are URLs themselves
+_URLS: Final = frozenset({"fal_webhook"})  # parameters with a URL as their value
 _SCHEMES: Final = frozenset({"key", "bearer", "basic", "digest", "token"})
 _NAMES: Final = r"(?:authorization|cookie|token|secret|password|(?:api|fal)[-_]?key|credential)s?|uploadid"
 _SECRET_NAME: Final = re.compile(rf"(?:{_NAMES}|(?:^|[-_])key)$", re.IGNORECASE)
@@ -57,22 +57,18 @@ _SLICE: Final = 64 * 1024  # bytes, a multiple of four
 
 
 class Redactor:
-    """Masks secrets: those with a known form, and known keys.
-
-    Args:
-        known: keys that are masked wherever they turn up, in any encoding.
-    """
+    """Masks secrets of a known form, and known keys in any encoding."""
 
     def __init__(self, known: KnownKeys | None = None) -> None:
         self._known = known or KnownKeys()
 
     def text(self, text: str) -> str:
-        """Return any text without secrets."""
+        """Return a text with its secrets masked."""
         if len(text) < SHORTEST_TEXT:
             return text
         text = self._without_keys(text)
         if "://" in text:
-            text = _URL.sub(lambda found: _bare(found[0]), text)
+            text = _URL.sub(lambda found: _without_secrets(found[0]), text)
         if "/multipart/" in text:
             text = _PATH_TOKEN.sub(rf"\1{MASK}", text)
         if ":" in text:
@@ -92,34 +88,34 @@ class Redactor:
         return b"".join([*kept, data[end:]]).decode(errors="surrogatepass")
 
     def _spans(self, data: bytes) -> Iterator[Span]:
-        for seen, way in views(data):
-            spans = [*self._known.spans(seen), *(found.span(1) for found in _FAL_KEY.finditer(seen))]
-            spans += [found.span() for found in _BASE64_RUN.finditer(seen) if _hides_key(found[0])]
+        for view, path in views(data):
+            spans = [*self._known.spans(view), *(found.span(1) for found in _FAL_KEY.finditer(view))]
+            spans += [found.span() for found in _BASE64_RUN.finditer(view) if _hides_key(found[0])]
             for span in spans:
-                for view in way:
-                    span = view.source(span)  # noqa: PLW2901 - one step of the way
+                for step in path:
+                    span = step.source(span)  # noqa: PLW2901 - a step back to the original
                 yield span
 
     def name(self, name: str | None) -> str | None:
-        """Return a name that a caller chose, of a test say; None for none."""
+        """Return a name that a caller chose, such as a test, with its secrets masked."""
         return None if name is None else self.text(name)
 
     def url(self, url: str) -> str:
-        """Return a URL without user info, and with those parameters alone that are harmless."""
-        return self.text(_bare(url))
+        """Return a URL without user info, with the values of unknown parameters masked."""
+        return self.text(_without_secrets(url))
 
     def query(self, query: str) -> tuple[tuple[str, str], ...]:
-        """Return the parameters of a query string."""
+        """Return the parameters of a query string, masked."""
         return tuple((self.text(name), self.text(value)) for name, value in _parameters(query))
 
     def headers(self, headers: Iterable[tuple[bytes, bytes]]) -> tuple[tuple[str, str], ...]:
-        """Return headers, names in lower case."""
+        """Return headers, masked, names in lower case."""
         return tuple(
             self._header(name.decode("latin-1").lower(), value.decode("latin-1")) for name, value in headers
         )
 
     def body(self, body: bytes, content_type: str | None) -> Any:
-        """Return a body as JSON, or as text; None for what is neither."""
+        """Return a body as JSON or text, masked; None for other types."""
         try:
             return self.json(json.loads(body, parse_constant=str))
         except (ValueError, RecursionError):
@@ -133,15 +129,15 @@ class Redactor:
         return self.text(_SECRET_MEMBER.sub(rf"\1{MASK}", text))
 
     def json(self, value: Any, depth: int = 0) -> Any:
-        """Return what came out of JSON."""
+        """Return a parsed JSON value, masked."""
         if isinstance(value, str):
             return self.text(shortened(value) if value[:5].lower() == "data:" else value)
         if depth > DEPTH:
             return "..."
         if isinstance(value, list):
-            return [self.json(each, depth + 1) for each in value]
+            return [self.json(item, depth + 1) for item in value]
         if isinstance(value, dict):
-            return {self.text(name): self._member(name, each, depth + 1) for name, each in value.items()}
+            return {self.text(name): self._member(name, item, depth + 1) for name, item in value.items()}
         return value
 
     def _member(self, name: str, value: Any, depth: int) -> Any:
@@ -155,7 +151,7 @@ class Redactor:
 
 
 def credentials(authorization: str) -> str:
-    """Return "Key me" for "Key me:secret", and the scheme alone, if it is one, for what has no colon."""
+    """Return "Key me" for "Key me:secret", and a known scheme alone if there is no colon."""
     scheme, _, key = authorization.strip().partition(" ")
     key_id, colon, _ = key.strip().partition(":")
     if scheme.lower() not in _SCHEMES:
@@ -184,12 +180,12 @@ def _without_basic(found: re.Match[str]) -> str:
 
 
 def shortened(uri: str) -> str:
-    """Return "data:image/png;size=1234;sha256=..." for a data URI; the size is that of the data, in bytes."""
+    """Return "data:image/png;size=1234;sha256=..." for a data URI; the size is in decoded bytes."""
     return _compacted_uri(uri.encode(errors="replace")).decode()[:LONGEST_URI]
 
 
 def compacted(body: bytes) -> bytes:
-    """Return JSON with its data URIs shortened, without parsing it: it may have megabytes."""
+    """Return JSON with its data URIs shortened. It is not parsed, because it may have megabytes."""
     kept, end = [], 0
     while (start := body.find(_DATA_URI, end)) >= 0:
         close = body.find(b'"', start + len(_DATA_URI))
@@ -201,7 +197,7 @@ def compacted(body: bytes) -> bytes:
 
 
 def _compacted_uri(uri: bytes) -> bytes:
-    inner = uri.removesuffix(b"\\")  # of JSON within JSON, where the closing quote is escaped
+    inner = uri.removesuffix(b"\\")  # in JSON within JSON the closing quote is escaped
     plain = inner.replace(rb"\/", b"/") if b"\\" in inner else inner
     head, comma, data = plain.partition(b",")
     if not comma:
@@ -212,19 +208,21 @@ def _compacted_uri(uri: bytes) -> bytes:
 
 
 def _measured(data: bytes, *, encoded: bool) -> str:
-    with contextlib.suppress(binascii.Error):  # no base64 after all: measured as it stands
+    with contextlib.suppress(binascii.Error):  # not base64 after all: measured unchanged
         data = _decoded(data) if encoded else data
     return f"size={len(data)};sha256={hashlib.sha256(data).hexdigest()}"
 
 
 def _decoded(data: bytes) -> bytes:
-    """Decode base64 in slices, for one call would hold up all threads until it is done."""
-    if data.rstrip(b"=").translate(None, delete=_BASE64_LETTERS):  # to be skipped, and slices would not fit
+    """Decode base64 in slices, because one long call would block all threads."""
+    if data.rstrip(b"=").translate(
+        None, delete=_BASE64_LETTERS
+    ):  # characters that are skipped, so slices would be misaligned
         return base64.b64decode(data)
     return b"".join(base64.b64decode(data[start : start + _SLICE]) for start in range(0, len(data), _SLICE))
 
 
-def _bare(url: str) -> str:
+def _without_secrets(url: str) -> str:
     try:
         parts = urls.split(url)
         port = f":{parts.port}" if parts.port else ""
@@ -238,6 +236,6 @@ def _bare(url: str) -> str:
 
 def _parameters(query: str) -> list[tuple[str, str]]:
     return [
-        (name, _bare(value) if name in _URLS else value if name in HARMLESS else MASK)
+        (name, _without_secrets(value) if name in _URLS else value if name in HARMLESS else MASK)
         for name, value in parse_qsl(query, keep_blank_values=True)
     ]

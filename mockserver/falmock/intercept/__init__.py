@@ -1,1 +1,1 @@
-"""Leads unchanged programs here: a certificate authority, a proxy, and the environment that names them."""
+"""Leads unchanged programs to an emulator: CA, TLS port, proxy, and environment variables."""

@@ -1,7 +1,6 @@
-"""A certificate authority of one's own, and the certificate that the TLS port shows for fal's names.
+"""The CA of `falmock run`, and the server certificate for fal's host names.
 
-The authority may vouch for fal's domains and for this machine, and for nothing else: its certificate
-says so (name constraints), so that a stolen key is of no use against any other site.
+Name constraints restrict the CA to fal's domains and this machine, so a stolen key is useless elsewhere.
 """
 
 from __future__ import annotations
@@ -33,19 +32,23 @@ if TYPE_CHECKING:
 
 LOCAL_NETWORKS: Final = ("127.0.0.0/8", "::1/128")
 LOCAL_ADDRESSES: Final = ("127.0.0.1", "::1")
-AUTHORITY_LIFETIME: Final = timedelta(days=3650)
-CERTIFICATE_LIFETIME: Final = timedelta(days=397)  # browsers take no longer one
-SKEW: Final = timedelta(days=1)  # clocks that are behind shall take it too
+CA_LIFETIME: Final = timedelta(days=3650)
+CERTIFICATE_LIFETIME: Final = timedelta(days=397)  # browsers accept no longer one
+SKEW: Final = timedelta(days=1)  # between the clocks of this machine and of a container
+
+
+class DamagedCAError(Exception):
+    """The files of a CA cannot be used. The text is one line that says what to do."""
 
 
 @dataclass(frozen=True, slots=True)
-class Authority:
-    """Files of an authority, all in one folder.
+class CertificateAuthority:
+    """The files of a CA, all in one folder.
 
     Attributes:
-        certificate: the authority's own; whoever trusts it takes this emulator for fal.
+        certificate: of the CA.
         bundle: the usual roots and `certificate`, for programs that read a single file.
-        server: key and certificate of the TLS port. Only its owner can read it.
+        server: key and certificate of the TLS port, readable by their owner only.
     """
 
     certificate: Path
@@ -53,65 +56,72 @@ class Authority:
     server: Path
 
     def context(self) -> ssl.SSLContext:
-        """Return what the TLS port speaks with."""
+        """Return the TLS settings of the server."""
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(self.server)
         context.set_alpn_protocols(["http/1.1"])
         return context
 
 
-def open_authority(folder: Path, environment: Mapping[str, str] | None = None) -> Authority:
-    """Return the authority of a folder, made at the first time; its server certificate is always new.
+def open_ca(folder: Path, environment: Mapping[str, str] | None = None) -> CertificateAuthority:
+    """Open the CA in a folder; the first time, make it. The server certificate is new each time.
 
     Args:
-        folder: made if need be.
-        environment: `SSL_CERT_FILE` and its like name roots that programs trusted before.
+        folder: created if missing.
+        environment: `SSL_CERT_FILE` and the like name further roots for the bundle.
 
     Raises:
-        OSError: the folder cannot be written to.
+        OSError: a file cannot be read or written.
+        DamagedCAError: key or certificate cannot be parsed.
     """
     private.folder(folder)
-    authority = Authority(folder / "ca.pem", folder / "bundle.pem", folder / "server.pem")
-    key, certificate = _own(folder / "ca.key", authority.certificate)
-    private.write(authority.bundle, _usual_roots(environment or {}) + _pem(certificate))
+    ca = CertificateAuthority(folder / "ca.pem", folder / "bundle.pem", folder / "server.pem")
+    key, certificate = _load(folder / "ca.key", ca.certificate) or _make(folder / "ca.key", ca.certificate)
+    private.write(ca.bundle, _usual_roots(environment or {}) + _pem(certificate))
     server_key = ec.generate_private_key(ec.SECP256R1())
-    private.write(authority.server, _private_pem(server_key) + _pem(_serve(server_key, key, certificate)))
-    return authority
+    server = _server_certificate(server_key, key, certificate)
+    private.write(ca.server, _private_pem(server_key) + _pem(server))
+    return ca
 
 
-def _own(key_path: Path, path: Path) -> tuple[ec.EllipticCurvePrivateKey, x509.Certificate]:
-    if key_path.exists() and path.exists():
+KeyPair = tuple[ec.EllipticCurvePrivateKey, x509.Certificate]
+
+
+def _load(key_path: Path, path: Path) -> KeyPair | None:
+    """Read key and certificate of a CA. Return None if they are missing or have expired."""
+    if not (key_path.exists() and path.exists()):
+        return None
+    try:
         key = load_pem_private_key(key_path.read_bytes(), None)
         certificate = x509.load_pem_x509_certificate(path.read_bytes())
-        if isinstance(key, ec.EllipticCurvePrivateKey) and certificate.not_valid_after_utc > _now() + SKEW:
-            return key, certificate
+    except ValueError:
+        raise DamagedCAError(f"the certificates in {path.parent} are damaged: delete that folder") from None
+    valid = certificate.not_valid_after_utc > _now() + SKEW
+    return (key, certificate) if isinstance(key, ec.EllipticCurvePrivateKey) and valid else None
+
+
+def _make(key_path: Path, path: Path) -> KeyPair:
     key = ec.generate_private_key(ec.SECP256R1())
-    certificate = _certify_itself(key)
-    private.write(key_path, _private_pem(key))
-    private.write(path, _pem(certificate))
-    return key, certificate
-
-
-def _certify_itself(key: ec.EllipticCurvePrivateKey) -> x509.Certificate:
     name = _name(f"falmock, on this machine only ({_now():%Y-%m-%d})")
     permitted = [
         *map(x509.DNSName, (*FAL_DOMAINS, "localhost")),
         *(x509.IPAddress(ipaddress.ip_network(network)) for network in LOCAL_NETWORKS),
     ]
-    return (
-        _builder(name, name, key, AUTHORITY_LIFETIME)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-        .add_extension(_usage(signs_certificates=True), critical=True)
+    certificate = (
+        _builder(name, name, key, CA_LIFETIME, ca=True)
         .add_extension(x509.NameConstraints(permitted, None), critical=True)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
         .sign(key, hashes.SHA256())
     )
+    private.write(key_path, _private_pem(key))
+    private.write(path, _pem(certificate))
+    return key, certificate
 
 
-def _serve(
-    key: ec.EllipticCurvePrivateKey, authority_key: ec.EllipticCurvePrivateKey, authority: x509.Certificate
+def _server_certificate(
+    key: ec.EllipticCurvePrivateKey, ca_key: ec.EllipticCurvePrivateKey, ca: x509.Certificate
 ) -> x509.Certificate:
-    """Certify for every name of fal's, served or not: a call that is refused is to be told why."""
+    """Return a certificate for all fal hosts, emulated or not, so that each gets an answer."""
     names = dict.fromkeys(
         ["localhost", *FAL_DOMAINS, *(f"*.{domain}" for domain in FAL_DOMAINS), *ALIASES, "*.alpha.fal.ai"]
     )
@@ -119,49 +129,35 @@ def _serve(
         *map(x509.DNSName, names),
         *(x509.IPAddress(ipaddress.ip_address(address)) for address in LOCAL_ADDRESSES),
     ]
+    issuer = x509.AuthorityKeyIdentifier.from_issuer_public_key(ca_key.public_key())
     return (
-        _builder(_name("falmock"), authority.subject, key, CERTIFICATE_LIFETIME)
-        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-        .add_extension(_usage(signs_certificates=False), critical=True)
+        _builder(_name("falmock"), ca.subject, key, CERTIFICATE_LIFETIME, ca=False)
         .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
         .add_extension(x509.SubjectAlternativeName(alternatives), critical=False)
-        .add_extension(
-            x509.AuthorityKeyIdentifier.from_issuer_public_key(authority_key.public_key()), critical=False
-        )
-        .sign(authority_key, hashes.SHA256())
+        .add_extension(issuer, critical=False)
+        .sign(ca_key, hashes.SHA256())
     )
 
 
 def _builder(
-    subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePrivateKey, lifetime: timedelta
+    subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePrivateKey, lifetime: timedelta, *, ca: bool
 ) -> x509.CertificateBuilder:
+    usages = ("content_commitment", "key_encipherment", "data_encipherment", "key_agreement")
+    unused = dict.fromkeys((*usages, "encipher_only", "decipher_only"), False)
+    usage = x509.KeyUsage(digital_signature=not ca, key_cert_sign=ca, crl_sign=ca, **unused)
     return (
-        x509.CertificateBuilder()
-        .subject_name(subject)
-        .issuer_name(issuer)
+        x509.CertificateBuilder(subject_name=subject, issuer_name=issuer)
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
         .not_valid_before(_now() - SKEW)
         .not_valid_after(_now() + lifetime)
-    )
-
-
-def _usage(*, signs_certificates: bool) -> x509.KeyUsage:
-    return x509.KeyUsage(
-        digital_signature=not signs_certificates,
-        key_cert_sign=signs_certificates,
-        crl_sign=signs_certificates,
-        content_commitment=False,
-        key_encipherment=False,
-        data_encipherment=False,
-        key_agreement=False,
-        encipher_only=False,
-        decipher_only=False,
+        .add_extension(x509.BasicConstraints(ca=ca, path_length=0 if ca else None), critical=True)
+        .add_extension(usage, critical=True)
     )
 
 
 def _usual_roots(environment: Mapping[str, str]) -> bytes:
-    """Return the roots that programs trusted before: fal's names are not all that they talk to."""
+    """Return the roots that programs trust already, since they call other hosts too."""
     named = (environment.get(name) for name in ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"))
     system = ssl.get_default_verify_paths().cafile
     paths = dict.fromkeys(filter(None, (*named, system, certifi.where())))

@@ -1,4 +1,4 @@
-"""Tells what of a program would reach the emulator, by trying it where nothing can leak."""
+"""Runs a program in a network that has only loopback, and reports which calls reach the emulator."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ if TYPE_CHECKING:
 
 
 class CannotTryError(Exception):
-    """A network of its own cannot be had here; the text says why."""
+    """The system cannot isolate the program. The text gives the reason."""
 
 
 @dataclass(frozen=True, slots=True)
 class Findings:
-    """What a trial showed.
+    """The result of a trial.
 
     Attributes:
-        code: the program's exit code.
-        account: what the emulator saw.
-        names: what was looked up past the proxy, and so would have been called there.
+        code: exit code of the program.
+        account: of the emulator.
+        names: host names that were looked up, and so would have been called without the proxy.
     """
 
     code: int
@@ -38,12 +38,12 @@ class Findings:
 
     @property
     def leaks(self) -> tuple[str, ...]:
-        """Hosts of fal's that the program calls past the emulator."""
+        """Hosts of fal that the program calls without the proxy."""
         return tuple(name for name in self.names if is_fal(name))
 
     @property
     def good(self) -> bool:
-        """Whether all that the program said to fal reached the emulator."""
+        """Whether all calls to fal reached the emulator."""
         return not self.leaks and not any(map(is_fal, self.account.refused))
 
     def __str__(self) -> str:
@@ -52,36 +52,33 @@ class Findings:
         lines = [
             f"the program ended with {self.code}",
             *(f"reaches the emulator: {host} (calls: {count})" for host, count in calls),
-            *([] if calls else ["nothing was said to fal"]),
+            *([] if calls else ["no calls to fal"]),
             *(f"refused: {host} ({_why(host)})" for host in self.account.refused),
-            *(f"DOES NOT REACH IT: {name} was looked up past the proxy" for name in self.leaks),
-            *(f"not fal's, and past the proxy: {name}" for name in others),
+            *(f"DOES NOT REACH THE EMULATOR: {name} was called without the proxy" for name in self.leaks),
+            *(f"not fal, called without the proxy: {name}" for name in others),
         ]
         return "\n".join(lines)
 
 
 def examine(command: Sequence[str]) -> Findings:
-    """Run a program through `falmock run` in a network of its own, and return what it did.
-
-    Args:
-        command: the program.
+    """Run a command with `falmock run` in an isolated network, and return the result.
 
     Raises:
-        CannotTryError: programs are missing, or the system does not let us.
+        CannotTryError: a tool is missing, or the system refuses.
     """
-    if lacking := netns.missing():
-        raise CannotTryError(f"there is no {' and no '.join(lacking)} here")
+    if missing := netns.missing():
+        raise CannotTryError(f"there is no {' and no '.join(missing)} here")
     with tempfile.TemporaryDirectory(prefix="falmock-") as folder:
         names, account = Path(folder, "names.json"), Path(folder, "account.json")
         run = [sys.executable, "-m", "falmock", "run", "--sealed", "--account", str(account)]
-        code = subprocess.run(  # noqa: S603 - the caller's own program
-            [*netns.before(names), *run, "--", *command], check=False
+        code = subprocess.run(  # noqa: S603 - the program of the caller
+            [*netns.prefix(names), *run, "--", *command], check=False
         ).returncode
         if not account.exists():
-            raise CannotTryError("the system does not let us have one")
+            raise CannotTryError("the system does not allow it")
         looked_up = tuple(dict.fromkeys(json.loads(names.read_text())))
         return Findings(code, Account.from_json(json.loads(account.read_text())), looked_up)
 
 
 def _why(host: str) -> str:
-    return "fal's, and not emulated" if is_fal(host) else "not this machine; a trial is sealed"
+    return "a fal host that is not emulated" if is_fal(host) else "another machine, and doctor is sealed"

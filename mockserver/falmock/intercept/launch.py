@@ -1,4 +1,4 @@
-"""Runs a command as if it had been called directly: same streams, same signals, same exit code."""
+"""Runs a command as a shell would: same streams, same signals, same exit code."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final, Self
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-PASSED_ON: Final = (
+FORWARDED: Final = (
     signal.SIGINT,
     signal.SIGTERM,
     signal.SIGHUP,
@@ -23,11 +23,11 @@ PASSED_ON: Final = (
 FROM_KEYBOARD: Final = (signal.SIGINT, signal.SIGQUIT)
 NOT_FOUND: Final = 127
 NOT_EXECUTABLE: Final = 126
-KILLED: Final = 128  # and the number of the signal, as shells say it
+KILLED: Final = 128  # plus the number of the signal, as in shells
 
 
 class NotStartedError(Exception):
-    """The command could not be started; `code` is what a shell would exit with."""
+    """The command could not be started. `code` is the exit code of a shell."""
 
     def __init__(self, text: str, code: int) -> None:
         super().__init__(text)
@@ -35,10 +35,10 @@ class NotStartedError(Exception):
 
 
 class SignalForwarder:
-    """Passes signals on to a program: those that came before it was started, too.
+    """Forwards signals to a program, including those that arrive before it starts.
 
-    At a terminal the program stays in the terminal's foreground, which sends it Ctrl-C by itself.
-    Elsewhere it leads a session of its own, so that signals reach all that it started.
+    At a terminal the program stays in the foreground, so the terminal itself sends it Ctrl-C. Elsewhere it
+    gets a new session, so that signals reach its children too.
     """
 
     def __init__(self) -> None:
@@ -47,21 +47,21 @@ class SignalForwarder:
         self._early: list[signal.Signals] = []
 
     def __enter__(self) -> Self:
-        for number in PASSED_ON:
-            asyncio.get_running_loop().add_signal_handler(number, self._pass_on, number)
+        for number in FORWARDED:
+            asyncio.get_running_loop().add_signal_handler(number, self._forward, number)
         return self
 
     def __exit__(self, *_: object) -> None:
-        for number in PASSED_ON:
+        for number in FORWARDED:
             asyncio.get_running_loop().remove_signal_handler(number)
 
     def attach(self, pid: int) -> None:
-        """Name the program."""
+        """Forward signals to this process from now on."""
         self._pid = pid
         for number in self._early:
-            self._pass_on(number)
+            self._forward(number)
 
-    def _pass_on(self, number: signal.Signals) -> None:
+    def _forward(self, number: signal.Signals) -> None:
         if self._pid is None:
             self._early.append(number)
             return
@@ -72,21 +72,21 @@ class SignalForwarder:
                 os.kill(self._pid, number)
 
 
-async def launch(command: Sequence[str], environment: Mapping[str, str], relay: SignalForwarder) -> int:
-    """Run a command to its end, and return its exit code.
+async def launch(command: Sequence[str], environment: Mapping[str, str], forwarder: SignalForwarder) -> int:
+    """Run a command and return its exit code.
 
     Raises:
-        NotStartedError: there is no such program, or it cannot be run.
+        NotStartedError: the program does not exist or cannot be executed.
     """
     try:
         process = await asyncio.create_subprocess_exec(
-            *command, env=dict(environment), start_new_session=not relay.at_terminal
+            *command, env=dict(environment), start_new_session=not forwarder.at_terminal
         )
     except FileNotFoundError:
         raise NotStartedError(f"{command[0]}: command not found", NOT_FOUND) from None
     except OSError as error:
         raise NotStartedError(f"{command[0]}: {error.strerror}", NOT_EXECUTABLE) from None
-    relay.attach(process.pid)
+    forwarder.attach(process.pid)
     code = await process.wait()
     return code if code >= 0 else KILLED - code
 
@@ -94,5 +94,5 @@ async def launch(command: Sequence[str], environment: Mapping[str, str], relay: 
 def _in_foreground() -> bool:
     try:
         return os.tcgetpgrp(sys.stdin.fileno()) == os.getpgrp()
-    except (OSError, ValueError, AttributeError):  # no terminal, or no standard input at all
+    except (OSError, ValueError, AttributeError):  # no terminal, or no standard input
         return False

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 CHUNK: Final = 64 * 1024
-CLOSE_SECONDS: Final = 5.0  # for the last bytes to be taken
+CLOSE_SECONDS: Final = 5.0  # for the peer to read the last bytes
 
 
 async def join(
@@ -29,20 +29,20 @@ async def join(
     """
     loop = asyncio.get_running_loop()
 
-    def heard() -> None:
+    def received() -> None:
         limit.reschedule(loop.time() + silence)
 
     async with asyncio.timeout(silence) as limit:
-        ways = [
-            asyncio.create_task(_pour(reader, far_writer, heard, forgiving=True)),
-            asyncio.create_task(_pour(far_reader, writer, heard)),
+        copies = [
+            asyncio.create_task(_copy(reader, far_writer, received, forgiving=True)),
+            asyncio.create_task(_copy(far_reader, writer, received)),
         ]
         try:
-            await asyncio.gather(*ways)
+            await asyncio.gather(*copies)
         finally:
-            for way in ways:
-                way.cancel()
-            await asyncio.gather(*ways, return_exceptions=True)
+            for copy in copies:
+                copy.cancel()
+            await asyncio.gather(*copies, return_exceptions=True)
 
 
 async def carry(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, stall: float) -> None:
@@ -59,15 +59,15 @@ async def carry(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, s
     _end(writer)
 
 
-async def _pour(
+async def _copy(
     reader: asyncio.StreamReader,
     writer: asyncio.StreamWriter,
-    heard: Callable[[], None],
+    received: Callable[[], None],
     *,
     forgiving: bool = False,
 ) -> None:
     while data := await reader.read(CHUNK):
-        heard()
+        received()
         writer.write(data)
         try:
             await writer.drain()

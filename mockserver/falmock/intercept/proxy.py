@@ -1,9 +1,9 @@
-"""The HTTP proxy of `falmock run`. Calls to fal's hosts end at the emulator and never leave this machine.
+"""The HTTP proxy of `falmock run`. Calls to fal hosts end at the emulator and never leave this machine.
 
-`CONNECT queue.fal.run:443` is connected to the emulator's own TLS port, with a certificate for that name,
-so the proxy itself sees no plain text. Calls to hosts of fal's that are not emulated end there too; the
-emulator answers them with an error. Calls to other hosts pass through, or are refused if the proxy is
-sealed. A plain request gets the Host of its URL and loses its forwarding headers.
+`CONNECT queue.fal.run:443` leads to the emulator's TLS port, so the proxy itself sees no plain text. Calls
+to fal hosts that are not emulated end there too, and the emulator answers them with an error. Calls to
+other hosts pass through, or are refused if the proxy is sealed. A plain request gets the Host of its URL
+and loses its forwarding headers.
 """
 
 from __future__ import annotations
@@ -18,8 +18,9 @@ from typing import TYPE_CHECKING, Final
 import h11
 
 from falmock.intercept.pipes import carry, close, join, shutdown
-from falmock.intercept.targets import HTTP, Address, RefusedError, authority, onward
+from falmock.intercept.targets import Address, RefusedError, forward_url, onward, tunnel_address
 from falmock.protocol.addresses import is_loopback
+from falmock.protocol.authorities import parse_url
 from falmock.protocol.hosts import is_fal, is_served
 from falmock.system.dialler import resolve
 
@@ -33,8 +34,9 @@ log = logging.getLogger("falmock")
 
 CHUNK: Final = 64 * 1024
 HEAD_BYTES: Final = 64 * 1024
-DIAL_SECONDS: Final = 30.0
+CONNECT_SECONDS: Final = 30.0
 LINGER_SECONDS: Final = 10.0
+HTTP: Final = 80
 HTTPS: Final = 443
 TOO_LARGE: Final = 431
 
@@ -54,16 +56,41 @@ class Timeouts:
     silence: float = 3600.0
 
 
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """One end of a connection: a client of the proxy, or the server that it calls."""
+
+    reader: asyncio.StreamReader
+    writer: asyncio.StreamWriter
+    http: h11.Connection
+
+    @property
+    def is_local(self) -> bool:
+        """Whether it is on this machine."""
+        address = self.writer.get_extra_info("peername")  # None if it has left already
+        return address is not None and is_loopback(address[0])
+
+    async def receive(self) -> h11.Event | type:
+        """Return the next event."""
+        while (event := self.http.next_event()) is h11.NEED_DATA:
+            self.http.receive_data(await self.reader.read(CHUNK))
+        return event
+
+    def send(self, event: h11.Event) -> None:
+        """Send an event, without waiting."""
+        self.writer.write(self.http.send(event) or b"")
+
+
 class Proxy:
-    """Decides where a call goes, and carries it there.
+    """An HTTP proxy that leads calls to fal hosts to an emulator.
 
     Args:
-        http: the emulator's own address.
-        https: the same with TLS.
-        sealed: let nothing out that is not for this machine.
-        refused: is told the name of each host that a call was refused for.
-        calling: filled with the local addresses of the proxy's connections, so that the emulator can
-            tell proxied calls from direct ones.
+        http: URL of the emulator's plain port.
+        https: URL of its TLS port.
+        sealed: refuse calls to other machines.
+        refused: called with the name of each host that a call is refused for.
+        calling: filled with the local addresses of the proxy's connections, by which the emulator
+            recognises calls through the proxy.
         timeouts: time limits.
     """
 
@@ -77,7 +104,7 @@ class Proxy:
         calling: set[Address],
         timeouts: Timeouts | None = None,
     ) -> None:
-        self._doors = {HTTP: authority(http, None), HTTPS: authority(https, None)}
+        self._emulator = {HTTP: _address(http), HTTPS: _address(https)}
         self._sealed = sealed
         self._refused = refused
         self._calling = calling
@@ -86,10 +113,10 @@ class Proxy:
 
     @asynccontextmanager
     async def serving(self, listener: socket.socket) -> AsyncIterator[None]:
-        """Answer at a listening socket for the length of a block."""
+        """Serve a listening socket for the length of a block."""
         connections: set[asyncio.Task[None]] = set()
 
-        def welcome(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             task = asyncio.create_task(self._answer(reader, writer))
             connections.add(task)
             task.add_done_callback(done)
@@ -99,7 +126,7 @@ class Proxy:
             if not task.cancelled() and (error := task.exception()) is not None:
                 log.error("a call through the proxy failed: this is a defect of falmock", exc_info=error)
 
-        server = await asyncio.start_server(welcome, sock=listener)
+        server = await asyncio.start_server(accept, sock=listener)
         try:
             yield
         finally:
@@ -109,119 +136,92 @@ class Proxy:
             await asyncio.gather(*connections, return_exceptions=True)
 
     def destination(self, host: str, port: int, *, local: bool = True) -> Address:
-        """Return where a call for a host really goes.
+        """Return the address to connect to.
 
         Args:
-            host: as named.
-            port: likewise.
-            local: the call comes from this machine; others have no business with what listens here.
+            host: name or IP address, as `parse_authority` returns it.
+            port: of the call.
+            local: the call comes from this machine; other machines must not reach local servers.
 
         Raises:
-            RefusedError: nowhere.
+            RefusedError: the call is not allowed.
         """
-        name = host.lower().removesuffix(".")
-        if is_fal(name):
-            if not is_served(name):
-                self._refused(name)  # by the door behind, which says so; or by nobody, if TLS fails
-            if port not in self._doors:
-                raise RefusedError(403, f"falmock answers for {name} on ports 80 and 443 only")
-            return self._doors[port]
-        if self._sealed and not is_loopback(name):
-            log.warning("refused a call to %s: the proxy is sealed", name)
-            self._refused(name)
-            raise RefusedError(403, f"falmock is sealed and lets nothing out to {name}")
-        if not local and is_loopback(name):
-            raise RefusedError(403, f"falmock leads other machines to fal's hosts only, not to {name}")
-        return name, port
+        if is_fal(host):
+            if not is_served(host):
+                self._refused(host)  # the emulator notes it too, unless TLS fails
+            if port not in self._emulator:
+                raise RefusedError(403, f"falmock answers for {host} on ports 80 and 443 only")
+            return self._emulator[port]
+        if self._sealed and not is_loopback(host):
+            log.warning("refused a call to %s: the proxy is sealed", host)
+            self._refused(host)
+            raise RefusedError(403, f"falmock is sealed and lets nothing out to {host}")
+        if not local and is_loopback(host):
+            raise RefusedError(403, f"falmock leads other machines to fal's hosts only, not to {host}")
+        return host, port
 
     async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        client = h11.Connection(h11.SERVER, max_incomplete_event_size=HEAD_BYTES)
+        """Forward one call. A second one on the same connection might be for another host."""
+        client = Peer(reader, writer, h11.Connection(h11.SERVER, max_incomplete_event_size=HEAD_BYTES))
         try:
-            await self._serve_one(client, reader, writer)
+            request = await self._head(client)
+            if request is None:
+                return
+            if request.method == b"CONNECT":
+                await self._tunnel(client, request)
+            else:
+                await self._forward(client, request)
         except RefusedError as refusal:
             with suppress(OSError, h11.LocalProtocolError):
-                await self._say_no(client, reader, writer, refusal)
+                await self._refuse(client, refusal)
         except (OSError, h11.RemoteProtocolError, h11.LocalProtocolError) as error:
             log.debug("a connection through the proxy ended early: %r", error)
         finally:
             await close(writer)
 
-    async def _serve_one(
-        self, client: h11.Connection, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
-    ) -> None:
-        """Carry one call: a second one on the same connection might be for another host."""
-        request = await self._head(client, reader)
-        if request is None:
-            return
-        if request.method == b"CONNECT":
-            await self._tunnel(client, request, reader, writer)
-        else:
-            await self._forward(client, request, reader, writer)
-
-    async def _head(self, client: h11.Connection, reader: asyncio.StreamReader) -> h11.Request | None:
+    async def _head(self, client: Peer) -> h11.Request | None:
         """Return the head of a request; None if the client closes the connection without one.
 
         Raises:
             RefusedError: 408 if it is slow, 431 if it is too large, 400 if it is malformed.
         """
+        seconds = self._timeouts.head
         try:
-            async with asyncio.timeout(self._timeouts.head):
-                event = await _next_event(client, reader)
+            async with asyncio.timeout(seconds):
+                event = await client.receive()
         except TimeoutError:
-            raise RefusedError(
-                408, f"the head of the request was not complete within {self._timeouts.head:g} s"
-            ) from None
+            raise RefusedError(408, f"the head of the request was not complete in {seconds:g} s") from None
         except h11.RemoteProtocolError as error:
             if error.error_status_hint == TOO_LARGE:
                 raise RefusedError(TOO_LARGE, "the head of the request is too large") from None
             raise RefusedError(400, f"malformed request: {error}") from None
         if not isinstance(event, h11.Request):
             return None
-        if not any(name == b"host" for name, _ in event.headers):  # h11 sees to it in HTTP/1.1
+        if not any(name == b"host" for name, _ in event.headers):  # h11 checks it in HTTP/1.1 only
             raise RefusedError(400, "the request has no Host header")
         return event
 
-    async def _tunnel(
-        self,
-        client: h11.Connection,
-        request: h11.Request,
-        reader: asyncio.StreamReader,
-        writer: asyncio.StreamWriter,
-    ) -> None:
-        host, port = authority(f"//{request.target.decode('ascii')}", None)
-        async with self._dialled(self.destination(host, port, local=_is_local(writer))) as (
-            far_reader,
-            far_writer,
-        ):
+    async def _tunnel(self, client: Peer, request: h11.Request) -> None:
+        host, port = tunnel_address(request.target.decode("ascii"))
+        async with self._connected(self.destination(host, port, local=client.is_local)) as server:
             async with asyncio.timeout(self._timeouts.stall):
                 # Data after the end of the request belongs to the tunnel.
-                while not isinstance(await _next_event(client, reader), h11.EndOfMessage):
+                while not isinstance(await client.receive(), h11.EndOfMessage):
                     pass
-            established = h11.Response(status_code=200, headers=[], reason=b"Connection Established")
-            writer.write(client.send(established) or b"")
-            far_writer.write(client.trailing_data[0])
-            await join(reader, far_writer, far_reader, writer, silence=self._timeouts.silence)
+            client.send(h11.Response(status_code=200, headers=[], reason=b"Connection Established"))
+            server.writer.write(client.http.trailing_data[0])
+            await join(
+                client.reader, server.writer, server.reader, client.writer, silence=self._timeouts.silence
+            )
 
-    async def _forward(
-        self,
-        client: h11.Connection,
-        request: h11.Request,
-        reader: asyncio.StreamReader,
-        writer: asyncio.StreamWriter,
-    ) -> None:
-        target = request.target.decode("ascii")
-        if not target.startswith("http://"):
-            raise RefusedError(400, "this is falmock's proxy: it takes CONNECT and http://... only")
-        host, port = authority(target, HTTP)
-        async with self._dialled(self.destination(host, port, local=_is_local(writer))) as (
-            far_reader,
-            far_writer,
-        ):
+    async def _forward(self, client: Peer, request: h11.Request) -> None:
+        url = forward_url(request.target.decode("ascii"))
+        address = self.destination(url.authority.name, url.port, local=client.is_local)
+        async with self._connected(address) as server:
             upgrades = any(name == b"upgrade" for name, _ in request.headers)
-            far = h11.Connection(h11.CLIENT)
-            far_writer.write(far.send(onward(request, target, upgrades=upgrades)) or b"")
-            body = asyncio.create_task(self._send_body(client, reader, far, far_writer, upgrades=upgrades))
-            answer = asyncio.create_task(carry(far_reader, writer, stall=self._timeouts.stall))
+            server.send(onward(request, url, upgrades=upgrades))
+            body = asyncio.create_task(self._send_body(client, server, upgrades=upgrades))
+            answer = asyncio.create_task(carry(server.reader, client.writer, stall=self._timeouts.stall))
             try:
                 await asyncio.wait([body, answer], return_when=asyncio.FIRST_COMPLETED)
                 if not answer.done():
@@ -232,15 +232,7 @@ class Proxy:
                 answer.cancel()
                 await asyncio.gather(body, answer, return_exceptions=True)
 
-    async def _send_body(
-        self,
-        client: h11.Connection,
-        reader: asyncio.StreamReader,
-        far: h11.Connection,
-        far_writer: asyncio.StreamWriter,
-        *,
-        upgrades: bool,
-    ) -> None:
+    async def _send_body(self, client: Peer, server: Peer, *, upgrades: bool) -> None:
         """Send the body of a request, then end the connection or continue with another protocol.
 
         Raises:
@@ -251,44 +243,40 @@ class Proxy:
         event: object = None
         while not isinstance(event, h11.EndOfMessage):
             async with asyncio.timeout(stall):
-                event = await _next_event(client, reader)
+                event = await client.receive()
             if isinstance(event, h11.ConnectionClosed):
                 return
             if not isinstance(event, (h11.Data, h11.EndOfMessage)):
                 continue
             try:
                 async with asyncio.timeout(stall):
-                    far_writer.write(far.send(event) or b"")
-                    await far_writer.drain()
+                    server.send(event)
+                    await server.writer.drain()
             except TimeoutError:
                 raise
-            except OSError:  # it reads no more, but may have answered
+            except OSError:  # it has stopped reading, but may have answered
                 return
         if upgrades:
-            far_writer.write(client.trailing_data[0])
-            await carry(reader, far_writer, stall=stall)
+            server.writer.write(client.http.trailing_data[0])
+            await carry(client.reader, server.writer, stall=stall)
             return
-        while await reader.read(CHUNK):  # a second request is discarded
+        while await client.reader.read(CHUNK):  # a second request is discarded
             pass
         with suppress(OSError, RuntimeError):
-            far_writer.write_eof()  # tells the other side that the client is gone
+            server.writer.write_eof()  # shows the server that the client has left
 
     @asynccontextmanager
-    async def _dialled(
-        self, address: Address
-    ) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+    async def _connected(self, address: Address) -> AsyncIterator[Peer]:
         try:
-            async with asyncio.timeout(DIAL_SECONDS):
+            async with asyncio.timeout(CONNECT_SECONDS):
                 reader, writer = await _connect(*address)
-        except UnicodeError:
-            raise RefusedError(400, "the request target has no valid host name") from None
         except (OSError, TimeoutError) as error:
             raise RefusedError(502, f"cannot reach {address[0]} port {address[1]} ({error})") from None
         here = writer.get_extra_info("sockname")[:2]
         self._calls[here] += 1
         self._calling.update(_forms(here))
         try:
-            yield reader, writer
+            yield Peer(reader, writer, h11.Connection(h11.CLIENT))
         finally:
             # The emulator may still have data of this connection to read.
             asyncio.get_running_loop().call_later(LINGER_SECONDS, self._forget, here)
@@ -300,37 +288,24 @@ class Proxy:
             del self._calls[here]
             self._calling.difference_update(_forms(here))
 
-    async def _say_no(
-        self,
-        client: h11.Connection,
-        reader: asyncio.StreamReader,
-        writer: asyncio.StreamWriter,
-        refusal: RefusedError,
-    ) -> None:
-        """Refuse where people will see it: most clients show of a proxy's answer only the reason phrase."""
+    async def _refuse(self, client: Peer, refusal: RefusedError) -> None:
+        """Send a refusal. Its text is the reason phrase too: most clients show nothing else of it."""
         text = str(refusal).encode("ascii", "replace").replace(b"\r", b"?").replace(b"\n", b"?")
-        headers = [
-            ("content-type", "text/plain"),
-            ("content-length", str(len(text))),
-            ("connection", "close"),
-        ]
-        for event in (
-            h11.Response(status_code=refusal.status, headers=headers, reason=text),
-            h11.Data(text),
-            h11.EndOfMessage(),
-        ):
-            writer.write(client.send(event) or b"")
+        length = str(len(text))
+        headers = [("content-type", "text/plain"), ("content-length", length), ("connection", "close")]
+        client.send(h11.Response(status_code=refusal.status, headers=headers, reason=text))
+        client.send(h11.Data(text))
+        client.send(h11.EndOfMessage())
         async with asyncio.timeout(self._timeouts.stall):
-            await writer.drain()
-        await shutdown(reader, writer)
+            await client.writer.drain()
+        await shutdown(client.reader, client.writer)
 
 
 async def _connect(host: str, port: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-    """Connect to the first of a host's addresses that takes the connection.
+    """Connect to the first address of a host that accepts.
 
     Raises:
-        OSError: none does.
-        UnicodeError: IDNA refuses the name.
+        OSError: no address does.
     """
     untried: list[IPAddress] = await resolve(host, port)
     while True:
@@ -342,18 +317,12 @@ async def _connect(host: str, port: int) -> tuple[asyncio.StreamReader, asyncio.
                 raise
 
 
+def _address(url: str) -> Address:
+    parsed = parse_url(url)
+    return parsed.authority.name, parsed.port
+
+
 def _forms(here: Address) -> set[Address]:
     """Return an address as listeners see it: one on `::` sees IPv4 addresses as mapped."""
     host, port = here
     return {here} if ":" in host else {here, (f"::ffff:{host}", port)}
-
-
-def _is_local(writer: asyncio.StreamWriter) -> bool:
-    peer = writer.get_extra_info("peername")  # None of one that has left already
-    return peer is not None and is_loopback(peer[0])
-
-
-async def _next_event(connection: h11.Connection, reader: asyncio.StreamReader) -> h11.Event | type:
-    while (event := connection.next_event()) is h11.NEED_DATA:
-        connection.receive_data(await reader.read(CHUNK))
-    return event

@@ -1,16 +1,13 @@
-"""Request targets of the proxy: their authority, and the request to pass on. Pure."""
+"""Request targets of the proxy: the address that they name, and the request to forward. Pure."""
 
 from __future__ import annotations
 
-import re
 from typing import Final
-from urllib.parse import urlsplit
 
 import h11
 
-from falmock.protocol.addresses import is_name, parse
+from falmock.protocol.authorities import AuthorityError, HttpUrl, origin_of, parse_authority, parse_url
 
-HTTP: Final = 80
 DROPPED: Final = frozenset(
     {
         b"host",  # replaced by that of the URL
@@ -23,8 +20,6 @@ DROPPED: Final = frozenset(
 )
 FORWARDED: Final = b"x-forwarded-"
 
-_AUTHORITY = re.compile(r"(?:\[[^\[\]]+\]|[^\[\]:]+)(?::[0-9]+)?")  # urlsplit takes "[::1]x" for "::1"
-
 Address = tuple[str, int]
 
 
@@ -36,12 +31,40 @@ class RefusedError(Exception):
         self.status = status
 
 
-def onward(request: h11.Request, target: str, *, upgrades: bool) -> h11.Request:
+def tunnel_address(target: str) -> Address:
+    """Parse the target of CONNECT, `host:port`.
+
+    Raises:
+        RefusedError: it is something else.
+    """
+    try:
+        authority = parse_authority(target)
+    except AuthorityError as error:
+        raise RefusedError(400, str(error)) from None
+    if authority.port is None:
+        raise RefusedError(400, "the request target has no port")
+    return authority.name, authority.port
+
+
+def forward_url(target: str) -> HttpUrl:
+    """Parse the target of any other request, an http URL.
+
+    Raises:
+        RefusedError: it is something else.
+    """
+    try:
+        url = parse_url(target, userinfo=True)
+    except AuthorityError as error:
+        raise RefusedError(400, str(error)) from None
+    if url.scheme != "http":
+        raise RefusedError(400, "this is falmock's proxy: it accepts CONNECT and http://... only")
+    return url
+
+
+def onward(request: h11.Request, url: HttpUrl, *, upgrades: bool) -> h11.Request:
     """Return the request in origin form, with `Connection: close` unless it upgrades."""
-    url = urlsplit(target)
-    name, port = authority(target, HTTP)
-    host = (f"[{name}]" if ":" in name else name) + (f":{port}" if port != HTTP else "")
-    path = (url.path or "/") + (f"?{url.query}" if url.query else "")
+    host = str(origin_of(url.scheme, url.authority).authority)
+    path = (url.path or "/") + ("" if url.query is None else f"?{url.query}")
     dropped = DROPPED if upgrades else DROPPED | {b"connection"}
     kept = [
         (name, value)
@@ -52,20 +75,3 @@ def onward(request: h11.Request, target: str, *, upgrades: bool) -> h11.Request:
     if not upgrades:
         kept.append((b"Connection", b"close"))
     return h11.Request(method=request.method, target=path, headers=kept)
-
-
-def authority(url: str, default_port: int | None) -> Address:
-    """Return the host and the port of a URL.
-
-    Raises:
-        RefusedError: it has none, or IDNA refuses the name.
-    """
-    try:
-        parts = urlsplit(url)
-        host, port = parts.hostname or "", parts.port or default_port
-    except ValueError:
-        raise RefusedError(400, "the request target has no valid host and port") from None
-    strict = _AUTHORITY.fullmatch(parts.netloc.rpartition("@")[2])
-    if not strict or not port or not (parse(host) or is_name(host)):
-        raise RefusedError(400, "the request target has no valid host and port")
-    return host, port

@@ -1,16 +1,20 @@
-"""Placeholder videos: look at the input image, render a clip, keep it.
+"""Media of the emulated models: fetch and decode input images, render placeholder videos.
 
-`falmock.media.probe`, which reads a video's facts, stands beside this door: it is a program of its own.
+These names are for the other packages. Apart from them there is the program `falmock.media.probe`.
 """
 
 from falmock.media.clip import Clip
-from falmock.media.images import MAX_BYTES, Decoder, Picture
+from falmock.media.fetching import Fetcher, FetchError
+from falmock.media.images import MAX_BYTES, Decoder
+from falmock.media.pixels import Picture
 from falmock.media.renderer import FfmpegNotFound, Renderer, RenderFailed, find_ffmpeg
 
 __all__ = [
     "MAX_BYTES",
     "Clip",
     "Decoder",
+    "FetchError",
+    "Fetcher",
     "FfmpegNotFound",
     "Picture",
     "RenderFailed",

@@ -1,4 +1,4 @@
-"""What to render, as data."""
+"""The description of a video to render."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Final, Literal
 import PIL
 
 if TYPE_CHECKING:
-    from falmock.media.images import Picture
+    from falmock.media.pixels import Picture
 
-RENDERER: Final = 1  # raise it when the same clip shall look different, so that caches forget the old look
-_STEP: Final = 2  # even, so that luma and the half-sized chroma move together and nothing is resampled
+LOOK: Final = 1  # increased when clips change their look, to invalidate caches
+_STEP: Final = 2  # pixels a frame; even, so that the half-sized chroma is not resampled
 _DIRECTIONS: Final = ((1, 0), (-1, 0), (0, 1), (0, -1))
 
 
@@ -22,16 +22,16 @@ class Clip:
     """One video.
 
     Attributes:
-        width: of the frame in pixels, even.
-        height: likewise.
-        seconds: how long it lasts.
-        frames_per_second: how many frames each second has.
-        prompt: for the caption, any text.
-        model: the endpoint's id, for the caption.
-        picture: what the camera moves over; None for a generated backdrop.
-        style: "animate"; or "plain", for tests: a still of one colour that heeds neither picture nor prompt
-            nor seed, so that it takes least time and most requests share it.
-        seed: decides where the camera goes and the backdrop's colours.
+        width: in pixels, even.
+        height: in pixels, even.
+        seconds: the length.
+        frames_per_second: the frame rate.
+        prompt: for the caption.
+        model: the endpoint id, for the caption.
+        picture: the camera moves over it; None for a generated backdrop.
+        style: "animate"; or "plain" for tests, a still of one colour that does not depend on picture, prompt
+            and seed, so that it is fast to make and most requests share it.
+        seed: decides the direction of the camera and the colours of the backdrop.
     """
 
     width: int
@@ -46,12 +46,12 @@ class Clip:
 
     @property
     def frames(self) -> int:
-        """How many frames it has."""
+        """The number of frames."""
         return self.seconds * self.frames_per_second
 
     @property
     def camera(self) -> tuple[int, int]:
-        """How far the camera goes right and down from one frame to the next, in pixels."""
+        """Movement of the camera to the right and down, in pixels a frame."""
         if self.style == "plain":
             return 0, 0
         right, down = _DIRECTIONS[self.seed % len(_DIRECTIONS)]
@@ -59,15 +59,15 @@ class Clip:
 
     @property
     def canvas(self) -> tuple[int, int]:
-        """Width and height of what the camera sees from the first to the last frame."""
+        """Width and height of the area that the camera moves over."""
         right, down = self.camera
         steps = self.frames - 1
         return self.width + abs(right) * steps, self.height + abs(down) * steps
 
     def key(self, ffmpeg_version: str) -> str:
-        """Return a SHA-256 in hex of all that determines the video's bytes."""
+        """Return a SHA-256 in hex of everything that the bytes of the video depend on."""
         frame = [self.width, self.height, self.seconds, self.frames_per_second, self.model, self.style]
-        facts = [RENDERER, ffmpeg_version, PIL.__version__, *frame]
+        facts = [LOOK, ffmpeg_version, PIL.__version__, *frame]
         if self.style == "animate":
             facts += [self.prompt, self.seed, self.picture and self.picture.digest]
         return hashlib.sha256(json.dumps(facts).encode()).hexdigest()

@@ -1,6 +1,6 @@
-"""Draws with Pillow what ffmpeg puts in motion: the still under the camera, and the caption.
+"""Draws the two images of a clip with Pillow: the still that the camera moves over, and the caption.
 
-No font is needed on the machine: Pillow carries one, Aileron, whose glyphs hardly go beyond ASCII.
+The font is Aileron, which Pillow includes. It has little more than ASCII.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 
 Colour = tuple[int, int, int]
 
-_PROMPT_LENGTH: Final = 400  # more than two lines of the caption can hold
+_PROMPT_LENGTH: Final = 400  # characters; more than two lines can hold
 _SLATE: Final = (52, 64, 84)
-_GOLDEN_ANGLE: Final = 137  # degrees: neighbouring seeds get hues far apart
-_BEYOND_ASCII: Final = "\u2018\u2019\u201c\u201d\u00b7"  # the font has these: quotes and the middle dot
-_STAND_INS: Final = {  # for what the font lacks, by Unicode's category
+_GOLDEN_ANGLE: Final = 137  # degrees, so that consecutive seeds have distant hues
+_BEYOND_ASCII: Final = "\u2018\u2019\u201c\u201d\u00b7"  # the font has these quotes and the middle dot
+_REPLACEMENTS: Final = {  # of characters that the font lacks, by Unicode category
     "Pd": "-",
     "Mn": "",
     "Cc": " ",
@@ -31,7 +31,7 @@ _STAND_INS: Final = {  # for what the font lacks, by Unicode's category
     "Zp": " ",
     "Zs": " ",
 }
-_LIGHTS: Final = (  # of the backdrop: left, top and radius as parts of its size, turn of the hue, brightness
+_LIGHTS: Final = (  # left, top and radius in parts of the backdrop's size, turn of the hue, brightness
     (0.12, 0.20, 0.26, 20, 0.75),
     (0.85, 0.10, 0.20, -35, 0.80),
     (0.62, 0.72, 0.30, 45, 0.60),
@@ -42,7 +42,7 @@ _LIGHTS: Final = (  # of the backdrop: left, top and radius as parts of its size
 
 
 def still(clip: Clip) -> Image.Image:
-    """Draw all that the camera sees, the picture or a backdrop; in the plain style with the caption."""
+    """Draw the picture or a backdrop, as large as the canvas. The plain style includes the caption."""
     if clip.style == "plain":
         return _plain(clip)
     if clip.picture is None:
@@ -52,9 +52,9 @@ def still(clip: Clip) -> Image.Image:
 
 
 def caption(clip: Clip) -> Image.Image:
-    """Draw the strip along the lower edge: the prompt, and under it model, duration and "placeholder".
+    """Draw the strip along the lower edge: the prompt, then model, duration and "placeholder".
 
-    White on a dark veil, which makes it legible on any picture. The plain style leaves the prompt out.
+    The text is white on a dark gradient, to be legible on any picture. The plain style has no prompt.
     """
     unit = min(clip.width, clip.height) / 720
     large, small = (ImageFont.load_default(max(6, size * unit)) for size in (27, 19))
@@ -62,7 +62,7 @@ def caption(clip: Clip) -> Image.Image:
     prompt = "" if clip.style == "plain" else _drawable(clip.prompt[:_PROMPT_LENGTH])
     lines = _wrapped(prompt, large, clip.width - 2 * margin)
     fade, leading = round(56 * unit), round(36 * unit)
-    strip = _veil(clip.width, fade + len(lines) * leading + round(64 * unit), fade)
+    strip = _gradient(clip.width, fade + len(lines) * leading + round(64 * unit), fade)
     draw = ImageDraw.Draw(strip)
     for row, line in enumerate(lines):
         draw.text((margin, fade + row * leading), line, "white", large)
@@ -79,7 +79,7 @@ def _plain(clip: Clip) -> Image.Image:
 
 
 def _backdrop(clip: Clip) -> Image.Image:
-    """Draw soft lights. They are blurred anyway, so a small image, enlarged, is as good as a large one."""
+    """Draw blurred lights, in an eighth of the size: the blur hides that it is enlarged."""
     hue = clip.seed * _GOLDEN_ANGLE
     width, height = (max(1, side // 8) for side in clip.canvas)
     image = Image.new("RGB", (width, height), _colour(hue, 0.28))
@@ -96,15 +96,15 @@ def _colour(hue: int, brightness: float) -> Colour:
     return round(red * 255), round(green * 255), round(blue * 255)
 
 
-def _veil(width: int, height: int, fade: int) -> Image.Image:
-    strip = Image.new("RGBA", (width, height + height % 2), (0, 0, 0, 160))  # even, as chroma asks
+def _gradient(width: int, height: int, fade: int) -> Image.Image:
+    strip = Image.new("RGBA", (width, height + height % 2), (0, 0, 0, 160))  # even, for the chroma
     alpha = Image.linear_gradient("L").resize((width, max(1, fade))).point(lambda level: level * 160 // 255)
     strip.paste(Image.merge("RGBA", (*[Image.new("L", alpha.size)] * 3, alpha)))
     return strip
 
 
 def _drawable(text: str) -> str:
-    """Say a text with the font's glyphs: accents go, and what is in another script shrinks to an ellipsis."""
+    """Reduce a text to the font's glyphs: without accents, and with an ellipsis for other scripts."""
     glyphs = "".join(_glyph(character) for character in unicodedata.normalize("NFKD", text))
     return " ".join(re.sub(r"…[…\s]*", "… ", glyphs).split())
 
@@ -112,11 +112,11 @@ def _drawable(text: str) -> str:
 def _glyph(character: str) -> str:
     if " " <= character <= "~" or character in _BEYOND_ASCII:
         return character
-    return _STAND_INS.get(unicodedata.category(character), "…")
+    return _REPLACEMENTS.get(unicodedata.category(character), "…")
 
 
 def _wrapped(text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, width: float) -> list[str]:
-    """Break a text into at most two lines, as long as fits, with an ellipsis for what is left over."""
+    """Break a text into at most two lines of this width in pixels, with an ellipsis if it is longer."""
     if not text:
         return []
     average = font.getlength(text) / len(text)

@@ -1,9 +1,8 @@
-"""Input files by URL: from this machine always, from the world only when that is switched on.
+"""Fetches input files by URL.
 
-fal cannot reach a loopback address, but a local development server serves images from one.
-Any other URL is taken on trust by default, unfetched. When fetching is on, only public addresses are
-reached. The client's transport sees to that (see `dialler`). Redirects are followed by hand, so that
-each step is checked.
+Files on this machine are always fetched: fal cannot reach a loopback address, but a development server may
+serve images there. Files on public addresses are fetched only if the settings allow it. Other addresses are
+refused by the client's transport (see `dialler`). Redirects are followed here, to check each step.
 """
 
 from __future__ import annotations
@@ -22,25 +21,24 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("falmock.media.fetching")
 
-TIMEOUT: Final = 30.0  # real seconds for one file, redirects included
+TIMEOUT: Final = 30.0  # real seconds for a file, with redirects
 REDIRECTS: Final = 5
-UNPACKED: Final = {"Accept-Encoding": "identity"}
+UNCOMPRESSED: Final = {"Accept-Encoding": "identity"}
 LAST_PORT: Final = 65535
 LONGEST_URL: Final = 2048  # fal's toolkit refuses longer ones (PROTOCOL.md 8.5)
 
 
 class FetchError(Exception):
-    """The file could not be had; the text says why, for the server's log."""
+    """The file could not be fetched. The text says why, for the server's log."""
 
 
 class Fetcher:
-    """Gets files over HTTP.
+    """Fetches files over HTTP.
 
     Args:
-        http: does the getting, with a `CheckedTransport`; it must not follow redirects by itself, nor obey
-            proxy variables.
-        public: reach public addresses too.
-        is_local: checks whether a host is on this machine.
+        http: a client with a `CheckedTransport` that does not follow redirects and ignores proxy variables.
+        public: fetch from public addresses too.
+        is_local: returns whether a host is on this machine.
     """
 
     def __init__(
@@ -49,13 +47,13 @@ class Fetcher:
         self._http = http
         self._public = public
         self._is_local = is_local
-        self._told = False
+        self._logged = False
 
     async def get(self, url: str, *, limit: int) -> bytes | None:
-        """Return the file's first bytes, one more than `limit` at most; None takes it on trust.
+        """Return at most `limit` + 1 bytes of a file, or None for a public one that is not to be fetched.
 
         Raises:
-            FetchError: no such file, no such host, an address that is not to be reached, or too slow.
+            FetchError: it is missing, its address is refused, or it takes too long.
         """
         try:
             async with asyncio.timeout(TIMEOUT):
@@ -66,35 +64,35 @@ class Fetcher:
             raise FetchError(f"{type(error).__name__}: {error}") from error
 
     async def _follow(self, url: str, limit: int) -> bytes | None:
-        abroad = False
+        was_public = False
         for _ in range(REDIRECTS + 1):
             target = httpx.URL(url)
             if not _is_usable(target) or len(url) > LONGEST_URL:
                 raise FetchError("not an http(s) URL of a usable length")
             local = self._is_local(target.host)
-            if local and abroad:
+            if local and was_public:
                 raise FetchError("a public address redirects to this machine")
             if not local and not self._public:
                 return None
-            abroad = not local
-            if local and not self._told:
+            was_public = not local
+            if local and not self._logged:
                 log.info("fetching an input from this machine; fal itself could not reach %s", target.host)
-                self._told = True
-            request = self._http.build_request("GET", target, headers=UNPACKED)
-            answer = await self._http.send(request, stream=True)
+                self._logged = True
+            request = self._http.build_request("GET", target, headers=UNCOMPRESSED)
+            response = await self._http.send(request, stream=True)
             try:
-                if not answer.has_redirect_location:
-                    return await self._read(answer, limit)
-                url = _joined(url, answer.headers["location"])
+                if not response.has_redirect_location:
+                    return await self._read(response, limit)
+                url = _joined(url, response.headers["location"])
             finally:
-                await answer.aclose()
+                await response.aclose()
         raise FetchError(f"more than {REDIRECTS} redirects")
 
-    async def _read(self, answer: httpx.Response, limit: int) -> bytes:
-        if not answer.is_success:
-            raise FetchError(f"status {answer.status_code}")
+    async def _read(self, response: httpx.Response, limit: int) -> bytes:
+        if not response.is_success:
+            raise FetchError(f"status {response.status_code}")
         data = bytearray()
-        async for chunk in answer.aiter_raw():  # as sent: nothing is unpacked here
+        async for chunk in response.aiter_raw():  # without decompression
             data += chunk
             if len(data) > limit:
                 break
@@ -103,19 +101,19 @@ class Fetcher:
 
 def _is_usable(target: httpx.URL) -> bool:
     host = target.raw_host.decode("ascii")
-    port_exists = target.port is None or 0 < target.port <= LAST_PORT  # httpx takes any number
+    port_exists = target.port is None or 0 < target.port <= LAST_PORT  # httpx accepts any number
     return target.scheme in {"http", "https"} and port_exists and (parse(host) is not None or is_name(host))
 
 
 def _joined(url: str, location: str) -> str:
-    """Return where a redirect leads.
+    """Return the URL of a redirect.
 
     Raises:
-        FetchError: its location is no URL, or too long.
+        FetchError: it is not a URL, or too long.
     """
     if len(location) > LONGEST_URL:
         raise FetchError("a redirect to a URL that is too long")
     try:
         return urljoin(url, location)
     except ValueError as error:
-        raise FetchError(f"a redirect to what is no URL ({error})") from None
+        raise FetchError(f"a redirect to an invalid URL ({error})") from None

@@ -1,4 +1,4 @@
-"""The ffmpeg command that puts a still in motion, built with ffmpeg-python."""
+"""Builds the ffmpeg command that makes a video of a still and a caption, with ffmpeg-python."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ if TYPE_CHECKING:
 
     from falmock.media.clip import Clip
 
-# x264's output depends on the number of its threads, so that does not follow the machine. Motion by whole
-# pixels is the easiest there is: slower presets would take half as long again to save what nobody sees.
+# The number of threads is fixed, because the output of x264 depends on it. Slower presets take 50 % longer;
+# for motion by whole pixels the difference is not visible.
 _ENCODER: Final[dict[str, Any]] = {"vcodec": "libx264", "threads": 2, "bf": 0}
 _STYLES: Final[dict[str, dict[str, Any]]] = {
     "animate": {"preset": "superfast", "crf": 22, "g": 48},
@@ -23,16 +23,16 @@ _COLOURS: Final[dict[str, Any]] = {"colorspace": "bt709", "color_primaries": "bt
 
 
 def command(program: str, clip: Clip, *, still: Path, caption: Path, video: Path) -> list[str]:
-    """Return the arguments that turn the two drawings into a video.
+    """Return the command for a clip.
 
     Args:
         program: ffmpeg.
-        clip: what to render.
-        still: the clip's canvas as PPM.
-        caption: the strip along the lower edge as PNG; the plain style has it in the still already.
-        video: where the mp4 goes; overwritten.
+        clip: for the size and motion.
+        still: the canvas, a PPM.
+        caption: the strip along the lower edge, a PNG. The plain style does not use it.
+        video: the mp4 to write; overwritten.
     """
-    # Converted once, then repeated: a looping input would be decoded and converted for each frame.
+    # Converted once, then repeated; a looped input would be decoded and converted for each frame.
     moving = _image(still, "ppm_pipe", clip).filter("loop", loop=-1, size=1)
     if clip.style == "animate":
         left, top = _camera(clip)
@@ -56,13 +56,13 @@ def command(program: str, clip: Clip, *, still: Path, caption: Path, video: Path
 
 
 def _image(path: Path, demuxer: str, clip: Clip, pixels: str = "yuv420p") -> Any:
-    """Read a drawing as video of one frame, in BT.709, as players expect of high definition."""
+    """Read an image as a video of one frame in BT.709, the colour space of high definition."""
     image = ffmpeg.input(f"file:{path}", format=demuxer, framerate=clip.frames_per_second)
     return image.filter("scale", out_color_matrix="bt709", out_range="tv").filter("format", pixels)
 
 
 def _camera(clip: Clip) -> tuple[str, str]:
-    """Return where the frame number n begins on the canvas, as ffmpeg's expressions."""
+    """Return left and top of frame n on the canvas, as ffmpeg expressions."""
     return _travel(clip.camera[0], clip.frames), _travel(clip.camera[1], clip.frames)
 
 

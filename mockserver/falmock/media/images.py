@@ -1,62 +1,41 @@
-"""Decodes input images, within limits.
+"""Decodes input images within limits.
 
-fal names one limit for `veo2/image-to-video`: "up to 8MB". Read as MiB (8388608, the `max_size` that
-PROTOCOL.md 16.1 infers), the formats, the largest side and the number of pixels are assumed.
+fal documents one limit for `veo2/image-to-video`, "up to 8MB". That these are MiB is inferred (PROTOCOL.md
+16.1). The formats, the longest side and the number of pixels are assumed.
 """
 
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import sys
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
 from falmock.media import pixels, processes
-from falmock.media.pixels import MAX_SIDE, Broken, Pixels, TooLarge, Unsupported
+from falmock.media.pixels import MAX_SIDE, Broken, Picture, TooLarge, Unsupported
 from falmock.media.renderer import RenderFailed
-from falmock.protocol.errors import ModelError
+from falmock.protocol.model_errors import ModelError
 
 MAX_BYTES: Final = 8 * 1024 * 1024
-MAX_PIXELS: Final = 50_000_000  # 50 MP cameras are common; WebP needs up to 16 bytes a pixel
-MEMORY: Final = 1024 * 1024 * 1024  # bytes for decoding one large image
+MAX_PIXELS: Final = 50_000_000  # cameras with 50 megapixels are common; WebP needs up to 16 bytes a pixel
+MEMORY: Final = 1024 * 1024 * 1024  # bytes, to decode a large image
 SUPPORTED_FORMATS: Final = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".avif")
 
 # Images up to Full HD are decoded in a thread in about 40 ms. Starting a process takes longer.
 _IN_THREAD: Final = 1920 * 1080
-SECONDS: Final = 20.0  # of processor time for decoding one large image
+SECONDS: Final = 20.0  # of processor time, to decode a large image
 _REAL_SECONDS: Final = 60.0
 _PROGRAM: Final = str(Path(pixels.__file__))
-_MAX_ANSWER: Final = 3 * MAX_SIDE * MAX_SIDE + 100  # bytes
-
-
-@dataclass(frozen=True, slots=True)
-class Picture:
-    """A decoded image, upright and without transparency. Equal pixels make equal pictures.
-
-    Attributes:
-        width: of the original as one looks at it, in pixels.
-        height: of the original as one looks at it, in pixels.
-        size: width and height of `rgb`, which is not larger than a video needs.
-        rgb: rows of 8-bit red, green, blue.
-        digest: SHA-256 of the pixels, as hex.
-    """
-
-    width: int
-    height: int
-    size: tuple[int, int] = field(compare=False)
-    rgb: bytes = field(compare=False, repr=False)
-    digest: str
+_MAX_OUTPUT: Final = 3 * MAX_SIDE * MAX_SIDE + 100  # bytes
 
 
 class Decoder:
-    """Decodes small images in a thread and large ones in a separate process, one at a time.
+    """Decodes small images in a thread, and large ones one at a time in a separate process.
 
     Args:
-        max_pixels: the limit for an image.
-        memory: the limit for the process in bytes.
-        seconds: the limit for the process in seconds of processor time.
+        max_pixels: limit for an image.
+        memory: limit for the process, in bytes.
+        seconds: limit for the process, in seconds of processor time.
     """
 
     def __init__(
@@ -64,19 +43,19 @@ class Decoder:
     ) -> None:
         self._max_pixels = max_pixels
         self._limits = [str(limit) for limit in (max_pixels, memory, seconds)]
-        self._turn = asyncio.Lock()
+        self._one_at_a_time = asyncio.Lock()
 
     async def picture(self, data: bytes, *, loc: tuple[str, ...], value: object) -> Picture:
         """Decode the first frame of an image.
 
         Args:
-            data: the file, whatever it may be.
-            loc: where in the input it came from, as `("body", "image_url")`.
-            value: the input there, echoed in errors.
+            data: the file.
+            loc: the field of the input that it came from, as `("body", "image_url")`, for errors.
+            value: of that field, for errors.
 
         Raises:
             ModelError: `file_too_large`, `unsupported_image_format`, `image_too_large` or `image_load_error`.
-            RenderFailed: no process could be started.
+            RenderFailed: the process could not be started.
         """
 
         def refuse(kind: str, **ctx: Any) -> ModelError:
@@ -85,7 +64,7 @@ class Decoder:
         if len(data) > MAX_BYTES:
             raise refuse("file_too_large", max_size=MAX_BYTES)
         try:
-            return await asyncio.to_thread(_picture, await self._pixels(data))
+            return await self._decode(data)
         except Unsupported:
             raise refuse("unsupported_image_format", supported_formats=list(SUPPORTED_FORMATS)) from None
         except TooLarge as error:
@@ -93,30 +72,25 @@ class Decoder:
         except Broken as error:
             raise refuse("image_load_error") from error
 
-    async def _pixels(self, data: bytes) -> Pixels:
+    async def _decode(self, data: bytes) -> Picture:
         if await asyncio.to_thread(pixels.measure, data, self._max_pixels) <= _IN_THREAD:
             return await asyncio.to_thread(pixels.decode, data, self._max_pixels)
         command = [sys.executable, "-P", _PROGRAM, *self._limits]
-        async with self._turn:
+        async with self._one_at_a_time:
             try:
-                ended = await processes.exchange(command, data, limit=_MAX_ANSWER, timeout=_REAL_SECONDS)
+                done = await processes.communicate(command, data, limit=_MAX_OUTPUT, timeout=_REAL_SECONDS)
             except TimeoutError as error:
                 raise Broken from error
             except OSError as error:
                 raise RenderFailed(f"Cannot decode an image: {error}") from error
-        if ended.code == pixels.TOO_LARGE:
+        if done.code == pixels.TOO_LARGE:
             raise TooLarge
-        if ended.code:
-            raise Broken(f"the decoder ended with code {ended.code}")
-        return _read(ended.stdout)
+        if done.code:
+            raise Broken(f"the decoder ended with code {done.code}")
+        return await asyncio.to_thread(_read, done.stdout)
 
 
-def _read(answer: bytes) -> Pixels:
-    line, _, rgb = answer.partition(b"\n")
+def _read(output: bytes) -> Picture:
+    line, _, rgb = output.partition(b"\n")
     width, height, *size = map(int, line.split())
-    return Pixels(width, height, (size[0], size[1]), rgb)
-
-
-def _picture(found: Pixels) -> Picture:
-    digest = hashlib.sha256(b"%d %d " % found.size + found.rgb).hexdigest()
-    return Picture(found.width, found.height, found.size, found.rgb, digest)
+    return Picture.of(width, height, (size[0], size[1]), rgb)

@@ -1,7 +1,7 @@
 """Checks without decoding that an mp4 is complete and has the expected size and number of frames.
 
-It reads the sample tables (ISO/IEC 14496-12) and the length before each NAL unit (14496-15), so that a
-truncated file and a file of noise are refused.
+It reads the sample tables (ISO/IEC 14496-12) and the length before each NAL unit (14496-15), which excludes
+truncated files and noise.
 """
 
 from __future__ import annotations
@@ -16,18 +16,18 @@ if TYPE_CHECKING:
 
 _HEADER: Final = 8  # bytes of a box before its content: size and name
 _SAMPLE_ENTRY: Final = 24  # bytes of an avc1 entry before its width
-_MAX_INDEX: Final = 16 * 1024 * 1024  # bytes; that of a clip has a few thousand
+_MAX_INDEX: Final = 16 * 1024 * 1024  # bytes; the index of a clip has a few thousand
 _MAX_FRAMES: Final = 100_000  # more than an hour
 _LENGTH: Final = 4  # bytes before each NAL unit, as x264 writes them
 
 
 class BrokenVideo(ValueError):
-    """The file is not a complete video; the text has the reason."""
+    """The file is not a complete video. The text says why."""
 
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """Width and height in pixels, and how many frames a video has."""
+    """Width and height in pixels, and the number of frames."""
 
     width: int
     height: int
@@ -57,7 +57,7 @@ def check(path: Path, expected: Shape) -> None:
 def _outer_boxes(file: BinaryIO) -> Iterator[tuple[bytes, bytes]]:
     """Yield name and content of each top-level box; the content is empty except for the index (moov).
 
-    64-bit sizes and open-ended boxes are refused, because ffmpeg does not write them for short videos.
+    Boxes with 64-bit or open-ended sizes are refused: ffmpeg does not write them for short videos.
     """
     first = True
     while header := file.read(_HEADER):
@@ -109,12 +109,12 @@ class _Index:
                 if size is None:
                     return
                 yield offset, size
-                offset += size  # noqa: PLW2901 - the next one begins where this one ends
+                offset += size  # noqa: PLW2901 - the next sample starts where this one ends
         if next(sizes, None) is not None:
             raise BrokenVideo("its index has samples without a chunk")
 
     def _samples_per_chunk(self) -> Iterator[int]:
-        """Yield how many samples each chunk has; the table has runs: first chunk, samples, description."""
+        """Yield the number of samples in each chunk. The table has first chunk, samples, description."""
         runs = [self._runs[start : start + 3] for start in range(0, len(self._runs), 3)]
         for (first, count, _), (end, *_) in zip(runs, [*runs[1:], [len(self._chunks) + 1]], strict=True):
             yield from repeat(count, end - first)

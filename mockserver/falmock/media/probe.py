@@ -1,18 +1,18 @@
-"""Reads an mp4's facts: `python -m falmock.media.probe FILE`.
+"""Prints facts about an mp4: `python -m falmock.media.probe FILE`.
 
-ffmpeg decodes the whole file, so the facts are those of a player, not what the header claims. There is no
-need for ffprobe, which imageio-ffmpeg does not bring.
+ffmpeg decodes the whole file, so the facts are those of a player and not of the header. ffprobe is not used,
+because imageio-ffmpeg does not include it.
 """
 
 from __future__ import annotations
 
 import re
-import subprocess
 import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import BinaryIO
 
+from falmock.media import processes
 from falmock.media.renderer import find_ffmpeg
 
 _STREAM = re.compile(
@@ -23,17 +23,17 @@ _STREAM = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What a player finds in a video.
+    """Properties of a video.
 
     Attributes:
-        codec: as ffmpeg names it, "h264".
-        pixel_format: likewise, "yuv420p".
+        codec: ffmpeg's name, as "h264".
+        pixel_format: ffmpeg's name, as "yuv420p".
         width: in pixels.
         height: in pixels.
-        frames_per_second: as the stream says.
-        seconds: from the beginning of the first to the end of the last decoded frame.
-        frames: how many were decoded.
-        faststart: whether the index (moov) comes before the pictures (mdat), so that playing starts early.
+        frames_per_second: from the stream's header.
+        seconds: from the start of the first to the end of the last decoded frame.
+        frames: number of decoded frames.
+        faststart: whether the index (moov) precedes the data (mdat), so that a player can start early.
     """
 
     codec: str
@@ -47,18 +47,16 @@ class Facts:
 
 
 def probe(path: Path, *, ffmpeg: str | None = None) -> Facts:
-    """Decode a video and return its facts. It takes as long as decoding does.
+    """Decode a video and return its facts.
 
     Args:
         path: an mp4.
-        ffmpeg: the program; without it the one that imageio-ffmpeg brings.
+        ffmpeg: the program; by default the one of imageio-ffmpeg.
 
     Raises:
-        ValueError: when it is not a video that ffmpeg decodes without an error.
+        ValueError: ffmpeg cannot decode it without an error.
     """
-    done = subprocess.run(  # noqa: S603 - the program that the settings name
-        _command(find_ffmpeg(ffmpeg), path), stdin=subprocess.DEVNULL, capture_output=True, check=False
-    )
+    done = processes.run_blocking(_command(find_ffmpeg(ffmpeg), path))
     stream = _STREAM.search(done.stderr.decode(errors="replace"))
     progress = dict(re.findall(r"^(\w+)=(\d+)$", done.stdout.decode(), re.MULTILINE))
     if done.returncode or stream is None or "out_time_us" not in progress:
@@ -81,7 +79,7 @@ def _command(program: str, path: Path) -> list[str]:
 
 
 def _index_first(path: Path) -> bool:
-    """Tell whether moov comes before mdat, from the sizes and names of the file's outermost boxes."""
+    """Return whether the box moov precedes mdat."""
     with path.open("rb") as file:
         while (name := _next_box(file)) not in {b"moov", b"mdat", b""}:
             pass
@@ -89,14 +87,14 @@ def _index_first(path: Path) -> bool:
 
 
 def _next_box(file: BinaryIO) -> bytes:
-    """Skip a box and return its name, or nothing at the end."""
+    """Skip a box and return its name, empty at the end of the file."""
     header = file.read(8)
     file.seek(max(0, int.from_bytes(header[:4]) - len(header)), 1)
     return header[4:]
 
 
 def main(arguments: list[str]) -> int:
-    """Print a file's facts, one a line. Return the exit code."""
+    """Print one fact a line. Return the exit code."""
     if len(arguments) != 1:
         sys.stderr.write("usage: python -m falmock.media.probe FILE\n")
         return 2

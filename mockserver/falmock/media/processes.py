@@ -1,6 +1,6 @@
-"""Starts programs with limits, and ends them when the server ends or is killed.
+"""Runs programs within limits, and ends them when the server ends or is killed.
 
-It does not use the event loop to start them: uvloop hangs when no descriptor is left.
+The event loop does not start them, because uvloop hangs when no file descriptor is left.
 """
 
 from __future__ import annotations
@@ -14,29 +14,32 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, Final
+from typing import IO, TYPE_CHECKING, Any, Final
 
-from falmock.media.environment import environment
 from falmock.system.descriptors import with_descriptors
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 SUPERVISOR: Final = str(Path(__file__).with_name("supervisor.py"))
 GRACE: Final = 5.0  # real seconds that a program and its supervisor have to end
 _CHUNK: Final = 65536
+_PRIVATE: Final = ("FALMOCK_", "FAL_")  # variables with settings and keys
 
 
-class TooMuch(Exception):
-    """A program wrote more than it may."""
+class TooMuchOutput(Exception):
+    """A program wrote more than its limit."""
 
 
 @dataclass(frozen=True, slots=True)
-class Ended:
-    """How a program ended.
+class Completed:
+    """A program that has ended.
 
     Attributes:
-        code: the exit code as in a shell: 127 if it could not be started, 128 plus the number of the signal
-            if it was killed.
-        stdout: the output, if that stream was kept.
-        stderr: the errors, if that stream was kept; the reason if it could not be started.
+        code: the exit code as in a shell: 127 if it could not be started, 128 plus the signal's number if
+            it was killed.
+        stdout: the output, if it was captured.
+        stderr: the error output, if it was captured; the reason if the program could not be started.
     """
 
     code: int
@@ -44,44 +47,55 @@ class Ended:
     stderr: bytes = b""
 
 
-async def run(command: list[str], *, limit: int, timeout: float, keep: str) -> Ended:
+def environment(variables: Mapping[str, str]) -> dict[str, str]:
+    """Return the environment for a program: without settings of falmock and keys for fal."""
+    return {name: value for name, value in variables.items() if not name.upper().startswith(_PRIVATE)}
+
+
+def run_blocking(command: list[str]) -> subprocess.CompletedProcess[bytes]:
+    """Run a program without limits and capture both streams, for command-line tools."""
+    return subprocess.run(  # noqa: S603 - the program comes from the settings
+        command, stdin=subprocess.DEVNULL, capture_output=True, check=False, env=environment(os.environ)
+    )
+
+
+async def run(command: list[str], *, limit: int, timeout: float, capture: str) -> Completed:
     """Run a program under the supervisor, without standard input and without a terminal.
 
-    Ctrl-C in the terminal does not reach it. On a cancellation or an error the program is killed, together
-    with the programs that it has started.
+    Ctrl-C in the terminal does not reach it. After a cancellation or an error, it is killed together with
+    its children.
 
     Args:
         command: the program and its arguments.
-        limit: bytes that it may write to the kept stream.
-        timeout: real seconds that it may take.
-        keep: the stream to keep, "stdout" or "stderr"; the other one is discarded.
+        limit: bytes that it may write to the captured stream.
+        timeout: real seconds.
+        capture: "stdout" or "stderr"; the other stream is discarded.
 
     Raises:
         TimeoutError: it took too long.
-        TooMuch: it wrote too much.
+        TooMuchOutput: it wrote more than the limit.
         OSError: no process could be started, even after waiting for a descriptor.
     """
     supervised = [sys.executable, "-I", "-S", SUPERVISOR, *command]
-    streams = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, keep: subprocess.PIPE}
+    streams = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, capture: subprocess.PIPE}
     process = await with_descriptors(lambda: _start(supervised, streams))
-    code, kept = await _finished(process, keep, limit, timeout)
-    return Ended(code, **{keep: kept})
+    code, output = await _wait(process, capture, limit, timeout)
+    return Completed(code, **{capture: output})
 
 
-async def exchange(command: list[str], data: bytes, *, limit: int, timeout: float) -> Ended:
-    """Write to the standard input of a falmock program, then return its output.
+async def communicate(command: list[str], data: bytes, *, limit: int, timeout: float) -> Completed:
+    """Run a program of falmock with some input, and return its output. Raises as `run` does.
 
-    There is no supervisor: if the server is killed, the program runs until its own limits. Raises as `run`
-    does.
+    There is no supervisor: if the server is killed, the program runs until its own limits.
     """
     streams = {"stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
     process = await with_descriptors(lambda: _start(command, streams))
-    code, kept = await _finished(process, "stdout", limit, timeout, data=data)
-    return Ended(code, stdout=kept)
+    code, output = await _wait(process, "stdout", limit, timeout, data=data)
+    return Completed(code, stdout=output)
 
 
 async def _start(command: list[str], streams: dict[str, Any]) -> subprocess.Popen[bytes]:
-    """Start a program. It does not await, so it cannot be cancelled halfway."""
+    """Start a program. There is no await in it, so it cannot be cancelled halfway."""
     return subprocess.Popen(  # noqa: ASYNC220, S603 - takes 1 ms; the program comes from the settings
         command,
         stdin=subprocess.PIPE,
@@ -92,13 +106,13 @@ async def _start(command: list[str], streams: dict[str, Any]) -> subprocess.Pope
     )
 
 
-async def _finished(
-    process: subprocess.Popen[bytes], keep: str, limit: int, timeout: float, data: bytes | None = None
+async def _wait(
+    process: subprocess.Popen[bytes], capture: str, limit: int, timeout: float, data: bytes | None = None
 ) -> tuple[int, bytes]:
     """Return the exit code and the output. On an error, end the program."""
-    thread = ThreadPoolExecutor(max_workers=1)  # the event loop's threads are for short work
-    stream: IO[bytes] = getattr(process, keep)
-    work = asyncio.get_running_loop().run_in_executor(thread, _follow, process, stream, limit, data)
+    thread = ThreadPoolExecutor(max_workers=1)  # the event loop's threads are for short tasks
+    stream: IO[bytes] = getattr(process, capture)
+    work = asyncio.get_running_loop().run_in_executor(thread, _read_output, process, stream, limit, data)
     try:
         async with asyncio.timeout(timeout):
             return await asyncio.shield(work)
@@ -107,31 +121,31 @@ async def _finished(
         thread.shutdown(wait=False)
 
 
-def _follow(
+def _read_output(
     process: subprocess.Popen[bytes], stream: IO[bytes], limit: int, data: bytes | None
 ) -> tuple[int, bytes]:
     assert process.stdin is not None  # noqa: S101 - see `_start`
     if data is not None:
         with suppress(BrokenPipeError), process.stdin:
-            rest = memoryview(data)
-            while rest:
-                rest = rest[process.stdin.write(rest) :]
-    kept = bytearray()
+            unsent = memoryview(data)
+            while unsent:
+                unsent = unsent[process.stdin.write(unsent) :]
+    output = bytearray()
     with stream:
         while chunk := stream.read(_CHUNK):
-            kept += chunk
-            if len(kept) > limit:
-                raise TooMuch(f"more than {limit} bytes")
-    return process.wait(), bytes(kept)
+            output += chunk
+            if len(output) > limit:
+                raise TooMuchOutput(f"more than {limit} bytes")
+    return process.wait(), bytes(output)
 
 
 async def _end(process: subprocess.Popen[bytes], work: asyncio.Future[Any], *, supervised: bool) -> None:
-    """End the program, and wait until it has ended."""
+    """Kill the program if it still runs, and wait until it has ended."""
     if supervised:
         assert process.stdin is not None  # noqa: S101 - see `_start`
         process.stdin.close()
         await asyncio.wait([work], timeout=GRACE)
-        await asyncio.to_thread(_wait, process)
+        await asyncio.to_thread(_wait_briefly, process)
     if process.poll() is None:
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
@@ -141,6 +155,6 @@ async def _end(process: subprocess.Popen[bytes], work: asyncio.Future[Any], *, s
         work.exception()  # mark it as retrieved
 
 
-def _wait(process: subprocess.Popen[bytes]) -> None:
+def _wait_briefly(process: subprocess.Popen[bytes]) -> None:
     with suppress(subprocess.TimeoutExpired):
         process.wait(GRACE)

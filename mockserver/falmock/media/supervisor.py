@@ -1,10 +1,10 @@
 """Runs a program and kills it when the parent has ended: `python supervisor.py PROGRAM [ARGUMENT...]`.
 
-Standard input is a pipe. Only the parent has the other end. The system closes it when the parent ends or is
-killed, and the parent closes it to end the program. Linux can send a signal instead (PR_SET_PDEATHSIG), but
-not to the children of a wrapper script, and macOS cannot.
+Standard input is a pipe to the parent, which is closed when the parent ends or is killed,
+or by the parent to end the program. Linux can send a signal instead (PR_SET_PDEATHSIG), but not to the
+children of a wrapper script; macOS cannot.
 
-It imports few modules, so that it starts in 20 ms.
+It imports few modules, to start in 20 ms.
 """
 
 import os
@@ -13,7 +13,7 @@ import signal
 import sys
 from types import FrameType
 
-NOT_STARTED = 127  # the exit code of a shell that finds no program
+NOT_STARTED = 127  # a shell's exit code for a program that it does not find
 KILLED = 128 + signal.SIGKILL
 MAX_FILE = 1024 * 1024 * 1024  # bytes that the program may write to one file
 
@@ -29,7 +29,7 @@ def main(command: list[str]) -> None:
         except ChildProcessError:  # the child could not be started
             return
         if pid:
-            _kill_group(pid)  # its children that still run
+            _kill_group(pid)  # its remaining children
             code = os.waitstatus_to_exitcode(status)
             os._exit(code if code >= 0 else 128 - code)
 

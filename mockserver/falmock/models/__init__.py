@@ -1,4 +1,4 @@
-"""The catalogue: which applications exist, and what their runners do on which path."""
+"""The models of fal: their inputs, outputs and prices, and how each makes its output."""
 
 from __future__ import annotations
 
@@ -6,13 +6,9 @@ from typing import Final
 
 from falmock.models import veo
 from falmock.models.base import File, Model, Price, Tools
-from falmock.protocol import endpoints
+from falmock.models.catalogue import Catalogue
 
-__all__ = ["APPLICATIONS", "MODELS", "OWNERS", "File", "Model", "Price", "Tools"]
+__all__ = ["BUNDLED", "Catalogue", "File", "Model", "Price", "Tools"]
 
-MODELS: Final[dict[str, Model]] = {model.endpoint: model for model in (veo.IMAGE_TO_VIDEO,)}
-
-_ENDPOINTS = [endpoint for name in MODELS if (endpoint := endpoints.parse(name))]
-
-APPLICATIONS: Final = frozenset(endpoint.application for endpoint in _ENDPOINTS)
-OWNERS: Final = frozenset(endpoint.owner for endpoint in _ENDPOINTS)
+BUNDLED: Final = Catalogue([veo.IMAGE_TO_VIDEO])
+"""The models that come with falmock."""

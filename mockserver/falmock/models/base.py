@@ -1,4 +1,4 @@
-"""What a catalogue entry is made of."""
+"""The parts of a model in the catalogue."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ class File(BaseModel):
 
 
 class Tools(Protocol):
-    """What a runner lends to a model while it runs."""
+    """Services of the runner for a model that runs."""
 
     async def picture(self, url: str, *, loc: tuple[str, ...]) -> Picture | None:
-        """Return the image behind a URL or data URI; None for a hosted one that is taken on trust.
+        """Return the image at a URL or in a data URI; None for a remote one, which is not fetched.
 
         Raises:
-            ModelError: it could not be fetched, or is no usable image.
+            ModelError: it could not be fetched or decoded.
         """
         ...
 
     async def video(self, clip: Clip, *, name: str) -> File:
-        """Render a clip and put it on the CDN under a name like "output.mp4"."""
+        """Render a clip and publish it on the CDN under a file name like "output.mp4"."""
         ...
 
     @property
@@ -44,7 +44,7 @@ class Tools(Protocol):
 
     @property
     def style(self) -> Any:
-        """Which kind of video the settings ask for: "animate" or "plain"."""
+        """The style of videos, from the settings: "animate" or "plain"."""
         ...
 
 
@@ -53,10 +53,10 @@ class Price:
     """A list price in US dollars.
 
     Attributes:
-        unit: what is counted, as "second".
-        usd: dollars for one unit.
-        source: where it was read.
-        date: of the source, as far as it is known: "2026-07" or "2026".
+        unit: as "second".
+        usd: for one unit.
+        source: a URL or description.
+        date: of the source: "2026-07" or "2026".
     """
 
     unit: str
@@ -71,12 +71,12 @@ class Model:
 
     Attributes:
         endpoint: the full id, as "fal-ai/veo2/image-to-video".
-        input: the schema that a runner validates against.
-        output: the schema of a good result.
-        price: what fal asks for a unit.
-        units: how many units an input is worth.
-        perform: makes the output; it may raise ModelError.
-        logs: (share of the run, message) for each line that a run writes.
+        input: validates the body of a request.
+        output: of a successful run.
+        price: fal's list price.
+        units: returns the number of billed units for an input.
+        perform: makes the output; may raise ModelError.
+        logs: the log lines of a run, as (share of the run, message).
     """
 
     endpoint: str

@@ -1,6 +1,6 @@
-"""Google's Veo on fal: `fal-ai/veo2/image-to-video`.
+"""Google's Veo: `fal-ai/veo2/image-to-video`.
 
-Fields, defaults and enums are those of fal's own page for the model (PROTOCOL.md 16.1).
+Fields, defaults and enums are from fal's page for the model (PROTOCOL.md 16.1).
 """
 
 from __future__ import annotations
@@ -14,10 +14,13 @@ from falmock.models.base import File, Model, Price, Tools
 
 LANDSCAPE = (1280, 720)
 PORTRAIT = (720, 1280)
-FRAMES_PER_SECOND = 24  # in no published source; Veo's own usual rate
+FRAMES_PER_SECOND = 24  # not documented for fal; Veo's usual rate
 
 AspectRatio = Literal["auto", "auto_prefer_portrait", "16:9", "9:16"]
 Duration = Literal["5s", "6s", "7s", "8s"]
+
+
+# The docstrings and descriptions of these classes are in the OpenAPI document that the emulator serves.
 
 
 class ImageToVideoInput(BaseModel):
@@ -38,7 +41,7 @@ class VideoOutput(BaseModel):
 
 
 def frame_size(aspect_ratio: AspectRatio, picture: Picture | None) -> tuple[int, int]:
-    """Return width and height: as asked, or as the picture lies; the preference decides a tie."""
+    """Return width and height. Automatic ratios follow the picture, unless it is square or missing."""
     if aspect_ratio == "16:9":
         return LANDSCAPE
     if aspect_ratio == "9:16":
@@ -53,16 +56,16 @@ def seconds(duration: Duration) -> int:
     return int(duration.removesuffix("s"))
 
 
-async def animate(asked: ImageToVideoInput, tools: Tools) -> VideoOutput:
-    """Animate the picture, or a backdrop where the picture was taken on trust."""
-    picture = await tools.picture(asked.image_url, loc=("body", "image_url"))
-    width, height = frame_size(asked.aspect_ratio, picture)
+async def animate(request: ImageToVideoInput, tools: Tools) -> VideoOutput:
+    """Animate the picture, or a generated backdrop for one that was not fetched."""
+    picture = await tools.picture(request.image_url, loc=("body", "image_url"))
+    width, height = frame_size(request.aspect_ratio, picture)
     clip = Clip(
         width=width,
         height=height,
-        seconds=seconds(asked.duration),
+        seconds=seconds(request.duration),
         frames_per_second=FRAMES_PER_SECOND,
-        prompt=asked.prompt,
+        prompt=request.prompt,
         model=IMAGE_TO_VIDEO.endpoint,
         picture=picture,
         style=tools.style,
@@ -81,7 +84,7 @@ IMAGE_TO_VIDEO = Model(
         source="fal.ai/models/fal-ai/veo2 (the text model): $2.50 for 5 s, then $0.50 a second",
         date="2026",
     ),
-    units=lambda asked: seconds(asked.duration),
+    units=lambda request: seconds(request.duration),
     perform=animate,
     logs=(
         (0.05, "Starting video generation"),

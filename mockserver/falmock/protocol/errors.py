@@ -1,34 +1,7 @@
-"""Every refusal that fal's API knows, each with its status and its body on the wire.
+"""Refusals of fal's API: a status and a JSON body for each reason.
 
-    Refusal                       the gateway says no, at once
-    ├── ApplicationNotFound       404  before anything else is looked at
-    ├── AccessDenied              401  no credentials, or none that fal could read
-    ├── UnknownKey                401  well-formed credentials of nobody
-    ├── AuthorizationRequired     401  the rest host's wording for no credentials
-    ├── MalformedKey              401  the rest host's wording for unreadable ones
-    ├── InvalidToken              401  an upload without a token of this emulator's
-    ├── UserLocked                403
-    ├── RequestNotFound           404  {"status": "NOT_FOUND"}, on purpose without "detail"
-    ├── StillInProgress           400  the result was asked for too early
-    ├── AlreadyCompleted          400  the cancel came too late
-    ├── NotFound                  404  no such path on this host
-    ├── FileNotServed             403, 404  what the access list of a file decides
-    ├── MethodNotAllowed          405
-    ├── BodyTooLarge              413
-    ├── InvalidBody               422  a list of pydantic's errors
-    ├── UnparseableBody           400
-    ├── QueueTooLong              429
-    ├── RateLimited               429  only when a fault says so
-    ├── ConcurrencyLimit          429  only on the run host; the queue lets the surplus wait
-    ├── GatewayTimeout            504  only when a fault says so
-    ├── StorageUnavailable        503  the emulator cannot write
-    │   └── StorageFull           507  the disk is full
-    ├── PlatformError             400..504, typed by fal's `error_type`
-    └── PlatformApiError          400, 401, 404, in the platform API's own envelope
-    ModelError                    what a runner answers; it ends as the *result* of a request
-
-Statuses and texts are those of PROTOCOL.md 2.2, 4, 13 and 14. What nobody has seen on the wire is
-marked "assumed" here and in the fidelity table.
+Sources: PROTOCOL.md 2.2, 4, 13 and 15. Texts marked "assumed" have never been seen on the wire. Errors of
+models are in `model_errors`.
 """
 
 from __future__ import annotations
@@ -38,11 +11,11 @@ from typing import Any, ClassVar, Final
 
 Json = dict[str, Any]
 
-ERROR_DOCS: Final = "https://docs.fal.ai/errors#"
+OUT_OF_BALANCE: Final = "Exhausted balance. Top up your balance at fal.ai/dashboard/billing."
 
 
 def compact(body: object) -> bytes:
-    """Return JSON as most of fal's hosts write it: UTF-8, no spaces."""
+    """Return JSON in UTF-8 without spaces, as most fal hosts write it."""
     return _json(body, separators=(",", ":"))
 
 
@@ -54,27 +27,32 @@ def spaced(body: object) -> bytes:
 def _json(body: object, separators: tuple[str, str]) -> bytes:
     try:
         return json.dumps(body, ensure_ascii=False, allow_nan=False, separators=separators).encode()
-    except UnicodeEncodeError:  # half of a surrogate pair, which UTF-8 cannot say but JSON's escapes can
+    except UnicodeEncodeError:  # a lone surrogate: UTF-8 cannot encode it, but JSON can escape it
         return json.dumps(body, allow_nan=False, separators=separators).encode()
 
 
 class Refusal(Exception):
-    """The gateway says no. Subclasses give `status` and the body."""
+    """A call is refused.
+
+    Each subclass is one row of a table: a `status`, and a `text` for `{"detail": text}` or another body.
+    """
 
     status: int
+    text: ClassVar[str]
+    has_spaces: ClassVar[bool] = False  # in the JSON
 
-    def __init__(self, body: Json, *, headers: dict[str, str] | None = None) -> None:
-        super().__init__(str(body.get("detail") or body.get("status")))
-        self.body = body
+    def __init__(self, body: Json | None = None, *, headers: dict[str, str] | None = None) -> None:
+        self.body: Json = {"detail": self.text} if body is None else body
         self.headers = headers or {}
+        super().__init__(str(self.body.get("detail") or self.body.get("status")))
 
     def content(self) -> bytes:
-        """The body on the wire."""
-        return compact(self.body)
+        """Return the body on the wire."""
+        return spaced(self.body) if self.has_spaces else compact(self.body)
 
 
 class ApplicationNotFound(Refusal):
-    """No such application. Where the owner exists fal names the alias alone."""
+    """No such application; checked before anything else. For a known owner, `name` is the alias alone."""
 
     status = 404
 
@@ -83,7 +61,7 @@ class ApplicationNotFound(Refusal):
 
 
 class AccessDenied(Refusal):
-    """No credentials, or a scheme or key text that fal cannot read."""
+    """No credentials, or credentials that cannot be parsed."""
 
     status = 401
 
@@ -93,63 +71,41 @@ class AccessDenied(Refusal):
 
 
 class UnknownKey(Refusal):
-    """A well-formed pair that belongs to nobody."""
+    """Well-formed credentials of no account."""
 
-    status = 401
-
-    def __init__(self) -> None:
-        super().__init__({"detail": "No user found for Key ID and Secret"})
-
-    def content(self) -> bytes:
-        """Captured with spaces, unlike most of fal's bodies."""
-        return spaced(self.body)
+    status, text, has_spaces = 401, "No user found for Key ID and Secret", True
 
 
 class AuthorizationRequired(Refusal):
-    """The rest host got no Authorization header."""
+    """No Authorization header, on the rest host."""
 
-    status = 401
-
-    def __init__(self) -> None:
-        super().__init__({"detail": "Authorization header is required"})
+    status, text = 401, "Authorization header is required"
 
 
 class MalformedKey(Refusal):
-    """The rest host got a key without a colon."""
+    """A key without a colon, on the rest host."""
 
-    status = 401
-
-    def __init__(self) -> None:
-        detail = "Invalid Key Authorization header format. Expected '<key_id>:<key_secret>'."
-        super().__init__({"detail": detail})
-
-    def content(self) -> bytes:
-        """Captured with spaces, unlike most of fal's bodies."""
-        return spaced(self.body)
+    status, has_spaces = 401, True
+    text = "Invalid Key Authorization header format. Expected '<key_id>:<key_secret>'."
 
 
 class InvalidToken(Refusal):
-    """An upload came without a token that this emulator gave out. Assumed."""
+    """An upload without a valid token of this emulator. Assumed."""
 
-    status = 401
-
-    def __init__(self) -> None:
-        super().__init__({"detail": "Invalid or expired token"})
+    status, text = 401, "Invalid or expired token"
 
 
 class UserLocked(Refusal):
-    """The account is locked, most often for want of balance."""
+    """The account is locked."""
 
     status = 403
 
-    def __init__(
-        self, reason: str = "Exhausted balance. Top up your balance at fal.ai/dashboard/billing."
-    ) -> None:
+    def __init__(self, reason: str = OUT_OF_BALANCE) -> None:
         super().__init__({"detail": f"User is locked. Reason: {reason}"})
 
 
 class RequestNotFound(Refusal):
-    """Unknown request id, or one of another caller or application."""
+    """An unknown request id, or one of another caller or application. fal's body has no `detail`."""
 
     status = 404
 
@@ -158,7 +114,7 @@ class RequestNotFound(Refusal):
 
 
 class StillInProgress(Refusal):
-    """The result was asked for before the request was completed."""
+    """The result of a request that is not completed."""
 
     status = 400
 
@@ -167,7 +123,7 @@ class StillInProgress(Refusal):
 
 
 class AlreadyCompleted(Refusal):
-    """The cancel came after the end."""
+    """A request that is completed cannot be cancelled."""
 
     status = 400
 
@@ -176,33 +132,30 @@ class AlreadyCompleted(Refusal):
 
 
 class NotFound(Refusal):
-    """No such path on this host (the hosts' root paths answer so; the text is assumed)."""
+    """No such path on this host. The text is that of the hosts' root paths; elsewhere it is assumed."""
 
-    status = 404
-
-    def __init__(self) -> None:
-        super().__init__({"detail": "Not Found"})
+    status, text = 404, "Not Found"
 
 
 class FileNotServed(Refusal):
-    """The access list of a file says forbid (403) or hide (404); the texts are assumed."""
+    """The access list of a file forbids (403) or hides (404) it. Texts assumed."""
 
     def __init__(self, decision: str) -> None:
-        self.status = 403 if decision == "forbid" else 404
-        super().__init__({"detail": "Forbidden" if decision == "forbid" else "Not Found"})
+        self.status, detail = (403, "Forbidden") if decision == "forbid" else (404, "Not Found")
+        super().__init__({"detail": detail})
 
 
 class MethodNotAllowed(Refusal):
-    """FastAPI's default body."""
+    """FastAPI's default answer."""
 
-    status = 405
+    status, text = 405, "Method Not Allowed"
 
     def __init__(self, *allowed: str) -> None:
-        super().__init__({"detail": "Method Not Allowed"}, headers={"allow": ", ".join(allowed)})
+        super().__init__(headers={"allow": ", ".join(allowed)})
 
 
 class BodyTooLarge(Refusal):
-    """Limit and text are assumed: neither has been published."""
+    """The body is over the limit. Limit and text assumed."""
 
     status = 413
 
@@ -211,7 +164,7 @@ class BodyTooLarge(Refusal):
 
 
 class InvalidBody(Refusal):
-    """A host of FastAPI's kind refuses a body: pydantic's list of errors."""
+    """A body that does not match its schema, with pydantic's list of errors as FastAPI has it."""
 
     status = 422
 
@@ -220,16 +173,13 @@ class InvalidBody(Refusal):
 
 
 class UnparseableBody(Refusal):
-    """FastAPI's words for a body that its JSON reader gave up on."""
+    """FastAPI's answer when its JSON parser fails."""
 
-    status = 400
-
-    def __init__(self) -> None:
-        super().__init__({"detail": "There was an error parsing the body"})
+    status, text = 400, "There was an error parsing the body"
 
 
 class QueueTooLong(Refusal):
-    """`fal_max_queue_length` was exceeded; the text is assumed."""
+    """More requests wait than `fal_max_queue_length` allows. Text assumed."""
 
     status = 429
 
@@ -238,46 +188,38 @@ class QueueTooLong(Refusal):
 
 
 class ConcurrencyLimit(Refusal):
-    """Too many direct runs of one account. The queue never answers so; there the surplus waits."""
+    """Too many direct runs of one account. On the queue, surplus requests wait instead."""
 
     status = 429
 
     def __init__(self, limit: int) -> None:
-        super().__init__(
-            {
-                "detail": f"Reached concurrent requests limit of {limit}",
-                "type": "concurrent_requests_limit",
-                "data": {"limit": limit},
-            },
-            headers={"x-fal-needs-retry": "1"},
-        )
+        body = {
+            "detail": f"Reached concurrent requests limit of {limit}",
+            "type": "concurrent_requests_limit",
+            "data": {"limit": limit},
+        }
+        super().__init__(body, headers={"x-fal-needs-retry": "1"})
 
 
 class RateLimited(Refusal):
-    """Too many calls; the text is assumed, for none has been published."""
+    """Too many calls. Text assumed."""
 
-    status = 429
-
-    def __init__(self) -> None:
-        super().__init__({"detail": "Rate limit exceeded"})
+    status, text = 429, "Rate limit exceeded"
 
 
 class GatewayTimeout(Refusal):
-    """The gateway lost patience with its own store; users saw it on results. The text is assumed."""
+    """The gateway's own time-out, which users saw on results. Text assumed."""
 
-    status = 504
-
-    def __init__(self) -> None:
-        super().__init__({"detail": "Gateway Timeout"})
+    status, text = 504, "Gateway Timeout"
 
 
 class PlatformError(Refusal):
-    """A request-level error: `detail`, `error_type`, and the header that repeats the type.
+    """An error of the platform, with `error_type` in the body and in a header.
 
     Args:
-        error_type: one of `STATUS`.
-        detail: the text; without it the type's own. All but "Request timed out" and "Runner
-            disconnected" are assumed.
+        error_type: a key of `STATUS`.
+        detail: replaces the usual text. All usual texts are assumed, except "Request timed out" and "Runner
+            disconnected".
     """
 
     STATUS: ClassVar[dict[str, int]] = {
@@ -315,7 +257,7 @@ class PlatformError(Refusal):
 
 
 class StorageUnavailable(Refusal):
-    """The emulator cannot write at the moment; nothing has changed. fal has no such error.
+    """The emulator cannot write at the moment, and nothing has changed. fal has no such error.
 
     Args:
         reason: a short text about the missing resource.
@@ -325,12 +267,9 @@ class StorageUnavailable(Refusal):
     error_type: ClassVar[str] = "storage_unavailable"
 
     def __init__(self, reason: str, detail: str | None = None) -> None:
+        detail = detail or f"The emulator cannot write ({reason}): send this again later"
         super().__init__(
-            {
-                "detail": detail or f"The emulator cannot write ({reason}): send this again later",
-                "error_type": self.error_type,
-            },
-            headers={"x-fal-error-type": self.error_type},
+            {"detail": detail, "error_type": self.error_type}, headers={"x-fal-error-type": self.error_type}
         )
         self.reason = reason
 
@@ -346,140 +285,18 @@ class StorageFull(StorageUnavailable):
 
 
 class PlatformApiError(Refusal):
-    """The platform API's own envelope (PROTOCOL.md 15).
+    """An error of the platform API, in its own envelope (PROTOCOL.md 15).
 
     Args:
-        kind: one of `ANSWER`.
+        kind: a key of `KINDS`.
     """
 
-    ANSWER: ClassVar[dict[str, tuple[int, str]]] = {
+    KINDS: ClassVar[dict[str, tuple[int, str]]] = {
         "authorization_error": (401, "Authentication required"),
         "not_found": (404, "Resource not found"),
         "validation_error": (400, "Invalid request parameters"),
     }
 
     def __init__(self, kind: str) -> None:
-        self.status, message = self.ANSWER[kind]
+        self.status, message = self.KINDS[kind]
         super().__init__({"error": {"type": kind, "message": message}})
-
-
-class ModelError(Exception):
-    """What a model answers when it ran and could not: `{"detail": [{...}]}`.
-
-    Args:
-        error_type: fal's name for it, one of `TEXT`.
-        loc: where in the input, as `("body", "image_url")`.
-        value: the offending input, echoed; left out when None.
-        ctx: facts for machines, as `{"max_size": 8388608}`, which the text tells too; left out when empty.
-        msg: a text of its own in place of the type's.
-    """
-
-    # Live or toolkit wording where one is known (PROTOCOL.md 14.2), else that of fal's page of errors.
-    TEXT: ClassVar[dict[str, str]] = {
-        "internal_server_error": "Internal server error",
-        "generation_timeout": "Generation timeout",
-        "downstream_service_error": "Downstream service error",
-        "downstream_service_unavailable": "Downstream service unavailable",
-        "content_policy_violation": (
-            "The content could not be processed because it contained material flagged by a content checker."
-        ),
-        "no_media_generated": "The model did not generate the expected output for this prompt.",
-        "image_too_small": (
-            "Image dimensions are too small. Minimum dimensions required: {min_width}x{min_height} pixels."
-        ),
-        "image_too_large": "Image too large",
-        "image_aspect_ratio_error": (
-            "The aspect ratio of the image should be between {min_aspect_ratio} and {max_aspect_ratio}."
-        ),
-        "image_load_error": (
-            "Failed to load the image. "
-            "Please ensure the image file is not corrupted and is in a supported format."
-        ),
-        "file_download_error": (
-            "Failed to download the file. Please check if the URL is accessible and try again."
-        ),
-        "face_detection_error": "Could not detect face in the image",
-        "file_too_large": (
-            "File size exceeds the maximum allowed size of {max_size} bytes. Please upload a smaller file."
-        ),
-        "greater_than": "Input should be greater than {gt}",
-        "greater_than_equal": "Input should be greater than or equal to {ge}",
-        "less_than": "Input should be less than {lt}",
-        "less_than_equal": "Input should be less than or equal to {le}",
-        "multiple_of": "Input should be a multiple of {multiple_of}",
-        "sequence_too_short": "Sequence should have at least {min_length} items",
-        "sequence_too_long": "Sequence should have at most {max_length} items",
-        "one_of": "Input should be {expected}",
-        "feature_not_supported": "Feature not supported",
-        "invalid_archive": (
-            "Could not read or process the provided archive. Ensure it's a valid, non-corrupted archive."
-        ),
-        "archive_file_count_below_minimum": (
-            "Too few files in the archive. Expected at least {min_count} files with extensions "
-            "{supported_extensions}, found {provided_count}. Add more matching files to the archive."
-        ),
-        "archive_file_count_exceeds_maximum": (
-            "Too many files in the archive. Maximum is {max_count} files with extensions "
-            "{supported_extensions}, found {provided_count}. Remove some matching files from the archive."
-        ),
-        "audio_duration_too_long": (
-            "Audio duration exceeds the maximum allowed. "
-            "Maximum is {max_duration} seconds, provided is {provided_duration} seconds."
-        ),
-        "audio_duration_too_short": (
-            "Audio duration is too short. "
-            "Minimum is {min_duration} seconds, provided is {provided_duration} seconds."
-        ),
-        "video_duration_too_long": (
-            "Video duration exceeds the maximum allowed. "
-            "Maximum is {max_duration} seconds, provided is {provided_duration} seconds."
-        ),
-        "video_duration_too_short": (
-            "Video duration is too short. "
-            "Minimum is {min_duration} seconds, provided is {provided_duration} seconds."
-        ),
-        "unsupported_audio_format": "Unsupported audio format. Supported formats are {supported_formats}.",
-        "unsupported_image_format": "Unsupported image format. Supported formats are {supported_formats}.",
-        "unsupported_video_format": "Unsupported video format. Supported formats are {supported_formats}.",
-        "invalid_request": "Invalid request",
-    }
-    STATUS: ClassVar[dict[str, int]] = {
-        "internal_server_error": 500,
-        "generation_timeout": 504,
-        "downstream_service_error": 400,
-        "downstream_service_unavailable": 500,
-    }
-
-    def __init__(
-        self,
-        error_type: str,
-        loc: tuple[str, ...],
-        value: object = None,
-        ctx: Json | None = None,
-        msg: str | None = None,
-    ) -> None:
-        self.status = self.STATUS.get(error_type, 422)
-        self.error_type = error_type
-        spoken = {name: _spoken(name, fact) for name, fact in (ctx or {}).items()}
-        entry: Json = {
-            "loc": list(loc),
-            "msg": msg or self.TEXT[error_type].format(**spoken),
-            "type": error_type,
-            "url": ERROR_DOCS + error_type,
-        }
-        if ctx:
-            entry["ctx"] = ctx
-        if value is not None:
-            entry["input"] = value
-        self.body: Json = {"detail": [entry]}
-        super().__init__(entry["msg"])
-
-
-def _spoken(name: str, fact: object) -> str:
-    """Return a fact as error texts say it: `'a' or 'b'` for a choice, `.jpg, .png` for other lists."""
-    if not isinstance(fact, list):
-        return str(fact)
-    if name == "expected":
-        *others, last = map(repr, fact)
-        return f"{', '.join(others)} or {last}" if others else last
-    return ", ".join(map(str, fact))

@@ -1,1 +1,1 @@
-"""For Python tests: the pytest plugin, the harness, and the redirection of httpx clients."""
+"""Tools for Python tests: the pytest plugin, its harness, and transports that lead httpx to an emulator."""

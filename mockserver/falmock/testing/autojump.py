@@ -1,20 +1,21 @@
-"""A clock that jumps: who asks and would learn nothing new moves the time on to where there is news.
+"""Skips idle time: a poll that would repeat the last answer moves the clock to the next event.
 
-So code that polls until a job is done gets there with a few polls, however long the job runs, and code
-that waits at the run host or reads a stream waits for nothing. The queue knows nothing of it.
+Code that polls until a job is done gets there with a few polls, however long the job takes. Calls to the
+run host and status streams return without delay. The engine does not know of it.
 """
 
 from __future__ import annotations
 
 import asyncio
-import re
 from typing import TYPE_CHECKING, Final
 
 from falmock.engine.clock import LAST
 from falmock.engine.lifecycle import State
 from falmock.engine.runs import RETRY
+from falmock.protocol import calls
 from falmock.protocol.authorities import AuthorityError
-from falmock.protocol.hosts import RUN, NotServedError, locate
+from falmock.protocol.calls import Operation
+from falmock.protocol.hosts import NotServedError, locate
 from falmock.testing.transport import BLOCKING
 
 if TYPE_CHECKING:
@@ -22,11 +23,10 @@ if TYPE_CHECKING:
 
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-    from falmock.engine.clock import Clock
     from falmock.engine.emulator import Emulator
+    from falmock.protocol.calls import Call
 
-_ASKING: Final = re.compile(r".+/requests/(?P<id>[^/]+)(?P<stream>/status/stream)?(?:/status|/response)?")
-_GLANCE: Final = 0.001  # real seconds between two looks at whether a call to the run host still waits
+_POLLS: Final = frozenset({Operation.STATUS, Operation.RESULT, Operation.STREAM})
 
 
 class Autojump:
@@ -34,122 +34,116 @@ class Autojump:
 
     Args:
         app: the emulator's.
-        emulator: whose time passes.
-        clock: the emulator's; nobody else's, and standing still by itself.
+        emulator: its clock is stopped, and only this moves it.
 
     Attributes:
-        on: whether asking moves the time.
+        on: whether calls move the clock.
     """
 
-    def __init__(self, app: ASGIApp, emulator: Emulator, clock: Clock) -> None:
+    def __init__(self, app: ASGIApp, emulator: Emulator) -> None:
         self.on = True
         self._app = app
         self._emulator = emulator
-        self._clock = clock
-        self._told: dict[str, str] = {}
+        self._last_seen: dict[str, str] = {}  # states, by request id
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a call, with the time passing as the caller's patience would have it."""
-        host, path = _address(scope)
-        asking = _ASKING.fullmatch(path)
-        patient = not scope.get(BLOCKING)
-        if not self.on:
+        """Answer a call, after moving the clock if it would bring nothing new."""
+        call = _read(scope) if self.on else None
+        webhooks = not scope.get(BLOCKING)
+        if call is not None and call.operation is Operation.RUN:
+            await _alongside(self._app(scope, receive, send), self._step_while_running(webhooks=webhooks))
+        elif call is None or call.request_id is None or call.operation not in _POLLS:
             await self._app(scope, receive, send)
-        elif host == RUN:
-            await _with(self._app(scope, receive, send), self._while_somebody_runs(patient=patient))
-        elif asking is None or scope["method"] not in {"GET", "HEAD"}:
-            await self._app(scope, receive, send)
-        elif asking["stream"] is None:
-            await self._until_news(asking["id"].lower(), patient=patient)
-            await self._app(scope, receive, send)
-            self._tell(asking["id"].lower())
+        elif call.operation is Operation.STREAM:
+            await self._stream(call.request_id, scope, receive, send, webhooks=webhooks)
         else:
-            await self._stream(asking["id"].lower(), scope, receive, send, patient=patient)
+            while not self._is_news(call.request_id) and await self.step(webhooks=webhooks):
+                pass
+            await self._app(scope, receive, send)
+            self._remember(call.request_id)
 
-    async def step(self, *, patient: bool = True) -> bool:
-        """Move the time on to the next thing that happens, and see it through.
+    async def step(self, *, webhooks: bool = True) -> bool:
+        """Move the clock to the next event, and wait until the work that it starts is done.
 
-        Renderings are waited for, so that the times are the same on every machine. So are the webhooks
-        that this sets off, but for a caller in whose way they would be: one that holds up its own event
-        loop, in which they perhaps arrive, is not `patient`. Those on their way already are not waited
-        for either: it may be their receiver who asks.
+        Webhooks that were under way before are not waited for: their receiver may be the caller.
+
+        Args:
+            webhooks: wait for the webhooks that the event starts; not for a caller that blocks its event
+                loop, because the receiver may live in it.
 
         Returns:
-            Whether there was anything to come; nothing is while it could not be written down.
+            False if there is no event to come, or while the emulator cannot write.
         """
-        on_their_way = self._emulator.timeline.delivering()
-        await self._settle(on_their_way, patient=patient)
+        under_way = self._emulator.timeline.delivering()
+        await self._settle(under_way, webhooks=webhooks)
         at = self._emulator.timeline.next_at()
         if at > LAST or self._emulator.trouble() is not None:
             return False
-        self._clock.move_to(max(at, self._clock.now()))
-        await self._settle(on_their_way, patient=patient)
+        clock = self._emulator.clock
+        clock.move_to(max(at, clock.now()))
+        await self._settle(under_way, webhooks=webhooks)
         return True
 
-    async def _settle(self, on_their_way: set[asyncio.Task[None]], *, patient: bool) -> None:
+    async def _settle(self, under_way: set[asyncio.Task[None]], *, webhooks: bool) -> None:
         timeline = self._emulator.timeline
         timeline.tick()
-        while busy := set(timeline.busy()) - (on_their_way if patient else timeline.delivering()):
-            _, left = await asyncio.wait(busy, timeout=RETRY)
-            if not left or self._emulator.trouble() is not None:
-                timeline.tick()
+        while busy := set(timeline.busy()) - (under_way if webhooks else timeline.delivering()):
+            _, pending = await asyncio.wait(busy, timeout=RETRY)
+            if not pending or self._emulator.trouble() is not None:
+                self._emulator.timeline.tick()
             if self._emulator.trouble() is not None:
                 return
 
-    async def _until_news(self, request_id: str, *, patient: bool) -> None:
-        while not self._is_news(request_id) and await self.step(patient=patient):
-            pass
-
     def _is_news(self, request_id: str) -> bool:
-        """Tell whether the caller does not know yet how a request stands.
+        """Check whether a poll would return a state that the caller has not seen yet.
 
-        The answer to the submit has told that it is in the queue; there, only a place behind others is news.
+        The answer to the submit says IN_QUEUE, so a first poll that says it is news only with a position.
         """
         request = self._emulator.request(request_id)
         if request is None or request.state == State.COMPLETED:
             return True
-        told = self._told.get(request_id)
-        if told is None and request.state == State.IN_QUEUE:
+        last = self._last_seen.get(request_id)
+        if last is None and request.state == State.IN_QUEUE:
             return self._emulator.position(request) > 0
-        return told != request.state
+        return last != request.state
 
-    def _tell(self, request_id: str) -> None:
+    def _remember(self, request_id: str) -> None:
         if (request := self._emulator.request(request_id)) is not None:
-            self._told[request_id] = request.state
+            self._last_seen[request_id] = request.state
 
     async def _stream(
-        self, request_id: str, scope: Scope, receive: Receive, send: Send, *, patient: bool
+        self, request_id: str, scope: Scope, receive: Receive, send: Send, *, webhooks: bool
     ) -> None:
-        spoken = asyncio.Event()
+        sent = asyncio.Event()
 
-        async def tell(message: Message) -> None:
-            self._tell(request_id)
-            spoken.set()
+        async def note(message: Message) -> None:
+            self._remember(request_id)
+            sent.set()
             await send(message)
 
-        async def move_on() -> None:
-            """Each time that the stream has told how things stand, let them stand otherwise."""
-            await spoken.wait()
+        async def step_after_each_event() -> None:
+            await sent.wait()
             while True:
                 while self._is_news(request_id):
-                    spoken.clear()
-                    await spoken.wait()
-                if not await self.step(patient=patient):
+                    sent.clear()
+                    await sent.wait()
+                if not await self.step(webhooks=webhooks):
                     return
 
-        await _with(self._app(scope, receive, tell), move_on())
+        await _alongside(self._app(scope, receive, note), step_after_each_event())
 
-    async def _while_somebody_runs(self, *, patient: bool) -> None:
+    async def _step_while_running(self, *, webhooks: bool) -> None:
         while True:
+            changed = self._emulator.changed()
             if not any(request.direct for request in self._emulator.store.open_requests()):
-                await asyncio.sleep(_GLANCE)
-            elif not await self.step(patient=patient):
+                await changed.wait()
+            elif not await self.step(webhooks=webhooks):
                 return
 
 
-async def _with(call: Awaitable[None], company: Awaitable[None]) -> None:
-    """See a call through while something else goes on, which ends with it at the latest."""
-    tasks = asyncio.ensure_future(call), asyncio.ensure_future(company)
+async def _alongside(call: Awaitable[None], work: Awaitable[None]) -> None:
+    """Await a call while some work goes on beside it, which is cancelled when the call ends."""
+    tasks = asyncio.ensure_future(call), asyncio.ensure_future(work)
     try:
         await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         if not tasks[0].done():
@@ -161,13 +155,14 @@ async def _with(call: Awaitable[None], company: Awaitable[None]) -> None:
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-def _address(scope: Scope) -> tuple[str, str]:
-    """Return which of fal's hosts a call is for, and the path there; nothing for what is not fal's."""
+def _read(scope: Scope) -> Call | None:
+    """Read a call that may move the clock: any to the run host, or a poll."""
     if scope["type"] != "http":
-        return "", ""
+        return None
     headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
     try:
-        arrival = locate(headers, scope["scheme"], scope["path"], own_names=(), own_authority="localhost")
+        found = locate(headers, scope["scheme"], scope["path"], own_names=(), own_authority="localhost")
     except (AuthorityError, NotServedError):
-        return "", ""
-    return arrival.host, arrival.path
+        return None
+    call = calls.read(found.host, scope["method"], found.path, headers)
+    return call if call.operation is Operation.RUN or scope["method"] in {"GET", "HEAD"} else None

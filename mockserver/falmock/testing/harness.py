@@ -1,81 +1,75 @@
-"""For Python tests: an emulator, its clock and all that it has seen, as plain Python.
+"""An emulator for one test, its clock, and everything that it has recorded, as plain Python.
 
-The emulator lives in an event loop in a thread of its own, so that the code under test may be
-synchronous or asynchronous and may call fal from wherever it likes. An application under test that is
-mounted lives in another such loop: it may hold its loop up with a synchronous call to fal, and still
-be answered. What httpx clients in this process say to fal goes to the emulator, and what they say to a
-mounted application goes there, webhooks included.
+The emulator runs in an event loop in a separate thread, so the code under test may be synchronous or
+asynchronous and may call fal from any thread. Each mounted application runs in another one: it gets its
+answers even when it blocks its loop with a synchronous call to fal. Calls of httpx clients in this process
+to fal go to the emulator, and calls to a mounted application go there, webhooks included.
 """
 
 from __future__ import annotations
 
-import asyncio
 import json
 import math
 from contextlib import ExitStack, asynccontextmanager, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 from urllib.parse import urlsplit
 
 import httpx
 from anyio.from_thread import start_blocking_portal
-from starlette.responses import Response
 from uvicorn import Config
 from uvicorn.lifespan.on import LifespanOn
 
 from falmock.app import create_app, open_emulator, trusted
-from falmock.cli.console import address
 from falmock.engine.clock import SystemClock
 from falmock.engine.lifecycle import State
 from falmock.faults.rules import Rule
 from falmock.faults.vocabulary import parse
-from falmock.http.server import Server, listen
 from falmock.inspection import lint
-from falmock.inspection.journal import Attempt, JournalFilter, journal_of
-from falmock.media import Renderer, find_ffmpeg
+from falmock.inspection.entries import Attempt, JournalFilter
+from falmock.inspection.journal import journal_of
 from falmock.protocol.addresses import is_loopback
 from falmock.protocol.calls import Operation
 from falmock.protocol.hosts import is_fal
 from falmock.settings import Settings, Span
 from falmock.testing.autojump import Autojump
-from falmock.testing.transport import LocalApp, TransportRouter, strays_refused
+from falmock.testing.session import current_loop
+from falmock.testing.transport import LocalApp, TransportRouter
 
 if TYPE_CHECKING:
-    import socket
     from collections.abc import AsyncIterator, Callable, Iterator
-    from pathlib import Path
 
-    from anyio.from_thread import BlockingPortal
     from starlette.applications import Starlette
     from starlette.types import ASGIApp, Receive, Scope, Send
 
     from falmock.engine.emulator import Emulator
-    from falmock.engine.store import Delivery
-    from falmock.engine.store import Request as Stored
-    from falmock.inspection.journal import Entry
+    from falmock.engine.rows import Delivery
+    from falmock.engine.rows import Request as Row
+    from falmock.inspection.entries import Entry
     from falmock.inspection.lint import Finding
+    from falmock.testing.session import TestSession
     from falmock.testing.transport import LeakError
 
 T = TypeVar("T")
 
 QUICK: Final = Settings(seed=1, media="plain", queue_seconds=Span(1, 1), run_seconds=Span(60, 60))
-ORDER: Final = list(State)
+STATES: Final = list(State)  # in the order in which a request passes through them
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A request that fal would have got.
+    """A request that fal would have received.
 
     Attributes:
-        id: what the caller knows it by.
+        id: the request id.
         endpoint: as "fal-ai/veo2/image-to-video".
-        input: what was asked for, parsed; None if it is no JSON.
-        state: IN_QUEUE, IN_PROGRESS or COMPLETED, which is not to say that it went well.
-        status_code: HTTP's, of the result; None before the end.
-        output: the result's body, parsed; None before the end, and when its time is up.
-        error_type: the platform's word for what went wrong, or None.
+        input: parsed JSON; None for a body that is not JSON.
+        state: IN_QUEUE, IN_PROGRESS or COMPLETED; a failed request is COMPLETED too.
+        status_code: HTTP status of the result; None before the end.
+        output: the result's body, parsed; None before the end, and after it has expired.
+        error_type: for platform errors, as "runner_disconnected"; else None.
         attempts: how often it was run.
-        webhook: where its result is delivered, or None.
+        webhook: URL for the result, or None.
         key_id: of the caller.
     """
 
@@ -93,13 +87,13 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Webhook:
-    """A delivery.
+    """The delivery of a result.
 
     Attributes:
-        request_id: of the request whose result it carries.
-        url: where it goes.
-        body: what is posted, parsed.
-        attempts: each try, with what was sent and what the receiver answered; see `journal.Attempt`.
+        request_id: of the request.
+        url: the receiver.
+        body: parsed JSON.
+        attempts: each POST and its response; see `journal.Attempt`.
         outcome: "pending", "delivered", "failed", "lost" or "refused".
     """
 
@@ -111,39 +105,43 @@ class Webhook:
 
 
 class Harness:
-    """One emulator, and what a test does with it. Made by `TestSession.harness`.
+    """An emulator for one test. See `open_harness`.
 
     Attributes:
-        emulator: for what is not told here. It lives in another thread: use `call`.
-        address: under which it is reached by other processes; None before `serve`.
+        emulator: for everything else. It runs in another thread: use `call`.
+        address: base URL for other processes; None before `serve`.
     """
 
-    def __init__(self, stage: TestSession, stack: ExitStack, settings: Settings) -> None:
+    def __init__(self, session: TestSession, stack: ExitStack, settings: Settings) -> None:
         self.address: str | None = None
-        self._stage = stage
+        self._session = session
         self._stack = stack
-        self._clock = SystemClock(scale=0.0)  # its wall goes on: receivers of webhooks look at their own
-        self._places: dict[str, LocalApp] = {}
+        self._mounted: dict[str, LocalApp] = {}
         self._rules: list[int] = []
-        opening = open_emulator(settings, self._clock, stage.studio, is_local=self._is_local)
-        self.emulator: Emulator = stack.enter_context(stage.portal.wrap_async_context_manager(opening))
-        self._app: Starlette = create_app(self.emulator)
-        self._jump = Autojump(self._app, self.emulator, self._clock)
-        self._board = TransportRouter(LocalApp(self._jump, stage.loop), self._places, callers=stage.callers)
-        stack.enter_context(self._board.connected())
+        # Its wall clock keeps going: receivers of webhooks compare signatures with the real time.
+        clock = SystemClock(scale=0.0)
+        opening = open_emulator(settings, clock, session.renderer, is_local=self._is_local)
+        self.emulator: Emulator = stack.enter_context(session.portal.wrap_async_context_manager(opening))
+        self._journal = journal_of(self.emulator)
+        app: Starlette = create_app(self.emulator)
+        self._ledger = app.state.ledger
+        self._autojump = Autojump(app, self.emulator)
+        fal = LocalApp(self._autojump, session.loop)
+        self._router = TransportRouter(fal, self._mounted, callers=session.callers)
+        stack.enter_context(self._router.installed())
 
-    # What goes wrong
+    # Faults
 
     def fail_next(self, fault: str, **match: Any) -> int:
-        """Let the next request or call that matches go wrong; return the rule's id.
+        """Add a rule: the next request or call that it matches gets a fault. Return the rule's id.
 
         Args:
             fault: as in a scenario: "content_policy_violation", "requeued times=3".
-            match: as in a scenario's rule: `on`, `endpoint`, `prompt`, `input`, `caller`, `after`, `times`,
-                `share`, `then`.
+            match: the other fields of a scenario's rule: `on`, `endpoint`, `prompt`, `input`, `caller`,
+                `after`, `times`, `share`, `then`.
 
         Raises:
-            ValueError: there is no such fault, or it cannot strike there.
+            ValueError: the fault does not exist, or does not apply to that kind of call.
         """
         rule = Rule(fault=fault, **match)
         self._rules.append(self.call(lambda: self.emulator.plan.add(rule)))
@@ -153,71 +151,72 @@ class Harness:
 
     @property
     def polls_pass_time(self) -> bool:
-        """Whether a poll that would tell nothing new moves the time on to the next thing that happens."""
-        return self._jump.on
+        """Whether a poll that would return nothing new moves the clock to the next event."""
+        return self._autojump.on
 
     @polls_pass_time.setter
     def polls_pass_time(self, on: bool) -> None:
-        self._jump.on = on
+        self._autojump.on = on
 
     @property
     def now(self) -> float:
-        """The emulator's time, in unix seconds. It stands still but for what moves it here."""
-        return self._clock.now()
+        """Emulated time in Unix seconds. Only polls, `advance` and `wait` move it."""
+        return self.emulator.clock.now()
 
     def advance(self, seconds: float) -> None:
-        """Let time pass, with all that happens in it: runs begin and end, webhooks leave and arrive."""
-        self._stage.portal.call(self.emulator.timeline.pass_time, seconds)
+        """Move the clock forward. Everything due on the way happens: runs finish, webhooks are delivered."""
+        self._session.portal.call(self.emulator.timeline.pass_time, seconds)
 
     def wait(self, request_id: str, state: str = State.COMPLETED, *, timeout: float = math.inf) -> Request:
-        """Let time pass until a request is in a state, or past it; return the request.
+        """Move the clock until a request is in a state or past it, and return the request.
 
         Args:
             request_id: of the request.
             state: COMPLETED, or an earlier one.
-            timeout: emulated seconds after which it is enough.
+            timeout: in emulated seconds.
 
         Raises:
-            LookupError: there is no such request.
-            TimeoutError: it does not get there in that time, or not at all.
+            LookupError: no request has this id.
+            TimeoutError: it does not reach the state in that time, or ever.
         """
-        return self._stage.portal.call(self._wait, request_id, state, self.now + timeout)
+        return self._session.portal.call(self._wait, request_id, state, self.now + timeout)
 
     async def _wait(self, request_id: str, state: str, end: float) -> Request:
-        while ORDER.index(State((request := self._request(request_id)).state)) < ORDER.index(State(state)):
-            if self.emulator.timeline.next_at() > end or not await self._jump.step():
-                raise TimeoutError(f"request {request_id} stays {request.state}")
-        return self._told(request)
+        while STATES.index(State((row := self._row(request_id)).state)) < STATES.index(State(state)):
+            if self.emulator.timeline.next_at() > end or not await self._autojump.step():
+                raise TimeoutError(f"request {request_id} stays {row.state}")
+        return self._request(row)
 
     def hold(self, request_id: str) -> None:
-        """Keep a request as it is, waiting or running, until `release` or `finish`."""
+        """Keep a request in its state until `release` or `finish`."""
         self.call(lambda: self.emulator.manual.hold(request_id))
 
     def release(self, request_id: str) -> None:
-        """Let a request go on; what was due meanwhile happens now."""
+        """Release a held request. Its overdue events happen at once."""
         self.call(lambda: self.emulator.manual.release(request_id))
+        self.advance(0)
 
     def finish(self, request_id: str) -> None:
-        """End a request now, with its own outcome."""
+        """Complete a request now, with its usual result."""
         self.call(lambda: self.emulator.manual.finish(request_id))
         self.advance(0)
 
     def fail(self, request_id: str, fault: str) -> None:
-        """End a request now, with an error of the model or the platform.
+        """Complete a request now, with an error of the model or the platform.
 
         Raises:
-            ValueError: there is no such fault, or a request cannot end with it.
+            ValueError: the fault does not exist, or is not such an error.
         """
-        why = parse(fault)
-        self.call(lambda: self.emulator.manual.fail(request_id, why))
+        error = parse(fault)
+        self.call(lambda: self.emulator.manual.fail(request_id, error))
         self.advance(0)
 
-    # What happened
+    # Records
 
     @property
     def requests(self) -> list[Request]:
-        """All requests, in the order in which they were accepted."""
-        return self.call(lambda: [self._told(request) for request in self._stored()])
+        """All requests, in the order of their submits."""
+        return self.call(lambda: [self._request(row) for row in self._rows()])
 
     @property
     def webhooks(self) -> list[Webhook]:
@@ -226,242 +225,150 @@ class Harness:
 
     @property
     def journal(self) -> list[Entry]:
-        """Every call, every step of a request and every attempt at a webhook, in order. No secrets."""
-        return self.call(journal_of(self.emulator).entries)
+        """Every call, every step of a request and every attempt at a webhook, in order, without secrets."""
+        return self.call(self._journal.entries)
 
     def lint(self) -> list[Finding]:
-        """Return the mistakes that the code under test has made with fal, each with its evidence."""
-        return self.call(lambda: lint.check(journal_of(self.emulator).entries(), now=self.now))
+        """Return the mistakes that the code under test has made in its calls to fal, with evidence."""
+        return self.call(lambda: lint.check(self._journal.entries(), now=self.now))
 
     @property
     def cost(self) -> float:
-        """What all that would have cost by fal's list prices, in US dollars."""
-        return self.call(lambda: float(self._app.state.ledger.account().usd))
+        """The price of all requests by fal's price list, in US dollars."""
+        return self.call(lambda: float(self._ledger.account().usd))
 
     @property
     def leaks(self) -> list[LeakError]:
-        """The calls that would have left this machine, and were refused with these exceptions."""
-        return self._board.leaks
+        """The errors of calls that would have left this machine."""
+        return self._router.leaks
 
     def leftovers(self) -> list[str]:
-        """Return what a test should not leave behind, a line each. What is due happens before."""
+        """Apply due events, and return a line for each fault, request and webhook that is still open."""
         self.advance(0)
         return self.call(self._leftovers)
 
     # The code under test
 
     def mount(self, url: str, app: ASGIApp) -> httpx.Client:
-        """Let an application answer for a host, until the test is over; return a client that talks to it.
+        """Mount an application at a host until the end of the test, and return a client for it.
 
-        Its lifespan begins now, in an event loop of its own, and ends with the test. An exception of its
-        own is a 500, as it is with a server, and is logged.
+        Its lifespan starts now, in a separate event loop, and ends with the test. Its exceptions are logged
+        and answered with 500, as by a server.
 
         Args:
-            url: scheme and name that it goes by, as "http://app.test".
+            url: scheme and host, as "http://app.test".
             app: an ASGI application.
 
         Raises:
-            ValueError: the name is one of fal's, or is taken, or this is no URL.
+            ValueError: not a URL with a host, or the host is one of fal's or already taken.
+            RuntimeError: the application failed to start.
         """
         host = urlsplit(url).hostname
-        if not host or is_fal(host) or host in self._places:
-            raise ValueError(f"{url} is no address to mount an application at")
+        if not host or is_fal(host) or host in self._mounted:
+            raise ValueError(f"cannot mount an application at {url}")
         portal = self._stack.enter_context(start_blocking_portal(name=host))
-        living = self._stack.enter_context(portal.wrap_async_context_manager(_living(app)))
-        self._places[host] = LocalApp(living, portal.call(_loop), forgiving=True)
-        self._stack.callback(self._places.pop, host)
+        started = self._stack.enter_context(portal.wrap_async_context_manager(_started(app)))
+        self._mounted[host] = LocalApp(started, portal.call(current_loop), forgiving=True)
+        self._stack.callback(self._mounted.pop, host)
         return self._stack.enter_context(httpx.Client(base_url=url, verify=trusted()))
 
     def serve(self) -> str:
-        """Answer at an address on this machine too, for other processes; return it."""
+        """Serve the emulator on a loopback port, for other processes; return the base URL."""
         if self.address is None:
-            listener = self._stack.enter_context(self._stage.serving(self._jump))
+            listener = self._stack.enter_context(self._session.serving(self._autojump))
             self.emulator.dialler.own.add(listener)
-            self.address = address(listener)
+            self.address = "http://{}:{}".format(*listener.getsockname())
         return self.address
 
     def call(self, work: Callable[[], T]) -> T:
-        """Do something in the emulator's own thread, and return what comes of it."""
-        return self._stage.portal.call(work)
+        """Call a function in the emulator's thread, and return its result."""
+        return self._session.portal.call(work)
 
     def _is_local(self, host: str) -> bool:
-        return host in self._places or is_loopback(host)
+        return host in self._mounted or is_loopback(host)
 
-    def _request(self, request_id: str) -> Stored:
-        request = self.emulator.request(request_id)
-        if request is None:
+    def _row(self, request_id: str) -> Row:
+        row = self.emulator.request(request_id)
+        if row is None:
             raise LookupError(f"there is no request {request_id}")
-        return request
+        return row
 
-    def _stored(self) -> list[Stored]:
+    def _rows(self) -> list[Row]:
         self.emulator.advance()
-        return sorted(self.emulator.store.requests(), key=lambda request: request.seq)
+        return sorted(self.emulator.store.requests(), key=lambda row: row.seq)
 
     def _deliveries(self) -> list[Delivery]:
-        found = (self.emulator.store.delivery(request.id) for request in self._stored())
+        found = (self.emulator.store.delivery(row.id) for row in self._rows())
         return [delivery for delivery in found if delivery is not None]
 
-    def _told(self, request: Stored) -> Request:
+    def _request(self, row: Row) -> Request:
         return Request(
-            id=request.id,
-            endpoint="/".join(filter(None, (request.application, request.path))),
-            input=_parsed(self.emulator.payloads.kept_body(request)),
-            state=request.state,
-            status_code=request.status,
-            output=_parsed(self.emulator.output(request)),
-            error_type=request.error_type,
-            attempts=request.attempts,
-            webhook=request.webhook,
-            key_id=request.caller,
+            id=row.id,
+            endpoint=row.endpoint,
+            input=_parsed(self.emulator.payloads.kept_body(row)),
+            state=row.state,
+            status_code=row.status,
+            output=_parsed(self.emulator.output(row)),
+            error_type=row.error_type,
+            attempts=row.attempts,
+            webhook=row.webhook,
+            key_id=row.caller,
         )
 
     def _webhook(self, delivery: Delivery) -> Webhook:
-        of_it = JournalFilter(request=delivery.request_id, operation=Operation.WEBHOOK)
+        attempts = self._journal.entries(
+            JournalFilter(request=delivery.request_id, operation=Operation.WEBHOOK)
+        )
         return Webhook(
             request_id=delivery.request_id,
             url=delivery.url,
             body=json.loads(delivery.body),
-            attempts=tuple(
-                each for each in journal_of(self.emulator).entries(of_it) if isinstance(each, Attempt)
-            ),
+            attempts=tuple(entry for entry in attempts if isinstance(entry, Attempt)),
             outcome=delivery.outcome,
         )
 
     def _leftovers(self) -> list[str]:
         return [
             *(
-                f"the fault {each.rule.fault!r} never struck"
-                for each in self.emulator.plan.unobserved()
-                if each.id in self._rules  # a scenario's may have had nothing to strike
+                f"the fault {state.rule.fault!r} never took effect"
+                for state in self.emulator.plan.unobserved()
+                if state.id in self._rules  # not those of a scenario, which a test need not use up
             ),
             *(
-                f"the request {each.id} for {each.application} is still {each.state}"
-                for each in self._stored()
-                if each.state != State.COMPLETED
+                f"the request {row.id} for {row.application} is still {row.state}"
+                for row in self._rows()
+                if row.state != State.COMPLETED
             ),
             *(
-                f"the webhook of {each.request_id} is still to be delivered to {each.url}"
-                for each in self._deliveries()
-                if each.next_at is not None
+                f"the webhook of {delivery.request_id} is not yet delivered to {delivery.url}"
+                for delivery in self._deliveries()
+                if delivery.next_at is not None
             ),
         ]
 
 
-@dataclass(slots=True)
-class TestSession:
-    """What the tests of a session share: the emulators' thread, the clips, the address. See `staged`.
-
-    Attributes:
-        portal: into the thread.
-        loop: that runs there.
-        studio: renders, and keeps what it has rendered: most tests ask for the same clip.
-        callers: the `Authorization` of all who have called; from threads that outlive their test, nothing
-            of theirs shall leave.
-    """
-
-    portal: BlockingPortal
-    loop: asyncio.AbstractEventLoop
-    studio: Renderer
-    _stack: ExitStack
-    callers: set[str] = field(default_factory=set, repr=False)
-    _served: ASGIApp | None = None
-    _calls: set[asyncio.Future[None]] = field(default_factory=set)
-    _listener: socket.socket | None = None
-
-    @contextmanager
-    def harness(self, settings: Settings = QUICK) -> Iterator[Harness]:
-        """Open an emulator for a test."""
-        with ExitStack() as stack:
-            yield Harness(self, stack, settings)
-
-    @contextmanager
-    def serving(self, app: ASGIApp) -> Iterator[socket.socket]:
-        """Have an application answer at the session's address for the length of a block; gives the listener.
-
-        The server goes on after it, without an application: to start and stop one takes a fifth of a second.
-        """
-        if self._listener is None:
-            serving = self.portal.wrap_async_context_manager(_serving(self._answer))
-            self._listener = self._stack.enter_context(serving)
-        self._served = app
-        try:
-            yield self._listener
-        finally:
-            self._served = None
-            self.portal.call(self._break_off)
-
-    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
-        app = self._served or Response("no test is running", 503, media_type="text/plain")
-        call = asyncio.ensure_future(app(scope, receive, send))
-        self._calls.add(call)
-        try:
-            await asyncio.wait([call])
-        finally:
-            self._calls.discard(call)
-            call.cancel()
-        if not call.cancelled():
-            call.result()
-
-    async def _break_off(self) -> None:
-        """End the calls under way: whoever still waits for an answer has outlived the test."""
-        for call in self._calls:
-            call.cancel()
-        await asyncio.gather(*self._calls, return_exceptions=True)
-
-
 @contextmanager
-def staged(folder: Path) -> Iterator[TestSession]:
-    """Set up what tests share.
-
-    Args:
-        folder: for clips.
-    """
+def open_harness(session: TestSession, settings: Settings = QUICK) -> Iterator[Harness]:
+    """Open an emulator for a test."""
     with ExitStack() as stack:
-        portal = stack.enter_context(start_blocking_portal(name="falmock"))
-        studio = stack.enter_context(portal.wrap_async_context_manager(_studio(folder)))
-        stage = TestSession(portal, portal.call(_loop), studio, stack)
-        stack.enter_context(strays_refused(stage.callers))
-        yield stage
+        yield Harness(session, stack, settings)
 
 
 @asynccontextmanager
-async def _studio(folder: Path) -> AsyncIterator[Renderer]:
-    studio = Renderer(ffmpeg=find_ffmpeg(), cache=folder, at_once=2, timeout=60)
-    try:
-        yield studio
-    finally:
-        await studio.close()
-
-
-@asynccontextmanager
-async def _serving(app: ASGIApp) -> AsyncIterator[socket.socket]:
-    async def answer(scope: Scope, receive: Receive, send: Send) -> None:  # uvicorn takes no methods
-        await app(scope, receive, send)
-
-    with listen("127.0.0.1", 0) as listener:
-        async with Server(answer).running(listener):
-            yield listener
-
-
-@asynccontextmanager
-async def _living(app: ASGIApp) -> AsyncIterator[ASGIApp]:
-    """Run an application's lifespan around a block, if it has one; gives the application with its state."""
+async def _started(app: ASGIApp) -> AsyncIterator[ASGIApp]:
+    """Run an application's lifespan around a block, if it has one; yields the application with its state."""
     lifespan = LifespanOn(Config(app, interface="asgi3", lifespan="auto", log_config=None))
     await lifespan.startup()
     if lifespan.should_exit:
         raise RuntimeError("the application failed to start; its log says why")
 
-    async def living(scope: Scope, receive: Receive, send: Send) -> None:
+    async def with_state(scope: Scope, receive: Receive, send: Send) -> None:
         await app({**scope, "state": lifespan.state.copy()}, receive, send)
 
     try:
-        yield living
+        yield with_state
     finally:
         await lifespan.shutdown()
-
-
-async def _loop() -> asyncio.AbstractEventLoop:
-    return asyncio.get_running_loop()
 
 
 def _parsed(body: bytes | None) -> Any:

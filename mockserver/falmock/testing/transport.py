@@ -1,8 +1,8 @@
-"""For Python tests: what httpx clients say to fal's hosts goes to an emulator in the same process.
+"""Leads what httpx clients send to fal's hosts to an emulator in the same process.
 
-No port is opened and no program is started. Any call for a host of fal's that is not emulated is an
-error, whichever library makes it; so is a call for an emulated one by another library than httpx.
-What is not fal's is none of this module's business.
+No port is opened and no program is started. A call to a host of fal's that is not emulated is an error,
+whichever library makes it; so is a call to an emulated one by another library than httpx. Calls to other
+hosts are left alone.
 """
 
 from __future__ import annotations
@@ -31,38 +31,38 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("falmock")
 
-BLOCKING: Final = "falmock.blocking"  # in a scope: the caller's event loop stands still until the answer
+BLOCKING: Final = "falmock.blocking"  # in a scope: the caller blocks its event loop until the answer
 
 
 class LeakError(AssertionError):
     """A test called a host of fal's that is not emulated."""
 
     def __init__(self, host: str) -> None:
-        super().__init__(f"a call for {host}, which falmock does not emulate, would have left this machine")
+        super().__init__(f"a call to {host}, which falmock does not emulate, would have left this machine")
 
 
 class PastRedirectError(LeakError):
-    """A test called a host of fal's by other means than httpx."""
+    """A test called a host of fal's with another library than httpx."""
 
     def __init__(self, host: str) -> None:
         AssertionError.__init__(
             self,
-            f"a call for {host} would have left this machine: only what httpx sends is led to the emulator; "
-            "for other libraries there are falmock_server and falmock run",
+            f"a call to {host} would have left this machine: only calls by httpx reach the emulator; "
+            "for other libraries use falmock_server or falmock run",
         )
 
 
 class Connection:
-    """The connection of a call within this process, for faults to break (see `http.faults.Connection`).
+    """A call's connection within this process, for faults to break (see `http.connection`).
 
     Attributes:
-        started: some of an answer has been sent.
+        started: a part of the response has been sent.
     """
 
     started = False
 
     async def drop(self) -> None:
-        """Break it, as a reset before the answer and as an early end in the middle of one."""
+        """Break it: a reset before the response, or an early end in the middle of it."""
         if self.started:
             raise httpx.RemoteProtocolError(
                 "peer closed connection without sending complete message body (incomplete chunked read)"
@@ -70,27 +70,27 @@ class Connection:
         raise httpx.ReadError("[Errno 104] Connection reset by peer")
 
     async def hang(self) -> None:
-        """Stay silent; the caller's patience, however long, is over at once."""
+        """Send no response: the caller's timeout, whatever its length, is raised at once."""
         raise httpx.ReadTimeout("timed out")
 
 
 @dataclass(frozen=True, slots=True)
 class LocalApp:
-    """An ASGI application, and the event loop that it lives in.
+    """An ASGI application in this process.
 
     Attributes:
-        app: needs no lifespan, or has begun it.
-        loop: runs, and in another thread than that of synchronous callers.
-        forgiving: answer 500 for the application's exceptions, as servers do, and log them; else the
-            caller gets them.
+        app: needs no lifespan, or it has been started.
+        loop: the event loop that it runs in, in another thread than that of synchronous callers.
+        forgiving: answer 500 for the application's exceptions, as servers do, and log them; else they are
+            raised in the caller.
     """
 
     app: ASGIApp
     loop: asyncio.AbstractEventLoop
     forgiving: bool = False
 
-    def ask(self, request: httpx.Request) -> httpx.Response:
-        """Return the answer to a call of a synchronous client's.
+    def send(self, request: httpx.Request) -> httpx.Response:
+        """Answer a call of a synchronous client.
 
         Raises:
             RuntimeError: it comes from the application's own event loop, which would wait for itself.
@@ -99,48 +99,48 @@ class LocalApp:
         here = _running_loop()
         if here is self.loop:
             raise RuntimeError(f"{request.url.host} calls itself and waits for its own answer")
-        answer = self._answer(request, blocking=here is not None)
-        return asyncio.run_coroutine_threadsafe(answer, self.loop).result()
+        response = self._respond(request, blocking=here is not None)
+        return asyncio.run_coroutine_threadsafe(response, self.loop).result()
 
-    async def ask_async(self, request: httpx.Request) -> httpx.Response:
-        """Return the answer to a call of an asynchronous client's."""
+    async def send_async(self, request: httpx.Request) -> httpx.Response:
+        """Answer a call of an asynchronous client."""
         await request.aread()
-        answer = self._answer(request, blocking=False)
+        response = self._respond(request, blocking=False)
         if asyncio.get_running_loop() is self.loop:
-            return await answer
-        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(answer, self.loop))
+            return await response
+        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(response, self.loop))
 
-    async def _answer(self, request: httpx.Request, *, blocking: bool) -> httpx.Response:
-        line = Connection()
+    async def _respond(self, request: httpx.Request, *, blocking: bool) -> httpx.Response:
+        connection = Connection()
 
         async def app(scope: Scope, receive: Receive, send: Send) -> None:
             async def note(message: Message) -> None:
-                line.started = True
+                connection.started = True
                 await send(message)
 
             try:
-                await self.app({**scope, "falmock.line": line, BLOCKING: blocking}, receive, note)
+                await self.app({**scope, "falmock.line": connection, BLOCKING: blocking}, receive, note)
             except Exception:
                 if self.forgiving:
                     log.exception("the application at %s failed", request.url.host)
                 raise
 
         transport = httpx.ASGITransport(app, raise_app_exceptions=not self.forgiving)
-        answer = await transport.handle_async_request(request)
-        assert isinstance(answer.stream, httpx.AsyncByteStream)  # noqa: S101 - for the type checker
-        body = b"".join([chunk async for chunk in answer.stream])
-        return httpx.Response(answer.status_code, headers=answer.headers, stream=httpx.ByteStream(body))
+        response = await transport.handle_async_request(request)
+        assert isinstance(response.stream, httpx.AsyncByteStream)  # noqa: S101 - for the type checker
+        body = b"".join([chunk async for chunk in response.stream])
+        return httpx.Response(response.status_code, headers=response.headers, stream=httpx.ByteStream(body))
 
 
 @dataclass(slots=True)
 class TransportRouter:
-    """Says where calls go.
+    """Decides where calls go.
 
     Attributes:
-        fal: where those for fal's hosts do.
-        others: where those for further hosts do, by name.
-        leaks: what would have left this machine and was refused.
-        callers: the `Authorization` of those who called fal.
+        fal: answers for fal's hosts.
+        others: answer for other hosts, by name.
+        leaks: the errors of calls that would have left this machine.
+        callers: every `Authorization` header that was sent to fal.
     """
 
     fal: LocalApp
@@ -149,48 +149,48 @@ class TransportRouter:
     callers: set[str] = field(default_factory=set, repr=False)
 
     def find(self, request: httpx.Request) -> LocalApp | None:
-        """Return where a call goes, None for the world.
+        """Return the application for a call, or None to send it as usual.
 
         Raises:
-            LeakError: that would be fal itself.
+            LeakError: it is for a host of fal's that is not emulated.
         """
         name = request.url.host.rstrip(".")
         if is_served(name):
             self.callers.add(request.headers.get("authorization", ""))
             return self.fal
         if is_fal(name):
-            self.refuse(LeakError(name))
+            self._refuse(LeakError(name))
         return self.others.get(name)
 
-    def refuse(self, leak: LeakError) -> None:
-        """Keep in mind what is refused: the caller may swallow the exception."""
+    def _refuse(self, leak: LeakError) -> None:
+        """Raise an error, and keep it: the caller may swallow the exception."""
         self.leaks.append(leak)
         raise leak
 
     @contextmanager
-    def connected(self) -> Iterator[None]:
-        """Lead what httpx clients say, for the length of a block."""
-        with _led(self.find), patch.object(socket, "getaddrinfo", self._guarded(socket.getaddrinfo)):
+    def installed(self) -> Iterator[None]:
+        """Route the calls of all httpx clients for the length of a block."""
+        with _routed(self.find), patch.object(socket, "getaddrinfo", self._guarded(socket.getaddrinfo)):
             yield
 
-    def _guarded(self, look_up: Callable[..., Any]) -> Callable[..., Any]:
-        """No library gets at fal without asking for its address."""
+    def _guarded(self, resolve: Callable[..., Any]) -> Callable[..., Any]:
+        """Refuse to resolve fal's hosts, for libraries that this does not route."""
 
-        def getaddrinfo(host: Any, *arguments: Any, **more: Any) -> Any:
+        def getaddrinfo(host: Any, *arguments: Any, **keywords: Any) -> Any:
             name = host.decode("ascii", "replace") if isinstance(host, bytes) else str(host)
             if is_fal(name.lower().rstrip(".")):
-                self.refuse(PastRedirectError(name))
-            return look_up(host, *arguments, **more)
+                self._refuse(PastRedirectError(name))
+            return resolve(host, *arguments, **keywords)
 
         return getaddrinfo
 
 
 @contextmanager
 def offline(settings: Settings | None = None) -> Iterator[Emulator]:
-    """Open an emulator, and lead what httpx clients say to fal there, for the length of a block.
+    """Open an emulator, and lead what httpx clients send to fal there, for the length of a block.
 
-    Clients may be synchronous or asynchronous. The emulator lives in a thread of its own, with the
-    system's clock; a status stream comes in one piece when it is over.
+    Clients may be synchronous or asynchronous. The emulator runs in a separate thread, by the system's
+    clock. A status stream arrives as a whole, when it has ended.
     """
     with (
         start_blocking_portal() as portal,
@@ -202,44 +202,41 @@ def offline(settings: Settings | None = None) -> Iterator[Emulator]:
 
 @contextmanager
 def redirected(app: ASGIApp, loop: asyncio.AbstractEventLoop) -> Iterator[None]:
-    """Lead what httpx clients say to fal to an application, for the length of a block.
+    """Lead what httpx clients send to fal to an application, for the length of a block.
 
     Args:
         app: of an open emulator.
         loop: in which the emulator was opened. Synchronous clients must be in another thread.
     """
-    with TransportRouter(LocalApp(app, loop)).connected():
+    with TransportRouter(LocalApp(app, loop)).installed():
         yield
 
 
 @contextmanager
-def strays_refused(callers: Collection[str]) -> Iterator[None]:
-    """For the length of a block, refuse what goes to fal with one of these `Authorization` headers.
-
-    Threads that a test has left behind go on when its emulator is gone.
-    """
+def callers_blocked(callers: Collection[str]) -> Iterator[None]:
+    """Refuse calls to fal that have one of these `Authorization` headers, for the length of a block."""
 
     def find(request: httpx.Request) -> None:
         if is_fal(request.url.host.rstrip(".")) and request.headers.get("authorization", "") in callers:
             raise LeakError(request.url.host)
 
-    with _led(find):
+    with _routed(find):
         yield
 
 
 @contextmanager
-def _led(find: Callable[[httpx.Request], LocalApp | None]) -> Iterator[None]:
-    """Lead what httpx clients say to where it is found to go, for the length of a block."""
-    blocking = httpx.HTTPTransport.handle_request
-    waiting = httpx.AsyncHTTPTransport.handle_async_request
+def _routed(find: Callable[[httpx.Request], LocalApp | None]) -> Iterator[None]:
+    """Send calls of httpx clients to the application that `find` returns, or as usual for None."""
+    send = httpx.HTTPTransport.handle_request
+    send_async = httpx.AsyncHTTPTransport.handle_async_request
 
     def handle(transport: httpx.HTTPTransport, request: httpx.Request) -> httpx.Response:
-        place = find(request)
-        return blocking(transport, request) if place is None else place.ask(request)
+        app = find(request)
+        return send(transport, request) if app is None else app.send(request)
 
     async def handle_async(transport: httpx.AsyncHTTPTransport, request: httpx.Request) -> httpx.Response:
-        place = find(request)
-        return await (waiting(transport, request) if place is None else place.ask_async(request))
+        app = find(request)
+        return await (send_async(transport, request) if app is None else app.send_async(request))
 
     with (
         patch.object(httpx.HTTPTransport, "handle_request", handle),

@@ -1,4 +1,4 @@
-"""A way to ask the control API."""
+"""Calls to the control API."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def ask(mock: Mock) -> Callable[..., Awaitable[httpx.Response]]:
-    """Ask as `ask("POST", "/clock", advance=60)`."""
+    """Call the control API: `ask("POST", "/clock", advance=60)` sends a query or a JSON body."""
 
-    async def ask(method: str, path: str, **asked: Any) -> httpx.Response:
+    async def ask(method: str, path: str, **fields: Any) -> httpx.Response:
         if method in {"GET", "DELETE"}:
-            return await mock.http.request(method, f"/control{path}", params=asked)
-        return await mock.http.request(method, f"/control{path}", json=asked)
+            return await mock.http.request(method, f"/control{path}", params=fields)
+        return await mock.http.request(method, f"/control{path}", json=fields)
 
     return ask

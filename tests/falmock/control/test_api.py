@@ -1,4 +1,4 @@
-"""An API that describes itself, with operations of the tests' own; see also control/test_door.py."""
+"""Declared operations, their routes and their document; see test_routes.py for those of the control API."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import PlainTextResponse, Response
 
 from falmock.app import refuse
-from falmock.control.api import LONGEST_BODY, Operation, document, routes
+from falmock.control.api import LONGEST_BODY, document, operation, operations, routes
 from falmock.protocol.errors import Refusal
 
 
@@ -26,58 +26,62 @@ class Area(BaseModel):
     area: int
 
 
-async def multiply(asked: Size) -> Area:
-    return Area(area=asked.width * asked.height)
+class Shapes:
+    @operation("GET", "/area")
+    async def multiply(self, query: Size) -> Area:
+        """Multiply."""
+        return Area(area=query.width * query.height)
+
+    @operation("POST", "/area/{factor}", status=201, refusals={409: "nothing is left"})
+    async def scale(self, factor: str, body: Size) -> Area:
+        """Scale.
+
+        By a factor.
+        """
+        if factor == "0":
+            raise HTTPException(409, "nothing is left")
+        return Area(area=body.width * body.height * int(factor))
+
+    @operation("GET", "/drawing", gives="text/plain")
+    async def draw(self) -> Response:
+        """Draw."""
+        return PlainTextResponse("#")
 
 
-async def scale(factor: str, asked: Size) -> Area:
-    if factor == "0":
-        raise HTTPException(409, "nothing is left")
-    return Area(area=asked.width * asked.height * int(factor))
-
-
-async def draw() -> Response:
-    return PlainTextResponse("#")
-
-
-TABLE = [
-    Operation("GET", "/area", "Multiply", multiply, Size, Area),
-    Operation("POST", "/area/{factor}", "Scale", scale, Size, Area, 201, {409: "nothing is left"}),
-    Operation("GET", "/drawing", "Draw", draw, gives="text/plain"),
-]
+OPERATIONS = operations(Shapes())
 
 
 @pytest.fixture
 def http() -> httpx.AsyncClient:
-    app = Starlette(routes=routes(TABLE), exception_handlers={Refusal: refuse})
+    app = Starlette(routes=routes(OPERATIONS), exception_handlers={Refusal: refuse})
     return httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test")
 
 
 @pytest.fixture
-def told() -> Any:
-    return document(TABLE, base="/shapes", info={"title": "Shapes", "version": "1"}, always={403: "no"})
+def openapi() -> Any:
+    return document(OPERATIONS, base="/shapes", info={"title": "Shapes", "version": "1"}, always={403: "no"})
 
 
-async def test_a_get_is_asked_in_the_query(http: httpx.AsyncClient) -> None:
+async def test_a_get_operation_reads_its_model_from_the_query(http: httpx.AsyncClient) -> None:
     answer = await http.get("/area", params={"width": 3, "height": 2})
 
     assert (answer.status_code, answer.json()) == (200, {"area": 6})
 
 
-async def test_a_post_is_asked_in_the_body(http: httpx.AsyncClient) -> None:
+async def test_a_post_operation_reads_its_model_from_the_body(http: httpx.AsyncClient) -> None:
     answer = await http.post("/area/10", json={"width": 3})
 
     assert (answer.status_code, answer.json()) == (201, {"area": 30})
 
 
-async def test_an_answer_may_be_something_else_than_a_model(http: httpx.AsyncClient) -> None:
+async def test_a_handler_may_return_a_response_instead_of_a_model(http: httpx.AsyncClient) -> None:
     assert (await http.get("/drawing")).text == "#"
 
 
 @pytest.mark.parametrize(
     ("method", "path", "place"), [("GET", "/area", "query"), ("POST", "/area/10", "body")]
 )
-async def test_what_does_not_fit_is_told_with_its_place(
+async def test_invalid_input_is_a_422_that_names_the_place_and_field(
     http: httpx.AsyncClient, method: str, path: str, place: str
 ) -> None:
     answer = await http.request(method, path)
@@ -88,12 +92,12 @@ async def test_what_does_not_fit_is_told_with_its_place(
     ]
 
 
-async def test_a_body_has_its_limit(http: httpx.AsyncClient) -> None:
+async def test_a_body_over_the_limit_is_a_413(http: httpx.AsyncClient) -> None:
     assert (await http.post("/area/1", content=bytes(LONGEST_BODY + 1))).status_code == 413
 
 
-def test_queries_bodies_and_answers_are_in_the_document(told: Any) -> None:
-    get, post = told["paths"]["/shapes/area"]["get"], told["paths"]["/shapes/area/{factor}"]["post"]
+def test_the_document_has_parameters_bodies_and_responses(openapi: Any) -> None:
+    get, post = openapi["paths"]["/shapes/area"]["get"], openapi["paths"]["/shapes/area/{factor}"]["post"]
 
     assert [(each["name"], each["in"], each["required"]) for each in get["parameters"]] == [
         ("width", "query", True),
@@ -109,9 +113,13 @@ def test_queries_bodies_and_answers_are_in_the_document(told: Any) -> None:
     )
 
 
-def test_what_is_no_model_is_described_by_its_media_type(told: Any) -> None:
-    assert told["paths"]["/shapes/drawing"]["get"]["responses"]["200"]["content"] == {"text/plain": {}}
+def test_the_document_describes_other_responses_by_their_media_type(openapi: Any) -> None:
+    assert openapi["paths"]["/shapes/drawing"]["get"]["responses"]["200"]["content"] == {"text/plain": {}}
 
 
-def test_a_document_is_json_of_version_3_1(told: Any) -> None:
-    assert json.loads(json.dumps(told))["openapi"] == "3.1.0"
+def test_the_document_is_json_of_openapi_3_1(openapi: Any) -> None:
+    assert json.loads(json.dumps(openapi))["openapi"] == "3.1.0"
+
+
+def test_the_summary_is_the_first_line_of_the_docstring(openapi: Any) -> None:
+    assert openapi["paths"]["/shapes/area/{factor}"]["post"]["summary"] == "Scale"

@@ -1,4 +1,4 @@
-"""docs/control.md: its commands run from top to bottom, its table is the table."""
+"""The commands of docs/control.md run, and its table is complete."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ PAGE = (Path(__file__).parents[3] / "docs" / "control.md").read_text()
 SERVE, *COMMANDS = re.findall(r"```sh\n(.*?)```", PAGE, re.DOTALL)
 
 
-def test_the_commands_run_from_top_to_bottom() -> None:
+def test_the_commands_of_the_page_run_from_top_to_bottom() -> None:
     flags, command = shlex.split(SERVE, comments=True)[2:], ["bash", "-eu"]
     with Receiver() as receiver, served("--ephemeral", *flags) as server:
         script = "\n".join(COMMANDS).replace("http://localhost:3000/hook", receiver.url)
@@ -32,10 +32,10 @@ def test_the_commands_run_from_top_to_bottom() -> None:
         )
         delivered = receiver.next()
 
-    told: list[Any] = [json.loads(line) for line in done.stdout.splitlines() if line]
+    answers: list[Any] = [json.loads(line) for line in done.stdout.splitlines() if line]
     assert (done.returncode, done.stderr) == (0, "")
     assert delivered["status"] == "OK"
-    assert [each["state"] for each in told if "state" in each] == [
+    assert [each["state"] for each in answers if "state" in each] == [
         "IN_QUEUE",  # held, and still
         "IN_QUEUE",
         "IN_PROGRESS",  # released
@@ -45,11 +45,11 @@ def test_the_commands_run_from_top_to_bottom() -> None:
         "COMPLETED",
         "COMPLETED",  # restored
     ]
-    assert [each["outcome"] for each in told if "outcome" in each] == ["delivered"]
-    assert [each["requests"] for each in told if list(each) == ["requests"]] == [3, 0, 0]
+    assert [each["outcome"] for each in answers if "outcome" in each] == ["delivered"]
+    assert [each["requests"] for each in answers if list(each) == ["requests"]] == [3, 0, 0]
 
 
-async def test_its_table_has_every_operation(mock: Mock) -> None:
+async def test_the_table_of_the_page_lists_every_operation(mock: Mock) -> None:
     document = (await mock.http.get("/control/openapi.json")).json()
     table = [
         (f"{method.upper()} {path.removeprefix('/control')}", told["summary"])

@@ -9,10 +9,10 @@ from emulated import APPLICATION, ENDPOINT, KEY
 if TYPE_CHECKING:
     from emulated import Mock
 
-NOBODY = "01900000-0000-7000-8000-000000000000"
+UNKNOWN_ID = "01900000-0000-7000-8000-000000000000"
 
 
-async def test_a_request_is_told(mock: Mock, ask: Any) -> None:
+async def test_a_request_is_shown_with_all_its_fields(mock: Mock, ask: Any) -> None:
     submitted = await mock.submit(query="?fal_webhook=http://localhost:3000/hook?token=hush")
 
     assert (await ask("GET", f"/requests/{submitted['request_id'].upper()}")).json() == {
@@ -35,7 +35,7 @@ async def test_a_request_is_told(mock: Mock, ask: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("asked", "expected"),
+    ("query", "expected"),
     [
         ({}, ["a", "b", "c"]),
         ({"state": "COMPLETED"}, ["a"]),
@@ -46,7 +46,7 @@ async def test_a_request_is_told(mock: Mock, ask: Any) -> None:
         ({"limit": 1}, ["c"]),
     ],
 )
-async def test_requests_are_listed(mock: Mock, ask: Any, asked: Any, expected: list[str]) -> None:
+async def test_requests_are_listed_by_filter(mock: Mock, ask: Any, query: Any, expected: list[str]) -> None:
     names = {}
     for name, headers in (
         ("a", {}),
@@ -56,12 +56,12 @@ async def test_requests_are_listed(mock: Mock, ask: Any, asked: Any, expected: l
         names[(await mock.submit(headers=headers))["request_id"]] = name
     await mock.http.put(f"/{APPLICATION}/requests/{next(iter(names))}/cancel", headers=KEY)
 
-    told = (await ask("GET", "/requests", **asked)).json()["requests"]
+    listed = (await ask("GET", "/requests", **query)).json()["requests"]
 
-    assert [names[each["id"]] for each in told] == expected
+    assert [names[request["id"]] for request in listed] == expected
 
 
-async def test_a_request_is_held_and_released(mock: Mock, ask: Any) -> None:
+async def test_a_request_can_be_held_and_released(mock: Mock, ask: Any) -> None:
     submitted = await mock.submit()
     path = f"/requests/{submitted['request_id']}"
 
@@ -70,24 +70,28 @@ async def test_a_request_is_held_and_released(mock: Mock, ask: Any) -> None:
     assert held == [True, False]
 
 
-async def test_who_has_a_request_finished_is_answered_when_it_is(mock: Mock, ask: Any) -> None:
+async def test_finish_answers_when_the_request_is_completed(mock: Mock, ask: Any) -> None:
     submitted = await mock.submit()
 
-    told = (await ask("POST", f"/requests/{submitted['request_id']}/finish")).json()
+    request = (await ask("POST", f"/requests/{submitted['request_id']}/finish")).json()
 
-    assert (told["state"], told["status"], told["completed_at"]) == ("COMPLETED", 200, mock.clock.now())
+    assert (request["state"], request["status"], request["completed_at"]) == (
+        "COMPLETED",
+        200,
+        mock.clock.now(),
+    )
 
 
-async def test_a_request_is_failed_with_a_fault(mock: Mock, ask: Any) -> None:
+async def test_fail_ends_a_request_with_the_given_fault(mock: Mock, ask: Any) -> None:
     submitted = await mock.submit()
 
-    told = await ask("POST", f"/requests/{submitted['request_id']}/fail", fault="generation_timeout")
+    answer = await ask("POST", f"/requests/{submitted['request_id']}/fail", fault="generation_timeout")
 
-    assert (told.json()["state"], told.json()["status"]) == ("COMPLETED", 504)
+    assert (answer.json()["state"], answer.json()["status"]) == ("COMPLETED", 504)
 
 
 @pytest.mark.parametrize("fault", ["nonsense", "bad_gateway", "requeued times=many"])
-async def test_what_a_request_cannot_end_with_is_refused_in_one_line(
+async def test_fail_with_a_fault_that_does_not_end_a_request_is_a_422_of_one_line(
     mock: Mock, ask: Any, fault: str
 ) -> None:
     submitted = await mock.submit()
@@ -98,7 +102,7 @@ async def test_what_a_request_cannot_end_with_is_refused_in_one_line(
     assert isinstance(answer.json()["detail"], str)
 
 
-async def test_who_waits_is_answered_when_the_state_is_reached(mock: Mock, ask: Any) -> None:
+async def test_wait_answers_when_the_state_is_reached(mock: Mock, ask: Any) -> None:
     submitted = await mock.submit()
     waiting = asyncio.create_task(ask("GET", f"/requests/{submitted['request_id']}/wait"))
     await asyncio.sleep(0)
@@ -109,7 +113,7 @@ async def test_who_waits_is_answered_when_the_state_is_reached(mock: Mock, ask: 
     assert (answer.status_code, answer.json()["state"]) == (200, "COMPLETED")
 
 
-async def test_who_waits_in_vain_is_told_so(mock: Mock, ask: Any) -> None:
+async def test_wait_is_a_408_when_the_state_is_not_reached_in_time(mock: Mock, ask: Any) -> None:
     submitted = await mock.submit()
 
     answer = await ask("GET", f"/requests/{submitted['request_id']}/wait", state="IN_PROGRESS", within=0.001)
@@ -118,7 +122,7 @@ async def test_who_waits_in_vain_is_told_so(mock: Mock, ask: Any) -> None:
     assert (answer.status_code, answer.json()) == (408, {"detail": detail})
 
 
-async def test_who_waits_when_the_server_stops_is_sent_home(mock: Mock, ask: Any) -> None:
+async def test_wait_is_a_503_when_the_server_stops(mock: Mock, ask: Any) -> None:
     submitted = await mock.submit()
     waiting = asyncio.create_task(ask("GET", f"/requests/{submitted['request_id']}/wait"))
     await asyncio.sleep(0)
@@ -132,16 +136,18 @@ ACTS = ["GET ", "GET /wait", "POST /hold", "POST /release", "POST /finish", "POS
 
 
 @pytest.mark.parametrize("act", ACTS)
-async def test_a_request_that_there_is_not_is_a_404(ask: Any, act: str) -> None:
+async def test_operations_on_an_unknown_request_are_a_404(ask: Any, act: str) -> None:
     method, path = act.split(" ")
 
-    answer = await ask(method, f"/requests/{NOBODY}{path}", **({"fault": "slow"} if path == "/fail" else {}))
+    answer = await ask(
+        method, f"/requests/{UNKNOWN_ID}{path}", **({"fault": "slow"} if path == "/fail" else {})
+    )
 
-    assert (answer.status_code, answer.json()) == (404, {"detail": f"there is no request {NOBODY}"})
+    assert (answer.status_code, answer.json()) == (404, {"detail": f"there is no request {UNKNOWN_ID}"})
 
 
 @pytest.mark.parametrize("act", ACTS[2:])
-async def test_what_comes_too_late_is_a_409(mock: Mock, ask: Any, act: str) -> None:
+async def test_operations_on_a_completed_request_are_a_409(mock: Mock, ask: Any, act: str) -> None:
     submitted = await mock.submit()
     await mock.cancel(submitted)
     _, path = act.split(" ")

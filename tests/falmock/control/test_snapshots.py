@@ -34,7 +34,7 @@ def receiver() -> Iterator[respx.Route]:
         yield router.post(HOOK).respond(200)
 
 
-async def test_what_came_after_a_snapshot_is_gone_when_it_is_restored(
+async def test_restore_removes_requests_submitted_after_the_snapshot(
     mock: Mock, snapshots: Snapshots
 ) -> None:
     before = await mock.submit()
@@ -47,7 +47,9 @@ async def test_what_came_after_a_snapshot_is_gone_when_it_is_restored(
     assert (await mock.status(after)).status_code == 404
 
 
-async def test_what_was_removed_after_a_snapshot_is_back(mock: Mock, snapshots: Snapshots) -> None:
+async def test_restore_brings_back_requests_and_files_removed_by_a_reset(
+    mock: Mock, snapshots: Snapshots
+) -> None:
     done = await mock.finish()
     snapshots.take("one")
     await mock.emulator.manual.reset()
@@ -58,7 +60,7 @@ async def test_what_was_removed_after_a_snapshot_is_back(mock: Mock, snapshots: 
     assert video.headers["content-type"] == "video/mp4"
 
 
-async def test_a_large_input_is_back(mock: Mock, snapshots: Snapshots) -> None:
+async def test_restore_brings_back_a_large_input(mock: Mock, snapshots: Snapshots) -> None:
     submitted = await mock.submit(LARGE)
     snapshots.take("one")
     await mock.emulator.manual.reset()
@@ -69,7 +71,7 @@ async def test_a_large_input_is_back(mock: Mock, snapshots: Snapshots) -> None:
     assert (await mock.result(submitted)).status_code == 200
 
 
-async def test_what_waited_waits_as_long_as_it_had_to(mock: Mock, snapshots: Snapshots) -> None:
+async def test_a_restored_request_waits_as_long_as_it_had_to(mock: Mock, snapshots: Snapshots) -> None:
     submitted = await mock.submit()
     await mock.pass_time(0.25)
     snapshots.take("one")
@@ -84,7 +86,7 @@ async def test_what_waited_waits_as_long_as_it_had_to(mock: Mock, snapshots: Sna
     assert request.started_at == restored_at + 0.75
 
 
-async def test_a_run_goes_on_where_it_was(mock: Mock, snapshots: Snapshots) -> None:
+async def test_a_restored_run_continues_where_it_was(mock: Mock, snapshots: Snapshots) -> None:
     submitted = await mock.submit()
     await mock.pass_time(3)
     snapshots.take("one")
@@ -97,9 +99,7 @@ async def test_a_run_goes_on_where_it_was(mock: Mock, snapshots: Snapshots) -> N
     assert (status["status"], status["metrics"]) == ("COMPLETED", {"inference_time": 4.0})
 
 
-async def test_a_run_that_is_under_way_when_another_time_is_restored_is_broken_off(
-    mock: Mock, snapshots: Snapshots
-) -> None:
+async def test_restore_cancels_runs_in_progress(mock: Mock, snapshots: Snapshots) -> None:
     snapshots.take("empty")
     await mock.submit()
     mock.clock.move_to(mock.clock.now() + 2)
@@ -111,7 +111,7 @@ async def test_a_run_that_is_under_way_when_another_time_is_restored_is_broken_o
     assert (mock.emulator.timeline.busy(), mock.emulator.store.requests()) == ([], [])
 
 
-async def test_the_line_stands_as_it_stood(mock: Mock, snapshots: Snapshots) -> None:
+async def test_restored_requests_have_their_queue_positions(mock: Mock, snapshots: Snapshots) -> None:
     submitted = [await mock.submit() for _ in range(3)]
     snapshots.take("one")
     await mock.pass_time(60)
@@ -122,7 +122,7 @@ async def test_the_line_stands_as_it_stood(mock: Mock, snapshots: Snapshots) -> 
     assert positions == [0, 1, 2]
 
 
-async def test_a_webhook_that_was_due_is_sent_after_each_restore(
+async def test_a_webhook_is_sent_after_each_restore_of_its_request(
     mock: Mock, snapshots: Snapshots, receiver: respx.Route
 ) -> None:
     await mock.submit(query=f"?fal_webhook={HOOK}")
@@ -135,7 +135,7 @@ async def test_a_webhook_that_was_due_is_sent_after_each_restore(
     assert [body["status"] for body in bodies] == ["OK", "OK"]
 
 
-async def test_a_webhook_that_waited_for_its_next_attempt_waits_again(
+async def test_a_restored_webhook_waits_for_its_next_attempt(
     mock: Mock, snapshots: Snapshots, receiver: respx.Route
 ) -> None:
     receiver.respond(500)
@@ -153,7 +153,7 @@ async def test_a_webhook_that_waited_for_its_next_attempt_waits_again(
     assert calls == [1, 2]
 
 
-async def test_a_webhook_on_its_way_is_broken_off(
+async def test_restore_cancels_deliveries_in_progress(
     mock: Mock, snapshots: Snapshots, receiver: respx.Route
 ) -> None:
     arrived = asyncio.Event()
@@ -174,7 +174,7 @@ async def test_a_webhook_on_its_way_is_broken_off(
     assert mock.emulator.timeline.busy() == []
 
 
-async def test_a_webhook_that_was_delivered_is_not_sent_again(
+async def test_a_restored_webhook_that_was_delivered_is_not_sent_again(
     mock: Mock, snapshots: Snapshots, receiver: respx.Route
 ) -> None:
     await mock.finish(HOSTED, query=f"?fal_webhook={HOOK}")
@@ -186,7 +186,7 @@ async def test_a_webhook_that_was_delivered_is_not_sent_again(
     assert receiver.call_count == 1
 
 
-async def test_time_does_not_go_back(mock: Mock, snapshots: Snapshots) -> None:
+async def test_restore_does_not_turn_the_clock_back(mock: Mock, snapshots: Snapshots) -> None:
     snapshots.take("one")
     await mock.pass_time(3600)
     now = mock.clock.now()
@@ -196,7 +196,7 @@ async def test_time_does_not_go_back(mock: Mock, snapshots: Snapshots) -> None:
     assert mock.clock.now() == now
 
 
-async def test_a_result_is_kept_as_long_as_it_had_to_be(mock: Mock, snapshots: Snapshots) -> None:
+async def test_a_restored_result_is_kept_as_long_as_it_had_to_be(mock: Mock, snapshots: Snapshots) -> None:
     result = await mock.finish()
     path = f"/fal-ai/veo2/requests/{result.headers['x-fal-request-id']}"
     snapshots.take("one")
@@ -208,7 +208,7 @@ async def test_a_result_is_kept_as_long_as_it_had_to_be(mock: Mock, snapshots: S
     assert (await mock.get(path)).status_code == 200
 
 
-async def test_ids_do_not_come_twice_after_a_restore(mock: Mock, snapshots: Snapshots) -> None:
+async def test_request_ids_are_not_reused_after_a_restore(mock: Mock, snapshots: Snapshots) -> None:
     snapshots.take("one")
     before = await mock.submit()
     await snapshots.restore("one")
@@ -216,7 +216,7 @@ async def test_ids_do_not_come_twice_after_a_restore(mock: Mock, snapshots: Snap
     assert (await mock.submit())["request_id"] != before["request_id"]
 
 
-async def test_a_held_request_is_held_again(mock: Mock, snapshots: Snapshots) -> None:
+async def test_a_restored_request_is_held_if_it_was(mock: Mock, snapshots: Snapshots) -> None:
     submitted = await mock.submit()
     mock.emulator.manual.hold(submitted["request_id"])
     snapshots.take("one")
@@ -228,9 +228,7 @@ async def test_a_held_request_is_held_again(mock: Mock, snapshots: Snapshots) ->
     assert (await mock.status(submitted)).json()["status"] == "IN_QUEUE"
 
 
-async def test_a_snapshot_of_the_same_name_takes_the_place_of_the_first(
-    mock: Mock, snapshots: Snapshots
-) -> None:
+async def test_a_snapshot_of_the_same_name_replaces_the_first(mock: Mock, snapshots: Snapshots) -> None:
     snapshots.take("one")
     await mock.submit()
     snapshots.take("one")
@@ -238,7 +236,7 @@ async def test_a_snapshot_of_the_same_name_takes_the_place_of_the_first(
     assert [(each.name, each.requests) for each in snapshots.all()] == [("one", 1)]
 
 
-async def test_a_snapshot_that_was_dropped_leaves_no_files(mock: Mock, snapshots: Snapshots) -> None:
+async def test_a_deleted_snapshot_leaves_no_files(mock: Mock, snapshots: Snapshots) -> None:
     await mock.finish()
     snapshots.take("one")
 
@@ -247,12 +245,12 @@ async def test_a_snapshot_that_was_dropped_leaves_no_files(mock: Mock, snapshots
     assert (snapshots.all(), list(mock.emulator.files.snapshots.iterdir())) == ([], [])
 
 
-async def test_a_snapshot_that_there_is_not_is_not_restored(mock: Mock, snapshots: Snapshots) -> None:
+async def test_restore_of_an_unknown_snapshot_is_a_key_error(mock: Mock, snapshots: Snapshots) -> None:
     with pytest.raises(KeyError):
         await snapshots.restore("none")
 
 
-async def test_snapshots_of_a_process_that_was_killed_are_gone_with_the_next(
+async def test_snapshots_left_by_an_earlier_process_are_removed_at_the_start(
     renders: Path, tmp_path: Path
 ) -> None:
     async with opened(renders, ManualClock(), state=tmp_path) as mock:
@@ -263,7 +261,7 @@ async def test_snapshots_of_a_process_that_was_killed_are_gone_with_the_next(
     assert left == []
 
 
-async def test_a_snapshot_whose_files_are_gone_is_not_restored_and_changes_nothing(mock: Mock) -> None:
+async def test_restore_without_the_files_of_the_snapshot_is_a_409_and_changes_nothing(mock: Mock) -> None:
     await mock.http.post("/control/snapshots", json={"name": "one"})
     done = await mock.finish(LARGE)
     running = await mock.submit()
@@ -278,7 +276,7 @@ async def test_a_snapshot_whose_files_are_gone_is_not_restored_and_changes_nothi
     assert (await mock.result(running)).status_code == 200
 
 
-async def test_a_snapshot_whose_files_are_gone_can_be_dropped(mock: Mock) -> None:
+async def test_a_snapshot_without_its_files_can_be_deleted(mock: Mock) -> None:
     await mock.http.post("/control/snapshots", json={"name": "one"})
     for folder in mock.emulator.files.snapshots.iterdir():
         shutil.rmtree(folder)
@@ -287,7 +285,7 @@ async def test_a_snapshot_whose_files_are_gone_can_be_dropped(mock: Mock) -> Non
 
 
 @pytest.mark.parametrize("after", [0, 3, 5])
-async def test_a_restore_for_which_there_is_no_room_changes_nothing(mock: Mock, after: int) -> None:
+async def test_restore_on_a_full_disk_is_a_507_and_changes_nothing(mock: Mock, after: int) -> None:
     await mock.http.post("/control/snapshots", json={"name": "one"})
     done, running = await mock.finish(LARGE), await mock.submit()
     await mock.pass_time(2)
@@ -301,7 +299,7 @@ async def test_a_restore_for_which_there_is_no_room_changes_nothing(mock: Mock, 
     assert (await mock.result(running)).status_code == 200
 
 
-async def test_a_reset_for_which_there_is_no_room_changes_nothing(mock: Mock) -> None:
+async def test_reset_on_a_full_disk_is_a_507_and_changes_nothing(mock: Mock) -> None:
     done, running = await mock.finish(LARGE), await mock.submit()
     await mock.pass_time(2)
 

@@ -20,7 +20,7 @@ def receiver() -> Iterator[respx.Route]:
         yield router.post(HOOK).respond(200)
 
 
-async def test_webhooks_are_listed_without_what_may_be_secret(
+async def test_webhooks_are_listed_without_the_secrets_of_their_urls(
     mock: Mock, ask: Any, receiver: respx.Route
 ) -> None:
     receiver.pass_through(value=False)
@@ -43,19 +43,19 @@ async def test_webhooks_are_listed_without_what_may_be_secret(
 
 
 @pytest.mark.parametrize(
-    ("asked", "count"),
+    ("query", "count"),
     [({"outcome": "delivered"}, 2), ({"outcome": "pending"}, 0), ({"test": "a"}, 1), ({"limit": 1}, 1)],
 )
-async def test_webhooks_are_listed_by_what_is_asked(
-    mock: Mock, ask: Any, receiver: respx.Route, asked: dict[str, Any], count: int
+async def test_webhooks_are_listed_by_filter(
+    mock: Mock, ask: Any, receiver: respx.Route, query: dict[str, Any], count: int
 ) -> None:
     for test in ("a", "b"):
         await mock.finish(query=f"?fal_webhook={HOOK}", headers={"x-falmock-test": test})
 
-    assert len((await ask("GET", "/webhooks", **asked)).json()["webhooks"]) == count
+    assert len((await ask("GET", "/webhooks", **query)).json()["webhooks"]) == count
 
 
-async def test_who_waits_is_answered_when_the_webhook_was_delivered(
+async def test_wait_answers_when_the_webhook_is_delivered(
     mock: Mock, ask: Any, receiver: respx.Route
 ) -> None:
     submitted = await mock.submit(query=f"?fal_webhook={HOOK}")
@@ -67,7 +67,9 @@ async def test_who_waits_is_answered_when_the_webhook_was_delivered(
     assert (await waiting).json()["outcome"] == "delivered"
 
 
-async def test_who_waits_in_vain_is_told_so(mock: Mock, ask: Any, receiver: respx.Route) -> None:
+async def test_wait_is_a_408_when_the_webhook_is_not_delivered_in_time(
+    mock: Mock, ask: Any, receiver: respx.Route
+) -> None:
     submitted = await mock.submit(query=f"?fal_webhook={HOOK}")
 
     answer = await ask("GET", f"/webhooks/{submitted['request_id']}/wait", within=0.001)
@@ -75,7 +77,7 @@ async def test_who_waits_in_vain_is_told_so(mock: Mock, ask: Any, receiver: resp
     assert (answer.status_code, "on its way" in answer.json()["detail"]) == (408, True)
 
 
-async def test_a_request_without_a_webhook_is_a_404(mock: Mock, ask: Any) -> None:
+async def test_wait_for_the_webhook_of_a_request_without_one_is_a_404(mock: Mock, ask: Any) -> None:
     submitted = await mock.submit()
 
     answer = await ask("GET", f"/webhooks/{submitted['request_id']}/wait")

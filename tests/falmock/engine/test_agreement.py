@@ -32,9 +32,10 @@ from falmock.engine.store import Store
 from falmock.engine.submission import Submission
 from falmock.faults.rules import Rule, RuleSet
 from falmock.faults.vocabulary import parse
-from falmock.inspection.journal import Journal, Transition, journal_of
-from falmock.media import Decoder, Renderer, find_ffmpeg
-from falmock.media.fetching import Fetcher
+from falmock.inspection.entries import Transition
+from falmock.inspection.journal import Journal, journal_of
+from falmock.media import Decoder, Fetcher, Renderer, find_ffmpeg
+from falmock.models import BUNDLED
 from falmock.protocol import endpoints
 from falmock.protocol.errors import Refusal, StorageFull
 from falmock.settings import Settings, Span
@@ -58,7 +59,7 @@ class World:
     """Shared dependencies of several emulators."""
 
     folder: Path
-    studio: Renderer
+    renderer: Renderer
     http: httpx.AsyncClient
     clock: ManualClock
 
@@ -71,8 +72,9 @@ class World:
                 store=store,
                 files=files,
                 runner=Runner(
+                    catalogue=BUNDLED,
                     files=files,
-                    studio=self.studio,
+                    renderer=self.renderer,
                     decoder=Decoder(max_pixels=1_000_000, memory=2**30),
                     fetcher=Fetcher(self.http, public=False, is_local=lambda _: False),
                     clock=self.clock,
@@ -109,11 +111,11 @@ class Agreement(RuleBasedStateMachine):
 
     async def _open(self) -> None:
         folder = Path(self.stack.enter_context(tempfile.TemporaryDirectory()))
-        studio = Renderer(ffmpeg=find_ffmpeg(), cache=self.renders, at_once=2, timeout=60)
-        self.stack.push_async_callback(studio.close)
+        renderer = Renderer(ffmpeg=find_ffmpeg(), cache=self.renders, at_once=2, timeout=60)
+        self.stack.push_async_callback(renderer.close)
         http = httpx.AsyncClient(transport=httpx.MockTransport(self._receive))
         await self.stack.enter_async_context(http)
-        self.world = World(folder, studio, http, ManualClock())
+        self.world = World(folder, renderer, http, ManualClock())
         self.store = self.stack.enter_context(Store(None))
         self.emulator = self.world.emulator(self.store)
         self.emulator.plan.add(Rule(fault="slow seconds=2", times="always"))
@@ -212,7 +214,7 @@ class Agreement(RuleBasedStateMachine):
     def knows_what_it_accepted_and_nothing_else(self) -> None:
         assert [request.id for request in self.store.requests()] == self.accepted
         (slow, *_) = self.emulator.plan.rules()
-        assert (slow.matched, slow.injected_count, slow.observed) == (len(self.accepted),) * 3
+        assert (slow.matched, slow.injected, slow.observed) == (len(self.accepted),) * 3
 
     @invariant()
     def has_taken_down_each_step_once(self) -> None:

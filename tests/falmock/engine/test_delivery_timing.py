@@ -1,4 +1,4 @@
-"""Every delivery that is due is sent or has failed for good, however attempts and time interleave."""
+"""Deliveries with attempts, time, resets and restarts in any order."""
 
 from __future__ import annotations
 
@@ -14,10 +14,11 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from falmock.engine.clock import ManualClock
+from falmock.engine.rows import Delivery, Request
 from falmock.engine.signing import Signer
-from falmock.engine.store import Delivery, Request, Store
+from falmock.engine.store import Store
 from falmock.engine.webhooks import Sender
-from falmock.faults.rules import Injection, dump
+from falmock.faults.injections import Injection, Injections
 from falmock.faults.vocabulary import parse
 from falmock.inspection.journal import Journal
 from falmock.system.descriptors import share
@@ -51,16 +52,16 @@ def request(number: int, fault: str | None, url: str) -> Request:
         store_io=True,
         lifecycle=None,
         webhook=url,
-        faults=dump([Injection(parse(fault))]) if fault else None,
+        faults=Injections([Injection(parse(fault))]).dump() if fault else None,
         status=200,
     )
 
 
-async def nothing() -> AsyncIterator[bytes]:
+async def no_body() -> AsyncIterator[bytes]:
     yield b""
 
 
-class Scene:
+class Deliveries:
     """A sender and receivers that answer on command."""
 
     def __init__(self) -> None:
@@ -71,7 +72,7 @@ class Scene:
         self.numbers = count()
         self.ports: list[int | None] = []
         self.delivered: Counter[str] = Counter()
-        self.asked: list[Request] = []
+        self.submitted: list[Request] = []
         self.sender = self.new_sender()
 
     def new_sender(self) -> Sender:
@@ -94,15 +95,15 @@ class Scene:
         self.ports.append(call.url.port)
         status = await answer
         self.delivered[request_id] += status == 200
-        return httpx.Response(status, content=nothing())
+        return httpx.Response(status, content=no_body())
 
     def submit(self, number: int, port: int | None = None) -> None:
         url = f"http://127.0.0.1:{port or 9 + number % 2}/"
-        asked = request(next(self.numbers), FAULTS[number % len(FAULTS)], url)
-        self.store.insert(asked)
-        self.asked.append(asked)
+        submitted = request(next(self.numbers), FAULTS[number % len(FAULTS)], url)
+        self.store.insert(submitted)
+        self.submitted.append(submitted)
         now = self.clock.now()
-        self.sender.add(asked, b"{}", user_id="me", now=now, give_up_at=now + 3600)
+        self.sender.add(submitted, b"{}", user_id="me", now=now, give_up_at=now + 3600)
 
     def answer(self, number: int, status: int) -> None:
         if self.waiting:
@@ -111,8 +112,8 @@ class Scene:
                 answer.set_result(status)
 
     def forget(self, number: int) -> None:
-        if self.asked:
-            gone = self.asked.pop(number % len(self.asked))
+        if self.submitted:
+            gone = self.submitted.pop(number % len(self.submitted))
             self.store.delete(Delivery, gone.id)
             self.store.delete(Request, gone.id)
             self.sender.break_off({gone.id})
@@ -139,7 +140,7 @@ class Scene:
         else:
             steps[name]()
 
-    async def to_the_end(self) -> None:
+    async def finish(self) -> None:
         """Advance the clock until no delivery is due; each attempt is answered with 200."""
         for _ in range(1000):
             self.sender.launch(self.clock.now())
@@ -182,32 +183,34 @@ ENDING: list[tuple[str, int]] = [("submit", 1), ("launch", 0), ("turns", 12), ("
 @example([*ENDING, ("turns", 3), ("launch", 0)])
 @example([*ENDING, ("turns", 4), ("launch", 0)])
 @example([*ENDING, ("turns", 5), ("launch", 0)])
-def test_every_delivery_is_sent_or_has_failed_for_good(steps: list[tuple[str, int]]) -> None:
+def test_every_delivery_is_delivered_in_the_end_in_any_order_of_events(steps: list[tuple[str, int]]) -> None:
     async def play() -> None:
-        scene = Scene()
+        deliveries = Deliveries()
         for name, number in steps:
-            await scene.step(name, number)
-        await scene.to_the_end()
-        for asked in scene.asked:
-            delivery = scene.store.delivery(asked.id)
+            await deliveries.step(name, number)
+        await deliveries.finish()
+        for submitted in deliveries.submitted:
+            delivery = deliveries.store.delivery(submitted.id)
             assert delivery is not None
             assert (delivery.outcome, delivery.next_at) == ("delivered", None)
-            assert scene.delivered[asked.id] >= (2 if "webhook_twice" in (asked.faults or "") else 1)
-        await scene.http.aclose()
+            assert deliveries.delivered[submitted.id] >= (
+                2 if "webhook_twice" in (submitted.faults or "") else 1
+            )
+        await deliveries.http.aclose()
 
     asyncio.run(play())
 
 
 @pytest.mark.parametrize("turns", range(15))
 @pytest.mark.parametrize("meanwhile", ["launch", "break off", "restart"])
-def test_the_second_delivery_comes_whatever_happens_when_the_first_ends(turns: int, meanwhile: str) -> None:
+def test_a_second_delivery_is_made_whatever_happens_when_the_first_ends(turns: int, meanwhile: str) -> None:
     async def play() -> None:
-        scene = Scene()
+        deliveries = Deliveries()
         for name, number in [*ENDING, ("turns", turns), (meanwhile, 0)]:
-            await scene.step(name, number)
-        await scene.to_the_end()
-        assert scene.delivered["request-0"] >= 2
-        await scene.http.aclose()
+            await deliveries.step(name, number)
+        await deliveries.finish()
+        assert deliveries.delivered["request-0"] >= 2
+        await deliveries.http.aclose()
 
     asyncio.run(play())
 
@@ -216,88 +219,88 @@ SURPLUS = [(1, 200), (12, 200), (100, 3)]  # receivers that never answer, and we
 
 
 @pytest.mark.parametrize(("silent", "webhooks"), SURPLUS)
-def test_receivers_that_never_answer_delay_no_other(silent: int, webhooks: int) -> None:
+def test_receivers_that_never_answer_do_not_delay_others(silent: int, webhooks: int) -> None:
     async def play() -> None:
-        scene = Scene()
+        deliveries = Deliveries()
         for number in range(silent * webhooks):
-            scene.submit(0, port=1000 + number % silent)
-        await scene.step("launch", 0)
-        await scene.step("turns", 12)
-        scene.submit(0, port=3000)
-        await scene.step("launch", 0)
-        await scene.step("turns", 12)
-        assert 3000 in scene.ports
-        await scene.sender.close()
-        await scene.http.aclose()
+            deliveries.submit(0, port=1000 + number % silent)
+        await deliveries.step("launch", 0)
+        await deliveries.step("turns", 12)
+        deliveries.submit(0, port=3000)
+        await deliveries.step("launch", 0)
+        await deliveries.step("turns", 12)
+        assert 3000 in deliveries.ports
+        await deliveries.sender.close()
+        await deliveries.http.aclose()
 
     asyncio.run(play())
 
 
 @pytest.mark.parametrize(("webhooks", "at_once"), [(7, 7), (8, 8), (9, 8), (200, 8)])
-def test_one_receiver_gets_eight_webhooks_at_once_at_most(webhooks: int, at_once: int) -> None:
+def test_one_receiver_gets_at_most_eight_webhooks_at_once(webhooks: int, at_once: int) -> None:
     async def play() -> None:
-        scene = Scene()
+        deliveries = Deliveries()
         for _ in range(webhooks):
-            scene.submit(0, port=1000)
-        await scene.step("launch", 0)
-        await scene.step("turns", 12)
-        assert len(scene.waiting) == at_once
-        await scene.sender.close()
-        await scene.http.aclose()
+            deliveries.submit(0, port=1000)
+        await deliveries.step("launch", 0)
+        await deliveries.step("turns", 12)
+        assert len(deliveries.waiting) == at_once
+        await deliveries.sender.close()
+        await deliveries.http.aclose()
 
     asyncio.run(play())
 
 
-def test_all_receivers_get_256_webhooks_at_once_at_most() -> None:
+def test_all_receivers_together_get_at_most_256_webhooks_at_once() -> None:
     async def play() -> None:
-        scene = Scene()
+        deliveries = Deliveries()
         for number in range(300):
-            scene.submit(0, port=1000 + number)
-        await scene.step("launch", 0)
-        await scene.step("turns", 12)
-        assert len(scene.waiting) == min(256, share(4, most=256))
-        await scene.sender.close()
-        await scene.http.aclose()
+            deliveries.submit(0, port=1000 + number)
+        await deliveries.step("launch", 0)
+        await deliveries.step("turns", 12)
+        assert len(deliveries.waiting) == min(256, share(4, most=256))
+        await deliveries.sender.close()
+        await deliveries.http.aclose()
 
     asyncio.run(play())
 
 
-def test_a_delivery_that_meets_a_defect_has_failed_for_good(caplog: pytest.LogCaptureFixture) -> None:
+def test_an_unexpected_error_fails_the_delivery_and_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
     async def play() -> None:
-        scene = Scene()
+        deliveries = Deliveries()
         for _ in range(2):
-            scene.submit(0)
-        await scene.step("launch", 0)
-        await scene.step("turns", 12)
-        scene.waiting.pop(0)[1].set_exception(RuntimeError("defect"))
-        await scene.to_the_end()
-        broken, whole = (scene.store.delivery(asked.id) for asked in scene.asked)
+            deliveries.submit(0)
+        await deliveries.step("launch", 0)
+        await deliveries.step("turns", 12)
+        deliveries.waiting.pop(0)[1].set_exception(RuntimeError("defect"))
+        await deliveries.finish()
+        broken, whole = (deliveries.store.delivery(submitted.id) for submitted in deliveries.submitted)
         assert broken is not None
         assert whole is not None
         assert (broken.outcome, broken.last, broken.next_at) == ("failed", "RuntimeError", None)
         assert whole.outcome == "delivered"
-        await scene.http.aclose()
+        await deliveries.http.aclose()
 
     asyncio.run(play())
-    assert caplog.text.count("this is a defect of falmock") == 1
+    assert caplog.text.count("cannot be sent: RuntimeError('defect')") == 1
 
 
-def test_a_delivery_whose_state_cannot_be_written_is_made_again(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_delivery_is_repeated_if_its_result_cannot_be_written(monkeypatch: pytest.MonkeyPatch) -> None:
     async def play() -> None:
-        scene = Scene()
-        scene.submit(0)
-        await scene.step("launch", 0)
-        await scene.step("turns", 12)
+        deliveries = Deliveries()
+        deliveries.submit(0)
+        await deliveries.step("launch", 0)
+        await deliveries.step("turns", 12)
         with monkeypatch.context() as full:
-            full.setattr(scene.store, "update", refuse)
-            scene.answer(0, 200)
-            await scene.step("turns", 12)
-        await scene.to_the_end()
-        delivery = scene.store.delivery("request-0")
+            full.setattr(deliveries.store, "update", refuse)
+            deliveries.answer(0, 200)
+            await deliveries.step("turns", 12)
+        await deliveries.finish()
+        delivery = deliveries.store.delivery("request-0")
         assert delivery is not None
         assert delivery.outcome == "delivered"
-        assert scene.delivered["request-0"] == 2
-        await scene.http.aclose()
+        assert deliveries.delivered["request-0"] == 2
+        await deliveries.http.aclose()
 
     def refuse(*_: object, **__: object) -> None:
         raise sqlite3.OperationalError("database or disk is full")

@@ -13,7 +13,7 @@ from emulated import BASE, ENDPOINT, GOOD, KEY, Mock
 from storage import failing
 
 from falmock.faults.rules import Rule
-from falmock.inspection.journal import Transition
+from falmock.inspection.entries import Transition
 from falmock.protocol.errors import StorageFull
 
 if TYPE_CHECKING:
@@ -109,9 +109,7 @@ async def test_the_counters_of_rules_are_unchanged_after_a_refused_submit(on_dis
             f"/{ENDPOINT}", json=GOOD, headers=KEY | {"x-falmock-fault": "gateway_timeout"}
         )
 
-    assert [(each.id, each.matched, each.injected_count, each.observed) for each in plan.rules()] == [
-        (1, 0, 0, 0)
-    ]
+    assert [(each.id, each.matched, each.injected, each.observed) for each in plan.rules()] == [(1, 0, 0, 0)]
 
 
 async def test_requests_stay_readable_while_the_disk_is_full(on_disk: Mock) -> None:

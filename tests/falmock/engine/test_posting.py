@@ -1,4 +1,4 @@
-"""Receivers of webhooks that misbehave: each attempt ends in time and with the right verdict."""
+"""Attempts at webhook receivers that misbehave."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ OK = b"HTTP/1.1 200 OK\r\n"
 
 
 def says(answer: bytes) -> Script:
-    """Answer with some bytes and hang up."""
+    """Send some bytes and close the connection."""
 
     async def script(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(answer)
@@ -33,8 +33,8 @@ def says(answer: bytes) -> Script:
     return script
 
 
-def goes_on(begins: bytes, forever: bytes) -> Script:
-    """Answer without end, as fast as it is read."""
+def repeats(begins: bytes, forever: bytes) -> Script:
+    """Send a start, then the same bytes for as long as they are read."""
 
     async def script(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(begins)
@@ -45,8 +45,8 @@ def goes_on(begins: bytes, forever: bytes) -> Script:
     return script
 
 
-def falls_silent(begins: bytes) -> Script:
-    """Answer with some bytes and keep the connection."""
+def stalls(begins: bytes) -> Script:
+    """Send some bytes and keep the connection open."""
 
     async def script(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(begins)
@@ -64,12 +64,12 @@ async def resets(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> 
 BROKEN = "RemoteProtocolError"
 LATE = "TimeoutError"
 RECEIVERS: dict[str, tuple[Script, set[str]]] = {
-    "sends a body without end": (goes_on(OK + b"\r\n", bytes(65536)), {"200"}),
+    "sends a body without end": (repeats(OK + b"\r\n", bytes(65536)), {"200"}),
     "sends chunks without end": (
-        goes_on(OK + b"Transfer-Encoding: chunked\r\n\r\n", b"10000\r\n" + bytes(65536) + b"\r\n"),
+        repeats(OK + b"Transfer-Encoding: chunked\r\n\r\n", b"10000\r\n" + bytes(65536) + b"\r\n"),
         {"200"},
     ),
-    "says 4 GiB and sends one byte": (falls_silent(OK + b"Content-Length: 4294967296\r\n\r\nx"), {"200"}),
+    "says 4 GiB and sends one byte": (stalls(OK + b"Content-Length: 4294967296\r\n\r\nx"), {"200"}),
     "closes in the middle of the body": (says(OK + b"Content-Length: 100\r\n\r\nhalf"), {"200"}),
     "closes in the middle of a chunk": (
         says(OK + b"Transfer-Encoding: chunked\r\n\r\n64\r\nhalf"),
@@ -79,18 +79,18 @@ RECEIVERS: dict[str, tuple[Script, set[str]]] = {
     "says gzip and sends none": (says(OK + b"Content-Encoding: gzip\r\n\r\nnot gzip"), {"200"}),
     "sends a body with 204": (says(b"HTTP/1.1 204 No Content\r\n\r\nbody"), {"204"}),
     "refuses, after that without end": (
-        goes_on(b"HTTP/1.1 503 Service Unavailable\r\n\r\n", bytes(65536)),
+        repeats(b"HTTP/1.1 503 Service Unavailable\r\n\r\n", bytes(65536)),
         {"503"},
     ),
     "redirects": (says(b"HTTP/1.1 307 Temporary Redirect\r\nLocation: /\r\n\r\n"), {"307"}),
     "redirects without a location": (says(b"HTTP/1.1 302 Found\r\n\r\n"), {"302"}),
-    "never answers": (falls_silent(b""), {LATE, "ReadTimeout"}),
-    "stops in the status line": (falls_silent(b"HTTP/1.1 2"), {LATE, "ReadTimeout"}),
-    "stops in the headers": (falls_silent(OK + b"Content-Type: te"), {LATE, "ReadTimeout"}),
-    "says 100 Continue without end": (goes_on(b"", b"HTTP/1.1 100 Continue\r\n\r\n"), {LATE}),
-    "sends headers without end": (goes_on(OK, b"X-More: and more\r\n"), {BROKEN}),
-    "sends one header without end": (goes_on(OK + b"X-More: ", b"a" * 65536), {BROKEN}),
-    "sends a status line without end": (goes_on(b"HTTP/1.1 200 ", b"O" * 65536), {BROKEN}),
+    "never answers": (stalls(b""), {LATE, "ReadTimeout"}),
+    "stops in the status line": (stalls(b"HTTP/1.1 2"), {LATE, "ReadTimeout"}),
+    "stops in the headers": (stalls(OK + b"Content-Type: te"), {LATE, "ReadTimeout"}),
+    "says 100 Continue without end": (repeats(b"", b"HTTP/1.1 100 Continue\r\n\r\n"), {LATE}),
+    "sends headers without end": (repeats(OK, b"X-More: and more\r\n"), {BROKEN}),
+    "sends one header without end": (repeats(OK + b"X-More: ", b"a" * 65536), {BROKEN}),
+    "sends a status line without end": (repeats(b"HTTP/1.1 200 ", b"O" * 65536), {BROKEN}),
     "closes at once": (says(b""), {BROKEN, "ReadError"}),
     "closes in the status line": (says(b"HTTP/1.1 20"), {BROKEN, "ReadError"}),
     "closes in the headers": (says(OK + b"Content-"), {BROKEN, "ReadError"}),
@@ -125,19 +125,19 @@ async def posted_to(script: Script, body: bytes = BODY, *, limit: float = LIMIT)
 
 
 @pytest.mark.parametrize("receiver", RECEIVERS)
-def test_whatever_a_receiver_does_the_attempt_ends_with_the_right_verdict(receiver: str) -> None:
+def test_an_attempt_ends_with_the_right_verdict_for_any_receiver(receiver: str) -> None:
     script, verdicts = RECEIVERS[receiver]
     answer = asyncio.run(posted_to(script, limit=SHORT if LATE in verdicts else LIMIT))
     assert answer.verdict in verdicts
     assert len(answer.body) <= BEGINNING
 
 
-def test_a_receiver_that_answers_before_it_has_read_the_body_is_heard() -> None:
+def test_an_answer_before_the_body_is_read_counts() -> None:
     answer = asyncio.run(posted_to(says(b"HTTP/1.1 413 Too Large\r\n\r\n"), body=bytes(10_000_000)))
     assert answer.verdict in {"413", "WriteError", "ReadError"}
 
 
-def test_nobody_listens() -> None:
+def test_a_closed_port_is_a_connect_error() -> None:
     async def scene() -> Answer:
         with socket.create_server(("127.0.0.1", 0)) as listener:
             port = listener.getsockname()[1]
@@ -148,7 +148,7 @@ def test_nobody_listens() -> None:
 
 
 @pytest.mark.parametrize("receiver", ["sends a body without end", "never answers", "closes in the headers"])
-def test_no_descriptor_is_left_of_an_attempt(receiver: str) -> None:
+def test_an_attempt_leaks_no_file_descriptor(receiver: str) -> None:
     script, verdicts = RECEIVERS[receiver]
     limit = SHORT if LATE in verdicts else LIMIT
     asyncio.run(posted_to(script, limit=limit))

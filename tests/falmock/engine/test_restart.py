@@ -237,7 +237,9 @@ async def test_a_restart_keeps_the_bill_and_the_test_names_but_not_the_journal(l
         await first.finish(headers={"X-Falmock-Test": "checkout"})
 
     second = await lives.next()
-    bill = Ledger(second.emulator.store, second.emulator.payloads.body).bill(test="checkout", window=3600)
+    bill = Ledger(second.emulator.store, second.emulator.payloads.body, second.emulator.catalogue).bill(
+        test="checkout", window=3600
+    )
 
     assert (bill.usd, len(bill.doubles), second.journal.entries()) == (5.0, 1, [])
 

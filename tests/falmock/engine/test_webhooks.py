@@ -1,4 +1,4 @@
-"""Webhooks as a receiver meets them: PROTOCOL.md 9."""
+"""Webhooks as a receiver sees them (PROTOCOL.md 9)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 import respx
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from falmock.engine.webhooks import RETRIES, is_deliverable, next_attempt, payload, timeout, without_secrets
+from falmock.engine.delivery import RETRIES, is_deliverable, next_attempt, payload, timeout, without_secrets
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
@@ -28,7 +28,7 @@ QUERY = f"?fal_webhook={HOOK}"
 
 @pytest.fixture
 def receiver() -> Iterator[respx.Route]:
-    """Something on this machine that takes webhooks."""
+    """A receiver on this machine."""
     with respx.mock(assert_all_called=False) as router:
         yield router.post(HOOK).respond(200)
 
@@ -37,7 +37,7 @@ def bodies(receiver: respx.Route) -> list[Any]:
     return [json.loads(call.request.content) for call in receiver.calls]
 
 
-async def test_a_good_result_is_delivered_as_the_result_reads(mock: Mock, receiver: respx.Route) -> None:
+async def test_the_payload_of_a_success_equals_the_result(mock: Mock, receiver: respx.Route) -> None:
     result = await mock.finish(query=QUERY)
 
     rid = result.headers["x-fal-request-id"]
@@ -50,7 +50,9 @@ async def test_a_good_result_is_delivered_as_the_result_reads(mock: Mock, receiv
     ]
 
 
-async def test_a_bad_result_is_an_error_that_names_its_status(mock: Mock, receiver: respx.Route) -> None:
+async def test_a_failed_request_is_delivered_with_its_status_and_result(
+    mock: Mock, receiver: respx.Route
+) -> None:
     result = await mock.finish(query=QUERY, duration="9s")
 
     (body,) = bodies(receiver)
@@ -62,13 +64,13 @@ async def test_a_bad_result_is_an_error_that_names_its_status(mock: Mock, receiv
     )
 
 
-async def test_it_is_posted_as_json(mock: Mock, receiver: respx.Route) -> None:
+async def test_a_webhook_has_a_json_content_type(mock: Mock, receiver: respx.Route) -> None:
     await mock.finish(query=QUERY)
 
     assert receiver.calls.last.request.headers["content-type"] == "application/json"
 
 
-async def test_a_receiver_can_verify_it_from_the_published_description(
+async def test_a_receiver_can_verify_the_signature_with_the_published_key(
     mock: Mock, receiver: respx.Route
 ) -> None:
     await mock.finish(query=QUERY)
@@ -84,21 +86,21 @@ async def test_a_receiver_can_verify_it_from_the_published_description(
     assert rid == bodies(receiver)[0]["request_id"]
 
 
-async def test_nothing_is_sent_before_the_end(mock: Mock, receiver: respx.Route) -> None:
+async def test_no_webhook_is_sent_before_the_request_is_completed(mock: Mock, receiver: respx.Route) -> None:
     await mock.submit(query=QUERY)
     await mock.pass_time(4.9)
 
     assert not receiver.called
 
 
-async def test_an_address_in_the_body_is_ignored(mock: Mock, receiver: respx.Route) -> None:
+async def test_a_webhook_url_in_the_body_is_ignored(mock: Mock, receiver: respx.Route) -> None:
     await mock.finish(fal_webhook=HOOK, webhookUrl=HOOK)
 
     assert not receiver.called
 
 
 @pytest.mark.parametrize("answer", [httpx.Response(500), httpx.Response(404), httpx.ConnectError("x")])
-async def test_anything_but_2xx_is_tried_again_with_the_same_bytes(
+async def test_an_attempt_without_2xx_is_retried_with_the_same_body(
     mock: Mock, receiver: respx.Route, answer: httpx.Response | Exception
 ) -> None:
     receiver.side_effect = [answer, answer, httpx.Response(204)]
@@ -110,7 +112,7 @@ async def test_anything_but_2xx_is_tried_again_with_the_same_bytes(
     assert len({request.content for request in sent}) == 1
 
 
-async def test_each_attempt_is_signed_at_its_own_time(mock: Mock, receiver: respx.Route) -> None:
+async def test_each_attempt_has_its_own_timestamp(mock: Mock, receiver: respx.Route) -> None:
     receiver.side_effect = [httpx.Response(500), httpx.Response(500), httpx.Response(200)]
 
     await mock.finish(query=QUERY)
@@ -119,14 +121,14 @@ async def test_each_attempt_is_signed_at_its_own_time(mock: Mock, receiver: resp
     assert [stamp - stamps[0] for stamp in stamps] == [0, 1, 3]
 
 
-async def test_a_success_is_not_repeated(mock: Mock, receiver: respx.Route) -> None:
+async def test_a_delivered_webhook_is_not_sent_again(mock: Mock, receiver: respx.Route) -> None:
     await mock.finish(query=QUERY)
     await mock.pass_time(3600)
 
     assert receiver.call_count == 1
 
 
-async def test_a_redirect_is_a_failure_for_good(mock: Mock, receiver: respx.Route) -> None:
+async def test_a_redirect_is_not_followed_and_not_retried(mock: Mock, receiver: respx.Route) -> None:
     receiver.respond(302, headers={"location": "http://localhost:3000/elsewhere"})
 
     await mock.finish(query=QUERY)
@@ -135,7 +137,7 @@ async def test_a_redirect_is_a_failure_for_good(mock: Mock, receiver: respx.Rout
     assert receiver.call_count == 1
 
 
-async def test_a_cookie_of_a_receiver_is_not_sent_back(mock: Mock, receiver: respx.Route) -> None:
+async def test_cookies_of_a_receiver_are_not_sent_back(mock: Mock, receiver: respx.Route) -> None:
     receiver.respond(500, headers={"set-cookie": "session=1"})
 
     await mock.finish(query=QUERY)
@@ -144,7 +146,7 @@ async def test_a_cookie_of_a_receiver_is_not_sent_back(mock: Mock, receiver: res
     assert all("cookie" not in call.request.headers for call in receiver.calls)
 
 
-async def test_it_is_given_up_after_31_retries_or_when_the_result_expires(
+async def test_a_delivery_fails_after_31_retries_within_the_retention_of_the_result(
     mock: Mock, receiver: respx.Route
 ) -> None:
     receiver.respond(500)
@@ -155,7 +157,7 @@ async def test_it_is_given_up_after_31_retries_or_when_the_result_expires(
     assert receiver.call_count == 1 + RETRIES
 
 
-async def test_the_first_attempt_may_take_15_seconds_and_later_ones_120(
+async def test_the_first_attempt_times_out_after_15_seconds_and_later_ones_after_120(
     mock: Mock, receiver: respx.Route
 ) -> None:
     receiver.side_effect = [httpx.ReadTimeout("x"), httpx.ReadTimeout("x"), httpx.Response(200)]
@@ -168,7 +170,7 @@ async def test_the_first_attempt_may_take_15_seconds_and_later_ones_120(
 @pytest.mark.parametrize(
     "url", ["http://example.com/hook", "http://10.0.0.1/hook", "https://hooks.example/x"]
 )
-async def test_a_receiver_elsewhere_gets_nothing(mock: Mock, url: str) -> None:
+async def test_a_receiver_on_another_machine_gets_nothing(mock: Mock, url: str) -> None:
     with respx.mock(assert_all_called=False) as router:
         route = router.post(url).respond(200)
         result = await mock.finish(query=f"?fal_webhook={url}")
@@ -179,7 +181,7 @@ async def test_a_receiver_elsewhere_gets_nothing(mock: Mock, url: str) -> None:
     assert (delivery.outcome, delivery.last) == ("refused", "not local")
 
 
-async def test_a_receiver_elsewhere_is_reached_when_that_is_switched_on(start: Start) -> None:
+async def test_a_receiver_on_another_machine_is_reached_with_webhooks_any(start: Start) -> None:
     mock = await start(webhooks="any")
     with respx.mock() as router:
         route = router.post("https://hooks.example/x").respond(200)
@@ -188,7 +190,7 @@ async def test_a_receiver_elsewhere_is_reached_when_that_is_switched_on(start: S
         assert route.call_count == 1
 
 
-async def test_a_slow_receiver_delays_nobody_else(mock: Mock, receiver: respx.Route) -> None:
+async def test_a_slow_receiver_does_not_delay_other_receivers(mock: Mock, receiver: respx.Route) -> None:
     arrived = []
 
     async def never(request: httpx.Request) -> httpx.Response:
@@ -205,7 +207,9 @@ async def test_a_slow_receiver_delays_nobody_else(mock: Mock, receiver: respx.Ro
         assert quick.call_count == 1
 
 
-async def test_after_another_run_the_gateways_id_is_another(start: Start, receiver: respx.Route) -> None:
+async def test_the_gateway_request_id_changes_when_a_request_runs_again(
+    start: Start, receiver: respx.Route
+) -> None:
     mock = await start(run_timeout=2)
     await mock.submit(query=QUERY)
     await mock.pass_time(60)
@@ -214,7 +218,7 @@ async def test_after_another_run_the_gateways_id_is_another(start: Start, receiv
     assert body["gateway_request_id"] != body["request_id"]
 
 
-async def test_a_cancelled_request_is_told_of_too(mock: Mock, receiver: respx.Route) -> None:
+async def test_a_cancelled_request_has_a_webhook_too(mock: Mock, receiver: respx.Route) -> None:
     submitted = await mock.submit(query=QUERY)
     await mock.cancel(submitted)
     await mock.pass_time(1)
@@ -222,7 +226,7 @@ async def test_a_cancelled_request_is_told_of_too(mock: Mock, receiver: respx.Ro
     assert bodies(receiver)[0]["error"] == "Invalid status code: 499"
 
 
-async def test_a_result_that_is_no_json_is_said_to_be_so(mock: Mock) -> None:
+async def test_a_result_that_is_not_json_is_delivered_as_null_with_an_error(mock: Mock) -> None:
     submitted = await mock.submit()
     stored = mock.emulator.store.request(submitted["request_id"])
     assert stored is not None
@@ -236,26 +240,26 @@ async def test_a_result_that_is_no_json_is_said_to_be_so(mock: Mock) -> None:
     )
 
 
-def test_the_pause_doubles_to_two_minutes() -> None:
+def test_pauses_double_from_1_to_128_seconds() -> None:
     pauses = [next_attempt(attempts, 0.0, 1e9) for attempts in range(1, 11)]
 
     assert pauses == [1, 2, 4, 8, 16, 32, 64, 128, 128, 128]
 
 
-def test_the_last_retry_is_the_31st() -> None:
+def test_there_is_no_retry_after_the_31st() -> None:
     assert (next_attempt(31, 0.0, 1e9), next_attempt(32, 0.0, 1e9)) == (128, None)
 
 
-def test_no_retry_comes_after_the_result_has_expired() -> None:
+def test_there_is_no_retry_after_the_result_has_expired() -> None:
     assert next_attempt(1, now=100.0, give_up_at=101.0) is None
 
 
-def test_timeouts_are_those_of_the_description() -> None:
+def test_the_first_attempt_has_a_shorter_timeout_than_later_ones() -> None:
     assert [timeout(attempts) for attempts in range(3)] == [15, 120, 120]
 
 
 @pytest.mark.parametrize("url", ["http://localhost", "https://a.b/c?d=e", "http://[::1]:3000/x"])
-def test_an_address_that_can_be_posted_to(url: str) -> None:
+def test_a_url_with_scheme_and_host_is_deliverable(url: str) -> None:
     assert is_deliverable(url)
 
 
@@ -273,9 +277,9 @@ def test_an_address_that_can_be_posted_to(url: str) -> None:
         "http://\x00",
     ],
 )
-def test_an_address_that_cannot(url: str) -> None:
+def test_a_malformed_url_is_not_deliverable(url: str) -> None:
     assert not is_deliverable(url)
 
 
-def test_a_logged_address_has_no_secrets() -> None:
+def test_a_logged_url_has_no_user_info_query_or_fragment() -> None:
     assert without_secrets("https://u:p@h.example:8/x?token=t#f") == "https://h.example:8/x"

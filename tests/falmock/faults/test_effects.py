@@ -1,4 +1,4 @@
-"""What faults do to the course of a request, and to its webhook."""
+"""Effects of faults on requests, runs and webhooks."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import asyncio
 import base64
 import hashlib
 import json
+import math
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -13,9 +14,15 @@ import respx
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from emulated import ENDPOINT, GOOD, KEY
+from hypothesis import given
+from hypothesis import strategies as st
 
 from falmock.engine.clock import ManualClock
+from falmock.faults import effects
+from falmock.faults.effects import AttemptPlan, DeliveryPlan
+from falmock.faults.injections import Injection, Injections
 from falmock.faults.rules import Rule
+from falmock.faults.vocabulary import FAULTS, parse
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
@@ -32,21 +39,21 @@ QUERY = f"?fal_webhook={HOOK}"
 
 @pytest.fixture
 def receiver() -> Iterator[respx.Route]:
-    """Something on this machine that takes webhooks."""
+    """A receiver on this machine."""
     with respx.mock(assert_all_called=False) as router:
         yield router.post(HOOK).respond(200)
 
 
-def plan(mock: Mock, fault: str, **rule: Any) -> None:
+def inject(mock: Mock, fault: str, **rule: Any) -> None:
     mock.emulator.plan.add(Rule(fault=fault, **rule))
 
 
 def unobserved(mock: Mock) -> list[str]:
-    return [standing.rule.fault for standing in mock.emulator.plan.unobserved()]
+    return [state.rule.fault for state in mock.emulator.plan.unobserved()]
 
 
 async def states(mock: Mock, submitted: Any, seconds: float, step: float = 0.5) -> list[str]:
-    """Return the states that a poller sees, each once in a row."""
+    """Return the states that a poller sees, without repetitions."""
     seen: list[str] = []
     for _ in range(int(seconds / step)):
         state = (await mock.status(submitted)).json()["status"]
@@ -57,7 +64,7 @@ async def states(mock: Mock, submitted: Any, seconds: float, step: float = 0.5) 
 
 
 async def verifies(mock: Mock, sent: httpx.Request) -> bool:
-    """Tell whether a webhook's signature is one of the published keys'."""
+    """Return whether a webhook is signed with one of the published keys."""
     names = ("Request-Id", "User-Id", "Timestamp", "Signature")
     rid, user, timestamp, signature = (sent.headers[f"X-Fal-Webhook-{name}"] for name in names)
     text = "\n".join([rid, user, timestamp, hashlib.sha256(sent.content).hexdigest()]).encode()
@@ -71,8 +78,68 @@ async def verifies(mock: Mock, sent: httpx.Request) -> bool:
     return False
 
 
-async def test_a_model_can_refuse_at_the_end_of_its_run(mock: Mock) -> None:
-    plan(mock, "content_policy_violation")
+def injections(*faults: str) -> Injections:
+    return Injections(Injection(parse(fault)) for fault in faults)
+
+
+@pytest.mark.parametrize(
+    ("faults", "ready_at"),
+    [
+        ([], 5.0),
+        (["deep_queue seconds=3"], 5.0),
+        (["deep_queue seconds=30"], 31.0),
+        (["stuck_in_queue", "deep_queue seconds=30"], math.inf),
+    ],
+)
+def test_queue_faults_postpone_the_start_and_never_bring_it_forward(
+    faults: list[str], ready_at: float
+) -> None:
+    assert effects.ready_at(injections(*faults), 5.0, now=1.0) == ready_at
+
+
+@pytest.mark.parametrize(
+    ("faults", "repeated", "named"),
+    [
+        ([], False, None),
+        (["slow", "media_missing"], False, None),
+        (["webhook_late", "webhook_bad_signature"], False, "webhook_bad_signature"),
+        (["webhook_late", "webhook_old_timestamp"], False, "webhook_old_timestamp"),
+        (["webhook_twice"], False, None),
+        (["webhook_twice"], True, "webhook_twice"),
+    ],
+)
+def test_the_journal_names_a_forgery_before_other_faults_of_an_attempt(
+    faults: list[str], repeated: bool, named: str | None
+) -> None:
+    assert effects.fault_of_attempt(injections(*faults), repeated=repeated) == named
+
+
+def test_delays_of_a_webhook_add_up() -> None:
+    plan = effects.delivery_plan(injections("webhook_late seconds=5", "webhook_out_of_order seconds=7"))
+
+    assert (plan.delay, plan.waits_for_next, plan.null_payload) == (12.0, True, False)
+    assert {each.fault.name for each in plan.observed} == {"webhook_late", "webhook_out_of_order"}
+
+
+def test_a_request_without_faults_is_delivered_unchanged() -> None:
+    assert effects.delivery_plan(injections()) == DeliveryPlan(
+        delay=0.0, waits_for_next=False, null_payload=False, observed=()
+    )
+    assert effects.attempt_plan(injections()) == AttemptPlan(
+        pause=0.0, timestamp_age=0.0, rotate_key=False, wrong_signature=False, observed=()
+    )
+    assert effects.second_delivery_at(injections(), 10.0) is None
+
+
+@given(st.sampled_from(sorted(FAULTS)))
+def test_every_model_and_platform_error_has_an_outcome_and_no_other_fault_has_one(name: str) -> None:
+    outcome = effects.outcome_of(parse(name), {})
+
+    assert (outcome is not None) == (FAULTS[name].group in {"model errors", "platform errors"})
+
+
+async def test_a_model_error_ends_the_run_and_is_not_billed(mock: Mock) -> None:
+    inject(mock, "content_policy_violation")
 
     result = await mock.finish()
 
@@ -84,8 +151,8 @@ async def test_a_model_can_refuse_at_the_end_of_its_run(mock: Mock) -> None:
     assert unobserved(mock) == []
 
 
-async def test_an_input_that_is_wrong_itself_is_told_first(mock: Mock) -> None:
-    plan(mock, "content_policy_violation")
+async def test_an_invalid_input_is_reported_instead_of_the_fault(mock: Mock) -> None:
+    inject(mock, "content_policy_violation")
 
     result = await mock.finish(duration="9s")
 
@@ -93,8 +160,8 @@ async def test_an_input_that_is_wrong_itself_is_told_first(mock: Mock) -> None:
     assert unobserved(mock) == ["content_policy_violation"]
 
 
-async def test_the_platform_tries_ten_times_before_it_gives_up(mock: Mock) -> None:
-    plan(mock, "runner_connection_refused")
+async def test_a_platform_error_with_503_is_the_result_after_ten_attempts(mock: Mock) -> None:
+    inject(mock, "runner_connection_refused")
     submitted = await mock.submit()
     await mock.pass_time(600)
 
@@ -106,8 +173,8 @@ async def test_the_platform_tries_ten_times_before_it_gives_up(mock: Mock) -> No
     assert status["error_type"] == "runner_connection_refused"
 
 
-async def test_a_lost_runner_puts_a_request_back_into_the_queue(mock: Mock) -> None:
-    plan(mock, "requeued times=2")
+async def test_a_requeued_request_waits_and_runs_again(mock: Mock) -> None:
+    inject(mock, "requeued times=2")
     submitted = await mock.submit()
 
     seen = await states(mock, submitted, seconds=20)
@@ -119,8 +186,10 @@ async def test_a_lost_runner_puts_a_request_back_into_the_queue(mock: Mock) -> N
 @pytest.mark.parametrize(
     ("fault", "stays"), [("stuck_in_queue", "IN_QUEUE"), ("stuck_running", "IN_PROGRESS")]
 )
-async def test_a_request_can_be_stuck(mock: Mock, fault: str, stays: str) -> None:
-    plan(mock, fault)
+async def test_a_stuck_request_keeps_its_state_until_it_is_cancelled(
+    mock: Mock, fault: str, stays: str
+) -> None:
+    inject(mock, fault)
     submitted = await mock.submit()
 
     await mock.pass_time(100_000)
@@ -129,8 +198,8 @@ async def test_a_request_can_be_stuck(mock: Mock, fault: str, stays: str) -> Non
     assert (await mock.cancel(submitted)).status_code == 202
 
 
-async def test_who_comes_after_a_stuck_request_is_served(mock: Mock) -> None:
-    plan(mock, "stuck_in_queue")
+async def test_requests_behind_a_stuck_one_are_served(mock: Mock) -> None:
+    inject(mock, "stuck_in_queue")
     await mock.submit()
 
     result = await mock.finish()
@@ -138,8 +207,8 @@ async def test_who_comes_after_a_stuck_request_is_served(mock: Mock) -> None:
     assert result.status_code == 200
 
 
-async def test_a_deep_queue_grows_shorter(mock: Mock) -> None:
-    plan(mock, "deep_queue position=500 seconds=100")
+async def test_the_position_in_a_deep_queue_decreases_with_time(mock: Mock) -> None:
+    inject(mock, "deep_queue position=500 seconds=100")
     submitted = await mock.submit()
     positions = [submitted["queue_position"]]
 
@@ -152,8 +221,8 @@ async def test_a_deep_queue_grows_shorter(mock: Mock) -> None:
     assert (await mock.result(submitted)).status_code == 200
 
 
-async def test_a_run_can_take_longer(mock: Mock) -> None:
-    plan(mock, "slow seconds=3600")
+async def test_a_slow_run_takes_longer_by_the_given_seconds(mock: Mock) -> None:
+    inject(mock, "slow seconds=3600")
     submitted = await mock.submit()
 
     await mock.pass_time(3600)
@@ -164,8 +233,8 @@ async def test_a_run_can_take_longer(mock: Mock) -> None:
     assert (await mock.status(submitted)).json()["status"] == "COMPLETED"
 
 
-async def test_a_log_can_be_a_window(mock: Mock) -> None:
-    plan(mock, "log_window lines=2")
+async def test_a_log_window_shows_only_the_last_lines(mock: Mock) -> None:
+    inject(mock, "log_window lines=2")
     submitted = await mock.submit()
     await mock.pass_time(60)
 
@@ -174,8 +243,8 @@ async def test_a_log_can_be_a_window(mock: Mock) -> None:
     assert [line["message"] for line in lines] == ["Generating video: 75%", "Uploading the video"]
 
 
-async def test_a_result_can_be_gone_when_it_is_asked_for(mock: Mock) -> None:
-    plan(mock, "result_expired seconds=10")
+async def test_an_expired_result_is_a_404(mock: Mock) -> None:
+    inject(mock, "result_expired seconds=10")
     submitted = await mock.submit()
     await mock.pass_time(6)
     soon = await mock.result(submitted)
@@ -186,7 +255,7 @@ async def test_a_result_can_be_gone_when_it_is_asked_for(mock: Mock) -> None:
     assert (soon.status_code, late.status_code) == (200, 404)
 
 
-async def test_a_fault_outlives_a_restart(start: Start, tmp_path: Path) -> None:
+async def test_the_faults_of_a_request_survive_a_restart(start: Start, tmp_path: Path) -> None:
     clock = ManualClock()
     first = await start(clock=clock, state=tmp_path, seed=None)
     submitted = await first.submit(prompt="[[fal: no_media_generated]]")
@@ -199,8 +268,8 @@ async def test_a_fault_outlives_a_restart(start: Start, tmp_path: Path) -> None:
     assert (await second.result(submitted)).json()["detail"][0]["type"] == "no_media_generated"
 
 
-async def test_the_run_host_meets_faults_too(mock: Mock) -> None:
-    plan(mock, "no_media_generated")
+async def test_faults_apply_to_direct_runs_too(mock: Mock) -> None:
+    inject(mock, "no_media_generated")
 
     async def run_time() -> None:
         await mock.emulator.changed().wait()  # a runner has taken it
@@ -212,8 +281,8 @@ async def test_the_run_host_meets_faults_too(mock: Mock) -> None:
     assert result.json()["detail"][0]["type"] == "no_media_generated"
 
 
-async def test_a_webhook_can_be_lost(mock: Mock, receiver: respx.Route) -> None:
-    plan(mock, "webhook_lost")
+async def test_a_lost_webhook_is_never_sent(mock: Mock, receiver: respx.Route) -> None:
+    inject(mock, "webhook_lost")
     result = await mock.finish(query=QUERY)
 
     delivery = mock.emulator.store.delivery(result.headers["x-fal-request-id"])
@@ -224,16 +293,16 @@ async def test_a_webhook_can_be_lost(mock: Mock, receiver: respx.Route) -> None:
     assert unobserved(mock) == []
 
 
-async def test_a_webhook_fault_without_a_webhook_never_fires(mock: Mock) -> None:
-    plan(mock, "webhook_lost")
+async def test_a_webhook_fault_is_not_observed_without_a_webhook(mock: Mock) -> None:
+    inject(mock, "webhook_lost")
 
     await mock.finish()
 
     assert unobserved(mock) == ["webhook_lost"]
 
 
-async def test_a_webhook_can_be_late(mock: Mock, receiver: respx.Route) -> None:
-    plan(mock, "webhook_late seconds=100")
+async def test_a_late_webhook_is_sent_after_the_given_seconds(mock: Mock, receiver: respx.Route) -> None:
+    inject(mock, "webhook_late seconds=100")
     await mock.submit(query=QUERY)
 
     await mock.pass_time(100)
@@ -243,8 +312,10 @@ async def test_a_webhook_can_be_late(mock: Mock, receiver: respx.Route) -> None:
     assert (before, receiver.called) == (False, True)
 
 
-async def test_a_webhook_can_come_twice_with_the_same_bytes(mock: Mock, receiver: respx.Route) -> None:
-    plan(mock, "webhook_twice")
+async def test_a_webhook_delivered_twice_has_the_same_body_and_a_new_timestamp(
+    mock: Mock, receiver: respx.Route
+) -> None:
+    inject(mock, "webhook_twice")
 
     await mock.finish(query=QUERY)
 
@@ -254,8 +325,8 @@ async def test_a_webhook_can_come_twice_with_the_same_bytes(mock: Mock, receiver
     assert await verifies(mock, second)
 
 
-async def test_webhooks_can_come_out_of_order(mock: Mock, receiver: respx.Route) -> None:
-    plan(mock, "webhook_out_of_order")
+async def test_an_out_of_order_webhook_is_sent_after_the_next_one(mock: Mock, receiver: respx.Route) -> None:
+    inject(mock, "webhook_out_of_order")
     first = await mock.submit(query=QUERY)
     await mock.pass_time(1)
     second = await mock.submit(query=QUERY)
@@ -266,16 +337,20 @@ async def test_webhooks_can_come_out_of_order(mock: Mock, receiver: respx.Route)
     assert ids == [second["request_id"], first["request_id"]]
 
 
-async def test_a_webhook_waits_for_another_only_so_long(mock: Mock, receiver: respx.Route) -> None:
-    plan(mock, "webhook_out_of_order seconds=30")
+async def test_an_out_of_order_webhook_is_sent_alone_if_no_other_follows(
+    mock: Mock, receiver: respx.Route
+) -> None:
+    inject(mock, "webhook_out_of_order seconds=30")
 
     await mock.finish(query=QUERY)
 
     assert receiver.call_count == 1
 
 
-async def test_a_webhook_can_come_before_the_status_says_so(mock: Mock, receiver: respx.Route) -> None:
-    plan(mock, "webhook_early seconds=2")
+async def test_an_early_webhook_is_sent_while_the_status_is_in_progress(
+    mock: Mock, receiver: respx.Route
+) -> None:
+    inject(mock, "webhook_early seconds=2")
     submitted = await mock.submit(query=QUERY)
 
     await mock.pass_time(6)
@@ -285,8 +360,8 @@ async def test_a_webhook_can_come_before_the_status_says_so(mock: Mock, receiver
     assert json.loads(receiver.calls.last.request.content)["status"] == "OK"
 
 
-async def test_an_early_webhook_comes_once(mock: Mock, receiver: respx.Route) -> None:
-    plan(mock, "webhook_early")
+async def test_an_early_webhook_is_not_sent_again_at_the_end(mock: Mock, receiver: respx.Route) -> None:
+    inject(mock, "webhook_early")
 
     result = await mock.finish(query=QUERY)
 
@@ -294,16 +369,16 @@ async def test_an_early_webhook_comes_once(mock: Mock, receiver: respx.Route) ->
     assert receiver.call_count == 1
 
 
-async def test_a_signature_can_be_bad(mock: Mock, receiver: respx.Route) -> None:
-    plan(mock, "webhook_bad_signature")
+async def test_a_bad_signature_does_not_verify(mock: Mock, receiver: respx.Route) -> None:
+    inject(mock, "webhook_bad_signature")
 
     await mock.finish(query=QUERY)
 
     assert not await verifies(mock, receiver.calls.last.request)
 
 
-async def test_a_timestamp_can_be_old_and_signed(mock: Mock, receiver: respx.Route) -> None:
-    plan(mock, "webhook_old_timestamp seconds=600")
+async def test_an_old_timestamp_has_a_valid_signature(mock: Mock, receiver: respx.Route) -> None:
+    inject(mock, "webhook_old_timestamp seconds=600")
 
     await mock.finish(query=QUERY)
 
@@ -312,9 +387,11 @@ async def test_a_timestamp_can_be_old_and_signed(mock: Mock, receiver: respx.Rou
     assert await verifies(mock, sent)
 
 
-async def test_a_rotated_key_is_in_the_set_from_then_on(mock: Mock, receiver: respx.Route) -> None:
+async def test_a_rotated_key_is_added_to_the_key_set_and_signs_the_webhook(
+    mock: Mock, receiver: respx.Route
+) -> None:
     before = (await mock.http.get("/rest.fal.ai/.well-known/jwks.json")).json()["keys"]
-    plan(mock, "webhook_rotated_key")
+    inject(mock, "webhook_rotated_key")
 
     await mock.finish(query=QUERY)
 
@@ -323,8 +400,8 @@ async def test_a_rotated_key_is_in_the_set_from_then_on(mock: Mock, receiver: re
     assert await verifies(mock, receiver.calls.last.request)
 
 
-async def test_a_payload_can_be_null(mock: Mock, receiver: respx.Route) -> None:
-    plan(mock, "webhook_null_payload")
+async def test_a_null_payload_comes_with_a_payload_error(mock: Mock, receiver: respx.Route) -> None:
+    inject(mock, "webhook_null_payload")
 
     await mock.finish(query=QUERY)
 
@@ -333,8 +410,8 @@ async def test_a_payload_can_be_null(mock: Mock, receiver: respx.Route) -> None:
     assert body["payload_error"].startswith("Response payload is not JSON serializable.")
 
 
-async def test_a_slow_webhook_arrives_whole(mock: Mock, receiver: respx.Route) -> None:
-    plan(mock, "webhook_slow seconds=0")
+async def test_a_slow_webhook_arrives_complete(mock: Mock, receiver: respx.Route) -> None:
+    inject(mock, "webhook_slow seconds=0")
 
     await mock.finish(query=QUERY)
 

@@ -1,29 +1,15 @@
-"""Rules: whom they strike, how often, and what is refused."""
+"""Rules: what they match, how often they choose a fault, and which are invalid."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from falmock.faults.rules import (
-    Injection,
-    MatchContext,
-    Rule,
-    RuleSet,
-    ScenarioError,
-    dump,
-    find,
-    load,
-    presets,
-)
-from falmock.faults.triggers import from_header, magic
-
-if TYPE_CHECKING:
-    from pathlib import Path
+from falmock.faults.rules import MatchContext, Rule, RuleSet
 
 
 def context(place: str = "status", **known: Any) -> MatchContext:
@@ -31,34 +17,34 @@ def context(place: str = "status", **known: Any) -> MatchContext:
     return MatchContext(place, **known, asked=lambda: asked)
 
 
-def injected(plan: RuleSet, times: int, **known: Any) -> list[str | None]:
-    """Return what strikes moments that are alike."""
-    injections = [plan.injection(context(**known)) for _ in range(times)]
+def injected(rules: RuleSet, times: int, **known: Any) -> list[str | None]:
+    """Return the faults that equal calls get."""
+    injections = [rules.injection(context(**known)) for _ in range(times)]
     return [injection.fault.name if injection else None for injection in injections]
 
 
-def planned(**rule: Any) -> RuleSet:
-    plan = RuleSet(seed=1)
-    plan.add(Rule(**rule))
-    return plan
+def rule_set(**rule: Any) -> RuleSet:
+    rules = RuleSet(seed=1)
+    rules.add(Rule(**rule))
+    return rules
 
 
-def test_a_rule_strikes_once_unless_it_says_otherwise() -> None:
-    assert injected(planned(fault="hang"), 3) == ["hang", None, None]
+def test_a_rule_injects_its_fault_once_by_default() -> None:
+    assert injected(rule_set(fault="hang"), 3) == ["hang", None, None]
 
 
-def test_a_rule_can_strike_always() -> None:
-    assert injected(planned(fault="hang", times="always"), 3) == ["hang"] * 3
+def test_a_rule_with_times_always_injects_its_fault_every_time() -> None:
+    assert injected(rule_set(fault="hang", times="always"), 3) == ["hang"] * 3
 
 
-def test_a_rule_lets_so_many_pass_first() -> None:
-    assert injected(planned(fault="hang", after=2), 4) == [None, None, "hang", None]
+def test_a_rule_lets_the_first_matches_pass_with_after() -> None:
+    assert injected(rule_set(fault="hang", after=2), 4) == [None, None, "hang", None]
 
 
-def test_something_else_can_follow() -> None:
-    plan = planned(fault="gateway_timeout", on="result", times=2, then=["ok", "bad_gateway"])
+def test_then_lists_the_faults_of_the_matches_after_times() -> None:
+    rules = rule_set(fault="gateway_timeout", on="result", times=2, then=["ok", "bad_gateway"])
 
-    assert injected(plan, 5, place="result") == [
+    assert injected(rules, 5, place="result") == [
         "gateway_timeout",
         "gateway_timeout",
         None,
@@ -68,11 +54,11 @@ def test_something_else_can_follow() -> None:
 
 
 @given(st.integers(0, 2**32), st.floats(0.05, 0.95))
-def test_a_share_of_moments_follows_from_the_seed(seed: int, share: float) -> None:
+def test_a_rule_with_a_share_injects_the_same_faults_for_the_same_seed(seed: int, share: float) -> None:
     def injections() -> list[str | None]:
-        plan = RuleSet(seed)
-        plan.add(Rule(fault="hang", times="always", share=share))
-        return injected(plan, 50)
+        rules = RuleSet(seed)
+        rules.add(Rule(fault="hang", times="always", share=share))
+        return injected(rules, 50)
 
     assert injections() == injections()
 
@@ -97,135 +83,96 @@ def test_a_share_of_moments_follows_from_the_seed(seed: int, share: float) -> No
         ({"input": {"duration": None}}, {"asked": {}}, False),
     ],
 )
-def test_a_rule_strikes_whom_it_is_for(rule: Any, known: Any, *, injections: bool) -> None:
-    plan = planned(fault="hang", **rule)
+def test_a_rule_injects_its_fault_only_if_all_conditions_hold(
+    rule: Any, known: Any, *, injections: bool
+) -> None:
+    rules = rule_set(fault="hang", **rule)
 
-    assert injected(plan, 1, **known) == ["hang" if injections else None]
-
-
-def test_the_first_rule_that_has_something_to_say_wins() -> None:
-    plan = planned(fault="hang", after=1)
-    plan.add(Rule(fault="bad_gateway"))
-
-    assert injected(plan, 2) == ["bad_gateway", "hang"]
+    assert injected(rules, 1, **known) == ["hang" if injections else None]
 
 
-def test_all_that_goes_wrong_with_a_request_is_decided_together() -> None:
-    plan = planned(fault="slow seconds=5")
-    plan.add(Rule(fault="requeued"))
+def test_the_first_rule_that_chooses_a_fault_decides() -> None:
+    rules = rule_set(fault="hang", after=1)
+    rules.add(Rule(fault="bad_gateway"))
 
-    names = [injection.fault.name for injection in plan.injections(context("job"))]
+    assert injected(rules, 2) == ["bad_gateway", "hang"]
+
+
+def test_a_request_gets_the_faults_of_all_rules_that_match() -> None:
+    rules = rule_set(fault="slow seconds=5")
+    rules.add(Rule(fault="requeued"))
+
+    names = [injection.fault.name for injection in rules.injections(context("job"))]
 
     assert names == ["slow", "requeued"]
 
 
-def test_a_rule_that_nothing_came_of_is_told() -> None:
-    plan = planned(fault="hang")
-    assert [standing.rule.fault for standing in plan.unobserved()] == ["hang"]
+def test_a_rule_is_unobserved_until_its_fault_takes_effect() -> None:
+    rules = rule_set(fault="hang")
+    assert [state.rule.fault for state in rules.unobserved()] == ["hang"]
 
-    injection = plan.injection(context())
+    injection = rules.injection(context())
     assert injection is not None
-    plan.observed(injection)
+    rules.observed(injection)
 
-    assert plan.unobserved() == []
-
-
-def test_a_plan_watches_only_where_its_rules_strike() -> None:
-    plan = planned(fault="gateway_timeout", on="result")
-    assert (plan.watches("result"), plan.watches("status")) == (True, False)
-
-    plan.clear()
-
-    assert not plan.watches("result")
+    assert rules.unobserved() == []
 
 
-def test_the_rules_of_one_test_can_be_cleared() -> None:
-    plan = planned(fault="hang", test="one")
-    plan.add(Rule(fault="hang", test="two"))
+def test_a_rule_set_watches_only_the_places_of_its_rules() -> None:
+    rules = rule_set(fault="gateway_timeout", on="result")
+    assert (rules.watches("result"), rules.watches("status")) == (True, False)
 
-    plan.clear(test="one")
+    rules.clear()
 
-    assert [standing.rule.test for standing in plan.rules()] == ["two"]
+    assert not rules.watches("result")
+
+
+def test_clear_removes_only_the_rules_of_the_named_test() -> None:
+    rules = rule_set(fault="hang", test="one")
+    rules.add(Rule(fault="hang", test="two"))
+
+    rules.clear(test="one")
+
+    assert [state.rule.test for state in rules.rules()] == ["two"]
 
 
 @pytest.mark.parametrize(
-    ("rule", "says"),
+    ("rule", "reason"),
     [
         ({"fault": "nonsense"}, "there is no fault 'nonsense'"),
         ({"fault": "hang", "then": ["nonsense"]}, "there is no fault 'nonsense'"),
-        ({"fault": "webhook_lost", "on": "status"}, "webhook_lost cannot strike on status: only on webhook"),
+        ({"fault": "webhook_lost", "on": "status"}, "webhook_lost cannot occur on status: only on webhook"),
         ({"fault": "hang", "times": "always", "then": ["ok"]}, "`then` never comes"),
         ({"fault": "hang", "share": 0}, "greater than 0"),
         ({"fault": "hang", "on": "lunch"}, "Input should be"),
         ({"fault": "hang", "tmies": 3}, "Extra inputs are not permitted"),
     ],
 )
-def test_a_rule_that_makes_no_sense_is_refused(rule: Any, says: str) -> None:
+def test_an_invalid_rule_is_rejected_with_a_reason(rule: Any, reason: str) -> None:
     with pytest.raises(ValidationError) as caught:
         Rule(**rule)
 
-    assert says in str(caught.value)
+    assert reason in str(caught.value)
 
 
-def test_a_scenario_is_read_from_a_file(tmp_path: Path) -> None:
-    path = tmp_path / "night.toml"
-    path.write_text('teaches = "patience"\n[[rules]]\nfault = "slow seconds=60"\ntimes = "always"\n')
+def test_a_spent_rule_is_active_again_after_its_request_was_rolled_back() -> None:
+    rules = rule_set(fault="slow")
+    rules.add(Rule(fault="requeued"))
+    restore = rules.checkpoint()
+    rules.injections(context("job"))
 
-    scenario = find(str(path))
+    restore()
 
-    assert (scenario.name, scenario.teaches, len(scenario.rules)) == ("night", "patience", 1)
-
-
-@pytest.mark.parametrize(
-    ("text", "says"),
-    [
-        ("rules = [", "is not TOML"),
-        ("", "rules: Field required"),
-        ('[[rules]]\nfault = "nonsense"', "rules.0: there is no fault 'nonsense'"),
-        ('[[rules]]\nfault = "hang"\ntimes = 0', "rules.0.times"),
-    ],
-)
-def test_a_file_that_is_no_scenario_is_told_in_one_line(tmp_path: Path, text: str, says: str) -> None:
-    path = tmp_path / "night.toml"
-    path.write_text(text)
-
-    with pytest.raises(ScenarioError, match=r"^[^\n]+$") as caught:
-        find(str(path))
-
-    assert str(path) in str(caught.value)
-    assert says in str(caught.value)
+    assert [(state.matched, state.injected) for state in rules.rules()] == [(0, 0)] * 2
+    assert [each.fault.name for each in rules.injections(context("job"))] == ["slow", "requeued"]
 
 
-def test_an_unknown_scenario_names_those_there_are() -> None:
-    with pytest.raises(ScenarioError, match="flaky-network, locked, outage"):
-        find("nonsense")
+def test_a_rule_added_after_a_checkpoint_is_removed_when_that_is_restored() -> None:
+    rules = rule_set(fault="slow")
+    restore = rules.checkpoint()
+    rules.add(Rule(fault="hang", request="a"))
 
+    restore()
 
-@pytest.mark.parametrize("name", presets())
-def test_every_preset_says_what_it_teaches(name: str) -> None:
-    preset = presets()[name]
-
-    assert preset.name == name
-    assert preset.teaches.endswith(".")
-    assert preset.rules
-
-
-def test_a_prompt_can_ask_for_trouble() -> None:
-    asked = {"prompt": "a cat [[fal: requeued times=2]] [[fal:webhook_twice]]", "duration": 5}
-
-    assert [str(fault) for fault in magic(asked)] == ["requeued times=2", "webhook_twice"]
-
-
-def test_a_reserved_url_asks_for_trouble() -> None:
-    asked = {"image_url": "https://falmock.invalid/image_too_small.png?min_width=640"}
-
-    assert [str(fault) for fault in magic(asked)] == ["image_too_small min_width=640"]
-
-
-def test_strikes_are_kept_as_text() -> None:
-    injections = [Injection(fault, 3) for fault in from_header("slow seconds=5; webhook_twice")]
-
-    kept = load(dump(injections))
-
-    assert list(kept.values()) == injections
-    assert load(dump([])) == {}
+    assert [state.rule.fault for state in rules.rules()] == ["slow"]
+    assert not rules.watches("status", "a")

@@ -296,7 +296,7 @@ async def test_no_body_is_a_server_error_where_one_is_read(
 @given(
     query=st.dictionaries(
         st.sampled_from(["state", "endpoint", "caller", "test", "limit", "before", "key", "since", "until",
-                         "operation", "format", "window", "unfired", "outcome"]),
+                         "operation", "format", "window", "unobserved", "outcome"]),
         values,
         max_size=3,
     )

@@ -1,4 +1,4 @@
-"""Escapes are undone, and each byte leads back to where it came from."""
+"""Escapes are undone, and spans map back to the original text."""
 
 from __future__ import annotations
 
@@ -23,27 +23,27 @@ PLAIN = st.text(st.characters(exclude_characters="%\\", exclude_categories=["Cs"
 
 
 @given(st.lists(ESCAPED | PLAIN, max_size=12))
-def test_each_piece_leads_back_to_its_source(pieces: list[tuple[bytes, bytes]]) -> None:
+def test_spans_of_an_unescaped_text_map_back_to_their_source(pieces: list[tuple[bytes, bytes]]) -> None:
     written = b"".join(source for source, _ in pieces)
-    *_, (data, way) = views(written)
+    *_, (data, path) = views(written)
 
-    assert data == b"".join(meant for _, meant in pieces)
+    assert data == b"".join(plain for _, plain in pieces)
     begin = start = 0
-    for source, meant in pieces:
-        span = (start, start + len(meant))
-        if meant and way:
-            assert way[0].source(span) == (begin, begin + len(source))
-        begin, start = begin + len(source), start + len(meant)
+    for source, plain in pieces:
+        span = (start, start + len(plain))
+        if plain and path:
+            assert path[0].source(span) == (begin, begin + len(source))
+        begin, start = begin + len(source), start + len(plain)
 
 
 @given(st.binary())
-def test_anything_can_be_looked_at(data: bytes) -> None:
-    seen = list(views(data))
+def test_any_bytes_can_be_unescaped_with_spans_inside_the_source(data: bytes) -> None:
+    found = list(views(data))
 
-    assert 1 <= len(seen) <= ROUNDS + 1
-    for undone, way in seen:
+    assert 1 <= len(found) <= ROUNDS + 1
+    for undone, path in found:
         for position in range(len(undone)):
             span = (position, position + 1)
-            for view in way:
+            for view in path:
                 span = view.source(span)
             assert 0 <= span[0] < span[1] <= len(data)

@@ -19,7 +19,7 @@ HOOK = "http://localhost:3000/hook"
 
 
 class Part(BaseModel):
-    """HAR 1.2, as its specification words it: what must be there, and nothing else without an underscore."""
+    """HAR 1.2 as its specification has it: the required members, and no others without an underscore."""
 
     model_config = ConfigDict(extra="forbid", alias_generator=to_camel)
 
@@ -97,9 +97,9 @@ class Har(Part):
 
 
 def plain(har: Any) -> Any:
-    """Return an archive without the members that are falmock's own."""
+    """Return an archive without falmock's own members."""
     if isinstance(har, list):
-        return [plain(each) for each in har]
+        return [plain(item) for item in har]
     if isinstance(har, dict):
         return {name: plain(value) for name, value in har.items() if not name.startswith("_")}
     return har
@@ -107,7 +107,7 @@ def plain(har: Any) -> Any:
 
 @pytest.fixture
 async def har(mock: Mock) -> Any:
-    """The archive of a request that was delivered, polled, downloaded, and of a call that went wrong."""
+    """The archive of a request with a webhook, a poll and a download, and of a refused call."""
     with respx.mock(assert_all_called=False) as router:
         router.post(HOOK).mock(side_effect=[httpx.ConnectError("no"), httpx.Response(200, text="thanks")])
         submitted = await mock.submit(query=f"?fal_webhook={HOOK}")
@@ -119,10 +119,10 @@ async def har(mock: Mock) -> Any:
     return json.loads(json.dumps(archive(mock.journal.entries(), 3)))
 
 
-async def test_it_is_an_archive(har: Any) -> None:
-    told = Har.model_validate(plain(har))
+async def test_an_archive_is_valid_har_1_2(har: Any) -> None:
+    parsed = Har.model_validate(plain(har))
 
-    assert [(each.request.method, each.response.status) for each in told.log.entries] == [
+    assert [(entry.request.method, entry.response.status) for entry in parsed.log.entries] == [
         ("POST", 200),
         ("GET", 202),
         ("POST", 0),
@@ -133,14 +133,14 @@ async def test_it_is_an_archive(har: Any) -> None:
     ]
 
 
-async def test_a_call_is_for_the_host_that_was_meant(har: Any) -> None:
+async def test_urls_in_an_archive_have_the_fal_host(har: Any) -> None:
     submit, poll, *_ = har["log"]["entries"]
 
     assert submit["request"]["url"].startswith("https://queue.fal.run/fal-ai/veo2/image-to-video?")
     assert poll["request"]["queryString"] == [{"name": "logs", "value": "1"}]
 
 
-async def test_bodies_are_text(har: Any) -> None:
+async def test_json_bodies_are_text_in_an_archive(har: Any) -> None:
     submit, *_, refused = har["log"]["entries"]
 
     assert json.loads(submit["request"]["postData"]["text"])["prompt"] == "A lego chef cooking eggs"
@@ -149,18 +149,18 @@ async def test_bodies_are_text(har: Any) -> None:
     }
 
 
-async def test_a_file_is_not_in_it_but_its_size_is(har: Any) -> None:
+async def test_a_downloaded_file_has_only_its_size_in_an_archive(har: Any) -> None:
     content = har["log"]["entries"][5]["response"]["content"]
 
     assert (content["mimeType"], content["text"], content["size"] > 1000) == ("video/mp4", "", True)
 
 
-async def test_attempts_at_a_webhook_are_in_it(har: Any) -> None:
+async def test_webhook_attempts_are_in_an_archive(har: Any) -> None:
     lost, arrived = (each for each in har["log"]["entries"] if each["_operation"] == "webhook")
 
     assert (lost["request"]["url"], lost["_error"]) == (HOOK, "ConnectError")
     assert arrived["response"]["content"]["text"] == "thanks"
 
 
-async def test_it_says_how_much_is_missing(har: Any) -> None:
+async def test_an_archive_says_how_many_entries_were_dropped(har: Any) -> None:
     assert har["log"]["comment"] == "3 older entries are missing"

@@ -9,9 +9,9 @@ import pytest
 import respx
 from emulated import APPLICATION, ENDPOINT, GOOD, HOSTED, KEY, data_uri, png
 
-from falmock.inspection import journal
+from falmock.inspection.entries import Attempt, Exchange, JournalError, JournalFilter, Transition, lines, read
 from falmock.inspection.har import archive
-from falmock.inspection.journal import Attempt, Exchange, JournalError, JournalFilter, Transition
+from falmock.inspection.received_call import KEPT
 from falmock.inspection.redaction import shortened
 
 if TYPE_CHECKING:
@@ -40,15 +40,15 @@ def attempts(mock: Mock) -> list[Attempt]:
 
 
 def exported(mock: Mock) -> str:
-    """Return everything that can be got out of a journal, in all the ways there are."""
+    """Return a journal in all its text forms."""
     entries = mock.journal.entries()
-    return "".join([*journal.lines(entries, 0), json.dumps(archive(entries, 0)), repr(entries), str(entries)])
+    return "".join([*lines(entries, 0), json.dumps(archive(entries, 0)), repr(entries), str(entries)])
 
 
 # Calls
 
 
-async def test_a_call_is_taken_down_with_its_answer(mock: Mock) -> None:
+async def test_a_call_is_recorded_with_its_response(mock: Mock) -> None:
     submitted = await mock.submit(headers={"X-Falmock-Test": "checkout"})
 
     (call,) = exchanges(mock)
@@ -60,13 +60,13 @@ async def test_a_call_is_taken_down_with_its_answer(mock: Mock) -> None:
     assert call.took > 0
 
 
-async def test_a_data_uri_is_shortened(mock: Mock) -> None:
+async def test_a_data_uri_in_a_recorded_input_is_shortened(mock: Mock) -> None:
     await mock.submit(data_uri(png()))
 
     assert exchanges(mock)[0].input["image_url"] == shortened(data_uri(png()))
 
 
-async def test_so_is_one_of_megabytes(mock: Mock) -> None:
+async def test_a_data_uri_of_megabytes_is_shortened(mock: Mock) -> None:
     picture = png() + bytes(3_000_000)
     await mock.submit(data_uri(picture))
 
@@ -75,7 +75,7 @@ async def test_so_is_one_of_megabytes(mock: Mock) -> None:
     assert call.input_size > 4_000_000
 
 
-async def test_the_same_input_has_the_same_digest(mock: Mock) -> None:
+async def test_equal_inputs_have_equal_digests(mock: Mock) -> None:
     for prompt in ("a", "a", "b"):
         await mock.submit(prompt=prompt)
 
@@ -95,20 +95,20 @@ async def test_the_same_input_has_the_same_digest(mock: Mock) -> None:
         ("/gateway.fal.ai/nothing", "gateway.fal.ai", 421),
     ],
 )
-async def test_calls_for_every_host_are_taken_down(mock: Mock, path: str, host: str, status: int) -> None:
+async def test_calls_to_every_host_are_recorded(mock: Mock, path: str, host: str, status: int) -> None:
     answer = await mock.http.get(path)
 
     (call,) = exchanges(mock)
     assert (call.host, call.status, call.answer) == (host, status, answer.json())
 
 
-async def test_a_wrong_method_is_taken_down(mock: Mock) -> None:
+async def test_a_call_with_a_wrong_method_is_recorded(mock: Mock) -> None:
     await mock.http.delete("/rest.fal.ai/storage/upload/initiate", headers=KEY)
 
     assert [call.status for call in exchanges(mock)] == [405]
 
 
-async def test_an_upload_is_its_size(mock: Mock) -> None:
+async def test_only_the_size_of_an_upload_is_recorded(mock: Mock) -> None:
     body = {"file_name": "a.bin", "content_type": "application/octet-stream"}
     initiated = await mock.http.post("/rest.fal.ai/storage/upload/initiate", json=body, headers=KEY)
     await mock.http.put(initiated.json()["upload_url"], content=b"z" * 200_000)
@@ -118,7 +118,7 @@ async def test_an_upload_is_its_size(mock: Mock) -> None:
     assert exported(mock).count("zzz") == 0
 
 
-async def test_a_download_says_whether_everybody_may_have_it(mock: Mock) -> None:
+async def test_a_download_records_whether_the_file_is_public(mock: Mock) -> None:
     url = (await mock.finish()).json()["video"]["url"]
     await mock.http.get(url)
 
@@ -126,34 +126,36 @@ async def test_a_download_says_whether_everybody_may_have_it(mock: Mock) -> None
     assert (call.public, call.answer, call.answer_size > 1000) == (True, None, True)
 
 
-async def test_a_status_stream_is_taken_down_as_it_was_said(mock: Mock) -> None:
+async def test_a_status_stream_is_recorded_as_text(mock: Mock) -> None:
     submitted = await mock.submit()
     await mock.pass_time(60)
-    said = await mock.get(f"{submitted['status_url']}/stream")
+    answer = await mock.get(f"{submitted['status_url']}/stream")
 
     (call,) = exchanges(mock, operation="stream")
-    assert call.answer == said.text
+    assert call.answer == answer.text
 
 
 @pytest.fixture
 async def running(mock: Mock) -> AsyncIterator[asyncio.Task[httpx.Response]]:
-    """A call on the run host that waits for its answer."""
+    """A call to the run host that waits for its response."""
     task = asyncio.create_task(mock.http.post(f"/fal.run/{ENDPOINT}", json=GOOD, headers=KEY))
-    while not steps(mock):  # noqa: ASYNC110 - it has come when it is taken down
+    while not steps(mock):  # noqa: ASYNC110 - the journal shows its arrival
         await asyncio.sleep(0)
     yield task
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
 
 
-async def test_a_call_that_waits_is_seen(mock: Mock, running: asyncio.Task[httpx.Response]) -> None:
+async def test_a_call_without_a_response_yet_is_in_the_journal(
+    mock: Mock, running: asyncio.Task[httpx.Response]
+) -> None:
     (call,) = exchanges(mock)
 
     assert (call.status, call.error, call.over) == (None, None, False)
     assert str(call).endswith("no answer yet")
 
 
-async def test_a_call_on_the_run_host_has_the_request_that_it_made(
+async def test_a_call_to_the_run_host_has_the_id_of_its_request(
     mock: Mock, running: asyncio.Task[httpx.Response]
 ) -> None:
     await mock.pass_time(60)
@@ -163,7 +165,7 @@ async def test_a_call_on_the_run_host_has_the_request_that_it_made(
     assert (call.over, call.request_id) == (True, answer.headers["x-fal-request-id"])
 
 
-async def test_who_leaves_before_the_answer_has_none(
+async def test_a_call_that_is_cancelled_is_recorded_without_a_response(
     mock: Mock, running: asyncio.Task[httpx.Response]
 ) -> None:
     running.cancel()
@@ -173,10 +175,10 @@ async def test_who_leaves_before_the_answer_has_none(
     assert (call.status, call.error, call.over) == (None, "CancelledError", True)
 
 
-# Steps
+# Transitions
 
 
-async def test_a_request_is_taken_down_step_by_step(mock: Mock) -> None:
+async def test_every_transition_of_a_request_is_recorded(mock: Mock) -> None:
     submitted = await mock.submit()
     began = mock.clock.now()
     await mock.pass_time(60)
@@ -191,7 +193,7 @@ async def test_a_request_is_taken_down_step_by_step(mock: Mock) -> None:
     }
 
 
-async def test_a_run_that_is_tried_again_is_seen(start: Start) -> None:
+async def test_requeues_after_a_run_timeout_are_recorded(start: Start) -> None:
     mock = await start(run_timeout=2)
     await mock.submit()
     await mock.pass_time(6)
@@ -199,7 +201,7 @@ async def test_a_run_that_is_tried_again_is_seen(start: Start) -> None:
     assert [step.event for step in steps(mock)] == ["submit", "start", "requeue", "start", "requeue"]
 
 
-async def test_a_cancel_is_a_step(mock: Mock) -> None:
+async def test_a_cancel_is_recorded_as_a_transition(mock: Mock) -> None:
     await mock.cancel(await mock.submit())
 
     assert [(step.event, step.error_type) for step in steps(mock)][1:] == [("cancel", "client_cancelled")]
@@ -214,7 +216,7 @@ def receiver() -> Any:
         yield router.post(url__startswith=HOOK)
 
 
-async def test_every_attempt_at_a_webhook_is_taken_down(mock: Mock, receiver: respx.Route) -> None:
+async def test_every_webhook_attempt_is_recorded(mock: Mock, receiver: respx.Route) -> None:
     receiver.side_effect = [
         httpx.ConnectError("no"),
         httpx.Response(503, text="later"),
@@ -236,20 +238,24 @@ async def test_every_attempt_at_a_webhook_is_taken_down(mock: Mock, receiver: re
     assert ("x-mine", "1") in tried[2].answer_headers
 
 
-async def test_an_attempt_that_was_not_allowed_is_one(mock: Mock) -> None:
+async def test_a_webhook_that_is_not_sent_is_recorded_as_an_attempt(mock: Mock) -> None:
     await mock.finish(query="?fal_webhook=https://app.example.com/hook")
 
     assert [(each.status, each.error) for each in attempts(mock)] == [(None, "not local")]
 
 
-async def test_of_a_receivers_answer_the_beginning_is_kept(mock: Mock, receiver: respx.Route) -> None:
+async def test_only_the_beginning_of_a_receivers_response_is_recorded(
+    mock: Mock, receiver: respx.Route
+) -> None:
     receiver.respond(200, text="x" * 100_000)
     await mock.finish(query=f"?fal_webhook={HOOK}")
 
-    assert [len(each.answer) for each in attempts(mock)] == [4096]
+    assert [len(attempt.answer) for attempt in attempts(mock)] == [4096]
 
 
-async def test_an_answer_that_breaks_off_has_arrived_all_the_same(mock: Mock, receiver: respx.Route) -> None:
+async def test_a_webhook_response_that_breaks_off_counts_as_delivered(
+    mock: Mock, receiver: respx.Route
+) -> None:
     class Broken(httpx.AsyncByteStream):
         async def __aiter__(self) -> Any:
             yield b"so far"
@@ -265,7 +271,7 @@ async def test_an_answer_that_breaks_off_has_arrived_all_the_same(mock: Mock, re
 # Secrets
 
 
-async def test_no_secret_is_in_anything_that_is_exported(start: Start, receiver: respx.Route) -> None:
+async def test_exported_journals_contain_no_secrets(start: Start, receiver: respx.Route) -> None:
     mock = await start(keys=(f"me:{SECRET}",))
     http, rest = mock.http, "/rest.fal.ai"
     jwt = (await http.post(f"{rest}/tokens/", json={"allowed_apps": ["veo2"]}, headers=SECRET_KEY)).json()
@@ -278,23 +284,23 @@ async def test_no_secret_is_in_anything_that_is_exported(start: Start, receiver:
     await http.put(f"{many['access_url']}/multipart/{many['uploadId']}/1", content=b"x")
     hook = "http://user:hook-password@localhost:3000/hook?token=hook-token"
     body = GOOD | {"image_url": "https://b.s3.io/a.png?X-Amz-Signature=signed", "fal_key": f"me:{SECRET}"}
-    told = SECRET_KEY | {"Cookie": "session=cookie-secret"}
-    submit = await http.post(f"/{ENDPOINT}", params={"fal_webhook": hook}, json=body, headers=told)
+    headers = SECRET_KEY | {"Cookie": "session=cookie-secret"}
+    submit = await http.post(f"/{ENDPOINT}", params={"fal_webhook": hook}, json=body, headers=headers)
     await mock.pass_time(60)
     await http.get(f"{submit.json()['status_url']}/stream", params={"fal_jwt_token": jwt})
     await http.get("/", headers={"x-fal-target-url": f"https://queue.fal.run/x/y?fal_jwt_token={jwt}"})
     await http.post(f"/{ENDPOINT}", json=body, headers={"Authorization": f"Bearer me:{SECRET}"})
     await http.post(f"/{ENDPOINT}", json=body, headers={"Authorization": SECRET})
 
-    told_all = exported(mock)
+    text = exported(mock)
     sealed = upload["upload_url"].partition("token=")[2]
     secrets = [SECRET, jwt, token, sealed, many["uploadId"], "hook-password", "hook-token", "cookie-secret"]
-    assert [secret for secret in [*secrets, "signed"] if secret in told_all] == []
+    assert [secret for secret in [*secrets, "signed"] if secret in text] == []
     assert len(attempts(mock)) == 1
     assert len(exchanges(mock)) == 11
 
 
-async def test_headers_that_cannot_be_told_apart_are_not_kept(mock: Mock) -> None:
+async def test_headers_with_a_nul_byte_are_not_recorded(mock: Mock) -> None:
     headers = [(b"x-odd", b"a\0b"), (b"authorization", b"Key me:" + SECRET.encode())]
     await mock.http.get(f"/{ENDPOINT}", headers=headers)
 
@@ -304,7 +310,7 @@ async def test_headers_that_cannot_be_told_apart_are_not_kept(mock: Mock) -> Non
 # Bounds
 
 
-async def test_the_oldest_go_first_and_are_counted(start: Start) -> None:
+async def test_the_oldest_entries_are_dropped_first_and_counted(start: Start) -> None:
     mock = await start(journal_size=20_000)
     submitted = await mock.submit()
     for _ in range(40):
@@ -316,25 +322,25 @@ async def test_the_oldest_go_first_and_are_counted(start: Start) -> None:
     assert [entry.id for entry in entries] == list(range(43 - len(entries), 43))
 
 
-async def test_a_long_input_is_cut(mock: Mock) -> None:
+async def test_a_long_input_is_cut_at_the_limit(mock: Mock) -> None:
     await mock.submit(prompt="x" * 200_000)
 
-    assert len(exchanges(mock)[0].input) == journal.KEPT
+    assert len(exchanges(mock)[0].input) == KEPT
 
 
-async def test_a_journal_may_be_none(start: Start) -> None:
+async def test_a_journal_of_size_zero_records_nothing(start: Start) -> None:
     mock = await start(journal_size=0)
     await mock.finish()
 
     assert mock.journal.entries() == []
 
 
-# Choice
+# Filters
 
 
 @pytest.fixture
 async def two(mock: Mock) -> Mock:
-    """Two requests, of a test and of nobody's, each polled by somebody who does not say whose it is."""
+    """Two requests, one of a test, each polled once without the name of the test."""
     for headers in ({"X-Falmock-Test": "a"}, {}):
         await mock.status(await mock.submit(headers=headers))
         await mock.pass_time(100)
@@ -358,18 +364,18 @@ async def two(mock: Mock) -> Mock:
         ({"until": 1_790_000_100.0}, 5),
     ],
 )
-async def test_entries_are_chosen_by_what_they_are_about(two: Mock, wanted: Any, number: int) -> None:
+async def test_entries_are_filtered_by_their_fields(two: Mock, wanted: Any, number: int) -> None:
     assert len(two.journal.entries(JournalFilter(**wanted))) == number
 
 
-async def test_entries_are_chosen_by_request(two: Mock) -> None:
+async def test_entries_are_filtered_by_request(two: Mock) -> None:
     request_id = exchanges(two)[0].request_id
 
     chosen = two.journal.entries(JournalFilter(request=request_id))
     assert (len(chosen), {each.request_id for each in chosen}) == (5, {request_id})
 
 
-async def test_it_can_be_cleared(two: Mock) -> None:
+async def test_a_journal_can_be_cleared_by_filter_or_completely(two: Mock) -> None:
     two.journal.clear(JournalFilter(test="a"))
     left = len(two.journal.entries())
     two.journal.clear()
@@ -380,36 +386,36 @@ async def test_it_can_be_cleared(two: Mock) -> None:
 # Lines
 
 
-async def test_it_can_be_written_down_and_read_again(mock: Mock, receiver: respx.Route) -> None:
+async def test_json_lines_are_read_back_unchanged(mock: Mock, receiver: respx.Route) -> None:
     receiver.respond(200)
     await mock.finish(data_uri(png()), query=f"?fal_webhook={HOOK}")
     await mock.http.post(f"/{ENDPOINT}", content=rb'{"prompt": "\ud800 \u0000 \u2603"}', headers=KEY)
     entries = mock.journal.entries()
 
-    text = "".join(journal.lines(entries, 7))
+    text = "".join(lines(entries, 7))
     assert json.loads(text.splitlines()[0])["dropped"] == 7
-    assert journal.read(text) == entries
+    assert read(text) == entries
 
 
 @pytest.mark.parametrize(
     "text",
     ["", "x", "[]", "{}", '{"kind": "x"}', '{"kind": "journal"}\n{"kind": "x"}', '{"kind": "journal"}\n[]'],
 )
-def test_what_is_no_journal_is_an_error_of_one_line(text: str) -> None:
+def test_reading_another_format_is_an_error_of_one_line(text: str) -> None:
     with pytest.raises(JournalError) as caught:
-        journal.read(text)
+        read(text)
 
     assert "\n" not in str(caught.value)
 
 
-async def test_every_entry_can_be_told_in_a_line(mock: Mock, receiver: respx.Route) -> None:
+async def test_every_entry_has_a_one_line_text(mock: Mock, receiver: respx.Route) -> None:
     receiver.respond(200)
     submitted = await mock.submit(query=f"?fal_webhook={HOOK}")
     await mock.pass_time(60)
 
     rid = submitted["request_id"]
-    told = [str(entry) for entry in mock.journal.entries()]
-    assert told == [
+    texts = [str(entry) for entry in mock.journal.entries()]
+    assert texts == [
         f"#1 POST queue.fal.run/{ENDPOINT}: 200",
         f"#2 {rid} submit: IN_QUEUE",
         f"#3 {rid} start: IN_PROGRESS",

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from emulated import Mock
 
 
-def bill(mock: Mock, **which: Any) -> Bill:
-    return Ledger(mock.emulator.store, mock.emulator.payloads.body).bill(**which)
+def bill(mock: Mock, **options: Any) -> Bill:
+    return Ledger(mock.emulator.store, mock.emulator.payloads.body, mock.emulator.catalogue).bill(**options)
 
 
 COUNT = st.integers(0, 10)
@@ -32,22 +32,22 @@ ACCOUNT = st.builds(
 
 
 @given(ACCOUNT)
-def test_what_came_after_nothing_is_all(account: Account) -> None:
+def test_the_difference_from_an_empty_account_is_the_account(account: Account) -> None:
     assert account.since(Account()) == account
 
 
 @given(ACCOUNT)
-def test_what_came_since_now_is_nothing(account: Account) -> None:
+def test_the_difference_of_an_account_from_itself_is_empty(account: Account) -> None:
     assert account.since(account) == Account()
 
 
 @given(ACCOUNT)
-def test_an_account_survives_being_written_down(account: Account) -> None:
+def test_an_account_is_read_back_from_json_unchanged(account: Account) -> None:
     assert Account.from_json(account.to_json()) == account
 
 
 @pytest.mark.parametrize(
-    ("account", "told"),
+    ("account", "text"),
     [
         (Account(), "0 requests, 0 results, 0 webhooks, $0.00 not spent"),
         (
@@ -60,11 +60,11 @@ def test_an_account_survives_being_written_down(account: Account) -> None:
         ),
     ],
 )
-def test_an_account_is_one_line(account: Account, told: str) -> None:
-    assert str(account) == told
+def test_the_text_of_an_account_is_one_line(account: Account, text: str) -> None:
+    assert str(account) == text
 
 
-async def test_an_emulator_tells_what_it_has_done(mock: Mock) -> None:
+async def test_the_control_api_returns_the_account(mock: Mock) -> None:
     await mock.finish(duration="6s")
     await mock.finish(duration="4s")
     await mock.submit()
@@ -81,28 +81,28 @@ async def test_an_emulator_tells_what_it_has_done(mock: Mock) -> None:
     }
 
 
-async def test_a_bill_has_a_line_for_each_request(mock: Mock) -> None:
+async def test_a_bill_has_a_charge_for_each_request(mock: Mock) -> None:
     result = await mock.finish(duration="6s")
     await mock.finish(duration="4s")
     waiting = await mock.submit()
 
-    told = bill(mock)
-    assert [(charge.status, charge.units, charge.usd, charge.due) for charge in told.charges] == [
+    billed = bill(mock)
+    assert [(charge.status, charge.units, charge.usd, charge.due) for charge in billed.charges] == [
         (200, 6.0, 3.0, 3.0),
         (422, 0.0, 0.0, 0.0),
         (None, 5.0, 2.5, 0.0),
     ]
-    assert told.usd == 3.0
-    assert told.charges[0].request_id == result.headers["x-fal-request-id"]
-    assert told.charges[2].request_id == waiting["request_id"]
+    assert billed.usd == 3.0
+    assert billed.charges[0].request_id == result.headers["x-fal-request-id"]
+    assert billed.charges[2].request_id == waiting["request_id"]
 
 
-async def test_a_bill_is_split_by_key_and_test(mock: Mock) -> None:
+async def test_a_bill_has_sums_for_each_key_and_test(mock: Mock) -> None:
     await mock.finish()
     await mock.finish(duration="6s", headers={"Authorization": "Key test-a:x"})
 
-    told = bill(mock)
-    assert (told.by_caller, told.by_test) == ({"me": 2.5, "test-a": 3.0}, {"": 2.5, "a": 3.0})
+    billed = bill(mock)
+    assert (billed.by_caller, billed.by_test) == ({"me": 2.5, "test-a": 3.0}, {"": 2.5, "a": 3.0})
     assert bill(mock, test="a").usd == bill(mock, caller="test-a").usd == 3.0
 
 
@@ -114,7 +114,7 @@ async def test_a_price_has_a_source_and_a_date(mock: Mock) -> None:
     assert price.source.startswith("fal.ai/")
 
 
-async def test_a_double_submit_is_told_with_what_it_costs(mock: Mock) -> None:
+async def test_a_repeated_submit_is_a_double_with_its_price(mock: Mock) -> None:
     first = await mock.submit(duration="6s")
     await mock.pass_time(10)
     second = await mock.submit(duration="6s")
@@ -129,17 +129,22 @@ async def test_a_double_submit_is_told_with_what_it_costs(mock: Mock) -> None:
 
 @pytest.mark.parametrize(
     "other",
-    [{"prompt": "another"}, {"headers": {"Authorization": "Key you:x"}}, {"duration": "6s"}],
-    ids=["another prompt", "another key", "another input"],
+    [
+        {"prompt": "another"},
+        {"headers": {"Authorization": "Key you:x"}},
+        {"headers": {"X-Falmock-Test": "another"}},
+        {"duration": "6s"},
+    ],
+    ids=["another prompt", "another key", "another test", "another input"],
 )
-async def test_what_differs_is_no_double(mock: Mock, other: Any) -> None:
+async def test_submits_that_differ_are_not_doubles(mock: Mock, other: Any) -> None:
     await mock.submit()
     await mock.submit(**other)
 
     assert bill(mock).doubles == ()
 
 
-async def test_what_comes_later_is_no_double(mock: Mock) -> None:
+async def test_a_submit_after_the_window_is_not_a_double(mock: Mock) -> None:
     await mock.submit()
     await mock.pass_time(61)
     await mock.submit()
@@ -154,7 +159,7 @@ async def test_three_equal_submits_are_two_doubles(mock: Mock) -> None:
     assert [(double.first, double.second) for double in bill(mock).doubles] == [*pairwise(ids)]
 
 
-async def test_a_double_of_megabytes_is_one_too(mock: Mock) -> None:
+async def test_equal_submits_of_megabytes_are_doubles(mock: Mock) -> None:
     picture = data_uri(png() + bytes(100_000))
     await mock.submit(picture)
     await mock.submit(picture)
@@ -162,7 +167,7 @@ async def test_a_double_of_megabytes_is_one_too(mock: Mock) -> None:
     assert [double.usd for double in bill(mock).doubles] == [2.5]
 
 
-async def test_what_no_model_takes_will_cost_nothing(mock: Mock) -> None:
+async def test_an_invalid_input_or_unknown_endpoint_costs_nothing(mock: Mock) -> None:
     await mock.submit(duration="9s")
     await mock.http.post("/fal-ai/veo2/nothing", json={}, headers=KEY)
 

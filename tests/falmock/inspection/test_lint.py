@@ -14,7 +14,8 @@ from naive import HOOK, Naive, receiver
 
 import falqueue
 from falmock.app import create_app
-from falmock.inspection import journal
+from falmock.inspection.entries import lines, read
+from falmock.inspection.journal import journal_of
 from falmock.inspection.lint import RULES, Finding, check
 from falmock.settings import Settings, Span
 from falmock.testing.transport import offline
@@ -58,22 +59,24 @@ def test_there_are_eleven_rules() -> None:
 
 
 @pytest.mark.parametrize("rule", RULES.values(), ids=lambda rule: rule.name)
-def test_every_rule_has_a_reason_and_a_source(rule: Any) -> None:
+def test_every_rule_has_a_reason_a_source_and_a_description(rule: Any) -> None:
     assert (rule.why.endswith("."), "PROTOCOL.md" in rule.source or "https://" in rule.source) == (True, True)
-    assert rule.look.__doc__.startswith("Found where ")
+    assert rule.find.__doc__.startswith("Found where ")
 
 
 # The naive client
 
 
 @pytest.mark.parametrize("rule", ELEVEN)
-async def test_each_mistake_is_found_and_no_other(mock: Mock, hook: None, rule: str) -> None:
+async def test_each_mistake_of_the_naive_client_has_its_finding_and_no_other(
+    mock: Mock, hook: None, rule: str
+) -> None:
     await getattr(Naive(mock, rule), rule.replace("-", "_"))()
 
     assert rules(mock) == [rule]
 
 
-async def test_all_eleven_are_found_in_one_client_and_told_apart(mock: Mock, hook: None) -> None:
+async def test_all_eleven_mistakes_in_one_journal_have_one_finding_each(mock: Mock, hook: None) -> None:
     for rule in ELEVEN:
         await getattr(Naive(mock, rule), rule.replace("-", "_"))()
 
@@ -82,23 +85,23 @@ async def test_all_eleven_are_found_in_one_client_and_told_apart(mock: Mock, hoo
 
 
 @pytest.mark.parametrize("rule", ELEVEN)
-async def test_a_finding_has_evidence_and_no_secret(mock: Mock, hook: None, rule: str) -> None:
+async def test_a_finding_has_evidence_and_no_secrets(mock: Mock, hook: None, rule: str) -> None:
     await getattr(Naive(mock, rule), rule.replace("-", "_"))()
 
     (finding,) = found(mock)
-    told = {str(entry) for entry in mock.journal.entries()}
-    assert set(finding.evidence) - {line for line in finding.evidence if line.startswith("...")} <= told
+    texts = {str(entry) for entry in mock.journal.entries()}
+    assert set(finding.evidence) - {line for line in finding.evidence if line.startswith("...")} <= texts
     assert str(finding).startswith(f"{rule}: ")
     assert "secret" not in str(finding)
 
 
 @pytest.mark.parametrize("rule", ELEVEN)
-async def test_it_is_found_in_a_journal_on_disk_too(mock: Mock, hook: None, rule: str) -> None:
+async def test_a_saved_journal_has_the_same_findings(mock: Mock, hook: None, rule: str) -> None:
     await getattr(Naive(mock, rule), rule.replace("-", "_"))()
     entries = mock.journal.entries()
 
-    read = journal.read("".join(journal.lines(entries, 0)))
-    assert check(read, now=mock.clock.now()) == check(entries, now=mock.clock.now())
+    saved = read("".join(lines(entries, 0)))
+    assert check(saved, now=mock.clock.now()) == check(entries, now=mock.clock.now())
 
 
 # falqueue
@@ -106,7 +109,7 @@ async def test_it_is_found_in_a_journal_on_disk_too(mock: Mock, hook: None, rule
 
 @pytest.fixture
 def client(mock: Mock) -> falqueue.AsyncClient:
-    """Talks to the emulator, whose time passes while it sleeps."""
+    """A client of the emulator whose sleeps advance the emulated time."""
     return falqueue.AsyncClient(
         "me:secret",
         base_url=BASE,
@@ -117,7 +120,9 @@ def client(mock: Mock) -> falqueue.AsyncClient:
     )
 
 
-async def test_a_success_is_without_fault(mock: Mock, client: falqueue.AsyncClient, tmp_path: Path) -> None:
+async def test_falqueue_has_no_findings_for_a_success(
+    mock: Mock, client: falqueue.AsyncClient, tmp_path: Path
+) -> None:
     picture = tmp_path / "a.png"
     picture.write_bytes(png() + bytes(2 << 20))
     request = falqueue.Veo2ImageToVideo(prompt="It waves", image_url=picture)
@@ -133,7 +138,9 @@ async def test_a_success_is_without_fault(mock: Mock, client: falqueue.AsyncClie
 
 
 @pytest.mark.parametrize("fault", ["content_policy_violation", "request_timeout", "result_504"])
-async def test_a_failure_is_without_fault(mock: Mock, client: falqueue.AsyncClient, fault: str) -> None:
+async def test_falqueue_has_no_findings_for_a_failure(
+    mock: Mock, client: falqueue.AsyncClient, fault: str
+) -> None:
     with pytest.raises(falqueue.FalqueueError):
         await client.subscribe(ENDPOINT, GOOD | {"prompt": f"[[fal: {fault}]]"})
     await mock.pass_time(3600)
@@ -141,7 +148,7 @@ async def test_a_failure_is_without_fault(mock: Mock, client: falqueue.AsyncClie
     assert found(mock) == []
 
 
-async def test_a_cancel_is_without_fault(mock: Mock, client: falqueue.AsyncClient) -> None:
+async def test_falqueue_has_no_findings_for_a_cancel(mock: Mock, client: falqueue.AsyncClient) -> None:
     with pytest.raises(falqueue.TookTooLong):
         await client.subscribe(ENDPOINT, GOOD, timeout=2)
     await mock.pass_time(3600)
@@ -152,7 +159,9 @@ async def test_a_cancel_is_without_fault(mock: Mock, client: falqueue.AsyncClien
 @pytest.mark.parametrize(
     "fault", ["webhook_twice", "webhook_bad_signature", "webhook_old_timestamp", "webhook_late"]
 )
-async def test_a_receiver_is_without_fault(mock: Mock, client: falqueue.AsyncClient, fault: str) -> None:
+async def test_a_webhook_receiver_with_falqueue_has_no_findings(
+    mock: Mock, client: falqueue.AsyncClient, fault: str
+) -> None:
     async def take(request: httpx.Request) -> httpx.Response:
         try:
             await client.verify_webhook(request.content, request.headers)
@@ -172,25 +181,25 @@ async def test_a_receiver_is_without_fault(mock: Mock, client: falqueue.AsyncCli
 # fal's own client
 
 
-@pytest.mark.filterwarnings("ignore::ResourceWarning")  # it leaves connections to the collector
+@pytest.mark.filterwarnings("ignore::ResourceWarning")  # it leaves connections to the garbage collector
 @pytest.mark.parametrize("duration", ["5s", "9s"])
-def test_fals_own_client_is_without_fault(duration: str) -> None:
+def test_the_client_of_fal_has_no_findings(duration: str) -> None:
     waits = Settings(media="plain", queue_seconds=Span(0.1, 0.1), run_seconds=Span(0.8, 0.8))
     with offline(waits) as emulator:
         client = fal_client.SyncClient(key="me:secret")
         with contextlib.suppress(fal_client.FalClientHTTPError):
             client.subscribe(ENDPOINT, GOOD | {"duration": duration}, with_logs=True)
-        entries = journal.journal_of(emulator).entries()
+        entries = journal_of(emulator).entries()
     gc.collect()
 
     assert check(entries) == []
     assert len(entries) > 5
 
 
-# Where the line is drawn
+# No finding where it may be a choice
 
 
-async def test_several_equal_jobs_that_are_followed_are_a_choice(mock: Mock) -> None:
+async def test_equal_requests_that_are_all_followed_are_no_finding(mock: Mock) -> None:
     naive = Naive(mock, "a")
     for submitted in [await naive.submit() for _ in range(3)]:
         await naive.poll(submitted)
@@ -199,7 +208,7 @@ async def test_several_equal_jobs_that_are_followed_are_a_choice(mock: Mock) -> 
     assert found(mock) == []
 
 
-async def test_fals_own_pace_is_not_too_fast(mock: Mock) -> None:
+async def test_polling_as_fast_as_the_client_of_fal_is_no_finding(mock: Mock) -> None:
     naive = Naive(mock, "a")
     submitted = await naive.submit()
     await naive.poll(submitted, every=0.1, times=100)
@@ -208,7 +217,7 @@ async def test_fals_own_pace_is_not_too_fast(mock: Mock) -> None:
     assert found(mock) == []
 
 
-async def test_one_more_poll_after_completed_is_fals_own_habit(mock: Mock) -> None:
+async def test_one_more_poll_after_completed_is_no_finding(mock: Mock) -> None:
     naive = Naive(mock, "a")
     submitted = await naive.submit()
     await naive.poll(submitted)
@@ -218,7 +227,7 @@ async def test_one_more_poll_after_completed_is_fals_own_habit(mock: Mock) -> No
     assert found(mock) == []
 
 
-async def test_a_cancelled_job_may_be_submitted_again(mock: Mock) -> None:
+async def test_a_submit_after_a_cancel_is_no_finding(mock: Mock) -> None:
     naive = Naive(mock, "a")
     await mock.cancel(await naive.submit())
     submitted = await naive.submit()
@@ -228,7 +237,7 @@ async def test_a_cancelled_job_may_be_submitted_again(mock: Mock) -> None:
     assert found(mock) == []
 
 
-async def test_a_file_with_an_access_list_needs_the_key(mock: Mock) -> None:
+async def test_a_key_for_a_file_with_an_access_list_is_no_finding(mock: Mock) -> None:
     lifecycle = '{"initial_acl": {"default": "forbid", "rules": []}}'
     headers = {"X-Fal-Object-Lifecycle-Preference": lifecycle}
     url = (await mock.finish(headers=headers)).json()["video"]["url"]
@@ -238,7 +247,7 @@ async def test_a_file_with_an_access_list_needs_the_key(mock: Mock) -> None:
 
 
 class Broken:
-    """A connection that breaks when a fault says so."""
+    """A connection that a fault can break."""
 
     async def drop(self) -> None:
         raise httpx.ReadError("dropped")
@@ -247,18 +256,18 @@ class Broken:
         raise NotImplementedError
 
 
-async def test_a_lost_answer_is_no_excuse_to_submit_again(mock: Mock) -> None:
+async def test_a_repeated_submit_after_a_lost_response_is_a_finding(mock: Mock) -> None:
     naive = Naive(mock, "a")
     app = create_app(mock.emulator)
 
     async def breakable(scope: Any, receive: Any, send: Any) -> None:
         await app({**scope, "falmock.line": Broken()}, receive, send)
 
-    asked = GOOD | {"prompt": "for a"}
+    body = GOOD | {"prompt": "for a"}
     headers = naive.headers | {"x-falmock-fault": "answer_lost"}
     async with httpx.AsyncClient(transport=httpx.ASGITransport(breakable), base_url=BASE) as http:
         with pytest.raises(httpx.ReadError):
-            await http.post(f"/{ENDPOINT}", json=asked, headers=headers)
+            await http.post(f"/{ENDPOINT}", json=body, headers=headers)
     submitted = await naive.submit()
     await naive.poll(submitted)
     await naive.get(submitted["response_url"])
@@ -266,7 +275,7 @@ async def test_a_lost_answer_is_no_excuse_to_submit_again(mock: Mock) -> None:
     assert rules(mock) == ["resubmits-after-timeout"]
 
 
-async def test_who_still_asks_has_not_gone(mock: Mock) -> None:
+async def test_a_client_that_still_polls_has_no_finding(mock: Mock) -> None:
     naive = Naive(mock, "a")
     submitted = await naive.submit()
     await naive.poll(submitted, times=2)
@@ -274,15 +283,15 @@ async def test_who_still_asks_has_not_gone(mock: Mock) -> None:
     assert found(mock) == []
 
 
-async def test_nothing_is_found_in_nothing() -> None:
+async def test_an_empty_journal_has_no_findings() -> None:
     assert check([]) == []
 
 
-def test_the_page_has_every_rule_as_it_is() -> None:
+def test_the_page_lists_every_rule_with_its_description() -> None:
     page = (Path(__file__).parents[3] / "docs" / "journal.md").read_text()
 
     def where(rule: Any) -> str:
-        return str(rule.look.__doc__.splitlines()[0]).removeprefix("Found where ").rstrip(".")
+        return str(rule.find.__doc__.splitlines()[0]).removeprefix("Found where ").rstrip(".")
 
     assert [line for line in page.splitlines() if line.startswith("| `")] == [
         f"| `{rule.name}` | {where(rule)} | {rule.why} |" for rule in RULES.values()

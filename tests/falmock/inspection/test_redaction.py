@@ -44,7 +44,7 @@ JSON = st.recursive(
         ("", MASK),
     ],
 )
-def test_of_an_authorization_scheme_and_key_id_are_left(header: str, shown: str) -> None:
+def test_an_authorization_header_keeps_its_scheme_and_key_id(header: str, shown: str) -> None:
     assert credentials(header) == shown
 
 
@@ -62,12 +62,12 @@ def test_of_an_authorization_scheme_and_key_id_are_left(header: str, shown: str)
         ("http://h:notaport/x", MASK),
     ],
 )  # fmt: skip
-def test_of_a_url_no_user_and_no_parameter_is_left_but_fals_own(url: str, shown: str) -> None:
+def test_a_url_loses_its_user_info_and_unknown_parameters(url: str, shown: str) -> None:
     assert REDACT.url(url).replace("%3A", ":") == shown
 
 
 @pytest.mark.parametrize("secret", [JWT, FERNET, f"Key {KEY}", f"see https://h/x?sig={SECRET} there"])
-def test_secrets_are_known_by_their_form_in_any_text(secret: str) -> None:
+def test_secrets_of_a_known_form_are_masked_in_any_text(secret: str) -> None:
     shown = REDACT.text(f"before {secret} after")
 
     assert not {JWT, FERNET, SECRET} & set(shown.split())
@@ -75,23 +75,23 @@ def test_secrets_are_known_by_their_form_in_any_text(secret: str) -> None:
     assert (shown.startswith("before"), shown.endswith("after")) == (True, True)
 
 
-def test_what_the_emulator_knows_as_a_key_is_masked_wherever_it_is() -> None:
+def test_a_key_from_the_settings_is_masked_inside_words() -> None:
     assert Redactor(KnownKeys([KEY])).json([f"x{KEY}y", f"x{SECRET}y"]) == [f"x{MASK}y", f"x{MASK}y"]
 
 
-def test_a_short_secret_is_not_looked_for_alone() -> None:
+def test_a_short_secret_is_masked_only_with_its_key_id() -> None:
     assert Redactor(KnownKeys(["my:key"])).text("the key of my:key") == f"the key of {MASK}"
 
 
 @pytest.mark.parametrize(
     "name", ["token", "upload_token", "fal_key", "apiKey", "uploadId", "password", "Cookie"]
 )
-def test_a_member_with_the_name_of_a_secret_is_masked(name: str) -> None:
+def test_a_json_member_with_a_secret_name_is_masked(name: str) -> None:
     assert REDACT.body(json.dumps({name: SECRET}).encode(), None) == {name: MASK}
 
 
 @pytest.mark.parametrize("name", ["token", "fal_key", "uploadId"])
-def test_so_it_is_where_the_body_was_cut_short(name: str) -> None:
+def test_a_json_member_with_a_secret_name_is_masked_in_a_cut_body(name: str) -> None:
     body = json.dumps({name: SECRET, "more": "x"}).encode()[:-2]
 
     shown = REDACT.body(body, "application/json")
@@ -99,7 +99,7 @@ def test_so_it_is_where_the_body_was_cut_short(name: str) -> None:
     assert SECRET not in shown
 
 
-def test_cookies_and_other_credentials_are_masked_headers() -> None:
+def test_headers_with_credentials_are_masked() -> None:
     headers = [(b"Cookie", b"a=b"), (b"x-api-key", b"s"), (b"x-fal-x", b"1"), (b"Authorization", b"Key me:s")]
 
     assert REDACT.headers(headers) == (
@@ -110,7 +110,7 @@ def test_cookies_and_other_credentials_are_masked_headers() -> None:
     )
 
 
-def test_a_data_uri_is_told_by_type_size_and_digest() -> None:
+def test_a_data_uri_becomes_its_type_size_and_digest() -> None:
     picture = png()
 
     digest = hashlib.sha256(picture).hexdigest()
@@ -118,19 +118,19 @@ def test_a_data_uri_is_told_by_type_size_and_digest() -> None:
 
 
 @pytest.mark.parametrize("uri", ["data:image/png;base64,!", "data:,x", "data:", "data:image/png"])
-def test_what_is_hardly_a_data_uri_is_no_trouble(uri: str) -> None:
+def test_a_malformed_data_uri_is_no_error(uri: str) -> None:
     assert REDACT.json(uri).startswith("data:")
 
 
 @given(st.binary(), st.booleans())
-def test_without_parsing_it_comes_to_the_same(data: bytes, slashes: bool) -> None:
+def test_data_uris_are_shortened_alike_with_and_without_parsing(data: bytes, slashes: bool) -> None:
     body = json.dumps({"a": [data_uri(data)], "b": "data: none", "c": 'say "data:'})
     body = body.replace("/", r"\/") if slashes else body
 
     assert REDACT.json(json.loads(compacted(body.encode()))) == REDACT.json(json.loads(body))
 
 
-def test_json_within_json_stays_json() -> None:
+def test_json_within_json_is_still_json_when_shortened() -> None:
     body = json.dumps({"inner": json.dumps({"image": data_uri(png())})}).encode()
 
     inner = json.loads(json.loads(compacted(body))["inner"])
@@ -138,7 +138,7 @@ def test_json_within_json_stays_json() -> None:
 
 
 @given(JSON)
-def test_what_has_nothing_to_hide_stays_as_it_is(value: Any) -> None:
+def test_json_without_secrets_is_unchanged(value: Any) -> None:
     assert REDACT.body(json.dumps(value).encode(), "application/json") == value
 
 
@@ -153,19 +153,21 @@ def test_what_has_nothing_to_hide_stays_as_it_is(value: Any) -> None:
         (b"[NaN]", None, ["NaN"]),
     ],
 )
-def test_a_body_is_json_or_text_or_nothing(body: bytes, content_type: str | None, shown: Any) -> None:
+def test_a_body_is_returned_as_json_or_text_or_not_at_all(
+    body: bytes, content_type: str | None, shown: Any
+) -> None:
     assert REDACT.body(body, content_type) == shown
 
 
-def test_depths_that_nobody_needs_are_left_out() -> None:
+def test_json_is_cut_below_the_depth_limit() -> None:
     assert "..." in json.dumps(REDACT.body(b"[" * 200 + b"]" * 200, None))
 
 
-def test_a_bottomless_body_is_text() -> None:
+def test_json_too_deep_to_parse_is_text() -> None:
     assert REDACT.body(b"[" * 60_000, None) == "[" * 60_000
 
 
-def test_a_digest_is_that_of_the_data_not_of_its_spelling() -> None:
+def test_the_digest_of_a_data_uri_is_of_the_decoded_data() -> None:
     assert base64.b64encode(b"x").decode() not in shortened(data_uri(b"x"))
     assert hashlib.sha256(b"x").hexdigest() in shortened(data_uri(b"x"))
 
@@ -223,7 +225,7 @@ def test_a_key_that_a_caller_sent_is_masked_in_every_encoding(
 
 
 @given(st.lists(st.tuples(KEY_TEXTS, KEY_TEXTS), min_size=1, max_size=5), AROUND, AROUND, st.data())
-def test_any_known_key_is_masked_anywhere(
+def test_any_known_key_is_masked_in_any_text_and_encoding(
     pairs: list[tuple[str, str]], before: str, after: str, data: st.DataObject
 ) -> None:
     keys = [f"{key_id.replace(':', '.')}:{secret}" for key_id, secret in pairs]
@@ -239,7 +241,16 @@ def test_any_known_key_is_masked_anywhere(
     assert MASK in shown
 
 
-def test_the_secret_of_a_known_key_is_masked_alone() -> None:
+@pytest.mark.parametrize("encode", ENCODINGS)
+@pytest.mark.parametrize("key", [r"some\id:of%20secret", "some%5Cid:of/secret", r"\u0041bcdef:%2541bcdef"])
+def test_a_key_that_looks_escaped_is_masked_in_every_encoding(key: str, encode: Callable[[str], str]) -> None:
+    shown = Redactor(KnownKeys([key])).text(f"before {encode(key)} after")
+
+    assert (shown.startswith("before"), MASK in shown, shown.endswith("after")) == (True, True, True)
+    assert encode(key) not in shown
+
+
+def test_the_secret_of_a_known_key_is_masked_without_its_id() -> None:
     known = KnownKeys()
     known.see(f"Key {KEY}".encode())
 
@@ -247,7 +258,7 @@ def test_the_secret_of_a_known_key_is_masked_alone() -> None:
 
 
 @pytest.mark.parametrize("encode", ENCODINGS)
-def test_what_has_the_form_of_a_fal_key_is_masked_though_nobody_sent_it(encode: Callable[[str], str]) -> None:
+def test_text_in_the_form_of_a_fal_key_is_masked_without_being_known(encode: Callable[[str], str]) -> None:
     key = f"0f8fad5b-d9cb-469f-a165-70867728950e:{SECRET}"
 
     shown = REDACT.text(f"a {encode(key)} b")
@@ -255,14 +266,14 @@ def test_what_has_the_form_of_a_fal_key_is_masked_though_nobody_sent_it(encode: 
     assert (MASK in shown, SECRET in shown, encode(SECRET) in shown) == (True, False, False)
 
 
-def test_a_token_does_not_become_a_known_key() -> None:
+def test_a_token_is_not_remembered_as_a_key() -> None:
     known = KnownKeys()
     known.see(f"Bearer {JWT}".encode())
 
     assert list(known.spans(JWT.encode())) == []
 
 
-def test_thousands_of_keys_are_masked_and_the_oldest_are_forgotten_first() -> None:
+def test_sent_keys_are_remembered_up_to_a_limit_and_the_oldest_forgotten_first() -> None:
     keys = [f"caller-{number}:hush-hush" for number in range(3 * MOST)]
     known = KnownKeys()
     for key in keys:
@@ -276,7 +287,7 @@ def test_thousands_of_keys_are_masked_and_the_oldest_are_forgotten_first() -> No
 
 
 @given(st.text(max_size=60), st.sampled_from(["", "%", "%4", r"\u12", r"\ud800", "%ff", "%C3%A9", "é"]))
-def test_escapes_that_hide_nothing_stay_as_they_are(text: str, escape: str) -> None:
+def test_text_with_escapes_but_no_key_is_unchanged(text: str, escape: str) -> None:
     redact = Redactor(KnownKeys(["some-id:some-secret"]))
 
     assert redact.text(escape + text + escape) == REDACT.text(escape + text + escape)

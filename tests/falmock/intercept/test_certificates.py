@@ -12,14 +12,14 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from falmock.intercept import certificates as module
-from falmock.intercept.certificates import Authority, open_authority
+from falmock.intercept.certificates import CertificateAuthority, open_ca
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 
 def greet(server: ssl.SSLContext, client: ssl.SSLContext, name: str) -> None:
-    """Shake hands; raises what the client thinks of the server."""
+    """Run a TLS handshake; raises the error of the client."""
     ours, theirs = socket.socketpair()
 
     def answer() -> None:
@@ -40,13 +40,13 @@ def greet(server: ssl.SSLContext, client: ssl.SSLContext, name: str) -> None:
 
 
 @pytest.fixture(scope="module")
-def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
-    return open_authority(tmp_path_factory.mktemp("ca"))
+def ca(tmp_path_factory: pytest.TempPathFactory) -> CertificateAuthority:
+    return open_ca(tmp_path_factory.mktemp("ca"))
 
 
 @pytest.fixture
-def trusting(authority: Authority) -> ssl.SSLContext:
-    return ssl.create_default_context(cafile=str(authority.certificate))
+def trusting(ca: CertificateAuthority) -> ssl.SSLContext:
+    return ssl.create_default_context(cafile=str(ca.certificate))
 
 
 @pytest.mark.parametrize(
@@ -65,29 +65,29 @@ def trusting(authority: Authority) -> ssl.SSLContext:
         "::1",
     ],
 )
-def test_a_program_that_trusts_it_takes_the_server_for(
-    authority: Authority, trusting: ssl.SSLContext, name: str
+def test_a_client_that_trusts_the_ca_accepts_the_server_as(
+    ca: CertificateAuthority, trusting: ssl.SSLContext, name: str
 ) -> None:
-    greet(authority.context(), trusting, name)
+    greet(ca.context(), trusting, name)
 
 
 @pytest.mark.parametrize("name", ["example.com", "fal.run.example.com", "127.0.0.2"])
-def test_a_program_that_trusts_it_does_not_take_the_server_for(
-    authority: Authority, trusting: ssl.SSLContext, name: str
+def test_a_client_that_trusts_the_ca_rejects_the_server_as(
+    ca: CertificateAuthority, trusting: ssl.SSLContext, name: str
 ) -> None:
     with pytest.raises(ssl.SSLCertVerificationError):
-        greet(authority.context(), trusting, name)
+        greet(ca.context(), trusting, name)
 
 
-def test_a_stolen_key_is_of_no_use_for_other_names(
-    authority: Authority, trusting: ssl.SSLContext, tmp_path: Path
+def test_a_stolen_ca_key_is_useless_for_other_names(
+    ca: CertificateAuthority, trusting: ssl.SSLContext, tmp_path: Path
 ) -> None:
-    own = x509.load_pem_x509_certificate(authority.certificate.read_bytes())
-    stolen = load_pem_private_key(authority.certificate.with_name("ca.key").read_bytes(), None)
+    own = x509.load_pem_x509_certificate(ca.certificate.read_bytes())
+    stolen = load_pem_private_key(ca.certificate.with_name("ca.key").read_bytes(), None)
     assert isinstance(stolen, ec.EllipticCurvePrivateKey)
     key = ec.generate_private_key(ec.SECP256R1())
     forged = (
-        module._builder(module._name("bank"), own.subject, key, module.CERTIFICATE_LIFETIME)
+        module._builder(module._name("bank"), own.subject, key, module.CERTIFICATE_LIFETIME, ca=False)
         .add_extension(x509.SubjectAlternativeName([x509.DNSName("bank.example")]), critical=False)
         .sign(stolen, hashes.SHA256())
     )
@@ -100,32 +100,32 @@ def test_a_stolen_key_is_of_no_use_for_other_names(
         greet(server, trusting, "bank.example")
 
 
-def test_it_is_made_once(tmp_path: Path) -> None:
-    first = open_authority(tmp_path).certificate.read_bytes()
+def test_the_ca_is_made_once(tmp_path: Path) -> None:
+    first = open_ca(tmp_path).certificate.read_bytes()
 
-    assert open_authority(tmp_path).certificate.read_bytes() == first
+    assert open_ca(tmp_path).certificate.read_bytes() == first
 
 
-def test_a_program_that_trusted_it_before_trusts_it_after_a_restart(tmp_path: Path) -> None:
-    before = ssl.create_default_context(cafile=str(open_authority(tmp_path).certificate))
+def test_a_client_trusts_the_ca_after_a_restart(tmp_path: Path) -> None:
+    before = ssl.create_default_context(cafile=str(open_ca(tmp_path).certificate))
 
-    greet(open_authority(tmp_path).context(), before, "queue.fal.run")
+    greet(open_ca(tmp_path).context(), before, "queue.fal.run")
 
 
 @pytest.mark.parametrize("name", ["ca.key", "server.pem"])
-def test_keys_are_readable_by_their_owner_only(authority: Authority, name: str) -> None:
-    assert authority.certificate.with_name(name).stat().st_mode & 0o777 == 0o600
+def test_private_keys_are_readable_by_their_owner_only(ca: CertificateAuthority, name: str) -> None:
+    assert ca.certificate.with_name(name).stat().st_mode & 0o777 == 0o600
 
 
-def test_the_bundle_has_the_usual_roots_and_this_one(authority: Authority) -> None:
-    context = ssl.create_default_context(cafile=str(authority.bundle))
+def test_the_bundle_has_the_usual_roots_and_the_ca(ca: CertificateAuthority) -> None:
+    context = ssl.create_default_context(cafile=str(ca.bundle))
 
     assert context.cert_store_stats()["x509_ca"] > 100
-    greet(authority.context(), context, "queue.fal.run")
+    greet(ca.context(), context, "queue.fal.run")
 
 
-def test_the_bundle_has_the_roots_that_were_named_before(tmp_path: Path) -> None:
-    company = open_authority(tmp_path / "company")
-    bundle = open_authority(tmp_path / "ca", {"SSL_CERT_FILE": str(company.certificate)}).bundle
+def test_the_bundle_has_the_roots_named_in_the_environment(tmp_path: Path) -> None:
+    company = open_ca(tmp_path / "company")
+    bundle = open_ca(tmp_path / "ca", {"SSL_CERT_FILE": str(company.certificate)}).bundle
 
     assert company.certificate.read_bytes() in bundle.read_bytes()

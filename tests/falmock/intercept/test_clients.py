@@ -1,4 +1,4 @@
-"""Clients of fal that are not fal's own, with its queue host built in, unchanged through `falmock run`."""
+"""Clients of fal by others, unchanged, through `falmock run`."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from programs import NODE, PROGRAMS, through_falmock, tool
 IMAGE = Path(__file__).parents[3] / "fixtures" / "images" / "hills.png"
 
 
-def test_vercels_ai_sdk_makes_a_video() -> None:
+def test_the_ai_sdk_of_vercel_makes_a_video() -> None:
     ran = through_falmock(tool("node"), str(NODE / "ai_sdk.mjs"))
 
     assert (ran.report, ran.fals_names) == ({"mp4": "ftyp", "type": "video/mp4"}, ())
 
 
-def test_hugging_faces_javascript_client_makes_a_video() -> None:
+def test_the_javascript_client_of_hugging_face_makes_a_video() -> None:
     ran = through_falmock(tool("node"), str(NODE / "hugging_face.mjs"), str(IMAGE))
 
     assert (ran.report, ran.fals_names) == ({"mp4": "ftyp"}, ())
 
 
-def test_hugging_faces_python_client_makes_a_video(tmp_path: Path) -> None:
+def test_the_python_client_of_hugging_face_makes_a_video(tmp_path: Path) -> None:
     program = (sys.executable, str(PROGRAMS / "hugging_face.py"), str(IMAGE))
     ran = through_falmock(*program, HF_HOME=str(tmp_path))
 

@@ -1,4 +1,4 @@
-"""`falmock doctor`: what it says of programs that go the right way, and of those that do not."""
+"""The report of `falmock doctor`."""
 
 from __future__ import annotations
 
@@ -20,22 +20,22 @@ def doctor(program: str) -> Ran:
 
 
 @pytest.mark.parametrize(
-    ("program", "code", "told"),
+    ("program", "code", "report"),
     [
         (ASK, 0, "the program ended with 0\nreaches the emulator: api.fal.ai (calls: 1)\n"),
-        ("", 0, "the program ended with 0\nnothing was said to fal\n"),
-        (PAST, 1, "DOES NOT REACH IT: queue.fal.run was looked up past the proxy\n"),
-        (NOT_EMULATED, 1, "refused: gateway.fal.ai (fal's, and not emulated)\n"),
-        (ELSEWHERE, 0, "refused: example.com (not this machine; a trial is sealed)\n"),
+        ("", 0, "the program ended with 0\nno calls to fal\n"),
+        (PAST, 1, "DOES NOT REACH THE EMULATOR: queue.fal.run was called without the proxy\n"),
+        (NOT_EMULATED, 1, "refused: gateway.fal.ai (a fal host that is not emulated)\n"),
+        (ELSEWHERE, 0, "refused: example.com (another machine, and doctor is sealed)\n"),
     ],
 )
-def test_it_tells_where_a_program_goes(program: str, code: int, told: str) -> None:
+def test_doctor_reports_where_the_calls_of_a_program_go(program: str, code: int, report: str) -> None:
     ran = doctor(program)
 
-    assert (ran.code, ran.out[-len(told) :]) == (code, told)
+    assert (ran.code, ran.out[-len(report) :]) == (code, report)
 
 
-def test_it_says_what_it_takes_where_that_is_missing() -> None:
+def test_doctor_names_the_tools_that_are_missing() -> None:
     ran = falmock("doctor", "--", "true", PATH="/nowhere")
 
     assert (ran.code, "no unshare and no ip" in ran.err) == (2, True)

@@ -13,13 +13,14 @@ from hypothesis import strategies as st
 from processes import served
 from programs import falmock
 
-from falmock.intercept.environment import ServerInfo, render, variables
+from falmock.intercept.environment import render, variables
+from falmock.intercept.server_info import ServerInfo
 from falmock.protocol.hosts import FAL_DOMAINS
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-DOORS = ServerInfo(
+SERVER = ServerInfo(
     http="http://127.0.0.1:1",
     https="https://127.0.0.1:2",
     proxy="http://127.0.0.1:3",
@@ -31,35 +32,35 @@ PLAIN = st.text(st.characters(codec="utf-8", exclude_characters="\x00"))
 
 
 @pytest.mark.parametrize("name", ["HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"])
-def test_every_spelling_of_the_proxy_variables_is_set(name: str) -> None:
-    assert variables(DOORS, {})[name] == DOORS.proxy
+def test_the_proxy_variable_is_set_in_every_spelling(name: str) -> None:
+    assert variables(SERVER, {})[name] == SERVER.proxy
 
 
 @pytest.mark.parametrize(
     "entry", ["*", "fal.run", ".fal.ai", "*.fal.media", "queue.fal.run:443", "run", ".ai"]
 )
-def test_fals_hosts_are_not_called_without_the_proxy_whatever_was_said_before(entry: str) -> None:
-    direct = variables(DOORS, {"NO_PROXY": f"intranet, {entry}"})["NO_PROXY"]
+def test_entries_of_no_proxy_that_cover_fal_are_dropped(entry: str) -> None:
+    direct = variables(SERVER, {"NO_PROXY": f"intranet, {entry}"})["NO_PROXY"]
 
     assert direct == "localhost,127.0.0.1,::1,intranet"
 
 
 @given(st.lists(st.sampled_from([*FAL_DOMAINS, "a.b", "*", "", ".run", "x.fal.ai"])))
-def test_no_entry_ever_covers_fal(entries: list[str]) -> None:
-    direct = variables(DOORS, {"no_proxy": ",".join(entries)})["no_proxy"].split(",")
+def test_no_entry_of_no_proxy_ever_covers_fal(entries: list[str]) -> None:
+    direct = variables(SERVER, {"no_proxy": ",".join(entries)})["no_proxy"].split(",")
 
     assert not {entry for entry in direct if entry not in {"localhost", "127.0.0.1", "::1", "a.b"}}
 
 
-def test_options_of_nodes_stay_and_the_preload_comes_once() -> None:
-    once = variables(DOORS, {"NODE_OPTIONS": "--no-warnings"})["NODE_OPTIONS"]
-    twice = variables(DOORS, {"NODE_OPTIONS": once})["NODE_OPTIONS"]
+def test_node_options_are_kept_and_the_preload_is_added_once() -> None:
+    once = variables(SERVER, {"NODE_OPTIONS": "--no-warnings"})["NODE_OPTIONS"]
+    twice = variables(SERVER, {"NODE_OPTIONS": once})["NODE_OPTIONS"]
 
     assert once == twice == "--no-warnings --require=/state/ca/preload.cjs"
 
 
-def test_in_a_container_addresses_and_files_are_those_that_it_sees() -> None:
-    values = variables(DOORS.seen_from("host.docker.internal", "/certificates/"), {})
+def test_the_variables_for_a_container_have_its_addresses_and_paths() -> None:
+    values = variables(SERVER.seen_from("host.docker.internal", "/certificates/"), {})
 
     assert (values["HTTPS_PROXY"], values["SSL_CERT_FILE"], values["NODE_OPTIONS"]) == (
         "http://host.docker.internal:3",
@@ -68,8 +69,8 @@ def test_in_a_container_addresses_and_files_are_those_that_it_sees() -> None:
     )
 
 
-def test_two_variables_of_fals_client_lead_to_the_tls_port() -> None:
-    values = variables(DOORS, {}, proxied=False)
+def test_the_two_variables_of_fal_client_lead_to_the_tls_port() -> None:
+    values = variables(SERVER, {}, proxied=False)
 
     assert (values["FAL_RUN_HOST"], values["FAL_QUEUE_RUN_HOST"], "HTTPS_PROXY" in values) == (
         "127.0.0.1:2/fal.run",
@@ -78,44 +79,44 @@ def test_two_variables_of_fals_client_lead_to_the_tls_port() -> None:
     )
 
 
-def test_doors_survive_being_written_down() -> None:
-    assert ServerInfo.from_json(DOORS.to_json()) == DOORS
+def test_server_info_survives_a_round_trip_through_json() -> None:
+    assert ServerInfo.from_json(SERVER.to_json()) == SERVER
 
 
 @given(PLAIN)
-def test_a_shell_reads_back_what_was_written(value: str) -> None:
+def test_a_shell_reads_any_value_back(value: str) -> None:
     assert shlex.split(render({"NAME": value}, "sh")) == ["export", f"NAME={value}"]
 
 
 @pytest.mark.parametrize("form", ["json", "dotenv"])
-def test_programs_read_back_what_was_written(form: str) -> None:
-    values = variables(DOORS, {})
+def test_json_and_dotenv_output_read_back(form: str) -> None:
+    values = variables(SERVER, {})
     text = render(values, form)
     read = json.loads(text) if form == "json" else dict(line.split("=", 1) for line in text.splitlines())
 
     assert read == values
 
 
-def test_env_leads_a_shell_to_the_emulator_that_serves(tmp_path: Path) -> None:
+def test_env_leads_a_shell_to_the_running_emulator(tmp_path: Path) -> None:
     with served("--state", str(tmp_path)):
         environment = falmock("env", "--state", str(tmp_path)).out
         ask = f"{environment}\ncurl -sS https://api.fal.ai/v1/meta"
-        told = subprocess.run(["/bin/sh", "-c", ask], capture_output=True, text=True, check=True)
+        done = subprocess.run(["/bin/sh", "-c", ask], capture_output=True, text=True, check=True)
 
-    assert json.loads(told.stdout) == {"webhook_ip_ranges": ["127.0.0.1/32"]}
+    assert json.loads(done.stdout) == {"webhook_ip_ranges": ["127.0.0.1/32"]}
 
 
-def test_fals_client_follows_its_own_two_variables(tmp_path: Path) -> None:
+def test_fal_client_follows_its_own_two_variables(tmp_path: Path) -> None:
     program = """if True:
         import fal_client
-        asked = {"prompt": "x", "image_url": "https://example.com/x.png"}
-        handle = fal_client.submit("fal-ai/veo2/image-to-video", asked)
-        print(handle.status_url, *handle.get(), *fal_client.run("fal-ai/veo2/image-to-video", asked))
+        arguments = {"prompt": "x", "image_url": "https://example.com/x.png"}
+        handle = fal_client.submit("fal-ai/veo2/image-to-video", arguments)
+        print(handle.status_url, *handle.get(), *fal_client.run("fal-ai/veo2/image-to-video", arguments))
     """
     quick = ("--queue-seconds", "0", "--run-seconds", "0")
     with served("--state", str(tmp_path), *quick):
         values = json.loads(falmock("env", "--state", str(tmp_path), "--fal-hosts", "--format", "json").out)
-        told = subprocess.run(
+        done = subprocess.run(
             [sys.executable, "-W", "ignore::ResourceWarning", "-c", program],
             env=os.environ | values | {"FAL_KEY": "me:secret"},
             capture_output=True,
@@ -123,11 +124,11 @@ def test_fals_client_follows_its_own_two_variables(tmp_path: Path) -> None:
             check=True,
         ).stdout
 
-    assert told.startswith("https://127.0.0.1:")
-    assert told.endswith(" video video\n")
+    assert done.startswith("https://127.0.0.1:")
+    assert done.endswith(" video video\n")
 
 
-def test_env_without_an_emulator_says_what_to_do(tmp_path: Path) -> None:
+def test_env_without_a_running_emulator_gives_advice(tmp_path: Path) -> None:
     ran = falmock("env", "--state", str(tmp_path))
 
     assert (ran.code, "start one with falmock serve" in ran.err) == (2, True)

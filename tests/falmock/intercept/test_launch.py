@@ -1,4 +1,4 @@
-"""`falmock run` as the one who calls it sees it: exit codes, signals, streams, and nothing left."""
+"""`falmock run` as a process: exit codes, signals, streams, and clean-up."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ WAITS = """if True:
 
 
 def waiting(folder: Path, *arguments: str, **more: Any) -> tuple[subprocess.Popen[str], dict[str, Any]]:
-    """Start a program that waits, through falmock; return the process and what the program told."""
+    """Start a waiting program with `falmock run`; return the process and the program's environment."""
     command = [sys.executable, "-m", "falmock", "run", "--", sys.executable, "-c", WAITS, *arguments]
     process = subprocess.Popen(
         [*more.pop("before", []), *command],
@@ -53,34 +53,34 @@ def waiting(folder: Path, *arguments: str, **more: Any) -> tuple[subprocess.Pope
 
 
 def end(process: subprocess.Popen[str]) -> str:
-    """Wait until a process has ended, and return what it said on standard error."""
+    """Wait for the end of a process and return its standard error."""
     return process.communicate(timeout=PATIENCE)[1]
 
 
 @pytest.mark.parametrize("code", [0, 7, 255])
-def test_the_exit_code_is_the_programs(code: int) -> None:
+def test_run_exits_with_the_code_of_the_program(code: int) -> None:
     assert falmock("run", "--", "sh", "-c", f"exit {code}").code == code
 
 
-def test_a_program_that_a_signal_ends_has_the_code_that_a_shell_gives_it() -> None:
+def test_run_exits_as_a_shell_does_when_a_signal_ends_the_program() -> None:
     assert falmock("run", "--", "sh", "-c", "kill -KILL $$").code == 128 + signal.SIGKILL
 
 
-def test_a_program_that_is_not_there_is_127() -> None:
+def test_run_exits_with_127_when_the_program_does_not_exist() -> None:
     ran = falmock("run", "--", "no-such-program")
 
     assert (ran.code, "no-such-program: command not found" in ran.err) == (127, True)
 
 
-def test_a_program_that_cannot_be_run_is_126(tmp_path: Path) -> None:
+def test_run_exits_with_126_when_the_program_cannot_be_executed(tmp_path: Path) -> None:
     assert falmock("run", "--", str(tmp_path)).code == 126
 
 
-def test_flags_after_the_program_are_the_programs() -> None:
+def test_flags_after_the_program_are_passed_to_it() -> None:
     assert falmock("run", sys.executable, "-c", "print('mine')", "--help").out == "mine\n"
 
 
-def test_streams_are_the_programs_and_the_account_comes_last_on_standard_error() -> None:
+def test_the_program_keeps_its_streams_and_the_account_is_last_on_standard_error() -> None:
     ran = falmock("run", "--", "sh", "-c", "echo out; echo err >&2")
 
     assert (ran.out, ran.err) == (
@@ -89,22 +89,22 @@ def test_streams_are_the_programs_and_the_account_comes_last_on_standard_error()
     )
 
 
-def test_a_fault_that_never_struck_is_told() -> None:
+def test_run_reports_a_fault_without_effect() -> None:
     ran = falmock("run", "--scenario", "locked", "--", "true")
 
-    assert ran.err.splitlines()[0] == "falmock: the fault 'locked' never struck"
+    assert ran.err.splitlines()[0] == "falmock: the fault 'locked' had no effect"
 
 
-def test_a_mistake_with_fal_is_told() -> None:
+def test_run_reports_findings_of_the_client_check() -> None:
     submit = ["curl", "-sS", "https://queue.fal.run/fal-ai/veo2/image-to-video", "-H"]
 
     ran = falmock("run", "--", *submit, "Authorization: Bearer me:secret", "--json", "{}")
 
-    assert ran.err.startswith("falmock: a mistake with fal: bearer-key: ")
+    assert ran.err.startswith("falmock: client check: bearer-key: ")
 
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_a_signal_is_passed_on(tmp_path: Path, how: signal.Signals) -> None:
+def test_run_forwards_signals_to_the_program(tmp_path: Path, how: signal.Signals) -> None:
     process, _ = waiting(tmp_path)
 
     process.send_signal(how)
@@ -113,7 +113,7 @@ def test_a_signal_is_passed_on(tmp_path: Path, how: signal.Signals) -> None:
     assert process.returncode == 128 + how
 
 
-def test_a_signal_reaches_what_the_program_started(tmp_path: Path) -> None:
+def test_a_signal_reaches_the_children_of_the_program(tmp_path: Path) -> None:
     process = subprocess.Popen(
         [sys.executable, "-m", "falmock", "run", "--", "sh", "-c", "sleep 1000 & echo $!; wait"],
         stdout=subprocess.PIPE,
@@ -129,7 +129,7 @@ def test_a_signal_reaches_what_the_program_started(tmp_path: Path) -> None:
     sleeper.wait(PATIENCE)
 
 
-def test_at_a_terminal_ctrl_c_reaches_the_program_once(tmp_path: Path) -> None:
+def test_ctrl_c_at_a_terminal_reaches_the_program_once(tmp_path: Path) -> None:
     keyboard, terminal = pty.openpty()
     try:
         process, _ = waiting(tmp_path, "count", stdin=terminal, before=[tool("setsid"), "--ctty", "--wait"])
@@ -146,22 +146,22 @@ def test_at_a_terminal_ctrl_c_reaches_the_program_once(tmp_path: Path) -> None:
     assert process.returncode == 1
 
 
-def test_no_port_no_process_and_no_file_is_left(tmp_path: Path) -> None:
-    process, told = waiting(tmp_path)
-    doors = [urlsplit(told[name]).port for name in ("FALMOCK_URL", "HTTPS_PROXY")]
-    doors.append(json.loads(told["FALMOCK_DOORS"])["https"])
+def test_run_leaves_no_port_no_process_and_no_file(tmp_path: Path) -> None:
+    process, environment = waiting(tmp_path)
+    ports = [urlsplit(environment[name]).port for name in ("FALMOCK_URL", "HTTPS_PROXY")]
+    ports.append(json.loads(environment["FALMOCK_SERVER"])["https"])
 
     process.send_signal(signal.SIGINT)
     end(process)
 
-    assert not psutil.pid_exists(told["pid"])
+    assert not psutil.pid_exists(environment["pid"])
     assert list(tmp_path.iterdir()) == []
-    for port in doors:
+    for port in ports:
         with socket.socket() as probe:
             assert probe.connect_ex(("127.0.0.1", int(port or 0))) != 0
 
 
-def test_an_open_stream_does_not_keep_it(tmp_path: Path) -> None:
+def test_run_ends_while_a_stream_is_open(tmp_path: Path) -> None:
     program = """if True:
         import httpx, os, signal
         key = {"Authorization": "Key me:secret"}
@@ -175,14 +175,14 @@ def test_an_open_stream_does_not_keep_it(tmp_path: Path) -> None:
     assert (ran.code, "1 request, 0 results" in ran.err) == (137, True)
 
 
-def test_it_joins_the_emulator_that_serves(tmp_path: Path) -> None:
+def test_run_joins_the_running_emulator(tmp_path: Path) -> None:
     with served("--state", str(tmp_path)) as server:
         ran = falmock("run", "--state", str(tmp_path), "--", "sh", "-c", "echo $FALMOCK_URL")
 
     assert ran.out == f"{server.address}\n"
 
 
-def test_the_account_of_one_that_joined_is_of_its_own_time(tmp_path: Path) -> None:
+def test_the_account_of_a_joined_emulator_covers_only_this_run(tmp_path: Path) -> None:
     submit = ("curl", "-sS", "https://queue.fal.run/fal-ai/veo2/image-to-video", "--json", "{}")
     with served("--state", str(tmp_path), "--queue-seconds", "1000") as server:
         server.submit()
@@ -191,7 +191,7 @@ def test_the_account_of_one_that_joined_is_of_its_own_time(tmp_path: Path) -> No
     assert re.search(r"falmock: 1 request, 0 results", ran.err)
 
 
-def test_the_note_of_one_that_was_killed_is_not_believed(tmp_path: Path) -> None:
+def test_run_does_not_join_an_emulator_that_was_killed(tmp_path: Path) -> None:
     with served("--state", str(tmp_path)) as server:
         server.stop(signal.SIGKILL)
         ran = falmock("run", "--state", str(tmp_path), "--", "sh", "-c", "echo $FALMOCK_URL")

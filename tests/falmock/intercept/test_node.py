@@ -1,4 +1,4 @@
-"""Node programs, unchanged, through `falmock run`: fal's own client, and every way to call a host."""
+"""Node programs, unchanged, through `falmock run`: fal's client, and every way to call a host."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def ways() -> Ran:
 
 
 @pytest.mark.parametrize(
-    ("what", "told"),
+    ("what", "expected"),
     [
         ("polling", ALL_STATES),
         ("requestId", True),
@@ -39,25 +39,25 @@ def ways() -> Ran:
         ("webhook", ["OK", True, True]),
     ],
 )
-def test_fals_client_does_all_it_can(fal_client: Ran, what: str, told: object) -> None:
-    assert fal_client.report[what] == told
+def test_the_javascript_client_of_fal_works_unchanged(fal_client: Ran, what: str, expected: object) -> None:
+    assert fal_client.report[what] == expected
 
 
-def test_fals_client_is_told_fals_own_addresses(fal_client: Ran) -> None:
+def test_the_javascript_client_of_fal_gets_urls_of_fal(fal_client: Ran) -> None:
     assert fal_client.report["video"].startswith("https://v3b.fal.media/files/")
 
 
-def test_the_account_counts_the_webhook(fal_client: Ran) -> None:
+def test_the_account_counts_requests_results_and_the_webhook(fal_client: Ran) -> None:
     assert "7 requests, 5 results, 2 failures, 1 webhook, $12.50" in fal_client.err.splitlines()[-1]
 
 
 @pytest.mark.parametrize("library", ["fetch", "undici", "https", "http"])
-def test_a_library_reaches_the_emulator_and_is_refused_what_is_not_emulated(ways: Ran, library: str) -> None:
+def test_a_node_library_reaches_the_emulator_and_is_refused_other_fal_hosts(ways: Ran, library: str) -> None:
     assert ways.report[library] == [200, 421]
 
 
 @pytest.mark.parametrize(
-    ("what", "told"),
+    ("what", "expected"),
     [
         ("require", 200),
         ("tls", True),
@@ -70,11 +70,11 @@ def test_a_library_reaches_the_emulator_and_is_refused_what_is_not_emulated(ways
         ("loopback", "hello"),
     ],
 )
-def test_every_way_works_as_ever(ways: Ran, what: str, told: object) -> None:
-    assert ways.report[what] == told
+def test_a_way_of_calling_from_node_works_unchanged(ways: Ran, what: str, expected: object) -> None:
+    assert ways.report[what] == expected
 
 
-def test_a_sealed_program_is_told_so_and_still_reaches_the_emulator() -> None:
+def test_a_sealed_node_program_is_refused_other_hosts_and_reaches_the_emulator() -> None:
     sealed = through_falmock(tool("node"), str(NODE / "sealed.mjs"), flags=("--sealed",))
 
     assert sealed.report == {"told": "falmock is sealed and lets nothing out to example.com", "served": 200}
@@ -83,12 +83,12 @@ def test_a_sealed_program_is_told_so_and_still_reaches_the_emulator() -> None:
 LOCAL = """
 const url = process.env.FALMOCK_URL.replace("127.0.0.1", "x.localhost");
 const statuses = [(await fetch(`${url}/health`)).status];
-statuses.push(await new Promise((told) => http.get(`${url}/health`, (answer) => told(answer.statusCode))));
+statuses.push(await new Promise((done) => http.get(`${url}/health`, ({ statusCode }) => done(statusCode))));
 console.log(JSON.stringify({ statuses }));
 """
 
 
-def test_a_sealed_program_finds_names_below_localhost_without_a_look_up() -> None:
+def test_a_sealed_node_program_resolves_names_below_localhost_without_dns() -> None:
     ran = through_falmock(
         tool("node"),
         "--input-type=module",
@@ -101,12 +101,12 @@ def test_a_sealed_program_finds_names_below_localhost_without_a_look_up() -> Non
     assert ran.looked_up == ()
 
 
-def test_options_that_node_was_given_before_stay(tmp_path: Path) -> None:
+def test_node_options_from_the_environment_still_apply(tmp_path: Path) -> None:
     ran = through_falmock(tool("node"), "-p", "process.title", NODE_OPTIONS="--title=mine")
 
     assert ran.out == "mine\n"
 
 
 @pytest.mark.parametrize("program", ["fal_client", "ways"])
-def test_no_name_was_ever_looked_up(program: str, request: pytest.FixtureRequest) -> None:
+def test_no_node_program_looks_up_a_name(program: str, request: pytest.FixtureRequest) -> None:
     assert request.getfixturevalue(program).looked_up == ()

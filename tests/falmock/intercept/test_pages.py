@@ -1,4 +1,4 @@
-"""What pages of several origins can do to an emulator on the developer's machine, in a real browser."""
+"""Pages of several origins call an emulator on the same machine, in a real browser."""
 
 from __future__ import annotations
 
@@ -22,28 +22,28 @@ WELCOME = ["local", "other local", "allowed"]
 
 
 @dataclass
-class History:
-    """What has become of it.
+class Visit:
+    """The outcome of a visit to all pages.
 
     Attributes:
-        report: what each page was told.
-        asked: paths that were asked of another server, by uploaded documents too.
-        requests: how many the emulator has in the end.
+        report: the answers that each page got.
+        fetched: paths that pages and uploaded documents fetched from another server.
+        requests: number of requests in the emulator at the end.
     """
 
     report: dict[str, Any]
-    asked: list[str]
+    fetched: list[str]
     requests: int
 
 
 @contextmanager
 def page_server() -> Iterator[tuple[int, list[str]]]:
-    """Serve an empty page at every path; gives the port, and the paths that were asked for."""
-    asked: list[str] = []
+    """Serve an empty page at every path; gives the port and the fetched paths."""
+    fetched: list[str] = []
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            asked.append(self.path)
+            fetched.append(self.path)
             self.send_response(200)
             self.send_header("content-type", "text/html")
             self.end_headers()
@@ -57,7 +57,7 @@ def page_server() -> Iterator[tuple[int, list[str]]]:
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
     thread.start()
     try:
-        yield server.server_port, asked
+        yield server.server_port, fetched
     finally:
         server.shutdown()
         thread.join()
@@ -66,9 +66,11 @@ def page_server() -> Iterator[tuple[int, list[str]]]:
 
 def upload(server: Served, content: bytes, kind: str) -> str:
     body = {"file_name": "x", "content_type": kind}
-    told = server.http.post("/rest.fal.ai/storage/upload/initiate", json=body).json()
-    server.http.put(told["upload_url"], content=content, headers={"content-type": kind}).raise_for_status()
-    url: str = told["file_url"]
+    initiated = server.http.post("/rest.fal.ai/storage/upload/initiate", json=body).json()
+    server.http.put(
+        initiated["upload_url"], content=content, headers={"content-type": kind}
+    ).raise_for_status()
+    url: str = initiated["file_url"]
     return url
 
 
@@ -97,15 +99,15 @@ def document(kind: str, emulator: str, elsewhere: str) -> bytes:
 
 
 @pytest.fixture(scope="module")
-def seen(tmp_path_factory: pytest.TempPathFactory) -> History:
+def seen(tmp_path_factory: pytest.TempPathFactory) -> Visit:
     profile = tmp_path_factory.mktemp("profile")
     with (
-        page_server() as (port, asked),
+        page_server() as (port, fetched),
         served("--ephemeral", "--allow-origin", f"http://app.example:{port}") as server,
     ):
         elsewhere = f"http://127.0.0.1:{port}"
         kinds = ("text/html", "image/svg+xml", "application/xhtml+xml")
-        told = {
+        facts = {
             "emulator": server.address,
             "welcome": {
                 "local": f"http://localhost:{port}/",
@@ -116,37 +118,37 @@ def seen(tmp_path_factory: pytest.TempPathFactory) -> History:
             "picture": upload(server, png(), "image/png"),
             "documents": [upload(server, document(kind, server.address, elsewhere), kind) for kind in kinds],
         }
-        ran = run(tool("node"), str(NODE / "pages.mjs"), tool("chromium"), str(profile), json.dumps(told))
+        ran = run(tool("node"), str(NODE / "pages.mjs"), tool("chromium"), str(profile), json.dumps(facts))
         left = server.http.get("/control/requests").json()["requests"]
-        return History(ran.report, asked, len(left))
+        return Visit(ran.report, fetched, len(left))
 
 
 @pytest.mark.parametrize("page", WELCOME)
-def test_a_page_of_this_machine_or_an_allowed_one_may_do_everything(seen: History, page: str) -> None:
-    told = seen.report[page]
+def test_a_local_or_allowed_page_may_call_everything(seen: Visit, page: str) -> None:
+    answers = seen.report[page]
 
-    assert (told["submit"], told["journal"], told["health"]) == (200, 200, 200)
+    assert (answers["submit"], answers["journal"], answers["health"]) == (200, 200, 200)
 
 
 @pytest.mark.parametrize("page", FOREIGN)
 @pytest.mark.parametrize("call", ["submit", "journal", "health"])
-def test_no_other_page_may_read_an_answer(seen: History, page: str, call: str) -> None:
+def test_no_other_page_can_read_an_answer(seen: Visit, page: str, call: str) -> None:
     assert seen.report[page][call] in {"TypeError", 403, 421}
 
 
-def test_no_other_page_may_submit_or_reset_blindly(seen: History) -> None:
+def test_no_other_page_can_submit_or_reset_blindly(seen: Visit) -> None:
     assert seen.requests == len(WELCOME)
 
 
 @pytest.mark.parametrize("page", [*WELCOME, "foreign"])
-def test_every_page_may_show_and_read_a_file(seen: History, page: str) -> None:
-    told = seen.report[page]
+def test_every_page_can_show_and_read_a_file(seen: Visit, page: str) -> None:
+    answers = seen.report[page]
 
-    assert (told["shown"], told["file"]) == (32, len(png()))
+    assert (answers["shown"], answers["file"]) == (32, len(png()))
 
 
 @pytest.mark.parametrize("kind", ["html", "svg+xml", "xhtml+xml"])
-def test_an_uploaded_page_is_shown_but_runs_no_script(seen: History, kind: str) -> None:
-    asked = [path for path in seen.asked if path.endswith(f"/{kind}")]
+def test_an_uploaded_document_is_shown_but_runs_no_script(seen: Visit, kind: str) -> None:
+    fetched = [path for path in seen.fetched if path.endswith(f"/{kind}")]
 
-    assert asked == [f"/seen/{kind}"]
+    assert fetched == [f"/seen/{kind}"]

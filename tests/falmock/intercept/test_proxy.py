@@ -1,4 +1,4 @@
-"""The proxy's own protocol; what programs do with it is in the other files."""
+"""The protocol of the proxy."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ PATIENCE = 30  # seconds
 
 @asynccontextmanager
 async def parrot(name: bytes = b"", until: bytes = b"\0") -> AsyncIterator[str]:
-    """Serve an address that says its name and then all it hears, to the end or to some last bytes."""
+    """Serve an address that sends its name, then echoes all data, up to the end or to some last bytes."""
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(name)
@@ -43,25 +43,25 @@ async def parrot(name: bytes = b"", until: bytes = b"\0") -> AsyncIterator[str]:
 async def proxy(
     *, sealed: bool = False, refused: list[str] | None = None, timeouts: Timeouts | None = None
 ) -> AsyncIterator[int]:
-    told = [] if refused is None else refused
+    names = [] if refused is None else refused
     async with parrot(b"plain ", until=b"\r\n\r\nhello") as http, parrot(b"secure ") as https:
         with listen("127.0.0.1", 0) as listener:
-            door = Proxy(http, https, sealed=sealed, refused=told.append, calling=set(), timeouts=timeouts)
-            async with door.serving(listener):
+            tested = Proxy(http, https, sealed=sealed, refused=names.append, calling=set(), timeouts=timeouts)
+            async with tested.serving(listener):
                 yield listener.getsockname()[1]
 
 
 async def say(port: int, text: str, encoding: str = "utf-8") -> str:
-    """Send text to the proxy, and return all that comes back."""
+    """Send text to the proxy and return the answer."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     writer.write(text.encode(encoding))
     with suppress(OSError):
         writer.write_eof()
     async with asyncio.timeout(PATIENCE):
-        told = await reader.read()
+        answer = await reader.read()
     writer.close()
     await writer.wait_closed()
-    return told.decode(encoding)
+    return answer.decode(encoding)
 
 
 def connect(authority: str) -> str:
@@ -71,26 +71,26 @@ def connect(authority: str) -> str:
 @pytest.mark.parametrize(
     "host", ["queue.fal.run", "FAL.RUN", "rest.fal.ai.", "gateway.fal.ai", "queue.falrun.com"]
 )
-async def test_a_tunnel_to_any_host_of_fals_ends_at_the_tls_port(host: str) -> None:
+async def test_a_tunnel_to_any_fal_host_ends_at_the_tls_port(host: str) -> None:
     async with proxy() as port:
-        told = await say(port, connect(f"{host}:443") + "hello")
+        answer = await say(port, connect(f"{host}:443") + "hello")
 
-    assert told == "HTTP/1.1 200 Connection Established\r\n\r\nsecure hello"
+    assert answer == "HTTP/1.1 200 Connection Established\r\n\r\nsecure hello"
 
 
 @pytest.mark.parametrize("sealed", [True, False])
-async def test_a_tunnel_to_this_machine_passes_sealed_or_not(sealed: bool) -> None:
+async def test_a_tunnel_to_this_machine_is_allowed_even_when_sealed(sealed: bool) -> None:
     async with proxy(sealed=sealed) as port, parrot(b"mine ") as address:
-        told = await say(port, connect(address.removeprefix("http://")) + "hello")
+        answer = await say(port, connect(address.removeprefix("http://")) + "hello")
 
-    assert told.endswith("\r\n\r\nmine hello")
+    assert answer.endswith("\r\n\r\nmine hello")
 
 
 @pytest.mark.parametrize(
     ("host", "named"),
     [("gateway.fal.ai", ["gateway.fal.ai"]), ("queue.falrun.com", ["queue.falrun.com"]), ("fal.run", [])],
 )
-async def test_a_host_that_is_not_emulated_is_noted(host: str, named: list[str]) -> None:
+async def test_a_fal_host_that_is_not_emulated_is_reported_as_refused(host: str, named: list[str]) -> None:
     refused: list[str] = []
     async with proxy(refused=refused) as port:
         await say(port, connect(f"{host}:443"))
@@ -98,66 +98,66 @@ async def test_a_host_that_is_not_emulated_is_noted(host: str, named: list[str])
     assert refused == named
 
 
-async def test_a_sealed_proxy_refuses_the_world_in_the_line_that_people_see() -> None:
+async def test_a_sealed_proxy_refuses_other_machines_in_the_reason_phrase() -> None:
     async with proxy(sealed=True) as port:
-        told = await say(port, connect("example.com:443"))
+        answer = await say(port, connect("example.com:443"))
 
-    assert told.startswith("HTTP/1.1 403 falmock is sealed and lets nothing out to example.com\r\n")
+    assert answer.startswith("HTTP/1.1 403 falmock is sealed and lets nothing out to example.com\r\n")
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "::1"])
-def test_other_machines_are_not_led_to_what_listens_on_this_one(host: str) -> None:
-    door = Proxy("http://127.0.0.1:1", "http://127.0.0.1:2", sealed=True, refused=print, calling=set())
+def test_other_machines_cannot_reach_loopback_through_the_proxy(host: str) -> None:
+    tested = Proxy("http://127.0.0.1:1", "http://127.0.0.1:2", sealed=True, refused=print, calling=set())
 
     with pytest.raises(RefusedError, match="fal's hosts only"):
-        door.destination(host, 5432, local=False)
+        tested.destination(host, 5432, local=False)
 
 
 @pytest.mark.parametrize("port", [22, 8443])
-def test_fals_hosts_have_no_other_ports(port: int) -> None:
-    door = Proxy("http://127.0.0.1:1", "http://127.0.0.1:2", sealed=False, refused=print, calling=set())
+def test_fal_hosts_have_ports_80_and_443_only(port: int) -> None:
+    tested = Proxy("http://127.0.0.1:1", "http://127.0.0.1:2", sealed=False, refused=print, calling=set())
 
     with pytest.raises(RefusedError, match="ports 80 and 443 only"):
-        door.destination("queue.fal.run", port)
+        tested.destination("queue.fal.run", port)
 
 
 @pytest.mark.parametrize("host", ["example.com", "notfal.run", "fal.run.example.com", "127.0.0.1"])
-def test_what_is_not_fals_goes_where_it_is_meant_to(host: str) -> None:
-    door = Proxy("http://127.0.0.1:1", "http://127.0.0.1:2", sealed=False, refused=print, calling=set())
+def test_a_call_to_another_host_is_not_redirected(host: str) -> None:
+    tested = Proxy("http://127.0.0.1:1", "http://127.0.0.1:2", sealed=False, refused=print, calling=set())
 
-    assert door.destination(host, 443) == (host, 443)
+    assert tested.destination(host, 443) == (host, 443)
 
 
-async def test_a_plain_request_is_passed_on_as_the_host_expects_it() -> None:
+async def test_a_plain_request_is_forwarded_in_origin_form() -> None:
     request = (
         "POST http://queue.fal.run/a?b=c HTTP/1.1\r\nHost: queue.fal.run\r\nProxy-Connection: keep-alive\r\n"
         "Content-Length: 5\r\n\r\nhello"
     )
     async with proxy() as port:
-        told = await say(port, request)
+        answer = await say(port, request)
 
-    assert told == (
+    assert answer == (
         "plain POST /a?b=c HTTP/1.1\r\nHost: queue.fal.run\r\nContent-Length: 5\r\n"
         "Connection: close\r\n\r\nhello"
     )
 
 
-async def test_a_second_request_on_a_connection_goes_nowhere() -> None:
+async def test_a_second_request_on_a_connection_is_not_forwarded() -> None:
     async with proxy() as port, parrot(until=b"\r\n\r\n") as address:
         first = f"GET {address}/first HTTP/1.1\r\nHost: x\r\n\r\n"
-        told = await say(
+        answer = await say(
             port, first + "GET http://queue.fal.run/second HTTP/1.1\r\nHost: queue.fal.run\r\n\r\n"
         )
 
-    assert ("GET /first" in told, "second" in told) == (True, False)
+    assert ("GET /first" in answer, "second" in answer) == (True, False)
 
 
-async def test_an_upgrade_goes_through_with_all_that_follows() -> None:
+async def test_an_upgrade_is_forwarded_with_all_data_that_follows() -> None:
     request = "GET {}/socket HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
     async with proxy() as port, parrot() as address:
-        told = await say(port, request.format(address) + "frames")
+        answer = await say(port, request.format(address) + "frames")
 
-    assert told.endswith("\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\nframes")
+    assert answer.endswith("\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\nframes")
 
 
 @pytest.mark.parametrize(
@@ -184,21 +184,21 @@ async def test_an_upgrade_goes_through_with_all_that_follows() -> None:
         "nonsense\r\n\r\n",
     ],
 )
-async def test_what_no_proxy_is_asked_is_400(text: str, caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_request_that_is_not_for_a_proxy_is_400(text: str, caplog: pytest.LogCaptureFixture) -> None:
     async with proxy() as port:
-        told = await say(port, text)
+        answer = await say(port, text)
 
-    assert (told[:13], caplog.text) == ("HTTP/1.1 400 ", "")
+    assert (answer[:13], caplog.text) == ("HTTP/1.1 400 ", "")
 
 
 @given(st.text(alphabet=st.characters(codec="latin-1", exclude_characters="\r\n"), max_size=80))
 def test_the_proxy_answers_or_refuses_any_host_without_a_traceback(host: str) -> None:
-    async def told() -> str:
+    async def ask() -> str:
         async with proxy(sealed=True) as port:
             return await say(port, f"GET http://{host}/ HTTP/1.1\r\nHost: x\r\n\r\n", "latin-1")
 
     with patch.object(logging.getLogger("falmock"), "error") as error:
-        status = asyncio.run(told()).partition(" ")[2][:3]
+        status = asyncio.run(ask()).partition(" ")[2][:3]
 
     assert not error.called
     assert status in {"400", "403", "502"} or not host.strip("/")
@@ -206,9 +206,9 @@ def test_the_proxy_answers_or_refuses_any_host_without_a_traceback(host: str) ->
 
 async def test_a_head_that_is_too_large_is_431() -> None:
     async with proxy() as port:
-        told = await say(port, "GET http://queue.fal.run/ HTTP/1.1\r\nHost: x\r\nX: " + "a" * 200_000)
+        answer = await say(port, "GET http://queue.fal.run/ HTTP/1.1\r\nHost: x\r\nX: " + "a" * 200_000)
 
-    assert told.startswith("HTTP/1.1 431 ")
+    assert answer.startswith("HTTP/1.1 431 ")
 
 
 @pytest.mark.parametrize(
@@ -219,14 +219,14 @@ async def test_a_head_that_is_not_complete_in_time_is_408(text: str) -> None:
     async with proxy(timeouts=Timeouts(head=0.01)) as port:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(text.encode())
-        told = await reader.read()
+        answer = await reader.read()
         writer.close()
         await writer.wait_closed()
 
-    assert told.startswith(b"HTTP/1.1 408 ")
+    assert answer.startswith(b"HTTP/1.1 408 ")
 
 
-async def test_a_body_that_stands_still_ends_the_call() -> None:
+async def test_a_body_that_stalls_ends_the_call() -> None:
     request = "POST http://queue.fal.run/ HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhe"
     async with proxy(timeouts=Timeouts(stall=0.01)) as port:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
@@ -236,18 +236,18 @@ async def test_a_body_that_stands_still_ends_the_call() -> None:
         await writer.wait_closed()
 
 
-async def test_a_tunnel_in_which_nobody_says_anything_ends() -> None:
+async def test_a_silent_tunnel_is_closed() -> None:
     async with proxy(timeouts=Timeouts(silence=0.01)) as port:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(connect("queue.fal.run:443").encode())
-        told = await reader.read()
+        answer = await reader.read()
         writer.close()
         await writer.wait_closed()
 
-    assert told.endswith(b"secure ")
+    assert answer.endswith(b"secure ")
 
 
-async def test_an_early_answer_reaches_a_client_that_still_sends() -> None:
+async def test_an_early_answer_reaches_a_client_that_is_still_sending() -> None:
     async def too_large(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
         writer.write(b"HTTP/1.1 413 Too Large\r\nConnection: close\r\n\r\n")
@@ -259,35 +259,35 @@ async def test_an_early_answer_reaches_a_client_that_still_sends() -> None:
         there = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(f"POST {there} HTTP/1.1\r\nHost: x\r\nContent-Length: 99\r\n\r\nhello".encode())
-        told = await reader.read()
+        answer = await reader.read()
         writer.close()
         await writer.wait_closed()
 
-    assert told.startswith(b"HTTP/1.1 413 ")
+    assert answer.startswith(b"HTTP/1.1 413 ")
 
 
-async def test_who_cannot_be_reached_is_502() -> None:
+async def test_a_host_that_cannot_be_reached_is_502() -> None:
     with listen("127.0.0.1", 0) as listener:
         closed = listener.getsockname()[1]
     async with proxy() as port:
         assert (await say(port, connect(f"127.0.0.1:{closed}"))).startswith("HTTP/1.1 502 ")
 
 
-async def test_who_says_nothing_is_hung_up_on() -> None:
+async def test_a_client_that_sends_nothing_is_disconnected() -> None:
     async with proxy() as port:
         assert await say(port, "") == ""
 
 
 @pytest.mark.parametrize("named", ["localhost", "127.0.0.1:8787", "rest.fal.ai"])
-async def test_the_host_header_is_that_of_the_url(named: str) -> None:
+async def test_the_host_header_is_replaced_by_the_host_of_the_url(named: str) -> None:
     async with proxy() as port, parrot(until=b"\r\n\r\n") as address:
-        told = await say(port, f"GET {address}/a HTTP/1.1\r\nHost: {named}\r\n\r\n")
+        answer = await say(port, f"GET {address}/a HTTP/1.1\r\nHost: {named}\r\n\r\n")
 
-    hosts = [line for line in told.split("\r\n") if line.lower().startswith("host:")]
+    hosts = [line for line in answer.split("\r\n") if line.lower().startswith("host:")]
     assert hosts == [f"Host: {address.removeprefix('http://')}"]
 
 
-async def test_what_a_caller_says_of_where_it_calls_from_is_removed() -> None:
+async def test_forwarding_headers_of_a_client_are_removed() -> None:
     claims = "".join(
         f"{name}: 127.0.0.1\r\n"
         for name in (
@@ -301,25 +301,25 @@ async def test_what_a_caller_says_of_where_it_calls_from_is_removed() -> None:
     )
     request = f"GET http://queue.fal.run/a HTTP/1.1\r\nHost: x\r\n{claims}Content-Length: 5\r\n\r\nhello"
     async with proxy() as port:
-        told = await say(port, request)
+        answer = await say(port, request)
 
-    assert told == (
+    assert answer == (
         "plain GET /a HTTP/1.1\r\nHost: queue.fal.run\r\nContent-Length: 5\r\nConnection: close\r\n\r\nhello"
     )
 
 
-async def test_a_name_below_localhost_is_this_machine_without_a_look_up() -> None:
+async def test_a_name_below_localhost_leads_to_this_machine_without_dns() -> None:
     async with proxy(sealed=True) as port, parrot(b"mine ") as address:
-        told = await say(port, connect(address.removeprefix("http://").replace("127.0.0.1", "x.localhost")))
+        answer = await say(port, connect(address.removeprefix("http://").replace("127.0.0.1", "x.localhost")))
 
-    assert told.endswith("\r\n\r\nmine ")
+    assert answer.endswith("\r\n\r\nmine ")
 
 
-async def test_a_client_that_leaves_is_seen_at_the_other_end() -> None:
+async def test_the_server_sees_when_a_client_leaves() -> None:
     left = asyncio.Event()
 
     async def waiting(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.read()  # to the end of what the client says
+        await reader.read()  # until the client closes
         left.set()
         writer.close()
 
@@ -335,7 +335,7 @@ async def test_a_client_that_leaves_is_seen_at_the_other_end() -> None:
             await left.wait()
 
 
-async def test_open_tunnels_do_not_keep_it() -> None:
+async def test_the_proxy_closes_while_tunnels_are_open() -> None:
     async with proxy() as port:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(connect("queue.fal.run:443").encode())

@@ -13,9 +13,8 @@ import psutil
 import pytest
 
 from falmock.app import create_app
-from falmock.cli.console import address
-from falmock.http.server import Server, listen
-from falmock.intercept.certificates import open_authority
+from falmock.http.server import Server, address, listen
+from falmock.intercept.certificates import open_ca
 from falmock.intercept.proxy import Proxy, Timeouts
 
 if TYPE_CHECKING:
@@ -34,30 +33,30 @@ PLAIN = b"CONNECT queue.fal.run:80 HTTP/1.1\r\nHost: queue.fal.run:80\r\n\r\n"
 HELLO = b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"  # the beginning of a TLS handshake
 
 ABUSES = {
-    "says nothing": b"",
+    "sends nothing": b"",
     "breaks off in the request line": b"GET http://queue.f",
     "breaks off in the head": b"POST http://queue.fal.run/ HTTP/1.1\r\nHost:",
-    "says no HTTP": os.urandom(100),
+    "sends no HTTP": os.urandom(100),
     "breaks off before the body": POST,
     "breaks off in the body": POST + b"half",
     "breaks off in a chunk": CHUNKED + b"ffff\r\nhalf",
-    "says no chunks": CHUNKED + b"nonsense\r\n",
+    "sends no chunks": CHUNKED + b"nonsense\r\n",
     "leaves without the answer": b"GET http://queue.fal.run/health HTTP/1.1\r\nHost: x\r\n\r\n",
     "leaves a tunnel": CONNECT,
     "breaks off in the handshake": CONNECT + HELLO,
-    "says no TLS": CONNECT + b"nonsense\r\n\r\n",
+    "sends no TLS": CONNECT + b"nonsense\r\n\r\n",
     "breaks off in a plain tunnel": PLAIN + b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 50\r\n\r\nhalf",
-    "asks for who is not there": b"CONNECT 127.0.0.1:1 HTTP/1.1\r\nHost: x\r\n\r\n",
+    "calls a closed port": b"CONNECT 127.0.0.1:1 HTTP/1.1\r\nHost: x\r\n\r\n",
 }
 
 
 @asynccontextmanager
 async def proxy(mock: Mock, folder: Path, timeouts: Timeouts | None = None) -> AsyncIterator[int]:
-    """Serve an emulator at a plain, a TLS and a proxy port; gives the last one."""
+    """Serve an emulator with TLS and through a proxy; gives the port of the proxy."""
     app = create_app(mock.emulator)
     async with AsyncExitStack() as stack:
         plain, tls, proxied = (stack.enter_context(listen("127.0.0.1", 0)) for _ in range(3))
-        door = Proxy(
+        tested = Proxy(
             address(plain),
             address(tls),
             sealed=False,
@@ -67,8 +66,8 @@ async def proxy(mock: Mock, folder: Path, timeouts: Timeouts | None = None) -> A
         )
         port = proxied.getsockname()[1]
         await stack.enter_async_context(Server(app).running(plain))
-        await stack.enter_async_context(Server(app, open_authority(folder, {}).context()).running(tls))
-        await stack.enter_async_context(door.serving(proxied))
+        await stack.enter_async_context(Server(app, open_ca(folder, {}).context()).running(tls))
+        await stack.enter_async_context(tested.serving(proxied))
         await abuse(port, POST, "close")  # opens the descriptors that the event loop keeps
         yield port
 
@@ -115,7 +114,9 @@ class Watch:
 
 @pytest.mark.parametrize("how", ["close", "reset", "half-close"])
 @pytest.mark.parametrize("text", ABUSES.values(), ids=ABUSES.keys())
-async def test_descriptors_and_tasks_come_back(mock: Mock, tmp_path: Path, text: bytes, how: str) -> None:
+async def test_abuse_leaves_no_descriptors_and_no_tasks(
+    mock: Mock, tmp_path: Path, text: bytes, how: str
+) -> None:
     async with proxy(mock, tmp_path) as port:
         watch = Watch()
         await asyncio.gather(*(abuse(port, text, how) for _ in range(CALLS)))
@@ -133,7 +134,9 @@ HELD = {
 
 
 @pytest.mark.parametrize("text", HELD.values(), ids=HELD.keys())
-async def test_nobody_holds_a_descriptor_by_standing_still(mock: Mock, tmp_path: Path, text: bytes) -> None:
+async def test_a_client_that_stalls_does_not_hold_a_descriptor(
+    mock: Mock, tmp_path: Path, text: bytes
+) -> None:
     quick = Timeouts(head=0.05, stall=0.05, silence=0.05)
     async with proxy(mock, tmp_path, quick) as port:
         watch = Watch()

@@ -36,7 +36,7 @@ def libraries(tmp_path_factory: pytest.TempPathFactory) -> Any:
 
 
 @pytest.mark.parametrize(
-    ("what", "told"),
+    ("what", "expected"),
     [
         ("small upload", True),
         ("states", ["Queued", "InProgress", "Completed"]),
@@ -51,22 +51,22 @@ def libraries(tmp_path_factory: pytest.TempPathFactory) -> Any:
         ("invalid", [422, ["body", "duration"]]),
     ],
 )
-def test_fals_client_does_all_it_can(fal_client: Ran, what: str, told: object) -> None:
-    assert fal_client.report[what] == told
+def test_the_python_client_of_fal_works_unchanged(fal_client: Ran, what: str, expected: object) -> None:
+    assert fal_client.report[what] == expected
 
 
-def test_fals_client_is_told_fals_own_addresses(fal_client: Ran) -> None:
+def test_the_python_client_of_fal_gets_urls_of_fal(fal_client: Ran) -> None:
     assert fal_client.report["video"].startswith("https://v3b.fal.media/files/")
 
 
-def test_the_account_tells_what_was_done_and_what_it_would_have_cost(fal_client: Ran) -> None:
+def test_the_account_counts_requests_and_their_price(fal_client: Ran) -> None:
     assert fal_client.err.splitlines()[-1] == (
         "falmock: 4 requests, 2 results, 2 failures, 0 webhooks, $5.00 not spent"
     )
 
 
 @pytest.mark.parametrize(
-    ("what", "told"),
+    ("what", "expected"),
     [
         ("states", ["Queued", "InProgress", "Completed"]),
         ("status", "Queued"),
@@ -76,25 +76,29 @@ def test_the_account_tells_what_was_done_and_what_it_would_have_cost(fal_client:
         ("invalid", [422, ["body", "prompt"]]),
     ],
 )
-def test_fals_asynchronous_client_does_so_too(fal_client_async: Ran, what: str, told: object) -> None:
-    assert fal_client_async.report[what] == told
+def test_the_asynchronous_python_client_of_fal_works_unchanged(
+    fal_client_async: Ran, what: str, expected: object
+) -> None:
+    assert fal_client_async.report[what] == expected
 
 
 @pytest.mark.parametrize("library", LIBRARIES)
-def test_a_library_reaches_the_emulator(libraries: Ran, library: str) -> None:
+def test_a_python_library_reaches_the_emulator(libraries: Ran, library: str) -> None:
     assert libraries.report["served"][library] == 200
 
 
 @pytest.mark.parametrize("library", LIBRARIES)
 @pytest.mark.parametrize("which", ["refused", "backup"])
-def test_a_library_is_refused_what_is_not_emulated(libraries: Ran, library: str, which: str) -> None:
+def test_a_python_library_is_refused_fal_hosts_that_are_not_emulated(
+    libraries: Ran, library: str, which: str
+) -> None:
     assert libraries.report[which][library] == 421
 
 
-def test_the_account_names_what_was_refused(libraries: Ran) -> None:
+def test_the_account_names_the_refused_hosts(libraries: Ran) -> None:
     assert "REFUSED: calls to gateway.fal.ai, queue.falrun.com" in libraries.err.splitlines()[-1]
 
 
 @pytest.mark.parametrize("program", ["fal_client", "fal_client_async", "libraries"])
-def test_no_name_was_ever_looked_up(program: str, request: pytest.FixtureRequest) -> None:
+def test_no_python_program_looks_up_a_name(program: str, request: pytest.FixtureRequest) -> None:
     assert request.getfixturevalue(program).looked_up == ()

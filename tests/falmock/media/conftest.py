@@ -6,21 +6,24 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from io import BytesIO
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import pytest
+import uvloop
 from PIL import Image
 
 from falmock.media import Clip, Decoder, Picture, Renderer, find_ffmpeg
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Coroutine, Iterator
     from pathlib import Path
 
-PUPPET = """#!{python} -IS
+    RunAsync = Callable[[Coroutine[Any, Any, Any]], Any]
+
+FAKE_FFMPEG = """#!{python} -IS
 import sys
 if sys.argv[1] == "-version":
-    print("ffmpeg version of a puppet")
+    print("ffmpeg version fake")
     sys.exit()
 import os, shutil, socket
 wire = socket.create_connection(("127.0.0.1", {port}))
@@ -41,33 +44,41 @@ if order == "fail":
 
 
 @dataclass
-class Puppet:
-    """A program in ffmpeg's place, which has started and does what it is told."""
+class FakeProcess:
+    """A running process of a `FakeFfmpeg`."""
 
     pid: int
     reader: asyncio.StreamReader
     writer: asyncio.StreamWriter
 
-    def obey(self, order: str) -> None:
+    def order(self, order: str) -> None:
+        """Send "write", "put TEXT", "flood" or "fail TEXT"; anything else ends it."""
         self.writer.write(order.encode() + b"\n")
 
-    async def death(self) -> None:
+    async def wait(self) -> None:
         await self.reader.read()
 
 
-class Stage:
-    """Where puppets arrive. `program` is what a studio takes for ffmpeg, `sample` what it makes."""
+class FakeFfmpeg:
+    """A program in place of ffmpeg that follows orders of the test.
+
+    Attributes:
+        program: its path.
+        sample: the video that the order "write" copies.
+        processes: those that have started, in order.
+        started: their number.
+    """
 
     def __init__(self, folder: Path, sample: Path) -> None:
         self.sample = sample
-        self.program = folder / "puppet"
-        self.arrivals: asyncio.Queue[Puppet] = asyncio.Queue()
+        self.program = folder / "ffmpeg"
+        self.processes: asyncio.Queue[FakeProcess] = asyncio.Queue()
         self.started = 0
 
     async def __aenter__(self) -> Self:
-        self.server = await asyncio.start_server(self._arrive, "127.0.0.1")
+        self.server = await asyncio.start_server(self._connected, "127.0.0.1")
         port = self.server.sockets[0].getsockname()[1]
-        self.program.write_text(PUPPET.format(python=sys.executable, port=port, sample=str(self.sample)))
+        self.program.write_text(FAKE_FFMPEG.format(python=sys.executable, port=port, sample=str(self.sample)))
         self.program.chmod(stat.S_IRWXU)
         self.writers: list[asyncio.StreamWriter] = []
         return self
@@ -79,19 +90,26 @@ class Stage:
         self.server.close()
         await self.server.wait_closed()
 
-    async def _arrive(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.started += 1
         self.writers.append(writer)
-        await self.arrivals.put(Puppet(int(await reader.readline()), reader, writer))
+        await self.processes.put(FakeProcess(int(await reader.readline()), reader, writer))
 
 
 @pytest.fixture
-def stage(tmp_path: Path, clip: Callable[..., Clip], rendered: Callable[[Clip], Path]) -> Stage:
-    return Stage(tmp_path, rendered(clip()))
+def fake_ffmpeg(tmp_path: Path, clip: Callable[..., Clip], rendered: Callable[[Clip], Path]) -> FakeFfmpeg:
+    return FakeFfmpeg(tmp_path, rendered(clip()))
+
+
+@pytest.fixture(params=[asyncio.new_event_loop, uvloop.new_event_loop], ids=["asyncio", "uvloop"])
+def run_async(request: pytest.FixtureRequest) -> Iterator[RunAsync]:
+    """Run a coroutine, on each kind of event loop that the server may have."""
+    with asyncio.Runner(loop_factory=request.param) as runner:
+        yield runner.run
 
 
 @pytest.fixture(scope="session")
-def pictured() -> Callable[[Image.Image], Picture]:
+def picture_of() -> Callable[[Image.Image], Picture]:
     def make(image: Image.Image) -> Picture:
         buffer = BytesIO()
         image.save(buffer, "PNG")

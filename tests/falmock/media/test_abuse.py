@@ -31,7 +31,7 @@ SCRIPTS = {
 }
 
 
-def left(*folders: Path) -> tuple[int, int, int, list[str]]:
+def leftovers(*folders: Path) -> tuple[int, int, int, list[str]]:
     """Return how many descriptors, processes and tasks there are, and the names of temporary files."""
     own = psutil.Process()
     names = [path.name for folder in folders for path in folder.rglob("*")]
@@ -39,7 +39,7 @@ def left(*folders: Path) -> tuple[int, int, int, list[str]]:
     return own.num_fds(), len(own.children(recursive=True)), len(asyncio.all_tasks()), files
 
 
-async def rest(mock: Mock) -> None:
+async def settled(mock: Mock) -> None:
     """Wait until the emulator is idle."""
     await mock.emulator.timeline.settle()
     for _ in range(20):
@@ -55,36 +55,38 @@ async def cancelled(mock: Mock, image_url: str) -> None:
         for _ in range(turns):
             await asyncio.sleep(0)
         await mock.cancel(submitted)
-    await rest(mock)
+    await settled(mock)
 
 
 @pytest.mark.parametrize("image_url", [LARGE, SLOW], ids=["a large image", "a slow image"])
-async def test_cancelled_requests_leave_nothing(
+async def test_cancelled_requests_leave_no_processes_or_files(
     start: Start, tmp_path: Path, renders: Path, image_url: str
 ) -> None:
     mock = await start(media="animate", state=tmp_path / "state")
     await cancelled(mock, image_url)
-    before = left(tmp_path, renders)
+    before = leftovers(tmp_path, renders)
     for _ in range(2):
         await cancelled(mock, image_url)
-    assert left(tmp_path, renders) == before
+    assert leftovers(tmp_path, renders) == before
     assert before[1:] == (0, before[2], [])
 
 
-async def test_a_surplus_of_requests_leaves_nothing(start: Start, tmp_path: Path, renders: Path) -> None:
+async def test_a_burst_of_requests_leaves_no_processes_or_files(
+    start: Start, tmp_path: Path, renders: Path
+) -> None:
     mock = await start(state=tmp_path / "state", runners=50, concurrency=50)
     await mock.finish(LARGE)
-    await rest(mock)
-    before = left(tmp_path, renders)
+    await settled(mock)
+    before = leftovers(tmp_path, renders)
     submitted = [await mock.submit(LARGE, prompt=f"{number}") for number in range(30)]
     await mock.pass_time(60)
     assert {(await mock.result(each)).status_code for each in submitted} == {200}
-    await rest(mock)
-    assert left(tmp_path, renders) == before
+    await settled(mock)
+    assert leftovers(tmp_path, renders) == before
 
 
 @pytest.mark.parametrize("script", SCRIPTS)
-async def test_an_ffmpeg_that_misbehaves_leaves_nothing(
+async def test_a_misbehaving_ffmpeg_leaves_no_processes_or_files(
     start: Start, tmp_path: Path, renders: Path, script: str
 ) -> None:
     program = tmp_path / "ffmpeg"
@@ -104,6 +106,6 @@ async def test_an_ffmpeg_that_misbehaves_leaves_nothing(
         else:
             await mock.pass_time(60)
             assert (await mock.result(submitted)).status_code == 500
-        await rest(mock)
-        before = before or left(tmp_path, renders)
-        assert left(tmp_path, renders) == before
+        await settled(mock)
+        before = before or leftovers(tmp_path, renders)
+        assert leftovers(tmp_path, renders) == before

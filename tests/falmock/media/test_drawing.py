@@ -22,7 +22,7 @@ def captioned(prompt: str, width: int = 1280, height: int = 720, model: str = "f
 
 
 def ink(image: Image.Image) -> tuple[int, int, int, int] | None:
-    """Return the box around what is not black, that is, the text."""
+    """Return the bounding box of all pixels that are not black."""
     return image.convert("RGB").getbbox()
 
 
@@ -30,7 +30,7 @@ def ink(image: Image.Image) -> tuple[int, int, int, int] | None:
     st.text(st.characters(), max_size=300), st.sampled_from([(1280, 720), (720, 1280), (2, 2), (64, 1024)])
 )
 @settings(deadline=None, max_examples=60)
-def test_any_prompt_and_size_can_be_drawn(prompt: str, size: tuple[int, int]) -> None:
+def test_a_caption_is_drawn_for_any_prompt_and_size(prompt: str, size: tuple[int, int]) -> None:
     assert captioned(prompt, *size, model=prompt).width == size[0]
 
 
@@ -38,13 +38,13 @@ def test_any_prompt_and_size_can_be_drawn(prompt: str, size: tuple[int, int]) ->
     "prompt",
     ["", " ", "\0", "\n\r\t\x0b", "\ud800", "\u202eabc", "W" * 100_000, "\u0301" * 100_000, "\ufdfa" * 999],
 )
-def test_prompts_that_break_things_are_drawn(prompt: str) -> None:
+def test_a_caption_is_drawn_for_unusual_prompts(prompt: str) -> None:
     assert captioned(prompt).width == 1280
 
 
 @pytest.mark.parametrize("size", [(1280, 720), (720, 1280)])
 @pytest.mark.parametrize("prompt", [LONG, "W" * 400, "i" * 400, "W " * 200])
-def test_the_text_keeps_clear_of_the_edges(prompt: str, size: tuple[int, int]) -> None:
+def test_the_text_of_a_caption_keeps_a_margin(prompt: str, size: tuple[int, int]) -> None:
     strip = captioned(prompt, *size)
     box = ink(strip)
     assert box is not None
@@ -52,20 +52,20 @@ def test_the_text_keeps_clear_of_the_edges(prompt: str, size: tuple[int, int]) -
     assert min(left, size[0] - right, strip.height - lower) >= 16
 
 
-def test_a_long_prompt_takes_no_more_room_than_two_lines() -> None:
+def test_a_long_prompt_is_cut_after_two_lines() -> None:
     assert captioned(LONG).height == captioned(LONG[:120]).height < 720 / 3
 
 
-def test_a_short_prompt_takes_less_room() -> None:
+def test_the_caption_of_a_short_prompt_is_lower() -> None:
     assert captioned("").height < captioned("A lego chef").height < captioned(LONG).height
 
 
-def test_another_prompt_looks_different() -> None:
+def test_the_caption_shows_the_prompt() -> None:
     assert captioned("A lego chef").tobytes() != captioned("A lego cook").tobytes()
 
 
 @pytest.mark.parametrize("change", [{"model": "fal-ai/veo3"}, {"seconds": 6}])
-def test_model_and_duration_are_shown(clip: Callable[..., Clip], change: dict[str, object]) -> None:
+def test_the_caption_shows_model_and_duration(clip: Callable[..., Clip], change: dict[str, object]) -> None:
     assert caption(clip(**change)).tobytes() != caption(clip()).tobytes()
 
 
@@ -79,7 +79,7 @@ def test_model_and_duration_are_shown(clip: Callable[..., Clip], change: dict[st
         ("zero\u200bwidth", "zero width"),
     ],
 )
-def test_what_the_font_lacks_is_said_with_what_it_has(prompt: str, drawn: str) -> None:
+def test_characters_that_the_font_lacks_are_replaced(prompt: str, drawn: str) -> None:
     assert captioned(prompt) == captioned(drawn)
 
 
@@ -98,12 +98,12 @@ def contrast(dark: object, bright: object) -> float:
     return (math.pow(brighter, 2.2) + 0.05) / (math.pow(darker, 2.2) + 0.05)
 
 
-def test_a_picture_fills_the_canvas_without_being_distorted(
-    clip: Callable[..., Clip], pictured: Callable[[Image.Image], Picture]
+def test_a_picture_fills_the_canvas_without_distortion(
+    clip: Callable[..., Clip], picture_of: Callable[[Image.Image], Picture]
 ) -> None:
     image = Image.new("RGB", (400, 400), "white")
     image.paste("black", (150, 150, 250, 250))
-    drawn = still(clip(picture=pictured(image)))
+    drawn = still(clip(picture=picture_of(image)))
     assert drawn.size == clip().canvas
     square = drawn.convert("L").point(lambda level: 255 if level < 128 else 0).getbbox()
     assert square is not None
@@ -111,18 +111,18 @@ def test_a_picture_fills_the_canvas_without_being_distorted(
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 8192), (8192, 1)])
-def test_a_picture_of_the_oddest_shape_fills_the_canvas(
-    clip: Callable[..., Clip], pictured: Callable[[Image.Image], Picture], size: tuple[int, int]
+def test_a_picture_with_an_extreme_ratio_fills_the_canvas(
+    clip: Callable[..., Clip], picture_of: Callable[[Image.Image], Picture], size: tuple[int, int]
 ) -> None:
-    assert still(clip(picture=pictured(Image.new("RGB", size)))).size == clip().canvas
+    assert still(clip(picture=picture_of(Image.new("RGB", size)))).size == clip().canvas
 
 
-def test_seeds_give_backdrops_of_different_colours(clip: Callable[..., Clip]) -> None:
+def test_the_seed_selects_the_colours_of_the_backdrop(clip: Callable[..., Clip]) -> None:
     assert len({still(clip(seed=seed)).tobytes() for seed in (0, 4, 8, 10**30)}) == 4
 
 
 def test_a_plain_still_shows_neither_picture_nor_prompt(
-    clip: Callable[..., Clip], pictured: Callable[[Image.Image], Picture]
+    clip: Callable[..., Clip], picture_of: Callable[[Image.Image], Picture]
 ) -> None:
-    picture = pictured(Image.new("RGB", (8, 8), "red"))
+    picture = picture_of(Image.new("RGB", (8, 8), "red"))
     assert still(clip(style="plain", picture=picture, prompt="x")) == still(clip(style="plain"))

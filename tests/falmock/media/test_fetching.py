@@ -18,11 +18,11 @@ PUBLIC = "93.184.216.34"
 
 
 def fetcher(world: Callable[[httpx.Request], httpx.Response], *, public: bool = True) -> Fetcher:
-    """A fetcher in a world that is a function. What is dialled in the real one is in test_dialler.py."""
+    """A fetcher whose network is a function. For real connections, see test_dialler.py."""
     return Fetcher(httpx.AsyncClient(transport=httpx.MockTransport(world)), public=public)
 
 
-def nothing_is_asked(request: httpx.Request) -> httpx.Response:
+def no_request_is_sent(request: httpx.Request) -> httpx.Response:
     raise AssertionError(f"{request.url} was fetched")
 
 
@@ -54,11 +54,11 @@ async def test_a_file_on_this_machine_is_fetched(url: str) -> None:
 @pytest.mark.parametrize(
     "url", ["https://example.com/a.png", "http://10.0.0.1/a", "https://v3.fal.media/files/x"]
 )
-async def test_any_other_is_taken_on_trust(url: str) -> None:
-    assert await fetcher(nothing_is_asked, public=False).get(url, limit=10) is None
+async def test_a_public_file_is_not_fetched_by_default(url: str) -> None:
+    assert await fetcher(no_request_is_sent, public=False).get(url, limit=10) is None
 
 
-async def test_a_public_file_is_fetched() -> None:
+async def test_a_public_file_is_fetched_when_the_settings_allow_it() -> None:
     assert await fetcher(says(b"data")).get(f"https://{PUBLIC}/a", limit=10) == b"data"
 
 
@@ -70,11 +70,11 @@ async def answer_with(head: str, reader: asyncio.StreamReader, writer: asyncio.S
 
 @pytest.mark.parametrize("redirected", [False, True])
 @pytest.mark.parametrize("name", ["localhost", "x.localhost", "127.0.0.1", "127.1", "[::ffff:127.0.0.1]"])
-async def test_a_file_that_the_emulator_itself_answers_is_not_fetched(name: str, redirected: bool) -> None:
-    own, asked = OwnAddresses(), []
+async def test_a_file_is_not_fetched_from_the_emulator_itself(name: str, redirected: bool) -> None:
+    own, received = OwnAddresses(), []
 
     async def here(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        asked.append(await reader.readuntil(b"\r\n\r\n"))
+        received.append(await reader.readuntil(b"\r\n\r\n"))
         writer.close()
 
     emulator = await asyncio.start_server(here, "127.0.0.1", 0)
@@ -89,13 +89,13 @@ async def test_a_file_that_the_emulator_itself_answers_is_not_fetched(name: str,
         with pytest.raises(FetchError, match="is falmock itself"):
             await Fetcher(http, public=True).get(url, limit=10)
 
-    assert asked == []
+    assert received == []
 
 
 @pytest.mark.parametrize(
     "location", ["", "Location: http://[\r\n", "Location: //[::1\r\n", "Location: x:y\r\n"]
 )
-async def test_a_redirect_to_nowhere_is_an_error(location: str) -> None:
+async def test_a_redirect_without_a_usable_location_is_an_error(location: str) -> None:
     name, _, value = location.strip().partition(": ")
     with pytest.raises(FetchError):
         await fetcher(lambda _: httpx.Response(302, headers={name: value} if name else {})).get(
@@ -112,14 +112,14 @@ async def test_redirects_are_followed() -> None:
     assert await fetcher(world).get("https://example.com/a", limit=10) == b"/b"
 
 
-async def test_a_redirect_from_the_world_to_this_machine_is_refused() -> None:
+async def test_a_redirect_from_a_public_address_to_this_machine_is_refused() -> None:
     with pytest.raises(FetchError, match="redirects to this machine"):
         await fetcher(lambda _: httpx.Response(302, headers={"location": "http://localhost/x"})).get(
             "https://example.com/a", limit=10
         )
 
 
-async def test_a_redirect_from_this_machine_to_the_world_is_taken_on_trust() -> None:
+async def test_a_redirect_from_this_machine_to_a_public_address_is_not_followed() -> None:
     world = fetcher(
         lambda _: httpx.Response(302, headers={"location": "https://example.com/x"}), public=False
     )
@@ -127,7 +127,7 @@ async def test_a_redirect_from_this_machine_to_the_world_is_taken_on_trust() -> 
     assert await world.get("http://localhost/a", limit=10) is None
 
 
-async def test_redirects_without_end_are_given_up() -> None:
+async def test_an_endless_chain_of_redirects_is_an_error() -> None:
     with pytest.raises(FetchError, match="redirects"):
         await fetcher(lambda _: httpx.Response(302, headers={"location": "/a"})).get(
             "https://example.com/a", limit=10
@@ -135,16 +135,16 @@ async def test_redirects_without_end_are_given_up() -> None:
 
 
 @pytest.mark.parametrize("status", [404, 500, 204 + 200])
-async def test_an_error_is_no_file(status: int) -> None:
+async def test_an_error_status_is_an_error(status: int) -> None:
     with pytest.raises(FetchError, match=str(status)):
         await fetcher(lambda _: httpx.Response(status)).get("http://localhost/a", limit=10)
 
 
-async def test_no_more_is_read_than_one_byte_over_the_limit() -> None:
+async def test_reading_stops_one_byte_over_the_limit() -> None:
     assert await fetcher(says(b"x" * 100)).get("http://localhost/a", limit=10) == b"x" * 11
 
 
-async def test_a_compressed_answer_is_not_unpacked() -> None:
+async def test_a_compressed_response_is_not_decompressed() -> None:
     def world(request: httpx.Request) -> httpx.Response:
         assert request.headers["accept-encoding"] == "identity"
         return sent(b"not gzip", content_encoding="gzip")
@@ -169,17 +169,17 @@ def break_down(request: httpx.Request) -> httpx.Response:
         "http://\x00",
     ],
 )
-async def test_what_is_no_address_is_refused(url: str) -> None:
+async def test_an_invalid_url_is_refused(url: str) -> None:
     with pytest.raises(FetchError):
-        await fetcher(nothing_is_asked).get(url, limit=10)
+        await fetcher(no_request_is_sent).get(url, limit=10)
 
 
-async def test_a_host_that_is_down_is_an_error_of_its_own() -> None:
+async def test_a_refused_connection_is_a_fetch_error() -> None:
     with pytest.raises(FetchError, match="ConnectError"):
         await fetcher(break_down).get("http://localhost/a", limit=10)
 
 
-async def test_a_name_that_does_not_resolve_is_an_error() -> None:
+async def test_a_name_that_does_not_resolve_is_a_fetch_error() -> None:
     async def unknown(host: str, port: int) -> list[str]:
         raise OSError(f"{host}:{port} is unknown")
 

@@ -21,10 +21,10 @@ def difference(image: Image.Image, other: Image.Image) -> float:
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_every_frame_moves_the_picture_by_the_same_step(
-    clip: Callable[..., Clip], pictured: Pictured, frames: Frames, seed: int
+def test_the_picture_moves_by_the_same_step_in_every_frame(
+    clip: Callable[..., Clip], picture_of: Pictured, frames: Frames, seed: int
 ) -> None:
-    picture = pictured(Image.effect_noise((40, 30), 90).resize((320, 240), Image.Resampling.BICUBIC))
+    picture = picture_of(Image.effect_noise((40, 30), 90).resize((320, 240), Image.Resampling.BICUBIC))
     moving = clip(picture=picture, seed=seed)
     right, down = moving.camera
     seen = frames(moving)
@@ -36,29 +36,31 @@ def test_every_frame_moves_the_picture_by_the_same_step(
 
 
 @pytest.mark.parametrize("colour", [(200, 30, 60), (20, 140, 90), (250, 250, 250), (5, 5, 5)])
-def test_the_picture_keeps_its_colours(
-    clip: Callable[..., Clip], pictured: Pictured, frames: Frames, colour: tuple[int, int, int]
+def test_a_video_keeps_the_colours_of_the_picture(
+    clip: Callable[..., Clip], picture_of: Pictured, frames: Frames, colour: tuple[int, int, int]
 ) -> None:
-    seen = frames(clip(picture=pictured(Image.new("RGB", (160, 90), colour))))
+    seen = frames(clip(picture=picture_of(Image.new("RGB", (160, 90), colour))))
     mean = ImageStat.Stat(seen[-1].crop((0, 0, 160, 90 - STRIP))).mean
     assert mean == pytest.approx(colour, abs=4)
 
 
-def test_the_caption_stays_where_it_is(clip: Callable[..., Clip], pictured: Pictured, frames: Frames) -> None:
-    seen = frames(clip(picture=pictured(Image.new("RGB", (160, 90), "white"))))
+def test_the_caption_does_not_move(clip: Callable[..., Clip], picture_of: Pictured, frames: Frames) -> None:
+    seen = frames(clip(picture=picture_of(Image.new("RGB", (160, 90), "white"))))
     strips = [frame.crop((0, 90 - STRIP, 160, 90)) for frame in (seen[0], seen[12], seen[-1])]
     assert difference(strips[0], Image.new("RGB", (160, STRIP), "white")) > 60
     assert difference(strips[0], strips[1]) < 3
     assert difference(strips[0], strips[2]) < 3
 
 
-def test_without_a_picture_the_camera_crosses_a_backdrop(clip: Callable[..., Clip], frames: Frames) -> None:
+def test_the_camera_moves_over_a_backdrop_without_a_picture(
+    clip: Callable[..., Clip], frames: Frames
+) -> None:
     seen = frames(clip())
     assert len(seen) == 24
     assert difference(seen[0], seen[-1]) > 8
 
 
-def test_a_plain_clip_stands_still(clip: Callable[..., Clip], frames: Frames) -> None:
+def test_a_plain_clip_does_not_move(clip: Callable[..., Clip], frames: Frames) -> None:
     seen = frames(clip(style="plain"))
     assert len(seen) == 24
     assert difference(seen[0], seen[-1]) < 1

@@ -38,14 +38,14 @@ def pictures(video: bytes) -> int:
     return video.index(b"mdat") + 4
 
 
-def test_a_rendered_video_passes(path: Path, video: bytes) -> None:
+def test_a_rendered_video_passes_the_check(path: Path, video: bytes) -> None:
     checked(path, video)
 
 
 @pytest.mark.parametrize(
     "shape", [Shape(160, 92, 24), Shape(162, 90, 24), Shape(160, 90, 23), Shape(160, 90, 25)]
 )
-def test_a_video_of_another_shape_is_refused(path: Path, video: bytes, shape: Shape) -> None:
+def test_a_video_with_another_size_or_length_is_refused(path: Path, video: bytes, shape: Shape) -> None:
     with pytest.raises(BrokenVideo, match="instead of"):
         checked(path, video, shape)
 
@@ -63,18 +63,18 @@ def test_a_video_of_another_shape_is_refused(path: Path, video: bytes, shape: Sh
         b"\0\0\0\x08moov",
     ],
 )
-def test_what_is_no_video_is_refused(path: Path, data: bytes) -> None:
+def test_a_file_that_is_not_a_video_is_refused(path: Path, data: bytes) -> None:
     with pytest.raises(BrokenVideo):
         checked(path, data)
 
 
-def test_noise_in_place_of_the_frames_is_refused(path: Path, video: bytes) -> None:
+def test_a_video_with_noise_for_frames_is_refused(path: Path, video: bytes) -> None:
     start = pictures(video)
     with pytest.raises(BrokenVideo, match="a frame is missing or damaged"):
         checked(path, video[:start] + b"\x5a" * (len(video) - start))
 
 
-def test_an_index_of_countless_frames_is_refused(path: Path, video: bytes) -> None:
+def test_an_index_with_too_many_frames_is_refused(path: Path, video: bytes) -> None:
     sizes = video.index(b"stsz") + 8
     with pytest.raises(BrokenVideo, match="table of frames"):
         checked(path, video[:sizes] + b"\0\0\0\x01\xff\xff\xff\xff" + video[sizes + 8 :])
@@ -82,7 +82,7 @@ def test_an_index_of_countless_frames_is_refused(path: Path, video: bytes) -> No
 
 @given(st.data())
 @settings(max_examples=100)
-def test_a_video_that_is_cut_off_anywhere_is_refused(path: Path, video: bytes, data: st.DataObject) -> None:
+def test_a_video_truncated_at_any_byte_is_refused(path: Path, video: bytes, data: st.DataObject) -> None:
     end = data.draw(st.integers(0, len(video) - 1))
     with pytest.raises(BrokenVideo):
         checked(path, video[:end])
@@ -90,7 +90,7 @@ def test_a_video_that_is_cut_off_anywhere_is_refused(path: Path, video: bytes, d
 
 @given(st.data())
 @settings(max_examples=200)
-def test_any_damage_passes_or_is_refused(path: Path, video: bytes, data: st.DataObject) -> None:
+def test_a_damaged_video_passes_or_is_refused(path: Path, video: bytes, data: st.DataObject) -> None:
     start = data.draw(st.integers(0, pictures(video)))
     damage = data.draw(st.binary(min_size=1, max_size=8))
     with suppress(BrokenVideo):

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     ("size", "seconds", "style"),
     [((1280, 720), 5, "animate"), ((720, 1280), 8, "plain")],
 )
-def test_a_rendered_clip_is_what_fal_promises(
+def test_a_rendered_clip_has_the_properties_of_its_description(
     clip: Callable[..., Clip], rendered: Rendered, size: tuple[int, int], seconds: int, style: str
 ) -> None:
     video = rendered(clip(width=size[0], height=size[1], seconds=seconds, style=style))
@@ -36,14 +36,14 @@ def test_a_rendered_clip_is_what_fal_promises(
     )
 
 
-def test_a_video_whose_index_comes_last_is_no_faststart(
+def test_a_video_with_its_index_last_is_not_faststart(
     clip: Callable[..., Clip], rendered: Rendered, tmp_path: Path
 ) -> None:
     copy = remuxed(rendered(clip()), tmp_path / "copy.mp4")
     assert not probe(copy).faststart
 
 
-def test_other_codecs_and_rates_are_told_apart(
+def test_codec_and_frame_rate_are_reported(
     clip: Callable[..., Clip], rendered: Rendered, tmp_path: Path
 ) -> None:
     options = ["-c:v", "mpeg4", "-r", "25", "-s", "64x48"]
@@ -57,14 +57,14 @@ def remuxed(video: Path, copy: Path, *options: str) -> Path:
     return copy
 
 
-def test_a_truncated_video_is_no_video(clip: Callable[..., Clip], rendered: Rendered, tmp_path: Path) -> None:
+def test_a_truncated_video_is_refused(clip: Callable[..., Clip], rendered: Rendered, tmp_path: Path) -> None:
     data = rendered(clip()).read_bytes()
     (tmp_path / "half.mp4").write_bytes(data[: len(data) // 2])
     with pytest.raises(ValueError, match="is not a video"):
         probe(tmp_path / "half.mp4")
 
 
-def test_a_video_without_frames_is_no_video(
+def test_a_video_without_frames_is_refused(
     clip: Callable[..., Clip], rendered: Rendered, tmp_path: Path
 ) -> None:
     with pytest.raises(ValueError, match="is not a video"):
@@ -72,7 +72,7 @@ def test_a_video_without_frames_is_no_video(
 
 
 @pytest.mark.parametrize("content", [b"", b"\0\0\0\0moov", b"no video at all"])
-def test_what_is_no_video_is_refused(tmp_path: Path, content: bytes) -> None:
+def test_a_file_that_is_not_a_video_is_refused(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "text.mp4").write_bytes(content)
     with pytest.raises(ValueError, match="is not a video"):
         probe(tmp_path / "text.mp4")
@@ -95,7 +95,7 @@ def test_the_command_prints_one_fact_a_line(clip: Callable[..., Clip], rendered:
 
 
 @pytest.mark.parametrize(("arguments", "code"), [([], 2), (["one", "two"], 2), (["/nowhere/at.all"], 1)])
-def test_the_command_says_in_one_line_what_is_wrong(
+def test_the_command_reports_an_error_in_one_line(
     capsys: pytest.CaptureFixture[str], arguments: list[str], code: int
 ) -> None:
     assert main(arguments) == code

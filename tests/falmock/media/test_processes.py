@@ -1,51 +1,53 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import signal
 import subprocess
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import psutil
 import pytest
-import uvloop
+from emulated import opened
 
-from falmock.media import processes
+from falmock.engine.clock import ManualClock
+from falmock.media import find_ffmpeg, processes
 from falmock.media.supervisor import KILLED, NOT_STARTED
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Iterator
     from pathlib import Path
 
-    from tests.falmock.media.conftest import Stage
+    from tests.falmock.media.conftest import FakeFfmpeg, RunAsync
 
-    from falmock.media.processes import Ended
+    from falmock.media.processes import Completed
 
-    Play = Callable[[Coroutine[Any, Any, Any]], Any]
 
 SERVER = """
 import asyncio, sys
 from falmock.media import processes
 
 async def main():
-    await processes.run(sys.argv[1:], limit=1000, timeout=600, keep="stderr")
+    await processes.run(sys.argv[1:], limit=1000, timeout=600, capture="stderr")
 
 asyncio.run(main())
 """
-
-
-@pytest.fixture(params=[asyncio.new_event_loop, uvloop.new_event_loop], ids=["asyncio", "uvloop"])
-def play(request: pytest.FixtureRequest) -> Iterator[Play]:
-    with asyncio.Runner(loop_factory=request.param) as runner:
-        yield runner.run
+WRAPPER = """#!{python}
+import json, os, sys
+with open({log!r}, "a") as sink:
+    sink.write(json.dumps([name for name in os.environ if name.upper().startswith("FAL")]) + "\\n")
+os.execv({ffmpeg!r}, [{ffmpeg!r}, *sys.argv[1:]])
+"""
 
 
 def shell(script: str) -> list[str]:
     return ["/bin/sh", "-c", script]
 
 
-async def run(command: list[str], keep: str = "stdout", *, limit: int = 4096, timeout: float = 60) -> Ended:
-    return await processes.run(command, limit=limit, timeout=timeout, keep=keep)
+async def run(
+    command: list[str], capture: str = "stdout", *, limit: int = 4096, timeout: float = 60
+) -> Completed:
+    return await processes.run(command, limit=limit, timeout=timeout, capture=capture)
 
 
 async def code_of(command: list[str]) -> int:
@@ -62,88 +64,92 @@ async def code_of(command: list[str]) -> int:
         (["/"], NOT_STARTED),
     ],
 )
-def test_the_exit_code_is_the_one_a_shell_would_have(play: Play, command: list[str], code: int) -> None:
-    assert play(code_of(command)) == code
+def test_the_exit_code_is_that_of_a_shell(run_async: RunAsync, command: list[str], code: int) -> None:
+    assert run_async(code_of(command)) == code
 
 
-def test_a_program_that_cannot_be_started_says_why(play: Play) -> None:
-    assert b"No such file" in play(run(["/no/such/program"], "stderr")).stderr
+def test_the_error_output_says_why_a_program_could_not_be_started(run_async: RunAsync) -> None:
+    assert b"No such file" in run_async(run(["/no/such/program"], "stderr")).stderr
 
 
-@pytest.mark.parametrize("keep", ["stdout", "stderr"])
-def test_one_stream_is_kept(play: Play, keep: str) -> None:
-    ended = play(run(shell("echo out; echo err >&2"), keep))
-    assert (ended.stdout, ended.stderr) == ((b"out\n", b"") if keep == "stdout" else (b"", b"err\n"))
+@pytest.mark.parametrize("capture", ["stdout", "stderr"])
+def test_only_one_stream_is_captured(run_async: RunAsync, capture: str) -> None:
+    ended = run_async(run(shell("echo out; echo err >&2"), capture))
+    assert (ended.stdout, ended.stderr) == ((b"out\n", b"") if capture == "stdout" else (b"", b"err\n"))
 
 
 @pytest.mark.parametrize("size", [0, 4095, 4096])
-def test_a_program_may_write_as_much_as_the_limit(play: Play, size: int) -> None:
-    assert len(play(run(shell(f"head -c {size} /dev/zero"))).stdout) == size
+def test_a_program_may_write_up_to_the_limit(run_async: RunAsync, size: int) -> None:
+    assert len(run_async(run(shell(f"head -c {size} /dev/zero"))).stdout) == size
 
 
 @pytest.mark.parametrize("script", ["head -c 4097 /dev/zero", "exec cat /dev/zero"])
-def test_a_program_that_writes_more_than_the_limit_is_ended(play: Play, script: str) -> None:
-    with pytest.raises(processes.TooMuch):
-        play(run(shell(script)))
+def test_a_program_that_writes_more_than_the_limit_is_killed(run_async: RunAsync, script: str) -> None:
+    with pytest.raises(processes.TooMuchOutput):
+        run_async(run(shell(script)))
     assert psutil.Process().children(recursive=True) == []
 
 
-def test_a_program_that_takes_too_long_is_ended(play: Play) -> None:
+def test_a_program_that_takes_too_long_is_killed(run_async: RunAsync) -> None:
     with pytest.raises(TimeoutError):
-        play(run(shell("sleep 600; exit 0"), timeout=0.5))
+        run_async(run(shell("sleep 600; exit 0"), timeout=0.5))
     assert psutil.Process().children(recursive=True) == []
 
 
 @pytest.mark.parametrize("size", [0, 1, 1_000_000])
-def test_a_program_of_falmocks_own_gets_all_of_its_input(play: Play, size: int) -> None:
+def test_a_program_gets_all_of_its_input(run_async: RunAsync, size: int) -> None:
     data = b"x" * size
     script = "import sys; sys.stdout.buffer.write(sys.stdin.buffer.read())"
     command = [sys.executable, "-c", script]
-    ended = play(processes.exchange(command, data, limit=size, timeout=60))
+    ended = run_async(processes.communicate(command, data, limit=size, timeout=60))
     assert (ended.code, ended.stdout) == (0, data)
 
 
-def test_a_program_that_reads_no_input_ends_as_it_does(play: Play) -> None:
-    ended = play(processes.exchange(shell("exec 0<&-; exit 3"), b"x" * 1_000_000, limit=10, timeout=60))
+def test_a_program_may_end_without_reading_its_input(run_async: RunAsync) -> None:
+    ended = run_async(
+        processes.communicate(shell("exec 0<&-; exit 3"), b"x" * 1_000_000, limit=10, timeout=60)
+    )
     assert ended.code == 3
 
 
-def test_a_program_has_no_input_and_no_terminal(play: Play) -> None:
+def test_a_program_has_no_input_and_no_terminal(run_async: RunAsync) -> None:
     script = "import os, sys; sys.exit(bool(sys.stdin.read()) or os.getsid(0) == int(sys.argv[1]))"
     own = str(psutil.Process().pid)
-    assert play(code_of([sys.executable, "-c", script, own])) == 0
+    assert run_async(code_of([sys.executable, "-c", script, own])) == 0
 
 
-def test_what_a_program_leaves_behind_ends_with_it(play: Play, stage: Stage) -> None:
-    async def scene() -> None:
-        async with stage:
+def test_the_children_of_a_cancelled_program_are_killed(run_async: RunAsync, fake_ffmpeg: FakeFfmpeg) -> None:
+    async def main() -> None:
+        async with fake_ffmpeg:
             started = asyncio.create_task(
-                code_of(shell(f'"{stage.program}" a.mp4 & read line <"{stage.program}"; sleep 60'))
+                code_of(
+                    shell(f'"{fake_ffmpeg.program}" a.mp4 & read line <"{fake_ffmpeg.program}"; sleep 60')
+                )
             )
-            puppet = await stage.arrivals.get()
+            process = await fake_ffmpeg.processes.get()
             started.cancel()
-            await puppet.death()
+            await process.wait()
             await asyncio.wait([started])
 
-    play(scene())
+    run_async(main())
 
 
 @pytest.mark.parametrize("wrapped", [False, True], ids=["directly", "by a wrapper script"])
-def test_a_program_does_not_outlive_a_server_that_is_killed(stage: Stage, wrapped: bool) -> None:
-    async def scene() -> None:
-        async with stage:
-            program = [str(stage.program), "a.mp4"]
-            command = shell(f'"{stage.program}" a.mp4; exit $?') if wrapped else program
+def test_a_program_is_killed_when_the_server_is_killed(fake_ffmpeg: FakeFfmpeg, wrapped: bool) -> None:
+    async def main() -> None:
+        async with fake_ffmpeg:
+            program = [str(fake_ffmpeg.program), "a.mp4"]
+            command = shell(f'"{fake_ffmpeg.program}" a.mp4; exit $?') if wrapped else program
             server = await asyncio.create_subprocess_exec(sys.executable, "-c", SERVER, *command)
-            puppet = await stage.arrivals.get()
+            process = await fake_ffmpeg.processes.get()
             server.kill()
             await server.wait()
-            await puppet.death()
+            await process.wait()
 
-    asyncio.run(scene())
+    asyncio.run(main())
 
 
-def test_a_supervisor_that_is_told_to_end_kills_its_program(tmp_path: Path) -> None:
+def test_a_supervisor_kills_its_program_when_its_input_is_closed(tmp_path: Path) -> None:
     command = [sys.executable, "-I", "-S", processes.SUPERVISOR, "/bin/sh", "-c", "echo up; exec sleep 600"]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as supervisor:
         assert supervisor.stdout is not None
@@ -156,7 +162,7 @@ def test_a_supervisor_that_is_told_to_end_kills_its_program(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("end", ["ends", "fails", "is killed", "floods", "is cancelled"])
-def test_descriptors_and_processes_come_back(play: Play, end: str) -> None:
+def test_no_descriptors_or_processes_are_left_after_a_program(run_async: RunAsync, end: str) -> None:
     scripts = {
         "ends": "exit 0",
         "fails": "exit 1",
@@ -173,7 +179,7 @@ def test_descriptors_and_processes_come_back(play: Play, end: str) -> None:
             running.cancel()
         await asyncio.wait([running])
 
-    async def scene() -> tuple[int, int]:
+    async def main() -> tuple[int, int]:
         await once(20)
         before = own.num_fds()
         for turns in range(20 if end == "is cancelled" else 4):
@@ -181,6 +187,27 @@ def test_descriptors_and_processes_come_back(play: Play, end: str) -> None:
         return before, own.num_fds()
 
     own = psutil.Process()
-    before, after = play(scene())
+    before, after = run_async(main())
     assert after <= before
     assert own.children(recursive=True) == []
+
+
+def test_the_environment_of_a_program_has_no_settings_and_keys() -> None:
+    variables = {"PATH": "/bin", "LANG": "C", "FALMOCK_KEYS": "a:b", "FAL_KEY": "a:b", "fal_key_secret": "b"}
+
+    assert processes.environment(variables) == {"PATH": "/bin", "LANG": "C"}
+
+
+async def test_ffmpeg_is_started_without_settings_and_keys(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FAL_KEY", "me:secret")
+    monkeypatch.setenv("FALMOCK_KEYS", "me:secret")
+    log, wrapper = tmp_path / "log", tmp_path / "wrapper"
+    wrapper.write_text(WRAPPER.format(python=sys.executable, log=str(log), ffmpeg=find_ffmpeg()))
+    wrapper.chmod(0o700)
+
+    async with opened(tmp_path / "renders", ManualClock(), ffmpeg=str(wrapper)) as mock:
+        assert (await mock.finish()).status_code == 200
+
+    assert [json.loads(line) for line in log.read_text().splitlines()] == [[], []]

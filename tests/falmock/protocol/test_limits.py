@@ -15,11 +15,12 @@ from emulated import BASE, ENDPOINT, GOOD, KEY, Mock
 
 from falmock.app import create_app
 from falmock.engine.store import PAGE, Store
-from falmock.faults import rules, triggers
-from falmock.faults.rules import Injection, MatchContext, Rule, RuleSet
+from falmock.faults import injections, triggers
+from falmock.faults.rules import MatchContext, Rule, RuleSet
 from falmock.faults.vocabulary import FaultError
 from falmock.http.server import Server, listen
-from falmock.inspection.journal import PIECE, Journal, JournalFilter
+from falmock.inspection.entries import JournalFilter
+from falmock.inspection.journal import PIECE, Journal
 from falmock.inspection.ledger import Ledger
 from falmock.protocol import bodies, calls, hosts, validation
 from falmock.protocol.errors import InvalidBody
@@ -27,6 +28,8 @@ from falmock.protocol.limits import DEFAULT, Limits
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
+
+    from falmock.faults.injections import Injection
 
     Start = Callable[..., Awaitable[Mock]]
 
@@ -148,7 +151,7 @@ def test_a_prompt_full_of_beginnings_of_triggers_is_read_in_linear_time(text: st
     prompt = Counted(text)
     prompt.searched = 0
 
-    assert triggers.magic({"prompt": prompt}) == []
+    assert triggers.faults_in_input({"prompt": prompt}) == []
     assert prompt.searched <= 3 * len(text)
 
 
@@ -174,9 +177,9 @@ async def test_prompt_and_header_together_may_ask_for_no_more(start: Start) -> N
 def test_a_trigger_that_is_too_long_is_refused_before_it_is_split() -> None:
     longest = "internal_error detail=".ljust(triggers.LONGEST_FAULT, "a")
 
-    assert len(triggers.magic({"prompt": f"[[fal:{longest}]]"})) == 1
+    assert len(triggers.faults_in_input({"prompt": f"[[fal:{longest}]]"})) == 1
     with pytest.raises(FaultError, match="at most"):
-        triggers.magic({"prompt": f"[[fal:{longest}a]]"})
+        triggers.faults_in_input({"prompt": f"[[fal:{longest}a]]"})
 
 
 # Rules
@@ -190,7 +193,7 @@ async def test_a_poll_asks_no_rule_that_is_for_another_request(
     mock.emulator.plan.add(for_all := Rule(fault="bad_gateway", on="status", test="other"))
     submitted = await mock.submit()
     asked: list[Rule] = []
-    monkeypatch.setattr(Rule, "meets", lambda rule, _: asked.append(rule))
+    monkeypatch.setattr(Rule, "matches", lambda rule, _: asked.append(rule))
 
     await mock.status(submitted)
 
@@ -337,7 +340,7 @@ async def test_an_entry_with_large_bodies_is_a_piece_of_its_own(mock: Mock) -> N
 
 
 async def test_a_bill_takes_a_step_for_each_page(busy: Mock) -> None:
-    steps = Ledger(busy.emulator.store, busy.emulator.payloads.body).billing()
+    steps = Ledger(busy.emulator.store, busy.emulator.payloads.body, busy.emulator.catalogue).billing()
 
     assert len(list(steps)) == 3
 
@@ -432,12 +435,12 @@ def test_a_long_name_is_no_address_and_is_kept_in_no_cache() -> None:
 
 
 def test_long_faults_of_a_request_are_kept_in_no_cache() -> None:
-    detail = "a" * rules.LONGEST_CACHED
-    before = rules._load.cache_info().currsize
+    detail = "a" * injections.LONGEST_CACHED
+    before = injections._parse.cache_info().currsize
 
-    rules.load(json.dumps([[1, f"internal_error detail={detail}"]]))
+    injections.Injections.parse(json.dumps([[1, f"internal_error detail={detail}"]]))
 
-    assert rules._load.cache_info().currsize == before
+    assert injections._parse.cache_info().currsize == before
 
 
 # Streams

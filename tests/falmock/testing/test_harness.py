@@ -14,9 +14,10 @@ from starlette.applications import Starlette
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from falmock.inspection.journal import Transition
+from falmock.inspection.entries import Transition
 from falmock.settings import Span
-from falmock.testing.harness import staged
+from falmock.testing.harness import open_harness
+from falmock.testing.session import open_session
 from falmock.testing.transport import LeakError
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ HOUR = pytest.mark.falmock(run_seconds=Span(3600, 3600))
 
 
 class App:
-    """An application of somebody's: takes jobs in every way there is, and webhooks."""
+    """An application that calls fal in different ways and receives webhooks."""
 
     def __init__(self) -> None:
         self.hooks: list[dict[str, Any]] = []
@@ -61,7 +62,7 @@ class App:
         return JSONResponse(await client.subscribe(ENDPOINT, GOOD))
 
     async def block(self, request: Request) -> Response:
-        """Holds up its own event loop; people do that."""
+        """Block the event loop."""
         handle = fal_client.submit(ENDPOINT, GOOD, webhook_url=HOOK)
         return JSONResponse(handle.get())
 
@@ -73,7 +74,7 @@ class App:
         return Response(status_code=204)
 
     async def chain(self, request: Request) -> Response:
-        """Waits for a second job while it receives the first one's webhook."""
+        """Wait for a second request while receiving the webhook of the first."""
         await request.json()
         self.hooks.append(await fal_client.subscribe_async(ENDPOINT, GOOD))
         return Response(status_code=204)
@@ -96,7 +97,7 @@ def http(falmock: Harness, app: App) -> httpx.Client:
 
 
 @HOUR
-def test_fals_client_gets_to_the_end_of_an_hour(falmock: Harness) -> None:
+def test_fal_client_completes_an_hour_long_run_at_once(falmock: Harness) -> None:
     began = falmock.now
 
     assert "video" in fal_client.subscribe(ENDPOINT, GOOD)
@@ -104,17 +105,17 @@ def test_fals_client_gets_to_the_end_of_an_hour(falmock: Harness) -> None:
 
 
 @HOUR
-async def test_fals_asynchronous_client_does_too(falmock: Harness) -> None:
+async def test_the_asynchronous_fal_client_completes_an_hour_long_run_at_once(falmock: Harness) -> None:
     assert "video" in await fal_client.subscribe_async(ENDPOINT, GOOD)
 
 
-async def test_many_may_wait_at_once(falmock: Harness) -> None:
+async def test_several_requests_may_be_awaited_at_once(falmock: Harness) -> None:
     results = await asyncio.gather(*(fal_client.subscribe_async(ENDPOINT, GOOD) for _ in range(5)))
 
     assert len({result["video"]["url"] for result in results}) == 5
 
 
-def test_a_fault_strikes_the_next_request_and_no_other(falmock: Harness) -> None:
+def test_a_fault_affects_only_the_next_request(falmock: Harness) -> None:
     falmock.fail_next("content_policy_violation")
 
     with pytest.raises(fal_client.FalClientHTTPError) as caught:
@@ -123,7 +124,7 @@ def test_a_fault_strikes_the_next_request_and_no_other(falmock: Harness) -> None
     assert "video" in fal_client.subscribe(ENDPOINT, GOOD)
 
 
-def test_a_fault_may_be_for_some_only(falmock: Harness) -> None:
+def test_a_fault_affects_only_requests_that_its_rule_matches(falmock: Harness) -> None:
     falmock.fail_next("no_media_generated", prompt="war")
 
     assert "video" in fal_client.subscribe(ENDPOINT, GOOD)
@@ -134,7 +135,7 @@ def test_a_fault_may_be_for_some_only(falmock: Harness) -> None:
 @pytest.mark.parametrize(
     ("fault", "match"), [("no_such_fault", {}), ("hang", {"on": "job"}), ("hang", {"unless": "x"})]
 )
-def test_a_fault_that_there_is_not_is_refused(falmock: Harness, fault: str, match: dict[str, str]) -> None:
+def test_an_invalid_rule_is_refused(falmock: Harness, fault: str, match: dict[str, str]) -> None:
     with pytest.raises(ValueError, match=r"fault|strike|unless"):
         falmock.fail_next(fault, **match)
 
@@ -148,7 +149,7 @@ def test_a_fault_that_there_is_not_is_refused(falmock: Harness, fault: str, matc
         ("truncated_body", httpx.RemoteProtocolError),
     ],
 )
-def test_a_broken_line_is_what_httpx_makes_of_one(
+def test_a_connection_fault_raises_the_error_of_httpx(
     falmock: Harness, fault: str, error: type[Exception]
 ) -> None:
     falmock.fail_next(fault, on="submit")
@@ -159,7 +160,7 @@ def test_a_broken_line_is_what_httpx_makes_of_one(
     assert len(falmock.requests) == (fault in {"answer_lost", "truncated_body"})
 
 
-def test_time_passes_when_told_to(falmock: Harness) -> None:
+def test_advance_moves_the_clock_through_the_states(falmock: Harness) -> None:
     falmock.polls_pass_time = False
     handle = fal_client.submit(ENDPOINT, GOOD)
     states = []
@@ -170,14 +171,14 @@ def test_time_passes_when_told_to(falmock: Harness) -> None:
     assert states == [fal_client.Queued, fal_client.InProgress, fal_client.Completed]
 
 
-def test_waiting_gets_a_request_to_a_state(falmock: Harness) -> None:
+def test_wait_moves_the_clock_until_the_state_is_reached(falmock: Harness) -> None:
     handle = fal_client.submit(ENDPOINT, GOOD)
 
     assert falmock.wait(handle.request_id, "IN_PROGRESS").state == "IN_PROGRESS"
     assert falmock.wait(handle.request_id).status_code == 200
 
 
-def test_waiting_ends_when_it_takes_too_long(falmock: Harness) -> None:
+def test_wait_raises_after_its_timeout(falmock: Harness) -> None:
     handle = fal_client.submit(ENDPOINT, GOOD)
 
     with pytest.raises(TimeoutError, match="stays IN_PROGRESS"):
@@ -185,8 +186,8 @@ def test_waiting_ends_when_it_takes_too_long(falmock: Harness) -> None:
     falmock.wait(handle.request_id)
 
 
-@pytest.mark.filterwarnings("ignore::falmock.plugin.FalmockLeftover")
-def test_waiting_for_what_never_comes_ends_at_once(falmock: Harness) -> None:
+@pytest.mark.filterwarnings("ignore::falmock.testing.plugin.FalmockLeftover")
+def test_wait_raises_at_once_for_a_stuck_request(falmock: Harness) -> None:
     falmock.fail_next("stuck_in_queue")
     handle = fal_client.submit(ENDPOINT, GOOD)
 
@@ -194,7 +195,7 @@ def test_waiting_for_what_never_comes_ends_at_once(falmock: Harness) -> None:
         falmock.wait(handle.request_id)
 
 
-def test_waiting_for_an_unknown_request_is_an_error(falmock: Harness) -> None:
+def test_wait_raises_for_an_unknown_request(falmock: Harness) -> None:
     with pytest.raises(LookupError, match="no request"):
         falmock.wait("00000000-0000-0000-0000-000000000000")
 
@@ -210,7 +211,7 @@ def test_a_request_can_be_held_and_released(falmock: Harness) -> None:
     assert falmock.wait(handle.request_id).status_code == 200
 
 
-def test_a_request_can_be_ended_by_hand(falmock: Harness) -> None:
+def test_a_request_can_be_finished_or_failed(falmock: Harness) -> None:
     good, bad = [fal_client.submit(ENDPOINT, GOOD) for _ in range(2)]
     falmock.finish(good.request_id)
     falmock.fail(bad.request_id, "content_policy_violation")
@@ -218,7 +219,7 @@ def test_a_request_can_be_ended_by_hand(falmock: Harness) -> None:
     assert [request.status_code for request in falmock.requests] == [200, 422]
 
 
-def test_requests_are_told_with_what_was_asked_and_what_came_of_it(falmock: Harness) -> None:
+def test_requests_have_their_input_and_output(falmock: Harness) -> None:
     fal_client.subscribe(ENDPOINT, GOOD)
     falmock.fail_next("runner_server_error")
     with pytest.raises(fal_client.FalClientHTTPError):
@@ -230,21 +231,21 @@ def test_requests_are_told_with_what_was_asked_and_what_came_of_it(falmock: Harn
     assert (bad.input["prompt"], bad.status_code, bad.error_type) == ("two", 500, "runner_server_error")
 
 
-def test_the_key_is_named_after_the_test(falmock: Harness) -> None:
+def test_the_key_id_is_named_after_the_test(falmock: Harness) -> None:
     fal_client.subscribe(ENDPOINT, GOOD)
 
-    assert falmock.requests[0].key_id == "test-test_the_key_is_named_after_the_test"
+    assert falmock.requests[0].key_id == "test-test_the_key_id_is_named_after_the_test"
 
 
-def test_the_journal_tells_all_in_order(falmock: Harness) -> None:
+def test_the_journal_has_all_steps_in_order(falmock: Harness) -> None:
     fal_client.subscribe(ENDPOINT, GOOD)
 
-    told = [entry.event if isinstance(entry, Transition) else entry.kind for entry in falmock.journal]
-    assert told[:2] == ["submit", "exchange"] or told[:2] == ["exchange", "submit"]
-    assert [each for each in told if each != "exchange"] == ["submit", "start", "finish"]
+    events = [entry.event if isinstance(entry, Transition) else entry.kind for entry in falmock.journal]
+    assert events[:2] == ["submit", "exchange"] or events[:2] == ["exchange", "submit"]
+    assert [event for event in events if event != "exchange"] == ["submit", "start", "finish"]
 
 
-def test_only_what_went_well_costs(falmock: Harness) -> None:
+def test_only_successful_requests_cost(falmock: Harness) -> None:
     falmock.fail_next("content_policy_violation")
     with pytest.raises(fal_client.FalClientHTTPError):
         fal_client.subscribe(ENDPOINT, GOOD)
@@ -254,18 +255,20 @@ def test_only_what_went_well_costs(falmock: Harness) -> None:
 
 
 @pytest.mark.parametrize("way", ["async", "blocking", "thread"])
-def test_an_application_may_call_fal_as_it_likes(http: httpx.Client, way: str) -> None:
+def test_a_mounted_application_may_call_fal_from_async_blocking_and_threaded_code(
+    http: httpx.Client, way: str
+) -> None:
     assert http.post(f"/{way}").json()["video"]["file_name"] == "output.mp4"
 
 
-async def test_an_application_is_there_for_asynchronous_tests_too(http: httpx.Client) -> None:
+async def test_a_mounted_application_answers_asynchronous_tests(http: httpx.Client) -> None:
     async with httpx.AsyncClient() as client:
         answers = await asyncio.gather(*(client.post("http://app.test/async") for _ in range(3)))
 
     assert [answer.status_code for answer in answers] == [200] * 3
 
 
-def test_an_application_gets_its_webhooks(falmock: Harness, http: httpx.Client, app: App) -> None:
+def test_a_mounted_application_receives_webhooks(falmock: Harness, http: httpx.Client, app: App) -> None:
     handle = fal_client.submit(ENDPOINT, GOOD, webhook_url=HOOK)
     falmock.wait(handle.request_id)
 
@@ -275,7 +278,7 @@ def test_an_application_gets_its_webhooks(falmock: Harness, http: httpx.Client, 
     assert hook.request_id == handle.request_id
 
 
-def test_an_application_that_holds_up_its_loop_gets_its_webhook_afterwards(
+def test_an_application_that_blocks_its_loop_receives_its_webhook_afterwards(
     falmock: Harness, http: httpx.Client, app: App
 ) -> None:
     http.post("/blocking")
@@ -294,7 +297,7 @@ def test_a_receiver_of_webhooks_may_wait_for_another_request(
     assert [list(hook) for hook in app.hooks] == [["video"]]
 
 
-def test_the_signature_is_of_the_hour_that_receivers_see(falmock: Harness, app: App) -> None:
+def test_a_webhook_is_signed_with_the_real_time(falmock: Harness, app: App) -> None:
     seen: list[int] = []
 
     async def receive(scope: Any, receive: Any, send: Any) -> None:
@@ -311,7 +314,7 @@ def test_the_signature_is_of_the_hour_that_receivers_see(falmock: Harness, app: 
     assert abs(seen[0] - time.time()) < 60
 
 
-def test_a_picture_of_the_application_is_fetched(falmock: Harness, http: httpx.Client) -> None:
+def test_an_input_image_is_fetched_from_a_mounted_application(falmock: Harness, http: httpx.Client) -> None:
     with pytest.raises(fal_client.FalClientHTTPError) as caught:
         fal_client.subscribe(ENDPOINT, GOOD | {"image_url": "http://app.test/state"})
 
@@ -325,7 +328,7 @@ def test_a_webhook_to_the_served_emulator_is_refused(falmock: Harness) -> None:
     assert "is falmock itself" in caught.value.response.json()["detail"]
 
 
-def test_an_applications_own_exception_is_a_500_and_in_the_log(
+def test_an_exception_of_a_mounted_application_is_a_500_and_logged(
     http: httpx.Client, caplog: pytest.LogCaptureFixture
 ) -> None:
     assert http.get("/broken").status_code == 500
@@ -333,12 +336,12 @@ def test_an_applications_own_exception_is_a_500_and_in_the_log(
     assert "ZeroDivisionError" in caplog.text
 
 
-def test_the_lifespan_is_the_tests(falmock: Harness, http: httpx.Client, app: App) -> None:
+def test_the_lifespan_of_a_mounted_application_runs(falmock: Harness, http: httpx.Client, app: App) -> None:
     assert http.get("/state").json() == "blue"
     assert app.life == ["began"]
 
 
-def test_an_application_that_fails_to_start_is_an_error(falmock: Harness) -> None:
+def test_mount_raises_when_the_application_fails_to_start(falmock: Harness) -> None:
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         raise ZeroDivisionError
@@ -349,14 +352,14 @@ def test_an_application_that_fails_to_start_is_an_error(falmock: Harness) -> Non
 
 
 @pytest.mark.parametrize("url", ["app.test", "https://queue.fal.run", "http://app.test"])
-def test_some_addresses_cannot_be_taken(falmock: Harness, http: httpx.Client, url: str) -> None:
-    with pytest.raises(ValueError, match="no address to mount"):
+def test_mount_refuses_invalid_and_taken_hosts(falmock: Harness, http: httpx.Client, url: str) -> None:
+    with pytest.raises(ValueError, match="cannot mount an application"):
         falmock.mount(url, Starlette())
 
 
-def test_an_application_that_calls_itself_and_blocks_is_told_so(falmock: Harness) -> None:
+def test_an_application_that_calls_itself_and_blocks_gets_an_error(falmock: Harness) -> None:
     async def call_itself(request: Request) -> Response:
-        httpx.get("http://loop.test/")  # noqa: ASYNC210 - the mistake that is tried
+        httpx.get("http://loop.test/")  # noqa: ASYNC210 - the mistake under test
         raise AssertionError
 
     client = falmock.mount("http://loop.test", Starlette(routes=[Route("/", call_itself)]))
@@ -364,22 +367,22 @@ def test_an_application_that_calls_itself_and_blocks_is_told_so(falmock: Harness
     assert client.get("/").status_code == 500
 
 
-def test_other_processes_reach_it_by_address(falmock_server: Harness) -> None:
+def test_the_served_emulator_answers_at_its_address(falmock_server: Harness) -> None:
     with httpx.Client(headers={"Authorization": "Key me:secret"}) as http:
         submitted = http.post(f"{falmock_server.address}/{ENDPOINT}", json=GOOD).json()
-        told = [http.get(submitted["status_url"]).json()["status"] for _ in range(2)]
+        states = [http.get(submitted["status_url"]).json()["status"] for _ in range(2)]
 
-    assert told == ["IN_PROGRESS", "COMPLETED"]
+    assert states == ["IN_PROGRESS", "COMPLETED"]
     assert falmock_server.requests[0].id == submitted["request_id"]
 
 
-def test_the_address_is_good_for_one_test(falmock_server: Harness) -> None:
+def test_each_test_has_a_fresh_emulator_at_the_address(falmock_server: Harness) -> None:
     assert httpx.get(f"{falmock_server.address}/health").json()["status"] == "ok"
     assert falmock_server.requests == []
 
 
-@pytest.mark.filterwarnings("ignore::falmock.plugin.FalmockLeftover")
-def test_what_is_left_over_is_told(falmock: Harness) -> None:
+@pytest.mark.filterwarnings("ignore::falmock.testing.plugin.FalmockLeftover")
+def test_leftovers_lists_open_faults_requests_and_webhooks(falmock: Harness) -> None:
     falmock.fail_next("webhook_late seconds=30")
     falmock.fail_next("locked", prompt="never")
     first = fal_client.submit(ENDPOINT, GOOD, webhook_url="http://localhost:1/")
@@ -387,22 +390,22 @@ def test_what_is_left_over_is_told(falmock: Harness) -> None:
     second = fal_client.submit(ENDPOINT, GOOD)
 
     assert falmock.leftovers() == [
-        "the fault 'locked' never struck",
+        "the fault 'locked' never took effect",
         f"the request {second.request_id} for fal-ai/veo2 is still IN_QUEUE",
-        f"the webhook of {first.request_id} is still to be delivered to http://localhost:1/",
+        f"the webhook of {first.request_id} is not yet delivered to http://localhost:1/",
     ]
 
 
-def test_who_outlives_a_test_gets_nowhere(tmp_path: Path) -> None:
-    with staged(tmp_path) as stage, httpx.Client(headers={"Authorization": "Key me:secret"}) as http:
-        with stage.harness():
+def test_calls_after_the_end_of_a_test_are_refused(tmp_path: Path) -> None:
+    with open_session(tmp_path) as session, httpx.Client(headers={"Authorization": "Key me:secret"}) as http:
+        with open_harness(session):
             http.get("https://queue.fal.run/fal-ai/veo2/requests/x/status")
 
         with pytest.raises(LeakError):
             http.get("https://queue.fal.run/fal-ai/veo2/requests/x/status")
 
 
-def test_json_that_cannot_be_read_is_told_as_none(falmock: Harness) -> None:
+def test_an_input_that_is_not_json_is_none(falmock: Harness) -> None:
     with httpx.Client(headers={"Authorization": "Key me:secret"}) as http:
         submitted = http.post(f"https://queue.fal.run/{ENDPOINT}", content=b"{").json()
     falmock.wait(submitted["request_id"])

@@ -1,4 +1,4 @@
-"""The plugin as a project of somebody's has it: tests/programs/project.py, run twice."""
+"""The plugin in another project, tests/programs/project.py, which is run twice."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from programs import PROGRAMS, run
 if TYPE_CHECKING:
     from pathlib import Path
 
-LEFT = "FalmockLeftover: test_what_is_left_over_is_told: the fault 'locked' never struck"
+LEFTOVER = "FalmockLeftover: test_that_leaves_a_fault_open: the fault 'locked' never took effect"
 
 
 @dataclass(frozen=True)
 class Session:
-    """A run of pytest that is over: how each test ended, and with what text; and all that was printed."""
+    """A finished run of pytest: outcome and text of each test, and the printed output."""
 
     ends: dict[str, tuple[str, str]]
     out: str
@@ -49,10 +49,10 @@ def plain(tmp_path_factory: pytest.TempPathFactory) -> Session:
 
 @pytest.fixture(scope="module")
 def parallel(tmp_path_factory: pytest.TempPathFactory) -> Session:
-    """With two workers, warnings that are only told, and a configuration of the project's own."""
+    """With two workers, warnings that are not errors, and a configuration file."""
     folder = tmp_path_factory.mktemp("parallel")
     return session(
-        folder, "-n", "2", "-k", "left or begins or polls or mistake", ini="falmock_polls_pass_time = false"
+        folder, "-n", "2", "-k", "leaves or fresh or polls or mistake", ini="falmock_polls_pass_time = false"
     )
 
 
@@ -60,48 +60,47 @@ FAILING = "test_that_fails"
 SWALLOWED = {
     f"test_that_swallows_a_leak_fails[{library}]" for library in ("httpx", "urllib", "requests", "socket")
 }
-UNCLEAN = {"test_a_leak_in_the_clean_up_is_an_error", "test_what_is_left_over_is_told"}
+UNCLEAN = {"test_a_leak_in_the_teardown_is_an_error", "test_that_leaves_a_fault_open"}
 
 
-def test_what_should_pass_passes(plain: Session) -> None:
+def test_all_other_tests_of_the_project_pass(plain: Session) -> None:
     assert len(plain.ended("passed")) == len(plain.ends) - len(SWALLOWED | UNCLEAN | {FAILING})
 
 
-def test_a_leak_fails_the_test_that_swallows_it_whatever_the_library(plain: Session) -> None:
+def test_a_test_fails_when_it_swallows_a_leak_of_any_library(plain: Session) -> None:
     assert plain.ended("failure") == SWALLOWED | {FAILING}
     assert all("would have left this machine" in plain.ends[name][1] for name in SWALLOWED)
 
 
-def test_a_failure_tells_what_fal_saw(plain: Session) -> None:
-    told = plain.out.partition("what fal saw")[2]
-    assert "POST queue.fal.run/fal-ai/veo2/image-to-video: 200" in told
-    assert "secret" not in told
+def test_the_report_of_a_failure_has_the_journal_without_secrets(plain: Session) -> None:
+    report = plain.out.partition("what fal saw")[2]
+    assert "POST queue.fal.run/fal-ai/veo2/image-to-video: 200" in report
+    assert "secret" not in report
 
 
-def test_mistakes_with_fal_are_told_in_the_end(plain: Session, parallel: Session) -> None:
+def test_mistakes_in_calls_to_fal_are_in_the_summary(plain: Session, parallel: Session) -> None:
     for session in (plain, parallel):
         summary = session.out.partition("mistakes with fal (falmock lint)")[2]
         assert "test_that_makes_a_mistake: bearer-key: " in summary
 
 
-def test_what_is_left_over_and_what_leaks_in_the_end_are_errors_where_warnings_are(plain: Session) -> None:
+def test_leftovers_and_leaks_in_the_teardown_are_errors_when_warnings_are_errors(plain: Session) -> None:
     assert plain.ended("error") == UNCLEAN
-    assert LEFT in plain.ends["test_what_is_left_over_is_told"][1]
+    assert LEFTOVER in plain.ends["test_that_leaves_a_fault_open"][1]
 
 
-def test_where_warnings_are_told_the_rest_is_told(parallel: Session) -> None:
-    assert LEFT in parallel.out
+def test_leftovers_are_shown_as_warnings(parallel: Session) -> None:
+    assert LEFTOVER in parallel.out
     assert "project.py:" in parallel.out
 
 
-def test_workers_do_not_meet_and_heed_the_configuration(parallel: Session) -> None:
+def test_xdist_workers_are_independent_and_follow_the_configuration(parallel: Session) -> None:
     assert len(parallel.ended("passed")) == len(parallel.ends) == 5
 
 
-def test_nothing_is_imported_before_it_is_asked_for() -> None:
-    program = (
-        "import sys, falmock.plugin; print({*sys.modules} & {'httpx', 'pydantic', 'starlette', 'uvicorn'})"
-    )
+def test_the_plugin_imports_no_heavy_packages() -> None:
+    heavy = "{'httpx', 'pydantic', 'starlette', 'uvicorn'}"
+    program = f"import sys, falmock.testing.plugin; print({{*sys.modules}} & {heavy})"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
 
     assert done.stdout == "set()\n"

@@ -29,7 +29,7 @@ def collected() -> Iterator[None]:
     gc.collect()
 
 
-def test_fals_client_finishes_a_request() -> None:
+def test_fal_client_gets_a_result_offline() -> None:
     with offline(QUICK):
         client = fal_client.SyncClient(key="me:key")
         url = client.upload(png(), "image/png")
@@ -38,7 +38,7 @@ def test_fals_client_finishes_a_request() -> None:
     assert result["video"]["url"].startswith("https://v3b.fal.media/")
 
 
-def test_fals_asynchronous_client_finishes_a_request() -> None:
+def test_the_asynchronous_fal_client_gets_a_result_offline() -> None:
     async def subscribe() -> Any:
         return await fal_client.AsyncClient(key="me:key").subscribe(ENDPOINT, GOOD)
 
@@ -46,7 +46,7 @@ def test_fals_asynchronous_client_finishes_a_request() -> None:
         assert "video" in asyncio.run(subscribe())
 
 
-async def test_time_can_pass_when_it_is_told_to(mock: Mock) -> None:
+async def test_redirected_calls_reach_an_emulator_with_a_manual_clock(mock: Mock) -> None:
     with redirected(create_app(mock.emulator), asyncio.get_running_loop()):
         async with httpx.AsyncClient(headers=KEY) as http:
             submitted = (await http.post(SUBMIT, json=GOOD)).json()
@@ -56,7 +56,7 @@ async def test_time_can_pass_when_it_is_told_to(mock: Mock) -> None:
     assert status.json()["status"] == "COMPLETED"
 
 
-def test_a_status_stream_comes_whole() -> None:
+def test_a_status_stream_arrives_as_a_whole() -> None:
     with offline(QUICK), httpx.Client(headers=KEY) as http:
         submitted = http.post(SUBMIT, json=GOOD).json()
         events = http.get(f"{submitted['status_url']}/stream").text.split("\n\n")
@@ -65,17 +65,17 @@ def test_a_status_stream_comes_whole() -> None:
 
 
 @pytest.mark.parametrize("host", ["gateway.fal.ai", "queue.falrun.com", "ws.fal.run"])
-def test_a_host_that_is_not_emulated_is_an_error_at_once(host: str) -> None:
+def test_a_call_to_a_host_that_is_not_emulated_is_an_error(host: str) -> None:
     with offline(QUICK), pytest.raises(LeakError, match=host):
         httpx.get(f"https://{host}/x")
 
 
-def test_what_is_not_fals_is_left_alone() -> None:
+def test_calls_to_other_hosts_are_sent_as_usual() -> None:
     with offline(QUICK), pytest.raises(httpx.ConnectError):
         httpx.get("http://127.0.0.1:1/")
 
 
-def test_nothing_is_led_astray_when_it_is_over() -> None:
+def test_calls_are_sent_as_usual_after_the_block() -> None:
     with offline(QUICK):
         pass
     transport = httpx.MockTransport(lambda _: httpx.Response(204))

@@ -3,7 +3,7 @@ import { afterEach, expect, inject, test } from "vitest";
 
 const falmock = inject("falmock");
 
-// fal's addresses are built into its client: put the emulator's before each.
+// fal's client has fixed URLs: put the emulator's address before each.
 fal.config({
   credentials: "test-clips:key",
   fetch: (url, options) => fetch(String(url).replace("https://", `${falmock}/`), options),
@@ -16,7 +16,7 @@ const control = (path, body) =>
     body: JSON.stringify(body),
   });
 
-// What is under test.
+// The code under test.
 const animate = (prompt) =>
   fal.subscribe("fal-ai/veo2/image-to-video", {
     input: { prompt, image_url: "https://example.com/chef.png" },

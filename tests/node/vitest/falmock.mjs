@@ -1,19 +1,19 @@
-// vitest's globalSetup: an emulator of fal for the whole run, on a port of its own.
+// vitest's globalSetup: starts an emulator of fal for the whole run, on a free port.
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 
 export default async function ({ provide }) {
   const falmock = spawn("falmock", ["serve", "--ephemeral", "--port", "0", "--media", "plain", "--time-scale", "100"]);
-  let told = "";
+  let output = "";
   for await (const text of falmock.stderr.iterator({ destroyOnReturn: false })) {
-    told += text;
-    const address = /listening +(http:\S+)/.exec(told)?.[1];
+    output += text;
+    const address = /listening +(http:\S+)/.exec(output)?.[1];
     if (address) {
       provide("falmock", address);
       break;
     }
   }
-  falmock.stderr.resume(); // or its log would fill the pipe
+  falmock.stderr.resume(); // keep reading the log, or the pipe fills up
   return async () => {
     falmock.kill();
     await once(falmock, "exit");

@@ -1,0 +1,1 @@
+"""Client libraries that repeat a program beside the wire."""

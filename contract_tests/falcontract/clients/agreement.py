@@ -1,0 +1,114 @@
+"""Repeats a trace with each client on a second session of the target, and records its readings.
+
+Only a target whose clock does not move between steps gives both sessions the same answers. There every
+difference is the client's.
+"""
+
+from __future__ import annotations
+
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import TYPE_CHECKING, Any, Final
+
+from falcontract.clients.base import FAL_CLIENT, FALQUEUE, missing_clients
+from falcontract.targets.receivers import Receivers
+from falcontract.traces import Observation
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Sequence
+
+    from falcontract.clients.base import ClientAdapter
+    from falcontract.steps import Step
+    from falcontract.targets.base import Session, Target
+    from falcontract.traces import Trace
+
+QUEUE: Final = "/queue.fal.run"
+CLIENTS: Final = tuple(name for name in (FALQUEUE, FAL_CLIENT) if name not in missing_clients())
+
+
+class ClientRun:
+    """A client that repeats the steps of a trace.
+
+    Args:
+        trace: of the wire; it may still grow.
+        client: the adapter.
+        session: a second session of the target.
+    """
+
+    def __init__(self, trace: Trace, client: ClientAdapter, session: Session) -> None:
+        self._trace, self._client, self._session = trace, client, session
+        self._begun = session.now()
+        self._done = 0
+        self._step = 0
+
+    async def catch_up(self) -> None:
+        """Repeat the exchanges that are new since the last call."""
+        while self._done < len(self._trace.exchanges):
+            e = self._trace.exchanges[self._done]
+            self._done += 1
+            self._lock_before(e.index)
+            await self._session.pass_time(max(e.at - (self._session.now() - self._begun), 0.0))
+            reading = await self._client.take(e.step)
+            if reading is not None:
+                expected = _without_base(self._client.expected(e), self._trace.base.removesuffix(QUEUE))
+                found = _without_base(reading, _base(self._session))
+                self._trace.observations.append(
+                    Observation(self._client.name, str(e.step), expected, found, e)
+                )
+
+    def _lock_before(self, index: int) -> None:
+        for step in self._trace.program.steps[self._step : index]:
+            if step.do == "lock" and self._session.lock is not None:
+                self._session.lock(step.key)
+        self._step = max(self._step, index)
+
+
+@asynccontextmanager
+async def open_client_run(trace: Trace, target: Target, client: str = FALQUEUE) -> AsyncIterator[ClientRun]:
+    """Open a second session of the target and a client for it."""
+    async with AsyncExitStack() as stack:
+        session = await stack.enter_async_context(target.open(trace.program))
+        if client == FALQUEUE:
+            adapter = await _falqueue(session, stack, receives="receive" in target.abilities)
+        else:
+            from falcontract.clients.fal_client import FalClientAdapter  # noqa: PLC0415 - optional package
+
+            adapter = FalClientAdapter(session, _base(session))
+        stack.push_async_callback(adapter.close)
+        yield ClientRun(trace, adapter, session)
+
+
+async def _falqueue(session: Session, stack: AsyncExitStack, *, receives: bool) -> ClientAdapter:
+    from falcontract.clients.falqueue import FalqueueAdapter  # noqa: PLC0415 - optional package
+
+    receivers = Receivers(session, session.now(), _no_status)
+    if receives:
+        await stack.enter_async_context(receivers.open())
+    return FalqueueAdapter(session, _base(session), receivers.url)
+
+
+async def compare(trace: Trace, target: Target, clients: Sequence[str] = CLIENTS) -> None:
+    """Repeat a trace with each client, if the target's clock is exact."""
+    if trace.exact_time:
+        for client in clients:
+            async with open_client_run(trace, target, client) as run:
+                await run.catch_up()
+
+
+def _base(session: Session) -> str:
+    return session.hosts["queue"].removesuffix(QUEUE)
+
+
+async def _no_status(request_id: str, step: Step) -> None:
+    """Receivers of the second session do not read statuses."""
+    del request_id, step
+
+
+def _without_base(value: Any, base: str) -> Any:
+    """Remove the base URL from all texts: each session may have a different port."""
+    if isinstance(value, str):
+        return value.replace(base, "")
+    if isinstance(value, dict):
+        return {key: _without_base(item, base) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return type(value)(_without_base(item, base) for item in value)
+    return value

@@ -1,0 +1,160 @@
+"""falqueue, the client under test. Only this module imports it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import TYPE_CHECKING, Any, Final
+
+import httpx
+
+import falqueue
+from falcontract.clients.base import FALQUEUE, Reading, can_take
+from falcontract.traces import without_repeats
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from falcontract.steps import Step
+    from falcontract.targets.base import Session
+    from falcontract.traces import Exchange
+
+CANCELLED: Final = 499
+LONGEST_TEXT: Final = 200  # characters of an error in a reading
+
+
+class FalqueueAdapter:
+    """One run of a program through falqueue.
+
+    Args:
+        session: of the target.
+        base: URL of the target.
+        webhook_url: returns the URL of the receiver that a submit registers.
+    """
+
+    name = FALQUEUE
+
+    def __init__(self, session: Session, base: str, webhook_url: Callable[[Step], str]) -> None:
+        self._session, self._base, self._webhook_url = session, base, webhook_url
+        self._handles: dict[str, falqueue.Handle[dict[str, Any]]] = {}
+        self._clients: dict[str, falqueue.AsyncClient] = {}
+
+    async def close(self) -> None:
+        for client in self._clients.values():
+            await client.close()
+
+    def _client(self, key: str) -> falqueue.AsyncClient:
+        if key not in self._clients:
+            self._clients[key] = falqueue.AsyncClient(
+                _credentials(self._session.keys.get(key)),
+                base_url=self._base,
+                transport=self._session.new_transport(),
+                sleep=self._session.pass_time,
+                clock=self._session.now,
+                wall_clock=self._session.wall,
+                rng=lambda: 0.5,
+            )
+        return self._clients[key]
+
+    async def take(self, step: Step) -> Reading | None:
+        """Do a step and return the reading; None if falqueue cannot do it."""
+        if not can_take(step) or (step.do != "submit" and step.job not in self._handles):
+            return None
+        try:
+            return await self._take(step)
+        except falqueue.RequestFailed as error:
+            return ("failed", error.status_code, error.error_type)
+        except falqueue.Refused as error:
+            return ("refused", error.status_code)
+        except (falqueue.FalqueueError, httpx.HTTPError) as error:
+            return ("error", type(error).__name__, str(error)[:LONGEST_TEXT])
+
+    async def _take(self, step: Step) -> Reading:
+        client = self._client(step.key)
+        match step.do:
+            case "submit":
+                options = _options(step) | ({"webhook_url": self._webhook_url(step)} if step.webhook else {})
+                self._handles[step.job] = await client.submit(step.endpoint, step.input, **options)
+                return ("accepted",)
+            case "result":
+                return ("output", await client.result(self._handles[step.job]))
+            case "cancel":
+                return ("cancel", (await client.cancel(self._handles[step.job])).value)
+            case "stream":
+                return await self._stream(client, step)
+            case _:
+                return _status(await client.status(self._handles[step.job], logs="logs=1" in step.query))
+
+    async def _stream(self, client: falqueue.AsyncClient, step: Step) -> Reading:
+        states: list[Reading] = []
+
+        async def read() -> None:
+            async for status in client.stream(self._handles[step.job], logs="logs=1" in step.query):
+                states.append(_status(status))  # noqa: PERF401 - keeps the states of a stream that breaks
+
+        task = asyncio.create_task(read())
+        await self._session.drive(task, step.seconds)
+        if not task.cancelled():
+            task.result()
+        return ("stream", *without_repeats(states))
+
+    def expected(self, e: Exchange) -> Reading:
+        if e.step.do == "stream" and e.ok:
+            states = [_raw_status(event.json) for event in e.events if event.data is not None]
+            return ("stream", *without_repeats(states))
+        if e.step.do == "cancel" and isinstance(e.state, str):
+            return ("cancel", e.state)
+        if e.ok:
+            readings = {"submit": ("accepted",), "result": ("output", e.json)}
+            return readings.get(e.step.do) or _raw_status(e.json)
+        if e.step.do == "result" and (failure := _failure(e)):
+            return failure
+        return ("refused", e.status)
+
+
+def _credentials(header: str | None) -> falqueue.Credentials:
+    if header is None:
+        return falqueue.Credentials.anonymous()
+    return falqueue.Credentials(header.removeprefix("Key "))
+
+
+def _options(step: Step) -> Any:
+    """Return the keyword arguments that produce the step's headers."""
+    options: dict[str, Any] = {}
+    if (seconds := step.header("x-fal-request-timeout")) is not None:
+        options["start_timeout"] = float(seconds)
+    if (priority := step.header("x-fal-queue-priority")) is not None:
+        options["priority"] = priority
+    if step.header("x-fal-no-retry") is not None:
+        options["no_retry"] = True
+    if (lifecycle := step.header("x-fal-object-lifecycle-preference")) is not None:
+        seconds_kept = json.loads(lifecycle)["expiration_duration_seconds"]
+        options["lifecycle"] = falqueue.Lifecycle(seconds=seconds_kept)
+    return options
+
+
+def _status(status: falqueue.Status) -> Reading:
+    match status:
+        case falqueue.Queued(position=position):
+            return ("IN_QUEUE", position)
+        case falqueue.InProgress():
+            return ("IN_PROGRESS",)
+        case _:
+            return ("COMPLETED",)
+
+
+def _raw_status(body: Any) -> Reading:
+    state = body.get("status") if isinstance(body, dict) else body
+    return (state, body.get("queue_position")) if state == "IN_QUEUE" else (state,)
+
+
+def _failure(e: Exchange) -> Reading | None:
+    """Return the reading of a failed job; None if the result itself was refused (PROTOCOL.md 4.6, 13, 14)."""
+    detail, kind = e.get("detail"), e.error_type
+    if kind is None and isinstance(detail, list) and detail:
+        kind = detail[0]["type"]
+    if kind is None and e.status == CANCELLED:
+        kind = "client_cancelled"
+    if kind is None and not str(detail).startswith("Path "):
+        return None
+    return ("failed", e.status, kind)

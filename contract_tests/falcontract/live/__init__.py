@@ -1,0 +1,1 @@
+"""Everything that sends to fal itself, and the transcripts that it records."""

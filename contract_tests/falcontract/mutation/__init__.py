@@ -1,0 +1,1 @@
+"""Mutants of the emulator, and the runner that shows which properties kill them."""

@@ -1,0 +1,147 @@
+"""Mutants of ids, credentials, accounts and methods."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from starlette.responses import Response
+
+from falcontract.mutation.internals import access, errors, keys, queue_host
+from falcontract.mutation.patching import Patch, answers_500, change_error
+
+
+def unknown_ids_have_a_detail(patch: Patch) -> None:
+    """The 404 for an unknown id has a detail."""
+    change_error(patch, errors.RequestNotFound, lambda error: error.body.update(detail="Not found"))
+
+
+def unknown_ids_are_cancelled(patch: Patch) -> None:
+    """A cancel of an unknown id is accepted."""
+
+    async def answer(original: Any, host: Any, call: Any) -> Any:
+        try:
+            return await original(host, call)
+        except errors.RequestNotFound:
+            if call.method != "PUT":
+                raise
+            return Response(b'{"status":"CANCELLATION_REQUESTED"}', 202, media_type="application/json")
+
+    patch.around(queue_host.QueueHost, "__call__", answer)
+
+
+@answers_500
+def malformed_ids_are_500(patch: Patch) -> None:
+    """An id that is not a UUID is a 500."""
+
+    def find(original: Any, host: Any, endpoint: str, request_id: str) -> Any:
+        if not queue_host._ID.fullmatch(request_id):
+            raise errors.PlatformError("internal_error")
+        return original(host, endpoint, request_id)
+
+    patch.around(queue_host.QueueHost, "_find", find)
+
+
+def any_application_finds_a_job(patch: Patch) -> None:
+    """A job is found under the path of every application."""
+
+    def find(original: Any, host: Any, endpoint: str, request_id: str) -> Any:
+        known = host._emulator.request(request_id.lower()) if queue_host._ID.fullmatch(request_id) else None
+        return original(host, known.application if known else endpoint, request_id)
+
+    patch.around(queue_host.QueueHost, "_find", find)
+
+
+def bearer_is_accepted(patch: Patch) -> None:
+    """A key is accepted in the Bearer scheme."""
+
+    def read(original: Any, keyring: Any, authorization: str | None, *args: Any) -> Any:
+        return original(keyring, authorization and authorization.replace("Bearer ", "Key "), *args)
+
+    patch.around(keys.Keyring, "_read", read)
+
+
+def missing_keys_are_accepted(patch: Patch) -> None:
+    """A call without a key is accepted."""
+
+    def identify(original: Any, keyring: Any, authorization: str | None, *args: Any) -> Any:
+        if authorization is None:
+            return keyring._caller("anonymous")
+        return original(keyring, authorization, *args)
+
+    patch.around(keys.Keyring, "identify", identify)
+
+
+def unknown_keys_count_as_missing(patch: Patch) -> None:
+    """A key of no account is refused like a missing one."""
+
+    class Missing(errors.AccessDenied):
+        def __init__(self) -> None:
+            super().__init__("fal-ai/veo2")
+
+    patch.set(access, "UnknownKey", Missing)
+
+
+def credentials_come_before_the_id(patch: Patch) -> None:
+    """An unknown id without a key is a 401."""
+
+    async def answer(original: Any, host: Any, call: Any) -> Any:
+        if "/requests/" in call.scope["path"]:
+            access.caller_of_application(call, host._keyring, "fal-ai/veo2")
+        return await original(host, call)
+
+    patch.around(queue_host.QueueHost, "__call__", answer)
+
+
+def body_comes_before_credentials(patch: Patch) -> None:
+    """Broken JSON is a 422 at submit, whatever the credentials."""
+
+    async def submit(original: Any, host: Any, call: Any, *args: Any) -> Any:
+        try:
+            json.loads(await call.body() or b"{}")
+        except ValueError:
+            raise errors.InvalidBody([]) from None
+        return await original(host, call, *args)
+
+    patch.around(queue_host.QueueHost, "_submit", submit)
+
+
+def accounts_see_each_other(patch: Patch) -> None:
+    """Every account can read every job."""
+    patch.around(keys.Keyring, "may_see", lambda original, *args: True)
+
+
+def locked_accounts_may_submit(patch: Patch) -> None:
+    """A lock has no effect."""
+    patch.around(keys.Keyring, "_caller", lambda original, keyring, key_id: keys.Caller(key_id))
+
+
+def locked_accounts_may_not_read(patch: Patch) -> None:
+    """A lock refuses reads too."""
+
+    def authorize(original: Any, host: Any, call: Any, job: Any) -> None:
+        original(host, call, job)
+        if access.caller_of_application(call, host._keyring, job.application).locked:
+            raise errors.UserLocked
+
+    patch.around(queue_host.QueueHost, "_authorize", authorize)
+
+
+def wrong_methods_are_404(patch: Patch) -> None:
+    """A wrong method is a 404."""
+    patch.set(errors.MethodNotAllowed, "status", 404)
+
+
+def wrong_methods_have_no_allow(patch: Patch) -> None:
+    """A 405 has no Allow header."""
+    change_error(patch, errors.MethodNotAllowed, lambda error: error.headers.clear())
+
+
+def get_cancels(patch: Patch) -> None:
+    """A cancel is a GET."""
+
+    def init(original: Any, host: Any, *args: Any) -> None:
+        original(host, *args)
+        host._operations["cancel"] = ("GET", host._cancel)
+
+    patch.around(queue_host.QueueHost, "__init__", init)

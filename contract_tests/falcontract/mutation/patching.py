@@ -1,0 +1,169 @@
+"""Mutants: the emulator with one planted bug, patched in while it runs.
+
+Every public function of a topic module is a mutant. It gets a `Patch`, and its docstring is the bug. Bugs
+replace as little as possible: `Patch.around` passes the original function, so that a mutant changes its
+arguments or result.
+"""
+
+from __future__ import annotations
+
+import inspect
+import json
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import wraps
+from typing import TYPE_CHECKING, Any, Final
+
+from starlette.responses import Response
+
+from falcontract.mutation.internals import errors, queue_host, validation
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from types import ModuleType
+
+DONE: Final = "COMPLETED"
+
+
+class Patch:
+    """Sets attributes and restores them."""
+
+    def __init__(self) -> None:
+        self._undo: list[tuple[Any, str, Any]] = []
+
+    def set(self, owner: Any, name: str, value: Any) -> None:
+        self._undo.append((owner, name, owner.__dict__[name]))
+        setattr(owner, name, value)
+
+    def around(self, owner: Any, name: str, function: Callable[..., Any]) -> None:
+        """Replace a function or method by one that gets the original as its first argument."""
+        original = owner.__dict__[name]
+
+        @wraps(original)
+        def call(*args: Any, **kwargs: Any) -> Any:
+            return function(original, *args, **kwargs)
+
+        @wraps(original)
+        async def call_async(*args: Any, **kwargs: Any) -> Any:
+            return await function(original, *args, **kwargs)
+
+        self.set(owner, name, call_async if inspect.iscoroutinefunction(original) else call)
+
+    def item(self, owner: dict[Any, Any], key: Any, value: Any) -> None:
+        self._undo.append((owner, "", dict(owner)))
+        owner[key] = value
+
+    def undo(self) -> None:
+        """Restore everything, the last change first."""
+        for owner, name, value in reversed(self._undo):
+            if name:
+                setattr(owner, name, value)
+            else:
+                owner.clear()
+                owner.update(value)
+        self._undo.clear()
+
+
+@dataclass(frozen=True)
+class Mutant:
+    name: str  # the function's, with dashes
+    bug: str  # one sentence
+    apply: Callable[[Patch], None]
+    # an HTTP 500 is part of the bug. In any other mutant it means that the patch itself is broken
+    answers_500: bool = False
+
+    @contextmanager
+    def applied(self) -> Iterator[None]:
+        """Plant the bug, and remove it at the end."""
+        patch = Patch()
+        try:
+            self.apply(patch)
+            yield
+        finally:
+            patch.undo()
+
+
+def answers_500(apply: Callable[[Patch], None]) -> Callable[[Patch], None]:
+    """Mark a mutant with an HTTP 500 as part of its bug."""
+    INTENDED_500.add(apply)
+    return apply
+
+
+INTENDED_500: Final[set[Callable[[Patch], None]]] = set()
+
+
+def mutants_of(topic: ModuleType) -> Iterator[Mutant]:
+    """Yield the mutants of a module: its public functions."""
+    for name, apply in vars(topic).items():
+        if inspect.isfunction(apply) and apply.__module__ == topic.__name__ and not name.startswith("_"):
+            bug = (apply.__doc__ or "").strip()
+            yield Mutant(name.replace("_", "-"), bug, apply, answers_500=apply in INTENDED_500)
+
+
+def change_status(patch: Patch, change: Callable[[dict[str, Any], Any], None]) -> None:
+    """Change status objects; `change` gets the object and the stored request."""
+
+    def describe(original: Any, host: Any, call: Any, job: Any, **kwargs: Any) -> dict[str, Any]:
+        status: dict[str, Any] = original(host, call, job, **kwargs)
+        change(status, job)
+        return status
+
+    patch.around(queue_host.QueueHost, "_describe", describe)
+
+
+def change_answer(patch: Patch, method: str, change: Callable[[Response, Any], Response]) -> None:
+    """Change the answers of a method of the queue host; `change` gets the answer and the stored request."""
+
+    def answer(original: Any, host: Any, call: Any, job: Any) -> Response:
+        return change(original(host, call, job), job)
+
+    patch.around(queue_host.QueueHost, method, answer)
+
+
+def change_submit(patch: Patch, change: Callable[[Response], Response]) -> None:
+    async def submit(original: Any, *args: Any) -> Response:
+        return change(await original(*args))
+
+    patch.around(queue_host.QueueHost, "_submit", submit)
+
+
+def change_error(patch: Patch, kind: type, change: Callable[[Any], None]) -> None:
+    """Change the refusals of one class; `change` gets the exception."""
+
+    def init(original: Any, error: Any, *args: Any, **kwargs: Any) -> None:
+        original(error, *args, **kwargs)
+        change(error)
+
+    patch.around(kind, "__init__", init)
+
+
+def change_input(patch: Patch, change: Callable[[Any], Any]) -> None:
+    """Change inputs before the schema validates them."""
+
+    def read(original: Any, schema: Any, body: bytes, *args: Any) -> Any:
+        try:
+            given = json.loads(body)
+        except ValueError:
+            return original(schema, body, *args)
+        return original(
+            schema, json.dumps(change(given) if isinstance(given, dict) else given).encode(), *args
+        )
+
+    patch.around(validation, "read", read)
+
+
+def with_body(response: Response, body: Any, status: int | None = None) -> Response:
+    """Return the response with another body (bytes, or an object for JSON) and status."""
+    content = body if isinstance(body, bytes) else errors.compact(body)
+    headers = {k: v for k, v in response.headers.items() if k != "content-length"}
+    return Response(content, status or response.status_code, headers)
+
+
+def with_members(change: Callable[[dict[str, Any]], Any]) -> Callable[[Response], Response]:
+    """Return a function that changes the JSON object of a response; `change` may return a new object."""
+
+    def reshape(response: Response) -> Response:
+        body = json.loads(bytes(response.body))
+        return with_body(response, change(body) or body)
+
+    return reshape

@@ -1,0 +1,157 @@
+"""Mutants of logs and status streams."""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import TYPE_CHECKING, Any
+
+from falcontract.mutation.internals import errors, models, queue_host, runner
+from falcontract.mutation.patching import DONE, Patch, change_answer, change_status, with_members
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from starlette.responses import Response
+
+
+def _change_logs(patch: Patch, change: Callable[[list[Any]], list[Any]]) -> None:
+    patch.around(queue_host, "logs", lambda original, *args: change(original(*args)))
+
+
+def _change_stream(patch: Patch, change: Callable[[Any, Any, str], Any]) -> None:
+    """Change the events of streams; `change` gets their iterator, the emulator and the request id."""
+
+    def events(original: Any, host: Any, call: Any, request_id: str) -> Any:
+        return change(original(host, call, request_id), host._emulator, request_id)
+
+    patch.around(queue_host.QueueHost, "_events", events)
+
+
+def logs_come_without_a_request(patch: Patch) -> None:
+    """Logs are always a list."""
+
+    def change(status: dict[str, Any], job: Any) -> None:
+        status["logs"] = status["logs"] or runner.logs(models.BUNDLED, job, math.inf)
+
+    change_status(patch, change)
+
+
+def logs_key_is_missing(patch: Patch) -> None:
+    """A status has no key for logs unless they are requested."""
+
+    def change(body: dict[str, Any]) -> None:
+        if body["logs"] is None:
+            del body["logs"]
+
+    reshape = with_members(change)
+    change_answer(patch, "_status", lambda response, _: reshape(response))
+
+
+def logs_true_is_ignored(patch: Patch) -> None:
+    """Only logs=1 requests logs; logs=true does not."""
+    patch.set(queue_host, "_TRUE", frozenset({"1"}))
+
+
+def logs_are_newest_first(patch: Patch) -> None:
+    """The newest line comes first."""
+    _change_logs(patch, lambda lines: lines[::-1])
+
+
+def log_lines_have_no_level(patch: Patch) -> None:
+    """A line has no level."""
+    _change_logs(patch, lambda lines: [{k: v for k, v in one.items() if k != "level"} for one in lines])
+
+
+def log_lines_have_no_labels(patch: Patch) -> None:
+    """A line has no labels, which two clients need."""
+    _change_logs(patch, lambda lines: [{k: v for k, v in one.items() if k != "labels"} for one in lines])
+
+
+def old_log_lines_disappear(patch: Patch) -> None:
+    """Logs contain only the last two lines."""
+    _change_logs(patch, lambda lines: lines[-2:])
+
+
+def log_lines_change(patch: Patch) -> None:
+    """Each line contains the number of lines."""
+    _change_logs(
+        patch, lambda lines: [one | {"message": f"{one['message']} ({len(lines)})"} for one in lines]
+    )
+
+
+def streams_never_close(patch: Patch) -> None:
+    """A stream stays open after the end."""
+
+    async def change(events: Any, core: Any, _: str) -> Any:
+        async for event in events:
+            yield event
+        await core.clock.sleep_until(math.inf)
+
+    _change_stream(patch, change)
+
+
+def streams_end_early(patch: Patch) -> None:
+    """A stream ends before the last message."""
+
+    async def change(events: Any, *_: Any) -> Any:
+        async for event in events:
+            if b'"COMPLETED"' not in event:
+                yield event
+
+    _change_stream(patch, change)
+
+
+def streams_have_no_heartbeat(patch: Patch) -> None:
+    """A stream sends no comments."""
+    patch.set(queue_host, "HEARTBEAT", 1e6)
+
+
+def streams_repeat_logs(patch: Patch) -> None:
+    """Each message of a stream has all lines so far."""
+
+    async def change(events: Any, *_: Any) -> Any:
+        lines: list[Any] = []
+        async for event in events:
+            if not event.startswith(b"data: "):
+                yield event
+                continue
+            status = json.loads(event[6:])
+            lines += status["logs"] or []
+            status["logs"] = status["logs"] and lines
+            yield b"data: " + errors.compact(status) + b"\n\n"
+
+    _change_stream(patch, change)
+
+
+def streams_repeat_the_end(patch: Patch) -> None:
+    """A stream sends the last message twice."""
+
+    async def change(events: Any, *_: Any) -> Any:
+        async for event in events:
+            yield event
+            if b'"COMPLETED"' in event:
+                yield event
+
+    _change_stream(patch, change)
+
+
+def late_streams_are_empty(patch: Patch) -> None:
+    """A stream that is opened after the end sends nothing."""
+
+    async def change(events: Any, core: Any, request_id: str) -> Any:
+        if core.request(request_id).state != DONE:
+            async for event in events:
+                yield event
+
+    _change_stream(patch, change)
+
+
+def streams_are_json(patch: Patch) -> None:
+    """A stream has the content type application/json."""
+
+    def change(response: Response, _: Any) -> Response:
+        response.headers["content-type"] = "application/json"
+        return response
+
+    change_answer(patch, "_stream", change)

@@ -1,0 +1,180 @@
+"""Mutants of the answer to a submit."""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import TYPE_CHECKING, Any
+
+from falcontract.mutation.internals import (
+    emulator,
+    endpoints,
+    errors,
+    guard,
+    hosts,
+    outcomes,
+    queue_host,
+    runner,
+    submission,
+    validation,
+)
+from falcontract.mutation.patching import (
+    Patch,
+    answers_500,
+    change_answer,
+    change_status,
+    change_submit,
+    with_body,
+    with_members,
+)
+
+if TYPE_CHECKING:
+    from starlette.responses import Response
+
+
+def submit_answers_202(patch: Patch) -> None:
+    """A submit is answered 202."""
+    change_submit(patch, lambda r: with_body(r, bytes(r.body), 202))
+
+
+def submit_answers_in_progress(patch: Patch) -> None:
+    """A submit is answered with IN_PROGRESS."""
+    change_submit(patch, with_members(lambda body: body.update(status="IN_PROGRESS")))
+
+
+def submit_has_no_position(patch: Patch) -> None:
+    """The answer to a submit has no position."""
+    change_submit(patch, with_members(lambda body: body.pop("queue_position") and None))
+
+
+def ids_are_not_uuids(patch: Patch) -> None:
+    """Request ids in submits are UUIDs without dashes."""
+    change_submit(patch, with_members(lambda b: b.update(request_id=b["request_id"].replace("-", ""))))
+
+
+def submit_is_idempotent(patch: Patch) -> None:
+    """An equal submit gets the existing job."""
+
+    def submit(original: Any, core: Any, submitted: Any) -> Any:
+        known = core.__dict__.setdefault("_known_submits", {})
+        key = (submitted.body, submitted.caller)
+        if key in known:
+            return core.request(known[key].id), 0
+        known[key] = original(core, submitted)[0]
+        return known[key], core.position(known[key])
+
+    patch.around(emulator.Emulator, "submit", submit)
+
+
+def urls_have_the_sub_path(patch: Patch) -> None:
+    """The URLs contain the whole endpoint."""
+
+    def links(original: Any, call: Any, job: Any) -> dict[str, str]:
+        short, full = f"/{job.application}/requests/", f"/{job.application}/{job.path}".rstrip("/")
+        return {k: url.replace(short, f"{full}/requests/") for k, url in original(call, job).items()}
+
+    patch.around(queue_host, "_links", links)
+
+
+def status_urls_point_to_fal(patch: Patch) -> None:
+    """The status_url of a status points to the real service."""
+
+    def change(status: dict[str, Any], _: Any) -> None:
+        status["status_url"] = "https://queue.fal.run" + status["status_url"].partition(hosts.QUEUE)[2]
+
+    change_status(patch, change)
+
+
+def response_url_has_a_suffix(patch: Patch) -> None:
+    """response_url ends in /response, as in the documentation."""
+    change_submit(patch, with_members(lambda b: b.update(response_url=b["response_url"] + "/response")))
+
+
+def cancel_url_is_relative(patch: Patch) -> None:
+    """The cancel_url of a submit has no host."""
+
+    def change(body: dict[str, Any]) -> None:
+        body["cancel_url"] = "/queue.fal.run" + body["cancel_url"].partition(hosts.QUEUE)[2]
+
+    change_submit(patch, with_members(change))
+
+
+def namespaces_are_ignored(patch: Patch) -> None:
+    """workflows/ and comfy/ count as owners."""
+    patch.set(endpoints, "NAMESPACES", frozenset())
+
+
+def bad_timeouts_are_ignored(patch: Patch) -> None:
+    """A start timeout that is not a number counts as none."""
+
+    def start_within(original: Any, *args: Any) -> float:
+        try:
+            return float(original(*args))
+        except errors.PlatformError:
+            return math.inf
+
+    patch.around(submission, "_start_within", start_within)
+
+
+def bad_timeouts_are_422(patch: Patch) -> None:
+    """A malformed header is a 422."""
+    patch.item(errors.PlatformError.STATUS, "bad_request", 422)
+
+
+def malformed_bodies_are_accepted(patch: Patch) -> None:
+    """A body that is not an object counts as a valid input."""
+
+    def read(original: Any, schema: Any, body: bytes, content_type: str | None, *args: Any) -> Any:
+        try:
+            is_object = isinstance(json.loads(body), dict)
+        except ValueError:
+            is_object = False
+        if not is_object:
+            body, content_type = b'{"prompt": "", "image_url": "https://example.com"}', "application/json"
+        return original(schema, body, content_type, *args)
+
+    patch.around(validation, "read", read)
+
+
+@answers_500
+def broken_json_is_500(patch: Patch) -> None:
+    """Broken JSON ends in a 500."""
+
+    def entry(original: Any, kind: str, *args: Any) -> Any:
+        if kind == "json_invalid":
+            raise RuntimeError(kind)
+        return original(kind, *args)
+
+    def prepare(original: Any, *args: Any) -> Any:
+        try:
+            return original(*args)
+        except RuntimeError:
+            return outcomes.Outcome(500, b'{"detail":"Internal Server Error"}')
+
+    patch.around(validation, "_entry", entry)
+    patch.around(runner.Runner, "prepare", prepare)
+
+
+def status_has_no_request_id_header(patch: Patch) -> None:
+    """A status has no x-fal-request-id."""
+
+    def change(response: Response, _: Any) -> Response:
+        del response.headers["x-fal-request-id"]
+        return response
+
+    change_answer(patch, "_status", change)
+
+
+def results_are_plain_text(patch: Patch) -> None:
+    """A result has the content type text/plain."""
+
+    def change(response: Response, _: Any) -> Response:
+        response.headers["content-type"] = "text/plain"
+        return response
+
+    change_answer(patch, "_result", change)
+
+
+def request_id_is_not_exposed(patch: Patch) -> None:
+    """Browsers cannot read x-fal-request-id."""
+    patch.set(guard, "EXPOSED", ())

@@ -1,0 +1,1 @@
+"""The programs of the suite, one module for each topic."""

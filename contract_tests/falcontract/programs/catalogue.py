@@ -1,0 +1,40 @@
+"""All programs, by name."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import TYPE_CHECKING, Final
+
+from falcontract.programs import (
+    access,
+    cancelling,
+    failures,
+    inputs,
+    media,
+    results,
+    statuses,
+    streaming,
+    submitting,
+    webhooks,
+)
+
+if TYPE_CHECKING:
+    from falcontract.steps import Program
+
+TOPICS: Final = (
+    submitting,
+    statuses,
+    results,
+    failures,
+    access,
+    streaming,
+    cancelling,
+    webhooks,
+    inputs,
+    media,
+)
+
+
+@cache
+def catalogue() -> dict[str, Program]:
+    return {program.name: program for topic in TOPICS for program in topic.programs()}

@@ -1,0 +1,29 @@
+"""All properties: PROPERTIES.md 1, and those that were split from one of its rows (P56 and later)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from falcontract.properties import (  # noqa: F401 - they register their properties
+    access,
+    agreement,
+    cancelling,
+    failures,
+    inputs,
+    media,
+    results,
+    statuses,
+    streaming,
+    submitting,
+    webhooks,
+)
+from falcontract.properties.claims import PROPERTIES
+
+if TYPE_CHECKING:
+    from falcontract.properties.claims import Property
+
+__all__ = ["PROPERTIES", "catalogue"]
+
+
+def catalogue() -> list[Property]:
+    return sorted(PROPERTIES.values(), key=lambda p: p.number)

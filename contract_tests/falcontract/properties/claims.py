@@ -1,0 +1,115 @@
+"""Properties: rules about fal's queue, each a function that yields claims about a trace.
+
+A property without a claim has not been checked, even if nothing failed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+
+if TYPE_CHECKING:
+    from falcontract.traces import Delivery, Exchange, Trace
+
+
+class Strength(StrEnum):
+    """How strictly a property holds; PROPERTIES.md 1."""
+
+    HARD = "H"
+    DETERMINISTIC = "D"  # exact on the emulator, weaker on fal
+    SOFT = "S"  # on fal a rate, not a failure
+    OBSERVE = "V"  # not known until seen on fal; the emulator takes the plainest reading
+    CANARY = "canary"  # needs an application that the tester owns
+    NEVER = "-"  # never provoked
+
+
+@dataclass(frozen=True)
+class Claim:
+    """One checked instance of a property."""
+
+    key: str  # names the claim within its property; waivers and the peer's list of differences refer to it
+    holds: bool
+    text: str  # the rule, as one sentence
+    at: Exchange | Delivery | None = None  # the exchange or delivery in question
+    expected: Any = None
+    found: Any = None
+
+
+Claims: TypeAlias = Iterator[Claim]
+Check: TypeAlias = Callable[["Trace"], Claims]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Property:
+    number: int  # unique; the id is "P" and the number
+    title: str
+    mock: Strength  # strength on the emulator
+    live: Strength  # strength on fal
+    tier: int | None  # cost class of checking it on fal; None for never
+    evidence: str  # source of the rule
+    programs: tuple[str, ...]  # programs that show it
+    general: bool  # it applies to the traces of all programs
+    needs: frozenset[str] = field(default_factory=frozenset)  # abilities without which it cannot be checked
+    check: Check  # yields the claims about a trace
+
+    @property
+    def id(self) -> str:
+        """For example "P17"."""
+        return f"P{self.number}"
+
+    def applies_to(self, trace: Trace) -> bool:
+        """Return whether the property has a say about a trace."""
+        return self.general or trace.program.name in self.programs
+
+
+PROPERTIES: Final[dict[str, Property]] = {}
+
+
+def prop(
+    number: int,
+    programs: str,
+    *,
+    tier: int | None,
+    evidence: str,
+    mock: str = "H",
+    live: str = "H",
+    general: bool = False,
+    needs: tuple[str, ...] = (),
+) -> Callable[[Check], Check]:
+    """Register a check as a property. Its docstring is the title; `programs` are separated by spaces."""
+
+    def register(check: Check) -> Check:
+        found = Property(
+            number=number,
+            title=(check.__doc__ or "").partition("\n")[0].rstrip("."),
+            mock=Strength(mock),
+            live=Strength(live),
+            tier=tier,
+            evidence=evidence,
+            programs=tuple(programs.split()),
+            general=general,
+            needs=frozenset(needs),
+            check=check,
+        )
+        PROPERTIES[found.id] = found
+        return check
+
+    return register
+
+
+def equal(key: str, found: Any, expected: Any, text: str, at: Exchange | Delivery | None = None) -> Claim:
+    return Claim(key, found == expected, text, at, expected, found)
+
+
+def member(
+    key: str, found: Any, allowed: Collection[Any], text: str, at: Exchange | Delivery | None = None
+) -> Claim:
+    return Claim(key, found in allowed, text, at, allowed, found)
+
+
+def claim(
+    key: str, holds: object, text: str, at: Exchange | Delivery | None = None, found: Any = None
+) -> Claim:
+    return Claim(key, bool(holds), text, at, None, found)

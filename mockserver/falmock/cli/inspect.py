@@ -1,0 +1,198 @@
+"""The commands that show something: `scenario`, `env`, `journal`, `ledger`, `lint`, `state`."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+import httpx
+
+from falmock.app import DATABASE
+from falmock.cli import console
+from falmock.cli.options import option, state_option
+from falmock.cli.serve import control_error, reporting
+from falmock.engine import export
+from falmock.faults import scenarios
+from falmock.faults.vocabulary import EXACT, FAULTS, Fault, limits
+from falmock.http.guard import CONTROL
+from falmock.inspection.entries import JournalError, JournalFilter
+from falmock.inspection.entries import read as read_journal
+from falmock.inspection.lint import RULES, Finding
+from falmock.inspection.lint import check as check_client
+from falmock.intercept.environment import render, variables
+from falmock.intercept.server_info import ServerInfo, find
+from falmock.protocol.calls import Operation
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+CONTROL_SECONDS: Final = 60.0  # a long journal takes some time
+
+
+@click.group()
+def scenario() -> None:
+    """Show presets, faults and scenario files."""
+
+
+@scenario.command("list")
+def list_scenarios() -> None:
+    """List the presets and what each teaches."""
+    presets = scenarios.presets()
+    width = max(map(len, presets))
+    for name, preset in presets.items():
+        click.echo(f"{name:{width}}  {preset.teaches}")
+
+
+@scenario.command()
+@click.argument("name")
+def show(name: str) -> None:
+    """Print the rules of a preset or a file."""
+    with reporting():
+        for rule in scenarios.find(name).rules:
+            click.echo(json.dumps(rule.model_dump(exclude_defaults=True)))
+
+
+@scenario.command()
+@click.argument("names", nargs=-1, required=True)
+def check(names: tuple[str, ...]) -> None:
+    """Check files: falmock scenario check night.toml."""
+    with reporting():
+        for name in names:
+            count = len(scenarios.find(name).rules)
+            click.echo(f"{name}: {count} rule{'' if count == 1 else 's'}, all good")
+
+
+@scenario.command()
+def faults() -> None:
+    """List all faults with their options."""
+    for name, kind in FAULTS.items():
+        options = " ".join(
+            f"{option}={value}" for option, value in Fault(name, kind.options).option_texts().items()
+        )
+        ranges = [
+            f" {option}: {low} to {high}."
+            for option, default in kind.options.items()
+            for low, high in [limits(name, option)]
+            if isinstance(default, int | float) and high != EXACT
+        ]
+        click.echo(f"{name}{options and ' '}{options}\n    {kind.says}{''.join(ranges)}")
+
+
+running_state = state_option("State folder of the running emulator.")
+
+
+@click.command()
+@running_state
+@option("--format", "Form of the output.", type=click.Choice(["sh", "dotenv", "json"]), default="sh")
+@option("--via", "Name or address by which the program reaches this machine, as host.docker.internal.")
+@option("--ca-folder", "Folder where the program finds the files of the state folder's `ca`.")
+@option(
+    "--fal-hosts",
+    "Set FAL_RUN_HOST and FAL_QUEUE_RUN_HOST, for fal's Python client, instead of proxy variables.",
+    is_flag=True,
+)
+def env(state: Path, format: str, via: str | None, ca_folder: str | None, *, fal_hosts: bool) -> None:  # noqa: A002 - the flag's name
+    """Print the environment variables that lead programs to the emulator: eval "$(falmock env)"."""
+    server = _running(state).seen_from(via, ca_folder)
+    click.echo(render(variables(server, os.environ, proxied=not fal_hosts), format), nl=False)
+
+
+@click.command()
+@running_state
+@click.option(
+    "--format", help="JSON lines, or an HTTP archive.", type=click.Choice(["jsonl", "har"]), default="jsonl"
+)
+@click.option("--request", help="Only entries of this request id.")
+@click.option("--endpoint", help="Only entries of this endpoint, or of a pattern such as fal-ai/*.")
+@click.option("--test", help="Only entries of this test.")
+@click.option("--key", help="Only entries of this key id.")
+@click.option("--operation", help="Only calls of this kind.", type=click.Choice([*map(str, Operation)]))
+@click.option("--since", help="Only entries from this emulated time on, in unix seconds.", type=float)
+@click.option("--until", help="Only entries before this emulated time.", type=float)
+def journal(state: Path, **query: Any) -> None:
+    """Print the journal: calls, steps of requests, attempts at webhooks."""
+    click.echo(_fetch(state, "/journal", query).text, nl=False)
+
+
+@click.command()
+@running_state
+@click.option("--test", help="Only requests of this test.")
+@click.option("--key", help="Only requests of this key id.")
+@click.option("--window", help="Seconds within which an equal submit counts as a double.", type=float)
+def ledger(state: Path, **query: Any) -> None:
+    """Print what all requests would have cost at fal's list prices, as JSON."""
+    click.echo(_fetch(state, "/ledger", query).text)
+
+
+@click.command()
+@running_state
+@click.option("--test", help="Only entries of this test.")
+@click.option(
+    "--journal",
+    help="A file of the journal as JSON lines, instead of a running emulator.",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+)
+def lint(state: Path, test: str | None, journal: Path | None) -> int:
+    """Check an application for mistakes in its use of fal.
+
+    Exits with 1 if there is a finding, with 2 if there is no journal to check.
+    """
+    if journal is None:
+        found = _fetch(state, "/lint", {"test": test}).json()["findings"]
+        findings = [Finding(**each) for each in found]
+    else:
+        try:
+            findings = check_client(JournalFilter(test=test).of(read_journal(journal.read_text())))
+        except (JournalError, UnicodeDecodeError) as error:
+            raise click.ClickException(f"{journal} is no journal of falmock: {error}") from None
+    for finding in findings:
+        click.echo(f"{finding}\n    {RULES[finding.rule].why}")
+    return 1 if findings else 0
+
+
+@click.group("state")
+def state_group() -> None:
+    """Work with state folders."""
+
+
+@state_group.command("export")
+@state_option("State folder. No emulator has to run.")
+def export_state(state: Path) -> None:
+    """Print all readable rows of a database, even of a damaged one, as JSON lines.
+
+    There is one line for each request, payload, webhook and file. The database does not change.
+    """
+    counts = Counter[str]()
+    try:
+        for row in export.rows(state / DATABASE):
+            counts[row["table"]] += 1
+            click.echo(export.line(row))
+    except (export.NoDatabaseError, OSError) as error:
+        raise click.ClickException(str(error)) from None
+    console.tell(f"falmock: {', '.join(f'{counts[table]} {table}' for table in export.TABLES)}")
+
+
+def _running(state: Path) -> ServerInfo:
+    server = find(state)
+    if server is None:
+        raise click.ClickException(
+            f"no emulator serves {state}: start one with falmock serve, or name its --state"
+        )
+    return server
+
+
+def _fetch(state: Path, path: str, query: Mapping[str, Any]) -> httpx.Response:
+    """Call the control API of the running emulator."""
+    server = _running(state)
+    params = {name: value for name, value in query.items() if value is not None}
+    try:
+        answer = httpx.get(
+            f"{server.http}{CONTROL}{path}", params=params, trust_env=False, timeout=CONTROL_SECONDS
+        )
+        return answer.raise_for_status()
+    except httpx.HTTPError as error:
+        raise control_error(server.http, error) from None

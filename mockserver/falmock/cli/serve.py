@@ -1,0 +1,278 @@
+"""The commands that open an emulator or start a program: `serve`, `run`, `doctor`."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import tempfile
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+import httpx
+import uvloop
+
+from falmock.app import ELSEWHERE, StateError, create_app, open_emulator
+from falmock.cli import console
+from falmock.cli.options import option, settings_of, settings_options, state_option
+from falmock.faults.scenarios import ScenarioError
+from falmock.http.guard import CONTROL
+from falmock.http.server import listen
+from falmock.inspection.journal import journal_of
+from falmock.inspection.ledger import Account
+from falmock.inspection.lint import check
+from falmock.intercept.certificates import DamagedCAError, open_ca
+from falmock.intercept.doctor import CannotTryError, examine
+from falmock.intercept.environment import variables
+from falmock.intercept.launch import NotStartedError, SignalForwarder, launch
+from falmock.intercept.listeners import Listeners, open_listeners
+from falmock.intercept.server_info import ServerInfo, advertise, find
+from falmock.media import FfmpegNotFound
+from falmock.settings import SettingsError
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+
+    from starlette.applications import Starlette
+
+    from falmock.engine.emulator import Emulator
+    from falmock.settings import Settings
+
+LOOPBACK: Final = "127.0.0.1"
+LONG_RUNNING: Final = ("hostnames", "trusted_proxies")  # settings that `falmock run` has no flag for
+WRONG_USE: Final = (StateError, ScenarioError, SettingsError, FfmpegNotFound, DamagedCAError)
+LEVELS: Final = ("debug", "info", "warning", "error")
+
+
+def log_options(level: str) -> Callable[[Any], Any]:
+    """Return `--log-format` and `--log-level`, with the default of the latter."""
+    log_format = option(
+        "--log-format", "Form of the log.", type=click.Choice(["text", "json"]), default="text"
+    )
+    log_level = option(
+        "--log-level", "Least severe messages to log.", type=click.Choice(LEVELS), default=level
+    )
+    return lambda command: log_format(log_level(command))
+
+
+def port_option(flag: str, text: str, default: int = 0) -> Callable[[Any], Any]:
+    """Return an option for a port."""
+    return option(flag, text, type=click.IntRange(0, 65535), default=default)
+
+
+@click.command()
+@option("--host", "Address to listen on. By default only this machine can call.", default=LOOPBACK)
+@port_option("--port", "Port for HTTP; 0 picks a free one.", default=8787)
+@port_option("--tls-port", "Port for HTTPS; 0 picks a free one.")
+@port_option("--proxy-port", "Port of the proxy for programs; 0 picks a free one.")
+@state_option("Folder that keeps requests, files and keys across restarts.")
+@option("--ephemeral", "Keep everything in memory and a temporary folder instead.", is_flag=True)
+@settings_options()
+@log_options("info")
+def serve(  # noqa: PLR0917 - click calls it by name
+    host: str,
+    port: int,
+    tls_port: int,
+    proxy_port: int,
+    state: Path,
+    log_format: str,
+    log_level: str,
+    *,
+    ephemeral: bool,
+    **given: Any,
+) -> None:
+    """Serve the emulator until Ctrl-C."""
+    console.set_up_logging(log_format, log_level)
+    with reporting():
+        settings = settings_of(None if ephemeral else state, given)
+        with _listening(host, port, tls_port, proxy_port) as listeners, _runner() as runner:
+            runner.run(_serve(settings, listeners))
+
+
+async def _serve(settings: Settings, listeners: Listeners) -> None:
+    stopped = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stopped.set)
+    async with (
+        open_emulator(settings, listeners=listeners) as emulator,
+        _served(emulator, create_app(emulator), listeners) as server,
+    ):
+        console.tell(console.banner(server, settings, console.reachable(listeners)))
+        await stopped.wait()
+
+
+@click.command(
+    context_settings={"ignore_unknown_options": False, "allow_interspersed_args": False},
+)
+@state_option("State folder of an emulator that may be running.")
+@settings_options(without=LONG_RUNNING)
+@log_options("warning")
+@option("--account", "File for the final account, as JSON.", type=click.Path(path_type=Path, dir_okay=False))
+@click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
+def run(
+    command: tuple[str, ...],
+    state: Path,
+    account: Path | None,
+    log_format: str,
+    log_level: str,
+    *,
+    sealed: bool,
+    **given: Any,
+) -> int:
+    """Run a program with all fal hosts led to an emulator: falmock run -- python app.py.
+
+    This is the running emulator that serves the state folder, unless --sealed is given and it is not
+    sealed. Otherwise it is a new one, in memory. The exit code is that of the program.
+    """
+    console.set_up_logging(log_format, log_level)
+    server = find(state)
+    with reporting(), _runner() as runner:
+        if server is not None and server.sealed >= sealed:
+            code, counted = runner.run(_run_beside(server, command))
+        else:
+            settings = settings_of(None, given | {"sealed": sealed})
+            with _listening(LOOPBACK, 0, 0, 0) as listeners:
+                code, counted = runner.run(_run_with(settings, listeners, command))
+    if account is not None:
+        account.write_text(json.dumps(counted.to_json()))
+    console.tell(f"falmock: {counted}")
+    return code
+
+
+async def _run_with(settings: Settings, listeners: Listeners, command: Sequence[str]) -> tuple[int, Account]:
+    with SignalForwarder() as forwarder:
+        async with open_emulator(settings, listeners=listeners) as emulator:
+            app = create_app(emulator)
+            async with _served(emulator, app, listeners) as server:
+                code = await _launch(command, server, forwarder)
+            for remark in _remarks(emulator):
+                console.tell(f"falmock: {remark}")
+            return code, app.state.ledger.account()
+
+
+def _remarks(emulator: Emulator) -> list[str]:
+    unobserved = [f"the fault {each.rule.fault!r} had no effect" for each in emulator.plan.unobserved()]
+    findings = check(journal_of(emulator).entries(), now=emulator.clock.now())
+    return [*unobserved, *(f"client check: {each.rule}: {each.says}" for each in findings)]
+
+
+async def _run_beside(server: ServerInfo, command: Sequence[str]) -> tuple[int, Account]:
+    with SignalForwarder() as forwarder:
+        async with httpx.AsyncClient(base_url=server.http, trust_env=False) as http:
+            before = await _account(http)
+            code = await _launch(command, server, forwarder)
+            after = await _account(http)
+    return code, after.since(before)
+
+
+async def _account(http: httpx.AsyncClient) -> Account:
+    try:
+        answer = (await http.get(f"{CONTROL}/account")).raise_for_status()
+    except httpx.HTTPError as error:
+        raise control_error(str(http.base_url), error) from None
+    return Account.from_json(answer.json())
+
+
+def control_error(address: str, error: httpx.HTTPError) -> click.ClickException:
+    """Return the error for a call to the control API that failed."""
+    why = str(error)
+    if isinstance(error, httpx.HTTPStatusError) and error.response.status_code == httpx.codes.FORBIDDEN:
+        why = error.response.json()["detail"]
+    return click.ClickException(f"the emulator at {address} gives no information: {why}")
+
+
+async def _launch(command: Sequence[str], server: ServerInfo, forwarder: SignalForwarder) -> int:
+    try:
+        return await launch(command, os.environ | variables(server, os.environ), forwarder)
+    except NotStartedError as error:
+        console.tell(f"falmock: {error}")
+        return error.code
+
+
+@click.command(context_settings={"allow_interspersed_args": False})
+@click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
+def doctor(command: tuple[str, ...]) -> int:
+    """Show which calls of a program reach the emulator, without any risk.
+
+    The program runs in a network that has nothing but loopback, through a sealed `falmock run`. This
+    takes Linux, and the programs unshare and ip. Exits with 1 if a call to fal misses the emulator.
+    """
+    try:
+        found = examine(command)
+    except CannotTryError as error:
+        raise click.ClickException(
+            f"doctor runs a program in a network of its own, so that nothing can leak, and {error}"
+        ) from None
+    click.echo(str(found))
+    return 0 if found.good else 1
+
+
+@asynccontextmanager
+async def _served(emulator: Emulator, app: Starlette, listeners: Listeners) -> AsyncIterator[ServerInfo]:
+    """Serve an emulator at all listeners for the length of a block."""
+    console.mask(journal_of(emulator).known)
+    settings = emulator.settings
+    async with AsyncExitStack() as stack:
+        with _writing_to(settings.state):
+            folder = settings.state or Path(
+                stack.enter_context(tempfile.TemporaryDirectory(prefix="falmock-"))
+            )
+            ca = open_ca(folder / "ca", os.environ)
+            server = await stack.enter_async_context(
+                open_listeners(app, listeners, ca, sealed=settings.sealed)
+            )
+            if settings.state is not None:
+                stack.enter_context(advertise(server, settings.state))
+        try:
+            yield server
+        finally:
+            emulator.shutdown()  # ends open streams, which the listeners would wait for
+
+
+@contextmanager
+def _writing_to(state: Path | None) -> Iterator[None]:
+    """Report files that cannot be written, in a state folder or, for None, in a temporary one.
+
+    Raises:
+        StateError: there is such a file.
+    """
+    try:
+        yield
+    except OSError as error:
+        where = state or tempfile.gettempdir()
+        advice = ELSEWHERE if state else "set TMPDIR to another folder"
+        raise StateError(f"cannot write to {where} ({error.strerror}): {advice}") from None
+
+
+@contextmanager
+def reporting() -> Iterator[None]:
+    """Turn errors of the user into one line and exit code 2."""
+    try:
+        yield
+    except WRONG_USE as error:
+        raise click.ClickException(str(error)) from None
+
+
+def _runner() -> asyncio.Runner:
+    return asyncio.Runner(loop_factory=uvloop.new_event_loop)
+
+
+@contextmanager
+def _listening(host: str, port: int, tls_port: int, proxy_port: int) -> Iterator[Listeners]:
+    with ExitStack() as stack:
+        flags = (("--port", port), ("--tls-port", tls_port), ("--proxy-port", proxy_port))
+        yield Listeners(*[stack.enter_context(_listener(host, number, flag)) for flag, number in flags])
+
+
+def _listener(host: str, port: int, flag: str) -> socket.socket:
+    try:
+        return listen(host, port)
+    except OSError as error:
+        reason = os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror
+        raise click.ClickException(
+            f"cannot listen on {host}:{port} ({reason}): choose another {flag} (0 picks a free one)"
+        ) from None

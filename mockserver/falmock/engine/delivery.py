@@ -1,0 +1,98 @@
+"""Content, schedule and URLs of webhooks; see `webhooks` for the sending.
+
+From PROTOCOL.md 9: the first attempt may take 15 s, later ones 120 s; only 2xx is success; a redirect is a
+permanent failure; there are at most 31 retries, until the stored result expires. The pauses are assumed:
+they double from one second to 128 seconds, so that 31 retries take about an hour.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, Final
+
+import httpx
+
+from falmock.protocol import urls
+from falmock.protocol.authorities import AuthorityError, parse_url
+from falmock.protocol.errors import compact
+
+if TYPE_CHECKING:
+    from falmock.engine.rows import Delivery, Request
+    from falmock.engine.signing import Signer
+    from falmock.faults.effects import AttemptPlan
+
+FIRST_TIMEOUT: Final = 15.0
+LATER_TIMEOUT: Final = 120.0
+RETRIES: Final = 31
+LONGEST_PAUSE: Final = 128.0
+
+UNSERIALIZABLE: Final = (
+    "Response payload is not JSON serializable. Either return a JSON serializable object or use the queue "
+    "endpoint to retrieve the response."
+)
+
+
+def timeout(attempts: int) -> float:
+    """Return the time-out in real seconds of the attempt after this number of attempts."""
+    return FIRST_TIMEOUT if attempts == 0 else LATER_TIMEOUT
+
+
+def next_attempt(attempts: int, now: float, give_up_at: float) -> float | None:
+    """Return when to retry after this number of failed attempts, or None to give up."""
+    if attempts > RETRIES:
+        return None
+    at = now + min(2.0 ** (attempts - 1), LONGEST_PAUSE)
+    return at if at < give_up_at else None
+
+
+def payload(request: Request, output: bytes | None) -> bytes:
+    """Return the body for a completed request. The payload is null if `output` is None or not JSON."""
+    body: dict[str, Any] = {"request_id": request.id, "gateway_request_id": request.gateway_id}
+    good = request.status is not None and request.status < 400  # noqa: PLR2004 - HTTP's errors start here
+    body["status"] = "OK" if good else "ERROR"
+    if not good:
+        body["error"] = f"Invalid status code: {request.status}"
+    try:
+        body["payload"] = json.loads(output or b"")
+    except ValueError:
+        body["payload"] = None
+        body["payload_error"] = UNSERIALIZABLE
+    return compact(body)
+
+
+def signed_headers(signer: Signer, delivery: Delivery, plan: AttemptPlan, now: float) -> dict[str, str]:
+    """Return the headers of an attempt at `now`, in unix seconds of the wall clock."""
+    if plan.rotate_key:
+        signer.rotate()
+    signature = signer.webhook_headers(
+        request_id=delivery.request_id,
+        user_id=delivery.user_id,
+        timestamp=int(now - plan.timestamp_age),
+        body=delivery.body + b" " if plan.wrong_signature else delivery.body,
+    )
+    return {**signature, "Content-Type": "application/json", "Content-Length": str(len(delivery.body))}
+
+
+def is_deliverable(url: str) -> bool:
+    """Return whether a webhook can be posted to a URL."""
+    try:
+        parts, target = urls.split(url), httpx.URL(url)
+        same = parts.hostname == target.host  # both parsers must agree on the host
+        return parts.scheme in {"http", "https"} and bool(parts.hostname) and same and parts.port != 0
+    except (ValueError, httpx.InvalidURL):
+        return False
+
+
+def without_secrets(url: str) -> str:
+    """Return a URL for logs: without query and user info, which may contain tokens."""
+    try:
+        parts = parse_url(url, userinfo=True)
+    except AuthorityError:
+        return "a URL that cannot be read"
+    return f"{parts.scheme}://{parts.authority}{parts.path}"
+
+
+def receiver(url: str) -> str:
+    """Return scheme, host and port of a URL: attempts to one receiver share a limit."""
+    target = httpx.URL(url)
+    return f"{target.scheme}://{target.host}:{target.port or ''}"

@@ -1,0 +1,69 @@
+"""The faults chosen for one request, and their form in the store."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING, Final
+
+from falmock.faults.vocabulary import parse
+
+if TYPE_CHECKING:
+    from falmock.faults.vocabulary import Fault
+
+LONGEST_CACHED: Final = 500  # characters of stored faults
+
+
+@dataclass(frozen=True, slots=True)
+class Injection:
+    """A fault chosen for one request or call, and the id of its rule; 0 if the call itself asked for it."""
+
+    fault: Fault
+    rule: int = 0
+
+
+class Injections(Mapping[str, Injection]):
+    """Injections by the name of their fault. Of several with one name, the last counts."""
+
+    __slots__ = ("_by_name",)
+
+    def __init__(self, injections: Iterable[Injection] = ()) -> None:
+        self._by_name = {injection.fault.name: injection for injection in injections}
+
+    def __getitem__(self, name: str) -> Injection:
+        return self._by_name[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._by_name)
+
+    def __len__(self) -> int:
+        return len(self._by_name)
+
+    @classmethod
+    def parse(cls, text: str | None) -> Injections:
+        """Read what `dump` returned.
+
+        Raises:
+            ValueError: the text is not valid, or this version has no such fault.
+        """
+        if not text:
+            return NONE
+        return _parse(text) if len(text) <= LONGEST_CACHED else _parse.__wrapped__(text)
+
+    def dump(self) -> str | None:
+        """Return JSON for the store: `[[rule id, fault], ...]`; None without injections."""
+        pairs = [[injection.rule, str(injection.fault)] for injection in self.values()]
+        return json.dumps(pairs) if pairs else None
+
+
+NONE: Final = Injections()
+
+
+@lru_cache(maxsize=1024)
+def _parse(text: str) -> Injections:
+    try:
+        return Injections(Injection(parse(fault), rule) for rule, fault in json.loads(text))
+    except (TypeError, KeyError, AttributeError, RecursionError) as error:
+        raise ValueError(f"no list of rules and faults: {error}") from None

@@ -1,0 +1,69 @@
+"""Scenarios: the presets that ship with falmock, and TOML files."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from functools import cache
+from importlib import resources
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from falmock.faults.rules import Scenario
+from falmock.protocol import bodies
+
+
+class ScenarioError(ValueError):
+    """An unknown or invalid scenario; the text is one line and says what to do."""
+
+
+def find(name: str) -> Scenario:
+    """Return a scenario by the name of a preset or the path of a TOML file.
+
+    Raises:
+        ScenarioError: the name is unknown, or the file invalid.
+    """
+    preset = presets().get(name)
+    if preset is not None:
+        return preset
+    path = Path(name)
+    if not path.is_file():
+        raise ScenarioError(
+            f"there is no scenario {name!r}: name a TOML file or one of {', '.join(presets())}"
+        )
+    return read(path.read_text(encoding="utf-8", errors="replace"), name=path.stem, where=name)
+
+
+def read(text: str, *, name: str, where: str) -> Scenario:
+    """Parse a scenario from TOML.
+
+    Args:
+        text: the TOML.
+        name: the scenario's name, unless the text has one.
+        where: the origin of the text, for error messages.
+
+    Raises:
+        ScenarioError: the text is no valid scenario.
+    """
+    try:
+        parsed = tomllib.loads(text)
+        bodies.measure(json.dumps(parsed, default=str).encode())
+        return Scenario.model_validate({"name": name, **parsed})
+    except RecursionError:
+        raise ScenarioError(f"{where} is nested too deep") from None
+    except ValidationError as invalid:
+        first = invalid.errors()[0]
+        place = ".".join(map(str, first["loc"])) or "it"
+        raise ScenarioError(f"{where}: {place}: {first['msg'].removeprefix('Value error, ')}") from None
+    except ValueError as error:  # no TOML, over the limits, or a number with more digits than Python reads
+        raise ScenarioError(f"{where} is not TOML: {error}") from None
+
+
+@cache
+def presets() -> dict[str, Scenario]:
+    """Return the presets by name."""
+    folder = resources.files("falmock") / "presets"
+    files = sorted((file for file in folder.iterdir() if file.name.endswith(".toml")), key=lambda f: f.name)
+    named = ((file.name.removesuffix(".toml"), file) for file in files)
+    return {name: read(file.read_text(encoding="utf-8"), name=name, where=file.name) for name, file in named}

@@ -1,0 +1,148 @@
+"""Where a running emulator is reached, in a file in its state folder that other commands read."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field, replace
+from ipaddress import ip_address
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, Self
+
+import httpx
+
+from falmock.http.identity import Identity, challenge
+from falmock.protocol.authorities import parse_url
+from falmock.system import private
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+FILE: Final = "doors.json"
+IPV6: Final = 6
+LONGEST_HEALTH: Final = 64 * 1024  # bytes of an answer of `/health`
+HEALTH_SECONDS: Final = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class ServerInfo:
+    """How a program reaches an emulator.
+
+    Attributes:
+        http: URL of the plain port, as "http://127.0.0.1:8787".
+        https: URL of the TLS port.
+        proxy: URL of the proxy, "http://...".
+        certificate: file with the certificate of the CA.
+        bundle: file with all roots for a program.
+        preload: file that Node loads before a program.
+        sealed: whether the proxy refuses other machines.
+        token: secret of the process, by which it proves that it wrote the file (see `http.identity`).
+    """
+
+    http: str
+    https: str
+    proxy: str
+    certificate: str
+    bundle: str
+    preload: str
+    sealed: bool = False
+    token: str = field(default="", repr=False)
+
+    def to_json(self) -> str:
+        """Return what `from_json` reads."""
+        return json.dumps(asdict(self), indent=2) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        """Read what `to_json` returned.
+
+        Raises:
+            ValueError: the text is something else.
+        """
+        try:
+            return cls(**json.loads(text))
+        except TypeError:
+            raise ValueError("not the addresses of an emulator") from None
+
+    def seen_from(self, host: str | None, folder: str | None) -> ServerInfo:
+        """Return the addresses and files as a program elsewhere sees them, in a container for example.
+
+        Args:
+            host: name of this machine there; None for the same addresses.
+            folder: of the files there; None for the same paths.
+        """
+
+        def moved(url: str) -> str:
+            parts = parse_url(url)
+            return f"{parts.scheme}://{host}:{parts.port}" if host else url
+
+        def elsewhere(path: str) -> str:
+            return f"{folder.rstrip('/')}/{Path(path).name}" if folder else path
+
+        return replace(
+            self,
+            http=moved(self.http),
+            https=moved(self.https),
+            proxy=moved(self.proxy),
+            certificate=elsewhere(self.certificate),
+            bundle=elsewhere(self.bundle),
+            preload=elsewhere(self.preload),
+        )
+
+
+@contextmanager
+def advertise(server: ServerInfo, state: Path) -> Iterator[None]:
+    """Keep the file in a state folder for the length of a block."""
+    file = state / FILE
+    private.write(file, server.to_json().encode())
+    try:
+        yield
+    finally:
+        file.unlink(missing_ok=True)
+
+
+def find(state: Path) -> ServerInfo | None:
+    """Find the emulator that serves a state folder. Return None without one.
+
+    The file is ignored if another user wrote it, if it names another machine, or if the process on the
+    port cannot prove that it wrote the file.
+    """
+    file = state / FILE
+    try:
+        if os.geteuid() not in {0, file.stat().st_uid}:
+            return None
+        server = ServerInfo.from_json(file.read_text())
+        here = all(map(_is_here, (server.http, server.https, server.proxy)))
+        return server if here and _proves(server) else None
+    except (OSError, ValueError, RecursionError, httpx.HTTPError):  # no file, or one of a killed emulator
+        return None
+
+
+def _is_here(url: str) -> bool:
+    """Return whether a URL is of an address of this machine: no other address can be bound."""
+    address = ip_address(parse_url(url).authority.name)
+    with socket.socket(socket.AF_INET6 if address.version == IPV6 else socket.AF_INET) as probe:
+        try:
+            probe.bind((str(address), 0))
+        except OSError:
+            return False
+    return True
+
+
+def _proves(server: ServerInfo) -> bool:
+    """Return whether the process on the plain port wrote the file."""
+    sent = challenge()
+    content = b""
+    with (
+        httpx.Client(trust_env=False, timeout=HEALTH_SECONDS) as http,
+        http.stream("GET", f"{server.http}/health", params={"challenge": sent}) as answer,
+    ):
+        answer.raise_for_status()
+        for chunk in answer.iter_bytes():
+            content += chunk
+            if len(content) > LONGEST_HEALTH:
+                return False
+    facts = json.loads(content)
+    return isinstance(facts, dict) and Identity(server.token).accepts(sent, facts.get("proof"))

@@ -1,0 +1,86 @@
+"""The commands that show something: `scenario`, `journal`, `ledger`, `lint`, `state`."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+from processes import served
+from programs import falmock, one_line
+
+from falmock.faults.scenarios import presets
+from falmock.faults.vocabulary import FAULTS
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def test_scenario_list_shows_all_presets_with_what_they_teach() -> None:
+    lines = falmock("scenario", "list").out.splitlines()
+
+    assert [line.split()[0] for line in lines] == list(presets())
+    assert all(preset.teaches in line for line, preset in zip(lines, presets().values(), strict=True))
+
+
+def test_scenario_show_prints_the_rules_of_a_preset() -> None:
+    lines = falmock("scenario", "show", "locked").out
+
+    assert json.loads(lines) == {"fault": "locked", "times": "always"}
+
+
+def test_scenario_check_counts_the_rules_of_a_good_file(tmp_path: Path) -> None:
+    (tmp_path / "night.toml").write_text('[[rules]]\nfault = "slow"\n')
+
+    done = falmock("scenario", "check", "night.toml", cwd=tmp_path)
+
+    assert (done.code, done.out) == (0, "night.toml: 1 rule, all good\n")
+
+
+@pytest.mark.parametrize("command", [["scenario", "check"], ["serve", "--ephemeral", "--scenario"]])
+def test_a_bad_scenario_is_reported_in_one_line_with_advice(command: list[str], tmp_path: Path) -> None:
+    (tmp_path / "night.toml").write_text('[[rules]]\nfault = "sloow"\n')
+
+    line = one_line(falmock(*command, "night.toml", cwd=tmp_path))
+
+    assert line == (
+        "falmock: night.toml: rules.0: there is no fault 'sloow': falmock scenario faults lists them"
+    )
+
+
+def test_scenario_faults_lists_all_faults() -> None:
+    lines = falmock("scenario", "faults").out
+
+    assert [line.split()[0] for line in lines.splitlines()[::2]] == list(FAULTS)
+
+
+def test_journal_ledger_and_lint_query_the_running_emulator(tmp_path: Path) -> None:
+    state = ("--state", str(tmp_path / "state"))
+    with served(*state, "--queue-seconds", "0", "--run-seconds", "0") as server:
+        request_id = server.submit()["request_id"]
+        server.result(request_id)
+        lines = falmock("journal", *state, "--request", request_id, "--operation", "submit")
+        archive = falmock("journal", *state, "--format", "har")
+        bill = falmock("ledger", *state)
+        clean = falmock("lint", *state)
+        server.http.get("/nobody/nothing", headers={"Authorization": "Bearer me:secret"})
+        found = falmock("lint", *state)
+    (tmp_path / "calls.jsonl").write_text(lines.out)
+    read = falmock("lint", "--journal", str(tmp_path / "calls.jsonl"))
+
+    assert [json.loads(line)["kind"] for line in lines.out.splitlines()] == ["journal", "exchange"]
+    assert json.loads(archive.out)["log"]["version"] == "1.2"
+    assert json.loads(bill.out)["usd"] == 2.5
+    assert (clean.code, clean.out, read.code, read.out) == (0, "", 0, "")
+    assert (found.code, found.out.partition(":")[0]) == (1, "bearer-key")
+
+
+@pytest.mark.parametrize("command", ["journal", "ledger", "lint"])
+def test_a_query_without_a_running_emulator_is_reported_in_one_line(tmp_path: Path, command: str) -> None:
+    assert "no emulator serves" in one_line(falmock(command, "--state", str(tmp_path)))
+
+
+def test_lint_rejects_a_file_that_is_no_journal(tmp_path: Path) -> None:
+    (tmp_path / "x").write_bytes(b"\xff")
+
+    assert "is no journal" in one_line(falmock("lint", "--journal", str(tmp_path / "x")))

@@ -1,0 +1,308 @@
+"""`falmock serve` as a process: its arguments, its banner and log, its files, and its end."""
+
+from __future__ import annotations
+
+import base64
+import re
+import signal
+import socket
+import stat
+import sys
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, unquote
+
+import httpx
+import pytest
+from processes import running, served
+from programs import falmock, one_line
+
+from falmock.intercept.certificates import open_ca
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--port", "many"],
+        ["--port", "70000"],
+        ["--runners", "0"],
+        ["--queue-seconds", "soon"],
+        ["--run-seconds", "5-4"],
+        ["--time-scale", "-1"],
+        ["--media", "opera"],
+        ["--keys", "no-colon"],
+        ["--ffmpeg", "/no/such/ffmpeg"],
+        ["--log-format", "xml"],
+        ["--no-such-flag"],
+        ["--host", "192.0.2.1", "--port", "0"],
+    ],
+)
+def test_a_wrong_argument_is_reported_in_one_line_with_exit_code_2(arguments: list[str]) -> None:
+    assert one_line(falmock("serve", "--ephemeral", *arguments)).startswith("falmock: ")
+
+
+def test_a_wrong_variable_is_reported_by_its_name() -> None:
+    assert "FALMOCK_RUNNERS" in one_line(falmock("serve", "--ephemeral", FALMOCK_RUNNERS="none"))
+
+
+def test_a_malformed_key_is_not_repeated_in_the_error() -> None:
+    assert "hush" not in one_line(falmock("serve", "--ephemeral", FALMOCK_KEYS="hush-hush"))
+
+
+def test_a_busy_port_is_reported_with_the_flag_to_change() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        line = one_line(falmock("serve", "--ephemeral", "--port", str(taken.getsockname()[1])))
+
+    assert ("in use" in line, "--port" in line) == (True, True)
+
+
+def test_an_impossible_state_folder_is_reported_with_the_flag_to_change(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+
+    line = one_line(falmock("serve", "--port", "0", "--state", str(tmp_path / "file" / "state")))
+
+    assert ("cannot use" in line, "--state" in line) == (True, True)
+
+
+def test_a_damaged_database_is_reported_in_one_line(tmp_path: Path) -> None:
+    (tmp_path / "falmock.db").write_text("not a database, and longer than a page header would be " * 20)
+
+    assert "falmock.db is damaged" in one_line(falmock("serve", "--port", "0", "--state", str(tmp_path)))
+
+
+def test_a_state_folder_in_use_is_reported_in_one_line(tmp_path: Path) -> None:
+    with served("--state", str(tmp_path)):
+        line = one_line(falmock("serve", "--port", "0", "--state", str(tmp_path)))
+
+    assert "in use by another falmock" in line
+
+
+@pytest.mark.parametrize("name", ["ca", "ca/bundle.pem", "ca/preload.cjs", "doors.json"])
+def test_a_file_that_cannot_be_written_at_the_start_is_reported_in_one_line(
+    tmp_path: Path, name: str
+) -> None:
+    if name == "ca":
+        (tmp_path / name).write_text("a file where a folder should be")
+    else:
+        (tmp_path / name).mkdir(parents=True)
+
+    line = one_line(falmock("serve", "--port", "0", "--state", str(tmp_path)))
+
+    assert ("cannot write to" in line, "--state" in line) == (True, True)
+
+
+@pytest.mark.parametrize("name", ["ca.key", "ca.pem"])
+def test_damaged_certificates_are_reported_in_one_line(tmp_path: Path, name: str) -> None:
+    open_ca(tmp_path / "ca")
+    (tmp_path / "ca" / name).write_text("nonsense")
+
+    assert "are damaged" in one_line(falmock("serve", "--port", "0", "--state", str(tmp_path)))
+
+
+def raw(method: str, path: str, content: bytes) -> bytes:
+    """Return the bytes of a call."""
+    lines = [f"{method} {path} HTTP/1.1", "Host: localhost", "Authorization: Key me:secret"]
+    if content:
+        lines += ["Content-Type: application/json", f"Content-Length: {len(content)}"]
+    return "\r\n".join([*lines, "", ""]).encode() + content
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_stops_the_server_with_exit_code_0(how: signal.Signals, tmp_path: Path) -> None:
+    with served("--state", str(tmp_path), "--run-seconds", "60") as server:
+        server.submit()
+        code = server.stop(how)
+
+    assert (code, "Traceback" in server.log) == (0, False)
+
+
+@pytest.mark.parametrize(
+    "path", ["/fal-ai/veo2/requests/{id}/status/stream", "/fal.run/fal-ai/veo2/image-to-video"]
+)
+def test_a_signal_ends_open_streams_and_run_calls(path: str, tmp_path: Path) -> None:
+    with served("--state", str(tmp_path), "--run-seconds", "60") as server:
+        request_id = server.submit()["request_id"]
+        method, body = ("GET", b"") if "{id}" in path else ("POST", b"{}")
+        with socket.create_connection(("127.0.0.1", server.port)) as wire:
+            wire.sendall(raw(method, path.format(id=request_id), body))
+            server.wait_for("IN_PROGRESS")
+            code = server.stop(signal.SIGINT)
+            while wire.recv(65536):
+                pass
+
+    assert (code, "Traceback" in server.log, "ERROR" in server.log) == (0, False, False)
+
+
+def test_a_submit_that_breaks_off_is_neither_accepted_nor_logged_as_an_error(tmp_path: Path) -> None:
+    with served("--state", str(tmp_path)) as server:
+        with socket.create_connection(("127.0.0.1", server.port)) as wire:
+            wire.sendall(raw("POST", "/fal-ai/veo2/image-to-video", b"half a body")[:-5])
+        assert server.http.get("/health").status_code == 200
+        server.stop()
+
+    assert ("Traceback" in server.log, "IN_QUEUE" in server.log) == (False, False)
+
+
+def test_the_server_answers_as_soon_as_the_banner_is_printed() -> None:
+    with served("--ephemeral", "--seed", "7") as server:
+        assert server.http.get("/health").json()["status"] == "ok"
+
+
+def test_the_banner_shows_how_to_submit() -> None:
+    with served("--ephemeral") as server:
+        address = server.address
+        server.stop()
+
+    assert re.search(rf"curl {re.escape(address)}/fal-ai/veo2/image-to-video", server.log)
+
+
+def test_the_banner_warns_of_all_ports_that_other_machines_can_call() -> None:
+    with served("--ephemeral", "--host", "0.0.0.0") as server:
+        server.stop()
+
+    said = re.search(
+        r"WARNING +other machines can call http 0\.0\.0\.0:(\d+), tls 0\.0\.0\.0:\d+, proxy 0\.0\.0\.0:\d+",
+        server.log,
+    )
+    assert said is not None
+    assert int(said[1]) == server.port
+
+
+def test_the_banner_has_no_warning_when_only_this_machine_can_call() -> None:
+    with served("--ephemeral") as server:
+        server.stop()
+
+    assert "other machines" not in server.log
+
+
+def test_the_banner_names_the_scenarios_in_force() -> None:
+    with served("--ephemeral", "--scenario", "rush-hour", "--scenario", "locked") as server:
+        server.stop()
+
+    assert "rush-hour, locked" in server.log
+
+
+def test_forwarded_headers_are_ignored_by_default() -> None:
+    with served("--ephemeral") as server:
+        headers = {"X-Forwarded-Proto": "https", "X-Forwarded-For": "192.0.2.7"}
+        body = {"prompt": "x", "image_url": "https://example.com/x.png"}
+        answer = server.http.post("/fal-ai/veo2/image-to-video", json=body, headers=headers)
+
+    assert answer.json()["status_url"].startswith(server.address)
+
+
+def test_the_forwarded_header_of_a_trusted_proxy_is_used() -> None:
+    with served("--ephemeral", "--trusted-proxy", "127.0.0.1,10.0.0.0/8") as server:
+        answer = server.http.get("/control/clock", headers={"X-Forwarded-For": "192.0.2.7"})
+
+    assert (answer.status_code, "comes from 192.0.2.7" in answer.json()["detail"]) == (403, True)
+
+
+def test_an_ephemeral_server_leaves_no_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+
+    with served("--ephemeral", "--run-seconds", "0", "--queue-seconds", "0") as server:
+        server.result(server.submit()["request_id"])
+
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_keys_and_tokens_are_never_logged(tmp_path: Path) -> None:
+    with served(
+        "--state", str(tmp_path), "--log-level", "debug", "--queue-seconds", "0", "--run-seconds", "0"
+    ) as server:
+        secret = httpx.Headers({"Authorization": "Key me:hushhush"})
+        body = {"prompt": "x", "image_url": "https://example.com/x.png?token=hushhush"}
+        url = "/fal-ai/veo2/image-to-video?fal_webhook=http://u:hushhush@127.0.0.1:9/x?t=hushhush"
+        submitted = server.http.post(url, json=body, headers=secret).json()
+        server.wait_for(f"{submitted['request_id']} to http://127.0.0.1:9/x")
+        server.stop()
+
+    assert "hushhush" not in server.log
+
+
+FAL_KEY = "5f0c2f6e-9d6f-4c1b-8a52-1f0e5b7c9d3a:0123456789abcdef0123456789abcdef"  # made up
+
+
+SENT_KEY = "me:hush%hush+hush/hush"  # every character has an escape in some encoding
+
+
+def misplaced(key: str) -> list[tuple[str, str, dict[str, str], Any]]:
+    """Return calls with a key in each wrong place, in each encoding: method, path, headers, body."""
+    escaped, twice = quote(key, safe=""), quote(quote(key, safe=""), safe="")
+    basic = base64.b64encode(key.encode()).decode()
+    endpoint = "/fal-ai/veo2/image-to-video"
+    good = {"prompt": "x", "image_url": "https://example.com/x.png"}
+    return [
+        ("GET", f"/fal-ai/veo2/{escaped}/requests/{escaped}/status", {}, None),
+        ("GET", f"/{escaped}/x", {}, None),
+        ("POST", f"{endpoint}/{escaped}", {}, good),
+        ("POST", f"{endpoint}?{escaped}={escaped}&logs={escaped}", {}, good),
+        ("POST", f"{endpoint}?fal_webhook=http://127.0.0.1:9/{twice}/{escaped}", {}, good),
+        ("POST", endpoint, {"x-falmock-test": key, "x-note": key, "referer": f"http://x/{escaped}"}, good),
+        ("POST", endpoint, {"x-note": f"Basic {basic}", "user-agent": f"a {basic} b"}, good),
+        ("POST", endpoint, {}, good | {"prompt": f"{key} {escaped} {basic}", key: [key]}),
+        ("POST", endpoint, {}, good | {"image_url": f"https://example.com/{escaped}?x={escaped}"}),
+        ("POST", "/v3.fal.media/files/upload", {"x-fal-file-name": key}, None),
+    ]
+
+
+def test_a_key_in_a_wrong_place_is_masked_in_every_output(tmp_path: Path) -> None:
+    state = ("--state", str(tmp_path / "state"))
+    quick = ("--log-level", "debug", "--queue-seconds", "0", "--run-seconds", "0")
+    with served(*state, *quick) as server:
+        for key in (FAL_KEY, SENT_KEY):
+            sender = {} if key == FAL_KEY else {"Authorization": f"Key {key}"}
+            for method, path, headers, body in misplaced(key):
+                server.http.request(method, path, headers=sender | headers, json=body)
+        server.wait_for("webhook of")
+        outputs = [
+            falmock("journal", *state).out,
+            falmock("journal", "--format", "har", *state).out,
+            falmock("lint", *state).out,
+            falmock("ledger", *state).out,
+        ]
+        server.stop()
+
+    assert all(outputs[:2])
+    for text in (server.log, *outputs):
+        undone = unquote(unquote(text)).replace("\\/", "/")
+        assert FAL_KEY.partition(":")[2] not in undone
+        assert "hush" not in undone
+        for key in (FAL_KEY, SENT_KEY):
+            assert base64.b64encode(key.encode()).decode()[4:-4] not in text
+
+
+def modes(folder: Path) -> dict[str, int]:
+    """Return the permissions of a folder and of all entries in it."""
+    return {str(path): stat.S_IMODE(path.stat().st_mode) for path in (folder, *folder.rglob("*"))}
+
+
+def test_a_new_state_folder_is_private_whatever_the_umask(tmp_path: Path) -> None:
+    state = tmp_path / "state"
+    serve = (sys.executable, "-m", "falmock", "serve", "--port", "0", "--state", str(state))
+    quick = ("--media", "plain", "--queue-seconds", "0", "--run-seconds", "0")
+    with running("sh", "-c", 'umask 000; exec "$0" "$@"', *serve, *quick) as server:
+        submitted = server.submit(prompt="a long prompt " * 2000)  # too long for a row
+        assert server.result(submitted["request_id"])["video"]
+        where = server.http.post("/rest.fal.ai/storage/upload/initiate", json={"file_name": "x"}).json()
+        path, _, query = where["upload_url"].partition("?")
+        assert server.http.put(f"{path}/1?{query}", content=b"part").status_code == 200
+        found = modes(state)
+
+    expected = {name: 0o700 if Path(name).is_dir() else 0o600 for name in found}
+    assert {"falmock.db", "falmock.db-wal", "doors.json", "secret"} <= {Path(name).name for name in found}
+    assert found == expected
+
+
+def test_an_existing_state_folder_is_made_private(tmp_path: Path) -> None:
+    state = tmp_path / "state"
+    with served("--state", str(state)):
+        pass
+    for path in (state, *state.rglob("*")):
+        path.chmod(0o777 if path.is_dir() else 0o666)
+
+    with served("--state", str(state)):
+        found = modes(state)
+
+    assert set(found.values()) == {0o700, 0o600}
