@@ -60,9 +60,9 @@ def cancelled_runs_hang(patch: Patch) -> None:
     def cancel(original: Any, core: Any, job: Any) -> None:
         if job.state != "IN_PROGRESS":
             original(core, job)
-        elif job.id in core._queue._jobs:
-            core._queue.cancel(job.id, core.clock.now())
-            core._stop(job.id)
+        elif job.id in core._transitions.queue._jobs:
+            core._transitions.queue.cancel(job.id, core.clock.now())
+            core._transitions.stop(job.id)
 
     _around_cancel(patch, cancel)
 
@@ -109,9 +109,9 @@ def cancel_ends_another_job(patch: Patch) -> None:
     """A cancel ends another job of the application too."""
 
     def cancel(original: Any, core: Any, job: Any) -> None:
-        others = [other for other in core._queue._jobs if other != job.id]
+        others = [other for other in core._transitions.queue._jobs if other != job.id]
         original(core, job)
         if others:
-            core._end(others[0], errors.PlatformError("client_cancelled"))
+            core._transitions.end(others[0], effects.ended(errors.PlatformError("client_cancelled")))
 
     _around_cancel(patch, cancel)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING, Any
 
-from falcontract.mutation.internals import emulator, errors, models, runner, veo
+from falcontract.mutation.internals import emulator, errors, models, runner, steps, veo
 from falcontract.mutation.patching import Patch, change_answer, change_error, change_status, with_body
 
 if TYPE_CHECKING:
@@ -41,16 +41,16 @@ def results_change(patch: Patch) -> None:
 def results_never_expire(patch: Patch) -> None:
     """A result never expires."""
 
-    def init(original: Any, core: Any, settings: Any, *args: Any, **kwargs: Any) -> None:
-        settings = dataclasses.replace(settings, retention=1e9, retention_large=1e9)
-        original(core, settings, *args, **kwargs)
+    def init(original: Any, core: Any, resources: Any) -> None:
+        settings = dataclasses.replace(resources.settings, retention=1e9, retention_large=1e9)
+        original(core, dataclasses.replace(resources, settings=settings))
 
     patch.around(emulator.Emulator, "__init__", init)
 
 
 def large_results_expire_late(patch: Patch) -> None:
     """Large results are kept as long as small ones."""
-    patch.set(emulator, "LARGE_RESULT", 10**9)
+    patch.set(steps, "LARGE_RESULT", 10**9)
 
 
 def rejections_have_no_units(patch: Patch) -> None:

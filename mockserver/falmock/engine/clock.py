@@ -1,8 +1,7 @@
 """The clock that the emulator is opened with. It has two times.
 
-`now()` is emulated time, which may be faster than real time, or stopped. `wall()` is real time, for the
-signatures of webhooks:
-the receiver of a webhook compares the timestamp with its own clock.
+`now()` is emulated time, which may be faster than real time, or stopped. `wall()` is real time, for
+signatures: the receiver of a webhook compares the timestamp with its own clock.
 """
 
 from __future__ import annotations

@@ -57,8 +57,7 @@ class Runner:
     Args:
         catalogue: the models that can run.
         files: inputs and outputs.
-        renderer: renders clips.
-        decoder: decodes input images.
+        renderer: renders the videos.
         fetcher: gets input files by URL.
         style: the kind of video, as in `Settings.media`.
         limits: on the depth and members of an input.

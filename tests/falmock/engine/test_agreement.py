@@ -148,7 +148,7 @@ class Agreement(RuleBasedStateMachine):
 
     @rule(fault=st.sampled_from(FAULTS), hook=st.booleans(), failure=failures)
     def submit(self, fault: str, hook: bool, failure: Failure) -> None:
-        asked = Submission(
+        submission = Submission(
             endpoint=ENDPOINT,
             caller="me",
             origin="path http 127.0.0.1:8787",
@@ -158,7 +158,7 @@ class Agreement(RuleBasedStateMachine):
             webhook="http://localhost:3000/hook" if hook else None,
             faults=(parse(fault),) if fault else (),
         )
-        done = self.attempt(failure, lambda: self.emulator.submit(asked))
+        done = self.attempt(failure, lambda: self.emulator.submit(submission))
         if done is not None:
             self.accepted.append(done[0].id)
 
@@ -246,11 +246,11 @@ class Agreement(RuleBasedStateMachine):
 
 
 def _stand(emulator: Emulator) -> dict[str, Any]:
-    line = emulator.waiting_jobs(APPLICATION)
+    waiting = emulator.waiting_jobs(APPLICATION)
     # With this fault a run ends some time after its outcome is known, which is later after a restart.
     early = any("webhook_early" in (request.faults or "") for request in emulator.store.open_requests())
     return {
-        "line": [(job.id, job.held) for job in line],
+        "waiting": [(job.id, job.held) for job in waiting],
         "running": emulator.running(APPLICATION),
         "due": None if early else emulator._transitions.due,
         "states": {request.id: request.state for request in emulator.store.requests()},

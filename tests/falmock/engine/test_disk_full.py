@@ -47,15 +47,15 @@ def full(store: Store) -> Iterator[None]:
 
 async def submit(mock: Mock) -> httpx.Response:
     """Submit an input that needs new database pages."""
-    asked = GOOD | {"prompt": "x" * 9000}
-    return await mock.http.post(f"/{ENDPOINT}?fal_webhook={HOOK}", json=asked, headers=KEY)
+    body = GOOD | {"prompt": "x" * 9000}
+    return await mock.http.post(f"/{ENDPOINT}?fal_webhook={HOOK}", json=body, headers=KEY)
 
 
 def known(mock: Mock) -> tuple[int, int, int]:
     """Return how many requests the database, the queue and the journal know."""
-    store, line = mock.emulator.store, mock.emulator.waiting_jobs("fal-ai/veo2")
+    store, waiting = mock.emulator.store, mock.emulator.waiting_jobs("fal-ai/veo2")
     steps = [each for each in mock.journal.entries() if isinstance(each, Transition)]
-    return len(store.open_requests()), len(line), len(steps)
+    return len(store.open_requests()), len(waiting), len(steps)
 
 
 @pytest.fixture
@@ -198,8 +198,8 @@ async def test_a_full_disk_and_its_end_are_each_logged_once(
             await submit(on_disk)
     await submit(on_disk)
 
-    told = [each.getMessage() for each in caplog.records if each.levelno >= logging.WARNING]
-    assert told == [
+    messages = [each.getMessage() for each in caplog.records if each.levelno >= logging.WARNING]
+    assert messages == [
         "falmock cannot write (the disk is full): requests wait until it can",
         "falmock can write again",
     ]

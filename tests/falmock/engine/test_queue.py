@@ -321,17 +321,17 @@ jobs = st.lists(
 
 @given(jobs, st.integers(1, 3), st.integers(1, 3), st.lists(st.integers(0, 60), max_size=5))
 def test_the_queue_agrees_with_a_second_by_second_simulation(
-    asked: list[dict[str, Any]], runners: int, concurrency: int, looks: list[int]
+    specs: list[dict[str, Any]], runners: int, concurrency: int, polls: list[int]
 ) -> None:
-    def line() -> list[Job]:
-        return [job(f"j{order}", order, **more) for order, more in enumerate(asked)]
+    def jobs_of_case() -> list[Job]:
+        return [job(f"j{order}", order, **more) for order, more in enumerate(specs)]
 
-    reference = Reference(runners, concurrency, line())
+    reference = Reference(runners, concurrency, jobs_of_case())
     for second in range(61):
         reference.tick(second)
-    queue = queue_of(*line(), runners=runners, concurrency=concurrency)
+    queue = queue_of(*jobs_of_case(), runners=runners, concurrency=concurrency)
 
-    story = [event for until in [*sorted(looks), 60] for event in let_run(queue, until)]
+    story = [event for until in [*sorted(polls), 60] for event in let_run(queue, until)]
 
     assert story == reference.story
 
@@ -345,13 +345,13 @@ acts = st.lists(
 
 @given(jobs.filter(bool), st.integers(1, 3), st.integers(1, 3), acts)
 def test_the_queue_agrees_with_the_simulation_under_manual_control(
-    asked: list[dict[str, float]], runners: int, concurrency: int, acts: list[tuple[int, str, int]]
+    specs: list[dict[str, float]], runners: int, concurrency: int, acts: list[tuple[int, str, int]]
 ) -> None:
-    def line() -> list[Job]:
-        return [job(f"j{order}", order, **more) for order, more in enumerate(asked)]  # type: ignore[arg-type]
+    def jobs_of_case() -> list[Job]:
+        return [job(f"j{order}", order, **more) for order, more in enumerate(specs)]  # type: ignore[arg-type]
 
-    reference = Reference(runners, concurrency, line())
-    queue = queue_of(*line(), runners=runners, concurrency=concurrency)
+    reference = Reference(runners, concurrency, jobs_of_case())
+    queue = queue_of(*jobs_of_case(), runners=runners, concurrency=concurrency)
     story = []
     for second in range(61):
         reference.tick(second)

@@ -104,8 +104,8 @@ def test_a_read_only_state_folder_with_a_database_is_one_line_and_exit_code_2(di
 
 
 def submit(server: Served, size: int = 10_000) -> httpx.Response:
-    asked = {"prompt": "x" * size, "image_url": "https://example.com/chef.png"}
-    return server.http.post("/fal-ai/veo2/image-to-video", json=asked)
+    body = {"prompt": "x" * size, "image_url": "https://example.com/chef.png"}
+    return server.http.post("/fal-ai/veo2/image-to-video", json=body)
 
 
 def test_submits_get_507_on_a_full_disk_and_work_again_when_there_is_room(disk: Path) -> None:

@@ -1,4 +1,4 @@
-"""What was accepted survives the process."""
+"""Restarts: requests, files, keys and seeds of an earlier process."""
 
 from __future__ import annotations
 
@@ -171,7 +171,7 @@ async def test_the_state_folder_ignores_itself(lives: Lives, tmp_path: Path) -> 
 
 
 async def test_a_random_seed_is_kept_after_a_restart(lives: Lives) -> None:
-    seeds = [(await lives.next(seed=None)).emulator.store.fact("seed") for _ in range(2)]
+    seeds = [(await lives.next(seed=None)).emulator.seed for _ in range(2)]
 
     assert seeds[0] == seeds[1]
 
@@ -215,9 +215,9 @@ def test_a_killed_process_loses_no_accepted_request(tmp_path: Path) -> None:
         with served(*always, "--run-seconds", "0.1", "--time-scale", "1000", port=first.port) as third:
             ids = {each["request_id"] for each in [undelivered, *accepted]}
             results = [third.result(request_id) for request_id in ids]
-            told: set[str] = set()
-            while told != ids:
-                told.add(receiver.next()["request_id"])
+            delivered: set[str] = set()
+            while delivered != ids:
+                delivered.add(receiver.next()["request_id"])
             videos = [third.http.get(result["video"]["url"]).status_code for result in results]
 
     assert videos == [200] * 6

@@ -29,7 +29,7 @@ def entry(result: httpx.Response) -> Any:
 
 
 async def clip(mock: Mock, tmp_path: Path, image_url: str, **more: Any) -> Any:
-    """Run a request and return what a probe says of its video."""
+    """Run a request; probe its video."""
     url = (await mock.finish(image_url, **more)).json()["video"]["url"]
     path = tmp_path / "clip.mp4"
     path.write_bytes((await mock.http.get(url)).content)
