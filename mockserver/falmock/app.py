@@ -27,6 +27,7 @@ from starlette.routing import Mount, Route, Router
 from falmock import __version__
 from falmock.control.routes import Control
 from falmock.engine.clock import Clock, SystemClock
+from falmock.engine.database import StoreInUseError
 from falmock.engine.emulator import Emulator
 from falmock.engine.files import Files
 from falmock.engine.integrity import DamagedError, VersionError
@@ -34,23 +35,23 @@ from falmock.engine.keys import Keyring
 from falmock.engine.resources import Resources
 from falmock.engine.runner import Runner
 from falmock.engine.signing import SECRET_BYTES, Signer
-from falmock.engine.store import Store, StoreInUseError
+from falmock.engine.store import Store
 from falmock.engine.transitions import unavailable
 from falmock.faults.rules import RuleSet
 from falmock.faults.scenarios import find
 from falmock.http.browser_proxy import BrowserProxy
 from falmock.http.catalogue import WEBSITE_ROUTES, Catalogue
-from falmock.http.cdn import CdnHost
+from falmock.http.cdn import cdn_routes
 from falmock.http.fault_injection import FaultInjector
 from falmock.http.guard import HEALTH, Area, Guard, TrustedProxies, by_area
 from falmock.http.identity import Identity
 from falmock.http.platform import PlatformHost
 from falmock.http.queue import QueueHost
 from falmock.http.recorder import Recorder
-from falmock.http.rest import RestHost
+from falmock.http.rest import rest_routes
 from falmock.http.router import HostRouter, answering, as_asgi, refusal_response, refusing_plainly
 from falmock.http.run import RunHost
-from falmock.http.tokens import Tokens
+from falmock.http.tokens import token_routes
 from falmock.inspection.journal import Journal, journal_of
 from falmock.inspection.ledger import Ledger
 from falmock.media import Decoder, Renderer, find_ffmpeg
@@ -91,16 +92,15 @@ class StateError(Exception):
 def create_app(emulator: Emulator) -> Starlette:
     """Return an open emulator as an ASGI application; it needs no lifespan."""
     keyring = Keyring(emulator.settings, emulator.token_claims)
-    rest = RestHost(emulator, keyring).routes
-    rest.routes.extend(Tokens(emulator, keyring).routes)
+    rest = [*rest_routes(emulator, keyring), *token_routes(emulator, keyring)]
     platform = PlatformHost(emulator, keyring).routes
     platform.routes.extend(Catalogue(keyring).routes)
     ledger = Ledger(emulator.store, emulator.payloads.kept_body)
     answers: dict[str, ASGIApp] = {
         hosts.QUEUE: FaultInjector(as_asgi(QueueHost(emulator, keyring)), emulator),
         hosts.RUN: FaultInjector(as_asgi(RunHost(emulator, keyring)), emulator),
-        hosts.REST: FaultInjector(rest, emulator),
-        hosts.CDN: FaultInjector(CdnHost(emulator, keyring).routes, emulator),
+        hosts.REST: FaultInjector(Router(rest, redirect_slashes=False), emulator),
+        hosts.CDN: FaultInjector(Router(cdn_routes(emulator, keyring), redirect_slashes=False), emulator),
         hosts.PLATFORM: platform,
         hosts.WEBSITE: WEBSITE_ROUTES,
     }

@@ -17,25 +17,27 @@ if TYPE_CHECKING:
 
 
 class _Relief(logging.Handler):
-    """Gives descriptors back as soon as the log says that work waits for them."""
+    """Restores the limit when the log says that work waits for a descriptor."""
 
-    def __init__(self, limits: tuple[int, int]) -> None:
+    def __init__(self, limits: tuple[int, int], *, restores: bool) -> None:
         super().__init__()
         self.limits = limits
+        self.restores = restores
         self.waits = 0
 
     def emit(self, record: logging.LogRecord) -> None:
         if "no file descriptor is left" in record.getMessage():
             self.waits += 1
-            resource.setrlimit(resource.RLIMIT_NOFILE, self.limits)
+            if self.restores:
+                resource.setrlimit(resource.RLIMIT_NOFILE, self.limits)
 
 
 @contextmanager
-def none_left(monkeypatch: pytest.MonkeyPatch) -> Iterator[_Relief]:
-    """Have no descriptor left until the log says that work waits for one."""
-    monkeypatch.setattr(descriptors, "_logged", False)
+def none_left(monkeypatch: pytest.MonkeyPatch, *, until_waiting: bool = True) -> Iterator[_Relief]:
+    """Leave no descriptor in a block, by default until the log says that work waits for one."""
+    monkeypatch.setattr(descriptors.spare, "logged", False)
     limits = resource.getrlimit(resource.RLIMIT_NOFILE)
-    relief = _Relief(limits)
+    relief = _Relief(limits, restores=until_waiting)
     log = logging.getLogger("falmock")
     log.addHandler(relief)
     first_free = os.open(os.devnull, os.O_RDONLY)

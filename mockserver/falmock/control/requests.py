@@ -17,7 +17,7 @@ from falmock.protocol.patterns import LONGEST, matches
 
 if TYPE_CHECKING:
     from falmock.engine.emulator import Emulator
-    from falmock.engine.store import Request
+    from falmock.engine.rows import Request
 
 
 class RequestFilter(Query):

@@ -14,7 +14,7 @@ from falmock.http.listing import in_turns
 
 if TYPE_CHECKING:
     from falmock.engine.emulator import Emulator
-    from falmock.engine.store import Delivery
+    from falmock.engine.rows import Delivery
 
 
 class WebhookFilter(Query):

@@ -7,7 +7,7 @@ import math
 from typing import TYPE_CHECKING
 
 from falmock.engine.ids import uuid7
-from falmock.engine.store import Request
+from falmock.engine.rows import Request
 from falmock.faults import effects
 from falmock.faults.injections import Injection, Injections
 from falmock.faults.rules import OF_A_REQUEST, Rule

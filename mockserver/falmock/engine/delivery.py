@@ -17,8 +17,8 @@ from falmock.protocol.authorities import AuthorityError, parse_url
 from falmock.protocol.errors import compact
 
 if TYPE_CHECKING:
+    from falmock.engine.rows import Delivery, Request
     from falmock.engine.signing import Signer
-    from falmock.engine.store import Delivery, Request
     from falmock.faults.effects import AttemptPlan
 
 FIRST_TIMEOUT: Final = 15.0

@@ -17,6 +17,7 @@ from falmock.engine.manual import Manual
 from falmock.engine.notifier import first
 from falmock.engine.timeline import Timeline
 from falmock.engine.transitions import Transitions
+from falmock.engine.uploads import Uploads
 from falmock.faults import effects
 from falmock.protocol.errors import (
     AlreadyCompleted,
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
 
     from falmock.engine.queue import Job
     from falmock.engine.resources import Resources
-    from falmock.engine.store import Delivery, Request
+    from falmock.engine.rows import Delivery, Request
     from falmock.engine.submission import Submission
 
 log = logging.getLogger("falmock")
@@ -60,6 +61,9 @@ class Emulator:
         self.store = resources.store
         self.files = resources.files
         self.signer = resources.signer
+        self.uploads = Uploads(
+            resources.files, resources.signer, now=resources.clock.now, new_rng=self.fresh_rng
+        )
         self.plan = resources.plan
         self.dialler = resources.dialler
         self.observer = resources.observer

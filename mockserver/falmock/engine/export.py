@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 TABLES: Final = ("requests", "payloads", "deliveries", "files")
-_LOG: Final = "-wal"  # what SQLite has written and not yet moved into the database
+_LOG: Final = "-wal"  # changes that SQLite has not yet moved into the database
 
 
 class NoDatabaseError(Exception):
@@ -49,12 +49,12 @@ def rows(database: Path) -> Iterator[dict[str, Any]]:
                 raise NoDatabaseError(f"nothing of {database} can be read: {error}") from None
             for table in TABLES:
                 for row in _readable(db, table):
-                    columns = {name: _told(row[name]) for name in dict(row) if name != "rowid"}
+                    columns = {name: _text(row[name]) for name in dict(row) if name != "rowid"}
                     yield {"table": table, **columns}
 
 
 def _readable(db: sqlite3.Connection, table: str) -> Iterator[sqlite3.Row]:
-    """Yield the rows before the first damaged page of a table, then the rows after the last."""
+    """Yield the rows before the first damaged page of a table, then those after the last one."""
     first: int | None = None
     for row in _walk(db, f"SELECT rowid, * FROM {table} WHERE rowid > ? ORDER BY rowid LIMIT 1", -(2**63)):
         first = row["rowid"]
@@ -80,7 +80,7 @@ def _walk(db: sqlite3.Connection, query: str, start: int) -> Iterator[sqlite3.Ro
         at = row["rowid"]
 
 
-def _told(value: Any) -> Any:
+def _text(value: Any) -> Any:
     if not isinstance(value, bytes):
         return value
     try:

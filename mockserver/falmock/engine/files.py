@@ -1,10 +1,10 @@
-"""The CDN's files: bodies of submits, uploads and outputs, on disk. Only their owner can read them there.
+"""The files of an emulator. Other users of the machine cannot read them.
 
-inputs/    bodies of submits too large for a row, named by their SHA-256
-files/     what the CDN serves
-uploads/   what is still arriving
-renders/   finished clips by content (kept by `media`); a file on the CDN is a hard link to one
-snapshots/ bodies and files as they once were, as hard links (see `snapshots`)
+inputs/    bodies of submissions that are too large for a row, named by their SHA-256
+files/     the files of the CDN
+uploads/   uploads in progress
+renders/   rendered clips (see `media`); a file of the CDN is a hard link to one
+snapshots/ bodies and files of snapshots, as hard links
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from itertools import chain
 from typing import TYPE_CHECKING, BinaryIO, Final
 from urllib.parse import unquote
 
-from falmock.engine.store import Store, StoredFile
+from falmock.engine.rows import StoredFile
 from falmock.faults import effects
 from falmock.faults.injections import Injections
 from falmock.protocol import urls
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from falmock.engine.object_lifecycle import Lifecycle
+    from falmock.engine.store import Store
 
 log = logging.getLogger("falmock.engine.files")
 
@@ -42,24 +43,23 @@ STALE_UPLOAD: Final = 24 * 3600.0
 DEFAULT_TYPE: Final = "application/octet-stream"
 
 _ALPHABET: Final = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-"
-PARTIAL: Final = ".part"  # a file that is being written
-DISCARDED: Final = ".gone"  # a folder that is being removed
+DISCARDED: Final = ".gone"  # suffix of a folder that is being deleted
 
 
 def new_path(rng: random.Random, name: str) -> str:
-    """Return the path of a file's URL in the form that fal serves today (PROTOCOL.md 8.3)."""
+    """Return a new path for a file's URL, in fal's current form (PROTOCOL.md 8.3)."""
     nanoid = "".join(rng.choices(_ALPHABET, k=21))
     safe = re.sub(r"[^A-Za-z0-9._-]+", "_", name)[-LONGEST_NAME:] or "file"
     return f"/files/b/{rng.getrandbits(32):08x}/{nanoid}_{safe}"
 
 
 class Files:
-    """What the emulator keeps on disk.
+    """The files of one emulator.
 
     Args:
-        store: knows what the files are.
-        folder: to keep them in.
-        max_size: bytes that an uploaded file may have.
+        store: has a row for each file of the CDN.
+        folder: the parent of all folders.
+        max_size: of an uploaded file, in bytes.
     """
 
     def __init__(self, store: Store, folder: Path, *, max_size: int) -> None:
@@ -73,13 +73,13 @@ class Files:
         for path in (self._inputs, self._files, self.uploads, self.renders, self.snapshots):
             private.folder(path)
 
-    # Bodies of submits
+    # Bodies of submissions
 
     def keep_body(self, body: bytes) -> str:
-        """Write a submit's body once, however often it comes, and return its name.
+        """Write a submission's body, unless it is there already, and return its name.
 
         Raises:
-            StorageFull: nothing is kept of it.
+            StorageFull: the disk is full.
         """
         name = hashlib.sha256(body).hexdigest()
         path = self._inputs / name
@@ -90,19 +90,19 @@ class Files:
         return name
 
     def body(self, name: str) -> bytes:
-        """Return a submit's body."""
+        """Return a submission's body."""
         return with_spare((self._inputs / name).read_bytes)
 
     def drop_body(self, name: str) -> None:
-        """Remove a submit's body, if no other submit had the same."""
+        """Delete a submission's body, unless another submission has the same."""
         if not self._store.body_is_shared(name):
             path = self._inputs / name
             self._store.on_commit(lambda: path.unlink(missing_ok=True))
 
-    # What the CDN serves
+    # The CDN
 
     def on_disk(self, file: StoredFile) -> Path:
-        """Return where a file's bytes are."""
+        """Return the path of a file on disk."""
         return self._files / file.disk
 
     def open(self, file: StoredFile) -> BinaryIO | None:
@@ -112,32 +112,32 @@ class Files:
         except (FileNotFoundError, IsADirectoryError, PermissionError) as error:
             log.warning("the file %s cannot be served: %s", file.path, error.strerror)
             return None
-        facts = os.fstat(source.fileno())
-        if stat.S_ISREG(facts.st_mode) and facts.st_size == file.size:
+        status = os.fstat(source.fileno())
+        if stat.S_ISREG(status.st_mode) and status.st_size == file.size:
             return source
         source.close()
-        log.warning("the file %s is damaged: it has %d of %d bytes", file.path, facts.st_size, file.size)
+        log.warning("the file %s is damaged: it has %d of %d bytes", file.path, status.st_size, file.size)
         return None
 
     def find(self, url: str, now: float) -> StoredFile | None:
-        """Return the file that a URL of this emulator means, by whatever way it leads here."""
+        """Return the file of a URL of this emulator, whatever its base URL."""
         try:
             path = unquote(urls.split(url).path)
             path.encode()
-        except ValueError:  # also for half of a surrogate pair, which is in no file's path
+        except ValueError:  # also a lone surrogate, which no path has
             return None
         start = path.find("/files/")
         return self.live(path[start:], now) if start >= 0 else None
 
     def live(self, path: str, now: float) -> StoredFile | None:
-        """Return a file by the path of its URL, unless its time is up."""
+        """Return a file by the path of its URL, unless it has expired."""
         file = self._store.file(path)
         if file is None or (file.expires_at is not None and file.expires_at <= now):
             return None
         return file
 
     def withdraw(self, request_id: str) -> list[str]:
-        """Remove the files that the runs of a request produced; return the paths of their URLs."""
+        """Delete the files that a request produced; return the paths of their URLs."""
         files = self._store.files_of_request(request_id)
         for file in files:
             self._remove(file)
@@ -155,17 +155,17 @@ class Files:
         faults: str | None = None,
         request_id: str | None = None,
     ) -> StoredFile:
-        """Put a finished file on the CDN, in place of one at the same path.
+        """Publish a file on the CDN. It replaces a file at the same path.
 
         Args:
-            source: its bytes. It may be shared, because it is never written to again.
+            source: the complete file. It is linked, so it must not change any more.
             path: of its URL.
             content_type, owner, faults, request_id: see `StoredFile`.
             lifecycle: its expiry and access list.
             now: unix seconds.
 
         Raises:
-            StorageFull: nothing has changed.
+            StorageFull: the disk is full; nothing has changed.
         """
         target = self._files / os.urandom(16).hex()
         try:
@@ -200,10 +200,10 @@ class Files:
             self._store.insert(file)
         return earlier
 
-    # Housekeeping
+    # Deletion
 
     def sweep(self, now: float) -> None:
-        """Remove the files whose time is up."""
+        """Delete the expired files."""
         for file in self._store.expired_files(now):
             self._remove(file)
 
@@ -213,60 +213,63 @@ class Files:
         self._store.on_commit(lambda: path.unlink(missing_ok=True))
 
     def remove(self, owner: str | None = None) -> None:
-        """Take everybody's files off the CDN, or those of one key."""
+        """Delete all files of the CDN, or those of one key."""
         for file in self._store.files(owner):
             self._remove(file)
 
     # Snapshots
 
     def keep(self, folder: Path) -> None:
-        """Keep all bodies and files as they are now in a new folder."""
+        """Link all bodies and files into a new folder."""
         for part in (self._inputs, self._files):
             (folder / part.name).mkdir(parents=True)
             for source in part.iterdir():
                 link(source, folder / part.name / source.name)
 
     def put_back(self, folder: Path) -> None:
-        """Have the bodies and files that were kept, and no others, once a transaction is carried out.
+        """Replace all bodies and files by those in a folder of `keep`, when the transaction is committed.
 
         Raises:
-            OSError: one of them cannot be had; nothing was changed.
+            OSError: one of them cannot be linked; nothing has changed.
         """
         for part in (self._inputs, self._files):
             wanted = {source.name for source in (folder / part.name).iterdir()}
             for name in wanted:
-                beside = part / f"{name}{PARTIAL}"
+                beside = part / f"{name}{private.PART}"
                 beside.unlink(missing_ok=True)
                 self._store.on_rollback(partial(beside.unlink, missing_ok=True))
                 link(folder / part.name / name, beside)
             self._store.on_commit(partial(_swap, part, wanted))
 
     def sweep_leftovers(self, wall: float) -> None:
-        """Remove leftovers of a killed process: partial files, files without a row, snapshots, and uploads
-        that were not completed within a day."""
-        for kept in [*self.snapshots.iterdir(), *self.uploads.glob(f"*{DISCARDED}")]:
-            shutil.rmtree(kept)
-        parts = (folder.glob(f"*{PARTIAL}") for folder in (self._inputs, self._files, self.uploads))
-        for left in chain.from_iterable(parts):
-            left.unlink(missing_ok=True)
-        for unnamed in {path.name for path in self._files.iterdir()} - self._store.file_names():
-            (self._files / unnamed).unlink()
+        """Delete incomplete files, files without a row, snapshots and old uploads of an earlier process.
+
+        Args:
+            wall: the real time, unix seconds. Uploads expire after a day of it.
+        """
+        for folder in [*self.snapshots.iterdir(), *self.uploads.glob(f"*{DISCARDED}")]:
+            shutil.rmtree(folder)
+        incomplete = (folder.glob(f"*{private.PART}") for folder in (self._inputs, self._files, self.uploads))
+        for path in chain.from_iterable(incomplete):
+            path.unlink(missing_ok=True)
+        for name in {path.name for path in self._files.iterdir()} - self._store.file_names():
+            (self._files / name).unlink()
         for folder in self.uploads.iterdir():
             if folder.stat().st_mtime < wall - STALE_UPLOAD:
                 shutil.rmtree(folder, ignore_errors=True)
 
 
 def _swap(folder: Path, wanted: Collection[str]) -> None:
-    """Move the restored files into place and remove all others."""
+    """Move the restored files into place and delete all others."""
     for path in list(folder.iterdir()):
-        if path.name.removesuffix(PARTIAL) not in wanted:
+        if path.name.removesuffix(private.PART) not in wanted:
             path.unlink()
     for name in wanted:
-        (folder / f"{name}{PARTIAL}").replace(folder / name)
+        (folder / f"{name}{private.PART}").replace(folder / name)
 
 
 def link(source: Path, target: Path) -> None:
-    """Make a hard link, or a copy on a file system without hard links."""
+    """Make a hard link, or a copy if the file system has no hard links."""
     try:
         os.link(source, target)
     except OSError:

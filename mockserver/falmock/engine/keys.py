@@ -1,18 +1,19 @@
-"""Who is calling: the `Authorization` header, and which keys are known."""
+"""Callers, by the `Authorization` header."""
 
 from __future__ import annotations
 
 import hmac
 from dataclasses import dataclass
 from enum import Enum, auto
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from falmock.settings import Settings
 
-ANONYMOUS = "anonymous"
+ANONYMOUS: Final = "anonymous"
+BALANCE: Final = 100.0  # US dollars; the emulator has no accounts
 
 
 class Problem(Enum):
@@ -20,23 +21,28 @@ class Problem(Enum):
 
     MISSING = auto()  # no header
     UNREADABLE = auto()  # another scheme than Key, or a key without a colon
-    UNKNOWN = auto()  # a pair that belongs to nobody
+    UNKNOWN = auto()  # not one of the known keys
 
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Whose key came with a call."""
+    """The key id of a call, and whether its account is locked."""
 
     key_id: str
     locked: bool = False
 
+    @property
+    def balance(self) -> float:
+        """The credit in US dollars. A locked account has none: that is why it is locked."""
+        return 0.0 if self.locked else BALANCE
+
 
 class Keyring:
-    """Tells callers by their keys, or by tokens that were given out for one (PROTOCOL.md 2 and 7.1).
+    """Identifies callers by keys, or by tokens that were issued for a key (PROTOCOL.md 2 and 7.1).
 
     Args:
-        settings: which keys there are. Secrets stay in here.
-        token_claims: returns what a token says, or None for one that is not to be believed.
+        settings: the keys.
+        token_claims: returns the claims of a token, or None for an invalid or expired one.
     """
 
     def __init__(
@@ -51,11 +57,11 @@ class Keyring:
             self._secrets = {key_id: secret for key_id, _, secret in pairs}
 
     def identify(self, authorization: str | None, alias: str | None = None) -> Caller | Problem:
-        """Return the caller, or why there is none.
+        """Return the caller, or the problem with the credentials.
 
         Args:
             authorization: the header.
-            alias: of the application that is called; tokens are good for some, and elsewhere for nothing.
+            alias: of the called application. A token is valid only for the applications that it names.
         """
         found = self._read(authorization, alias)
         if isinstance(found, Problem):
@@ -63,7 +69,7 @@ class Keyring:
         return self._caller(found)
 
     def may_see(self, caller: Caller, owner: str) -> bool:
-        """Tell whether a request of `owner` is any of this caller's business."""
+        """Return whether a caller may see the requests of the key id `owner`."""
         return not self._auth or caller.key_id == owner
 
     def _caller(self, key_id: str) -> Caller:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from falmock.engine.resources import Resources
-    from falmock.engine.store import Request
+    from falmock.engine.rows import Request
     from falmock.engine.transitions import Transitions
     from falmock.faults.vocabulary import Fault
 

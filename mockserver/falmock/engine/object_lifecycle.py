@@ -1,4 +1,4 @@
-"""How long a file on the CDN lives, and who may read it (PROTOCOL.md 8.4)."""
+"""The expiry and access list of a file on the CDN (PROTOCOL.md 8.4)."""
 
 from __future__ import annotations
 
@@ -7,23 +7,23 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from falmock.engine.store import StoredFile
+    from falmock.engine.rows import StoredFile
 
 _DECISIONS: Final = ("allow", "forbid", "hide")
 _LONGEST: Final = 1e10  # seconds, some 300 years
 
 
 class LifecycleError(ValueError):
-    """An object lifecycle header that is not what fal's clients send; the text says how."""
+    """An object lifecycle header is invalid. The text says why."""
 
 
 @dataclass(frozen=True, slots=True)
 class Lifecycle:
-    """How long a file lives and who may read it.
+    """An object lifecycle.
 
     Attributes:
-        seconds: until it expires; None for never.
-        acl: `{"default": decision, "rules": [{"user", "decision"}]}`, or None for everybody.
+        seconds: until the file expires; None for never.
+        acl: `{"default": decision, "rules": [{"user", "decision"}]}`; None allows every reader.
     """
 
     seconds: float | None = None
@@ -34,7 +34,7 @@ class Lifecycle:
         """Read the JSON of an `X-Fal-Object-Lifecycle(-Preference)` header; None is the default.
 
         Raises:
-            LifecycleError: it is something else.
+            LifecycleError: the text is invalid.
         """
         if text is None:
             return cls()
@@ -47,12 +47,12 @@ class Lifecycle:
         return cls(_seconds(value.get("expiration_duration_seconds")), _acl(value.get("initial_acl")))
 
     def expires_at(self, now: float) -> float | None:
-        """Return when a file made now is gone."""
+        """Return when a file that is published now expires."""
         return None if self.seconds is None else now + self.seconds
 
 
 def decide(file: StoredFile, reader: str | None) -> str:
-    """Return "allow", "forbid" or "hide" for a reader (a key id), or for nobody in particular."""
+    """Return "allow", "forbid" or "hide" for a reader: a key id, or None without credentials."""
     if file.acl is None or reader == file.owner:
         return "allow"
     acl = json.loads(file.acl)

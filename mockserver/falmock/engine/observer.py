@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from falmock.engine.store import Request
+    from falmock.engine.rows import Request
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from falmock.engine.files import Files
-    from falmock.engine.store import Request, Store
+    from falmock.engine.rows import Request
+    from falmock.engine.store import Store
 
 LARGE_INPUT: Final = 16 * 1024  # bytes; a larger body is kept in a file
 

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
 
     from falmock.engine.clock import Clock
-    from falmock.engine.store import Request, StoredFile
+    from falmock.engine.rows import Request, StoredFile
 
 log = logging.getLogger("falmock.engine.runner")
 

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
     from falmock.engine.payloads import Payloads
     from falmock.engine.resources import Resources
+    from falmock.engine.rows import Request
     from falmock.engine.runner import PreparedRun
-    from falmock.engine.store import Request
     from falmock.faults.injections import Injection
 
 log = logging.getLogger("falmock")

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from falmock.engine.ids import rng, uuid7, webhook_user
 from falmock.engine.lifecycle import Event, State, after
-from falmock.engine.store import Delivery, Request
+from falmock.engine.rows import Delivery, Request
 from falmock.protocol.errors import compact
 
 if TYPE_CHECKING:

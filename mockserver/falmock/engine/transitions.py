@@ -20,9 +20,9 @@ from falmock.engine.lifecycle import Event, State
 from falmock.engine.notifier import Notifier
 from falmock.engine.payloads import Payloads
 from falmock.engine.queue import Job, Queue, QueueEvent
+from falmock.engine.rows import Request
 from falmock.engine.runs import Runs
 from falmock.engine.steps import Steps
-from falmock.engine.store import Request
 from falmock.engine.webhooks import Sender
 from falmock.faults import effects
 from falmock.faults.injections import Injections

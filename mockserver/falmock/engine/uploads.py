@@ -1,7 +1,8 @@
-"""Uploads to the CDN, whole or in parts.
+"""Uploads to the CDN, whole or in parts: announce, seal, receive, complete.
 
-Each upload is written to its own file and moved into place when it is complete, so two attempts at one file
-or one part do not disturb each other.
+An announced upload is not in the store: its data is sealed in the token of its address. Each call writes to
+a new file, which is moved into place when it is complete, so concurrent uploads of the same file or part do
+not interfere.
 """
 
 from __future__ import annotations
@@ -11,40 +12,37 @@ import hashlib
 import os
 import re
 import shutil
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, BinaryIO, Final
 from weakref import WeakValueDictionary
 
-from falmock.engine.files import DISCARDED, PARTIAL, Files, link
+from falmock.engine.files import DISCARDED, Files, link, new_path
 from falmock.engine.object_lifecycle import Lifecycle
+from falmock.protocol.errors import BodyTooLarge, InvalidToken, PlatformError
 from falmock.system import disk, private
 from falmock.system.descriptors import with_descriptors
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    import random
+    from collections.abc import AsyncIterator, Callable, Mapping
     from pathlib import Path
 
-    from falmock.engine.store import StoredFile
+    from falmock.engine.rows import StoredFile
+    from falmock.engine.signing import Signer
 
 BUFFER: Final = 1024 * 1024
-
-
-class UploadTooLargeError(Exception):
-    """More bytes arrived than a file may have."""
-
-
-class PartsMismatchError(Exception):
-    """An upload was completed with parts that never arrived, or arrived differently."""
+TOKEN_LIFETIME: Final = 24 * 3600  # seconds; fal's server SDK renews below one hour
+LONGEST_TOKEN_LIFETIME: Final = 7 * 24 * 3600  # seconds
 
 
 @dataclass(frozen=True, slots=True)
 class Upload:
-    """A file to be. It lives in the sealed address that the uploader was given, not in the store.
+    """An announced file.
 
     Attributes:
-        id: names the folder in which its parts gather.
+        id: the name of the folder for its parts.
         path: of the file's URL.
-        content_type: as it will be served.
+        content_type: of the file.
         owner: the key id.
         lifecycle: JSON of its object lifecycle, or None.
     """
@@ -57,8 +55,8 @@ class Upload:
 
 
 @dataclass(frozen=True, slots=True)
-class Destination:
-    """Bytes that have arrived.
+class Received:
+    """Bytes on disk.
 
     Attributes:
         file: has all of them.
@@ -70,27 +68,85 @@ class Destination:
 
 
 class Uploads:
-    """Takes uploads, and puts them on the CDN.
+    """Receives uploads and publishes them on the CDN.
 
     Args:
-        files: of the emulator.
+        files: the emulator's files.
+        signer: seals tokens.
         now: returns the emulator's time, unix seconds.
+        new_rng: returns a new random source for a purpose.
     """
 
-    def __init__(self, files: Files, now: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        files: Files,
+        signer: Signer,
+        *,
+        now: Callable[[], float],
+        new_rng: Callable[[str], random.Random],
+    ) -> None:
         self._files = files
         self._folder = files.uploads
+        self._signer = signer
         self._now = now
+        self._new_rng = new_rng
         self._completing: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
-    async def receive(self, chunks: AsyncIterator[bytes]) -> Destination:
-        """Stream bytes to disk.
+    # Tokens
+
+    def token(self, owner: str, lifetime: int = TOKEN_LIFETIME) -> str:
+        """Return a token with which uploads can be announced in the name of a key id."""
+        return self._seal({"owner": owner}, lifetime)
+
+    def owner(self, token: str) -> str:
+        """Return the key id of a token.
 
         Raises:
-            UploadTooLargeError: there are more than a file may have; none is kept.
-            StorageFull: they do not fit; none is kept.
+            InvalidToken: it is not such a token, or has expired.
         """
-        file = self._fresh(PARTIAL)
+        return str(self._claims(token)["owner"])
+
+    def seal(self, upload: Upload) -> str:
+        """Return an announced upload as a token."""
+        return self._seal(asdict(upload), TOKEN_LIFETIME)
+
+    def open(self, token: str) -> Upload:
+        """Return the upload of a token.
+
+        Raises:
+            InvalidToken: it is not such a token, or has expired.
+        """
+        claims = self._claims(token)
+        if "path" not in claims:
+            raise InvalidToken
+        return Upload(**claims)
+
+    def _seal(self, claims: Mapping[str, str | None], lifetime: int) -> str:
+        now = self._now()
+        return self._signer.seal({**claims, "until": now + lifetime}, now=now)
+
+    def _claims(self, token: str) -> dict[str, Any]:
+        now = self._now()
+        claims = self._signer.open(token, now=now, lifetime=LONGEST_TOKEN_LIFETIME)
+        if claims is None or claims.pop("until") <= now:
+            raise InvalidToken
+        return claims
+
+    # Files
+
+    def announce(self, *, name: str, content_type: str, owner: str, lifecycle: str | None) -> Upload:
+        """Choose the address of a new file."""
+        rng = self._new_rng("upload")
+        return Upload(f"{rng.getrandbits(128):032x}", new_path(rng, name), content_type, owner, lifecycle)
+
+    async def receive(self, chunks: AsyncIterator[bytes]) -> Received:
+        """Stream bytes to disk. Nothing is kept after an error.
+
+        Raises:
+            BodyTooLarge: there are more bytes than a file may have.
+            StorageFull: the disk is full.
+        """
+        file = self._new_name(private.PART)
         digest = hashlib.md5(usedforsecurity=False)
         try:
             sink = await with_descriptors(lambda: asyncio.to_thread(private.create, file, buffering=0))
@@ -100,27 +156,27 @@ class Uploads:
         except BaseException:
             file.unlink(missing_ok=True)
             raise
-        return Destination(file, digest.hexdigest())
+        return Received(file, digest.hexdigest())
 
-    def keep_part(self, upload: Upload, number: int, arrival: Destination) -> None:
-        """Keep bytes as a part of an upload, until it is completed.
+    def keep_part(self, upload: Upload, number: int, received: Received) -> None:
+        """Keep bytes as a part of an upload until the upload is completed.
 
         Raises:
-            StorageFull: they are not kept.
+            StorageFull: the disk is full; the bytes are deleted.
         """
         try:
             with disk.room():
                 folder = private.folder(self._folder / upload.id)
-                arrival.file.replace(folder / f"{number}.{arrival.etag}")
+                received.file.replace(folder / f"{number}.{received.etag}")
         except BaseException:
-            arrival.file.unlink(missing_ok=True)
+            received.file.unlink(missing_ok=True)
             raise
 
     def publish(self, upload: Upload, whole: Path) -> StoredFile:
-        """Put a file in which an upload is complete on the CDN; the file itself goes.
+        """Publish a complete file on the CDN, and delete the original.
 
         Raises:
-            StorageFull: it is not on the CDN.
+            StorageFull: the disk is full; nothing is published.
         """
         try:
             return self._files.publish(
@@ -135,36 +191,36 @@ class Uploads:
             whole.unlink(missing_ok=True)
 
     async def complete(self, upload: Upload, parts: list[tuple[int, str]]) -> StoredFile:
-        """Join the parts of an upload, given as (number, etag), and put the file on the CDN.
+        """Join the parts of an upload, given as (number, etag), and publish the file.
 
-        Asked again, because the first answer was lost, it returns the file.
+        A repeated completion, for example after a lost answer, returns the published file.
 
         Raises:
-            PartsMismatchError: a part is not here, not with this etag, or named twice.
-            UploadTooLargeError: together they have more bytes than a file may have.
-            StorageFull: the parts are still there.
+            PlatformError: `bad_request`: a part is missing, has another etag or is named twice.
+            BodyTooLarge: together they have more bytes than a file may have.
+            StorageFull: the disk is full; the parts are kept.
         """
         async with self._completing.setdefault(upload.id, asyncio.Lock()):
             folder = self._folder / upload.id
             try:
                 whole = await with_descriptors(lambda: asyncio.to_thread(self._join, folder, sorted(parts)))
             except FileNotFoundError:
-                if (done := self._files.live(upload.path, self._now())) is not None:
-                    return done
-                raise PartsMismatchError from None
+                if (published := self._files.live(upload.path, self._now())) is not None:
+                    return published
+                raise _parts_mismatch() from None
             file = self.publish(upload, whole)
-            if (gone := self._set_aside(folder)) is not None:
-                await asyncio.to_thread(shutil.rmtree, gone, ignore_errors=True)
+            if (discarded := self._discard(folder)) is not None:
+                await asyncio.to_thread(shutil.rmtree, discarded, ignore_errors=True)
             return file
 
     def _join(self, folder: Path, parts: list[tuple[int, str]]) -> Path:
-        """Return a new file with the bytes of all parts, of which one at a time is open."""
+        """Return a new file with the bytes of all parts. One part at a time is open."""
         if len({number for number, _ in parts}) < len(parts):
-            raise PartsMismatchError
+            raise _parts_mismatch()
         sources = [folder / f"{number}.{_plain(etag)}" for number, etag in parts]
         if sum(source.stat().st_size for source in sources) > self._files.max_size:
-            raise UploadTooLargeError
-        whole = self._fresh(PARTIAL)
+            raise BodyTooLarge(self._files.max_size)
+        whole = self._new_name(private.PART)
         try:
             with disk.room():
                 if len(sources) == 1:
@@ -176,32 +232,36 @@ class Uploads:
             raise
         return whole
 
-    def _set_aside(self, folder: Path) -> Path | None:
-        """Give a folder that is done with another name: a late part may need the old one again."""
-        gone = self._fresh(DISCARDED)
+    def _discard(self, folder: Path) -> Path | None:
+        """Rename the folder of a completed upload, because a late part may make the folder again."""
+        discarded = self._new_name(DISCARDED)
         try:
-            folder.rename(gone)
-        except OSError:  # the file is on the CDN already; a later start removes the folder
+            folder.rename(discarded)
+        except OSError:  # the file is published; the next start deletes the folder
             return None
-        return gone
+        return discarded
 
-    def _fresh(self, suffix: str) -> Path:
+    def _new_name(self, suffix: str) -> Path:
         return self._folder / f"{os.urandom(16).hex()}{suffix}"
 
 
+def _parts_mismatch() -> PlatformError:
+    return PlatformError("bad_request", "The parts are not those that were uploaded")
+
+
 def _plain(etag: str) -> str:
-    """Return an etag without quotes, and nothing that could leave the folder."""
+    """Return an etag without quotes and without characters that could lead to another folder."""
     return re.sub(r"[^0-9a-f]", "", etag.lower())[:32]
 
 
 async def _buffered(chunks: AsyncIterator[bytes], limit: int) -> AsyncIterator[bytes]:
-    """Gather small chunks, so that a thread is entered once a megabyte."""
+    """Join small chunks, so that a thread is used once a megabyte."""
     buffer = bytearray()
     total = 0
     async for chunk in chunks:
         total += len(chunk)
         if total > limit:
-            raise UploadTooLargeError
+            raise BodyTooLarge(limit)
         buffer += chunk
         if len(buffer) >= BUFFER:
             yield bytes(buffer)

@@ -23,8 +23,8 @@ from falmock.engine.delivery import (
 from falmock.engine.lifecycle import DeliveryState
 from falmock.engine.observer import Attempt
 from falmock.engine.posting import Answer, post
+from falmock.engine.rows import Delivery, Request
 from falmock.engine.slots import Slots
-from falmock.engine.store import Delivery, Request, Store
 from falmock.faults import effects
 from falmock.protocol import urls
 from falmock.protocol.errors import StorageUnavailable
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from falmock.engine.clock import Clock
     from falmock.engine.observer import Observer
     from falmock.engine.signing import Signer
+    from falmock.engine.store import Store
     from falmock.faults.injections import Injection
 
 log = logging.getLogger("falmock.engine.webhooks")

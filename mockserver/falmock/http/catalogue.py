@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 
     from falmock.models import Model
 
-BALANCE: Final = 100.0  # US dollars
 PAGE: Final = 50
 LONGEST_BODY: Final = 64 * 1024
 ADDED: Final = "2025-01-01T00:00:00Z"  # of every model: when fal's were added is not known here
@@ -109,7 +108,7 @@ class Catalogue:
     async def billing(self, request: Request) -> Response:
         """Tell the account's name and credit."""
         caller = self._caller(request)
-        credit = {"current_balance": balance(caller), "currency": "USD"}
+        credit = {"current_balance": caller.balance, "currency": "USD"}
         return JSONResponse({"username": caller.key_id, "credits": credit})
 
     def _caller(self, request: Request) -> Caller:
@@ -130,11 +129,6 @@ async def document(request: Request) -> Response:
 WEBSITE_ROUTES: Final = Router(
     [Route("/api/openapi/queue/openapi.json", document, methods=["GET"])], redirect_slashes=False
 )
-
-
-def balance(caller: Caller) -> float:
-    """Return a caller's credit in US dollars: some, or none where that is why the account is locked."""
-    return 0.0 if caller.locked else BALANCE
 
 
 def _asked_for(request: Request) -> list[Model]:

@@ -1,23 +1,22 @@
-"""The CDN: uploads as fal's clients make them, and files for everybody (PROTOCOL.md 8)."""
+"""The CDN: uploads by the ways of fal's clients, and downloads (PROTOCOL.md 8)."""
 
 from __future__ import annotations
 
 import os
 from contextlib import asynccontextmanager
-from dataclasses import asdict
-from typing import TYPE_CHECKING, Any, BinaryIO, Final
+from typing import TYPE_CHECKING, BinaryIO, Final
 
 import anyio
 from pydantic import BaseModel, Field
 from starlette.responses import FileResponse, JSONResponse, Response
-from starlette.routing import Route, Router
+from starlette.routing import Route
 
 from falmock.engine.keys import Caller
 from falmock.engine.object_lifecycle import decide
-from falmock.engine.uploads import Destination, PartsMismatchError, Upload, Uploads, UploadTooLargeError
-from falmock.http.rest import TOKEN_LIFETIME, content_type_of, lifecycle_of, new_upload, read_model
-from falmock.protocol.errors import BodyTooLarge, FileNotServed, InvalidToken, NotFound, PlatformError
+from falmock.http.reading import content_type_of, lifecycle_of, read_model
+from falmock.protocol.errors import FileNotServed, InvalidToken, NotFound, PlatformError
 from falmock.protocol.hosts import MEDIA, BaseURL
+from falmock.system.descriptors import with_descriptors
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -27,13 +26,14 @@ if TYPE_CHECKING:
 
     from falmock.engine.emulator import Emulator
     from falmock.engine.keys import Keyring
+    from falmock.engine.rows import StoredFile
+    from falmock.engine.uploads import Upload
 
-LONGEST_TOKEN_LIFETIME: Final = 7 * 24 * 3600
 MOST_PARTS: Final = 10_000
 LONGEST_COMPLETION: Final = MOST_PARTS * 256  # bytes
-# The first three as recorded (v3b.fal.media, 2026-09). The others are not fal's: there files have a domain of
-# their own, here they share one with the API, and a page that somebody uploaded must not run in its origin.
-# How fal has files with an access list cached is not known; here they are not.
+# The first three are as recorded (v3b.fal.media, 2026-09). The last two are not fal's: fal serves
+# files from a separate domain. Here they share the API's, and an uploaded page must not run in that origin.
+# It is not known how fal caches files with an access list; here they are not cached.
 SERVED: Final = {
     "access-control-allow-origin": "*",
     "cache-control": "public, max-age=5184000, immutable",
@@ -44,7 +44,7 @@ SERVED: Final = {
 
 
 class Part(BaseModel):
-    """One part of a multipart upload, as its uploader knows it."""
+    """One part of a multipart upload."""
 
     part_number: int = Field(alias="partNumber", ge=1, le=MOST_PARTS)
     etag: str
@@ -56,69 +56,64 @@ class Parts(BaseModel):
     parts: list[Part] = Field(min_length=1, max_length=MOST_PARTS)
 
 
-class CdnHost:
-    """Answers for `v3.fal.media` and its siblings."""
+def cdn_routes(emulator: Emulator, keyring: Keyring) -> list[Route]:
+    """Return the routes of `v3.fal.media` and the other names of the CDN.
 
+    The clients build the URLs of a multipart upload: `{access_url}/multipart/{uploadId}/{part}` in Python,
+    `{upload_url}/{part}?{query}` in JavaScript.
+    """
+    host = _Cdn(emulator, keyring)
+    return [
+        Route("/files/upload", host.upload, methods=["POST"]),
+        Route("/files/upload/multipart", host.start, methods=["POST"]),
+        Route("/files/{path:path}/multipart/{token}/complete", host.complete, methods=["POST"]),
+        Route("/files/{path:path}/multipart/{token}/{part}", host.put, methods=["PUT"]),
+        Route("/uploads/put", host.put, methods=["PUT"]),
+        Route("/uploads/put/complete", host.complete, methods=["POST"]),
+        Route("/uploads/put/{part}", host.put, methods=["PUT"]),
+        Route("/files/{path:path}", host.serve, methods=["GET"]),
+    ]
+
+
+class _Cdn:
     def __init__(self, emulator: Emulator, keyring: Keyring) -> None:
         self._emulator = emulator
+        self._uploads = emulator.uploads
         self._keyring = keyring
-        self._uploads = Uploads(emulator.files, emulator.clock.now)
-        # The address of a multipart upload is made by the clients: `{access_url}/multipart/{uploadId}/{part}`
-        # for the Python one, `{upload_url}/{part}?{query}` for the JavaScript one.
-        self.routes = Router(
-            [
-                Route("/files/upload", self.upload, methods=["POST"]),
-                Route("/files/upload/multipart", self.start, methods=["POST"]),
-                Route("/files/{path:path}/multipart/{token}/complete", self.complete, methods=["POST"]),
-                Route("/files/{path:path}/multipart/{token}/{part}", self.put, methods=["PUT"]),
-                Route("/uploads/put", self.put, methods=["PUT"]),
-                Route("/uploads/put/complete", self.complete, methods=["POST"]),
-                Route("/uploads/put/{part}", self.put, methods=["PUT"]),
-                Route("/files/{path:path}", self.serve, methods=["GET"]),
-            ],
-            redirect_slashes=False,
-        )
 
     async def upload(self, request: Request) -> Response:
-        """Take a whole file."""
-        upload = self._announced(request)
-        self._uploads.publish(upload, (await self._receive(request)).file)
-        return JSONResponse({"access_url": self._url(request, upload.path)})
+        """Receive a whole file."""
+        upload = self._announce(request)
+        self._uploads.publish(upload, (await self._uploads.receive(request.stream())).file)
+        return JSONResponse({"access_url": _url(request, upload)})
 
     async def start(self, request: Request) -> Response:
-        """Announce a file that will come in parts."""
-        upload = self._announced(request)
-        now = self._emulator.clock.now()
-        token = self._emulator.signer.seal({**asdict(upload), "until": now + TOKEN_LIFETIME}, now=now)
-        return JSONResponse({"access_url": self._url(request, upload.path), "uploadId": token})
+        """Start a multipart upload."""
+        upload = self._announce(request)
+        return JSONResponse({"access_url": _url(request, upload), "uploadId": self._uploads.seal(upload)})
 
     async def put(self, request: Request) -> Response:
-        """Take a part, or, without a number, the whole file."""
-        upload = self._opened(request)
+        """Receive a part or, without a part number, the whole file."""
+        upload = self._upload(request)
         number = _part_number(request.path_params["part"]) if "part" in request.path_params else None
-        arrival = await self._receive(request)
+        received = await self._uploads.receive(request.stream())
         if number is None:
-            self._uploads.publish(upload, arrival.file)
+            self._uploads.publish(upload, received.file)
         else:
-            self._uploads.keep_part(upload, number, arrival)
+            self._uploads.keep_part(upload, number, received)
         # fal's server SDK reads the header, its JavaScript client the body.
-        answer = {"partNumber": number or 1, "etag": arrival.etag}
-        return JSONResponse(answer, headers={"etag": f'"{arrival.etag}"'})
+        content = {"partNumber": number or 1, "etag": received.etag}
+        return JSONResponse(content, headers={"etag": f'"{received.etag}"'})
 
     async def complete(self, request: Request) -> Response:
         """Join the parts."""
-        upload = self._opened(request)
+        upload = self._upload(request)
         body = await read_model(request, Parts, limit=LONGEST_COMPLETION)
-        try:
-            await self._uploads.complete(upload, [(part.part_number, part.etag) for part in body.parts])
-        except PartsMismatchError:
-            raise PlatformError("bad_request", "The parts are not those that were uploaded") from None
-        except UploadTooLargeError:
-            raise BodyTooLarge(self._emulator.settings.max_upload) from None
-        return JSONResponse({"access_url": self._url(request, upload.path)})
+        await self._uploads.complete(upload, [(part.part_number, part.etag) for part in body.parts])
+        return JSONResponse({"access_url": _url(request, upload)})
 
     async def serve(self, request: Request) -> Response:
-        """Serve a file, or a range of it, to whom its access list allows."""
+        """Serve a file or a range of it, if its access list allows."""
         file = self._emulator.files.live(request.scope["path"], self._emulator.clock.now())
         if file is None:
             raise NotFound
@@ -127,52 +122,37 @@ class CdnHost:
         decision = decide(file, found.key_id if isinstance(found, Caller) else None)
         if decision != "allow":
             raise FileNotServed(decision)
-        source = self._emulator.files.open(file)
+        source = await self._open(file)
         if source is None:
             raise NotFound
         headers = SERVED if file.acl is None else SERVED | {"cache-control": "private, no-store"}
         return OpenFileResponse(source, media_type=file.content_type, headers=headers)
 
-    def _announced(self, request: Request) -> Upload:
-        """Return a file to be, for the holder of a token of `/storage/auth/token`."""
+    async def _open(self, file: StoredFile) -> BinaryIO | None:
+        async def work() -> BinaryIO | None:
+            return self._emulator.files.open(file)
+
+        return await with_descriptors(work)
+
+    def _announce(self, request: Request) -> Upload:
+        """Announce a file for the owner of a token of `/storage/auth/token`."""
         scheme, _, token = request.headers.get("authorization", "").partition(" ")
-        claims = self._open(token.strip()) if scheme.lower() == "bearer" else None
-        if claims is None:
+        if scheme.lower() != "bearer":
             raise InvalidToken
-        return new_upload(
-            self._emulator,
+        return self._uploads.announce(
+            owner=self._uploads.owner(token.strip()),
             name=request.headers.get("x-fal-file-name", "file"),
             content_type=content_type_of(request),
-            owner=claims["owner"],
             lifecycle=lifecycle_of(request),
         )
 
-    def _opened(self, request: Request) -> Upload:
-        """Return the file to be whose sealed address this is."""
-        claims = self._open(request.path_params.get("token") or request.query_params.get("token", ""))
-        if claims is None or "path" not in claims:
-            raise InvalidToken
-        del claims["until"]
-        return Upload(**claims)
-
-    def _open(self, token: str) -> dict[str, Any] | None:
-        now = self._emulator.clock.now()
-        claims = self._emulator.signer.open(token, now=now, lifetime=LONGEST_TOKEN_LIFETIME)
-        return claims if claims is not None and claims["until"] > now else None
-
-    async def _receive(self, request: Request) -> Destination:
-        try:
-            return await self._uploads.receive(request.stream())
-        except UploadTooLargeError:
-            raise BodyTooLarge(self._emulator.settings.max_upload) from None
-
-    def _url(self, request: Request, path: str) -> str:
-        origin: BaseURL = request.scope["falmock.origin"]
-        return origin.url(MEDIA, path)
+    def _upload(self, request: Request) -> Upload:
+        """Return the announced upload that the URL's token contains."""
+        return self._uploads.open(request.path_params.get("token") or request.query_params.get("token", ""))
 
 
 class OpenFileResponse(FileResponse):
-    """Serves an open file, so a download is complete even if the file is removed meanwhile."""
+    """Serves an open file, so a download is complete even if the file is deleted before its end."""
 
     def __init__(self, source: BinaryIO, *, media_type: str, headers: dict[str, str]) -> None:
         status = os.fstat(source.fileno())
@@ -189,11 +169,16 @@ class OpenFileResponse(FileResponse):
         yield anyio.wrap_file(self._source)
 
 
+def _url(request: Request, upload: Upload) -> str:
+    base: BaseURL = request.scope["falmock.origin"]
+    return base.url(MEDIA, upload.path)
+
+
 def _part_number(text: str) -> int:
     """Return the number of a part.
 
     Raises:
-        PlatformError: `bad_request`, for one that no part can have.
+        PlatformError: `bad_request`: it is not a number from 1 to `MOST_PARTS`.
     """
     digits = text if text.isascii() and text.isdecimal() and len(text) <= len(str(MOST_PARTS)) else "0"
     if not 1 <= int(digits) <= MOST_PARTS:

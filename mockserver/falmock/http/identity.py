@@ -1,4 +1,7 @@
-"""Ties a door file to a process, which proves that it knows the token in the file, without sending it."""
+"""Proves that a server is the one of a server-info file: it knows the token in the file.
+
+The token itself is never sent.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,7 @@ _PURPOSE: Final = "falmock health "
 
 
 class Identity:
-    """A random token of one process, and proofs of knowing it.
+    """A random token of one process, and its proofs.
 
     Attributes:
         token: 64 hexadecimal digits.
@@ -28,7 +31,7 @@ class Identity:
         return hmac.digest(self.token.encode(), f"{_PURPOSE}{challenge}".encode(), "sha256").hex()
 
     def accepts(self, challenge: str, proof: object) -> bool:
-        """Return whether a proof is right for a challenge."""
+        """Return whether a proof fits a challenge."""
         expected = self.prove(challenge)
         if expected is None or not isinstance(proof, str):
             return False

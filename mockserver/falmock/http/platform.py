@@ -8,8 +8,8 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route, Router
 
 from falmock.engine.keys import Caller
+from falmock.http import payloads
 from falmock.http.listing import through
-from falmock.http.rest import dropped
 from falmock.models import APPLICATIONS
 from falmock.protocol import endpoints
 from falmock.protocol.errors import PlatformApiError, RequestNotFound
@@ -58,7 +58,9 @@ class PlatformHost:
         """Forget what went into a request and what came out."""
         caller = self._caller(request)
         try:
-            return JSONResponse(dropped(self._emulator, self._keyring, caller, request.path_params["id"]))
+            return JSONResponse(
+                payloads.delete(self._emulator, self._keyring, caller, request.path_params["id"])
+            )
         except RequestNotFound:
             raise PlatformApiError("not_found") from None
 

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from falmock.engine.emulator import Emulator
     from falmock.engine.keys import Keyring
-    from falmock.engine.store import Request as Stored
+    from falmock.engine.rows import Request as Stored
     from falmock.protocol.calls import Call
 
 JSON: Final = "application/json"

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from falmock.engine import observer
     from falmock.engine.emulator import Emulator
-    from falmock.engine.store import Request
+    from falmock.engine.rows import Request
 
 Headers = tuple[tuple[str, str], ...]
 RawHeaders = list[tuple[bytes, bytes]]

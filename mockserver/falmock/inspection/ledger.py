@@ -21,7 +21,8 @@ from falmock.protocol.bodies import BodyTooComplexError
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
 
-    from falmock.engine.store import Request, Store
+    from falmock.engine.rows import Request
+    from falmock.engine.store import Store
     from falmock.models import Model
 
 Result = TypeVar("Result")

@@ -17,25 +17,50 @@ log = logging.getLogger("falmock")
 
 T = TypeVar("T")
 
-PATIENCE: Final = 60.0  # real seconds until waiting is given up
+PATIENCE: Final = 60.0  # real seconds; then the error is raised
 FIRST_PAUSE: Final = 0.02  # real seconds; it doubles up to the longest
 LONGEST_PAUSE: Final = 1.0
 _NONE_LEFT: Final = frozenset({errno.EMFILE, errno.ENFILE})
 
-_logged = False
-_spare: int | None = None
+
+class _Spare:
+    """An open descriptor in reserve. There is one per process, because the limit is per process."""
+
+    def __init__(self) -> None:
+        self.descriptor: int | None = None
+        self.logged = False
+
+    def reserve(self) -> None:
+        if self.descriptor is None:
+            self.descriptor = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+
+    def give_up(self) -> bool:
+        """Close the descriptor; return False if it is not open."""
+        if self.descriptor is None:
+            return False
+        os.close(self.descriptor)
+        self.descriptor = None
+        return True
+
+    def log_once(self) -> None:
+        if not self.logged:
+            self.logged = True
+            log.warning("no file descriptor is left; work waits for one (raise the limit with `ulimit -n`)")
+
+
+spare: Final = _Spare()
 
 
 def none_left(error: BaseException) -> bool:
-    """Return whether an error, or one of its causes, is that no descriptor was left."""
-    return any(isinstance(each, OSError) and each.errno in _NONE_LEFT for each in _causes(error))
+    """Return whether an error or one of its causes is EMFILE or ENFILE."""
+    return any(isinstance(cause, OSError) and cause.errno in _NONE_LEFT for cause in _causes(error))
 
 
 async def with_descriptors(work: Callable[[], Awaitable[T]]) -> T:
     """Call a function that needs descriptors; if none is left, wait and call it again.
 
     Args:
-        work: called again only after an error for which `none_left` is true.
+        work: called again after an error only if `none_left` is true for it.
     """
     pauses = _pauses()
     while True:
@@ -45,52 +70,44 @@ async def with_descriptors(work: Callable[[], Awaitable[T]]) -> T:
             pause = next(pauses, None) if none_left(error) else None
             if pause is None:
                 raise
-        _log_once()
+        spare.log_once()
         await asyncio.sleep(pause)
 
 
 def with_spare(work: Callable[[], T]) -> T:
-    """Call a function that needs one descriptor and cannot wait. A spare one is reserved for it."""
-    global _spare  # noqa: PLW0603 - one for the process
+    """Call a function that needs one descriptor and cannot wait. It gets the spare one if none is left."""
     try:
-        if _spare is None:
-            _spare = _open_spare()
+        spare.reserve()
         return work()
     except OSError as error:
-        if _spare is None or not none_left(error):
+        if not none_left(error) or not spare.give_up():
             raise
-        os.close(_spare)
-        _spare = None
-        _log_once()
+        spare.log_once()
     try:
         return work()
     finally:
-        with suppress(OSError):  # none is left; the next call opens it
-            _spare = _open_spare()
-
-
-def _open_spare() -> int:
-    return os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+        with suppress(OSError):  # none is left; the next call reserves one
+            spare.reserve()
 
 
 def share(part: int, *, most: int) -> int:
-    """Return the limit of descriptors divided by `part`, but at most `most`."""
+    """Return the process's limit of descriptors divided by `part`, from 1 to `most`."""
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     return most if soft == resource.RLIM_INFINITY else max(1, min(most, soft // part))
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
     seen: set[int] = set()
-    left: list[BaseException | None] = [error]
-    while left:
-        each = left.pop()
-        if each is None or id(each) in seen:
+    unseen: list[BaseException | None] = [error]
+    while unseen:
+        cause = unseen.pop()
+        if cause is None or id(cause) in seen:
             continue
-        seen.add(id(each))
-        yield each
-        left += [each.__cause__, each.__context__]
-        if isinstance(each, BaseExceptionGroup):
-            left += each.exceptions
+        seen.add(id(cause))
+        yield cause
+        unseen += [cause.__cause__, cause.__context__]
+        if isinstance(cause, BaseExceptionGroup):
+            unseen += cause.exceptions
 
 
 def _pauses() -> Iterator[float]:
@@ -99,10 +116,3 @@ def _pauses() -> Iterator[float]:
         yield pause
         waited += pause
         pause = min(2 * pause, LONGEST_PAUSE)
-
-
-def _log_once() -> None:
-    global _logged  # noqa: PLW0603 - once a process is meant
-    if not _logged:
-        _logged = True
-        log.warning("no file descriptor is left; work waits for one (raise the limit with `ulimit -n`)")

@@ -16,7 +16,7 @@ log = logging.getLogger("falmock")
 
 FILE: Final = 0o600
 FOLDER: Final = 0o700
-PART: Final = ".part"
+PART: Final = ".part"  # suffix of an incomplete file
 
 
 def write(path: Path, content: bytes) -> None:

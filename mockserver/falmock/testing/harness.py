@@ -50,8 +50,8 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send
 
     from falmock.engine.emulator import Emulator
-    from falmock.engine.store import Delivery
-    from falmock.engine.store import Request as Stored
+    from falmock.engine.rows import Delivery
+    from falmock.engine.rows import Request as Stored
     from falmock.inspection.journal import Entry
     from falmock.inspection.lint import Finding
     from falmock.testing.transport import LeakError

@@ -14,8 +14,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from falmock.engine.clock import ManualClock
+from falmock.engine.rows import Delivery, Request
 from falmock.engine.signing import Signer
-from falmock.engine.store import Delivery, Request, Store
+from falmock.engine.store import Store
 from falmock.engine.webhooks import Sender
 from falmock.faults.injections import Injection, Injections
 from falmock.faults.vocabulary import parse

@@ -31,7 +31,7 @@ def contents(state: Path) -> dict[str, bytes]:
 
 
 def exported(state: Path) -> list[dict[str, Any]]:
-    """Return the rows that are exported, by way of the lines."""
+    """Return the exported rows, parsed from their lines."""
     return [json.loads(export.line(row)) for row in export.rows(state / "falmock.db")]
 
 
@@ -41,14 +41,14 @@ def inputs(rows: list[dict[str, Any]]) -> list[int]:
     return sorted(int(body["prompt"].split()[0]) for body in bodies)
 
 
-async def test_every_request_with_its_input_is_exported(state: Path) -> None:
+async def test_export_has_every_request_with_its_input(state: Path) -> None:
     rows = exported(state)
 
     assert [row["seq"] for row in rows if row["table"] == "requests"] == list(range(1, 41))
     assert inputs(rows) == list(range(40))
 
 
-async def test_what_is_before_and_behind_a_damaged_page_is_exported(state: Path) -> None:
+async def test_export_has_the_rows_before_and_after_a_damaged_page(state: Path) -> None:
     database = state / "falmock.db"
     content = bytearray(database.read_bytes())
     at = content.index(b"20 xxx") // 4096 * 4096
@@ -61,7 +61,7 @@ async def test_what_is_before_and_behind_a_damaged_page_is_exported(state: Path)
     assert {0, 1, 2, 37, 38, 39} <= set(numbers)
 
 
-async def test_an_export_leaves_the_database_as_it_is(state: Path) -> None:
+async def test_export_does_not_change_the_database(state: Path) -> None:
     before = contents(state)
 
     exported(state)
@@ -69,14 +69,14 @@ async def test_an_export_leaves_the_database_as_it_is(state: Path) -> None:
     assert contents(state) == before
 
 
-async def test_bytes_that_are_no_text_are_exported_in_base64(renders: Path, tmp_path: Path) -> None:
+async def test_bytes_that_are_not_utf8_are_exported_as_base64(renders: Path, tmp_path: Path) -> None:
     async with opened(renders, ManualClock(), state=tmp_path) as mock:
         mock.emulator.store.keep("x", "input", b"\xff\x00")
 
     assert [row["data"] for row in exported(tmp_path) if row["table"] == "payloads"] == [{"base64": "/wA="}]
 
 
-async def test_infinity_is_exported_as_a_text(renders: Path, tmp_path: Path) -> None:
+async def test_infinity_is_exported_as_a_string(renders: Path, tmp_path: Path) -> None:
     async with opened(renders, ManualClock(), state=tmp_path) as mock:
         await mock.submit(headers={"x-falmock-fault": "stuck_in_queue"})
 
@@ -88,7 +88,7 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
 
 
-async def test_the_command_prints_the_rows_and_counts_them(state: Path) -> None:
+async def test_state_export_prints_the_rows_and_their_counts(state: Path) -> None:
     done = run("--state", str(state))
 
     assert (done.returncode, len(done.stdout.splitlines())) == (0, 80)
@@ -96,7 +96,9 @@ async def test_the_command_prints_the_rows_and_counts_them(state: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [None, b"not a database, but long enough for one " * 200])
-def test_a_database_of_which_nothing_can_be_read_is_one_line(tmp_path: Path, content: bytes | None) -> None:
+def test_state_export_of_an_unreadable_database_is_one_line_on_stderr(
+    tmp_path: Path, content: bytes | None
+) -> None:
     if content is not None:
         (tmp_path / "falmock.db").write_bytes(content)
 

@@ -78,7 +78,7 @@ async def refusal(state: Path) -> str:
 
 
 @pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
-async def test_a_damaged_database_is_refused_with_one_line_that_says_what_to_do(
+async def test_start_on_a_damaged_database_fails_with_one_line_of_advice(
     state: Path, damage: Callable[[Path], None]
 ) -> None:
     damage(state / "falmock.db")
@@ -92,7 +92,9 @@ async def test_a_damaged_database_is_refused_with_one_line_that_says_what_to_do(
 
 
 @pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
-async def test_a_damaged_database_is_left_as_it_is(state: Path, damage: Callable[[Path], None]) -> None:
+async def test_start_on_a_damaged_database_does_not_change_it(
+    state: Path, damage: Callable[[Path], None]
+) -> None:
     damage(state / "falmock.db")
     before = contents(state)
 
@@ -101,12 +103,14 @@ async def test_a_damaged_database_is_left_as_it_is(state: Path, damage: Callable
     assert contents(state) == before
 
 
-async def test_a_damaged_database_of_a_killed_process_is_left_as_it_is(state: Path, tmp_path: Path) -> None:
+async def test_start_on_a_damaged_database_of_a_killed_process_does_not_change_it(
+    state: Path, tmp_path: Path
+) -> None:
     killed = tmp_path / "killed"
     killed.mkdir()
     with Store(state / "falmock.db") as store:
         store.remember("x", "y" * 9000)
-        for name in contents(state):  # with the log that is not in the database yet
+        for name in contents(state):  # with the write-ahead log
             shutil.copyfile(state / name, killed / name)
     overwrite_the_middle(killed / "falmock.db")
     before = contents(killed)
@@ -118,7 +122,7 @@ async def test_a_damaged_database_of_a_killed_process_is_left_as_it_is(state: Pa
 
 
 @pytest.mark.parametrize("layout", [1, 2, 999, -1])
-async def test_a_database_of_another_version_is_refused_and_left_as_it_is(state: Path, layout: int) -> None:
+async def test_a_database_of_another_version_is_rejected_and_not_changed(state: Path, layout: int) -> None:
     change(f"PRAGMA user_version = {layout}")(state / "falmock.db")
     before = (state / "falmock.db").read_bytes()
 
@@ -128,7 +132,7 @@ async def test_a_database_of_another_version_is_refused_and_left_as_it_is(state:
     assert (state / "falmock.db").read_bytes() == before
 
 
-async def test_a_database_of_another_program_is_refused_and_left_as_it_is(tmp_path: Path) -> None:
+async def test_a_database_of_another_program_is_rejected_and_not_changed(tmp_path: Path) -> None:
     change("CREATE TABLE songs (title)")(tmp_path / "falmock.db")
     before = (tmp_path / "falmock.db").read_bytes()
 
@@ -136,7 +140,7 @@ async def test_a_database_of_another_program_is_refused_and_left_as_it_is(tmp_pa
     assert (tmp_path / "falmock.db").read_bytes() == before
 
 
-async def test_an_empty_file_is_taken_for_a_new_database(renders: Path, tmp_path: Path) -> None:
+async def test_an_empty_database_file_becomes_a_new_database(renders: Path, tmp_path: Path) -> None:
     (tmp_path / "falmock.db").touch()
 
     async with opened(renders, ManualClock(), state=tmp_path) as mock:
@@ -144,7 +148,7 @@ async def test_an_empty_file_is_taken_for_a_new_database(renders: Path, tmp_path
 
 
 ROWS = [
-    "UPDATE requests SET run_seconds = NULL",  # NaN, as SQLite keeps it
+    "UPDATE requests SET run_seconds = NULL",  # SQLite stores NaN as NULL
     "UPDATE requests SET ready_at = 'soon'",
     "UPDATE requests SET submitted_at = 1e300",
     "UPDATE requests SET completed_at = -1.0",
@@ -169,24 +173,24 @@ async def reopened(renders: Path, state: Path, sql: str) -> tuple[list[dict[str,
 
 
 @pytest.mark.parametrize("sql", ROWS)
-async def test_a_damaged_row_is_set_aside_with_one_line_and_all_others_are_served(
+async def test_a_damaged_row_is_logged_and_moved_and_all_others_are_served(
     renders: Path, state: Path, caplog: pytest.LogCaptureFixture, sql: str
 ) -> None:
     listed, status = await reopened(renders, state, sql)
 
-    told = [each.getMessage() for each in caplog.records if each.name == "falmock.engine.store"]
-    assert told == ["row 3 of the table requests is damaged, and was moved to damaged_requests"]
+    messages = [record.getMessage() for record in caplog.records if record.name == "falmock.engine.store"]
+    assert messages == ["row 3 of the table requests is damaged, and was moved to damaged_requests"]
     assert (len(listed), status) == (19, 200)
 
 
-async def test_a_row_that_was_set_aside_can_still_be_read(renders: Path, state: Path) -> None:
+async def test_a_damaged_row_can_be_read_from_its_new_table(renders: Path, state: Path) -> None:
     await reopened(renders, state, "UPDATE requests SET status = NULL")
 
     with closing(sqlite3.connect(state / "falmock.db")) as db:
         assert db.execute("SELECT seq FROM damaged_requests").fetchall() == [(3,)]
 
 
-async def test_a_webhook_without_its_request_is_set_aside(renders: Path, state: Path) -> None:
+async def test_a_webhook_without_a_request_is_moved(renders: Path, state: Path) -> None:
     change(
         "INSERT INTO deliveries VALUES ('gone', 'http://x', 'u', x'00', 0, 1.0, 2.0, NULL, 'pending', NULL)"
     )(state / "falmock.db")
@@ -194,21 +198,23 @@ async def test_a_webhook_without_its_request_is_set_aside(renders: Path, state: 
     async with opened(renders, ManualClock(), state=state) as mock:
         listed = (await mock.http.get("/control/webhooks")).json()
 
-    assert listed == {"webhooks": []}
+    assert listed["webhooks"] == []
 
 
-async def test_a_request_that_waits_for_ever_is_no_damaged_row(renders: Path, tmp_path: Path) -> None:
+async def test_a_request_with_an_infinite_start_time_is_not_a_damaged_row(
+    renders: Path, tmp_path: Path
+) -> None:
     for _ in range(2):
         async with opened(renders, ManualClock(), state=tmp_path) as mock:
             await mock.submit(headers={"x-falmock-fault": "stuck_in_queue"})
-            ready = [each.ready_at for each in mock.emulator.store.requests()]
+            ready = [row.ready_at for row in mock.emulator.store.requests()]
 
     assert ready == [math.inf] * 2
 
 
-async def test_a_caller_sees_the_same_requests_after_a_restart(renders: Path, state: Path) -> None:
+async def test_all_requests_have_a_status_after_a_restart(renders: Path, state: Path) -> None:
     async with opened(renders, ManualClock(), state=state) as mock:
-        told = [each.id for each in mock.emulator.store.requests()]
-        answers = [await mock.http.get(f"/fal-ai/veo2/requests/{each}/status", headers=KEY) for each in told]
+        urls = [f"/fal-ai/veo2/requests/{row.id}/status" for row in mock.emulator.store.requests()]
+        answers = [await mock.http.get(url, headers=KEY) for url in urls]
 
     assert [answer.status_code for answer in answers] == [200] * 20

@@ -7,7 +7,7 @@ from falmock.settings import Settings
 
 
 @pytest.mark.parametrize("header", ["Key me:secret", "key me:secret", "  Key   me:secret ", "Key me:se:cret"])
-def test_any_well_formed_pair_is_taken(header: str) -> None:
+def test_any_well_formed_key_is_accepted_without_a_list_of_keys(header: str) -> None:
     assert Keyring(Settings()).identify(header) == Caller("me")
 
 
@@ -15,32 +15,32 @@ def test_any_well_formed_pair_is_taken(header: str) -> None:
     "header",
     ["", "Key", "Key nocolon", "Key :secret", "Key me:", "Bearer me:secret", "me:secret", "Key\tme:secret"],
 )
-def test_what_cannot_be_read_is_told_apart_from_what_is_missing(header: str) -> None:
+def test_an_unreadable_header_is_a_different_problem_than_a_missing_one(header: str) -> None:
     keyring = Keyring(Settings())
 
     assert (keyring.identify(header), keyring.identify(None)) == (Problem.UNREADABLE, Problem.MISSING)
 
 
 @pytest.mark.parametrize("header", ["Key me:wrong", "Key you:secret", "Key me:\udcff"])
-def test_a_list_of_keys_shuts_all_others_out(header: str) -> None:
+def test_a_key_that_is_not_listed_is_unknown(header: str) -> None:
     assert Keyring(Settings(keys=("me:secret",))).identify(header) is Problem.UNKNOWN
 
 
-def test_a_listed_key_is_let_in() -> None:
+def test_a_listed_key_is_accepted() -> None:
     assert Keyring(Settings(keys=("me:secret",))).identify("Key me:secret") == Caller("me")
 
 
 @pytest.mark.parametrize(
     ("header", "name"), [(None, "anonymous"), ("Bearer x", "anonymous"), ("Key me:x", "me")]
 )
-def test_without_auth_everybody_is_somebody(header: str | None, name: str) -> None:
+def test_without_authentication_a_call_without_a_key_is_anonymous(header: str | None, name: str) -> None:
     assert Keyring(Settings(auth=False)).identify(header) == Caller(name)
 
 
-def test_a_locked_account_is_known_as_such() -> None:
+def test_the_caller_of_a_locked_account_is_locked() -> None:
     assert Keyring(Settings(locked=("me",))).identify("Key me:secret") == Caller("me", locked=True)
 
 
 @pytest.mark.parametrize(("auth", "seen"), [(True, False), (False, True)])
-def test_another_callers_requests_are_hidden_only_when_keys_count(auth: bool, seen: bool) -> None:
+def test_requests_of_another_caller_are_visible_only_without_authentication(auth: bool, seen: bool) -> None:
     assert Keyring(Settings(auth=auth)).may_see(Caller("me"), "you") is seen

@@ -1,4 +1,4 @@
-"""Lifecycles of files are read or refused, and decide who reads."""
+"""Parsing of object lifecycles, and the decisions of access lists."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from falmock.engine.object_lifecycle import Lifecycle, LifecycleError, decide
-from falmock.engine.store import StoredFile
+from falmock.engine.rows import StoredFile
 
 DECISIONS = ["allow", "forbid", "hide"]
 MEMBERS = st.sampled_from(["user", "decision", "default", "rules"])
@@ -22,7 +22,7 @@ ODD: Any = st.recursive(
 
 
 @given(ODD, ODD)
-def test_any_lifecycle_is_read_or_refused(seconds: Any, acl: Any) -> None:
+def test_any_json_is_a_usable_lifecycle_or_a_lifecycle_error(seconds: Any, acl: Any) -> None:
     text = json.dumps({"expiration_duration_seconds": seconds, "initial_acl": acl})
     try:
         lifecycle = Lifecycle.parse(text)
@@ -38,12 +38,12 @@ def test_any_lifecycle_is_read_or_refused(seconds: Any, acl: Any) -> None:
     "text",
     ["", "[]", "1", "[" * 100_000, '{"expiration_duration_seconds": ' + "9" * 5000 + "}", '{"a": 1'],
 )
-def test_what_is_no_lifecycle_is_refused(text: str) -> None:
+def test_an_invalid_lifecycle_is_an_error(text: str) -> None:
     with pytest.raises(LifecycleError):
         Lifecycle.parse(text)
 
 
 @pytest.mark.parametrize("acl", [{"default": []}, {"rules": [{"user": "a", "decision": {}}]}, {"rules": [1]}])
-def test_an_access_list_with_odd_members_is_refused(acl: Any) -> None:
+def test_an_invalid_access_list_is_an_error(acl: Any) -> None:
     with pytest.raises(LifecycleError):
         Lifecycle.parse(json.dumps({"initial_acl": acl}))

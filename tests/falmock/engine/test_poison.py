@@ -16,8 +16,8 @@ from hypothesis import HealthCheck, given, settings
 
 from falmock.app import create_app
 from falmock.engine.clock import ManualClock
+from falmock.engine.rows import Request
 from falmock.engine.runner import Runner
-from falmock.engine.store import Request
 from falmock.faults.rules import Rule
 from falmock.faults.vocabulary import FAULTS, FaultError, parse
 

@@ -1,18 +1,20 @@
-"""Uploads on disk: complete or not there."""
+"""Uploads: their tokens, and files that are complete or absent."""
 
 from __future__ import annotations
 
 import errno
 import hashlib
 import os
+from random import Random
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from falmock.engine.files import Files
+from falmock.engine.signing import Signer
 from falmock.engine.store import Store
-from falmock.engine.uploads import PartsMismatchError, Upload, Uploads, UploadTooLargeError
-from falmock.protocol.errors import StorageFull
+from falmock.engine.uploads import Upload, Uploads
+from falmock.protocol.errors import BodyTooLarge, InvalidToken, PlatformError, StorageFull
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -28,14 +30,20 @@ def files(tmp_path: Path) -> Iterator[Files]:
         yield Files(store, tmp_path, max_size=4096)
 
 
+class Time:
+    """The emulated time, unix seconds."""
+
+    now = 1_790_000_000.0
+
+
 @pytest.fixture
 def uploads(files: Files) -> Uploads:
-    return Uploads(files, lambda: 0.0)
+    return Uploads(files, Signer(bytes(32)), now=lambda: Time.now, new_rng=Random)
 
 
 async def chunks(*data: bytes) -> AsyncIterator[bytes]:
-    for each in data:
-        yield each
+    for chunk in data:
+        yield chunk
 
 
 async def part(uploads: Uploads, number: int, data: bytes) -> tuple[int, str]:
@@ -52,21 +60,50 @@ def full(*_: Any, **__: Any) -> Any:
     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
-async def test_what_arrives_is_on_disk_with_its_checksum(uploads: Uploads) -> None:
+def test_a_sealed_upload_opens_to_the_same_upload(uploads: Uploads) -> None:
+    upload = uploads.announce(name="my cat.png", content_type="image/png", owner="me", lifecycle=None)
+
+    assert uploads.open(uploads.seal(upload)) == upload
+
+
+def test_the_owner_of_a_token_is_its_key_id(uploads: Uploads) -> None:
+    assert uploads.owner(uploads.token("me")) == "me"
+
+
+def test_a_token_is_not_a_sealed_upload(uploads: Uploads) -> None:
+    with pytest.raises(InvalidToken):
+        uploads.open(uploads.token("me"))
+
+
+@pytest.mark.parametrize("lifetime", [1, 3600, 7 * 24 * 3600])
+def test_a_token_is_invalid_after_its_lifetime(
+    uploads: Uploads, monkeypatch: pytest.MonkeyPatch, lifetime: int
+) -> None:
+    token = uploads.token("me", lifetime)
+    monkeypatch.setattr(Time, "now", Time.now + lifetime - 1)
+    assert uploads.owner(token) == "me"
+
+    monkeypatch.setattr(Time, "now", Time.now + 1)
+
+    with pytest.raises(InvalidToken):
+        uploads.owner(token)
+
+
+async def test_received_bytes_are_on_disk_with_their_md5(uploads: Uploads) -> None:
     arrival = await uploads.receive(chunks(DATA[:1000], b"", DATA[1000:]))
 
     assert arrival.file.read_bytes() == DATA
     assert arrival.etag == hashlib.md5(DATA, usedforsecurity=False).hexdigest()
 
 
-async def test_of_too_many_bytes_none_is_kept(uploads: Uploads, files: Files) -> None:
-    with pytest.raises(UploadTooLargeError):
+async def test_an_upload_over_the_limit_leaves_no_file(uploads: Uploads, files: Files) -> None:
+    with pytest.raises(BodyTooLarge):
         await uploads.receive(chunks(DATA, DATA, b"x"))
 
     assert left(files) == []
 
 
-async def test_where_the_disk_is_full_nothing_is_kept_of_an_upload(
+async def test_an_upload_to_a_full_disk_leaves_no_file(
     uploads: Uploads, files: Files, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("falmock.system.disk.write_all", full)
@@ -77,7 +114,7 @@ async def test_where_the_disk_is_full_nothing_is_kept_of_an_upload(
     assert left(files) == []
 
 
-async def test_where_the_disk_is_full_the_parts_stay_for_another_completion(
+async def test_parts_are_kept_when_the_disk_is_full_at_their_completion(
     uploads: Uploads, files: Files, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     parts = [await part(uploads, 1, DATA[:1000]), await part(uploads, 2, DATA[1000:])]
@@ -92,7 +129,7 @@ async def test_where_the_disk_is_full_the_parts_stay_for_another_completion(
     assert (files.on_disk(file).read_bytes(), left(files)) == (DATA, [])
 
 
-async def test_where_the_disk_is_full_a_file_at_the_same_path_stays_as_it_was(
+async def test_a_published_file_is_not_changed_when_the_disk_is_full(
     uploads: Uploads, files: Files, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = uploads.publish(UPLOAD, (await uploads.receive(chunks(b"first"))).file)
@@ -102,13 +139,13 @@ async def test_where_the_disk_is_full_a_file_at_the_same_path_stays_as_it_was(
     with pytest.raises(StorageFull):
         uploads.publish(UPLOAD, second.file)
 
-    assert files.live(UPLOAD.path, 0.0) == first
+    assert files.live(UPLOAD.path, Time.now) == first
     assert (files.on_disk(first).read_bytes(), left(files)) == (b"first", [])
 
 
 @pytest.mark.parametrize("etag", ["", "0" * 32, "../one/1." + "0" * 32, "f" * 5000, "\0", "\ud800"])
-async def test_a_part_with_another_etag_is_refused(uploads: Uploads, etag: str) -> None:
+async def test_a_completion_with_another_etag_is_refused(uploads: Uploads, etag: str) -> None:
     await part(uploads, 1, DATA)
 
-    with pytest.raises(PartsMismatchError):
+    with pytest.raises(PlatformError, match="parts"):
         await uploads.complete(UPLOAD, [(1, etag)])

@@ -13,6 +13,7 @@ from urllib.parse import quote
 
 import pytest
 from emulated import BASE, ENDPOINT, KEY, OTHER_KEY, Mock, opened, png
+from few_descriptors import none_left
 from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
@@ -49,12 +50,12 @@ async def upload(mock: Mock, data: bytes = DATA, headers: dict[str, str] | None 
 
 
 async def initiate(mock: Mock, kind: str = "initiate") -> Any:
-    """Ask for an address as fal's JavaScript client does."""
+    """Initiate an upload as fal's JavaScript client does."""
     body = {"file_name": "my cat.png", "content_type": "image/png"}
     return (await mock.http.post(f"/rest.fal.ai/storage/upload/{kind}", json=body, headers=KEY)).json()
 
 
-async def test_a_direct_upload_can_be_fetched_by_anybody(mock: Mock) -> None:
+async def test_a_direct_upload_can_be_downloaded_without_a_key(mock: Mock) -> None:
     answer = await mock.http.get(await upload(mock))
 
     assert (answer.content, answer.headers["content-type"], answer.headers["content-length"]) == (
@@ -64,7 +65,7 @@ async def test_a_direct_upload_can_be_fetched_by_anybody(mock: Mock) -> None:
     )
 
 
-async def test_an_uploads_name_is_kept_and_made_harmless(mock: Mock) -> None:
+async def test_the_name_of_an_upload_is_in_its_url_without_special_characters(mock: Mock) -> None:
     url = await upload(mock, headers={"X-Fal-File-Name": "../my cat.png"})
 
     assert url.startswith(f"{BASE}/v3b.fal.media/files/b/")
@@ -72,7 +73,7 @@ async def test_an_uploads_name_is_kept_and_made_harmless(mock: Mock) -> None:
 
 
 @pytest.mark.parametrize("header", ["", "Bearer", "Bearer nonsense", "Key me:secret"])
-async def test_an_upload_without_a_token_is_401(mock: Mock, header: str) -> None:
+async def test_an_upload_without_a_valid_token_is_401(mock: Mock, header: str) -> None:
     answer = await mock.http.post(
         "/v3.fal.media/files/upload", content=DATA, headers={"Authorization": header}
     )
@@ -80,7 +81,7 @@ async def test_an_upload_without_a_token_is_401(mock: Mock, header: str) -> None
     assert answer.status_code == 401
 
 
-async def test_a_token_expires(mock: Mock) -> None:
+async def test_an_upload_token_expires_after_a_day(mock: Mock) -> None:
     headers = await token(mock)
     await mock.pass_time(24 * 3600)
 
@@ -89,7 +90,7 @@ async def test_a_token_expires(mock: Mock) -> None:
     assert answer.status_code == 401
 
 
-async def test_a_file_put_to_its_address_can_be_fetched(mock: Mock) -> None:
+async def test_a_file_put_to_its_upload_url_can_be_downloaded(mock: Mock) -> None:
     where = await initiate(mock)
 
     put = await mock.http.put(where["upload_url"], content=DATA, headers=TYPED)
@@ -98,13 +99,13 @@ async def test_a_file_put_to_its_address_can_be_fetched(mock: Mock) -> None:
     assert (put.status_code, answer.content, answer.headers["content-type"]) == (200, DATA, "image/png")
 
 
-async def test_a_file_is_not_there_before_it_has_arrived(mock: Mock) -> None:
+async def test_an_announced_file_is_404_before_its_upload(mock: Mock) -> None:
     where = await initiate(mock)
 
     assert (await mock.http.get(where["file_url"])).status_code == 404
 
 
-async def test_a_file_put_twice_is_the_second(mock: Mock) -> None:
+async def test_a_second_put_replaces_the_file(mock: Mock) -> None:
     where = await initiate(mock)
 
     for data in (b"first", b"second"):
@@ -144,13 +145,13 @@ async def javascript_parts(mock: Mock, *, etag: str | None = None) -> tuple[Any,
     return where, await mock.http.post(f"{path}/complete?{query}", json={"parts": parts})
 
 
-async def test_parts_as_the_javascript_client_sends_them_are_joined(mock: Mock) -> None:
+async def test_parts_from_the_javascript_client_are_joined(mock: Mock) -> None:
     where, completed = await javascript_parts(mock)
 
     assert (completed.status_code, (await mock.http.get(where["file_url"])).content) == (200, DATA)
 
 
-async def test_a_part_is_answered_in_both_places_with_its_md5(mock: Mock) -> None:
+async def test_the_answer_to_a_part_has_its_md5_in_header_and_body(mock: Mock) -> None:
     where = await initiate(mock, "initiate-multipart")
     path, _, query = where["upload_url"].partition("?")
 
@@ -161,13 +162,13 @@ async def test_a_part_is_answered_in_both_places_with_its_md5(mock: Mock) -> Non
 
 
 @pytest.mark.parametrize("etag", ["0" * 32, "../../secret", ""])
-async def test_parts_that_never_arrived_are_refused(mock: Mock, etag: str) -> None:
+async def test_a_completion_with_unknown_parts_is_refused(mock: Mock, etag: str) -> None:
     _, completed = await javascript_parts(mock, etag=etag)
 
     assert (completed.status_code, completed.json()["error_type"]) == (400, "bad_request")
 
 
-async def test_a_completion_whose_answer_was_lost_may_be_asked_again(mock: Mock) -> None:
+async def test_a_completion_can_be_repeated(mock: Mock) -> None:
     where = await initiate(mock, "initiate-multipart")
     path, _, query = where["upload_url"].partition("?")
     part = (await mock.http.put(f"{path}/1?{query}", content=DATA)).json()
@@ -178,18 +179,18 @@ async def test_a_completion_whose_answer_was_lost_may_be_asked_again(mock: Mock)
 
 
 @pytest.mark.parametrize("number", ["0", "10001", "99999999999999999999"])
-async def test_a_part_number_out_of_bounds_is_refused(mock: Mock, number: str) -> None:
+async def test_a_part_number_out_of_range_is_refused(mock: Mock, number: str) -> None:
     where = await initiate(mock, "initiate-multipart")
     path, _, query = where["upload_url"].partition("?")
 
     assert (await mock.http.put(f"{path}/{number}?{query}", content=DATA)).status_code == 400
 
 
-async def test_a_put_to_an_address_that_nobody_gave_out_is_401(mock: Mock) -> None:
+async def test_a_put_with_an_invalid_token_is_401(mock: Mock) -> None:
     assert (await mock.http.put("/v3.fal.media/uploads/put?token=x", content=DATA)).status_code == 401
 
 
-async def test_a_file_over_the_limit_is_413_and_leaves_nothing(start: Start) -> None:
+async def test_a_file_over_the_limit_is_413_and_not_published(start: Start) -> None:
     mock = await start(max_upload=1000)
     where = await initiate(mock)
 
@@ -199,7 +200,7 @@ async def test_a_file_over_the_limit_is_413_and_leaves_nothing(start: Start) -> 
     assert (await mock.http.get(where["file_url"])).status_code == 404
 
 
-async def test_a_head_has_the_headers_and_no_body(mock: Mock) -> None:
+async def test_head_returns_the_headers_without_a_body(mock: Mock) -> None:
     answer = await mock.http.head(await upload(mock))
 
     assert (answer.status_code, answer.headers["content-length"], answer.content) == (
@@ -218,15 +219,13 @@ async def test_a_head_has_the_headers_and_no_body(mock: Mock) -> None:
         ("bytes=99999-", 416, b""),
     ],
 )
-async def test_ranges_are_served_so_that_a_player_can_seek(
-    mock: Mock, asked: str, status: int, data: bytes
-) -> None:
+async def test_ranges_of_a_file_are_served(mock: Mock, asked: str, status: int, data: bytes) -> None:
     answer = await mock.http.get(await upload(mock), headers={"Range": asked})
 
     assert (answer.status_code, answer.content if status == 206 else b"") == (status, data)
 
 
-async def test_a_file_is_gone_when_its_time_is_up(mock: Mock) -> None:
+async def test_an_expired_file_is_404_and_deleted(mock: Mock) -> None:
     url = await upload(
         mock, headers={"X-Fal-Object-Lifecycle": json.dumps({"expiration_duration_seconds": 60})}
     )
@@ -238,7 +237,7 @@ async def test_a_file_is_gone_when_its_time_is_up(mock: Mock) -> None:
     assert list((mock.emulator.files.renders.parent / "files").iterdir()) == []
 
 
-async def test_an_expiry_of_zero_means_never(mock: Mock) -> None:
+async def test_a_file_with_an_expiration_of_zero_does_not_expire(mock: Mock) -> None:
     url = await upload(
         mock, headers={"X-Fal-Object-Lifecycle": json.dumps({"expiration_duration_seconds": 0})}
     )
@@ -260,7 +259,7 @@ async def test_an_expiry_of_zero_means_never(mock: Mock) -> None:
         ({"rules": []}, {}, 200),
     ],
 )
-async def test_an_access_list_decides_who_reads(
+async def test_an_access_list_decides_which_callers_can_download(
     mock: Mock, acl: dict[str, Any], headers: dict[str, str], status: int
 ) -> None:
     url = await upload(mock, headers={"X-Fal-Object-Lifecycle": json.dumps({"initial_acl": acl})})
@@ -268,7 +267,7 @@ async def test_an_access_list_decides_who_reads(
     assert (await mock.http.get(url, headers=headers)).status_code == status
 
 
-async def test_an_outputs_lifecycle_is_the_submits_preference(mock: Mock) -> None:
+async def test_an_output_expires_as_its_submission_prefers(mock: Mock) -> None:
     preference = json.dumps({"expiration_duration_seconds": 30})
     submitted = await mock.submit(headers={"X-Fal-Object-Lifecycle-Preference": preference})
     await mock.pass_time(6)
@@ -280,7 +279,7 @@ async def test_an_outputs_lifecycle_is_the_submits_preference(mock: Mock) -> Non
     assert (await mock.http.get(url)).status_code == 404
 
 
-async def test_an_output_says_its_type_and_size(mock: Mock) -> None:
+async def test_an_output_is_served_with_the_type_and_size_of_the_result(mock: Mock) -> None:
     video = (await mock.finish()).json()["video"]
 
     answer = await mock.http.head(video["url"])
@@ -291,13 +290,13 @@ async def test_an_output_says_its_type_and_size(mock: Mock) -> None:
     )
 
 
-async def test_an_uploaded_file_is_an_input(mock: Mock) -> None:
+async def test_an_uploaded_file_can_be_an_input(mock: Mock) -> None:
     url = await upload(mock, png(18, 32))
 
     assert (await mock.finish(url)).status_code == 200
 
 
-async def test_an_expired_upload_is_no_input(mock: Mock) -> None:
+async def test_an_expired_upload_cannot_be_an_input(mock: Mock) -> None:
     url = await upload(
         mock, png(), {"X-Fal-Object-Lifecycle": json.dumps({"expiration_duration_seconds": 60})}
     )
@@ -324,7 +323,7 @@ async def private_file(mock: Mock, acl: dict[str, Any]) -> str:
         {"default": "allow", "rules": [{"user": "you", "decision": "hide"}]},
     ],
 )
-async def test_a_file_that_a_caller_may_not_read_is_no_input_of_its_requests(
+async def test_a_private_file_cannot_be_an_input_of_another_callers_request(
     mock: Mock, acl: dict[str, Any]
 ) -> None:
     url = await private_file(mock, acl)
@@ -336,14 +335,14 @@ async def test_a_file_that_a_caller_may_not_read_is_no_input_of_its_requests(
     assert (result.status_code, result.json()["detail"][0]["type"]) == (422, "file_download_error")
 
 
-async def test_a_private_file_is_an_input_of_its_owners_requests(mock: Mock) -> None:
+async def test_a_private_file_can_be_an_input_of_its_owners_request(mock: Mock) -> None:
     url = await private_file(mock, {"default": "hide"})
 
     assert (await mock.finish(url)).status_code == 200
 
 
-async def echoing(mock: Mock, url: str) -> Any:
-    """Let another caller have a result that names a file in a `url`."""
+async def mentioning(mock: Mock, url: str) -> Any:
+    """Give another caller a result that mentions the URL of a file."""
     asked = {"prompt": {"url": url}, "image_url": {"url": url}}
     submitted = (await mock.http.post(f"/{ENDPOINT}", json=asked, headers=OTHER_KEY)).json()
     await mock.pass_time(60)
@@ -352,9 +351,9 @@ async def echoing(mock: Mock, url: str) -> Any:
     return submitted
 
 
-async def test_deleting_payloads_leaves_a_file_that_a_result_only_names(mock: Mock) -> None:
+async def test_deleting_payloads_keeps_a_file_that_the_result_only_mentions(mock: Mock) -> None:
     url = await upload(mock)
-    submitted = await echoing(mock, url)
+    submitted = await mentioning(mock, url)
 
     deleted = await mock.http.put(
         f"/rest.fal.ai/requests/delete_io/{submitted['request_id']}", headers=OTHER_KEY
@@ -364,16 +363,16 @@ async def test_deleting_payloads_leaves_a_file_that_a_result_only_names(mock: Mo
     assert (await mock.http.get(url)).content == DATA
 
 
-async def test_resetting_a_caller_leaves_a_file_that_a_result_only_names(mock: Mock) -> None:
+async def test_resetting_a_caller_keeps_a_file_that_the_result_only_mentions(mock: Mock) -> None:
     url = await upload(mock)
-    await echoing(mock, url)
+    await mentioning(mock, url)
 
     await mock.emulator.manual.reset(caller="you")
 
     assert (await mock.http.get(url)).content == DATA
 
 
-async def test_deleting_payloads_takes_the_file_that_the_run_produced(mock: Mock) -> None:
+async def test_deleting_payloads_deletes_the_file_that_the_run_produced(mock: Mock) -> None:
     submitted = await mock.submit()
     await mock.pass_time(60)
     url = (await mock.result(submitted)).json()["video"]["url"]
@@ -405,7 +404,7 @@ def replaced_by_a_folder(path: Path) -> None:
 
 @pytest.mark.parametrize("damage", [lost, cut_off, replaced_by_a_folder])
 @pytest.mark.parametrize("asked", [{}, {"Range": "bytes=0-9"}], ids=["whole", "range"])
-async def test_a_file_whose_bytes_are_gone_is_404(
+async def test_a_file_that_is_missing_or_damaged_on_disk_is_404(
     mock: Mock, damage: Callable[[Path], None], asked: dict[str, str]
 ) -> None:
     url = await upload(mock)
@@ -416,7 +415,7 @@ async def test_a_file_whose_bytes_are_gone_is_404(
     assert (answer.status_code, answer.json()) == (404, {"detail": "Not Found"})
 
 
-async def test_a_file_whose_bytes_are_gone_is_no_input(mock: Mock) -> None:
+async def test_a_file_that_is_missing_on_disk_cannot_be_an_input(mock: Mock) -> None:
     url = await upload(mock, png())
     lost(on_disk(mock))
 
@@ -425,7 +424,7 @@ async def test_a_file_whose_bytes_are_gone_is_no_input(mock: Mock) -> None:
     assert (result.status_code, result.json()["detail"][0]["type"]) == (422, "file_download_error")
 
 
-async def test_a_download_is_whole_even_when_the_file_goes_after_its_headers(mock: Mock) -> None:
+async def test_a_download_is_complete_if_the_file_is_deleted_after_its_headers(mock: Mock) -> None:
     url = await upload(mock)
     file = mock.emulator.files.live(url.removeprefix(f"{BASE}/v3b.fal.media"), mock.clock.now())
     assert file is not None
@@ -445,11 +444,60 @@ async def test_a_download_is_whole_even_when_the_file_goes_after_its_headers(moc
     assert (bytes(got), source.closed) == (DATA, True)
 
 
+# No file descriptor left
+
+
+async def test_a_download_waits_for_a_file_descriptor(mock: Mock, monkeypatch: pytest.MonkeyPatch) -> None:
+    url = await upload(mock)
+
+    with none_left(monkeypatch) as relief:
+        answer = await mock.http.get(url)
+
+    assert (answer.status_code, answer.content, relief.waits) == (200, DATA, 1)
+
+
+@pytest.mark.parametrize("part", ["", "/1"], ids=["file", "part"])
+async def test_an_upload_waits_for_a_file_descriptor(
+    mock: Mock, monkeypatch: pytest.MonkeyPatch, part: str
+) -> None:
+    path, _, query = (await initiate(mock))["upload_url"].partition("?")
+
+    with none_left(monkeypatch) as relief:
+        answer = await mock.http.put(f"{path}{part}?{query}", content=DATA)
+
+    assert (answer.status_code, relief.waits) == (200, 1)
+
+
+async def test_a_completion_waits_for_a_file_descriptor(mock: Mock, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, _, query = (await initiate(mock))["upload_url"].partition("?")
+    parts = [(await mock.http.put(f"{path}/{number}?{query}", content=DATA)).json() for number in (1, 2)]
+
+    with none_left(monkeypatch) as relief:
+        answer = await mock.http.post(f"{path}/complete?{query}", json={"parts": parts})
+
+    assert (answer.status_code, relief.waits) == (200, 1)
+
+
+@pytest.mark.parametrize("call", ["download", "upload"])
+async def test_a_call_that_gets_no_file_descriptor_is_answered_503(
+    mock: Mock, monkeypatch: pytest.MonkeyPatch, call: str
+) -> None:
+    url = await upload(mock)
+    where = (await initiate(mock))["upload_url"]
+    monkeypatch.setattr("falmock.system.descriptors.PATIENCE", 0.0)
+
+    with none_left(monkeypatch, until_waiting=False):
+        answer = await (mock.http.get(url) if call == "download" else mock.http.put(where, content=DATA))
+
+    assert (answer.status_code, answer.headers["x-fal-error-type"]) == (503, "storage_unavailable")
+    assert "too many open files" in answer.json()["detail"]
+
+
 # Uploads that overlap
 
 
 async def slowly(data: bytes, go_on: asyncio.Event, started: asyncio.Event) -> AsyncIterator[bytes]:
-    """Send the first half, and the second when it is time."""
+    """Send the first half, and the second after `go_on`."""
     yield data[: len(data) // 2]
     started.set()
     await go_on.wait()
@@ -457,7 +505,7 @@ async def slowly(data: bytes, go_on: asyncio.Event, started: asyncio.Event) -> A
 
 
 @pytest.mark.parametrize("part", ["", "/1"], ids=["file", "part"])
-async def test_two_puts_at_once_are_both_answered_and_the_file_is_whole(mock: Mock, part: str) -> None:
+async def test_two_concurrent_puts_both_succeed_and_the_file_is_complete(mock: Mock, part: str) -> None:
     where = await initiate(mock)
     path, _, query = where["upload_url"].partition("?")
     go_on, started = asyncio.Event(), asyncio.Event()
@@ -476,7 +524,7 @@ async def test_two_puts_at_once_are_both_answered_and_the_file_is_whole(mock: Mo
     assert (await mock.http.get(where["file_url"])).content == DATA
 
 
-async def test_two_completions_at_once_are_both_answered_and_the_file_is_whole(mock: Mock) -> None:
+async def test_concurrent_completions_all_succeed_and_the_file_is_complete(mock: Mock) -> None:
     where = await initiate(mock, "initiate-multipart")
     path, _, query = where["upload_url"].partition("?")
     parts = [
@@ -493,7 +541,7 @@ async def test_two_completions_at_once_are_both_answered_and_the_file_is_whole(m
     assert list((mock.emulator.files.uploads).iterdir()) == []
 
 
-async def test_a_put_that_breaks_off_leaves_nothing(mock: Mock) -> None:
+async def test_an_aborted_put_leaves_no_file(mock: Mock) -> None:
     where = await initiate(mock)
 
     async def broken() -> AsyncIterator[bytes]:
@@ -526,7 +574,7 @@ async def test_ten_thousand_parts_can_be_completed(mock: Mock) -> None:
     assert (await mock.http.get(where["file_url"])).content == b"x" * MOST_PARTS
 
 
-async def test_a_part_that_is_named_twice_is_refused(mock: Mock) -> None:
+async def test_a_completion_that_names_a_part_twice_is_refused(mock: Mock) -> None:
     where = await initiate(mock, "initiate-multipart")
     path, _, query = where["upload_url"].partition("?")
     part = (await mock.http.put(f"{path}/1?{query}", content=DATA)).json()
@@ -536,7 +584,7 @@ async def test_a_part_that_is_named_twice_is_refused(mock: Mock) -> None:
     assert (answer.status_code, answer.json()["error_type"]) == (400, "bad_request")
 
 
-def test_an_upload_that_does_not_fit_is_507_and_the_next_one_that_fits_is_whole(tmp_path: Path) -> None:
+def test_an_upload_that_does_not_fit_on_the_disk_is_507_and_a_smaller_one_succeeds(tmp_path: Path) -> None:
     limited = f'ulimit -f {2 * MIB // 512}; exec "$0" "$@"'  # sh counts in blocks of 512 bytes
     serve = ("-m", "falmock", "serve", "--port", "0", "--media", "plain", "--state", str(tmp_path / "state"))
     with running("sh", "-c", limited, sys.executable, *serve) as server:
@@ -560,10 +608,10 @@ def test_an_upload_that_does_not_fit_is_507_and_the_next_one_that_fits_is_whole(
 LATIN = st.text(st.characters(max_codepoint=255), max_size=40)
 
 
-async def everything_about_a_file(
+async def upload_with(
     mock: Mock, name: str, content_type: str, header: str, number: str, etag: str
 ) -> list[httpx.Response]:
-    """Upload a file in each way, with these texts wherever one can say them, and fetch it."""
+    """Upload a file in each way, with these texts in every place, and download it."""
     said = header.encode("latin-1", "replace")
     bearer = (b"authorization", (await token(mock))["Authorization"].encode())
     kind = (b"content-type", content_type.encode("latin-1", "replace"))
@@ -605,16 +653,16 @@ async def everything_about_a_file(
         ("x", "a" * 5000, "bytes=" + "0-0," * 3000, "1e3", '"'),
     ],
 )
-async def test_known_hostile_texts_are_taken_or_refused(
+async def test_known_hostile_texts_get_no_server_error(
     mock: Mock, name: str, content_type: str, header: str, number: str, etag: str
 ) -> None:
-    answers = await everything_about_a_file(mock, name, content_type, header, number, etag)
+    answers = await upload_with(mock, name, content_type, header, number, etag)
 
     assert [answer.status_code for answer in answers if answer.status_code >= 500] == []
 
 
 @pytest.mark.parametrize("content_type", ["a/b\r\nx-evil: 1", "a/b\0", "\u00e9", "a" * 256])
-async def test_a_content_type_that_no_header_can_say_is_refused(mock: Mock, content_type: str) -> None:
+async def test_a_content_type_that_is_unsafe_in_a_header_is_refused(mock: Mock, content_type: str) -> None:
     body = {"file_name": "x", "content_type": content_type}
 
     answer = await mock.http.post("/rest.fal.ai/storage/upload/initiate", json=body, headers=KEY)
@@ -624,12 +672,12 @@ async def test_a_content_type_that_no_header_can_say_is_refused(mock: Mock, cont
 
 @hypothesis_settings(max_examples=40)
 @given(name=st.text(), content_type=st.text(max_size=40), header=LATIN, number=st.text(), etag=st.text())
-def test_any_text_about_a_file_is_taken_or_refused(
+def test_no_text_about_a_file_gets_a_server_error(
     renders: Path, name: str, content_type: str, header: str, number: str, etag: str
 ) -> None:
     async def statuses() -> list[int]:
         async with opened(renders, ManualClock()) as mock:
-            answers = await everything_about_a_file(mock, name, content_type, header, number, etag)
+            answers = await upload_with(mock, name, content_type, header, number, etag)
             return [answer.status_code for answer in answers]
 
     assert max(asyncio.run(statuses())) < 500

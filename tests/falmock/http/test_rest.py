@@ -1,4 +1,4 @@
-"""The rest host's doors: PROTOCOL.md 2.2 and 8."""
+"""The rest host: PROTOCOL.md 2.2 and 8."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ INITIATE = "/rest.fal.ai/storage/upload/initiate?storage_type=fal-cdn-v3"
     ],
 )
 @pytest.mark.parametrize("path", [TOKEN, INITIATE])
-async def test_credentials_are_refused_in_this_hosts_words(
+async def test_wrong_credentials_are_refused_with_the_rest_hosts_text(
     start: Start, path: str, header: str | None, text: str
 ) -> None:
     mock = await start(keys=("me:secret",))
@@ -39,13 +39,13 @@ async def test_credentials_are_refused_in_this_hosts_words(
     assert (answer.status_code, answer.text) == (401, text)
 
 
-async def test_a_locked_account_gets_no_upload(start: Start) -> None:
+async def test_a_locked_account_gets_no_upload_token(start: Start) -> None:
     mock = await start(locked=("me",))
 
     assert (await mock.http.post(TOKEN, json={}, headers=KEY)).status_code == 403
 
 
-async def test_a_token_says_where_and_until_when_with_an_offset(mock: Mock) -> None:
+async def test_an_upload_token_comes_with_its_base_url_and_expiry(mock: Mock) -> None:
     body = (await mock.http.post(TOKEN, json={}, headers=KEY)).json()
 
     lifetime = datetime.fromisoformat(body["expires_at"]) - datetime.fromtimestamp(mock.clock.now(), UTC)
@@ -63,13 +63,13 @@ async def test_a_token_says_where_and_until_when_with_an_offset(mock: Mock) -> N
         (TOKEN, b"", "missing"),
     ],
 )
-async def test_a_bad_body_is_422_at_once(mock: Mock, path: str, content: bytes, kind: str) -> None:
+async def test_an_invalid_body_is_422(mock: Mock, path: str, content: bytes, kind: str) -> None:
     answer = await mock.http.post(path, content=content, headers=KEY | {"content-type": "application/json"})
 
     assert (answer.status_code, answer.json()["detail"][0]["type"]) == (422, kind)
 
 
-async def test_a_bad_lifecycle_is_a_bad_request(mock: Mock) -> None:
+async def test_an_invalid_lifecycle_header_is_400(mock: Mock) -> None:
     body = {"file_name": "a.png", "content_type": "image/png"}
 
     answer = await mock.http.post(INITIATE, json=body, headers=KEY | {"X-Fal-Object-Lifecycle": "never"})
@@ -78,13 +78,13 @@ async def test_a_bad_lifecycle_is_a_bad_request(mock: Mock) -> None:
 
 
 @pytest.mark.parametrize("path", ["/rest.fal.ai", "/rest.fal.ai/", "/rest.fal.ai/no/such", "/v3.fal.media/"])
-async def test_a_path_that_is_not_there_is_404(mock: Mock, path: str) -> None:
+async def test_an_unknown_path_is_404(mock: Mock, path: str) -> None:
     answer = await mock.get(path)
 
     assert (answer.status_code, answer.json()) == (404, {"detail": "Not Found"})
 
 
-async def test_a_wrong_method_is_405_in_fals_shape(mock: Mock) -> None:
+async def test_a_wrong_method_is_405_with_a_detail(mock: Mock) -> None:
     answer = await mock.get(INITIATE)
 
     assert (answer.status_code, answer.json(), answer.headers["allow"]) == (
@@ -95,7 +95,7 @@ async def test_a_wrong_method_is_405_in_fals_shape(mock: Mock) -> None:
 
 
 @pytest.mark.parametrize("host", ["rest.fal.ai", "rest.alpha.fal.ai"])
-async def test_the_webhook_key_is_published_for_everybody(mock: Mock, host: str) -> None:
+async def test_the_webhook_key_is_public_on_both_names_of_the_rest_host(mock: Mock, host: str) -> None:
     (key,) = (await mock.http.get(f"/{host}/.well-known/jwks.json")).json()["keys"]
 
     assert (key["kty"], key["crv"]) == ("OKP", "Ed25519")

@@ -1,4 +1,4 @@
-"""Tokens for pages: PROTOCOL.md 7.1."""
+"""Tokens for web pages: PROTOCOL.md 7.1."""
 
 from __future__ import annotations
 
@@ -28,49 +28,49 @@ async def submit(mock: Mock, given: str, *, by_header: bool = False) -> int:
 
 
 @pytest.mark.parametrize("by_header", [True, False])
-async def test_a_token_stands_for_the_key_that_asked_for_it(mock: Mock, by_header: bool) -> None:
+async def test_a_token_works_in_the_header_and_in_the_query(mock: Mock, by_header: bool) -> None:
     given = await token(mock, {"allowed_apps": ["veo2"], "token_expiration": 120})
 
     assert await submit(mock, given, by_header=by_header) == 200
 
 
-async def test_a_page_follows_a_request_of_its_key(mock: Mock) -> None:
+async def test_a_token_can_poll_a_request_of_its_key(mock: Mock) -> None:
     given = await token(mock, {"allowed_apps": ["veo2"]})
     submitted = await mock.submit()
 
     assert (await mock.http.get(f"{submitted['status_url']}?fal_jwt_token={given}")).status_code == 202
 
 
-async def test_a_token_expires(mock: Mock) -> None:
+async def test_an_expired_token_is_401(mock: Mock) -> None:
     given = await token(mock, {"allowed_apps": ["veo2"], "token_expiration": 30})
     await mock.pass_time(31)
 
     assert await submit(mock, given) == 401
 
 
-async def test_a_token_for_longer_than_a_century_is_refused(mock: Mock) -> None:
+async def test_a_token_lifetime_of_more_than_a_century_is_refused(mock: Mock) -> None:
     body = {"allowed_apps": ["veo2"], "token_expiration": 10**4300 - 1}
 
     assert (await mock.http.post(TOKENS, json=body, headers=KEY)).status_code == 422
 
 
 @pytest.mark.parametrize("allowed", [[], ["flux"]])
-async def test_a_token_is_for_some_applications_only(mock: Mock, allowed: list[str]) -> None:
+async def test_a_token_is_valid_only_for_its_applications(mock: Mock, allowed: list[str]) -> None:
     assert await submit(mock, await token(mock, {"allowed_apps": allowed})) == 401
 
 
 @pytest.mark.parametrize("forged", ["", "a.b.c", "é", "eyJ.eyJ."])
-async def test_a_forged_token_is_nobodys(mock: Mock, forged: str) -> None:
+async def test_a_malformed_token_is_401(mock: Mock, forged: str) -> None:
     assert await submit(mock, forged) == 401
 
 
-async def test_a_changed_token_is_nobodys(mock: Mock) -> None:
+async def test_a_token_with_a_changed_signature_is_401(mock: Mock) -> None:
     given = await token(mock, {"allowed_apps": ["veo2"]})
 
     assert await submit(mock, given[:-1] + ("A" if given[-1] != "A" else "B")) == 401
 
 
-async def test_a_token_is_good_for_no_other_host(mock: Mock) -> None:
+async def test_a_token_is_not_valid_on_the_rest_host(mock: Mock) -> None:
     given = await token(mock, {"allowed_apps": ["veo2"]})
     answer = await mock.http.post(TOKENS, json={}, headers={"Authorization": f"Bearer {given}"})
 
@@ -86,7 +86,7 @@ async def test_a_token_is_good_for_no_other_host(mock: Mock) -> None:
         ({"allowed_apps": [ENDPOINT], "duration": 5}, 5),
     ],
 )
-async def test_a_realtime_token_lives_as_long_as_it_may(mock: Mock, body: Any, seconds: int) -> None:
+async def test_the_lifetime_of_a_realtime_token_is_limited(mock: Mock, body: Any, seconds: int) -> None:
     given = await token(mock, body, REALTIME)
     await mock.pass_time(seconds - 1)
     before = await submit(mock, given)
@@ -103,21 +103,21 @@ async def test_a_realtime_token_lives_as_long_as_it_may(mock: Mock, body: Any, s
         (REALTIME, {}, ["body", "app"]),
     ],
 )
-async def test_a_bad_body_is_fastapis_422(mock: Mock, path: str, body: Any, loc: list[str]) -> None:
+async def test_an_invalid_body_is_422(mock: Mock, path: str, body: Any, loc: list[str]) -> None:
     answer = await mock.http.post(path, json=body, headers=KEY)
 
     assert (answer.status_code, answer.json()["detail"][0]["loc"]) == (422, loc)
 
 
-async def test_a_token_wants_a_key(mock: Mock) -> None:
+async def test_a_token_is_not_issued_without_a_key(mock: Mock) -> None:
     assert (await mock.http.post(TOKENS, json={"allowed_apps": ["veo2"]})).status_code == 401
 
 
-async def test_a_balance_is_a_bare_number(mock: Mock) -> None:
+async def test_the_balance_is_a_json_number(mock: Mock) -> None:
     assert (await mock.get("/rest.fal.ai/billing/user_balance")).text == "100.0"
 
 
-async def test_a_locked_account_is_told_that_nothing_is_left(start: Callable[..., Awaitable[Mock]]) -> None:
+async def test_the_balance_of_a_locked_account_is_zero(start: Callable[..., Awaitable[Mock]]) -> None:
     mock = await start(locked=("me",))
 
     assert (await mock.get("/rest.fal.ai/billing/user_balance")).text == "0.0"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+from random import Random
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -14,6 +15,7 @@ from image_bombs import pixels, png
 
 from falmock.engine.files import Files
 from falmock.engine.posting import post
+from falmock.engine.signing import Signer
 from falmock.engine.store import Store
 from falmock.engine.uploads import Uploads
 from falmock.media import Clip, Decoder, Renderer, find_ffmpeg
@@ -35,7 +37,7 @@ def play(request: pytest.FixtureRequest) -> Iterator[Play]:
         yield runner.run
 
 
-def test_a_render_waits(play: Play, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_render_waits_for_a_descriptor(play: Play, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async def scene() -> int:
         studio = Renderer(ffmpeg=find_ffmpeg(), cache=tmp_path, at_once=2, timeout=60)
         with none_left(monkeypatch) as relief:
@@ -46,7 +48,9 @@ def test_a_render_waits(play: Play, tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert play(scene()) == 1
 
 
-def test_the_decoding_of_a_large_image_waits(play: Play, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_decoding_of_a_large_image_waits_for_a_descriptor(
+    play: Play, monkeypatch: pytest.MonkeyPatch
+) -> None:
     async def scene() -> int:
         data = png(2000, 1100, pixels(2000, 1100))
         with none_left(monkeypatch) as relief:
@@ -56,7 +60,7 @@ def test_the_decoding_of_a_large_image_waits(play: Play, monkeypatch: pytest.Mon
     assert play(scene()) == 1
 
 
-def test_a_webhook_waits(play: Play, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_webhook_waits_for_a_descriptor(play: Play, monkeypatch: pytest.MonkeyPatch) -> None:
     async def take(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"{}")
         writer.write(b"HTTP/1.1 204 No Content\r\n\r\n")
@@ -76,12 +80,16 @@ def test_a_webhook_waits(play: Play, monkeypatch: pytest.MonkeyPatch) -> None:
     assert play(scene()) == 1
 
 
-def test_an_upload_waits(play: Play, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_upload_waits_for_a_descriptor(
+    play: Play, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     async def content() -> AsyncIterator[bytes]:
         yield b"bytes"
 
     async def scene() -> int:
-        uploads = Uploads(Files(Store(None), tmp_path, max_size=1000), lambda: 0.0)
+        uploads = Uploads(
+            Files(Store(None), tmp_path, max_size=1000), Signer(bytes(32)), now=lambda: 0.0, new_rng=Random
+        )
         with none_left(monkeypatch) as relief:
             arrival = await uploads.receive(content())
         assert arrival.file.read_bytes() == b"bytes"
@@ -90,7 +98,7 @@ def test_an_upload_waits(play: Play, tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert play(scene()) == 1
 
 
-def test_a_submitted_body_is_kept_and_read_with_the_spare_descriptor(
+def test_a_submitted_body_is_written_and_read_with_the_spare_descriptor(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     files = Files(Store(None), tmp_path, max_size=1000)
@@ -101,7 +109,7 @@ def test_a_submitted_body_is_kept_and_read_with_the_spare_descriptor(
         assert files.body(files.keep_body(b"two")) == b"two"
 
 
-def test_another_error_is_raised_at_once() -> None:
+def test_other_errors_are_raised_at_once() -> None:
     async def fail() -> None:
         tries.append(1)
         raise FileNotFoundError
@@ -114,7 +122,7 @@ def test_another_error_is_raised_at_once() -> None:
     assert tries == [1]
 
 
-def test_waiting_is_given_up_in_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_error_is_raised_after_a_minute_of_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
     async def fail() -> None:
         tries.append(1)
         raise OSError(errno.EMFILE, "Too many open files")
@@ -133,7 +141,7 @@ def test_waiting_is_given_up_in_the_end(monkeypatch: pytest.MonkeyPatch) -> None
 
 @pytest.mark.parametrize("wrapped", [False, True])
 @pytest.mark.parametrize("code", [errno.EMFILE, errno.ENFILE, errno.ENOENT])
-def test_the_error_is_recognised_behind_others(code: int, wrapped: bool) -> None:
+def test_a_missing_descriptor_is_recognized_as_the_cause_of_other_errors(code: int, wrapped: bool) -> None:
     error: Exception = OSError(code, "")
     if wrapped:
         error, cause = httpx.ConnectError(""), error
@@ -142,7 +150,7 @@ def test_the_error_is_recognised_behind_others(code: int, wrapped: bool) -> None
 
 
 @pytest.mark.parametrize(("soft", "slots"), [(8, 2), (1024, 256), (100_000, 256), (1, 1), (-1, 256)])
-def test_webhooks_take_a_quarter_of_the_descriptors_at_most(
+def test_webhooks_may_take_at_most_a_quarter_of_the_descriptors(
     monkeypatch: pytest.MonkeyPatch, soft: int, slots: int
 ) -> None:
     monkeypatch.setattr("falmock.system.descriptors.resource.getrlimit", lambda _: (soft, soft))

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from falmock.http.server import listen
-from falmock.protocol.addresses import Reach, is_loopback, parse, reach
+from falmock.protocol.addresses import Reach, is_loopback, is_name, parse, reach
 from falmock.system.dialler import (
     ANYWHERE,
     NOWHERE,
@@ -110,7 +110,7 @@ async def get(
         ("[::1]", "::1"),
     ],
 )
-async def test_this_machine_is_dialled_without_a_look_up(
+async def test_loopback_hosts_are_connected_without_a_look_up(
     host: str, address: str, beyond: frozenset[Reach]
 ) -> None:
     wire = Wire()
@@ -120,7 +120,7 @@ async def test_this_machine_is_dialled_without_a_look_up(
     assert wire.dialled == [(address, 3000)]
 
 
-async def test_a_localhost_name_has_both_loopback_addresses() -> None:
+async def test_a_localhost_name_is_tried_on_both_loopback_addresses() -> None:
     wire = Wire(down=("127.0.0.1",))
 
     await get("http://app.localhost:3000/", wire)
@@ -128,7 +128,7 @@ async def test_a_localhost_name_has_both_loopback_addresses() -> None:
     assert wire.dialled == [("127.0.0.1", 3000), ("::1", 3000)]
 
 
-async def test_a_name_is_looked_up_once_and_the_checked_address_is_dialled() -> None:
+async def test_a_name_is_looked_up_once_and_the_checked_address_is_connected() -> None:
     wire, look_up = Wire(), names(example=[PUBLIC])
 
     await get("http://example.com/", wire, beyond=PUBLIC_ONLY, look_up=look_up)
@@ -152,7 +152,7 @@ async def test_every_address_of_a_name_is_tried_in_turn() -> None:
     assert wire.dialled == [(PUBLIC, 80), (OTHER, 80)]
 
 
-async def test_a_name_none_of_whose_addresses_answers_is_a_connect_error() -> None:
+async def test_a_name_whose_addresses_all_fail_is_a_connect_error() -> None:
     with pytest.raises(httpx.ConnectError, match="refused"):
         await get("http://example.com/", Wire(down=(PUBLIC, OTHER)), look_up=names(example=[PUBLIC, OTHER]))
 
@@ -173,7 +173,7 @@ async def test_a_name_none_of_whose_addresses_answers_is_a_connect_error() -> No
         ["::"],
     ],
 )
-async def test_a_fetch_of_a_name_that_is_not_public_dials_nothing(addresses: list[str]) -> None:
+async def test_a_fetch_does_not_connect_to_a_name_with_a_private_address(addresses: list[str]) -> None:
     wire = Wire()
 
     with pytest.raises(httpx.ConnectError, match="not a public address"):
@@ -185,7 +185,9 @@ async def test_a_fetch_of_a_name_that_is_not_public_dials_nothing(addresses: lis
 @pytest.mark.parametrize(
     "addresses", [["127.0.0.1"], [LAN], ["fd00::7"], [PUBLIC, LAN], ["fe80::1%eth0", LAN]]
 )
-async def test_a_webhook_that_may_go_anywhere_goes_to_machines_near_and_far(addresses: list[str]) -> None:
+async def test_a_webhook_that_may_go_anywhere_connects_to_loopback_private_and_public_addresses(
+    addresses: list[str],
+) -> None:
     wire = Wire()
 
     await get("http://app.example/", wire, look_up=names(app=addresses))
@@ -197,7 +199,7 @@ async def test_a_webhook_that_may_go_anywhere_goes_to_machines_near_and_far(addr
     "host",
     ["169.254.169.254", "0.0.0.0", "[::]", "224.0.0.1", "255.255.255.255", "[fe80::1]", "[2002:7f00:1::]"],
 )
-async def test_what_no_webhook_is_meant_for_is_not_dialled(host: str) -> None:
+async def test_a_webhook_does_not_connect_to_an_unusable_address(host: str) -> None:
     wire = Wire()
 
     with pytest.raises(httpx.ConnectError, match="not an address that can be called"):
@@ -207,7 +209,7 @@ async def test_what_no_webhook_is_meant_for_is_not_dialled(host: str) -> None:
 
 
 @pytest.mark.parametrize("host", ["example.com", PUBLIC, LAN, "localhost.example.com", "[64:ff9b::7f00:1]"])
-async def test_where_only_this_machine_is_allowed_nothing_else_is_even_looked_up(host: str) -> None:
+async def test_other_hosts_are_not_looked_up_when_only_loopback_is_allowed(host: str) -> None:
     wire = Wire()
 
     with pytest.raises(httpx.ConnectError, match="not on this machine"):
@@ -221,7 +223,7 @@ async def test_a_name_without_an_address_is_a_connect_error() -> None:
         await get("http://example.com/", Wire(), look_up=names(example=[]))
 
 
-async def test_a_look_up_that_never_ends_is_a_timeout() -> None:
+async def test_a_look_up_that_times_out_is_a_connect_timeout() -> None:
     async def hanging(host: str, port: int) -> list[str]:
         raise TimeoutError
 
@@ -287,7 +289,7 @@ async def test_no_name_or_address_leads_to_the_emulators_own_listener(listener: 
 
 
 @pytest.mark.parametrize("listener", ["0.0.0.0", "::"])
-async def test_a_wildcard_listener_is_at_every_address_of_this_machine(listener: str) -> None:
+async def test_a_wildcard_listener_covers_every_address_of_this_machine(listener: str) -> None:
     own, port = listening(listener)
 
     found = await Dialler(own, beyond=ANYWHERE).objection(f"http://{own_lan_address()}:{port}/")
@@ -306,7 +308,7 @@ async def test_a_wildcard_listener_is_at_every_address_of_this_machine(listener:
         ("::", "192.0.2.1", 0),
     ],
 )
-async def test_what_only_looks_like_it_is_not_the_emulators_listener(
+async def test_another_address_or_port_is_not_the_emulators_listener(
     listener: str, host: str, shift: int
 ) -> None:
     own, port = listening(listener)
@@ -328,7 +330,7 @@ async def test_what_only_looks_like_it_is_not_the_emulators_listener(
         ("https://notfal.run/x", False),
     ],
 )
-async def test_the_names_that_an_emulator_goes_by_lead_to_it(url: str, refused: bool) -> None:
+async def test_the_emulators_own_names_lead_to_it(url: str, refused: bool) -> None:
     own, port = listening("127.0.0.1", names=("falmock",), public_url="http://outside:9000")
 
     found = await Dialler(own, beyond=NOWHERE, look_up=nobody).objection(url.format(port=port))
@@ -336,7 +338,7 @@ async def test_the_names_that_an_emulator_goes_by_lead_to_it(url: str, refused: 
     assert (found is not None) == refused
 
 
-async def test_a_name_that_cannot_be_looked_up_at_the_submit_is_no_objection() -> None:
+async def test_a_webhook_url_is_accepted_if_its_name_cannot_be_looked_up_at_submission() -> None:
     async def unknown(host: str, port: int) -> list[str]:
         raise OSError("no such name")
 
@@ -345,7 +347,7 @@ async def test_a_name_that_cannot_be_looked_up_at_the_submit_is_no_objection() -
     assert await Dialler(own, beyond=ANYWHERE, look_up=unknown).objection(f"http://app:{port}/") is None
 
 
-async def test_a_listener_that_is_closed_is_no_longer_the_emulators() -> None:
+async def test_a_closed_listener_is_no_longer_the_emulators() -> None:
     own = OwnAddresses()
     with listen("127.0.0.1", 0) as listener, own.listening(listener):
         address = listener.getsockname()
@@ -362,7 +364,7 @@ HOSTS = (
 
 
 @given(HOSTS, ADDRESSES, st.sampled_from([NOWHERE, PUBLIC_ONLY, ANYWHERE]))
-async def test_whatever_is_dialled_was_allowed(
+async def test_only_allowed_addresses_are_connected(
     host: str, addresses: list[str], beyond: frozenset[Reach]
 ) -> None:
     async def look_up(host: str, port: int) -> list[str]:
@@ -371,6 +373,10 @@ async def test_whatever_is_dialled_was_allowed(
     try:
         found = await Dialler(OwnAddresses(), beyond=beyond, look_up=look_up).addresses(host, 80)
     except AddressRefusedError:
+        return
+    except OSError:
+        assert parse(host) is None
+        assert not is_name(host)
         return
 
     assert {reach(address) for address in found} <= beyond | {Reach.LOOPBACK}

@@ -13,7 +13,7 @@ from falmock.protocol.errors import StorageFull
 from falmock.system import disk
 
 
-def test_a_write_to_a_full_disk_is_a_refusal() -> None:
+def test_a_write_to_a_full_disk_raises_storage_full() -> None:
     if not Path("/dev/full").exists():
         pytest.skip("there is no /dev/full here")
 
@@ -28,12 +28,12 @@ def test_a_write_to_a_full_disk_is_a_refusal() -> None:
 
 
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT, errno.EFBIG])
-def test_no_space_no_quota_and_too_large_a_file_are_a_full_disk(code: int) -> None:
+def test_errors_about_space_quota_and_file_size_raise_storage_full(code: int) -> None:
     with pytest.raises(StorageFull), disk.room():
         raise OSError(code, os.strerror(code))
 
 
-def test_a_full_database_is_a_full_disk() -> None:
+def test_a_write_to_a_full_database_raises_storage_full() -> None:
     db = sqlite3.connect(":memory:", isolation_level=None)
     try:
         db.execute("CREATE TABLE t (x)")
@@ -45,12 +45,12 @@ def test_a_full_database_is_a_full_disk() -> None:
 
 
 @pytest.mark.parametrize("error", [PermissionError(errno.EACCES, "no"), sqlite3.OperationalError("no")])
-def test_any_other_error_stays_what_it_is(error: Exception) -> None:
+def test_other_errors_are_not_changed(error: Exception) -> None:
     with pytest.raises(type(error)), disk.room():
         raise error
 
 
-def test_all_is_written_where_the_system_takes_a_part_at_a_time() -> None:
+def test_write_all_repeats_partial_writes_until_all_bytes_are_written() -> None:
     data = os.urandom(10_000)
     got = bytearray()
 

@@ -32,7 +32,7 @@ def mode(path: Path) -> int:
 
 
 @pytest.mark.parametrize("mask", UMASKS, ids=oct)
-def test_only_the_owner_can_read_a_file(tmp_path: Path, mask: int) -> None:
+def test_only_the_owner_can_read_a_written_file(tmp_path: Path, mask: int) -> None:
     with umask(mask):
         private.write(tmp_path / "secret", b"hush")
 
@@ -47,7 +47,7 @@ def test_only_the_owner_can_enter_a_folder(tmp_path: Path, mask: int) -> None:
     assert mode(tmp_path / "state") == 0o700
 
 
-def test_what_a_killed_process_left_is_no_obstacle(tmp_path: Path) -> None:
+def test_an_incomplete_file_of_a_killed_process_is_replaced(tmp_path: Path) -> None:
     (tmp_path / "secret.part").write_bytes(b"hu")
 
     private.write(tmp_path / "secret", b"hush")
@@ -55,7 +55,7 @@ def test_what_a_killed_process_left_is_no_obstacle(tmp_path: Path) -> None:
     assert [(path.name, path.read_bytes()) for path in tmp_path.iterdir()] == [("secret", b"hush")]
 
 
-def test_a_file_that_cannot_be_written_whole_is_left_as_it_was(tmp_path: Path) -> None:
+def test_a_failed_write_leaves_the_earlier_file(tmp_path: Path) -> None:
     private.write(tmp_path / "secret", b"hush")
 
     with pytest.raises(TypeError):
@@ -65,7 +65,7 @@ def test_a_file_that_cannot_be_written_whole_is_left_as_it_was(tmp_path: Path) -
 
 
 def open_to_all(path: Path) -> Path:
-    """Return a folder as an earlier version made it."""
+    """Return a folder with entries that everybody can read."""
     path.mkdir()
     (path / "own").mkdir()
     (path / "own" / "inner").write_text("x")
@@ -74,25 +74,25 @@ def open_to_all(path: Path) -> Path:
     return path
 
 
-def test_what_an_earlier_version_left_open_is_closed(tmp_path: Path) -> None:
+def test_own_restricts_the_folder_and_all_its_named_entries(tmp_path: Path) -> None:
     state = open_to_all(tmp_path / "state")
 
     private.own(state, {"own"})
 
-    assert [mode(each) for each in (state, state / "own", state / "own" / "inner")] == [0o700, 0o700, 0o600]
+    assert [mode(path) for path in (state, state / "own", state / "own" / "inner")] == [0o700, 0o700, 0o600]
 
 
-def test_a_folder_that_others_use_too_stays_open_and_so_do_their_files(tmp_path: Path) -> None:
+def test_own_does_not_restrict_a_shared_folder_and_its_other_entries(tmp_path: Path) -> None:
     state = open_to_all(tmp_path / "state")
     (state / "theirs").write_text("x")
     (state / "theirs").chmod(0o644)
 
     private.own(state, {"own"})
 
-    assert [mode(each) for each in (state, state / "theirs", state / "own")] == [0o777, 0o644, 0o700]
+    assert [mode(path) for path in (state, state / "theirs", state / "own")] == [0o777, 0o644, 0o700]
 
 
-def test_a_link_is_not_followed(tmp_path: Path) -> None:
+def test_own_does_not_follow_links(tmp_path: Path) -> None:
     elsewhere = open_to_all(tmp_path / "elsewhere")
     state = tmp_path / "state"
     state.mkdir()

@@ -30,7 +30,7 @@ def caused(error: Exception) -> Exception:
         (caused(OSError(errno.EMFILE, "x")), "too many open files", False),
     ],
 )
-def test_what_has_run_out_is_told_in_a_few_words(error: Exception, reason: str, is_full: bool) -> None:
+def test_a_missing_resource_has_a_short_reason(error: Exception, reason: str, is_full: bool) -> None:
     assert (transient.reason(error), transient.is_full(reason)) == (reason, is_full)
 
 
@@ -45,11 +45,11 @@ def test_what_has_run_out_is_told_in_a_few_words(error: Exception, reason: str, 
         None,
     ],
 )
-def test_an_error_of_another_kind_has_no_such_reason(error: Exception | None) -> None:
+def test_other_errors_have_no_reason(error: Exception | None) -> None:
     assert transient.reason(error) is None
 
 
-def test_an_error_of_sqlite_is_told_by_its_code() -> None:
+def test_a_full_sqlite_database_is_recognized_by_its_error_code() -> None:
     with closing(sqlite3.connect(":memory:")) as db:
         db.execute("PRAGMA max_page_count = 2")
         with pytest.raises(sqlite3.OperationalError) as caught:
