@@ -68,7 +68,7 @@ class Emulator:
         self.dialler = resources.dialler
         self.observer = resources.observer
         self.closing = False
-        self._seed = resources.seed
+        self.seed = resources.seed
         self._transitions = Transitions(resources)
         self.payloads = self._transitions.payloads
         self.manual = Manual(resources, self._transitions)
@@ -233,7 +233,7 @@ class Emulator:
     def fresh_rng(self, purpose: str) -> random.Random:
         """Return a new source of random numbers, which depends on the seed and the order of calls."""
         with self._transitions.transaction(steers=False):
-            return rng(self._seed, self.store.next_seq(), purpose)
+            return rng(self.seed, self.store.next_seq(), purpose)
 
     # Stop
 

@@ -203,7 +203,7 @@ class Agreement(RuleBasedStateMachine):
             copy.replace(self.store.rows(), later=0.0)
             fresh = self.world.emulator(copy)
             try:
-                await fresh.settle()
+                await fresh.timeline.settle()
                 assert _stand(self.emulator) == _stand(fresh)
             finally:
                 await fresh.close()
