@@ -166,9 +166,7 @@ class Store(Database):
 
     def delivered(self) -> int:
         """Return the number of webhooks that were delivered."""
-        return int(
-            self._value(f"SELECT count(*) FROM deliveries WHERE outcome = '{DeliveryState.DELIVERED}'")
-        )
+        return int(self._value("SELECT count(*) FROM deliveries WHERE outcome = ?", DeliveryState.DELIVERED))
 
     def delivery_pages_before(self, request_id: str | None) -> Iterator[list[Delivery]]:
         """Yield the webhooks before a request's (None: all), the newest first and without bodies.
