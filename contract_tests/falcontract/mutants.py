@@ -204,7 +204,7 @@ def urls_have_the_sub_path(patch: Patch) -> None:
 
     def links(request: Any, stored: Any) -> dict[str, str]:
         where = f"/{stored.application}/{stored.path}".rstrip("/")
-        base = request.scope["falmock.origin"].url(hosts.QUEUE, f"{where}/requests/{stored.id}")
+        base = request.scope["falmock.call"].base_url.url(hosts.QUEUE, f"{where}/requests/{stored.id}")
         return {"response_url": base, "status_url": f"{base}/status", "cancel_url": f"{base}/cancel"}
 
     patch.set(wire, "_links", links)

@@ -1,10 +1,11 @@
-"""Callers at the door: which 401 or 403 a host gives, in that host's words (PROTOCOL.md 2.2)."""
+"""Identifies callers; refuses with the 401 or 403 of each host (PROTOCOL.md 2.2)."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from falmock.engine.keys import Caller, Keyring, Problem
+from falmock.http.context import CONTEXT
 from falmock.models import APPLICATIONS, OWNERS
 from falmock.protocol.errors import (
     AccessDenied,
@@ -18,14 +19,15 @@ from falmock.protocol.errors import (
 if TYPE_CHECKING:
     from starlette.requests import Request
 
+    from falmock.http.context import CallContext
     from falmock.protocol.endpoints import Endpoint
 
 
 def existing(endpoint: Endpoint | None, text: str) -> Endpoint:
-    """Return the endpoint if its application exists: looked at before everything else.
+    """Return the endpoint if its application exists. fal checks this before everything else.
 
     Raises:
-        ApplicationNotFound: it does not. Where the owner exists fal names the alias alone.
+        ApplicationNotFound: it does not. If the owner exists, fal's text has the alias only.
     """
     if endpoint is None:
         raise ApplicationNotFound(text)
@@ -35,12 +37,14 @@ def existing(endpoint: Endpoint | None, text: str) -> Endpoint:
 
 
 def caller_of_application(request: Request, keyring: Keyring, application: str) -> Caller:
-    """Return who calls an application on the queue or run host.
+    """Return the caller of an application on the queue or run host.
 
     Raises:
-        AccessDenied, UnknownKey: nobody, or nobody that is known.
+        AccessDenied: the key is missing or malformed, or the token is not for this application.
+        UnknownKey: the key is unknown.
     """
-    authorization = request.headers.get("authorization")
+    context: CallContext = request.scope[CONTEXT]
+    authorization = context.headers.get("authorization")
     if authorization is None and (token := request.query_params.get("fal_jwt_token")) is not None:
         authorization = f"Bearer {token}"
     found = keyring.identify(authorization, application.rpartition("/")[2])
@@ -52,10 +56,10 @@ def caller_of_application(request: Request, keyring: Keyring, application: str) 
 
 
 def caller_of_rest(request: Request, keyring: Keyring) -> Caller:
-    """Return who calls the rest host; locked accounts are turned away here too.
+    """Return the caller of the rest host, which refuses locked accounts.
 
     Raises:
-        AuthorizationRequired, MalformedKey, UnknownKey, UserLocked: it says which.
+        AuthorizationRequired, MalformedKey, UnknownKey, UserLocked: see their names.
     """
     found = known_to_rest(request, keyring)
     if found.locked:
@@ -64,10 +68,10 @@ def caller_of_rest(request: Request, keyring: Keyring) -> Caller:
 
 
 def known_to_rest(request: Request, keyring: Keyring) -> Caller:
-    """Return who calls the rest host, locked or not.
+    """Return the caller of the rest host, locked or not.
 
     Raises:
-        AuthorizationRequired, MalformedKey, UnknownKey: it says which.
+        AuthorizationRequired, MalformedKey, UnknownKey: see their names.
     """
     found = keyring.identify(request.headers.get("authorization"))
     if found is Problem.MISSING:

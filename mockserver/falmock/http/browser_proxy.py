@@ -1,7 +1,7 @@
 """The proxy that fal's clients use from a page, at `/api/fal/proxy` (PROTOCOL.md 12).
 
-A page must not see a key, so it sends its calls to a server of its own, with the address that it
-means in `x-fal-target-url`; the server adds the key. Here the emulator is that server.
+A page must not have a key, so its calls go to its own server, with fal's URL in `x-fal-target-url`. That
+server adds the key and calls fal. Here the emulator is that server.
 """
 
 from __future__ import annotations
@@ -9,14 +9,14 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Final
 
-from starlette.datastructures import Headers
 from starlette.responses import JSONResponse
 
+from falmock.http.context import CONTEXT, Area, CallContext
 from falmock.protocol.authorities import AuthorityError, HttpUrl, parse_url
 from falmock.protocol.hosts import QUEUE, REST, RUN
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -34,48 +34,54 @@ ALLOWED_URLS: Final = frozenset(
 
 
 class BrowserProxy:
-    """Passes on what a page may call, with a key.
+    """Forwards allowed calls with a key.
 
     Args:
-        door: finds the host by the target's URL.
+        fal: answers calls for fal's hosts.
         settings: the first of the known keys is the proxy's own.
-        refused: is told the name of each host that a call was refused for.
+        refused: called with each host name that a call was refused for.
     """
 
-    def __init__(self, door: ASGIApp, settings: Settings, refused: Callable[[str], None]) -> None:
-        self._door = door
+    def __init__(self, fal: ASGIApp, settings: Settings, refused: Callable[[str], None]) -> None:
+        self._fal = fal
         self._refused = refused
         self._key = settings.keys[0] if settings.keys else "falmock:proxy"
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one call."""
-        headers = Headers(scope=scope)
-        target = headers.get("x-fal-target-url", "")
+        context: CallContext = scope[CONTEXT]
+        target = context.headers.get("x-fal-target-url", "")
         if not is_allowed(target):
             name = _host_of(target)
-            log.warning("refused what a page sent for %s: pages may call queue and run hosts", name)
+            log.warning("refused a page's call for %s: pages may call queue and run hosts", name)
             self._refused(name)
             await JSONResponse("Invalid request", 400)(scope, receive, send)
             return
-        await self._door({**scope, "path": "/", "headers": self._onward(headers)}, receive, send)
+        headers = self._forwarded(context.headers)
+        inner = {
+            **scope,
+            CONTEXT: CallContext(Area.FAL, context.authority, headers),
+            "path": "/",
+            "headers": [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()],
+        }
+        await self._fal(inner, receive, send)
 
-    def _onward(self, headers: Headers) -> list[tuple[bytes, bytes]]:
+    def _forwarded(self, headers: Mapping[str, str]) -> dict[str, str]:
         kept = {
             name: value
             for name, value in headers.items()
             if name.startswith(FORWARDED) or name in {"host", "user-agent", "content-length"}
         }
-        sent = kept | {
+        return kept | {
             "authorization": headers.get("authorization", f"Key {self._key}"),
             "accept": "application/json",
             "content-type": "application/json",
             "x-fal-client-proxy": NAME,
         }
-        return [(name.encode("latin-1"), value.encode("latin-1")) for name, value in sent.items()]
 
 
 def is_allowed(target: str) -> bool:
-    """Tell whether a page may have an address called for it."""
+    """Check whether pages may call a URL."""
     url = _parsed(target)
     if url is None or url.authority.port is not None:
         return False
@@ -86,7 +92,7 @@ def is_allowed(target: str) -> bool:
 
 def _host_of(target: str) -> str:
     url = _parsed(target)
-    return "no host at all" if url is None else url.authority.name
+    return "no host" if url is None else url.authority.name
 
 
 def _parsed(target: str) -> HttpUrl | None:

@@ -1,6 +1,6 @@
-"""What fal tells about its models: the platform API's list and prices, and the website's OpenAPI documents.
+"""fal's catalogue: models and prices on the platform API, OpenAPI documents on the website (PROTOCOL.md 15).
 
-PROTOCOL.md 15. There is no account here, so a balance is a round number, and nothing for a locked one.
+There are no accounts here, so the balance is a fixed number, or zero for a locked account.
 """
 
 from __future__ import annotations
@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 from pydantic import BaseModel, Field
 from starlette.responses import JSONResponse, Response
-from starlette.routing import Route, Router
+from starlette.routing import Route
 
 from falmock.engine.keys import Caller, Keyring
 from falmock.http import openapi
+from falmock.http.platform import platform_caller
 from falmock.http.submission import read_body
 from falmock.models import MODELS
 from falmock.protocol import validation
@@ -30,11 +31,11 @@ if TYPE_CHECKING:
 
 PAGE: Final = 50
 LONGEST_BODY: Final = 64 * 1024
-ADDED: Final = "2025-01-01T00:00:00Z"  # of every model: when fal's were added is not known here
+ADDED: Final = "2025-01-01T00:00:00Z"  # of every model; the real dates are not known
 
 
 class Quantity(BaseModel):
-    """How much of an endpoint: calls, or billing units."""
+    """The usage of an endpoint, in calls or in billing units."""
 
     call_quantity: int | None = Field(None, ge=1)
     unit_quantity: float | None = Field(None, ge=0)
@@ -47,26 +48,15 @@ class EstimateBody(BaseModel):
     endpoints: dict[str, Quantity]
 
 
-class Catalogue:
-    """Answers for `api.fal.ai/v1/models` and its neighbours."""
+def catalogue_routes(keyring: Keyring) -> list[Route]:
+    """Return the routes of `api.fal.ai` about models, prices and the account."""
 
-    def __init__(self, keyring: Keyring) -> None:
-        self._keyring = keyring
-        self.routes = [
-            Route("/v1/models", self.models, methods=["GET"]),
-            Route("/v1/models/pricing", self.pricing, methods=["GET"]),
-            Route("/v1/models/pricing/estimate", self.estimate, methods=["POST"]),
-            Route("/v1/account/billing", self.billing, methods=["GET"]),
-        ]
-
-    async def models(self, request: Request) -> Response:
-        """List models, by id or by words; nobody is asked for a key."""
-        known = isinstance(self._keyring.identify(request.headers.get("authorization")), Caller)
-        found = _asked_for(request) or list(MODELS.values())
+    async def models(request: Request) -> Response:
+        known = isinstance(keyring.identify(request.headers.get("authorization")), Caller)
         query = request.query_params
         found = [
             model
-            for model in found
+            for model in _requested(request) or list(MODELS.values())
             if query.get("q", "").lower() in model.endpoint
             and query.get("category", openapi.category(model)) == openapi.category(model)
             and query.get("status", "active") == "active"
@@ -76,24 +66,14 @@ class Catalogue:
         items = [_described(model, known=known, with_schema=with_schema) for model in page]
         return JSONResponse({"models": items, "next_cursor": cursor, "has_more": cursor is not None})
 
-    async def pricing(self, request: Request) -> Response:
-        """Tell list prices."""
-        self._caller(request)
-        page, cursor = _page(request, _asked_for(request) or list(MODELS.values()))
-        prices = [
-            {
-                "endpoint_id": model.endpoint,
-                "unit_price": model.price.usd,
-                "unit": model.price.unit,
-                "currency": "USD",
-            }
-            for model in page
-        ]
+    async def pricing(request: Request) -> Response:
+        platform_caller(request, keyring)
+        page, cursor = _page(request, _requested(request) or list(MODELS.values()))
+        prices = list(map(_priced, page))
         return JSONResponse({"prices": prices, "next_cursor": cursor, "has_more": cursor is not None})
 
-    async def estimate(self, request: Request) -> Response:
-        """Tell what so many calls, or units, would cost; a call is taken for one with default input."""
-        self._caller(request)
+    async def estimate(request: Request) -> Response:
+        platform_caller(request, keyring)
         try:
             body = validation.read(
                 EstimateBody, await read_body(request, LONGEST_BODY), request.headers.get("content-type")
@@ -105,33 +85,32 @@ class Catalogue:
             {"estimate_type": body.estimate_type, "total_cost": round(total, 6), "currency": "USD"}
         )
 
-    async def billing(self, request: Request) -> Response:
-        """Tell the account's name and credit."""
-        caller = self._caller(request)
+    async def billing(request: Request) -> Response:
+        caller = platform_caller(request, keyring)
         credit = {"current_balance": caller.balance, "currency": "USD"}
         return JSONResponse({"username": caller.key_id, "credits": credit})
 
-    def _caller(self, request: Request) -> Caller:
-        found = self._keyring.identify(request.headers.get("authorization"))
-        if not isinstance(found, Caller):
-            raise PlatformApiError("authorization_error")
-        return found
+    return [
+        Route("/v1/models", models, methods=["GET"]),
+        Route("/v1/models/pricing", pricing, methods=["GET"]),
+        Route("/v1/models/pricing/estimate", estimate, methods=["POST"]),
+        Route("/v1/account/billing", billing, methods=["GET"]),
+    ]
 
 
-async def document(request: Request) -> Response:
-    """Serve a model's OpenAPI document at its live path on fal's website."""
-    model = MODELS.get(request.query_params.get("endpoint_id", "").strip("/"))
-    if model is None:
-        raise NotFound
-    return JSONResponse(openapi.document(model))
+def website_routes() -> list[Route]:
+    """Return the routes of fal's website: an OpenAPI document for each model."""
+
+    async def document(request: Request) -> Response:
+        model = MODELS.get(request.query_params.get("endpoint_id", "").strip("/"))
+        if model is None:
+            raise NotFound
+        return JSONResponse(openapi.document(model))
+
+    return [Route("/api/openapi/queue/openapi.json", document, methods=["GET"])]
 
 
-WEBSITE_ROUTES: Final = Router(
-    [Route("/api/openapi/queue/openapi.json", document, methods=["GET"])], redirect_slashes=False
-)
-
-
-def _asked_for(request: Request) -> list[Model]:
+def _requested(request: Request) -> list[Model]:
     names = [name for text in request.query_params.getlist("endpoint_id") for name in text.split(",") if name]
     return [_model(name) for name in names]
 
@@ -143,7 +122,7 @@ def _model(name: str) -> Model:
 
 
 def _page(request: Request, models: Sequence[Model]) -> tuple[Sequence[Model], str | None]:
-    """Return a page, and the cursor of the next: base64 of its number."""
+    """Return a page, and the cursor of the next page: its number in base64."""
     query = request.query_params
     try:
         limit = int(query.get("limit", PAGE))
@@ -155,6 +134,15 @@ def _page(request: Request, models: Sequence[Model]) -> tuple[Sequence[Model], s
     end = number * limit
     more = base64.b64encode(str(number + 1).encode()).decode() if end < len(models) else None
     return models[end - limit : end], more
+
+
+def _priced(model: Model) -> dict[str, Any]:
+    return {
+        "endpoint_id": model.endpoint,
+        "unit_price": model.price.usd,
+        "unit": model.price.unit,
+        "currency": "USD",
+    }
 
 
 def _described(model: Model, *, known: bool, with_schema: bool) -> dict[str, Any]:
@@ -186,6 +174,6 @@ def _cost(model: Model, quantity: Quantity) -> float:
 
 
 def _usual_units(model: Model) -> int:
-    """Return how many units a call has when it says nothing but what it must."""
+    """Return the billing units of a call with default input."""
     required = {name: "" for name, field in model.input.model_fields.items() if field.is_required()}
     return model.units(model.input.model_validate(required))

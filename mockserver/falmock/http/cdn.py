@@ -13,9 +13,10 @@ from starlette.routing import Route
 
 from falmock.engine.keys import Caller
 from falmock.engine.object_lifecycle import decide
+from falmock.http.context import context_of
 from falmock.http.reading import content_type_of, lifecycle_of, read_model
 from falmock.protocol.errors import FileNotServed, InvalidToken, NotFound, PlatformError
-from falmock.protocol.hosts import MEDIA, BaseURL
+from falmock.protocol.hosts import MEDIA
 from falmock.system.descriptors import with_descriptors
 
 if TYPE_CHECKING:
@@ -117,7 +118,7 @@ class _Cdn:
         file = self._emulator.files.live(request.scope["path"], self._emulator.clock.now())
         if file is None:
             raise NotFound
-        request.scope["falmock.public"] = file.acl is None
+        context_of(request).public = file.acl is None
         found = self._keyring.identify(request.headers.get("authorization"))
         decision = decide(file, found.key_id if isinstance(found, Caller) else None)
         if decision != "allow":
@@ -170,7 +171,7 @@ class OpenFileResponse(FileResponse):
 
 
 def _url(request: Request, upload: Upload) -> str:
-    base: BaseURL = request.scope["falmock.origin"]
+    base = context_of(request).base_url
     return base.url(MEDIA, upload.path)
 
 

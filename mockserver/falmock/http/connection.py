@@ -30,58 +30,58 @@ class HeadTooLargeError(Exception):
 class BoundedProtocol(HttpToolsProtocol):
     """An HTTP/1.1 connection that is closed when its client sends too much or waits too long.
 
-    A request that arrives in one piece sets no timer, so that a poll pays for a few comparisons only.
+    A request that arrives in one piece sets no timer, so that a poll costs only a few comparisons.
 
     Args:
-        limits: see there.
-        given: what uvicorn gives.
+        limits: on size and time.
+        given: arguments of uvicorn's.
     """
 
     def __init__(self, *, limits: Limits, **given: Any) -> None:
         super().__init__(**given)
         self._limits = limits
         self._part = BETWEEN
-        self._unfinished = 0  # bytes that have come since the last complete request, or fewer
+        self._unfinished = 0  # at most the bytes received since the last complete request
         self._too_large = False
         self._head_timer: asyncio.TimerHandle | None = None
-        self._pause_timer: asyncio.TimerHandle | None = None  # nothing comes: no request, or no body
+        self._pause_timer: asyncio.TimerHandle | None = None  # waits for a request or for more of a body
         self._write_timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Expect a request."""
+        """Wait for a request."""
         super().connection_made(transport)
         self._expect(self._limits.idle_seconds, self._close)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Expect nothing any more."""
+        """Cancel all timers."""
         super().connection_lost(exc)
         for timer in (self._head_timer, self._pause_timer, self._write_timer):
             if timer is not None:
                 timer.cancel()
 
     def data_received(self, data: bytes) -> None:
-        """Read on; see `HttpToolsProtocol`."""
+        """Parse bytes, and set the timer for the next ones."""
         if self._pause_timer is not None:
             self._pause_timer.cancel()
             self._pause_timer = None
         self._unfinished += len(data)
         super().data_received(data)
         if self._part == BETWEEN:
-            if self._is_idle():  # empty lines before a request
+            if self._is_idle():  # empty lines before a request are allowed
                 self._expect(self._limits.idle_seconds, self._close)
         elif not self.transport.is_closing():
             self._go_on()
 
     def on_message_begin(self) -> None:
-        """Expect a head."""
+        """Note that a head begins."""
         self._part = HEAD
         super().on_message_begin()
 
     def on_headers_complete(self) -> None:
-        """Refuse a head that is too large.
+        """Note that a body begins.
 
         Raises:
-            HeadTooLargeError: it is; the parser stops at that.
+            HeadTooLargeError: the head is too large; this stops the parser.
         """
         if self._head_timer is not None:
             self._head_timer.cancel()
@@ -96,25 +96,25 @@ class BoundedProtocol(HttpToolsProtocol):
         super().on_headers_complete()
 
     def on_message_complete(self) -> None:
-        """Expect another request."""
+        """Note that a request is complete."""
         self._part = BETWEEN
         self._unfinished = 0
         super().on_message_complete()
 
     def send_400_response(self, msg: str) -> None:
-        """Answer a request that the parser refuses."""
+        """Answer a request that the parser rejects."""
         if self._too_large:
             self._refuse_head()
         else:
             super().send_400_response(msg)
 
     def pause_writing(self) -> None:
-        """Give a client that stops reading some time."""
+        """Start a timer for a client that stops reading."""
         super().pause_writing()
         self._write_timer = self.loop.call_later(self._limits.body_seconds, self.transport.abort)
 
     def resume_writing(self) -> None:
-        """The client reads again."""
+        """Stop that timer."""
         super().resume_writing()
         if self._write_timer is not None:
             self._write_timer.cancel()
@@ -129,7 +129,7 @@ class BoundedProtocol(HttpToolsProtocol):
         return len(self.parser.get_method()) + len(self.url) + LINE_BYTES + fields
 
     def _go_on(self) -> None:
-        """Expect the rest of a request."""
+        """Wait for the rest of a request."""
         if self._part == BODY:
             self._expect(self._limits.body_seconds, self._body_is_late)
         elif self._unfinished > self._limits.header_bytes:
@@ -143,7 +143,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._pause_timer = self.loop.call_later(seconds, otherwise)
 
     def _body_is_late(self) -> None:
-        if self.flow.read_paused or self.cycle.waiting_for_100_continue:  # it is not the client's turn
+        if self.flow.read_paused or self.cycle.waiting_for_100_continue:  # the client waits for the server
             self._expect(self._limits.body_seconds, self._body_is_late)
         else:
             self._refuse(408, "the body did not arrive in time")
@@ -155,7 +155,7 @@ class BoundedProtocol(HttpToolsProtocol):
         )
 
     def _refuse(self, status: int, why: str) -> None:
-        """Answer, unless the client is in the middle of another answer, and close the connection."""
+        """Send a refusal, unless another response is being sent, and close the connection."""
         if self._is_idle() or not self.cycle.response_started:
             body = json.dumps({"detail": f"{HTTPStatus(status).phrase}: {why}"}).encode()
             head = b"content-type: application/json\r\ncontent-length: %d\r\nconnection: close\r\n\r\n"

@@ -1,13 +1,12 @@
-"""What goes wrong with a call: instead of its answer, or with its answer on the way."""
+"""Injects faults into calls: instead of the answer, or into the answer while it is sent."""
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
 from functools import cache, partial
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final
 
-from starlette.datastructures import Headers
 from starlette.responses import HTMLResponse, Response
 
 from falmock.engine.submission import parse_input
@@ -15,6 +14,8 @@ from falmock.faults.injections import Injection
 from falmock.faults.rules import MatchContext
 from falmock.faults.triggers import MAGIC_HEADER, faults_in_header, faults_in_input, may_have_triggers
 from falmock.faults.vocabulary import Fault, FaultError, platform_error
+from falmock.http.context import CONTEXT, CallContext, connection_of
+from falmock.protocol.calls import Operation
 from falmock.protocol.errors import (
     ConcurrencyLimit,
     GatewayTimeout,
@@ -33,8 +34,8 @@ if TYPE_CHECKING:
     from falmock.protocol.calls import Call
     from falmock.protocol.errors import Refusal
 
-SUBMITS: Final = ("submit", "run")
-LINE: Final = "falmock.line"  # in the scope: the connection, where it can be broken
+SUBMITS: Final = frozenset({Operation.SUBMIT, Operation.RUN})
+INSPECTED: Final = SUBMITS | {Operation.DOWNLOAD}  # a prompt or a file may carry faults
 
 BAD_GATEWAY: Final = (
     "<html>\r\n<head><title>502 Bad Gateway</title></head>\r\n<body>\r\n"
@@ -42,106 +43,94 @@ BAD_GATEWAY: Final = (
 )
 
 
-class Connection(Protocol):
-    """The connection that a call came on. What calls it does not answer any more."""
-
-    async def drop(self) -> None:
-        """Break it; what was sent before still arrives."""
-        ...
-
-    async def hang(self) -> None:
-        """Stay silent until the caller has left."""
-        ...
-
-
 class FaultInjector:
-    """A host on which what is planned goes wrong.
+    """Injects the faults that rules, headers, prompts and files ask for.
 
     Args:
-        host: the application that answers for a fal host.
-        emulator: has the plan.
+        emulator: of the calls.
+
+    Attributes:
+        rules: of the emulator.
     """
 
-    def __init__(self, host: ASGIApp, emulator: Emulator) -> None:
-        self._host = host
+    def __init__(self, emulator: Emulator) -> None:
         self._emulator = emulator
-        self._plan = emulator.plan
+        self.rules = emulator.plan
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a call, or not."""
-        call: Call = scope["falmock.call"]
-        header = Headers(scope=scope).get(MAGIC_HEADER)
+    async def __call__(self, host: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a call through `host`, with a fault if one applies."""
+        context: CallContext = scope[CONTEXT]
+        call = context.call
         submits = call.operation in SUBMITS
-        suspect = (
-            header or call.operation == "download" or self._plan.watches(call.operation, call.request_id)
-        )
-        if not (submits or suspect):
-            await self._host(scope, receive, send)
-            return
+        header = context.headers.get(MAGIC_HEADER, "")
         body = b""
         if submits:
-            body, receive = await _peek(receive, self._emulator.settings.max_body)
-            if not (suspect or may_have_triggers(body)):
-                await self._host(scope, receive, send)
+            body, receive = await _read_body(context, receive, self._emulator.settings.max_body)
+            if not (header or may_have_triggers(body) or self.rules.watches(call.operation)):
+                await host(scope, receive, send)
                 return
-        injection = self._strike(call, scope, body, header)
+        injection = self._injection(context, scope["path"], body, header)
         if injection is None:
-            await self._host(scope, receive, send)
+            await host(scope, receive, send)
             return
-        self._plan.observed(injection)
-        scope["falmock.fault"] = injection.fault.name
-        await _WAYS.get(injection.fault.name, _refuse)(injection.fault, self._host, scope, receive, send)
+        self.rules.observed(injection)
+        context.fault = injection.fault.name
+        await _EFFECTS.get(injection.fault.name, _refuse)(injection.fault, host, scope, receive, send)
 
-    def _strike(self, call: Call, scope: Scope, body: bytes, header: str | None) -> Injection | None:
-        """Return what goes wrong with a call; what goes wrong later is noted in the scope."""
-        asked = cache(lambda: parse_input(body))  # parsed once, if at all
+    def _injection(self, context: CallContext, path: str, body: bytes, header: str) -> Injection | None:
+        """Return the fault for this call; faults for the submitted request are noted in the context."""
+        call = context.call
+        model_input = cache(lambda: parse_input(body))  # parsed once, if at all
         most = self._emulator.settings.limits.faults
         try:
-            faults = faults_in_header(header or "", most)
+            faults = faults_in_header(header, most)
             if may_have_triggers(body):
-                faults += faults_in_input(asked(), most - len(faults))
+                faults += faults_in_input(model_input(), most - len(faults))
         except FaultError as error:
             raise PlatformError("bad_request", str(error)) from None
-        submits = call.operation in SUBMITS
-        now = [fault for fault in faults if _strikes_now(fault, call.operation, submits=submits)]
-        if submits:
-            scope["falmock.faults.vocabulary"] = tuple(fault for fault in faults if fault not in now)
+        now = [fault for fault in faults if _affects_call(fault, call.operation)]
+        if call.operation in SUBMITS:
+            context.later = tuple(fault for fault in faults if fault not in now)
         if now:
             return Injection(now[0])
-        if call.operation == "download" and (carried := self._of_file(scope["path"])) is not None:
+        if call.operation == Operation.DOWNLOAD and (carried := self._of_file(path)) is not None:
             return carried
-        if not self._plan.watches(call.operation, call.request_id):
+        if not self.rules.watches(call.operation, call.request_id):
             return None
-        return self._plan.injection(self._moment(call, asked))
+        return self.rules.injection(self._match_context(call, model_input))
 
     def _of_file(self, path: str) -> Injection | None:
         file = self._emulator.files.live(path, self._emulator.clock.now())
         injections = file.injections.items() if file else ()
         return next((injection for name, injection in injections if name in _OF_FILES), None)
 
-    def _moment(self, call: Call, asked: Callable[[], Mapping[str, Any]]) -> MatchContext:
+    def _match_context(self, call: Call, model_input: Callable[[], Mapping[str, Any]]) -> MatchContext:
         context = partial(MatchContext, call.operation, caller=call.caller, test=call.test)
         request = self._emulator.store.request(call.request_id) if call.request_id else None
         if request is None:
-            return context(endpoint=call.endpoint, asked=asked)
+            return context(endpoint=call.endpoint, asked=model_input)
         return context(
-            endpoint="/".join(filter(None, (request.application, request.path))),
+            endpoint=request.endpoint,
             request=request.id,
             asked=cache(lambda: parse_input(self._emulator.payloads.kept_body(request))),
         )
 
 
-def _strikes_now(fault: Fault, operation: str, *, submits: bool) -> bool:
-    """Tell whether a fault that was asked for strikes this very call, or the request that it submits."""
-    if submits:
+def _affects_call(fault: Fault, operation: Operation) -> bool:
+    """Check whether a fault that a caller asks for affects the call, or the request that it submits.
+
+    Raises:
+        PlatformError: it can affect neither.
+    """
+    if operation in SUBMITS:
         return operation in fault.kind.on
     if operation not in fault.kind.may:
         raise PlatformError("bad_request", f"{fault.name} cannot strike on {operation}")
     return True
 
 
-async def _peek(receive: Receive, limit: int) -> tuple[bytes, Receive]:
-    """Read a body up to a limit; return it with a `receive` that gives it once more."""
+async def _read_body(context: CallContext, receive: Receive, limit: int) -> tuple[bytes, Receive]:
+    """Read a body up to a limit; return it with a `receive` that returns its messages again."""
     messages: deque[Message] = deque()
     pieces: list[bytes] = []
     size = 0
@@ -156,11 +145,14 @@ async def _peek(receive: Receive, limit: int) -> tuple[bytes, Receive]:
     async def again() -> Message:
         return messages.popleft() if messages else await receive()
 
-    return b"".join(pieces), again
+    body = b"".join(pieces)
+    if size <= limit and messages[-1]["type"] == "http.request":
+        context.body = body
+    return body, again
 
 
 def refusal(fault: Fault) -> Refusal:
-    """Return the answer that a fault consists of."""
+    """Return the refusal that a fault answers with."""
     if fault.name in PlatformError.STATUS:
         return platform_error(fault)
     return _REFUSALS[fault.name](fault.options)
@@ -179,7 +171,8 @@ _REFUSALS: Final[dict[str, Callable[[Mapping[str, Any]], Refusal]]] = {
 async def _refuse(fault: Fault, host: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
     del host
     refused = refusal(fault)
-    request_id = scope["falmock.call"].request_id
+    context: CallContext = scope[CONTEXT]
+    request_id = context.call.request_id
     headers = {**refused.headers, **({"x-fal-request-id": request_id} if request_id else {})}
     response = Response(refused.content(), refused.status, headers, "application/json")
     await response(scope, receive, send)
@@ -192,12 +185,12 @@ async def _bad_gateway(fault: Fault, host: ASGIApp, scope: Scope, receive: Recei
 
 async def _reset(fault: Fault, host: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
     del fault, host, receive, send
-    await _line(scope).drop()
+    await connection_of(scope).drop()
 
 
 async def _hang(fault: Fault, host: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
     del fault, host, receive, send
-    await _line(scope).hang()
+    await connection_of(scope).hang()
 
 
 async def _lose(fault: Fault, host: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
@@ -207,7 +200,7 @@ async def _lose(fault: Fault, host: ASGIApp, scope: Scope, receive: Receive, sen
         del message
 
     await host(scope, receive, nowhere)
-    await _line(scope).drop()
+    await connection_of(scope).drop()
 
 
 async def _truncate(fault: Fault, host: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
@@ -221,7 +214,7 @@ async def _truncate(fault: Fault, host: ASGIApp, scope: Scope, receive: Receive,
         if body := message.get("body", b""):
             cut = True
             await send({**message, "body": body[: len(body) // 2], "more_body": True})
-            await _line(scope).drop()
+            await connection_of(scope).drop()
         else:
             await send(message)
 
@@ -244,7 +237,7 @@ async def _slow(fault: Fault, host: ASGIApp, scope: Scope, receive: Receive, sen
     await host(scope, receive, slowly)
 
 
-_WAYS: Final[dict[str, Callable[[Fault, ASGIApp, Scope, Receive, Send], Awaitable[None]]]] = {
+_EFFECTS: Final[dict[str, Callable[[Fault, ASGIApp, Scope, Receive, Send], Awaitable[None]]]] = {
     "bad_gateway": _bad_gateway,
     "connection_reset": _reset,
     "hang": _hang,
@@ -254,18 +247,3 @@ _WAYS: Final[dict[str, Callable[[Fault, ASGIApp, Scope, Receive, Send], Awaitabl
     "media_slow": _slow,
 }
 _OF_FILES: Final = ("media_missing", "media_slow", "media_truncated")
-
-
-def _line(scope: Scope) -> Connection:
-    line: Connection = scope.get(LINE) or _NoLine()
-    return line
-
-
-class _NoLine:
-    """The caller is in this process, and has no connection that could break: it gets an exception."""
-
-    async def drop(self) -> None:
-        raise ConnectionResetError("the connection was reset, as a fault has it")
-
-    async def hang(self) -> None:
-        raise TimeoutError("no answer comes, as a fault has it")

@@ -1,14 +1,14 @@
-"""Who may call, and which pages may read the answers: one decision, before anything else looks at a call.
+"""Access control: checks every call, and lets web pages read only the answers that they may.
 
-fal's API answers pages of every origin. An emulator on a developer's machine must not: a page of any site
-could submit requests, read webhook URLs and empty the queue. So a call is refused when
+fal's API answers web pages of every origin. An emulator on a developer's machine must not: any page could
+submit requests, read webhook URLs and empty the queue. So a call is refused if
 
-- its Host or Origin is not plainly one (400, see `authorities`);
-- it is for the control API and does not come straight from this machine, by a name of the emulator's own;
-- it comes from a page whose origin is neither on this machine nor allowed by a setting. The browser says so
-  with `BaseURL`, or with `Sec-Fetch-Site: cross-site` where it sends no `BaseURL`.
+- its Host or Origin header is malformed (400, see `authorities`);
+- it is for the control API and does not come directly from this machine, under one of the emulator's names;
+- it comes from a page with a foreign origin that no setting allows. Browsers name the origin in `Origin`, or
+  send `Sec-Fetch-Site: cross-site` without it.
 
-Only files on the CDN are for the pages of every origin, as at fal.
+Only the files on the CDN may be read by pages of every origin, as at fal.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from __future__ import annotations
 import ipaddress
 import logging
 from dataclasses import dataclass
-from enum import Enum, auto
 from typing import TYPE_CHECKING, Final
 
 from starlette.middleware.cors import CORSMiddleware
-from starlette.responses import JSONResponse
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
+from falmock.http.context import CONTEXT, Area, CallContext
+from falmock.http.refusals import explained, refusal_response
 from falmock.protocol.addresses import is_loopback
 from falmock.protocol.authorities import (
     Authority,
@@ -34,11 +34,20 @@ from falmock.protocol.authorities import (
     parse_url,
 )
 from falmock.protocol.errors import PlatformError
-from falmock.protocol.hosts import CDN, TARGETS, NotServedError, is_fal, is_own, locate, own_authority
+from falmock.protocol.hosts import (
+    CDN,
+    TARGETS,
+    NotServedError,
+    find_destination,
+    is_fal,
+    is_own,
+    own_authority,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
+    from starlette.responses import Response
     from starlette.types import ASGIApp, Receive, Scope, Send
 
     from falmock.settings import Settings
@@ -63,32 +72,22 @@ EXPOSED: Final = (
     "accept-ranges",
 )
 FORWARDED: Final = frozenset({b"forwarded", b"x-forwarded-for", b"x-forwarded-host", b"x-forwarded-proto"})
-_SAME_SITE: Final = frozenset({b"same-origin", b"same-site", b"none"})
-_READ: Final = frozenset({b"host", b"origin", b"sec-fetch-site", *(name.encode() for name in TARGETS)})
-
-
-class Area(Enum):
-    """What a call is for."""
-
-    FAL = auto()  # a host of fal's
-    MEDIA = auto()  # to read a file on the CDN
-    PROXY = auto()  # fal's browser proxy protocol
-    HEALTH = auto()
-    CONTROL = auto()
+_SAME_SITE: Final = frozenset({"same-origin", "same-site", "none"})
+_UNIQUE: Final = frozenset({"host", "origin", "sec-fetch-site", *TARGETS})
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
-    """What the decision looks at.
+class Incoming:
+    """The facts that the policy decides by.
 
     Attributes:
-        area: what the call is for.
-        host: that it names.
-        peer: IP address that it comes from; None if the server does not tell.
-        proxied: it came through a proxy that nobody vouches for.
+        area: that would answer.
+        host: the authority that the call names.
+        peer: its IP address; None if the server does not know it.
+        proxied: it came through a proxy that no setting names.
         origin: of the page that sent it; "null" for an opaque one, None for a call without an Origin.
-        own: the origin of a page that the emulator itself serves under this name; None under foreign names.
-        cross_site: the browser says that a page of another site made it.
+        own: the origin of the emulator's own pages under this name; None under foreign names.
+        cross_site: the browser says that a page of another site made the call.
     """
 
     area: Area
@@ -102,11 +101,11 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """What the settings allow.
+    """The rules that follow from the settings.
 
     Attributes:
         names: of this emulator, besides those of loopback.
-        origins: whose pages may call, besides those of this machine.
+        origins: allowed besides those of this machine.
     """
 
     names: frozenset[str] = frozenset()
@@ -122,17 +121,17 @@ class Policy:
         names = frozenset(parse_authority(name).name for name in settings.hostnames)
         return cls(names, frozenset(allowed))
 
-    def objection(self, call: Call) -> str | None:
+    def objection(self, call: Incoming) -> str | None:
         """Return why a call is refused, in one line, or None."""
-        if call.area is Area.CONTROL and (why := self._not_from_here(call)) is not None:
+        if call.area is Area.CONTROL and (why := self._objection_to_control(call)) is not None:
             return why
         if call.area is Area.MEDIA:
             return None
         if call.origin is not None:
-            return None if self._is_allowed(call) else _foreign(call.origin)
+            return None if self._allows_origin(call) else _foreign(call.origin)
         return CROSS_SITE if call.cross_site else None
 
-    def _not_from_here(self, call: Call) -> str | None:
+    def _objection_to_control(self, call: Incoming) -> str | None:
         if call.proxied:
             return "the control API is not answered through a proxy: call its address directly"
         if call.peer is not None and not is_loopback(call.peer):
@@ -144,7 +143,7 @@ class Policy:
             )
         return None
 
-    def _is_allowed(self, call: Call) -> bool:
+    def _allows_origin(self, call: Incoming) -> bool:
         origin = call.origin
         if not isinstance(origin, WebOrigin):
             return False
@@ -173,24 +172,26 @@ def _foreign(origin: WebOrigin | str) -> str:
 
 
 class Guard:
-    """Decides about each call, and adds the headers that let an allowed page read the answer.
-
-    Sets `falmock.area` in the scope: what the call is for.
+    """The first ASGI layer. Refuses a call, or passes it on with a `CallContext` in its scope.
 
     Args:
-        app: answers what is not refused.
+        app: answers the other calls.
+        fal: answers calls for fal's hosts.
         settings: of the emulator.
-        through_proxy: addresses from which the emulator's own proxy calls, for whoever it may be.
+        through_proxy: source addresses of the emulator's own proxy, which may carry calls of other machines.
     """
 
-    def __init__(self, app: ASGIApp, settings: Settings, through_proxy: Collection[tuple[str, int]]) -> None:
+    def __init__(
+        self, app: ASGIApp, fal: ASGIApp, settings: Settings, through_proxy: Collection[tuple[str, int]]
+    ) -> None:
         self._app = app
+        self._fal = fal
         self._policy = Policy.of(settings)
         self._names = settings.own_names
         self._through_proxy = through_proxy
-        # Neither decides anything: only calls of allowed pages, and of pages that read files, get to them.
+        # These two only add headers: the calls that they get are allowed.
         self._for_pages = CORSMiddleware(
-            app,
+            self._dispatch,
             allow_origin_regex=".*",
             allow_methods=["*"],
             allow_headers=["*"],
@@ -198,38 +199,53 @@ class Guard:
             allow_private_network=True,
             expose_headers=EXPOSED,
         )
-        self._for_readers = CORSMiddleware(app, allow_origins=["*"], expose_headers=EXPOSED)
+        self._for_readers = CORSMiddleware(self._dispatch, allow_origins=["*"], expose_headers=EXPOSED)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one call, or refuse it."""
+        """Answer one call."""
+        if scope["type"] == "websocket":  # no model here uses one
+            await send({"type": "websocket.close", "code": 1000})
+            return
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
         try:
-            call = self._read(scope)
+            headers = _headers(scope)
+            authority = _authority(scope, headers)
+            context = CallContext(self._area(scope["path"], authority, headers), authority, headers)
+            app: ASGIApp = self._fal if context.area is Area.FAL else self._dispatch
+            if context.area is Area.CONTROL or "origin" in headers or "sec-fetch-site" in headers:
+                app = self._checked(scope, context)
         except AuthorityError as error:
             await refuse(400, str(error))(scope, receive, send)
             return
-        if (why := self._policy.objection(call)) is not None:
-            await refuse(403, why)(scope, receive, send)
-            return
-        app = self._app
-        if call.origin is not None:
-            app = self._for_readers if call.area is Area.MEDIA else self._for_pages
-        await app({**scope, "falmock.area": call.area}, receive, send)
+        await app({**scope, CONTEXT: context}, receive, send)
 
-    def _read(self, scope: Scope) -> Call:
-        headers = _headers(scope)
-        host = _host(scope, headers)
-        area = self._area(scope["path"], host, headers)
+    async def _dispatch(self, scope: Scope, receive: Receive, send: Send) -> None:
+        context: CallContext = scope[CONTEXT]
+        app = self._fal if context.area in {Area.FAL, Area.MEDIA} else self._app
+        await app(scope, receive, send)
+
+    def _checked(self, scope: Scope, context: CallContext) -> ASGIApp:
+        """Apply the policy to a call; return the application that answers it."""
+        call = self._incoming(scope, context)
+        context.area = call.area
+        if (why := self._policy.objection(call)) is not None:
+            return refuse(403, why)
+        if call.origin is None:
+            return self._dispatch
+        return self._for_readers if call.area is Area.MEDIA else self._for_pages
+
+    def _incoming(self, scope: Scope, context: CallContext) -> Incoming:
+        headers, area, host = context.headers, context.area, context.authority
         origin: WebOrigin | str | None = None
-        if b"origin" in headers:
-            origin = parse_origin(_text(headers[b"origin"])) or "null"
-        cross_site = headers.get(b"sec-fetch-site", b"none") not in _SAME_SITE
-        if (origin is not None or cross_site) and area is Area.FAL and _reads_a_file(scope, host):
+        if "origin" in headers:
+            origin = parse_origin(headers["origin"]) or "null"
+        cross_site = headers.get("sec-fetch-site", "none") not in _SAME_SITE
+        if (origin is not None or cross_site) and area is Area.FAL and _reads_a_file(scope, context):
             area = Area.MEDIA
         peer = scope.get("client")
-        return Call(
+        return Incoming(
             area,
             host,
             peer=peer[0] if peer else None,
@@ -239,13 +255,13 @@ class Guard:
             cross_site=cross_site,
         )
 
-    def _area(self, path: str, host: Authority, headers: dict[bytes, bytes]) -> Area:
-        """Return what a call is for; a path on a host of fal's is fal's, whatever it is."""
+    def _area(self, path: str, host: Authority, headers: Mapping[str, str]) -> Area:
+        """Return the area of a call. On a host of fal's, every path is fal's."""
         if is_fal(host.name):
             return Area.FAL
         if path == PROXY:
             return Area.PROXY
-        if any(name.encode() in headers for name in TARGETS):
+        if not TARGETS.isdisjoint(headers):
             return Area.FAL
         if path == CONTROL or path.startswith(f"{CONTROL}/"):
             return Area.CONTROL
@@ -260,12 +276,12 @@ class Guard:
         return any(name in FORWARDED for name, _ in scope["headers"])
 
 
-def by_area(areas: Mapping[Area, ASGIApp], others: ASGIApp) -> ASGIApp:
-    """Return an application that hands a call to what answers in its area; `others` get the rest."""
+def by_area(areas: Mapping[Area, ASGIApp]) -> ASGIApp:
+    """Return an application that passes each call to the application of its area."""
 
     async def application(scope: Scope, receive: Receive, send: Send) -> None:
-        app = areas.get(scope.get("falmock.area", Area.FAL), others)
-        await app(scope, receive, send)
+        context: CallContext = scope[CONTEXT]
+        await areas[context.area](scope, receive, send)
 
     return application
 
@@ -274,22 +290,22 @@ class TrustedProxies:
     """Applies `X-Forwarded-For` and `X-Forwarded-Proto` of the proxies that a setting names.
 
     Args:
-        app: answers calls.
+        app: the next layer.
         trusted: IP addresses and networks of the proxies.
-        through_proxy: as for `Guard`; calls from there keep their own address, whatever their headers say.
+        through_proxy: see `Guard`; the headers of calls from there are ignored.
     """
 
     def __init__(
         self, app: ASGIApp, trusted: Collection[str], through_proxy: Collection[tuple[str, int]]
     ) -> None:
         self._app = app
-        self._networks = [ipaddress.ip_network(each) for each in trusted]
+        self._networks = [ipaddress.ip_network(network) for network in trusted]
         self._through_proxy = through_proxy
-        self._believe = ProxyHeadersMiddleware(self._without_headers, list(trusted))  # type: ignore[arg-type]
+        self._applying = ProxyHeadersMiddleware(self._without_headers, list(trusted))  # type: ignore[arg-type]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one call."""
-        app: ASGIApp = self._believe if self._is_trusted(scope) else self._app  # type: ignore[assignment]
+        app: ASGIApp = self._applying if self._is_trusted(scope) else self._app  # type: ignore[assignment]
         await app(scope, receive, send)
 
     def _is_trusted(self, scope: Scope) -> bool:
@@ -300,60 +316,54 @@ class TrustedProxies:
             return False
         try:
             address = ipaddress.ip_address(peer[0])
-        except ValueError:  # the server listens at something else than a port
+        except ValueError:  # the server does not listen at a TCP port
             return False
         return any(address in network for network in self._networks)
 
     async def _without_headers(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Drop the headers once they are applied: the guard takes those that are left for untrusted ones."""
+        """Drop the headers after they are applied: the guard takes the remaining ones for untrusted."""
         headers = [(name, value) for name, value in scope["headers"] if name not in FORWARDED]
         await self._app({**scope, "headers": headers}, receive, send)
 
 
-def refuse(status: int, why: str) -> JSONResponse:
-    """Return a refusal of fal's shape, and log it: a page cannot read it, so its developer looks here."""
+def refuse(status: int, why: str) -> Response:
+    """Return a refusal, and log it: a page cannot read the response, so its developer looks here."""
     log.warning("refused a call: %s", why)
     if status == PlatformError.STATUS["bad_request"]:
-        error = PlatformError("bad_request", why)
-        return JSONResponse(error.body, status, error.headers)
-    # fal's JavaScript client shows `message`, and every other one the body or `detail`.
-    return JSONResponse({"detail": why, "message": why}, status)
+        return refusal_response(PlatformError("bad_request", why))
+    return explained(status, why)
 
 
-def _headers(scope: Scope) -> dict[bytes, bytes]:
-    """Return the headers that the decision looks at.
+def _headers(scope: Scope) -> dict[str, str]:
+    """Return the headers by name; of several with one name the first.
 
     Raises:
-        AuthorityError: one of them is there twice, so that two readers could see different ones.
+        AuthorityError: one that the decision depends on occurs twice, so that two readers could differ.
     """
-    found: dict[bytes, bytes] = {}
-    for name, value in scope["headers"]:
-        if name in _READ:
-            if name in found:
-                raise AuthorityError(f"the call has more than one {name.decode()} header")
-            found[name] = value
-    return found
+    headers: dict[str, str] = {}
+    for raw_name, value in scope["headers"]:
+        name = raw_name.decode("latin-1")
+        if name not in headers:
+            headers[name] = value.decode("latin-1")
+        elif name in _UNIQUE:
+            raise AuthorityError(f"the call has more than one {name} header")
+    return headers
 
 
-def _host(scope: Scope, headers: dict[bytes, bytes]) -> Authority:
-    if b"host" in headers:
-        return parse_authority(_text(headers[b"host"]))
+def _authority(scope: Scope, headers: Mapping[str, str]) -> Authority:
+    if "host" in headers:
+        return parse_authority(headers["host"])
     if scope.get("http_version") != "1.0":
         raise AuthorityError("the call has no Host header")
     return parse_authority(own_authority(scope))
 
 
-def _reads_a_file(scope: Scope, host: Authority) -> bool:
+def _reads_a_file(scope: Scope, context: CallContext) -> bool:
     if scope["method"] not in {"GET", "HEAD"}:
         return False
-    headers = {_text(name): _text(value) for name, value in scope["headers"]}
-    own = str(host)
+    host = context.authority
     try:
-        arrival = locate(headers, scope["scheme"], scope["path"], own_names={host.name}, own_authority=own)
+        destination = find_destination(host, context.headers, scope["scheme"], scope["path"], {host.name})
     except (AuthorityError, NotServedError):
         return False
-    return arrival.host == CDN and arrival.path.startswith("/files/")
-
-
-def _text(value: bytes) -> str:
-    return value.decode("latin-1")
+    return destination.host == CDN and destination.path.startswith("/files/")

@@ -1,4 +1,4 @@
-"""Long work and long answers in pieces: between two pieces other calls are answered."""
+"""Long work and long responses in pieces, so that other calls are answered between two pieces."""
 
 from __future__ import annotations
 
@@ -9,27 +9,27 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Generator, Iterable, Mapping, Sequence
 
-PIECE: Final = 100  # items that are written in one go
+PIECE: Final = 100  # items between which no other task runs
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
 async def in_turns(pieces: Iterable[Item]) -> AsyncIterator[Item]:
-    """Yield the pieces, and let other tasks run after each."""
+    """Yield the pieces; other tasks run after each."""
     for piece in pieces:
         yield piece
         await asyncio.sleep(0)
 
 
 async def through(steps: Iterable[object]) -> None:
-    """Go through steps, and let other tasks run after each."""
+    """Run an iterable to its end; other tasks run after each step."""
     async for _ in in_turns(steps):
         pass
 
 
 async def completed(steps: Generator[None, None, Result]) -> Result:
-    """Run a generator to its end, let other tasks run after each step, and return its result."""
+    """Run a generator to its end and return its result; other tasks run after each step."""
     while True:
         try:
             next(steps)
@@ -39,17 +39,17 @@ async def completed(steps: Generator[None, None, Result]) -> Result:
         await asyncio.sleep(0)
 
 
-async def in_pieces(items: Sequence[Item], tell: Callable[[Item], Any]) -> AsyncIterator[list[Any]]:
-    """Yield the items, each converted by `tell`, `PIECE` at a time."""
+async def in_pieces(items: Sequence[Item], convert: Callable[[Item], Any]) -> AsyncIterator[list[Any]]:
+    """Yield the converted items, `PIECE` at a time."""
     pieces = (items[start : start + PIECE] for start in range(0, len(items), PIECE))
     async for piece in in_turns(pieces):
-        yield [tell(item) for item in piece]
+        yield [convert(item) for item in piece]
 
 
 async def document(
     members: Mapping[str, Any], arrays: Mapping[str, AsyncIterator[list[Any]]]
 ) -> AsyncIterator[str]:
-    """Yield a JSON object: first its short members, then its arrays, in pieces."""
+    """Yield the text of a JSON object in pieces: first the plain members, then the arrays."""
     text = _json(members)[:-1]
     comma = "," if members else ""
     for name, pieces in arrays.items():

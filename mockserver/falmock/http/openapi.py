@@ -1,7 +1,6 @@
-"""The OpenAPI document of one model, as fal publishes one for each (PROTOCOL.md 15). Pure.
+"""The OpenAPI document of a model, in the form that fal publishes (PROTOCOL.md 15).
 
-Paths, states and security scheme are fal's; the schemas are made from the very classes that inputs
-are validated with.
+Paths, states and security scheme are fal's; the schemas come from the classes that validate the inputs.
 """
 
 from __future__ import annotations
@@ -41,7 +40,7 @@ QUEUE_STATUS: Final[Json] = {
 
 
 def document(model: Model) -> Json:
-    """Return a model's document, in version 3.0.4 as fal's are."""
+    """Return the OpenAPI 3.0.4 document of a model."""
     _, schemas = models_json_schema(
         [(model.input, "validation"), (model.output, "validation")], ref_template=SCHEMAS + "{model}"
     )
@@ -76,7 +75,7 @@ def document(model: Model) -> Json:
 
 
 def category(model: Model) -> str:
-    """Return what fal sorts a model under: most endpoints name it last."""
+    """Return fal's category of a model: for most endpoints the last segment of the id."""
     return model.endpoint.rpartition("/")[2]
 
 

@@ -1,11 +1,11 @@
-"""The platform API's host (PROTOCOL.md 4.9 and 15): what belongs to the queue and to webhooks."""
+"""The platform API's host, `api.fal.ai`: the part about the queue and webhooks (PROTOCOL.md 4.9 and 15)."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from starlette.responses import JSONResponse, Response
-from starlette.routing import Route, Router
+from starlette.routing import Route
 
 from falmock.engine.keys import Caller
 from falmock.http import payloads
@@ -22,55 +22,50 @@ if TYPE_CHECKING:
     from falmock.engine.keys import Keyring
 
 
-class PlatformHost:
-    """Answers for `api.fal.ai`."""
+def platform_routes(emulator: Emulator, keyring: Keyring) -> list[Route]:
+    """Return the routes for the queue, for payloads and for the addresses of webhooks."""
 
-    def __init__(self, emulator: Emulator, keyring: Keyring) -> None:
-        self._emulator = emulator
-        self._keyring = keyring
-        self.routes = Router(
-            [
-                Route("/v1/meta", self.meta, methods=["GET"]),
-                Route("/v1/serverless/apps/{owner}/{name}/queue", self.queue, methods=["GET", "DELETE"]),
-                Route("/v1/models/requests/{id}/payloads", self.drop_payloads, methods=["DELETE"]),
-            ],
-            redirect_slashes=False,
-            default=_not_found,
-        )
-
-    async def meta(self, request: Request) -> Response:
-        """Tell where webhooks come from: here, this machine."""
+    async def meta(request: Request) -> Response:
         del request
         return JSONResponse({"webhook_ip_ranges": ["127.0.0.1/32"]})
 
-    async def queue(self, request: Request) -> Response:
-        """Tell how long an application's queue is, or empty it."""
-        self._caller(request)
+    async def queue(request: Request) -> Response:
+        platform_caller(request, keyring)
         endpoint = endpoints.parse("{owner}/{name}".format(**request.path_params))
         if endpoint is None or endpoint.application not in APPLICATIONS:
             raise PlatformApiError("not_found")
         if request.method == "DELETE":
-            await through(self._emulator.flush(endpoint.application))
+            await through(emulator.flush(endpoint.application))
             return Response(status_code=204)
-        return JSONResponse({"queue_size": len(self._emulator.waiting_jobs(endpoint.application))})
+        return JSONResponse({"queue_size": len(emulator.waiting_jobs(endpoint.application))})
 
-    async def drop_payloads(self, request: Request) -> Response:
-        """Forget what went into a request and what came out."""
-        caller = self._caller(request)
+    async def delete_payloads(request: Request) -> Response:
+        caller = platform_caller(request, keyring)
         try:
-            return JSONResponse(
-                payloads.delete(self._emulator, self._keyring, caller, request.path_params["id"])
-            )
+            return JSONResponse(payloads.delete(emulator, keyring, caller, request.path_params["id"]))
         except RequestNotFound:
             raise PlatformApiError("not_found") from None
 
-    def _caller(self, request: Request) -> Caller:
-        found = self._keyring.identify(request.headers.get("authorization"))
-        if not isinstance(found, Caller):
-            raise PlatformApiError("authorization_error")
-        return found
+    return [
+        Route("/v1/meta", meta, methods=["GET"]),
+        Route("/v1/serverless/apps/{owner}/{name}/queue", queue, methods=["GET", "DELETE"]),
+        Route("/v1/models/requests/{id}/payloads", delete_payloads, methods=["DELETE"]),
+    ]
 
 
-async def _not_found(scope: Scope, receive: Receive, send: Send) -> None:
+def platform_caller(request: Request, keyring: Keyring) -> Caller:
+    """Return the caller of the platform API.
+
+    Raises:
+        PlatformApiError: the key is missing, malformed or unknown.
+    """
+    found = keyring.identify(request.headers.get("authorization"))
+    if not isinstance(found, Caller):
+        raise PlatformApiError("authorization_error")
+    return found
+
+
+async def platform_not_found(scope: Scope, receive: Receive, send: Send) -> None:
+    """Answer a call for an unknown path."""
     error = PlatformApiError("not_found")
     await Response(error.content(), error.status, media_type="application/json")(scope, receive, send)

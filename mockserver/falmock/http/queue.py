@@ -7,6 +7,7 @@ import math
 import re
 from typing import TYPE_CHECKING, Any, Final
 
+from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
 from falmock.engine.lifecycle import State
@@ -14,7 +15,7 @@ from falmock.engine.notifier import first
 from falmock.engine.runner import logs, next_log_at
 from falmock.faults import effects
 from falmock.http import access, submission
-from falmock.protocol import endpoints
+from falmock.http.context import CONTEXT
 from falmock.protocol.calls import Operation
 from falmock.protocol.errors import (
     MethodNotAllowed,
@@ -24,16 +25,17 @@ from falmock.protocol.errors import (
     UserLocked,
     compact,
 )
-from falmock.protocol.hosts import QUEUE, BaseURL
+from falmock.protocol.hosts import QUEUE
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from starlette.requests import Request
+    from starlette.types import Receive, Scope, Send
 
     from falmock.engine.emulator import Emulator
     from falmock.engine.keys import Keyring
     from falmock.engine.rows import Request as Stored
+    from falmock.http.context import CallContext
     from falmock.protocol.calls import Call
 
 JSON: Final = "application/json"
@@ -44,7 +46,7 @@ _TRUE: Final = frozenset({"1", "true"})
 
 
 class QueueHost:
-    """Answers for `queue.fal.run`."""
+    """The host `queue.fal.run`."""
 
     def __init__(self, emulator: Emulator, keyring: Keyring) -> None:
         self._emulator = emulator
@@ -56,13 +58,19 @@ class QueueHost:
             Operation.CANCEL: ("PUT", self._cancel),
         }
 
-    async def __call__(self, request: Request) -> Response:
+    async def app(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one call."""
-        call: Call = request.scope["falmock.call"]
+        response = await self(Request(scope, receive))
+        await response(scope, receive, send)
+
+    async def __call__(self, request: Request) -> Response:
+        """Return the response to one call."""
+        context: CallContext = request.scope[CONTEXT]
+        call = context.call
         if call.request_id is None:
-            return await self._submit(request, call.endpoint or "")
-        # The id is looked up before credentials and method (PROTOCOL.md 4.3).
-        found = self._find(call.endpoint or "", call.request_id)
+            return await self._submit(request, call)
+        # The id is looked up before credentials and method are checked (PROTOCOL.md 4.3).
+        found = self._find(call.parsed.application if call.parsed else "", call.request_id)
         method, answer = self._operations[call.operation]
         self._authorize(request, found)
         try:
@@ -73,22 +81,22 @@ class QueueHost:
             refusal.headers["x-fal-request-id"] = found.id
             raise
 
-    async def _submit(self, request: Request, path: str) -> Response:
-        endpoint = access.existing(endpoints.parse(path), path)
+    async def _submit(self, request: Request, call: Call) -> Response:
+        endpoint = access.existing(call.parsed, call.endpoint or "")
         caller = access.caller_of_application(request, self._keyring, endpoint.application)
         if caller.locked:
             raise UserLocked
         if request.method != "POST":
             raise MethodNotAllowed("POST")
-        asked = await submission.read(
+        submitted = await submission.read(
             request,
             endpoint,
             caller,
             max_body=self._emulator.settings.max_body,
             objection=self._emulator.dialler.objection,
         )
-        stored, position = self._emulator.submit(asked)
-        request.scope["falmock.request_id"] = stored.id
+        stored, position = self._emulator.submit(submitted)
+        request.scope[CONTEXT].request_id = stored.id
         body: dict[str, Any] = {
             "status": State.IN_QUEUE,
             "request_id": stored.id,
@@ -99,15 +107,14 @@ class QueueHost:
         }
         return _reply(200, compact(body), stored)
 
-    def _find(self, endpoint_id: str, request_id: str) -> Stored:
+    def _find(self, application: str, request_id: str) -> Stored:
         found = self._emulator.request(request_id) if _ID.fullmatch(request_id) else None
-        endpoint = endpoints.parse(endpoint_id)
-        if found is None or found.direct or endpoint is None or endpoint.application != found.application:
+        if found is None or found.direct or found.application != application:
             raise RequestNotFound
         return found
 
     def _authorize(self, request: Request, found: Stored) -> None:
-        # A locked account may still read (a user's report) and cancel.
+        # A locked account can still read (reported by a user) and cancel.
         caller = access.caller_of_application(request, self._keyring, found.application)
         if not self._keyring.may_see(caller, found.caller):
             raise RequestNotFound
@@ -119,7 +126,7 @@ class QueueHost:
         return _reply(200 if found.state == State.COMPLETED else 202, compact(status), found)
 
     def _describe(self, request: Request, found: Stored, *, with_logs: bool) -> dict[str, Any]:
-        """Return the status object; the order of its keys is the live service's."""
+        """Return the status object, with its keys in the order of the live service."""
         lines = logs(found, self._emulator.clock.now()) if with_logs else None
         status: dict[str, Any] = {
             "status": found.state,
@@ -141,34 +148,34 @@ class QueueHost:
         return response
 
     async def _events(self, request: Request, request_id: str) -> AsyncIterator[bytes]:
-        """Yield an event for each change; its logs are only those that came since the last.
+        """Yield an event for each change, with the log lines since the previous event.
 
-        It ends early for a request that is forgotten while somebody watches.
+        The stream ends early if the request is deleted.
         """
         with_logs = _wants_logs(request)
         clock = self._emulator.clock
-        told: dict[str, Any] = {}
-        lines_told = 0
+        sent: dict[str, Any] = {}
+        lines_sent = 0
         while True:
             self._emulator.advance()
-            changed = self._emulator.changed()  # listen before telling: the caller may be slow to read
+            changed = self._emulator.changed()  # subscribed before the send, which may take long
             found = self._emulator.request(request_id)
-            if found is None:  # forgotten while somebody watched
+            if found is None:
                 return
             status = self._describe(request, found, with_logs=with_logs)
             lines = status["logs"] or []
-            if status != told:
-                told = status
-                fresh = {**status, "logs": lines[lines_told:]} if with_logs else status
+            if status != sent:
+                sent = status
+                fresh = {**status, "logs": lines[lines_sent:]} if with_logs else status
                 yield b"data: " + compact(fresh) + b"\n\n"
-                lines_told = len(lines)
+                lines_sent = len(lines)
             else:
                 yield b": ping\n\n"
             if found.state == State.COMPLETED or self._emulator.closing:
                 return
-            line_at = next_log_at(found, clock.now()) if with_logs else math.inf
-            beat_at = clock.now() + HEARTBEAT
-            await first(changed.wait(), clock.sleep_until(min(line_at, beat_at)))
+            next_line_at = next_log_at(found, clock.now()) if with_logs else math.inf
+            heartbeat_at = clock.now() + HEARTBEAT
+            await first(changed.wait(), clock.sleep_until(min(next_line_at, heartbeat_at)))
 
     def _result(self, request: Request, found: Stored) -> Response:
         if found.state != State.COMPLETED:
@@ -189,9 +196,9 @@ def _wants_logs(request: Request) -> bool:
 
 
 def _links(request: Request, found: Stored) -> dict[str, str]:
-    """Return the three URLs, without the endpoint's path and back the way this call came."""
-    origin: BaseURL = request.scope["falmock.origin"]
-    base = origin.url(QUEUE, f"/{found.application}/requests/{found.id}")
+    """Return the three URLs of a request; the endpoint's path is not in them."""
+    context: CallContext = request.scope[CONTEXT]
+    base = context.base_url.url(QUEUE, f"/{found.application}/requests/{found.id}")
     return {"response_url": base, "status_url": f"{base}/status", "cancel_url": f"{base}/cancel"}
 
 

@@ -1,4 +1,4 @@
-"""Takes down every call, between the front door and whoever answers."""
+"""Records every call to a fal host, with its answer, in the journal."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
     from falmock.engine.clock import Clock
+    from falmock.http.context import CallContext
     from falmock.inspection.journal import Journal
 
 
@@ -16,10 +17,10 @@ BODILESS: Final = frozenset({"GET", "HEAD"})
 
 
 class Recorder:
-    """Listens in on calls. What goes by is not changed, and not kept waiting.
+    """Copies the messages of calls to the journal, unchanged and without delay.
 
     Args:
-        journal: where to.
+        journal: gets the calls.
         clock: the emulator's.
     """
 
@@ -27,9 +28,11 @@ class Recorder:
         self._journal = journal
         self._clock = clock
 
-    async def __call__(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
-        """Let `app` answer a call that has been read (`falmock.call` in its scope)."""
-        record = self._journal.open(scope, self._clock.now())
+    async def __call__(
+        self, app: ASGIApp, context: CallContext, scope: Scope, receive: Receive, send: Send
+    ) -> None:
+        """Record a call while `app` answers it."""
+        record = self._journal.open(context.call, scope, self._clock.now())
         error: str | None = None
         complete = False
 
@@ -56,4 +59,10 @@ class Recorder:
             error = type(caught).__name__
             raise
         finally:
-            self._journal.close(record, scope, error)
+            self._journal.close(
+                record,
+                error,
+                fault=context.fault,
+                request_id=context.request_id,
+                public=context.public,
+            )

@@ -13,6 +13,7 @@ from starlette.routing import Route
 from falmock.engine.files import DEFAULT_TYPE
 from falmock.engine.uploads import LONGEST_TOKEN_LIFETIME, TOKEN_LIFETIME
 from falmock.http import access, payloads
+from falmock.http.context import context_of
 from falmock.http.listing import document, in_turns, through
 from falmock.http.reading import CONTENT_TYPE, lifecycle_of, read_model
 from falmock.protocol import endpoints
@@ -162,8 +163,7 @@ def _application(request: Request) -> str:
 
 
 def _base_url(request: Request) -> BaseURL:
-    base: BaseURL = request.scope["falmock.origin"]
-    return base
+    return context_of(request).base_url
 
 
 def _iso(seconds: float) -> str:

@@ -1,4 +1,4 @@
-"""The front door: finds out which fal host a call is for, and shows it in."""
+"""Passes calls to fal's hosts."""
 
 from __future__ import annotations
 
@@ -6,150 +6,120 @@ import logging
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from starlette.exceptions import HTTPException
-from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.middleware.exceptions import ExceptionMiddleware
 
+from falmock.faults.triggers import MAGIC_HEADER
+from falmock.http.context import CONTEXT, CallContext
+from falmock.http.fault_injection import INSPECTED, FaultInjector
+from falmock.http.refusals import HANDLERS, explained, refusal_response
 from falmock.protocol import calls
 from falmock.protocol.authorities import AuthorityError, parse_url
-from falmock.protocol.errors import PlatformError, Refusal
-from falmock.protocol.hosts import ALIASES, NotServedError, is_fal, locate, own_authority
+from falmock.protocol.errors import PlatformError
+from falmock.protocol.hosts import (
+    ALIASES,
+    PLATFORM,
+    WEBSITE,
+    NotServedError,
+    find_destination,
+    is_fal,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Collection, Mapping
+    from collections import Counter
+    from collections.abc import Callable, Mapping
 
+    from starlette.responses import Response
     from starlette.types import ASGIApp, Receive, Scope, Send
 
     from falmock.http.recorder import Recorder
-    from falmock.protocol.hosts import BaseURL, Destination
-
-    Answer = Callable[[Request], Awaitable[Response]]
+    from falmock.settings import Settings
 
 log = logging.getLogger("falmock")
 
 MISDIRECTED: Final = 421
-WAY_OUT: Final = (
+NOT_EMULATED: Final = (
     "The call was refused, so that nothing reaches the paid service. Leave it out or stub it in the "
     f"program, or call a host that is emulated: {', '.join(ALIASES)}."
 )
-MISNAMED: Final = "If that is its name on your network, start it with --hostname."
+NOT_OWN: Final = "If that is its name on your network, start it with --hostname."
+FAULTLESS: Final = frozenset({PLATFORM, WEBSITE})  # no fault applies to these hosts
 
 
 class HostRouter:
-    """One ASGI application for every host.
+    """An ASGI application for all fal hosts. It needs a `CallContext` in the scope.
 
     Args:
-        hosts: an ASGI application for each fal host.
-        names: under which this emulator is reached, besides loopback ones and IP addresses; in lower case.
-        public_url: the one under which clients reach it, whatever they called; see `Settings`.
-        recorder: takes calls down.
-        arrived: is told the host of each call.
-        refused: is told the name of each host that a call was refused for.
+        hosts: an ASGI application for each.
+        settings: of the emulator.
+        recorder: records the calls.
+        faults: injects faults into them.
+        arrivals: counts the calls for each host.
+        refused: called with the host name of each call that is not emulated.
     """
 
     def __init__(
         self,
         hosts: Mapping[str, ASGIApp],
-        names: Collection[str],
+        settings: Settings,
         *,
-        public_url: str | None = None,
         recorder: Recorder,
-        arrived: Callable[[str], None],
+        faults: FaultInjector,
+        arrivals: Counter[str],
         refused: Callable[[str], None],
     ) -> None:
-        self._arrived = arrived
+        self._arrivals = arrivals
+        self._faults = faults
+        self._rules = faults.rules
         self._hosts = hosts
+        self._names = settings.own_names
         self._recorder = recorder
-        public = parse_url(public_url) if public_url is not None else None
-        self._public = (public.scheme, str(public.authority)) if public is not None else None
-        self._names = names
         self._refused = refused
+        public = parse_url(settings.public_url) if settings.public_url is not None else None
+        self._public = (public.scheme, str(public.authority)) if public is not None else None
+        self._app = ExceptionMiddleware(self._answer, handlers=HANDLERS)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a call on to its host, with the path that it has there."""
-        if scope["type"] == "websocket":  # no model here talks over one
-            await send({"type": "websocket.close", "code": 1000})
-            return
-        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
-        own = own_authority(scope)
+        """Answer one call."""
+        context: CallContext = scope[CONTEXT]
+        app: ASGIApp
         try:
-            arrival = locate(
-                headers, scope["scheme"], scope["path"], own_names=self._names, own_authority=own
+            destination = find_destination(
+                context.authority, context.headers, scope["scheme"], scope["path"], self._names
             )
         except AuthorityError as error:
-            host, answer = "", refusal_response(PlatformError("bad_request", str(error)))
+            host, app = "", refusal_response(PlatformError("bad_request", str(error)))
         except NotServedError as error:
             self._refused(error.host)
-            host, answer = error.host, _refuse(error.host)
+            host, app = error.host, _not_served(error.host)
         else:
-            self._arrived(arrival.host)
-            await self._recorder(
-                self._hosts[arrival.host], self._inner(scope, arrival, headers), receive, send
-            )
-            return
-        call = calls.read(host, scope["method"], scope["path"], headers)
-        await self._recorder(answer, {**scope, "falmock.call": call}, receive, send)
+            host, app = destination.host, self._app
+            self._arrivals[host] += 1
+            scope["path"] = destination.path
+            if destination.query is not None:
+                scope["query_string"] = destination.query.encode()
+            context.base_url = destination.base_url
+            if self._public is not None and context.base_url.style != "host":
+                scheme, authority = self._public
+                context.base_url = replace(context.base_url, scheme=scheme, authority=authority)
+        context.call = calls.read(host, scope["method"], scope["path"], context.headers)
+        await self._recorder(app, context, scope, receive, send)
 
-    def _inner(self, scope: Scope, arrival: Destination, headers: Mapping[str, str]) -> Scope:
-        """Return a call as its host sees it."""
-        inner = {
-            **scope,
-            "path": arrival.path,
-            "falmock.origin": self._published(arrival.origin),
-            "falmock.call": calls.read(arrival.host, scope["method"], arrival.path, headers),
-        }
-        if arrival.query is not None:
-            inner["query_string"] = arrival.query.encode()
-        return inner
-
-    def _published(self, origin: BaseURL) -> BaseURL:
-        if self._public is None or origin.style == "host":  # fal's own name leads back by itself
-            return origin
-        scheme, authority = self._public
-        return replace(origin, scheme=scheme, authority=authority)
-
-
-def as_asgi(answer: Answer) -> ASGIApp:
-    """Return an ASGI application out of a function from request to response."""
-
-    async def application(scope: Scope, receive: Receive, send: Send) -> None:
-        response = await answer(Request(scope, receive))
-        await response(scope, receive, send)
-
-    return application
-
-
-def answering(app: ASGIApp) -> ASGIApp:
-    """Return an application that says what another one raises, so that who listens in hears every answer."""
-
-    async def application(scope: Scope, receive: Receive, send: Send) -> None:
-        try:
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        context: CallContext = scope[CONTEXT]
+        call = context.call
+        app = self._hosts[call.host]
+        if call.host not in FAULTLESS and (
+            call.operation in INSPECTED
+            or MAGIC_HEADER in context.headers
+            or self._rules.watches(call.operation, call.request_id)
+        ):
+            await self._faults(app, scope, receive, send)
+        else:
             await app(scope, receive, send)
-        except Refusal as refusal:
-            response = refusal_response(refusal)
-        except HTTPException as error:
-            response = refusing_plainly(error)
-        else:
-            return
-        await response(scope, receive, send)
-
-    return application
 
 
-def refusal_response(refusal: Refusal) -> Response:
-    """Return a refusal as it stands on the wire."""
-    return Response(refusal.content(), refusal.status, refusal.headers, "application/json")
-
-
-def refusing_plainly(error: HTTPException) -> Response:
-    """Return what Starlette itself refuses (an unknown path, a wrong method) in fal's shape."""
-    return JSONResponse({"detail": error.detail}, error.status_code, error.headers)
-
-
-def _refuse(host: str) -> Response:
-    """Say loudly that this is not who was asked for; a silent 404 would be taken for fal's."""
+def _not_served(host: str) -> Response:
+    """Return a refusal that cannot be mistaken for fal's 404, and log it."""
     what = "does not emulate" if is_fal(host) else "is not"
     log.warning("refused a call for %s, which falmock %s", host, what)
-    detail = f"falmock {what} {host}. {WAY_OUT if is_fal(host) else MISNAMED}"
-    # fal's JavaScript client shows `message`, and every other one the body or `detail`.
-    return JSONResponse({"detail": detail, "message": detail}, MISDIRECTED)
+    return explained(MISDIRECTED, f"falmock {what} {host}. {NOT_EMULATED if is_fal(host) else NOT_OWN}")

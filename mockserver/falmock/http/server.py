@@ -1,4 +1,4 @@
-"""A socket and uvicorn behind it."""
+"""The HTTP server: a listening socket and uvicorn."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 import uvicorn
 
 from falmock.http.connection import BoundedProtocol
+from falmock.http.context import CONNECTION
 from falmock.protocol.limits import DEFAULT, Limits
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ def listen(host: str, port: int) -> socket.socket:
     """Return a listening socket; port 0 picks a free one.
 
     Raises:
-        OSError: the port is taken, or the address is not this machine's.
+        OSError: the port is in use, or the address is not of this machine.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family)
@@ -44,13 +45,13 @@ def listen(host: str, port: int) -> socket.socket:
 
 
 class Connection:
-    """The connection of a call, for faults to break (see `http.faults.Connection`)."""
+    """The connection of a call (see `http.context.Connection`)."""
 
     def __init__(self, protocol: HttpToolsProtocol) -> None:
         self._protocol = protocol
 
     async def drop(self) -> None:
-        """Break it: with a reset, or, where some of an answer has been sent, with an early end."""
+        """Reset it, or close it early if a part of the response has been sent."""
         transport, cycle = self._protocol.transport, self._protocol.cycle
         if cycle.response_started:
             transport.close()
@@ -60,7 +61,7 @@ class Connection:
         await self.hang()
 
     async def hang(self) -> None:
-        """Wait until the caller is gone."""
+        """Wait until the caller has left."""
         while (await self._protocol.cycle.receive())["type"] != "http.disconnect":
             pass
 
@@ -71,20 +72,20 @@ class ConnectionProtocol(BoundedProtocol):
     def on_message_begin(self) -> None:
         """See `BoundedProtocol`."""
         super().on_message_begin()
-        self.scope["falmock.line"] = Connection(self)  # type: ignore[typeddict-unknown-key]
+        self.scope[CONNECTION] = Connection(self)  # type: ignore[typeddict-unknown-key]
 
 
 class Server(uvicorn.Server):
-    """uvicorn, set up for an emulator. Whoever runs it handles signals and opens and closes the emulator.
+    """uvicorn, configured for an emulator. The emulator must be open; signals are left to the caller.
 
     Args:
         app: to serve.
-        tls: what to speak TLS with; None for plain HTTP.
-        limits: on what clients send.
+        tls: None for plain HTTP.
+        limits: on calls.
     """
 
     def __init__(self, app: ASGIApp, tls: ssl.SSLContext | None = None, *, limits: Limits = DEFAULT) -> None:
-        protocol: Any = partial(ConnectionProtocol, limits=limits)  # uvicorn wants a class, and only calls it
+        protocol: Any = partial(ConnectionProtocol, limits=limits)  # uvicorn only calls it
         super().__init__(
             uvicorn.Config(
                 app,
@@ -92,10 +93,10 @@ class Server(uvicorn.Server):
                 ws="none",
                 lifespan="off",
                 log_config=None,
-                access_log=False,  # it would write queries, and with them tokens
+                access_log=False,  # it would contain queries, and so tokens
                 server_header=False,
                 proxy_headers=False,  # see `http.guard.TrustedProxies`
-                timeout_keep_alive=limits.idle_seconds,  # type: ignore[arg-type]  # any number will do
+                timeout_keep_alive=limits.idle_seconds,  # type: ignore[arg-type]  # a float works
                 timeout_graceful_shutdown=1,
                 ssl_context_factory=(lambda *_: tls) if tls else None,
             )
@@ -103,12 +104,12 @@ class Server(uvicorn.Server):
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Leave signals alone: uvicorn's own handling would cut the clean-up after it short."""
+        """Install no signal handlers: uvicorn's would cut the shutdown of the emulator short."""
         yield
 
     @asynccontextmanager
     async def running(self, listener: socket.socket) -> AsyncIterator[None]:
-        """Serve in the background for the length of a block."""
+        """Serve in the background during a block."""
         task = asyncio.create_task(self.serve(sockets=[listener]))
         try:
             yield

@@ -1,4 +1,4 @@
-"""A submit, as the queue and the run host both read it (PROTOCOL.md 4.1 and 11.1)."""
+"""Reads submissions for the queue and the run host (PROTOCOL.md 4.1 and 11.1)."""
 
 from __future__ import annotations
 
@@ -9,20 +9,23 @@ from falmock.engine.delivery import is_deliverable
 from falmock.engine.object_lifecycle import Lifecycle, LifecycleError
 from falmock.engine.queue import LOW, NORMAL
 from falmock.engine.submission import Submission
-from falmock.protocol import calls
+from falmock.http.context import CONTEXT
+from falmock.protocol.calls import named_test
 from falmock.protocol.errors import BodyTooLarge, PlatformError
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Mapping
 
-    from starlette.datastructures import Headers, QueryParams
+    from starlette.datastructures import QueryParams
     from starlette.requests import Request
 
     from falmock.engine.keys import Caller
+    from falmock.http.context import CallContext
+    from falmock.protocol.calls import Call
     from falmock.protocol.endpoints import Endpoint
 
 MOST_DIGITS = 18  # of a content-length; Python refuses to read thousands
-SHORTEST_START = 0.1  # seconds; fal's documentation asks for more than this
+SHORTEST_START = 0.1  # seconds; fal's documentation requires more than this
 LONGEST_START = 365 * 86_400.0  # seconds; assumed
 PREFERENCE = "X-Fal-Object-Lifecycle-Preference"
 
@@ -35,26 +38,26 @@ async def read(
     max_body: int,
     objection: Callable[[str], Awaitable[str | None]],
 ) -> Submission:
-    """Understand a submit.
+    """Read a submission.
 
     Args:
         request: the call.
-        endpoint: that it is for.
-        caller: who makes it.
-        max_body: bytes that the body may have.
-        objection: returns why nothing is to be posted to a URL, or None.
+        endpoint: to run.
+        caller: of the call.
+        max_body: in bytes.
+        objection: returns why webhooks cannot be posted to a URL, or None.
 
     Raises:
-        PlatformError: `bad_request`, for a header or a query parameter that cannot be understood.
+        PlatformError: `bad_request`, for an invalid header or query parameter.
         BodyTooLarge: the body has more bytes than `max_body`.
     """
-    call: calls.Call = request.scope["falmock.call"]
-    headers, query = request.headers, request.query_params
+    context: CallContext = request.scope[CONTEXT]
+    headers, query = context.headers, request.query_params
     return Submission(
         endpoint=endpoint,
         caller=caller.key_id,
-        test=call.test or calls.named_test(caller.key_id),
-        origin=str(request.scope["falmock.origin"]),
+        test=context.call.test or _test_of(context.call, caller),
+        origin=str(context.base_url),
         method=request.method,
         content_type=headers.get("content-type"),
         webhook=await _webhook(query, objection),
@@ -64,16 +67,21 @@ async def read(
         store_io=headers.get("x-fal-store-io", "").strip() != "0",
         lifecycle=_lifecycle(headers),
         max_queue_length=_max_queue_length(query),
-        faults=request.scope.get("falmock.faults.vocabulary", ()),
-        body=await read_body(request, max_body),
+        faults=context.later,
+        body=await read_body(request, max_body) if context.body is None else context.body,
     )
+
+
+def _test_of(call: Call, caller: Caller) -> str | None:
+    """Return the test in a key id that comes from a token; `Call.test` covers keys only."""
+    return None if caller.key_id == call.caller else named_test(caller.key_id)
 
 
 async def read_body(request: Request, limit: int) -> bytes:
     """Return the body.
 
     Raises:
-        BodyTooLarge: it has more bytes than `limit`; what follows them is not read.
+        BodyTooLarge: it has more bytes than `limit`. The rest is not read.
     """
     declared = request.headers.get("content-length", "0").lstrip("0")
     if declared.isdecimal() and (len(declared) > MOST_DIGITS or int(declared) > limit):
@@ -101,7 +109,7 @@ async def _webhook(query: QueryParams, objection: Callable[[str], Awaitable[str 
     return url
 
 
-def _priority(headers: Headers) -> int:
+def _priority(headers: Mapping[str, str]) -> int:
     priorities = {"normal": NORMAL, "low": LOW}
     try:
         return priorities[headers.get("x-fal-queue-priority", "normal").strip().lower()]
@@ -109,7 +117,7 @@ def _priority(headers: Headers) -> int:
         raise _bad("X-Fal-Queue-Priority header") from None
 
 
-def _start_within(headers: Headers) -> float:
+def _start_within(headers: Mapping[str, str]) -> float:
     text = headers.get("x-fal-request-timeout")
     if text is None:
         return math.inf
@@ -122,8 +130,8 @@ def _start_within(headers: Headers) -> float:
     return seconds
 
 
-def _lifecycle(headers: Headers) -> str | None:
-    text = headers.get(PREFERENCE)
+def _lifecycle(headers: Mapping[str, str]) -> str | None:
+    text = headers.get(PREFERENCE.lower())
     try:
         Lifecycle.parse(text)
     except LifecycleError:

@@ -370,7 +370,7 @@ class Journal:
         """Return the real seconds since this was opened."""
         return self._stopwatch() - self._opened
 
-    def open(self, scope: Any, at: float) -> ReceivedCall:
+    def open(self, call: Call, scope: Any, at: float) -> ReceivedCall:
         """Begin to take down a call, at a time of the emulator's clock."""
         for name, value in scope["headers"]:
             if name == AUTHORIZATION:
@@ -379,23 +379,39 @@ class Journal:
             self._number(),
             at,
             self.real(),
-            scope["falmock.call"],
+            call,
             scope["method"],
             scope["path"],
             scope["query_string"],
             _joined(scope["headers"]),
-            request_id=scope["falmock.call"].request_id,
+            request_id=call.request_id,
         )
         self._going[record.id] = record
         return record
 
-    def close(self, record: ReceivedCall, scope: Any, error: str | None) -> None:
-        """Keep a call that is over, with what those who answered it noted in its scope."""
+    def close(
+        self,
+        record: ReceivedCall,
+        error: str | None,
+        *,
+        fault: str | None = None,
+        request_id: str | None = None,
+        public: bool | None = None,
+    ) -> None:
+        """Keep a call that has ended.
+
+        Args:
+            record: of the call.
+            error: the type of the exception that ended it.
+            fault: the fault injected into it.
+            request_id: the request that it created.
+            public: whether everybody may read the file that it was answered with.
+        """
         record.took = self.real() - record.real
         record.error = error
-        record.fault = scope.get("falmock.fault")
-        record.request_id = scope.get("falmock.request_id", record.call.request_id)
-        record.public = scope.get("falmock.public")
+        record.fault = fault
+        record.request_id = request_id or record.call.request_id
+        record.public = public
         if self._going.pop(record.id, None) is not None:  # else it was cleared meanwhile
             self._keep(record, record.close())
 

@@ -174,12 +174,8 @@ class Ledger:
     def __init__(self, store: Store, body: Callable[[Request], bytes]) -> None:
         self._store = store
         self._body = body
-        self._calls: Counter[str] = Counter()
+        self.calls: Counter[str] = Counter()
         self._refused: dict[str, None] = {}
-
-    def arrive(self, host: str) -> None:
-        """Note a call for a host."""
-        self._calls[host] += 1
 
     def refuse(self, host: str) -> None:
         """Note that a call for a host was refused."""
@@ -207,7 +203,7 @@ class Ledger:
             failures=failures,
             webhooks=self._store.delivered(),
             usd=usd,
-            calls=dict(self._calls),
+            calls=dict(self.calls),
             refused=tuple(self._refused),
         )
 

@@ -1,16 +1,16 @@
-"""Authorities, web origins and http URLs, read strictly: what is not plainly one is refused, not guessed at.
+"""Strict parsers of authorities, web origins and http URLs.
 
 An authority is `host[:port]` (RFC 9110, RFC 3986), as in a Host header. A web origin is a scheme and an
-authority (RFC 6454, WHATWG HTML), as in an Origin header. URL libraries accept what people type: they drop
-user info, take backslashes for slashes, strip control characters, and read `127.1` as an address. With each
-of these, one reader sees a local name and another reader a foreign one, so none of them is accepted here.
+authority (RFC 6454, WHATWG HTML), as in an Origin header. URL libraries are lenient: they drop
+user info, take backslashes for slashes, strip control characters, and read `127.1` as an address. Each of
+these lets one parser see a local name where another sees a foreign one, so all of them are errors here.
 """
 
 from __future__ import annotations
 
 import ipaddress
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Final
 
@@ -35,7 +35,7 @@ _SCHEME: Final = re.compile(r"[a-z][a-z0-9+.-]*", re.ASCII)
 
 
 class AuthorityError(ValueError):
-    """A text is no authority, no origin or no http URL; the message says what is wrong in one line."""
+    """A text is not a valid authority, origin or http URL; the message is one line."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,24 +44,29 @@ class Authority:
 
     Attributes:
         name: in lower case, without a final dot; an IP address in its shortest form, without brackets.
-        port: 1 to 65535; None where none is given.
+        port: 1 to 65535, or None.
+        text: as in a URL.
     """
 
     name: str
     port: int | None = None
+    text: str = field(init=False, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        name = f"[{self.name}]" if ":" in self.name else self.name
+        object.__setattr__(self, "text", name if self.port is None else f"{name}:{self.port}")
 
     def __str__(self) -> str:
-        name = f"[{self.name}]" if ":" in self.name else self.name
-        return name if self.port is None else f"{name}:{self.port}"
+        return self.text
 
 
 @dataclass(frozen=True, slots=True)
 class WebOrigin:
-    """Where a page comes from.
+    """The origin of a web page.
 
     Attributes:
         scheme: in lower case.
-        authority: without a port where that is the scheme's default.
+        authority: without the default port of the scheme.
     """
 
     scheme: str
@@ -73,13 +78,13 @@ class WebOrigin:
 
 @dataclass(frozen=True, slots=True)
 class HttpUrl:
-    """An http or https URL in its parts; the fragment is dropped.
+    """A parsed http or https URL, without its fragment.
 
     Attributes:
         scheme: "http" or "https".
         authority: of the server.
-        path: as given, perhaps empty.
-        query: as given, without the question mark; None where there is none.
+        path: as given; may be empty.
+        query: as given, without the question mark, or None.
     """
 
     scheme: str
@@ -94,19 +99,19 @@ class HttpUrl:
 
 
 def parse_authority(text: str) -> Authority:
-    """Read `name`, `name:port`, `192.0.2.1:port` or `[2001:db8::1]:port`.
+    """Parse `name`, `name:port`, `192.0.2.1:port` or `[2001:db8::1]:port`.
 
     Raises:
-        AuthorityError: it is something else: user info, a zone, a percent sign, an empty or impossible port,
-            a number that is no IPv4 address in four parts, anything but ASCII.
+        AuthorityError: it is something else, for example user info, a zone, a percent sign, an invalid port,
+            a number that is not an IPv4 address in four parts, or a character outside ASCII.
     """
-    if len(text) > LONGEST:  # before the cache: what callers send must not fill it
+    if len(text) > LONGEST:  # checked first, so that callers cannot fill the cache
         raise AuthorityError("the name of a host has at most 253 characters")
     return _parsed(text)
 
 
 def parse_origin(text: str) -> WebOrigin | None:
-    """Read a web origin as browsers send it; None for the opaque one, "null".
+    """Parse an Origin header; return None for the opaque origin, "null".
 
     Raises:
         AuthorityError: it is something else.
@@ -127,7 +132,7 @@ def origin_of(scheme: str, authority: Authority) -> WebOrigin:
 
 
 def parse_url(text: str, *, userinfo: bool = False) -> HttpUrl:
-    """Read an absolute http or https URL.
+    """Parse an absolute http or https URL.
 
     Args:
         text: the URL. A name that is not ASCII is converted as httpx does it (IDNA 2008).
@@ -150,11 +155,11 @@ def _in_ascii(host: str) -> str:
         return host
     name, colon, port = host.partition(":")
     try:
-        # Cut off, because long names take IDNA much time; what is cut off here is too long for it anyway.
+        # Long names take IDNA much time; names that are cut here are too long to be valid.
         encoded = idna.encode(name[: LONGEST + 1].lower()).decode()
     except idna.IDNAError:
         encoded = ""
-    if not encoded or encoded.count(".") != name.count("."):  # IDNA knows three more dots
+    if not encoded or encoded.count(".") != name.count("."):  # IDNA accepts three other dots
         raise AuthorityError(f"{_shown(host)} is not the name of a host")
     return encoded + colon + port
 
@@ -178,7 +183,7 @@ def _parsed(text: str) -> Authority:
 
 
 def _name(text: str) -> str:
-    """Return a name or an IPv4 address; what ends in a number has to be an address (WHATWG URL)."""
+    """Return a name or an IPv4 address; a name that ends in a number must be an address (WHATWG URL)."""
     if _NUMBER.fullmatch(text):
         return str(ipaddress.IPv4Address(text))
     if len(text) > LONGEST_NAME or not _NAME.fullmatch(text):
@@ -187,5 +192,5 @@ def _name(text: str) -> str:
 
 
 def _shown(text: str) -> str:
-    """Return the beginning of a foreign text, safe to print."""
+    """Return the beginning of a text, safe to print."""
     return ascii(text if len(text) <= 80 else f"{text[:80]}...")  # noqa: PLR2004 - one line

@@ -1,4 +1,4 @@
-"""JSON that callers send, parsed with limits on how deep and how large it may be."""
+"""Parses JSON of callers, with limits on depth and size."""
 
 from __future__ import annotations
 
@@ -14,29 +14,29 @@ _STEP: Final = {ord("["): 1, ord("{"): 1, ord("]"): -1, ord("}"): -1}
 
 
 class BodyTooComplexError(ValueError):
-    """JSON that is nested too deep or has too many members."""
+    """JSON is nested too deep or has too many members."""
 
 
 def load(body: bytes, limits: Limits = DEFAULT) -> Any:
     """Parse a JSON body.
 
     Raises:
-        BodyTooComplexError: it is beyond the limits.
-        RecursionError: it is deeper than Python reads.
-        ValueError: it is no JSON, not UTF-8, or has a number with more digits than Python reads.
+        BodyTooComplexError: it exceeds the limits.
+        RecursionError: it is nested too deep for Python's parser.
+        ValueError: it is not JSON or not UTF-8, or has a number with too many digits for Python.
     """
     measure(body, limits)
     return json.loads(body)
 
 
 def measure(body: bytes, limits: Limits = DEFAULT) -> None:
-    """Check that a body is within the limits, without parsing it.
+    """Check a body against the limits, without parsing it.
 
     Raises:
-        BodyTooComplexError: it is beyond them.
+        BodyTooComplexError: it exceeds them.
     """
     if _opened(body) <= limits.depth and _members(body) <= limits.members:
-        return  # the usual case, even if all of these stand in strings
+        return  # the usual case: within the limits even if no bracket is part of a string
     bare = _without_strings(body, most=4 * limits.members + 2)  # a key and a value, two quotes each
     if bare is None or max(_members(bare), _closed(bare)) > limits.members or _depth(bare) > limits.depth:
         raise BodyTooComplexError(
@@ -63,5 +63,5 @@ def _depth(bare: bytes) -> int:
 
 def _without_strings(body: bytes, most: int) -> bytes | None:
     """Return a body without its strings, or None if it has more than `most` quotes."""
-    plain = body.replace(rb"\\", b"").replace(rb"\"", b"")  # no quote is left that is not an end of a string
+    plain = body.replace(rb"\\", b"").replace(rb"\"", b"")  # the quotes that remain begin or end a string
     return b"".join(plain.split(b'"')[::2]) if plain.count(b'"') <= most else None

@@ -1,7 +1,4 @@
-"""What a call asks for, as its address and its headers tell: read once, before anybody answers.
-
-Fault rules, the journal and the queue host all go by it, so that none of them takes a path apart again.
-"""
+"""Calls: the operation, read once from path and headers."""
 
 from __future__ import annotations
 
@@ -10,18 +7,21 @@ from enum import StrEnum
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from falmock.protocol import endpoints
 from falmock.protocol.hosts import CDN, QUEUE, REST, RUN
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from falmock.protocol.endpoints import Endpoint
+
 TEST_HEADER: Final = "x-falmock-test"
 TEST_KEY: Final = "test-"
-LONGEST_CACHED: Final = 300  # characters of a path; fal's own have some 120
+LONGEST_CACHED: Final = 300  # characters of a path; fal's own have about 120
 
 
 class Operation(StrEnum):
-    """What can be asked of fal. Deliveries of webhooks are fal's own asking."""
+    """The operation of a call. WEBHOOK is for deliveries, which are calls that fal makes."""
 
     SUBMIT = "submit"
     STATUS = "status"
@@ -35,7 +35,7 @@ class Operation(StrEnum):
     OTHER = "other"
 
 
-# fal's clients leave the endpoint's path out here; its documentation has it in. Both are taken.
+# fal's clients omit the endpoint's path here, its documentation includes it. Both are accepted.
 _REQUEST: Final = re.compile(
     r"/(?P<endpoint>.+?)/requests/(?P<id>[^/]+)(?P<operation>|/response|/status|/status/stream|/cancel)"
 )
@@ -46,7 +46,7 @@ _BELOW_REQUEST: Final = {
     "/status/stream": Operation.STREAM,
     "/cancel": Operation.CANCEL,
 }
-_UPLOADING: Final = "/storage/"  # on the rest host: tokens and addresses
+_STORAGE: Final = "/storage/"  # on the rest host: upload tokens and URLs
 
 
 class Call(NamedTuple):
@@ -54,12 +54,13 @@ class Call(NamedTuple):
 
     Attributes:
         host: one of fal's, as in `hosts`.
-        operation: what it asks for, whether by the right method or not; a submit is a POST, though.
-        endpoint: as the path names it: the full id for a submit and a run, what stands before
-            "/requests/" for the others; None where there is none.
+        operation: independent of the method, except that a submit is a POST.
+        endpoint: as the path names it: the full id for a submit or a run, the part before "/requests/" for
+            the others, else None.
         request_id: in lower case, or None.
-        caller: the key id; None for no key that can be read. Never a secret.
-        test: whose it is: the name in `x-falmock-test`, else that in a key id "test-<name>", else None.
+        caller: the key id, or None for a key that cannot be read. Never a secret.
+        test: the name in `x-falmock-test`, else the one in a key id "test-<name>", else None.
+        parsed: `endpoint`, parsed; None if it names no application.
     """
 
     host: str
@@ -68,6 +69,7 @@ class Call(NamedTuple):
     request_id: str | None
     caller: str | None
     test: str | None
+    parsed: Endpoint | None = None
 
 
 def read(host: str, method: str, path: str, headers: Mapping[str, str]) -> Call:
@@ -75,29 +77,37 @@ def read(host: str, method: str, path: str, headers: Mapping[str, str]) -> Call:
 
     Args:
         host: one of fal's, aliases resolved.
-        method: HTTP's.
+        method: of the call.
         path: on that host, without a trailing slash.
         headers: names in lower case.
     """
+    read_path = _read_path if len(path) <= LONGEST_CACHED else _read_path.__wrapped__
+    operation, endpoint, request_id, parsed = read_path(host, method, path)
     caller = _key_id(headers.get("authorization", ""))
-    asked = _asked if len(path) <= LONGEST_CACHED else _asked.__wrapped__
-    return Call(host, *asked(host, method, path), caller, headers.get(TEST_HEADER) or named_test(caller))
+    test = headers.get(TEST_HEADER) or named_test(caller)
+    return Call(host, operation, endpoint, request_id, caller, test, parsed)
 
 
-@lru_cache(maxsize=256)  # a poll is a repetition
-def _asked(host: str, method: str, path: str) -> tuple[Operation, str | None, str | None]:
-    """Return operation, endpoint and request id."""
+@lru_cache(maxsize=256)  # polls repeat their path
+def _read_path(
+    host: str, method: str, path: str
+) -> tuple[Operation, str | None, str | None, Endpoint | None]:
+    """Return operation, endpoint, request id and the parsed endpoint."""
     if host == QUEUE:
         if (match := _REQUEST.fullmatch(path)) is not None:
             endpoint, request_id, below = match.groups()
-            return _BELOW_REQUEST[below], endpoint, request_id.lower()
-        return Operation.SUBMIT if method == "POST" else Operation.OTHER, path.strip("/") or None, None
-    if host == RUN:  # the runner judges the method
-        return Operation.RUN, path.strip("/") or None, None
+            return _BELOW_REQUEST[below], endpoint, request_id.lower(), endpoints.parse(endpoint)
+        return Operation.SUBMIT if method == "POST" else Operation.OTHER, *_endpoint(path)
+    if host == RUN:  # the runner checks the method
+        return Operation.RUN, *_endpoint(path)
     if host == CDN:
-        return Operation.DOWNLOAD if method in {"GET", "HEAD"} else Operation.UPLOAD, None, None
-    uploads = host == REST and path.startswith(_UPLOADING)
-    return Operation.UPLOAD if uploads else Operation.OTHER, None, None
+        return Operation.DOWNLOAD if method in {"GET", "HEAD"} else Operation.UPLOAD, None, None, None
+    uploads = host == REST and path.startswith(_STORAGE)
+    return Operation.UPLOAD if uploads else Operation.OTHER, None, None, None
+
+
+def _endpoint(path: str) -> tuple[str | None, None, Endpoint | None]:
+    return path.strip("/") or None, None, endpoints.parse(path)
 
 
 def named_test(caller: str | None) -> str | None:
@@ -108,6 +118,6 @@ def named_test(caller: str | None) -> str | None:
 
 
 def _key_id(authorization: str) -> str | None:
-    """Return what stands before the colon, in whichever scheme; text without one may be a secret."""
+    """Return the part before the colon, in any scheme; a value without a colon may be a secret."""
     key_id, colon, _ = authorization.partition(" ")[2].strip().partition(":")
     return key_id or None if colon else None

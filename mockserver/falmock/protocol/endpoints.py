@@ -1,13 +1,13 @@
-"""Endpoint ids: `[namespace/]owner/alias[/path...]`, as in `fal-ai/veo2/image-to-video`.
+"""Endpoint ids: `[namespace/]owner/alias[/path...]`, for example `fal-ai/veo2/image-to-video`.
 
-The first part up to the alias names the *application*, which is what the gateway looks up, queues
-for and bills; the rest is the runner's business (PROTOCOL.md 3).
+The part up to the alias names the application. fal's gateway looks it up, queues for it and bills it; the
+runner interprets the rest (PROTOCOL.md 3).
 """
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 NAMESPACES: Final = frozenset({"workflows", "comfy"})
@@ -17,31 +17,32 @@ _LEGACY = re.compile(r"(\d+)-([A-Za-z0-9-]+)")
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """An endpoint id, taken apart.
+    """A parsed endpoint id.
 
     Attributes:
-        namespace: "workflows", "comfy", or "" for none.
-        owner: as "fal-ai".
-        alias: as "veo2"; an environment suffix ("veo2--staging") stays with it.
-        path: the rest without slashes at its ends, as "image-to-video", or "".
+        namespace: "workflows", "comfy" or "".
+        owner: for example "fal-ai".
+        alias: for example "veo2", with an environment suffix if there is one ("veo2--staging").
+        path: the rest without slashes at its ends, for example "image-to-video", or "".
+        application: the id without the path.
     """
 
     namespace: str
     owner: str
     alias: str
     path: str
+    application: str = field(init=False, compare=False)
 
-    @property
-    def application(self) -> str:
-        """What the gateway resolves: the id without the path."""
-        return "/".join(filter(None, (self.namespace, self.owner, self.alias)))
+    def __post_init__(self) -> None:
+        application = "/".join(filter(None, (self.namespace, self.owner, self.alias)))
+        object.__setattr__(self, "application", application)
 
     def __str__(self) -> str:
-        return "/".join(filter(None, (self.application, self.path)))
+        return f"{self.application}/{self.path}" if self.path else self.application
 
 
 def parse(text: str) -> Endpoint | None:
-    """Take an id apart, or return None when it names no application."""
+    """Parse an endpoint id; return None if it names no application."""
     parts = [part for part in text.split("/") if part]
     if len(parts) == 1 and (legacy := _LEGACY.fullmatch(parts[0])):
         parts = [*legacy.groups()]

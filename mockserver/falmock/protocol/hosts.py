@@ -1,12 +1,12 @@
-"""Which fal host a call is for, and how URLs in the answer lead back the way it came.
+"""Finds the fal host that a call is for, and the base URL for the URLs in its answer.
 
-One port answers for every fal host. In this order, a call belongs to the host that is named by
+One port serves every fal host. The host of a call is the first of
 
-1. `x-fal-target-url`, the whole URL, as fal's own browser proxy protocol sends it;
-2. `x-fal-target-host`, as other proxies send it;
-3. its `Host` header, when a name server or a proxy led fal's name here;
-4. the first part of its path: `http://127.0.0.1:8787/queue.fal.run/fal-ai/...`;
-5. nothing: a bare path on the emulator's own address is the queue's.
+1. the one in `x-fal-target-url`, the full URL that fal's browser proxy protocol sends;
+2. the one in `x-fal-target-host`, which other proxies send;
+3. the one in its `Host` header, if DNS or a proxy leads fal's name here;
+4. the first segment of its path: `http://127.0.0.1:8787/queue.fal.run/fal-ai/...`;
+5. the queue host, for any other path on the emulator's own address.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ MEDIA: Final = "v3b.fal.media"
 PLATFORM: Final = "api.fal.ai"
 WEBSITE: Final = "fal.ai"
 
-# Older names of the same hosts.
+# The hosts that the emulator serves, and the older names of each.
 ALIASES: Final[dict[str, str]] = {
     QUEUE: QUEUE,
     RUN: RUN,
@@ -44,13 +44,14 @@ ALIASES: Final[dict[str, str]] = {
     PLATFORM: PLATFORM,
     WEBSITE: WEBSITE,
 }
-TARGETS: Final = ("x-fal-target-url", "x-fal-target-host")
-LONGEST_ADDRESS: Final = 100  # characters; an IPv6 address has 45, and its zone is an interface's name
+TARGETS: Final = frozenset({"x-fal-target-url", "x-fal-target-host"})
+LONGEST_ADDRESS: Final = 100  # characters; an IPv6 address has 45, plus a zone, the name of an interface
 FAL_DOMAINS: Final = ("fal.run", "fal.ai", "fal.media", "falrun.com", "fal.dev")
+_BELOW_FAL: Final = tuple(f".{domain}" for domain in FAL_DOMAINS)
 
 
 class NotServedError(Exception):
-    """The call names a host that the emulator does not stand for."""
+    """The call names a host that the emulator does not serve."""
 
     def __init__(self, host: str) -> None:
         self.host = host
@@ -59,13 +60,12 @@ class NotServedError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class BaseURL:
-    """The way a call came in.
+    """The base of the URLs in an answer. They lead back to the emulator in the style of the call.
 
     Attributes:
-        style: "host" when fal's own name was used, "prefix" when it led the path, "bare" for
-            neither.
+        style: "host" if the call used fal's own name, "prefix" if that name led its path, else "bare".
         scheme: "http" or "https".
-        authority: name and port of the emulator; for "host" only ":port", or nothing.
+        authority: of the emulator; for style "host" only ":port" or "".
     """
 
     style: str
@@ -73,7 +73,7 @@ class BaseURL:
     authority: str
 
     def url(self, host: str, path: str) -> str:
-        """Return the address of a path on a fal host, for whoever came this way."""
+        """Return the URL of a path on a fal host."""
         if self.style == "host":
             return f"{self.scheme}://{host}{self.authority}{path}"
         if self.style == "bare" and host == QUEUE:
@@ -85,77 +85,85 @@ class BaseURL:
 
     @classmethod
     def parse(cls, text: str) -> BaseURL:
-        """Read back what `str()` gave."""
+        """Parse the result of `str()`."""
         style, scheme, *authority = text.split(" ")
         return cls(style, scheme, authority[0] if authority else "")
 
 
 @dataclass(frozen=True, slots=True)
 class Destination:
-    """Where a call belongs.
+    """Where a call goes.
 
     Attributes:
         host: one of the fal hosts above, aliases resolved.
-        path: on that host, with its leading and without a trailing slash.
-        query: without the question mark; None leaves the call's own.
-        origin: for the URLs of the answer.
+        path: on that host, with a leading and without a trailing slash.
+        query: without the question mark; None keeps the call's own.
+        base_url: for the URLs in the answer.
     """
 
     host: str
     path: str
     query: str | None
-    origin: BaseURL
+    base_url: BaseURL
 
 
 def is_fal(name: str) -> bool:
-    """Tell whether a host name is one of fal's, served here or not."""
-    return any(name == domain or name.endswith("." + domain) for domain in FAL_DOMAINS)
+    """Check whether a host name is fal's, served here or not."""
+    return name in FAL_DOMAINS or name.endswith(_BELOW_FAL)
 
 
 def is_served(name: str) -> bool:
-    """Tell whether a host name is one that the emulator stands for."""
+    """Check whether the emulator serves a host name."""
     return name in ALIASES
 
 
 def locate(
     headers: Mapping[str, str], scheme: str, path: str, *, own_names: Collection[str], own_authority: str
 ) -> Destination:
-    """Find out where a call belongs.
+    """Find the destination of a call.
 
     Args:
         headers: of the call; names in lower case.
-        scheme: it came with.
-        path: it came with, decoded.
-        own_names: names besides loopback ones that lead to this emulator.
-        own_authority: for a client that sends no Host header.
+        scheme: of the call.
+        path: of the call, decoded.
+        own_names: names of this emulator besides those of loopback.
+        own_authority: for a call without a Host header.
 
     Raises:
-        AuthorityError: a header names no host at all.
-        NotServedError: the host is neither fal's, as far as it is emulated, nor the emulator's own.
+        AuthorityError: a header does not name a host.
+        NotServedError: the emulator does not serve the host, and it is not the emulator's own name.
     """
-    called = parse_authority(headers.get("host", own_authority))
-    authority, name = str(called), called.name
+    authority = parse_authority(headers.get("host", own_authority))
+    return find_destination(authority, headers, scheme, path, own_names)
+
+
+def find_destination(
+    authority: Authority, headers: Mapping[str, str], scheme: str, path: str, own_names: Collection[str]
+) -> Destination:
+    """Do what `locate` does, for a Host header that has been parsed."""
+    name = authority.name
     if name in ALIASES:
-        origin = BaseURL("host", scheme, f":{called.port}" if called.port else "")
-        return Destination(ALIASES[name], _trim(path), None, origin)
+        base_url = BaseURL("host", scheme, f":{authority.port}" if authority.port else "")
+        return Destination(ALIASES[name], _trim(path), None, base_url)
     if not is_own(name, own_names):
         raise NotServedError(name)
     if target := headers.get("x-fal-target-url"):
-        return _by_url(target, BaseURL("bare", scheme, authority))
+        return _by_url(target, BaseURL("bare", scheme, authority.text))
     if host := headers.get("x-fal-target-host"):
         target_host = _fal_host(parse_authority(host).name)
-        return Destination(target_host, _trim(path), None, BaseURL("prefix", scheme, authority))
+        return Destination(target_host, _trim(path), None, BaseURL("prefix", scheme, authority.text))
     first, _, rest = path.removeprefix("/").partition("/")
-    if first.lower() in ALIASES:
-        return Destination(ALIASES[first.lower()], _trim(rest), None, BaseURL("prefix", scheme, authority))
-    if is_fal(first.lower()):
-        raise NotServedError(first.lower())
-    return Destination(QUEUE, _trim(path), None, BaseURL("bare", scheme, authority))
+    first = first.lower()
+    if first in ALIASES:
+        return Destination(ALIASES[first], _trim(rest), None, BaseURL("prefix", scheme, authority.text))
+    if is_fal(first):
+        raise NotServedError(first)
+    return Destination(QUEUE, _trim(path), None, BaseURL("bare", scheme, authority.text))
 
 
-def _by_url(target: str, origin: BaseURL) -> Destination:
+def _by_url(target: str, base_url: BaseURL) -> Destination:
     url = parse_url(target)
-    return Destination(_fal_host(url.authority.name), _trim(unquote(url.path)), url.query or "", origin)
+    return Destination(_fal_host(url.authority.name), _trim(unquote(url.path)), url.query or "", base_url)
 
 
 def _fal_host(name: str) -> str:
@@ -169,25 +177,25 @@ def _trim(path: str) -> str:
 
 
 def own_authority(scope: MutableMapping[str, Any]) -> str:
-    """Return the authority of the socket that a call arrived at, for a caller that names no host."""
+    """Return the authority of the socket that received a call, for a call without a Host header."""
     server = scope.get("server") or ("localhost", None)
     return str(Authority(str(server[0]), server[1]))
 
 
 def is_own(name: str, own_names: Collection[str]) -> bool:
-    """Tell whether a host name is the emulator's own.
+    """Check whether a host name is the emulator's own.
 
-    A page elsewhere must not reach a local server by a name that it rebinds, so names are a closed list.
+    The names are a closed list: a web page could make any other name resolve to this machine (DNS rebinding).
     """
     return name in own_names or name == "localhost" or name.endswith(".localhost") or _is_address(name)
 
 
 def _is_address(name: str) -> bool:
-    return len(name) <= LONGEST_ADDRESS and _reads_as_address(name)
+    return len(name) <= LONGEST_ADDRESS and _parses_as_address(name)
 
 
 @lru_cache(maxsize=128)
-def _reads_as_address(name: str) -> bool:
+def _parses_as_address(name: str) -> bool:
     try:
         ipaddress.ip_address(name)
     except ValueError:

@@ -1,4 +1,4 @@
-"""Limits on the size and the duration of a call, so that no call delays the others."""
+"""Limits on the size and the duration of a call, so that no call delays others."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ class Limits:
     """Limits on one call. Times are real seconds.
 
     Attributes:
-        header_bytes: of a request line with its headers; more is 431. Node allows 16 KiB, Go 1 MiB.
-        headers: fields of one request; more is 431. Apache allows as many.
-        head_seconds: from the first byte of a request to the end of its headers; later is 408.
-        body_seconds: between two pieces of a body; later is 408. Also how long a reader of an answer may
-            stop reading before its connection is cut.
-        idle_seconds: that a connection may be open without a request.
-        faults: that one request may ask for in its prompt and its headers; more is 400.
-        depth: of nested arrays and objects in a JSON body. Python's own parser gives up near 1,000, and
-            what writes JSON needs room above the reader.
-        members: of arrays and objects in a JSON body. So many take some 10 ms to parse; 14 MiB of `[]`
-            take four seconds.
+        header_bytes: of the request line and the headers, else 431. Node allows 16 KiB, Go 1 MiB.
+        headers: number of header fields, else 431. Apache has the same limit.
+        head_seconds: from the first byte of a request to the end of its headers, else 408.
+        body_seconds: between two pieces of a body, else 408. Also the longest pause of a client that reads
+            a response; after it the connection is closed.
+        idle_seconds: of an open connection without a request.
+        faults: number of faults that one request asks for in its prompt and headers, else 400.
+        depth: of nested arrays and objects in a JSON body. Python's parser fails near 1,000, and
+            serialising needs more stack than parsing.
+        members: of all arrays and objects in a JSON body. This many take about 10 ms to parse; 14 MiB of
+            `[]` take four seconds.
     """
 
     header_bytes: int = 64 * KIB

@@ -1,4 +1,4 @@
-"""Patterns with `*` for anything, as callers write them for endpoints and key ids."""
+"""Patterns with `*`, for endpoints and key ids."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ LONGEST: Final = 500  # characters
 
 
 def matches(value: str, pattern: str) -> bool:
-    """Match a value against a pattern; upper and lower case differ.
+    """Match a value against a pattern, case-sensitively.
 
-    `fnmatch.fnmatchcase` does the same, and keeps its last 32,768 patterns.
+    `fnmatch.fnmatchcase` does the same, but caches up to 32,768 patterns.
     """
     return _matcher(pattern)(value) is not None
 

@@ -1,6 +1,6 @@
-"""URLs that callers send, split without leaving them in a cache.
+"""Splits URLs of callers without caching them.
 
-`urllib.parse.urlsplit` keeps its last 128 arguments for good: forty data URIs of 8 MiB are 320 MiB.
+`urllib.parse.urlsplit` caches its last 128 arguments: forty data URIs of 8 MiB are 320 MiB.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ def split(url: str) -> SplitResult:
     """Split a URL as `urllib.parse.urlsplit` does.
 
     Raises:
-        ValueError: it is none, is longer than `LONGEST`, or is a data URI.
+        ValueError: it is invalid, longer than `LONGEST`, or a data URI.
     """
     if len(url) > LONGEST or url[:5].lower() == "data:":
         raise ValueError("a data URI, or a URL that is too long")

@@ -1,7 +1,7 @@
-"""JSON bodies against schemas, with the errors that FastAPI makes of them (PROTOCOL.md 14.1).
+"""Validation of JSON bodies, with FastAPI's errors (PROTOCOL.md 14.1).
 
-fal's runners and its rest host are FastAPI applications. The 422 `detail` lists come from the same
-pydantic here, so they are theirs rather than like theirs.
+fal's runners and its rest host are FastAPI applications, so the 422 `detail` lists come from pydantic there
+and here.
 """
 
 from __future__ import annotations
@@ -25,21 +25,23 @@ DEEPEST: Final = 32  # levels of lists and objects in what `check_json` accepts
 
 Schema = TypeVar("Schema", bound=BaseModel)
 
-MOST_ERRORS: Final = 100  # of one body; each echoes its input, so that many would be far larger than the body
+MOST_ERRORS: Final = (
+    100  # of one body; each repeats its input, so that many would be far larger than the body
+)
 
 
 def read(schema: type[Schema], body: bytes, content_type: str | None, limits: Limits = DEFAULT) -> Schema:
-    """Return what a body says.
+    """Parse and validate a body.
 
     Args:
-        schema: what it should look like; unknown fields are ignored.
-        body: as it came.
-        content_type: as it came; without one it is taken for JSON.
+        schema: unknown fields are ignored.
+        body: as received.
+        content_type: as received; None means JSON.
         limits: on depth and members.
 
     Raises:
-        InvalidBody: it is no JSON, or JSON that does not fit.
-        UnparseableBody: it is not even UTF-8, or beyond the limits.
+        InvalidBody: the body is not JSON, or does not match the schema.
+        UnparseableBody: the body is not UTF-8, or exceeds the limits.
     """
     try:
         value = _parse(body, limits) if _is_json(content_type) else body or None
@@ -51,18 +53,18 @@ def read(schema: type[Schema], body: bytes, content_type: str | None, limits: Li
 
 
 def check(schema: type[Schema], value: object, place: str) -> Schema:
-    """Return what a value says.
+    """Validate a value.
 
     Args:
-        schema: what it should look like.
-        value: as it was parsed.
-        place: where it stood, "body" or "query".
+        schema: of the value.
+        value: parsed JSON.
+        place: "body" or "query", the first part of each `loc`.
 
     Raises:
-        InvalidBody: it does not fit.
+        InvalidBody: the value does not match the schema.
     """
     try:
-        # from_attributes, because FastAPI asks for it and the wording of the errors depends on it
+        # FastAPI sets from_attributes too, and the texts of the errors depend on it
         return TypeAdapter(schema).validate_python(value, from_attributes=True)
     except ValidationError as invalid:
         errors = invalid.errors(include_url=False)[:MOST_ERRORS]
@@ -70,7 +72,7 @@ def check(schema: type[Schema], value: object, place: str) -> Schema:
 
 
 def missing(name: str) -> InvalidBody:
-    """Return the refusal of a body without one of its fields."""
+    """Return the error for a body without a required field."""
     return InvalidBody([_entry("missing", ["body", name], "Field required", {})])
 
 
@@ -81,7 +83,7 @@ def check_json(value: object) -> None:
         ValueError: the value is not JSON, or nested too deeply. The text is one line.
     """
     levels, inner = 0, [value]
-    while inner := [item for each in inner for item in _members(each)]:
+    while inner := [member for container in inner for member in _members(container)]:
         levels += 1
         if levels > DEEPEST:
             raise ValueError(f"more than {DEEPEST} levels of lists and objects")
@@ -107,7 +109,7 @@ def _parse(body: bytes, limits: Limits) -> Any:
     except json.JSONDecodeError as error:
         entry = _entry("json_invalid", ["body", error.pos], "JSON decode error", {})
         raise InvalidBody([{**entry, "ctx": {"error": error.msg}}]) from None
-    except ValueError:  # not UTF-8, beyond the limits, or a number with more digits than Python reads
+    except ValueError:  # not UTF-8, beyond the limits, or a number with too many digits for Python
         raise UnparseableBody from None
 
 
@@ -121,14 +123,14 @@ def _is_json(content_type: str | None) -> bool:
 
 
 def _echo(value: Any) -> Any:
-    """Return an input as fal's SDK echoes it: what JSON cannot say becomes a string (PROTOCOL.md 13)."""
+    """Return an input as fal's SDK repeats it: values that JSON lacks become strings (PROTOCOL.md 13)."""
     if isinstance(value, dict):
         return {key: _echo(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [_echo(item) for item in value]
     if isinstance(value, bytes):
         return f"<binary {len(value)} bytes>"
-    if isinstance(value, Exception):  # why a validator of ours said no, which the message says too
+    if isinstance(value, Exception):  # of a validator; the message has the same text
         return {}
     if isinstance(value, float) and not math.isfinite(value):
         return str(value)

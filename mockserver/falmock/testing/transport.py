@@ -19,6 +19,7 @@ import httpx
 from anyio.from_thread import start_blocking_portal
 
 from falmock.app import create_app, open_emulator
+from falmock.http.context import CONNECTION
 from falmock.protocol.hosts import is_fal, is_served
 from falmock.settings import Settings
 
@@ -53,7 +54,7 @@ class PastRedirectError(LeakError):
 
 
 class Connection:
-    """The connection of a call within this process, for faults to break (see `http.faults.Connection`).
+    """The connection of a call within this process, for faults to break (see `http.context.Connection`).
 
     Attributes:
         started: some of an answer has been sent.
@@ -119,7 +120,7 @@ class LocalApp:
                 await send(message)
 
             try:
-                await self.app({**scope, "falmock.line": line, BLOCKING: blocking}, receive, note)
+                await self.app({**scope, CONNECTION: line, BLOCKING: blocking}, receive, note)
             except Exception:
                 if self.forgiving:
                     log.exception("the application at %s failed", request.url.host)

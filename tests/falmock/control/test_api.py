@@ -12,8 +12,8 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.responses import PlainTextResponse, Response
 
-from falmock.app import refuse
 from falmock.control.api import LONGEST_BODY, Operation, document, routes
+from falmock.http.refusals import refuse
 from falmock.protocol.errors import Refusal
 
 

@@ -102,7 +102,7 @@ headers = st.dictionaries(
 
 
 def is_fal_shaped(answer: httpx.Response) -> bool:
-    """A refusal is JSON with fal's keys; only CORS preflights and byte ranges speak otherwise."""
+    """A refusal is JSON with fal's keys, except for CORS preflights and byte ranges."""
     if answer.status_code < 400 or not answer.content or answer.status_code == 416:
         return True
     if answer.headers["content-type"].startswith("text/plain"):
@@ -112,7 +112,7 @@ def is_fal_shaped(answer: httpx.Response) -> bool:
 
 @given(methods, paths, queries, headers, st.binary(max_size=200), st.booleans())
 @relentlessly
-async def test_any_call_is_answered_without_a_5xx_and_a_refused_one_leaves_nothing(
+async def test_any_call_is_answered_without_a_5xx_and_creates_nothing_if_refused(
     mock: Mock, method: str, path: str, query: str, extra: dict[str, str], body: bytes, with_key: bool
 ) -> None:
     before = mock.emulator.store.open_requests()
@@ -156,7 +156,7 @@ inputs = st.fixed_dictionaries(
     )
 )
 @relentlessly
-async def test_any_body_is_accepted_completed_and_answered(mock: Mock, body: bytes) -> None:
+async def test_submit_with_any_body_is_accepted_and_completes(mock: Mock, body: bytes) -> None:
     headers = KEY | {"content-type": "application/json"}
     submitted = (await mock.http.post(f"/{ENDPOINT}", content=body, headers=headers)).json()
     await mock.pass_time(6)
@@ -169,7 +169,7 @@ async def test_any_body_is_accepted_completed_and_answered(mock: Mock, body: byt
 
 
 @pytest.mark.parametrize("method", ["GET", "POST", "PUT"])
-async def test_a_preflight_lets_a_browser_send_what_fals_clients_send(mock: Mock, method: str) -> None:
+async def test_preflight_allows_the_headers_of_fals_clients(mock: Mock, method: str) -> None:
     asked = "authorization, content-type, x-fal-request-timeout, x-fal-target-url"
 
     answer = await mock.http.options(
@@ -187,7 +187,7 @@ async def test_a_preflight_lets_a_browser_send_what_fals_clients_send(mock: Mock
     assert answer.headers["access-control-allow-headers"] == asked
 
 
-async def test_a_browser_may_read_fals_headers(mock: Mock) -> None:
+async def test_browser_may_read_fals_response_headers(mock: Mock) -> None:
     answer = await mock.http.get(
         f"/{APPLICATION}/requests/x/status", headers={"Origin": "http://localhost:3000"}
     )
@@ -196,7 +196,7 @@ async def test_a_browser_may_read_fals_headers(mock: Mock) -> None:
     assert {"x-fal-request-id", "x-fal-billable-units", "x-fal-error-type"} <= set(exposed.split(", "))
 
 
-async def test_a_host_that_is_not_stood_for_is_refused_loudly(
+async def test_host_that_is_not_emulated_is_refused_with_421(
     mock: Mock, caplog: pytest.LogCaptureFixture
 ) -> None:
     answer = await mock.http.get("/", headers={"Host": "gateway.fal.ai"})
@@ -206,7 +206,7 @@ async def test_a_host_that_is_not_stood_for_is_refused_loudly(
     assert "gateway.fal.ai" in caplog.text
 
 
-async def test_a_name_of_ones_own_can_be_added(mock: Mock) -> None:
+async def test_host_name_of_the_settings_is_accepted(mock: Mock) -> None:
     answer = await mock.http.get("/", headers={"Host": "mock.internal"})
 
     assert (answer.status_code, "--hostname" in answer.json()["detail"]) == (421, True)

@@ -22,7 +22,7 @@ async def through(mock: Mock, method: str, target: str, **more: object) -> httpx
     return await mock.http.request(method, PROXY, headers={"x-fal-target-url": target}, **more)  # type: ignore[arg-type]
 
 
-async def test_a_page_submits_polls_and_fetches_without_a_key(mock: Mock) -> None:
+async def test_page_submits_polls_and_reads_the_result_without_a_key(mock: Mock) -> None:
     submitted = (await through(mock, "POST", f"https://queue.fal.run/{ENDPOINT}", json=GOOD)).json()
     request = f"https://queue.fal.run/fal-ai/veo2/requests/{submitted['request_id']}"
     waiting = await through(mock, "GET", f"{request}/status?logs=1")
@@ -34,13 +34,13 @@ async def test_a_page_submits_polls_and_fetches_without_a_key(mock: Mock) -> Non
     )
 
 
-async def test_a_page_gets_addresses_that_it_can_reach(mock: Mock) -> None:
+async def test_page_gets_urls_that_it_can_reach(mock: Mock) -> None:
     submitted = (await through(mock, "POST", f"https://queue.fal.run/{ENDPOINT}", json=GOOD)).json()
 
     assert submitted["status_url"].startswith(f"{BASE}/")
 
 
-async def test_a_page_uploads_directly_where_it_is_told_to(mock: Mock) -> None:
+async def test_page_uploads_to_the_url_that_it_gets(mock: Mock) -> None:
     body = {"file_name": "x.png", "content_type": "image/png"}
     told = (await through(mock, "POST", INITIATE, json=body)).json()
     await mock.http.put(told["upload_url"], content=png(), headers={"content-type": "image/png"})
@@ -48,7 +48,7 @@ async def test_a_page_uploads_directly_where_it_is_told_to(mock: Mock) -> None:
     assert (await mock.http.get(told["file_url"])).content == png()
 
 
-async def test_the_proxy_has_a_key_where_keys_are_checked(start: Callable[..., Awaitable[Mock]]) -> None:
+async def test_proxy_uses_the_first_known_key(start: Callable[..., Awaitable[Mock]]) -> None:
     mock = await start(keys=("me:secret",))
 
     answer = await through(mock, "POST", f"https://queue.fal.run/{ENDPOINT}", json=GOOD)
@@ -56,7 +56,7 @@ async def test_the_proxy_has_a_key_where_keys_are_checked(start: Callable[..., A
     assert answer.status_code == 200
 
 
-async def test_the_query_of_the_target_counts(mock: Mock) -> None:
+async def test_query_of_the_target_url_is_used(mock: Mock) -> None:
     answer = await through(mock, "POST", f"https://queue.fal.run/{ENDPOINT}?fal_webhook=nonsense", json=GOOD)
 
     assert answer.status_code == 400
@@ -71,7 +71,7 @@ async def test_the_query_of_the_target_counts(mock: Mock) -> None:
         "https://rest.fal.ai/storage/upload/complete-multipart?storage_type=fal-cdn-v3",
     ],
 )
-def test_a_page_may_have_called(target: str) -> None:
+def test_target_that_pages_may_call_is_allowed(target: str) -> None:
     assert is_allowed(target)
 
 
@@ -90,11 +90,11 @@ def test_a_page_may_have_called(target: str) -> None:
         "https://[",
     ],
 )
-async def test_a_page_may_not_have_called(mock: Mock, target: str) -> None:
+async def test_target_that_pages_may_not_call_is_refused(mock: Mock, target: str) -> None:
     answer = await through(mock, "POST", target, json=GOOD)
 
     assert (answer.status_code, answer.json()) == (400, "Invalid request")
 
 
-async def test_without_a_target_there_is_nothing_to_do(mock: Mock) -> None:
+async def test_call_without_a_target_is_refused(mock: Mock) -> None:
     assert (await mock.http.post(PROXY, json=GOOD)).status_code == 400

@@ -34,40 +34,40 @@ REQUIRED = {
 @pytest.mark.parametrize(
     "query", ["", "?q=VEO2", "?category=image-to-video", f"?endpoint_id={ENDPOINT}", "?status=active"]
 )
-async def test_a_model_is_found(mock: Mock, query: str) -> None:
+async def test_model_is_found_by_id_category_or_words(mock: Mock, query: str) -> None:
     found = (await mock.http.get(f"{V1}/models{query}")).json()["models"]
 
     assert ENDPOINT in [model["endpoint_id"] for model in found]
 
 
 @pytest.mark.parametrize("query", ["?q=flux", "?category=text-to-image", "?status=deprecated"])
-async def test_a_model_is_not_found(mock: Mock, query: str) -> None:
+async def test_models_that_do_not_match_the_query_are_not_listed(mock: Mock, query: str) -> None:
     answer = (await mock.http.get(f"{V1}/models{query}")).json()
 
     assert answer == {"models": [], "next_cursor": None, "has_more": False}
 
 
-async def test_metadata_has_what_fals_schema_requires(mock: Mock) -> None:
+async def test_model_metadata_has_the_fields_that_fals_schema_requires(mock: Mock) -> None:
     (model, *_) = (await mock.http.get(f"{V1}/models")).json()["models"]
 
     assert set(model["metadata"]) == REQUIRED
 
 
 @pytest.mark.parametrize(("headers", "told"), [({}, None), (KEY, False)])
-async def test_only_a_known_caller_has_favourites(mock: Mock, headers: Any, told: object) -> None:
+async def test_favourites_are_null_without_a_known_key(mock: Mock, headers: Any, told: object) -> None:
     (model, *_) = (await mock.http.get(f"{V1}/models", headers=headers)).json()["models"]
 
     assert model["metadata"]["is_favorited"] is told
 
 
-async def test_a_schema_comes_when_it_is_asked_for(mock: Mock) -> None:
+async def test_model_has_its_schema_when_the_query_asks_for_it(mock: Mock) -> None:
     query = f"?endpoint_id={ENDPOINT}&expand=openapi-3.0"
     (model,) = (await mock.http.get(f"{V1}/models{query}")).json()["models"]
 
     assert model["openapi"] == document(MODELS[ENDPOINT])
 
 
-async def test_a_price_is_the_list_price(mock: Mock) -> None:
+async def test_pricing_returns_the_list_price(mock: Mock) -> None:
     answer = await mock.get(f"{V1}/models/pricing?endpoint_id={ENDPOINT}")
 
     assert answer.json() == {
@@ -84,7 +84,9 @@ async def test_a_price_is_the_list_price(mock: Mock) -> None:
         ("unit_price", {"unit_quantity": 8}, 4.0),
     ],
 )
-async def test_an_estimate_multiplies(mock: Mock, kind: str, quantity: Any, usd: float) -> None:
+async def test_estimate_multiplies_quantity_and_price(
+    mock: Mock, kind: str, quantity: Any, usd: float
+) -> None:
     body = {"estimate_type": kind, "endpoints": {ENDPOINT: quantity}}
     answer = await mock.http.post(f"{V1}/models/pricing/estimate", json=body, headers=KEY)
 
@@ -99,7 +101,7 @@ async def test_an_estimate_multiplies(mock: Mock, kind: str, quantity: Any, usd:
         {"estimate_type": "unit_price", "endpoints": {ENDPOINT: {}}},
     ],
 )
-async def test_an_estimate_of_nothing_is_400(mock: Mock, body: Any) -> None:
+async def test_estimate_without_a_quantity_is_400(mock: Mock, body: Any) -> None:
     answer = await mock.http.post(f"{V1}/models/pricing/estimate", json=body, headers=KEY)
 
     assert (answer.status_code, answer.json()["error"]["type"]) == (400, "validation_error")
@@ -108,18 +110,18 @@ async def test_an_estimate_of_nothing_is_400(mock: Mock, body: Any) -> None:
 @pytest.mark.parametrize(
     "path", ["/models?endpoint_id=fal-ai/flux", "/models/pricing?endpoint_id=fal-ai/flux"]
 )
-async def test_an_unknown_model_is_404(mock: Mock, path: str) -> None:
+async def test_unknown_model_is_404(mock: Mock, path: str) -> None:
     answer = await mock.get(V1 + path)
 
     assert (answer.status_code, answer.json()["error"]["type"]) == (404, "not_found")
 
 
 @pytest.mark.parametrize("query", ["limit=0", "limit=x", "cursor=?", "cursor=MA=="])
-async def test_a_page_that_cannot_be_is_400(mock: Mock, query: str) -> None:
+async def test_invalid_page_is_400(mock: Mock, query: str) -> None:
     assert (await mock.http.get(f"{V1}/models?{query}")).status_code == 400
 
 
-async def test_a_cursor_is_the_number_of_a_page(mock: Mock) -> None:
+async def test_cursor_leads_to_the_next_page(mock: Mock) -> None:
     second = base64.b64encode(b"2").decode()
     answer = (await mock.http.get(f"{V1}/models?limit=1&cursor={second}")).json()
 
@@ -127,12 +129,12 @@ async def test_a_cursor_is_the_number_of_a_page(mock: Mock) -> None:
 
 
 @pytest.mark.parametrize("path", ["/models/pricing", "/account/billing"])
-async def test_prices_and_credit_want_a_key(mock: Mock, path: str) -> None:
+async def test_prices_and_credit_need_a_key(mock: Mock, path: str) -> None:
     assert (await mock.http.get(V1 + path)).status_code == 401
 
 
 @pytest.mark.parametrize(("locked", "usd"), [((), 100.0), (("me",), 0.0)])
-async def test_credit_is_a_round_number_or_none(
+async def test_credit_is_fixed_or_zero_for_a_locked_account(
     start: Callable[..., Awaitable[Mock]], locked: tuple[str, ...], usd: float
 ) -> None:
     mock = await start(locked=locked)
@@ -143,12 +145,12 @@ async def test_credit_is_a_round_number_or_none(
     }
 
 
-async def test_a_document_is_at_its_live_path(mock: Mock) -> None:
+async def test_openapi_document_is_at_the_path_of_the_live_website(mock: Mock) -> None:
     answer = await mock.http.get(f"/fal.ai/api/openapi/queue/openapi.json?endpoint_id={ENDPOINT}")
 
     assert answer.json() == document(MODELS[ENDPOINT])
 
 
 @pytest.mark.parametrize("query", ["", "?endpoint_id=fal-ai/flux"])
-async def test_a_document_of_no_model_is_404(mock: Mock, query: str) -> None:
+async def test_openapi_document_of_an_unknown_model_is_404(mock: Mock, query: str) -> None:
     assert (await mock.http.get(f"/fal.ai/api/openapi/queue/openapi.json{query}")).status_code == 404

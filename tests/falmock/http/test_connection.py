@@ -1,4 +1,4 @@
-"""What a connection may hold, and for how long."""
+"""Limits on the size and the duration of requests on a connection."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ async def status(reader: asyncio.StreamReader) -> int:
 
 
 async def rest(reader: asyncio.StreamReader) -> bytes:
-    """Return what comes until the server closes the connection."""
+    """Return the bytes that the server sends before it closes the connection."""
     try:
         return await reader.read()
     except ConnectionResetError:
@@ -63,14 +63,14 @@ async def rest(reader: asyncio.StreamReader) -> bytes:
 
 
 def head(size: int) -> bytes:
-    """Return a GET request whose head has so many bytes."""
+    """Return a GET request with a head of `size` bytes."""
     start, end = b"GET / HTTP/1.1\r\nhost: localhost\r\nx-pad: ", b"\r\n\r\n"
     return start + b"a" * (size - len(start) - len(end)) + end
 
 
 @pytest.mark.parametrize(("size", "expected"), [(1000, 200), (1001, 431)])
 @pytest.mark.parametrize("piece", [7, 100_000], ids=["in-pieces", "at-once"])
-async def test_headers_are_taken_up_to_the_limit_in_bytes(size: int, expected: int, piece: int) -> None:
+async def test_headers_are_accepted_up_to_the_limit_in_bytes(size: int, expected: int, piece: int) -> None:
     async with connected(hello, header_bytes=1000) as (reader, writer):
         request = head(size)
         for start in range(0, size, piece):
@@ -81,7 +81,7 @@ async def test_headers_are_taken_up_to_the_limit_in_bytes(size: int, expected: i
 
 
 @pytest.mark.parametrize(("count", "expected"), [(5, 200), (6, 431)])
-async def test_headers_are_taken_up_to_the_limit_in_number(count: int, expected: int) -> None:
+async def test_headers_are_accepted_up_to_the_limit_in_number(count: int, expected: int) -> None:
     async with connected(hello, headers=5) as (reader, writer):
         fields = b"".join(b"x-%d: y\r\n" % number for number in range(count - 1))
         writer.write(b"GET / HTTP/1.1\r\nhost: localhost\r\n" + fields + b"\r\n")
@@ -89,28 +89,28 @@ async def test_headers_are_taken_up_to_the_limit_in_number(count: int, expected:
         assert await status(reader) == expected
 
 
-async def test_headers_without_end_are_refused_before_they_fill_the_memory() -> None:
+async def test_endless_headers_are_refused_before_they_fill_the_memory() -> None:
     async with connected(hello, header_bytes=1000) as (reader, writer):
         writer.write(b"GET / HTTP/1.1\r\nx-pad: " + b"a" * 1000)
 
         assert await status(reader) == 431
 
 
-async def test_a_target_without_end_is_refused_before_it_fills_the_memory() -> None:
+async def test_endless_request_target_is_refused_before_it_fills_the_memory() -> None:
     async with connected(hello, header_bytes=1000) as (reader, writer):
         writer.write(b"GET /" + b"a" * 1000)
 
         assert await status(reader) == 431
 
 
-async def test_a_large_body_in_one_piece_with_its_head_does_not_count_as_headers() -> None:
+async def test_large_body_in_one_piece_with_its_head_does_not_count_as_headers() -> None:
     async with connected(hello, header_bytes=1000) as (reader, writer):
         writer.write(b"POST / HTTP/1.1\r\nhost: localhost\r\ncontent-length: 5000\r\n\r\n" + b"b" * 5000)
 
         assert await status(reader) == 200
 
 
-async def test_a_second_request_on_a_connection_has_the_whole_limit_again() -> None:
+async def test_second_request_on_a_connection_has_the_full_header_limit() -> None:
     async with connected(hello, header_bytes=1000) as (reader, writer):
         seen = []
         for _ in range(3):
@@ -121,7 +121,7 @@ async def test_a_second_request_on_a_connection_has_the_whole_limit_again() -> N
         assert seen == [200, 200, 200]
 
 
-async def test_a_head_that_does_not_arrive_in_time_is_answered_408() -> None:
+async def test_head_that_does_not_arrive_in_time_is_answered_408() -> None:
     async with connected(hello, head_seconds=SOON) as (reader, writer):
         writer.write(b"GET / HTTP/1.1\r\nhost: loc")
 
@@ -129,7 +129,7 @@ async def test_a_head_that_does_not_arrive_in_time_is_answered_408() -> None:
         assert b"the headers did not arrive in time" in await rest(reader)
 
 
-async def test_a_body_that_does_not_arrive_in_time_is_answered_408() -> None:
+async def test_body_that_does_not_arrive_in_time_is_answered_408() -> None:
     async with connected(hello, body_seconds=SOON) as (reader, writer):
         writer.write(b"POST / HTTP/1.1\r\nhost: localhost\r\ncontent-length: 10\r\n\r\nhal")
 
@@ -137,7 +137,7 @@ async def test_a_body_that_does_not_arrive_in_time_is_answered_408() -> None:
         assert b"the body did not arrive in time" in await rest(reader)
 
 
-async def test_an_application_that_reads_a_late_body_learns_that_the_client_is_gone() -> None:
+async def test_application_that_reads_a_late_body_gets_a_disconnect() -> None:
     told: asyncio.Future[str] = asyncio.get_running_loop().create_future()
 
     async def waiting(scope: Scope, receive: Receive, send: Send) -> None:
@@ -152,7 +152,7 @@ async def test_an_application_that_reads_a_late_body_learns_that_the_client_is_g
         assert await told == "http.disconnect"
 
 
-async def test_an_application_may_take_its_time_before_it_reads_a_body() -> None:
+async def test_application_may_delay_reading_a_body() -> None:
     held = asyncio.Event()
 
     async def slow(scope: Scope, receive: Receive, send: Send) -> None:
@@ -167,7 +167,7 @@ async def test_an_application_may_take_its_time_before_it_reads_a_body() -> None
             writer.write(b"POST /slow HTTP/1.1\r\nhost: localhost\r\ncontent-length: %d\r\n\r\n" % size)
             writer.write(b"b" * size)
             answer = asyncio.create_task(reader.read(1))
-            for _ in range(3):  # meanwhile others run out of time
+            for _ in range(3):  # other requests time out meanwhile
                 other, late = await asyncio.open_connection(*listener.getsockname())
                 late.write(b"POST / HTTP/1.1\r\nhost: localhost\r\ncontent-length: 10\r\n\r\n")
                 assert await status(other) == 408
@@ -180,21 +180,21 @@ async def test_an_application_may_take_its_time_before_it_reads_a_body() -> None
 
 
 @pytest.mark.parametrize("sent", [b"", b"\r\n"], ids=["silent", "empty-line"])
-async def test_a_connection_without_a_request_is_closed_in_time(sent: bytes) -> None:
+async def test_connection_without_a_request_is_closed_in_time(sent: bytes) -> None:
     async with connected(hello, idle_seconds=SOON) as (reader, writer):
         writer.write(sent)
 
         assert await rest(reader) == b""
 
 
-async def test_a_connection_is_closed_in_time_after_its_last_request() -> None:
+async def test_idle_connection_is_closed_in_time_after_its_last_request() -> None:
     async with connected(hello, idle_seconds=SOON) as (reader, writer):
         writer.write(head(100))
 
         assert (await rest(reader)).endswith(b"0 bytes")
 
 
-async def test_a_reader_that_stops_reading_is_cut_off() -> None:
+async def test_connection_of_a_client_that_stops_reading_is_closed() -> None:
     ended = asyncio.Event()
 
     async def endless() -> AsyncIterator[bytes]:
@@ -214,7 +214,7 @@ async def test_a_reader_that_stops_reading_is_cut_off() -> None:
         await ended.wait()
 
 
-async def test_many_half_open_requests_are_all_let_go() -> None:
+async def test_many_half_open_requests_are_all_closed() -> None:
     with listen("127.0.0.1", 0) as listener:
         server = Server(hello, limits=limits(head_seconds=SOON))
         async with server.running(listener):

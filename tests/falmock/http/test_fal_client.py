@@ -1,4 +1,4 @@
-"""fal's own Python client, from PyPI, against the emulator in a process of its own.
+"""fal's own Python client, from PyPI, with an emulator in another process.
 
 The client has fal's addresses built in as four constants; here they lead to the emulator. Nothing
 else about it is touched.
@@ -32,7 +32,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")
 
 @pytest.fixture(autouse=True)
 def collected() -> Iterator[None]:
-    """Close what the client left open here, and not in somebody else's test."""
+    """Close the connections that the client leaves open, so that no other test gets their warnings."""
     yield
     gc.collect()
 
@@ -65,7 +65,7 @@ async def async_client(led_here: None) -> AsyncIterator[fal_client.AsyncClient]:
     await (await client._client).aclose()
 
 
-def test_subscribe_tells_each_state_and_returns_the_video(client: fal_client.SyncClient) -> None:
+def test_subscribe_reports_each_state_and_returns_the_video(client: fal_client.SyncClient) -> None:
     told: list[Any] = []
 
     result = client.subscribe(ENDPOINT, GOOD, with_logs=True, on_queue_update=told.append)
@@ -76,14 +76,14 @@ def test_subscribe_tells_each_state_and_returns_the_video(client: fal_client.Syn
     assert result["video"]["content_type"] == "video/mp4"
 
 
-def test_submit_status_and_result_go_one_by_one(client: fal_client.SyncClient) -> None:
+def test_submit_status_and_result_work_as_single_calls(client: fal_client.SyncClient) -> None:
     handle = client.submit(ENDPOINT, GOOD)
 
     assert isinstance(client.status(ENDPOINT, handle.request_id), fal_client.Queued | fal_client.InProgress)
     assert handle.get() == client.result(ENDPOINT, handle.request_id)
 
 
-def test_a_cancelled_request_is_a_499_for_who_fetches_it(client: fal_client.SyncClient) -> None:
+def test_result_of_a_cancelled_request_raises_499(client: fal_client.SyncClient) -> None:
     handle = client.submit(ENDPOINT, GOOD)
     client.cancel(ENDPOINT, handle.request_id)
 
@@ -93,7 +93,7 @@ def test_a_cancelled_request_is_a_499_for_who_fetches_it(client: fal_client.Sync
     assert (caught.value.status_code, caught.value.error_type) == (499, "client_cancelled")
 
 
-def test_a_late_cancel_raises_what_the_body_says(client: fal_client.SyncClient) -> None:
+def test_cancel_of_a_completed_request_raises_the_error_in_the_body(client: fal_client.SyncClient) -> None:
     handle = client.submit(ENDPOINT, GOOD)
     handle.get()
 
@@ -101,11 +101,11 @@ def test_a_late_cancel_raises_what_the_body_says(client: fal_client.SyncClient) 
         handle.cancel()
 
 
-def test_run_waits_for_the_result(client: fal_client.SyncClient) -> None:
+def test_run_returns_the_result(client: fal_client.SyncClient) -> None:
     assert client.run(ENDPOINT, GOOD)["video"]["file_name"] == "output.mp4"
 
 
-def test_a_bad_input_is_a_422_with_the_list_of_errors(client: fal_client.SyncClient) -> None:
+def test_invalid_input_raises_422_with_the_error_list(client: fal_client.SyncClient) -> None:
     with pytest.raises(fal_client.FalClientHTTPError) as caught:
         client.subscribe(ENDPOINT, GOOD | {"duration": "4s"})
 
@@ -113,7 +113,7 @@ def test_a_bad_input_is_a_422_with_the_list_of_errors(client: fal_client.SyncCli
     assert (caught.value.status_code, message[0]["loc"]) == (422, ["body", "duration"])
 
 
-def test_an_unknown_key_is_a_401(led_here: None) -> None:
+def test_unknown_key_raises_401(led_here: None) -> None:
     stranger = fal_client.SyncClient(key="me:wrong")
 
     with pytest.raises(fal_client.FalClientHTTPError, match="No user found for Key ID and Secret") as caught:
@@ -123,7 +123,7 @@ def test_an_unknown_key_is_a_401(led_here: None) -> None:
     stranger._client.close()
 
 
-def test_a_start_timeout_is_a_504_at_once_and_not_after_ten_tries(client: fal_client.SyncClient) -> None:
+def test_start_timeout_raises_504_without_retries(client: fal_client.SyncClient) -> None:
     ahead = [client.submit(ENDPOINT, GOOD) for _ in range(8)]
 
     with pytest.raises(fal_client.FalClientHTTPError) as caught:
@@ -137,7 +137,7 @@ def test_a_start_timeout_is_a_504_at_once_and_not_after_ten_tries(client: fal_cl
         handle.get()
 
 
-def test_an_uploaded_image_is_an_input(client: fal_client.SyncClient, tmp_path: Path) -> None:
+def test_uploaded_image_can_be_an_input(client: fal_client.SyncClient, tmp_path: Path) -> None:
     url = client.upload(png(18, 32), "image/png", file_name="cat.png")
     result = client.subscribe(ENDPOINT, GOOD | {"image_url": url})
 
@@ -146,19 +146,19 @@ def test_an_uploaded_image_is_an_input(client: fal_client.SyncClient, tmp_path: 
     assert (probe(video).width, probe(video).height) == (720, 1280)
 
 
-def test_an_encoded_image_is_an_input(client: fal_client.SyncClient) -> None:
+def test_data_uri_can_be_an_input(client: fal_client.SyncClient) -> None:
     url = fal_client.encode(png(), "image/png")
 
     assert "video" in client.subscribe(ENDPOINT, GOOD | {"image_url": url})
 
 
-def test_the_older_way_of_uploading_works_too(client: fal_client.SyncClient) -> None:
+def test_older_upload_protocol_works(client: fal_client.SyncClient) -> None:
     url = client.upload(b"data", "text/plain", repository="fal")
 
     assert client._client.get(url).content == b"data"
 
 
-def test_a_large_file_goes_up_in_parts_and_comes_down_whole(
+def test_large_file_is_uploaded_in_parts_and_downloaded_whole(
     client: fal_client.SyncClient, tmp_path: Path
 ) -> None:
     path = tmp_path / "large.bin"
@@ -174,7 +174,7 @@ def test_a_large_file_goes_up_in_parts_and_comes_down_whole(
     assert (head.headers["content-length"], middle.content) == (str(101 * 1024 * 1024), b"middle")
 
 
-async def test_the_async_client_subscribes(async_client: fal_client.AsyncClient) -> None:
+async def test_async_client_subscribes(async_client: fal_client.AsyncClient) -> None:
     told: list[Any] = []
 
     result = await async_client.subscribe(ENDPOINT, GOOD, with_logs=True, on_queue_update=told.append)
@@ -183,7 +183,7 @@ async def test_the_async_client_subscribes(async_client: fal_client.AsyncClient)
     assert "video" in result
 
 
-async def test_the_async_client_submits_polls_and_fetches(async_client: fal_client.AsyncClient) -> None:
+async def test_async_client_submits_polls_and_reads_the_result(async_client: fal_client.AsyncClient) -> None:
     handle = await async_client.submit(ENDPOINT, GOOD)
     events = [event async for event in handle.iter_events(with_logs=True)]
 
@@ -191,7 +191,7 @@ async def test_the_async_client_submits_polls_and_fetches(async_client: fal_clie
     assert "video" in await handle.get()
 
 
-async def test_the_async_client_cancels(async_client: fal_client.AsyncClient) -> None:
+async def test_async_client_cancels(async_client: fal_client.AsyncClient) -> None:
     handle = await async_client.submit(ENDPOINT, GOOD)
     await handle.cancel()
 
@@ -199,13 +199,13 @@ async def test_the_async_client_cancels(async_client: fal_client.AsyncClient) ->
         await handle.get()
 
 
-async def test_the_async_client_uploads(async_client: fal_client.AsyncClient) -> None:
+async def test_async_client_uploads(async_client: fal_client.AsyncClient) -> None:
     url = await async_client.upload(png(), "image/png")
 
     assert "video" in await async_client.subscribe(ENDPOINT, GOOD | {"image_url": url})
 
 
-async def test_the_async_client_has_the_same_error_classes(async_client: fal_client.AsyncClient) -> None:
+async def test_async_client_raises_the_same_error_classes(async_client: fal_client.AsyncClient) -> None:
     with pytest.raises(fal_client.FalClientHTTPError) as caught:
         await async_client.subscribe(ENDPOINT, {})
 

@@ -1,4 +1,4 @@
-"""What goes wrong with calls, as a client sees it."""
+"""Faults in calls, as a client sees them."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ async def wire(mock: Mock) -> AsyncIterator[httpx.AsyncClient]:
         yield http
 
 
-async def test_a_locked_account_cannot_submit_but_can_read(mock: Mock) -> None:
+async def test_locked_account_cannot_submit_but_can_poll(mock: Mock) -> None:
     submitted = await mock.submit()
     plan(mock, "locked", times="always")
 
@@ -53,7 +53,7 @@ async def test_a_locked_account_cannot_submit_but_can_read(mock: Mock) -> None:
         ("runner_scheduling_failure", 503, "error_type"),
     ],
 )
-async def test_a_submit_can_be_answered_with_an_error(
+async def test_submit_is_answered_with_the_injected_error(
     mock: Mock, fault: str, status: int, member: str
 ) -> None:
     plan(mock, fault, on="submit")
@@ -65,7 +65,7 @@ async def test_a_submit_can_be_answered_with_an_error(
     assert mock.emulator.store.requests() == []
 
 
-async def test_a_result_can_time_out_twice_and_then_be_there(mock: Mock) -> None:
+async def test_result_times_out_twice_and_is_then_returned(mock: Mock) -> None:
     submitted = await mock.submit(data_uri(png()))
     await mock.pass_time(60)
     plan(mock, "gateway_timeout", on="result", times=2)
@@ -76,7 +76,7 @@ async def test_a_result_can_time_out_twice_and_then_be_there(mock: Mock) -> None
     assert {answer.headers["x-fal-request-id"] for answer in answers} == {submitted["request_id"]}
 
 
-async def test_an_error_of_the_ingress_is_html_without_a_request_id(mock: Mock) -> None:
+async def test_bad_gateway_is_html_without_a_request_id(mock: Mock) -> None:
     submitted = await mock.submit()
     plan(mock, "bad_gateway", on="status")
 
@@ -88,7 +88,7 @@ async def test_an_error_of_the_ingress_is_html_without_a_request_id(mock: Mock) 
     assert "nginx" in answer.text
 
 
-async def test_the_run_host_can_be_at_its_limit(mock: Mock) -> None:
+async def test_run_host_answers_with_an_injected_concurrency_limit(mock: Mock) -> None:
     plan(mock, "concurrency_limit")
 
     answer = await mock.http.post(f"/fal.run/{ENDPOINT}", json=GOOD, headers=KEY)
@@ -97,7 +97,7 @@ async def test_the_run_host_can_be_at_its_limit(mock: Mock) -> None:
     assert answer.json()["type"] == "concurrent_requests_limit"
 
 
-async def test_a_reset_call_was_not_carried_out(mock: Mock, wire: httpx.AsyncClient) -> None:
+async def test_submit_on_a_reset_connection_creates_no_request(mock: Mock, wire: httpx.AsyncClient) -> None:
     plan(mock, "connection_reset", on="submit")
 
     with pytest.raises(httpx.ReadError):
@@ -106,7 +106,7 @@ async def test_a_reset_call_was_not_carried_out(mock: Mock, wire: httpx.AsyncCli
     assert mock.emulator.store.requests() == []
 
 
-async def test_a_submit_whose_answer_is_lost_was_accepted(mock: Mock, wire: httpx.AsyncClient) -> None:
+async def test_submit_whose_response_is_lost_creates_a_request(mock: Mock, wire: httpx.AsyncClient) -> None:
     plan(mock, "answer_lost")
 
     with pytest.raises(httpx.ReadError):
@@ -115,7 +115,9 @@ async def test_a_submit_whose_answer_is_lost_was_accepted(mock: Mock, wire: http
     assert len(mock.emulator.store.requests()) == 1
 
 
-async def test_no_answer_comes_for_as_long_as_the_caller_waits(mock: Mock, wire: httpx.AsyncClient) -> None:
+async def test_hanging_call_gets_no_response_until_the_caller_gives_up(
+    mock: Mock, wire: httpx.AsyncClient
+) -> None:
     submitted = await mock.submit()
     plan(mock, "hang", on="status")
 
@@ -123,7 +125,7 @@ async def test_no_answer_comes_for_as_long_as_the_caller_waits(mock: Mock, wire:
         await wire.get(httpx.URL(submitted["status_url"]).path, timeout=0.05)
 
 
-async def test_an_answer_can_break_off(mock: Mock, wire: httpx.AsyncClient) -> None:
+async def test_truncated_response_ends_early(mock: Mock, wire: httpx.AsyncClient) -> None:
     submitted = await mock.submit()
     plan(mock, "truncated_body", on="status")
 
@@ -131,7 +133,7 @@ async def test_an_answer_can_break_off(mock: Mock, wire: httpx.AsyncClient) -> N
         await wire.get(httpx.URL(submitted["status_url"]).path)
 
 
-async def test_the_next_call_is_answered_again(mock: Mock, wire: httpx.AsyncClient) -> None:
+async def test_call_after_a_broken_connection_is_answered(mock: Mock, wire: httpx.AsyncClient) -> None:
     submitted = await mock.submit()
     plan(mock, "connection_reset", on="status")
     path = httpx.URL(submitted["status_url"]).path
@@ -142,7 +144,7 @@ async def test_the_next_call_is_answered_again(mock: Mock, wire: httpx.AsyncClie
     assert (await wire.get(path)).status_code == 202
 
 
-async def test_a_file_can_be_missing(mock: Mock) -> None:
+async def test_missing_file_is_404(mock: Mock) -> None:
     result = await mock.finish(prompt="[[fal: media_missing]]")
 
     answer = await mock.get(result.json()["video"]["url"])
@@ -150,7 +152,7 @@ async def test_a_file_can_be_missing(mock: Mock) -> None:
     assert answer.status_code == 404
 
 
-async def test_a_file_can_break_off(mock: Mock, wire: httpx.AsyncClient) -> None:
+async def test_truncated_file_ends_early(mock: Mock, wire: httpx.AsyncClient) -> None:
     result = await mock.finish(prompt="[[fal: media_truncated]]")
     path = httpx.URL(result.json()["video"]["url"]).path
 
@@ -158,7 +160,7 @@ async def test_a_file_can_break_off(mock: Mock, wire: httpx.AsyncClient) -> None
         await wire.get(path)
 
 
-async def test_a_file_can_expire(mock: Mock) -> None:
+async def test_expired_file_is_404(mock: Mock) -> None:
     submitted = await mock.submit(prompt="[[fal: media_expired seconds=30]]")
     await mock.pass_time(6)
     url = (await mock.result(submitted)).json()["video"]["url"]
@@ -170,7 +172,7 @@ async def test_a_file_can_expire(mock: Mock) -> None:
     assert (before.status_code, after.status_code) == (200, 404)
 
 
-async def test_a_slow_file_arrives_whole(mock: Mock) -> None:
+async def test_slow_file_arrives_completely(mock: Mock) -> None:
     result = await mock.finish(prompt="[[fal: media_slow seconds=0]]")
     video = result.json()["video"]
 
@@ -179,7 +181,7 @@ async def test_a_slow_file_arrives_whole(mock: Mock) -> None:
     assert len(answer.content) == video["file_size"]
 
 
-async def test_a_header_asks_for_trouble_with_the_call_that_it_is_on(mock: Mock) -> None:
+async def test_fault_header_affects_its_own_call(mock: Mock) -> None:
     submitted = await mock.submit()
 
     answer = await mock.get(submitted["status_url"], **{"x-falmock-fault": "internal_error"})
@@ -188,14 +190,14 @@ async def test_a_header_asks_for_trouble_with_the_call_that_it_is_on(mock: Mock)
     assert answer.headers["x-fal-request-id"] == submitted["request_id"]
 
 
-async def test_a_header_asks_for_trouble_with_the_request_that_it_submits(mock: Mock) -> None:
+async def test_fault_header_of_a_submit_affects_the_request(mock: Mock) -> None:
     submitted = await mock.submit(headers={"x-falmock-fault": "content_policy_violation"})
     await mock.pass_time(60)
 
     assert (await mock.result(submitted)).status_code == 422
 
 
-async def test_a_prompt_asks_for_trouble_with_a_later_call(mock: Mock) -> None:
+async def test_fault_in_a_prompt_affects_a_later_call(mock: Mock) -> None:
     submitted = await mock.submit(prompt="[[fal: gateway_timeout]]")
 
     answers = [await mock.status(submitted) for _ in range(2)]
@@ -205,14 +207,14 @@ async def test_a_prompt_asks_for_trouble_with_a_later_call(mock: Mock) -> None:
 
 
 @pytest.mark.parametrize("fault", ["nonsense", "slow minutes=5"])
-async def test_trouble_that_there_is_not_is_a_bad_request(mock: Mock, fault: str) -> None:
+async def test_unknown_or_invalid_fault_is_a_bad_request(mock: Mock, fault: str) -> None:
     answer = await mock.http.post(f"/{ENDPOINT}", json={**GOOD, "prompt": f"[[fal: {fault}]]"}, headers=KEY)
 
     assert (answer.status_code, answer.json()["error_type"]) == (400, "bad_request")
     assert fault.partition(" ")[0] in answer.json()["detail"]
 
 
-async def test_trouble_that_cannot_be_had_there_is_a_bad_request(mock: Mock) -> None:
+async def test_fault_that_cannot_affect_the_call_is_a_bad_request(mock: Mock) -> None:
     submitted = await mock.submit()
 
     answer = await mock.get(submitted["status_url"], **{"x-falmock-fault": "webhook_twice"})
@@ -221,7 +223,7 @@ async def test_trouble_that_cannot_be_had_there_is_a_bad_request(mock: Mock) -> 
     assert "webhook_twice cannot strike on status" in answer.json()["detail"]
 
 
-async def test_a_rule_for_a_prompt_meets_the_calls_about_that_request(mock: Mock) -> None:
+async def test_rule_for_a_prompt_affects_the_calls_about_that_request(mock: Mock) -> None:
     dragon = await mock.submit(prompt="a dragon")
     cat = await mock.submit(prompt="a cat")
     plan(mock, "internal_error", on="status", prompt="dragon", endpoint=ENDPOINT, times="always")
@@ -230,7 +232,7 @@ async def test_a_rule_for_a_prompt_meets_the_calls_about_that_request(mock: Mock
     assert (await mock.status(cat)).status_code == 202
 
 
-async def test_a_rule_for_a_test_leaves_the_others_alone(mock: Mock) -> None:
+async def test_rule_for_a_test_does_not_affect_other_tests(mock: Mock) -> None:
     plan(mock, "rate_limited", test="one", times="always")
 
     async def submit(test: str) -> int:
@@ -240,7 +242,7 @@ async def test_a_rule_for_a_test_leaves_the_others_alone(mock: Mock) -> None:
     assert (await submit("one"), await submit("two")) == (429, 200)
 
 
-async def test_scenarios_are_played_from_the_start(start: Start) -> None:
+async def test_scenarios_of_the_settings_apply_from_the_start(start: Start) -> None:
     mock = await start(scenarios=("locked",))
 
     assert (await mock.http.post(f"/{ENDPOINT}", json=GOOD, headers=KEY)).status_code == 403

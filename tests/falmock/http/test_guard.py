@@ -1,4 +1,4 @@
-"""Who may call, and which pages may read the answers."""
+"""Access control: callers, web pages, proxies."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from falmock.app import create_app
-from falmock.http.guard import Area, Call, Policy
+from falmock.http.context import Area
+from falmock.http.guard import Incoming, Policy
 from falmock.protocol.addresses import is_loopback
 from falmock.protocol.authorities import Authority, parse_authority, parse_origin
 from falmock.settings import Settings, SettingsError
@@ -53,9 +54,9 @@ HOSTILE = [
 ]
 
 
-def call(area: Area = Area.FAL, **more: Any) -> Call:
+def call(area: Area = Area.FAL, **more: Any) -> Incoming:
     origin = more.pop("origin", None)
-    return Call(area, more.pop("host", HERE), origin=origin and (parse_origin(origin) or "null"), **more)
+    return Incoming(area, more.pop("host", HERE), origin=origin and (parse_origin(origin) or "null"), **more)
 
 
 # The decision
@@ -101,7 +102,7 @@ OWN = parse_origin("http://falmock:8787")
         (call(Area.CONTROL, cross_site=True), "Sec-Fetch-Site"),
     ],
 )
-def test_one_table_says_who_may_call(asked: Call, refused: str | None) -> None:
+def test_policy_allows_or_refuses_a_call(asked: Incoming, refused: str | None) -> None:
     why = LISTED.objection(asked)
 
     assert why is None if refused is None else refused in (why or "")
@@ -114,7 +115,7 @@ def test_one_table_says_who_may_call(asked: Call, refused: str | None) -> None:
     st.sampled_from(["127.0.0.1", "192.0.2.7", None]),
     st.sampled_from(["localhost", "evil.example"]),
 )
-def test_no_foreign_page_may_call_whatever_else_is_true_of_the_call(
+def test_foreign_page_is_refused_whatever_else_the_call_has(
     area: Area, origin: str | None, cross_site: bool, peer: str | None, host: str
 ) -> None:
     asked = call(area, origin=origin, cross_site=cross_site, peer=peer, host=Authority(host))
@@ -128,7 +129,7 @@ def test_no_foreign_page_may_call_whatever_else_is_true_of_the_call(
 
 @pytest.mark.parametrize("host", HOSTILE)
 @pytest.mark.parametrize("path", ["/control/clock", "/health", OPEN, "/api/fal/proxy"])
-async def test_a_host_header_that_is_none_is_refused(mock: Mock, path: str, host: str) -> None:
+async def test_call_with_a_malformed_host_header_is_refused(mock: Mock, path: str, host: str) -> None:
     answer = await mock.http.get(path, headers=[(b"Host", host.encode("latin-1"))])
 
     assert (answer.status_code, answer.json()["error_type"]) == (400, "bad_request")
@@ -138,7 +139,7 @@ async def test_a_host_header_that_is_none_is_refused(mock: Mock, path: str, host
     "origin", ["http://evil.example\\@localhost", "http://localhost http://evil.example", "localhost", ""]
 )
 @pytest.mark.parametrize("path", ["/control/clock", OPEN])
-async def test_an_origin_that_is_none_is_refused(mock: Mock, path: str, origin: str) -> None:
+async def test_call_with_a_malformed_origin_header_is_refused(mock: Mock, path: str, origin: str) -> None:
     answer = await mock.http.get(path, headers=KEY | {"Origin": origin})
 
     assert (answer.status_code, answer.json()["error_type"]) == (400, "bad_request")
@@ -146,7 +147,7 @@ async def test_an_origin_that_is_none_is_refused(mock: Mock, path: str, origin: 
 
 
 @pytest.mark.parametrize("name", ["Host", "Origin", "x-fal-target-host", "x-fal-target-url"])
-async def test_a_header_that_says_where_is_there_once(mock: Mock, name: str) -> None:
+async def test_call_that_repeats_a_routing_header_is_refused(mock: Mock, name: str) -> None:
     value = {"Host": "localhost", "Origin": "http://localhost"}.get(name, "queue.fal.run")
     answer = await mock.http.get(OPEN, headers=[(name, value), (name, value)])
 
@@ -181,7 +182,7 @@ async def raw(mock: Mock, version: str, *headers: tuple[bytes, bytes]) -> int:
     return status
 
 
-async def test_a_call_of_http_1_1_names_its_host(mock: Mock) -> None:
+async def test_http_1_1_call_without_a_host_header_is_refused(mock: Mock) -> None:
     assert [await raw(mock, version) for version in ("1.1", "1.0")] == [400, 200]
 
 
@@ -193,7 +194,7 @@ async def test_a_call_of_http_1_1_names_its_host(mock: Mock) -> None:
     )
 )
 @settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-async def test_the_control_api_answers_to_no_name_but_those_of_loopback(mock: Mock, host: str) -> None:
+async def test_control_api_is_refused_under_a_name_that_is_not_loopback(mock: Mock, host: str) -> None:
     status = await raw_control(mock, host)
 
     if status == 200:
@@ -211,7 +212,7 @@ async def raw_control(mock: Mock, host: str) -> int:
 
 
 @pytest.mark.parametrize("origin", LOCAL)
-async def test_a_page_of_this_machine_may_call_and_read(mock: Mock, origin: str) -> None:
+async def test_page_on_this_machine_may_call_and_read_the_response(mock: Mock, origin: str) -> None:
     answer = await mock.http.post(f"/{ENDPOINT}", json=GOOD, headers=KEY | CROSS | {"Origin": origin})
 
     assert answer.status_code == 200
@@ -220,7 +221,7 @@ async def test_a_page_of_this_machine_may_call_and_read(mock: Mock, origin: str)
 
 
 @pytest.mark.parametrize("origin", FOREIGN)
-async def test_a_page_from_elsewhere_submits_nothing(mock: Mock, origin: str) -> None:
+async def test_foreign_page_cannot_submit(mock: Mock, origin: str) -> None:
     answer = await mock.http.post(f"/{ENDPOINT}", json=GOOD, headers=KEY | {"Origin": origin})
 
     assert (answer.status_code, mock.emulator.store.open_requests()) == (403, [])
@@ -246,7 +247,7 @@ async def test_a_page_from_elsewhere_submits_nothing(mock: Mock, origin: str) ->
     ],
 )
 @pytest.mark.parametrize("who", [{"Origin": "https://evil.example"}, {"Origin": "null"}, CROSS], ids=str)
-async def test_a_page_from_elsewhere_may_do_nothing(
+async def test_foreign_page_is_refused_on_every_path(
     mock: Mock, method: str, path: str, who: dict[str, str]
 ) -> None:
     answer = await mock.http.request(method, path, headers=KEY | who)
@@ -255,7 +256,9 @@ async def test_a_page_from_elsewhere_may_do_nothing(
     assert not [name for name in answer.headers if name.startswith("access-control")]
 
 
-async def test_the_refusal_says_what_to_set(mock: Mock, caplog: pytest.LogCaptureFixture) -> None:
+async def test_refusal_of_a_foreign_page_names_the_setting_that_allows_it(
+    mock: Mock, caplog: pytest.LogCaptureFixture
+) -> None:
     answer = await mock.http.get(OPEN, headers=KEY | {"Origin": "https://app.example"})
 
     assert "--allow-origin https://app.example" in answer.json()["detail"]
@@ -263,7 +266,7 @@ async def test_the_refusal_says_what_to_set(mock: Mock, caplog: pytest.LogCaptur
 
 
 @pytest.mark.parametrize("path", [f"/{ENDPOINT}", "/control/reset", "/rest.fal.ai/requests/webhooks"])
-async def test_a_preflight_of_a_page_from_elsewhere_is_refused(mock: Mock, path: str) -> None:
+async def test_preflight_of_a_foreign_page_is_refused(mock: Mock, path: str) -> None:
     asked = {
         "Origin": "https://evil.example",
         "Access-Control-Request-Method": "POST",
@@ -275,7 +278,7 @@ async def test_a_preflight_of_a_page_from_elsewhere_is_refused(mock: Mock, path:
     assert not [name for name in answer.headers if name.startswith("access-control")]
 
 
-async def test_a_preflight_for_a_private_network_is_granted_to_a_page_of_this_machine(mock: Mock) -> None:
+async def test_private_network_preflight_of_a_local_page_is_granted(mock: Mock) -> None:
     asked = {
         "Origin": "http://localhost:3000",
         "Access-Control-Request-Method": "POST",
@@ -287,7 +290,7 @@ async def test_a_preflight_for_a_private_network_is_granted_to_a_page_of_this_ma
 
 
 @pytest.mark.parametrize("path", [OPEN, "/control/requests"])
-async def test_an_origin_that_a_setting_allows_may_call(start: Start, path: str) -> None:
+async def test_page_of_an_allowed_origin_may_call(start: Start, path: str) -> None:
     mock = await start(allow_origins=("https://app.example", "capacitor://localhost"))
 
     for origin in ("https://app.example", "capacitor://localhost"):
@@ -296,7 +299,7 @@ async def test_an_origin_that_a_setting_allows_may_call(start: Start, path: str)
         assert answer.headers["access-control-allow-origin"] == origin
 
 
-async def test_the_public_url_is_an_origin_of_its_own(start: Start) -> None:
+async def test_page_at_the_public_url_may_call(start: Start) -> None:
     mock = await start(public_url="https://falmock.internal:9443")
     answer = await mock.http.get(OPEN, headers=KEY | {"Origin": "https://falmock.internal:9443"})
 
@@ -304,13 +307,13 @@ async def test_the_public_url_is_an_origin_of_its_own(start: Start) -> None:
 
 
 @pytest.mark.parametrize("site", ["same-origin", "same-site", "none"])
-async def test_what_a_browser_does_not_call_cross_site_is_answered(mock: Mock, site: str) -> None:
+async def test_call_that_the_browser_marks_as_same_site_is_answered(mock: Mock, site: str) -> None:
     answer = await mock.http.get("/control/requests", headers={"Sec-Fetch-Site": site})
 
     assert answer.status_code == 200
 
 
-async def test_what_a_browser_calls_something_else_is_cross_site(mock: Mock) -> None:
+async def test_unknown_value_of_sec_fetch_site_counts_as_cross_site(mock: Mock) -> None:
     answers = [
         (await mock.http.post("/control/reset", headers={"Sec-Fetch-Site": site})).status_code
         for site in ("cross-site", "Cross-Site", "")
@@ -319,7 +322,7 @@ async def test_what_a_browser_calls_something_else_is_cross_site(mock: Mock) -> 
     assert answers == [403, 403, 403]
 
 
-async def test_a_program_that_is_no_browser_says_nothing_of_pages_and_is_answered(mock: Mock) -> None:
+async def test_call_without_browser_headers_is_answered(mock: Mock) -> None:
     answer = await mock.http.post(f"/{ENDPOINT}", json=GOOD, headers=KEY)
 
     assert (answer.status_code, "vary" in answer.headers) == (200, False)
@@ -334,21 +337,21 @@ async def uploaded(mock: Mock, content: bytes, kind: str) -> str:
 
 
 @pytest.mark.parametrize("who", [{"Origin": "https://evil.example"}, {"Origin": "null"}, CROSS, {}], ids=str)
-async def test_a_file_is_for_the_pages_of_every_origin(mock: Mock, who: dict[str, str]) -> None:
+async def test_page_of_any_origin_may_read_a_file(mock: Mock, who: dict[str, str]) -> None:
     url = await uploaded(mock, png(), "image/png")
     answer = await mock.http.get(url, headers=who)
 
     assert (answer.content, answer.headers["access-control-allow-origin"]) == (png(), "*")
 
 
-async def test_a_page_is_told_that_a_file_is_gone(mock: Mock) -> None:
+async def test_page_may_read_the_404_of_a_missing_file(mock: Mock) -> None:
     answer = await mock.http.get("/v3.fal.media/files/gone.mp4", headers={"Origin": "https://evil.example"})
 
     assert (answer.status_code, answer.headers["access-control-allow-origin"]) == (404, "*")
 
 
 @pytest.mark.parametrize("kind", ["text/html", "image/svg+xml", "application/xhtml+xml", "text/javascript"])
-async def test_a_file_cannot_run_as_a_page_of_the_emulators_origin(mock: Mock, kind: str) -> None:
+async def test_served_file_cannot_run_scripts_in_the_emulators_origin(mock: Mock, kind: str) -> None:
     answer = await mock.http.get(await uploaded(mock, b"<script>1</script>", kind))
 
     assert answer.headers["content-type"].startswith(kind)
@@ -358,7 +361,7 @@ async def test_a_file_cannot_run_as_a_page_of_the_emulators_origin(mock: Mock, k
     )
 
 
-async def test_a_file_has_the_headers_that_were_recorded(mock: Mock) -> None:
+async def test_served_file_has_the_headers_recorded_from_fal(mock: Mock) -> None:
     answer = await mock.http.get(await uploaded(mock, png(), "image/png"))
 
     recorded = {
@@ -371,7 +374,7 @@ async def test_a_file_has_the_headers_that_were_recorded(mock: Mock) -> None:
     assert recorded.items() <= dict(answer.headers).items()
 
 
-async def test_a_file_with_an_access_list_is_not_cached(mock: Mock) -> None:
+async def test_file_with_an_access_list_is_not_cached(mock: Mock) -> None:
     acl = {"X-Fal-Object-Lifecycle-Preference": '{"initial_acl": {"default": "forbid", "rules": []}}'}
     told = (
         await mock.http.post(
@@ -402,7 +405,7 @@ async def test_a_file_with_an_access_list_is_not_cached(mock: Mock) -> None:
     ],
     ids=str,
 )
-async def test_no_path_of_the_emulators_own_hides_one_of_fals(
+async def test_the_emulators_own_paths_do_not_exist_on_fals_hosts(
     mock: Mock, path: str, headers: dict[str, str]
 ) -> None:
     answer = await mock.http.get(path, headers=KEY | headers)
@@ -411,7 +414,7 @@ async def test_no_path_of_the_emulators_own_hides_one_of_fals(
     assert "ok" not in answer.text
 
 
-async def test_health_answers_own_names_only(mock: Mock) -> None:
+async def test_health_answers_only_under_the_emulators_own_names(mock: Mock) -> None:
     answers = [
         (await mock.http.get("/health", headers={"Host": host})).status_code
         for host in ("localhost:1", "192.168.1.5:8787", "evil.example")
@@ -420,11 +423,11 @@ async def test_health_answers_own_names_only(mock: Mock) -> None:
     assert answers == [200, 200, 421]
 
 
-async def test_health_tells_no_seed(mock: Mock) -> None:
+async def test_health_does_not_reveal_the_seed(mock: Mock) -> None:
     assert list((await mock.http.get("/health")).json()) == ["status", "version"]
 
 
-async def test_the_account_is_the_control_apis(mock: Mock) -> None:
+async def test_account_is_found_only_below_control(mock: Mock) -> None:
     answers = [(await mock.http.get(path)).status_code for path in ("/account", "/control/account")]
 
     assert answers == [404, 200]
@@ -434,7 +437,7 @@ async def test_the_account_is_the_control_apis(mock: Mock) -> None:
 
 
 async def asked(mock: Mock, path: str, *, peer: str = "127.0.0.1", **headers: str) -> httpx.Response:
-    """Send a call from an address, with headers whose names are written with underscores."""
+    """Send a call from an IP address, with headers named by keywords (underscores for hyphens)."""
     transport = httpx.ASGITransport(create_app(mock.emulator), client=(peer, 4711))
     named = {name.replace("_", "-"): value for name, value in headers.items()}
     async with httpx.AsyncClient(transport=transport, base_url=BASE) as http:
@@ -443,28 +446,26 @@ async def asked(mock: Mock, path: str, *, peer: str = "127.0.0.1", **headers: st
         return await http.post(path, json=GOOD, headers=KEY | named)
 
 
-async def test_nobody_is_believed_who_a_call_is_from(mock: Mock) -> None:
+async def test_forwarded_headers_of_an_untrusted_proxy_are_ignored(mock: Mock) -> None:
     answer = await asked(mock, "/control/clock", peer="192.0.2.7", X_Forwarded_For="127.0.0.1")
 
     assert (answer.status_code, "192.0.2.7" in answer.json()["detail"]) == (403, False)
 
 
 @pytest.mark.parametrize("header", ["Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto"])
-async def test_the_control_api_does_not_answer_to_a_proxy_that_nobody_vouches_for(
-    mock: Mock, header: str
-) -> None:
+async def test_control_api_refuses_calls_through_an_untrusted_proxy(mock: Mock, header: str) -> None:
     answer = await mock.http.get("/control/clock", headers={header: "127.0.0.1"})
 
     assert (answer.status_code, "through a proxy" in answer.json()["detail"]) == (403, True)
 
 
-async def test_forwarded_headers_change_no_returned_url(mock: Mock) -> None:
+async def test_forwarded_headers_do_not_change_returned_urls(mock: Mock) -> None:
     answer = await asked(mock, f"/{ENDPOINT}", X_Forwarded_Proto="https", X_Forwarded_Host="evil.example")
 
     assert answer.json()["status_url"].startswith(f"{BASE}/")
 
 
-async def test_a_trusted_proxy_says_the_scheme(start: Start) -> None:
+async def test_scheme_from_a_trusted_proxy_is_used_in_returned_urls(start: Start) -> None:
     mock = await start(trusted_proxies=("10.0.0.0/8",))
     answers = [
         await asked(mock, f"/{ENDPOINT}", peer=peer, X_Forwarded_For="192.0.2.7", X_Forwarded_Proto="https")
@@ -483,14 +484,16 @@ async def test_a_trusted_proxy_says_the_scheme(start: Start) -> None:
         ("192.0.2.7", "127.0.0.1", 403),
     ],
 )
-async def test_a_trusted_proxy_says_who_calls(start: Start, peer: str, caller: str, status: int) -> None:
+async def test_peer_address_from_a_trusted_proxy_decides_about_the_control_api(
+    start: Start, peer: str, caller: str, status: int
+) -> None:
     mock = await start(trusted_proxies=("127.0.0.1",))
     answer = await asked(mock, "/control/clock", peer=peer, X_Forwarded_For=caller)
 
     assert answer.status_code == status
 
 
-async def test_what_comes_through_the_emulators_own_proxy_is_never_believed(start: Start) -> None:
+async def test_forwarded_headers_through_the_emulators_own_proxy_are_ignored(start: Start) -> None:
     mock = await start(trusted_proxies=("127.0.0.1",))
     app = create_app(mock.emulator)
     app.state.through_proxy.add(("127.0.0.1", 4711))
@@ -519,6 +522,6 @@ async def test_what_comes_through_the_emulators_own_proxy_is_never_believed(star
     ],
     ids=str,
 )
-def test_a_setting_that_names_nobody_is_refused(setting: Any, flag: str) -> None:
+def test_invalid_setting_of_the_guard_is_refused(setting: Any, flag: str) -> None:
     with pytest.raises(SettingsError, match=flag):
         Settings(**setting)

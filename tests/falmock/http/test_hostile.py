@@ -44,7 +44,7 @@ class Answer:
 async def call(
     app: ASGIApp, method: str, target: bytes, headers: list[tuple[bytes, bytes]], body: bytes = b""
 ) -> Answer:
-    """Hand a call over as uvicorn does, and return what is answered."""
+    """Call the application as uvicorn does, and return the response."""
     raw_path, _, query = target.partition(b"?")
     answer = Answer()
     pieces = [body[: len(body) // 2], body[len(body) // 2 :]]
@@ -92,7 +92,7 @@ async def assert_alive(mock: Mock) -> None:
     assert (await mock.status(submitted)).json()["status"] == "COMPLETED"
 
 
-# What is sent
+# Inputs
 
 nasty = st.sampled_from(
     [
@@ -120,7 +120,7 @@ nasty = st.sampled_from(
         b"*/" + b"*" * 200,
     ]
 )
-legal = st.binary(max_size=30).map(  # what the parser lets through in a header
+legal = st.binary(max_size=30).map(  # characters that the parser accepts in a header
     lambda data: bytes(byte for byte in data if (byte > 0x1F and byte != 0x7F) or byte == 0x09)
 )
 values = st.one_of(nasty, legal)
@@ -237,7 +237,7 @@ bodies = st.one_of(
     st.booleans(),
 )
 @hostile
-async def test_no_call_to_a_host_of_fals_is_a_server_error(
+async def test_any_call_to_a_fal_host_is_answered_without_a_server_error(
     mock: Mock,
     host: str,
     method: str,
@@ -279,7 +279,7 @@ CONTROL_HOST = b"127.0.0.1:8787"
 
 @given(st.sampled_from(CALLS), st.lists(st.tuples(names, values), max_size=3), bodies)
 @hostile
-async def test_no_body_is_a_server_error_where_one_is_read(
+async def test_any_body_is_answered_without_a_server_error(
     mock: Mock, what: tuple[str, str, str], extra: list[tuple[bytes, bytes]], body: bytes
 ) -> None:
     host, method, path = what
@@ -302,7 +302,7 @@ async def test_no_body_is_a_server_error_where_one_is_read(
     )
 )  # fmt: skip
 @hostile
-async def test_no_query_of_the_control_api_is_a_server_error(
+async def test_any_query_of_the_control_api_is_answered_without_a_server_error(
     mock: Mock, path: str, query: dict[str, bytes]
 ) -> None:
     text = "&".join(f"{name}={quote_from_bytes(value)}" for name, value in query.items())
@@ -319,7 +319,7 @@ async def test_no_query_of_the_control_api_is_a_server_error(
 
 @given(bodies)
 @hostile
-async def test_any_input_comes_to_an_end_that_can_be_read(mock: Mock, body: bytes) -> None:
+async def test_request_with_any_input_completes_with_a_readable_result(mock: Mock, body: bytes) -> None:
     headers = KEY | {"content-type": "application/json"}
     answer = await mock.http.post(f"/{ENDPOINT}", content=body, headers=headers)
     await mock.pass_time(10)
@@ -421,7 +421,7 @@ def case(
         ),
     ],
 )
-async def test_a_hostile_call_of_a_known_kind_is_no_server_error(
+async def test_known_hostile_call_is_answered_without_a_server_error(
     mock: Mock, host: str, method: str, target: str, headers: list[tuple[bytes, bytes]], body: bytes
 ) -> None:
     key = (b"authorization", KEY["Authorization"].encode())
@@ -438,7 +438,7 @@ async def test_a_hostile_call_of_a_known_kind_is_no_server_error(
     "kind", ["text/html\r\nx: y", "\x00", "\ud800", "€", "a\x7f", "", "x" * 5000], ids=ascii
 )
 @pytest.mark.parametrize("name", ["a", "\ud800.png", "€", "a\r\nb", "../..", "\x00"], ids=ascii)
-async def test_a_file_announced_with_a_hostile_name_or_type_is_served_or_refused(
+async def test_file_with_a_hostile_name_or_type_is_served_or_refused(
     mock: Mock, name: str, kind: str
 ) -> None:
     app = create_app(mock.emulator)
@@ -457,14 +457,12 @@ async def test_a_file_announced_with_a_hostile_name_or_type_is_served_or_refused
             assert not any((byte < 0x20 and byte != 0x09) or byte == 0x7F for byte in value)
 
 
-# The upload API has names and types of its own
+# The upload API checks names and types itself
 
 
 @given(values, values)
 @hostile
-async def test_any_name_and_type_of_a_file_can_be_uploaded_and_served_or_is_refused(
-    mock: Mock, name: bytes, kind: bytes
-) -> None:
+async def test_file_with_any_name_and_type_is_served_or_refused(mock: Mock, name: bytes, kind: bytes) -> None:
     app = create_app(mock.emulator)
     host, key = (b"host", CONTROL_HOST), (b"authorization", KEY["Authorization"].encode())
     token = json.loads((await call(app, "POST", b"/rest.fal.ai/storage/auth/token", [host, key], b"{}")).body)
@@ -493,7 +491,7 @@ async def test_any_name_and_type_of_a_file_can_be_uploaded_and_served_or_is_refu
         "ftp://localhost/a",
     ],
 )
-async def test_a_broken_redirect_of_an_input_is_a_file_that_cannot_be_fetched(
+async def test_broken_redirect_of_an_input_image_is_a_download_error(
     mock: Mock, respond: Callable[[str | None], str], location: str | None
 ) -> None:
     result = await mock.finish(respond(location))

@@ -11,7 +11,7 @@ ALL = pytest.mark.parametrize("model", MODELS.values(), ids=list(MODELS))
 
 
 @ALL
-def test_a_document_has_the_four_calls_under_the_full_id(model: Model) -> None:
+def test_document_has_the_four_queue_operations_of_the_endpoint(model: Model) -> None:
     request = f"/{model.endpoint}/requests/{{request_id}}"
 
     assert {path: list(calls) for path, calls in document(model)["paths"].items()} == {
@@ -23,7 +23,7 @@ def test_a_document_has_the_four_calls_under_the_full_id(model: Model) -> None:
 
 
 @ALL
-def test_every_reference_leads_to_a_schema(model: Model) -> None:
+def test_every_reference_in_the_document_has_a_schema(model: Model) -> None:
     told = document(model)
     references: list[str] = []
     json.loads(json.dumps(told), object_hook=lambda member: references.append(member.get("$ref", "")))
@@ -33,7 +33,7 @@ def test_every_reference_leads_to_a_schema(model: Model) -> None:
 
 
 @ALL
-def test_an_input_schema_is_the_one_that_is_validated_with(model: Model) -> None:
+def test_input_schema_equals_the_one_that_validates_inputs(model: Model) -> None:
     schema = document(model)["components"]["schemas"][model.input.__name__]
 
     assert schema["x-fal-order-properties"] == list(model.input.model_fields)
@@ -42,7 +42,7 @@ def test_an_input_schema_is_the_one_that_is_validated_with(model: Model) -> None
     ]
 
 
-def test_a_status_has_three_states() -> None:
+def test_status_schema_has_three_states() -> None:
     status = document(next(iter(MODELS.values())))["components"]["schemas"]["QueueStatus"]
 
     assert status["properties"]["status"]["enum"] == ["IN_QUEUE", "IN_PROGRESS", "COMPLETED"]

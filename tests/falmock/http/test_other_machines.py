@@ -1,4 +1,4 @@
-"""Another machine, in a network of its own, that calls an emulator which listens at every address."""
+"""Calls from another machine, a network namespace, to an emulator that listens at every address."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def told(request: pytest.FixtureRequest) -> Any:
     return json.loads(done.stdout)
 
 
-def test_the_banner_names_each_port_that_the_other_machine_reaches(told: Any) -> None:
+def test_banner_lists_each_port_that_another_machine_reaches(told: Any) -> None:
     assert told["banner"] == ["http", "proxy", "tls"]
 
 
@@ -105,5 +105,5 @@ def test_another_machine_may_call_fals_hosts(told: Any) -> None:
         "loopback through the proxy",
     ],
 )
-def test_another_machine_may_not_control(told: Any, how: str) -> None:
+def test_another_machine_may_not_call_the_control_api(told: Any, how: str) -> None:
     assert told[how] in {403, 404}

@@ -35,7 +35,7 @@ ITSELF = [
 
 @pytest.mark.parametrize("host", ITSELF)
 @pytest.mark.parametrize("base", ["", "/fal.run"])
-async def test_a_webhook_to_the_emulator_itself_is_refused_at_the_submit(
+async def test_submit_with_a_webhook_to_the_emulator_itself_is_refused(
     mock: Mock, base: str, host: str
 ) -> None:
     async with serving(mock.emulator) as address, httpx.AsyncClient(base_url=address, headers=KEY) as http:
@@ -51,7 +51,7 @@ async def test_a_webhook_to_the_emulator_itself_is_refused_at_the_submit(
 
 
 @pytest.mark.parametrize("hook", ["https://queue.fal.run/x", "https://v3.fal.media/x", "https://fal.ai./x"])
-async def test_a_webhook_to_a_host_of_fals_is_refused_at_the_submit(start: Start, hook: str) -> None:
+async def test_submit_with_a_webhook_to_a_fal_host_is_refused(start: Start, hook: str) -> None:
     mock = await start(webhooks="any")
 
     answer = await mock.http.post(f"/{ENDPOINT}", json=GOOD, params={"fal_webhook": hook}, headers=KEY)
@@ -72,7 +72,7 @@ async def test_a_webhook_to_a_host_of_fals_is_refused_at_the_submit(start: Start
         "http://\ud800/",
     ],
 )
-async def test_a_webhook_that_two_parsers_read_in_two_ways_is_refused(mock: Mock, hook: str) -> None:
+async def test_submit_with_an_ambiguous_webhook_url_is_refused(mock: Mock, hook: str) -> None:
     query = httpx.QueryParams({"fal_webhook": hook.encode("utf-8", "surrogatepass")})
 
     answer = await mock.http.post(f"/{ENDPOINT}?{query}", json=GOOD, headers=KEY)
@@ -80,7 +80,7 @@ async def test_a_webhook_that_two_parsers_read_in_two_ways_is_refused(mock: Mock
     assert (answer.status_code, answer.json()["error_type"]) == (400, "bad_request")
 
 
-async def test_a_webhook_is_not_delivered_to_a_port_that_has_become_the_emulators_own(mock: Mock) -> None:
+async def test_webhook_is_not_delivered_to_a_port_that_the_emulator_has_opened_since(mock: Mock) -> None:
     with listen("127.0.0.1", 0) as listener:
         port = listener.getsockname()[1]
         submitted = await mock.submit(query=f"?fal_webhook=http://x.localhost:{port}/hook")
@@ -96,7 +96,7 @@ async def test_a_webhook_is_not_delivered_to_a_port_that_has_become_the_emulator
 
 
 @pytest.mark.parametrize("host", ["x.localhost", "127.1", "[::ffff:127.0.0.1]"])
-async def test_a_webhook_to_any_form_of_loopback_is_delivered(mock: Mock, host: str) -> None:
+async def test_webhook_to_any_form_of_a_loopback_address_is_delivered(mock: Mock, host: str) -> None:
     with Receiver() as receiver:
         port = receiver.url.rpartition(":")[2].removesuffix("/hook")
         submitted = await mock.submit(query=f"?fal_webhook=http://{host}:{port}/hook")
@@ -108,7 +108,7 @@ async def test_a_webhook_to_any_form_of_loopback_is_delivered(mock: Mock, host: 
 @pytest.mark.parametrize(
     "host", ["[2002:7f00:1::1]", "[64:ff9b::7f00:1]", "0.0.0.0", "127.0.0.1.evil.example"]
 )
-async def test_a_webhook_to_what_only_embeds_loopback_is_not_sent(mock: Mock, host: str) -> None:
+async def test_webhook_to_an_address_that_only_embeds_loopback_is_not_sent(mock: Mock, host: str) -> None:
     submitted = await mock.submit(query=f"?fal_webhook=http://{host}:3000/hook")
     await mock.pass_time(60)
 
@@ -117,14 +117,14 @@ async def test_a_webhook_to_what_only_embeds_loopback_is_not_sent(mock: Mock, ho
     assert (delivery.outcome, delivery.last) == ("refused", "not local")
 
 
-async def test_an_image_that_the_emulator_itself_answers_is_a_download_error(mock: Mock) -> None:
+async def test_input_image_at_the_emulator_itself_is_a_download_error(mock: Mock) -> None:
     async with serving(mock.emulator) as address:
         answer = await mock.finish(f"{address}/control/clock")
 
     assert (answer.status_code, answer.json()["detail"][0]["type"]) == (422, "file_download_error")
 
 
-async def test_an_image_on_the_emulators_own_cdn_is_read_from_disk(mock: Mock) -> None:
+async def test_input_image_on_the_emulators_cdn_is_read_from_disk(mock: Mock) -> None:
     async with serving(mock.emulator) as address, httpx.AsyncClient(base_url=address, headers=KEY) as http:
         token = (await http.post("/rest.fal.ai/storage/auth/token", json={})).json()["token"]
         headers = {"Authorization": f"Bearer {token}", "Content-Type": "image/png"}
@@ -152,7 +152,7 @@ def ports(server: Served) -> dict[str, str]:
 
 @pytest.mark.parametrize("at", ["plain", "tls", "proxy"])
 @pytest.mark.parametrize("through_proxy", [False, True])
-def test_a_webhook_to_any_port_of_the_emulator_is_refused(
+def test_webhook_to_any_port_of_the_emulator_is_refused(
     emulator: Served, at: str, through_proxy: bool
 ) -> None:
     there = ports(emulator)
@@ -195,9 +195,9 @@ def looked_up(*flags: str) -> set[str]:
     return {name for name in ran.looked_up if name.endswith(".example")}
 
 
-def test_sealed_looks_up_and_calls_nobody_for_webhooks_and_images() -> None:
+def test_sealed_emulator_makes_no_lookup_or_call_for_webhooks_and_images() -> None:
     assert looked_up("--sealed") == set()
 
 
-def test_unsealed_it_would_have() -> None:
+def test_emulator_that_is_not_sealed_makes_these_lookups() -> None:
     assert looked_up() == {"hook.example", "image.example"}

@@ -18,7 +18,7 @@ async def crowd(mock: Mock) -> None:
     await mock.pass_time(2)
 
 
-async def test_a_queue_is_counted_by_user(mock: Mock) -> None:
+async def test_queue_length_is_reported_by_user(mock: Mock) -> None:
     await crowd(mock)
 
     assert (await mock.get(QUEUE)).json() == {
@@ -28,7 +28,7 @@ async def test_a_queue_is_counted_by_user(mock: Mock) -> None:
     }
 
 
-async def test_a_callers_own_requests_can_be_taken_out(mock: Mock) -> None:
+async def test_caller_can_flush_its_own_requests(mock: Mock) -> None:
     await crowd(mock)
 
     await mock.http.delete(f"/rest.fal.ai/requests/queue/{APPLICATION}", headers=KEY)
@@ -37,7 +37,7 @@ async def test_a_callers_own_requests_can_be_taken_out(mock: Mock) -> None:
 
 
 @pytest.mark.parametrize(("path", "status"), [(QUEUE, 200), (APPS, 204)])
-async def test_a_queue_can_be_emptied(mock: Mock, path: str, status: int) -> None:
+async def test_queue_can_be_flushed(mock: Mock, path: str, status: int) -> None:
     await crowd(mock)
 
     answer = await mock.http.delete(path, headers=KEY)
@@ -52,7 +52,7 @@ async def test_a_queue_can_be_emptied(mock: Mock, path: str, status: int) -> Non
         ("PUT", "/rest.fal.ai/requests/delete_io/{id}"),
     ],
 )
-async def test_payloads_can_be_forgotten_with_their_files(mock: Mock, method: str, path: str) -> None:
+async def test_payloads_can_be_deleted_with_their_files(mock: Mock, method: str, path: str) -> None:
     submitted = await mock.submit("data:text/plain," + "x" * 20_000, aspect_ratio="9:16")
     done = await mock.finish()
     request_id, video = done.headers["x-fal-request-id"], done.json()["video"]["url"]
@@ -66,7 +66,7 @@ async def test_payloads_can_be_forgotten_with_their_files(mock: Mock, method: st
     assert again.json() == {"cdn_delete_results": []}
 
 
-async def test_payloads_of_others_are_not_found(mock: Mock) -> None:
+async def test_payloads_of_another_caller_are_not_found(mock: Mock) -> None:
     request_id = (await mock.finish()).headers["x-fal-request-id"]
 
     answer = await mock.http.delete(
@@ -77,13 +77,13 @@ async def test_payloads_of_others_are_not_found(mock: Mock) -> None:
 
 
 @pytest.mark.parametrize("path", ["/", "/v1/nothing", "/v1/serverless/apps/no/body/queue"])
-async def test_what_is_not_there_is_said_in_the_platforms_words(mock: Mock, path: str) -> None:
+async def test_unknown_path_has_the_platform_apis_error_body(mock: Mock, path: str) -> None:
     answer = await mock.get(f"/api.fal.ai{path}")
 
     assert (answer.status_code, answer.json()) == (404, NOT_FOUND)
 
 
-async def test_credentials_are_asked_for_in_the_platforms_words(mock: Mock) -> None:
+async def test_missing_credentials_have_the_platform_apis_error_body(mock: Mock) -> None:
     answer = await mock.http.get(APPS)
 
     assert (answer.status_code, answer.json()) == (
@@ -92,11 +92,11 @@ async def test_credentials_are_asked_for_in_the_platforms_words(mock: Mock) -> N
     )
 
 
-async def test_webhooks_come_from_this_machine(mock: Mock) -> None:
+async def test_webhook_ip_range_is_this_machine(mock: Mock) -> None:
     assert (await mock.http.get("/api.fal.ai/v1/meta")).json() == {"webhook_ip_ranges": ["127.0.0.1/32"]}
 
 
-async def test_webhooks_can_be_looked_up(mock: Mock) -> None:
+async def test_webhooks_of_the_caller_are_listed(mock: Mock) -> None:
     hook = "http://localhost:3000/hook"
     with respx.mock() as router:
         router.post(hook).respond(204)

@@ -26,7 +26,7 @@ NOT_FOUND = '{"status":"NOT_FOUND"}'
 # Submit
 
 
-async def test_a_submit_is_answered_with_the_status_of_a_queued_request(mock: Mock) -> None:
+async def test_submit_returns_the_status_of_a_queued_request(mock: Mock) -> None:
     answer = await mock.http.post(f"/{ENDPOINT}", json=GOOD, headers=KEY)
 
     body = answer.json()
@@ -44,7 +44,7 @@ async def test_a_submit_is_answered_with_the_status_of_a_queued_request(mock: Mo
     ]
 
 
-async def test_request_ids_are_version_7_uuids_in_the_order_of_time(mock: Mock) -> None:
+async def test_request_ids_are_uuid7_and_ordered_by_time(mock: Mock) -> None:
     ids = []
     for _ in range(3):
         ids.append(uuid.UUID((await mock.submit())["request_id"]))
@@ -54,13 +54,13 @@ async def test_request_ids_are_version_7_uuids_in_the_order_of_time(mock: Mock) 
     assert ids == sorted(set(ids))
 
 
-async def test_the_request_id_is_also_a_header(mock: Mock) -> None:
+async def test_submit_returns_the_request_id_as_a_header_too(mock: Mock) -> None:
     answer = await mock.http.post(f"/{ENDPOINT}", json=GOOD, headers=KEY)
 
     assert answer.headers["x-fal-request-id"] == answer.json()["request_id"]
 
 
-async def test_the_position_counts_who_waits_before(mock: Mock) -> None:
+async def test_queue_position_counts_the_requests_ahead(mock: Mock) -> None:
     assert [(await mock.submit())["queue_position"] for _ in range(3)] == [0, 1, 2]
 
 
@@ -74,9 +74,7 @@ async def test_the_position_counts_who_waits_before(mock: Mock) -> None:
         ("workflows/fal-ai/flow", "flow"),
     ],
 )
-async def test_an_unknown_application_is_404_even_without_credentials(
-    mock: Mock, name: str, text: str
-) -> None:
+async def test_unknown_application_is_404_even_without_credentials(mock: Mock, name: str, text: str) -> None:
     answer = await mock.http.get(f"/{name}")
 
     assert (answer.status_code, answer.text) == (404, f'{{"detail":"Application \\"{text}\\" not found"}}')
@@ -84,7 +82,9 @@ async def test_an_unknown_application_is_404_even_without_credentials(
 
 @pytest.mark.parametrize("header", [None, "Key nocolon", "Bearer some.jwt", "Basic bWU6c2VjcmV0"])
 @pytest.mark.parametrize("method", ["POST", "GET", "PUT", "DELETE"])
-async def test_credentials_come_before_the_method(mock: Mock, header: str | None, method: str) -> None:
+async def test_missing_credentials_are_401_even_for_a_wrong_method(
+    mock: Mock, header: str | None, method: str
+) -> None:
     headers = {} if header is None else {"Authorization": header}
 
     answer = await mock.http.request(method, f"/{ENDPOINT}", headers=headers)
@@ -92,7 +92,7 @@ async def test_credentials_come_before_the_method(mock: Mock, header: str | None
     assert (answer.status_code, answer.text) == (401, DENIED)
 
 
-async def test_an_unknown_pair_is_told_so_with_a_space_after_the_colon(start: Start) -> None:
+async def test_unknown_key_is_401_with_a_spaced_json_body(start: Start) -> None:
     mock = await start(keys=("me:other",))
 
     answer = await mock.http.post(f"/{ENDPOINT}", json=GOOD, headers=KEY)
@@ -100,7 +100,7 @@ async def test_an_unknown_pair_is_told_so_with_a_space_after_the_colon(start: St
     assert (answer.status_code, answer.text) == (401, '{"detail": "No user found for Key ID and Secret"}')
 
 
-async def test_a_locked_account_is_refused_before_anything_of_the_body(start: Start) -> None:
+async def test_locked_account_is_refused_before_the_body_is_read(start: Start) -> None:
     mock = await start(locked=("me",))
 
     answer = await mock.http.post(f"/{APPLICATION}/no/such/path", content=b"no json", headers=KEY)
@@ -109,7 +109,7 @@ async def test_a_locked_account_is_refused_before_anything_of_the_body(start: St
     assert (answer.status_code, answer.json()) == (403, {"detail": detail})
 
 
-async def test_without_auth_nobody_needs_a_key(start: Start) -> None:
+async def test_no_key_is_needed_when_auth_is_off(start: Start) -> None:
     mock = await start(auth=False)
 
     answer = await mock.http.post(f"/{ENDPOINT}", json=GOOD)
@@ -117,7 +117,7 @@ async def test_without_auth_nobody_needs_a_key(start: Start) -> None:
     assert (await mock.http.get(answer.json()["status_url"])).status_code == 202
 
 
-async def test_another_method_is_405_and_says_which_one(mock: Mock) -> None:
+async def test_wrong_method_is_405_with_the_allowed_one(mock: Mock) -> None:
     answer = await mock.get(f"/{ENDPOINT}")
 
     assert (answer.status_code, answer.json(), answer.headers["allow"]) == (
@@ -127,7 +127,7 @@ async def test_another_method_is_405_and_says_which_one(mock: Mock) -> None:
     )
 
 
-async def test_a_submit_longer_than_the_limit_is_refused(start: Start) -> None:
+async def test_submit_with_a_body_over_the_limit_is_refused(start: Start) -> None:
     mock = await start(max_body=1000)
 
     answer = await mock.http.post(f"/{ENDPOINT}", content=b"x" * 1001, headers=KEY)
@@ -153,7 +153,7 @@ async def test_a_submit_longer_than_the_limit_is_refused(start: Start) -> None:
         ({}, "?fal_webhook="),
     ],
 )
-async def test_what_cannot_be_understood_is_a_bad_request_and_no_job(
+async def test_invalid_header_or_query_is_a_bad_request_and_creates_no_request(
     mock: Mock, headers: dict[str, str], query: str
 ) -> None:
     answer = await mock.http.post(f"/{ENDPOINT}{query}", json=GOOD, headers=KEY | headers)
@@ -163,7 +163,7 @@ async def test_what_cannot_be_understood_is_a_bad_request_and_no_job(
     assert mock.emulator.store.open_requests() == []
 
 
-async def test_a_queue_longer_than_the_caller_bears_is_429(mock: Mock) -> None:
+async def test_submit_is_429_when_the_queue_exceeds_the_callers_maximum(mock: Mock) -> None:
     for _ in range(3):
         await mock.submit()
 
@@ -172,7 +172,7 @@ async def test_a_queue_longer_than_the_caller_bears_is_429(mock: Mock) -> None:
     assert (answer.status_code, list(answer.json())) == (429, ["detail"])
 
 
-async def test_a_queue_as_long_as_the_caller_bears_is_taken(mock: Mock) -> None:
+async def test_submit_is_accepted_when_the_queue_equals_the_callers_maximum(mock: Mock) -> None:
     await mock.submit()
 
     assert (await mock.submit(query="?fal_max_queue_length=1"))["queue_position"] == 1
@@ -181,7 +181,7 @@ async def test_a_queue_as_long_as_the_caller_bears_is_taken(mock: Mock) -> None:
 # Status
 
 
-async def test_a_queued_request_reads_as_recorded_live(mock: Mock) -> None:
+async def test_status_of_a_queued_request_equals_the_live_recording(mock: Mock) -> None:
     submitted = await mock.submit()
 
     answer = await mock.status(submitted)
@@ -195,7 +195,7 @@ async def test_a_queued_request_reads_as_recorded_live(mock: Mock) -> None:
     )
 
 
-async def test_a_running_request_has_no_position(mock: Mock) -> None:
+async def test_status_of_a_running_request_has_no_queue_position(mock: Mock) -> None:
     submitted = await mock.submit()
     await mock.pass_time(2)
 
@@ -205,7 +205,7 @@ async def test_a_running_request_has_no_position(mock: Mock) -> None:
     assert list(answer.json())[-2:] == ["logs", "metrics"]
 
 
-async def test_a_completed_request_is_200_and_says_how_long_it_ran(mock: Mock) -> None:
+async def test_status_of_a_completed_request_is_200_with_its_inference_time(mock: Mock) -> None:
     submitted = await mock.submit()
     await mock.pass_time(6)
 
@@ -215,7 +215,7 @@ async def test_a_completed_request_is_200_and_says_how_long_it_ran(mock: Mock) -
     assert list(answer.json().items())[-2:] == [("logs", None), ("metrics", {"inference_time": 4.0})]
 
 
-async def test_asking_does_not_move_a_request(mock: Mock) -> None:
+async def test_polling_does_not_change_a_request(mock: Mock) -> None:
     submitted = await mock.submit()
 
     answers = {(await mock.status(submitted)).text for _ in range(20)}
@@ -224,7 +224,7 @@ async def test_asking_does_not_move_a_request(mock: Mock) -> None:
 
 
 @pytest.mark.parametrize("spelling", ["1", "true", "True"])
-async def test_logs_come_when_asked_for(mock: Mock, spelling: str) -> None:
+async def test_status_has_logs_when_the_query_asks_for_them(mock: Mock, spelling: str) -> None:
     submitted = await mock.submit()
     await mock.pass_time(2)
 
@@ -240,14 +240,14 @@ async def test_logs_come_when_asked_for(mock: Mock, spelling: str) -> None:
 
 
 @pytest.mark.parametrize("query", ["", "?logs=0", "?logs=false", "?logs="])
-async def test_logs_are_null_when_not_asked_for(mock: Mock, query: str) -> None:
+async def test_logs_are_null_without_the_query_parameter(mock: Mock, query: str) -> None:
     submitted = await mock.submit()
     await mock.pass_time(2)
 
     assert (await mock.status(submitted, query)).json()["logs"] is None
 
 
-async def test_logs_grow_while_it_runs(mock: Mock) -> None:
+async def test_logs_grow_while_the_request_runs(mock: Mock) -> None:
     submitted = await mock.submit()
     counts = []
     for _ in range(4):
@@ -258,7 +258,7 @@ async def test_logs_grow_while_it_runs(mock: Mock) -> None:
 
 
 @pytest.mark.parametrize("suffix", ["/status", "/status/", "", "/", "/response", "/cancel"])
-async def test_an_unknown_id_is_not_found_whoever_asks(mock: Mock, suffix: str) -> None:
+async def test_unknown_request_id_is_404_with_any_credentials(mock: Mock, suffix: str) -> None:
     answer = await mock.http.get(f"/{APPLICATION}/requests/{NOBODY}{suffix}")
 
     assert (answer.status_code, answer.text) == (404, NOT_FOUND)
@@ -267,7 +267,7 @@ async def test_an_unknown_id_is_not_found_whoever_asks(mock: Mock, suffix: str) 
 @pytest.mark.parametrize(
     "name", ["x", "..", "%2e%2e", "%00", "a%2Fb", "é", "1" * 10_000, NOBODY[:-1], NOBODY + "0"]
 )
-async def test_a_malformed_id_is_refused_and_no_5xx(mock: Mock, name: str) -> None:
+async def test_malformed_request_id_is_refused_without_a_5xx(mock: Mock, name: str) -> None:
     answer = await mock.get(f"/{APPLICATION}/requests/{name}/status")
 
     assert answer.status_code in {404, 405}
@@ -275,26 +275,28 @@ async def test_a_malformed_id_is_refused_and_no_5xx(mock: Mock, name: str) -> No
 
 @pytest.mark.parametrize("path", [APPLICATION, ENDPOINT, f"{APPLICATION}/whatever"])
 @pytest.mark.parametrize("suffix", ["/status", "/status/", "/status?logs=0", "/status/?logs=0"])
-async def test_status_is_found_with_and_without_path_and_slash(mock: Mock, path: str, suffix: str) -> None:
+async def test_status_is_found_with_and_without_endpoint_path_and_slash(
+    mock: Mock, path: str, suffix: str
+) -> None:
     rid = (await mock.submit())["request_id"]
 
     assert (await mock.get(f"/{path}/requests/{rid}{suffix}")).status_code == 202
 
 
-async def test_an_id_is_not_found_under_another_application(mock: Mock) -> None:
+async def test_request_is_not_found_under_another_application(mock: Mock) -> None:
     rid = (await mock.submit())["request_id"]
 
     assert (await mock.get(f"/fal-ai/veo3/requests/{rid}/status")).text == NOT_FOUND
 
 
-async def test_a_known_id_without_credentials_is_401(mock: Mock) -> None:
+async def test_known_request_without_credentials_is_401(mock: Mock) -> None:
     submitted = await mock.submit()
 
     assert (await mock.http.get(submitted["status_url"])).text == DENIED
 
 
 @pytest.mark.parametrize("suffix", ["", "/status", "/status/stream"])
-async def test_another_callers_request_is_not_found(mock: Mock, suffix: str) -> None:
+async def test_request_of_another_caller_is_not_found(mock: Mock, suffix: str) -> None:
     submitted = await mock.submit()
 
     answer = await mock.http.get(submitted["response_url"] + suffix, headers=OTHER_KEY)
@@ -302,7 +304,7 @@ async def test_another_callers_request_is_not_found(mock: Mock, suffix: str) -> 
     assert (answer.status_code, answer.text) == (404, NOT_FOUND)
 
 
-async def test_another_caller_cannot_cancel(mock: Mock) -> None:
+async def test_request_cannot_be_cancelled_by_another_caller(mock: Mock) -> None:
     submitted = await mock.submit()
 
     answer = await mock.http.put(submitted["cancel_url"], headers=OTHER_KEY)
@@ -313,7 +315,7 @@ async def test_another_caller_cannot_cancel(mock: Mock) -> None:
 # Result
 
 
-async def test_a_result_is_the_models_own_json(mock: Mock) -> None:
+async def test_result_is_the_json_of_the_model(mock: Mock) -> None:
     answer = await mock.finish()
 
     video = answer.json()["video"]
@@ -322,7 +324,7 @@ async def test_a_result_is_the_models_own_json(mock: Mock) -> None:
     assert re.fullmatch(BASE + r"/v3b\.fal\.media/files/b/[0-9a-f]{8}/[\w-]{21}_output\.mp4", video["url"])
 
 
-async def test_a_result_has_the_headers_of_its_run(mock: Mock) -> None:
+async def test_result_has_the_headers_of_the_run(mock: Mock) -> None:
     submitted = await mock.submit(duration="8s")
     await mock.pass_time(6)
 
@@ -334,7 +336,7 @@ async def test_a_result_has_the_headers_of_its_run(mock: Mock) -> None:
 
 
 @pytest.mark.parametrize("suffix", ["", "/", "/response", "/response/"])
-async def test_a_result_is_found_under_both_of_its_names(mock: Mock, suffix: str) -> None:
+async def test_result_is_found_with_and_without_the_response_suffix(mock: Mock, suffix: str) -> None:
     submitted = await mock.submit()
     await mock.pass_time(6)
 
@@ -342,7 +344,7 @@ async def test_a_result_is_found_under_both_of_its_names(mock: Mock, suffix: str
 
 
 @pytest.mark.parametrize("seconds", [0, 2])
-async def test_a_result_before_its_time_is_400(mock: Mock, seconds: float) -> None:
+async def test_result_is_400_while_the_request_is_in_progress(mock: Mock, seconds: float) -> None:
     submitted = await mock.submit()
     await mock.pass_time(seconds)
 
@@ -355,14 +357,14 @@ async def test_a_result_before_its_time_is_400(mock: Mock, seconds: float) -> No
     )
 
 
-async def test_a_result_reads_the_same_each_time(mock: Mock) -> None:
+async def test_result_is_the_same_each_time(mock: Mock) -> None:
     submitted = await mock.submit()
     await mock.pass_time(6)
 
     assert len({(await mock.result(submitted)).content for _ in range(5)}) == 1
 
 
-async def test_a_result_expires_after_an_hour_and_the_status_does_not(mock: Mock) -> None:
+async def test_result_expires_after_an_hour_but_the_status_remains(mock: Mock) -> None:
     submitted = await mock.submit()
     await mock.pass_time(6 + 3600)
 
@@ -370,7 +372,7 @@ async def test_a_result_expires_after_an_hour_and_the_status_does_not(mock: Mock
     assert (await mock.status(submitted)).json()["status"] == "COMPLETED"
 
 
-async def test_a_large_result_expires_after_six_minutes(mock: Mock) -> None:
+async def test_large_result_expires_after_six_minutes(mock: Mock) -> None:
     answer = await mock.http.post(f"/{ENDPOINT}", json={"image_url": "x" * 10_000}, headers=KEY)
     await mock.pass_time(6)
     assert (await mock.result(answer.json())).status_code == 422
@@ -380,21 +382,21 @@ async def test_a_large_result_expires_after_six_minutes(mock: Mock) -> None:
     assert (await mock.result(answer.json())).text == NOT_FOUND
 
 
-async def test_a_request_is_forgotten_after_a_month(mock: Mock) -> None:
+async def test_request_is_deleted_after_a_month(mock: Mock) -> None:
     submitted = await mock.submit()
     await mock.pass_time(31 * 86_400)
 
     assert (await mock.status(submitted)).text == NOT_FOUND
 
 
-async def test_a_request_without_kept_payloads_is_forgotten_with_its_result(mock: Mock) -> None:
+async def test_request_without_stored_payloads_is_deleted_with_its_result(mock: Mock) -> None:
     submitted = await mock.submit(headers={"X-Fal-Store-IO": "0"})
     await mock.pass_time(3700)
 
     assert (await mock.status(submitted)).text == NOT_FOUND
 
 
-# Failures: COMPLETED, and only the result tells
+# Failures: the status is COMPLETED, the result has the error
 
 
 async def failed(mock: Mock, content: bytes, content_type: str = "application/json") -> tuple[Any, Any, Any]:
@@ -408,7 +410,7 @@ async def failed(mock: Mock, content: bytes, content_type: str = "application/js
     return status, result, result.json()
 
 
-async def test_a_bad_input_is_accepted_and_ends_as_completed_without_an_error(mock: Mock) -> None:
+async def test_invalid_input_is_accepted_and_completes_without_an_error_in_the_status(mock: Mock) -> None:
     status, result, _ = await failed(mock, b"{}")
 
     assert (status.status_code, status.json()["status"], "error" in status.json()) == (
@@ -435,21 +437,23 @@ async def test_a_bad_input_is_accepted_and_ends_as_completed_without_an_error(mo
         (b"null", ["missing", ["body"], "Field required", None]),
     ],
 )
-async def test_a_validation_error_is_pydantics(mock: Mock, sent: bytes, entry: list[Any]) -> None:
+async def test_result_of_an_invalid_input_is_pydantics_error_list(
+    mock: Mock, sent: bytes, entry: list[Any]
+) -> None:
     _, result, body = await failed(mock, sent)
 
     keys = ["type", "loc", "msg", "input"]
     assert (result.status_code, list(body["detail"][0].items())) == (422, list(zip(keys, entry, strict=True)))
 
 
-async def test_a_bad_input_has_no_log_lines_for_the_model_never_ran(mock: Mock) -> None:
+async def test_invalid_input_has_no_log_lines(mock: Mock) -> None:
     submitted = await mock.submit(duration="9s")
     await mock.pass_time(6)
 
     assert (await mock.status(submitted, "?logs=1")).json()["logs"] == []
 
 
-async def test_a_wrong_enum_value_lists_the_right_ones(mock: Mock) -> None:
+async def test_error_of_a_wrong_enum_value_lists_the_allowed_values(mock: Mock) -> None:
     sent = json.dumps(GOOD | {"duration": "4s"}).encode()
 
     _, _, body = await failed(mock, sent)
@@ -468,13 +472,13 @@ async def test_a_wrong_enum_value_lists_the_right_ones(mock: Mock) -> None:
     }
 
 
-async def test_a_number_for_a_duration_is_refused(mock: Mock) -> None:
+async def test_number_as_a_duration_is_invalid(mock: Mock) -> None:
     _, result, _ = await failed(mock, json.dumps(GOOD | {"duration": 8}).encode())
 
     assert result.status_code == 422
 
 
-async def test_malformed_json_ends_as_the_result(mock: Mock) -> None:
+async def test_malformed_json_is_reported_in_the_result(mock: Mock) -> None:
     _, result, body = await failed(mock, b'{"prompt": ')
 
     assert result.status_code == 422
@@ -488,26 +492,26 @@ async def test_malformed_json_ends_as_the_result(mock: Mock) -> None:
 
 
 @pytest.mark.parametrize("sent", [b"[]", b'"text"', b"7", b"true"])
-async def test_json_that_is_no_object_is_refused(mock: Mock, sent: bytes) -> None:
+async def test_json_that_is_not_an_object_is_invalid(mock: Mock, sent: bytes) -> None:
     _, result, body = await failed(mock, sent)
 
     assert (result.status_code, body["detail"][0]["type"]) == (422, "model_attributes_type")
 
 
-async def test_a_body_of_another_content_type_is_refused(mock: Mock) -> None:
+async def test_body_with_another_content_type_is_invalid(mock: Mock) -> None:
     _, result, body = await failed(mock, b"prompt=x", "application/x-www-form-urlencoded")
 
     assert (result.status_code, body["detail"][0]["input"]) == (422, "<binary 8 bytes>")
 
 
 @pytest.mark.parametrize("sent", [b'{"\xff"}', b"[" * 100_000, b'{"prompt":' + b"9" * 5000 + b"}"])
-async def test_a_body_that_cannot_be_read_at_all_is_refused(mock: Mock, sent: bytes) -> None:
+async def test_body_that_cannot_be_parsed_is_reported_in_the_result(mock: Mock, sent: bytes) -> None:
     _, result, body = await failed(mock, sent)
 
     assert (result.status_code, body) == (400, {"detail": "There was an error parsing the body"})
 
 
-async def test_an_unknown_path_of_a_known_application_ends_as_404(mock: Mock) -> None:
+async def test_unknown_endpoint_of_a_known_application_ends_as_404(mock: Mock) -> None:
     submitted = (await mock.http.post(f"/{APPLICATION}/no/such", json=GOOD, headers=KEY)).json()
     await mock.pass_time(6)
 
@@ -520,7 +524,7 @@ async def test_an_unknown_path_of_a_known_application_ends_as_404(mock: Mock) ->
 @pytest.mark.parametrize("suffix", ["", "/status", "/cancel"])
 @pytest.mark.parametrize("method", ["GET", "PUT", "POST"])
 @pytest.mark.parametrize("seconds", [0, 6])
-async def test_every_answer_about_a_request_names_it_in_a_header(
+async def test_every_response_about_a_request_has_its_id_in_a_header(
     mock: Mock, method: str, suffix: str, seconds: float
 ) -> None:
     submitted = await mock.submit()
@@ -531,12 +535,12 @@ async def test_every_answer_about_a_request_names_it_in_a_header(
     assert answer.headers["x-fal-request-id"] == submitted["request_id"]
 
 
-async def test_unknown_fields_are_ignored(mock: Mock) -> None:
+async def test_unknown_input_fields_are_ignored(mock: Mock) -> None:
     assert (await mock.finish(webhookUrl="http://localhost/x", colour="red")).status_code == 200
 
 
 @pytest.mark.parametrize("prompt", ["\u202eרטל", "👩‍👩‍👧‍👦", "\x00", "", "x" * 100_000, "\ud800"])
-async def test_any_unicode_is_a_prompt(mock: Mock, prompt: str) -> None:
+async def test_prompt_may_be_any_unicode_text(mock: Mock, prompt: str) -> None:
     content = json.dumps({"prompt": prompt, "image_url": HOSTED}).encode()
 
     _, result, _ = await failed(mock, content)
@@ -545,7 +549,7 @@ async def test_any_unicode_is_a_prompt(mock: Mock, prompt: str) -> None:
 
 
 @pytest.mark.parametrize("prompt", ["\u202eרטל", "\ud800"])
-async def test_an_echo_of_any_unicode_is_good_json(mock: Mock, prompt: str) -> None:
+async def test_error_that_repeats_any_unicode_text_is_valid_json(mock: Mock, prompt: str) -> None:
     _, _, body = await failed(mock, json.dumps({"prompt": prompt}).encode())
 
     assert body["detail"][0]["input"] == {"prompt": prompt}
@@ -554,7 +558,7 @@ async def test_an_echo_of_any_unicode_is_good_json(mock: Mock, prompt: str) -> N
 # Deadlines, priorities, limits
 
 
-async def test_a_start_that_comes_too_late_is_504_of_the_users_making(mock: Mock) -> None:
+async def test_request_that_starts_after_the_callers_deadline_ends_as_504(mock: Mock) -> None:
     for _ in range(2):
         await mock.submit()
     late = await mock.submit(headers={"X-Fal-Request-Timeout": "2"})
@@ -573,21 +577,21 @@ async def test_a_start_that_comes_too_late_is_504_of_the_users_making(mock: Mock
     )
 
 
-async def test_a_start_in_time_forgets_the_deadline(mock: Mock) -> None:
+async def test_request_that_starts_in_time_is_not_ended_by_the_deadline(mock: Mock) -> None:
     submitted = await mock.submit(headers={"X-Fal-Request-Timeout": "2.0"})
     await mock.pass_time(6)
 
     assert (await mock.result(submitted)).status_code == 200
 
 
-async def test_low_priority_waits_behind_later_normal_requests(mock: Mock) -> None:
+async def test_low_priority_request_waits_behind_later_normal_ones(mock: Mock) -> None:
     low = await mock.submit(headers={"X-Fal-Queue-Priority": "low"})
     await mock.submit(headers={"X-Fal-Queue-Priority": "normal"})
 
     assert (await mock.status(low)).json()["queue_position"] == 1
 
 
-async def test_surplus_over_the_concurrency_limit_waits_and_is_never_429(start: Start) -> None:
+async def test_requests_over_the_concurrency_limit_wait_and_are_never_429(start: Start) -> None:
     mock = await start(runners=5, concurrency=2)
     submitted = [await mock.submit() for _ in range(4)]
     await mock.pass_time(2)
@@ -597,7 +601,7 @@ async def test_surplus_over_the_concurrency_limit_waits_and_is_never_429(start: 
     assert states == ["IN_PROGRESS", "IN_PROGRESS", "IN_QUEUE", "IN_QUEUE"]
 
 
-async def test_a_run_over_its_time_is_tried_ten_times_and_ends_as_504(start: Start) -> None:
+async def test_run_that_exceeds_its_time_is_tried_ten_times_and_ends_as_504(start: Start) -> None:
     mock = await start(run_timeout=2)
     submitted = await mock.submit()
     await mock.pass_time(2.5)
@@ -614,7 +618,7 @@ async def test_a_run_over_its_time_is_tried_ten_times_and_ends_as_504(start: Sta
 
 
 @pytest.mark.parametrize("spelling", ["1", "true", "yes", "YES"])
-async def test_no_retry_ends_it_after_the_first(start: Start, spelling: str) -> None:
+async def test_run_that_exceeds_its_time_is_not_repeated_with_no_retry(start: Start, spelling: str) -> None:
     mock = await start(run_timeout=2)
     submitted = await mock.submit(headers={"X-Fal-No-Retry": spelling})
     await mock.pass_time(3.5)
@@ -622,7 +626,7 @@ async def test_no_retry_ends_it_after_the_first(start: Start, spelling: str) -> 
     assert (await mock.result(submitted)).status_code == 504
 
 
-async def test_a_second_run_that_is_quicker_succeeds(start: Start) -> None:
+async def test_second_run_that_is_faster_succeeds(start: Start) -> None:
     mock = await start(run_timeout=4, run_seconds=Span(3, 6))
 
     results = [await mock.finish() for _ in range(4)]
@@ -633,7 +637,7 @@ async def test_a_second_run_that_is_quicker_succeeds(start: Start) -> None:
 # Cancel
 
 
-async def test_a_cancelled_request_that_waited_never_runs_and_ends_as_499(mock: Mock) -> None:
+async def test_request_cancelled_in_the_queue_never_runs_and_ends_as_499(mock: Mock) -> None:
     submitted = await mock.submit()
 
     answer = await mock.cancel(submitted)
@@ -653,7 +657,7 @@ async def test_a_cancelled_request_that_waited_never_runs_and_ends_as_499(mock: 
     assert "x-fal-billable-units" not in result.headers
 
 
-async def test_a_cancelled_request_that_ran_ends_as_its_runner_says(mock: Mock) -> None:
+async def test_request_cancelled_while_running_ends_as_its_runner_decides(mock: Mock) -> None:
     submitted = await mock.submit()
     await mock.pass_time(2)
 
@@ -664,7 +668,7 @@ async def test_a_cancelled_request_that_ran_ends_as_its_runner_says(mock: Mock) 
     assert result.json() == {"detail": "Request cancelled by the client."}
 
 
-async def test_a_cancel_that_comes_too_late_says_so(mock: Mock) -> None:
+async def test_cancel_of_a_completed_request_is_refused(mock: Mock) -> None:
     submitted = await mock.submit()
     await mock.pass_time(6)
 
@@ -673,14 +677,14 @@ async def test_a_cancel_that_comes_too_late_says_so(mock: Mock) -> None:
     assert (answer.status_code, answer.text) == (400, '{"status":"ALREADY_COMPLETED"}')
 
 
-async def test_a_second_cancel_changes_nothing(mock: Mock) -> None:
+async def test_second_cancel_has_no_effect(mock: Mock) -> None:
     submitted = await mock.submit()
     await mock.cancel(submitted)
 
     assert (await mock.cancel(submitted)).text == '{"status":"ALREADY_COMPLETED"}'
 
 
-async def test_a_cancel_leaves_the_neighbours_alone(mock: Mock) -> None:
+async def test_cancel_does_not_affect_other_requests(mock: Mock) -> None:
     before, between, behind = [await mock.submit() for _ in range(3)]
 
     await mock.cancel(between)
@@ -689,7 +693,7 @@ async def test_a_cancel_leaves_the_neighbours_alone(mock: Mock) -> None:
     assert [(await mock.result(each)).status_code for each in (before, behind)] == [200, 200]
 
 
-async def test_a_cancel_by_another_method_is_405(mock: Mock) -> None:
+async def test_cancel_with_a_wrong_method_is_405(mock: Mock) -> None:
     submitted = await mock.submit()
 
     answer = await mock.http.post(submitted["cancel_url"], headers=KEY)
@@ -701,19 +705,19 @@ async def test_a_cancel_by_another_method_is_405(mock: Mock) -> None:
 
 
 @pytest.mark.parametrize("prefix", ["", "/queue.fal.run"])
-async def test_urls_lead_back_with_the_prefix_that_the_call_came_with(mock: Mock, prefix: str) -> None:
+async def test_returned_urls_have_the_host_prefix_of_the_call(mock: Mock, prefix: str) -> None:
     answer = await mock.http.post(f"{prefix}/{ENDPOINT}", json=GOOD, headers=KEY)
 
     assert answer.json()["status_url"].startswith(f"{BASE}{prefix}/{APPLICATION}/requests/")
 
 
-async def test_urls_carry_fals_own_name_when_it_was_used(mock: Mock) -> None:
+async def test_returned_urls_have_fals_host_name_if_the_call_used_it(mock: Mock) -> None:
     answer = await mock.http.post(f"/{ENDPOINT}", json=GOOD, headers=KEY | {"Host": "queue.fal.run"})
 
     assert answer.json()["status_url"].startswith(f"http://queue.fal.run/{APPLICATION}/requests/")
 
 
-async def test_the_same_seed_and_calls_give_the_same_answers_byte_for_byte(start: Start) -> None:
+async def test_same_seed_and_calls_give_the_same_responses_byte_for_byte(start: Start) -> None:
     async def story() -> list[bytes]:
         mock = await start(seed=7, run_seconds=Span(3, 9))
         submitted = await mock.submit()
@@ -731,7 +735,7 @@ async def test_the_same_seed_and_calls_give_the_same_answers_byte_for_byte(start
     assert await story() == await story()
 
 
-async def test_another_seed_gives_other_ids(start: Start) -> None:
+async def test_another_seed_gives_other_request_ids(start: Start) -> None:
     first, second = await start(seed=1), await start(seed=2)
 
     assert (await first.submit())["request_id"] != (await second.submit())["request_id"]

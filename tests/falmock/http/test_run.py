@@ -33,23 +33,23 @@ async def started(mock: Mock, count: int) -> None:
     await mock.emulator.timeline.settle()
 
 
-async def test_a_run_answers_with_the_models_json(mock: Mock) -> None:
+async def test_run_returns_the_json_of_the_model(mock: Mock) -> None:
     answer = await run(mock)
 
     assert (answer.status_code, list(answer.json())) == (200, ["video"])
 
 
-async def test_a_run_does_not_wait_in_the_queue_when_a_runner_is_free(mock: Mock) -> None:
+async def test_run_starts_at_once_when_a_runner_is_free(mock: Mock) -> None:
     assert (await run(mock, seconds=4)).status_code == 200
 
 
-async def test_a_run_has_the_headers_of_its_runner(mock: Mock) -> None:
+async def test_run_returns_the_headers_of_its_runner(mock: Mock) -> None:
     headers = (await run(mock)).headers
 
     assert {"x-fal-request-id", "x-fal-billable-units", "x-fal-served-from"} <= set(headers)
 
 
-async def test_a_run_is_nobodys_to_poll(mock: Mock) -> None:
+async def test_run_cannot_be_polled_on_the_queue_host(mock: Mock) -> None:
     request_id = (await run(mock)).headers["x-fal-request-id"]
 
     assert (await mock.get(f"/fal-ai/veo2/requests/{request_id}/status")).status_code == 404
@@ -63,7 +63,7 @@ async def test_a_run_is_nobodys_to_poll(mock: Mock) -> None:
         ("POST", "/fal.run/fal-ai/veo2", 404, {"detail": "Path / not found"}),
     ],
 )
-async def test_the_runner_judges_method_and_path(
+async def test_run_with_a_wrong_method_or_path_is_refused_by_the_runner(
     mock: Mock, method: str, path: str, status: int, body: object
 ) -> None:
     answer = await run(mock, method=method, path=path)
@@ -75,7 +75,7 @@ async def test_the_runner_judges_method_and_path(
     ("path", "headers", "status"),
     [("/fal.run/nobody/x", {}, 404), (RUN, {}, 401), (RUN, {"Authorization": "Key locked:x"}, 403)],
 )
-async def test_it_asks_in_the_order_of_the_queue(
+async def test_run_host_checks_application_and_credentials_in_the_order_of_the_queue_host(
     start: Start, path: str, headers: dict[str, str], status: int
 ) -> None:
     mock = await start(locked=("locked",))
@@ -83,7 +83,7 @@ async def test_it_asks_in_the_order_of_the_queue(
     assert (await mock.http.post(path, content=b"no json", headers=headers)).status_code == status
 
 
-async def test_one_run_too_many_is_429_with_its_own_kind_of_body(start: Start) -> None:
+async def test_run_over_the_concurrency_limit_is_429_with_its_own_body(start: Start) -> None:
     mock = await start(concurrency=1)
     call = asyncio.create_task(mock.http.post(RUN, json=GOOD, headers=KEY))
     await started(mock, 1)
@@ -103,19 +103,19 @@ async def test_one_run_too_many_is_429_with_its_own_kind_of_body(start: Start) -
     await call
 
 
-async def test_a_run_has_no_webhook(mock: Mock) -> None:
+async def test_run_posts_no_webhook(mock: Mock) -> None:
     answer = await run(mock, path=f"{RUN}?fal_webhook=http://localhost:3000/hook")
 
     assert mock.emulator.store.delivery(answer.headers["x-fal-request-id"]) is None
 
 
-async def test_a_run_over_its_time_is_not_tried_again(start: Start) -> None:
+async def test_run_that_exceeds_its_time_is_not_repeated(start: Start) -> None:
     mock = await start(run_timeout=2)
 
     assert (await run(mock, seconds=2)).status_code == 504
 
 
-async def test_a_caller_who_hangs_up_frees_the_runner(mock: Mock) -> None:
+async def test_run_of_a_caller_that_disconnects_frees_the_runner(mock: Mock) -> None:
     async with serving(mock.emulator) as address, httpx.AsyncClient(base_url=address) as http:
         call = asyncio.create_task(http.post(RUN, json=GOOD, headers=KEY))
         await started(mock, 1)

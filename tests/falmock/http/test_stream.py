@@ -44,7 +44,7 @@ async def tell_changes(mock: Mock, http: httpx.AsyncClient, submitted: Any, quer
     return events
 
 
-async def test_a_stream_tells_each_change_once_and_ends_after_completed(
+async def test_stream_has_one_event_for_each_change_and_ends_after_completed(
     mock: Mock, wire: httpx.AsyncClient
 ) -> None:
     submitted = await mock.submit()
@@ -54,7 +54,9 @@ async def test_a_stream_tells_each_change_once_and_ends_after_completed(
     assert [event["status"] for event in events] == ["IN_QUEUE", "IN_PROGRESS", "COMPLETED"]
 
 
-async def test_the_last_event_is_what_a_status_says_afterwards(mock: Mock, wire: httpx.AsyncClient) -> None:
+async def test_last_event_of_a_stream_equals_the_status_afterwards(
+    mock: Mock, wire: httpx.AsyncClient
+) -> None:
     submitted = await mock.submit()
 
     *_, last = await tell_changes(mock, wire, submitted)
@@ -63,7 +65,7 @@ async def test_the_last_event_is_what_a_status_says_afterwards(mock: Mock, wire:
     assert last == status
 
 
-async def test_each_event_carries_only_the_log_lines_since_the_last(
+async def test_each_event_has_only_the_log_lines_since_the_previous_one(
     mock: Mock, wire: httpx.AsyncClient
 ) -> None:
     submitted = await mock.submit()
@@ -75,20 +77,20 @@ async def test_each_event_carries_only_the_log_lines_since_the_last(
     assert lines == [line["message"] for line in whole]
 
 
-async def test_a_stream_without_logs_says_null(mock: Mock, wire: httpx.AsyncClient) -> None:
+async def test_stream_without_logs_has_null_logs(mock: Mock, wire: httpx.AsyncClient) -> None:
     submitted = await mock.submit()
 
     assert {event["logs"] for event in await tell_changes(mock, wire, submitted)} == {None}
 
 
-async def test_a_stream_that_is_opened_late_has_one_event(mock: Mock, wire: httpx.AsyncClient) -> None:
+async def test_stream_of_a_completed_request_has_one_event(mock: Mock, wire: httpx.AsyncClient) -> None:
     submitted = await mock.submit()
     await mock.pass_time(10)
 
     assert [event["status"] async for event in watch(wire, submitted)] == ["COMPLETED"]
 
 
-async def test_a_silent_stream_is_kept_alive_with_comments(start: Callable[..., Awaitable[Mock]]) -> None:
+async def test_silent_stream_is_kept_alive_with_comments(start: Callable[..., Awaitable[Mock]]) -> None:
     mock = await start(queue_seconds=Span(60, 60))
     submitted = await mock.submit()
     async with serving(mock.emulator) as address, httpx.AsyncClient(base_url=address, headers=KEY) as http:
@@ -102,7 +104,7 @@ async def test_a_silent_stream_is_kept_alive_with_comments(start: Callable[..., 
     assert heard == ["IN_QUEUE", None, None]
 
 
-async def test_positions_are_told_as_the_line_moves(mock: Mock, wire: httpx.AsyncClient) -> None:
+async def test_stream_has_an_event_for_each_queue_position(mock: Mock, wire: httpx.AsyncClient) -> None:
     for _ in range(5):
         submitted = await mock.submit()
 
@@ -112,7 +114,7 @@ async def test_positions_are_told_as_the_line_moves(mock: Mock, wire: httpx.Asyn
     assert (positions[0], positions == sorted(positions, reverse=True)) == (4, True)
 
 
-async def test_a_watcher_who_leaves_leaves_nothing_behind(mock: Mock, wire: httpx.AsyncClient) -> None:
+async def test_stream_of_a_client_that_leaves_is_closed(mock: Mock, wire: httpx.AsyncClient) -> None:
     submitted = await mock.submit()
     stream = watch(wire, submitted)
     await anext(stream)

@@ -252,7 +252,7 @@ async def test_a_lost_answer_is_no_excuse_to_submit_again(mock: Mock) -> None:
     app = create_app(mock.emulator)
 
     async def breakable(scope: Any, receive: Any, send: Any) -> None:
-        await app({**scope, "falmock.line": Broken()}, receive, send)
+        await app({**scope, "falmock.connection": Broken()}, receive, send)
 
     asked = GOOD | {"prompt": "for a"}
     headers = naive.headers | {"x-falmock-fault": "answer_lost"}

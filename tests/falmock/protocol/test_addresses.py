@@ -39,7 +39,7 @@ LOOPBACK_V4 = st.ip_addresses(network="127.0.0.0/8")
         "::ffff:7f00:1",
     ],
 )
-def test_loopback_is_known_in_every_form_that_the_resolver_takes(host: str) -> None:
+def test_loopback_is_recognised_in_every_form_that_the_resolver_accepts(host: str) -> None:
     assert is_loopback(host)
 
 
@@ -76,12 +76,12 @@ def test_loopback_is_known_in_every_form_that_the_resolver_takes(host: str) -> N
         "",
     ],
 )
-def test_what_the_system_does_not_deliver_to_loopback_is_not_loopback(host: str) -> None:
+def test_address_that_the_system_does_not_deliver_to_loopback_is_not_loopback(host: str) -> None:
     assert not is_loopback(host)
 
 
 @pytest.mark.parametrize("address", ["1.1.1.1", "2606:4700:4700::1111", "::ffff:1.1.1.1", "64:ff9b::1.1.1.1"])
-def test_the_open_internet_is_public(address: str) -> None:
+def test_address_on_the_internet_is_public(address: str) -> None:
     assert is_public(address)
 
 
@@ -115,7 +115,7 @@ def test_the_open_internet_is_public(address: str) -> None:
         "not an address",
     ],
 )
-def test_private_addresses_are_not_public_however_they_are_written(address: str) -> None:
+def test_private_address_is_not_public_in_any_notation(address: str) -> None:
     assert not is_public(address)
 
 
@@ -140,7 +140,7 @@ def test_private_addresses_are_not_public_however_they_are_written(address: str)
         ("::1%1", Reach.UNUSABLE),
     ],
 )
-def test_each_kind_of_address_has_its_reach(address: str, expected: Reach) -> None:
+def test_reach_of_an_address_is_classified(address: str, expected: Reach) -> None:
     assert reach(parse(address) or pytest.fail(address)) is expected
 
 
@@ -155,21 +155,19 @@ def test_each_kind_of_address_has_its_reach(address: str, expected: Reach) -> No
         ("2002:7f00:1::1", "2002:7f00:1::1"),
     ],
 )
-def test_a_connection_arrives_where_the_system_leads_it(address: str, arrives: str) -> None:
+def test_delivered_address_is_where_the_system_leads_a_connection(address: str, arrives: str) -> None:
     assert str(delivered(parse(address) or pytest.fail(address))) == arrives
 
 
 @given(V4 | V6)
-def test_an_address_is_read_back_from_its_text(
+def test_address_is_parsed_back_from_its_text(
     address: ipaddress.IPv4Address | ipaddress.IPv6Address,
 ) -> None:
     assert parse(str(address)) == parse(f"[{address}]") == address
 
 
 @given(V4, st.sampled_from(["{:d}", "{:#x}", "0{:o}"]))
-def test_one_number_is_the_address_that_the_resolver_makes_of_it(
-    address: ipaddress.IPv4Address, form: str
-) -> None:
+def test_single_number_is_parsed_as_the_resolver_does(address: ipaddress.IPv4Address, form: str) -> None:
     text = form.format(int(address))
     (found, *_) = socket.getaddrinfo(text, 80, socket.AF_INET, socket.SOCK_STREAM, 0, socket.AI_NUMERICHOST)
 
@@ -177,7 +175,7 @@ def test_one_number_is_the_address_that_the_resolver_makes_of_it(
 
 
 @given(LOOPBACK_V4, st.sampled_from(["2002:{}:{}::1", "64:ff9b::{}:{}", "::{}:{}", "2001:0:{}:{}::"]))
-def test_no_ipv6_address_that_only_embeds_loopback_is_loopback_or_public(
+def test_ipv6_address_that_only_embeds_loopback_is_neither_loopback_nor_public(
     address: ipaddress.IPv4Address, form: str
 ) -> None:
     high, low = divmod(int(address), 0x10000)
@@ -187,13 +185,13 @@ def test_no_ipv6_address_that_only_embeds_loopback_is_loopback_or_public(
 
 
 @given(st.text(max_size=40))
-def test_any_text_is_an_address_or_a_name(text: str) -> None:
+def test_any_text_is_classified_without_an_error(text: str) -> None:
     assert is_loopback(text) in {True, False}
     assert not (is_loopback(text) and is_public(text))
 
 
 @given(st.from_regex(r"[0-9a-fx.:%\[\]]{1,20}", fullmatch=True))
-def test_what_is_parsed_is_what_the_systems_resolver_finds(text: str) -> None:
+def test_parsed_address_equals_the_systems_resolution(text: str) -> None:
     address = parse(text.strip("[]"))
     if address is None or "%" in text or text.endswith("."):
         return

@@ -55,9 +55,7 @@ WIDE = st.sampled_from(
         ("1password.example", "1password.example", None),
     ],
 )
-def test_an_authority_is_a_name_or_an_address_and_perhaps_a_port(
-    text: str, name: str, port: int | None
-) -> None:
+def test_valid_authority_is_parsed(text: str, name: str, port: int | None) -> None:
     assert parse_authority(text) == Authority(name, port)
 
 
@@ -122,26 +120,26 @@ def test_an_authority_is_a_name_or_an_address_and_perhaps_a_port(
         ".".join(["a" * 60] * 5),
     ],
 )
-def test_anything_else_is_no_authority(text: str) -> None:
+def test_invalid_authority_is_refused(text: str) -> None:
     with pytest.raises(AuthorityError):
         parse_authority(text)
 
 
 @given(AUTHORITIES)
-def test_an_authority_reads_back_as_it_was_written(authority: Authority) -> None:
+def test_authority_is_parsed_back_from_its_text(authority: Authority) -> None:
     assert parse_authority(str(authority)) == parse_authority(str(parse_authority(str(authority))))
     assert parse_authority(str(authority)).port == authority.port
 
 
 @given(ADDRESSES)
-def test_an_address_stays_the_same_address(address: str) -> None:
+def test_ip_address_in_an_authority_stays_the_same_address(address: str) -> None:
     text = f"[{address}]" if ":" in address else address
 
     assert ipaddress.ip_address(parse_authority(text).name) == ipaddress.ip_address(address)
 
 
 @given(LOCAL, st.one_of(BREAKS, WIDE), FOREIGN, st.booleans())
-def test_two_hosts_joined_by_what_a_reader_may_split_at_are_no_authority(
+def test_two_hosts_joined_by_a_delimiter_are_refused_as_an_authority(
     local: str, between: str, foreign: str, local_first: bool
 ) -> None:
     text = f"{local}{between}{foreign}" if local_first else f"{foreign}{between}{local}"
@@ -159,7 +157,7 @@ def test_any_text_is_an_authority_in_a_closed_alphabet_or_is_refused(text: str) 
     assert str(authority).lower() == str(authority)
 
 
-def test_what_is_too_long_is_refused_before_it_is_kept() -> None:
+def test_authority_that_is_too_long_is_refused_before_it_is_cached() -> None:
     with pytest.raises(AuthorityError, match="253"):
         parse_authority("a" * (LONGEST + 1))
 
@@ -176,7 +174,7 @@ def test_what_is_too_long_is_refused_before_it_is_kept() -> None:
         ("null", None),
     ],
 )
-def test_an_origin_is_a_scheme_and_an_authority(text: str, origin: WebOrigin | None) -> None:
+def test_valid_origin_is_parsed(text: str, origin: WebOrigin | None) -> None:
     assert parse_origin(text) == origin
 
 
@@ -210,13 +208,13 @@ def test_an_origin_is_a_scheme_and_an_authority(text: str, origin: WebOrigin | N
         "http://127.1",
     ],
 )
-def test_anything_else_is_no_origin(text: str) -> None:
+def test_invalid_origin_is_refused(text: str) -> None:
     with pytest.raises(AuthorityError):
         parse_origin(text)
 
 
 @given(st.sampled_from(["http", "https", "chrome-extension"]), AUTHORITIES)
-def test_an_origin_names_no_default_port(scheme: str, authority: Authority) -> None:
+def test_origin_has_no_default_port(scheme: str, authority: Authority) -> None:
     origin = origin_of(scheme, authority)
 
     assert parse_origin(str(origin)) == parse_origin(f"{scheme}://{authority}")
@@ -224,7 +222,7 @@ def test_an_origin_names_no_default_port(scheme: str, authority: Authority) -> N
 
 
 @given(st.one_of(LOCAL, FOREIGN), BREAKS, st.one_of(LOCAL, FOREIGN))
-def test_two_hosts_are_no_origin(one: str, between: str, other: str) -> None:
+def test_two_hosts_joined_by_a_delimiter_are_refused_as_an_origin(one: str, between: str, other: str) -> None:
     with pytest.raises(AuthorityError):
         parse_origin(f"http://{one}{between}{other}")
 
@@ -242,12 +240,12 @@ def test_two_hosts_are_no_origin(one: str, between: str, other: str) -> None:
         ("http://localhost/a@b:c\\d", HttpUrl("http", Authority("localhost"), "/a@b:c\\d", None)),
     ],
 )
-def test_a_url_has_its_parts(text: str, url: HttpUrl) -> None:
+def test_valid_url_is_parsed_into_its_parts(text: str, url: HttpUrl) -> None:
     assert parse_url(text) == url
 
 
 @pytest.mark.parametrize(("text", "port"), [("http://x", 80), ("https://x", 443), ("https://x:8080", 8080)])
-def test_a_url_without_a_port_has_its_schemes(text: str, port: int) -> None:
+def test_url_without_a_port_has_the_default_port_of_its_scheme(text: str, port: int) -> None:
     assert parse_url(text).port == port
 
 
@@ -280,23 +278,23 @@ def test_a_url_without_a_port_has_its_schemes(text: str, port: int) -> None:
         "http://" + "\xfc" * 10_000 + "/",
     ],
 )
-def test_anything_else_is_no_url(text: str) -> None:
+def test_invalid_url_is_refused(text: str) -> None:
     with pytest.raises(AuthorityError):
         parse_url(text)
 
 
-def test_user_info_is_dropped_where_it_is_allowed() -> None:
+def test_user_info_is_dropped_if_it_is_allowed() -> None:
     assert parse_url("http://user:p%40ss@localhost:1/x", userinfo=True).authority == Authority("localhost", 1)
 
 
 @pytest.mark.parametrize("text", ["http://a@b@localhost/", "http://evil.example\\@localhost/", "http://@/"])
-def test_user_info_hides_no_other_host(text: str) -> None:
+def test_user_info_cannot_hide_another_host(text: str) -> None:
     with pytest.raises(AuthorityError):
         parse_url(text, userinfo=True)
 
 
 @given(AUTHORITIES, st.sampled_from(["http", "https"]), st.sampled_from(["", "/", "/a%20b?x=1"]))
-def test_a_url_has_the_authority_that_it_was_made_with(authority: Authority, scheme: str, rest: str) -> None:
+def test_url_is_parsed_back_to_its_authority(authority: Authority, scheme: str, rest: str) -> None:
     assert parse_url(f"{scheme}://{authority}{rest}").authority == parse_authority(str(authority))
 
 

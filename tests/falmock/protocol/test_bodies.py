@@ -19,20 +19,20 @@ def flat(members: int) -> bytes:
     return b"[" + b",".join([b"1"] * members) + b"]"
 
 
-def test_a_body_is_read_up_to_the_limit_in_depth() -> None:
+def test_body_at_the_limit_in_depth_is_parsed() -> None:
     assert json.dumps(load(nested(10), Limits(depth=10))) == nested(10).decode()
 
 
-def test_a_body_one_level_beyond_the_limit_is_refused() -> None:
+def test_body_one_level_over_the_limit_is_refused() -> None:
     with pytest.raises(BodyTooComplexError):
         load(nested(11), Limits(depth=10))
 
 
-def test_a_body_is_read_up_to_the_limit_in_members() -> None:
+def test_body_at_the_limit_in_members_is_parsed() -> None:
     assert load(flat(10), Limits(members=10)) == [1] * 10
 
 
-def test_a_body_one_member_beyond_the_limit_is_refused() -> None:
+def test_body_one_member_over_the_limit_is_refused() -> None:
     with pytest.raises(BodyTooComplexError):
         load(flat(11), Limits(members=10))
 
@@ -40,7 +40,7 @@ def test_a_body_one_member_beyond_the_limit_is_refused() -> None:
 @pytest.mark.parametrize(
     "text", ["[[[[[", ",,,,,", "}{][", '\\"[[[', "\\\\", '\\\\\\"[,', '",[', "\\"], ids=repr
 )
-def test_what_stands_in_a_string_does_not_count(text: str) -> None:
+def test_brackets_in_a_string_do_not_count(text: str) -> None:
     limits = Limits(depth=2, members=4)
     body = json.dumps({text: text}).encode()
 
@@ -58,7 +58,7 @@ def test_what_stands_in_a_string_does_not_count(text: str) -> None:
     ],
     ids=["empty-lists", "empty-strings", "closed", "opened", "opened-objects"],
 )
-def test_megabytes_of_marks_are_refused_before_they_are_parsed(
+def test_megabytes_of_brackets_are_refused_before_they_are_parsed(
     body: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("json.loads", lambda _: pytest.fail("parsed"))
@@ -70,12 +70,12 @@ def test_megabytes_of_marks_are_refused_before_they_are_parsed(
 @pytest.mark.parametrize(
     "body", [b'"' + b"[" * 1_000_000 + b'"', b'"' + b'\\"' * 1_000_000 + b'"', b'"' + b"," * 1_000_000 + b'"']
 )
-def test_a_long_string_is_no_matter(body: bytes) -> None:
+def test_long_string_is_within_the_limits(body: bytes) -> None:
     assert load(body) == json.loads(body)
 
 
 @pytest.mark.parametrize("body", [b"9" * 5000, b"\xff", b"[", b""])
-def test_what_cannot_be_parsed_is_a_value_error(body: bytes) -> None:
+def test_invalid_json_is_a_value_error(body: bytes) -> None:
     with pytest.raises(ValueError, match=r".*"):
         load(body)
 
@@ -95,7 +95,7 @@ values = st.recursive(
 
 
 @given(values, st.integers(0, 6))
-def test_a_body_is_refused_just_where_it_is_deeper_than_the_limit(value: Any, depth: int) -> None:
+def test_body_is_refused_exactly_if_it_is_deeper_than_the_limit(value: Any, depth: int) -> None:
     limits = Limits(depth=depth, members=DEFAULT.members)
     body = json.dumps(value).encode()
     try:

@@ -7,8 +7,8 @@ from emulated import APPLICATION, ENDPOINT, GOOD, KEY
 from hypothesis import given
 from hypothesis import strategies as st
 
-from falmock.protocol import calls
-from falmock.protocol.calls import Call, Operation, named_test
+from falmock.protocol import calls, endpoints
+from falmock.protocol.calls import Operation, named_test
 from falmock.protocol.hosts import CDN, PLATFORM, QUEUE, REST, RUN
 
 if TYPE_CHECKING:
@@ -36,10 +36,13 @@ ID = "019e7b6a-5c1d-7f3e-9a2b-4c5d6e7f8091"
         (PLATFORM, "GET", "/v1/models", "other", None),
     ],
 )
-def test_an_address_tells_what_is_asked_for(
+def test_operation_and_endpoint_are_read_from_method_and_path(
     host: str, method: str, path: str, operation: str, endpoint: str | None
 ) -> None:
-    assert calls.read(host, method, path, {}) == Call(host, Operation(operation), endpoint, None, None, None)
+    call = calls.read(host, method, path, {})
+
+    assert call[:-1] == (host, Operation(operation), endpoint, None, None, None)
+    assert call.parsed == endpoints.parse(endpoint or "")
 
 
 @pytest.mark.parametrize(
@@ -53,7 +56,9 @@ def test_an_address_tells_what_is_asked_for(
     ],
 )
 @pytest.mark.parametrize("endpoint", [APPLICATION, ENDPOINT])
-def test_what_is_asked_of_a_request_is_below_its_id(endpoint: str, below: str, operation: str) -> None:
+def test_operation_on_a_request_is_read_from_the_path_below_its_id(
+    endpoint: str, below: str, operation: str
+) -> None:
     call = calls.read(QUEUE, "GET", f"/{endpoint}/requests/{ID.upper()}{below}", {})
 
     assert (call.operation, call.endpoint, call.request_id) == (operation, endpoint, ID)
@@ -73,12 +78,12 @@ def test_what_is_asked_of_a_request_is_below_its_id(endpoint: str, below: str, o
         ("", None),
     ],
 )
-def test_a_caller_is_known_by_the_key_id_alone(authorization: str, caller: str | None) -> None:
+def test_caller_is_the_key_id_without_the_secret(authorization: str, caller: str | None) -> None:
     assert calls.read(QUEUE, "POST", "/x/y", {"authorization": authorization}).caller == caller
 
 
 @given(st.text(), st.text(alphabet="ghij", min_size=3))
-def test_a_secret_is_never_in_a_call(key_id: str, secret: str) -> None:
+def test_call_never_contains_the_secret(key_id: str, secret: str) -> None:
     call = calls.read(QUEUE, "POST", "/x/y", {"authorization": f"Key {key_id.replace(secret, '')}:{secret}"})
 
     assert secret not in str(call)
@@ -94,17 +99,15 @@ def test_a_secret_is_never_in_a_call(key_id: str, secret: str) -> None:
         ({}, None),
     ],
 )
-def test_a_call_is_the_tests_that_its_header_or_its_key_names(
-    headers: dict[str, str], test: str | None
-) -> None:
+def test_test_of_a_call_comes_from_its_header_or_its_key(headers: dict[str, str], test: str | None) -> None:
     assert calls.read(QUEUE, "POST", "/x/y", headers).test == test
 
 
-def test_nobody_has_no_test() -> None:
+def test_call_without_a_caller_has_no_test() -> None:
     assert named_test(None) is None
 
 
-async def test_a_request_remembers_its_test(mock: Mock) -> None:
+async def test_request_keeps_the_test_of_its_submit(mock: Mock) -> None:
     submitted = await mock.submit(headers={"X-Falmock-Test": "checkout"})
 
     found = mock.emulator.request(submitted["request_id"])
@@ -112,7 +115,7 @@ async def test_a_request_remembers_its_test(mock: Mock) -> None:
     assert found.test == "checkout"
 
 
-async def test_a_page_that_has_a_token_belongs_to_the_test_that_got_it(mock: Mock) -> None:
+async def test_request_with_a_token_belongs_to_the_test_of_the_tokens_key(mock: Mock) -> None:
     key = {"Authorization": "Key test-page:secret"}
     asked = {"allowed_apps": ["veo2"], "token_expiration": 60}
     token = (await mock.http.post("/rest.fal.ai/tokens/", json=asked, headers=key)).json()
@@ -123,7 +126,7 @@ async def test_a_page_that_has_a_token_belongs_to_the_test_that_got_it(mock: Moc
     assert (found.caller, found.test) == ("test-page", "page")
 
 
-async def test_the_proxy_for_pages_passes_the_test_on(mock: Mock) -> None:
+async def test_browser_proxy_forwards_the_test_header(mock: Mock) -> None:
     headers = KEY | {"x-fal-target-url": f"https://queue.fal.run/{ENDPOINT}", "x-falmock-test": "page"}
     answer = await mock.http.post("/api/fal/proxy", json=GOOD, headers=headers)
 

@@ -21,7 +21,7 @@ from falmock.protocol.endpoints import Endpoint, parse
         ("workflows/me", "workflows/me", ""),
     ],
 )
-def test_the_application_is_told_from_the_path(text: str, application: str, path: str) -> None:
+def test_endpoint_id_is_split_into_application_and_path(text: str, application: str, path: str) -> None:
     endpoint = parse(text)
 
     assert endpoint is not None
@@ -29,7 +29,7 @@ def test_the_application_is_told_from_the_path(text: str, application: str, path
 
 
 @pytest.mark.parametrize("text", ["", "/", "fal-ai", "x-y-z", "12345"])
-def test_what_names_no_application_is_none(text: str) -> None:
+def test_text_that_names_no_application_is_none(text: str) -> None:
     assert parse(text) is None
 
 
@@ -39,7 +39,7 @@ word = st.from_regex(r"[a-z0-9][a-z0-9.-]{0,9}", fullmatch=True).filter(
 
 
 @given(st.sampled_from(["", "workflows", "comfy"]), word, word, st.lists(word, max_size=3))
-def test_an_endpoint_reads_back_as_it_was_written(
+def test_endpoint_is_parsed_back_from_its_text(
     namespace: str, owner: str, alias: str, path: list[str]
 ) -> None:
     endpoint = Endpoint(namespace, owner, alias, "/".join(path))

@@ -23,7 +23,7 @@ def place(path: str = "/x", *, host: str = OWN, scheme: str = "http", **headers:
     """Return the fal host, the path there, and the queue's URL of /y for the answer."""
     named = {name.replace("_", "-"): value for name, value in headers.items()}
     arrival = locate(named | {"host": host}, scheme, path, own_names={"falmock.internal"}, own_authority=OWN)
-    return arrival.host, arrival.path, arrival.origin.url(QUEUE, "/y")
+    return arrival.host, arrival.path, arrival.base_url.url(QUEUE, "/y")
 
 
 @pytest.mark.parametrize(
@@ -43,7 +43,7 @@ def place(path: str = "/x", *, host: str = OWN, scheme: str = "http", **headers:
         ("/", QUEUE, "/"),
     ],
 )
-def test_a_path_says_which_host_is_meant(path: str, host: str, inner: str) -> None:
+def test_host_is_found_by_the_first_segment_of_the_path(path: str, host: str, inner: str) -> None:
     assert place(path)[:2] == (host, inner)
 
 
@@ -51,11 +51,11 @@ def test_a_path_says_which_host_is_meant(path: str, host: str, inner: str) -> No
     ("host", "meant"),
     [("queue.fal.run", QUEUE), ("FAL.RUN:443", RUN), ("v3b.fal.media", CDN), ("api.fal.ai.", PLATFORM)],
 )
-def test_a_host_header_says_which_host_is_meant(host: str, meant: str) -> None:
+def test_host_is_found_by_the_host_header(host: str, meant: str) -> None:
     assert place("/a/b", host=host)[:2] == (meant, "/a/b")
 
 
-def test_a_target_url_says_host_path_and_query() -> None:
+def test_target_url_header_gives_host_path_and_query() -> None:
     target = "https://queue.fal.run/fal-ai/veo2?fal_webhook=http%3A%2F%2Flocalhost"
     arrival = locate(
         {"host": OWN, "x-fal-target-url": target}, "http", "/api/fal/proxy", own_names=(), own_authority=OWN
@@ -68,7 +68,7 @@ def test_a_target_url_says_host_path_and_query() -> None:
     )
 
 
-def test_a_target_host_says_which_host_is_meant() -> None:
+def test_host_is_found_by_the_target_host_header() -> None:
     assert place("/a/b", x_fal_target_host="fal.run")[:2] == (RUN, "/a/b")
 
 
@@ -81,7 +81,7 @@ def test_a_target_host_says_which_host_is_meant() -> None:
         (BaseURL("host", "http", ":8787"), "http://queue.fal.run:8787/y", "http://v3b.fal.media:8787/y"),
     ],
 )
-def test_urls_lead_back_the_way_the_call_came(origin: BaseURL, queue: str, media: str) -> None:
+def test_base_url_makes_urls_in_the_style_of_the_call(origin: BaseURL, queue: str, media: str) -> None:
     assert (origin.url(QUEUE, "/y"), origin.url(MEDIA, "/y")) == (queue, media)
 
 
@@ -95,19 +95,19 @@ def test_urls_lead_back_the_way_the_call_came(origin: BaseURL, queue: str, media
         ("/a/b", "[::1]:8787", "http://[::1]:8787/y"),
     ],
 )
-def test_each_way_in_has_its_own_way_back(path: str, host: str, url: str) -> None:
+def test_each_style_of_call_gets_urls_of_the_same_style(path: str, host: str, url: str) -> None:
     assert place(path, host=host)[2] == url
 
 
 @pytest.mark.parametrize(
     "style", ["bare http 127.0.0.1:1", "prefix https [::1]:2", "host http :8787", "host https"]
 )
-def test_an_origin_reads_back_as_it_was_written(style: str) -> None:
+def test_base_url_is_parsed_back_from_its_text(style: str) -> None:
     assert str(BaseURL.parse(style)) == style
 
 
 @pytest.mark.parametrize("host", ["evil.example", "fal.example:8787", "gateway.fal.ai", "queue.falrun.com"])
-def test_a_host_that_is_not_stood_for_is_refused(host: str) -> None:
+def test_host_that_is_not_emulated_is_refused(host: str) -> None:
     with pytest.raises(NotServedError):
         locate({"host": host}, "http", "/a/b", own_names=(), own_authority=OWN)
 
@@ -123,18 +123,18 @@ def test_a_host_that_is_not_stood_for_is_refused(host: str) -> None:
         {"host": OWN, "x-fal-target-url": "https://queue.fal.run\\@evil.example/"},
     ],
 )
-def test_a_header_that_names_no_host_is_refused(headers: dict[str, str]) -> None:
+def test_header_that_names_no_host_is_refused(headers: dict[str, str]) -> None:
     with pytest.raises(AuthorityError):
         locate(headers, "http", "/a/b", own_names=(), own_authority=OWN)
 
 
 @pytest.mark.parametrize("target", ["https://example.com/x", "https://gateway.fal.ai/x"])
-def test_a_target_url_elsewhere_is_refused(target: str) -> None:
+def test_target_url_of_another_host_is_refused(target: str) -> None:
     with pytest.raises(NotServedError):
         place("/", x_fal_target_url=target)
 
 
-def test_a_fal_host_in_the_path_that_is_not_stood_for_is_refused() -> None:
+def test_fal_host_in_the_path_that_is_not_emulated_is_refused() -> None:
     with pytest.raises(NotServedError):
         place("/queue.falrun.com/a/b")
 
@@ -143,16 +143,16 @@ def test_a_fal_host_in_the_path_that_is_not_stood_for_is_refused() -> None:
     "host",
     ["localhost:1", "app.localhost", "10.1.2.3:80", "falmock.internal:8787", "[fe80::1]", "LOCALHOST."],
 )
-def test_own_names_and_addresses_are_taken(host: str) -> None:
+def test_own_names_and_ip_addresses_are_accepted(host: str) -> None:
     assert place("/a/b", host=host)[0] == QUEUE
 
 
-def test_a_call_without_a_host_header_is_for_the_address_it_reached() -> None:
+def test_call_without_a_host_header_is_for_the_address_that_received_it() -> None:
     arrival = locate({}, "http", "/a/b", own_names=(), own_authority=OWN)
 
-    assert arrival.origin == BaseURL("bare", "http", OWN)
+    assert arrival.base_url == BaseURL("bare", "http", OWN)
 
 
 @pytest.mark.parametrize(("name", "is_one"), [("fal.run", True), ("x.fal.ai", True), ("notfal.run", False)])
-def test_fals_names_are_known(name: str, is_one: bool) -> None:
+def test_fals_host_names_are_recognised(name: str, is_one: bool) -> None:
     assert is_fal(name) is is_one

@@ -1,4 +1,4 @@
-"""No call holds up the others, and what it took up comes back."""
+"""No call delays the others, and every call releases its resources."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ async def post(mock: Mock, body: bytes | str, **headers: str) -> Any:
     ],
     ids=["deepest", "too-deep", "most-members", "too-many-members"],
 )
-async def test_an_input_beyond_the_limits_ends_as_one_that_cannot_be_parsed(
+async def test_input_over_the_limits_ends_like_one_that_cannot_be_parsed(
     start: Start, body: Any, status: int
 ) -> None:
     mock = await start(limits=Limits(depth=3, members=6))
@@ -68,7 +68,7 @@ async def test_an_input_beyond_the_limits_ends_as_one_that_cannot_be_parsed(
 
 
 @pytest.mark.parametrize(("size", "on_the_loop"), [(1000, True), (100_000, False)], ids=["small", "large"])
-async def test_only_a_large_body_is_parsed_off_the_event_loop_and_either_once(
+async def test_only_large_bodies_are_parsed_in_a_thread_and_every_body_once(
     mock: Mock, monkeypatch: pytest.MonkeyPatch, size: int, on_the_loop: bool
 ) -> None:
     load, threads = bodies.load, []
@@ -85,7 +85,7 @@ async def test_only_a_large_body_is_parsed_off_the_event_loop_and_either_once(
     assert threads == [on_the_loop]
 
 
-async def test_an_input_that_does_not_fit_is_refused_off_the_loop_as_on_it(mock: Mock) -> None:
+async def test_large_invalid_input_is_refused_like_a_small_one(mock: Mock) -> None:
     results = []
     for size in (10, 100_000):
         submitted = await mock.submit(prompt="a" * size, duration="9s")
@@ -97,7 +97,7 @@ async def test_an_input_that_does_not_fit_is_refused_off_the_loop_as_on_it(mock:
     assert results[0] == results[1]
 
 
-async def test_a_request_that_is_cancelled_while_its_body_is_parsed_stays_cancelled(
+async def test_request_cancelled_while_its_body_is_parsed_stays_cancelled(
     mock: Mock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     parsing, go_on, load = threading.Event(), threading.Event(), bodies.load
@@ -119,7 +119,7 @@ async def test_a_request_that_is_cancelled_while_its_body_is_parsed_stays_cancel
     assert (cancelled.status_code, (await mock.result(submitted)).status_code) == (202, 499)
 
 
-def test_of_many_errors_in_a_body_the_first_hundred_are_told() -> None:
+def test_only_the_first_hundred_errors_of_a_body_are_reported() -> None:
     body = json.dumps({"fault": "slow", "then": [1] * 1000}).encode()
 
     with pytest.raises(InvalidBody) as refused:
@@ -146,7 +146,7 @@ class Counted(str):
 @pytest.mark.parametrize(
     "text", ["[[fal:" * 10_000, "[[fal:]" * 10_000, "[[fal:" * 10_000 + "]", "[" * 60_000], ids=len
 )
-def test_a_prompt_full_of_beginnings_of_triggers_is_read_in_linear_time(text: str) -> None:
+def test_prompt_full_of_partial_triggers_is_scanned_in_linear_time(text: str) -> None:
     prompt = Counted(text)
     prompt.searched = 0
 
@@ -156,7 +156,7 @@ def test_a_prompt_full_of_beginnings_of_triggers_is_read_in_linear_time(text: st
 
 @pytest.mark.parametrize("number", [DEFAULT.faults, DEFAULT.faults + 1], ids=["most", "too-many"])
 @pytest.mark.parametrize("way", ["prompt", "header"])
-async def test_a_call_may_ask_for_so_many_faults_and_for_no_more(mock: Mock, number: int, way: str) -> None:
+async def test_call_may_ask_for_faults_up_to_the_limit(mock: Mock, number: int, way: str) -> None:
     body = GOOD | {"prompt": "[[fal: slow]]" * number} if way == "prompt" else GOOD
     headers = {"x-falmock-fault": ";".join(["slow"] * number)} if way == "header" else {}
 
@@ -165,7 +165,7 @@ async def test_a_call_may_ask_for_so_many_faults_and_for_no_more(mock: Mock, num
     assert answer.status_code == (200 if number == DEFAULT.faults else 400)
 
 
-async def test_prompt_and_header_together_may_ask_for_no_more(start: Start) -> None:
+async def test_faults_of_prompt_and_header_count_together(start: Start) -> None:
     mock = await start(limits=Limits(faults=2))
     body = json.dumps(GOOD | {"prompt": "[[fal: slow]][[fal: slow]]"})
 
@@ -173,7 +173,7 @@ async def test_prompt_and_header_together_may_ask_for_no_more(start: Start) -> N
     assert (await post(mock, body, **{"x-falmock-fault": "slow"})).status_code == 400
 
 
-def test_a_trigger_that_is_too_long_is_refused_before_it_is_split() -> None:
+def test_trigger_that_is_too_long_is_refused_before_it_is_split() -> None:
     longest = "internal_error detail=".ljust(triggers.LONGEST_FAULT, "a")
 
     assert len(triggers.faults_in_input({"prompt": f"[[fal:{longest}]]"})) == 1
@@ -184,7 +184,7 @@ def test_a_trigger_that_is_too_long_is_refused_before_it_is_split() -> None:
 # Rules
 
 
-async def test_a_poll_asks_no_rule_that_is_for_another_request(
+async def test_poll_does_not_match_rules_for_other_requests(
     mock: Mock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for number in range(1000):
@@ -199,7 +199,7 @@ async def test_a_poll_asks_no_rule_that_is_for_another_request(
     assert asked == [for_all]
 
 
-def test_a_spent_rule_is_asked_no_more_but_still_listed() -> None:
+def test_spent_rule_is_not_matched_but_still_listed() -> None:
     plan = RuleSet(1)
     plan.add(Rule(fault="bad_gateway", on="status"))
 
@@ -213,7 +213,7 @@ def test_a_spent_rule_is_asked_no_more_but_still_listed() -> None:
     )
 
 
-def test_rules_for_a_request_and_for_all_are_asked_in_their_order() -> None:
+def test_rules_for_one_request_and_for_all_are_matched_in_their_order() -> None:
     plan = RuleSet(1)
     added = [plan.add(Rule(fault="slow", request=request)) for request in ("a", None, "a", "b", None)]
 
@@ -222,7 +222,7 @@ def test_rules_for_a_request_and_for_all_are_asked_in_their_order() -> None:
     assert [injection.rule for injection in injections] == [added[index] for index in (0, 1, 2, 4)]
 
 
-async def test_rules_of_a_request_go_with_it(start: Start) -> None:
+async def test_rules_for_a_request_are_deleted_with_it(start: Start) -> None:
     mock = await start(payload_days=0)
     for _ in range(3):
         await mock.submit(headers={"x-falmock-fault": "gateway_timeout"})
@@ -232,9 +232,7 @@ async def test_rules_of_a_request_go_with_it(start: Start) -> None:
     assert (before, mock.emulator.plan.rules()) == (3, [])
 
 
-async def test_a_body_is_parsed_once_for_all_rules_of_a_place(
-    mock: Mock, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_body_is_parsed_once_for_all_rules(mock: Mock, monkeypatch: pytest.MonkeyPatch) -> None:
     for _ in range(50):
         mock.emulator.plan.add(Rule(fault="slow", prompt="dragon"))
     load, parsed = bodies.load, []
@@ -270,11 +268,11 @@ async def busy(mock: Mock) -> Mock:
         "/control/ledger",
         "/control/lint",
         "/control/requests?limit=10000",
-        "/account",
+        "/control/account",
         "/rest.fal.ai/requests/webhooks",
     ],
 )
-async def test_a_poll_is_answered_before_a_long_listing_is(
+async def test_poll_is_answered_before_a_long_listing_ends(
     busy: Mock, monkeypatch: pytest.MonkeyPatch, listing: str
 ) -> None:
     submitted = await busy.submit()
@@ -303,7 +301,7 @@ async def test_a_poll_is_answered_before_a_long_listing_is(
     assert (answer.status_code, answered) == (200, [True])
 
 
-async def test_a_poll_is_answered_before_a_long_queue_is_emptied(busy: Mock) -> None:
+async def test_poll_is_answered_before_a_long_queue_is_flushed(busy: Mock) -> None:
     last = await busy.submit()
     order: list[str] = []
 
@@ -329,7 +327,7 @@ async def test_pieces_of_a_journal_are_short(busy: Mock) -> None:
     assert max(map(len, pieces)) <= PIECE // 1024
 
 
-async def test_an_entry_with_large_bodies_is_a_piece_of_its_own(mock: Mock) -> None:
+async def test_journal_entry_with_large_bodies_is_its_own_piece(mock: Mock) -> None:
     for _ in range(3):
         await mock.submit(prompt="a" * PIECE)
 
@@ -338,13 +336,13 @@ async def test_an_entry_with_large_bodies_is_a_piece_of_its_own(mock: Mock) -> N
     assert [len(piece) for piece in pieces if piece] == [1, 1, 1]
 
 
-async def test_a_bill_takes_a_step_for_each_page(busy: Mock) -> None:
+async def test_bill_is_computed_page_by_page(busy: Mock) -> None:
     steps = Ledger(busy.emulator.store, busy.emulator.payloads.body).billing()
 
     assert len(list(steps)) == 3
 
 
-async def test_a_filtered_journal_is_the_same_in_pieces_as_at_once(busy: Mock) -> None:
+async def test_filtered_journal_is_the_same_in_pieces_and_at_once(busy: Mock) -> None:
     await busy.submit(headers={"X-Falmock-Test": "a"})
     everything = busy.journal.entries()
     wanted = JournalFilter(test="a")
@@ -355,9 +353,7 @@ async def test_a_filtered_journal_is_the_same_in_pieces_as_at_once(busy: Mock) -
 
 
 @pytest.mark.parametrize(("listing", "name", "key"), [("requests", "requests", "id")])
-async def test_requests_are_listed_page_by_page_each_once(
-    busy: Mock, listing: str, name: str, key: str
-) -> None:
+async def test_requests_are_listed_in_pages_each_once(busy: Mock, listing: str, name: str, key: str) -> None:
     seen: list[str] = []
     before = ""
     while before is not None:
@@ -369,7 +365,7 @@ async def test_requests_are_listed_page_by_page_each_once(
     assert seen == [request.id for request in busy.emulator.store.requests()]
 
 
-async def test_webhooks_are_listed_page_by_page_each_once(mock: Mock) -> None:
+async def test_webhooks_are_listed_in_pages_each_once(mock: Mock) -> None:
     for _ in range(7):
         await mock.submit(query="?fal_webhook=http://localhost:9/hook")
     await mock.pass_time(60)
@@ -385,7 +381,7 @@ async def test_webhooks_are_listed_page_by_page_each_once(mock: Mock) -> None:
 
 
 @pytest.mark.parametrize("listing", ["requests", "webhooks"])
-async def test_a_page_before_what_is_not_there_is_404(mock: Mock, listing: str) -> None:
+async def test_page_before_an_unknown_id_is_404(mock: Mock, listing: str) -> None:
     assert (await mock.get(f"{CONTROL}/{listing}?before=nothing")).status_code == 404
 
 
@@ -393,10 +389,10 @@ async def test_a_page_before_what_is_not_there_is_404(mock: Mock, listing: str) 
 
 
 @pytest.mark.parametrize("prefix", ["data:image/png;base64,", "https://example.com/"])
-async def test_large_inputs_leave_nothing_behind_in_memory(
+async def test_large_inputs_are_not_kept_in_memory(
     mock: Mock, caplog: pytest.LogCaptureFixture, prefix: str
 ) -> None:
-    caplog.set_level(logging.CRITICAL)  # pytest keeps what is logged, with all that it refers to
+    caplog.set_level(logging.CRITICAL)  # pytest keeps log records with all objects that they refer to
 
     async def submit_large(number: int) -> None:
         submitted = await mock.submit(f"{prefix}{number:04}{'A' * MIB}")
@@ -417,23 +413,23 @@ async def test_large_inputs_leave_nothing_behind_in_memory(
     assert left < 4 * MIB  # the results echo the inputs, and are in SQLite
 
 
-async def test_a_long_path_is_kept_in_no_cache(mock: Mock) -> None:
-    before = calls._asked.cache_info().currsize
+async def test_long_path_is_not_cached(mock: Mock) -> None:
+    before = calls._read_path.cache_info().currsize
 
     for number in range(20):
         await mock.get(f"/fal-ai/veo2/{number}{'a' * 10_000}/requests/{number}/status")
 
-    assert calls._asked.cache_info().currsize == before
+    assert calls._read_path.cache_info().currsize == before
 
 
-def test_a_long_name_is_no_address_and_is_kept_in_no_cache() -> None:
-    before = hosts._reads_as_address.cache_info().currsize
+def test_long_host_name_is_not_an_address_and_is_not_cached() -> None:
+    before = hosts._parses_as_address.cache_info().currsize
 
     assert not hosts._is_address("1" * 101)
-    assert hosts._reads_as_address.cache_info().currsize == before
+    assert hosts._parses_as_address.cache_info().currsize == before
 
 
-def test_long_faults_of_a_request_are_kept_in_no_cache() -> None:
+def test_long_faults_of_a_request_are_not_cached() -> None:
     detail = "a" * injections.LONGEST_CACHED
     before = injections._parse.cache_info().currsize
 
@@ -445,7 +441,7 @@ def test_long_faults_of_a_request_are_kept_in_no_cache() -> None:
 # Streams
 
 
-async def test_many_streams_end_with_their_readers(mock: Mock) -> None:
+async def test_many_streams_end_when_their_clients_leave(mock: Mock) -> None:
     submitted = await mock.submit()
     path = submitted["status_url"].removeprefix(BASE) + "/stream"
     with listen("127.0.0.1", 0) as listener:
@@ -466,7 +462,7 @@ async def test_many_streams_end_with_their_readers(mock: Mock) -> None:
             assert len(asyncio.all_tasks()) < before + 10  # the scheduler's may come and go
 
 
-async def test_a_stream_that_nobody_reads_makes_no_more_events(mock: Mock) -> None:
+async def test_stream_without_a_reader_produces_no_more_events(mock: Mock) -> None:
     submitted = await mock.submit()
     path = submitted["status_url"].removeprefix(BASE) + "/stream"
     sent: list[bytes] = []

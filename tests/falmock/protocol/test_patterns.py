@@ -12,14 +12,14 @@ texts = st.text(st.sampled_from("ab/*?[]!-"), max_size=8)
 
 
 @given(texts, texts)
-def test_patterns_are_those_of_file_names(value: str, pattern: str) -> None:
+def test_patterns_match_like_file_name_patterns(value: str, pattern: str) -> None:
     assert matches(value, pattern) == fnmatchcase(value, pattern)
 
 
-def test_a_pattern_of_the_longest_length_is_taken() -> None:
+def test_pattern_of_the_maximum_length_is_accepted() -> None:
     assert matches("a" * LONGEST, "a" * LONGEST)
 
 
-def test_a_longer_pattern_is_refused() -> None:
+def test_pattern_over_the_maximum_length_is_refused() -> None:
     with pytest.raises(ValueError, match="at most"):
         matches("a", "a" * (LONGEST + 1))

@@ -1,0 +1,252 @@
+"""Opens an emulator: state folder, database, seed, secret, HTTP clients and scheduler."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import logging
+import os
+import random
+import sqlite3
+import tempfile
+import time
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from functools import cache
+from http.cookiejar import CookieJar, DefaultCookiePolicy
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import httpx
+
+from falmock import __version__
+from falmock.engine.clock import Clock, SystemClock
+from falmock.engine.database import StoreInUseError
+from falmock.engine.emulator import Emulator
+from falmock.engine.files import Files
+from falmock.engine.integrity import DamagedError, VersionError
+from falmock.engine.resources import Resources
+from falmock.engine.runner import Runner
+from falmock.engine.signing import SECRET_BYTES, Signer
+from falmock.engine.store import Store
+from falmock.faults.rules import RuleSet
+from falmock.faults.scenarios import find
+from falmock.media import Decoder, Renderer, find_ffmpeg
+from falmock.media.fetching import Fetcher
+from falmock.protocol.addresses import is_loopback
+from falmock.protocol.errors import StorageUnavailable
+from falmock.system import private, transient
+from falmock.system.dialler import ANYWHERE, NOWHERE, PUBLIC_ONLY, CheckedTransport, Dialler, OwnAddresses
+
+if TYPE_CHECKING:
+    import socket
+    import ssl
+    from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+
+    from falmock.engine.observer import Observer
+    from falmock.settings import Settings
+
+log = logging.getLogger("falmock")
+
+ELSEWHERE = "choose another folder with --state, or use --ephemeral"
+DATABASE = "falmock.db"
+STATE = frozenset(  # the names in a state folder
+    {
+        *(DATABASE, f"{DATABASE}-wal", f"{DATABASE}-shm", f"{DATABASE}-journal"),
+        *("secret", "doors.json", ".gitignore"),
+        *("ca", "inputs", "files", "uploads", "renders", "snapshots"),
+    }
+)
+
+
+class StateError(Exception):
+    """The state folder cannot be used; the text is one line that says what to do."""
+
+
+@asynccontextmanager
+async def open_emulator(
+    settings: Settings,
+    observer: Observer,
+    *,
+    clock: Clock | None = None,
+    studio: Renderer | None = None,
+    is_local: Callable[[str], bool] = is_loopback,
+    listeners: Iterable[socket.socket] = (),
+) -> AsyncIterator[Emulator]:
+    """Open an emulator with all its parts, and close them again.
+
+    Args:
+        settings: of the emulator.
+        observer: gets every step of a request and every webhook attempt.
+        clock: by default the system's, at the speed that the settings give.
+        studio: renders clips; by default one that keeps its clips with the emulator's files.
+        is_local: checks whether webhooks and input images may be on a host in any case.
+        listeners: the sockets at which the emulator will be served. Webhooks and input images at these
+            addresses are refused. Add sockets that are opened later to `emulator.dialler.own`.
+
+    Raises:
+        StateError: the state folder is in use or unusable.
+        ScenarioError: a scenario is unknown or invalid.
+        ValueError: there is no usable ffmpeg.
+    """
+    async with AsyncExitStack() as stack:
+        folder = settings.state or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="falmock-")))
+        with _using(folder):
+            store = stack.enter_context(_open_store(settings, folder))
+            clock = clock or SystemClock(settings.time_scale, start=store.latest_time())
+            seed = _seed(settings, store)
+            signer = Signer(_secret(settings, folder))
+            files = Files(store, folder, max_size=settings.max_upload)
+            files.sweep_leftovers(time.time())
+        plan = RuleSet(seed, map(find, settings.scenarios))
+        to_receivers, to_files = _diallers(settings, listeners)
+        webhook_http = await stack.enter_async_context(_client(to_receivers))
+        fetch_http = await stack.enter_async_context(_client(to_files))
+        if studio is None:
+            studio = _renderer(settings, folder, files)
+            stack.push_async_callback(studio.close)
+        fetcher = Fetcher(fetch_http, public=settings.fetches_public_files, is_local=is_local)
+        runner = Runner(
+            files=files,
+            studio=studio,
+            decoder=Decoder(max_pixels=settings.max_pixels, memory=settings.decode_memory),
+            fetcher=fetcher,
+            clock=clock,
+            seed=seed,
+            style=settings.media,
+            limits=settings.limits,
+        )
+        with _using(folder):
+            emulator = Emulator(
+                Resources(
+                    settings=settings,
+                    clock=clock,
+                    store=store,
+                    files=files,
+                    runner=runner,
+                    signer=signer,
+                    plan=plan,
+                    http=webhook_http,
+                    dialler=to_receivers,
+                    is_local=is_local,
+                    seed=seed,
+                    observer=observer,
+                )
+            )
+        stack.push_async_callback(emulator.close)
+        stack.push_async_callback(_stop, _start_scheduler(emulator))
+        await asyncio.sleep(0)  # start the scheduler
+        yield emulator
+
+
+def _renderer(settings: Settings, folder: Path, files: Files) -> Renderer:
+    ffmpeg = find_ffmpeg(settings.ffmpeg)
+    with _using(folder):
+        return Renderer(
+            ffmpeg=ffmpeg,
+            cache=files.renders,
+            at_once=settings.renders,
+            timeout=settings.render_timeout,
+        )
+
+
+def _diallers(settings: Settings, listeners: Iterable[socket.socket]) -> tuple[Dialler, Dialler]:
+    """Return what connects to the receivers of webhooks, and to the hosts of input images."""
+    own = OwnAddresses(settings.hostnames, settings.public_url)
+    for listener in listeners:
+        own.add(listener)
+    return (
+        Dialler(own, beyond=ANYWHERE if settings.delivers_anywhere else NOWHERE),
+        Dialler(own, beyond=PUBLIC_ONLY if settings.fetches_public_files else NOWHERE),
+    )
+
+
+def _client(dialler: Dialler) -> httpx.AsyncClient:
+    return httpx.AsyncClient(
+        transport=CheckedTransport(dialler, verify=trusted()),
+        trust_env=False,
+        follow_redirects=False,
+        headers={"User-Agent": f"falmock/{__version__}"},
+        cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),  # none reaches another receiver
+    )
+
+
+@cache
+def trusted() -> ssl.SSLContext:
+    """Return the TLS context of this process's own clients; loading the certificates takes 50 ms."""
+    return httpx.create_ssl_context(trust_env=False)
+
+
+def _start_scheduler(emulator: Emulator) -> asyncio.Task[None]:
+    """Start the scheduler; log a critical error if it ends by itself."""
+
+    def ended(task: asyncio.Task[None]) -> None:
+        if not task.cancelled():
+            log.critical("the scheduler has stopped: this is a defect of falmock", exc_info=task.exception())
+
+    task = asyncio.create_task(emulator.timeline.run())
+    task.add_done_callback(ended)
+    return task
+
+
+async def _stop(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+@contextmanager
+def _using(folder: Path) -> Iterator[None]:
+    """Turn errors of the disk and the database into a StateError."""
+    try:
+        yield
+    except (OSError, sqlite3.DatabaseError, StorageUnavailable) as error:
+        reason = error.reason if isinstance(error, StorageUnavailable) else transient.reason(error)
+        if reason is None:
+            reason = str((isinstance(error, OSError) and error.strerror) or error)
+        raise StateError(f"cannot use {folder} ({reason}): {ELSEWHERE}") from None
+
+
+def _open_store(settings: Settings, folder: Path) -> Store:
+    if settings.state is None:
+        return Store(None)
+    private.own(folder, STATE)
+    if not (ignored := folder / ".gitignore").exists():
+        private.write(ignored, b"*\n")
+    database = folder / DATABASE
+    private.touch(database)
+    try:
+        return Store(database)
+    except StoreInUseError:
+        raise StateError(
+            f"{folder} is in use by another falmock: stop that one, or use another --state, or --ephemeral"
+        ) from None
+    except DamagedError as error:
+        raise StateError(
+            f"the database {database} is damaged ({error}) and was left as it is: save what can be read "
+            f"with falmock state export --state {folder}, then {ELSEWHERE}"
+        ) from None
+    except VersionError as error:
+        raise StateError(
+            f"the database {database} was made by another version of falmock ({error}): "
+            f"use that version, or {ELSEWHERE}"
+        ) from None
+
+
+def _seed(settings: Settings, store: Store) -> int:
+    """Return the seed of the settings, else the one used before, else a new one."""
+    seed = settings.seed
+    if seed is None:
+        seed = store.fact("seed")
+    if seed is None:
+        seed = random.SystemRandom().getrandbits(32)
+    store.remember("seed", seed)
+    return int(seed)
+
+
+def _secret(settings: Settings, folder: Path) -> bytes:
+    """Return the seed of the key pair, from a file that only its owner can read."""
+    if settings.state is None and settings.seed is not None:
+        return hashlib.sha256(f"falmock {settings.seed}".encode()).digest()
+    path = folder / "secret"
+    if not path.exists():
+        private.write(path, os.urandom(SECRET_BYTES))
+    return path.read_bytes()

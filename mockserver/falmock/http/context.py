@@ -1,0 +1,94 @@
+"""The context of a call: one object in the ASGI scope, shared by the layers around a fal host."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum, auto
+from typing import TYPE_CHECKING, Final, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from starlette.requests import Request
+    from starlette.types import Scope
+
+    from falmock.faults.vocabulary import Fault
+    from falmock.protocol.authorities import Authority
+    from falmock.protocol.calls import Call
+    from falmock.protocol.hosts import BaseURL
+
+CONTEXT: Final = "falmock.call"  # in the scope: the CallContext
+CONNECTION: Final = "falmock.connection"  # in the scope: the Connection, if the server has one
+
+
+class Area(Enum):
+    """The part of the emulator that answers a call."""
+
+    FAL = auto()  # a host of fal's
+    MEDIA = auto()  # to read a file on the CDN
+    PROXY = auto()  # fal's browser proxy protocol
+    HEALTH = auto()
+    CONTROL = auto()
+
+
+class Connection(Protocol):
+    """The TCP connection of a call, for the faults that break it."""
+
+    async def drop(self) -> None:
+        """Close it with an error. Bytes that were sent before still arrive."""
+        ...
+
+    async def hang(self) -> None:
+        """Stay silent until the caller has left."""
+        ...
+
+
+@dataclass(slots=True)
+class CallContext:
+    """One call. The guard creates it, the router completes it, hosts and faults add the notes.
+
+    Attributes:
+        area: that answers it.
+        authority: of its Host header.
+        headers: names in lower case; of several with one name the first.
+        call: the operation on a fal host.
+        base_url: for the URLs in the answer.
+        body: of a submit, if it has arrived completely and is not too large.
+        later: the faults that the caller asked for and that affect the submitted request, not this call.
+        fault: note for the journal: the fault injected into this call.
+        request_id: note for the journal: the request that this call created.
+        public: note for the journal: whether the served file has no access list.
+    """
+
+    area: Area
+    authority: Authority
+    headers: Mapping[str, str]
+    call: Call = field(init=False)
+    base_url: BaseURL = field(init=False)
+    body: bytes | None = None
+    later: tuple[Fault, ...] = ()
+    fault: str | None = None
+    request_id: str | None = None
+    public: bool | None = None
+
+
+def context_of(request: Request) -> CallContext:
+    """Return the context of a call to a fal host."""
+    context: CallContext = request.scope[CONTEXT]
+    return context
+
+
+def connection_of(scope: Scope) -> Connection:
+    """Return the connection of a call."""
+    connection: Connection = scope.get(CONNECTION) or _NoConnection()
+    return connection
+
+
+class _NoConnection:
+    """For a caller in this process without a server between: it gets an exception."""
+
+    async def drop(self) -> None:
+        raise ConnectionResetError("the connection was reset by an injected fault")
+
+    async def hang(self) -> None:
+        raise TimeoutError("no answer comes, because of an injected fault")

@@ -1,0 +1,63 @@
+"""Turns exceptions into responses; nothing else does."""
+
+from __future__ import annotations
+
+import sqlite3
+from typing import TYPE_CHECKING, Final
+
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
+from starlette.responses import JSONResponse, Response
+
+from falmock.engine.transitions import unavailable
+from falmock.protocol.errors import PlatformError, Refusal
+from falmock.system import transient
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from starlette.requests import Request
+    from starlette.types import ExceptionHandler
+
+
+def refusal_response(refusal: Refusal) -> Response:
+    """Return a refusal as fal's hosts send it."""
+    return Response(refusal.content(), refusal.status, refusal.headers, "application/json")
+
+
+def explained(status: int, why: str) -> Response:
+    """Return a refusal of the emulator's own.
+
+    fal's JavaScript client shows `message`, all others show the body or `detail`.
+    """
+    return JSONResponse({"detail": why, "message": why}, status)
+
+
+async def refuse(request: Request, error: Exception) -> Response:
+    """Answer a call that ended with an exception.
+
+    Raises:
+        Exception: the error itself, if it is a defect.
+    """
+    del request
+    if isinstance(error, Refusal):
+        return refusal_response(error)
+    if isinstance(error, HTTPException):  # Starlette's: an unknown path, a wrong method
+        return JSONResponse({"detail": error.detail}, error.status_code, error.headers)
+    if isinstance(error, ClientDisconnect):  # the response is discarded
+        return Response(status_code=PlatformError.STATUS["client_disconnected"])
+    reason = transient.reason(error) if isinstance(error, OSError | sqlite3.OperationalError) else None
+    if reason is None:
+        raise error
+    return refusal_response(unavailable(reason))
+
+
+async def fail(request: Request, error: Exception) -> Response:
+    """Answer a call that met a defect of falmock. The server logs the traceback."""
+    del request, error
+    return JSONResponse({"detail": "Internal Server Error", "error_type": "internal_error"}, 500)
+
+
+HANDLERS: Final[Mapping[type[Exception], ExceptionHandler]] = dict.fromkeys(
+    (Refusal, HTTPException, ClientDisconnect, OSError, sqlite3.OperationalError), refuse
+)
