@@ -153,7 +153,7 @@ def test_requests_that_were_accepted_wait_while_there_are_too_few_descriptors(tm
     with running("sh", "-c", command) as server:
         accepted = [submit(server, 20_000).json()["request_id"] for _ in range(3)]
         with connections(server.address, 60):
-            server.wait_for("too many open files")
+            server.wait_for("no file descriptor is left")
         results = [server.result(request_id) for request_id in accepted]
 
     assert ["video" in result for result in results] == [True] * 3
