@@ -18,7 +18,17 @@ from typing import TYPE_CHECKING, Any, Final
 from starlette.responses import Response
 
 from falmock import models
-from falmock.engine import emulator, keys, object_lifecycle, queue, runner, signing, steps, webhooks
+from falmock.engine import (
+    emulator,
+    keys,
+    object_lifecycle,
+    queue,
+    runner,
+    signing,
+    steps,
+    transitions,
+    webhooks,
+)
 from falmock.faults import effects
 from falmock.http import access, guard, submission
 from falmock.http import queue as wire
@@ -454,7 +464,7 @@ def nobody_waits(patch: Patch) -> None:
     def make(usual: Any) -> Any:
         return lambda request: dataclasses.replace(usual(request), ready_at=request.submitted_at)
 
-    patch.wrap(emulator, "_job", make)
+    patch.wrap(transitions, "job_of", make)
 
 
 @mutant

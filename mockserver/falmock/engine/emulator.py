@@ -123,7 +123,7 @@ class Emulator:
         return self.store.request(request_id)
 
     def output(self, request: Request) -> bytes | None:
-        """Return the body of a request's result, or None if there is none or it has expired."""
+        """Return the body of a request's result; None before the end and after the result expired."""
         return self.payloads.output(request, self.clock.now())
 
     def position(self, request: Request) -> int:
