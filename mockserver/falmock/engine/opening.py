@@ -65,6 +65,8 @@ class StateError(Exception):
 @asynccontextmanager
 async def open_emulator(
     settings: Settings,
+    observer: Observer,
+    *,
     clock: Clock | None = None,
     renderer: Renderer | None = None,
     *,
@@ -77,6 +79,7 @@ async def open_emulator(
 
     Args:
         settings: of the emulator.
+        observer: gets every step of a request and every webhook attempt.
         clock: by default the system's, at the speed that the settings give.
         renderer: renders clips; by default one that keeps its clips with the emulator's files.
         is_local: checks whether webhooks and input images may be on a host in any case.
