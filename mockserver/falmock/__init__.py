@@ -1,7 +1,9 @@
 """falmock: an offline emulator of fal's queue for generative video models.
 
-with falmock.offline(falmock.Settings(seed=7)):
-    make_clip("A lego chef")  # its calls to fal reach an emulator in this process
+The public names are imported at their first use:
+
+    with falmock.offline(falmock.Settings(seed=7)):
+        make_clip("A lego chef")  # its calls to fal reach an emulator in this process
 """
 
 from importlib import import_module

@@ -51,20 +51,6 @@ if TYPE_CHECKING:
 __all__: Final = ["DATABASE", "ELSEWHERE", "StateError", "create_app", "open_emulator", "trusted"]
 
 
-def open_emulator(
-    settings: Settings,
-    clock: Clock | None = None,
-    studio: Renderer | None = None,
-    is_local: Callable[[str], bool] = is_loopback,
-    listeners: Iterable[socket.socket] = (),
-) -> AbstractAsyncContextManager[Emulator]:
-    """Open an emulator that is observed by a journal; see `engine.opening.open_emulator`."""
-    journal = Journal(settings.journal_size, keys=settings.keys or ())
-    return opening.open_emulator(
-        settings, journal, clock=clock, studio=studio, is_local=is_local, listeners=listeners
-    )
-
-
 def create_app(emulator: Emulator) -> Starlette:
     """Return an ASGI application for an open emulator; it needs no lifespan."""
     settings = emulator.settings

@@ -24,7 +24,7 @@ def option(flag: str, text: str, **more: Any) -> Callable[[Any], Any]:
 
 def _attributes(flag: str, text: str, **more: Any) -> dict[str, Any]:
     variable = "FALMOCK_" + flag.removeprefix("--").upper().replace("-", "_")
-    shown = more.get("default") not in {None, False}
+    shown = not (more.get("default") is None or more.get("is_flag"))
     return {"help": text, "envvar": variable, "show_envvar": True, "show_default": shown} | more
 
 

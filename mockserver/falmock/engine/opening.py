@@ -65,8 +65,6 @@ class StateError(Exception):
 @asynccontextmanager
 async def open_emulator(
     settings: Settings,
-    observer: Observer,
-    *,
     clock: Clock | None = None,
     renderer: Renderer | None = None,
     *,
@@ -79,14 +77,13 @@ async def open_emulator(
 
     Args:
         settings: of the emulator.
-        observer: gets every step of a request and every webhook attempt.
         clock: by default the system's, at the speed that the settings give.
         renderer: renders clips; by default one that keeps its clips with the emulator's files.
         is_local: checks whether webhooks and input images may be on a host in any case.
         listeners: the sockets at which the emulator will be served. Webhooks and input images at these
             addresses are refused. Add sockets that are opened later to `emulator.dialler.own`.
         catalogue: the models to serve; by default those that come with falmock.
-        observer: of the emulator.
+        observer: gets every step of a request and every webhook attempt.
 
     Raises:
         StateError: the state folder is in use or unusable.
