@@ -106,6 +106,7 @@ class Submission:
         lifecycle: JSON of the object lifecycle preference, or None.
         max_queue_length: refuse it when more requests than this wait.
         faults: what it asks to go wrong with it.
+        parsed: returns the body as `parse_input` does, if that was needed before.
     """
 
     endpoint: Endpoint
@@ -123,10 +124,11 @@ class Submission:
     lifecycle: str | None = None
     max_queue_length: float = math.inf
     faults: tuple[Fault, ...] = ()
+    parsed: Callable[[], dict[str, Any]] | None = None
 
     def moments(self, request_id: str) -> dict[str, MatchContext]:
         """Return what rules are asked about, by place; the body is parsed once, if at all."""
-        asked = cache(lambda: parse_input(self.body))
+        asked = self.parsed or cache(lambda: parse_input(self.body))
         return {
             place: MatchContext(place, str(self.endpoint), self.caller, self.test, request_id, asked)
             for place in OF_A_REQUEST

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 from starlette.datastructures import Headers
 from starlette.responses import HTMLResponse, Response
 
-from falmock.engine.emulator import parse_input
+from falmock.engine.emulator import ROW_BODY, parse_input
 from falmock.faults.rules import Injection, MatchContext, load
 from falmock.faults.triggers import MAGIC_HEADER, from_header, magic, might_be_magic
 from falmock.faults.vocabulary import Fault, FaultError, platform_error
@@ -83,7 +83,7 @@ class FaultInjector:
             if not (suspect or might_be_magic(body)):
                 await self._host(scope, receive, send)
                 return
-        injection = self._strike(call, scope, body, header)
+        injection = await self._strike(call, scope, body, header)
         if injection is None:
             await self._host(scope, receive, send)
             return
@@ -91,9 +91,12 @@ class FaultInjector:
         scope["falmock.fault"] = injection.fault.name
         await _WAYS.get(injection.fault.name, _refuse)(injection.fault, self._host, scope, receive, send)
 
-    def _strike(self, call: Call, scope: Scope, body: bytes, header: str | None) -> Injection | None:
+    async def _strike(self, call: Call, scope: Scope, body: bytes, header: str | None) -> Injection | None:
         """Return what goes wrong with a call; what goes wrong later is noted in the scope."""
         asked = cache(lambda: parse_input(body))  # parsed once, if at all
+        if len(body) > ROW_BODY:  # parsing takes a while
+            await asyncio.to_thread(asked)
+        scope["falmock.input"] = asked
         most = self._emulator.settings.limits.faults
         try:
             faults = from_header(header or "", most)

@@ -65,6 +65,7 @@ async def read(
         lifecycle=_lifecycle(headers),
         max_queue_length=_max_queue_length(query),
         faults=request.scope.get("falmock.faults.vocabulary", ()),
+        parsed=request.scope.get("falmock.input"),
         body=await read_body(request, max_body),
     )
 
