@@ -11,6 +11,8 @@ from falmock.faults.rules import OF_A_REQUEST, MatchContext
 from falmock.protocol import bodies
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from falmock.faults.vocabulary import Fault
     from falmock.protocol.endpoints import Endpoint
 
@@ -31,6 +33,7 @@ class Submission:
         lifecycle: JSON of the object lifecycle preference, or None.
         max_queue_length: refuse it when more requests than this wait.
         faults: the faults that it asks for itself.
+        parsed: returns the same as `parse_input(body)`, if the body was parsed before.
     """
 
     endpoint: Endpoint
@@ -48,10 +51,11 @@ class Submission:
     lifecycle: str | None = None
     max_queue_length: float = math.inf
     faults: tuple[Fault, ...] = ()
+    parsed: Callable[[], dict[str, Any]] | None = None
 
     def contexts(self, request_id: str) -> dict[str, MatchContext]:
         """Return what rules are matched against, by place. The body is parsed at most once."""
-        parsed = cache(lambda: parse_input(self.body))
+        parsed = self.parsed or cache(lambda: parse_input(self.body))
         return {
             place: MatchContext(place, str(self.endpoint), self.caller, self.test, request_id, parsed)
             for place in OF_A_REQUEST

@@ -7,7 +7,8 @@ from enum import Enum, auto
 from typing import TYPE_CHECKING, Final, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
+    from typing import Any
 
     from starlette.requests import Request
     from starlette.types import Scope
@@ -54,6 +55,7 @@ class CallContext:
         call: the operation on a fal host.
         base_url: for the URLs in the answer.
         body: of a submit, if it has arrived completely and is not too large.
+        model_input: returns the input of a submit, if fault injection has parsed it.
         later: the faults that the caller asked for and that affect the submitted request, not this call.
         fault: note for the journal: the fault injected into this call.
         request_id: note for the journal: the request that this call created.
@@ -66,6 +68,7 @@ class CallContext:
     call: Call = field(init=False)
     base_url: BaseURL = field(init=False)
     body: bytes | None = None
+    model_input: Callable[[], dict[str, Any]] | None = None
     later: tuple[Fault, ...] = ()
     fault: str | None = None
     request_id: str | None = None

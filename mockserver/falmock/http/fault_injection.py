@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from starlette.responses import HTMLResponse, Response
 
+from falmock.engine.payloads import LARGE_INPUT
 from falmock.engine.submission import parse_input
 from falmock.faults.injections import Injection
 from falmock.faults.rules import MatchContext
@@ -69,7 +70,7 @@ class FaultInjector:
             if not (header or may_have_triggers(body) or self.rules.watches(call.operation)):
                 await host(scope, receive, send)
                 return
-        injection = self._injection(context, scope["path"], body, header)
+        injection = await self._injection(context, scope["path"], body, header)
         if injection is None:
             await host(scope, receive, send)
             return
@@ -77,10 +78,13 @@ class FaultInjector:
         context.fault = injection.fault.name
         await _EFFECTS.get(injection.fault.name, _refuse)(injection.fault, host, scope, receive, send)
 
-    def _injection(self, context: CallContext, path: str, body: bytes, header: str) -> Injection | None:
+    async def _injection(self, context: CallContext, path: str, body: bytes, header: str) -> Injection | None:
         """Return the fault for this call; faults for the submitted request are noted in the context."""
         call = context.call
         model_input = cache(lambda: parse_input(body))  # parsed once, if at all
+        if len(body) > LARGE_INPUT:  # parsing takes a while
+            await asyncio.to_thread(model_input)
+        context.model_input = model_input
         most = self._emulator.settings.limits.faults
         try:
             faults = faults_in_header(header, most)

@@ -68,6 +68,7 @@ async def read(
         lifecycle=_lifecycle(headers),
         max_queue_length=_max_queue_length(query),
         faults=context.later,
+        parsed=context.model_input,
         body=await read_body(request, max_body) if context.body is None else context.body,
     )
 

@@ -86,6 +86,27 @@ async def test_only_large_bodies_are_parsed_in_a_thread_and_every_body_once(
     assert threads == [on_the_loop]
 
 
+@pytest.mark.parametrize("trigger", ["[[fal: slow seconds=1]] ", ""], ids=["trigger", "rule"])
+async def test_a_large_body_is_searched_for_faults_off_the_event_loop(
+    mock: Mock, monkeypatch: pytest.MonkeyPatch, trigger: str
+) -> None:
+    load, on_the_loop = bodies.load, []
+
+    def watched(body: bytes, limits: Limits = DEFAULT) -> Any:
+        on_the_loop.append(threading.current_thread() is here)
+        return load(body, limits)
+
+    here = threading.current_thread()
+    monkeypatch.setattr(bodies, "load", watched)
+    if not trigger:
+        mock.emulator.plan.add(Rule(fault="slow seconds=1", prompt="something else"))
+        mock.emulator.plan.add(Rule(fault="rate_limited", prompt="something else"))
+    await mock.submit(prompt=trigger + "a" * 100_000)
+    await mock.pass_time(20)
+
+    assert on_the_loop == [False, False]  # for the faults, and for the run
+
+
 async def test_large_invalid_input_is_refused_like_a_small_one(mock: Mock) -> None:
     results = []
     for size in (10, 100_000):
