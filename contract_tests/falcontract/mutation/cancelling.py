@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING, Any
 
-from falcontract.mutation.internals import effects, emulator, errors
+from falcontract.mutation.internals import effects, emulator, errors, transitions
 from falcontract.mutation.patching import (
     DONE,
     Patch,
@@ -60,9 +60,9 @@ def cancelled_runs_hang(patch: Patch) -> None:
     def cancel(original: Any, core: Any, job: Any) -> None:
         if job.state != "IN_PROGRESS":
             original(core, job)
-        elif job.id in core._queue._jobs:
-            core._queue.cancel(job.id, core.clock.now())
-            core._stop(job.id)
+        elif core._transitions.queue.has(job.id):
+            core._transitions.queue.cancel(job.id, core.clock.now())
+            core._transitions.stop(job.id)
 
     _around_cancel(patch, cancel)
 
@@ -80,13 +80,12 @@ def cancels_in_the_queue_are_ignored(patch: Patch) -> None:
 def cancelled_jobs_are_billed(patch: Patch) -> None:
     """A cancelled job is billed."""
 
-    def ended(original: Any, error: Any) -> Any:
-        outcome = original(error)
-        if error.error_type != "client_cancelled":
-            return outcome
-        return dataclasses.replace(outcome, headers=outcome.headers | {"x-fal-billable-units": "5"})
+    def end(original: Any, engine: Any, job_id: str, outcome: Any, *args: Any) -> None:
+        if outcome.status == 499:
+            outcome = dataclasses.replace(outcome, headers=outcome.headers | {"x-fal-billable-units": "5"})
+        original(engine, job_id, outcome, *args)
 
-    patch.around(effects, "ended", ended)
+    patch.around(transitions.Transitions, "end", end)
 
 
 def second_cancels_change_the_result(patch: Patch) -> None:
@@ -109,9 +108,9 @@ def cancel_ends_another_job(patch: Patch) -> None:
     """A cancel ends another job of the application too."""
 
     def cancel(original: Any, core: Any, job: Any) -> None:
-        others = [other for other in core._queue._jobs if other != job.id]
+        others = [other for other in core._transitions.queue._jobs if other != job.id]
         original(core, job)
         if others:
-            core._end(others[0], errors.PlatformError("client_cancelled"))
+            core._transitions.end(others[0], effects.ended(errors.PlatformError("client_cancelled")))
 
     _around_cancel(patch, cancel)

@@ -3,7 +3,17 @@
 from __future__ import annotations
 
 from falmock import models
-from falmock.engine import emulator, keys, object_lifecycle, queue, runner, signing, webhooks
+from falmock.engine import (
+    emulator,
+    keys,
+    object_lifecycle,
+    queue,
+    runner,
+    signing,
+    steps,
+    transitions,
+    webhooks,
+)
 from falmock.faults import effects
 from falmock.http import access, guard, submission
 from falmock.http import queue as queue_host

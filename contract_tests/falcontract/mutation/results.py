@@ -5,8 +5,15 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING, Any
 
-from falcontract.mutation.internals import emulator, errors, models, runner, veo
-from falcontract.mutation.patching import Patch, change_answer, change_error, change_status, with_body
+from falcontract.mutation.internals import emulator, errors, models, runner, steps, veo
+from falcontract.mutation.patching import (
+    Patch,
+    change_answer,
+    change_error,
+    change_settings,
+    change_status,
+    with_body,
+)
 
 if TYPE_CHECKING:
     from starlette.responses import Response
@@ -40,17 +47,12 @@ def results_change(patch: Patch) -> None:
 
 def results_never_expire(patch: Patch) -> None:
     """A result never expires."""
-
-    def init(original: Any, core: Any, settings: Any, *args: Any, **kwargs: Any) -> None:
-        settings = dataclasses.replace(settings, retention=1e9, retention_large=1e9)
-        original(core, settings, *args, **kwargs)
-
-    patch.around(emulator.Emulator, "__init__", init)
+    change_settings(patch, lambda _: {"retention": 1e9, "retention_large": 1e9})
 
 
 def large_results_expire_late(patch: Patch) -> None:
     """Large results are kept as long as small ones."""
-    patch.set(emulator, "LARGE_RESULT", 10**9)
+    patch.set(steps, "LARGE_RESULT", 10**9)
 
 
 def rejections_have_no_units(patch: Patch) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING, Any
 
-from falcontract.mutation.internals import emulator, errors, hosts, queue, queue_host, submission
+from falcontract.mutation.internals import emulator, errors, hosts, queue, queue_host, submission, transitions
 from falcontract.mutation.patching import DONE, Patch, change_answer, change_status, with_body
 
 if TYPE_CHECKING:
@@ -126,9 +126,9 @@ def early_results_delay_the_run(patch: Patch) -> None:
 
     def result(original: Any, host: Any, call: Any, job: Any) -> Any:
         if job.state == "IN_PROGRESS":
-            ends = host._emulator._queue._ends
-            ends[:] = [(at + 1, order, other) for at, order, other in ends]
-            host._emulator._reschedule()
+            engine = host._emulator._transitions
+            engine.queue._ends[:] = [(at + 1, order, other) for at, order, other in engine.queue._ends]
+            engine.reschedule()
         return original(host, call, job)
 
     patch.around(queue_host.QueueHost, "_result", result)
@@ -140,7 +140,7 @@ def queue_time_is_skipped(patch: Patch) -> None:
     def job(original: Any, request: Any) -> Any:
         return dataclasses.replace(original(request), ready_at=request.submitted_at)
 
-    patch.around(emulator, "_job", job)
+    patch.around(transitions, "job_of", job)
 
 
 def runs_are_one_second_short(patch: Patch) -> None:
@@ -171,7 +171,7 @@ def jobs_over_the_limit_are_refused(patch: Patch) -> None:
     """A submit over the limit is answered 429."""
 
     def submit(original: Any, core: Any, submitted: Any) -> Any:
-        jobs = sum(job.caller == submitted.caller for job in core._queue._jobs.values())
+        jobs = sum(job.caller == submitted.caller for job in core._transitions.queue._jobs.values())
         if jobs >= core.settings.concurrency:
             raise errors.ConcurrencyLimit(core.settings.concurrency)
         return original(core, submitted)
