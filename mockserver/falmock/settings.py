@@ -10,11 +10,12 @@ import re
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from falmock.protocol.authorities import AuthorityError, parse_authority, parse_origin, parse_url
+from falmock.protocol.authorities import parse_authority, parse_origin, parse_url
 from falmock.protocol.limits import DEFAULT, Limits
 
 if TYPE_CHECKING:
     import random
+    from collections.abc import Callable
     from pathlib import Path
 
 MIB: Final = 1024 * 1024
@@ -252,23 +253,35 @@ class Settings:
         return frozenset(names)
 
     def _check_addresses(self) -> None:
-        if self.public_url is not None and not _is_base(self.public_url):
-            raise SettingsError("--public-url is a scheme, a host and a port, as http://falmock:8787")
-        for name in self.hostnames:
-            if not _is_name(name):
-                raise SettingsError(f"--hostname {name!r} is not a host name, as falmock.internal")
-        for origin in self.allow_origins:
-            if not _is_origin(origin):
-                raise SettingsError(
-                    f"--allow-origin {origin!r} is not a web origin: write scheme, host and port, as "
-                    "https://app.example or http://192.168.1.5:3000"
-                )
-        for proxy in self.trusted_proxies:
-            if not _is_network(proxy):
-                raise SettingsError(
-                    f"--trusted-proxy {proxy!r} is not an IP address or network, as 127.0.0.1 or 10.0.0.0/8"
-                )
+        for name, (is_good, expected) in _ADDRESSES.items():
+            value = getattr(self, name)
+            for text in (value,) if isinstance(value, str) else value or ():
+                try:
+                    good = is_good(text)
+                except ValueError:
+                    good = False
+                if not good:
+                    raise SettingsError(f"{flag_of(name)} {text!r} is not {expected}")
 
+
+def _is_base(text: str) -> bool:
+    url = parse_url(text)
+    return url.path == "" and url.query is None and "#" not in text
+
+
+# The settings that are addresses: a check of one, which may raise ValueError, and a description.
+_ADDRESSES: Final[dict[str, tuple[Callable[[str], bool], str]]] = {
+    "public_url": (_is_base, "a scheme, a host and a port, as http://falmock:8787"),
+    "hostnames": (lambda text: parse_authority(text).port is None, "a host name, as falmock.internal"),
+    "allow_origins": (
+        lambda text: parse_origin(text) is not None,  # any page can have the origin "null"
+        "a web origin: write scheme, host and port, as https://app.example or http://192.168.1.5:3000",
+    ),
+    "trusted_proxies": (
+        lambda text: bool(ipaddress.ip_network(text)),
+        "an IP address or network, as 127.0.0.1 or 10.0.0.0/8",
+    ),
+}
 
 # The options of all settings and limits, with their defaults, by name.
 OPTIONS: Final[dict[str, tuple[Option, Any]]] = {
@@ -287,34 +300,3 @@ def _check(name: str, option: Option, value: float | Span | None) -> None:
     least = option.least or 0
     if not all(bound is None or least <= bound <= option.most for bound in bounds):
         raise SettingsError(f"{flag_of(name)} is a number from {least} to {option.most}, not {value}")
-
-
-def _is_base(url: str) -> bool:
-    try:
-        parts = parse_url(url)
-    except AuthorityError:
-        return False
-    return parts.path == "" and parts.query is None and "#" not in url
-
-
-def _is_name(text: str) -> bool:
-    try:
-        return parse_authority(text).port is None
-    except AuthorityError:
-        return False
-
-
-def _is_origin(text: str) -> bool:
-    """Return whether a text is a web origin. "null" is not: any page can have that one."""
-    try:
-        return parse_origin(text) is not None
-    except AuthorityError:
-        return False
-
-
-def _is_network(text: str) -> bool:
-    try:
-        ipaddress.ip_network(text)
-    except ValueError:
-        return False
-    return True

@@ -33,9 +33,8 @@ class Admission:
         """Insert a request, in the caller's transaction.
 
         Args:
-            submission: what the caller sent.
-            now: emulated time.
-            direct: it came over the run host: it is ready at once, is not retried and has no webhook.
+            now: emulated time in unix seconds.
+            direct: for a call to the run host: ready at once, not retried, without a webhook.
         """
         seq = self._store.next_seq()
         rng = self._steps.rng(seq, "submit")

@@ -1,7 +1,8 @@
-"""The hour, handed in: nothing else in this package looks at a clock or waits on one.
+"""The clock that the emulator is opened with. It has two times.
 
-Two hands: `now()` is the emulator's own time, which may run faster than the world's or stand
-still; `wall()` is what a receiver of a signed webhook will compare its own clock with.
+`now()` is emulated time, which may be faster than real time, or stopped. `wall()` is real time, for the
+signatures of webhooks:
+the receiver of a webhook compares the timestamp with its own clock.
 """
 
 from __future__ import annotations
@@ -19,27 +20,27 @@ LAST: Final = datetime(3000, 1, 1, tzinfo=UTC).timestamp()  # where emulated tim
 
 
 class Clock(Protocol):
-    """Unix seconds, twice, and a way to wait for them.
+    """Times in unix seconds.
 
     Attributes:
-        scale: seconds of emulated time for one real second; 0 stands still. It may be set at any time.
+        scale: seconds of emulated time in one real second; 0 stops the clock. It may be set at any time.
     """
 
     scale: float
 
     def now(self) -> float:
-        """Return the emulator's time. It never goes back, and stops at `LAST`."""
+        """Return the emulated time. It never goes back, and stops at `LAST`."""
         ...
 
     def wall(self) -> float:
-        """Return the time that others see, for signatures and certificates."""
+        """Return the time for signatures and certificates."""
         ...
 
     def move_to(self, when: float) -> None:
-        """Move the emulator's time on, and go on from there.
+        """Move emulated time forward; it continues from there.
 
         Raises:
-            ValueError: `when` has passed already, or is beyond `LAST`.
+            ValueError: `when` is in the past, or beyond `LAST`.
         """
         ...
 
@@ -49,14 +50,14 @@ class Clock(Protocol):
 
 
 class SystemClock:
-    """The machine's clock, `scale` times as fast; it can be moved on, and its pace changed, while it runs.
+    """The machine's clock, `scale` times as fast.
 
     Args:
         scale: see `Clock`.
-        start: the emulated time to begin at, if that is later than the real one (a restart must
-            not fall behind what an earlier, faster run wrote down).
-        wall: the machine's time of day.
-        monotonic: the machine's stopwatch, which no time server can set back.
+        start: the emulated time to begin at, if it is later than `wall` (a restart must not fall behind the
+            times that an earlier, faster run stored).
+        wall: returns the time of day.
+        monotonic: returns real seconds; time servers cannot set it back.
     """
 
     def __init__(
@@ -77,33 +78,28 @@ class SystemClock:
         self._alarm_at = math.inf
 
     def now(self) -> float:
-        """See `Clock`."""
         return min(self._start + (self._monotonic() - self._zero) * self._scale, LAST)
 
     def wall(self) -> float:
-        """See `Clock`."""
         return self._wall()
 
     @property
     def scale(self) -> float:
-        """See `Clock`."""
         return self._scale
 
     @scale.setter
     def scale(self, scale: float) -> None:
-        self._go_on(self.now(), scale)
+        self._continue(self.now(), scale)
 
     def move_to(self, when: float) -> None:
-        """See `Clock`."""
         now = self.now()
         if when < now:
-            raise ValueError(f"time does not run backwards: it is {now}, not {when}")
-        if not when <= LAST:  # nor NaN
-            raise ValueError(f"time ends with the year 2999, and does not get to {when}")
-        self._go_on(when, self._scale)
+            raise ValueError(f"emulated time cannot go back from {now} to {when}")
+        if not when <= LAST:  # this includes NaN
+            raise ValueError(f"emulated time ends with the year 2999: it cannot move to {when}")
+        self._continue(when, self._scale)
 
     async def sleep_until(self, when: float) -> None:
-        """See `Clock`."""
         if when <= self.now():
             return
         woken = asyncio.get_running_loop().create_future()
@@ -117,12 +113,12 @@ class SystemClock:
             if not self._sleepers:
                 self._set_alarm(math.inf)
 
-    def _go_on(self, start: float, scale: float) -> None:
+    def _continue(self, start: float, scale: float) -> None:
         self._start, self._zero, self._scale = start, self._monotonic(), scale
         self._wake()
 
     def _wake(self) -> None:
-        """Wake those whose time has come, in order, and be back for the next."""
+        """Wake the sleepers that are due, in order, and set the alarm for the next."""
         now = self.now()
         asleep = {woken: when for woken, when in self._sleepers.items() if not woken.done()}
         for woken in sorted((woken for woken, when in asleep.items() if when <= now), key=asleep.__getitem__):
@@ -131,7 +127,7 @@ class SystemClock:
         self._set_alarm(min(asleep.values(), default=math.inf))
 
     def _set_alarm(self, when: float) -> None:
-        """Have one timer for all, for the earliest; none while time stands still."""
+        """Set the one timer, for the earliest sleeper; none while the clock is stopped."""
         if self._alarm is not None:
             self._alarm.cancel()
             self._alarm = None
@@ -142,14 +138,13 @@ class SystemClock:
 
 
 class ManualClock(SystemClock):
-    """A clock that moves when told to; for tests, and for whoever wants an hour in a moment.
+    """A clock that only `move_to` moves, for tests.
 
-    Both its hands are one, so that what it shows does not depend on the day on which a test is run.
+    Both of its times are the same, so that signatures do not depend on the day on which a test runs.
     """
 
     def __init__(self, start: float = 1_790_000_000.0) -> None:
         super().__init__(scale=0.0, wall=lambda: start)
 
     def wall(self) -> float:
-        """See `Clock`."""
         return self.now()

@@ -69,7 +69,7 @@ class Emulator:
         self.dialler = resources.dialler
         self.observer = resources.observer
         self.closing = False
-        self._seed = resources.seed
+        self.seed = resources.seed
         self._transitions = Transitions(resources)
         self.payloads = self._transitions.payloads
         self.manual = Manual(resources, self._transitions)
@@ -125,7 +125,7 @@ class Emulator:
         return self.store.request(request_id)
 
     def output(self, request: Request) -> bytes | None:
-        """Return the body of a request's result, or None if there is none or it has expired."""
+        """Return the body of a request's result; None before the end and after the result expired."""
         return self.payloads.output(request, self.clock.now())
 
     def position(self, request: Request) -> int:
@@ -235,7 +235,7 @@ class Emulator:
     def fresh_rng(self, purpose: str) -> random.Random:
         """Return a new source of random numbers, which depends on the seed and the order of calls."""
         with self._transitions.transaction(steers=False):
-            return rng(self._seed, self.store.next_seq(), purpose)
+            return rng(self.seed, self.store.next_seq(), purpose)
 
     # Stop
 

@@ -1,7 +1,7 @@
-"""The states of a request and the legal transitions between them. Nothing else.
+"""The states of a request and the legal transitions between them.
 
-fal knows three states (PROTOCOL.md 4.3). There is no FAILED and no CANCELLED: a request that
-failed, was cancelled or was never started is COMPLETED, and only its result tells.
+fal has three states (PROTOCOL.md 4.3). There is no FAILED and no CANCELLED: a request that failed, was
+cancelled or never started is COMPLETED, and only its result shows the difference.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Final
 
 
 class State(StrEnum):
-    """What the status says."""
+    """A status of fal's queue."""
 
     IN_QUEUE = "IN_QUEUE"
     IN_PROGRESS = "IN_PROGRESS"
@@ -19,12 +19,12 @@ class State(StrEnum):
 
 
 class Event(StrEnum):
-    """What can happen to a request."""
+    """An event that changes the state of a request."""
 
-    START = "start"  # a runner takes it
-    FINISH = "finish"  # the runner answered, well or badly
-    REQUEUE = "requeue"  # the runner failed in a way that the platform tries again
-    CANCEL = "cancel"  # the caller gave it up
+    START = "start"  # a runner takes the request
+    FINISH = "finish"  # the runner answered, with a result or an error
+    REQUEUE = "requeue"  # the runner failed, and the platform tries again
+    CANCEL = "cancel"  # the caller cancelled it
     START_TIMEOUT = "start_timeout"  # no runner took it before the caller's deadline
 
 
@@ -44,14 +44,14 @@ TRANSITIONS: Final[dict[State, dict[Event, State]]] = {
 
 
 class IllegalTransitionError(Exception):
-    """A defect of this program: the event cannot happen in that state, and nothing was changed."""
+    """The event is not possible in that state. This is a bug in falmock; nothing was changed."""
 
 
 def after(state: State, event: Event) -> State:
-    """Return the state that follows.
+    """Return the next state.
 
     Raises:
-        IllegalTransitionError: the table has no such step.
+        IllegalTransitionError: the table has no such transition.
     """
     try:
         return TRANSITIONS[state][event]

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class Manual:
-    """Changes requests for a user, outside of what fal's callers can do.
+    """Manual control of requests, for the control API and for tests.
 
     Methods with a request id raise `RequestNotFound` for an unknown one, `AlreadyCompleted` for a request
     that has ended, and `StorageUnavailable`.
@@ -43,7 +43,7 @@ class Manual:
         return self._set_held(request_id, held=True)
 
     def release(self, request_id: str) -> Request:
-        """Let a held request continue; what was due meanwhile happens now."""
+        """End a hold. Events that became due during the hold happen now."""
         return self._set_held(request_id, held=False)
 
     def finish(self, request_id: str) -> Request:

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 class Notifier:
-    """Wakes all subscribers at once. Only waiting needs an event loop."""
+    """Wakes all subscribers together. Only waiting needs an event loop."""
 
     def __init__(self) -> None:
         self._next = asyncio.Event()

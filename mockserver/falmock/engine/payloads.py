@@ -46,15 +46,17 @@ class Payloads:
             return b""
 
     def output(self, request: Request, now: float) -> bytes | None:
-        """Return the body of the result, or None if there is none or it has expired."""
+        """Return the body of the result; None before the end and after it expired."""
         if request.expires_at is None or request.expires_at <= now:
             return None
         return self._store.payload(request.id, "output")
 
     def keep_output(self, request: Request, body: bytes) -> None:
+        """Keep the body of a result."""
         self._store.keep(request.id, "output", body)
 
     def drop_output(self, request: Request) -> None:
+        """Delete the result."""
         self._store.drop(request.id, "output")
 
     def drop(self, request: Request) -> None:

@@ -1,18 +1,16 @@
 """Runners, positions, priorities and deadlines: a discrete-event simulation.
 
-The queue is handed `now` and returns what happened since it was last asked, in order and each with
-its own time. It never looks at a clock, so polling cannot move a request, and an hour passes as fast
-as a second. Rules, with their source in PROTOCOL.md:
+The queue gets the time `now` and returns the events since the last call, in order, each with its own time.
+It reads no clock, so polls do not change it, and an hour takes no longer than a second. Its rules, with
+their source in PROTOCOL.md:
 
-* An application has a number of runners. They take requests in order: `normal` priority before
-  `low`, then first come, first served (4.8). The order is strict: who stands first may keep
-  others waiting, but is never overtaken, with two exceptions.
-* A caller at its concurrency limit is passed over, and its surplus waits. Only requests in
-  progress count (4.8).
-* Who stands aside is passed too, and taken as soon as it is ready; who is held, not before its release.
-* A request that no runner took by its deadline is over (11.1, `X-Fal-Request-Timeout`).
-* A run ends when its time is up *and* its outcome is known: the emulator says `settle` when the
-  rendering is done, and a runner stays taken until then. The run of who is held does not end.
+* An application has a number of runners. They take jobs in order: `normal` priority before `low`, then first
+  come, first served (4.8). The order is strict: the first job may block others, with two exceptions.
+* A job of a caller at its concurrency limit is passed over. Only running jobs count (4.8).
+* Jobs marked `bypass` do not block others and start when ready. Held jobs start only after release.
+* A job that no runner took by its deadline ends (11.1, `X-Fal-Request-Timeout`).
+* A run ends when its time is up *and* its outcome is known (`settle`, called when the rendering is done).
+  The runner is busy until then. The run of a held job does not end.
 """
 
 from __future__ import annotations
@@ -39,22 +37,20 @@ _place = attrgetter("place")
 
 @dataclass(slots=True, eq=False)
 class Job:
-    """A request as the queue sees it. Times are unix seconds of the emulator's clock.
+    """A request in the queue. Times are emulated, in unix seconds.
 
     Attributes:
         id: the request id.
-        application: whose runners take it.
-        caller: whose concurrency limit counts.
+        application: its runners take the job.
         order: rises with each submit.
         priority: NORMAL or LOW.
         ready_at: no runner takes it earlier.
         start_by: no runner takes it later.
-        run_seconds: how long its run takes.
-        started_at: when a runner took it; None while it waits.
-        aside: others may pass it while it waits.
-        held: it stays as it is, waiting or running.
-        due_at: its run ends then, whatever `run_seconds` says; None for by itself.
-        ends_at: when its run ends, once its outcome is known.
+        started_at: None while it waits.
+        bypass: it does not block others while it waits.
+        held: it stays in its state, waiting or running.
+        due_at: ends its run then, whatever `run_seconds` says; None without a manual end.
+        ends_at: when its run ends; None until its outcome is known.
     """
 
     id: str
@@ -73,13 +69,13 @@ class Job:
 
     @property
     def place(self) -> tuple[int, int]:
-        """Where it stands in line: smaller is sooner."""
+        """The order of waiting jobs: smaller is sooner."""
         return (self.priority, self.order)
 
 
 @dataclass(frozen=True, slots=True)
 class QueueEvent:
-    """Something that happened to a job, and when."""
+    """An event of a job, with its time."""
 
     event: Event
     job: Job
@@ -88,41 +84,40 @@ class QueueEvent:
 
 @dataclass(slots=True)
 class _Application:
-    """The waiting lines of one application, one a caller, each in order; and how many run."""
+    """The waiting jobs of one application, in order for each caller, and the number of running ones."""
 
-    lines: dict[str, list[Job]] = field(default_factory=dict)
+    waiting_of: dict[str, list[Job]] = field(default_factory=dict)
     bypass: list[Job] = field(default_factory=list)
     running: int = 0
 
     def waiting(self) -> int:
-        return sum(map(len, self.lines.values())) + len(self.bypass)
+        return sum(map(len, self.waiting_of.values())) + len(self.bypass)
 
     def ahead_of(self, job: Job) -> int:
-        return sum(bisect_left(line, job.place, key=_place) for line in self.lines.values())
+        return sum(bisect_left(waiting, job.place, key=_place) for waiting in self.waiting_of.values())
 
     def join(self, job: Job) -> None:
         if job.bypass or job.held:
             self.bypass.append(job)
         else:
-            insort(self.lines.setdefault(job.caller, []), job, key=_place)
+            insort(self.waiting_of.setdefault(job.caller, []), job, key=_place)
 
     def leave(self, job: Job) -> None:
         if job.bypass or job.held:
             self.bypass.remove(job)
             return
-        line = self.lines[job.caller]
-        del line[bisect_left(line, job.place, key=_place)]
-        if not line:
-            del self.lines[job.caller]
+        waiting = self.waiting_of[job.caller]
+        del waiting[bisect_left(waiting, job.place, key=_place)]
+        if not waiting:
+            del self.waiting_of[job.caller]
 
 
 class Queue:
-    """All applications of one emulator.
+    """The jobs of all applications.
 
     Args:
-        runners: how many jobs of one application run at once.
-        concurrency: how many jobs of one caller run at once, over all applications.
-        now: the hour at which it begins.
+        runners: the maximum of running jobs of an application.
+        concurrency: the maximum of running jobs of a caller, in all applications.
     """
 
     def __init__(self, *, runners: int, concurrency: int, now: float) -> None:
@@ -132,21 +127,21 @@ class Queue:
         self._applications: dict[str, _Application] = {}
         self._jobs: dict[str, Job] = {}
         self._running_of: Counter[str] = Counter()
-        # Heaps of (when, order, job); an entry whose job has moved on is dropped when it surfaces.
+        # Heaps of (when, order, job); stale entries are dropped when they reach the top.
         self._ends: list[tuple[float, int, Job]] = []
         self._deadlines: list[tuple[float, int, Job]] = []
 
     @property
     def time(self) -> float:
-        """Up to when everything has happened that was due."""
+        """The time up to which events are applied."""
         return self._time
 
     def has(self, job_id: str) -> bool:
-        """Tell whether a job waits or runs."""
+        """Return whether a job waits or runs."""
         return job_id in self._jobs
 
     def add(self, job: Job) -> None:
-        """Put a job in line, or, when it has `started_at`, back on its runner."""
+        """Add a waiting job, or a running one (with `started_at`)."""
         application = self._applications.setdefault(job.application, _Application())
         self._jobs[job.id] = job
         if job.started_at is not None:
@@ -158,65 +153,64 @@ class Queue:
             heapq.heappush(self._deadlines, (job.start_by, job.order, job))
 
     def advance(self, now: float) -> Iterator[QueueEvent]:
-        """Yield what is due by `now`, in order.
+        """Yield the events that are due by `now`, in order.
 
-        Whoever consumes it may `settle`, `cancel` or `add` between two happenings, and what
-        follows takes that into account.
+        The consumer may call `settle`, `cancel` or `add` between two events; later events respect that.
         """
-        while (happening := self._next()) is not None and happening.at <= now:
-            self._time = max(self._time, happening.at)
-            self._carry_out(happening)
-            yield happening
+        while (event := self._next()) is not None and event.at <= now:
+            self._time = max(self._time, event.at)
+            self._carry_out(event)
+            yield event
         self._time = max(self._time, now)
 
     def due(self) -> float:
-        """Return when the next thing will happen by itself; infinity for never."""
-        happening = self._next()
-        return math.inf if happening is None else happening.at
+        """Return the time of the next event; infinity for none."""
+        event = self._next()
+        return math.inf if event is None else event.at
 
     def settle(self, job_id: str, now: float, *, due: float | None = None) -> None:
-        """The outcome is known: the run ends at its time (or at `due`), but not before `now`."""
+        """Set that the outcome is known: the run ends at its time (or at `due`), but not before `now`."""
         job = self._jobs[job_id]
         if job.started_at is None:
-            raise ValueError(f"{job_id} was settled before it was started")
+            raise ValueError(f"{job_id} has an outcome, but has not started")
         end = job.started_at + job.run_seconds if due is None else due
         self._end_at(job, max(end if job.due_at is None else job.due_at, now))
 
     def cancel(self, job_id: str, now: float) -> QueueEvent:
-        """Take a job out at once, waiting or running."""
+        """Remove a job now, waiting or running."""
         return self._at_once(Event.CANCEL, job_id, now)
 
-    # By hand
+    # Manual control
 
     def hold(self, job_id: str, now: float) -> None:
-        """Keep a job as it is: no runner takes it, or its run does not end. Its deadline stays."""
+        """Keep a job in its state: no runner takes it, or its run does not end. Its deadline stays."""
         self._set_held(job_id, now, held=True)
 
     def release(self, job_id: str, now: float) -> None:
-        """Let a job go on that was held; a run whose time is up ends now."""
+        """End a hold; a run that should have ended by now ends now."""
         self._set_held(job_id, now, held=False)
 
     def start(self, job_id: str, now: float) -> QueueEvent:
-        """Put a waiting job on a runner at once, one of its own if there is none free; it is not held."""
-        happening = self._at_once(Event.START, job_id, now)
-        happening.job.held = False
-        return happening
+        """Start a waiting job now, on an extra runner if none is free; it is not held."""
+        event = self._at_once(Event.START, job_id, now)
+        event.job.held = False
+        return event
 
     def hurry(self, job_id: str, now: float) -> None:
-        """Let a run end as soon as its outcome is known; it is not held."""
+        """End a run as soon as its outcome is known; it is not held."""
         job = self._jobs[job_id]
         job.held, job.due_at = False, now
         if job.ends_at is not None:
             self._end_at(job, now)
 
     def finish(self, job_id: str, now: float) -> QueueEvent:
-        """End a run at once."""
+        """End a run now."""
         return self._at_once(Event.FINISH, job_id, now)
 
-    # What it looks like
+    # Read
 
     def position(self, job_id: str) -> int:
-        """Return how many jobs stand before this one in its line; 0 is next."""
+        """Return how many jobs wait before this one; 0 is next."""
         job = self._jobs[job_id]
         return self._applications[job.application].ahead_of(job)
 
@@ -226,11 +220,11 @@ class Queue:
         return found.waiting() if found else 0
 
     def waiting_jobs(self, application: str) -> list[Job]:
-        """Return the jobs of an application that wait, in order."""
+        """Return the waiting jobs of an application, in order."""
         found = self._applications.get(application)
         if found is None:
             return []
-        return sorted(chain(found.bypass, *found.lines.values()), key=_place)
+        return sorted(chain(found.bypass, *found.waiting_of.values()), key=_place)
 
     def running(self, application: str) -> int:
         """Return how many jobs of an application run."""
@@ -242,8 +236,8 @@ class Queue:
         return self._running_of[caller]
 
     def _next(self) -> QueueEvent | None:
-        """Choose what happens next. At the same moment an end comes first, for it frees a runner;
-        a start beats the deadline, for it is in time."""
+        """Return the next event. At equal times a finish is first, because it frees a runner, and a start
+        is before a start timeout, because it is in time."""
         self._drop_stale()
         candidates = list(self._starts())
         if self._ends:
@@ -253,20 +247,22 @@ class Queue:
             at, _, job = self._deadlines[0]
             candidates.append(QueueEvent(Event.START_TIMEOUT, job, at))
         rank = {Event.FINISH: 0, Event.START: 1, Event.START_TIMEOUT: 2}
-        return min(candidates, key=lambda h: (h.at, rank[h.event], h.job.place), default=None)
+        return min(candidates, key=lambda each: (each.at, rank[each.event], each.job.place), default=None)
 
     def _starts(self) -> Iterator[QueueEvent]:
         for application in self._applications.values():
             if application.running >= self._runners:
                 continue
             heads = [
-                line[0]
-                for caller, line in application.lines.items()
+                waiting[0]
+                for caller, waiting in application.waiting_of.items()
                 if self._running_of[caller] < self._concurrency
             ]
-            able = [min(heads, key=_place)] if heads else []
-            able += [job for job in application.bypass if self._running_of[job.caller] < self._concurrency]
-            for job in able:
+            candidates = [min(heads, key=_place)] if heads else []
+            candidates += [
+                job for job in application.bypass if self._running_of[job.caller] < self._concurrency
+            ]
+            for job in candidates:
                 if job.ready_at < math.inf and not job.held:
                     yield QueueEvent(Event.START, job, max(job.ready_at, self._time))
 
@@ -292,7 +288,7 @@ class Queue:
             application.join(job)
         else:
             job.held = held
-            if not held and job.ends_at is not None:  # its entry may have been dropped meanwhile
+            if not held and job.ends_at is not None:  # its entry in the heap may have been dropped
                 self._end_at(job, job.ends_at)
 
     def _end_at(self, job: Job, at: float) -> None:
@@ -301,20 +297,20 @@ class Queue:
 
     def _at_once(self, event: Event, job_id: str, now: float) -> QueueEvent:
         self._time = max(self._time, now)
-        happening = QueueEvent(event, self._jobs[job_id], now)
-        self._carry_out(happening)
-        return happening
+        happened = QueueEvent(event, self._jobs[job_id], now)
+        self._carry_out(happened)
+        return happened
 
-    def _carry_out(self, happening: QueueEvent) -> None:
-        job = happening.job
+    def _carry_out(self, event: QueueEvent) -> None:
+        job = event.job
         application = self._applications[job.application]
         if job.started_at is None:
             application.leave(job)
         else:
             application.running -= 1
             self._running_of[job.caller] -= 1
-        if happening.event is Event.START:
-            job.started_at = happening.at
+        if event.event is Event.START:
+            job.started_at = event.at
             application.running += 1
             self._running_of[job.caller] += 1
         else:

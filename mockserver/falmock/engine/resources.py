@@ -1,4 +1,4 @@
-"""What the parts of an emulator share."""
+"""The dependencies of an emulator."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Resources:
-    """What an emulator is opened with.
+    """Everything that `Emulator` and its parts depend on.
 
     Attributes:
         http: sends webhooks; it must not follow redirects.

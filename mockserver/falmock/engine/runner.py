@@ -1,7 +1,7 @@
-"""What happens on a runner: one request in, one outcome out.
+"""The runner: turns a request into an outcome.
 
-fal's runners are FastAPI applications (PROTOCOL.md 13), so what they answer to a bad path, method,
-content type or body is FastAPI's, made here by the same pydantic.
+fal's runners are FastAPI applications (PROTOCOL.md 13). Their responses to a wrong path, method, content type
+or body are FastAPI's, and this module makes them with the same pydantic.
 """
 
 from __future__ import annotations
@@ -45,14 +45,14 @@ log = logging.getLogger("falmock.engine.runner")
 
 @dataclass(frozen=True, slots=True)
 class PreparedRun:
-    """A request that a model can work on."""
+    """A request with its model and validated input."""
 
     model: Model
     asked: BaseModel
 
 
 class Runner:
-    """Everything that models need while they run.
+    """Runs models.
 
     Args:
         catalogue: the models that can run.
@@ -60,9 +60,7 @@ class Runner:
         renderer: renders clips.
         decoder: decodes input images.
         fetcher: gets input files by URL.
-        clock: says when a file was made.
-        seed: of the emulator.
-        style: which kind of video to make.
+        style: the kind of video, as in `Settings.media`.
         limits: on the depth and members of an input.
     """
 
@@ -90,7 +88,7 @@ class Runner:
         self.limits = limits
 
     def prepare(self, request: Request, body: bytes) -> Outcome | PreparedRun:
-        """Find the model and validate its input; quick, for it runs when the runner starts."""
+        """Find the model and validate its input."""
         model = self.catalogue.get(request.endpoint)
         if model is None:
             return Outcome.refused(HTTPStatus.NOT_FOUND, f"Path /{request.path} not found")
@@ -104,11 +102,11 @@ class Runner:
             return Outcome(refusal.status, refusal.content(), UNBILLED)
 
     async def perform(self, assignment: PreparedRun, request: Request) -> Outcome:
-        """Let the model work.
+        """Run the model; return its outcome.
 
         Raises:
-            OSError, RenderFailed, sqlite3.OperationalError: there is no room for what it makes, or too many
-                files are open (see `transient`): it is to be tried again.
+            OSError, RenderFailed, sqlite3.OperationalError: a resource such as disk space is missing (see
+                `transient`); the caller repeats the run.
         """
         model = assignment.model
         served_by = {
@@ -121,13 +119,13 @@ class Runner:
         except (RenderFailed, StorageFull) as error:
             if transient.reason(error) is not None:
                 raise
-            log.error("request %s: rendering failed: %s", request.id, error)  # noqa: TRY400 - the text says it all
+            log.error("request %s: rendering failed: %s", request.id, error)  # noqa: TRY400 - one line
             failure = ModelError("internal_server_error", ("body",))
             return Outcome(failure.status, compact(failure.body), UNBILLED | served_by)
         except Exception as error:
             if transient.reason(error) is not None:
                 raise
-            log.exception("request %s: the model failed; this is a defect of falmock", request.id)
+            log.exception("request %s: the model failed; this is a bug in falmock", request.id)
             return Outcome(
                 HTTPStatus.INTERNAL_SERVER_ERROR, compact({"detail": "Internal Server Error"}), served_by
             )
@@ -136,7 +134,7 @@ class Runner:
 
 
 def logs(catalogue: Catalogue, request: Request, now: float) -> list[dict[str, Any]]:
-    """Return the lines that a request's run has written by now; they follow from its times alone."""
+    """Return the log lines of a request's run so far. They depend on its times alone."""
     model = catalogue.get(request.endpoint)
     if model is None or request.started_at is None:
         return []
@@ -146,7 +144,7 @@ def logs(catalogue: Catalogue, request: Request, now: float) -> list[dict[str, A
 
 
 def next_log_at(catalogue: Catalogue, request: Request, now: float) -> float:
-    """Return when the next line will be written; infinity for never."""
+    """Return the time of the next log line; infinity for none."""
     model = catalogue.get(request.endpoint)
     if model is None or request.started_at is None or request.completed_at is not None:
         return math.inf
@@ -155,24 +153,24 @@ def next_log_at(catalogue: Catalogue, request: Request, now: float) -> float:
 
 
 def _line(at: float, message: str) -> dict[str, Any]:
-    """Return a log entry in both shapes that fal's clients read: flat, and with labels (PROTOCOL.md 4.4)."""
+    """Return a log entry with flat fields and with labels: fal's clients read both (PROTOCOL.md 4.4)."""
     timestamp = datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
     labels = {"level": "INFO", "source": "USER"}
     return {"timestamp": timestamp, "message": message, **labels, "labels": labels}
 
 
 def _rng(seed: int, request: Request, purpose: str) -> random.Random:
-    return random.Random(f"{seed}:{request.seq}:{request.attempts}:{purpose}")  # noqa: S311 - play, not secrets
+    return random.Random(f"{seed}:{request.seq}:{request.attempts}:{purpose}")  # noqa: S311 - no secrets
 
 
 class _Tools:
-    """See `models.Tools`: what one request's model may use."""
+    """Implements `models.Tools` for one request."""
 
     def __init__(self, runner: Runner, assignment: PreparedRun, request: Request) -> None:
         self._runner = runner
         self._request = request
-        told = compact([runner.seed, assignment.asked.model_dump()])
-        self.seed = int.from_bytes(hashlib.sha256(told).digest()[:8])
+        seeded = compact([runner.seed, assignment.asked.model_dump()])
+        self.seed = int.from_bytes(hashlib.sha256(seeded).digest()[:8])
         self.style = runner.style
 
     async def picture(self, url: str, *, loc: tuple[str, ...]) -> Picture | None:
@@ -193,7 +191,7 @@ class _Tools:
         return await self._runner.fetcher.get(url, limit=MAX_BYTES)
 
     async def _file(self, file: StoredFile) -> bytes:
-        """Return what the caller of the request may read of a file of this emulator's."""
+        """Return the bytes of a file of this emulator, if its access list allows the caller."""
         if (decision := decide(file, self._request.caller)) != "allow":
             raise FetchError(f"its access list says {decision} to {self._request.caller}")
         source = self._runner.files.open(file)
@@ -223,8 +221,8 @@ def _decode_data_uri(uri: str) -> bytes:
     """Return the bytes of a data URI.
 
     Raises:
-        binascii.Error: its base64 is none.
-        UnicodeEncodeError: it has half of a surrogate pair in it.
+        binascii.Error: invalid base64.
+        UnicodeEncodeError: it contains half of a surrogate pair.
     """
     head, comma, data = uri.partition(",")
     if not comma:

@@ -1,7 +1,7 @@
-"""The runs of requests: what a runner answers, and the tasks in which it works.
+"""The runs of requests, and their tasks.
 
-A run whose outcome is known at once needs no task. A task repeats its step while a resource such as disk
-space is missing.
+A run with an immediate outcome, such as an invalid input, needs no task. A task repeats its step while a
+resource such as disk space is missing.
 """
 
 from __future__ import annotations

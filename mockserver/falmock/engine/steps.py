@@ -1,7 +1,7 @@
 """Write the steps of a request: its row, its result, its webhook, a journal entry, a log line.
 
-The queue is not known here: `transitions` decides what happens and when. Every method works in the caller's
-transaction; what is not in the store changes after the commit.
+`transitions` decides about events and times; this module has no queue. Every method works in the caller's
+transaction. Changes outside of the store follow after the commit.
 """
 
 from __future__ import annotations
@@ -65,6 +65,7 @@ class Steps:
     # States
 
     def start(self, request: Request, at: float) -> Request:
+        """Write the start of a run; return the new row."""
         attempts = request.attempts + 1
         gateway_id = request.id
         if attempts > 1:
@@ -81,6 +82,7 @@ class Steps:
         return request
 
     def requeue(self, request: Request, at: float) -> Request:
+        """Write that a request waits for another run; return the new row."""
         rng = self.rng(request.seq, f"attempt {request.attempts + 1}")
         request = self.change(
             request,
@@ -95,6 +97,7 @@ class Steps:
         return request
 
     def complete(self, request: Request, event: Event, outcome: Outcome, at: float) -> None:
+        """Write the end of a request, and schedule its webhook."""
         kept = self._retention(outcome)
         if (expired := request.injections.get("result_expired")) is not None:
             self.observed(expired)
@@ -116,7 +119,7 @@ class Steps:
         self.schedule_webhook(request, outcome, at)
 
     def schedule_webhook(self, request: Request, outcome: Outcome, at: float) -> None:
-        """Schedule the webhook, unless there is none or it is scheduled already (fault `webhook_early`)."""
+        """Schedule the webhook, if the request has one. The fault `webhook_early` has scheduled it before."""
         if request.webhook is None or self._store.delivery(request.id) is not None:
             return
         give_up_at = at + self._retention(outcome)
@@ -127,7 +130,7 @@ class Steps:
         large = len(outcome.body) >= LARGE_RESULT
         return self._settings.retention_large if large else self._settings.retention
 
-    # The end of what is kept
+    # Expiry
 
     def expire(self, request: Request, now: float) -> None:
         """Delete the result; some weeks later, delete everything about the request."""

@@ -1,4 +1,4 @@
-"""What a caller hands in to create a request."""
+"""The submission: a submit with its headers and query parsed."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Submission:
-    """A submit with its headers and query already parsed.
+    """The input of `Emulator.submit` and `Emulator.run_directly`.
 
     Attributes:
         caller: the key id.
@@ -59,7 +59,7 @@ class Submission:
 
 
 def parse_input(body: bytes) -> dict[str, Any]:
-    """Return the JSON object in a body; an empty one if there is none within the limits."""
+    """Return the JSON object in a body; an empty one for any other body, or beyond the limits."""
     try:
         parsed = bodies.load(body)
     except (ValueError, RecursionError):

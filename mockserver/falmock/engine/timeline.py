@@ -24,7 +24,7 @@ log = logging.getLogger("falmock")
 
 
 class Timeline:
-    """Does what is due.
+    """The scheduler of an emulator.
 
     Attributes:
         scheduling: whether the scheduler (`run`) is running.
@@ -39,7 +39,7 @@ class Timeline:
         self.scheduling = False
 
     async def run(self) -> None:
-        """Do everything when it is due, until cancelled. This is the scheduler."""
+        """Apply events when they are due, until cancelled. This is the scheduler."""
         self.scheduling = True
         failed: str | None = None
         try:
@@ -64,7 +64,7 @@ class Timeline:
             self.scheduling = False
 
     def tick(self) -> None:
-        """Do everything that is due; retry after a failed write."""
+        """Apply the due events, start due webhooks and delete expired data; retry after a failed write."""
         now = self._transitions.catch_up()
         if self._transitions.can_write:
             self._transitions.sender.launch(now)
@@ -87,10 +87,10 @@ class Timeline:
         return set(self._transitions.sender.in_flight)
 
     async def pass_time(self, seconds: float) -> None:
-        """Let emulated time pass from one event to the next, each with the work that it causes.
+        """Move emulated time from event to event, each with the work that it causes.
 
-        The clock stands still while something is rendered or delivered, so that the times are the same on
-        every machine. Afterwards it continues at its own pace.
+        The clock is stopped during renderings and webhook attempts, so that all machines get the same times.
+        Afterwards it continues with its old scale.
 
         Raises:
             ValueError: `seconds` is negative, or leads beyond the year 2999.
@@ -109,7 +109,7 @@ class Timeline:
                 self._remember_time()
 
     async def run_at(self, scale: float) -> None:
-        """Let `scale` seconds of emulated time pass in a real second; 0 stops the clock."""
+        """Set how many seconds of emulated time a real second has; 0 stops the clock."""
         async with self._passing:
             self._clock.scale = scale
             self._remember_time()

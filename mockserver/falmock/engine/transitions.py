@@ -163,6 +163,7 @@ class Transitions:
         self.wake.set()
 
     def notify(self) -> None:
+        """Wake those that wait for a change."""
         self.changed.notify()
 
     def _observed(self, injection: Injection) -> None:

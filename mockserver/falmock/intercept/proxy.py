@@ -197,7 +197,8 @@ class Proxy:
             raise RefusedError(400, f"malformed request: {error}") from None
         if not isinstance(event, h11.Request):
             return None
-        if not any(name == b"host" for name, _ in event.headers):  # h11 checks it in HTTP/1.1 only
+        # h11 checks it in HTTP/1.1 only. Python's http.client before 3.12 sends CONNECT in HTTP/1.0.
+        if event.method != b"CONNECT" and not any(name == b"host" for name, _ in event.headers):
             raise RefusedError(400, "the request has no Host header")
         return event
 

@@ -1,4 +1,4 @@
-"""Renders clips with ffmpeg, a limited number at once, and caches them."""
+"""Renders clips with ffmpeg and caches them. The number of concurrent renders is limited."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""Opens the connections of webhooks and of input files, to addresses that were checked.
+"""Opens the connections of webhooks and of input files, to checked addresses only.
 
-A name is looked up once. Every address that it has is checked, and the connection goes to one that
-was checked, so a second look-up cannot lead elsewhere. TLS still verifies the name. The emulator's
-own listeners are never dialled.
+A name is looked up once, all its addresses are checked, and the connection goes to one of them. So a second
+look-up cannot give another address. TLS still verifies the name. The emulator never connects to its own
+listeners.
 """
 
 from __future__ import annotations
@@ -42,11 +42,11 @@ ANYWHERE: Final = frozenset({Reach.LOOPBACK, Reach.PRIVATE, Reach.PUBLIC})
 PUBLIC_ONLY: Final = frozenset({Reach.PUBLIC})
 NOWHERE: Final[frozenset[Reach]] = frozenset()
 PORTS: Final = {"http": 80, "https": 443}
-LOOK_UP_SECONDS: Final = 2.0  # for the name in a webhook's URL, at the submit
+LOOK_UP_SECONDS: Final = 2.0  # for the name in a webhook's URL, at the submission
 
 
 class AddressRefusedError(httpcore.ConnectError):
-    """The dialler does not connect to this host; the text says why."""
+    """The dialler does not connect to this host. The text says why."""
 
 
 async def look_up(host: str, port: int) -> list[str]:
@@ -82,11 +82,10 @@ async def resolve(host: str, port: int, look_up: LookUp = look_up) -> list[IPAdd
 class OwnAddresses:
     """The listeners and names of an emulator.
 
-    A listener on a wildcard address counts for every address of this machine: 0.0.0.0 for the IPv4
-    ones, :: for all of them.
+    A listener on a wildcard address has every address of this machine: 0.0.0.0 the IPv4 ones, :: all.
 
     Args:
-        names: under which clients reach the listeners.
+        names: of this machine.
         public_url: see `Settings`.
     """
 
@@ -115,12 +114,12 @@ class OwnAddresses:
         return any(port == own for _, own in self._listening)
 
     def has_name(self, host: str, port: int) -> bool:
-        """Check whether a name and a port are the emulator's, without a look-up."""
+        """Check for a name and port of the emulator, without a look-up."""
         name = host.lower().removesuffix(".")
         return (name in self._names and self.has_port(port)) or (name, port) == self._public
 
     def has(self, address: IPAddress, port: int) -> bool:
-        """Check whether a connection to an address ends at one of the listeners."""
+        """Check whether a connection to an address reaches one of the listeners."""
         there = delivered(address)
         return any(
             port == own_port and (there == own or (_covers(own, there) and _is_this_machine(there)))
@@ -141,7 +140,7 @@ def _covers(own: IPAddress, address: IPAddress) -> bool:
 
 
 def _is_this_machine(address: IPAddress) -> bool:
-    """Check whether this machine has an address: only then can a socket be bound to it."""
+    """Check for an address of this machine: only to such an address can a socket be bound."""
     if address.is_loopback:
         return True
     family = socket.AF_INET if address.version == 4 else socket.AF_INET6  # noqa: PLR2004 - of IP
@@ -158,8 +157,8 @@ class Dialler:
 
     Args:
         own: the emulator's own addresses, which are refused.
-        beyond: allowed for hosts that are not loopback by their text. The others get loopback only.
-        look_up: finds the addresses of names.
+        beyond: the allowed reach for hosts whose text is not loopback. Loopback hosts get only loopback.
+        look_up: returns the addresses of a name.
     """
 
     def __init__(self, own: OwnAddresses, *, beyond: frozenset[Reach], look_up: LookUp = look_up) -> None:
@@ -168,10 +167,10 @@ class Dialler:
         self._look_up = look_up
 
     async def addresses(self, host: str, port: int) -> list[IPAddress]:
-        """Return the addresses that a host may be connected to at.
+        """Return the addresses to connect to for a host.
 
         Raises:
-            AddressRefusedError: it may not be.
+            AddressRefusedError: the host is not allowed.
             OSError: the name has no address.
             UnicodeError: IDNA refuses the name.
         """
@@ -187,10 +186,9 @@ class Dialler:
         return usable
 
     async def objection(self, url: str) -> str | None:
-        """Return why nothing is to be posted to a URL: one line. None if it leads elsewhere.
+        """Return the reason not to post to a URL: it leads to the emulator or to fal. Otherwise None.
 
-        A name is looked up only where connections may leave this machine, and only for a port that the
-        emulator listens at.
+        A name is looked up only if connections may leave this machine, and only for a port of the emulator.
         """
         target = httpx.URL(url)
         port = target.port or PORTS[target.scheme]
@@ -208,7 +206,7 @@ class Dialler:
             async with asyncio.timeout(LOOK_UP_SECONDS):
                 found = await resolve(host, port, self._look_up)
         except (OSError, UnicodeError, TimeoutError):
-            return False  # it may be there by the time of the delivery, which checks again
+            return False  # the delivery checks again
         return any(self.own.has(address, port) for address in found)
 
 
@@ -258,7 +256,7 @@ class _CheckedBackend(httpcore.AsyncNetworkBackend):
         local_address: str | None = None,
         socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
     ) -> httpcore.AsyncNetworkStream:
-        """Connect to the first address that takes the connection, each with its share of the time."""
+        """Connect to the first address that accepts. Each gets an equal share of the remaining time."""
         loop = asyncio.get_running_loop()
         end = None if timeout is None else loop.time() + timeout
         untried = await self._checked(host, port, timeout)

@@ -192,7 +192,7 @@ class Harness:
         self.call(lambda: self.emulator.manual.hold(request_id))
 
     def release(self, request_id: str) -> None:
-        """Release a held request. Its overdue events happen at once."""
+        """Release a held request. Its overdue events happen immediately."""
         self.call(lambda: self.emulator.manual.release(request_id))
         self.advance(0)
 

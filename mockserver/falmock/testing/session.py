@@ -1,4 +1,4 @@
-"""What the tests of a session share: an event loop in a thread, rendered clips, and one server."""
+"""Resources that the tests of a session share: an event loop in a thread, clips, and a server."""
 
 from __future__ import annotations
 

@@ -70,7 +70,7 @@ class Connection:
         raise httpx.ReadError("[Errno 104] Connection reset by peer")
 
     async def hang(self) -> None:
-        """Send no response: the caller's timeout, whatever its length, is raised at once."""
+        """Send no response: the caller's timeout is raised immediately, even a long one."""
         raise httpx.ReadTimeout("timed out")
 
 

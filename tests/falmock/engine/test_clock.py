@@ -24,7 +24,7 @@ class Stopwatch:
         return SystemClock(scale, start=start, wall=lambda: self.wall, monotonic=lambda: self.monotonic)
 
 
-def test_emulated_time_runs_as_much_faster_as_the_scale_says() -> None:
+def test_emulated_time_runs_scale_times_as_fast() -> None:
     machine = Stopwatch()
     clock = machine.clock(scale=10)
     machine.monotonic += 2
@@ -32,7 +32,7 @@ def test_emulated_time_runs_as_much_faster_as_the_scale_says() -> None:
     assert clock.now() == 1020
 
 
-def test_the_wall_is_never_scaled() -> None:
+def test_the_scale_does_not_change_wall_time() -> None:
     machine = Stopwatch()
     clock = machine.clock(scale=10)
     machine.monotonic += 2
@@ -41,7 +41,7 @@ def test_the_wall_is_never_scaled() -> None:
     assert clock.wall() == 1002
 
 
-def test_setting_the_machine_back_does_not_set_emulated_time_back() -> None:
+def test_emulated_time_does_not_go_back_when_the_machine_clock_does() -> None:
     machine = Stopwatch()
     clock = machine.clock()
     machine.wall -= 500
@@ -49,17 +49,17 @@ def test_setting_the_machine_back_does_not_set_emulated_time_back() -> None:
     assert clock.now() == 1000
 
 
-def test_a_restart_does_not_fall_behind_what_was_written_down() -> None:
+def test_a_restart_begins_no_earlier_than_the_stored_time() -> None:
     assert Stopwatch().clock(start=5000).now() == 5000
 
 
-async def test_the_system_clock_sleeps_no_longer_than_is_left() -> None:
+async def test_the_system_clock_sleeps_only_for_the_remaining_time() -> None:
     clock = SystemClock(scale=1000)
 
     await clock.sleep_until(clock.now() + 1)
 
 
-def test_from_a_change_of_the_scale_time_goes_on_at_the_new_pace() -> None:
+def test_time_continues_at_the_new_scale_after_a_change() -> None:
     machine = Stopwatch()
     clock = machine.clock(scale=10)
     machine.monotonic += 2
@@ -69,7 +69,7 @@ def test_from_a_change_of_the_scale_time_goes_on_at_the_new_pace() -> None:
     assert clock.now() == 1120
 
 
-def test_a_clock_of_scale_0_stands_still() -> None:
+def test_a_clock_with_scale_0_stands_still() -> None:
     machine = Stopwatch()
     clock = machine.clock(scale=0)
     machine.monotonic += 3600
@@ -77,7 +77,7 @@ def test_a_clock_of_scale_0_stands_still() -> None:
     assert clock.now() == 1000
 
 
-def test_a_clock_that_was_moved_on_goes_on_from_there() -> None:
+def test_a_clock_continues_from_where_it_was_moved() -> None:
     machine = Stopwatch()
     clock = machine.clock()
     clock.move_to(5000)
@@ -86,7 +86,7 @@ def test_a_clock_that_was_moved_on_goes_on_from_there() -> None:
     assert clock.now() == 5002
 
 
-async def test_who_sleeps_is_woken_when_the_clock_is_moved_on() -> None:
+async def test_a_sleeper_wakes_when_the_clock_is_moved() -> None:
     clock = SystemClock(scale=1e-6)
     sleeping = asyncio.create_task(clock.sleep_until(clock.now() + 3600))
     await asyncio.sleep(0)
@@ -96,7 +96,7 @@ async def test_who_sleeps_is_woken_when_the_clock_is_moved_on() -> None:
     await sleeping
 
 
-async def test_who_sleeps_is_woken_in_time_when_the_clock_is_made_faster() -> None:
+async def test_a_sleeper_wakes_in_time_when_the_scale_rises() -> None:
     clock = SystemClock(scale=0)
     sleeping = asyncio.create_task(clock.sleep_until(clock.now() + 3600))
     await asyncio.sleep(0)
@@ -106,7 +106,7 @@ async def test_who_sleeps_is_woken_in_time_when_the_clock_is_made_faster() -> No
     await sleeping
 
 
-async def test_who_sleeps_longer_does_not_keep_others_from_waking() -> None:
+async def test_a_longer_sleep_does_not_delay_a_shorter_one() -> None:
     clock = SystemClock(scale=1e6)
     late = asyncio.create_task(clock.sleep_until(clock.now() + 1e9))
     await asyncio.sleep(0)
@@ -117,7 +117,7 @@ async def test_who_sleeps_longer_does_not_keep_others_from_waking() -> None:
     late.cancel()
 
 
-async def test_who_gave_up_sleeping_does_not_keep_others_from_waking() -> None:
+async def test_a_cancelled_sleep_does_not_delay_others() -> None:
     clock = SystemClock(scale=1e4)
     early = asyncio.create_task(clock.sleep_until(clock.now() + 1e9))
     late = asyncio.create_task(clock.sleep_until(clock.now() + 60))
@@ -128,7 +128,7 @@ async def test_who_gave_up_sleeping_does_not_keep_others_from_waking() -> None:
     await late
 
 
-async def test_who_sleeps_sleeps_on_when_the_clock_is_stopped() -> None:
+async def test_a_sleeper_continues_to_sleep_when_the_clock_is_stopped() -> None:
     clock = SystemClock(scale=1e6)
     sleeping = asyncio.create_task(clock.sleep_until(clock.now() + 3600))
     clock.scale = 0
@@ -139,7 +139,7 @@ async def test_who_sleeps_sleeps_on_when_the_clock_is_stopped() -> None:
     sleeping.cancel()
 
 
-async def test_a_manual_clock_wakes_those_whose_time_has_come_and_no_others() -> None:
+async def test_a_manual_clock_wakes_exactly_the_sleepers_that_are_due() -> None:
     clock = ManualClock(100)
     early = asyncio.create_task(clock.sleep_until(101))
     late = asyncio.create_task(clock.sleep_until(200))
@@ -152,11 +152,11 @@ async def test_a_manual_clock_wakes_those_whose_time_has_come_and_no_others() ->
     late.cancel()
 
 
-async def test_a_manual_clock_does_not_wait_for_the_past() -> None:
+async def test_a_sleep_until_a_past_time_returns_at_once() -> None:
     await ManualClock(100).sleep_until(99)
 
 
-async def test_who_gave_up_waiting_is_not_woken() -> None:
+async def test_a_cancelled_sleep_is_not_woken() -> None:
     clock = ManualClock(100)
     waiting = asyncio.create_task(clock.sleep_until(101))
     await asyncio.sleep(0)
@@ -169,12 +169,12 @@ async def test_who_gave_up_waiting_is_not_woken() -> None:
 
 
 @pytest.mark.parametrize("clock", [ManualClock(100), SystemClock(0)])
-def test_time_does_not_run_backwards(clock: Clock) -> None:
-    with pytest.raises(ValueError, match="backwards"):
+def test_a_clock_cannot_be_moved_back(clock: Clock) -> None:
+    with pytest.raises(ValueError, match="cannot go back"):
         clock.move_to(clock.now() - 1)
 
 
-def test_both_hands_of_a_manual_clock_are_one() -> None:
+def test_a_manual_clock_has_equal_emulated_and_wall_times() -> None:
     clock = ManualClock(100)
     clock.move_to(150)
 
@@ -185,7 +185,7 @@ YEAR = 365 * 86_400.0
 
 
 @pytest.mark.parametrize("jump", [-10 * YEAR, -1.0, 3600.0, 1_000 * YEAR, 1e300])
-def test_emulated_time_goes_on_evenly_when_the_wall_jumps(jump: float) -> None:
+def test_emulated_time_is_steady_when_the_wall_time_jumps(jump: float) -> None:
     machine = Stopwatch()
     clock = machine.clock(scale=10)
     machine.wall += jump
@@ -195,7 +195,7 @@ def test_emulated_time_goes_on_evenly_when_the_wall_jumps(jump: float) -> None:
 
 
 @pytest.mark.parametrize("wall", [-1e9, 0.0, 999.0, 2000.0])
-def test_time_begins_no_earlier_than_it_had_got_to_whatever_the_wall_shows(wall: float) -> None:
+def test_time_begins_at_the_stored_time_or_later_for_any_wall_time(wall: float) -> None:
     machine = Stopwatch()
     machine.wall = wall
 
@@ -213,6 +213,6 @@ def test_time_stops_at_the_end_of_the_year_2999(start: float) -> None:
 
 
 @pytest.mark.parametrize("when", [math.nan, math.inf, 1e308, 999.0])
-def test_time_is_not_moved_to_where_it_cannot_be(when: float) -> None:
-    with pytest.raises(ValueError, match=r"time does not run backwards|time ends"):
+def test_a_clock_cannot_be_moved_to_an_impossible_time(when: float) -> None:
+    with pytest.raises(ValueError, match=r"cannot go back|ends with the year 2999"):
         Stopwatch().clock().move_to(when)

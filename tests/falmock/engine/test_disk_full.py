@@ -122,7 +122,7 @@ async def test_requests_stay_readable_while_the_disk_is_full(on_disk: Mock) -> N
     assert (status.status_code, status.json()["status"]) == (202, "IN_QUEUE")
 
 
-async def test_everything_accepted_is_completed_and_delivered_once_there_is_room(on_disk: Mock) -> None:
+async def test_all_accepted_requests_complete_and_are_delivered_once_there_is_room(on_disk: Mock) -> None:
     with respx.mock() as router:
         hook = router.post(HOOK).respond(200)
         accepted = [(await submit(on_disk)).json() for _ in range(5)]
@@ -139,7 +139,7 @@ async def test_everything_accepted_is_completed_and_delivered_once_there_is_room
     assert hook.call_count == 10
 
 
-async def test_time_is_not_passed_while_nothing_can_be_written(on_disk: Mock) -> None:
+async def test_pass_time_is_refused_while_nothing_can_be_written(on_disk: Mock) -> None:
     await submit(on_disk)
 
     with full(on_disk.emulator.store), pytest.raises(StorageFull):
@@ -156,7 +156,7 @@ async def test_the_clock_answers_507_over_the_control_api_when_the_disk_is_full(
 
 
 @pytest.mark.parametrize("act", ["hold", "finish"])
-async def test_a_request_that_is_steered_on_a_full_disk_stays_as_it_was(on_disk: Mock, act: str) -> None:
+async def test_manual_control_on_a_full_disk_changes_nothing(on_disk: Mock, act: str) -> None:
     submitted = (await submit(on_disk)).json()
     store = on_disk.emulator.store
     before = store.request(submitted["request_id"])
@@ -179,7 +179,7 @@ async def test_a_cancel_on_a_full_disk_is_refused_and_can_be_repeated(on_disk: M
     assert (refused.status_code, again.status_code) == (507, 202)
 
 
-async def test_health_says_that_the_disk_is_full_and_when_it_is_not_any_more(on_disk: Mock) -> None:
+async def test_health_reports_the_full_disk_and_its_end(on_disk: Mock) -> None:
     with full(on_disk.emulator.store):
         await submit(on_disk)
         during = (await on_disk.http.get("/health")).json()
@@ -190,7 +190,7 @@ async def test_health_says_that_the_disk_is_full_and_when_it_is_not_any_more(on_
     assert (after["status"], "reason" in after) == ("ok", False)
 
 
-async def test_a_full_disk_is_logged_once_and_its_end_too(
+async def test_a_full_disk_and_its_end_are_each_logged_once(
     on_disk: Mock, caplog: pytest.LogCaptureFixture
 ) -> None:
     with full(on_disk.emulator.store):
@@ -234,7 +234,7 @@ async def test_a_webhook_whose_outcome_cannot_be_written_is_not_sent_again_and_n
     assert (delivered.outcome, hook.call_count) == ("delivered", 1)
 
 
-async def test_a_rendering_for_which_there_is_no_room_is_repeated_until_there_is(
+async def test_a_rendering_is_repeated_until_there_is_room(
     on_disk: Mock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("falmock.engine.runs.RETRY", 0.001)

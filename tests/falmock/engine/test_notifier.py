@@ -5,7 +5,7 @@ import asyncio
 from falmock.engine.notifier import Notifier
 
 
-async def test_a_bell_wakes_all_who_wait() -> None:
+async def test_a_notification_wakes_all_subscribers() -> None:
     bell = Notifier()
     waiting = [asyncio.create_task(bell.subscribe().wait()) for _ in range(3)]
     await asyncio.sleep(0)
@@ -15,7 +15,7 @@ async def test_a_bell_wakes_all_who_wait() -> None:
     await asyncio.gather(*waiting)
 
 
-async def test_who_comes_after_the_ringing_waits_for_the_next() -> None:
+async def test_a_late_subscriber_waits_for_the_next_notification() -> None:
     bell = Notifier()
     bell.notify()
     late = asyncio.create_task(bell.subscribe().wait())
@@ -27,5 +27,5 @@ async def test_who_comes_after_the_ringing_waits_for_the_next() -> None:
     await late
 
 
-def test_a_bell_may_ring_where_nobody_could_hear_it() -> None:
+def test_notify_needs_no_event_loop() -> None:
     Notifier().notify()

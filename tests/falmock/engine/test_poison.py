@@ -84,7 +84,7 @@ async def is_alive(mock: Mock) -> bool:
 
 
 @poison
-async def test_poison_in_a_prompt_is_refused_with_one_line(mock: Mock, fault: str) -> None:
+async def test_an_invalid_fault_in_a_prompt_is_refused_with_one_line(mock: Mock, fault: str) -> None:
     answer = await post(mock, f"/{ENDPOINT}", GOOD | {"prompt": f"a [[fal: {fault}]]"})
 
     assert (answer.status_code, answer.json()["error_type"]) == (400, "bad_request")
@@ -93,14 +93,14 @@ async def test_poison_in_a_prompt_is_refused_with_one_line(mock: Mock, fault: st
 
 
 @pytest.mark.parametrize("fault", [fault for fault in POISON if fault.isascii()])
-async def test_poison_in_a_header_is_refused_with_one_line(mock: Mock, fault: str) -> None:
+async def test_an_invalid_fault_in_a_header_is_refused_with_one_line(mock: Mock, fault: str) -> None:
     answer = await post(mock, f"/{ENDPOINT}", GOOD, **{"x-falmock-fault": fault})
 
     assert (answer.status_code, "\n" in answer.json()["detail"]) == (400, False)
 
 
 @poison
-async def test_poison_in_a_rule_over_the_control_api_is_refused(mock: Mock, fault: str) -> None:
+async def test_an_invalid_fault_in_a_rule_is_refused_by_the_control_api(mock: Mock, fault: str) -> None:
     answers = [
         await post(mock, "/control/rules", {"fault": fault}),
         await post(mock, "/control/rules", {"fault": "hang", "then": [fault]}),
@@ -112,7 +112,7 @@ async def test_poison_in_a_rule_over_the_control_api_is_refused(mock: Mock, faul
 
 
 @poison
-async def test_poison_in_a_failure_by_hand_is_refused(mock: Mock, fault: str) -> None:
+async def test_an_invalid_fault_in_a_manual_failure_is_refused(mock: Mock, fault: str) -> None:
     submitted = await mock.submit()
 
     answer = await post(mock, f"/control/requests/{submitted['request_id']}/fail", {"fault": fault})
@@ -121,7 +121,7 @@ async def test_poison_in_a_failure_by_hand_is_refused(mock: Mock, fault: str) ->
 
 
 @poison
-def test_poison_in_python_is_a_value_error_of_one_line(fault: str) -> None:
+def test_an_invalid_fault_in_python_is_a_value_error_of_one_line(fault: str) -> None:
     with pytest.raises(FaultError, match=r"\A[ -~…]*\Z"):
         parse(fault)
 
@@ -149,7 +149,7 @@ def test_poison_in_python_is_a_value_error_of_one_line(fault: str) -> None:
     ],
     ids=ascii,
 )
-async def test_a_rule_with_a_value_that_cannot_be_is_refused_and_the_list_stays_readable(
+async def test_a_rule_with_an_impossible_value_is_refused_and_the_list_stays_readable(
     mock: Mock, rule: dict[str, Any]
 ) -> None:
     answer = await post(mock, "/control/rules", {"fault": "hang"} | rule)
@@ -169,7 +169,7 @@ def test_a_rule_whose_input_is_nested_too_deep_is_refused() -> None:
 
 @given(st.sampled_from(sorted(name for name, kind in FAULTS.items() if kind.options)), st.data())
 @settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-async def test_any_option_is_refused_or_the_request_ends_and_others_go_on(
+async def test_any_option_is_refused_or_ends_only_its_own_request(
     mock: Mock, name: str, data: st.DataObject
 ) -> None:
     option = data.draw(st.sampled_from(sorted(FAULTS[name].options)))
@@ -223,7 +223,7 @@ async def test_a_control_call_with_a_value_that_is_not_json_is_rejected(
     ],
     ids=json.dumps,
 )
-async def test_an_access_list_of_a_wrong_shape_is_a_bad_request(mock: Mock, acl: object) -> None:
+async def test_an_access_list_with_a_wrong_shape_is_a_bad_request(mock: Mock, acl: object) -> None:
     preference = json.dumps({"initial_acl": acl})
 
     answer = await post(mock, f"/{ENDPOINT}", GOOD, **{"x-fal-object-lifecycle-preference": preference})
@@ -261,7 +261,7 @@ STORED = [
 
 @pytest.mark.parametrize("faults", STORED, ids=lambda text: text[:30])
 @pytest.mark.parametrize("seconds", [0, 2], ids=["waiting", "running"])
-async def test_a_request_with_stored_poison_ends_with_500_at_the_start_and_others_go_on(
+async def test_a_request_with_an_unreadable_stored_fault_ends_with_500_and_others_continue(
     mock: Mock, lives: Callable[[Mock], Awaitable[Mock]], faults: str, seconds: float
 ) -> None:
     poisoned, other = await mock.submit(), await mock.submit()
@@ -301,7 +301,7 @@ async def test_a_request_that_fails_at_its_start_ends_with_500_and_one_line_and_
     ]
 
 
-async def test_a_request_whose_body_file_is_gone_ends_with_500_and_others_go_on(
+async def test_a_request_without_its_body_file_ends_with_500_and_others_continue(
     start: Callable[..., Awaitable[Mock]], tmp_path: Path
 ) -> None:
     mock = await start(state=tmp_path)
@@ -316,7 +316,7 @@ async def test_a_request_whose_body_file_is_gone_ends_with_500_and_others_go_on(
     assert ((await mock.result(damaged)).status_code, (await mock.result(other)).status_code) == (500, 200)
 
 
-async def test_a_webhook_that_cannot_be_made_fails_for_good_and_others_are_delivered(
+async def test_a_webhook_with_an_unusable_url_fails_and_others_are_delivered(
     mock: Mock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with respx.mock() as router:
@@ -344,9 +344,7 @@ async def test_a_reset_forgets_a_request_whose_output_is_damaged(mock: Mock) -> 
     assert await is_alive(mock)
 
 
-async def test_a_pulse_that_fails_does_not_stop_the_scheduler(
-    mock: Mock, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_failed_tick_does_not_stop_the_scheduler(mock: Mock, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("falmock.engine.runs.RETRY", 0.0)
     usual, failures, seen = mock.emulator.timeline.tick, [ZeroDivisionError()], asyncio.Event()
 
@@ -384,7 +382,7 @@ async def test_health_says_when_the_scheduler_is_not_running(renders: Path) -> N
 
 @pytest.mark.parametrize("seconds", ["1e308", "1e400", "-1", "NaN", "Infinity", "-Infinity", "4e10"])
 @pytest.mark.parametrize("change", ["advance", "to", "scale"])
-async def test_a_clock_change_that_cannot_be_is_refused(mock: Mock, change: str, seconds: str) -> None:
+async def test_an_impossible_clock_change_is_refused(mock: Mock, change: str, seconds: str) -> None:
     answer = await mock.http.post("/control/clock", content=f'{{"{change}": {seconds}}}')
 
     assert answer.status_code in {409, 422}
@@ -392,7 +390,7 @@ async def test_a_clock_change_that_cannot_be_is_refused(mock: Mock, change: str,
 
 
 @pytest.mark.parametrize("seconds", [1e308, float("nan"), float("inf"), -1.0])
-async def test_time_that_cannot_pass_is_a_value_error(mock: Mock, seconds: float) -> None:
+async def test_an_impossible_duration_is_a_value_error(mock: Mock, seconds: float) -> None:
     with pytest.raises(ValueError, match="cannot pass"):
         await mock.pass_time(seconds)
 
@@ -400,7 +398,7 @@ async def test_time_that_cannot_pass_is_a_value_error(mock: Mock, seconds: float
 
 
 @pytest.mark.parametrize("timeout", ["1e308", "1e10", "inf", "nan", "-0.0", "1_0e9"])
-async def test_a_start_timeout_that_cannot_be_is_a_bad_request(mock: Mock, timeout: str) -> None:
+async def test_an_impossible_start_timeout_is_a_bad_request(mock: Mock, timeout: str) -> None:
     answer = await post(mock, f"/{ENDPOINT}", GOOD, **{"x-fal-request-timeout": timeout})
 
     assert answer.status_code == 400

@@ -41,17 +41,17 @@ def started(story: Iterable[tuple[float, str, Event]]) -> list[tuple[float, str]
     return [(at, name) for at, name, event in story if event is Event.START]
 
 
-def test_a_job_starts_when_it_is_ready_and_ends_when_its_run_is_over() -> None:
+def test_a_job_starts_when_it_is_ready_and_finishes_after_its_run_time() -> None:
     assert let_run(queue_of(job("a", 1)), 10) == [(1, "a", Event.START), (5, "a", Event.FINISH)]
 
 
-def test_nothing_happens_before_its_time() -> None:
+def test_no_event_happens_before_it_is_due() -> None:
     queue = queue_of(job("a", 1))
 
     assert (let_run(queue, 0.9), queue.due()) == ([], 1.0)
 
 
-def test_one_runner_takes_jobs_in_the_order_of_their_submits() -> None:
+def test_one_runner_takes_jobs_in_submit_order() -> None:
     queue = queue_of(job("b", 2), job("a", 1), job("c", 3))
 
     assert started(let_run(queue, 20)) == [(1, "a"), (5, "b"), (9, "c")]
@@ -69,35 +69,35 @@ def test_as_many_jobs_run_as_there_are_runners() -> None:
     assert started(let_run(queue, 20)) == [(1, "a"), (1, "b"), (5, "c")]
 
 
-def test_low_priority_waits_behind_every_normal_job() -> None:
+def test_a_low_priority_job_waits_for_every_normal_one() -> None:
     queue = queue_of(job("low", 1, priority=LOW), job("a", 2), job("b", 3))
 
     assert [name for _, name in started(let_run(queue, 20))] == ["a", "b", "low"]
 
 
-def test_a_caller_at_its_limit_is_passed_over_and_its_surplus_waits() -> None:
+def test_jobs_of_a_caller_at_its_concurrency_limit_are_passed_over() -> None:
     queue = queue_of(job("a1", 1), job("a2", 2), job("b1", 3, caller="you"), runners=2, concurrency=1)
 
     assert started(let_run(queue, 20)) == [(1, "a1"), (1, "b1"), (5, "a2")]
 
 
-def test_the_limit_of_a_caller_counts_over_all_applications() -> None:
+def test_the_concurrency_limit_counts_jobs_of_all_applications() -> None:
     queue = queue_of(job("a", 1), job("b", 2, application="other"), concurrency=1)
 
     assert started(let_run(queue, 20)) == [(1, "a"), (5, "b")]
 
 
-def test_a_job_that_no_runner_took_in_time_is_over() -> None:
+def test_a_job_that_no_runner_took_by_its_deadline_times_out() -> None:
     queue = queue_of(job("a", 1), job("b", 2, start_by=3.0))
 
     assert (3.0, "b", Event.START_TIMEOUT) in let_run(queue, 20)
 
 
-def test_a_start_at_the_very_deadline_is_in_time() -> None:
+def test_a_start_exactly_at_the_deadline_is_in_time() -> None:
     assert started(let_run(queue_of(job("a", 1, start_by=1.0)), 20)) == [(1.0, "a")]
 
 
-def test_positions_count_all_who_stand_before() -> None:
+def test_a_position_counts_all_jobs_before_it() -> None:
     queue = queue_of(job("low", 1, priority=LOW), job("a", 2), job("b", 3, caller="you"))
 
     assert {name: queue.position(name) for name in ("a", "b", "low")} == {"a": 0, "b": 1, "low": 2}
@@ -127,7 +127,7 @@ def test_a_cancelled_job_that_ran_frees_its_runner() -> None:
     assert started(let_run(queue, 20)) == [(2, "b")]
 
 
-def test_a_job_picked_up_while_running_ends_at_its_old_time() -> None:
+def test_a_running_job_that_is_added_again_ends_at_its_old_time() -> None:
     queue = queue_of()
     queue.add(job("a", 1, started_at=-1.0))
     queue.settle("a", 0)
@@ -135,7 +135,7 @@ def test_a_job_picked_up_while_running_ends_at_its_old_time() -> None:
     assert let_run(queue, 20) == [(3.0, "a", Event.FINISH)]
 
 
-def test_who_comes_after_a_cancelled_run_starts_no_earlier_than_the_cancel() -> None:
+def test_the_next_job_starts_no_earlier_than_the_cancel_that_freed_the_runner() -> None:
     queue = queue_of(job("a", 1), job("b", 2))
     let_run(queue, 1)
     queue.cancel("a", 3)
@@ -143,7 +143,7 @@ def test_who_comes_after_a_cancelled_run_starts_no_earlier_than_the_cancel() -> 
     assert started(let_run(queue, 20)) == [(3, "b")]
 
 
-def test_who_is_held_in_line_is_passed_and_counts_in_nobodys_position() -> None:
+def test_a_held_waiting_job_is_passed_and_counts_in_no_position() -> None:
     queue = queue_of(job("a", 1), job("b", 2), job("c", 3))
     queue.hold("a", 0)
 
@@ -151,7 +151,7 @@ def test_who_is_held_in_line_is_passed_and_counts_in_nobodys_position() -> None:
     assert started(let_run(queue, 20)) == [(1, "b"), (5, "c")]
 
 
-def test_who_is_released_stands_in_its_old_place() -> None:
+def test_a_released_job_has_its_old_position() -> None:
     queue = queue_of(job("a", 1), job("b", 2), job("c", 3))
     queue.hold("a", 0)
     story = let_run(queue, 2)
@@ -160,7 +160,7 @@ def test_who_is_released_stands_in_its_old_place() -> None:
     assert started(story + let_run(queue, 20)) == [(1, "b"), (5, "a"), (9, "c")]
 
 
-def test_who_is_held_in_line_is_still_bound_by_its_deadline() -> None:
+def test_a_held_waiting_job_still_times_out() -> None:
     queue = queue_of(job("a", 1, start_by=3))
     queue.hold("a", 0)
 
@@ -187,7 +187,7 @@ def test_a_held_run_that_is_released_in_time_ends_at_its_old_time() -> None:
     assert let_run(queue, 11) == [(5, "a", Event.FINISH)]
 
 
-def test_a_run_that_is_hurried_ends_when_its_outcome_is_known() -> None:
+def test_a_hurried_run_ends_when_its_outcome_is_known() -> None:
     queue = queue_of(job("a", 1))
     list(queue.advance(1))
     queue.hurry("a", 2)
@@ -196,7 +196,7 @@ def test_a_run_that_is_hurried_ends_when_its_outcome_is_known() -> None:
     assert [(each.at, each.event) for each in queue.advance(20)] == [(3, Event.FINISH)]
 
 
-def test_a_job_that_is_started_by_hand_takes_a_runner_of_its_own_if_none_is_free() -> None:
+def test_a_job_started_by_hand_gets_an_extra_runner_if_none_is_free() -> None:
     queue = queue_of(job("a", 1), job("b", 2), job("c", 3))
     let_run(queue, 2)
 
@@ -205,8 +205,8 @@ def test_a_job_that_is_started_by_hand_takes_a_runner_of_its_own_if_none_is_free
     assert (queue.running("a"), started(let_run(queue, 5))) == (2, [])
 
 
-def test_a_job_cannot_be_settled_before_it_runs() -> None:
-    with pytest.raises(ValueError, match="before it was started"):
+def test_a_job_cannot_be_settled_before_it_starts() -> None:
+    with pytest.raises(ValueError, match="has not started"):
         queue_of(job("a", 1)).settle("a", 0)
 
 
@@ -320,7 +320,7 @@ jobs = st.lists(
 
 
 @given(jobs, st.integers(1, 3), st.integers(1, 3), st.lists(st.integers(0, 60), max_size=5))
-def test_it_does_what_a_walk_through_every_second_would_do(
+def test_the_queue_agrees_with_a_second_by_second_simulation(
     asked: list[dict[str, Any]], runners: int, concurrency: int, looks: list[int]
 ) -> None:
     def line() -> list[Job]:
@@ -344,7 +344,7 @@ acts = st.lists(
 
 
 @given(jobs.filter(bool), st.integers(1, 3), st.integers(1, 3), acts)
-def test_the_rules_hold_whatever_is_done_by_hand(
+def test_the_queue_agrees_with_the_simulation_under_manual_control(
     asked: list[dict[str, float]], runners: int, concurrency: int, acts: list[tuple[int, str, int]]
 ) -> None:
     def line() -> list[Job]:

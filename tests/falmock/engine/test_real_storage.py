@@ -67,7 +67,7 @@ def test_a_start_on_a_full_disk_is_one_line_and_exit_code_2(disk: Path) -> None:
 
 
 @pytest.mark.parametrize("room", [40, 100, 200, 300])  # KiB
-def test_a_start_on_a_disk_with_too_little_room_is_one_line_or_a_good_start(disk: Path, room: int) -> None:
+def test_a_start_on_a_nearly_full_disk_works_or_is_one_line(disk: Path, room: int) -> None:
     keep = f"head -c {room}k /dev/zero > '{disk}/room'"
     then = f"{keep}; {FILL.format(disk=disk)}; rm '{disk}/room'; exec {FALMOCK} --state '{disk}/state'"
 
@@ -108,7 +108,7 @@ def submit(server: Served, size: int = 10_000) -> httpx.Response:
     return server.http.post("/fal-ai/veo2/image-to-video", json=asked)
 
 
-def test_a_full_disk_is_answered_with_507_and_all_goes_on_when_there_is_room(disk: Path) -> None:
+def test_submits_get_507_on_a_full_disk_and_work_again_when_there_is_room(disk: Path) -> None:
     then = f"exec {FALMOCK} --state '{disk}/state' --run-seconds 0.1 --queue-seconds 0.1"
     with running(*mounting(disk, "size=4m", then)) as server:
         inside = Path(f"/proc/{server.process.pid}/root{disk}")
@@ -148,12 +148,12 @@ def connections(address: str, number: int) -> Iterator[None]:
         yield
 
 
-def test_requests_that_were_accepted_wait_while_there_are_too_few_descriptors(tmp_path: Path) -> None:
+def test_accepted_requests_wait_while_there_are_too_few_descriptors(tmp_path: Path) -> None:
     command = f"ulimit -n 64; exec {FALMOCK} --state '{tmp_path}' --run-seconds 0.1 --queue-seconds 2"
     with running("sh", "-c", command) as server:
         accepted = [submit(server, 20_000).json()["request_id"] for _ in range(3)]
         with connections(server.address, 60):
-            server.wait_for("too many open files")
+            server.wait_for("no file descriptor is left")
         results = [server.result(request_id) for request_id in accepted]
 
     assert ["video" in result for result in results] == [True] * 3

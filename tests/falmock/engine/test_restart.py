@@ -49,7 +49,7 @@ async def lives(renders: Path, tmp_path: Path) -> Any:
     await lives.end()
 
 
-async def test_a_request_that_waited_is_finished_by_the_next_process(lives: Lives) -> None:
+async def test_a_waiting_request_completes_after_a_restart(lives: Lives) -> None:
     submitted = await (await lives.next()).submit()
 
     second = await lives.next()
@@ -58,7 +58,7 @@ async def test_a_request_that_waited_is_finished_by_the_next_process(lives: Live
     assert (await second.result(submitted)).status_code == 200
 
 
-async def test_a_request_that_ran_ends_at_its_old_time(lives: Lives) -> None:
+async def test_a_running_request_ends_at_its_old_time_after_a_restart(lives: Lives) -> None:
     first = await lives.next()
     submitted = await first.submit()
     await first.pass_time(3)
@@ -89,7 +89,7 @@ async def test_a_video_is_still_there_after_a_restart(lives: Lives) -> None:
     assert (await (await lives.next()).http.get(url)).status_code == 200
 
 
-async def test_a_webhook_that_was_refused_goes_on_with_its_schedule(lives: Lives) -> None:
+async def test_a_webhook_keeps_its_retry_schedule_after_a_restart(lives: Lives) -> None:
     with respx.mock() as router:
         hook = router.post(HOOK).respond(500)
         await (await lives.next()).finish(query=f"?fal_webhook={HOOK}")
@@ -102,7 +102,7 @@ async def test_a_webhook_that_was_refused_goes_on_with_its_schedule(lives: Lives
         assert hook.call_count == tried + 1
 
 
-async def test_a_request_whose_webhook_left_early_is_finished_by_the_next_process(lives: Lives) -> None:
+async def test_a_request_with_an_early_webhook_completes_after_a_restart(lives: Lives) -> None:
     with respx.mock() as router:
         hook = router.post(HOOK).respond(200)
         first = await lives.next()
@@ -170,19 +170,19 @@ async def test_the_state_folder_ignores_itself(lives: Lives, tmp_path: Path) -> 
     assert (tmp_path / "state" / ".gitignore").read_text() == "*\n"
 
 
-async def test_a_seed_that_was_drawn_is_kept(lives: Lives) -> None:
+async def test_a_random_seed_is_kept_after_a_restart(lives: Lives) -> None:
     seeds = [(await lives.next(seed=None)).emulator.store.fact("seed") for _ in range(2)]
 
     assert seeds[0] == seeds[1]
 
 
-async def test_request_ids_do_not_come_twice(lives: Lives) -> None:
+async def test_request_ids_do_not_repeat_after_a_restart(lives: Lives) -> None:
     ids = {(await (await lives.next()).submit())["request_id"] for _ in range(3)}
 
     assert len(ids) == 3
 
 
-async def test_a_locked_account_still_reads_what_it_had_submitted(lives: Lives) -> None:
+async def test_a_locked_account_can_still_read_its_requests(lives: Lives) -> None:
     submitted = await (await lives.next()).submit()
 
     locked = await lives.next(locked=("me",))
@@ -191,7 +191,7 @@ async def test_a_locked_account_still_reads_what_it_had_submitted(lives: Lives) 
     assert (await locked.http.post("/fal-ai/veo2/image-to-video", headers=KEY)).status_code == 403
 
 
-async def test_the_order_of_the_line_is_kept(lives: Lives) -> None:
+async def test_the_queue_order_is_kept_after_a_restart(lives: Lives) -> None:
     first = await lives.next(queue_seconds=Span(9, 9))
     submitted = [await first.submit() for _ in range(3)]
 
@@ -200,7 +200,7 @@ async def test_the_order_of_the_line_is_kept(lives: Lives) -> None:
     assert [(await second.status(each)).json()["queue_position"] for each in submitted] == [0, 1, 2]
 
 
-def test_a_killed_process_loses_nothing_that_it_had_accepted(tmp_path: Path) -> None:
+def test_a_killed_process_loses_no_accepted_request(tmp_path: Path) -> None:
     always = ["--state", str(tmp_path / "state"), "--runners", "2", "--queue-seconds", "0"]
     with Receiver(refuse=2) as receiver:
         hook = f"?fal_webhook={receiver.url}"
@@ -231,7 +231,7 @@ def test_json_logs_are_one_object_a_line(tmp_path: Path) -> None:
     assert json.loads(line)["logger"] == "falmock"
 
 
-async def test_the_bill_and_the_tests_of_requests_survive_and_the_journal_does_not(lives: Lives) -> None:
+async def test_a_restart_keeps_the_bill_and_the_test_names_but_not_the_journal(lives: Lives) -> None:
     first = await lives.next()
     for _ in range(2):
         await first.finish(headers={"X-Falmock-Test": "checkout"})
@@ -244,7 +244,7 @@ async def test_the_bill_and_the_tests_of_requests_survive_and_the_journal_does_n
     assert (bill.usd, len(bill.doubles), second.journal.entries()) == (5.0, 1, [])
 
 
-async def test_files_that_nobody_can_reach_are_gone_after_a_restart(lives: Lives, tmp_path: Path) -> None:
+async def test_unreachable_files_are_deleted_at_a_restart(lives: Lives, tmp_path: Path) -> None:
     first = await lives.next()
     url = (await first.finish()).json()["video"]["url"]
     for name in ("files/orphan", "uploads/half.part", "inputs/half.part"):

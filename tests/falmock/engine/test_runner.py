@@ -36,11 +36,11 @@ async def clip(mock: Mock, tmp_path: Path, image_url: str, **more: Any) -> Any:
     return probe(path)
 
 
-async def test_a_data_uri_is_an_input(mock: Mock) -> None:
+async def test_a_data_uri_is_accepted_as_an_image(mock: Mock) -> None:
     assert (await mock.finish(data_uri(png()))).status_code == 200
 
 
-async def test_a_hosted_image_is_taken_on_trust(mock: Mock) -> None:
+async def test_an_image_on_another_host_is_not_fetched(mock: Mock) -> None:
     with respx.mock(assert_all_called=False) as router:
         route = router.get(HOSTED)
         result = await mock.finish(HOSTED)
@@ -64,7 +64,7 @@ async def test_an_image_on_this_machine_is_fetched(mock: Mock) -> None:
         (httpx.Response(200, content=b"x" * (8 * MIB + 1)), "file_too_large"),
     ],
 )
-async def test_an_image_that_cannot_be_had_is_a_typed_error(
+async def test_an_image_that_cannot_be_loaded_is_a_typed_error(
     mock: Mock, answer: httpx.Response | Exception, kind: str
 ) -> None:
     with respx.mock() as router:
@@ -94,7 +94,7 @@ async def test_a_typed_error_has_the_live_keys_in_the_live_order(mock: Mock) -> 
     assert result.headers["x-fal-billable-units"] == "0"
 
 
-async def test_a_file_that_is_too_large_says_how_large_it_may_be(mock: Mock) -> None:
+async def test_the_error_for_a_large_file_names_the_limit(mock: Mock) -> None:
     error = entry(await mock.finish(data_uri(png() + bytes(8 * MIB))))
 
     assert (error["type"], error["ctx"]) == ("file_too_large", {"max_size": 8388608})
@@ -115,17 +115,17 @@ async def test_a_file_that_is_too_large_says_how_large_it_may_be(mock: Mock) -> 
         ("DATA:image/png;BASE64,AAAA", "image_load_error"),
     ],
 )
-async def test_a_url_that_is_none_is_a_typed_error(mock: Mock, url: str, kind: str) -> None:
+async def test_an_invalid_url_is_a_typed_error(mock: Mock, url: str, kind: str) -> None:
     assert entry(await mock.finish(url))["type"] == kind
 
 
-async def test_a_percent_encoded_data_uri_is_an_input(mock: Mock) -> None:
+async def test_a_percent_encoded_data_uri_is_accepted_as_an_image(mock: Mock) -> None:
     encoded = "data:image/png," + "".join(f"%{byte:02x}" for byte in png())
 
     assert (await mock.finish(encoded)).status_code == 200
 
 
-async def test_an_errors_webhook_and_result_are_the_same(mock: Mock) -> None:
+async def test_an_error_is_the_same_in_the_webhook_and_the_result(mock: Mock) -> None:
     with respx.mock() as router:
         hook = router.post("http://localhost:3000/hook").respond(200)
         result = await mock.finish(data_uri(b"no image"), query="?fal_webhook=http://localhost:3000/hook")
@@ -134,7 +134,7 @@ async def test_an_errors_webhook_and_result_are_the_same(mock: Mock) -> None:
 
 
 @pytest.mark.parametrize("duration", ["5s", "8s"])
-async def test_a_video_lasts_as_long_as_asked(mock: Mock, tmp_path: Path, duration: str) -> None:
+async def test_a_video_has_the_requested_duration(mock: Mock, tmp_path: Path, duration: str) -> None:
     facts = await clip(mock, tmp_path, HOSTED, duration=duration)
 
     assert (facts.seconds, facts.frames_per_second) == (float(duration[0]), 24.0)
@@ -152,7 +152,7 @@ async def test_a_video_lasts_as_long_as_asked(mock: Mock, tmp_path: Path, durati
         ("auto_prefer_portrait", (40, 20), (1280, 720)),
     ],
 )
-async def test_a_frame_is_as_asked_or_as_the_image_lies(
+async def test_the_frame_has_the_requested_aspect_ratio_or_that_of_the_image(
     mock: Mock, tmp_path: Path, aspect_ratio: str, shape: tuple[int, int], size: tuple[int, int]
 ) -> None:
     facts = await clip(mock, tmp_path, data_uri(png(*shape)), aspect_ratio=aspect_ratio)
@@ -160,13 +160,15 @@ async def test_a_frame_is_as_asked_or_as_the_image_lies(
     assert (facts.width, facts.height) == size
 
 
-async def test_a_preference_decides_where_the_image_is_unknown(mock: Mock, tmp_path: Path) -> None:
+async def test_the_aspect_ratio_is_the_preference_when_the_image_is_unknown(
+    mock: Mock, tmp_path: Path
+) -> None:
     facts = await clip(mock, tmp_path, HOSTED, aspect_ratio="auto_prefer_portrait")
 
     assert (facts.width, facts.height) == (720, 1280)
 
 
-async def test_the_image_itself_is_animated(start: Start, tmp_path: Path) -> None:
+async def test_an_animated_clip_is_made_of_the_input_image(start: Start, tmp_path: Path) -> None:
     mock = await start(media="animate")
 
     facts = await clip(mock, tmp_path, data_uri(png(320, 180)))
@@ -182,7 +184,7 @@ async def test_the_same_seed_and_input_give_the_same_video(start: Start) -> None
     assert await video() == await video()
 
 
-async def test_a_large_body_is_kept_once_and_goes_with_its_requests(mock: Mock) -> None:
+async def test_a_large_body_is_stored_once_and_deleted_with_its_last_request(mock: Mock) -> None:
     inputs = mock.emulator.files.renders.parent / "inputs"
     url = "data:text/plain;base64," + base64.b64encode(bytes(30_000)).decode()
     for _ in range(2):
@@ -194,7 +196,7 @@ async def test_a_large_body_is_kept_once_and_goes_with_its_requests(mock: Mock) 
     assert list(inputs.iterdir()) == []
 
 
-async def test_a_large_body_that_must_not_be_kept_goes_with_the_result(mock: Mock) -> None:
+async def test_a_large_body_without_store_io_is_deleted_with_the_result(mock: Mock) -> None:
     url = "data:text/plain;base64," + base64.b64encode(bytes(30_000)).decode()
     await mock.submit(url, headers={"X-Fal-Store-IO": "0"})
 
@@ -203,7 +205,7 @@ async def test_a_large_body_that_must_not_be_kept_goes_with_the_result(mock: Moc
     assert list((mock.emulator.files.renders.parent / "inputs").iterdir()) == []
 
 
-async def test_a_renderer_that_fails_is_a_500_of_fals_shape_and_a_line_in_the_log(
+async def test_a_failed_rendering_ends_with_fals_500_and_is_logged(
     start: Start, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     broken = tmp_path / "ffmpeg"

@@ -211,7 +211,7 @@ async def test_head_returns_the_headers_without_a_body(mock: Mock) -> None:
 
 
 @pytest.mark.parametrize(
-    ("asked", "status", "data"),
+    ("range_", "status", "data"),
     [
         ("bytes=0-9", 206, DATA[:10]),
         ("bytes=10000-", 206, DATA[10000:]),
@@ -219,8 +219,8 @@ async def test_head_returns_the_headers_without_a_body(mock: Mock) -> None:
         ("bytes=99999-", 416, b""),
     ],
 )
-async def test_ranges_of_a_file_are_served(mock: Mock, asked: str, status: int, data: bytes) -> None:
-    answer = await mock.http.get(await upload(mock), headers={"Range": asked})
+async def test_ranges_of_a_file_are_served(mock: Mock, range_: str, status: int, data: bytes) -> None:
+    answer = await mock.http.get(await upload(mock), headers={"Range": range_})
 
     assert (answer.status_code, answer.content if status == 206 else b"") == (status, data)
 
@@ -343,8 +343,8 @@ async def test_a_private_file_can_be_an_input_of_its_owners_request(mock: Mock) 
 
 async def mentioning(mock: Mock, url: str) -> Any:
     """Give another caller a result that mentions the URL of a file."""
-    asked = {"prompt": {"url": url}, "image_url": {"url": url}}
-    submitted = (await mock.http.post(f"/{ENDPOINT}", json=asked, headers=OTHER_KEY)).json()
+    body = {"prompt": {"url": url}, "image_url": {"url": url}}
+    submitted = (await mock.http.post(f"/{ENDPOINT}", json=body, headers=OTHER_KEY)).json()
     await mock.pass_time(60)
     result = await mock.http.get(submitted["response_url"], headers=OTHER_KEY)
     assert url in result.text
@@ -403,14 +403,14 @@ def replaced_by_a_folder(path: Path) -> None:
 
 
 @pytest.mark.parametrize("damage", [lost, cut_off, replaced_by_a_folder])
-@pytest.mark.parametrize("asked", [{}, {"Range": "bytes=0-9"}], ids=["whole", "range"])
+@pytest.mark.parametrize("headers", [{}, {"Range": "bytes=0-9"}], ids=["whole", "range"])
 async def test_a_file_that_is_missing_or_damaged_on_disk_is_404(
-    mock: Mock, damage: Callable[[Path], None], asked: dict[str, str]
+    mock: Mock, damage: Callable[[Path], None], headers: dict[str, str]
 ) -> None:
     url = await upload(mock)
     damage(on_disk(mock))
 
-    answer = await mock.http.get(url, headers=asked)
+    answer = await mock.http.get(url, headers=headers)
 
     assert (answer.status_code, answer.json()) == (404, {"detail": "Not Found"})
 
@@ -612,7 +612,7 @@ async def upload_with(
     mock: Mock, name: str, content_type: str, header: str, number: str, etag: str
 ) -> list[httpx.Response]:
     """Upload a file in each way, with these texts in every place, and download it."""
-    said = header.encode("latin-1", "replace")
+    text = header.encode("latin-1", "replace")
     bearer = (b"authorization", (await token(mock))["Authorization"].encode())
     kind = (b"content-type", content_type.encode("latin-1", "replace"))
     ask = json.dumps({"file_name": name, "content_type": content_type})
@@ -622,10 +622,10 @@ async def upload_with(
         await mock.http.post(
             "/v3.fal.media/files/upload",
             content=b"data",
-            headers=[bearer, kind, (b"x-fal-file-name", said), (b"x-fal-object-lifecycle", b"{}")],
+            headers=[bearer, kind, (b"x-fal-file-name", text), (b"x-fal-object-lifecycle", b"{}")],
         ),
         await mock.http.post(
-            "/v3.fal.media/files/upload", headers=[bearer, (b"x-fal-object-lifecycle", said)]
+            "/v3.fal.media/files/upload", headers=[bearer, (b"x-fal-object-lifecycle", text)]
         ),
     ]
     where = await initiate(mock, "initiate-multipart")
@@ -637,8 +637,8 @@ async def upload_with(
     ]
     for answer in list(answers):
         if answer.is_success and (url := answer.json().get("access_url")):
-            for asked in (b"range", b"if-range", b"authorization", b"if-none-match"):
-                answers.append(await mock.http.get(url, headers=[(asked, said)]))
+            for field in (b"range", b"if-range", b"authorization", b"if-none-match"):
+                answers.append(await mock.http.get(url, headers=[(field, text)]))
     return answers
 
 

@@ -78,6 +78,14 @@ async def test_a_tunnel_to_any_fal_host_ends_at_the_tls_port(host: str) -> None:
     assert answer == "HTTP/1.1 200 Connection Established\r\n\r\nsecure hello"
 
 
+async def test_a_tunnel_needs_no_host_header_in_http_1_0() -> None:
+    async with proxy() as port:
+        answer = await say(port, "CONNECT queue.fal.run:443 HTTP/1.0\r\n\r\nhello")
+
+    assert answer.startswith("HTTP/1.1 200 Connection Established\r\n")
+    assert answer.endswith("\r\n\r\nsecure hello")
+
+
 @pytest.mark.parametrize("sealed", [True, False])
 async def test_a_tunnel_to_this_machine_is_allowed_even_when_sealed(sealed: bool) -> None:
     async with proxy(sealed=sealed) as port, parrot(b"mine ") as address:
@@ -177,7 +185,6 @@ async def test_an_upgrade_is_forwarded_with_all_data_that_follows() -> None:
         "GET http://.example.com/ HTTP/1.1\r\nHost: x\r\n\r\n",
         "GET http:///a HTTP/1.1\r\nHost: x\r\n\r\n",
         "GET http://queue.fal.run/a HTTP/1.0\r\n\r\n",
-        "CONNECT queue.fal.run:443 HTTP/1.0\r\n\r\n",
         "GET http://queue.fal.run/a HTTP/1.1\r\n\r\n",
         "GET http://queue.fal.run/a HTTP/1.1\r\nHost: x\r\nHost: y\r\n\r\n",
         "GET http://queue.fal.run/ HTT",

@@ -18,7 +18,7 @@ PUBLIC = "93.184.216.34"
 
 
 def fetcher(world: Callable[[httpx.Request], httpx.Response], *, public: bool = True) -> Fetcher:
-    """A fetcher whose network is a function. For real connections, see test_dialler.py."""
+    """A fetcher with a function in place of the network. For real connections, see test_dialler.py."""
     return Fetcher(httpx.AsyncClient(transport=httpx.MockTransport(world)), public=public)
 
 

@@ -63,18 +63,18 @@ class Stream(httpcore.AsyncMockStream):
 
 
 def names(**known: list[str]) -> Any:
-    """Return a resolver for these names; it records each look-up in `asked`."""
+    """Return a resolver for these names; it records each look-up in `hosts`."""
 
     async def look_up(host: str, port: int) -> list[str]:
-        asked.append(host)
+        hosts.append(host)
         return known[host.partition(".")[0]]
 
-    asked: list[str] = []
-    look_up.asked = asked  # type: ignore[attr-defined]
+    hosts: list[str] = []
+    look_up.hosts = hosts  # type: ignore[attr-defined]
     return look_up
 
 
-async def nobody(host: str, port: int) -> list[str]:
+async def no_look_up(host: str, port: int) -> list[str]:
     raise AssertionError(f"{host} was looked up")
 
 
@@ -89,7 +89,7 @@ async def get(
     wire: Wire,
     *,
     beyond: frozenset[Reach] = ANYWHERE,
-    look_up: Callable[..., Any] = nobody,
+    look_up: Callable[..., Any] = no_look_up,
     own: OwnAddresses | None = None,
 ) -> httpx.Response:
     dialler = Dialler(own or OwnAddresses(), beyond=beyond, look_up=look_up)
@@ -133,7 +133,7 @@ async def test_a_name_is_looked_up_once_and_the_checked_address_is_connected() -
 
     await get("http://example.com/", wire, beyond=PUBLIC_ONLY, look_up=look_up)
 
-    assert (wire.dialled, look_up.asked) == ([(PUBLIC, 80)], ["example.com"])
+    assert (wire.dialled, look_up.hosts) == ([(PUBLIC, 80)], ["example.com"])
 
 
 async def test_tls_verifies_the_name_and_not_the_address() -> None:
@@ -192,7 +192,7 @@ async def test_a_webhook_that_may_go_anywhere_connects_to_loopback_private_and_p
 
     await get("http://app.example/", wire, look_up=names(app=addresses))
 
-    assert wire.dialled == [(next(each for each in addresses if "%" not in each), 80)]
+    assert wire.dialled == [(next(address for address in addresses if "%" not in address), 80)]
 
 
 @pytest.mark.parametrize(
@@ -333,7 +333,7 @@ async def test_another_address_or_port_is_not_the_emulators_listener(
 async def test_the_emulators_own_names_lead_to_it(url: str, refused: bool) -> None:
     own, port = listening("127.0.0.1", names=("falmock",), public_url="http://outside:9000")
 
-    found = await Dialler(own, beyond=NOWHERE, look_up=nobody).objection(url.format(port=port))
+    found = await Dialler(own, beyond=NOWHERE, look_up=no_look_up).objection(url.format(port=port))
 
     assert (found is not None) == refused
 
