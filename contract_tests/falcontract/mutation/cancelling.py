@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING, Any
 
-from falcontract.mutation.internals import effects, emulator, errors
+from falcontract.mutation.internals import effects, emulator, errors, transitions
 from falcontract.mutation.patching import (
     DONE,
     Patch,
@@ -60,7 +60,7 @@ def cancelled_runs_hang(patch: Patch) -> None:
     def cancel(original: Any, core: Any, job: Any) -> None:
         if job.state != "IN_PROGRESS":
             original(core, job)
-        elif job.id in core._transitions.queue._jobs:
+        elif core._transitions.queue.has(job.id):
             core._transitions.queue.cancel(job.id, core.clock.now())
             core._transitions.stop(job.id)
 
@@ -80,13 +80,12 @@ def cancels_in_the_queue_are_ignored(patch: Patch) -> None:
 def cancelled_jobs_are_billed(patch: Patch) -> None:
     """A cancelled job is billed."""
 
-    def ended(original: Any, error: Any) -> Any:
-        outcome = original(error)
-        if error.error_type != "client_cancelled":
-            return outcome
-        return dataclasses.replace(outcome, headers=outcome.headers | {"x-fal-billable-units": "5"})
+    def end(original: Any, engine: Any, job_id: str, outcome: Any, *args: Any) -> None:
+        if outcome.status == 499:
+            outcome = dataclasses.replace(outcome, headers=outcome.headers | {"x-fal-billable-units": "5"})
+        original(engine, job_id, outcome, *args)
 
-    patch.around(effects, "ended", ended)
+    patch.around(transitions.Transitions, "end", end)
 
 
 def second_cancels_change_the_result(patch: Patch) -> None:

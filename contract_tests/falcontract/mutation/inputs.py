@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from falcontract.mutation.internals import errors, images, submission, validation
-from falcontract.mutation.patching import Patch, change_input
+from falcontract.mutation.internals import errors, images, runner, validation
+from falcontract.mutation.patching import Patch, change_input, change_settings
 
 
 def unknown_fields_are_refused(patch: Patch) -> None:
@@ -59,14 +59,15 @@ def long_prompts_are_refused(patch: Patch) -> None:
 
 def body_limit_is_one_byte_less(patch: Patch) -> None:
     """A body of exactly the limit is refused."""
-    patch.around(submission, "read_body", lambda original, call, limit: original(call, limit - 1))
+    change_settings(patch, lambda settings: {"max_body": settings.max_body - 1})
 
 
 def bodies_have_no_limit(patch: Patch) -> None:
     """A body may have any size."""
-    patch.around(submission, "read_body", lambda original, call, limit: original(call, limit * 1000))
+    change_settings(patch, lambda settings: {"max_body": settings.max_body * 1000})
 
 
 def images_have_no_limit(patch: Patch) -> None:
     """An image may have any size."""
-    patch.set(images, "MAX_BYTES", 10**9)
+    for module in (images, runner):
+        patch.set(module, "MAX_BYTES", 10**8)

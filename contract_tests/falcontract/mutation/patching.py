@@ -10,13 +10,13 @@ from __future__ import annotations
 import inspect
 import json
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import wraps
 from typing import TYPE_CHECKING, Any, Final
 
 from starlette.responses import Response
 
-from falcontract.mutation.internals import errors, queue_host, validation
+from falcontract.mutation.internals import emulator, errors, queue_host, validation
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -150,6 +150,16 @@ def change_input(patch: Patch, change: Callable[[Any], Any]) -> None:
         )
 
     patch.around(validation, "read", read)
+
+
+def change_settings(patch: Patch, change: Callable[[Any], dict[str, Any]]) -> None:
+    """Change settings of the emulator; `change` gets the settings and returns the new values."""
+
+    def init(original: Any, core: Any, resources: Any) -> None:
+        settings = replace(resources.settings, **change(resources.settings))
+        original(core, replace(resources, settings=settings))
+
+    patch.around(emulator.Emulator, "__init__", init)
 
 
 def with_body(response: Response, body: Any, status: int | None = None) -> Response:

@@ -6,7 +6,14 @@ import dataclasses
 from typing import TYPE_CHECKING, Any
 
 from falcontract.mutation.internals import emulator, errors, models, runner, steps, veo
-from falcontract.mutation.patching import Patch, change_answer, change_error, change_status, with_body
+from falcontract.mutation.patching import (
+    Patch,
+    change_answer,
+    change_error,
+    change_settings,
+    change_status,
+    with_body,
+)
 
 if TYPE_CHECKING:
     from starlette.responses import Response
@@ -40,12 +47,7 @@ def results_change(patch: Patch) -> None:
 
 def results_never_expire(patch: Patch) -> None:
     """A result never expires."""
-
-    def init(original: Any, core: Any, resources: Any) -> None:
-        settings = dataclasses.replace(resources.settings, retention=1e9, retention_large=1e9)
-        original(core, dataclasses.replace(resources, settings=settings))
-
-    patch.around(emulator.Emulator, "__init__", init)
+    change_settings(patch, lambda _: {"retention": 1e9, "retention_large": 1e9})
 
 
 def large_results_expire_late(patch: Patch) -> None:

@@ -91,7 +91,7 @@ def run_mutant(
     killers: tuple[str, ...] = ()
     broken: list[str] = []
     wanted = everything
-    with MUTANTS[name].applied(), _logged_exceptions() as logged:
+    with MUTANTS[name].applied(), _logged_errors() as logged:
         for wanted in [everything] if full or not first else [first, everything]:
             traces, failed = asyncio.run(_run_programs(suite.programs_for(wanted), target))
             broken += [*failed, *server_errors(MUTANTS[name], traces)]
@@ -129,13 +129,13 @@ def server_errors(mutant: Mutant, traces: Sequence[Trace]) -> list[str]:
 
 
 @contextmanager
-def _logged_exceptions() -> Iterator[list[str]]:
-    """Collect the exceptions that the emulator logs, in place of its usual log output."""
+def _logged_errors() -> Iterator[list[str]]:
+    """Collect the errors that the emulator logs, in place of its usual log output."""
     found: list[str] = []
 
     class Collector(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
-            if record.exc_info:
+            if record.levelno >= logging.ERROR:
                 found.append(f"log: {record.getMessage():.200}")
 
     logs = [logging.getLogger(name) for name in ("falmock", "asyncio")]

@@ -126,9 +126,9 @@ def early_results_delay_the_run(patch: Patch) -> None:
 
     def result(original: Any, host: Any, call: Any, job: Any) -> Any:
         if job.state == "IN_PROGRESS":
-            ends = host._emulator._transitions.queue._ends
-            ends[:] = [(at + 1, order, other) for at, order, other in ends]
-            host._emulator._transitions.reschedule()
+            engine = host._emulator._transitions
+            engine.queue._ends[:] = [(at + 1, order, other) for at, order, other in engine.queue._ends]
+            engine.reschedule()
         return original(host, call, job)
 
     patch.around(queue_host.QueueHost, "_result", result)

@@ -6,8 +6,8 @@ import json
 import math
 from typing import TYPE_CHECKING, Any
 
-from falcontract.mutation.internals import errors, models, queue_host, runner
-from falcontract.mutation.patching import DONE, Patch, change_answer, change_status, with_members
+from falcontract.mutation.internals import errors, queue_host
+from falcontract.mutation.patching import DONE, Patch, change_answer, with_members
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,10 +31,11 @@ def _change_stream(patch: Patch, change: Callable[[Any, Any, str], Any]) -> None
 def logs_come_without_a_request(patch: Patch) -> None:
     """Logs are always a list."""
 
-    def change(status: dict[str, Any], job: Any) -> None:
-        status["logs"] = status["logs"] or runner.logs(models.BUNDLED, job, math.inf)
+    def describe(original: Any, host: Any, call: Any, job: Any, **_: Any) -> dict[str, Any]:
+        status: dict[str, Any] = original(host, call, job, with_logs=True)
+        return status
 
-    change_status(patch, change)
+    patch.around(queue_host.QueueHost, "_describe", describe)
 
 
 def logs_key_is_missing(patch: Patch) -> None:
