@@ -34,10 +34,10 @@ def unknown_ids_are_cancelled(patch: Patch) -> None:
 def malformed_ids_are_500(patch: Patch) -> None:
     """An id that is not a UUID is a 500."""
 
-    def find(original: Any, host: Any, endpoint: str, request_id: str) -> Any:
+    def find(original: Any, host: Any, application: str, request_id: str) -> Any:
         if not queue_host._ID.fullmatch(request_id):
             raise errors.PlatformError("internal_error")
-        return original(host, endpoint, request_id)
+        return original(host, application, request_id)
 
     patch.around(queue_host.QueueHost, "_find", find)
 
@@ -45,9 +45,9 @@ def malformed_ids_are_500(patch: Patch) -> None:
 def any_application_finds_a_job(patch: Patch) -> None:
     """A job is found under the path of every application."""
 
-    def find(original: Any, host: Any, endpoint: str, request_id: str) -> Any:
+    def find(original: Any, host: Any, application: str, request_id: str) -> Any:
         known = host._emulator.request(request_id.lower()) if queue_host._ID.fullmatch(request_id) else None
-        return original(host, known.application if known else endpoint, request_id)
+        return original(host, known.application if known else application, request_id)
 
     patch.around(queue_host.QueueHost, "_find", find)
 

@@ -19,4 +19,4 @@ from falmock.http import access, guard, submission
 from falmock.http import queue as queue_host
 from falmock.media import images
 from falmock.models import veo
-from falmock.protocol import endpoints, errors, hosts, outcomes, validation
+from falmock.protocol import calls, endpoints, errors, hosts, outcomes, validation

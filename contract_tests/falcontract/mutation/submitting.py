@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import math
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from falcontract.mutation.internals import (
+    calls,
     emulator,
     endpoints,
     errors,
@@ -102,6 +104,7 @@ def cancel_url_is_relative(patch: Patch) -> None:
 def namespaces_are_ignored(patch: Patch) -> None:
     """workflows/ and comfy/ count as owners."""
     patch.set(endpoints, "NAMESPACES", frozenset())
+    patch.set(calls, "_read_path", lru_cache(calls._read_path.__wrapped__))  # a new cache, empty
 
 
 def bad_timeouts_are_ignored(patch: Patch) -> None:
