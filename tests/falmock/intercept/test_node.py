@@ -83,7 +83,9 @@ def test_a_sealed_node_program_is_refused_other_hosts_and_reaches_the_emulator()
 LOCAL = """
 const url = process.env.FALMOCK_URL.replace("127.0.0.1", "x.localhost");
 const statuses = [(await fetch(`${url}/health`)).status];
-statuses.push(await new Promise((done) => http.get(`${url}/health`, (answer) => done(answer.statusCode))));
+const answer = await new Promise((done) => http.get(`${url}/health`, done));
+answer.resume(); // or the open answer keeps the program alive
+statuses.push(answer.statusCode);
 console.log(JSON.stringify({ statuses }));
 """
 
