@@ -61,9 +61,9 @@ def generate(
     yes: bool,
     base_url: str | None,
 ) -> int:
-    """Animate IMAGE, a file or URL, according to PROMPT with Veo 2.
+    """Animate IMAGE according to PROMPT with Veo 2.
 
-    Progress is printed to standard error, the name of the video to standard output.
+    IMAGE is a file or a URL. Progress is printed to standard error, the name of the video to standard output.
     """
     is_url = image.startswith(("http://", "https://", "data:"))
     request = fq.Veo2ImageToVideo(
@@ -98,9 +98,9 @@ def status(handle: str, *, base_url: str | None) -> None:
 @click.option("--stream", is_flag=True, help="Receive statuses as a stream instead of polling.")
 @base_url
 def events(handle: str, *, stream: bool, base_url: str | None) -> None:
-    """Print statuses and log entries of the job of HANDLE until it is completed.
+    """Print statuses and log entries of the job of HANDLE.
 
-    Ctrl-C does not cancel the job.
+    It ends when the job is completed. Ctrl-C does not cancel the job.
     """
     with fq.Client(base_url=base_url) as client, view(sys.stdout) as shown:
         follow = client.stream if stream else client.events
@@ -140,7 +140,10 @@ def cancel(handle: str, *, base_url: str | None) -> int:
 @click.option("--now", type=float, help="Time of receipt in Unix seconds, instead of the current time.")
 @base_url
 def verify_webhook(request: Any, *, keys: Any, now: float | None, base_url: str | None) -> None:
-    """Verify that fal sent REQUEST, a saved HTTP request with its headers."""
+    """Verify that fal sent a webhook.
+
+    REQUEST is a file with a saved HTTP request, headers included.
+    """
     headers, body = _split(request.read())
     received = time.time() if now is None else now
     if keys:

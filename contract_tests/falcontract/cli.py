@@ -148,7 +148,7 @@ def _on_fal(wanted: Sequence[Property], tier: int, record: Path, *, only: bool) 
 @falcontract.command("judge")
 @click.argument("folder", type=FOLDER)
 def judge_folder(folder: Path) -> None:
-    """Check the properties against recorded transcripts; nothing is sent."""
+    """Check the properties against recorded transcripts. Nothing is sent."""
     from falcontract import report, runs, suite
     from falcontract.live import transcripts
 
@@ -160,7 +160,10 @@ def judge_folder(folder: Path) -> None:
 @falcontract.command()
 @click.option("--propose", is_flag=True, help="Print the plan that this version proposes for review.")
 def plan(*, propose: bool) -> None:
-    """Show the programs that may be sent to fal, and their worst-case price."""
+    """Show the programs that may be sent to fal, with prices.
+
+    A price is that of the worst case.
+    """
     from falcontract.live import planning
 
     if propose:
@@ -176,7 +179,10 @@ def plan(*, propose: bool) -> None:
 @click.option("--fixtures", type=FILE, default=FIXTURES, show_default=True)
 @click.option("--markdown", is_flag=True, help="Print docs/fidelity.md.")
 def show_fidelity(fixtures: Path, *, markdown: bool) -> None:
-    """Print the evidence for each property, and when fal was last seen to agree."""
+    """Print the evidence for each property.
+
+    It includes the date when fal was last seen to agree.
+    """
     import datetime as dt
 
     from falcontract import fidelity
@@ -193,7 +199,10 @@ def show_fidelity(fixtures: Path, *, markdown: bool) -> None:
 @click.option("--full", is_flag=True, help="Check every property on every mutant: the whole kill matrix.")
 @click.option("--processes", type=click.IntRange(min=1), default=2, show_default=True)
 def show_mutants(*, names: tuple[str, ...], full: bool, processes: int) -> None:
-    """Run the suite on mutants of the emulator, and show which properties kill each."""
+    """Run the suite on mutants of the emulator.
+
+    Show which properties kill each.
+    """
     import time
 
     from falcontract.mutation import runner
@@ -218,7 +227,10 @@ def show_mutants(*, names: tuple[str, ...], full: bool, processes: int) -> None:
 @falcontract.command("peer")
 @click.argument("folder", type=FOLDER)
 def show_peer(folder: Path) -> None:
-    """Run the suite on aimock, installed by npm in FOLDER; it must find the known differences."""
+    """Run the suite on aimock, another emulator.
+
+    npm has installed it in FOLDER. The suite must find its known differences from fal.
+    """
     import asyncio
 
     from falcontract.mutation import peer

@@ -29,4 +29,6 @@ def main(image: str, prompt: str, target: str) -> int:
 
 
 if __name__ == "__main__":
+    if len(sys.argv) != 4:  # noqa: PLR2004 - the name of the program and three arguments
+        sys.exit(__doc__)
     sys.exit(main(*sys.argv[1:]))

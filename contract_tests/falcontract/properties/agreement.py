@@ -21,7 +21,7 @@ PROGRAMS: Final = """
     PROGRAMS,
     tier=3,
     needs=("stand-still",),
-    evidence="NEEDS 2; falqueue is under test, fal_client agrees",
+    evidence="falqueue is under test; fal_client has to agree",
 )
 def clients_agree(trace: Trace) -> Claims:
     """falqueue and fal's Python client understand each answer as the wire does.

@@ -1,4 +1,4 @@
-"""All properties: PROPERTIES.md 1, and those that were split from one of its rows (P56 and later)."""
+"""All properties. Those from P56 on were split from an earlier one."""
 
 from __future__ import annotations
 

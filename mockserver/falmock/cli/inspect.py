@@ -162,9 +162,10 @@ def state_group() -> None:
 @state_group.command("export")
 @state_option("State folder. No emulator has to run.")
 def export_state(state: Path) -> None:
-    """Print all readable rows of a database, even of a damaged one, as JSON lines.
+    """Print all readable rows of a database as JSON lines.
 
-    There is one line for each request, payload, webhook and file. The database does not change.
+    The database may be damaged, and does not change. There is one line for each request, payload, webhook and
+    file.
     """
     counts = Counter[str]()
     try:

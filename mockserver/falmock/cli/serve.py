@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 import httpx
 import uvloop
+from click.core import ParameterSource
 
 from falmock.app import ELSEWHERE, StateError, create_app, open_emulator
 from falmock.cli import console
@@ -31,7 +32,7 @@ from falmock.intercept.launch import NotStartedError, SignalForwarder, launch
 from falmock.intercept.listeners import Listeners, open_listeners
 from falmock.intercept.server_info import ServerInfo, advertise, find
 from falmock.media import FfmpegNotFound
-from falmock.settings import SettingsError
+from falmock.settings import OPTIONS, SettingsError, flag_of
 
 if TYPE_CHECKING:
     import socket
@@ -132,6 +133,7 @@ def run(
     server = find(state)
     with reporting(), _runner() as runner:
         if server is not None and server.sealed >= sealed:
+            _tell_ignored_options(server, state)
             code, counted = runner.run(_run_beside(server, command))
         else:
             settings = settings_of(None, given | {"sealed": sealed})
@@ -141,6 +143,17 @@ def run(
         account.write_text(json.dumps(counted.to_json()))
     console.tell(f"falmock: {counted}")
     return code
+
+
+def _tell_ignored_options(server: ServerInfo, state: Path) -> None:
+    """Name the flags that have no effect, because the running emulator has settings of its own."""
+    source = click.get_current_context().get_parameter_source
+    given = [flag_of(name) for name in OPTIONS if source(name) is ParameterSource.COMMANDLINE]
+    if ignored := ", ".join(flag for flag in given if flag != "--sealed"):
+        console.tell(
+            f"falmock: the emulator at {server.http} serves {state} and has its own settings. "
+            f"No effect: {ignored}. For a new emulator, name another --state."
+        )
 
 
 async def _run_with(settings: Settings, listeners: Listeners, command: Sequence[str]) -> tuple[int, Account]:

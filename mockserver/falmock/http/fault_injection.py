@@ -129,7 +129,7 @@ def _affects_call(fault: Fault, operation: Operation) -> bool:
     if operation in SUBMITS:
         return operation in fault.kind.on
     if operation not in fault.kind.may:
-        raise PlatformError("bad_request", f"{fault.name} cannot strike on {operation}")
+        raise PlatformError("bad_request", f"{fault.name} cannot occur on {operation}")
     return True
 
 

@@ -182,6 +182,16 @@ def test_run_joins_the_running_emulator(tmp_path: Path) -> None:
     assert ran.out == f"{server.address}\n"
 
 
+def test_run_names_the_flags_that_a_running_emulator_ignores(tmp_path: Path) -> None:
+    with served("--state", str(tmp_path)):
+        flags = ("--scenario", "outage", "--time-scale", "5")
+        ran = falmock("run", "--state", str(tmp_path), *flags, "--", "true", FALMOCK_RUNNERS="3")
+        plain = falmock("run", "--state", str(tmp_path), "--sealed", "--", "true")
+
+    assert "No effect: --time-scale, --scenario." in ran.err
+    assert "No effect" not in plain.err
+
+
 def test_the_account_of_a_joined_emulator_covers_only_this_run(tmp_path: Path) -> None:
     submit = ("curl", "-sS", "https://queue.fal.run/fal-ai/veo2/image-to-video", "--json", "{}")
     with served("--state", str(tmp_path), "--queue-seconds", "1000") as server:
