@@ -32,6 +32,7 @@ from falmock.intercept.listeners import Listeners, open_listeners
 from falmock.intercept.server_info import ServerInfo, advertise, find
 from falmock.media import FfmpegNotFound
 from falmock.settings import SettingsError
+from falmock.system import temporary
 
 if TYPE_CHECKING:
     import socket
@@ -218,9 +219,7 @@ async def _served(emulator: Emulator, app: Starlette, listeners: Listeners) -> A
     settings = emulator.settings
     async with AsyncExitStack() as stack:
         with _writing_to(settings.state):
-            folder = settings.state or Path(
-                stack.enter_context(tempfile.TemporaryDirectory(prefix="falmock-"))
-            )
+            folder = settings.state or stack.enter_context(temporary.folder())
             ca = open_ca(folder / "ca", os.environ)
             server = await stack.enter_async_context(
                 open_listeners(app, listeners, ca, sealed=settings.sealed)
