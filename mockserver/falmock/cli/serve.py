@@ -6,7 +6,6 @@ import asyncio
 import json
 import os
 import signal
-import tempfile
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -32,7 +31,6 @@ from falmock.intercept.listeners import Listeners, open_listeners
 from falmock.intercept.server_info import ServerInfo, advertise, find
 from falmock.media import FfmpegNotFound
 from falmock.settings import SettingsError
-from falmock.system import temporary
 
 if TYPE_CHECKING:
     import socket
@@ -218,9 +216,8 @@ async def _served(emulator: Emulator, app: Starlette, listeners: Listeners) -> A
     console.mask(journal_of(emulator).known)
     settings = emulator.settings
     async with AsyncExitStack() as stack:
-        with _writing_to(settings.state):
-            folder = settings.state or stack.enter_context(temporary.folder())
-            ca = open_ca(folder / "ca", os.environ)
+        with _writing_to(emulator):
+            ca = open_ca(emulator.files.folder / "ca", os.environ)
             server = await stack.enter_async_context(
                 open_listeners(app, listeners, ca, sealed=settings.sealed)
             )
@@ -233,8 +230,8 @@ async def _served(emulator: Emulator, app: Starlette, listeners: Listeners) -> A
 
 
 @contextmanager
-def _writing_to(state: Path | None) -> Iterator[None]:
-    """Report files that cannot be written, in a state folder or, for None, in a temporary one.
+def _writing_to(emulator: Emulator) -> Iterator[None]:
+    """Report files that cannot be written in the state folder, or in the temporary one that stands for it.
 
     Raises:
         StateError: there is such a file.
@@ -242,9 +239,8 @@ def _writing_to(state: Path | None) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        where = state or tempfile.gettempdir()
-        advice = ELSEWHERE if state else "set TMPDIR to another folder"
-        raise StateError(f"cannot write to {where} ({error.strerror}): {advice}") from None
+        advice = ELSEWHERE if emulator.settings.state else "set TMPDIR to another folder"
+        raise StateError(f"cannot write to {emulator.files.folder} ({error.strerror}): {advice}") from None
 
 
 @contextmanager

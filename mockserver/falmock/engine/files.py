@@ -58,13 +58,14 @@ class Files:
 
     Args:
         store: has a row for each file of the CDN.
-        folder: the parent of all folders.
+        folder: the parent of all folders; the state folder, or a temporary one.
         max_size: of an uploaded file, in bytes.
     """
 
     def __init__(self, store: Store, folder: Path, *, max_size: int) -> None:
         self._store = store
         self.max_size = max_size
+        self.folder = folder
         self._inputs = folder / "inputs"
         self._files = folder / "files"
         self.uploads = folder / "uploads"

@@ -221,7 +221,7 @@ def test_an_ephemeral_server_removes_the_folders_of_a_killed_one(
     with served("--ephemeral"):
         pass
 
-    assert (len(left), list(tmp_path.iterdir())) == (2, [])
+    assert (len(left), list(tmp_path.iterdir())) == (1, [])
 
 
 def test_a_server_that_can_make_no_temporary_folder_says_so_in_one_line() -> None:
