@@ -26,7 +26,7 @@ from falmock.faults import effects
 from falmock.faults.injections import Injections
 from falmock.protocol import urls
 from falmock.system import disk, private
-from falmock.system.descriptors import with_spare
+from falmock.system.descriptors import spare, with_spare
 
 if TYPE_CHECKING:
     import random
@@ -73,6 +73,7 @@ class Files:
         self.snapshots = folder / "snapshots"
         for path in (self._inputs, self._files, self.uploads, self.renders, self.snapshots):
             private.folder(path)
+        spare.reserve()  # before there is none left
 
     # Bodies of submissions
 
