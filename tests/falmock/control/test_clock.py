@@ -3,7 +3,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from emulated import opened
+from emulated import KEY, opened
 
 from falmock.engine.clock import LAST, SystemClock
 
@@ -63,7 +63,7 @@ async def test_a_submit_in_the_last_day_of_emulated_time_is_refused(mock: Mock, 
     await mock.submit()
     await ask("POST", "/clock", advance=1)
 
-    answer = await mock.http.post("/fal-ai/veo2/image-to-video", json={"prompt": "x", "image_url": "x"})
+    answer = await mock.http.post("/fal-ai/veo2/image-to-video", json={"prompt": "x"}, headers=KEY)
 
     assert (answer.status_code, answer.json()["error_type"]) == (503, "time_ended")
     assert "with another --state, or --ephemeral" in answer.json()["detail"]
