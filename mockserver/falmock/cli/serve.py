@@ -6,7 +6,6 @@ import asyncio
 import json
 import os
 import signal
-import tempfile
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -230,11 +229,8 @@ async def _served(emulator: Emulator, app: Starlette, listeners: Listeners) -> A
     console.mask(journal_of(emulator).known)
     settings = emulator.settings
     async with AsyncExitStack() as stack:
-        with _writing_to(settings.state):
-            folder = settings.state or Path(
-                stack.enter_context(tempfile.TemporaryDirectory(prefix="falmock-"))
-            )
-            ca = open_ca(folder / "ca", os.environ)
+        with _writing_to(emulator):
+            ca = open_ca(emulator.files.folder / "ca", os.environ)
             server = await stack.enter_async_context(
                 open_listeners(app, listeners, ca, sealed=settings.sealed)
             )
@@ -247,8 +243,8 @@ async def _served(emulator: Emulator, app: Starlette, listeners: Listeners) -> A
 
 
 @contextmanager
-def _writing_to(state: Path | None) -> Iterator[None]:
-    """Report files that cannot be written, in a state folder or, for None, in a temporary one.
+def _writing_to(emulator: Emulator) -> Iterator[None]:
+    """Report files that cannot be written in the state folder, or in the temporary one that stands for it.
 
     Raises:
         StateError: there is such a file.
@@ -256,9 +252,8 @@ def _writing_to(state: Path | None) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        where = state or tempfile.gettempdir()
-        advice = ELSEWHERE if state else "set TMPDIR to another folder"
-        raise StateError(f"cannot write to {where} ({error.strerror}): {advice}") from None
+        advice = ELSEWHERE if emulator.settings.state else "set TMPDIR to another folder"
+        raise StateError(f"cannot write to {emulator.files.folder} ({error.strerror}): {advice}") from None
 
 
 @contextmanager

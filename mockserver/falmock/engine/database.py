@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import sqlite3
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Self
 
 from falmock.engine import integrity, schema
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
 
@@ -92,8 +92,7 @@ class Database:
             raise
         self._after_rollback.clear()
         actions, self._after_commit = self._after_commit, []
-        for action in actions:
-            action()
+        _call_all(actions)
 
     @contextmanager
     def savepoint(self) -> Iterator[None]:
@@ -125,5 +124,13 @@ class Database:
     def _rolled_back(self, commits: int = 0, rollbacks: int = 0) -> None:
         """Drop the later actions for a commit, and call the later ones for a rollback."""
         del self._after_commit[commits:]
-        while len(self._after_rollback) > rollbacks:
-            self._after_rollback.pop()()
+        actions = self._after_rollback[rollbacks:]
+        del self._after_rollback[rollbacks:]
+        _call_all(reversed(actions))
+
+
+def _call_all(actions: Iterable[Callable[[], object]]) -> None:
+    """Call every action; then raise the error of the last one that failed."""
+    with ExitStack() as stack:
+        for action in [*actions][::-1]:
+            stack.callback(action)

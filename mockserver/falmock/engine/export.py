@@ -7,13 +7,14 @@ import json
 import math
 import shutil
 import sqlite3
-import tempfile
 from contextlib import closing
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
+
+from falmock.system import temporary
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 TABLES: Final = ("requests", "payloads", "deliveries", "files")
 _LOG: Final = "-wal"  # changes that SQLite has not yet moved into the database
@@ -34,8 +35,8 @@ def rows(database: Path) -> Iterator[dict[str, Any]]:
     """
     if not database.is_file():
         raise NoDatabaseError(f"there is no database {database}")
-    with tempfile.TemporaryDirectory(prefix="falmock-") as folder:
-        copy = Path(folder) / "copy.db"
+    with temporary.folder() as folder:
+        copy = folder / "copy.db"
         shutil.copyfile(database, copy)
         log = database.with_name(database.name + _LOG)
         if log.exists():

@@ -26,7 +26,7 @@ from falmock.faults import effects
 from falmock.faults.injections import Injections
 from falmock.protocol import urls
 from falmock.system import disk, private
-from falmock.system.descriptors import with_spare
+from falmock.system.descriptors import spare, with_spare
 
 if TYPE_CHECKING:
     import random
@@ -58,13 +58,14 @@ class Files:
 
     Args:
         store: has a row for each file of the CDN.
-        folder: the parent of all folders.
+        folder: the parent of all folders; the state folder, or a temporary one.
         max_size: of an uploaded file, in bytes.
     """
 
     def __init__(self, store: Store, folder: Path, *, max_size: int) -> None:
         self._store = store
         self.max_size = max_size
+        self.folder = folder
         self._inputs = folder / "inputs"
         self._files = folder / "files"
         self.uploads = folder / "uploads"
@@ -72,6 +73,7 @@ class Files:
         self.snapshots = folder / "snapshots"
         for path in (self._inputs, self._files, self.uploads, self.renders, self.snapshots):
             private.folder(path)
+        spare.reserve()  # before there is none left
 
     # Bodies of submissions
 

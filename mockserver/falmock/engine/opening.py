@@ -8,12 +8,10 @@ import logging
 import os
 import random
 import sqlite3
-import tempfile
 import time
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from functools import cache
 from http.cookiejar import CookieJar, DefaultCookiePolicy
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import httpx
@@ -34,13 +32,14 @@ from falmock.media import Decoder, Fetcher, Renderer, find_ffmpeg
 from falmock.models import BUNDLED, Catalogue
 from falmock.protocol.addresses import is_loopback
 from falmock.protocol.errors import StorageUnavailable
-from falmock.system import private, transient
+from falmock.system import private, temporary, transient
 from falmock.system.dialler import ANYWHERE, NOWHERE, PUBLIC_ONLY, CheckedTransport, Dialler, OwnAddresses
 
 if TYPE_CHECKING:
     import socket
     import ssl
     from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+    from pathlib import Path
 
     from falmock.engine.observer import Observer
     from falmock.settings import Settings
@@ -86,12 +85,12 @@ async def open_emulator(
         observer: gets every step of a request and every webhook attempt.
 
     Raises:
-        StateError: the state folder is in use or unusable.
+        StateError: the state folder is in use or unusable, or no temporary folder can be made.
         ScenarioError: a scenario is unknown or invalid.
         ValueError: there is no usable ffmpeg.
     """
     async with AsyncExitStack() as stack:
-        folder = settings.state or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="falmock-")))
+        folder = settings.state or _temporary_folder(stack)
         with _using(folder):
             store = stack.enter_context(_open_store(settings, folder))
             clock = clock or SystemClock(settings.time_scale, start=store.latest_time())
@@ -139,6 +138,15 @@ async def open_emulator(
         stack.push_async_callback(_stop, _start_scheduler(emulator))
         await asyncio.sleep(0)  # start the scheduler
         yield emulator
+
+
+def _temporary_folder(stack: AsyncExitStack) -> Path:
+    try:
+        return stack.enter_context(temporary.folder())
+    except OSError as error:
+        raise StateError(
+            f"cannot make a temporary folder ({error.strerror}): set TMPDIR to another folder"
+        ) from None
 
 
 def _renderer(settings: Settings, folder: Path, files: Files) -> Renderer:

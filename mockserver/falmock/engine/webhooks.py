@@ -82,7 +82,7 @@ class Sender:
         self._changed = changed
         self._observed = observed
         self._transaction = transaction
-        self._held: dict[str, list[str]] = {}  # by URL: request ids that wait for a later delivery
+        self._held: dict[str, dict[str, None]] = {}  # by URL: request ids that wait for a later delivery
         self._slots = Slots(total=share(4, most=AT_ONCE), each=AT_ONCE_EACH)
         self._scheduled: list[tuple[float, str]] = []  # a heap of times and request ids
         self._sending: dict[str, asyncio.Task[None]] = {}
@@ -98,7 +98,7 @@ class Sender:
         self._observe(*plan.observed)
         at = now + plan.delay
         if plan.waits_for_next:
-            self._store.on_commit(lambda: self._held.setdefault(url, []).append(request.id))
+            self._store.on_commit(lambda: self._held.setdefault(url, {}).update({request.id: None}))
         delivery = Delivery(
             request_id=request.id,
             url=url,
@@ -156,12 +156,11 @@ class Sender:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     def _reload(self) -> None:
-        self._scheduled = [
-            (delivery.next_at, delivery.request_id)
-            for delivery in self._store.pending_deliveries()
-            if delivery.next_at is not None
-        ]
+        pending = {each.request_id: each.next_at for each in self._store.pending_deliveries()}
+        self._scheduled = [(at, request_id) for request_id, at in pending.items() if at is not None]
         heapq.heapify(self._scheduled)
+        for url, held in list(self._held.items()):
+            self._release(url, [request_id for request_id in held if request_id not in pending])
 
     async def _deliver(self, delivery: Delivery) -> None:
         request_id, url = delivery.request_id, without_secrets(delivery.url)
@@ -245,7 +244,7 @@ class Sender:
         delivered, again = DeliveryState.DELIVERED, effects.second_delivery_at(delivery.injections, now)
         self._update(delivery, outcome=delivered, last=verdict, attempts=attempts, next_at=again)
         self._store.on_commit(lambda: self._held.pop(delivery.url, None))
-        for request_id in self._held.get(delivery.url, []):
+        for request_id in self._held.get(delivery.url, ()):
             held = self._store.delivery(request_id)
             if held is not None and held.outcome == DeliveryState.PENDING and held.attempts == 0:
                 self._update(held, next_at=now)
@@ -258,9 +257,18 @@ class Sender:
 
     def _update(self, delivery: Delivery, *, next_at: float | None = None, **changes: object) -> None:
         self._store.update(Delivery, delivery.request_id, next_at=next_at, **changes)
+        self._store.on_commit(lambda: self._release(delivery.url, [delivery.request_id]))
         if next_at is not None:
             due = (next_at, delivery.request_id)
             self._store.on_commit(lambda: heapq.heappush(self._scheduled, due))
+
+    def _release(self, url: str, request_ids: Collection[str]) -> None:
+        """Forget that some requests wait for a later delivery to a URL."""
+        held = self._held.get(url, {})
+        for request_id in request_ids:
+            held.pop(request_id, None)
+        if not held:
+            self._held.pop(url, None)
 
     def _finished(self, task: asyncio.Task[None]) -> None:
         request_id = task.get_name()

@@ -5,14 +5,13 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-import tempfile
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from falmock.inspection.ledger import Account
 from falmock.intercept import netns
 from falmock.protocol.hosts import is_fal
+from falmock.system import temporary
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -68,8 +67,8 @@ def examine(command: Sequence[str]) -> Findings:
     """
     if missing := netns.missing():
         raise CannotTryError(f"there is no {' and no '.join(missing)} here")
-    with tempfile.TemporaryDirectory(prefix="falmock-") as folder:
-        names, account = Path(folder, "names.json"), Path(folder, "account.json")
+    with temporary.folder() as folder:
+        names, account = folder / "names.json", folder / "account.json"
         run = [sys.executable, "-m", "falmock", "run", "--sealed", "--account", str(account)]
         code = subprocess.run(  # noqa: S603 - the program of the caller
             [*netns.prefix(names), *run, "--", *command], check=False

@@ -284,6 +284,21 @@ class StorageFull(StorageUnavailable):
         super().__init__(reason, "The emulator's disk is full: make room and send this again")
 
 
+class TimeEnded(Refusal):
+    """Emulated time is about to end, so a request would not. fal has no such error."""
+
+    status = 503
+
+    def __init__(self) -> None:
+        detail = (
+            "Emulated time ends with the year 2999, and this is its last day: "
+            "start the emulator again, with another --state, or --ephemeral"
+        )
+        super().__init__(
+            {"detail": detail, "error_type": "time_ended"}, headers={"x-fal-error-type": "time_ended"}
+        )
+
+
 class PlatformApiError(Refusal):
     """An error of the platform API, in its own envelope (PROTOCOL.md 15).
 

@@ -7,6 +7,7 @@ import errno
 import logging
 import os
 import resource
+import threading
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final, TypeVar
 
@@ -29,18 +30,21 @@ class _Spare:
     def __init__(self) -> None:
         self.descriptor: int | None = None
         self.logged = False
+        self._lock = threading.Lock()  # bodies are written on the event loop and in threads
 
     def reserve(self) -> None:
-        if self.descriptor is None:
-            self.descriptor = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+        with self._lock:
+            if self.descriptor is None:
+                self.descriptor = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
 
     def give_up(self) -> bool:
         """Close the descriptor; return False if it is not open."""
-        if self.descriptor is None:
-            return False
-        os.close(self.descriptor)
-        self.descriptor = None
-        return True
+        with self._lock:
+            if self.descriptor is None:
+                return False
+            os.close(self.descriptor)
+            self.descriptor = None
+            return True
 
     def log_once(self) -> None:
         if not self.logged:

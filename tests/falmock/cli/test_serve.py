@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import os
 import re
 import signal
 import socket
@@ -15,7 +16,7 @@ from urllib.parse import quote, unquote
 import httpx
 import pytest
 from processes import running, served
-from programs import falmock, one_line
+from programs import falmock, one_line, run
 
 from falmock.intercept.certificates import open_ca
 
@@ -205,6 +206,30 @@ def test_an_ephemeral_server_leaves_no_files(tmp_path: Path, monkeypatch: pytest
         server.result(server.submit()["request_id"])
 
     assert list(tmp_path.iterdir()) == []
+
+
+def test_an_ephemeral_server_removes_the_folders_of_a_killed_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    with served("--ephemeral") as killed:
+        killed.stop(signal.SIGKILL)
+    left = list(tmp_path.iterdir())
+    for path in left:
+        os.utime(path, (0, 0))
+
+    with served("--ephemeral"):
+        pass
+
+    assert (len(left), list(tmp_path.iterdir())) == (1, [])
+
+
+def test_a_server_that_can_make_no_temporary_folder_says_so_in_one_line() -> None:
+    serve = (sys.executable, "-m", "falmock", "serve", "--port", "0", "--ephemeral")
+
+    line = one_line(run("sh", "-c", 'ulimit -f 0; exec "$0" "$@"', *serve))
+
+    assert ("cannot make a temporary folder" in line, "TMPDIR" in line) == (True, True)
 
 
 def test_keys_and_tokens_are_never_logged(tmp_path: Path) -> None:

@@ -3,9 +3,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from emulated import opened
+from emulated import KEY, opened
 
-from falmock.engine.clock import SystemClock
+from falmock.engine.clock import LAST, SystemClock
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -56,6 +56,17 @@ async def test_advancing_past_the_year_2999_is_a_409(ask: Any) -> None:
     answer = await ask("POST", "/clock", advance=32_000_000_000)
 
     assert answer.status_code == 409
+
+
+async def test_a_submit_in_the_last_day_of_emulated_time_is_refused(mock: Mock, ask: Any) -> None:
+    await ask("POST", "/clock", to=LAST - 24 * 3600)
+    await mock.submit()
+    await ask("POST", "/clock", advance=1)
+
+    answer = await mock.http.post("/fal-ai/veo2/image-to-video", json={"prompt": "x"}, headers=KEY)
+
+    assert (answer.status_code, answer.json()["error_type"]) == (503, "time_ended")
+    assert "with another --state, or --ephemeral" in answer.json()["detail"]
 
 
 @pytest.mark.parametrize(

@@ -347,6 +347,24 @@ async def test_an_out_of_order_webhook_is_sent_alone_if_no_other_follows(
     assert receiver.call_count == 1
 
 
+@pytest.mark.parametrize("end", ["delivered", "given up", "reset"])
+async def test_an_out_of_order_webhook_leaves_nothing_behind_in_memory(
+    mock: Mock, receiver: respx.Route, end: str
+) -> None:
+    receiver.respond(302 if end == "given up" else 200)
+    inject(mock, "webhook_out_of_order seconds=30")
+    await mock.submit(query=QUERY)
+    await mock.pass_time(10)
+    held = mock.emulator._transitions.sender._held
+    before = len(held)
+
+    if end == "reset":
+        await mock.emulator.manual.reset()
+    await mock.pass_time(60)
+
+    assert (before, held) == (1, {})
+
+
 async def test_an_early_webhook_is_sent_while_the_status_is_in_progress(
     mock: Mock, receiver: respx.Route
 ) -> None:

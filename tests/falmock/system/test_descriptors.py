@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import os
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from random import Random
 from typing import TYPE_CHECKING, Any
 
@@ -107,6 +111,33 @@ def test_a_submitted_body_is_written_and_read_with_the_spare_descriptor(
         assert files.body(name) == b"one"
     with none_left(monkeypatch):
         assert files.body(files.keep_body(b"two")) == b"two"
+
+
+def test_the_first_submitted_body_is_written_with_the_spare_descriptor(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    descriptors.spare.give_up()  # as in a new process
+    files = Files(Store(None), tmp_path, max_size=1000)
+
+    with none_left(monkeypatch):
+        assert files.keep_body(b"one")
+
+
+def test_only_one_of_many_threads_gives_the_spare_descriptor_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    start = threading.Barrier(2)
+
+    def close(descriptor: int) -> None:
+        with suppress(threading.BrokenBarrierError):
+            start.wait(0.1)  # lets the other thread in, unless a lock keeps it out
+        usual(descriptor)
+
+    usual = os.close
+    descriptors.spare.reserve()
+    monkeypatch.setattr("falmock.system.descriptors.os.close", close)
+    with ThreadPoolExecutor(2) as pool:
+        given_up = [pool.submit(descriptors.spare.give_up) for _ in range(2)]
+
+    assert sorted(each.result() for each in given_up) == [False, True]
 
 
 def test_other_errors_are_raised_at_once() -> None:
