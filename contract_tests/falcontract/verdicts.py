@@ -20,7 +20,7 @@ EXPIRE_DAYS: Final = 90
 
 
 class Verdict(StrEnum):
-    """PROPERTIES.md 5."""
+    """The outcome for a property; docs/contract.md describes each."""
 
     MATCH = "MATCH"
     MOCK_BUG = "MOCK_BUG"  # the emulator contradicts the documentation

@@ -52,7 +52,7 @@ def submit(server: Served, number: int) -> Any:
     return server.http.post("/fal-ai/veo2/image-to-video", json=body)
 
 
-def test_a_submit_to_a_full_disk_is_refused_and_what_was_accepted_completes_when_there_is_room(
+def test_a_submit_to_a_full_disk_is_refused_and_accepted_requests_complete_when_there_is_room(
     on_small_disk: Callable[[], Any],
 ) -> None:
     with on_small_disk() as (server, folder):

@@ -69,7 +69,7 @@ class Load:
             self.files[announced["file_url"]] = content
 
 
-def test_nothing_accepted_is_lost_when_the_server_is_killed_again_and_again(
+def test_no_accepted_request_is_lost_when_the_server_is_killed_repeatedly(
     serve: Callable[..., Any], scale: Scale
 ) -> None:
     random.seed(1)

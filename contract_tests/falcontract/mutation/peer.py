@@ -25,9 +25,9 @@ if TYPE_CHECKING:
     from falcontract.steps import Program
     from falcontract.suite import PropertyResult
 
-VERSION: Final = "1.43.0"  # measured in NEEDS.md 2.2
+VERSION: Final = "1.43.0"  # the version with the differences below
 
-# The rows of NEEDS.md 2.2, and the (property, claim) that each must violate.
+# The known differences of aimock from fal, and the (property, claim) that each must violate.
 DIFFERENCES: Final = {
     "a submit without image_url succeeds": ("P15", "refused"),
     "a submit without a key is accepted": ("P23", "no-key"),

@@ -35,7 +35,7 @@ def cancelled_in_queue(trace: Trace) -> list[tuple[str, int]]:
     "cancel-queued cancel-running cancel-late",
     general=True,
     tier=3,
-    evidence="PROTOCOL 4.7 (D-queue); other forms are in PROPERTIES 12",
+    evidence="PROTOCOL 4.7 (D-queue, R)",
 )
 def cancel_has_three_answers(trace: Trace) -> Claims:
     """A cancel is answered with one of three words, each with its HTTP status."""

@@ -1,4 +1,4 @@
-"""All properties: PROPERTIES.md 1, and those that were split from one of its rows (P56 and later)."""
+"""All properties, by number."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class Strength(StrEnum):
-    """How strictly a property holds; PROPERTIES.md 1."""
+    """How strictly a property holds."""
 
     HARD = "H"
     DETERMINISTIC = "D"  # exact on the emulator, weaker on fal

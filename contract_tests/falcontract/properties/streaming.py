@@ -110,7 +110,7 @@ def _entries(status: Any) -> list[Any]:
     32,
     "stream stream-long stream-cancelled",
     tier=4,
-    evidence="PROTOCOL 4.5 (D-queue, C); comment every 15 s (NEEDS 2.2)",
+    evidence="PROTOCOL 4.5 (D-queue, C); a comment every 15 s is assumed",
 )
 def streams_report_the_same_as_polls(trace: Trace) -> Claims:
     """A status stream reports the same as polls, ends with COMPLETED, and is never silent for long."""

@@ -133,7 +133,7 @@ def _is_readable(e: Exchange) -> Claims:
         yield claim("exposed", visible, "x-fal-request-id is exposed", e, exposed)
 
 
-@prop(53, "equal-submits", tier=3, evidence="PROTOCOL 4.1: no idempotency key exists; NEEDS 1.4 (R)")
+@prop(53, "equal-submits", tier=3, evidence="PROTOCOL 4.1: no idempotency key exists")
 def equal_submits_are_two_jobs(trace: Trace) -> Claims:
     """Two equal submits are two jobs."""
     ids = [e.get("request_id") for e in trace.submits()]

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def test_scenario_list_shows_all_presets_with_what_they_teach() -> None:
+def test_scenario_list_shows_all_presets_with_their_descriptions() -> None:
     lines = falmock("scenario", "list").out.splitlines()
 
     assert [line.split()[0] for line in lines] == list(presets())

@@ -41,7 +41,7 @@ def test_a_rule_lets_the_first_matches_pass_with_after() -> None:
     assert injected(rule_set(fault="hang", after=2), 4) == [None, None, "hang", None]
 
 
-def test_then_lists_the_faults_of_the_matches_after_times() -> None:
+def test_the_faults_in_then_follow_the_first_matches_of_a_rule() -> None:
     rules = rule_set(fault="gateway_timeout", on="result", times=2, then=["ok", "bad_gateway"])
 
     assert injected(rules, 5, place="result") == [

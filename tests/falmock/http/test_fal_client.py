@@ -174,7 +174,7 @@ def test_large_file_is_uploaded_in_parts_and_downloaded_whole(
     assert (head.headers["content-length"], middle.content) == (str(101 * 1024 * 1024), b"middle")
 
 
-async def test_async_client_subscribes(async_client: fal_client.AsyncClient) -> None:
+async def test_async_client_subscribes_to_a_request(async_client: fal_client.AsyncClient) -> None:
     told: list[Any] = []
 
     result = await async_client.subscribe(ENDPOINT, GOOD, with_logs=True, on_queue_update=told.append)
@@ -191,7 +191,7 @@ async def test_async_client_submits_polls_and_reads_the_result(async_client: fal
     assert "video" in await handle.get()
 
 
-async def test_async_client_cancels(async_client: fal_client.AsyncClient) -> None:
+async def test_async_client_cancels_a_request(async_client: fal_client.AsyncClient) -> None:
     handle = await async_client.submit(ENDPOINT, GOOD)
     await handle.cancel()
 
@@ -199,7 +199,7 @@ async def test_async_client_cancels(async_client: fal_client.AsyncClient) -> Non
         await handle.get()
 
 
-async def test_async_client_uploads(async_client: fal_client.AsyncClient) -> None:
+async def test_async_client_uploads_a_file(async_client: fal_client.AsyncClient) -> None:
     url = await async_client.upload(png(), "image/png")
 
     assert "video" in await async_client.subscribe(ENDPOINT, GOOD | {"image_url": url})

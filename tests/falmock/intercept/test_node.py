@@ -70,7 +70,9 @@ def test_a_node_library_reaches_the_emulator_and_is_refused_other_fal_hosts(ways
         ("loopback", "hello"),
     ],
 )
-def test_a_way_of_calling_from_node_works_unchanged(ways: Ran, what: str, expected: object) -> None:
+def test_each_way_of_calling_fal_from_node_has_the_expected_result(
+    ways: Ran, what: str, expected: object
+) -> None:
     assert ways.report[what] == expected
 
 

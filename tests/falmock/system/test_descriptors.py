@@ -109,7 +109,7 @@ def test_a_submitted_body_is_written_and_read_with_the_spare_descriptor(
         assert files.body(files.keep_body(b"two")) == b"two"
 
 
-def test_other_errors_are_raised_at_once() -> None:
+def test_errors_other_than_a_missing_descriptor_are_raised_immediately() -> None:
     async def fail() -> None:
         tries.append(1)
         raise FileNotFoundError
@@ -122,7 +122,7 @@ def test_other_errors_are_raised_at_once() -> None:
     assert tries == [1]
 
 
-def test_the_error_is_raised_after_a_minute_of_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_descriptor_is_an_error_after_a_minute_of_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
     async def fail() -> None:
         tries.append(1)
         raise OSError(errno.EMFILE, "Too many open files")
