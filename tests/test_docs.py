@@ -80,11 +80,11 @@ def run(command: list[str], text: str, folder: Path, server: Served) -> str:
 
 
 def test_the_curl_commands_in_the_readme_make_a_video(server: Served, folder: Path) -> None:
-    told = run(["bash", "-eu"], block("sh", "curl"), folder, server)
+    output = run(["bash", "-eu"], block("sh", "curl"), folder, server)
 
     for state in State:
-        assert f'"status":"{state}"' in told
-    assert told.endswith(PROBED)
+        assert f'"status":"{state}"' in output
+    assert output.endswith(PROBED)
 
 
 def test_make_run_starts_the_server() -> None:
@@ -93,11 +93,11 @@ def test_make_run_starts_the_server() -> None:
 
 
 def test_the_example_of_fals_python_client_in_the_readme_makes_a_video(server: Served, folder: Path) -> None:
-    told = run(
+    output = run(
         [sys.executable, "-W", "ignore::ResourceWarning", "-"], block("python", "fal_client"), folder, server
     )
 
-    assert re.search(r"http://127.*_output\.mp4", told)
+    assert re.search(r"http://127.*_output\.mp4", output)
 
 
 @pytest.mark.parametrize("language", ["python", "sh"])

@@ -1,4 +1,4 @@
-"""An emulator for each test: in process, offline, with a clock that moves when told to."""
+"""An emulator for each test: in process, offline, with a manual clock."""
 
 from __future__ import annotations
 

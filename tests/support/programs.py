@@ -25,7 +25,7 @@ QUICK = ("--media", "plain", "--queue-seconds", "0.2", "--run-seconds", "0.3", "
 
 @dataclass(frozen=True)
 class Ran:
-    """A program that has ended; `looked_up` are the names that anybody asked a name server for."""
+    """A program that has ended; `looked_up` are the names that were looked up at the name server."""
 
     code: int
     out: str

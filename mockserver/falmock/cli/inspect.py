@@ -173,7 +173,7 @@ def export_state(state: Path) -> None:
             click.echo(export.line(row))
     except (export.NoDatabaseError, OSError) as error:
         raise click.ClickException(str(error)) from None
-    console.tell(f"falmock: {', '.join(f'{counts[table]} {table}' for table in export.TABLES)}")
+    console.print_to_stderr(f"falmock: {', '.join(f'{counts[table]} {table}' for table in export.TABLES)}")
 
 
 def _running(state: Path) -> ServerInfo:

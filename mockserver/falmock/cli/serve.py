@@ -101,7 +101,7 @@ async def _serve(settings: Settings, listeners: Listeners) -> None:
         open_emulator(settings, listeners=listeners) as emulator,
         _served(emulator, create_app(emulator), listeners) as server,
     ):
-        console.tell(console.banner(server, settings, console.reachable(listeners)))
+        console.print_to_stderr(console.banner(server, settings, console.reachable(listeners)))
         await stopped.wait()
 
 
@@ -139,7 +139,7 @@ def run(
                 code, counted = runner.run(_run_with(settings, listeners, command))
     if account is not None:
         account.write_text(json.dumps(counted.to_json()))
-    console.tell(f"falmock: {counted}")
+    console.print_to_stderr(f"falmock: {counted}")
     return code
 
 
@@ -150,7 +150,7 @@ async def _run_with(settings: Settings, listeners: Listeners, command: Sequence[
             async with _served(emulator, app, listeners) as server:
                 code = await _launch(command, server, forwarder)
             for remark in _remarks(emulator):
-                console.tell(f"falmock: {remark}")
+                console.print_to_stderr(f"falmock: {remark}")
             return code, app.state.ledger.account()
 
 
@@ -189,7 +189,7 @@ async def _launch(command: Sequence[str], server: ServerInfo, forwarder: SignalF
     try:
         return await launch(command, os.environ | variables(server, os.environ), forwarder)
     except NotStartedError as error:
-        console.tell(f"falmock: {error}")
+        console.print_to_stderr(f"falmock: {error}")
         return error.code
 
 

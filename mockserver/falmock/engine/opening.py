@@ -52,7 +52,7 @@ DATABASE = "falmock.db"
 STATE = frozenset(  # the names in a state folder
     {
         *(DATABASE, f"{DATABASE}-wal", f"{DATABASE}-shm", f"{DATABASE}-journal"),
-        *("secret", "doors.json", ".gitignore"),
+        *("secret", "server.json", ".gitignore"),
         *("ca", "inputs", "files", "uploads", "renders", "snapshots"),
     }
 )

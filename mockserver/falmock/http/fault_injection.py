@@ -112,11 +112,11 @@ class FaultInjector:
         context = partial(MatchContext, call.operation, caller=call.caller, test=call.test)
         request = self._emulator.store.request(call.request_id) if call.request_id else None
         if request is None:
-            return context(endpoint=call.endpoint, asked=model_input)
+            return context(endpoint=call.endpoint, model_input=model_input)
         return context(
             endpoint=request.endpoint,
             request=request.id,
-            asked=cache(lambda: parse_input(self._emulator.payloads.kept_body(request))),
+            model_input=cache(lambda: parse_input(self._emulator.payloads.kept_body(request))),
         )
 
 
@@ -129,7 +129,7 @@ def _affects_call(fault: Fault, operation: Operation) -> bool:
     if operation in SUBMITS:
         return operation in fault.kind.on
     if operation not in fault.kind.may:
-        raise PlatformError("bad_request", f"{fault.name} cannot strike on {operation}")
+        raise PlatformError("bad_request", f"{fault.name} cannot affect {operation}")
     return True
 
 

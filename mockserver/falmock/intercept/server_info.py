@@ -20,7 +20,7 @@ from falmock.system import private
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-FILE: Final = "doors.json"
+FILE: Final = "server.json"
 IPV6: Final = 6
 LONGEST_HEALTH: Final = 64 * 1024  # bytes of an answer of `/health`
 HEALTH_SECONDS: Final = 5.0

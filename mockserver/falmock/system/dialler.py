@@ -193,7 +193,7 @@ class Dialler:
         target = httpx.URL(url)
         port = target.port or PORTS[target.scheme]
         if is_fal(target.host.lower().removesuffix(".")):
-            return f"{target.host} is a host of fal's, which falmock stands for"
+            return f"{target.host} is a host of fal's, which falmock emulates"
         if self.own.has_name(target.host, port) or await self._leads_here(target.host, port):
             return f"{target.host} port {port} is falmock itself"
         return None

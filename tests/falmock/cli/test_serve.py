@@ -77,7 +77,7 @@ def test_a_state_folder_in_use_is_reported_in_one_line(tmp_path: Path) -> None:
     assert "in use by another falmock" in line
 
 
-@pytest.mark.parametrize("name", ["ca", "ca/bundle.pem", "ca/preload.cjs", "doors.json"])
+@pytest.mark.parametrize("name", ["ca", "ca/bundle.pem", "ca/preload.cjs", "server.json"])
 def test_a_file_that_cannot_be_written_at_the_start_is_reported_in_one_line(
     tmp_path: Path, name: str
 ) -> None:
@@ -291,7 +291,7 @@ def test_a_new_state_folder_is_private_whatever_the_umask(tmp_path: Path) -> Non
         found = modes(state)
 
     expected = {name: 0o700 if Path(name).is_dir() else 0o600 for name in found}
-    assert {"falmock.db", "falmock.db-wal", "doors.json", "secret"} <= {Path(name).name for name in found}
+    assert {"falmock.db", "falmock.db-wal", "server.json", "secret"} <= {Path(name).name for name in found}
     assert found == expected
 
 

@@ -52,9 +52,9 @@ def test_the_commands_on_the_control_page_run_from_top_to_bottom() -> None:
 async def test_the_table_on_the_control_page_lists_every_operation(mock: Mock) -> None:
     document = (await mock.http.get("/control/openapi.json")).json()
     table = [
-        (f"{method.upper()} {path.removeprefix('/control')}", told["summary"])
+        (f"{method.upper()} {path.removeprefix('/control')}", operation["summary"])
         for path, methods in document["paths"].items()
-        for method, told in methods.items()
+        for method, operation in methods.items()
     ]
 
     assert re.findall(r"^\| `([A-Z]+ \S+)` \| (.*) \|$", PAGE, re.MULTILINE) == table

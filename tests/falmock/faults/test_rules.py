@@ -13,8 +13,8 @@ from falmock.faults.rules import MatchContext, Rule, RuleSet
 
 
 def context(place: str = "status", **known: Any) -> MatchContext:
-    asked = known.pop("asked", {})
-    return MatchContext(place, **known, asked=lambda: asked)
+    model_input = known.pop("input", {})
+    return MatchContext(place, **known, model_input=lambda: model_input)
 
 
 def injected(rules: RuleSet, times: int, **known: Any) -> list[str | None]:
@@ -75,12 +75,12 @@ def test_a_rule_with_a_share_injects_the_same_faults_for_the_same_seed(seed: int
         ({"test": "checkout"}, {"test": "checkout"}, True),
         ({"test": "checkout"}, {"test": None}, False),
         ({"request": "a"}, {"request": "b"}, False),
-        ({"prompt": "dragon"}, {"asked": {"prompt": "a dragon sleeps"}}, True),
-        ({"prompt": "dragon"}, {"asked": {"prompt": "a cat sleeps"}}, False),
-        ({"prompt": "dragon"}, {"asked": {}}, False),
-        ({"input": {"duration": "8s"}}, {"asked": {"duration": "8s"}}, True),
-        ({"input": {"duration": "8s"}}, {"asked": {"duration": "5s"}}, False),
-        ({"input": {"duration": None}}, {"asked": {}}, False),
+        ({"prompt": "dragon"}, {"input": {"prompt": "a dragon sleeps"}}, True),
+        ({"prompt": "dragon"}, {"input": {"prompt": "a cat sleeps"}}, False),
+        ({"prompt": "dragon"}, {"input": {}}, False),
+        ({"input": {"duration": "8s"}}, {"input": {"duration": "8s"}}, True),
+        ({"input": {"duration": "8s"}}, {"input": {"duration": "5s"}}, False),
+        ({"input": {"duration": None}}, {"input": {}}, False),
     ],
 )
 def test_a_rule_injects_its_fault_only_if_all_conditions_hold(

@@ -220,7 +220,7 @@ async def test_fault_that_cannot_affect_the_call_is_a_bad_request(mock: Mock) ->
     answer = await mock.get(submitted["status_url"], **{"x-falmock-fault": "webhook_twice"})
 
     assert answer.status_code == 400
-    assert "webhook_twice cannot strike on status" in answer.json()["detail"]
+    assert "webhook_twice cannot affect status" in answer.json()["detail"]
 
 
 async def test_rule_for_a_prompt_affects_the_calls_about_that_request(mock: Mock) -> None:

@@ -24,12 +24,12 @@ def test_openapi_document_of_a_model_has_the_four_queue_operations(model: Model)
 
 @ALL
 def test_every_reference_in_the_openapi_document_has_a_schema(model: Model) -> None:
-    told = document(model)
+    content = document(model)
     references: list[str] = []
-    json.loads(json.dumps(told), object_hook=lambda member: references.append(member.get("$ref", "")))
+    json.loads(json.dumps(content), object_hook=lambda member: references.append(member.get("$ref", "")))
 
     for reference in filter(None, references):
-        assert reference.removeprefix("#/components/schemas/") in told["components"]["schemas"]
+        assert reference.removeprefix("#/components/schemas/") in content["components"]["schemas"]
 
 
 @ALL

@@ -157,8 +157,8 @@ def test_a_client_that_resets_its_tunnel_before_the_answer_causes_no_error(
     async def reset_tunnels() -> None:
         with listen("127.0.0.1", 0) as tls, listen("127.0.0.1", 0) as proxied:
             own = address(tls)
-            door = Proxy(own, own, sealed=True, refused=lambda _: None, calling=set())
-            async with door.serving(proxied):
+            proxy = Proxy(own, own, sealed=True, refused=lambda _: None, calling=set())
+            async with proxy.serving(proxied):
                 for turns in range(30):
                     _, writer = await asyncio.open_connection(*proxied.getsockname())
                     writer.write(CONNECT)
