@@ -13,7 +13,6 @@ if TYPE_CHECKING:
 
 
 def accepted_cancel(trace: Trace, job: str) -> Exchange | None:
-    """Return the first accepted cancel of a job."""
     found = (e for e in trace.of("cancel", job) if e.state == REQUESTED and trace.is_plain(e))
     return next(found, None)
 

@@ -60,7 +60,6 @@ def log_options(level: str) -> Callable[[Any], Any]:
 
 
 def port_option(flag: str, text: str, default: int = 0) -> Callable[[Any], Any]:
-    """Return an option for a port."""
     return option(flag, text, type=click.IntRange(0, 65535), default=default)
 
 

@@ -360,7 +360,6 @@ def unavailable(reason: str) -> StorageUnavailable:
 
 
 def job_of(request: Request) -> Job:
-    """Return the job of an open request."""
     return Job(
         id=request.id,
         application=request.application,

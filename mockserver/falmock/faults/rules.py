@@ -264,7 +264,6 @@ class RuleSet:
         return restore
 
     def rules(self) -> list[RuleState]:
-        """Return the rules in order."""
         return list(self._states.values())
 
     def unobserved(self) -> list[RuleState]:

@@ -156,7 +156,6 @@ async def _read_body(context: CallContext, receive: Receive, limit: int) -> tupl
 
 
 def refusal(fault: Fault) -> Refusal:
-    """Return the refusal that a fault answers with."""
     if fault.name in PlatformError.STATUS:
         return platform_error(fault)
     return _REFUSALS[fault.name](fault.options)
