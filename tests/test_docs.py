@@ -1,4 +1,4 @@
-"""What the documents say is true: commands run, flags are listed, names exist."""
+"""The documents are correct: commands run, flags are listed, names exist."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def server() -> Iterator[Served]:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """A folder with what a checkout has, to leave files in."""
+    """A temporary folder with the fixtures and the programs of a checkout."""
     (tmp_path / "fixtures").symlink_to(ROOT / "fixtures")
     (tmp_path / ".venv" / "bin").mkdir(parents=True)
     (tmp_path / ".venv" / "bin" / "python").write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')

@@ -1,4 +1,4 @@
-"""Fixtures: an emulator whose clips are rendered once, and the results of the whole suite on it."""
+"""Fixtures: an emulator that renders each clip once, and the results of the whole suite on it."""
 
 from __future__ import annotations
 

@@ -81,7 +81,7 @@ def test_an_upload_to_a_full_disk_is_refused(on_small_disk: Callable[[], Any]) -
 
 
 def start(state: Path, *before: str) -> subprocess.CompletedProcess[str]:
-    """Start a server that is expected to stop at once."""
+    """Start a server that is expected to stop immediately."""
     command = [*before, sys.executable, "-m", "falmock", "serve", *FAST, "--state", str(state)]
     return subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
 

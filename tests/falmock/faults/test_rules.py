@@ -1,4 +1,4 @@
-"""Rules: what they match, how often they choose a fault, and which are invalid."""
+"""Rules: their matches, how often they choose a fault, and invalid ones."""
 
 from __future__ import annotations
 
