@@ -45,7 +45,7 @@ def nothing_is_left(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 
 def pytest_configure() -> None:
-    """Restore the default of SIGINT, which programs started by tests inherit, if pytest runs in the background."""
+    """Restore the default of SIGINT, which programs inherit, if pytest runs in the background."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 

@@ -39,7 +39,7 @@ for await (const line of createInterface({ input: process.stdin })) {
 }
 process.exit();
 
-// What fal calls it, as an application would dig it out.
+// fal's name of the error, as an application would read it.
 function reason(error) {
   const detail = error.body?.detail;
   return error.body?.error_type ?? (Array.isArray(detail) ? detail[0].type : detail) ?? error.cause?.code ?? error.message;

@@ -27,7 +27,7 @@ GROWTH = 64 * MIB  # of memory, most of it in the allocator
 
 
 def abuse(server: Served, hook: str, number: int, until: float) -> int:
-    """Call in every way, whatever the answer; return how many calls were made."""
+    """Make all kinds of calls, ignore the answers, and return the number of calls."""
     calls = 0
     headers = {"Authorization": f"Key k{number}:secret"}
     while time.monotonic() < until:
