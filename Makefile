@@ -29,7 +29,7 @@ test: install  ## run the tests, in random order, on every core, with coverage
 torture: install  ## mistreat the emulator for several minutes: kill it, fill its disk, soak it
 	@FALMOCK_TORTURE=long $(BIN)/pytest tests/torture --log-cli-level=info $(ARGS)
 
-fuzz: install  ## fuzz one parser of foreign bytes: make fuzz ARGS="picture -max_total_time=60"
+fuzz: install  ## fuzz one parser of untrusted bytes: make fuzz ARGS="picture -max_total_time=60"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt atheris
 	@PYTHONPATH=tests/support $(BIN)/python tests/fuzz/fuzz.py $(ARGS)
 
@@ -39,7 +39,7 @@ check: install  ## formatter, linter, types
 	@$(BIN)/mypy
 	@$(BIN)/mypy tests
 
-format: install  ## let the formatter and the linter mend what they can
+format: install  ## apply the formatter and the linter's fixes
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
 

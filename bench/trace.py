@@ -7,7 +7,7 @@ For each kind of call the table shows
 - returns: how many of these moves go to a module that has been left before,
 - calls: how many functions are called.
 
-The figures do not depend on the machine. A reader who follows the call through the code makes the same moves.
+The figures do not depend on the machine. They show how often a reader changes modules to follow a call.
 """
 
 from __future__ import annotations

@@ -45,13 +45,13 @@ def nothing_is_left(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 
 def pytest_configure() -> None:
-    """Let programs that tests start heed Ctrl-C, even where pytest itself was started in the background."""
+    """Restore the default of SIGINT, which programs inherit, if pytest runs in the background."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """In CI every test runs: one that was skipped, for want of a program say, has failed."""
+    """Fail the run in CI if a test was skipped, for example because a program is missing."""
     reporter = session.config.pluginmanager.get_plugin("terminalreporter")
     if os.environ.get("CI") and reporter is not None and reporter.stats.get("skipped"):
         session.exitstatus = pytest.ExitCode.TESTS_FAILED

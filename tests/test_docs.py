@@ -1,4 +1,4 @@
-"""What the documents say is true: commands run, flags are listed, names exist."""
+"""The documents are correct: commands run, flags are listed, names exist."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
+DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
 PROBED = """
 codec: h264
 pixel_format: yuv420p
@@ -55,7 +56,7 @@ def server() -> Iterator[Served]:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """A folder with what a checkout has, to leave files in."""
+    """A temporary folder with the fixtures and the programs of a checkout."""
     (tmp_path / "fixtures").symlink_to(ROOT / "fixtures")
     (tmp_path / ".venv" / "bin").mkdir(parents=True)
     (tmp_path / ".venv" / "bin" / "python").write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
@@ -79,29 +80,29 @@ def run(command: list[str], text: str, folder: Path, server: Served) -> str:
     return done.stdout
 
 
-def test_the_whole_life_of_a_request_with_curl_ends_in_a_video(server: Served, folder: Path) -> None:
-    told = run(["bash", "-eu"], block("sh", "curl"), folder, server)
+def test_the_curl_commands_in_the_readme_make_a_video(server: Served, folder: Path) -> None:
+    output = run(["bash", "-eu"], block("sh", "curl"), folder, server)
 
     for state in State:
-        assert f'"status":"{state}"' in told
-    assert told.endswith(PROBED)
+        assert f'"status":"{state}"' in output
+    assert output.endswith(PROBED)
 
 
-def test_make_run_serves() -> None:
+def test_make_run_starts_the_server() -> None:
     with running("make", "-C", str(ROOT), "run", "ARGS=--port 0 --ephemeral") as server:
         assert server.http.get("/health").json()["status"] == "ok"
 
 
-def test_the_python_client_as_the_readme_points_it_here(server: Served, folder: Path) -> None:
-    told = run(
+def test_the_example_of_fals_python_client_in_the_readme_makes_a_video(server: Served, folder: Path) -> None:
+    output = run(
         [sys.executable, "-W", "ignore::ResourceWarning", "-"], block("python", "fal_client"), folder, server
     )
 
-    assert re.search(r"http://127.*_output\.mp4", told)
+    assert re.search(r"http://127.*_output\.mp4", output)
 
 
 @pytest.mark.parametrize("language", ["python", "sh"])
-def test_falqueue_as_the_readme_shows_it(
+def test_the_examples_of_falqueue_in_the_readme_make_a_video(
     server: Served, folder: Path, monkeypatch: pytest.MonkeyPatch, language: str
 ) -> None:
     monkeypatch.setenv("FALQUEUE_BASE_URL", server.address)
@@ -120,43 +121,53 @@ def test_every_make_target_of_the_documents_exists() -> None:
         assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
 
 
-def test_every_link_leads_to_a_file() -> None:
-    for document in ROOT.glob("*.md"):
-        for target in re.findall(r"\]\((?!http)([^)#]+)\)", document.read_text()):
-            assert (ROOT / target).exists(), f"{document.name}: {target}"
+def anchors(document: Path) -> set[str]:
+    """Return the anchors of the headings, as GitHub makes them."""
+    prose = re.sub(r"```.*?```", "", document.read_text(), flags=re.DOTALL)
+    headings = re.findall(r"^#+ (.+)$", prose, re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
-def test_every_room_is_in_the_architecture_and_every_room_there_exists() -> None:
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_every_link_in_the_documents_leads_to_a_file_and_a_heading(document: Path) -> None:
+    prose = re.sub(r"```.*?```", "", document.read_text(), flags=re.DOTALL)
+    for file, anchor in re.findall(r"\]\((?!http)([^)#]*)#?([^)]*)\)", prose):
+        target = document.parent / file if file else document
+        assert target.exists(), file
+        assert not anchor or anchor in anchors(target), f"{file}#{anchor}"
+
+
+def test_the_architecture_page_lists_every_wing_and_no_other() -> None:
     table = re.findall(r"^\| \d+ \| ([^|]+) \|", (ROOT / "ARCHITECTURE.md").read_text(), re.MULTILINE)
     named = {name.strip("/") for cell in table for name in re.findall(r"`([a-z_/]+)`", cell)}
     folder = ROOT / "mockserver" / "falmock"
-    rooms = {path.stem for path in folder.glob("*.py")} | {
+    wings = {path.stem for path in folder.glob("*.py")} | {
         path.parent.name for path in folder.glob("*/__init__.py")
     }
 
-    assert named == rooms - {"__init__", "__main__"}
+    assert named == wings - {"__init__", "__main__"}
 
 
-def test_the_changelog_speaks_of_this_version_or_of_what_is_to_come() -> None:
+def test_the_changelog_has_a_section_for_unreleased_changes() -> None:
     assert "## Unreleased" in (ROOT / "CHANGELOG.md").read_text()
 
 
 SCENARIOS = (ROOT / "docs" / "scenarios.md").read_text()
 
 
-def test_the_page_on_scenarios_has_every_preset() -> None:
+def test_the_scenarios_page_lists_every_preset() -> None:
     rows = re.findall(r"^\| `([\w-]+)` \| (.+) \|$", SCENARIOS, re.MULTILINE)
 
     assert rows == [(name, preset.teaches) for name, preset in presets().items()]
 
 
-def test_the_page_on_scenarios_has_a_scenario_that_can_be_played() -> None:
+def test_the_scenario_on_the_scenarios_page_is_valid() -> None:
     (text,) = blocks("toml", SCENARIOS)
 
     assert len(scenarios.read(text, name="night", where="the page").rules) == 2
 
 
-def test_the_page_on_scenarios_asks_for_faults_that_there_are() -> None:
+def test_the_triggers_on_the_scenarios_page_ask_for_known_faults() -> None:
     prompts, files = blocks("text", SCENARIOS)
 
     assert [str(fault) for fault in faults_in_input({"prompt": prompts})] == [
@@ -167,7 +178,7 @@ def test_the_page_on_scenarios_asks_for_faults_that_there_are() -> None:
     assert len(faults_in_input({str(at): url for at, url in enumerate(files.split())})) == 2
 
 
-def test_the_page_on_scenarios_sends_a_header_that_is_taken(server: Served, folder: Path) -> None:
+def test_the_header_on_the_scenarios_page_is_accepted(server: Served, folder: Path) -> None:
     (curl,) = [each for each in blocks("sh", SCENARIOS) if "curl" in each]
 
     assert '"status":"IN_QUEUE"' in run(["bash", "-euo", "pipefail"], curl, folder, server)

@@ -1,4 +1,4 @@
-"""docs/faults.md matches what the three clients do."""
+"""docs/faults.md matches the behaviour of the three clients."""
 
 from __future__ import annotations
 

@@ -70,7 +70,7 @@ def test_a_citation_is_read_in_each_of_its_forms(text: str, expected: set[str]) 
     assert citations(text) == expected
 
 
-def test_each_section_that_the_page_itself_refers_to_exists() -> None:
+def test_each_section_that_the_protocol_page_refers_to_exists() -> None:
     prose = re.sub(r"`[^`]*`|```.*?```", "", PAGE, flags=re.DOTALL)
     referred = set(re.findall(rf"\b[Ss]ections? ({NUMBER})", prose)) | set(
         re.findall(r"\((\d+\.\d+)\)", prose)
@@ -79,6 +79,6 @@ def test_each_section_that_the_page_itself_refers_to_exists() -> None:
     assert referred - sections() == set()
 
 
-def test_every_tag_of_the_page_is_in_its_legend() -> None:
+def test_every_tag_of_the_protocol_page_is_in_its_legend() -> None:
     legend = set(re.findall(r"^\| \*\*(.)\*\* \|", PAGE, re.MULTILINE))
     assert legend == set("CSELRNDOI?")

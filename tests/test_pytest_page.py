@@ -15,7 +15,7 @@ PAGE = (ROOT / "docs" / "pytest.md").read_text()
 PYTHON = re.compile(r"```python\n(.*?)```", re.DOTALL)
 
 
-def test_the_tests_of_the_page_pass(tmp_path: Path) -> None:
+def test_the_tests_on_the_pytest_page_pass(tmp_path: Path) -> None:
     (tmp_path / "test_page.py").write_text("\n\n".join(PYTHON.findall(PAGE)))
     (tmp_path / "pyproject.toml").write_text("".join(re.findall(r"```toml\n(.*?)```", PAGE, re.DOTALL)))
     tool = (sys.executable, "-m", "pytest", "-p", "no:cacheprovider", f"--basetemp={tmp_path / 'tmp'}")
@@ -42,7 +42,7 @@ def test_the_test_in_the_readme_passes(tmp_path: Path) -> None:
     assert " 1 passed in " in ran.out.splitlines()[-1], ran.out
 
 
-def test_the_table_names_all_public_members_of_the_harness() -> None:
+def test_the_pytest_page_lists_all_public_members_of_the_harness() -> None:
     table = PAGE.partition("## Reference")[2].partition("## ")[0]
     named = {
         name

@@ -28,13 +28,13 @@ def project(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_the_page_shows_the_files_of_the_project() -> None:
+def test_the_vitest_page_shows_the_files_of_its_sample_project() -> None:
     shown = re.findall(r"^`([\w.]+)`.*?```js\n(.*?)```", PAGE, re.MULTILINE | re.DOTALL)
 
     assert dict(shown) == {path.name: path.read_text() for path in FOLDER.iterdir() if path.suffix == ".mjs"}
 
 
-def test_vitest_runs_the_tests_of_the_page_against_its_own_emulator(project: Path) -> None:
+def test_vitest_runs_the_tests_of_the_vitest_page_against_its_own_emulator(project: Path) -> None:
     ran = run(tool("node"), VITEST, "run", cwd=project, PATH=PATH, NO_COLOR="1")
 
     assert "Tests  3 passed (3)" in ran.out, ran.out + ran.err

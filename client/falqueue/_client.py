@@ -138,7 +138,7 @@ class Client:
         return self._run(self._flows.cancel(handle))
 
     def wait(self, handle: Handle[T], **options: Unpack[WaitOptions]) -> T:
-        """Wait for a job, submitted here or elsewhere, and return its output.
+        """Wait for a job, submitted by this or another process, and return its output.
 
         When `timeout` passes, the job is cancelled at fal, or its output returned if it has just completed.
         If your program is interrupted while it waits, the job is not cancelled.

@@ -48,7 +48,7 @@ class Session:
         check: bool = False,
         **given: Any,
     ) -> Flow[T]:
-        """Check the input if asked to, upload its files, and continue with `flow`. `kind` has its options."""
+        """Check the input if `check`, upload its files, and continue with `flow`. `kind` has its options."""
         options = known_options(given, kind)
         if check:
             job = yield RunBlocking(lambda: job_of(request, arguments, check=True))

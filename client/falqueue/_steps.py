@@ -52,7 +52,7 @@ class RunBlocking:
 
 @dataclass(frozen=True, slots=True)
 class Emit:
-    """Pass a value to the caller while the flow goes on."""
+    """Pass a value to the caller and continue the flow."""
 
     value: Any
 

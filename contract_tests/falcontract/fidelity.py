@@ -40,14 +40,14 @@ The properties that the emulator is tested for, and the evidence for each. This 
 - **evidence**: sections of [fal's protocol](protocol.md), with that page's tags for the sources.
 """
 TAIL: Final = """
-Where the plan of the properties and the captures disagree, the better evidence counts:
+Where the evidence is mixed, these choices were made:
 
-- P23: the plan has credentials checked before the id; in captures an unknown id is a 404 without a key. So
-  the id is checked first.
+- P23: one expects credentials to be checked before the id, but in captures an unknown id is a 404 without a
+  key. So the id is checked first.
 - P43: older documentation has 10 retries in 2 hours, the current one at most 31 until the result expires. So
   the limit is 32 attempts.
-- P31: the plan has logs in a moving window, the wire has all lines. A window is accepted from fal; the
-  emulator must keep all lines.
+- P31: in captures a status has all log lines, but fal does not promise that. So a moving window is accepted
+  from fal; the emulator must keep all lines.
 """
 
 

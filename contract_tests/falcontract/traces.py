@@ -138,7 +138,7 @@ class Trace:
         return [e for e in self.exchanges if e.step.do in kinds and job in {None, e.step.job}]
 
     def submits(self) -> list[Exchange]:
-        if self._indexed != len(self.exchanges):  # a growing trace is asked often
+        if self._indexed != len(self.exchanges):  # queries are frequent while a trace grows
             self._indexed = len(self.exchanges)
             self._submits = [e for e in self.of("submit") if e.ok and isinstance(e.get("request_id"), str)]
             self._submit_of = {e.step.job: e for e in reversed(self._submits)}

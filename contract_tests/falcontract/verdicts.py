@@ -20,7 +20,7 @@ EXPIRE_DAYS: Final = 90
 
 
 class Verdict(StrEnum):
-    """The result of a property: what contradicts it, or why it could not be decided."""
+    """The outcome for a property; docs/contract.md describes each."""
 
     MATCH = "MATCH"
     MOCK_BUG = "MOCK_BUG"  # the emulator contradicts the documentation

@@ -1,4 +1,4 @@
-"""Fixtures: an emulator whose clips are rendered once, and the results of the whole suite on it."""
+"""Fixtures: an emulator that renders each clip once, and the results of the whole suite on it."""
 
 from __future__ import annotations
 
@@ -38,13 +38,11 @@ def mock(renders: Path) -> Emulated:
 
 @pytest.fixture(scope="session")
 def traces(mock: Emulated) -> list[Trace]:
-    """The traces of all programs."""
     return asyncio.run(suite.run_programs(suite.programs_for(suite.select_properties()), mock))
 
 
 @pytest.fixture(scope="session")
 def results(mock: Emulated, traces: list[Trace]) -> dict[str, PropertyResult]:
-    """The results of all properties, by id."""
     return {result.property.id: result for result in suite.judge(suite.select_properties(), traces, mock)}
 
 

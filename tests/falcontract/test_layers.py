@@ -1,4 +1,4 @@
-"""The structure of the package: layers, cycles, sizes, and who may import what."""
+"""The structure of the package: layers, cycles, sizes, and permitted imports."""
 
 from __future__ import annotations
 

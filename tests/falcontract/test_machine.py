@@ -19,7 +19,7 @@ from falmock.faults import effects
 if TYPE_CHECKING:
     from falcontract.targets.emulated import Emulated
 
-# A search ends at the first finding. When that is depends on the code, whose constants Hypothesis draws from.
+# Examples at most; a search ends at the first finding. Hypothesis also draws from the constants of the code.
 UNTIL_FOUND = 2000
 
 

@@ -1,4 +1,4 @@
-"""An emulator for each test: in process, offline, with a clock that moves when told to."""
+"""An emulator for each test: in process, offline, with a manual clock."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def renders(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 async def start(renders: Path) -> AsyncIterator[Callable[..., Awaitable[Mock]]]:
-    """Start an emulator with settings of one's own: one second in the queue, four running."""
+    """Start an emulator with the given settings; by default one second in the queue, four running."""
     async with AsyncExitStack() as stack:
 
         async def start(*, clock: ManualClock | None = None, **settings: Any) -> Mock:

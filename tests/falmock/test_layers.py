@@ -23,7 +23,7 @@ STOREYS = """
     __main__
 """
 FOLDER = Path(falmock.__file__).parent
-LEVEL = {room: level for level, line in enumerate(STOREYS.strip().splitlines()) for room in line.split()}
+LEVEL = {wing: level for level, line in enumerate(STOREYS.strip().splitlines()) for wing in line.split()}
 FILES = sorted(path for path in FOLDER.rglob("*.py") if path != FOLDER / "__init__.py")
 LONGEST_MODULE = 400
 LONGEST_CLASS = 300
@@ -39,7 +39,7 @@ def name_of(path: Path) -> str:
 NAMES = {name_of(path) for path in FILES}
 
 
-def room_of(module: str) -> str:
+def wing_of(module: str) -> str:
     """Return "http" for "http.queue"."""
     return module.partition(".")[0]
 
@@ -59,21 +59,21 @@ def imports(path: Path) -> set[str]:
 GRAPH = {name_of(path): imports(path) - {name_of(path)} for path in FILES}
 
 
-def test_every_room_has_a_storey() -> None:
-    assert {room_of(module) for module in NAMES} == set(LEVEL)
+def test_every_wing_has_a_storey() -> None:
+    assert {wing_of(module) for module in NAMES} == set(LEVEL)
 
 
 @pytest.mark.parametrize("module", sorted(NAMES))
-def test_a_module_imports_from_its_own_room_or_from_below(module: str) -> None:
-    room = room_of(module)
+def test_a_module_imports_from_its_own_wing_or_from_below(module: str) -> None:
+    wing = wing_of(module)
     above = {
-        other for other in GRAPH[module] if room_of(other) != room and LEVEL[room_of(other)] >= LEVEL[room]
+        other for other in GRAPH[module] if wing_of(other) != wing and LEVEL[wing_of(other)] >= LEVEL[wing]
     }
 
     assert above == set()
 
 
-def test_no_module_imports_itself_in_a_circle() -> None:
+def test_there_are_no_import_cycles() -> None:
     left = dict(GRAPH)
     while ready := {module for module, others in left.items() if not others & set(left)}:
         left = {module: others for module, others in left.items() if module not in ready}
@@ -82,8 +82,8 @@ def test_no_module_imports_itself_in_a_circle() -> None:
 
 
 def test_the_wings_are_few_and_loosely_coupled() -> None:
-    arrows = {(room_of(module), room_of(other)) for module, others in GRAPH.items() for other in others} - {
-        (room, room) for room in LEVEL
+    arrows = {(wing_of(module), wing_of(other)) for module, others in GRAPH.items() for other in others} - {
+        (wing, wing) for wing in LEVEL
     }
 
     assert len(LEVEL) <= MOST_ROOMS

@@ -22,7 +22,7 @@ def test_the_list_of_public_names_is_sorted() -> None:
     assert dir(falmock) == falmock.__all__
 
 
-def test_every_listed_name_is_there_and_no_other() -> None:
+def test_every_public_name_can_be_imported_and_no_other_is_listed() -> None:
     assert all(hasattr(falmock, name) for name in falmock.__all__)
     reachable = {
         name

@@ -26,7 +26,7 @@ def test_a_duration_prints_as_it_was_written() -> None:
     assert [str(Span.parse(text)) for text in ("4", "3.5-4.5")] == ["4", "3.5-4.5"]
 
 
-def test_a_draw_lies_in_the_range() -> None:
+def test_a_duration_drawn_from_a_range_lies_in_it() -> None:
     drawn = Span(3, 5).draw(random.Random(1))
 
     assert 3 <= drawn <= 5

@@ -20,7 +20,7 @@ def test_the_list_of_public_names_is_sorted() -> None:
     assert falqueue.__all__ == sorted(falqueue.__all__)
 
 
-def test_every_listed_name_is_there_and_no_other() -> None:
+def test_every_public_name_can_be_imported_and_no_other_is_listed() -> None:
     assert all(hasattr(falqueue, name) for name in falqueue.__all__)
     reachable = {
         name

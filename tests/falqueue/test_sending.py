@@ -165,8 +165,8 @@ class TestPoll:
         name: str,
         spelled: str,
     ) -> None:
-        asked = httpx.Response(418, headers={name: spelled})
-        fal.get(f"{REQUEST}/status").mock(side_effect=[asked, completed])
+        refused = httpx.Response(418, headers={name: spelled})
+        fal.get(f"{REQUEST}/status").mock(side_effect=[refused, completed])
         assert isinstance(client.status(handle), Completed)
 
     @pytest.mark.parametrize(

@@ -1,7 +1,7 @@
 """Fuzz one target with atheris: `make fuzz ARGS="picture -max_total_time=60"`.
 
-New inputs that reach new code go to a folder of their own under `.fuzz`. A crash is written to
-`corpus/TARGET`, where `test_fuzz.py` finds it from then on.
+Inputs that reach new code are kept in a folder under `.fuzz`. A crash is written to `corpus/TARGET`, which
+`test_fuzz.py` replays.
 """
 
 from __future__ import annotations

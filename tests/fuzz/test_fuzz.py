@@ -1,4 +1,4 @@
-"""What fuzzing starts from and what it has found: each input is read without a crash."""
+"""Replays the corpus, seeds and former crashes alike: each input is read without a crash."""
 
 from __future__ import annotations
 

@@ -50,8 +50,8 @@ report.run = Object.keys((await fal.run(ENDPOINT, { input: good })).data);
 const invalid = await fal.subscribe(ENDPOINT, { input: { ...good, duration: "4s" }, pollInterval: 50 }).catch((e) => e);
 report.ValidationError = [invalid instanceof ValidationError, invalid.status, invalid.fieldErrors[0].loc];
 
-const stranger = createFalClient({ credentials: "me:wrong" });
-const denied = await stranger.queue.submit(ENDPOINT, { input: good }).catch((error) => error);
+const other = createFalClient({ credentials: "me:wrong" });
+const denied = await other.queue.submit(ENDPOINT, { input: good }).catch((error) => error);
 report.ApiError = [denied instanceof ApiError, denied.status, denied.body.detail];
 
 const receiver = createServer().listen(0, "127.0.0.1");

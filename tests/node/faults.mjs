@@ -1,4 +1,4 @@
-// Asks fal's own client to do one thing for each line of standard input, and tells what the application sees.
+// Asks fal's own client to do one thing for each line of standard input, and prints the error that an application gets.
 import { createInterface } from "node:readline";
 import { fal } from "@fal-ai/client";
 
@@ -23,14 +23,14 @@ const ways = {
 };
 
 for await (const line of createInterface({ input: process.stdin })) {
-  const asked = JSON.parse(line);
-  address = asked.address;
-  const options = { input, pollInterval: 100, ...(asked.timeout ? { timeout: asked.timeout } : {}) };
+  const task = JSON.parse(line);
+  address = task.address;
+  const options = { input, pollInterval: 100, ...(task.timeout ? { timeout: task.timeout } : {}) };
   let timer;
   const patience = new Promise((resolve) => {
-    timer = later(() => resolve({ name: "", text: "still waits" }), asked.patience);
+    timer = later(() => resolve({ name: "", text: "still waits" }), task.patience);
   });
-  const done = (ways[asked.place] ?? (() => fal.subscribe(ENDPOINT, options)))().then(
+  const done = (ways[task.place] ?? (() => fal.subscribe(ENDPOINT, options)))().then(
     () => ({ name: null }),
     (error) => ({ name: error.name, text: `${error.status ?? ""} ${reason(error)}`.trim() }),
   );
@@ -39,7 +39,7 @@ for await (const line of createInterface({ input: process.stdin })) {
 }
 process.exit();
 
-// What fal calls it, as an application would dig it out.
+// fal's name of the error, as an application would read it.
 function reason(error) {
   const detail = error.body?.detail;
   return error.body?.error_type ?? (Array.isArray(detail) ? detail[0].type : detail) ?? error.cause?.code ?? error.message;

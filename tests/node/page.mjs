@@ -63,15 +63,15 @@ const context = await chromium.launchPersistentContext(profile, {
 });
 try {
   const tab = await context.newPage();
-  const asked = [];
-  tab.on("request", (request) => asked.push(new URL(request.url()).hostname));
+  const requested = [];
+  tab.on("request", (request) => requested.push(new URL(request.url()).hostname));
   const failed = new Promise((_, reject) => {
     tab.on("pageerror", reject);
     tab.on("console", (message) => message.type() === "error" && console.error(message.text()));
   });
   await tab.goto(`http://127.0.0.1:${server.address().port}/`);
   await Promise.race([tab.waitForFunction("window.report"), failed]);
-  console.log(JSON.stringify({ ...(await tab.evaluate("window.report")), hosts: [...new Set(asked)] }));
+  console.log(JSON.stringify({ ...(await tab.evaluate("window.report")), hosts: [...new Set(requested)] }));
 } finally {
   await context.close();
   server.close();

@@ -2,8 +2,8 @@
 // Usage: node pages.mjs <path of chromium> <folder for the profile> <JSON: emulator, welcome, foreign, picture, documents>
 import { chromium } from "playwright-core";
 
-const [executablePath, profile, told] = process.argv.slice(2);
-const { emulator, welcome, foreign, picture, documents } = JSON.parse(told);
+const [executablePath, profile, options] = process.argv.slice(2);
+const { emulator, welcome, foreign, picture, documents } = JSON.parse(options);
 const LOCAL = ["evil.example", "app.example", "rebound.example"].map((name) => `MAP ${name} 127.0.0.1`);
 const RULES = [...LOCAL, "MAP * ~NOTFOUND", "EXCLUDE localhost", "EXCLUDE 127.0.0.1"].join(", ");
 const FLAGS = "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking";
@@ -19,7 +19,7 @@ const context = await chromium.launchPersistentContext(profile, {
   ],
 });
 
-// Runs in the page. What cannot be read is told by the name of the error.
+// Runs in the page. For an answer that cannot be read, the report has the name of the error.
 async function attempt({ emulator, picture, reset }) {
   const said = (answer) => answer.status;
   const failed = (error) => error.name;

@@ -14,9 +14,9 @@ ENDPOINT = "fal-ai/veo2/image-to-video"
 report: dict[str, object] = {}
 
 
-def error(**asked: str) -> Any:
+def error(**arguments: str) -> Any:
     try:
-        fal_client.subscribe(ENDPOINT, asked)
+        fal_client.subscribe(ENDPOINT, arguments)
     except fal_client.FalClientHTTPError as caught:
         return caught
     raise AssertionError("no error")

@@ -1,4 +1,4 @@
-"""An application of falgen's tools: the queue with requests of their own, and the platform API."""
+"""An application of falgen's tools, which send their own requests to the queue and the platform API."""
 
 from __future__ import annotations
 

@@ -305,7 +305,6 @@ async def _other_hosts(recorder: Recorder) -> None:
 
 
 def write(lines: list[dict[str, Any]]) -> Iterator[str]:
-    """Return the lines of the file."""
     return (json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
 
 

@@ -62,8 +62,8 @@ class Mock:
     ) -> Any:
         """Submit a request and return the answer's body."""
         query = more.pop("query", "")
-        asked = {"prompt": "A lego chef cooking eggs", "image_url": image_url, **more}
-        answer = await self.http.post(f"/{ENDPOINT}{query}", json=asked, headers=KEY | (headers or {}))
+        body = {"prompt": "A lego chef cooking eggs", "image_url": image_url, **more}
+        answer = await self.http.post(f"/{ENDPOINT}{query}", json=body, headers=KEY | (headers or {}))
         assert answer.status_code == 200, answer.text
         return answer.json()
 

@@ -42,7 +42,11 @@ HOOK: Final = "http://app.test/hook"
 KEY: Final = "me:secret"
 UNSUPPORTED: Final = "—"
 STUCK: Final = ("stuck_in_queue", "stuck_running")
-CALLS: Final = ("submit", "status", "result")  # network faults are tried on these; others behave alike
+CALLS: Final = (
+    "submit",
+    "status",
+    "result",
+)  # network faults are tried on these; other calls behave in the same way
 BRIEF: Final = {"webhook_slow": "webhook_slow seconds=0.05", "media_slow": "media_slow seconds=0.05"}
 
 HEAD: Final = """\
@@ -52,11 +56,11 @@ Each fault of falmock, injected once, as three clients report it: fal-client {fa
 Python, and @fal-ai/client {fal_js} in Node. "the result" means that the client recovered by itself. The
 number of jobs is given unless it is one for a result or none for an error; fal bills each job.
 
-`make faults` generates this page by running the clients, and a test compares it with what they do.
+`make faults` generates this page by running the clients, and a test checks that it is up to date.
 [scenarios.md](scenarios.md) describes the faults; [pytest.md](pytest.md) shows how to inject them in a test.
 
-Requests that never end were given a time-out. After a `hang`, the Python clients see their time-out at
-once (for fal-client it is 120 seconds); Node's is five minutes.
+For requests that never end, the clients have a timeout. After a `hang`, the Python clients report their own
+timeout immediately (for fal-client it is 120 seconds); Node's is five minutes.
 """
 NOTES: Final = {
     "webhooks": "Only falqueue verifies and parses webhooks.\n",

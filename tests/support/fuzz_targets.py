@@ -47,7 +47,7 @@ def webhook(data: bytes) -> None:
 
 
 def body(data: bytes) -> None:
-    """Read and validate an input, and show what is wrong with it."""
+    """Read and validate an input, and write its errors."""
     kind, _, content = data.partition(b"\n")
     try:
         validation.read(ImageToVideoInput, content, _text(kind) or None)

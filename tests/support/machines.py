@@ -35,7 +35,7 @@ def machine(*flags: str) -> subprocess.Popen[str]:
     return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
 
-def probe(process: subprocess.Popen[str], **asked: Any) -> str:
+def probe(process: subprocess.Popen[str], **command: Any) -> str:
     """Send a text from one of the two machines, and return the answer.
 
     Raises:
@@ -43,40 +43,40 @@ def probe(process: subprocess.Popen[str], **asked: Any) -> str:
     """
     assert process.stdin is not None
     assert process.stdout is not None
-    process.stdin.write(json.dumps(asked) + "\n")
+    process.stdin.write(json.dumps(command) + "\n")
     process.stdin.flush()
     if not (line := process.stdout.readline()):
         raise EOFError("the machines are gone")
     return str(json.loads(line))
 
 
-def _answer(asked: dict[str, Any]) -> str:
-    """Send a text to an address, through a `tunnel` of the proxy or with `tls` if asked to."""
+def _answer(command: dict[str, Any]) -> str:
+    """Send a text to an address, through a `tunnel` of the proxy or with `tls` if the command has one."""
     with ExitStack() as stack:
-        line = stack.enter_context(socket.create_connection((asked["to"], asked["port"]), PATIENCE))
-        if tunnel := asked.get("tunnel"):
+        line = stack.enter_context(socket.create_connection((command["to"], command["port"]), PATIENCE))
+        if tunnel := command.get("tunnel"):
             line.sendall(f"CONNECT {tunnel} HTTP/1.1\r\nHost: {tunnel}\r\n\r\n".encode())
             status = line.recv(1000).decode()
             if not status.startswith("HTTP/1.1 200 "):
                 return status
-        if name := asked.get("tls"):
+        if name := command.get("tls"):
             context = ssl.create_default_context()
             context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
             line = stack.enter_context(context.wrap_socket(line, server_hostname=name))
-        line.sendall(asked["say"].encode())
-        told = b""
+        line.sendall(command["say"].encode())
+        answer = b""
         while data := line.recv(65536):
-            told += data
-        return told.decode()
+            answer += data
+        return answer.decode()
 
 
 def _serve_probes() -> None:
     for line in sys.stdin:
         try:
-            told = _answer(json.loads(line))
+            answer = _answer(json.loads(line))
         except OSError as error:
-            told = f"{type(error).__name__}: {error}"
-        _write(json.dumps(told))
+            answer = f"{type(error).__name__}: {error}"
+        _write(json.dumps(answer))
 
 
 def _write(line: str) -> None:

@@ -20,7 +20,7 @@ HOOK = "http://localhost:3000/hook"
 
 @dataclass
 class Naive:
-    """What it does, it does in the name of a test, so that what is found can be told apart."""
+    """A client that makes mistakes, in the name of a test, so that findings belong to a test."""
 
     mock: Mock
     test: str
@@ -30,8 +30,8 @@ class Naive:
         return {"Authorization": "Key me:secret", "X-Falmock-Test": self.test}
 
     async def submit(self, query: str = "", **more: Any) -> Any:
-        asked = GOOD | {"prompt": f"for {self.test}"} | more
-        return (await self.mock.http.post(f"/{ENDPOINT}{query}", json=asked, headers=self.headers)).json()
+        body = GOOD | {"prompt": f"for {self.test}"} | more
+        return (await self.mock.http.post(f"/{ENDPOINT}{query}", json=body, headers=self.headers)).json()
 
     async def get(self, url: str) -> Any:
         return await self.mock.http.get(url, headers=self.headers)

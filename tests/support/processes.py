@@ -23,7 +23,7 @@ PATIENCE = 30  # seconds after which a test that waits for an event has failed
 
 
 class Served:
-    """A served emulator in a process of its own."""
+    """An emulator that is served by a separate process."""
 
     def __init__(self, *command: str) -> None:
         self.process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)

@@ -1,4 +1,4 @@
-"""What tests of unchanged programs share: `falmock run` around them, and what they report."""
+"""Runs unchanged programs under `falmock run`, for tests, and collects their reports."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ QUICK = ("--media", "plain", "--queue-seconds", "0.2", "--run-seconds", "0.3", "
 
 @dataclass(frozen=True)
 class Ran:
-    """A program that has ended; `looked_up` are the names that anybody asked a name server for."""
+    """A program that has ended; `looked_up` are the names that were looked up at the name server."""
 
     code: int
     out: str
@@ -39,7 +39,7 @@ class Ran:
 
     @property
     def report(self) -> Any:
-        """What it printed last, as JSON."""
+        """The last line of its output, as JSON."""
         assert self.code == 0, self.out + self.err
         return json.loads(self.out.splitlines()[-1])
 
@@ -83,10 +83,7 @@ def through_falmock(
 
 
 def tool(name: str) -> str:
-    """Return the path of a program that a test cannot do without.
-
-    Where there is none the test is skipped and says so; in CI that is a failure, as every skip is.
-    """
+    """Return the path of a program that a test needs, or skip the test. In CI a skip is a failure."""
     path = shutil.which(name)
     if path is None or (name == "node" and not (NODE / "node_modules").is_dir()):
         pytest.skip(f"{name}, or what the tests need of it, is not installed: run `make tools`")

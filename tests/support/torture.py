@@ -34,7 +34,7 @@ LONG = Scale(kills=100, requests=400, soak_seconds=180)
 
 @dataclass(frozen=True)
 class Usage:
-    """What a process holds: descriptors, threads, child processes, and bytes of memory."""
+    """The resources of a process: descriptors, threads, child processes, and bytes of memory."""
 
     descriptors: int
     threads: int

@@ -46,7 +46,7 @@ def serve(state: Path) -> Callable[..., AbstractContextManager[Served]]:
 
 @pytest.fixture
 def in_namespace() -> str:
-    """Return the program that runs a command with mounts of its own."""
+    """Return the program that runs a command in a separate mount namespace."""
     program = shutil.which("unshare")
     if program is None or subprocess.run([program, "-m", "true"], check=False).returncode:
         pytest.skip("needs unshare, and the right to mount")

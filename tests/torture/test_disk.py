@@ -52,7 +52,7 @@ def submit(server: Served, number: int) -> Any:
     return server.http.post("/fal-ai/veo2/image-to-video", json=body)
 
 
-def test_a_submit_to_a_full_disk_is_refused_and_what_was_accepted_completes_when_there_is_room(
+def test_a_submit_to_a_full_disk_is_refused_and_accepted_requests_complete_when_there_is_room(
     on_small_disk: Callable[[], Any],
 ) -> None:
     with on_small_disk() as (server, folder):
@@ -81,7 +81,7 @@ def test_an_upload_to_a_full_disk_is_refused(on_small_disk: Callable[[], Any]) -
 
 
 def start(state: Path, *before: str) -> subprocess.CompletedProcess[str]:
-    """Start a server that is expected to stop at once."""
+    """Start a server that is expected to stop immediately."""
     command = [*before, sys.executable, "-m", "falmock", "serve", *FAST, "--state", str(state)]
     return subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
 

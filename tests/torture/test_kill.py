@@ -24,7 +24,7 @@ INITIATE = "/rest.fal.ai/storage/upload/initiate"
 
 
 class Load:
-    """Submits and uploads from several threads until the server is gone; keeps what was accepted."""
+    """Submits and uploads from several threads until the server is gone; records accepted calls."""
 
     def __init__(self, hook: str) -> None:
         self._hook = hook
@@ -51,7 +51,7 @@ class Load:
                     self._submit(http)
                     self._upload(http, random.randbytes(2000))
             except httpx.HTTPError:
-                return  # the server was killed: what it had not answered was not accepted
+                return  # the server was killed: a call without an answer was not accepted
 
     def _submit(self, http: httpx.Client) -> None:
         body = {"prompt": "x" * random.choice((10, 20_000)), "image_url": "https://example.com/a.png"}
@@ -69,7 +69,7 @@ class Load:
             self.files[announced["file_url"]] = content
 
 
-def test_nothing_accepted_is_lost_when_the_server_is_killed_again_and_again(
+def test_no_accepted_request_is_lost_when_the_server_is_killed_repeatedly(
     serve: Callable[..., Any], scale: Scale
 ) -> None:
     random.seed(1)
@@ -99,7 +99,7 @@ def _content(server: Served, url: str) -> bytes:
 
 
 def _called(receiver: Receiver, requests: int) -> set[str]:
-    """Return the ids of the requests whose webhook has arrived, once it is so many."""
+    """Wait for the webhooks of this many requests, and return the ids of the requests."""
     called: set[str] = set()
     while len(called) < requests:
         _, body = receiver.arrived.get(timeout=PATIENCE)

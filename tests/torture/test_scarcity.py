@@ -22,7 +22,7 @@ YEAR = 365 * 86_400
 
 
 def program(path: Path, body: str) -> str:
-    """Write a shell script that stands in for ffmpeg."""
+    """Write a shell script that replaces ffmpeg."""
     path.write_text(f'#!/bin/sh\nif [ "$1" = -version ]; then echo ffmpeg version 7; exit 0; fi\n{body}\n')
     path.chmod(0o755)
     return str(path)

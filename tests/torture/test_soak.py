@@ -1,4 +1,4 @@
-"""Load with faults for a while: what the server holds comes back."""
+"""Load with faults for a while: memory, descriptors, processes and files return to their level."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ GROWTH = 64 * MIB  # of memory, most of it in the allocator
 
 
 def abuse(server: Served, hook: str, number: int, until: float) -> int:
-    """Call in every way, whatever the answer; return how many calls were made."""
+    """Make all kinds of calls, ignore the answers, and return the number of calls."""
     calls = 0
     headers = {"Authorization": f"Key k{number}:secret"}
     while time.monotonic() < until:
@@ -50,7 +50,7 @@ def abuse(server: Served, hook: str, number: int, until: float) -> int:
 
 
 def settle(server: Served) -> None:
-    """Forget everything and let what goes on end."""
+    """Remove all rules and requests, and wait until running work has ended."""
     for path in ("/control/rules", "/control/reset"):
         method = "DELETE" if path.endswith("rules") else "POST"
         assert server.http.request(method, path, json={} if method == "POST" else None).status_code < 300

@@ -41,7 +41,7 @@ FLUX_INPUT: Final = {
     "num_inference_steps": 1,
     "num_images": 1,
 }
-FLUX_USD: Final = 0.003  # for a megapixel, by a price list of a third party
+FLUX_USD: Final = 0.003  # about, for a megapixel; third parties report it
 GUARDS: Final = {"X-Fal-No-Retry": "1", "X-Fal-Request-Timeout": "60"}  # no second run, no late start
 POLLS: Final = 200  # allowed for one "until"
 

@@ -18,7 +18,7 @@ REQUIRED: Final = ("prompt", "image_url")
 ENUMS: Final = {"aspect_ratio": ASPECTS, "duration": DURATIONS}
 DEFAULT_DURATION: Final = "5s"
 
-USD_BASE: Final = 2.50  # 5 s, by fal.ai/models/fal-ai/veo2
+USD_BASE: Final = 2.50  # for 5 s; PROTOCOL.md 16.1
 USD_SECOND: Final = 0.50
 MAX_IMAGE: Final = 8 * 1024 * 1024
 FRAME: Final = {"16:9": (1280, 720), "9:16": (720, 1280)}

@@ -25,9 +25,9 @@ if TYPE_CHECKING:
     from falcontract.steps import Program
     from falcontract.suite import PropertyResult
 
-VERSION: Final = "1.43.0"  # the differences below were measured with it
+VERSION: Final = "1.43.0"  # the version with the differences below
 
-# How the peer differs from fal, and the (property, claim) that each difference must violate.
+# The known differences of aimock from fal, and the (property, claim) that each must violate.
 DIFFERENCES: Final = {
     "a submit without image_url succeeds": ("P15", "refused"),
     "a submit without a key is accepted": ("P23", "no-key"),

@@ -114,7 +114,7 @@ def other_accounts_change_nothing(trace: Trace) -> Claims:
     mock="D",
     tier=None,
     needs=("lock",),
-    evidence="PROTOCOL 2.2 (L-lock); github.com/fal-ai/fal/issues/1147",
+    evidence="PROTOCOL 2.2 (L-lock); reads work, PROTOCOL 2.1 (R)",
 )
 def locked_account_can_read(trace: Trace) -> Claims:
     """A locked account cannot submit, but can read.

@@ -21,7 +21,7 @@ PROGRAMS: Final = """
     PROGRAMS,
     tier=3,
     needs=("stand-still",),
-    evidence="falqueue is under test; fal_client has to agree",
+    evidence="PROTOCOL 10 (C); falqueue is under test, fal_client agrees",
 )
 def clients_agree(trace: Trace) -> Claims:
     """falqueue and fal's Python client understand each answer as the wire does.

@@ -13,7 +13,6 @@ if TYPE_CHECKING:
 
 
 def accepted_cancel(trace: Trace, job: str) -> Exchange | None:
-    """Return the first accepted cancel of a job."""
     found = (e for e in trace.of("cancel", job) if e.state == REQUESTED and trace.is_plain(e))
     return next(found, None)
 
@@ -35,7 +34,7 @@ def cancelled_in_queue(trace: Trace) -> list[tuple[str, int]]:
     "cancel-queued cancel-running cancel-late",
     general=True,
     tier=3,
-    evidence="PROTOCOL 4.7 (D-queue); other forms are in 17",
+    evidence="PROTOCOL 4.7 (D-queue, R)",
 )
 def cancel_has_three_answers(trace: Trace) -> Claims:
     """A cancel is answered with one of three words, each with its HTTP status."""

@@ -1,4 +1,4 @@
-"""All properties. Those from P56 on were split from an earlier one."""
+"""All properties, by number."""
 
 from __future__ import annotations
 

@@ -117,7 +117,7 @@ def position_counts_the_jobs_ahead(trace: Trace) -> Claims:
     general=True,
     tier=2,
     needs=("stand-still",),
-    evidence="PROTOCOL 4.3; jobs that move when polled mislead tests",
+    evidence="PROTOCOL 4.3; in emulators, jobs that move when polled mislead tests",
 )
 def reads_change_nothing(trace: Trace) -> Claims:
     """Reads change nothing: the status follows from the time alone.

@@ -32,7 +32,7 @@ def _jobs(trace: Trace) -> Iterator[tuple[Exchange, list[Delivery]]]:
     live="V",
     tier=2,
     needs=RECEIVE,
-    evidence="PROTOCOL 4.1 (C); github.com/fal-ai/fal-js/issues/135",
+    evidence="PROTOCOL 4.1 (C); reported as fal-js issue 135",
 )
 def webhooks_are_registered_by_the_query(trace: Trace) -> Claims:
     """Only the query registers a webhook; one in the body is ignored."""

@@ -114,7 +114,7 @@ class FalAddressError(ValueError):
 
 
 class Address:
-    """An emulator at a base URL. The URL stands for all of fal's hosts.
+    """An emulator at a base URL. The URL replaces those of all of fal's hosts.
 
     Args:
         base: for example "http://127.0.0.1:8787".

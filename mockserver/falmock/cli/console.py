@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from falmock.settings import Settings
 
 
-def tell(text: str) -> None:
+def print_to_stderr(text: str) -> None:
     """Print to standard error: standard output is the program's under `falmock run`."""
     print(text, file=sys.stderr, flush=True)  # noqa: T201 - for people
 
@@ -113,7 +113,7 @@ falmock {__version__}: fal's queue, offline. Nothing leaves this machine, nothin
 
   submit      curl {address}/fal-ai/veo2/image-to-video -H 'Authorization: Key my:key' \\
                 --json '{{"prompt": "A lego chef cooking eggs", "image_url": "https://example.com/chef.png"}}'
-  fal hosts   {address}/queue.fal.run/...  and likewise fal.run, rest.fal.ai, v3.fal.media, api.fal.ai
+  fal hosts   {address}/queue.fal.run/...  and the same for fal.run, rest.fal.ai, v3.fal.media, api.fal.ai
   programs    falmock run -- python app.py   leads all fal hosts here (or: eval "$(falmock env)")
   webhooks    verify with {address}/rest.fal.ai/.well-known/jwks.json
   control     {address}/control/openapi.json   time, requests, rules and state

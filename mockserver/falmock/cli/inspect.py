@@ -63,7 +63,7 @@ def check(names: tuple[str, ...]) -> None:
     with reporting():
         for name in names:
             count = len(scenarios.find(name).rules)
-            click.echo(f"{name}: {count} rule{'' if count == 1 else 's'}, all good")
+            click.echo(f"{name}: {count} rule{'' if count == 1 else 's'}, valid")
 
 
 @scenario.command()
@@ -148,7 +148,7 @@ def lint(state: Path, test: str | None, journal: Path | None) -> int:
         try:
             findings = check_client(JournalFilter(test=test).of(read_journal(journal.read_text())))
         except (JournalError, UnicodeDecodeError) as error:
-            raise click.ClickException(f"{journal} is no journal of falmock: {error}") from None
+            raise click.ClickException(f"{journal} is not a journal of falmock: {error}") from None
     for finding in findings:
         click.echo(f"{finding}\n    {RULES[finding.rule].why}")
     return 1 if findings else 0
@@ -174,7 +174,7 @@ def export_state(state: Path) -> None:
             click.echo(export.line(row))
     except (export.NoDatabaseError, OSError) as error:
         raise click.ClickException(str(error)) from None
-    console.tell(f"falmock: {', '.join(f'{counts[table]} {table}' for table in export.TABLES)}")
+    console.print_to_stderr(f"falmock: {', '.join(f'{counts[table]} {table}' for table in export.TABLES)}")
 
 
 def _running(state: Path) -> ServerInfo:

@@ -60,7 +60,6 @@ def log_options(level: str) -> Callable[[Any], Any]:
 
 
 def port_option(flag: str, text: str, default: int = 0) -> Callable[[Any], Any]:
-    """Return an option for a port."""
     return option(flag, text, type=click.IntRange(0, 65535), default=default)
 
 
@@ -101,7 +100,7 @@ async def _serve(settings: Settings, listeners: Listeners) -> None:
         open_emulator(settings, listeners=listeners) as emulator,
         _served(emulator, create_app(emulator), listeners) as server,
     ):
-        console.tell(console.banner(server, settings, console.reachable(listeners)))
+        console.print_to_stderr(console.banner(server, settings, console.reachable(listeners)))
         await stopped.wait()
 
 
@@ -132,7 +131,7 @@ def run(
     server = find(state)
     with reporting(), _runner() as runner:
         if server is not None and server.sealed >= sealed:
-            _tell_ignored_options(server, state)
+            _print_ignored_options(server, state)
             code, counted = runner.run(_run_beside(server, command))
         else:
             settings = settings_of(None, given | {"sealed": sealed})
@@ -140,16 +139,16 @@ def run(
                 code, counted = runner.run(_run_with(settings, listeners, command))
     if account is not None:
         account.write_text(json.dumps(counted.to_json()))
-    console.tell(f"falmock: {counted}")
+    console.print_to_stderr(f"falmock: {counted}")
     return code
 
 
-def _tell_ignored_options(server: ServerInfo, state: Path) -> None:
+def _print_ignored_options(server: ServerInfo, state: Path) -> None:
     """Name the flags that have no effect, because the running emulator has settings of its own."""
     source = click.get_current_context().get_parameter_source
     given = [flag_of(name) for name in OPTIONS if source(name) is ParameterSource.COMMANDLINE]
     if ignored := ", ".join(flag for flag in given if flag != "--sealed"):
-        console.tell(
+        console.print_to_stderr(
             f"falmock: the emulator at {server.http} serves {state} and has its own settings. "
             f"No effect: {ignored}. For a new emulator, name another --state."
         )
@@ -162,7 +161,7 @@ async def _run_with(settings: Settings, listeners: Listeners, command: Sequence[
             async with _served(emulator, app, listeners) as server:
                 code = await _launch(command, server, forwarder)
             for remark in _remarks(emulator):
-                console.tell(f"falmock: {remark}")
+                console.print_to_stderr(f"falmock: {remark}")
             return code, app.state.ledger.account()
 
 
@@ -201,7 +200,7 @@ async def _launch(command: Sequence[str], server: ServerInfo, forwarder: SignalF
     try:
         return await launch(command, os.environ | variables(server, os.environ), forwarder)
     except NotStartedError as error:
-        console.tell(f"falmock: {error}")
+        console.print_to_stderr(f"falmock: {error}")
         return error.code
 
 

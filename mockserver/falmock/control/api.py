@@ -128,7 +128,6 @@ def operations(part: object) -> list[Operation]:
 
 
 def routes(operations: Iterable[Operation]) -> list[Route]:
-    """Return the routes of an API."""
     return [Route(each.path, each.__call__, methods=[each.method]) for each in operations]
 
 

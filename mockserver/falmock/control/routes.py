@@ -41,7 +41,6 @@ class Control:
         self._router = Router([Mount(CONTROL, routes=routes(self.operations))], redirect_slashes=False)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Handle a call."""
         await self._router(scope, receive, send)
 
     @operation("GET", "/openapi.json")

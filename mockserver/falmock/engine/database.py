@@ -72,7 +72,6 @@ class Database:
 
     @property
     def in_transaction(self) -> bool:
-        """Whether a transaction is open."""
         return self._db.in_transaction
 
     @contextmanager

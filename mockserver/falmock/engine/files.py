@@ -104,7 +104,6 @@ class Files:
     # The CDN
 
     def on_disk(self, file: StoredFile) -> Path:
-        """Return the path of a file on disk."""
         return self._files / file.disk
 
     def open(self, file: StoredFile) -> BinaryIO | None:

@@ -156,7 +156,7 @@ class Manual:
 
     def _outcome_of(self, request: Request, fault: Fault) -> Outcome:
         prepared = self._resources.runner.prepare(request, self._transitions.payloads.kept_body(request))
-        model_input = prepared.asked.model_dump() if isinstance(prepared, PreparedRun) else {}
+        model_input = prepared.model_input.model_dump() if isinstance(prepared, PreparedRun) else {}
         outcome = effects.outcome_of(fault, model_input)
         if outcome is None:
             raise FaultError(

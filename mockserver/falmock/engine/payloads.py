@@ -52,7 +52,6 @@ class Payloads:
         return self._store.payload(request.id, "output")
 
     def keep_output(self, request: Request, body: bytes) -> None:
-        """Keep the body of a result."""
         self._store.keep(request.id, "output", body)
 
     def drop_output(self, request: Request) -> None:

@@ -48,7 +48,7 @@ class PreparedRun:
     """A request with its model and validated input."""
 
     model: Model
-    asked: BaseModel
+    model_input: BaseModel
 
 
 class Runner:
@@ -112,7 +112,7 @@ class Runner:
             "x-fal-served-from": str(uuid.UUID(int=_rng(self.seed, request, "runner").getrandbits(128)))
         }
         try:
-            output = await model.perform(assignment.asked, _Tools(self, assignment, request))
+            output = await model.perform(assignment.model_input, _Tools(self, assignment, request))
         except ModelError as error:
             return Outcome(error.status, compact(error.body), UNBILLED | served_by)
         except (RenderFailed, StorageFull) as error:
@@ -128,7 +128,7 @@ class Runner:
             return Outcome(
                 HTTPStatus.INTERNAL_SERVER_ERROR, compact({"detail": "Internal Server Error"}), served_by
             )
-        units = {"x-fal-billable-units": str(model.units(assignment.asked))}
+        units = {"x-fal-billable-units": str(model.units(assignment.model_input))}
         return Outcome(HTTPStatus.OK, compact(output.model_dump(exclude_none=True)), units | served_by)
 
 
@@ -168,7 +168,7 @@ class _Tools:
     def __init__(self, runner: Runner, assignment: PreparedRun, request: Request) -> None:
         self._runner = runner
         self._request = request
-        seeded = compact([runner.seed, assignment.asked.model_dump()])
+        seeded = compact([runner.seed, assignment.model_input.model_dump()])
         self.seed = int.from_bytes(hashlib.sha256(seeded).digest()[:8])
         self.style = runner.style
 

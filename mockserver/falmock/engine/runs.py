@@ -121,7 +121,7 @@ class Runs:
             self._settle(request, prepared, now, at + REJECTION * request.run_seconds)
         elif limit is not None and request.run_seconds > limit:
             self._settle(request, effects.ended(PlatformError("request_timeout")), now, at + limit)
-        elif (failure := effects.failure(request, prepared.asked)) is not None:
+        elif (failure := effects.failure(request, prepared.model_input)) is not None:
             injection, outcome = failure
             self._observed(injection)
             self._settle(request, outcome, now, None)

@@ -39,7 +39,6 @@ class Store(Database):
     """The queries and writes of the emulator."""
 
     def insert(self, row: Row) -> None:
-        """Add a row."""
         columns = COLUMNS[type(row)]
         self._db.execute(INSERT[type(row)], [getattr(row, column) for column in columns])
 
@@ -114,7 +113,6 @@ class Store(Database):
     # Requests
 
     def request(self, request_id: str) -> Request | None:
-        """Return a request by its id."""
         found: Request | None = self._get(Request, request_id)
         return found
 
@@ -152,7 +150,6 @@ class Store(Database):
     # Webhooks
 
     def delivery(self, request_id: str) -> Delivery | None:
-        """Return the webhook of a request."""
         found: Delivery | None = self._get(Delivery, request_id)
         return found
 
@@ -202,11 +199,9 @@ class Store(Database):
         return self._select(StoredFile, "request_id = ?", request_id)
 
     def file_names(self) -> set[str]:
-        """Return the names on disk of all files."""
         return {name for (name,) in self._db.execute("SELECT disk FROM files")}
 
     def expired_files(self, now: float) -> list[StoredFile]:
-        """Return the expired files."""
         return self._select(StoredFile, "expires_at <= ?", now)
 
     # Rows of several tables

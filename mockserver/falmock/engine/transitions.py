@@ -178,11 +178,7 @@ class Transitions:
     # Events that callers cause
 
     def accept(self, submission: Submission, *, direct: bool) -> Request:
-        """Create a request and put it into the queue.
-
-        Raises:
-            TimeEnded: it might not end before emulated time does.
-        """
+        """Create a request and put it into the queue; near the end of emulated time, raise `TimeEnded`."""
         if self.clock.now() > LAST - MARGIN:
             raise TimeEnded
         with self.transaction(steers=False):
@@ -368,7 +364,6 @@ def unavailable(reason: str) -> StorageUnavailable:
 
 
 def job_of(request: Request) -> Job:
-    """Return the job of an open request."""
     return Job(
         id=request.id,
         application=request.application,

@@ -18,7 +18,7 @@ LONGEST_CACHED: Final = 500  # characters of stored faults
 
 @dataclass(frozen=True, slots=True)
 class Injection:
-    """A fault chosen for one request or call, and the id of its rule; 0 if the call itself asked for it."""
+    """A fault chosen for one request or call, and the id of its rule; 0 if the call asks for it."""
 
     fault: Fault
     rule: int = 0

@@ -90,8 +90,8 @@ class Rule(BaseModel):
             and self.test in {None, context.test}
             and _fits(context.caller, self.caller)
             and _fits(context.endpoint, self.endpoint)
-            and (self.prompt is None or self.prompt in str(context.asked().get("prompt", "")))
-            and (not self.input or self.input.items() <= context.asked().items())
+            and (self.prompt is None or self.prompt in str(context.model_input().get("prompt", "")))
+            and (not self.input or self.input.items() <= context.model_input().items())
         )
 
 
@@ -126,7 +126,7 @@ class MatchContext:
         caller: the key id.
         test: the test's name.
         request: the request id.
-        asked: returns the input if that is a JSON object, otherwise an empty one.
+        model_input: returns the input if that is a JSON object, otherwise an empty one.
     """
 
     place: str
@@ -134,7 +134,7 @@ class MatchContext:
     caller: str | None = None
     test: str | None = None
     request: str | None = None
-    asked: Callable[[], Mapping[str, Any]] = dict
+    model_input: Callable[[], Mapping[str, Any]] = dict
 
 
 @dataclass(slots=True)
@@ -264,7 +264,6 @@ class RuleSet:
         return restore
 
     def rules(self) -> list[RuleState]:
-        """Return the rules in order."""
         return list(self._states.values())
 
     def unobserved(self) -> list[RuleState]:

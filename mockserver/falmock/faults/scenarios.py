@@ -62,7 +62,6 @@ def read(text: str, *, name: str, where: str) -> Scenario:
 
 @cache
 def presets() -> dict[str, Scenario]:
-    """Return the presets by name."""
     folder = resources.files("falmock") / "presets"
     files = sorted((file for file in folder.iterdir() if file.name.endswith(".toml")), key=lambda f: f.name)
     named = ((file.name.removesuffix(".toml"), file) for file in files)

@@ -168,7 +168,6 @@ def model_error(fault: Fault, given: Mapping[str, Any]) -> ModelError:
 
 
 def platform_error(fault: Fault) -> PlatformError:
-    """Return the error of the platform."""
     return PlatformError(fault.name, fault.options["detail"] or None)
 
 

@@ -48,7 +48,6 @@ class BrowserProxy:
         self._key = settings.keys[0] if settings.keys else "falmock:proxy"
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one call."""
         context: CallContext = scope[CONTEXT]
         target = context.headers.get("x-fal-target-url", "")
         if not is_allowed(target):

@@ -82,7 +82,6 @@ def context_of(request: Request) -> CallContext:
 
 
 def connection_of(scope: Scope) -> Connection:
-    """Return the connection of a call."""
     connection: Connection = scope.get(CONNECTION) or _NoConnection()
     return connection
 

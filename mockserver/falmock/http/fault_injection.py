@@ -112,11 +112,11 @@ class FaultInjector:
         context = partial(MatchContext, call.operation, caller=call.caller, test=call.test)
         request = self._emulator.store.request(call.request_id) if call.request_id else None
         if request is None:
-            return context(endpoint=call.endpoint, asked=model_input)
+            return context(endpoint=call.endpoint, model_input=model_input)
         return context(
             endpoint=request.endpoint,
             request=request.id,
-            asked=cache(lambda: parse_input(self._emulator.payloads.kept_body(request))),
+            model_input=cache(lambda: parse_input(self._emulator.payloads.kept_body(request))),
         )
 
 
@@ -156,7 +156,6 @@ async def _read_body(context: CallContext, receive: Receive, limit: int) -> tupl
 
 
 def refusal(fault: Fault) -> Refusal:
-    """Return the refusal that a fault answers with."""
     if fault.name in PlatformError.STATUS:
         return platform_error(fault)
     return _REFUSALS[fault.name](fault.options)

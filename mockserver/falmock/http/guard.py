@@ -113,7 +113,6 @@ class Policy:
 
     @classmethod
     def of(cls, settings: Settings) -> Policy:
-        """Return the policy of an emulator."""
         allowed = {origin for text in settings.allow_origins if (origin := parse_origin(text)) is not None}
         if settings.public_url is not None:
             url = parse_url(settings.public_url)
@@ -202,7 +201,6 @@ class Guard:
         self._for_readers = CORSMiddleware(self._dispatch, allow_origins=["*"], expose_headers=EXPOSED)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one call."""
         if scope["type"] == "websocket":  # no model here uses one
             await send({"type": "websocket.close", "code": 1000})
             return
@@ -304,7 +302,6 @@ class TrustedProxies:
         self._applying = ProxyHeadersMiddleware(self._without_headers, list(trusted))  # type: ignore[arg-type]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one call."""
         app: ASGIApp = self._applying if self._is_trusted(scope) else self._app  # type: ignore[assignment]
         await app(scope, receive, send)
 

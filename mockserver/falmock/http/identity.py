@@ -39,5 +39,4 @@ class Identity:
 
 
 def challenge() -> str:
-    """Return a new challenge."""
     return secrets.token_hex(32)

@@ -64,7 +64,6 @@ class QueueHost:
         await response(scope, receive, send)
 
     async def __call__(self, request: Request) -> Response:
-        """Return the response to one call."""
         context: CallContext = request.scope[CONTEXT]
         call = context.call
         if call.request_id is None:

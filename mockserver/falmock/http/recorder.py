@@ -36,7 +36,7 @@ class Recorder:
         error: str | None = None
         complete = False
 
-        async def hear() -> Message:
+        async def receive_and_record() -> Message:
             nonlocal complete
             message = await receive()
             if message["type"] == "http.request":
@@ -44,7 +44,7 @@ class Recorder:
                 record.on_request_body(message.get("body", b""), more=not complete)
             return message
 
-        async def say(message: Message) -> None:
+        async def record_and_send(message: Message) -> None:
             if message["type"] == "http.response.start":
                 record.on_response_start(message["status"], message["headers"])
             elif message["type"] == "http.response.body":
@@ -52,7 +52,7 @@ class Recorder:
             await send(message)
 
         try:
-            await app(scope, receive if scope["method"] in BODILESS else hear, say)
+            await app(scope, receive if scope["method"] in BODILESS else receive_and_record, record_and_send)
             if record.has_undigested_input and complete:
                 await asyncio.to_thread(record.digest_input)
         except BaseException as caught:

@@ -79,7 +79,6 @@ class HostRouter:
         self._app = ExceptionMiddleware(self._answer, handlers=HANDLERS)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one call."""
         context: CallContext = scope[CONTEXT]
         app: ASGIApp
         try:

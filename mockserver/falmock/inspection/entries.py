@@ -189,7 +189,6 @@ class JournalFilter:
     until: float | None = None
 
     def of(self, entries: Iterable[Entry]) -> list[Entry]:
-        """Return the entries that match."""
         return [entry for piece in self.pieces(list(entries)) for entry in piece]
 
     def pieces(self, entries: Sequence[Item]) -> Iterator[list[Item]]:

@@ -73,7 +73,7 @@ def _sent(headers: Headers, body: Any, size: int) -> dict[str, Any]:
 
 
 def _response(entry: Exchange | Attempt) -> dict[str, Any]:
-    """Return the response; status 0 stands for none, as in browsers."""
+    """Return the response; status 0 means that there is none, as in browsers."""
     size = entry.answer_size if isinstance(entry, Exchange) else len(_text(entry.answer))
     return {
         "status": entry.status or 0,

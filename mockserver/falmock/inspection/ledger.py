@@ -181,7 +181,6 @@ class Ledger:
         self._refused[host] = None
 
     def account(self) -> Account:
-        """Return the totals."""
         return _run(self.accounting())
 
     def accounting(self) -> Generator[None, None, Account]:

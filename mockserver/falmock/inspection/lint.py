@@ -176,7 +176,7 @@ def resubmits_after_timeout(history: History) -> Iterator[Evidence]:
 
 
 @rule(
-    why="A job that is abandoned without a cancel is billed, and nobody fetches its result.",
+    why="A job that is abandoned without a cancel is billed, and its result is never fetched.",
     source="https://github.com/steipete/summarize/pull/392",
 )
 def never_cancels(history: History) -> Iterator[Evidence]:
@@ -196,7 +196,7 @@ def never_cancels(history: History) -> Iterator[Evidence]:
 
 @rule(
     why="The URL of a webhook is not secret: a receiver that accepts a forged or old delivery accepts "
-    "anybody's.",
+    "one from any sender.",
     source="PROTOCOL.md 9.2; https://github.com/code100x/photo-ai/pull/74",
 )
 def ignores_signature(history: History) -> Iterator[Evidence]:

@@ -46,7 +46,6 @@ class Clip:
 
     @property
     def frames(self) -> int:
-        """The number of frames."""
         return self.seconds * self.frames_per_second
 
     @property

@@ -72,7 +72,7 @@ async def resolve(host: str, port: int, look_up: LookUp = look_up) -> list[IPAdd
     if (literal := parse(host)) is not None:
         return [literal]
     if not is_name(host):
-        raise OSError(f"{host} is no host name")
+        raise OSError(f"{host} is not a host name")
     found = [address for text in await look_up(host, port) if (address := parse(text)) is not None]
     if not found:
         raise OSError(f"{host} has no address")
@@ -193,7 +193,7 @@ class Dialler:
         target = httpx.URL(url)
         port = target.port or PORTS[target.scheme]
         if is_fal(target.host.lower().removesuffix(".")):
-            return f"{target.host} is a host of fal's, which falmock stands for"
+            return f"{target.host} is a host of fal's, which falmock emulates"
         if self.own.has_name(target.host, port) or await self._leads_here(target.host, port):
             return f"{target.host} port {port} is falmock itself"
         return None
@@ -289,7 +289,7 @@ class _CheckedBackend(httpcore.AsyncNetworkBackend):
     ) -> httpcore.AsyncNetworkStream:
         """Refuse: callers cannot name socket files."""
         del timeout, socket_options
-        raise AddressRefusedError(f"{path} is no network address")
+        raise AddressRefusedError(f"{path} is not a network address")
 
     async def sleep(self, seconds: float) -> None:
         """See `httpcore.AsyncNetworkBackend`."""

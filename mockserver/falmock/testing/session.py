@@ -94,7 +94,6 @@ def open_session(folder: Path) -> Iterator[TestSession]:
 
 
 async def current_loop() -> asyncio.AbstractEventLoop:
-    """Return the event loop that this runs in."""
     return asyncio.get_running_loop()
 
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def test_scenario_list_shows_all_presets_with_what_they_teach() -> None:
+def test_scenario_list_shows_all_presets_with_their_descriptions() -> None:
     lines = falmock("scenario", "list").out.splitlines()
 
     assert [line.split()[0] for line in lines] == list(presets())
@@ -34,7 +34,7 @@ def test_scenario_check_counts_the_rules_of_a_good_file(tmp_path: Path) -> None:
 
     done = falmock("scenario", "check", "night.toml", cwd=tmp_path)
 
-    assert (done.code, done.out) == (0, "night.toml: 1 rule, all good\n")
+    assert (done.code, done.out) == (0, "night.toml: 1 rule, valid\n")
 
 
 @pytest.mark.parametrize("command", [["scenario", "check"], ["serve", "--ephemeral", "--scenario"]])
@@ -83,4 +83,4 @@ def test_a_query_without_a_running_emulator_is_reported_in_one_line(tmp_path: Pa
 def test_lint_rejects_a_file_that_is_no_journal(tmp_path: Path) -> None:
     (tmp_path / "x").write_bytes(b"\xff")
 
-    assert "is no journal" in one_line(falmock("lint", "--journal", str(tmp_path / "x")))
+    assert "is not a journal" in one_line(falmock("lint", "--journal", str(tmp_path / "x")))

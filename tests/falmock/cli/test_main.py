@@ -29,7 +29,7 @@ def imported_by(*arguments: str) -> set[str]:
     return {name.partition(".")[0] for name in done.stderr.split()}
 
 
-def test_help_says_what_falmock_is_and_lists_the_commands() -> None:
+def test_help_describes_falmock_and_lists_the_commands() -> None:
     ran = falmock("--help")
 
     assert (ran.code, "offline emulator" in ran.out, "serve" in ran.out) == (0, True, True)

@@ -101,7 +101,6 @@ def test_damaged_certificates_are_reported_in_one_line(tmp_path: Path, name: str
 
 
 def raw(method: str, path: str, content: bytes) -> bytes:
-    """Return the bytes of a call."""
     lines = [f"{method} {path} HTTP/1.1", "Host: localhost", "Authorization: Key me:secret"]
     if content:
         lines += ["Content-Type: application/json", f"Content-Length: {len(content)}"]

@@ -96,7 +96,7 @@ async def test_a_body_over_the_limit_is_a_413(http: httpx.AsyncClient) -> None:
     assert (await http.post("/area/1", content=bytes(LONGEST_BODY + 1))).status_code == 413
 
 
-def test_the_document_has_parameters_bodies_and_responses(openapi: Any) -> None:
+def test_the_openapi_document_has_parameters_bodies_and_responses(openapi: Any) -> None:
     get, post = openapi["paths"]["/shapes/area"]["get"], openapi["paths"]["/shapes/area/{factor}"]["post"]
 
     assert [(each["name"], each["in"], each["required"]) for each in get["parameters"]] == [
@@ -113,13 +113,13 @@ def test_the_document_has_parameters_bodies_and_responses(openapi: Any) -> None:
     )
 
 
-def test_the_document_describes_other_responses_by_their_media_type(openapi: Any) -> None:
+def test_the_openapi_document_describes_other_responses_by_their_media_type(openapi: Any) -> None:
     assert openapi["paths"]["/shapes/drawing"]["get"]["responses"]["200"]["content"] == {"text/plain": {}}
 
 
-def test_the_document_is_json_of_openapi_3_1(openapi: Any) -> None:
+def test_the_openapi_document_is_json_of_version_3_1(openapi: Any) -> None:
     assert json.loads(json.dumps(openapi))["openapi"] == "3.1.0"
 
 
-def test_the_summary_is_the_first_line_of_the_docstring(openapi: Any) -> None:
+def test_the_summary_of_an_operation_is_the_first_line_of_its_docstring(openapi: Any) -> None:
     assert openapi["paths"]["/shapes/area/{factor}"]["post"]["summary"] == "Scale"

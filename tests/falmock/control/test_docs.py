@@ -18,7 +18,7 @@ PAGE = (Path(__file__).parents[3] / "docs" / "control.md").read_text()
 SERVE, *COMMANDS = re.findall(r"```sh\n(.*?)```", PAGE, re.DOTALL)
 
 
-def test_the_commands_of_the_page_run_from_top_to_bottom() -> None:
+def test_the_commands_on_the_control_page_run_from_top_to_bottom() -> None:
     flags, command = shlex.split(SERVE, comments=True)[2:], ["bash", "-eu"]
     with Receiver() as receiver, served("--ephemeral", *flags) as server:
         script = "\n".join(COMMANDS).replace("http://localhost:3000/hook", receiver.url)
@@ -49,12 +49,12 @@ def test_the_commands_of_the_page_run_from_top_to_bottom() -> None:
     assert [each["requests"] for each in answers if list(each) == ["requests"]] == [3, 0, 0]
 
 
-async def test_the_table_of_the_page_lists_every_operation(mock: Mock) -> None:
+async def test_the_table_on_the_control_page_lists_every_operation(mock: Mock) -> None:
     document = (await mock.http.get("/control/openapi.json")).json()
     table = [
-        (f"{method.upper()} {path.removeprefix('/control')}", told["summary"])
+        (f"{method.upper()} {path.removeprefix('/control')}", operation["summary"])
         for path, methods in document["paths"].items()
-        for method, told in methods.items()
+        for method, operation in methods.items()
     ]
 
     assert re.findall(r"^\| `([A-Z]+ \S+)` \| (.*) \|$", PAGE, re.MULTILINE) == table

@@ -194,7 +194,7 @@ async def test_every_documented_operation_answers_with_a_documented_status(mock:
         assert not answer.content or answer.json() != unknown, (method, path)
 
 
-async def test_every_path_parameter_is_documented(document: Any) -> None:
+async def test_every_path_parameter_of_the_control_api_is_documented(document: Any) -> None:
     for _, path, operation in operations_in(document):
         names = [each["name"] for each in operation["parameters"] if each["in"] == "path"]
 
@@ -216,14 +216,14 @@ async def test_every_documented_example_is_a_valid_body(mock: Mock, document: An
             TypeAdapter(operation.body).validate_python(example)
 
 
-async def test_every_reference_in_the_document_has_a_schema(document: Any) -> None:
+async def test_every_reference_in_the_openapi_document_has_a_schema(document: Any) -> None:
     references = set(re.findall(r'"\$ref": "#/components/schemas/(\w+)"', str(document).replace("'", '"')))
 
     assert references
     assert references <= set(document["components"]["schemas"])
 
 
-async def test_every_operation_has_a_summary_of_its_own(document: Any) -> None:
+async def test_every_control_operation_has_a_different_summary(document: Any) -> None:
     summaries = [operation["summary"] for _, _, operation in operations_in(document)]
 
     assert all(summaries)

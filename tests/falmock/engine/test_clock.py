@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class Stopwatch:
-    """Stands in for the machine's two clocks."""
+    """A fake of the machine's two clocks."""
 
     def __init__(self) -> None:
         self.wall = 1000.0

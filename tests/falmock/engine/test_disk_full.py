@@ -179,7 +179,7 @@ async def test_a_cancel_on_a_full_disk_is_refused_and_can_be_repeated(on_disk: M
     assert (refused.status_code, again.status_code) == (507, 202)
 
 
-async def test_health_reports_the_full_disk_and_its_end(on_disk: Mock) -> None:
+async def test_health_reports_when_the_disk_is_full_and_when_it_has_room_again(on_disk: Mock) -> None:
     with full(on_disk.emulator.store):
         await submit(on_disk)
         during = (await on_disk.http.get("/health")).json()

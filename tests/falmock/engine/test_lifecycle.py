@@ -13,7 +13,7 @@ def test_a_request_goes_from_the_queue_through_a_run_to_its_end() -> None:
     assert after(after(State.IN_QUEUE, Event.START), Event.FINISH) is State.COMPLETED
 
 
-def test_nothing_leads_out_of_completed() -> None:
+def test_completed_is_a_final_state() -> None:
     assert TRANSITIONS[State.COMPLETED] == {}
 
 

@@ -395,12 +395,12 @@ async def test_a_reset_keeps_the_initial_rules(
     start: Callable[..., Awaitable[Mock]],
 ) -> None:
     mock = await start(scenarios=("strict-review",))
-    before = [standing.rule for standing in mock.emulator.plan.rules()]
+    before = [each.rule for each in mock.emulator.plan.rules()]
     mock.emulator.plan.add(Rule(fault="slow"))
 
     await mock.emulator.manual.reset()
 
-    assert [standing.rule for standing in mock.emulator.plan.rules()] == before
+    assert [each.rule for each in mock.emulator.plan.rules()] == before
 
 
 @pytest.mark.parametrize(("test", "left"), [(None, 0), ("a", 2)])
@@ -419,7 +419,7 @@ async def test_a_reset_of_a_test_removes_its_rules(mock: Mock) -> None:
 
     await mock.emulator.manual.reset(test="a")
 
-    assert [standing.rule.test for standing in mock.emulator.plan.rules()] == ["b"]
+    assert [each.rule.test for each in mock.emulator.plan.rules()] == ["b"]
 
 
 async def test_the_stream_of_a_deleted_request_ends(mock: Mock) -> None:

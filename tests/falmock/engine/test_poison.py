@@ -366,7 +366,7 @@ async def test_a_failed_tick_does_not_stop_the_scheduler(mock: Mock, monkeypatch
     assert await is_alive(mock)
 
 
-async def test_health_says_when_the_scheduler_is_not_running(renders: Path) -> None:
+async def test_health_reports_when_the_scheduler_is_not_running(renders: Path) -> None:
     async with opened(renders, ManualClock()) as mock:
         app = create_app(mock.emulator)
         before = (await mock.http.get("/health")).json()

@@ -266,7 +266,7 @@ class Reference:
         return sorted((each for each in self.taken() if not each.bypass), key=lambda each: each.place)
 
     def act(self, act: str, name: str, now: float) -> None:
-        """Do something by hand to a job that is not over."""
+        """Steer a job that has not ended."""
         ending = {each.id: (end, each) for end, each in self.running}.get(name)
         if act == "hold":
             self.held.add(name)
@@ -291,7 +291,7 @@ class Reference:
 
 
 def do(queue: Queue, act: str, name: str, now: float) -> list[tuple[float, str, Event]]:
-    """Do something by hand to a job; return what that is by itself."""
+    """Steer a job; return the same action for the simulation."""
     if act != "finish":
         getattr(queue, act)(name, now)
         return []

@@ -164,7 +164,7 @@ async def test_the_key_is_readable_by_its_owner_only(lives: Lives, tmp_path: Pat
     assert (tmp_path / "state" / "secret").stat().st_mode & 0o777 == 0o600
 
 
-async def test_the_state_folder_ignores_itself(lives: Lives, tmp_path: Path) -> None:
+async def test_the_state_folder_is_ignored_by_git(lives: Lives, tmp_path: Path) -> None:
     await lives.next()
 
     assert (tmp_path / "state" / ".gitignore").read_text() == "*\n"

@@ -23,7 +23,6 @@ MIB = 1024 * 1024
 
 
 def entry(result: httpx.Response) -> Any:
-    """Return the one error of a result."""
     (only,) = result.json()["detail"]
     return only
 

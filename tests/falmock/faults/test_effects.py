@@ -39,7 +39,6 @@ QUERY = f"?fal_webhook={HOOK}"
 
 @pytest.fixture
 def receiver() -> Iterator[respx.Route]:
-    """A receiver on this machine."""
     with respx.mock(assert_all_called=False) as router:
         yield router.post(HOOK).respond(200)
 

@@ -19,7 +19,7 @@ def test_injections_are_equal_after_they_were_stored(injections: list[Injection]
     assert Injections.parse(stored.dump()) == stored
 
 
-def test_no_injections_are_stored_as_nothing() -> None:
+def test_an_empty_set_of_injections_is_stored_as_null() -> None:
     assert Injections().dump() is None
     assert Injections.parse(None) == {}
 

@@ -1,4 +1,4 @@
-"""Rules: what they match, how often they choose a fault, and which are invalid."""
+"""Rules: their matches, how often they choose a fault, and invalid ones."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from falmock.faults.rules import MatchContext, Rule, RuleSet
 
 
 def context(place: str = "status", **known: Any) -> MatchContext:
-    asked = known.pop("asked", {})
-    return MatchContext(place, **known, asked=lambda: asked)
+    model_input = known.pop("input", {})
+    return MatchContext(place, **known, model_input=lambda: model_input)
 
 
 def injected(rules: RuleSet, times: int, **known: Any) -> list[str | None]:
@@ -41,7 +41,7 @@ def test_a_rule_lets_the_first_matches_pass_with_after() -> None:
     assert injected(rule_set(fault="hang", after=2), 4) == [None, None, "hang", None]
 
 
-def test_then_lists_the_faults_of_the_matches_after_times() -> None:
+def test_the_faults_in_then_follow_the_first_matches_of_a_rule() -> None:
     rules = rule_set(fault="gateway_timeout", on="result", times=2, then=["ok", "bad_gateway"])
 
     assert injected(rules, 5, place="result") == [
@@ -75,12 +75,12 @@ def test_a_rule_with_a_share_injects_the_same_faults_for_the_same_seed(seed: int
         ({"test": "checkout"}, {"test": "checkout"}, True),
         ({"test": "checkout"}, {"test": None}, False),
         ({"request": "a"}, {"request": "b"}, False),
-        ({"prompt": "dragon"}, {"asked": {"prompt": "a dragon sleeps"}}, True),
-        ({"prompt": "dragon"}, {"asked": {"prompt": "a cat sleeps"}}, False),
-        ({"prompt": "dragon"}, {"asked": {}}, False),
-        ({"input": {"duration": "8s"}}, {"asked": {"duration": "8s"}}, True),
-        ({"input": {"duration": "8s"}}, {"asked": {"duration": "5s"}}, False),
-        ({"input": {"duration": None}}, {"asked": {}}, False),
+        ({"prompt": "dragon"}, {"input": {"prompt": "a dragon sleeps"}}, True),
+        ({"prompt": "dragon"}, {"input": {"prompt": "a cat sleeps"}}, False),
+        ({"prompt": "dragon"}, {"input": {}}, False),
+        ({"input": {"duration": "8s"}}, {"input": {"duration": "8s"}}, True),
+        ({"input": {"duration": "8s"}}, {"input": {"duration": "5s"}}, False),
+        ({"input": {"duration": None}}, {"input": {}}, False),
     ],
 )
 def test_a_rule_injects_its_fault_only_if_all_conditions_hold(

@@ -49,7 +49,7 @@ def test_the_error_for_an_unknown_scenario_lists_the_presets() -> None:
 
 
 @pytest.mark.parametrize("name", presets())
-def test_every_preset_has_rules_and_a_sentence_on_what_it_teaches(name: str) -> None:
+def test_every_preset_has_rules_and_a_description(name: str) -> None:
     preset = presets()[name]
 
     assert preset.name == name

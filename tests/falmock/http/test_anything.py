@@ -170,21 +170,21 @@ async def test_submit_with_any_body_is_accepted_and_completes(mock: Mock, body: 
 
 @pytest.mark.parametrize("method", ["GET", "POST", "PUT"])
 async def test_preflight_allows_the_headers_of_fals_clients(mock: Mock, method: str) -> None:
-    asked = "authorization, content-type, x-fal-request-timeout, x-fal-target-url"
+    requested = "authorization, content-type, x-fal-request-timeout, x-fal-target-url"
 
     answer = await mock.http.options(
         f"/{ENDPOINT}",
         headers={
             "Origin": "http://localhost:3000",
             "Access-Control-Request-Method": method,
-            "Access-Control-Request-Headers": asked,
+            "Access-Control-Request-Headers": requested,
         },
     )
 
     assert answer.status_code == 200
     assert answer.headers["access-control-allow-origin"] == "http://localhost:3000"
     assert method in answer.headers["access-control-allow-methods"]
-    assert answer.headers["access-control-allow-headers"] == asked
+    assert answer.headers["access-control-allow-headers"] == requested
 
 
 async def test_browser_may_read_fals_response_headers(mock: Mock) -> None:

@@ -42,10 +42,10 @@ async def test_page_gets_urls_that_it_can_reach(mock: Mock) -> None:
 
 async def test_page_uploads_to_the_url_that_it_gets(mock: Mock) -> None:
     body = {"file_name": "x.png", "content_type": "image/png"}
-    told = (await through(mock, "POST", INITIATE, json=body)).json()
-    await mock.http.put(told["upload_url"], content=png(), headers={"content-type": "image/png"})
+    announced = (await through(mock, "POST", INITIATE, json=body)).json()
+    await mock.http.put(announced["upload_url"], content=png(), headers={"content-type": "image/png"})
 
-    assert (await mock.http.get(told["file_url"])).content == png()
+    assert (await mock.http.get(announced["file_url"])).content == png()
 
 
 async def test_proxy_uses_the_first_known_key(start: Callable[..., Awaitable[Mock]]) -> None:

@@ -54,11 +54,11 @@ async def test_model_metadata_has_the_fields_that_fals_schema_requires(mock: Moc
     assert set(model["metadata"]) == REQUIRED
 
 
-@pytest.mark.parametrize(("headers", "told"), [({}, None), (KEY, False)])
-async def test_favourites_are_null_without_a_known_key(mock: Mock, headers: Any, told: object) -> None:
+@pytest.mark.parametrize(("headers", "expected"), [({}, None), (KEY, False)])
+async def test_favourites_are_null_without_a_known_key(mock: Mock, headers: Any, expected: object) -> None:
     (model, *_) = (await mock.http.get(f"{V1}/models", headers=headers)).json()["models"]
 
-    assert model["metadata"]["is_favorited"] is told
+    assert model["metadata"]["is_favorited"] is expected
 
 
 async def test_model_has_its_schema_when_the_query_asks_for_it(mock: Mock) -> None:

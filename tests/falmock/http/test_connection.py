@@ -181,18 +181,18 @@ async def test_body_that_does_not_arrive_in_time_is_answered_408() -> None:
 
 
 async def test_application_that_reads_a_late_body_gets_a_disconnect() -> None:
-    told: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+    received: asyncio.Future[str] = asyncio.get_running_loop().create_future()
 
     async def waiting(scope: Scope, receive: Receive, send: Send) -> None:
         del scope, send
         while (message := await receive())["type"] != "http.disconnect":
             pass
-        told.set_result(message["type"])
+        received.set_result(message["type"])
 
     async with connected(waiting, body_seconds=SOON) as (_, writer):
         writer.write(b"POST / HTTP/1.1\r\nhost: localhost\r\ncontent-length: 10\r\n\r\n")
 
-        assert await told == "http.disconnect"
+        assert await received == "http.disconnect"
 
 
 async def test_application_may_delay_reading_a_body() -> None:
@@ -210,7 +210,7 @@ async def test_application_may_delay_reading_a_body() -> None:
             writer.write(b"POST /slow HTTP/1.1\r\nhost: localhost\r\ncontent-length: %d\r\n\r\n" % size)
             writer.write(b"b" * size)
             answer = asyncio.create_task(reader.read(1))
-            for _ in range(3):  # other requests time out meanwhile
+            for _ in range(3):  # other requests time out in between
                 other, late = await asyncio.open_connection(*listener.getsockname())
                 late.write(b"POST / HTTP/1.1\r\nhost: localhost\r\ncontent-length: 10\r\n\r\n")
                 assert await status(other) == 408

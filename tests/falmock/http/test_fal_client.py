@@ -66,13 +66,13 @@ async def async_client(led_here: None) -> AsyncIterator[fal_client.AsyncClient]:
 
 
 def test_subscribe_reports_each_state_and_returns_the_video(client: fal_client.SyncClient) -> None:
-    told: list[Any] = []
+    updates: list[Any] = []
 
-    result = client.subscribe(ENDPOINT, GOOD, with_logs=True, on_queue_update=told.append)
+    result = client.subscribe(ENDPOINT, GOOD, with_logs=True, on_queue_update=updates.append)
 
-    states = list(dict.fromkeys(type(each) for each in told))
+    states = list(dict.fromkeys(type(each) for each in updates))
     assert states == [fal_client.Queued, fal_client.InProgress, fal_client.Completed]
-    assert told[-1].logs[0]["message"] == "Starting video generation"
+    assert updates[-1].logs[0]["message"] == "Starting video generation"
     assert result["video"]["content_type"] == "video/mp4"
 
 
@@ -114,13 +114,13 @@ def test_invalid_input_raises_422_with_the_error_list(client: fal_client.SyncCli
 
 
 def test_unknown_key_raises_401(led_here: None) -> None:
-    stranger = fal_client.SyncClient(key="me:wrong")
+    other = fal_client.SyncClient(key="me:wrong")
 
     with pytest.raises(fal_client.FalClientHTTPError, match="No user found for Key ID and Secret") as caught:
-        stranger.submit(ENDPOINT, GOOD)
+        other.submit(ENDPOINT, GOOD)
 
     assert caught.value.status_code == 401
-    stranger._client.close()
+    other._client.close()
 
 
 def test_start_timeout_raises_504_without_retries(client: fal_client.SyncClient) -> None:
@@ -174,12 +174,12 @@ def test_large_file_is_uploaded_in_parts_and_downloaded_whole(
     assert (head.headers["content-length"], middle.content) == (str(101 * 1024 * 1024), b"middle")
 
 
-async def test_async_client_subscribes(async_client: fal_client.AsyncClient) -> None:
-    told: list[Any] = []
+async def test_async_client_subscribes_to_a_request(async_client: fal_client.AsyncClient) -> None:
+    updates: list[Any] = []
 
-    result = await async_client.subscribe(ENDPOINT, GOOD, with_logs=True, on_queue_update=told.append)
+    result = await async_client.subscribe(ENDPOINT, GOOD, with_logs=True, on_queue_update=updates.append)
 
-    assert isinstance(told[-1], fal_client.Completed)
+    assert isinstance(updates[-1], fal_client.Completed)
     assert "video" in result
 
 
@@ -191,7 +191,7 @@ async def test_async_client_submits_polls_and_reads_the_result(async_client: fal
     assert "video" in await handle.get()
 
 
-async def test_async_client_cancels(async_client: fal_client.AsyncClient) -> None:
+async def test_async_client_cancels_a_request(async_client: fal_client.AsyncClient) -> None:
     handle = await async_client.submit(ENDPOINT, GOOD)
     await handle.cancel()
 
@@ -199,7 +199,7 @@ async def test_async_client_cancels(async_client: fal_client.AsyncClient) -> Non
         await handle.get()
 
 
-async def test_async_client_uploads(async_client: fal_client.AsyncClient) -> None:
+async def test_async_client_uploads_a_file(async_client: fal_client.AsyncClient) -> None:
     url = await async_client.upload(png(), "image/png")
 
     assert "video" in await async_client.subscribe(ENDPOINT, GOOD | {"image_url": url})

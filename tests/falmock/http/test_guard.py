@@ -68,7 +68,7 @@ OWN = parse_origin("http://falmock:8787")
 
 
 @pytest.mark.parametrize(
-    ("asked", "refused"),
+    ("incoming", "refused"),
     [
         (call(), None),
         (call(peer="192.0.2.7"), None),
@@ -102,8 +102,8 @@ OWN = parse_origin("http://falmock:8787")
         (call(Area.CONTROL, cross_site=True), "Sec-Fetch-Site"),
     ],
 )
-def test_policy_allows_or_refuses_a_call(asked: Incoming, refused: str | None) -> None:
-    why = LISTED.objection(asked)
+def test_policy_allows_or_refuses_a_call(incoming: Incoming, refused: str | None) -> None:
+    why = LISTED.objection(incoming)
 
     assert why is None if refused is None else refused in (why or "")
 
@@ -118,10 +118,10 @@ def test_policy_allows_or_refuses_a_call(asked: Incoming, refused: str | None) -
 def test_foreign_page_is_refused_whatever_else_the_call_has(
     area: Area, origin: str | None, cross_site: bool, peer: str | None, host: str
 ) -> None:
-    asked = call(area, origin=origin, cross_site=cross_site, peer=peer, host=Authority(host))
+    incoming = call(area, origin=origin, cross_site=cross_site, peer=peer, host=Authority(host))
     foreign = origin in FOREIGN or (origin is None and cross_site)
 
-    assert not foreign or Policy().objection(asked) is not None
+    assert not foreign or Policy().objection(incoming) is not None
 
 
 # Host and Origin
@@ -246,11 +246,11 @@ async def test_foreign_page_cannot_submit(mock: Mock, origin: str) -> None:
         ("OPTIONS", OPEN),
     ],
 )
-@pytest.mark.parametrize("who", [{"Origin": "https://evil.example"}, {"Origin": "null"}, CROSS], ids=str)
+@pytest.mark.parametrize("browser", [{"Origin": "https://evil.example"}, {"Origin": "null"}, CROSS], ids=str)
 async def test_foreign_page_is_refused_on_every_path(
-    mock: Mock, method: str, path: str, who: dict[str, str]
+    mock: Mock, method: str, path: str, browser: dict[str, str]
 ) -> None:
-    answer = await mock.http.request(method, path, headers=KEY | who)
+    answer = await mock.http.request(method, path, headers=KEY | browser)
 
     assert (answer.status_code, "pages of this machine only" in answer.json()["detail"]) == (403, True)
     assert not [name for name in answer.headers if name.startswith("access-control")]
@@ -267,24 +267,24 @@ async def test_refusal_of_a_foreign_page_names_the_setting_that_allows_it(
 
 @pytest.mark.parametrize("path", [f"/{ENDPOINT}", "/control/reset", "/rest.fal.ai/requests/webhooks"])
 async def test_preflight_of_a_foreign_page_is_refused(mock: Mock, path: str) -> None:
-    asked = {
+    headers = {
         "Origin": "https://evil.example",
         "Access-Control-Request-Method": "POST",
         "Access-Control-Request-Private-Network": "true",
     }
-    answer = await mock.http.options(path, headers=asked)
+    answer = await mock.http.options(path, headers=headers)
 
     assert answer.status_code == 403
     assert not [name for name in answer.headers if name.startswith("access-control")]
 
 
 async def test_private_network_preflight_of_a_local_page_is_granted(mock: Mock) -> None:
-    asked = {
+    headers = {
         "Origin": "http://localhost:3000",
         "Access-Control-Request-Method": "POST",
         "Access-Control-Request-Private-Network": "true",
     }
-    answer = await mock.http.options(f"/{ENDPOINT}", headers=asked)
+    answer = await mock.http.options(f"/{ENDPOINT}", headers=headers)
 
     assert (answer.status_code, answer.headers["access-control-allow-private-network"]) == (200, "true")
 
@@ -330,16 +330,18 @@ async def test_call_without_browser_headers_is_answered(mock: Mock) -> None:
 
 async def uploaded(mock: Mock, content: bytes, kind: str) -> str:
     body = {"file_name": "x", "content_type": kind}
-    told = (await mock.http.post("/rest.fal.ai/storage/upload/initiate", json=body, headers=KEY)).json()
-    await mock.http.put(told["upload_url"], content=content, headers={"content-type": kind})
-    url: str = told["file_url"]
+    announced = (await mock.http.post("/rest.fal.ai/storage/upload/initiate", json=body, headers=KEY)).json()
+    await mock.http.put(announced["upload_url"], content=content, headers={"content-type": kind})
+    url: str = announced["file_url"]
     return url
 
 
-@pytest.mark.parametrize("who", [{"Origin": "https://evil.example"}, {"Origin": "null"}, CROSS, {}], ids=str)
-async def test_page_of_any_origin_may_read_a_file(mock: Mock, who: dict[str, str]) -> None:
+@pytest.mark.parametrize(
+    "browser", [{"Origin": "https://evil.example"}, {"Origin": "null"}, CROSS, {}], ids=str
+)
+async def test_page_of_any_origin_may_read_a_file(mock: Mock, browser: dict[str, str]) -> None:
     url = await uploaded(mock, png(), "image/png")
-    answer = await mock.http.get(url, headers=who)
+    answer = await mock.http.get(url, headers=browser)
 
     assert (answer.content, answer.headers["access-control-allow-origin"]) == (png(), "*")
 
@@ -376,14 +378,14 @@ async def test_served_file_has_the_headers_recorded_from_fal(mock: Mock) -> None
 
 async def test_file_with_an_access_list_is_not_cached(mock: Mock) -> None:
     acl = {"X-Fal-Object-Lifecycle-Preference": '{"initial_acl": {"default": "forbid", "rules": []}}'}
-    told = (
+    announced = (
         await mock.http.post(
             "/rest.fal.ai/storage/upload/initiate", json={"file_name": "x"}, headers=KEY | acl
         )
     ).json()
-    await mock.http.put(told["upload_url"], content=png())
+    await mock.http.put(announced["upload_url"], content=png())
 
-    answers = [await mock.http.get(told["file_url"], headers=headers) for headers in (KEY, {})]
+    answers = [await mock.http.get(announced["file_url"], headers=headers) for headers in (KEY, {})]
 
     assert [answer.status_code for answer in answers] == [200, 403]
     assert answers[0].headers["cache-control"] == "private, no-store"
@@ -436,7 +438,7 @@ async def test_account_is_found_only_below_control(mock: Mock) -> None:
 # Proxies
 
 
-async def asked(mock: Mock, path: str, *, peer: str = "127.0.0.1", **headers: str) -> httpx.Response:
+async def call_from(mock: Mock, path: str, *, peer: str = "127.0.0.1", **headers: str) -> httpx.Response:
     """Send a call from an IP address, with headers named by keywords (underscores for hyphens)."""
     transport = httpx.ASGITransport(create_app(mock.emulator), client=(peer, 4711))
     named = {name.replace("_", "-"): value for name, value in headers.items()}
@@ -447,7 +449,7 @@ async def asked(mock: Mock, path: str, *, peer: str = "127.0.0.1", **headers: st
 
 
 async def test_forwarded_headers_of_an_untrusted_proxy_are_ignored(mock: Mock) -> None:
-    answer = await asked(mock, "/control/clock", peer="192.0.2.7", X_Forwarded_For="127.0.0.1")
+    answer = await call_from(mock, "/control/clock", peer="192.0.2.7", X_Forwarded_For="127.0.0.1")
 
     assert (answer.status_code, "192.0.2.7" in answer.json()["detail"]) == (403, False)
 
@@ -460,7 +462,7 @@ async def test_control_api_refuses_calls_through_an_untrusted_proxy(mock: Mock, 
 
 
 async def test_forwarded_headers_do_not_change_returned_urls(mock: Mock) -> None:
-    answer = await asked(mock, f"/{ENDPOINT}", X_Forwarded_Proto="https", X_Forwarded_Host="evil.example")
+    answer = await call_from(mock, f"/{ENDPOINT}", X_Forwarded_Proto="https", X_Forwarded_Host="evil.example")
 
     assert answer.json()["status_url"].startswith(f"{BASE}/")
 
@@ -468,7 +470,9 @@ async def test_forwarded_headers_do_not_change_returned_urls(mock: Mock) -> None
 async def test_scheme_from_a_trusted_proxy_is_used_in_returned_urls(start: Start) -> None:
     mock = await start(trusted_proxies=("10.0.0.0/8",))
     answers = [
-        await asked(mock, f"/{ENDPOINT}", peer=peer, X_Forwarded_For="192.0.2.7", X_Forwarded_Proto="https")
+        await call_from(
+            mock, f"/{ENDPOINT}", peer=peer, X_Forwarded_For="192.0.2.7", X_Forwarded_Proto="https"
+        )
         for peer in ("10.1.2.3", "11.1.2.3")
     ]
 
@@ -488,7 +492,7 @@ async def test_peer_address_from_a_trusted_proxy_decides_about_the_control_api(
     start: Start, peer: str, caller: str, status: int
 ) -> None:
     mock = await start(trusted_proxies=("127.0.0.1",))
-    answer = await asked(mock, "/control/clock", peer=peer, X_Forwarded_For=caller)
+    answer = await call_from(mock, "/control/clock", peer=peer, X_Forwarded_For=caller)
 
     assert answer.status_code == status
 

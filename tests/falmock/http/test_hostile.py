@@ -1,4 +1,4 @@
-"""Whatever bytes arrive, they are understood or refused: never a 5xx, and the scheduler goes on.
+"""Any bytes are parsed or refused: never with a 5xx, and the scheduler keeps running.
 
 The calls go straight to the application, as a server hands them over: headers and paths that no client
 library would send.

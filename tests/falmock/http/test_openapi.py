@@ -11,7 +11,7 @@ ALL = pytest.mark.parametrize("model", list(BUNDLED), ids=lambda model: model.en
 
 
 @ALL
-def test_document_has_the_four_queue_operations_of_the_endpoint(model: Model) -> None:
+def test_openapi_document_of_a_model_has_the_four_queue_operations(model: Model) -> None:
     request = f"/{model.endpoint}/requests/{{request_id}}"
 
     assert {path: list(calls) for path, calls in document(model)["paths"].items()} == {
@@ -23,13 +23,13 @@ def test_document_has_the_four_queue_operations_of_the_endpoint(model: Model) ->
 
 
 @ALL
-def test_every_reference_in_the_document_has_a_schema(model: Model) -> None:
-    told = document(model)
+def test_every_reference_in_the_openapi_document_has_a_schema(model: Model) -> None:
+    content = document(model)
     references: list[str] = []
-    json.loads(json.dumps(told), object_hook=lambda member: references.append(member.get("$ref", "")))
+    json.loads(json.dumps(content), object_hook=lambda member: references.append(member.get("$ref", "")))
 
     for reference in filter(None, references):
-        assert reference.removeprefix("#/components/schemas/") in told["components"]["schemas"]
+        assert reference.removeprefix("#/components/schemas/") in content["components"]["schemas"]
 
 
 @ALL

@@ -76,7 +76,7 @@ STAGE = """if True:
     params=[("0.0.0.0", "192.0.2.1", "192.0.2.2", "24"), ("::", "2001:db8::1", "2001:db8::2", "64")],
     ids=["IPv4", "IPv6"],
 )
-def told(request: pytest.FixtureRequest) -> Any:
+def report(request: pytest.FixtureRequest) -> Any:
     for needed in ("unshare", "nsenter", "ip", "curl"):
         tool(needed)
     root = [] if os.geteuid() == 0 else ["--map-root-user"]
@@ -86,12 +86,12 @@ def told(request: pytest.FixtureRequest) -> Any:
     return json.loads(done.stdout)
 
 
-def test_banner_lists_each_port_that_another_machine_reaches(told: Any) -> None:
-    assert told["banner"] == ["http", "proxy", "tls"]
+def test_banner_lists_each_port_that_another_machine_reaches(report: Any) -> None:
+    assert report["banner"] == ["http", "proxy", "tls"]
 
 
-def test_another_machine_may_call_fals_hosts(told: Any) -> None:
-    assert (told["health"], told["fal"]) == (200, 404)
+def test_another_machine_may_call_fals_hosts(report: Any) -> None:
+    assert (report["health"], report["fal"]) == (200, 404)
 
 
 @pytest.mark.parametrize(
@@ -105,5 +105,5 @@ def test_another_machine_may_call_fals_hosts(told: Any) -> None:
         "loopback through the proxy",
     ],
 )
-def test_another_machine_may_not_call_the_control_api(told: Any, how: str) -> None:
-    assert told[how] in {403, 404}
+def test_another_machine_may_not_call_the_control_api(report: Any, how: str) -> None:
+    assert report[how] in {403, 404}

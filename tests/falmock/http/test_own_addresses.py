@@ -57,7 +57,7 @@ async def test_submit_with_a_webhook_to_a_fal_host_is_refused(start: Start, hook
     answer = await mock.http.post(f"/{ENDPOINT}", json=GOOD, params={"fal_webhook": hook}, headers=KEY)
 
     assert (answer.status_code, answer.json()["error_type"]) == (400, "bad_request")
-    assert "is a host of fal's, which falmock stands for" in answer.json()["detail"]
+    assert "is a host of fal's, which falmock emulates" in answer.json()["detail"]
 
 
 @pytest.mark.parametrize(

@@ -95,13 +95,13 @@ async def test_silent_stream_is_kept_alive_with_comments(start: Callable[..., Aw
     submitted = await mock.submit()
     async with serving(mock.emulator) as address, httpx.AsyncClient(base_url=address, headers=KEY) as http:
         stream = watch(http, submitted)
-        heard = [(await anext(stream))["status"]]
+        statuses = [(await anext(stream))["status"]]
         for _ in range(2):
             await mock.pass_time(15)
-            heard.append(await anext(stream))
+            statuses.append(await anext(stream))
         await stream.aclose()
 
-    assert heard == ["IN_QUEUE", None, None]
+    assert statuses == ["IN_QUEUE", None, None]
 
 
 async def test_stream_has_an_event_for_each_queue_position(mock: Mock, wire: httpx.AsyncClient) -> None:

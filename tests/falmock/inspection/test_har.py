@@ -162,5 +162,5 @@ async def test_webhook_attempts_are_in_an_archive(har: Any) -> None:
     assert arrived["response"]["content"]["text"] == "thanks"
 
 
-async def test_an_archive_says_how_many_entries_were_dropped(har: Any) -> None:
+async def test_an_archive_reports_how_many_entries_were_dropped(har: Any) -> None:
     assert har["log"]["comment"] == "3 older entries are missing"

@@ -54,12 +54,12 @@ def hook() -> Iterator[None]:
         yield
 
 
-def test_there_are_eleven_rules() -> None:
+def test_the_client_check_has_eleven_rules() -> None:
     assert list(RULES) == ELEVEN
 
 
 @pytest.mark.parametrize("rule", RULES.values(), ids=lambda rule: rule.name)
-def test_every_rule_has_a_reason_a_source_and_a_description(rule: Any) -> None:
+def test_every_rule_of_the_client_check_has_a_reason_a_source_and_a_description(rule: Any) -> None:
     assert (rule.why.endswith("."), "PROTOCOL.md" in rule.source or "https://" in rule.source) == (True, True)
     assert rule.find.__doc__.startswith("Found where ")
 
@@ -287,7 +287,7 @@ async def test_an_empty_journal_has_no_findings() -> None:
     assert check([]) == []
 
 
-def test_the_page_lists_every_rule_with_its_description() -> None:
+def test_the_journal_page_lists_every_rule_with_its_description() -> None:
     page = (Path(__file__).parents[3] / "docs" / "journal.md").read_text()
 
     def where(rule: Any) -> str:

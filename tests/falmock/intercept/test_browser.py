@@ -40,7 +40,7 @@ def test_a_direct_call_of_a_page_to_a_host_that_is_not_emulated_fails(page: Ran)
     assert page.report["direct"] == "TypeError"
 
 
-def test_the_account_names_both_hosts_that_a_page_was_refused(page: Ran) -> None:
+def test_the_account_names_both_hosts_that_refused_a_page(page: Ran) -> None:
     assert page.err.splitlines()[-1].endswith("REFUSED: calls to api.fal.ai, gateway.fal.ai")
 
 

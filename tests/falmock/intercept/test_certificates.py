@@ -65,14 +65,14 @@ def trusting(ca: CertificateAuthority) -> ssl.SSLContext:
         "::1",
     ],
 )
-def test_a_client_that_trusts_the_ca_accepts_the_server_as(
+def test_a_client_that_trusts_the_ca_accepts_the_server_under_every_fal_name(
     ca: CertificateAuthority, trusting: ssl.SSLContext, name: str
 ) -> None:
     greet(ca.context(), trusting, name)
 
 
 @pytest.mark.parametrize("name", ["example.com", "fal.run.example.com", "127.0.0.2"])
-def test_a_client_that_trusts_the_ca_rejects_the_server_as(
+def test_a_client_that_trusts_the_ca_rejects_the_server_under_other_names(
     ca: CertificateAuthority, trusting: ssl.SSLContext, name: str
 ) -> None:
     with pytest.raises(ssl.SSLCertVerificationError):

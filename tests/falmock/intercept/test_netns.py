@@ -83,5 +83,5 @@ def test_the_names_that_a_command_looks_up_are_written_to_the_file(looked_up: tu
     assert set(json.loads(looked_up[2].read_text())) == {"queue.fal.run"}
 
 
-def test_the_exit_code_is_that_of_the_command(looked_up: tuple[int, str, Path]) -> None:
+def test_a_network_namespace_exits_with_the_code_of_the_command(looked_up: tuple[int, str, Path]) -> None:
     assert looked_up[0] == 7

@@ -70,14 +70,19 @@ def test_a_node_library_reaches_the_emulator_and_is_refused_other_fal_hosts(ways
         ("loopback", "hello"),
     ],
 )
-def test_a_way_of_calling_from_node_works_unchanged(ways: Ran, what: str, expected: object) -> None:
+def test_each_way_of_calling_fal_from_node_has_the_expected_result(
+    ways: Ran, what: str, expected: object
+) -> None:
     assert ways.report[what] == expected
 
 
 def test_a_sealed_node_program_is_refused_other_hosts_and_reaches_the_emulator() -> None:
     sealed = through_falmock(tool("node"), str(NODE / "sealed.mjs"), flags=("--sealed",))
 
-    assert sealed.report == {"told": "falmock is sealed and lets nothing out to example.com", "served": 200}
+    assert sealed.report == {
+        "refusal": "falmock is sealed and lets nothing out to example.com",
+        "served": 200,
+    }
 
 
 LOCAL = """

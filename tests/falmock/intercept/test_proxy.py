@@ -322,7 +322,7 @@ async def test_a_name_below_localhost_leads_to_this_machine_without_dns() -> Non
     assert answer.endswith("\r\n\r\nmine ")
 
 
-async def test_the_server_sees_when_a_client_leaves() -> None:
+async def test_the_server_behind_the_proxy_sees_when_a_client_disconnects() -> None:
     left = asyncio.Event()
 
     async def waiting(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

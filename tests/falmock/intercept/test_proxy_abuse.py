@@ -115,7 +115,7 @@ class Watch:
 
 @pytest.mark.parametrize("how", ["close", "reset", "half-close"])
 @pytest.mark.parametrize("text", ABUSES.values(), ids=ABUSES.keys())
-async def test_abuse_leaves_no_descriptors_and_no_tasks(
+async def test_abuse_of_the_proxy_leaves_no_descriptors_and_no_tasks(
     mock: Mock, tmp_path: Path, text: bytes, how: str
 ) -> None:
     async with proxy(mock, tmp_path) as port:

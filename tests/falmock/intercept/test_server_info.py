@@ -60,7 +60,7 @@ def file_of_a_killed_emulator(state: Path) -> ServerInfo:
 
 
 def point(state: Path, server_info: ServerInfo, address: str) -> None:
-    """Let the file name another address, as if the port now belonged to another program."""
+    """Write another address to the file, as if another program had taken the port."""
     (state / FILE).write_text(dataclasses.replace(server_info, http=address).to_json())
 
 

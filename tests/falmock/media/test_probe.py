@@ -78,7 +78,7 @@ def test_a_file_that_is_not_a_video_is_refused(tmp_path: Path, content: bytes) -
         probe(tmp_path / "text.mp4")
 
 
-def test_the_command_prints_one_fact_a_line(clip: Callable[..., Clip], rendered: Rendered) -> None:
+def test_the_probe_command_prints_one_fact_a_line(clip: Callable[..., Clip], rendered: Rendered) -> None:
     command = [sys.executable, "-W", "error", "-m", "falmock.media.probe", str(rendered(clip()))]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.stderr == ""
@@ -95,7 +95,7 @@ def test_the_command_prints_one_fact_a_line(clip: Callable[..., Clip], rendered:
 
 
 @pytest.mark.parametrize(("arguments", "code"), [([], 2), (["one", "two"], 2), (["/nowhere/at.all"], 1)])
-def test_the_command_reports_an_error_in_one_line(
+def test_the_probe_command_reports_an_error_in_one_line(
     capsys: pytest.CaptureFixture[str], arguments: list[str], code: int
 ) -> None:
     assert main(arguments) == code

@@ -64,11 +64,13 @@ async def code_of(command: list[str]) -> int:
         (["/"], NOT_STARTED),
     ],
 )
-def test_the_exit_code_is_that_of_a_shell(run_async: RunAsync, command: list[str], code: int) -> None:
+def test_a_finished_program_has_the_exit_code_that_a_shell_reports(
+    run_async: RunAsync, command: list[str], code: int
+) -> None:
     assert run_async(code_of(command)) == code
 
 
-def test_the_error_output_says_why_a_program_could_not_be_started(run_async: RunAsync) -> None:
+def test_the_error_output_explains_why_a_program_could_not_be_started(run_async: RunAsync) -> None:
     assert b"No such file" in run_async(run(["/no/such/program"], "stderr")).stderr
 
 

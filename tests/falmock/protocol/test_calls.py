@@ -117,8 +117,8 @@ async def test_request_keeps_the_test_of_its_submit(mock: Mock) -> None:
 
 async def test_request_with_a_token_belongs_to_the_test_of_the_tokens_key(mock: Mock) -> None:
     key = {"Authorization": "Key test-page:secret"}
-    asked = {"allowed_apps": ["veo2"], "token_expiration": 60}
-    token = (await mock.http.post("/rest.fal.ai/tokens/", json=asked, headers=key)).json()
+    body = {"allowed_apps": ["veo2"], "token_expiration": 60}
+    token = (await mock.http.post("/rest.fal.ai/tokens/", json=body, headers=key)).json()
     answer = await mock.http.post(f"/{ENDPOINT}", json=GOOD, headers={"Authorization": f"Bearer {token}"})
 
     found = mock.emulator.request(answer.json()["request_id"])

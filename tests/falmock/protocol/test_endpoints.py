@@ -29,7 +29,7 @@ def test_endpoint_id_is_split_into_application_and_path(text: str, application: 
 
 
 @pytest.mark.parametrize("text", ["", "/", "fal-ai", "x-y-z", "12345"])
-def test_text_that_names_no_application_is_none(text: str) -> None:
+def test_text_that_names_no_application_is_parsed_as_none(text: str) -> None:
     assert parse(text) is None
 
 

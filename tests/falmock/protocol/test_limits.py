@@ -213,12 +213,12 @@ async def test_poll_does_not_match_rules_for_other_requests(
         mock.emulator.plan.add(Rule(fault="bad_gateway", on="status", request=str(number), times="always"))
     mock.emulator.plan.add(for_all := Rule(fault="bad_gateway", on="status", test="other"))
     submitted = await mock.submit()
-    asked: list[Rule] = []
-    monkeypatch.setattr(Rule, "matches", lambda rule, _: asked.append(rule))
+    matched: list[Rule] = []
+    monkeypatch.setattr(Rule, "matches", lambda rule, _: matched.append(rule))
 
     await mock.status(submitted)
 
-    assert asked == [for_all]
+    assert matched == [for_all]
 
 
 def test_spent_rule_is_not_matched_but_still_listed() -> None:
@@ -380,9 +380,9 @@ async def test_requests_are_listed_in_pages_each_once(busy: Mock, listing: str, 
     before = ""
     while before is not None:
         query = f"?limit=150{'&before=' + before if before else ''}"
-        told = (await busy.get(f"{CONTROL}/{listing}{query}")).json()
-        seen = [each[key] for each in told[name]] + seen
-        before = told["before"]
+        page = (await busy.get(f"{CONTROL}/{listing}{query}")).json()
+        seen = [each[key] for each in page[name]] + seen
+        before = page["before"]
 
     assert seen == [request.id for request in busy.emulator.store.requests()]
 
@@ -395,9 +395,9 @@ async def test_webhooks_are_listed_in_pages_each_once(mock: Mock) -> None:
     before = ""
     while before is not None:
         query = f"?limit=3{'&before=' + before if before else ''}"
-        told = (await mock.get(f"{CONTROL}/webhooks{query}")).json()
-        seen = [each["request_id"] for each in told["webhooks"]] + seen
-        before = told["before"]
+        page = (await mock.get(f"{CONTROL}/webhooks{query}")).json()
+        seen = [each["request_id"] for each in page["webhooks"]] + seen
+        before = page["before"]
 
     assert seen == [each.request_id for each in mock.emulator.store.deliveries()]
 

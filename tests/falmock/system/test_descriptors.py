@@ -140,7 +140,7 @@ def test_only_one_of_many_threads_gives_the_spare_descriptor_up(monkeypatch: pyt
     assert sorted(each.result() for each in given_up) == [False, True]
 
 
-def test_other_errors_are_raised_at_once() -> None:
+def test_errors_other_than_a_missing_descriptor_are_raised_immediately() -> None:
     async def fail() -> None:
         tries.append(1)
         raise FileNotFoundError
@@ -153,7 +153,7 @@ def test_other_errors_are_raised_at_once() -> None:
     assert tries == [1]
 
 
-def test_the_error_is_raised_after_a_minute_of_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_descriptor_is_an_error_after_a_minute_of_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
     async def fail() -> None:
         tries.append(1)
         raise OSError(errno.EMFILE, "Too many open files")

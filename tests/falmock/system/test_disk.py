@@ -45,7 +45,7 @@ def test_a_write_to_a_full_database_raises_storage_full() -> None:
 
 
 @pytest.mark.parametrize("error", [PermissionError(errno.EACCES, "no"), sqlite3.OperationalError("no")])
-def test_other_errors_are_not_changed(error: Exception) -> None:
+def test_errors_that_are_not_about_storage_are_not_changed(error: Exception) -> None:
     with pytest.raises(type(error)), disk.room():
         raise error
 

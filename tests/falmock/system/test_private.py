@@ -65,7 +65,7 @@ def test_a_failed_write_leaves_the_earlier_file(tmp_path: Path) -> None:
 
 
 def open_to_all(path: Path) -> Path:
-    """Return a folder with entries that everybody can read."""
+    """Return a folder with entries that every user can read."""
     path.mkdir()
     (path / "own").mkdir()
     (path / "own" / "inner").write_text("x")

@@ -45,7 +45,7 @@ def test_a_missing_resource_has_a_short_reason(error: Exception, reason: str, is
         None,
     ],
 )
-def test_other_errors_have_no_reason(error: Exception | None) -> None:
+def test_errors_that_no_missing_resource_causes_have_no_reason(error: Exception | None) -> None:
     assert transient.reason(error) is None
 
 

@@ -245,7 +245,7 @@ def test_the_journal_has_all_steps_in_order(falmock: Harness) -> None:
     assert [event for event in events if event != "exchange"] == ["submit", "start", "finish"]
 
 
-def test_only_successful_requests_cost(falmock: Harness) -> None:
+def test_only_successful_requests_have_a_cost(falmock: Harness) -> None:
     falmock.fail_next("content_policy_violation")
     with pytest.raises(fal_client.FalClientHTTPError):
         fal_client.subscribe(ENDPOINT, GOOD)

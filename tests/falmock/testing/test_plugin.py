@@ -63,7 +63,7 @@ SWALLOWED = {
 UNCLEAN = {"test_a_leak_in_the_teardown_is_an_error", "test_that_leaves_a_fault_open"}
 
 
-def test_all_other_tests_of_the_project_pass(plain: Session) -> None:
+def test_all_other_tests_of_the_sample_project_pass(plain: Session) -> None:
     assert len(plain.ended("passed")) == len(plain.ends) - len(SWALLOWED | UNCLEAN | {FAILING})
 
 
