@@ -7,7 +7,7 @@ import sys
 
 import click
 import pytest
-from programs import falmock, one_line
+from programs import falmock, one_line, run
 
 from falmock.cli import main
 
@@ -27,6 +27,22 @@ def imported_by(*arguments: str) -> set[str]:
     """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     return {name.partition(".")[0] for name in done.stderr.split()}
+
+
+def test_ctrl_c_while_the_program_is_loaded_prints_no_traceback() -> None:
+    program = """if True:
+        import runpy, sys
+        class Interrupted:
+            def find_spec(name, *_):
+                if name == "click":
+                    raise KeyboardInterrupt
+        sys.meta_path.insert(0, Interrupted)
+        runpy.run_module("falmock", run_name="__main__")
+    """
+
+    ran = run(sys.executable, "-c", program)
+
+    assert (ran.code, ran.err) == (130, "")
 
 
 def test_help_describes_falmock_and_lists_the_commands() -> None:
