@@ -1,6 +1,6 @@
 """Finds keys in texts: those of the settings, and those that callers have sent.
 
-Keys in base64 are found too; `redaction` undoes other encodings first (see `escapes`). The time grows with
+Keys in base64, in hexadecimal and in another case are found too; `redaction` undoes other encodings first (see `escapes`). The time grows with
 the text, not with the number of keys.
 """
 
@@ -41,7 +41,8 @@ class _Searcher:
         for key in keys:
             secret = key.partition(b":")[2]
             for text in (key, secret) if len(secret) >= LONG_SECRET else (key,):
-                patterns.update(dict.fromkeys(_unescaped(text), False))
+                for plain in _unescaped(text):
+                    patterns.update(dict.fromkeys(_rewritten(plain), False))
                 patterns.update(dict.fromkeys(_in_base64(text), True))
         self._encoded = list(patterns.values())
         self._automaton = BytesAhoCorasick(list(patterns), MatchKind.LeftmostLongest)
@@ -133,6 +134,12 @@ def _unescaped(text: bytes) -> Iterator[bytes]:
     for view, _ in islice(views(text), 1, None):
         if len(view) >= SHORTEST:
             yield view
+
+
+def _rewritten(text: bytes) -> Iterator[bytes]:
+    """Yield a text as it is, in upper and in lower case, and in hexadecimal."""
+    yield from (text, text.upper(), text.lower())
+    yield from (text.hex().encode(), text.hex().upper().encode())
 
 
 def _in_base64(text: bytes) -> Iterator[bytes]:

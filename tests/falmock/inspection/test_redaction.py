@@ -250,6 +250,27 @@ def test_a_key_that_looks_escaped_is_masked_in_every_encoding(key: str, encode: 
     assert encode(key) not in shown
 
 
+@pytest.mark.parametrize("key", ["some-id:of a Secret/", f"Some-Id:{SECRET}"])
+@pytest.mark.parametrize(
+    "encode",
+    [
+        str.upper,
+        str.lower,
+        lambda text: text.encode().hex(),
+        lambda text: text.encode().hex().upper(),
+        lambda text: escaped(text.upper()),
+    ],
+    ids=["upper", "lower", "hex", "upper hex", "escaped upper"],
+)
+def test_a_known_key_is_masked_in_another_case_and_in_hexadecimal(
+    key: str, encode: Callable[[str], str]
+) -> None:
+    shown = Redactor(KnownKeys([key])).text(f"before {encode(key)} after")
+
+    secret = encode(key.partition(":")[2])
+    assert (secret in shown, MASK in shown) == (False, True)
+
+
 def test_the_secret_of_a_known_key_is_masked_without_its_id() -> None:
     known = KnownKeys()
     known.see(f"Key {KEY}".encode())
