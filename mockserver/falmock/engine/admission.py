@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import hashlib
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
+from falmock.engine.clock import LAST
 from falmock.engine.ids import uuid7
 from falmock.engine.rows import Request
 from falmock.faults import effects
 from falmock.faults.injections import Injection, Injections
 from falmock.faults.rules import OF_A_REQUEST, Rule
+from falmock.protocol.errors import TimeEnded
 
 if TYPE_CHECKING:
     from falmock.engine.payloads import Payloads
     from falmock.engine.resources import Resources
     from falmock.engine.steps import Steps
     from falmock.engine.submission import Submission
+
+MARGIN: Final = 24 * 3600.0  # seconds before the end of emulated time in which nothing is accepted
 
 
 class Admission:
@@ -35,7 +39,12 @@ class Admission:
         Args:
             now: emulated time in unix seconds.
             direct: for a call to the run host: ready at once, not retried, without a webhook.
+
+        Raises:
+            TimeEnded: the request might not end before emulated time does.
         """
+        if now > LAST - MARGIN:
+            raise TimeEnded
         seq = self._store.next_seq()
         rng = self._steps.rng(seq, "submit")
         request_id = str(uuid7(now, rng))

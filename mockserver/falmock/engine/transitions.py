@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from falmock.engine.admission import Admission
-from falmock.engine.clock import LAST
 from falmock.engine.lifecycle import Event, State
 from falmock.engine.notifier import Notifier
 from falmock.engine.payloads import Payloads
@@ -27,7 +26,7 @@ from falmock.engine.steps import Steps
 from falmock.engine.webhooks import Sender
 from falmock.faults import effects
 from falmock.faults.injections import Injections
-from falmock.protocol.errors import PlatformError, StorageFull, StorageUnavailable, TimeEnded
+from falmock.protocol.errors import PlatformError, StorageFull, StorageUnavailable
 from falmock.system import transient
 
 if TYPE_CHECKING:
@@ -40,7 +39,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("falmock")
 
-MARGIN: Final = 24 * 3600.0  # seconds before the end of emulated time in which nothing is accepted
 ATTEMPTS: Final = 10  # runs of one request, the first included (PROTOCOL.md 4.8)
 RERUN: Final = frozenset({503, 504})  # statuses that the platform tries again
 
@@ -178,9 +176,7 @@ class Transitions:
     # Events that callers cause
 
     def accept(self, submission: Submission, *, direct: bool) -> Request:
-        """Create a request and put it into the queue; near the end of emulated time, raise `TimeEnded`."""
-        if self.clock.now() > LAST - MARGIN:
-            raise TimeEnded
+        """Create a request and put it into the queue."""
         with self.transaction(steers=False):
             request = self._admission.accept(submission, self.clock.now(), direct=direct)
         self.queue.add(job_of(request))

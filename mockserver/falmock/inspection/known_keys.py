@@ -1,7 +1,7 @@
 """Finds keys in texts: those of the settings, and those that callers have sent.
 
-Keys in base64, in hexadecimal and in another case are found too; `redaction` undoes other encodings first (see `escapes`). The time grows with
-the text, not with the number of keys.
+Keys in base64, in hexadecimal and in another case are found too; `redaction` undoes other encodings first
+(see `escapes`). The time grows with the text, not with the number of keys.
 """
 
 from __future__ import annotations

@@ -406,9 +406,10 @@ async def test_an_impossible_start_timeout_is_a_bad_request(mock: Mock, timeout:
 
 async def test_a_request_at_the_end_of_emulated_time_is_readable_and_time_stops_there(mock: Mock) -> None:
     end = 32_503_680_000.0  # the year 3000
-    mock.clock.move_to(end - 3)
-    submitted = await mock.submit()
-    await mock.pass_time(3)
+    day = 24 * 3600
+    mock.clock.move_to(end - day)
+    submitted = await mock.submit(headers={"x-falmock-fault": f"slow seconds={2 * day}"})
+    await mock.pass_time(day)
 
     status = await mock.status(submitted, "?logs=1")
     clock = (await mock.http.get("/control/clock")).json()
