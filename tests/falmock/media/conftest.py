@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from io import BytesIO
 from typing import TYPE_CHECKING, Any, Self
 
+import psutil
 import pytest
 import uvloop
 from PIL import Image
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     RunAsync = Callable[[Coroutine[Any, Any, Any]], Any]
+    Children = Callable[[], list[psutil.Process]]
 
 FAKE_FFMPEG = """#!{python} -IS
 import sys
@@ -94,6 +96,14 @@ class FakeFfmpeg:
         self.started += 1
         self.writers.append(writer)
         await self.processes.put(FakeProcess(int(await reader.readline()), reader, writer))
+
+
+@pytest.fixture
+def children() -> Children:
+    """Return a function that lists the processes started by the test; other tests' servers may run."""
+    own = psutil.Process()
+    before = own.children(recursive=True)
+    return lambda: [child for child in own.children(recursive=True) if child not in before]
 
 
 @pytest.fixture

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from emulated import Mock
+    from tests.falmock.media.conftest import Children
 
     Start = Callable[..., Awaitable[Mock]]
 
@@ -31,12 +32,11 @@ SCRIPTS = {
 }
 
 
-def leftovers(*folders: Path) -> tuple[int, int, int, list[str]]:
+def leftovers(children: Children, *folders: Path) -> tuple[int, int, int, list[str]]:
     """Return how many descriptors, processes and tasks there are, and the names of temporary files."""
-    own = psutil.Process()
     names = [path.name for folder in folders for path in folder.rglob("*")]
     files = [name for name in names if name.endswith((".partial", ".part"))]
-    return own.num_fds(), len(own.children(recursive=True)), len(asyncio.all_tasks()), files
+    return psutil.Process().num_fds(), len(children()), len(asyncio.all_tasks()), files
 
 
 async def settled(mock: Mock) -> None:
@@ -60,35 +60,34 @@ async def cancelled(mock: Mock, image_url: str) -> None:
 
 @pytest.mark.parametrize("image_url", [LARGE, SLOW], ids=["a large image", "a slow image"])
 async def test_cancelled_requests_leave_no_processes_or_files(
-    start: Start, tmp_path: Path, renders: Path, image_url: str
+    start: Start, tmp_path: Path, renders: Path, children: Children, image_url: str
 ) -> None:
-    others = len(psutil.Process().children(recursive=True))
     mock = await start(media="animate", state=tmp_path / "state")
     await cancelled(mock, image_url)
-    before = leftovers(tmp_path, renders)
+    before = leftovers(children, tmp_path, renders)
     for _ in range(2):
         await cancelled(mock, image_url)
-    assert leftovers(tmp_path, renders) == before
-    assert before[1:] == (others, before[2], [])
+    assert leftovers(children, tmp_path, renders) == before
+    assert before[1:] == (0, before[2], [])
 
 
 async def test_a_burst_of_requests_leaves_no_processes_or_files(
-    start: Start, tmp_path: Path, renders: Path
+    start: Start, tmp_path: Path, renders: Path, children: Children
 ) -> None:
     mock = await start(state=tmp_path / "state", runners=50, concurrency=50)
     await mock.finish(LARGE)
     await settled(mock)
-    before = leftovers(tmp_path, renders)
+    before = leftovers(children, tmp_path, renders)
     submitted = [await mock.submit(LARGE, prompt=f"{number}") for number in range(30)]
     await mock.pass_time(60)
     assert {(await mock.result(each)).status_code for each in submitted} == {200}
     await settled(mock)
-    assert leftovers(tmp_path, renders) == before
+    assert leftovers(children, tmp_path, renders) == before
 
 
 @pytest.mark.parametrize("script", SCRIPTS)
 async def test_a_misbehaving_ffmpeg_leaves_no_processes_or_files(
-    start: Start, tmp_path: Path, renders: Path, script: str
+    start: Start, tmp_path: Path, renders: Path, children: Children, script: str
 ) -> None:
     program = tmp_path / "ffmpeg"
     program.write_text(f'#!/bin/sh\n[ "$1" = -version ] && exec echo ffmpeg version 0\n{SCRIPTS[script]}\n')
@@ -108,5 +107,5 @@ async def test_a_misbehaving_ffmpeg_leaves_no_processes_or_files(
             await mock.pass_time(60)
             assert (await mock.result(submitted)).status_code == 500
         await settled(mock)
-        before = before or leftovers(tmp_path, renders)
-        assert leftovers(tmp_path, renders) == before
+        before = before or leftovers(children, tmp_path, renders)
+        assert leftovers(children, tmp_path, renders) == before

@@ -9,7 +9,6 @@ from contextlib import suppress
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
-import psutil
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -22,6 +21,8 @@ from falmock.protocol.model_errors import ModelError
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from tests.falmock.media.conftest import Children
 
 MIB = 1024 * 1024
 SERVER = """
@@ -351,13 +352,13 @@ def test_a_decompression_bomb_does_not_use_memory_of_the_server(tmp_path: Path) 
     assert after - before < 64 * MIB  # decoding it takes four times that
 
 
-def test_a_cancelled_decoding_leaves_no_process() -> None:
+def test_a_cancelled_decoding_leaves_no_process(children: Children) -> None:
     async def scene() -> None:
         decoding = asyncio.create_task(Decoder().picture(scans(190), loc=("body",), value=None))
-        while not psutil.Process().children():  # noqa: ASYNC110 - the system sends no event
+        while not children():  # noqa: ASYNC110 - the system sends no event
             await asyncio.sleep(0)
         decoding.cancel()
         await asyncio.wait([decoding])
-        assert psutil.Process().children() == []
+        assert children() == []
 
     asyncio.run(scene())

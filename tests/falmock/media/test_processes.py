@@ -18,7 +18,7 @@ from falmock.media.supervisor import KILLED, NOT_STARTED
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.falmock.media.conftest import FakeFfmpeg, RunAsync
+    from tests.falmock.media.conftest import Children, FakeFfmpeg, RunAsync
 
     from falmock.media.processes import Completed
 
@@ -86,16 +86,18 @@ def test_a_program_may_write_up_to_the_limit(run_async: RunAsync, size: int) -> 
 
 
 @pytest.mark.parametrize("script", ["head -c 4097 /dev/zero", "exec cat /dev/zero"])
-def test_a_program_that_writes_more_than_the_limit_is_killed(run_async: RunAsync, script: str) -> None:
+def test_a_program_that_writes_more_than_the_limit_is_killed(
+    run_async: RunAsync, children: Children, script: str
+) -> None:
     with pytest.raises(processes.TooMuchOutput):
         run_async(run(shell(script)))
-    assert psutil.Process().children(recursive=True) == []
+    assert children() == []
 
 
-def test_a_program_that_takes_too_long_is_killed(run_async: RunAsync) -> None:
+def test_a_program_that_takes_too_long_is_killed(run_async: RunAsync, children: Children) -> None:
     with pytest.raises(TimeoutError):
         run_async(run(shell("sleep 600; exit 0"), timeout=0.5))
-    assert psutil.Process().children(recursive=True) == []
+    assert children() == []
 
 
 @pytest.mark.parametrize("size", [0, 1, 1_000_000])
@@ -164,7 +166,9 @@ def test_a_supervisor_kills_its_program_when_its_input_is_closed(tmp_path: Path)
 
 
 @pytest.mark.parametrize("end", ["ends", "fails", "is killed", "floods", "is cancelled"])
-def test_no_descriptors_or_processes_are_left_after_a_program(run_async: RunAsync, end: str) -> None:
+def test_no_descriptors_or_processes_are_left_after_a_program(
+    run_async: RunAsync, children: Children, end: str
+) -> None:
     scripts = {
         "ends": "exit 0",
         "fails": "exit 1",
@@ -191,7 +195,7 @@ def test_no_descriptors_or_processes_are_left_after_a_program(run_async: RunAsyn
     own = psutil.Process()
     before, after = run_async(main())
     assert after <= before
-    assert own.children(recursive=True) == []
+    assert children() == []
 
 
 def test_the_environment_of_a_program_has_no_settings_and_keys() -> None:
