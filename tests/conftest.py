@@ -15,7 +15,7 @@ from hypothesis import settings
 # No test asserts seconds, and a machine may be busy.
 settings.register_profile("patient", deadline=None)
 settings.register_profile("deep", deadline=None, max_examples=1_000)
-# For a night: HYPOTHESIS_PROFILE=night pytest tests/falmock/test_hostile.py
+# For a night: HYPOTHESIS_PROFILE=night pytest tests/falmock/http/test_hostile.py
 settings.register_profile("night", deadline=None, max_examples=5_000)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "patient"))
 
