@@ -26,7 +26,7 @@ test: install  ## run the tests, in random order, on every core, with coverage
 	@$(BIN)/coverage combine --quiet
 	@$(BIN)/coverage report
 
-torture: install  ## mistreat the emulator for several minutes: kill it, fill its disk, soak it
+torture: install  ## kill the emulator under load, fill its disk, soak it: several minutes
 	@FALMOCK_TORTURE=long $(BIN)/pytest tests/torture --log-cli-level=info $(ARGS)
 
 fuzz: install  ## fuzz one parser of untrusted bytes: make fuzz ARGS="picture -max_total_time=60"
@@ -52,7 +52,7 @@ mutants: install  ## check that the properties find every planted bug
 fidelity: install  ## write docs/fidelity.md
 	@$(BIN)/falcontract fidelity --markdown > docs/fidelity.md
 
-faults: install  ## write docs/faults.md anew
+faults: install  ## write docs/faults.md
 	@$(BIN)/python tests/support/fault_table.py > docs/faults.md.new && mv docs/faults.md.new docs/faults.md
 
 clean:  ## remove what the targets above made
