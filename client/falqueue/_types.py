@@ -14,7 +14,7 @@ T_co = TypeVar("T_co", covariant=True)
 
 
 class TypedRequest(Protocol[T_co]):
-    """A class whose instances `submit` accepts and whose output `result` returns.
+    """A typed request: `submit` accepts it, and `result` returns its parsed output.
 
     `Veo2ImageToVideo` is one. Write your own for any other endpoint.
 

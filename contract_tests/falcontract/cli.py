@@ -50,7 +50,13 @@ def list_properties() -> None:
     "--target", default="mock", show_default=True, help="mock, socket, live, or the URL of an emulator."
 )
 @click.option("--tier", type=click.IntRange(0, 5), help="Highest cost class, 0 to 5; live: 0 by default.")
-@click.option("--property", "ids", multiple=True, metavar="P17", help="Only this property; may be repeated.")
+@click.option(
+    "--property",
+    "ids",
+    multiple=True,
+    metavar="P17",
+    help="Only this property; may be repeated. Generates no programs.",
+)
 @click.option("--seed", type=int, help="Repeat the generated programs of another run.")
 @click.option(
     "--profile",

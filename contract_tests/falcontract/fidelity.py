@@ -36,7 +36,7 @@ The properties that the emulator is tested for, and the evidence for each. This 
   transcript exists: the property rests on fal's documentation and source code.
 - **captures**: published captures of fal's answers, transcribed in `fixtures/transcripts`, that agree with
   the property. They come from third parties, so they do not count as verified.
-- **tier**: what the check costs on fal, from T0 (no job) to T5 (dollars).
+- **tier**: the cost of the check on fal, from T0 (no job) to T5 (a clip, $2.50 or more).
 - **evidence**: sections of [fal's protocol](protocol.md), with that page's tags for the sources.
 """
 TAIL: Final = """

@@ -100,16 +100,18 @@ LIMIT_OPTIONS: Final = {
     "header_bytes": Option(
         "Largest request line with headers, in bytes; more is 431.", flag="max-header-bytes", least=1
     ),
-    "headers": Option("Most header fields of a call; more is 431.", flag="max-headers", least=1),
+    "headers": Option("Largest number of header fields of a call; more is 431.", flag="max-headers", least=1),
     "head_seconds": _time_limit("Seconds for the headers of a call; later is 408.", "head-timeout"),
     "body_seconds": _time_limit(
         "Seconds between two pieces of a body; later is 408. Also for a client that stops reading.",
         "body-timeout",
     ),
     "idle_seconds": _time_limit("Seconds that a connection stays open without a call.", "idle-timeout"),
-    "faults": Option("Most faults that one call may ask for; more is 400.", flag="max-faults", least=1),
+    "faults": Option(
+        "Largest number of faults that one call asks for; more is 400.", flag="max-faults", least=1
+    ),
     "depth": Option("Deepest nesting of a JSON input; deeper is 400.", flag="max-depth", least=1),
-    "members": Option("Most members of a JSON input; more is 400.", flag="max-members", least=1),
+    "members": Option("Largest number of members of a JSON input; more is 400.", flag="max-members", least=1),
 }
 
 
@@ -138,17 +140,19 @@ class Settings:
         least=0,
         most=1_000_000,
     )
-    runners: int = _setting(2, "Most requests of one application that run at once.", least=1)
-    concurrency: int = _setting(10, "Most requests of one key that run at once; the others wait.", least=1)
+    runners: int = _setting(2, "Largest number of requests of one application that run at once.", least=1)
+    concurrency: int = _setting(
+        10, "Largest number of requests of one key that run at once; the others wait.", least=1
+    )
     queue_seconds: Span = _seconds(
-        Span(0.8, 1.2), "Seconds in the queue while runners are free: 1, or a range as 0.8-1.2."
+        Span(0.8, 1.2), "Seconds in the queue while runners are free, as 1 or 0.8-1.2."
     )
     run_seconds: Span = _seconds(
-        Span(3.5, 4.5), "Seconds of a run: 4, or a range as 3.5-4.5. Rendering may take longer."
+        Span(3.5, 4.5), "Seconds of a run, as 4 or 3.5-4.5. Rendering may take longer."
     )
     run_timeout: float | None = _seconds(
         None,
-        "Seconds after which a run is cut off with 504. It is tried up to ten times.",
+        "Seconds after which a run is cut off with 504. There are up to ten runs.",
         least=_INSTANT,
         type=float,
         unset="never",
@@ -168,7 +172,7 @@ class Settings:
         choices=("animate", "plain"),
     )
     ffmpeg: str | None = _setting(None, "Path of the ffmpeg program.", type=str, unset="bundled")
-    renders: int = _setting(2, "Most ffmpeg processes at once.", least=1)
+    renders: int = _setting(2, "Largest number of ffmpeg processes at once.", least=1)
     render_timeout: float = _seconds(
         60.0, "Real seconds after which an ffmpeg process is killed.", least=_INSTANT
     )
@@ -193,13 +197,13 @@ class Settings:
     )
     allow_origins: tuple[str, ...] = _setting(
         (),
-        "Web origins, besides local ones, whose pages may call, as https://app.example.",
+        "Web origins whose pages may call too, besides those of this machine, as https://app.example.",
         flag="allow-origin",
         unset="none",
     )
     trusted_proxies: tuple[str, ...] = _setting(
         (),
-        "Reverse proxies whose X-Forwarded-For and -Proto are trusted, as 127.0.0.1,10.0.0.0/8.",
+        "Reverse proxies that may set X-Forwarded-For and X-Forwarded-Proto, as 127.0.0.1,10.0.0.0/8.",
         flag="trusted-proxy",
         unset="none",
     )

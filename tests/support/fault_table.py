@@ -59,8 +59,9 @@ number of jobs is given unless it is one for a result or none for an error; fal 
 `make faults` generates this page by running the clients, and a test checks that it is up to date.
 [scenarios.md](scenarios.md) describes the faults; [pytest.md](pytest.md) shows how to inject them in a test.
 
-For requests that never end, the clients have a timeout. After a `hang`, the Python clients report their own
-timeout immediately (for fal-client it is 120 seconds); Node's is five minutes.
+The runs behind this table have a time limit, because some requests never end. A `hang` is not waited for:
+the Python clients report their own timeout at once (120 seconds for fal-client). Node's timeout of five
+minutes is not reached.
 """
 NOTES: Final = {
     "webhooks": "Only falqueue verifies and parses webhooks.\n",

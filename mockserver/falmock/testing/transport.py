@@ -1,8 +1,7 @@
 """Leads what httpx clients send to fal's hosts to an emulator in the same process.
 
-No port is opened and no program is started. A call to a host of fal's that is not emulated is an error,
-whichever library makes it; so is a call to an emulated one by another library than httpx. Calls to other
-hosts are left alone.
+No port is opened. A call to a host of fal's that is not emulated is an error, whichever library makes it;
+so is a call to an emulated one by another library than httpx. Calls to other hosts are left alone.
 """
 
 from __future__ import annotations
