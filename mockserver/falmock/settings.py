@@ -145,10 +145,10 @@ class Settings:
         10, "Largest number of requests of one key that run at once; the others wait.", least=1
     )
     queue_seconds: Span = _seconds(
-        Span(0.8, 1.2), "Seconds in the queue while runners are free, as 1 or 0.8-1.2."
+        Span(0.8, 1.2), "Seconds in the queue while runners are free, such as 1 or 0.8-1.2."
     )
     run_seconds: Span = _seconds(
-        Span(3.5, 4.5), "Seconds of a run, as 4 or 3.5-4.5. Rendering may take longer."
+        Span(3.5, 4.5), "Seconds of a run, such as 4 or 3.5-4.5. Rendering may take longer."
     )
     run_timeout: float | None = _seconds(
         None,
@@ -197,13 +197,13 @@ class Settings:
     )
     allow_origins: tuple[str, ...] = _setting(
         (),
-        "Web origins whose pages may call too, besides those of this machine, as https://app.example.",
+        "Web origins whose pages may call too, besides those of this machine, such as https://app.example.",
         flag="allow-origin",
         unset="none",
     )
     trusted_proxies: tuple[str, ...] = _setting(
         (),
-        "Reverse proxies that may set X-Forwarded-For and X-Forwarded-Proto, as 127.0.0.1,10.0.0.0/8.",
+        "Reverse proxies that may set X-Forwarded-For and X-Forwarded-Proto, such as 127.0.0.1,10.0.0.0/8.",
         flag="trusted-proxy",
         unset="none",
     )
