@@ -63,6 +63,7 @@ class Step:
     seconds: float = 0.0  # time to wait, or the most to wait
     state: str = ""  # status that "until" polls for
     webhook: str = ""  # receiver that a submit registers
+    webhook_path: str = ""  # appended to the receiver's URL, such as "/a%20b?c=d"
     # HTTP statuses that the receiver answers with, one per attempt; 0 closes the connection, and
     # the last one repeats
     answers: tuple[int, ...] = (200,)

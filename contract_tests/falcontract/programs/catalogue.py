@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from falcontract.programs import (
     access,
+    addressing,
     cancelling,
     failures,
     inputs,
@@ -27,6 +28,7 @@ TOPICS: Final = (
     results,
     failures,
     access,
+    addressing,
     streaming,
     cancelling,
     webhooks,

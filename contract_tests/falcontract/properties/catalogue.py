@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from falcontract.properties import (  # noqa: F401 - they register their properties
     access,
+    addressing,
     agreement,
     cancelling,
     failures,

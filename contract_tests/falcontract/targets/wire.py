@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from falcontract.targets.base import Session, Target
 
 USUAL_METHOD: Final = {"submit": "POST", "cancel": "PUT"}
+LONGEST_ANSWER: Final = 20.0  # real seconds; only a stream in place of another answer takes as long
 TIMEOUT: Final = httpx.Timeout(60).as_dict()
 RECEIVERS: Final = "{receivers}"  # in an input: the base URL of the program's receivers
 
@@ -126,7 +127,8 @@ class Wire:
         if step.do == "stream" or (step.do == "call" and step.seconds):
             await self.session.drive(asyncio.create_task(reading), step.seconds)
         else:
-            await reading
+            with suppress(TimeoutError):
+                await asyncio.wait_for(reading, LONGEST_ANSWER)
         return Exchange(
             step=step,
             index=self._index,
