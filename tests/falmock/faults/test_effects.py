@@ -239,7 +239,10 @@ async def test_a_log_window_shows_only_the_last_lines(mock: Mock) -> None:
 
     lines = (await mock.status(submitted, "?logs=1")).json()["logs"]
 
-    assert [line["message"] for line in lines] == ["Generating video: 75%", "Uploading the video"]
+    assert [line["message"].rpartition(" - ")[2] for line in lines] == [
+        "Uploading the video",
+        '"POST /image-to-video HTTP/1.1" 200 OK',
+    ]
 
 
 async def test_an_expired_result_is_a_404(mock: Mock) -> None:
