@@ -12,7 +12,7 @@ import pytest
 from recorded import recorded
 
 from falmock.models import BUNDLED, Catalogue
-from falqueue import Client
+from falqueue import Client, Completed
 
 ID = "01a0c450-6c00-7085-9207-97ffcbc75b2f"
 LABELS = (
@@ -140,6 +140,8 @@ def test_clients_of_fal_read_the_entries(falmock: Any) -> None:
         (*_, last) = client.events(client.submit(endpoint, given), logs=True)
 
     assert isinstance(done, fal_client.Completed)
+    assert done.logs is not None
     assert "level" not in done.logs[0]
+    assert isinstance(last, Completed)
     assert {entry.level for entry in last.logs} == {"INFO"}
     assert datetime.fromisoformat(last.logs[0].timestamp).replace(tzinfo=UTC).timestamp() < falmock.now
