@@ -165,9 +165,13 @@ def test_a_certificate_of_an_unknown_authority_is_reported_with_the_reason(tmp_p
 
 
 def test_a_receiver_without_tls_is_reported_as_such() -> None:
+    async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(1)
+        writer.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+        writer.close()
+
     async def scene() -> Answer:
-        server = await asyncio.start_server(says(b"HTTP/1.1 400 Bad Request\r\n\r\n"), "127.0.0.1")
-        async with server:
+        async with await asyncio.start_server(refuse, "127.0.0.1") as server:
             return await _posted(f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}/")
 
     assert asyncio.run(scene()).verdict == "no TLS connection"
