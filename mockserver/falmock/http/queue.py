@@ -8,7 +8,7 @@ import re
 from typing import TYPE_CHECKING, Any, Final
 
 from starlette.requests import Request
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import StreamingResponse
 
 from falmock.engine.lifecycle import State
 from falmock.engine.notifier import first
@@ -16,6 +16,7 @@ from falmock.engine.runner import logs, next_log_at
 from falmock.faults import effects
 from falmock.http import access, submission
 from falmock.http.context import CONTEXT
+from falmock.http.refusals import json_response
 from falmock.protocol.calls import Operation
 from falmock.protocol.errors import (
     MethodNotAllowed,
@@ -31,6 +32,7 @@ from falmock.protocol.hosts import HEADERS, QUEUE
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
 
+    from starlette.responses import Response
     from starlette.types import Receive, Scope, Send
 
     from falmock.engine.emulator import Emulator
@@ -218,6 +220,4 @@ def _metrics(found: Stored) -> dict[str, float]:
 
 
 def _reply(status: int, body: bytes, headers: Mapping[str, str] = NO_HEADERS) -> Response:
-    """Return a response with its headers in the recorded order (PROTOCOL.md 11.2)."""
-    about_body = {"content-type": "application/json", "content-length": str(len(body))}
-    return Response(body, status, {**about_body, **headers, **HEADERS[QUEUE]})
+    return json_response(status, body, {**headers, **HEADERS[QUEUE]})

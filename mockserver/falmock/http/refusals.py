@@ -22,10 +22,17 @@ if TYPE_CHECKING:
     from starlette.types import ExceptionHandler
 
 
+def json_response(status: int, body: bytes, headers: Mapping[str, str]) -> Response:
+    """Return a response with its headers in the recorded order (PROTOCOL.md 11.2)."""
+    about_body = {"content-type": "application/json", "content-length": str(len(body))}
+    return Response(body, status, {**about_body, **headers})
+
+
 def refusal_response(refusal: Refusal) -> Response:
     """Return a refusal as fal's hosts send it."""
-    media_type = None if isinstance(refusal, Unrouted) else "application/json"
-    return Response(refusal.content(), refusal.status, refusal.headers, media_type)
+    if isinstance(refusal, Unrouted):
+        return Response(None, refusal.status, refusal.headers)
+    return json_response(refusal.status, refusal.content(), refusal.headers)
 
 
 def explained(status: int, why: str) -> Response:

@@ -11,6 +11,7 @@ from starlette.responses import Response
 
 from falmock.http import access, submission
 from falmock.http.context import context_of
+from falmock.http.refusals import json_response
 from falmock.protocol.errors import UserLocked
 from falmock.protocol.hosts import HEADERS, RUN
 
@@ -61,14 +62,8 @@ class RunHost:
         done = run.result()
         context.request_id = done.id
         body = self._emulator.output(done) or b""
-        headers = {
-            "content-type": "application/json",
-            "content-length": str(len(body)),
-            **json.loads(done.headers),
-            "x-fal-request-id": done.id,
-            **HEADERS[RUN],
-        }
-        return Response(body, done.status or 500, headers)
+        headers = {**json.loads(done.headers), "x-fal-request-id": done.id, **HEADERS[RUN]}
+        return json_response(done.status or 500, body, headers)
 
 
 async def _disconnected(request: Request) -> None:
