@@ -30,6 +30,7 @@ UNKNOWN_ID: Final = "00000000-0000-4000-8000-000000000000"
 IMAGE_URL: Final = "https://example.com/chef.png"  # never fetched; example.com is reserved (RFC 2606)
 VALID_INPUT: Final[Json] = {"prompt": "A lego chef cooking eggs", "image_url": IMAGE_URL}
 HOUR: Final = 3600.0
+DAY: Final = 24 * HOUR
 FAULTS: Final = "faults"
 CLIENT_FAULTS: Final = "client_faults"  # rules for the session of a client that repeats the program
 REFERENCE: Final = re.compile(r"\{(?P<name>[A-Za-z]\w*)(?:\.(?P<member>[\w.]+))?\}")

@@ -1,7 +1,7 @@
 """Timetables of a trace: the state that an exactly timed target must report at each moment.
 
-`Trace.facts` has the input: runners, concurrency, queue_seconds, run_seconds, run_timeout
-and rejection_share, the share of a run after which an invalid input ends it.
+`Trace.facts` has the input: runners, concurrency, queue_seconds, run_seconds, run_timeout,
+rejection_seconds (how long a runner takes to reject an input), and what becomes of a cancelled run.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from falcontract.model import published
 from falcontract.model.timetable import Entry, schedule_jobs
-from falcontract.steps import FAULTS, VEO2
+from falcontract.steps import FAULTS, HOSTS, VEO2
 
 if TYPE_CHECKING:
     from falcontract.traces import Exchange, Trace
@@ -26,6 +26,12 @@ def application(endpoint: str) -> str:
     """Return the part of an endpoint id that the queue uses (PROTOCOL.md 3)."""
     parts = endpoint.strip("/").split("/")
     return "/".join(parts[: 3 if parts[0] in NAMESPACES else 2])
+
+
+def base_of(trace: Trace, e: Exchange) -> str:
+    """Return the start of the URLs in an answer: they lead back the way of the call (`Step.via`)."""
+    root = trace.base.removesuffix(f"/{HOSTS['queue']}")
+    return {"": trace.base, "host": f"http://{HOSTS['queue']}"}.get(e.step.via, root)
 
 
 class Timetables:
@@ -81,7 +87,7 @@ def _entry(trace: Trace, e: Exchange, cancels: list[Exchange], *, delay: float) 
     facts = trace.facts
     run_seconds = float(facts["run_seconds"]) + delay
     if is_rejected(e):
-        run_seconds *= facts["rejection_share"]
+        run_seconds = min(run_seconds, facts["rejection_seconds"])
     elif facts["run_timeout"] is not None:
         run_seconds = min(run_seconds, facts["run_timeout"])
     return Entry(
@@ -93,6 +99,7 @@ def _entry(trace: Trace, e: Exchange, cancels: list[Exchange], *, delay: float) 
         run_seconds=run_seconds,
         low=e.step.header("x-fal-queue-priority") == "low",
         start_by=e.at + float(e.step.header("x-fal-request-timeout") or "inf"),
+        honours_cancel=facts["cancel"] == "honoured",
         cancelled=min((_time_of(trace, c) for c in cancels if c.step.job == e.step.job), default=math.inf),
     )
 

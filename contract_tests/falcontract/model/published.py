@@ -39,6 +39,10 @@ PLATFORM_ERRORS: Final = {
     "bad_request": 400,
     "internal_error": 500,
 }
+# Seconds that a runner takes to reject an input, as recorded (PROTOCOL.md 4.2): by its schema, or because a
+# file could not be read.
+REJECTION_SECONDS: Final = (0.05, 0.1)
+DOWNLOAD_SECONDS: Final = (0.5, 1.5)
 UUID: Final = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[1-8][0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
 
 

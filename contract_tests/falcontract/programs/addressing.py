@@ -90,5 +90,7 @@ def _refused() -> list[Step]:
 
 
 def _each_way(*steps: Step) -> list[Step]:
-    ways = [[replace(step, via=way) for way in WAYS if way != "bare" or step.host == "queue"] for step in steps]
+    ways = [
+        [replace(step, via=way) for way in WAYS if way != "bare" or step.host == "queue"] for step in steps
+    ]
     return [step for group in ways for step in group]

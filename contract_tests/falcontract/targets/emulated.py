@@ -21,10 +21,10 @@ from falcontract.steps import CLIENT_FAULTS, FAULTS, HOSTS
 from falcontract.targets.base import ABILITIES, KEY_A, KEY_B, Session, authorization_headers
 from falmock.app import create_app, open_emulator
 from falmock.engine.clock import ManualClock
-from falmock.engine.runs import REJECTION
 from falmock.faults.rules import Rule
 from falmock.http.server import Server, listen
 from falmock.media import Renderer, find_ffmpeg
+from falmock.protocol.outcomes import REJECTION
 from falmock.settings import Settings, Span
 
 if TYPE_CHECKING:
@@ -167,11 +167,8 @@ class _Process:
         return float(self.emulator.timeline.due())
 
     def lock(self, key: str, locked: bool) -> None:  # noqa: FBT001 - the interface of `Session.lock`
-        key_id = KEYS[key].partition(":")[0]
-        others = tuple(name for name in self.emulator.settings.locked if name != key_id)
-        settings = replace(self.emulator.settings, locked=(*others, key_id) if locked else others)
-        self.emulator.settings = settings
-        self.served.app = create_app(self.emulator)
+        manual = self.emulator.manual
+        (manual.lock if locked else manual.unlock)(KEYS[key].partition(":")[0])
 
 
 def settings_of(setup: Json) -> Settings:
@@ -195,7 +192,8 @@ def _facts(settings: Settings) -> Json:
         "retention_large": settings.retention_large,
         "large_result": LARGE_RESULT,
         "max_body": settings.max_body,
-        "rejection_share": REJECTION,  # an assumption of the emulator; PROTOCOL.md says nothing
+        "cancel": settings.cancel,
+        "rejection_seconds": REJECTION,
     }
 
 
