@@ -9,7 +9,10 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import MISSING, dataclass, field, fields
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 Json = dict[str, Any]
 
@@ -198,7 +201,7 @@ def client(action: str, job: str = "A", **options: Any) -> Step:
     return Step(do="client", action=action, job=job, **options)
 
 
-def each(jobs: str, step: Any = status, **options: Any) -> list[Step]:
+def each(jobs: Iterable[str], step: Any = status, **options: Any) -> list[Step]:
     return [step(job, **options) for job in jobs]
 
 

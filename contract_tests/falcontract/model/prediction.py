@@ -20,6 +20,7 @@ NAMESPACES: Final = ("workflows", "comfy")
 REQUESTED: Final = "CANCELLATION_REQUESTED"
 INSTANT: Final = 1e-6  # seconds between calls at the same time: more than rounding, less than any wait
 SLOW: Final = "slow"  # the fault that extends a run
+KNOWN_FAULTS: Final = (SLOW, "content_policy_violation", "webhook_", "media_")  # to the timetable
 
 
 def application(endpoint: str) -> str:
@@ -70,8 +71,19 @@ class Timetables:
         return self._known[cancels]
 
 
+def has_timetable(trace: Trace) -> bool:
+    """Return whether the timetable knows all that happens: no re-runs, locks or unknown faults."""
+    rules = trace.program.setup.get(FAULTS, ())
+    known = all(rule["fault"].startswith(KNOWN_FAULTS) for rule in rules)
+    locks = any(step.do == "lock" for step in trace.program.steps)
+    return trace.exact_time and known and not locks and not may_run_again(trace)
+
+
 def may_run_again(trace: Trace) -> bool:
-    """Return whether a job may be re-run: the platform retries a run that exceeds the time limit."""
+    """Return whether a job may be re-run: the platform retries some failures (PROTOCOL.md 4.8)."""
+    rules = trace.program.setup.get(FAULTS, ())
+    if any(rule["fault"].partition(" ")[0] in {"requeued", *published.RERUN} for rule in rules):
+        return True
     limited = trace.facts.get("run_timeout") is not None
     return limited and any(e.step.header("x-fal-no-retry") is None for e in trace.submits())
 

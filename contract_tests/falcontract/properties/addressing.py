@@ -6,7 +6,7 @@ import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
- from falcontract.properties.claims import Claims, equal, prop
+from falcontract.properties.claims import Claims, equal, prop
 from falcontract.steps import HOSTS
 
 if TYPE_CHECKING:

@@ -57,7 +57,7 @@ class Receivers:
         with suppress(ConnectionError, h11.RemoteProtocolError):
             connection = h11.Connection(h11.SERVER)
             request, body = await _read(connection, reader)
-            status = await self._record(request.target.decode().strip("/"), request, body)
+            status = await self._record(request.target.decode().removeprefix("/"), request, body)
             if status:
                 writer.write(_answer(connection, status))
                 await writer.drain()
