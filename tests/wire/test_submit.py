@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import uuid
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
 from emulated import ENDPOINT, GOOD, KEY, Mock
+
+from falmock.models import BUNDLED, Catalogue
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -29,12 +32,18 @@ async def test_submit_is_answered_with_these_bytes(mock: Mock) -> None:
     )
 
 
-async def test_body_has_the_recorded_length(mock: Mock) -> None:
-    # 415 bytes were recorded for "fal-ai/nano-banana", over https
-    answer = await mock.http.post(f"/{ENDPOINT}", json=GOOD, headers=KEY | HOST)
+async def test_bodies_have_the_recorded_lengths(start: Start) -> None:
+    (model,) = BUNDLED
+    wan = Catalogue([replace(model, endpoint="fal-ai/wan/v2.7/text-to-video")])
+    mock = await start(catalogue=wan, trusted_proxies=("127.0.0.1",))
+    headers = KEY | HOST | {"X-Forwarded-For": "127.0.0.1", "X-Forwarded-Proto": "https"}
 
-    longer = 3 * (len("https") - len("http") + len("fal-ai/nano-banana") - len("fal-ai/veo2"))
-    assert len(answer.content) + longer == 415
+    submitted = await mock.http.post("/fal-ai/wan/v2.7/text-to-video", json=GOOD, headers=headers)
+    await mock.pass_time(2)
+    path = f"/fal-ai/wan/requests/{submitted.json()['request_id']}/status"
+    running = await mock.http.get(path, headers=headers)
+
+    assert (submitted.headers["content-length"], running.headers["content-length"]) == ("415", "399")
 
 
 async def test_request_id_is_a_uuid7_of_the_time_of_the_submit(mock: Mock) -> None:
