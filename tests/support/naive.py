@@ -56,8 +56,9 @@ class Naive:
     async def status_under_subpath(self) -> None:
         submitted = await self.submit()
         base = f"/{ENDPOINT}/requests/{submitted['request_id']}"
-        await self.poll({"status_url": f"{base}/status"})
-        await self.get(base)
+        await self.get(f"{base}/status")
+        await self.poll(submitted)
+        await self.get(submitted["response_url"])
 
     async def resubmits_after_timeout(self) -> None:
         await self.submit()

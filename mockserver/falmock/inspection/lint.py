@@ -139,18 +139,18 @@ def polls_too_fast(history: History) -> Iterator[Evidence]:
 
 @rule(
     why="Status, result and cancel are below owner and alias alone: fal's clients leave out the rest of "
-    "the endpoint, and calls with it were answered 405.",
+    "the endpoint, and fal answers 405 to calls with it.",
     source="PROTOCOL.md 3; https://github.com/fal-ai/fal-js/issues/214",
 )
 def status_under_subpath(history: History) -> Iterator[Evidence]:
     """Found where a call about a request has the endpoint's path in its URL.
 
-    The URLs in the response to the submit are right, so such a URL was built by hand. falmock answers it, as
-    fal's documentation describes it.
+    The URLs in the response to the submit are right, so such a URL was built by hand, as fal's documentation
+    describes it. With `--lenient-paths` falmock answers it.
     """
     for request in history.requests:
-        calls = request.of(Operation.STATUS, Operation.STREAM, Operation.RESULT, Operation.CANCEL)
-        wrong = [call for call in calls if _has_path(call.endpoint)]
+        about = (Operation.STATUS, Operation.STREAM, Operation.RESULT, Operation.CANCEL, Operation.OTHER)
+        wrong = [call for call in request.of(*about) if _has_path(call.endpoint)]
         if wrong:
             yield f"called {wrong[0].endpoint}/requests/", wrong
 

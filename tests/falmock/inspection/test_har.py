@@ -115,7 +115,7 @@ async def har(mock: Mock) -> Any:
         await mock.pass_time(60)
         url = (await mock.result(submitted)).json()["video"]["url"]
         await mock.http.get(url)
-        await mock.http.get("/nobody/nothing")
+        await mock.http.post("/nobody/nothing")
     return json.loads(json.dumps(archive(mock.journal.entries(), 3)))
 
 
@@ -129,7 +129,7 @@ async def test_an_archive_is_valid_har_1_2(har: Any) -> None:
         ("POST", 200),
         ("GET", 200),
         ("GET", 200),
-        ("GET", 404),
+        ("POST", 404),
     ]
 
 
