@@ -1,4 +1,4 @@
-"""A client of fal's queue as people write it in a hurry: eleven mistakes, each a method by a rule's name."""
+"""A client of fal's queue as people write it in a hurry: mistakes, each a method by a rule's name."""
 
 from __future__ import annotations
 
@@ -72,6 +72,10 @@ class Naive:
 
     async def ignores_signature(self) -> None:
         await self.submit(f"?fal_webhook={HOOK}", prompt="[[fal: webhook_bad_signature]]")
+        await self.mock.pass_time(60)
+
+    async def accepts_reserialized(self) -> None:
+        await self.submit(f"?fal_webhook={HOOK}", prompt="[[fal: webhook_reserialized]]")
         await self.mock.pass_time(60)
 
     async def refuses_duplicate(self) -> None:
