@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 def queue_answers_have_their_headers(trace: Trace) -> Claims:
     """Each kind of answer of the queue has its headers, with recorded values, and no others."""
     for e in trace.exchanges if trace.complete_headers else ():
-        if e.step.host == "queue" and (kind := kind_of(e)) is not None:
+        if (e.url.startswith(trace.base) or e.step.via) and (kind := kind_of(e)) is not None:
             yield from _has_headers(e, kind)
 
 
