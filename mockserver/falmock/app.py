@@ -116,7 +116,10 @@ def fal_hosts(emulator: Emulator) -> dict[str, ASGIApp]:
         hosts.RUN: RunHost(emulator, keyring).app,
         hosts.REST: with_headers(Router(rest, redirect_slashes=False), hosts.HEADERS[hosts.REST]),
         hosts.CDN: Router(cdn_routes(emulator, keyring), redirect_slashes=False),
-        hosts.PLATFORM: Router(platform, redirect_slashes=False, default=platform_not_found),
+        hosts.PLATFORM: with_headers(
+            Router(platform, redirect_slashes=False, default=platform_not_found),
+            hosts.HEADERS[hosts.PLATFORM],
+        ),
         hosts.WEBSITE: Router(website_routes(emulator.catalogue), redirect_slashes=False),
     }
 

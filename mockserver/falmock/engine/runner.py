@@ -178,13 +178,14 @@ class _Tools:
     async def video(self, clip: Clip, *, name: str) -> File:
         runner, request = self._runner, self._request
         rendered = await runner.renderer.render(clip)
+        now = runner.clock.now()
         file = runner.files.publish(
             rendered,
-            new_path(_rng(runner.seed, request, name), name),
+            new_path(_rng(runner.seed, request, name), name, now),
             content_type="video/mp4",
             owner=request.caller,
             lifecycle=Lifecycle.parse(request.lifecycle),
-            now=runner.clock.now(),
+            now=now,
             faults=request.faults,
             request_id=request.id,
         )

@@ -22,7 +22,8 @@ JOB: Final = "job"
 WEBHOOK: Final = "webhook"
 FILE: Final = "file"
 OPERATIONS: Final = ("submit", "status", "stream", "result", "cancel", "run", "upload", "download")
-PLACES: Final = (JOB, WEBHOOK, FILE, *OPERATIONS)
+PLATFORM: Final = "platform"  # a call of the platform API
+PLACES: Final = (JOB, WEBHOOK, FILE, *OPERATIONS, PLATFORM)
 
 OTHER_ERROR: Final = "model_error"  # any type, text and place
 
@@ -267,8 +268,14 @@ FAULTS: Final[dict[str, FaultKind]] = {
             "upload",
             reason=OUT_OF_BALANCE,
         ),
-        _account("rate_limited", "429 with an assumed text.", "submit", "run"),
         _account("storage_type_refused", "400: the storage type is invalid.", "upload"),
+        FaultKind(
+            "rate_limited",
+            "account",
+            "429: of the platform API as recorded, elsewhere with an assumed text.",
+            ("submit", "run"),
+            frozenset({*OPERATIONS, PLATFORM}),
+        ),
         _account("concurrency_limit", "429 of the run host: too many requests run at once.", "run", limit=20),
         _request("stuck_in_queue", "The request waits forever."),
         _request("stuck_running", "The request runs forever."),

@@ -23,6 +23,7 @@ from falmock.protocol.errors import (
     InvalidStorageType,
     NotFound,
     PlatformError,
+    PlatformRateLimited,
     RateLimited,
     UserLocked,
 )
@@ -178,6 +179,8 @@ async def _refuse(fault: Fault, host: ASGIApp, scope: Scope, receive: Receive, s
     refused = refusal(fault)
     context: CallContext = scope[CONTEXT]
     call = context.call
+    if call.operation is Operation.PLATFORM:
+        refused = PlatformRateLimited()
     if call.request_id and call.repeats_id(refused.status):
         refused.headers["x-fal-request-id"] = call.request_id
     raise refused

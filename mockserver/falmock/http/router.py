@@ -18,7 +18,6 @@ from falmock.protocol.authorities import AuthorityError, parse_url
 from falmock.protocol.errors import PlatformError
 from falmock.protocol.hosts import (
     ALIASES,
-    PLATFORM,
     WEBSITE,
     NotServedError,
     find_destination,
@@ -43,7 +42,7 @@ NOT_EMULATED: Final = (
     f"program, or call a host that is emulated: {', '.join(ALIASES)}."
 )
 NOT_OWN: Final = "If that is its name on your network, start it with --hostname."
-FAULTLESS: Final = frozenset({PLATFORM, WEBSITE})  # no fault applies to these hosts
+FAULTLESS: Final = frozenset({WEBSITE})  # no fault applies to these hosts
 
 
 class HostRouter:

@@ -320,6 +320,7 @@ class PlatformApiError(Refusal):
 
     Args:
         kind: a key of `KINDS`.
+        message: replaces the usual one.
     """
 
     KINDS: ClassVar[dict[str, tuple[int, str]]] = {
@@ -328,6 +329,16 @@ class PlatformApiError(Refusal):
         "validation_error": (400, "Invalid request parameters"),
     }
 
-    def __init__(self, kind: str) -> None:
-        self.status, message = self.KINDS[kind]
-        super().__init__({"error": {"type": kind, "message": message}})
+    def __init__(self, kind: str, message: str | None = None) -> None:
+        self.status, usual = self.KINDS[kind]
+        super().__init__({"error": {"type": kind, "message": message or usual}})
+
+
+class PlatformRateLimited(Refusal):
+    """Too many calls of the platform API. Its body has another form than the API's other errors."""
+
+    status = 429
+
+    def __init__(self) -> None:
+        body = {"error": "Too Many Requests", "message": "Rate limit exceeded"}
+        super().__init__(body, headers={"retry-after": "10"})

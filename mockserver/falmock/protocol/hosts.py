@@ -61,7 +61,16 @@ _READABLE: Final = {
 _EDGE: Final = {"strict-transport-security": "max-age=31536000; includeSubDomains", "x-robots-tag": "noindex"}
 
 # The headers of every answer of a host, in the recorded order (PROTOCOL.md 11.2).
-HEADERS: Final[dict[str, dict[str, str]]] = {QUEUE: _READABLE | _EDGE, RUN: _EDGE, REST: _EDGE}
+HEADERS: Final[dict[str, dict[str, str]]] = {
+    QUEUE: _READABLE | _EDGE,
+    RUN: _EDGE,
+    REST: _EDGE,
+    PLATFORM: {
+        "access-control-allow-origin": "*",
+        "cache-control": "public, max-age=0, must-revalidate",
+        "strict-transport-security": "max-age=63072000",
+    },
+}
 # Those of the queue host for a path or method that its router does not know.
 ROUTER_HEADERS: Final = _READABLE
 
