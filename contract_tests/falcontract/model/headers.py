@@ -73,7 +73,7 @@ KINDS: Final[dict[str, Headers]] = {
         QUEUE | ID | {"x-fal-error-type": "[a-z_]+", "x-fal-request-timeout-type": "user"}
     ),
     "router": Headers(READABLE, None, frozenset({"allow"})),
-    "refusal": Headers(QUEUE),
+    "refusal": Headers(QUEUE, JSON, frozenset({"x-fal-request-id"})),
     "run": Headers(EDGE | ID | SERVED | UNITS),
     "rejected run": Headers(EDGE | ID | SERVED | FREE | {"x-fal-needs-retry": "false"}),
     "rest": Headers(EDGE),

@@ -32,22 +32,22 @@ if TYPE_CHECKING:
 TOPICS: Final = (
     submitting,
     statuses,
-    restarts,
     results,
-    services,
     failures,
-    files,
-    headers,
+    errors,
     access,
     addressing,
+    headers,
     streaming,
     cancelling,
-    deliveries,
     endings,
-    errors,
     webhooks,
+    deliveries,
     inputs,
     media,
+    files,
+    services,
+    restarts,
 )
 
 
