@@ -108,7 +108,7 @@ def open_emulator(
 
 def fal_hosts(emulator: Emulator) -> dict[str, ASGIApp]:
     """Return an application for each of fal's hosts."""
-    keyring = Keyring(emulator.settings, emulator.token_claims)
+    keyring = Keyring(emulator.settings, emulator.token_claims, emulator.locks.is_locked)
     rest = [*rest_routes(emulator, keyring), *token_routes(emulator, keyring)]
     platform = [*platform_routes(emulator, keyring), *catalogue_routes(keyring, emulator.catalogue)]
     return {

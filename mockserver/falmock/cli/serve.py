@@ -27,7 +27,14 @@ from falmock.inspection.lint import check
 from falmock.intercept.certificates import DamagedCAError, open_ca
 from falmock.intercept.doctor import CannotTryError, examine
 from falmock.intercept.environment import variables
-from falmock.intercept.launch import NotStartedError, SignalForwarder, launch
+from falmock.intercept.launch import (
+    NOT_EXECUTABLE,
+    NOT_FOUND,
+    Ended,
+    NotStartedError,
+    SignalForwarder,
+    launch,
+)
 from falmock.intercept.listeners import Listeners, open_listeners
 from falmock.intercept.server_info import ServerInfo, advertise, find
 from falmock.media import FfmpegNotFound
@@ -132,15 +139,24 @@ def run(
     with reporting(), _runner() as runner:
         if server is not None and server.sealed >= sealed:
             _print_ignored_options(server, state)
-            code, counted = runner.run(_run_beside(server, command))
+            ended, counted = runner.run(_run_beside(server, command))
         else:
             settings = settings_of(None, given | {"sealed": sealed})
             with _listening(LOOPBACK, 0, 0, 0) as listeners:
-                code, counted = runner.run(_run_with(settings, listeners, command))
+                ended, counted = runner.run(_run_with(settings, listeners, command))
     if account is not None:
         account.write_text(json.dumps(counted.to_json()))
-    console.print_to_stderr(f"falmock: {counted}")
-    return code
+    for line in (*_warnings(ended, counted), counted):
+        console.print_to_stderr(f"falmock: {line}")
+    return ended.code
+
+
+def _warnings(ended: Ended, counted: Account) -> Iterator[str]:
+    """Yield what suggests that calls went past the emulator."""
+    for program in ended.past:
+        yield f"{program} ran, and its calls go past falmock: give the worker an outboundService"
+    if not counted.requests and ended.code not in {NOT_FOUND, NOT_EXECUTABLE}:
+        yield "no request arrived. `falmock doctor -- COMMAND` shows calls to fal that go past falmock"
 
 
 def _print_ignored_options(server: ServerInfo, state: Path) -> None:
@@ -154,15 +170,17 @@ def _print_ignored_options(server: ServerInfo, state: Path) -> None:
         )
 
 
-async def _run_with(settings: Settings, listeners: Listeners, command: Sequence[str]) -> tuple[int, Account]:
+async def _run_with(
+    settings: Settings, listeners: Listeners, command: Sequence[str]
+) -> tuple[Ended, Account]:
     with SignalForwarder() as forwarder:
         async with open_emulator(settings, listeners=listeners) as emulator:
             app = create_app(emulator)
             async with _served(emulator, app, listeners) as server:
-                code = await _launch(command, server, forwarder)
+                ended = await _launch(command, server, forwarder)
             for remark in _remarks(emulator):
                 console.print_to_stderr(f"falmock: {remark}")
-            return code, app.state.ledger.account()
+            return ended, app.state.ledger.account()
 
 
 def _remarks(emulator: Emulator) -> list[str]:
@@ -171,13 +189,13 @@ def _remarks(emulator: Emulator) -> list[str]:
     return [*unobserved, *(f"client check: {each.rule}: {each.says}" for each in findings)]
 
 
-async def _run_beside(server: ServerInfo, command: Sequence[str]) -> tuple[int, Account]:
+async def _run_beside(server: ServerInfo, command: Sequence[str]) -> tuple[Ended, Account]:
     with SignalForwarder() as forwarder:
         async with httpx.AsyncClient(base_url=server.http, trust_env=False) as http:
             before = await _account(http)
-            code = await _launch(command, server, forwarder)
+            ended = await _launch(command, server, forwarder)
             after = await _account(http)
-    return code, after.since(before)
+    return ended, after.since(before)
 
 
 async def _account(http: httpx.AsyncClient) -> Account:
@@ -196,12 +214,12 @@ def control_error(address: str, error: httpx.HTTPError) -> click.ClickException:
     return click.ClickException(f"the emulator at {address} gives no information: {why}")
 
 
-async def _launch(command: Sequence[str], server: ServerInfo, forwarder: SignalForwarder) -> int:
+async def _launch(command: Sequence[str], server: ServerInfo, forwarder: SignalForwarder) -> Ended:
     try:
         return await launch(command, os.environ | variables(server, os.environ), forwarder)
     except NotStartedError as error:
         console.print_to_stderr(f"falmock: {error}")
-        return error.code
+        return Ended(error.code)
 
 
 @click.command(context_settings={"allow_interspersed_args": False})

@@ -22,7 +22,7 @@ def variables(server: ServerInfo, before: Mapping[str, str], *, proxied: bool = 
 
     Args:
         server: the emulator.
-        before: the environment as it is; its entries for NO_PROXY and NODE_OPTIONS are kept.
+        before: the environment as it is; its entries for NO_PROXY and the options of Node and Bun are kept.
         proxied: use the proxy variables. Otherwise use those of fal's Python client, which has some for
             the queue host and the run host only.
     """
@@ -38,7 +38,8 @@ def variables(server: ServerInfo, before: Mapping[str, str], *, proxied: bool = 
         **trust,
         **dict.fromkeys(("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"), server.proxy),
         **dict.fromkeys(("NO_PROXY", "no_proxy"), direct),
-        "NODE_OPTIONS": _node_options(before.get("NODE_OPTIONS", ""), server.preload),
+        "NODE_OPTIONS": _with_option(before.get("NODE_OPTIONS", ""), f"--require={server.preload}"),
+        "BUN_OPTIONS": _with_option(before.get("BUN_OPTIONS", ""), f"--preload={server.preload}"),
         "NODE_USE_ENV_PROXY": "1",  # Node 22.21 and later
         "FALMOCK_URL": server.http,
         "FALMOCK_SERVER": _for_preload(server),
@@ -67,10 +68,9 @@ def _covers_fal(entry: str) -> bool:
     )
 
 
-def _node_options(before: str, preload: str) -> str:
-    path = json.dumps(preload) if " " in preload else preload  # Node wants a path with spaces in quotes
-    option = f"--require={path}"
-    return before if option in before.split() else f"{before} {option}".lstrip()
+def _with_option(before: str, option: str) -> str:
+    quoted = json.dumps(option) if " " in option else option  # Node and Bun split at spaces outside of quotes
+    return before if quoted in before else f"{before} {quoted}".lstrip()
 
 
 def _for_preload(server: ServerInfo) -> str:
