@@ -214,7 +214,7 @@ class Settings:
         choices=("ignored", "honoured"),
     )
     flat_logs: bool = _setting(
-        default=False, text="Add the fields level and source to log entries, as fal's older types have them."
+        default=False, text="Add the fields level and source to log entries, as in fal's JavaScript types."
     )
     journal_size: int = _setting(16 * MIB, "Memory for the journal, in bytes.", least=0)
     max_body: int = _setting(16 * MIB, "Largest submitted body, in bytes.", least=0)
