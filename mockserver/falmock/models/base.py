@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from falmock.media import Clip, Picture
 
 
-# A result has the fields that the model sets, null or not, and no others. The OpenAPI document has the docstring.
+# A result has the fields that the model sets, null or not, and no others. The docstring is in the OpenAPI
+# document that the emulator serves.
 class File(BaseModel):
     """What the page of a model calls File."""
 
