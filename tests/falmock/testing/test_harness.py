@@ -437,3 +437,13 @@ def test_one_account_can_be_locked(falmock: Harness) -> None:
     falmock.unlock("me")
 
     assert "video" in me.subscribe(ENDPOINT, GOOD)
+
+
+def test_an_answer_can_lack_its_reason_phrase(falmock: Harness) -> None:
+    falmock.fail_next("no_reason", on="submit")
+
+    with httpx.Client(headers={"authorization": "Key me:secret"}) as http:
+        first, second = [http.post(f"https://queue.fal.run/{ENDPOINT}", json=GOOD) for _ in range(2)]
+
+    assert [answer.reason_phrase for answer in (first, second)] == ["", "OK"]
+    falmock.advance(600)
