@@ -218,7 +218,7 @@ class Settings:
         choices=("ignored", "honoured"),
     )
     flat_logs: bool = _setting(
-        default=False, text="Add the fields level and source to log entries, as fal's older types have them."
+        default=False, text="Add the fields level and source to log entries, as in fal's JavaScript types."
     )
     lenient_paths: bool = _setting(
         default=False,

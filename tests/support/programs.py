@@ -20,7 +20,10 @@ from falmock.protocol.hosts import is_fal
 NODE = Path(__file__).parents[1] / "node"
 PROGRAMS = Path(__file__).parents[1] / "programs"
 PATIENCE = 120  # seconds after which a program that has not ended has failed
-QUICK = ("--media", "plain", "--queue-seconds", "0.2", "--run-seconds", "0.3", "--keys", "me:secret")
+QUICK = (
+    *("--media", "plain", "--queue-seconds", "0.2", "--run-seconds", "0.3", "--keys", "me:secret"),
+    *("--cancel", "honoured"),  # a cancel may arrive when the request runs already
+)
 
 
 @dataclass(frozen=True)

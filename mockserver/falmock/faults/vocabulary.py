@@ -288,7 +288,8 @@ FAULTS: Final[dict[str, FaultKind]] = {
             seconds=600.0,
         ),
         _request(
-            "starts_at_once", "The request starts without waiting; its submit is answered with IN_PROGRESS."
+            "starts_at_once",
+            "If a runner is free, the request starts at once, and its submit is answered with IN_PROGRESS.",
         ),
         _request("slow", "The run takes `seconds` longer.", seconds=600.0),
         _request("requeued", "The runner is lost `times` times; each time the request waits again.", times=3),
