@@ -13,7 +13,6 @@ import hashlib
 import logging
 import math
 import random
-import uuid
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from http import HTTPStatus
@@ -108,28 +107,23 @@ class Runner:
                 `transient`); the caller repeats the run.
         """
         model = assignment.model
-        served_by = {
-            "x-fal-served-from": str(uuid.UUID(int=_rng(self.seed, request, "runner").getrandbits(128)))
-        }
         try:
             output = await model.perform(assignment.model_input, _Tools(self, assignment, request))
         except ModelError as error:
-            return Outcome(error.status, compact(error.body), UNBILLED | served_by)
+            return Outcome(error.status, compact(error.body), UNBILLED)
         except (RenderFailed, StorageFull) as error:
             if transient.reason(error) is not None:
                 raise
             log.error("request %s: rendering failed: %s", request.id, error)  # noqa: TRY400 - one line
             failure = ModelError("internal_server_error", ("body",))
-            return Outcome(failure.status, compact(failure.body), UNBILLED | served_by)
+            return Outcome(failure.status, compact(failure.body), UNBILLED)
         except Exception as error:
             if transient.reason(error) is not None:
                 raise
             log.exception("request %s: the model failed; this is a bug in falmock", request.id)
-            return Outcome(
-                HTTPStatus.INTERNAL_SERVER_ERROR, compact({"detail": "Internal Server Error"}), served_by
-            )
+            return Outcome(HTTPStatus.INTERNAL_SERVER_ERROR, compact({"detail": "Internal Server Error"}))
         units = {"x-fal-billable-units": str(model.units(assignment.model_input))}
-        return Outcome(HTTPStatus.OK, compact(output.model_dump(exclude_none=True)), units | served_by)
+        return Outcome(HTTPStatus.OK, compact(output.model_dump(exclude_none=True)), units)
 
 
 def logs(catalogue: Catalogue, request: Request, now: float) -> list[dict[str, Any]]:

@@ -263,6 +263,10 @@ FAULTS: Final[dict[str, FaultKind]] = {
         ),
         _webhook("webhook_early", "The webhook is sent `seconds` before the end.", seconds=2.0),
         _webhook("webhook_bad_signature", "The signature does not match the body."),
+        _webhook(
+            "webhook_reserialized",
+            "The body is the same JSON in other bytes, under the signature of the usual ones.",
+        ),
         _webhook("webhook_old_timestamp", "The timestamp is `seconds` old, and signed.", seconds=600.0),
         _webhook("webhook_rotated_key", "The webhook is signed with a key that is new in the key set."),
         _webhook("webhook_null_payload", "The payload is null, with a `payload_error`."),

@@ -173,7 +173,7 @@ def _cost(model: Model, quantity: Quantity) -> float:
     return quantity.call_quantity * _usual_units(model) * model.price.usd
 
 
-def _usual_units(model: Model) -> int:
+def _usual_units(model: Model) -> float:
     """Return the billing units of a call with default input."""
     required = {name: "" for name, field in model.input.model_fields.items() if field.is_required()}
     return model.units(model.input.model_validate(required))

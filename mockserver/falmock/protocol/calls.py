@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from enum import StrEnum
 from functools import lru_cache
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from falmock.protocol import endpoints
@@ -35,7 +36,6 @@ class Operation(StrEnum):
     OTHER = "other"
 
 
-# fal's clients omit the endpoint's path here, its documentation includes it. Both are accepted.
 _REQUEST: Final = re.compile(
     r"/(?P<endpoint>.+?)/requests/(?P<id>[^/]+)(?P<operation>|/response|/status|/status/stream|/cancel)"
 )
@@ -54,10 +54,12 @@ class Call(NamedTuple):
 
     Attributes:
         host: one of fal's, as in `hosts`.
-        operation: independent of the method, except that a submit is a POST.
+        operation: independent of the method, except that a submit is a POST. The path of a request under its
+            full endpoint id is a submit path too; with another method it is OTHER.
         endpoint: as the path names it: the full id for a submit or a run, the part before "/requests/" for
             the others, else None.
-        request_id: in lower case, or None.
+        request_id: in lower case, or None. OTHER has one if the path would be right without the endpoint's
+            path.
         caller: the key id, or None for a key that cannot be read. Never a secret.
         test: the name in `x-falmock-test`, else the one in a key id "test-<name>", else None.
         parsed: `endpoint`, parsed; None if it names no application.
@@ -71,8 +73,12 @@ class Call(NamedTuple):
     test: str | None
     parsed: Endpoint | None = None
 
+    def repeats_id(self, status: int) -> bool:
+        """Return whether an answer with this status has the request id in a header (PROTOCOL.md 11.2)."""
+        return self.operation is Operation.RESULT or status >= HTTPStatus.INTERNAL_SERVER_ERROR
 
-def read(host: str, method: str, path: str, headers: Mapping[str, str]) -> Call:
+
+def read(host: str, method: str, path: str, headers: Mapping[str, str], *, lenient: bool = False) -> Call:
     """Read a call.
 
     Args:
@@ -80,9 +86,10 @@ def read(host: str, method: str, path: str, headers: Mapping[str, str]) -> Call:
         method: of the call.
         path: on that host, without a trailing slash.
         headers: names in lower case.
+        lenient: accept full endpoint ids in the paths of requests, as fal's documentation shows them.
     """
     read_path = _read_path if len(path) <= LONGEST_CACHED else _read_path.__wrapped__
-    operation, endpoint, request_id, parsed = read_path(host, method, path)
+    operation, endpoint, request_id, parsed = read_path(host, method, path, lenient=lenient)
     caller = _key_id(headers.get("authorization", ""))
     test = headers.get(TEST_HEADER) or named_test(caller)
     return Call(host, operation, endpoint, request_id, caller, test, parsed)
@@ -90,13 +97,17 @@ def read(host: str, method: str, path: str, headers: Mapping[str, str]) -> Call:
 
 @lru_cache(maxsize=256)  # polls repeat their path
 def _read_path(
-    host: str, method: str, path: str
+    host: str, method: str, path: str, *, lenient: bool
 ) -> tuple[Operation, str | None, str | None, Endpoint | None]:
     """Return operation, endpoint, request id and the parsed endpoint."""
     if host == QUEUE:
         if (match := _REQUEST.fullmatch(path)) is not None:
             endpoint, request_id, below = match.groups()
-            return _BELOW_REQUEST[below], endpoint, request_id.lower(), endpoints.parse(endpoint)
+            parsed = endpoints.parse(endpoint)
+            if lenient or (parsed is not None and parsed.application == endpoint):
+                return _BELOW_REQUEST[below], endpoint, request_id.lower(), parsed
+            if method != "POST":
+                return Operation.OTHER, endpoint, request_id.lower(), parsed
         return Operation.SUBMIT if method == "POST" else Operation.OTHER, *_endpoint(path)
     if host == RUN:  # the runner checks the method
         return Operation.RUN, *_endpoint(path)

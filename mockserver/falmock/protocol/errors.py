@@ -145,8 +145,18 @@ class FileNotServed(Refusal):
         super().__init__({"detail": detail})
 
 
-class MethodNotAllowed(Refusal):
-    """FastAPI's default answer."""
+class Unrouted(Refusal):
+    """The router of the queue host does not know the path. There is no body (PROTOCOL.md 3)."""
+
+    status, text = 404, "Not Found"
+
+    def content(self) -> bytes:
+        """Return the body on the wire: none."""
+        return b""
+
+
+class MethodNotAllowed(Unrouted):
+    """The router of the queue host does not know the method for this path."""
 
     status, text = 405, "Method Not Allowed"
 
