@@ -36,7 +36,7 @@ MIRRORED: Final = {
 
 
 def for_pages(app: ASGIApp) -> ASGIApp:
-    """Let the page that calls send credentials and read all of the answer."""
+    """Let a page send credentials, and read the answer with its headers."""
     return CORSMiddleware(
         app,
         allow_origin_regex=".*",
@@ -49,7 +49,7 @@ def for_pages(app: ASGIApp) -> ASGIApp:
 
 
 def for_readers(app: ASGIApp) -> ASGIApp:
-    """Let every page read files."""
+    """Let all pages read files."""
     return CORSMiddleware(app, allow_origins=["*"], expose_headers=EXPOSED)
 
 
