@@ -154,9 +154,9 @@ def run(
 def _warnings(ended: Ended, counted: Account) -> Iterator[str]:
     """Yield what suggests that calls went past the emulator."""
     for program in ended.past:
-        yield f"{program} ran, and its calls go past falmock: give the worker an outboundService"
+        yield f"{program} ran: its calls go past falmock, unless the worker has an outboundService"
     if not counted.requests and ended.code not in {NOT_FOUND, NOT_EXECUTABLE}:
-        yield "no request arrived. `falmock doctor -- COMMAND` shows calls to fal that go past falmock"
+        yield "no request arrived; `falmock doctor -- COMMAND` shows the calls to fal that go past falmock"
 
 
 def _print_ignored_options(server: ServerInfo, state: Path) -> None:

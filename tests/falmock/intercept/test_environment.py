@@ -5,6 +5,7 @@ import os
 import shlex
 import subprocess
 import sys
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -52,11 +53,19 @@ def test_no_entry_of_no_proxy_ever_covers_fal(entries: list[str]) -> None:
     assert not {entry for entry in direct if entry not in {"localhost", "127.0.0.1", "::1", "a.b"}}
 
 
-def test_node_options_are_kept_and_the_preload_is_added_once() -> None:
-    once = variables(SERVER, {"NODE_OPTIONS": "--no-warnings"})["NODE_OPTIONS"]
-    twice = variables(SERVER, {"NODE_OPTIONS": once})["NODE_OPTIONS"]
+@pytest.mark.parametrize(
+    ("name", "before", "option"),
+    [("NODE_OPTIONS", "--no-warnings", "--require="), ("BUN_OPTIONS", "--smol", "--preload=")],
+)
+@pytest.mark.parametrize("folder", ["/state", "/two words"])
+def test_options_of_a_runtime_are_kept_and_the_preload_is_added_once(
+    name: str, before: str, option: str, folder: str
+) -> None:
+    server = replace(SERVER, preload=f"{folder}/preload.cjs")
+    once = variables(server, {name: before})[name]
+    twice = variables(server, {name: once})[name]
 
-    assert once == twice == "--no-warnings --require=/state/ca/preload.cjs"
+    assert (once, shlex.split(once)) == (twice, [before, f"{option}{folder}/preload.cjs"])
 
 
 def test_the_variables_for_a_container_have_its_addresses_and_paths() -> None:

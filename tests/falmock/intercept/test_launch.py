@@ -21,6 +21,7 @@ from programs import falmock, tool
 if TYPE_CHECKING:
     from pathlib import Path
 
+NO_REQUEST = "no request arrived; `falmock doctor -- COMMAND` shows the calls to fal that go past falmock"
 WAITS = """if True:
     import json, os, signal, subprocess, sys, time
     caught = 0
@@ -85,8 +86,22 @@ def test_the_program_keeps_its_streams_and_the_account_is_last_on_standard_error
 
     assert (ran.out, ran.err) == (
         "out\n",
-        "err\nfalmock: 0 requests, 0 results, 0 webhooks, $0.00 not spent\n",
+        f"err\nfalmock: {NO_REQUEST}\nfalmock: 0 requests, 0 results, 0 webhooks, $0.00 not spent\n",
     )
+
+
+def test_run_warns_of_programs_that_go_past_the_proxy_among_the_children(tmp_path: Path) -> None:
+    worker = tmp_path / "workerd"
+    worker.write_text("#!/bin/sh\nsleep 1.5\n")
+    worker.chmod(0o755)
+
+    lines = falmock("run", "--", "sh", "-c", f"sh -c '{worker}; true'; true").err.splitlines()
+
+    assert lines[0].startswith("falmock: workerd ran: ")
+
+
+def test_run_says_nothing_of_requests_for_a_program_that_was_not_started() -> None:
+    assert NO_REQUEST not in falmock("run", "--", "no-such-program").err
 
 
 def test_run_reports_a_fault_without_effect() -> None:
