@@ -46,6 +46,7 @@ LOOPBACK: Final = "127.0.0.1"
 LONG_RUNNING: Final = ("hostnames", "trusted_proxies")  # settings that `falmock run` has no flag for
 WRONG_USE: Final = (StateError, ScenarioError, SettingsError, FfmpegNotFound, DamagedCAError)
 LEVELS: Final = ("debug", "info", "warning", "error")
+NOT_STRICT: Final = 3  # exit code of `falmock run --strict`
 
 
 def log_options(level: str) -> Callable[[Any], Any]:
@@ -111,6 +112,13 @@ async def _serve(settings: Settings, listeners: Listeners) -> None:
 @settings_options(without=LONG_RUNNING)
 @log_options("warning")
 @option("--account", "File for the final account, as JSON.", type=click.Path(path_type=Path, dir_okay=False))
+@option("--alone", "Use a new emulator, even if one serves the state folder.", is_flag=True)
+@option(
+    "--strict",
+    "Exit with 3 if a call was refused, a fault had no effect, or the client check found a mistake. "
+    "Always a new emulator.",
+    is_flag=True,
+)
 @click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
 def run(
     command: tuple[str, ...],
@@ -119,6 +127,8 @@ def run(
     log_format: str,
     log_level: str,
     *,
+    alone: bool,
+    strict: bool,
     sealed: bool,
     **given: Any,
 ) -> int:
@@ -128,41 +138,53 @@ def run(
     sealed. Otherwise it is a new one, in memory. The exit code is that of the program.
     """
     console.set_up_logging(log_format, log_level)
-    server = find(state)
+    _check_writable(account)
+    server = None if alone or strict else find(state)
+    remarks: list[str] = []
     with reporting(), _runner() as runner:
         if server is not None and server.sealed >= sealed:
-            _print_ignored_options(server, state)
+            _refuse_settings(server, state)
+            console.print_to_stderr(f"falmock: using the emulator at {server.http}, which serves {state}")
             code, counted = runner.run(_run_beside(server, command))
         else:
             settings = settings_of(None, given | {"sealed": sealed})
             with _listening(LOOPBACK, 0, 0, 0) as listeners:
-                code, counted = runner.run(_run_with(settings, listeners, command))
+                code, counted, remarks = runner.run(_run_with(settings, listeners, command))
     if account is not None:
         account.write_text(json.dumps(counted.to_json()))
+    for remark in remarks:
+        console.print_to_stderr(f"falmock: {remark}")
     console.print_to_stderr(f"falmock: {counted}")
-    return code
+    return NOT_STRICT if strict and code == 0 and (remarks or counted.refused) else code
 
 
-def _print_ignored_options(server: ServerInfo, state: Path) -> None:
-    """Name the flags that have no effect, because the running emulator has settings of its own."""
+def _check_writable(account: Path | None) -> None:
+    """Refuse a file that cannot be written before the program runs, not after."""
+    if account is not None and not os.access(account if account.exists() else account.parent, os.W_OK):
+        raise click.ClickException(f"cannot write to {account}: choose another --account")
+
+
+def _refuse_settings(server: ServerInfo, state: Path) -> None:
+    """Refuse flags that would have no effect, because the running emulator has settings of its own."""
     source = click.get_current_context().get_parameter_source
     given = [flag_of(name) for name in OPTIONS if source(name) is ParameterSource.COMMANDLINE]
-    if ignored := ", ".join(flag for flag in given if flag != "--sealed"):
-        console.print_to_stderr(
-            f"falmock: the emulator at {server.http} serves {state} and has its own settings. "
-            f"No effect: {ignored}. For a new emulator, name another --state."
+    if refused := ", ".join(flag for flag in given if flag != "--sealed"):
+        raise click.ClickException(
+            f"the emulator at {server.http} serves {state} and has its own settings, so {refused} would have "
+            "no effect: add --alone for a new emulator"
         )
 
 
-async def _run_with(settings: Settings, listeners: Listeners, command: Sequence[str]) -> tuple[int, Account]:
+async def _run_with(
+    settings: Settings, listeners: Listeners, command: Sequence[str]
+) -> tuple[int, Account, list[str]]:
     with SignalForwarder() as forwarder:
         async with open_emulator(settings, listeners=listeners) as emulator:
             app = create_app(emulator)
             async with _served(emulator, app, listeners) as server:
+                console.print_to_stderr(f"falmock: using a new emulator at {server.http}, in memory")
                 code = await _launch(command, server, forwarder)
-            for remark in _remarks(emulator):
-                console.print_to_stderr(f"falmock: {remark}")
-            return code, app.state.ledger.account()
+            return code, app.state.ledger.account(), _remarks(emulator)
 
 
 def _remarks(emulator: Emulator) -> list[str]:
