@@ -18,7 +18,7 @@ COMMANDS: Final = {
     "doctor": ("serve:doctor", "Show which calls of a program reach the emulator, without any risk."),
     "env": ("inspect:env", "Print the environment variables that lead programs to the emulator."),
     "journal": ("inspect:journal", "Print the journal: calls, steps of requests, attempts at webhooks."),
-    "ledger": ("inspect:ledger", "Print what all requests would have cost at fal's list prices, as JSON."),
+    "ledger": ("inspect:ledger", "Print what all requests would have cost at fal's list prices."),
     "lint": ("inspect:lint", "Check an application for mistakes in its use of fal."),
     "run": ("serve:run", "Run a program with all fal hosts led to an emulator."),
     "scenario": ("inspect:scenario", "Show presets, faults and scenario files."),
