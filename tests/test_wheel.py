@@ -38,7 +38,7 @@ def test_the_wheel_alone_makes_a_video(programs: Path, tmp_path: Path) -> None:
             check=True,
             timeout=INSTALLING,
         )
-    probe = [programs / "python", "-m", "falmock.media.probe", "clip.mp4"]
+    probe = [str(programs / "python"), "-m", "falmock.media.probe", "clip.mp4"]
 
     assert "seconds: 5.0" in subprocess.check_output(probe, cwd=tmp_path, text=True)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from importlib import import_module
+from pathlib import Path
 from typing import Any, Final
 
 import click
@@ -15,6 +16,7 @@ EXIT_INTERRUPTED: Final = 130
 
 # By name: where the subcommand is, and the first line of its help.
 COMMANDS: Final = {
+    "config": ("config:config", "Show the settings in force."),
     "doctor": ("serve:doctor", "Show which calls of a program reach the emulator, without any risk."),
     "env": ("inspect:env", "Print the environment variables that lead programs to the emulator."),
     "journal": ("inspect:journal", "Print the journal: calls, steps of requests, attempts at webhooks."),
@@ -52,12 +54,17 @@ class LazyGroup(click.Group):
     cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110}
 )
 @click.version_option(__version__, prog_name="falmock")
-def falmock() -> None:
+@click.pass_context
+def falmock(context: click.Context) -> None:
     """An offline emulator of fal.ai's queue for video models.
 
     Start it with `falmock serve`, then send to http://127.0.0.1:8787 what you would send to
     https://queue.fal.run, with any key of the form id:secret. Nothing leaves your machine.
     """
+    from falmock.cli import config
+
+    _, values = config.read(Path())
+    context.default_map = {**dict.fromkeys(COMMANDS, values), "config": {"show": values}}
 
 
 def main() -> None:
