@@ -98,7 +98,7 @@ def test_run_reports_a_fault_without_effect() -> None:
 
 
 def test_run_reports_findings_of_the_client_check() -> None:
-    submit = ["curl", "-sS", "https://queue.fal.run/fal-ai/veo2/image-to-video", "-H"]
+    submit = [tool("curl"), "-sS", "https://queue.fal.run/fal-ai/veo2/image-to-video", "-H"]
 
     ran = falmock("run", "--", *submit, "Authorization: Bearer me:secret", "--json", "{}")
 
@@ -128,15 +128,16 @@ STRICT = ("run", "--strict", "--")
     ],
 )
 def test_strict_run_exits_with_3_unless_the_program_has_failed(arguments: tuple[str, ...], code: int) -> None:
+    if "curl" in arguments:
+        tool("curl")
+
     assert falmock(*arguments).code == code
 
 
 def test_a_program_without_a_key_gets_one_that_the_emulator_accepts() -> None:
-    submit = (
-        'curl -sS https://queue.fal.run/fal-ai/veo2/image-to-video -H "Authorization: Key $FAL_KEY" -d {}'
-    )
+    submit = '-sS https://queue.fal.run/fal-ai/veo2/image-to-video -H "Authorization: Key $FAL_KEY" -d {}'
 
-    ran = falmock("run", "--", "sh", "-c", submit, FAL_KEY="")
+    ran = falmock("run", "--", "sh", "-c", f"{tool('curl')} {submit}", FAL_KEY="")
 
     assert json.loads(ran.out)["status"] == "IN_QUEUE"
 
@@ -245,7 +246,7 @@ def test_run_uses_a_new_emulator_when_it_must(tmp_path: Path, flag: str) -> None
 
 
 def test_the_account_of_a_joined_emulator_covers_only_this_run(tmp_path: Path) -> None:
-    submit = ("curl", "-sS", "https://queue.fal.run/fal-ai/veo2/image-to-video", "--json", "{}")
+    submit = (tool("curl"), "-sS", "https://queue.fal.run/fal-ai/veo2/image-to-video", "--json", "{}")
     with served("--state", str(tmp_path), "--queue-seconds", "1000") as server:
         server.submit()
         ran = falmock("run", "--state", str(tmp_path), "--", *submit, "-H", "Authorization: Key a:b")
