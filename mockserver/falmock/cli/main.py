@@ -17,7 +17,7 @@ EXIT_INTERRUPTED: Final = 130
 # By name: where the subcommand is, and the first line of its help.
 COMMANDS: Final = {
     "config": ("config:config", "Show the settings in force."),
-    "doctor": ("serve:doctor", "Show which calls of a program reach the emulator, without any risk."),
+    "doctor": ("doctor:doctor", "Check this machine, or which calls of a program reach the emulator."),
     "env": ("inspect:env", "Print the environment variables that lead programs to the emulator."),
     "journal": ("inspect:journal", "Print the journal: calls, steps of requests, attempts at webhooks."),
     "ledger": ("inspect:ledger", "Print what all requests would have cost at fal's list prices."),

@@ -1,4 +1,4 @@
-"""The commands that open an emulator or start a program: `serve`, `run`, `doctor`."""
+"""The commands that open an emulator: `serve`, `run`."""
 
 from __future__ import annotations
 
@@ -25,7 +25,6 @@ from falmock.inspection.journal import journal_of
 from falmock.inspection.ledger import Account
 from falmock.inspection.lint import check
 from falmock.intercept.certificates import DamagedCAError, open_ca
-from falmock.intercept.doctor import CannotTryError, examine
 from falmock.intercept.environment import variables
 from falmock.intercept.launch import NotStartedError, SignalForwarder, launch
 from falmock.intercept.listeners import Listeners, open_listeners
@@ -43,6 +42,7 @@ if TYPE_CHECKING:
     from falmock.settings import Settings
 
 LOOPBACK: Final = "127.0.0.1"
+PORT: Final = 8787
 LONG_RUNNING: Final = ("hostnames", "trusted_proxies")  # settings that `falmock run` has no flag for
 WRONG_USE: Final = (StateError, ScenarioError, SettingsError, FfmpegNotFound, DamagedCAError)
 LEVELS: Final = ("debug", "info", "warning", "error")
@@ -66,7 +66,7 @@ def port_option(flag: str, text: str, default: int = 0) -> Callable[[Any], Any]:
 
 @click.command()
 @option("--host", "Address to listen on. By default only this machine can call.", default=LOOPBACK)
-@port_option("--port", "Port for HTTP; 0 picks a free one.", default=8787)
+@port_option("--port", "Port for HTTP; 0 picks a free one.", default=PORT)
 @port_option("--tls-port", "Port for HTTPS; 0 picks a free one.")
 @port_option("--proxy-port", "Port of the proxy for programs; 0 picks a free one.")
 @state_option("Folder that keeps requests, files and keys across restarts.")
@@ -224,24 +224,6 @@ async def _launch(command: Sequence[str], server: ServerInfo, forwarder: SignalF
     except NotStartedError as error:
         console.print_to_stderr(f"falmock: {error}")
         return error.code
-
-
-@click.command(context_settings={"allow_interspersed_args": False})
-@click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
-def doctor(command: tuple[str, ...]) -> int:
-    """Show which calls of a program reach the emulator, without any risk.
-
-    The program runs in a network that has nothing but loopback, through a sealed `falmock run`. This
-    takes Linux, and the programs unshare and ip. Exits with 1 if a call to fal misses the emulator.
-    """
-    try:
-        found = examine(command)
-    except CannotTryError as error:
-        raise click.ClickException(
-            f"doctor runs a program in a network of its own, so that nothing can leak, and {error}"
-        ) from None
-    click.echo(str(found))
-    return 0 if found.good else 1
 
 
 @asynccontextmanager
