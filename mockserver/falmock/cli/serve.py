@@ -18,6 +18,7 @@ from click.core import ParameterSource
 from falmock.app import ELSEWHERE, StateError, create_app, open_emulator
 from falmock.cli import console
 from falmock.cli.options import option, settings_of, settings_options, state_option
+from falmock.cli.report import write as write_report
 from falmock.faults.scenarios import ScenarioError
 from falmock.http.guard import CONTROL
 from falmock.http.server import listen
@@ -112,6 +113,11 @@ async def _serve(settings: Settings, listeners: Listeners) -> None:
 @settings_options(without=LONG_RUNNING)
 @log_options("warning")
 @option("--account", "File for the final account, as JSON.", type=click.Path(path_type=Path, dir_okay=False))
+@option(
+    "--report",
+    "Folder for the journal, an HTTP archive, the account and the videos. Always a new emulator.",
+    type=click.Path(path_type=Path, file_okay=False, writable=True),
+)
 @option("--alone", "Use a new emulator, even if one serves the state folder.", is_flag=True)
 @option(
     "--strict",
@@ -120,10 +126,11 @@ async def _serve(settings: Settings, listeners: Listeners) -> None:
     is_flag=True,
 )
 @click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
-def run(
+def run(  # noqa: PLR0917 - click calls it by name
     command: tuple[str, ...],
     state: Path,
     account: Path | None,
+    report: Path | None,
     log_format: str,
     log_level: str,
     *,
@@ -139,7 +146,7 @@ def run(
     """
     console.set_up_logging(log_format, log_level)
     _check_writable(account)
-    server = None if alone or strict else find(state)
+    server = None if alone or strict or report else find(state)
     remarks: list[str] = []
     with reporting(), _runner() as runner:
         if server is not None and server.sealed >= sealed:
@@ -149,7 +156,7 @@ def run(
         else:
             settings = settings_of(None, given | {"sealed": sealed})
             with _listening(LOOPBACK, 0, 0, 0) as listeners:
-                code, counted, remarks = runner.run(_run_with(settings, listeners, command))
+                code, counted, remarks = runner.run(_run_with(settings, listeners, command, report))
     if account is not None:
         account.write_text(json.dumps(counted.to_json()))
     for remark in remarks:
@@ -176,7 +183,7 @@ def _refuse_settings(server: ServerInfo, state: Path) -> None:
 
 
 async def _run_with(
-    settings: Settings, listeners: Listeners, command: Sequence[str]
+    settings: Settings, listeners: Listeners, command: Sequence[str], report: Path | None
 ) -> tuple[int, Account, list[str]]:
     with SignalForwarder() as forwarder:
         async with open_emulator(settings, listeners=listeners) as emulator:
@@ -184,7 +191,13 @@ async def _run_with(
             async with _served(emulator, app, listeners) as server:
                 console.print_to_stderr(f"falmock: using a new emulator at {server.http}, in memory")
                 code = await _launch(command, server, forwarder)
-            return code, app.state.ledger.account(), _remarks(emulator)
+            counted = app.state.ledger.account()
+            if report is not None:
+                try:
+                    write_report(report, emulator, counted)
+                except OSError as error:
+                    raise click.ClickException(f"cannot write to {report}: {error.strerror}") from None
+            return code, counted, _remarks(emulator)
 
 
 def _remarks(emulator: Emulator) -> list[str]:

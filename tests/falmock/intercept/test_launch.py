@@ -142,6 +142,34 @@ def test_a_program_without_a_key_gets_one_that_the_emulator_accepts() -> None:
     assert json.loads(ran.out)["status"] == "IN_QUEUE"
 
 
+def test_report_leaves_journal_archive_account_and_videos(tmp_path: Path) -> None:
+    program = """if True:
+        import fal_client, pathlib
+        arguments = {"prompt": "A lego chef", "image_url": "https://example.com/chef.png"}
+        handle = fal_client.submit("fal-ai/veo2/image-to-video", arguments)
+        print(handle.request_id)
+        handle.get()
+    """
+    flags = (
+        "--report",
+        str(tmp_path / "report"),
+        "--queue-seconds",
+        "0",
+        "--run-seconds",
+        "0",
+        "--media",
+        "plain",
+    )
+
+    ran = falmock("run", *flags, "--", sys.executable, "-c", program)
+
+    files = {path.name: path.read_bytes() for path in (tmp_path / "report").iterdir()}
+    assert files.keys() == {"journal.jsonl", "calls.har", "account.json", f"{ran.out.strip()}.mp4"}
+    assert json.loads(files["account.json"])["results"] == 1
+    assert len(json.loads(files["calls.har"])["log"]["entries"]) >= 3
+    assert b'"event": "finish"' in files["journal.jsonl"]
+
+
 def test_an_account_that_cannot_be_written_is_refused_before_the_program_runs(tmp_path: Path) -> None:
     path = tmp_path / "no-such-folder" / "account.json"
 
@@ -236,10 +264,11 @@ def test_run_refuses_flags_that_a_running_emulator_would_ignore(tmp_path: Path) 
     assert "so --time-scale, --scenario would have no effect: add --alone" in one_line(ran)
 
 
-@pytest.mark.parametrize("flag", ["--alone", "--strict", "--sealed"])
+@pytest.mark.parametrize("flag", ["--alone", "--strict", "--sealed", "--report=report"])
 def test_run_uses_a_new_emulator_when_it_must(tmp_path: Path, flag: str) -> None:
     with served("--state", str(tmp_path)) as server:
-        ran = falmock("run", "--state", str(tmp_path), flag, "--", "sh", "-c", "echo $FALMOCK_URL")
+        command = ("run", "--state", str(tmp_path), flag, "--", "sh", "-c", "echo $FALMOCK_URL")
+        ran = falmock(*command, cwd=tmp_path)
 
     assert ran.out != f"{server.address}\n"
     assert "using a new emulator" in ran.err

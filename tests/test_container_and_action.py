@@ -1,4 +1,4 @@
-"""The container: its files are valid, and its command works for its user."""
+"""The container and the action: their files are valid, and the container's command works for its user."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+import yaml
 from processes import running
 from programs import tool
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parents[1]
 CONTAINERFILE = (ROOT / "Containerfile").read_text()
+ACTION = yaml.safe_load((ROOT / "action.yml").read_text())
 USER = re.findall(r"^USER (\d+)$", CONTAINERFILE, re.MULTILINE)[0]
 
 
@@ -35,6 +37,7 @@ def words(instruction: str) -> list[str]:
     [
         ("hadolint", "Containerfile"),
         ("check-jsonschema", "--builtin-schema", "vendor.compose-spec", "compose.yaml"),
+        ("check-jsonschema", "--builtin-schema", "vendor.github-actions", "action.yml"),
     ],
     ids=lambda command: command[-1],
 )
@@ -74,3 +77,27 @@ def healthcheck(address: str) -> list[str]:
     """Return the arguments of the container's health check, for another address."""
     (_, *arguments) = json.loads(re.findall(r"CMD (\[\"python\".*\])", CONTAINERFILE)[0])
     return [argument.replace("http://127.0.0.1:8787", address) for argument in arguments]
+
+
+@pytest.mark.parametrize(("strict", "code"), [("--strict", 3), ("", 0)])
+def test_the_action_runs_a_command_and_leaves_a_report(tmp_path: Path, strict: str, code: int) -> None:
+    installed = tmp_path / "falmock" / "bin"
+    installed.mkdir(parents=True)
+    (installed / "falmock").symlink_to(Path(sys.executable).with_name("falmock"))
+    (step,) = [step for step in ACTION["runs"]["steps"] if step.get("name") == "Run the command"]
+    done = subprocess.run(
+        [tool("bash"), "-eo", "pipefail", "-c", step["run"]],
+        env=os.environ
+        | {"RUNNER_TEMP": str(tmp_path), "COMMAND": "exit 0", "FLAGS": "--scenario locked", "STRICT": strict},
+        check=False,
+    )
+
+    assert done.returncode == code
+    assert (tmp_path / "falmock-report" / "journal.jsonl").exists()
+
+
+def test_the_ci_page_names_the_inputs_of_the_action() -> None:
+    page = (ROOT / "docs" / "ci.md").read_text()
+    (used,) = re.findall(r"with:\n((?: {10}.*\n)+)", page)
+
+    assert {line.split(":")[0].strip() for line in used.splitlines()} <= ACTION["inputs"].keys()
