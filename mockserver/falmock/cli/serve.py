@@ -31,6 +31,8 @@ from falmock.intercept.launch import NotStartedError, SignalForwarder, launch
 from falmock.intercept.listeners import Listeners, open_listeners
 from falmock.intercept.server_info import ServerInfo, advertise, find
 from falmock.media import FfmpegNotFound
+from falmock.protocol.addresses import is_loopback
+from falmock.protocol.authorities import Authority
 from falmock.settings import OPTIONS, SettingsError, flag_of
 
 if TYPE_CHECKING:
@@ -100,7 +102,7 @@ async def _serve(settings: Settings, listeners: Listeners) -> None:
         asyncio.get_running_loop().add_signal_handler(number, stopped.set)
     async with (
         open_emulator(settings, listeners=listeners) as emulator,
-        _served(emulator, create_app(emulator), listeners) as server,
+        _served(emulator, _app(emulator, listeners), listeners) as server,
     ):
         console.print_to_stderr(console.banner(server, settings, console.reachable(listeners)))
         await stopped.wait()
@@ -187,7 +189,7 @@ async def _run_with(
 ) -> tuple[int, Account, list[str]]:
     with SignalForwarder() as forwarder:
         async with open_emulator(settings, listeners=listeners) as emulator:
-            app = create_app(emulator)
+            app = _app(emulator, listeners)
             async with _served(emulator, app, listeners) as server:
                 console.print_to_stderr(f"falmock: using a new emulator at {server.http}, in memory")
                 code = await _launch(command, server, forwarder)
@@ -198,6 +200,14 @@ async def _run_with(
                 except OSError as error:
                     raise click.ClickException(f"cannot write to {report}: {error.strerror}") from None
             return code, counted, _remarks(emulator)
+
+
+def _app(emulator: Emulator, listeners: Listeners) -> Starlette:
+    """Return the application; a program's files are at the plain port, if nothing else is said."""
+    settings = emulator.settings
+    host, port, *_ = listeners.http.getsockname()
+    files = settings.public_url or (f"http://{Authority(host, port)}" if is_loopback(host) else "")
+    return create_app(emulator, files=files if settings.media_urls == "local" else "")
 
 
 def _remarks(emulator: Emulator) -> list[str]:

@@ -50,6 +50,7 @@ EXAMPLES = {
     "webhooks": ("any", "any"),
     "sealed": ("1", True),
     "hostnames": ("falmock.internal", ("falmock.internal",)),
+    "media_urls": ("fal", "fal"),
     "public_url": ("http://falmock:8787", "http://falmock:8787"),
     "allow_origins": ("https://app.example", ("https://app.example",)),
     "trusted_proxies": ("10.0.0.0/8", ("10.0.0.0/8",)),
