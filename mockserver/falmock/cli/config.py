@@ -6,6 +6,7 @@ Its keys are the flags of `falmock serve` without the hyphens in front. A flag o
 from __future__ import annotations
 
 import tomllib
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Final
 
@@ -52,7 +53,8 @@ def _by_parameter(path: Path, content: dict[str, Any]) -> dict[str, Any]:
     parameters = {flag_of(name).removeprefix("--"): name for name in OPTIONS} | OTHERS
     unknown = sorted(content.keys() - parameters.keys())
     if unknown:
-        raise click.ClickException(f"{path} has an unknown setting: {unknown[0]}")
+        near = "".join(f", did you mean {each}?" for each in get_close_matches(unknown[0], parameters, 1))
+        raise click.ClickException(f"{path} has an unknown setting: {unknown[0]}{near}")
     return {parameters[key]: value for key, value in content.items()}
 
 

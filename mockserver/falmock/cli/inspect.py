@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import json
 import os
 import sys
 import time
@@ -56,10 +55,9 @@ def list_scenarios() -> None:
 @scenario.command()
 @click.argument("name")
 def show(name: str) -> None:
-    """Print the rules of a preset or a file."""
+    """Print a preset or a file as TOML, to start a file of your own."""
     with reporting():
-        for rule in scenarios.find(name).rules:
-            click.echo(json.dumps(rule.model_dump(exclude_defaults=True)))
+        click.echo(scenarios.text(scenarios.find(name)), nl=False)
 
 
 @scenario.command()

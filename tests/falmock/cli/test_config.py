@@ -65,7 +65,7 @@ def test_keys_are_not_printed(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("sede = 7", "falmock.toml has an unknown setting: sede"),
+        ("sede = 7", "falmock.toml has an unknown setting: sede, did you mean seed?"),
         ("seed = ", "cannot read falmock.toml: "),
         ("runners = 'many'", "Invalid value for '--runners'"),
     ],

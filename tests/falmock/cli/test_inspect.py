@@ -26,10 +26,12 @@ def test_scenario_list_shows_all_presets_with_their_descriptions() -> None:
     assert all(preset.teaches in line for line, preset in zip(lines, presets().values(), strict=True))
 
 
-def test_scenario_show_prints_the_rules_of_a_preset() -> None:
-    lines = falmock("scenario", "show", "locked").out
+def test_scenario_show_prints_a_preset_as_a_file_of_ones_own(tmp_path: Path) -> None:
+    shown = falmock("scenario", "show", "rush-hour").out
+    (tmp_path / "mine.toml").write_text(shown)
 
-    assert json.loads(lines) == {"fault": "locked", "times": "always"}
+    assert shown.startswith('name = "rush-hour"\nteaches = "The queue is ')
+    assert falmock("scenario", "check", "mine.toml", cwd=tmp_path).out == "mine.toml: 4 rules, valid\n"
 
 
 def test_scenario_check_counts_the_rules_of_a_good_file(tmp_path: Path) -> None:
@@ -46,9 +48,7 @@ def test_a_bad_scenario_is_reported_in_one_line_with_advice(command: list[str], 
 
     line = one_line(falmock(*command, "night.toml", cwd=tmp_path))
 
-    assert line == (
-        "falmock: night.toml: rules.0: there is no fault 'sloow': falmock scenario faults lists them"
-    )
+    assert line == ("falmock: night.toml: rules.0: there is no fault 'sloow', did you mean 'slow'?")
 
 
 def test_scenario_faults_lists_all_faults() -> None:
