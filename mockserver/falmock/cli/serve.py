@@ -104,7 +104,8 @@ async def _serve(settings: Settings, listeners: Listeners) -> None:
         open_emulator(settings, listeners=listeners) as emulator,
         _served(emulator, _app(emulator, listeners), listeners) as server,
     ):
-        console.print_to_stderr(console.banner(server, settings, console.reachable(listeners)))
+        ahead = emulator.clock.now() - emulator.clock.wall()
+        console.print_to_stderr(console.banner(server, settings, console.reachable(listeners), ahead))
         await stopped.wait()
 
 
