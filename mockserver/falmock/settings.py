@@ -193,6 +193,11 @@ class Settings:
     hostnames: tuple[str, ...] = _setting(
         (), "Other names under which clients reach this server, as name,name.", flag="hostname", unset="none"
     )
+    media_urls: Literal["local", "fal"] = _setting(
+        "local",
+        "File URLs for programs that call fal's own names: local leads to this emulator, also from pages.",
+        choices=("local", "fal"),
+    )
     public_url: str | None = _setting(
         None, "Scheme, host and port of URLs in answers, as http://falmock:8787.", type=str, unset="as called"
     )
