@@ -193,6 +193,11 @@ class Settings:
     hostnames: tuple[str, ...] = _setting(
         (), "Other names under which clients reach this server, as name,name.", flag="hostname", unset="none"
     )
+    media_urls: Literal["local", "fal"] = _setting(
+        "local",
+        "File URLs for programs that call fal's own names: local leads to this emulator, also from pages.",
+        choices=("local", "fal"),
+    )
     public_url: str | None = _setting(
         None, "Scheme, host and port of URLs in answers, as http://falmock:8787.", type=str, unset="as called"
     )
@@ -218,7 +223,7 @@ class Settings:
         choices=("ignored", "honoured"),
     )
     flat_logs: bool = _setting(
-        default=False, text="Add the fields level and source to log entries, as fal's older types have them."
+        default=False, text="Add the fields level and source to log entries, as in fal's JavaScript types."
     )
     lenient_paths: bool = _setting(
         default=False,

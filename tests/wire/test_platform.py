@@ -99,7 +99,7 @@ async def test_rate_limit_has_a_body_of_its_own_and_says_when_to_come_again(mock
 async def test_cursors_are_page_numbers_in_base64_without_padding(start: Start) -> None:
     mock = await start(catalogue=Catalogue(replace(MODEL, endpoint=f"fal-ai/m{n}/x") for n in range(11)))
     cursors: list[Any] = [None]
-    seen = []
+    seen: list[str] = []
     while cursors[-1] is not None or not seen:
         query = f"&cursor={cursors[-1]}" if cursors[-1] else ""
         page = (await get(mock, f"{MODELS}?limit=1{query}")).json()

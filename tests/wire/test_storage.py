@@ -138,6 +138,16 @@ async def test_another_file_cannot_be_put_with_the_signature_of_the_first(mock: 
     assert (await put(mock, f"{other['file_url']}?{signature}")).status_code == 401
 
 
+async def test_upload_token_needs_a_body(mock: Mock) -> None:
+    path = "/storage/auth/token?storage_type=fal-cdn-v3"
+
+    without = await mock.http.post(path, headers=KEY | REST)
+    given = await mock.http.post(path, json={}, headers=KEY | REST)
+
+    assert (without.status_code, given.status_code) == (422, 200)
+    assert list(given.json()) == ["token", "token_type", "base_url", "created_at", "expires_at"]
+
+
 async def test_part_is_answered_with_json_and_an_etag(mock: Mock) -> None:
     body = {"file_name": "a.bin"}
     urls = (await mock.http.post("/storage/upload/initiate-multipart", json=body, headers=KEY | REST)).json()

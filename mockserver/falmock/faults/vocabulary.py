@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import shlex
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, Final
 
 from falmock.protocol.errors import OUT_OF_BALANCE, PlatformError
@@ -28,6 +29,8 @@ PLACES: Final = (JOB, WEBHOOK, FILE, *OPERATIONS, PLATFORM)
 OTHER_ERROR: Final = "model_error"  # any type, text and place
 
 OK: Final = "ok"  # in the sequence of a rule: no fault this time
+
+LONGEST_NAME: Final = 40  # characters of an unknown name that are compared with those of faults
 
 YEAR: Final = 365 * 86_400  # seconds
 HOUR: Final = 3600
@@ -99,7 +102,12 @@ def parse(text: str) -> Fault:
         raise FaultError(f"{quoted} is no fault: write a name and options, as requeued times=3") from None
     kind = FAULTS.get(name)
     if kind is None:
-        raise FaultError(f"there is no fault {_brief(name)!r}: falmock scenario faults lists them")
+        near = "".join(
+            f", did you mean {each!r}?" for each in get_close_matches(name[:LONGEST_NAME], FAULTS, 1)
+        )
+        raise FaultError(
+            f"there is no fault {_brief(name)!r}{near or ': falmock scenario faults lists them'}"
+        )
     return Fault(name, {**kind.options, **dict(_option(kind, option) for option in options)})
 
 
@@ -288,7 +296,8 @@ FAULTS: Final[dict[str, FaultKind]] = {
             seconds=600.0,
         ),
         _request(
-            "starts_at_once", "The request starts without waiting; its submit is answered with IN_PROGRESS."
+            "starts_at_once",
+            "If a runner is free, the request starts at once, and its submit is answered with IN_PROGRESS.",
         ),
         _request("slow", "The run takes `seconds` longer.", seconds=600.0),
         _request("requeued", "The runner is lost `times` times; each time the request waits again.", times=3),

@@ -13,8 +13,10 @@ if TYPE_CHECKING:
     from falmock.media import Clip, Picture
 
 
+# A result has the fields that the model sets, null or not, and no others. The docstring is in the OpenAPI
+# document that the emulator serves.
 class File(BaseModel):
-    """fal's `File`. A result has the fields that the model sets, null or not, and no others."""
+    """What the page of a model calls File."""
 
     url: str = Field(description="The URL where the file can be downloaded from.")
     content_type: str | None = Field(default=None, description="The mime type of the file.")
