@@ -217,6 +217,12 @@ class RateLimited(Refusal):
     status, text = 429, "Rate limit exceeded"
 
 
+class InvalidStorageType(Refusal):
+    """The REST host does not know the `storage_type` of an upload. One user has reported it for `gcs`."""
+
+    status, text = 400, "Invalid storage type"
+
+
 class GatewayTimeout(Refusal):
     """The gateway's own time-out, which users saw on results. Text assumed."""
 
@@ -228,8 +234,8 @@ class PlatformError(Refusal):
 
     Args:
         error_type: a key of `STATUS`.
-        detail: replaces the usual text. All usual texts are assumed, except "Request timed out" and "Runner
-            disconnected".
+        detail: replaces the usual text. All usual texts are assumed, except "Request timed out", "Runner
+            disconnected" and "Request was cancelled".
     """
 
     STATUS: ClassVar[dict[str, int]] = {
@@ -249,7 +255,7 @@ class PlatformError(Refusal):
     }
     DETAIL: ClassVar[dict[str, str]] = {
         "request_timeout": "Request timed out",
-        "client_cancelled": "Request cancelled by the client.",
+        "client_cancelled": "Request was cancelled",
         "client_disconnected": "Client disconnected",
         "internal_error": "Internal Server Error",
     }
