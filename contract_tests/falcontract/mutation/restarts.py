@@ -54,16 +54,16 @@ def waiting_jobs_are_lost(patch: Patch) -> None:
     patch.around(transitions.Transitions, "_rebuild_queue", rebuild)
 
 
-def runs_begin_anew(patch: Patch) -> None:
-    """A run begins anew after a restart."""
+def runs_are_lost(patch: Patch) -> None:
+    """A job that runs at a restart never ends."""
 
-    def rebuild(original: Any, engine: Any, time: float) -> None:
-        original(engine, time)
-        for job in engine.queue._jobs.values():
+    def resume(original: Any, engine: Any) -> None:
+        original(engine)
+        for job_id, job in list(engine.queue._jobs.items()):
             if job.started_at is not None:
-                job.started_at = time
+                engine.queue.hold(job_id, engine.clock.now())
 
-    patch.around(transitions.Transitions, "_rebuild_queue", rebuild)
+    patch.around(transitions.Transitions, "resume", resume)
 
 
 def results_are_lost(patch: Patch) -> None:
