@@ -181,12 +181,13 @@ def locked_accounts_run_on(patch: Patch) -> None:
 
 def unlocked_jobs_wait_on(patch: Patch) -> None:
     """The jobs of an account that was unlocked wait on."""
-    seen: set[str] = set()
+    seen: list[tuple[Any, str]] = []  # queues, so that the next emulator is not affected
 
     def may_start(original: Any, line: Any, caller: str) -> bool:
         if line._is_locked(caller):
-            seen.add(caller)
-        return caller not in seen and bool(original(line, caller))
+            seen.append((line, caller))
+        waits = any(queue is line and name == caller for queue, name in seen)
+        return not waits and bool(original(line, caller))
 
     patch.around(queue.Queue, "_may_start", may_start)
 
