@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING, Any
 
-from falcontract.mutation.internals import emulator, logs, outcomes, queue, queue_host, transitions
+from falcontract.mutation.internals import emulator, logs, outcomes, queue, queue_host, steps, transitions
 from falcontract.mutation.patching import DONE, Patch, change_settings, change_status
 
 if TYPE_CHECKING:
@@ -163,13 +163,13 @@ def cancelled_runs_are_free(patch: Patch) -> None:
         cancelled.add(job.id)
         original(core, job)
 
-    def settle(original: Any, engine: Any, request: Any, outcome: Any, *args: Any) -> None:
+    def complete(original: Any, writer: Any, request: Any, event: Any, outcome: Any, at: float) -> None:
         if request.id in cancelled:
             outcome = dataclasses.replace(outcome, headers=outcome.headers | {"x-fal-billable-units": "0"})
-        original(engine, request, outcome, *args)
+        original(writer, request, event, outcome, at)
 
     patch.around(emulator.Emulator, "cancel", cancel)
-    patch.around(transitions.Transitions, "_settle", settle)
+    patch.around(steps.Steps, "complete", complete)
 
 
 def locked_accounts_run_on(patch: Patch) -> None:
