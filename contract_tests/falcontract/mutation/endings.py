@@ -163,7 +163,8 @@ def cancelled_runs_are_free(patch: Patch) -> None:
         cancelled.add(job.id)
         original(core, job)
 
-    def complete(original: Any, writer: Any, request: Any, event: Any, outcome: Any, at: float) -> None:
+    def complete(original: Any, writer: Any, request: Any, event: Any, *args: Any) -> None:
+        outcome, at = args
         if request.id in cancelled:
             outcome = dataclasses.replace(outcome, headers=outcome.headers | {"x-fal-billable-units": "0"})
         original(writer, request, event, outcome, at)
