@@ -71,7 +71,7 @@ def test_a_submit_fails_when_the_account_is_locked(falmock: Harness, http: httpx
 def test_reconcile_cancels_a_clip_that_takes_too_long(
     falmock: Harness, http: httpx.Client, notified: list[Clip]
 ) -> None:
-    falmock.fail_next("stuck_running")
+    falmock.fail_next("stuck_in_queue")
     http.post("/clips", json=SUNSET)
     http.post("/reconcile")
 

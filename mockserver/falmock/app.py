@@ -51,8 +51,14 @@ if TYPE_CHECKING:
 __all__: Final = ["DATABASE", "ELSEWHERE", "StateError", "create_app", "open_emulator", "trusted"]
 
 
-def create_app(emulator: Emulator) -> Starlette:
-    """Return an ASGI application for an open emulator; it needs no lifespan."""
+def create_app(emulator: Emulator, *, files: str = "") -> Starlette:
+    """Return an ASGI application for an open emulator; it needs no lifespan.
+
+    Args:
+        emulator: to serve.
+        files: base URL of files in answers to calls under fal's own names, as "http://127.0.0.1:8787"; empty
+            to keep fal's.
+    """
     settings = emulator.settings
     ledger = Ledger(emulator.store, emulator.payloads.kept_body, emulator.catalogue)
     through_proxy: set[tuple[str, int]] = set()
@@ -63,6 +69,7 @@ def create_app(emulator: Emulator) -> Starlette:
         faults=FaultInjector(emulator),
         arrivals=ledger.calls,
         refused=ledger.refuse,
+        files=files,
     )
     areas: dict[Area, ASGIApp] = {
         Area.CONTROL: Control(emulator, ledger),
@@ -108,7 +115,7 @@ def open_emulator(
 
 def fal_hosts(emulator: Emulator) -> dict[str, ASGIApp]:
     """Return an application for each of fal's hosts."""
-    keyring = Keyring(emulator.settings, emulator.token_claims)
+    keyring = Keyring(emulator.settings, emulator.token_claims, emulator.locks.is_locked)
     rest = [*rest_routes(emulator, keyring), *token_routes(emulator, keyring)]
     platform = [*platform_routes(emulator, keyring), *catalogue_routes(keyring, emulator.catalogue)]
     return {
@@ -116,7 +123,10 @@ def fal_hosts(emulator: Emulator) -> dict[str, ASGIApp]:
         hosts.RUN: RunHost(emulator, keyring).app,
         hosts.REST: with_headers(Router(rest, redirect_slashes=False), hosts.HEADERS[hosts.REST]),
         hosts.CDN: Router(cdn_routes(emulator, keyring), redirect_slashes=False),
-        hosts.PLATFORM: Router(platform, redirect_slashes=False, default=platform_not_found),
+        hosts.PLATFORM: with_headers(
+            Router(platform, redirect_slashes=False, default=platform_not_found),
+            hosts.HEADERS[hosts.PLATFORM],
+        ),
         hosts.WEBSITE: Router(website_routes(emulator.catalogue), redirect_slashes=False),
     }
 

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 MIB: Final = 1024 * 1024
-_YEAR: Final = 365 * 86_400  # seconds
+_DAY: Final = 86_400.0  # seconds
+_YEAR: Final = 365 * 86_400
 _MANY: Final = 2**53
 _INSTANT: Final = 0.001  # seconds; a limit of 0 would refuse every call
 
@@ -192,6 +193,11 @@ class Settings:
     hostnames: tuple[str, ...] = _setting(
         (), "Other names under which clients reach this server, as name,name.", flag="hostname", unset="none"
     )
+    media_urls: Literal["local", "fal"] = _setting(
+        "local",
+        "File URLs for programs that call fal's own names: local leads to this emulator, also from pages.",
+        choices=("local", "fal"),
+    )
     public_url: str | None = _setting(
         None, "Scheme, host and port of URLs in answers, as http://falmock:8787.", type=str, unset="as called"
     )
@@ -211,6 +217,14 @@ class Settings:
         flag="trusted-proxy",
         unset="none",
     )
+    cancel: Literal["ignored", "honoured"] = _setting(
+        "ignored",
+        "A running request that is cancelled: ignored runs on and is billed; honoured ends at once with 499.",
+        choices=("ignored", "honoured"),
+    )
+    flat_logs: bool = _setting(
+        default=False, text="Add the fields level and source to log entries, as in fal's JavaScript types."
+    )
     lenient_paths: bool = _setting(
         default=False,
         text="Serve status, result and cancel under full endpoint ids too. fal refuses them with 405.",
@@ -221,9 +235,9 @@ class Settings:
     decode_memory: int = _setting(1024 * MIB, "Memory for decoding a large input image, in bytes.", least=MIB)
     max_upload: int = _setting(5 * 1024 * MIB, "Largest uploaded file, in bytes.", least=0)
     limits: Limits = DEFAULT
-    retention: float = _seconds(3600.0, "Seconds that a result is kept.", most=100 * _YEAR)
+    retention: float = _seconds(30 * _DAY, "Seconds that a result is kept.", most=100 * _YEAR)
     retention_large: float = _seconds(
-        360.0, "Seconds that a result of 10,000 bytes or more is kept.", most=100 * _YEAR
+        30 * _DAY, "Seconds that a result of 10,000 bytes or more is kept.", most=100 * _YEAR
     )
     payload_days: float = _setting(
         30.0, "Days that a request is remembered after its end.", least=0, most=3_650

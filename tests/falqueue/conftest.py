@@ -244,9 +244,10 @@ def emulator() -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def slow_emulator() -> Iterator[str]:
-    """An emulator whose jobs run for hours."""
+    """An emulator whose jobs run for hours, unless they are cancelled."""
     with serving(
-        "--queue-seconds", "0", "--run-seconds", "10000", "--runners", "99", "--concurrency", "99"
+        *("--queue-seconds", "0", "--run-seconds", "10000", "--runners", "99", "--concurrency", "99"),
+        *("--cancel", "honoured"),
     ) as address:
         yield address
 

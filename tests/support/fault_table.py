@@ -41,7 +41,7 @@ GOOD: Final = {"prompt": "A lego chef", "image_url": "https://example.com/chef.p
 HOOK: Final = "http://app.test/hook"
 KEY: Final = "me:secret"
 UNSUPPORTED: Final = "—"
-STUCK: Final = ("stuck_in_queue", "stuck_running")
+STUCK: Final = ("stuck_in_queue", "stuck_running", "locks_account")
 CALLS: Final = (
     "submit",
     "status",

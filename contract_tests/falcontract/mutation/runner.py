@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Final
 
 from falcontract import suite
 from falcontract.mutation.catalogue import MUTANTS
+from falcontract.mutation.patching import StalePatchError
 from falcontract.targets.emulated import RAISED, Emulated
 
 if TYPE_CHECKING:
@@ -91,17 +92,30 @@ def run_mutant(
     killers: tuple[str, ...] = ()
     broken: list[str] = []
     wanted = everything
-    with MUTANTS[name].applied(), _logged_errors() as logged:
-        for wanted in [everything] if full or not first else [first, everything]:
-            traces, failed = asyncio.run(_run_programs(suite.programs_for(wanted), target))
-            broken += [*failed, *server_errors(MUTANTS[name], traces)]
-            results = suite.judge(wanted, traces, target)
-            killers = tuple(result.property.id for result in results if result.findings)
-            if killers:
-                break
+    logged: list[str] = []
+    try:
+        with MUTANTS[name].applied(), _logged_errors() as logged:
+            for wanted in [everything] if full or not first else [first, everything]:
+                batches = [suite.programs_for(wanted)] if wanted is everything else _one_by_one(wanted)
+                for programs in batches:
+                    traces, failed = asyncio.run(_run_programs(programs, target))
+                    broken += [*failed, *server_errors(MUTANTS[name], traces)]
+                    results = suite.judge(wanted, traces, target)
+                    killers = tuple(result.property.id for result in results if result.findings)
+                    if killers:
+                        break
+                if killers:
+                    break
+    except StalePatchError as error:
+        broken.append(str(error))
     shutil.rmtree(renders.parent)
     reasons = tuple(dict.fromkeys([*broken, *logged]))
     return MutantResult(name, killers, reasons, complete=wanted is everything)
+
+
+def _one_by_one(wanted: Sequence[Property]) -> list[list[Program]]:
+    """Return the programs of properties as batches of one: a known killer may need only the first."""
+    return [[program] for program in suite.programs_for(wanted)]
 
 
 async def _run_programs(wanted: Sequence[Program], target: Emulated) -> tuple[list[Trace], list[str]]:

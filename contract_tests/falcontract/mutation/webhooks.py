@@ -20,7 +20,7 @@ def _change_payload(patch: Patch, change: Callable[[dict[str, Any]], object]) ->
     def payload(original: Any, *args: Any) -> bytes:
         body = json.loads(original(*args))
         change(body)
-        return errors.compact(body)
+        return json.dumps(body, sort_keys=True).encode()
 
     patch.around(webhooks, "payload", payload)
 

@@ -13,7 +13,7 @@ from falmock.control.clock import ClockControl
 from falmock.control.inspection import InspectionControl
 from falmock.control.requests import RequestControl
 from falmock.control.rules import RuleControl
-from falmock.control.state import StateControl
+from falmock.control.state import LockControl, StateControl
 from falmock.control.webhooks import WebhookControl
 from falmock.http.guard import CONTROL
 
@@ -35,6 +35,7 @@ class Control:
             WebhookControl(emulator),
             RuleControl(emulator),
             InspectionControl(emulator, ledger),
+            LockControl(emulator),
             StateControl(emulator),
         ]
         self.operations: list[Operation] = [each for part in parts for each in operations(part)]

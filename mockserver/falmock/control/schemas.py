@@ -276,6 +276,24 @@ class LintView(BaseModel):
     dropped: int
 
 
+# Locks
+
+
+class Account(Input):
+    """The account of a key id, or all accounts."""
+
+    model_config = examples({"key": "me"}, {})
+
+    key: KeyId | None = None
+
+
+class LocksView(BaseModel):
+    """Whether all accounts are locked or none is, and the key ids for which the opposite is true."""
+
+    everyone: bool
+    exceptions: list[str]
+
+
 # State
 
 

@@ -1,4 +1,4 @@
-"""Operations on the whole state: reset and snapshots."""
+"""Operations on the whole state: locks, reset and snapshots."""
 
 from __future__ import annotations
 
@@ -9,8 +9,17 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from falmock.control.api import operation
-from falmock.control.schemas import Reset, ResetResult, SnapshotIn, SnapshotList, SnapshotView
+from falmock.control.schemas import (
+    Account,
+    LocksView,
+    Reset,
+    ResetResult,
+    SnapshotIn,
+    SnapshotList,
+    SnapshotView,
+)
 from falmock.control.snapshots import Snapshots
+from falmock.inspection.journal import journal_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -18,6 +27,32 @@ if TYPE_CHECKING:
     from falmock.engine.emulator import Emulator
 
 UNKNOWN: Final = {404: "there is no such snapshot"}
+
+
+class LockControl:
+    """Locks and unlocks accounts."""
+
+    def __init__(self, emulator: Emulator) -> None:
+        self._emulator = emulator
+
+    @operation("GET", "/locks")
+    async def locks(self) -> LocksView:
+        """Show which accounts are locked."""
+        locks = self._emulator.locks
+        redact = journal_of(self._emulator).redact
+        return LocksView(everyone=locks.everyone, exceptions=sorted(map(redact.text, locks.exceptions)))
+
+    @operation("POST", "/lock")
+    async def lock(self, body: Account) -> LocksView:
+        """Lock an account or all: submits are refused, and waiting requests do not start."""
+        self._emulator.manual.lock(body.key)
+        return await self.locks()
+
+    @operation("POST", "/unlock")
+    async def unlock(self, body: Account) -> LocksView:
+        """Unlock an account or all: waiting requests start."""
+        self._emulator.manual.unlock(body.key)
+        return await self.locks()
 
 
 class StateControl:

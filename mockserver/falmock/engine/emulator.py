@@ -11,6 +11,7 @@ import logging
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+from falmock.engine import logs
 from falmock.engine.ids import rng
 from falmock.engine.lifecycle import DeliveryState, State
 from falmock.engine.manual import Manual
@@ -49,6 +50,7 @@ class Emulator:
         manual: steers requests by hand.
         timeline: the scheduler, and how emulated time passes.
         payloads: inputs and results.
+        locks: the accounts that are locked; `manual` changes them.
         closing: the server is about to stop.
 
     Raises:
@@ -72,13 +74,14 @@ class Emulator:
         self.seed = resources.seed
         self._transitions = Transitions(resources)
         self.payloads = self._transitions.payloads
+        self.locks = self._transitions.locks
         self.manual = Manual(resources, self._transitions)
         self.timeline = Timeline(resources, self._transitions)
 
     # Create requests
 
-    def submit(self, submission: Submission) -> tuple[Request, int]:
-        """Accept a request; return it with its position in the queue.
+    def submit(self, submission: Submission) -> Request:
+        """Accept a request.
 
         Raises:
             QueueTooLong: more requests wait than the submission allows.
@@ -90,7 +93,10 @@ class Emulator:
             raise QueueTooLong(waiting, int(submission.max_queue_length))
         request = self._transitions.accept(submission, direct=False)
         log.info("request %s: IN_QUEUE for %s", request.id, submission.endpoint)
-        return request, self.position(request)
+        if "locks_account" in request.injections:
+            self.manual.lock(request.caller)
+        starts = "starts_at_once" in request.injections
+        return (self.request(request.id) or request) if starts else request
 
     async def run_directly(self, submission: Submission) -> Request:
         """Accept a request and return it completed. If this is cancelled, so is the request.
@@ -132,6 +138,15 @@ class Emulator:
         """Return how many requests are before a waiting one."""
         phantoms = effects.phantom_requests(request, self.clock.now())
         return self._transitions.queue.position(request.id) + phantoms
+
+    def logs(self, request: Request) -> list[dict[str, Any]]:
+        """Return the log entries of a request so far."""
+        flat = self.settings.flat_logs
+        return logs.entries(self.catalogue, request, self.clock.now(), seed=self.seed, flat=flat)
+
+    def next_log_at(self, request: Request) -> float:
+        """Return when a running request writes its next log line; infinity for never."""
+        return logs.next_at(self.catalogue, request, self.clock.now())
 
     def waiting_jobs(self, application: str) -> list[Job]:
         """Return the waiting jobs of an application, in order."""
@@ -193,7 +208,7 @@ class Emulator:
     # End requests
 
     def cancel(self, request: Request) -> None:
-        """Cancel a waiting or running request.
+        """Cancel a waiting or running request. By default the model of a running one ignores the signal.
 
         Raises:
             AlreadyCompleted: it has ended.
@@ -202,10 +217,9 @@ class Emulator:
             raise AlreadyCompleted
         if request.state == State.IN_QUEUE:
             self._end(request, PlatformError("client_cancelled"))
-        else:
+        elif self.settings.cancel == "honoured":
             # The runner answers here, and runners know no error types (PROTOCOL.md 13).
-            outcome = Outcome.refused(499, PlatformError.DETAIL["client_cancelled"])
-            self._transitions.end(request.id, outcome)
+            self._transitions.end(request.id, Outcome.refused(499, "Request cancelled by the client."))
 
     def flush(self, application: str, caller: str | None = None) -> Iterator[None]:
         """Cancel the waiting requests of an application: all, or one caller's. Yields after each one."""

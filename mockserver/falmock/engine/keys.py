@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import hmac
+import json
 from dataclasses import dataclass
 from enum import Enum, auto
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Collection, Mapping
 
+    from falmock.engine.store import Store
     from falmock.settings import Settings
 
 ANONYMOUS: Final = "anonymous"
@@ -37,20 +39,73 @@ class Caller:
         return 0.0 if self.locked else BALANCE
 
 
+class Locks:
+    """Which accounts are locked: none or all, with exceptions. The store keeps them.
+
+    Args:
+        initial: key ids that are locked at each start.
+
+    Attributes:
+        everyone: whether the accounts without an exception are locked.
+        exceptions: the key ids of the others.
+    """
+
+    def __init__(self, store: Store, initial: Collection[str] = ()) -> None:
+        self._store = store
+        self._initial = initial
+        kept = json.loads(store.fact("locks") or '{"everyone": false, "exceptions": []}')
+        self.everyone: bool = kept["everyone"]
+        self.exceptions: set[str] = set(kept["exceptions"])
+        self._except(initial, locked=True)
+
+    def is_locked(self, key_id: str) -> bool:
+        return self.everyone != (key_id in self.exceptions)
+
+    def change(self, key_id: str | None, *, locked: bool) -> None:
+        """Lock or unlock an account, or all (None), in the caller's transaction."""
+        everyone, exceptions = self.everyone, set(self.exceptions)
+        self._store.on_rollback(lambda: self._set(everyone, exceptions))
+        if key_id is None:
+            self._set(locked, set())
+        else:
+            self._except([key_id], locked=locked)
+        kept = {"everyone": self.everyone, "exceptions": sorted(self.exceptions)}
+        self._store.remember("locks", json.dumps(kept))
+
+    def reset(self) -> None:
+        """Lock the initial accounts and no others, in the caller's transaction."""
+        self.change(None, locked=False)
+        for key_id in self._initial:
+            self.change(key_id, locked=True)
+
+    def _set(self, everyone: bool, exceptions: set[str]) -> None:  # noqa: FBT001 - as stored
+        self.everyone, self.exceptions = everyone, exceptions
+
+    def _except(self, key_ids: Collection[str], *, locked: bool) -> None:
+        if locked == self.everyone:
+            self.exceptions -= set(key_ids)
+        else:
+            self.exceptions |= set(key_ids)
+
+
 class Keyring:
     """Identifies callers by keys, or by tokens that were issued for a key (PROTOCOL.md 2 and 7.1).
 
     Args:
         settings: the keys.
         token_claims: returns the claims of a token, or None for an invalid or expired one.
+        is_locked: returns whether the account of a key id is locked.
     """
 
     def __init__(
-        self, settings: Settings, token_claims: Callable[[str], Mapping[str, Any] | None] = lambda _: None
+        self,
+        settings: Settings,
+        token_claims: Callable[[str], Mapping[str, Any] | None] = lambda _: None,
+        is_locked: Callable[[str], bool] = lambda _: False,
     ) -> None:
         self._token_claims = token_claims
         self._auth = settings.auth
-        self._locked = frozenset(settings.locked)
+        self._is_locked = is_locked
         self._secrets: dict[str, str] | None = None
         if settings.keys is not None:
             pairs = (key.partition(":") for key in settings.keys)
@@ -73,7 +128,7 @@ class Keyring:
         return not self._auth or caller.key_id == owner
 
     def _caller(self, key_id: str) -> Caller:
-        return Caller(key_id, locked=key_id in self._locked)
+        return Caller(key_id, locked=self._is_locked(key_id))
 
     def _read(self, authorization: str | None, alias: str | None) -> str | Problem:
         if authorization is None:

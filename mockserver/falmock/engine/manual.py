@@ -82,10 +82,19 @@ class Manual:
             transitions.end(request.id, outcome, Event.FINISH)
         return self._known(request_id)
 
+    def lock(self, key_id: str | None = None) -> None:
+        """Lock an account, or all: it may not submit, and its waiting requests do not start."""
+        self._set_locked(key_id, locked=True)
+
+    def unlock(self, key_id: str | None = None) -> None:
+        """Unlock an account, or all."""
+        self._set_locked(key_id, locked=False)
+
     async def reset(self, *, test: str | None = None, caller: str | None = None) -> int:
         """Delete requests with their webhooks, files and journal entries: all, or those of a test or a key.
 
-        Without a key, rules go too: all but the initial ones, or those of the test.
+        Without a key, rules go too: all but the initial ones, or those of the test. Without either, accounts
+        are locked as they were at first.
 
         Returns:
             The number of deleted requests.
@@ -99,6 +108,9 @@ class Manual:
                     self._transitions.queue.cancel(request.id, self._clock.now())
                 self._resources.files.withdraw(request.id)
                 self._transitions.steps.forget(request)
+            if test is None and caller is None:
+                self._transitions.locks.reset()
+                self._transitions.queue.recheck(self._clock.now())
             self._resources.files.remove(caller if test is None else caller or f"{TEST_KEY}{test}")
         stopped += self._transitions.sender.break_off({request.id for request in chosen})
         if caller is None:
@@ -127,6 +139,15 @@ class Manual:
         transitions.resume()
         transitions.notify()
         await asyncio.gather(*stopped, return_exceptions=True)
+
+    def _set_locked(self, key_id: str | None, *, locked: bool) -> None:
+        transitions = self._transitions
+        now = transitions.advance()
+        with transitions.transaction():
+            transitions.locks.change(key_id, locked=locked)
+            transitions.queue.recheck(now)
+        transitions.reschedule()
+        transitions.notify()
 
     def _set_held(self, request_id: str, *, held: bool) -> Request:
         request, now = self._unfinished(request_id), self._clock.now()

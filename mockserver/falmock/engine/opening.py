@@ -8,6 +8,7 @@ import logging
 import os
 import random
 import sqlite3
+import ssl
 import time
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from functools import cache
@@ -37,7 +38,6 @@ from falmock.system.dialler import ANYWHERE, NOWHERE, PUBLIC_ONLY, CheckedTransp
 
 if TYPE_CHECKING:
     import socket
-    import ssl
     from collections.abc import AsyncIterator, Callable, Iterable, Iterator
     from pathlib import Path
 
@@ -197,7 +197,7 @@ def trusted() -> ssl.SSLContext:
         try:
             context.load_verify_locations(more)
         except OSError as error:
-            reason = error.strerror or "it has no certificate"
+            reason = "it has no certificate" if isinstance(error, ssl.SSLError) else error.strerror
             raise StateError(f"cannot use SSL_CERT_FILE={more} ({reason}): correct or unset it") from None
     return context
 

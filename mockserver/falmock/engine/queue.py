@@ -7,6 +7,7 @@ their source in PROTOCOL.md:
 * An application has a number of runners. They take jobs in order: `normal` priority before `low`, then first
   come, first served (4.8). The order is strict: the first job may block others, with two exceptions.
 * A job of a caller at its concurrency limit is passed over. Only running jobs count (4.8).
+* So is a job of a caller whose account is locked (4.8).
 * Jobs marked `bypass` do not block others and start when ready. Held jobs start only after release.
 * A job that no runner took by its deadline ends (11.1, `X-Fal-Request-Timeout`).
 * A run ends when its time is up *and* its outcome is known (`settle`, called when the rendering is done).
@@ -27,7 +28,7 @@ from typing import TYPE_CHECKING, Final
 from falmock.engine.lifecycle import Event
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 NORMAL: Final = 0
 LOW: Final = 1
@@ -118,11 +119,20 @@ class Queue:
     Args:
         runners: the maximum of running jobs of an application.
         concurrency: the maximum of running jobs of a caller, in all applications.
+        is_locked: whether the account of a caller is locked; `recheck` is called after a change.
     """
 
-    def __init__(self, *, runners: int, concurrency: int, now: float) -> None:
+    def __init__(
+        self,
+        *,
+        runners: int,
+        concurrency: int,
+        now: float,
+        is_locked: Callable[[str], bool] = lambda _: False,
+    ) -> None:
         self._runners = runners
         self._concurrency = concurrency
+        self._is_locked = is_locked
         self._time = now
         self._applications: dict[str, _Application] = {}
         self._jobs: dict[str, Job] = {}
@@ -190,6 +200,10 @@ class Queue:
         """End a hold; a run that should have ended by now ends now."""
         self._set_held(job_id, now, held=False)
 
+    def recheck(self, now: float) -> None:
+        """Note that a lock has changed: a job that may start by that starts now, not earlier."""
+        self._time = max(self._time, now)
+
     def start(self, job_id: str, now: float) -> QueueEvent:
         """Start a waiting job now, on an extra runner if none is free; it is not held."""
         event = self._at_once(Event.START, job_id, now)
@@ -254,17 +268,16 @@ class Queue:
             if application.running >= self._runners:
                 continue
             heads = [
-                waiting[0]
-                for caller, waiting in application.waiting_of.items()
-                if self._running_of[caller] < self._concurrency
+                waiting[0] for caller, waiting in application.waiting_of.items() if self._may_start(caller)
             ]
             candidates = [min(heads, key=_place)] if heads else []
-            candidates += [
-                job for job in application.bypass if self._running_of[job.caller] < self._concurrency
-            ]
+            candidates += [job for job in application.bypass if self._may_start(job.caller)]
             for job in candidates:
                 if job.ready_at < math.inf and not job.held:
                     yield QueueEvent(Event.START, job, max(job.ready_at, self._time))
+
+    def _may_start(self, caller: str) -> bool:
+        return self._running_of[caller] < self._concurrency and not self._is_locked(caller)
 
     def _drop_stale(self) -> None:
         while self._ends and not self._may_end(self._ends[0][2]):

@@ -11,24 +11,23 @@ import base64
 import binascii
 import hashlib
 import logging
-import math
 import random
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.parse import unquote_to_bytes
 
 from falmock.engine.files import Files, new_path
 from falmock.engine.object_lifecycle import Lifecycle, decide
+from falmock.faults import effects
 from falmock.media import MAX_BYTES, Clip, Decoder, Fetcher, FetchError, Picture, Renderer, RenderFailed
 from falmock.models import File, Model
-from falmock.protocol import validation
-from falmock.protocol.errors import Refusal, StorageFull, compact
+from falmock.protocol import pydantic_1, validation
+from falmock.protocol.errors import InvalidBody, Refusal, StorageFull, compact
 from falmock.protocol.hosts import MEDIA, BaseURL
 from falmock.protocol.limits import DEFAULT, Limits
 from falmock.protocol.model_errors import ModelError
-from falmock.protocol.outcomes import UNBILLED, Outcome
+from falmock.protocol.outcomes import REJECTION, UNBILLED, Outcome
 from falmock.system import transient
 from falmock.system.descriptors import with_descriptors
 
@@ -92,12 +91,19 @@ class Runner:
             return Outcome.refused(HTTPStatus.NOT_FOUND, f"Path /{request.path} not found")
         if request.method != "POST":
             return Outcome(
-                HTTPStatus.METHOD_NOT_ALLOWED, compact({"detail": "Method Not Allowed"}), {"allow": "POST"}
+                HTTPStatus.METHOD_NOT_ALLOWED,
+                compact({"detail": "Method Not Allowed"}),
+                {"allow": "POST"},
+                seconds=REJECTION,
             )
         try:
             return PreparedRun(model, validation.read(model.input, body, request.content_type, self.limits))
         except Refusal as refusal:
-            return Outcome(refusal.status, refusal.content(), UNBILLED)
+            if isinstance(refusal, InvalidBody) and (
+                model.pydantic == 1 or "pydantic_1" in request.injections
+            ):
+                refusal.body["detail"] = pydantic_1.rewrite(refusal.body["detail"], body)
+            return Outcome(refusal.status, refusal.content(), UNBILLED, seconds=REJECTION)
 
     async def perform(self, assignment: PreparedRun, request: Request) -> Outcome:
         """Run the model; return its outcome.
@@ -110,7 +116,7 @@ class Runner:
         try:
             output = await model.perform(assignment.model_input, _Tools(self, assignment, request))
         except ModelError as error:
-            return Outcome(error.status, compact(error.body), UNBILLED)
+            return Outcome(error.status, compact(error.body), UNBILLED, seconds=error.seconds)
         except (RenderFailed, StorageFull) as error:
             if transient.reason(error) is not None:
                 raise
@@ -123,33 +129,9 @@ class Runner:
             log.exception("request %s: the model failed; this is a bug in falmock", request.id)
             return Outcome(HTTPStatus.INTERNAL_SERVER_ERROR, compact({"detail": "Internal Server Error"}))
         units = {"x-fal-billable-units": str(model.units(assignment.model_input))}
-        return Outcome(HTTPStatus.OK, compact(output.model_dump(exclude_none=True)), units)
-
-
-def logs(catalogue: Catalogue, request: Request, now: float) -> list[dict[str, Any]]:
-    """Return the log lines of a request's run so far. They depend on its times alone."""
-    model = catalogue.get(request.endpoint)
-    if model is None or request.started_at is None:
-        return []
-    until = min(now, request.completed_at or now)
-    written = [(request.started_at + share * request.run_seconds, text) for share, text in model.logs]
-    return [_line(at, text) for at, text in written if at <= until]
-
-
-def next_log_at(catalogue: Catalogue, request: Request, now: float) -> float:
-    """Return the time of the next log line; infinity for none."""
-    model = catalogue.get(request.endpoint)
-    if model is None or request.started_at is None or request.completed_at is not None:
-        return math.inf
-    times = (request.started_at + share * request.run_seconds for share, _ in model.logs)
-    return min((at for at in times if at > now), default=math.inf)
-
-
-def _line(at: float, message: str) -> dict[str, Any]:
-    """Return a log entry with flat fields and with labels: fal's clients read both (PROTOCOL.md 4.4)."""
-    timestamp = datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    labels = {"level": "INFO", "source": "USER"}
-    return {"timestamp": timestamp, "message": message, **labels, "labels": labels}
+        # Not exclude_none: fal's results have explicit nulls (PROTOCOL.md 4.6).
+        result = effects.result(request.injections, output.model_dump(exclude_unset=True))
+        return Outcome(HTTPStatus.OK, compact(result), units)
 
 
 def _rng(seed: int, request: Request, purpose: str) -> random.Random:
@@ -196,13 +178,14 @@ class _Tools:
     async def video(self, clip: Clip, *, name: str) -> File:
         runner, request = self._runner, self._request
         rendered = await runner.renderer.render(clip)
+        now = runner.clock.now()
         file = runner.files.publish(
             rendered,
-            new_path(_rng(runner.seed, request, name), name),
+            new_path(_rng(runner.seed, request, name), name, now),
             content_type="video/mp4",
             owner=request.caller,
             lifecycle=Lifecycle.parse(request.lifecycle),
-            now=runner.clock.now(),
+            now=now,
             faults=request.faults,
             request_id=request.id,
         )

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import sqlite3
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
 
 from falmock.faults import effects
@@ -28,7 +30,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("falmock")
 
-REJECTION: Final = 0.02  # share of a run: an invalid input ends it before the model writes its first log line
 RETRY: Final = 1.0  # real seconds between attempts while the emulator cannot write
 
 
@@ -118,25 +119,30 @@ class Runs:
     def _carry_out(self, request: Request, prepared: Outcome | PreparedRun, at: float, now: float) -> None:
         limit = self._settings.run_timeout
         if isinstance(prepared, Outcome):
-            self._settle(request, prepared, now, at + REJECTION * request.run_seconds)
+            if prepared.status == HTTPStatus.UNPROCESSABLE_ENTITY and (
+                (worded := request.injections.get("pydantic_1")) is not None
+            ):
+                self._observed(worded)
+            self._settle(request, prepared, now, _end_of_rejection(request, prepared, at))
         elif limit is not None and request.run_seconds > limit:
             self._settle(request, effects.ended(PlatformError("request_timeout")), now, at + limit)
         elif (failure := effects.failure(request, prepared.model_input)) is not None:
             injection, outcome = failure
             self._observed(injection)
-            self._settle(request, outcome, now, None)
+            self._settle(request, outcome, now, _end_of_rejection(request, outcome, at))
         else:
-            self._store.on_commit(lambda: self._employ(request, lambda: self._perform(request, prepared)))
+            self._store.on_commit(lambda: self._employ(request, lambda: self._perform(request, prepared, at)))
 
-    async def _perform(self, request: Request, prepared: PreparedRun) -> None:
+    async def _perform(self, request: Request, prepared: PreparedRun, at: float) -> None:
         outcome = await self._runner.perform(prepared, request)
         now = self._clock.now()
-        self._guarded(request.id, now, self._finish, request, outcome, now)
+        self._guarded(request.id, now, self._finish, request, outcome, at, now)
 
-    def _finish(self, request: Request, outcome: Outcome, now: float) -> None:
-        if (expired := request.injections.get("media_expired")) is not None:
-            self._observed(expired)
-        self._settle(request, outcome, now, None)
+    def _finish(self, request: Request, outcome: Outcome, at: float, now: float) -> None:
+        for name in effects.AT_SUCCESS if outcome.status == HTTPStatus.OK else ():
+            if (injection := request.injections.get(name)) is not None:
+                self._observed(injection)
+        self._settle(request, outcome, now, _end_of_rejection(request, outcome, at))
 
     # Tasks
 
@@ -164,3 +170,10 @@ class Runs:
         if request_id not in self._blocked:
             log.error("request %s waits: its outcome cannot be written (%s)", request_id, reason)
         self._blocked[request_id] = reason
+
+
+def _end_of_rejection(request: Request, outcome: Outcome, at: float) -> float | None:
+    """Return when a run that began `at` ends with a rejection; None for a run of the usual length."""
+    if outcome.seconds is None or math.isinf(request.run_seconds):  # it is stuck
+        return None
+    return at + min(outcome.seconds, request.run_seconds)

@@ -1,4 +1,4 @@
-"""Signs webhooks, upload tokens and JSON web tokens, with keys that are derived from one secret.
+"""Signs webhooks, upload tokens and URLs, and JSON web tokens, with keys that are derived from one secret.
 
 The signed message of a webhook has four lines: request id, user id, timestamp, hex SHA-256 of the body.
 Receivers get the public key from a JWKS document (PROTOCOL.md 9.2).
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import hmac
 import json
 from typing import TYPE_CHECKING, Any, Final
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 SECRET_BYTES: Final = 32
+URL_SIGNATURE_BYTES: Final = 12  # 16 characters of base64
 
 
 class Signer:
@@ -34,6 +36,7 @@ class Signer:
         self._keys = [Ed25519PrivateKey.from_private_bytes(secret)]  # the newest first
         self._next = self._webhook_key("next")
         self._fernet = Fernet(base64.urlsafe_b64encode(_derive(secret, b"falmock upload tokens")))
+        self._url_key = _derive(secret, b"falmock upload URLs")
         self._jwt_key = _derive(secret, b"falmock JSON web tokens")
 
     def webhook_headers(
@@ -62,6 +65,10 @@ class Signer:
     def _webhook_key(self, name: str) -> Ed25519PrivateKey:
         derived = _derive(self._secret, f"falmock webhook key {name}".encode())
         return Ed25519PrivateKey.from_private_bytes(derived)
+
+    def url_signature(self, path: str) -> str:
+        """Return 16 characters that only this signer can make for a path."""
+        return _url64(hmac.digest(self._url_key, path.encode(), "sha256")[:URL_SIGNATURE_BYTES])
 
     def seal(self, claims: Mapping[str, Any], *, now: float) -> str:
         """Return an opaque token that only this signer can open."""

@@ -27,7 +27,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("falmock")
 
-LARGE_RESULT: Final = 10_000  # bytes; such results expire sooner (PROTOCOL.md 4.6)
+LARGE_RESULT: Final = 10_000  # bytes (PROTOCOL.md 4.6)
+UNSTORED: Final = 3600.0  # seconds that a result is kept whose payloads are not to be stored (4.6)
+UNSTORED_LARGE: Final = 360.0
 DAY: Final = 86_400.0
 
 
@@ -99,7 +101,7 @@ class Steps:
 
     def complete(self, request: Request, event: Event, outcome: Outcome, at: float) -> None:
         """Write the end of a request, and schedule its webhook."""
-        kept = self._retention(outcome)
+        kept = self._retention(request, outcome)
         if (expired := request.injections.get("result_expired")) is not None:
             self.observed(expired)
             kept = expired.fault.options["seconds"]
@@ -133,13 +135,14 @@ class Steps:
         """Schedule the webhook, if the request has one. The fault `webhook_early` has scheduled it before."""
         if request.webhook is None or self._store.delivery(request.id) is not None:
             return
-        give_up_at = at + self._retention(outcome)
+        give_up_at = at + self._retention(request, outcome)
         user_id = webhook_user(request.caller)
         self._sender.add(request, outcome.body, user_id=user_id, now=at, give_up_at=give_up_at)
 
-    def _retention(self, outcome: Outcome) -> float:
+    def _retention(self, request: Request, outcome: Outcome) -> float:
         large = len(outcome.body) >= LARGE_RESULT
-        return self._settings.retention_large if large else self._settings.retention
+        kept = self._settings.retention_large if large else self._settings.retention
+        return kept if request.store_io else min(kept, UNSTORED_LARGE if large else UNSTORED)
 
     # Expiry
 

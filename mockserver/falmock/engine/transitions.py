@@ -13,9 +13,11 @@ import math
 import sqlite3
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from falmock.engine.admission import Admission
+from falmock.engine.keys import Locks
 from falmock.engine.lifecycle import Event, State
 from falmock.engine.notifier import Notifier
 from falmock.engine.payloads import Payloads
@@ -62,6 +64,7 @@ class Transitions:
 
     Attributes:
         queue: is replaced by another object when it is rebuilt from the store.
+        locks: the accounts whose requests do not start.
         due: when the queue has its next event; infinity for never.
         wake: is set when `due` or `trouble` changes.
         changed: notifies when something has happened to a request.
@@ -69,10 +72,11 @@ class Transitions:
     """
 
     def __init__(self, resources: Resources) -> None:
-        self._settings = settings = resources.settings
+        settings = resources.settings
         self.clock = resources.clock
         self.store = resources.store
         self.payloads = Payloads(resources.store, resources.files)
+        self.locks = Locks(resources.store, settings.locked)
         self.sender = Sender(
             store=resources.store,
             signer=resources.signer,
@@ -97,7 +101,13 @@ class Transitions:
         self._trouble: str | None = None  # why the store cannot write, or None
         self._in_step = True  # the queue agrees with the store
         self._outcomes: dict[str, Ending] = {}
-        self.queue = self._new_queue(resources.clock.now())
+        self._new_queue = partial(
+            Queue,
+            runners=settings.runners,
+            concurrency=settings.concurrency,
+            is_locked=self.locks.is_locked,
+        )
+        self.queue = self._new_queue(now=resources.clock.now())
         self.due = math.inf
         self.wake = asyncio.Event()
         self.changed = Notifier()
@@ -274,7 +284,7 @@ class Transitions:
 
     def _rebuild_queue(self, time: float) -> None:
         """Rebuild the queue from the store, with events applied up to `time`."""
-        queue = self._new_queue(time)
+        queue = self._new_queue(now=time)
         for request in self.store.open_requests():
             queue.add(job_of(request))
             ending = self._outcomes.get(request.id)
@@ -283,9 +293,6 @@ class Transitions:
         self.queue = queue
         self._in_step = True
         self.reschedule()
-
-    def _new_queue(self, now: float) -> Queue:
-        return Queue(runners=self._settings.runners, concurrency=self._settings.concurrency, now=now)
 
     def resume(self) -> None:
         """Continue from the contents of the store: what another process or a snapshot left there."""

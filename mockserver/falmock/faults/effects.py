@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from falmock.faults.vocabulary import model_error, platform_error
+from falmock.faults.vocabulary import OTHER_ERROR, model_error, platform_error
 from falmock.protocol.errors import PlatformError, compact
 from falmock.protocol.model_errors import MODEL_ERRORS
 from falmock.protocol.outcomes import UNBILLED, Outcome
@@ -20,8 +20,18 @@ if TYPE_CHECKING:
     from falmock.faults.vocabulary import Fault
 
 # Faults that take effect when the request is accepted
-AT_ONCE: Final = ("stuck_in_queue", "stuck_running", "deep_queue", "slow", "log_window")
+AT_ONCE: Final = (
+    "stuck_in_queue",
+    "stuck_running",
+    "deep_queue",
+    "slow",
+    "log_window",
+    "starts_at_once",
+    "locks_account",
+)
+AT_SUCCESS: Final = ("media_expired", "file_null", "file_missing")  # and when the model succeeds
 BYPASSING: Final = ("stuck_in_queue", "deep_queue")  # later requests need not wait for these
+HALF: Final = 0.5  # of the time in a deep queue: until then its length may grow
 RESERIALIZED: Final = "webhook_reserialized"
 FORGED: Final = frozenset(  # a receiver must reject these
     {"webhook_bad_signature", "webhook_old_timestamp", RESERIALIZED}
@@ -59,6 +69,8 @@ def ready_at(injections: Injections, usual: float, now: float) -> float:
     """Return when a runner may take a request that is accepted now."""
     if "stuck_in_queue" in injections:
         return math.inf
+    if "starts_at_once" in injections:
+        return now
     return max(usual, now + _seconds(injections, "deep_queue"))
 
 
@@ -78,7 +90,14 @@ def phantom_requests(request: RequestFacts, now: float) -> int:
     if deep is None or request.attempts > 0 or request.ready_at <= request.submitted_at:
         return 0
     left = (request.ready_at - now) / (request.ready_at - request.submitted_at)
-    return max(0, math.ceil(int(deep.fault.options["position"]) * left))
+    first, peak = int(deep.fault.options["position"]), int(deep.fault.options["peak"])
+    if peak <= first:
+        ahead = first * left
+    elif left > HALF:
+        ahead = first + (peak - first) * (1 - left) / HALF
+    else:
+        ahead = peak * left / HALF
+    return max(0, math.ceil(ahead))
 
 
 def failure(request: RequestFacts, given: BaseModel) -> tuple[Injection, Outcome] | None:
@@ -95,9 +114,9 @@ def failure(request: RequestFacts, given: BaseModel) -> tuple[Injection, Outcome
 
 def outcome_of(fault: Fault, given: Mapping[str, Any]) -> Outcome | None:
     """Return the outcome for an error of the model or the platform; None for other faults."""
-    if fault.name in MODEL_ERRORS:
+    if fault.name in MODEL_ERRORS or fault.name == OTHER_ERROR:
         error = model_error(fault, given)
-        return Outcome(error.status, compact(error.body), UNBILLED)
+        return Outcome(error.status, compact(error.body), UNBILLED, seconds=error.seconds)
     if fault.name in PlatformError.STATUS:
         return ended(platform_error(fault))
     return None
@@ -108,7 +127,30 @@ def ended(error: PlatformError) -> Outcome:
     return Outcome(error.status, error.content(), dict(error.headers), error.detail, error.error_type)
 
 
-# The status and the file
+# The status, the result and the file
+
+
+def result(injections: Injections, output: dict[str, Any]) -> dict[str, Any]:
+    """Return an output with some fields of its files null or missing."""
+    null = injections.get("file_null")
+    missing = injections.get("file_missing")
+    if null is None and missing is None:
+        return output
+    nulls = null.fault.options["fields"] if null else ()
+    gone = missing.fault.options["fields"] if missing else ()
+
+    def changed(value: Any) -> Any:
+        if isinstance(value, list):
+            return [changed(item) for item in value]
+        if not isinstance(value, dict):
+            return value
+        fields = {name: changed(item) for name, item in value.items()}
+        if "url" not in fields:  # not a file
+            return fields
+        return {name: None if name in nulls else item for name, item in fields.items() if name not in gone}
+
+    changed_output: dict[str, Any] = changed(output)
+    return changed_output
 
 
 def visible_logs(injections: Injections, lines: list[Any]) -> list[Any]:

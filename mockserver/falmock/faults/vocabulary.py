@@ -10,21 +10,27 @@ from __future__ import annotations
 
 import shlex
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, Final
 
 from falmock.protocol.errors import OUT_OF_BALANCE, PlatformError
 from falmock.protocol.model_errors import MODEL_ERRORS, ModelError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 JOB: Final = "job"
 WEBHOOK: Final = "webhook"
 FILE: Final = "file"
 OPERATIONS: Final = ("submit", "status", "stream", "result", "cancel", "run", "upload", "download")
-PLACES: Final = (JOB, WEBHOOK, FILE, *OPERATIONS)
+PLATFORM: Final = "platform"  # a call of the platform API
+PLACES: Final = (JOB, WEBHOOK, FILE, *OPERATIONS, PLATFORM)
+
+OTHER_ERROR: Final = "model_error"  # any type, text and place
 
 OK: Final = "ok"  # in the sequence of a rule: no fault this time
+
+LONGEST_NAME: Final = 40  # characters of an unknown name that are compared with those of faults
 
 YEAR: Final = 365 * 86_400  # seconds
 HOUR: Final = 3600
@@ -96,7 +102,12 @@ def parse(text: str) -> Fault:
         raise FaultError(f"{quoted} is no fault: write a name and options, as requeued times=3") from None
     kind = FAULTS.get(name)
     if kind is None:
-        raise FaultError(f"there is no fault {_brief(name)!r}: falmock scenario faults lists them")
+        near = "".join(
+            f", did you mean {each!r}?" for each in get_close_matches(name[:LONGEST_NAME], FAULTS, 1)
+        )
+        raise FaultError(
+            f"there is no fault {_brief(name)!r}{near or ': falmock scenario faults lists them'}"
+        )
     return Fault(name, {**kind.options, **dict(_option(kind, option) for option in options)})
 
 
@@ -135,6 +146,8 @@ _LIMITS: Final = {
     "times": (0, 1_000),
     "lines": (0, 1_000),
     "limit": (0, 1_000_000),
+    "peak": (0, 1_000_000),
+    "status": (400, 599),
 }
 
 
@@ -160,11 +173,27 @@ def _quoted(value: Any) -> str:
 def model_error(fault: Fault, given: Mapping[str, Any]) -> ModelError:
     """Return the error that a model raises; `given` is the whole input with its defaults."""
     options = dict(fault.options)
-    loc = tuple(options.pop("loc").split("."))
+    path = options.pop("loc")
+    parts = path.split("/" if "/" in path else ".")
+    loc = tuple(int(part) if part.isdecimal() else part for part in parts)
     msg = options.pop("msg") or None
+    error_type = options.pop("type", fault.name)
+    status = options.pop("status", None)
     # The live service echoes the whole input for a rejected prompt and for errors about the body.
-    value = given if loc in {("body",), ("body", "prompt")} else given.get(loc[-1])
-    return ModelError(fault.name, loc, value, ctx=options, msg=msg)
+    value = given if loc in {("body",), ("body", "prompt")} else _found(given, parts[1:] or parts)
+    return ModelError(error_type, loc, value, ctx=options, msg=msg, status=status)
+
+
+def _found(given: Any, path: Sequence[str]) -> Any:
+    """Return the value at a path in an input; None if there is none."""
+    for part in path:
+        if isinstance(given, dict):
+            given = given.get(part)
+        elif isinstance(given, list) and part.isdecimal() and int(part) < len(given):
+            given = given[int(part)]
+        else:
+            return None
+    return given
 
 
 def platform_error(fault: Fault) -> PlatformError:
@@ -182,6 +211,20 @@ def _model_errors() -> list[FaultKind]:
             {"loc": error.loc, "msg": "", **error.facts},
         )
         for name, error in MODEL_ERRORS.items()
+    ] + [
+        FaultKind(
+            OTHER_ERROR,
+            "model errors",
+            "The model runs and fails, with a `type` and a text that fal does not document.",
+            (JOB,),
+            frozenset({JOB}),
+            {
+                "type": "unexpected_error",
+                "loc": "body",
+                "msg": "Unexpected result from the model.",
+                "status": 422,
+            },
+        )
     ]
 
 
@@ -233,19 +276,48 @@ FAULTS: Final[dict[str, FaultKind]] = {
             "upload",
             reason=OUT_OF_BALANCE,
         ),
-        _account("rate_limited", "429 with an assumed text.", "submit", "run"),
+        _account("storage_type_refused", "400: the storage type is invalid.", "upload"),
+        FaultKind(
+            "rate_limited",
+            "account",
+            "429: of the platform API as recorded, elsewhere with an assumed text.",
+            ("submit", "run"),
+            frozenset({*OPERATIONS, PLATFORM}),
+        ),
         _account("concurrency_limit", "429 of the run host: too many requests run at once.", "run", limit=20),
         _request("stuck_in_queue", "The request waits forever."),
         _request("stuck_running", "The request runs forever."),
         _request(
             "deep_queue",
-            "`position` requests are ahead in the queue; they are gone after `seconds`.",
+            "`position` requests are ahead in the queue; they are gone after `seconds`. In the first half of "
+            "that time they grow to `peak`, if that is more.",
             position=500,
+            peak=0,
             seconds=600.0,
+        ),
+        _request(
+            "starts_at_once",
+            "If a runner is free, the request starts at once, and its submit is answered with IN_PROGRESS.",
         ),
         _request("slow", "The run takes `seconds` longer.", seconds=600.0),
         _request("requeued", "The runner is lost `times` times; each time the request waits again.", times=3),
         _request("log_window", "The status has only the last `lines` log lines.", lines=2),
+        _request(
+            "locks_account",
+            "The account is locked when the request is accepted: it waits until the account is unlocked.",
+        ),
+        _request(
+            "pydantic_1",
+            "An invalid input is reported in the words of pydantic 1, as some of fal's models do.",
+        ),
+        _request(
+            "file_null", "The `fields` of files in the result are null.", fields=["file_name", "file_size"]
+        ),
+        _request(
+            "file_missing",
+            "The `fields` of files in the result are missing.",
+            fields=["content_type", "file_name", "file_size"],
+        ),
         _request("result_expired", "The result expires `seconds` after the end.", seconds=0.0),
         _network("answer_lost", "The call is carried out, but its answer is lost.", "submit"),
         _network("connection_reset", "The connection breaks before the call is read."),
@@ -253,6 +325,8 @@ FAULTS: Final[dict[str, FaultKind]] = {
         _network("truncated_body", "The connection breaks in the middle of the answer."),
         _network("bad_gateway", "502 from an nginx in front of fal: HTML, no request id."),
         _network("gateway_timeout", "504 with a request id; the request itself is fine.", "result", "status"),
+        _network("no_cors", "The answer has no CORS headers, so a page cannot read it."),
+        _network("no_reason", "The status line of the answer has no reason phrase, as with HTTP/2."),
         _webhook("webhook_lost", "The webhook is never sent."),
         _webhook("webhook_late", "The webhook is sent `seconds` late.", seconds=60.0),
         _webhook("webhook_twice", "The webhook is delivered again after `seconds`.", seconds=1.0),

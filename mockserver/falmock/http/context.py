@@ -43,6 +43,10 @@ class Connection(Protocol):
         """Stay silent until the caller has left."""
         ...
 
+    def omit_reason(self) -> None:
+        """Send the next status line without a reason phrase."""
+        ...
+
 
 @dataclass(slots=True)
 class CallContext:
@@ -60,6 +64,7 @@ class CallContext:
         fault: note for the journal: the fault injected into this call.
         request_id: note for the journal: the request that this call created.
         public: note for the journal: whether the served file has no access list.
+        no_cors: note for the guard: the answer gets no CORS headers, because of a fault.
     """
 
     area: Area
@@ -73,6 +78,7 @@ class CallContext:
     fault: str | None = None
     request_id: str | None = None
     public: bool | None = None
+    no_cors: bool = False
 
 
 def context_of(request: Request) -> CallContext:
@@ -94,3 +100,6 @@ class _NoConnection:
 
     async def hang(self) -> None:
         raise TimeoutError("no answer comes, because of an injected fault")
+
+    def omit_reason(self) -> None:
+        """Do nothing: such a caller gets no status line."""

@@ -20,8 +20,10 @@ from falmock.protocol.calls import Operation
 from falmock.protocol.errors import (
     ConcurrencyLimit,
     GatewayTimeout,
+    InvalidStorageType,
     NotFound,
     PlatformError,
+    PlatformRateLimited,
     RateLimited,
     UserLocked,
 )
@@ -166,6 +168,7 @@ _REFUSALS: Final[dict[str, Callable[[Mapping[str, Any]], Refusal]]] = {
     "rate_limited": lambda _: RateLimited(),
     "concurrency_limit": lambda options: ConcurrencyLimit(options["limit"]),
     "gateway_timeout": lambda _: GatewayTimeout(),
+    "storage_type_refused": lambda _: InvalidStorageType(),
     "media_missing": lambda _: NotFound(),
     "media_expired": lambda _: NotFound(),
 }
@@ -176,6 +179,8 @@ async def _refuse(fault: Fault, host: ASGIApp, scope: Scope, receive: Receive, s
     refused = refusal(fault)
     context: CallContext = scope[CONTEXT]
     call = context.call
+    if call.operation is Operation.PLATFORM:
+        refused = PlatformRateLimited()
     if call.request_id and call.repeats_id(refused.status):
         refused.headers["x-fal-request-id"] = call.request_id
     raise refused
@@ -240,6 +245,18 @@ async def _slow(fault: Fault, host: ASGIApp, scope: Scope, receive: Receive, sen
     await host(scope, receive, slowly)
 
 
+async def _without_cors(fault: Fault, host: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
+    del fault
+    scope[CONTEXT].no_cors = True  # the guard adds them for a page, and leaves them out then
+    await host(scope, receive, send)
+
+
+async def _without_reason(fault: Fault, host: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
+    del fault
+    connection_of(scope).omit_reason()
+    await host(scope, receive, send)
+
+
 _EFFECTS: Final[dict[str, Callable[[Fault, ASGIApp, Scope, Receive, Send], Awaitable[None]]]] = {
     "bad_gateway": _bad_gateway,
     "connection_reset": _reset,
@@ -247,6 +264,8 @@ _EFFECTS: Final[dict[str, Callable[[Fault, ASGIApp, Scope, Receive, Send], Await
     "answer_lost": _lose,
     "truncated_body": _truncate,
     "media_truncated": _truncate,
+    "no_cors": _without_cors,
+    "no_reason": _without_reason,
     "media_slow": _slow,
 }
 _OF_FILES: Final = ("media_missing", "media_slow", "media_truncated")

@@ -49,7 +49,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
     from starlette.responses import Response
-    from starlette.types import ASGIApp, Receive, Scope, Send
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
     from falmock.protocol.hosts import Destination
     from falmock.settings import Settings
@@ -196,6 +196,7 @@ class Guard:
             app: ASGIApp = self._fal if context.area is Area.FAL else self._dispatch
             if context.area is Area.CONTROL or "origin" in headers or "sec-fetch-site" in headers:
                 app = self._checked(scope, context)
+                send = _without_cors_on_request(send, context)
         except AuthorityError as error:
             await refuse(400, str(error))(scope, receive, send)
             return
@@ -258,6 +259,19 @@ class Guard:
         if peer is not None and tuple(peer) in self._through_proxy:
             return True
         return any(name in FORWARDED for name, _ in scope["headers"])
+
+
+def _without_cors_on_request(send: Send, context: CallContext) -> Send:
+    """Return a `send` that leaves out CORS headers if a fault says so."""
+
+    async def sending(message: Message) -> None:
+        if context.no_cors and message["type"] == "http.response.start":
+            headers = message["headers"]
+            kept = [pair for pair in headers if not pair[0].lower().startswith(b"access-control-")]
+            message = {**message, "headers": kept}
+        await send(message)
+
+    return sending
 
 
 def by_area(areas: Mapping[Area, ASGIApp]) -> ASGIApp:

@@ -12,7 +12,6 @@ from starlette.responses import StreamingResponse
 
 from falmock.engine.lifecycle import State
 from falmock.engine.notifier import first
-from falmock.engine.runner import logs, next_log_at
 from falmock.faults import effects
 from falmock.http import access, submission
 from falmock.http.context import CONTEXT
@@ -101,17 +100,10 @@ class QueueHost:
             max_body=self._emulator.settings.max_body,
             objection=self._emulator.dialler.objection,
         )
-        stored, position = self._emulator.submit(submitted)
+        stored = self._emulator.submit(submitted)
         request.scope[CONTEXT].request_id = stored.id
-        body: dict[str, Any] = {
-            "status": State.IN_QUEUE,
-            "request_id": stored.id,
-            **_links(request, stored),
-            "logs": None,
-            "metrics": {},
-            "queue_position": position,
-        }
-        return _reply(200, compact(body), {"x-fal-request-id": stored.id})
+        body = compact(self._describe(request, stored, with_logs=False))
+        return _reply(200, body, {"x-fal-request-id": stored.id})
 
     def _find(self, request: Request, call: Call) -> Stored:
         """Return the request that a call is about, if its caller may see it. A locked account may.
@@ -138,7 +130,7 @@ class QueueHost:
 
     def _describe(self, request: Request, found: Stored, *, with_logs: bool) -> dict[str, Any]:
         """Return the status object, with its keys in the order of the live service."""
-        lines = logs(self._emulator.catalogue, found, self._emulator.clock.now()) if with_logs else None
+        lines = self._emulator.logs(found) if with_logs else None
         status: dict[str, Any] = {
             "status": found.state,
             "request_id": found.id,
@@ -182,9 +174,7 @@ class QueueHost:
                 yield b": ping\n\n"
             if found.state == State.COMPLETED or self._emulator.closing:
                 return
-            next_line_at = (
-                next_log_at(self._emulator.catalogue, found, clock.now()) if with_logs else math.inf
-            )
+            next_line_at = self._emulator.next_log_at(found) if with_logs else math.inf
             heartbeat_at = clock.now() + HEARTBEAT
             await first(changed.wait(), clock.sleep_until(min(next_line_at, heartbeat_at)))
 

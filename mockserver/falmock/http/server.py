@@ -73,6 +73,29 @@ class Connection:
         while (await self._protocol.cycle.receive())["type"] != "http.disconnect":
             pass
 
+    def omit_reason(self) -> None:
+        """Send the next status line without a reason phrase."""
+        cycle = self._protocol.cycle
+        cycle.transport = _WithoutReason(cycle.transport)  # type: ignore[assignment]
+
+
+class _WithoutReason:
+    """A transport for one response: its first write is the head, after a 100 perhaps."""
+
+    def __init__(self, transport: asyncio.Transport) -> None:
+        self._transport = transport
+        self._begun = False
+
+    def write(self, data: bytes) -> None:
+        if not self._begun and not data.startswith(b"HTTP/1.1 100 "):
+            self._begun = True
+            line, end, rest = data.partition(b"\r\n")
+            data = b" ".join([*line.split(b" ")[:2], b""]) + end + rest
+        self._transport.write(data)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
+
 
 class ConnectionProtocol(BoundedProtocol):
     """uvicorn's protocol, with the connection in the scope."""

@@ -101,6 +101,16 @@ def open_ca(folder: Path, environment: Mapping[str, str] | None = None) -> Certi
 KeyPair = tuple[ec.EllipticCurvePrivateKey, x509.Certificate]
 
 
+def check_ca(folder: Path) -> None:
+    """Check the files of a CA, if there are any.
+
+    Raises:
+        OSError: a file cannot be read.
+        DamagedCAError: key or certificate cannot be parsed.
+    """
+    _load(folder / "ca.key", folder / "ca.pem")
+
+
 def _load(key_path: Path, path: Path) -> KeyPair | None:
     """Read key and certificate of a CA. Return None if they are missing or have expired."""
     if not (key_path.exists() and path.exists()):

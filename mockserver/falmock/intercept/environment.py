@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from falmock.intercept.server_info import ServerInfo
 
 LOCAL: Final = ("localhost", "127.0.0.1", "::1")
+KEY: Final = "falmock:local"  # for programs that have none: fal's clients do not call without a key
 
 
 def variables(server: ServerInfo, before: Mapping[str, str], *, proxied: bool = True) -> dict[str, str]:
@@ -22,13 +23,15 @@ def variables(server: ServerInfo, before: Mapping[str, str], *, proxied: bool = 
 
     Args:
         server: the emulator.
-        before: the environment as it is; its entries for NO_PROXY and the options of Node and Bun are kept.
+        before: the environment as it is; its key, its entries for NO_PROXY, and the options of Node and Bun
+            are kept.
         proxied: use the proxy variables. Otherwise use those of fal's Python client, which has some for
             the queue host and the run host only.
     """
     trust = {
         **dict.fromkeys(("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"), server.bundle),
         **dict.fromkeys(("NODE_EXTRA_CA_CERTS", "DENO_CERT"), server.certificate),
+        **({} if before.get("FAL_KEY") or before.get("FAL_KEY_ID") else {"FAL_KEY": KEY}),
     }
     if not proxied:
         authority = server.https.removeprefix("https://")

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -13,13 +13,18 @@ if TYPE_CHECKING:
     from falmock.media import Clip, Picture
 
 
+# A result has the fields that the model sets, null or not, and no others. The docstring is in the OpenAPI
+# document that the emulator serves.
 class File(BaseModel):
-    """fal's `File`, as every model that yields one returns it."""
+    """What the page of a model calls File."""
 
-    url: str
-    content_type: str | None = None
-    file_name: str | None = None
-    file_size: int | None = None
+    url: str = Field(description="The URL where the file can be downloaded from.")
+    content_type: str | None = Field(default=None, description="The mime type of the file.")
+    file_name: str | None = Field(
+        default=None, description="The name of the file. It will be auto-generated if not provided."
+    )
+    file_size: int | None = Field(default=None, description="The size of the file in bytes.")
+    file_data: str | None = Field(default=None, description="File data")
 
 
 class Tools(Protocol):
@@ -72,12 +77,13 @@ class Model:
     Attributes:
         endpoint: the full id, as "fal-ai/veo2/image-to-video".
         input: validates the body of a request.
-        output: of a successful run.
+        output: of a successful run. The result has the fields that `perform` sets.
         price: fal's list price.
         units: returns the number of billed units for an input: its price divided by the price of a unit. The
             header of the result has it as Python writes it, an int as 5 and a float as 5.0.
         perform: makes the output; may raise ModelError.
         logs: the log lines of a run, as (share of the run, message).
+        pydantic: the generation that its lists of invalid fields come from; both are live at fal.
     """
 
     endpoint: str
@@ -87,3 +93,4 @@ class Model:
     units: Callable[[Any], float]
     perform: Callable[[Any, Tools], Awaitable[BaseModel]]
     logs: tuple[tuple[float, str], ...]
+    pydantic: Literal[1, 2] = 2

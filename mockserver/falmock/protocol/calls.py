@@ -9,7 +9,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from falmock.protocol import endpoints
-from falmock.protocol.hosts import CDN, QUEUE, REST, RUN
+from falmock.protocol.hosts import CDN, PLATFORM, QUEUE, REST, RUN
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -33,6 +33,7 @@ class Operation(StrEnum):
     UPLOAD = "upload"
     DOWNLOAD = "download"
     WEBHOOK = "webhook"
+    PLATFORM = "platform"
     OTHER = "other"
 
 
@@ -114,7 +115,8 @@ def _read_path(
     if host == CDN:
         return Operation.DOWNLOAD if method in {"GET", "HEAD"} else Operation.UPLOAD, None, None, None
     uploads = host == REST and path.startswith(_STORAGE)
-    return Operation.UPLOAD if uploads else Operation.OTHER, None, None, None
+    other = Operation.PLATFORM if host == PLATFORM else Operation.OTHER
+    return Operation.UPLOAD if uploads else other, None, None, None
 
 
 def _endpoint(path: str) -> tuple[str | None, None, Endpoint | None]:

@@ -217,6 +217,12 @@ class RateLimited(Refusal):
     status, text = 429, "Rate limit exceeded"
 
 
+class InvalidStorageType(Refusal):
+    """The REST host does not know the `storage_type` of an upload. One user has reported it for `gcs`."""
+
+    status, text = 400, "Invalid storage type"
+
+
 class GatewayTimeout(Refusal):
     """The gateway's own time-out, which users saw on results. Text assumed."""
 
@@ -228,8 +234,8 @@ class PlatformError(Refusal):
 
     Args:
         error_type: a key of `STATUS`.
-        detail: replaces the usual text. All usual texts are assumed, except "Request timed out" and "Runner
-            disconnected".
+        detail: replaces the usual text. All usual texts are assumed, except "Request timed out", "Runner
+            disconnected" and "Request was cancelled".
     """
 
     STATUS: ClassVar[dict[str, int]] = {
@@ -249,7 +255,7 @@ class PlatformError(Refusal):
     }
     DETAIL: ClassVar[dict[str, str]] = {
         "request_timeout": "Request timed out",
-        "client_cancelled": "Request cancelled by the client.",
+        "client_cancelled": "Request was cancelled",
         "client_disconnected": "Client disconnected",
         "internal_error": "Internal Server Error",
     }
@@ -314,6 +320,7 @@ class PlatformApiError(Refusal):
 
     Args:
         kind: a key of `KINDS`.
+        message: replaces the usual one.
     """
 
     KINDS: ClassVar[dict[str, tuple[int, str]]] = {
@@ -322,6 +329,16 @@ class PlatformApiError(Refusal):
         "validation_error": (400, "Invalid request parameters"),
     }
 
-    def __init__(self, kind: str) -> None:
-        self.status, message = self.KINDS[kind]
-        super().__init__({"error": {"type": kind, "message": message}})
+    def __init__(self, kind: str, message: str | None = None) -> None:
+        self.status, usual = self.KINDS[kind]
+        super().__init__({"error": {"type": kind, "message": message or usual}})
+
+
+class PlatformRateLimited(Refusal):
+    """Too many calls of the platform API. Its body has another form than the API's other errors."""
+
+    status = 429
+
+    def __init__(self) -> None:
+        body = {"error": "Too Many Requests", "message": "Rate limit exceeded"}
+        super().__init__(body, headers={"retry-after": "10"})

@@ -61,7 +61,16 @@ _READABLE: Final = {
 _EDGE: Final = {"strict-transport-security": "max-age=31536000; includeSubDomains", "x-robots-tag": "noindex"}
 
 # The headers of every answer of a host, in the recorded order (PROTOCOL.md 11.2).
-HEADERS: Final[dict[str, dict[str, str]]] = {QUEUE: _READABLE | _EDGE, RUN: _EDGE, REST: _EDGE}
+HEADERS: Final[dict[str, dict[str, str]]] = {
+    QUEUE: _READABLE | _EDGE,
+    RUN: _EDGE,
+    REST: _EDGE,
+    PLATFORM: {
+        "access-control-allow-origin": "*",
+        "cache-control": "public, max-age=0, must-revalidate",
+        "strict-transport-security": "max-age=63072000",
+    },
+}
 # Those of the queue host for a path or method that its router does not know.
 ROUTER_HEADERS: Final = _READABLE
 
@@ -82,14 +91,19 @@ class BaseURL:
         style: "host" if the call used fal's own name, "prefix" if that name led its path, else "bare".
         scheme: "http" or "https".
         authority: of the emulator; for style "host" only ":port" or "".
+        files: for style "host", base URL of the emulator that replaces the media hosts, as
+            "http://127.0.0.1:8787"; empty for none.
     """
 
     style: str
     scheme: str
-    authority: str
+    authority: str = ""
+    files: str = ""
 
     def url(self, host: str, path: str) -> str:
         """Return the URL of a path on a fal host."""
+        if self.files and host in {CDN, MEDIA}:
+            return f"{self.files}/{host}{path}"
         if self.style == "host":
             return f"{self.scheme}://{host}{self.authority}{path}"
         if self.style == "bare" and host == QUEUE:
@@ -97,13 +111,12 @@ class BaseURL:
         return f"{self.scheme}://{self.authority}/{host}{path}"
 
     def __str__(self) -> str:
-        return f"{self.style} {self.scheme} {self.authority}".rstrip()
+        return f"{self.style} {self.scheme} {self.authority} {self.files}".rstrip()
 
     @classmethod
     def parse(cls, text: str) -> BaseURL:
         """Parse the result of `str()`."""
-        style, scheme, *authority = text.split(" ")
-        return cls(style, scheme, authority[0] if authority else "")
+        return cls(*text.split(" "))
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,10 @@ from falmock.protocol.errors import compact
 
 UNBILLED: Final = {"x-fal-billable-units": "0"}
 
+# Seconds that a runner takes to reject an input, as recorded (PROTOCOL.md 4.2)
+REJECTION: Final = 0.07  # for an invalid field
+FILE_REJECTION: Final = 0.9  # for an input file, which it has to download first
+
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
@@ -20,6 +24,7 @@ class Outcome:
         headers: the runner's own headers.
         error: `error` of the request's status, for platform errors only.
         error_type: `error_type` of the request's status, for platform errors only.
+        seconds: how long the runner takes, if it rejects the input; None for a whole run.
     """
 
     status: int
@@ -27,8 +32,9 @@ class Outcome:
     headers: dict[str, str] = field(default_factory=dict)
     error: str | None = None
     error_type: str | None = None
+    seconds: float | None = None
 
     @classmethod
     def refused(cls, status: int, detail: object) -> Outcome:
         """Return the outcome of a request that the runner refuses before the model runs."""
-        return cls(status, compact({"detail": detail}), UNBILLED)
+        return cls(status, compact({"detail": detail}), UNBILLED, seconds=REJECTION)

@@ -211,6 +211,15 @@ class Harness:
         self.call(lambda: self.emulator.manual.fail(request_id, error))
         self.advance(0)
 
+    def lock(self, key_id: str | None = None) -> None:
+        """Lock an account, or all: submits and uploads get 403, and waiting requests do not start."""
+        self.call(lambda: self.emulator.manual.lock(key_id))
+
+    def unlock(self, key_id: str | None = None) -> None:
+        """Unlock an account, or all. Waiting requests start."""
+        self.call(lambda: self.emulator.manual.unlock(key_id))
+        self.advance(0)
+
     # Records
 
     @property

@@ -57,9 +57,13 @@ class Connection:
 
     Attributes:
         started: a part of the response has been sent.
+        extensions: httpx's, of the response.
     """
 
     started = False
+
+    def __init__(self) -> None:
+        self.extensions: dict[str, Any] = {}
 
     async def drop(self) -> None:
         """Break it: a reset before the response, or an early end in the middle of it."""
@@ -72,6 +76,10 @@ class Connection:
     async def hang(self) -> None:
         """Send no response: the caller's timeout is raised immediately, even a long one."""
         raise httpx.ReadTimeout("timed out")
+
+    def omit_reason(self) -> None:
+        """Return the response without a reason phrase."""
+        self.extensions["reason_phrase"] = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +137,12 @@ class LocalApp:
         response = await transport.handle_async_request(request)
         assert isinstance(response.stream, httpx.AsyncByteStream)  # noqa: S101 - for the type checker
         body = b"".join([chunk async for chunk in response.stream])
-        return httpx.Response(response.status_code, headers=response.headers, stream=httpx.ByteStream(body))
+        return httpx.Response(
+            response.status_code,
+            headers=response.headers,
+            stream=httpx.ByteStream(body),
+            extensions=connection.extensions,
+        )
 
 
 @dataclass(slots=True)

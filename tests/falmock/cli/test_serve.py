@@ -175,6 +175,18 @@ def test_the_banner_has_no_warning_when_only_this_machine_can_call() -> None:
     assert "other machines" not in server.log
 
 
+def test_the_banner_says_how_far_the_clock_of_the_state_folder_is_ahead(tmp_path: Path) -> None:
+    with served("--state", str(tmp_path)) as server:
+        server.submit()
+        server.http.post("/control/clock", json={"advance": 7200})
+        server.submit()  # the times of requests are stored
+    with served("--state", str(tmp_path)) as again:
+        again.stop()
+
+    assert "clock" not in server.log
+    assert re.search(r"clock +7,[12]\d\d s ahead of this machine", again.log)
+
+
 def test_the_banner_names_the_scenarios_in_force() -> None:
     with served("--ephemeral", "--scenario", "rush-hour", "--scenario", "locked") as server:
         server.stop()

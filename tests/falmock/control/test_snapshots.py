@@ -218,7 +218,7 @@ async def test_a_restored_result_is_kept_as_long_as_it_had_to_be(mock: Mock, sna
     result = await mock.finish()
     path = f"/fal-ai/veo2/requests/{result.headers['x-fal-request-id']}"
     snapshots.take("one")
-    await mock.pass_time(5000)
+    await mock.pass_time(31 * 86_400)
     assert (await mock.get(path)).status_code == 404
 
     await snapshots.restore("one")

@@ -37,6 +37,23 @@ async def test_a_snapshot_can_be_taken_listed_restored_and_deleted(mock: Mock, a
     assert (await ask("GET", "/snapshots")).json() == {"snapshots": []}
 
 
+async def test_accounts_can_be_locked_and_unlocked(mock: Mock, ask: Any) -> None:
+    submitted = await mock.submit()
+
+    one = await ask("POST", "/lock", key="me")
+    await mock.pass_time(60)
+    assert (await mock.status(submitted)).json()["status"] == "IN_QUEUE"
+    every = await ask("POST", "/lock")
+    others = await ask("POST", "/unlock", key="me")
+    await mock.pass_time(60)
+    assert (await mock.status(submitted)).json()["status"] == "COMPLETED"
+
+    assert one.json() == {"everyone": False, "exceptions": ["me"]}
+    assert every.json() == {"everyone": True, "exceptions": []}
+    assert others.json() == (await ask("GET", "/locks")).json() == {"everyone": True, "exceptions": ["me"]}
+    assert (await ask("POST", "/unlock")).json() == {"everyone": False, "exceptions": []}
+
+
 @pytest.mark.parametrize(
     ("method", "path"), [("POST", "/snapshots/one/restore"), ("DELETE", "/snapshots/one")]
 )

@@ -160,7 +160,7 @@ class Agreement(RuleBasedStateMachine):
         )
         done = self.attempt(failure, lambda: self.emulator.submit(submission))
         if done is not None:
-            self.accepted.append(done[0].id)
+            self.accepted.append(done.id)
 
     @precondition(lambda self: self.accepted)
     @rule(data=st.data(), failure=failures)
@@ -183,6 +183,10 @@ class Agreement(RuleBasedStateMachine):
         error = parse("content_policy_violation")
         self.steer(lambda request_id: self.emulator.manual.fail(request_id, error), data, failure)
 
+    @rule(name=st.sampled_from(["lock", "unlock"]), key=st.sampled_from([None, "me"]), failure=failures)
+    def lock(self, name: str, key: str | None, failure: Failure) -> None:
+        self.attempt(failure, lambda: getattr(self.emulator.manual, name)(key))
+
     @rule(seconds=st.sampled_from([0.5, 1, 3, 10]), failure=failures)
     def pass_time(self, seconds: float, failure: Failure) -> None:
         self.attempt(failure, lambda: self.emulator.timeline.pass_time(seconds))
@@ -203,6 +207,8 @@ class Agreement(RuleBasedStateMachine):
         await self.emulator.timeline.settle()
         with Store(None) as copy:
             copy.replace(self.store.rows(), later=0.0)
+            if (locks := self.store.fact("locks")) is not None:
+                copy.remember("locks", locks)
             fresh = self.world.emulator(copy)
             try:
                 await fresh.timeline.settle()
@@ -234,6 +240,7 @@ class Agreement(RuleBasedStateMachine):
             self.runner.close()
 
     async def _see_through(self) -> None:
+        self.emulator.manual.unlock()
         for request_id in self.accepted:
             with suppress(Refusal):
                 self.emulator.manual.release(request_id)

@@ -38,7 +38,9 @@ def test_without_authentication_a_call_without_a_key_is_anonymous(header: str | 
 
 
 def test_the_caller_of_a_locked_account_is_locked() -> None:
-    assert Keyring(Settings(locked=("me",))).identify("Key me:secret") == Caller("me", locked=True)
+    keyring = Keyring(Settings(), is_locked=lambda key_id: key_id == "me")
+
+    assert keyring.identify("Key me:secret") == Caller("me", locked=True)
 
 
 @pytest.mark.parametrize(("auth", "seen"), [(True, False), (False, True)])

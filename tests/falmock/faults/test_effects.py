@@ -225,6 +225,87 @@ async def test_the_position_in_a_deep_queue_decreases_with_time(mock: Mock) -> N
     assert (await mock.result(submitted)).status_code == 200
 
 
+async def test_the_position_in_a_deep_queue_grows_to_its_peak_first(mock: Mock) -> None:
+    inject(mock, "deep_queue position=8663 peak=12654 seconds=100")
+    submitted = await mock.submit()
+    positions = [submitted["queue_position"]]
+
+    for _ in range(3):
+        await mock.pass_time(25)
+        positions.append((await mock.status(submitted)).json()["queue_position"])
+
+    assert positions == [8663, 10659, 12654, 6327]
+
+
+@pytest.mark.parametrize(("busy", "status"), [(1, "IN_PROGRESS"), (2, "IN_QUEUE")])
+async def test_a_submit_is_answered_with_in_progress_if_a_runner_is_free(
+    mock: Mock, busy: int, status: str
+) -> None:
+    for _ in range(busy):
+        await mock.submit()
+    await mock.pass_time(1.5)
+    inject(mock, "starts_at_once")
+
+    submitted = await mock.submit()
+
+    assert submitted["status"] == (await mock.status(submitted)).json()["status"] == status
+    assert ("queue_position" in submitted) == (status == "IN_QUEUE")
+    assert list(submitted)[:7] == [
+        *("status", "request_id", "response_url", "status_url", "cancel_url", "logs", "metrics")
+    ]
+    await mock.pass_time(60)
+    assert (await mock.result(submitted)).status_code == 200
+    assert unobserved(mock) == []
+
+
+@pytest.mark.parametrize(
+    ("fault", "video"),
+    [
+        ("file_null", {"content_type": "video/mp4", "file_name": None, "file_size": None}),
+        ("file_null fields=content_type", {"content_type": None, "file_name": "output.mp4"}),
+        ("file_missing", {}),
+        ("file_missing fields=file_size", {"content_type": "video/mp4", "file_name": "output.mp4"}),
+        ("file_missing fields=file_data", {"content_type": "video/mp4", "file_name": "output.mp4"}),
+    ],
+)
+async def test_fields_of_a_file_are_null_or_missing(mock: Mock, fault: str, video: dict[str, Any]) -> None:
+    inject(mock, fault)
+
+    answered = (await mock.finish()).json()["video"]
+
+    del answered["url"]
+    if fault.endswith(("fields=content_type", "fields=file_data")):
+        assert answered.pop("file_size") > 0
+    assert answered == video
+    assert unobserved(mock) == []
+
+
+def test_only_files_lose_fields_wherever_they_are_in_an_output() -> None:
+    file = {"url": "u", "file_name": "n"}
+    output = {"file_name": "kept", "images": [file, {"file_name": "kept"}], "more": {"video": file}}
+
+    assert effects.result(injections("file_missing fields=file_name"), output) == {
+        "file_name": "kept",
+        "images": [{"url": "u"}, {"file_name": "kept"}],
+        "more": {"video": {"url": "u"}},
+    }
+
+
+async def test_a_request_that_locks_its_account_waits_until_it_is_unlocked(mock: Mock) -> None:
+    inject(mock, "locks_account")
+    submitted = await mock.submit()
+
+    refused = await mock.http.post(f"/{ENDPOINT}", json=GOOD, headers=KEY)
+    await mock.pass_time(86_400)
+    waiting = (await mock.status(submitted)).json()
+    mock.emulator.manual.unlock("me")
+    await mock.pass_time(60)
+
+    assert refused.status_code == 403
+    assert (waiting["status"], waiting["queue_position"]) == ("IN_QUEUE", 0)
+    assert (await mock.result(submitted)).status_code == 200
+
+
 async def test_a_slow_run_takes_longer_by_the_given_seconds(mock: Mock) -> None:
     inject(mock, "slow seconds=3600")
     submitted = await mock.submit()
@@ -244,7 +325,10 @@ async def test_a_log_window_shows_only_the_last_lines(mock: Mock) -> None:
 
     lines = (await mock.status(submitted, "?logs=1")).json()["logs"]
 
-    assert [line["message"] for line in lines] == ["Generating video: 75%", "Uploading the video"]
+    assert [line["message"].rpartition(" - ")[2] for line in lines] == [
+        "Uploading the video",
+        '"POST /image-to-video HTTP/1.1" 200 OK',
+    ]
 
 
 async def test_an_expired_result_is_a_404(mock: Mock) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -142,6 +143,71 @@ async def test_call_after_a_broken_connection_is_answered(mock: Mock, wire: http
         await wire.get(path)
 
     assert (await wire.get(path)).status_code == 202
+
+
+@pytest.mark.parametrize("path", ["initiate?storage_type=gcs", "initiate?storage_type=fal-cdn-v3"])
+async def test_storage_type_of_an_upload_is_refused(mock: Mock, path: str) -> None:
+    plan(mock, "storage_type_refused")
+
+    first, second = [
+        await mock.http.post(
+            f"/rest.fal.ai/storage/upload/{path}", json={"file_name": "x", "content_type": "a/b"}, headers=KEY
+        )
+        for _ in range(2)
+    ]
+
+    assert (first.status_code, first.text) == (400, '{"detail":"Invalid storage type"}')
+    assert second.status_code == 200
+
+
+async def test_answer_without_cors_headers_cannot_be_read_by_a_page(mock: Mock) -> None:
+    plan(mock, "no_cors", on="submit")
+    page = KEY | {"origin": "http://localhost:3000"}
+
+    bare, usual = [await mock.http.post(f"/{ENDPOINT}", json=GOOD, headers=page) for _ in range(2)]
+
+    assert (bare.status_code, usual.status_code) == (200, 200)
+    assert [name for name in bare.headers if name.startswith("access-control-")] == []
+    assert usual.headers["access-control-allow-origin"] == "http://localhost:3000"
+
+
+async def test_status_line_without_a_reason_phrase(mock: Mock, wire: httpx.AsyncClient) -> None:
+    submitted = await mock.submit()
+    plan(mock, "no_reason", on="status", times=2)
+    path = httpx.URL(submitted["status_url"]).path
+
+    answers = [await wire.get(path) for _ in range(3)]
+
+    assert [answer.reason_phrase for answer in answers] == ["", "", "Accepted"]
+    assert [answer.json()["request_id"] for answer in answers] == [submitted["request_id"]] * 3
+
+
+async def test_answer_to_a_caller_in_the_same_process_has_no_status_line_to_change(mock: Mock) -> None:
+    plan(mock, "no_reason", on="submit")
+
+    assert (await mock.http.post(f"/{ENDPOINT}", json=GOOD, headers=KEY)).status_code == 200
+
+
+async def test_upload_that_waits_for_a_100_gets_it_before_a_status_line_without_a_reason(
+    mock: Mock,
+) -> None:
+    upload = await mock.http.post(
+        "/rest.fal.ai/storage/upload/initiate", json={"file_name": "x", "content_type": "a/b"}, headers=KEY
+    )
+    plan(mock, "no_reason", on="upload")
+    url = httpx.URL(upload.json()["upload_url"])
+    head = f"PUT {url.raw_path.decode()} HTTP/1.1\r\nhost: 127.0.0.1:8787\r\ncontent-length: 1\r\n"
+
+    async with serving(mock.emulator) as address:
+        reader, writer = await asyncio.open_connection("127.0.0.1", httpx.URL(address).port)
+        writer.write(f"{head}content-type: a/b\r\nexpect: 100-continue\r\n\r\n".encode())
+        between = await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"x")
+        line = await reader.readline()
+        writer.close()
+        await writer.wait_closed()
+
+    assert (between, line) == (b"HTTP/1.1 100 Continue\r\n\r\n", b"HTTP/1.1 200 \r\n")
 
 
 async def test_missing_file_is_404(mock: Mock) -> None:

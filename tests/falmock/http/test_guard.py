@@ -240,7 +240,7 @@ async def test_foreign_page_cannot_submit(mock: Mock, origin: str) -> None:
         ("GET", "/health"),
         ("POST", "/api/fal/proxy"),
         ("POST", f"/fal.run/{ENDPOINT}"),
-        ("PUT", "/v3.fal.media/uploads/put"),
+        ("PUT", "/v3.fal.media/files/b/0aa9eef6/x_a.png?signature=x"),
         ("POST", "/v3.fal.media/files/upload"),
         ("GET", "/api.fal.ai/v1/models"),
         ("OPTIONS", OPEN),

@@ -300,8 +300,17 @@ async def test_exported_journals_contain_no_secrets(start: Start, receiver: resp
     await http.post(f"/{ENDPOINT}", json=body, headers={"Authorization": SECRET})
 
     text = exported(mock)
-    sealed = upload["upload_url"].partition("token=")[2]
-    secrets = [SECRET, jwt, token, sealed, many["uploadId"], "hook-password", "hook-token", "cookie-secret"]
+    signature = upload["upload_url"].partition("signature=")[2]
+    secrets = [
+        SECRET,
+        jwt,
+        token,
+        signature,
+        many["uploadId"],
+        "hook-password",
+        "hook-token",
+        "cookie-secret",
+    ]
     assert [secret for secret in [*secrets, "signed"] if secret in text] == []
     assert len(attempts(mock)) == 1
     assert len(exchanges(mock)) == 11

@@ -38,6 +38,19 @@ def test_the_proxy_variable_is_set_in_every_spelling(name: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("before", "key"),
+    [
+        ({}, "falmock:local"),
+        ({"FAL_KEY": ""}, "falmock:local"),
+        ({"FAL_KEY": "me:secret"}, None),
+        ({"FAL_KEY_ID": "me", "FAL_KEY_SECRET": "secret"}, None),
+    ],
+)
+def test_a_key_is_set_only_where_there_is_none(before: dict[str, str], key: str | None) -> None:
+    assert variables(SERVER, before).get("FAL_KEY") == key
+
+
+@pytest.mark.parametrize(
     "entry", ["*", "fal.run", ".fal.ai", "*.fal.media", "queue.fal.run:443", "run", ".ai"]
 )
 def test_entries_of_no_proxy_that_cover_fal_are_dropped(entry: str) -> None:

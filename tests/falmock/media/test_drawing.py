@@ -48,8 +48,8 @@ def test_the_text_of_a_caption_keeps_a_margin(prompt: str, size: tuple[int, int]
     strip = captioned(prompt, *size)
     box = ink(strip)
     assert box is not None
-    left, _, right, lower = box
-    assert min(left, size[0] - right, strip.height - lower) >= 16
+    left, upper, right, lower = box
+    assert min(left, upper, size[0] - right, strip.height - lower) >= 16
 
 
 def test_a_long_prompt_is_cut_after_two_lines() -> None:

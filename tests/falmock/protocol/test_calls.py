@@ -30,10 +30,10 @@ ID = "019e7b6a-5c1d-7f3e-9a2b-4c5d6e7f8091"
         (REST, "POST", "/storage/auth/token", "upload", None),
         (REST, "GET", "/.well-known/jwks.json", "other", None),
         (CDN, "POST", "/files/upload", "upload", None),
-        (CDN, "PUT", "/uploads/put/1", "upload", None),
+        (CDN, "PUT", "/files/b/0aa9eef6/x_a.png/1", "upload", None),
         (CDN, "GET", "/files/b/0/a.mp4", "download", None),
         (CDN, "HEAD", "/files/b/0/a.mp4", "download", None),
-        (PLATFORM, "GET", "/v1/models", "other", None),
+        (PLATFORM, "GET", "/v1/models", "platform", None),
     ],
 )
 def test_operation_and_endpoint_are_read_from_method_and_path(

@@ -80,6 +80,7 @@ def test_host_is_found_by_the_target_host_header() -> None:
         (BaseURL("bare", "http", OWN), f"http://{OWN}/y", f"http://{OWN}/v3b.fal.media/y"),
         (BaseURL("prefix", "http", OWN), f"http://{OWN}/queue.fal.run/y", f"http://{OWN}/v3b.fal.media/y"),
         (BaseURL("host", "https", ""), "https://queue.fal.run/y", "https://v3b.fal.media/y"),
+        (BaseURL("host", "https", "", "http://x:1"), "https://queue.fal.run/y", "http://x:1/v3b.fal.media/y"),
         (BaseURL("host", "http", ":8787"), "http://queue.fal.run:8787/y", "http://v3b.fal.media:8787/y"),
     ],
 )
@@ -102,7 +103,14 @@ def test_each_style_of_call_gets_urls_of_the_same_style(path: str, host: str, ur
 
 
 @pytest.mark.parametrize(
-    "style", ["bare http 127.0.0.1:1", "prefix https [::1]:2", "host http :8787", "host https"]
+    "style",
+    [
+        "bare http 127.0.0.1:1",
+        "prefix https [::1]:2",
+        "host http :8787",
+        "host https",
+        "host https  http://x:1",
+    ],
 )
 def test_base_url_is_parsed_back_from_its_text(style: str) -> None:
     assert str(BaseURL.parse(style)) == style

@@ -120,8 +120,9 @@ async def test_large_invalid_input_is_refused_like_a_small_one(mock: Mock) -> No
 
 
 async def test_request_cancelled_while_its_body_is_parsed_stays_cancelled(
-    mock: Mock, monkeypatch: pytest.MonkeyPatch
+    start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    mock = await start(cancel="honoured")
     parsing, go_on, load = threading.Event(), threading.Event(), bodies.load
 
     def slowly(body: bytes, limits: Limits = DEFAULT) -> Any:
@@ -245,7 +246,7 @@ def test_rules_for_one_request_and_for_all_are_matched_in_their_order() -> None:
 
 
 async def test_rules_for_a_request_are_deleted_with_it(start: Start) -> None:
-    mock = await start(payload_days=0)
+    mock = await start(payload_days=0, retention=3600)
     for _ in range(3):
         await mock.submit(headers={"x-falmock-fault": "gateway_timeout"})
     before = len(mock.emulator.plan.rules())

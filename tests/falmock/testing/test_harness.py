@@ -412,3 +412,38 @@ def test_an_input_that_is_not_json_is_none(falmock: Harness) -> None:
 
     assert falmock.requests[0].input is None
     assert json.dumps(falmock.requests[0].output)
+
+
+def test_requests_of_a_locked_account_wait_until_it_is_unlocked(falmock: Harness) -> None:
+    waiting = fal_client.submit(ENDPOINT, GOOD)
+    falmock.lock()
+
+    with pytest.raises(fal_client.FalClientHTTPError, match="User is locked"):
+        fal_client.submit(ENDPOINT, GOOD)
+    with pytest.raises(TimeoutError, match="stays IN_QUEUE"):
+        falmock.wait(waiting.request_id)
+    falmock.unlock()
+
+    assert "video" in waiting.get()
+
+
+def test_one_account_can_be_locked(falmock: Harness) -> None:
+    me, you = fal_client.SyncClient(key="me:secret"), fal_client.SyncClient(key="you:secret")
+    falmock.lock("me")
+
+    assert "video" in you.subscribe(ENDPOINT, GOOD)
+    with pytest.raises(fal_client.FalClientHTTPError, match="User is locked"):
+        me.submit(ENDPOINT, GOOD)
+    falmock.unlock("me")
+
+    assert "video" in me.subscribe(ENDPOINT, GOOD)
+
+
+def test_an_answer_can_lack_its_reason_phrase(falmock: Harness) -> None:
+    falmock.fail_next("no_reason", on="submit")
+
+    with httpx.Client(headers={"authorization": "Key me:secret"}) as http:
+        first, second = [http.post(f"https://queue.fal.run/{ENDPOINT}", json=GOOD) for _ in range(2)]
+
+    assert [answer.reason_phrase for answer in (first, second)] == ["", "OK"]
+    falmock.advance(600)
