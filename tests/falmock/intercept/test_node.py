@@ -190,5 +190,5 @@ def test_fals_own_proxy_for_pages_reaches_the_emulator_under_each_of_its_address
         "https://queue.fal.run": followed,
         "emulator/queue.fal.run": followed,
         "emulator": followed,
-        "control": '{"detail":"Application \\"control/requests\\" not found"}',
+        "control": '{"detail":"Application \\"control/reset\\" not found"}',
     }
