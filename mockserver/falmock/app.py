@@ -26,7 +26,7 @@ from falmock.http.queue import QueueHost
 from falmock.http.recorder import Recorder
 from falmock.http.refusals import HANDLERS, fail
 from falmock.http.rest import rest_routes
-from falmock.http.router import HostRouter
+from falmock.http.router import HostRouter, with_headers
 from falmock.http.run import RunHost
 from falmock.http.tokens import token_routes
 from falmock.inspection.journal import Journal, journal_of
@@ -114,9 +114,12 @@ def fal_hosts(emulator: Emulator) -> dict[str, ASGIApp]:
     return {
         hosts.QUEUE: QueueHost(emulator, keyring).app,
         hosts.RUN: RunHost(emulator, keyring).app,
-        hosts.REST: Router(rest, redirect_slashes=False),
+        hosts.REST: with_headers(Router(rest, redirect_slashes=False), hosts.HEADERS[hosts.REST]),
         hosts.CDN: Router(cdn_routes(emulator, keyring), redirect_slashes=False),
-        hosts.PLATFORM: Router(platform, redirect_slashes=False, default=platform_not_found),
+        hosts.PLATFORM: with_headers(
+            Router(platform, redirect_slashes=False, default=platform_not_found),
+            hosts.HEADERS[hosts.PLATFORM],
+        ),
         hosts.WEBSITE: Router(website_routes(emulator.catalogue), redirect_slashes=False),
     }
 

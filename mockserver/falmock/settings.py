@@ -202,11 +202,19 @@ class Settings:
         flag="allow-origin",
         unset="none",
     )
+    expose_headers: bool = _setting(
+        default=False,
+        text="Let pages read the x-fal-* headers of the queue host. At fal they probably cannot.",
+    )
     trusted_proxies: tuple[str, ...] = _setting(
         (),
         "Reverse proxies that may set X-Forwarded-For and X-Forwarded-Proto, such as 127.0.0.1,10.0.0.0/8.",
         flag="trusted-proxy",
         unset="none",
+    )
+    lenient_paths: bool = _setting(
+        default=False,
+        text="Serve status, result and cancel under full endpoint ids too. fal refuses them with 405.",
     )
     cancel: Literal["ignored", "honoured"] = _setting(
         "ignored",

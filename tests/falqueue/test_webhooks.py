@@ -287,7 +287,7 @@ class TestDelivery:
     def test_a_delivery_of_a_failure_raises_the_class_for_its_type(
         self, payload: object, kind: type[falqueue.RequestFailed]
     ) -> None:
-        body = OK | {"status": "ERROR", "error": "Invalid status code: 422", "payload": payload}
+        body = OK | {"status": "ERROR", "error": "Unexpected status code: 422", "payload": payload}
         with pytest.raises(falqueue.RequestFailed, match=ID) as caught:
             Delivery.parse(body).result()
         assert (type(caught.value), caught.value.status_code) == (kind, None)

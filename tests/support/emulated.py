@@ -15,6 +15,7 @@ from falmock.app import create_app, open_emulator
 from falmock.http.server import Server, address, listen
 from falmock.inspection.journal import journal_of
 from falmock.media import Renderer, find_ffmpeg
+from falmock.models import BUNDLED, Catalogue
 from falmock.settings import Settings, Span
 
 if TYPE_CHECKING:
@@ -90,7 +91,9 @@ class Mock:
 
 
 @asynccontextmanager
-async def opened(renders: Path, clock: Clock, **settings: Any) -> AsyncIterator[Mock]:
+async def opened(
+    renders: Path, clock: Clock, *, catalogue: Catalogue = BUNDLED, **settings: Any
+) -> AsyncIterator[Mock]:
     defaults: dict[str, Any] = {
         "seed": 1,
         "media": "plain",
@@ -100,7 +103,9 @@ async def opened(renders: Path, clock: Clock, **settings: Any) -> AsyncIterator[
     renderer = Renderer(ffmpeg=find_ffmpeg(settings.get("ffmpeg")), cache=renders, at_once=2, timeout=60)
     try:
         async with (
-            open_emulator(Settings(**(defaults | settings)), clock, renderer) as emulator,
+            open_emulator(
+                Settings(**(defaults | settings)), clock, renderer, catalogue=catalogue
+            ) as emulator,
             httpx.AsyncClient(transport=httpx.ASGITransport(create_app(emulator)), base_url=BASE) as http,
         ):
             yield Mock(emulator, clock, http)

@@ -1,4 +1,4 @@
-"""A client of fal's queue as people write it in a hurry: eleven mistakes, each a method by a rule's name."""
+"""A client of fal's queue as people write it in a hurry: mistakes, each a method by a rule's name."""
 
 from __future__ import annotations
 
@@ -56,8 +56,9 @@ class Naive:
     async def status_under_subpath(self) -> None:
         submitted = await self.submit()
         base = f"/{ENDPOINT}/requests/{submitted['request_id']}"
-        await self.poll({"status_url": f"{base}/status"})
-        await self.get(base)
+        await self.get(f"{base}/status")
+        await self.poll(submitted)
+        await self.get(submitted["response_url"])
 
     async def resubmits_after_timeout(self) -> None:
         await self.submit()
@@ -71,6 +72,10 @@ class Naive:
 
     async def ignores_signature(self) -> None:
         await self.submit(f"?fal_webhook={HOOK}", prompt="[[fal: webhook_bad_signature]]")
+        await self.mock.pass_time(60)
+
+    async def accepts_reserialized(self) -> None:
+        await self.submit(f"?fal_webhook={HOOK}", prompt="[[fal: webhook_reserialized]]")
         await self.mock.pass_time(60)
 
     async def refuses_duplicate(self) -> None:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Self
 import httpx
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Iterator
 
 PATIENCE = 30  # seconds after which a test that waits for an event has failed
@@ -117,9 +118,9 @@ def running(*command: str) -> Iterator[Served]:
 
 
 class Receiver:
-    """Takes webhooks on this machine: refuses the first few, then says 200."""
+    """Takes webhooks on this machine, perhaps with TLS: refuses the first few, then says 200."""
 
-    def __init__(self, refuse: int = 0) -> None:
+    def __init__(self, refuse: int = 0, tls: ssl.SSLContext | None = None) -> None:
         self.refuse = refuse
         self.arrived: queue.Queue[tuple[dict[str, str], bytes]] = queue.Queue()
         receiver = self
@@ -138,6 +139,9 @@ class Receiver:
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self._server.daemon_threads = False
         self.url = f"http://127.0.0.1:{self._server.server_port}/hook"
+        if tls is not None:
+            self._server.socket = tls.wrap_socket(self._server.socket, server_side=True)
+            self.url = f"https://localhost:{self._server.server_port}/hook"
 
     def next(self) -> Any:
         """Return the next body that arrives."""

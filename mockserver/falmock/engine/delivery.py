@@ -1,8 +1,8 @@
 """Content, schedule and URLs of webhooks; see `webhooks` for the sending.
 
 From PROTOCOL.md 9: the first attempt may take 15 s, later ones 120 s; only 2xx is success; a redirect is a
-permanent failure; there are at most 31 retries, until the stored result expires. The pauses are assumed:
-they double from one second to 128 seconds, so that 31 retries take about an hour.
+permanent failure; there are at most 31 retries, until the stored result expires. The first six pauses are
+as recorded, give or take a fifth; it is assumed that all later ones are like the sixth.
 """
 
 from __future__ import annotations
@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import httpx
 
+from falmock.engine.ids import retry_jitter
 from falmock.protocol import urls
-from falmock.protocol.authorities import AuthorityError, parse_url
+from falmock.protocol.authorities import Authority, AuthorityError, parse_url
 from falmock.protocol.errors import compact
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 FIRST_TIMEOUT: Final = 15.0
 LATER_TIMEOUT: Final = 120.0
 RETRIES: Final = 31
-LONGEST_PAUSE: Final = 128.0
+PAUSES: Final = (2.0, 39.0, 75.0, 55.0, 190.0, 340.0)  # seconds
 
 UNSERIALIZABLE: Final = (
     "Response payload is not JSON serializable. Either return a JSON serializable object or use the queue "
@@ -37,11 +38,12 @@ def timeout(attempts: int) -> float:
     return FIRST_TIMEOUT if attempts == 0 else LATER_TIMEOUT
 
 
-def next_attempt(attempts: int, now: float, give_up_at: float) -> float | None:
+def next_attempt(attempts: int, now: float, give_up_at: float, request_id: str) -> float | None:
     """Return when to retry after this number of failed attempts, or None to give up."""
     if attempts > RETRIES:
         return None
-    at = now + min(2.0 ** (attempts - 1), LONGEST_PAUSE)
+    pause = PAUSES[min(attempts, len(PAUSES)) - 1]
+    at = now + pause * retry_jitter(request_id, attempts)
     return at if at < give_up_at else None
 
 
@@ -50,14 +52,26 @@ def payload(request: Request, output: bytes | None) -> bytes:
     body: dict[str, Any] = {"request_id": request.id, "gateway_request_id": request.gateway_id}
     good = request.status is not None and request.status < 400  # noqa: PLR2004 - HTTP's errors start here
     body["status"] = "OK" if good else "ERROR"
-    if not good:
-        body["error"] = f"Invalid status code: {request.status}"
     try:
         body["payload"] = json.loads(output or b"")
     except ValueError:
         body["payload"] = None
         body["payload_error"] = UNSERIALIZABLE
-    return compact(body)
+    if not good:
+        body["error"] = f"Unexpected status code: {request.status}"
+    elif "payload_error" not in body:
+        body["error"] = None
+    return json.dumps(body, sort_keys=True).encode()  # the live bytes: sorted, with blanks, in ASCII
+
+
+def reserialized(body: bytes) -> bytes:
+    """Return a body with the same content in other bytes, as `JSON.stringify(JSON.parse(body))` does."""
+    return compact(json.loads(body))
+
+
+def attempt_body(delivery: Delivery, plan: AttemptPlan) -> bytes:
+    """Return the bytes that an attempt sends."""
+    return reserialized(delivery.body) if plan.reserialized else delivery.body
 
 
 def signed_headers(signer: Signer, delivery: Delivery, plan: AttemptPlan, now: float) -> dict[str, str]:
@@ -70,7 +84,11 @@ def signed_headers(signer: Signer, delivery: Delivery, plan: AttemptPlan, now: f
         timestamp=int(now - plan.timestamp_age),
         body=delivery.body + b" " if plan.wrong_signature else delivery.body,
     )
-    return {**signature, "Content-Type": "application/json", "Content-Length": str(len(delivery.body))}
+    return {
+        **signature,
+        "Content-Type": "application/json",
+        "Content-Length": str(len(attempt_body(delivery, plan))),
+    }
 
 
 def is_deliverable(url: str) -> bool:
@@ -95,4 +113,4 @@ def without_secrets(url: str) -> str:
 def receiver(url: str) -> str:
     """Return scheme, host and port of a URL: attempts to one receiver share a limit."""
     target = httpx.URL(url)
-    return f"{target.scheme}://{target.host}:{target.port or ''}"
+    return f"{target.scheme}://{Authority(target.host, target.port)}"

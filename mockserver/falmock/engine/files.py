@@ -46,11 +46,11 @@ _ALPHABET: Final = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz01234567
 DISCARDED: Final = ".gone"  # suffix of a folder that is being deleted
 
 
-def new_path(rng: random.Random, name: str) -> str:
-    """Return a new path for a file's URL, in fal's current form (PROTOCOL.md 8.3)."""
+def new_path(rng: random.Random, name: str, now: float) -> str:
+    """Return a new path for the URL of a file that is stored now (PROTOCOL.md 8.3)."""
     nanoid = "".join(rng.choices(_ALPHABET, k=21))
     safe = re.sub(r"[^A-Za-z0-9._-]+", "_", name)[-LONGEST_NAME:] or "file"
-    return f"/files/b/{rng.getrandbits(32):08x}/{nanoid}_{safe}"
+    return f"/files/b/{int(now // 10):08x}/{nanoid}_{safe}"
 
 
 class Files:

@@ -12,6 +12,11 @@ def rng(seed: int, *purpose: object) -> random.Random:
     return random.Random(":".join(map(str, (seed, *purpose))))  # noqa: S311 - ids and timings, not secrets
 
 
+def uuid4(rng: random.Random) -> uuid.UUID:
+    """Return a version 4 UUID (RFC 9562): random bits."""
+    return uuid.UUID(int=rng.getrandbits(128), version=4)
+
+
 def uuid7(now: float, rng: random.Random) -> uuid.UUID:
     """Return a version 7 UUID (RFC 9562): unix time in milliseconds, then random bits."""
     value = int(now * 1000) << 80 | rng.getrandbits(80)
@@ -19,5 +24,14 @@ def uuid7(now: float, rng: random.Random) -> uuid.UUID:
 
 
 def webhook_user(caller: str) -> str:
-    """Return the user id in the webhooks of a key id. Its form is assumed."""
-    return f"falmock|{hashlib.sha256(caller.encode(errors='replace')).hexdigest()[:12]}"
+    """Return the user id in the webhooks of a key id, in the form of fal's (PROTOCOL.md 9.2)."""
+    digest = hashlib.sha256(caller.encode(errors="replace")).digest()
+    return f"github|{int.from_bytes(digest[:8]) % 10**9}"
+
+
+def retry_jitter(request_id: str, attempts: int) -> float:
+    """Return a factor for the pause after this number of attempts.
+
+    It depends on the last group of the request id, which follows from the seed, whatever the time is.
+    """
+    return rng(0, "retry", request_id[-12:], attempts).uniform(0.8, 1.2)

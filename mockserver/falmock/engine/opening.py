@@ -8,6 +8,7 @@ import logging
 import os
 import random
 import sqlite3
+import ssl
 import time
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from functools import cache
@@ -37,7 +38,6 @@ from falmock.system.dialler import ANYWHERE, NOWHERE, PUBLIC_ONLY, CheckedTransp
 
 if TYPE_CHECKING:
     import socket
-    import ssl
     from collections.abc import AsyncIterator, Callable, Iterable, Iterator
     from pathlib import Path
 
@@ -101,6 +101,8 @@ async def open_emulator(
         plan = RuleSet(seed, map(find, settings.scenarios))
         to_receivers, to_files = _diallers(settings, listeners)
         webhook_http = await stack.enter_async_context(_client(to_receivers))
+        webhook_http.headers["accept-encoding"] = "gzip"  # as recorded, and nothing else (PROTOCOL.md 9.3)
+        del webhook_http.headers["user-agent"], webhook_http.headers["connection"]
         fetch_http = await stack.enter_async_context(_client(to_files))
         if renderer is None:
             renderer = _renderer(settings, folder, files)
@@ -183,8 +185,21 @@ def _client(dialler: Dialler) -> httpx.AsyncClient:
 
 @cache
 def trusted() -> ssl.SSLContext:
-    """Return the TLS context of this process's own clients; loading the certificates takes 50 ms."""
-    return httpx.create_ssl_context(trust_env=False)
+    """Return the TLS context of this process's own clients; loading the certificates takes 50 ms.
+
+    It trusts the usual authorities, and those in the file that `SSL_CERT_FILE` names.
+
+    Raises:
+        StateError: that file cannot be read.
+    """
+    context = httpx.create_ssl_context(trust_env=False)
+    if more := os.environ.get("SSL_CERT_FILE"):
+        try:
+            context.load_verify_locations(more)
+        except OSError as error:
+            reason = "it has no certificate" if isinstance(error, ssl.SSLError) else error.strerror
+            raise StateError(f"cannot use SSL_CERT_FILE={more} ({reason}): correct or unset it") from None
+    return context
 
 
 def _start_scheduler(emulator: Emulator) -> asyncio.Task[None]:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
+import socket
+import ssl
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
@@ -11,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 import httpx
 
 from falmock.system.descriptors import with_descriptors
+from falmock.system.dialler import AddressRefusedError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -27,7 +31,7 @@ class Answer:
         status: HTTP's; None when there was no usable answer.
         headers: in the order of the answer.
         body: its first bytes.
-        error: the name of the error, or None.
+        error: why there is no usable answer, in words, or None.
     """
 
     status: int | None = None
@@ -37,7 +41,7 @@ class Answer:
 
     @property
     def verdict(self) -> str:
-        """The status code as text, or the name of the error."""
+        """The status code as text, or the reason why there is none."""
         return str(self.status) if self.error is None else self.error
 
 
@@ -72,7 +76,42 @@ async def post(
     try:
         return await with_descriptors(attempt)
     except (httpx.HTTPError, httpx.InvalidURL, TimeoutError) as error:
-        return Answer(error=type(error).__name__)
+        return Answer(error=_reason(error))
+
+
+REASONS: Final[tuple[tuple[type[BaseException], str], ...]] = (  # the first that fits
+    (socket.gaierror, "name not found"),
+    (UnicodeError, "name not found"),
+    (ConnectionRefusedError, "connection refused"),
+    (ConnectionResetError, "connection reset"),
+    (BrokenPipeError, "connection reset"),
+    (httpx.ConnectTimeout, "timed out while connecting"),
+    (httpx.TimeoutException, "timed out"),
+    (TimeoutError, "timed out"),
+    (ssl.SSLError, "no TLS connection"),
+    (httpx.RemoteProtocolError, "no HTTP answer"),
+    (httpx.ConnectError, "cannot connect"),
+    (httpx.NetworkError, "connection lost"),
+)
+UNREACHABLE: Final = frozenset({errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENETDOWN})
+
+
+def _reason(error: BaseException) -> str:
+    """Return in words why an attempt has no usable answer; the causes of an error tell more than itself."""
+    chain = [error]
+    while (inner := chain[-1].__cause__ or chain[-1].__context__) is not None and inner not in chain:
+        chain.append(inner)
+    for each in chain:
+        if isinstance(each, AddressRefusedError):
+            return str(each)
+        if isinstance(each, ssl.SSLCertVerificationError):
+            return f"certificate not trusted ({each.verify_message})"
+        if isinstance(each, OSError) and each.errno in UNREACHABLE:
+            return "no route to that address"
+    for kind, words in REASONS:
+        if any(isinstance(each, kind) for each in chain):
+            return words
+    return str(error) or type(error).__name__
 
 
 async def _beginning(response: httpx.Response) -> bytes:

@@ -99,7 +99,7 @@ class Delivery(WithFaults):
         give_up_at: when the result expires; there is no attempt after that.
         faults: the injections, as `Injections.dump` returns them.
         outcome: a `DeliveryState`.
-        last: the result of the last attempt, for example "200" or "ConnectError".
+        last: the result of the last attempt, for example "200" or "connection refused".
     """
 
     request_id: str

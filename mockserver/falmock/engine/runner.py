@@ -12,7 +12,6 @@ import binascii
 import hashlib
 import logging
 import random
-import uuid
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import TYPE_CHECKING
@@ -114,30 +113,25 @@ class Runner:
                 `transient`); the caller repeats the run.
         """
         model = assignment.model
-        served_by = {
-            "x-fal-served-from": str(uuid.UUID(int=_rng(self.seed, request, "runner").getrandbits(128)))
-        }
         try:
             output = await model.perform(assignment.model_input, _Tools(self, assignment, request))
         except ModelError as error:
-            return Outcome(error.status, compact(error.body), UNBILLED | served_by, seconds=error.seconds)
+            return Outcome(error.status, compact(error.body), UNBILLED, seconds=error.seconds)
         except (RenderFailed, StorageFull) as error:
             if transient.reason(error) is not None:
                 raise
             log.error("request %s: rendering failed: %s", request.id, error)  # noqa: TRY400 - one line
             failure = ModelError("internal_server_error", ("body",))
-            return Outcome(failure.status, compact(failure.body), UNBILLED | served_by)
+            return Outcome(failure.status, compact(failure.body), UNBILLED)
         except Exception as error:
             if transient.reason(error) is not None:
                 raise
             log.exception("request %s: the model failed; this is a bug in falmock", request.id)
-            return Outcome(
-                HTTPStatus.INTERNAL_SERVER_ERROR, compact({"detail": "Internal Server Error"}), served_by
-            )
+            return Outcome(HTTPStatus.INTERNAL_SERVER_ERROR, compact({"detail": "Internal Server Error"}))
         units = {"x-fal-billable-units": str(model.units(assignment.model_input))}
         # Not exclude_none: fal's results have explicit nulls (PROTOCOL.md 4.6).
         result = effects.result(request.injections, output.model_dump(exclude_unset=True))
-        return Outcome(HTTPStatus.OK, compact(result), units | served_by)
+        return Outcome(HTTPStatus.OK, compact(result), units)
 
 
 def _rng(seed: int, request: Request, purpose: str) -> random.Random:
@@ -184,13 +178,14 @@ class _Tools:
     async def video(self, clip: Clip, *, name: str) -> File:
         runner, request = self._runner, self._request
         rendered = await runner.renderer.render(clip)
+        now = runner.clock.now()
         file = runner.files.publish(
             rendered,
-            new_path(_rng(runner.seed, request, name), name),
+            new_path(_rng(runner.seed, request, name), name, now),
             content_type="video/mp4",
             owner=request.caller,
             lifecycle=Lifecycle.parse(request.lifecycle),
-            now=runner.clock.now(),
+            now=now,
             faults=request.faults,
             request_id=request.id,
         )

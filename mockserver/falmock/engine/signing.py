@@ -1,4 +1,4 @@
-"""Signs webhooks, upload tokens and JSON web tokens, with keys that are derived from one secret.
+"""Signs webhooks, upload tokens and URLs, and JSON web tokens, with keys that are derived from one secret.
 
 The signed message of a webhook has four lines: request id, user id, timestamp, hex SHA-256 of the body.
 Receivers get the public key from a JWKS document (PROTOCOL.md 9.2).
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import hmac
 import json
 from typing import TYPE_CHECKING, Any, Final
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 SECRET_BYTES: Final = 32
+URL_SIGNATURE_BYTES: Final = 12  # 16 characters of base64
 
 
 class Signer:
@@ -32,7 +34,9 @@ class Signer:
     def __init__(self, secret: bytes) -> None:
         self._secret = secret
         self._keys = [Ed25519PrivateKey.from_private_bytes(secret)]  # the newest first
+        self._next = self._webhook_key("next")
         self._fernet = Fernet(base64.urlsafe_b64encode(_derive(secret, b"falmock upload tokens")))
+        self._url_key = _derive(secret, b"falmock upload URLs")
         self._jwt_key = _derive(secret, b"falmock JSON web tokens")
 
     def webhook_headers(
@@ -48,15 +52,23 @@ class Signer:
         }
 
     def rotate(self) -> None:
-        """Sign later webhooks with a new key."""
-        fresh = _derive(self._secret, f"falmock webhook key {len(self._keys)}".encode())
-        self._keys.insert(0, Ed25519PrivateKey.from_private_bytes(fresh))
+        """Sign later webhooks with a new key, which the published set has not had before."""
+        self._keys.insert(0, self._webhook_key(str(len(self._keys))))
 
     def jwks(self) -> dict[str, Any]:
-        """Return the key set of `/.well-known/jwks.json`, the newest key first."""
-        raw = serialization.Encoding.Raw, serialization.PublicFormat.Raw
-        public = [key.public_key().public_bytes(*raw) for key in self._keys]
-        return {"keys": [{"kty": "OKP", "crv": "Ed25519", "x": _url64(key)} for key in public]}
+        """Return the key set of `/.well-known/jwks.json`: two keys, and one more for each rotation.
+
+        The first one has signed nothing, so a receiver must try all of them.
+        """
+        return {"keys": [_jwk(key) for key in (self._next, *self._keys)]}
+
+    def _webhook_key(self, name: str) -> Ed25519PrivateKey:
+        derived = _derive(self._secret, f"falmock webhook key {name}".encode())
+        return Ed25519PrivateKey.from_private_bytes(derived)
+
+    def url_signature(self, path: str) -> str:
+        """Return 16 characters that only this signer can make for a path."""
+        return _url64(hmac.digest(self._url_key, path.encode(), "sha256")[:URL_SIGNATURE_BYTES])
 
     def seal(self, claims: Mapping[str, Any], *, now: float) -> str:
         """Return an opaque token that only this signer can open."""
@@ -95,6 +107,20 @@ class Signer:
 
 def _derive(secret: bytes, purpose: bytes) -> bytes:
     return HKDF(hashes.SHA256(), SECRET_BYTES, salt=None, info=purpose).derive(secret)
+
+
+def _jwk(key: Ed25519PrivateKey) -> dict[str, str]:
+    """Return a public key as fal publishes it: `x` has its padding, which RFC 7518 leaves out."""
+    public = key.public_key().public_bytes(serialization.Encoding.Raw, serialization.PublicFormat.Raw)
+    required = {"crv": "Ed25519", "kty": "OKP", "x": base64.urlsafe_b64encode(public).decode()}
+    thumbprint = hashlib.sha256(json.dumps(required, separators=(",", ":")).encode()).digest()  # RFC 7638
+    return {
+        "kty": required["kty"],
+        "crv": required["crv"],
+        "kid": _url64(thumbprint),
+        "x": required["x"],
+        "use": "sig",
+    }
 
 
 def _url64(data: bytes) -> str:

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
 
-from falmock.engine.ids import rng, uuid7, webhook_user
+from falmock.engine.ids import rng, uuid4, uuid7, webhook_user
 from falmock.engine.lifecycle import Event, State, after
 from falmock.engine.rows import Delivery, Request
 from falmock.protocol.errors import compact
@@ -104,13 +105,14 @@ class Steps:
         if (expired := request.injections.get("result_expired")) is not None:
             self.observed(expired)
             kept = expired.fault.options["seconds"]
+        headers = outcome.headers | self._headers_of_runner(request, outcome)
         request = self.change(
             request,
             state=after(State(request.state), event),
             completed_at=at,
             held=False,
             status=int(outcome.status),
-            headers=compact(outcome.headers).decode(),
+            headers=compact(headers).decode(),
             error=outcome.error,
             error_type=outcome.error_type,
             expires_at=at + kept,
@@ -119,6 +121,15 @@ class Steps:
         self._log("request %s: COMPLETED with %d", request.id, outcome.status)
         self.note(request, event, at)
         self.schedule_webhook(request, outcome, at)
+
+    def _headers_of_runner(self, request: Request, outcome: Outcome) -> dict[str, str]:
+        """Return what a runner adds to its answer; nothing for an answer of the platform."""
+        if outcome.error_type is not None or request.attempts == 0:
+            return {}
+        number = self.rng(request.seq, f"runner {request.attempts}").randrange(self._settings.runners)
+        runner = uuid4(rng(self._seed, request.application, f"runner {number}"))
+        rejected = outcome.status == HTTPStatus.UNPROCESSABLE_ENTITY
+        return ({"x-fal-needs-retry": "false"} if rejected else {}) | {"x-fal-served-from": str(runner)}
 
     def schedule_webhook(self, request: Request, outcome: Outcome, at: float) -> None:
         """Schedule the webhook, if the request has one. The fault `webhook_early` has scheduled it before."""

@@ -1,14 +1,16 @@
-"""Uploads to the CDN, whole or in parts: announce, seal, receive, complete.
+"""Uploads to the CDN, whole or in parts: announce, receive, complete.
 
-An announced upload is not in the store: its data is sealed in the token of its address. Each call writes to
-a new file, which is moved into place when it is complete, so concurrent uploads of the same file or part do
-not interfere.
+An announced upload is not in the store. Python's multipart upload has an id, in which its data is sealed. The
+URL of a PUT has a signature of 16 characters only, so such an upload is kept in memory. Each call writes to a
+new file, which is moved into place when it is complete, so concurrent uploads of the same file or part do not
+interfere.
 """
 
 from __future__ import annotations
 
 import asyncio
 import hashlib
+import hmac
 import os
 import re
 import shutil
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
 
 BUFFER: Final = 1024 * 1024
 TOKEN_LIFETIME: Final = 24 * 3600  # seconds; fal's server SDK renews below one hour
+MOST_ANNOUNCED: Final = 10_000  # uploads with a signed URL; the oldest is forgotten
 LONGEST_TOKEN_LIFETIME: Final = 7 * 24 * 3600  # seconds
 
 
@@ -90,6 +93,7 @@ class Uploads:
         self._signer = signer
         self._now = now
         self._new_rng = new_rng
+        self._announced: dict[str, tuple[Upload, float]] = {}  # by path, with the end of their lives
         self._completing: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     # Tokens
@@ -121,6 +125,29 @@ class Uploads:
             raise InvalidToken
         return Upload(**claims)
 
+    def sign(self, upload: Upload) -> str:
+        """Return the path of an announced upload with a signature. It works for a day, until a restart."""
+        while len(self._announced) >= MOST_ANNOUNCED:
+            del self._announced[next(iter(self._announced))]
+        self._announced[upload.path] = upload, self._now() + TOKEN_LIFETIME
+        return f"{upload.path}?signature={self._signer.url_signature(upload.path)}"
+
+    def signed(self, path: str, signature: str) -> Upload:
+        """Return the upload of a signed path.
+
+        Raises:
+            InvalidToken: the signature is wrong, or the upload is not known or has expired.
+        """
+        upload, until = self._announced.get(path, (None, 0.0))
+        expected = self._signer.url_signature(path)
+        if (
+            upload is None
+            or until <= self._now()
+            or not hmac.compare_digest(expected.encode(), signature.encode(errors="replace"))
+        ):
+            raise InvalidToken
+        return upload
+
     def _seal(self, claims: Mapping[str, str | None], lifetime: int) -> str:
         now = self._now()
         return self._signer.seal({**claims, "until": now + lifetime}, now=now)
@@ -137,7 +164,9 @@ class Uploads:
     def announce(self, *, name: str, content_type: str, owner: str, lifecycle: str | None) -> Upload:
         """Choose the address of a new file."""
         rng = self._new_rng("upload")
-        return Upload(f"{rng.getrandbits(128):032x}", new_path(rng, name), content_type, owner, lifecycle)
+        return Upload(
+            f"{rng.getrandbits(128):032x}", new_path(rng, name, self._now()), content_type, owner, lifecycle
+        )
 
     async def receive(self, chunks: AsyncIterator[bytes]) -> Received:
         """Stream bytes to disk. Nothing is kept after an error.

@@ -13,6 +13,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from falmock.engine.delivery import (
+    attempt_body,
     next_attempt,
     payload,
     receiver,
@@ -179,24 +180,33 @@ class Sender:
         log.info("webhook of %s to %s: %s (attempt %d)", request_id, url, verdict, delivery.attempts + 1)
 
     async def _post(self, delivery: Delivery) -> str:
-        """Return the status code as text, or the name of the error."""
+        """Return the status code as text, or the reason why there is none."""
         plan = effects.attempt_plan(delivery.injections)
         self._observe(*plan.observed)
         headers = signed_headers(self._signer, delivery, plan, self._clock.wall())
+        body = attempt_body(delivery, plan)
         at, began = self._clock.now(), time.perf_counter()
         answer = await post(
             self._http,
             delivery.url,
-            body=delivery.body,
+            body=body,
             headers=headers,
             limit=timeout(delivery.attempts),
             pause=plan.pause,
         )
-        self._note(delivery, answer, at=at, took=time.perf_counter() - began, headers=headers)
+        took = time.perf_counter() - began
+        self._note(delivery, answer, at=at, took=took, headers=headers, body=body)
         return answer.verdict
 
     def _note(
-        self, delivery: Delivery, answer: Answer, *, at: float, took: float, headers: dict[str, str]
+        self,
+        delivery: Delivery,
+        answer: Answer,
+        *,
+        at: float,
+        took: float = 0.0,
+        headers: dict[str, str],
+        body: bytes,
     ) -> None:
         request = self._store.request(delivery.request_id)
         if request is None:  # reset since the attempt began
@@ -209,7 +219,7 @@ class Sender:
             url=delivery.url,
             number=delivery.attempts + 1,
             headers=headers,
-            body=delivery.body,
+            body=body,
             status=answer.status,
             answer_headers=answer.headers,
             answer=answer.body,
@@ -235,7 +245,8 @@ class Sender:
         elif verdict.startswith("3"):
             self._update(delivery, outcome=DeliveryState.FAILED, last=verdict, attempts=attempts)
         else:
-            at = next_attempt(attempts, self._clock.now(), delivery.give_up_at)
+            now = self._clock.now()
+            at = next_attempt(attempts, now, delivery.give_up_at, delivery.request_id)
             outcome = DeliveryState.FAILED if at is None else DeliveryState.PENDING
             self._update(delivery, outcome=outcome, last=verdict, attempts=attempts, next_at=at)
 
@@ -251,7 +262,8 @@ class Sender:
 
     def _give_up(self, delivery: Delivery, outcome: DeliveryState, why: str) -> None:
         """Record that nothing is sent."""
-        note = partial(self._note, delivery, Answer(error=why), at=self._clock.now(), took=0.0, headers={})
+        answer, at = Answer(error=why), self._clock.now()
+        note = partial(self._note, delivery, answer, at=at, headers={}, body=delivery.body)
         self._store.on_commit(note)
         self._update(delivery, outcome=outcome, last=why)
 

@@ -32,7 +32,10 @@ AT_ONCE: Final = (
 AT_SUCCESS: Final = ("media_expired", "file_null", "file_missing")  # and when the model succeeds
 BYPASSING: Final = ("stuck_in_queue", "deep_queue")  # later requests need not wait for these
 HALF: Final = 0.5  # of the time in a deep queue: until then its length may grow
-FORGED: Final = frozenset({"webhook_bad_signature", "webhook_old_timestamp"})  # a receiver must reject these
+RESERIALIZED: Final = "webhook_reserialized"
+FORGED: Final = frozenset(  # a receiver must reject these
+    {"webhook_bad_signature", "webhook_old_timestamp", RESERIALIZED}
+)
 
 
 class RequestFacts(Protocol):
@@ -200,6 +203,7 @@ class AttemptPlan:
         timestamp_age: seconds between the timestamp and now.
         rotate_key: sign with a new key.
         wrong_signature: sign other bytes.
+        reserialized: send the same JSON in other bytes, under the signature of the usual ones.
         observed: the faults behind this.
     """
 
@@ -207,17 +211,25 @@ class AttemptPlan:
     timestamp_age: float
     rotate_key: bool
     wrong_signature: bool
+    reserialized: bool
     observed: tuple[Injection, ...]
 
 
 def attempt_plan(injections: Injections) -> AttemptPlan:
     """Return how to sign and send an attempt."""
-    names = ("webhook_slow", "webhook_old_timestamp", "webhook_rotated_key", "webhook_bad_signature")
+    names = (
+        "webhook_slow",
+        "webhook_old_timestamp",
+        "webhook_rotated_key",
+        "webhook_bad_signature",
+        RESERIALIZED,
+    )
     return AttemptPlan(
         pause=_seconds(injections, "webhook_slow"),
         timestamp_age=_seconds(injections, "webhook_old_timestamp"),
         rotate_key="webhook_rotated_key" in injections,
         wrong_signature="webhook_bad_signature" in injections,
+        reserialized=RESERIALIZED in injections,
         observed=_chosen(injections, *names),
     )
 

@@ -22,7 +22,8 @@ JOB: Final = "job"
 WEBHOOK: Final = "webhook"
 FILE: Final = "file"
 OPERATIONS: Final = ("submit", "status", "stream", "result", "cancel", "run", "upload", "download")
-PLACES: Final = (JOB, WEBHOOK, FILE, *OPERATIONS)
+PLATFORM: Final = "platform"  # a call of the platform API
+PLACES: Final = (JOB, WEBHOOK, FILE, *OPERATIONS, PLATFORM)
 
 OTHER_ERROR: Final = "model_error"  # any type, text and place
 
@@ -267,7 +268,13 @@ FAULTS: Final[dict[str, FaultKind]] = {
             "upload",
             reason=OUT_OF_BALANCE,
         ),
-        _account("rate_limited", "429 with an assumed text.", "submit", "run"),
+        FaultKind(
+            "rate_limited",
+            "account",
+            "429: of the platform API as recorded, elsewhere with an assumed text.",
+            ("submit", "run"),
+            frozenset({*OPERATIONS, PLATFORM}),
+        ),
         _account("storage_type_refused", "400: the storage type is invalid.", "upload"),
         _account("concurrency_limit", "429 of the run host: too many requests run at once.", "run", limit=20),
         _request("stuck_in_queue", "The request waits forever."),
@@ -322,6 +329,10 @@ FAULTS: Final[dict[str, FaultKind]] = {
         ),
         _webhook("webhook_early", "The webhook is sent `seconds` before the end.", seconds=2.0),
         _webhook("webhook_bad_signature", "The signature does not match the body."),
+        _webhook(
+            "webhook_reserialized",
+            "The body is the same JSON in other bytes, under the signature of the usual ones.",
+        ),
         _webhook("webhook_old_timestamp", "The timestamp is `seconds` old, and signed.", seconds=600.0),
         _webhook("webhook_rotated_key", "The webhook is signed with a key that is new in the key set."),
         _webhook("webhook_null_payload", "The payload is null, with a `payload_error`."),

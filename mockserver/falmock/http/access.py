@@ -37,6 +37,11 @@ def existing(catalogue: Catalogue, endpoint: Endpoint | None, text: str) -> Endp
     return endpoint
 
 
+def has_credentials(request: Request) -> bool:
+    """Return whether a call to the queue or run host has credentials, usable or not."""
+    return _credentials(request) is not None
+
+
 def caller_of_application(request: Request, keyring: Keyring, application: str) -> Caller:
     """Return the caller of an application on the queue or run host.
 
@@ -44,16 +49,20 @@ def caller_of_application(request: Request, keyring: Keyring, application: str) 
         AccessDenied: the key is missing or malformed, or the token is not for this application.
         UnknownKey: the key is unknown.
     """
-    context: CallContext = request.scope[CONTEXT]
-    authorization = context.headers.get("authorization")
-    if authorization is None and (token := request.query_params.get("fal_jwt_token")) is not None:
-        authorization = f"Bearer {token}"
-    found = keyring.identify(authorization, application.rpartition("/")[2])
+    found = keyring.identify(_credentials(request), application.rpartition("/")[2])
     if found is Problem.UNKNOWN:
         raise UnknownKey
     if isinstance(found, Problem):
         raise AccessDenied(application)
     return found
+
+
+def _credentials(request: Request) -> str | None:
+    context: CallContext = request.scope[CONTEXT]
+    authorization = context.headers.get("authorization")
+    if authorization is None and (token := request.query_params.get("fal_jwt_token")) is not None:
+        return f"Bearer {token}"
+    return authorization
 
 
 def caller_of_rest(request: Request, keyring: Keyring) -> Caller:

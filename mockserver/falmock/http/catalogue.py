@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 PAGE: Final = 50
 LONGEST_BODY: Final = 64 * 1024
-ADDED: Final = "2025-01-01T00:00:00Z"  # of every model; the real dates are not known
+ADDED: Final = "2025-01-01T00:00:00.000Z"  # of every model; the real dates are not known
 
 
 class Quantity(BaseModel):
@@ -67,7 +67,10 @@ def catalogue_routes(keyring: Keyring, catalogue: Catalogue) -> list[Route]:
 
     async def pricing(request: Request) -> Response:
         platform_caller(request, keyring)
-        page, cursor = _page(request, _requested(request, catalogue) or list(catalogue))
+        requested = _requested(request, catalogue)
+        if not requested:
+            raise PlatformApiError("validation_error")
+        page, cursor = _page(request, requested)
         prices = list(map(_priced, page))
         return JSONResponse({"prices": prices, "next_cursor": cursor, "has_more": cursor is not None})
 
@@ -122,18 +125,22 @@ def _model(catalogue: Catalogue, name: str) -> Model:
 
 
 def _page(request: Request, models: Sequence[Model]) -> tuple[Sequence[Model], str | None]:
-    """Return a page, and the cursor of the next page: its number in base64."""
+    """Return a page, and the cursor of the next page: its number in base64, without padding."""
     query = request.query_params
     try:
         limit = int(query.get("limit", PAGE))
-        number = int(base64.b64decode(query["cursor"], validate=True)) if "cursor" in query else 1
+        number = _page_number(query["cursor"]) if "cursor" in query else 1
     except (ValueError, binascii.Error):
         raise PlatformApiError("validation_error") from None
     if limit < 1 or number < 1:
         raise PlatformApiError("validation_error")
     end = number * limit
-    more = base64.b64encode(str(number + 1).encode()).decode() if end < len(models) else None
-    return models[end - limit : end], more
+    more = base64.urlsafe_b64encode(str(number + 1).encode()).decode().rstrip("=")
+    return models[end - limit : end], more if end < len(models) else None
+
+
+def _page_number(cursor: str) -> int:
+    return int(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
 
 
 def _priced(model: Model) -> dict[str, Any]:
@@ -146,7 +153,8 @@ def _priced(model: Model) -> dict[str, Any]:
 
 
 def _described(model: Model, *, known: bool, with_schema: bool) -> dict[str, Any]:
-    name = model.endpoint.partition("/")[2].replace("/", " ").replace("-", " ").title()
+    _, alias, *path = model.endpoint.split("/")
+    name = _title(alias, *path)
     metadata: dict[str, Any] = {
         "display_name": name,
         "category": openapi.category(model),
@@ -160,9 +168,16 @@ def _described(model: Model, *, known: bool, with_schema: bool) -> dict[str, Any
         "date": ADDED,
         "highlighted": False,
         "pinned": False,
+        "license_type": "commercial",
+        "group": {"key": alias, "label": _title(*path) or name},
+        "kind": "inference",  # a `stream_url` would follow for a model with a stream
     }
     schema = {"openapi": openapi.document(model)} if with_schema else {}
     return {"endpoint_id": model.endpoint, "metadata": metadata, **schema}
+
+
+def _title(*segments: str) -> str:
+    return " ".join(segments).replace("-", " ").title()
 
 
 def _cost(model: Model, quantity: Quantity) -> float:
@@ -173,7 +188,7 @@ def _cost(model: Model, quantity: Quantity) -> float:
     return quantity.call_quantity * _usual_units(model) * model.price.usd
 
 
-def _usual_units(model: Model) -> int:
+def _usual_units(model: Model) -> float:
     """Return the billing units of a call with default input."""
     required = {name: "" for name, field in model.input.model_fields.items() if field.is_required()}
     return model.units(model.input.model_validate(required))

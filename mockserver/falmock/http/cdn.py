@@ -11,6 +11,7 @@ from pydantic import BaseModel, Field
 from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import Route
 
+from falmock.engine.ids import rng
 from falmock.engine.keys import Caller
 from falmock.engine.object_lifecycle import decide
 from falmock.http.context import context_of
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from falmock.engine.uploads import Upload
 
 MOST_PARTS: Final = 10_000
+ANNOUNCED: Final = "/files/b/{digits}/{name}"  # the path of an upload_url
 LONGEST_COMPLETION: Final = MOST_PARTS * 256  # bytes
 # The first three are as recorded (v3b.fal.media, 2026-09). The last two are not fal's: fal serves
 # files from a separate domain. Here they share the API's, and an uploaded page must not run in that origin.
@@ -61,7 +63,7 @@ def cdn_routes(emulator: Emulator, keyring: Keyring) -> list[Route]:
     """Return the routes of `v3.fal.media` and the other names of the CDN.
 
     The clients build the URLs of a multipart upload: `{access_url}/multipart/{uploadId}/{part}` in Python,
-    `{upload_url}/{part}?{query}` in JavaScript.
+    `{path of upload_url}/{part}?{query of upload_url}` in JavaScript.
     """
     host = _Cdn(emulator, keyring)
     return [
@@ -69,9 +71,9 @@ def cdn_routes(emulator: Emulator, keyring: Keyring) -> list[Route]:
         Route("/files/upload/multipart", host.start, methods=["POST"]),
         Route("/files/{path:path}/multipart/{token}/complete", host.complete, methods=["POST"]),
         Route("/files/{path:path}/multipart/{token}/{part}", host.put, methods=["PUT"]),
-        Route("/uploads/put", host.put, methods=["PUT"]),
-        Route("/uploads/put/complete", host.complete, methods=["POST"]),
-        Route("/uploads/put/{part}", host.put, methods=["PUT"]),
+        Route(ANNOUNCED, host.put_whole, methods=["PUT"]),
+        Route(f"{ANNOUNCED}/complete", host.complete, methods=["POST"]),
+        Route(f"{ANNOUNCED}/{{part}}", host.put, methods=["PUT"]),
         Route("/files/{path:path}", host.serve, methods=["GET"]),
     ]
 
@@ -81,6 +83,9 @@ class _Cdn:
         self._emulator = emulator
         self._uploads = emulator.uploads
         self._keyring = keyring
+        # As recorded, without `via` and `alt-svc`: there is no HTTP/3 here (PROTOCOL.md 8.2).
+        backend = rng(emulator.seed, "CDN").getrandbits(128)
+        self._stored = {"access-control-allow-origin": "*", "x-fal-backend-id": f"{backend:032x}"}
 
     async def upload(self, request: Request) -> Response:
         """Receive a whole file."""
@@ -93,17 +98,20 @@ class _Cdn:
         upload = self._announce(request)
         return JSONResponse({"access_url": _url(request, upload), "uploadId": self._uploads.seal(upload)})
 
-    async def put(self, request: Request) -> Response:
-        """Receive a part or, without a part number, the whole file."""
+    async def put_whole(self, request: Request) -> Response:
+        """Receive an announced file."""
         upload = self._upload(request)
-        number = _part_number(request.path_params["part"]) if "part" in request.path_params else None
+        self._uploads.publish(upload, (await self._uploads.receive(request.stream())).file)
+        return Response(headers=self._stored)
+
+    async def put(self, request: Request) -> Response:
+        """Receive a part."""
+        upload = self._upload(request)
+        number = _part_number(request.path_params["part"])
         received = await self._uploads.receive(request.stream())
-        if number is None:
-            self._uploads.publish(upload, received.file)
-        else:
-            self._uploads.keep_part(upload, number, received)
+        self._uploads.keep_part(upload, number, received)
         # fal's server SDK reads the header, its JavaScript client the body.
-        content = {"partNumber": number or 1, "etag": received.etag}
+        content = {"partNumber": number, "etag": received.etag}
         return JSONResponse(content, headers={"etag": f'"{received.etag}"'})
 
     async def complete(self, request: Request) -> Response:
@@ -148,8 +156,11 @@ class _Cdn:
         )
 
     def _upload(self, request: Request) -> Upload:
-        """Return the announced upload that the URL's token contains."""
-        return self._uploads.open(request.path_params.get("token") or request.query_params.get("token", ""))
+        """Return the announced upload that the call's URL names."""
+        if (token := request.path_params.get("token")) is not None:
+            return self._uploads.open(token)
+        path = ANNOUNCED.format(**request.path_params)
+        return self._uploads.signed(path, request.query_params.get("signature", ""))
 
 
 class OpenFileResponse(FileResponse):

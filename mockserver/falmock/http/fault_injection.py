@@ -7,7 +7,7 @@ from collections import deque
 from functools import cache, partial
 from typing import TYPE_CHECKING, Any, Final
 
-from starlette.responses import HTMLResponse, Response
+from starlette.responses import HTMLResponse
 
 from falmock.engine.payloads import LARGE_INPUT
 from falmock.engine.submission import parse_input
@@ -23,6 +23,7 @@ from falmock.protocol.errors import (
     InvalidStorageType,
     NotFound,
     PlatformError,
+    PlatformRateLimited,
     RateLimited,
     UserLocked,
 )
@@ -174,13 +175,15 @@ _REFUSALS: Final[dict[str, Callable[[Mapping[str, Any]], Refusal]]] = {
 
 
 async def _refuse(fault: Fault, host: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
-    del host
+    del host, receive, send
     refused = refusal(fault)
     context: CallContext = scope[CONTEXT]
-    request_id = context.call.request_id
-    headers = {**refused.headers, **({"x-fal-request-id": request_id} if request_id else {})}
-    response = Response(refused.content(), refused.status, headers, "application/json")
-    await response(scope, receive, send)
+    call = context.call
+    if call.operation is Operation.PLATFORM:
+        refused = PlatformRateLimited()
+    if call.request_id and call.repeats_id(refused.status):
+        refused.headers["x-fal-request-id"] = call.request_id
+    raise refused
 
 
 async def _bad_gateway(fault: Fault, host: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:

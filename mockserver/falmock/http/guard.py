@@ -18,10 +18,10 @@ import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from starlette.middleware.cors import CORSMiddleware
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from falmock.http.context import CONTEXT, Area, CallContext
+from falmock.http.cors import Mirror, for_pages, for_readers
 from falmock.http.refusals import explained, refusal_response
 from falmock.protocol.addresses import is_loopback
 from falmock.protocol.authorities import (
@@ -36,6 +36,7 @@ from falmock.protocol.authorities import (
 from falmock.protocol.errors import PlatformError
 from falmock.protocol.hosts import (
     CDN,
+    QUEUE,
     TARGETS,
     NotServedError,
     find_destination,
@@ -50,6 +51,7 @@ if TYPE_CHECKING:
     from starlette.responses import Response
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+    from falmock.protocol.hosts import Destination
     from falmock.settings import Settings
 
 log = logging.getLogger("falmock")
@@ -58,19 +60,6 @@ CONTROL: Final = "/control"
 HEALTH: Final = "/health"
 PROXY: Final = "/api/fal/proxy"
 
-EXPOSED: Final = (
-    "x-fal-request-id",
-    "x-fal-billable-units",
-    "x-fal-served-from",
-    "x-fal-request-timeout-type",
-    "x-fal-error-type",
-    "x-fal-needs-retry",
-    "x-fal-runner-hints",
-    "etag",
-    "content-length",
-    "content-range",
-    "accept-ranges",
-)
 FORWARDED: Final = frozenset({b"forwarded", b"x-forwarded-for", b"x-forwarded-host", b"x-forwarded-proto"})
 _SAME_SITE: Final = frozenset({"same-origin", "same-site", "none"})
 _UNIQUE: Final = frozenset({"host", "origin", "sec-fetch-site", *TARGETS})
@@ -188,17 +177,10 @@ class Guard:
         self._policy = Policy.of(settings)
         self._names = settings.own_names
         self._through_proxy = through_proxy
-        # These two only add headers: the calls that they get are allowed.
-        self._for_pages = CORSMiddleware(
-            self._dispatch,
-            allow_origin_regex=".*",
-            allow_methods=["*"],
-            allow_headers=["*"],
-            allow_credentials=True,
-            allow_private_network=True,
-            expose_headers=EXPOSED,
-        )
-        self._for_readers = CORSMiddleware(self._dispatch, allow_origins=["*"], expose_headers=EXPOSED)
+        # These only add headers: the calls that they get are allowed.
+        self._for_pages = for_pages(self._dispatch)
+        self._for_readers = for_readers(self._dispatch)
+        self._for_pages_of_queue = Mirror(self._dispatch, exposes=settings.expose_headers)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "websocket":  # no model here uses one
@@ -227,21 +209,25 @@ class Guard:
 
     def _checked(self, scope: Scope, context: CallContext) -> ASGIApp:
         """Apply the policy to a call; return the application that answers it."""
-        call = self._incoming(scope, context)
+        destination = _destination(scope, context) if context.area is Area.FAL else None
+        call = self._incoming(scope, context, destination)
         context.area = call.area
         if (why := self._policy.objection(call)) is not None:
             return refuse(403, why)
         if call.origin is None:
             return self._dispatch
-        return self._for_readers if call.area is Area.MEDIA else self._for_pages
+        if call.area is Area.MEDIA:
+            return self._for_readers
+        on_queue = destination is not None and destination.host == QUEUE
+        return self._for_pages_of_queue if on_queue else self._for_pages
 
-    def _incoming(self, scope: Scope, context: CallContext) -> Incoming:
+    def _incoming(self, scope: Scope, context: CallContext, destination: Destination | None) -> Incoming:
         headers, area, host = context.headers, context.area, context.authority
         origin: WebOrigin | str | None = None
         if "origin" in headers:
             origin = parse_origin(headers["origin"]) or "null"
         cross_site = headers.get("sec-fetch-site", "none") not in _SAME_SITE
-        if (origin is not None or cross_site) and area is Area.FAL and _reads_a_file(scope, context):
+        if (origin is not None or cross_site) and _reads_a_file(scope, destination):
             area = Area.MEDIA
         peer = scope.get("client")
         return Incoming(
@@ -369,12 +355,16 @@ def _authority(scope: Scope, headers: Mapping[str, str]) -> Authority:
     return parse_authority(own_authority(scope))
 
 
-def _reads_a_file(scope: Scope, context: CallContext) -> bool:
-    if scope["method"] not in {"GET", "HEAD"}:
-        return False
+def _destination(scope: Scope, context: CallContext) -> Destination | None:
+    """Return where a call goes on fal's hosts, or None."""
     host = context.authority
     try:
-        destination = find_destination(host, context.headers, scope["scheme"], scope["path"], {host.name})
+        return find_destination(host, context.headers, scope["scheme"], scope["path"], {host.name})
     except (AuthorityError, NotServedError):
+        return None
+
+
+def _reads_a_file(scope: Scope, destination: Destination | None) -> bool:
+    if scope["method"] not in {"GET", "HEAD"} or destination is None:
         return False
     return destination.host == CDN and destination.path.startswith("/files/")

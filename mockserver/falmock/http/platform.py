@@ -32,7 +32,7 @@ def platform_routes(emulator: Emulator, keyring: Keyring) -> list[Route]:
         platform_caller(request, keyring)
         endpoint = endpoints.parse("{owner}/{name}".format(**request.path_params))
         if endpoint is None or not emulator.catalogue.has_application(endpoint.application):
-            raise PlatformApiError("not_found")
+            raise PlatformApiError("not_found", "Application not found")
         if request.method == "DELETE":
             await through(emulator.flush(endpoint.application))
             return Response(status_code=204)

@@ -8,27 +8,30 @@ import re
 from typing import TYPE_CHECKING, Any, Final
 
 from starlette.requests import Request
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import StreamingResponse
 
 from falmock.engine.lifecycle import State
 from falmock.engine.notifier import first
 from falmock.faults import effects
 from falmock.http import access, submission
 from falmock.http.context import CONTEXT
+from falmock.http.refusals import json_response
 from falmock.protocol.calls import Operation
 from falmock.protocol.errors import (
     MethodNotAllowed,
     Refusal,
     RequestNotFound,
     StillInProgress,
+    Unrouted,
     UserLocked,
     compact,
 )
-from falmock.protocol.hosts import QUEUE
+from falmock.protocol.hosts import HEADERS, QUEUE
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Mapping
 
+    from starlette.responses import Response
     from starlette.types import Receive, Scope, Send
 
     from falmock.engine.emulator import Emulator
@@ -37,7 +40,7 @@ if TYPE_CHECKING:
     from falmock.http.context import CallContext
     from falmock.protocol.calls import Call
 
-JSON: Final = "application/json"
+NO_HEADERS: Final[Mapping[str, str]] = {}
 HEARTBEAT: Final = 15.0  # seconds between comments on a silent stream
 
 _ID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
@@ -65,27 +68,31 @@ class QueueHost:
     async def __call__(self, request: Request) -> Response:
         context: CallContext = request.scope[CONTEXT]
         call = context.call
-        if call.request_id is None:
+        # The router decides by method and path, before credentials and request are looked at (PROTOCOL.md 3).
+        if call.endpoint is None:
+            raise Unrouted
+        if call.operation is Operation.OTHER:
+            raise MethodNotAllowed("POST")
+        if call.operation is Operation.SUBMIT:
             return await self._submit(request, call)
-        # The id is looked up before credentials and method are checked (PROTOCOL.md 4.3).
-        found = self._find(call.parsed.application if call.parsed else "", call.request_id)
         method, answer = self._operations[call.operation]
-        self._authorize(request, found)
+        if request.method not in {method, "HEAD" if method == "GET" else method}:
+            raise MethodNotAllowed(method)
+        found = self._find(request, call)
         try:
-            if request.method not in {method, "HEAD" if method == "GET" else method}:
-                raise MethodNotAllowed(method)
             return answer(request, found)
         except Refusal as refusal:
-            refusal.headers["x-fal-request-id"] = found.id
+            if call.repeats_id(refusal.status):
+                refusal.headers["x-fal-request-id"] = found.id
             raise
 
     async def _submit(self, request: Request, call: Call) -> Response:
+        if call.parsed is None:
+            raise Unrouted
         endpoint = access.existing(self._emulator.catalogue, call.parsed, call.endpoint or "")
         caller = access.caller_of_application(request, self._keyring, endpoint.application)
         if caller.locked:
             raise UserLocked
-        if request.method != "POST":
-            raise MethodNotAllowed("POST")
         submitted = await submission.read(
             request,
             endpoint,
@@ -95,25 +102,31 @@ class QueueHost:
         )
         stored = self._emulator.submit(submitted)
         request.scope[CONTEXT].request_id = stored.id
-        return _reply(200, compact(self._describe(request, stored, with_logs=False)), stored)
+        body = compact(self._describe(request, stored, with_logs=False))
+        return _reply(200, body, {"x-fal-request-id": stored.id})
 
-    def _find(self, application: str, request_id: str) -> Stored:
+    def _find(self, request: Request, call: Call) -> Stored:
+        """Return the request that a call is about, if its caller may see it. A locked account may.
+
+        Without credentials, an unknown id is 404; with wrong ones it is 401 (PROTOCOL.md 4.3).
+        """
+        application = call.parsed.application if call.parsed else ""
+        request_id = call.request_id or ""
         found = self._emulator.request(request_id) if _ID.fullmatch(request_id) else None
-        if found is None or found.direct or found.application != application:
+        if found is not None and (found.direct or found.application != application):
+            found = None
+        if found is None and not access.has_credentials(request):
+            raise RequestNotFound
+        caller = access.caller_of_application(request, self._keyring, application)
+        if found is None or not self._keyring.may_see(caller, found.caller):
             raise RequestNotFound
         return found
-
-    def _authorize(self, request: Request, found: Stored) -> None:
-        # A locked account can still read (reported by a user) and cancel.
-        caller = access.caller_of_application(request, self._keyring, found.application)
-        if not self._keyring.may_see(caller, found.caller):
-            raise RequestNotFound
 
     def _status(self, request: Request, found: Stored) -> Response:
         status = self._describe(request, found, with_logs=_wants_logs(request))
         if status["logs"]:
             status["logs"] = effects.visible_logs(found.injections, status["logs"])
-        return _reply(200 if found.state == State.COMPLETED else 202, compact(status), found)
+        return _reply(200 if found.state == State.COMPLETED else 202, compact(status))
 
     def _describe(self, request: Request, found: Stored, *, with_logs: bool) -> dict[str, Any]:
         """Return the status object, with its keys in the order of the live service."""
@@ -132,10 +145,8 @@ class QueueHost:
         return status
 
     def _stream(self, request: Request, found: Stored) -> Response:
-        response = StreamingResponse(self._events(request, found.id), media_type="text/event-stream")
-        response.headers["cache-control"] = "no-cache"
-        response.headers["x-fal-request-id"] = found.id
-        return response
+        headers = {"cache-control": "no-cache", **HEADERS[QUEUE]}
+        return StreamingResponse(self._events(request, found.id), 200, headers, "text/event-stream")
 
     async def _events(self, request: Request, request_id: str) -> AsyncIterator[bytes]:
         """Yield an event for each change, with the log lines since the previous event.
@@ -173,12 +184,12 @@ class QueueHost:
         output = self._emulator.output(found)
         if output is None or found.status is None:
             raise RequestNotFound
-        return _reply(found.status, output, found, **json.loads(found.headers))
+        return _reply(found.status, output, {**json.loads(found.headers), "x-fal-request-id": found.id})
 
     def _cancel(self, request: Request, found: Stored) -> Response:
         del request
         self._emulator.cancel(found)
-        return _reply(202, compact({"status": "CANCELLATION_REQUESTED"}), found)
+        return _reply(202, compact({"status": "CANCELLATION_REQUESTED"}))
 
 
 def _wants_logs(request: Request) -> bool:
@@ -198,5 +209,5 @@ def _metrics(found: Stored) -> dict[str, float]:
     return {"inference_time": found.completed_at - found.started_at}
 
 
-def _reply(status: int, body: bytes, found: Stored, **headers: str) -> Response:
-    return Response(body, status, {"x-fal-request-id": found.id, **headers}, JSON)
+def _reply(status: int, body: bytes, headers: Mapping[str, str] = NO_HEADERS) -> Response:
+    return json_response(status, body, {**headers, **HEADERS[QUEUE]})

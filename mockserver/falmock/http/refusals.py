@@ -10,7 +10,9 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse, Response
 
 from falmock.engine.transitions import unavailable
-from falmock.protocol.errors import PlatformError, Refusal
+from falmock.http.context import context_of
+from falmock.protocol.errors import PlatformError, Refusal, Unrouted
+from falmock.protocol.hosts import HEADERS, ROUTER_HEADERS
 from falmock.system import transient
 
 if TYPE_CHECKING:
@@ -20,9 +22,17 @@ if TYPE_CHECKING:
     from starlette.types import ExceptionHandler
 
 
+def json_response(status: int, body: bytes, headers: Mapping[str, str]) -> Response:
+    """Return a response with its headers in the recorded order (PROTOCOL.md 11.2)."""
+    about_body = {"content-type": "application/json", "content-length": str(len(body))}
+    return Response(body, status, {**about_body, **headers})
+
+
 def refusal_response(refusal: Refusal) -> Response:
     """Return a refusal as fal's hosts send it."""
-    return Response(refusal.content(), refusal.status, refusal.headers, "application/json")
+    if isinstance(refusal, Unrouted):
+        return Response(None, refusal.status, refusal.headers)
+    return json_response(refusal.status, refusal.content(), refusal.headers)
 
 
 def explained(status: int, why: str) -> Response:
@@ -52,12 +62,24 @@ async def refuse(request: Request, error: Exception) -> Response:
     return refusal_response(unavailable(reason))
 
 
+async def refuse_call(request: Request, error: Exception) -> Response:
+    """Answer a call to a fal host that ended with an exception, with the headers of that host.
+
+    Raises:
+        Exception: the error itself, if it is a defect.
+    """
+    response = await refuse(request, error)
+    host = context_of(request).call.host
+    response.headers.update(ROUTER_HEADERS if isinstance(error, Unrouted) else HEADERS.get(host, {}))
+    return response
+
+
 async def fail(request: Request, error: Exception) -> Response:
     """Answer a call that met a defect of falmock. The server logs the traceback."""
     del request, error
     return JSONResponse({"detail": "Internal Server Error", "error_type": "internal_error"}, 500)
 
 
-HANDLERS: Final[Mapping[type[Exception], ExceptionHandler]] = dict.fromkeys(
-    (Refusal, HTTPException, ClientDisconnect, OSError, sqlite3.OperationalError), refuse
-)
+_EXPECTED: Final = (Refusal, HTTPException, ClientDisconnect, OSError, sqlite3.OperationalError)
+HANDLERS: Final[Mapping[type[Exception], ExceptionHandler]] = dict.fromkeys(_EXPECTED, refuse)
+FAL_HANDLERS: Final[Mapping[type[Exception], ExceptionHandler]] = dict.fromkeys(_EXPECTED, refuse_call)

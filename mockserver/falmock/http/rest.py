@@ -99,7 +99,7 @@ class _Rest:
         return JSONResponse(
             {
                 "file_url": base.url(MEDIA, upload.path),
-                "upload_url": base.url(CDN, f"/uploads/put?token={self._uploads.seal(upload)}"),
+                "upload_url": base.url(MEDIA, self._uploads.sign(upload)),
             }
         )
 

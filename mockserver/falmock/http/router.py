@@ -6,18 +6,18 @@ import logging
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
+from starlette.datastructures import MutableHeaders
 from starlette.middleware.exceptions import ExceptionMiddleware
 
 from falmock.faults.triggers import MAGIC_HEADER
 from falmock.http.context import CONTEXT, CallContext
 from falmock.http.fault_injection import INSPECTED, FaultInjector
-from falmock.http.refusals import HANDLERS, explained, refusal_response
+from falmock.http.refusals import FAL_HANDLERS, explained, refusal_response
 from falmock.protocol import calls
 from falmock.protocol.authorities import AuthorityError, parse_url
 from falmock.protocol.errors import PlatformError
 from falmock.protocol.hosts import (
     ALIASES,
-    PLATFORM,
     WEBSITE,
     NotServedError,
     find_destination,
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from starlette.responses import Response
-    from starlette.types import ASGIApp, Receive, Scope, Send
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
     from falmock.http.recorder import Recorder
     from falmock.settings import Settings
@@ -42,7 +42,7 @@ NOT_EMULATED: Final = (
     f"program, or call a host that is emulated: {', '.join(ALIASES)}."
 )
 NOT_OWN: Final = "If that is its name on your network, start it with --hostname."
-FAULTLESS: Final = frozenset({PLATFORM, WEBSITE})  # no fault applies to these hosts
+FAULTLESS: Final = frozenset({WEBSITE})  # no fault applies to these hosts
 
 
 class HostRouter:
@@ -72,11 +72,12 @@ class HostRouter:
         self._rules = faults.rules
         self._hosts = hosts
         self._names = settings.own_names
+        self._lenient = settings.lenient_paths
         self._recorder = recorder
         self._refused = refused
         public = parse_url(settings.public_url) if settings.public_url is not None else None
         self._public = (public.scheme, str(public.authority)) if public is not None else None
-        self._app = ExceptionMiddleware(self._answer, handlers=HANDLERS)
+        self._app = ExceptionMiddleware(self._answer, handlers=FAL_HANDLERS)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         context: CallContext = scope[CONTEXT]
@@ -100,7 +101,9 @@ class HostRouter:
             if self._public is not None and context.base_url.style != "host":
                 scheme, authority = self._public
                 context.base_url = replace(context.base_url, scheme=scheme, authority=authority)
-        context.call = calls.read(host, scope["method"], scope["path"], context.headers)
+        context.call = calls.read(
+            host, scope["method"], scope["path"], context.headers, lenient=self._lenient
+        )
         await self._recorder(app, context, scope, receive, send)
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -115,6 +118,20 @@ class HostRouter:
             await self._faults(app, scope, receive, send)
         else:
             await app(scope, receive, send)
+
+
+def with_headers(app: ASGIApp, headers: Mapping[str, str]) -> ASGIApp:
+    """Return an application that adds headers to each response of another."""
+
+    async def application(scope: Scope, receive: Receive, send: Send) -> None:
+        async def send_more(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                MutableHeaders(scope=message).update(headers)
+            await send(message)
+
+        await app(scope, receive, send_more)
+
+    return application
 
 
 def _not_served(host: str) -> Response:

@@ -11,7 +11,9 @@ from starlette.responses import Response
 
 from falmock.http import access, submission
 from falmock.http.context import context_of
+from falmock.http.refusals import json_response
 from falmock.protocol.errors import UserLocked
+from falmock.protocol.hosts import HEADERS, RUN
 
 if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
@@ -59,8 +61,9 @@ class RunHost:
             return Response(status_code=499)  # the caller has left
         done = run.result()
         context.request_id = done.id
-        headers = {"x-fal-request-id": done.id, **json.loads(done.headers)}
-        return Response(self._emulator.output(done) or b"", done.status or 500, headers, "application/json")
+        body = self._emulator.output(done) or b""
+        headers = {**json.loads(done.headers), "x-fal-request-id": done.id, **HEADERS[RUN]}
+        return json_response(done.status or 500, body, headers)
 
 
 async def _disconnected(request: Request) -> None:

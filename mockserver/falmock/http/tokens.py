@@ -10,7 +10,7 @@ from starlette.routing import Route
 
 from falmock.http import access
 from falmock.http.reading import read_model
-from falmock.protocol import endpoints, validation
+from falmock.protocol import endpoints
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -33,12 +33,10 @@ class TokenBody(BaseModel):
 
 
 class RealtimeBody(BaseModel):
-    """`POST /tokens/realtime`, in either of the two documented forms."""
+    """`POST /tokens/realtime`. The form in fal's documentation, `{allowed_apps, duration}`, gets a 422."""
 
-    app: str | None = None
-    allowed_apps: list[str] | None = None
-    token_expiration: int | None = Field(None, gt=0)
-    duration: int | None = Field(None, gt=0)
+    app: str
+    token_expiration: int = Field(LIFETIME, gt=0)
     extra_data: dict[str, Any] | None = None
 
 
@@ -67,12 +65,9 @@ class _Tokens:
         """Return a token for a realtime connection."""
         caller = access.caller_of_rest(request, self._keyring)
         body = await read_model(request, RealtimeBody)
-        if body.app is None and not body.allowed_apps:
-            raise validation.missing("app")
-        endpoint = endpoints.parse(body.app or "")
+        endpoint = endpoints.parse(body.app)
         longest = LONGEST if endpoint and endpoint.path else LONGEST_OF_APPLICATION
-        lifetime = min(body.token_expiration or body.duration or LIFETIME, longest)
-        return self._issue(caller.key_id, body.allowed_apps or [str(body.app)], lifetime)
+        return self._issue(caller.key_id, [body.app], min(body.token_expiration, longest))
 
     async def balance(self, request: Request) -> Response:
         """Return the caller's credit, as a JSON number."""

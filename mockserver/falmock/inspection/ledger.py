@@ -16,6 +16,7 @@ from pydantic import ValidationError
 
 from falmock.inspection.entries import submit_identity
 from falmock.protocol import bodies
+from falmock.protocol.authorities import Authority
 from falmock.protocol.bodies import BodyTooComplexError
 
 if TYPE_CHECKING:
@@ -178,7 +179,7 @@ class Ledger:
 
     def refuse(self, host: str) -> None:
         """Record that a call for a host was refused."""
-        self._refused[host] = None
+        self._refused[str(Authority(host))] = None  # an IPv6 address in brackets
 
     def account(self) -> Account:
         return _run(self.accounting())

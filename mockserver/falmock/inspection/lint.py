@@ -7,13 +7,13 @@ where it draws the line.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from statistics import median
 from typing import TYPE_CHECKING, Final
 
-from falmock.faults.effects import FORGED
+from falmock.faults.effects import FORGED, RESERIALIZED
 from falmock.inspection.entries import Entry
 from falmock.inspection.history import FAILED, History, accepted, last_status
 from falmock.protocol import endpoints
@@ -139,18 +139,18 @@ def polls_too_fast(history: History) -> Iterator[Evidence]:
 
 @rule(
     why="Status, result and cancel are below owner and alias alone: fal's clients leave out the rest of "
-    "the endpoint, and calls with it were answered 405.",
+    "the endpoint, and fal answers 405 to calls with it.",
     source="PROTOCOL.md 3; https://github.com/fal-ai/fal-js/issues/214",
 )
 def status_under_subpath(history: History) -> Iterator[Evidence]:
     """Found where a call about a request has the endpoint's path in its URL.
 
-    The URLs in the response to the submit are right, so such a URL was built by hand. falmock answers it, as
-    fal's documentation describes it.
+    The URLs in the response to the submit are right, so such a URL was built by hand, as fal's documentation
+    describes it. With `--lenient-paths` falmock answers it.
     """
     for request in history.requests:
-        calls = request.of(Operation.STATUS, Operation.STREAM, Operation.RESULT, Operation.CANCEL)
-        wrong = [call for call in calls if _has_path(call.endpoint)]
+        about = (Operation.STATUS, Operation.STREAM, Operation.RESULT, Operation.CANCEL, Operation.OTHER)
+        wrong = [call for call in request.of(*about) if _has_path(call.endpoint)]
         if wrong:
             yield f"called {wrong[0].endpoint}/requests/", wrong
 
@@ -201,8 +201,22 @@ def never_cancels(history: History) -> Iterator[Evidence]:
 )
 def ignores_signature(history: History) -> Iterator[Evidence]:
     """Found where the fault `webhook_bad_signature` or `webhook_old_timestamp` was answered with 2xx."""
+    yield from _takes(history, FORGED - {RESERIALIZED})
+
+
+@rule(
+    why="The signature covers the bytes, not the JSON: a receiver that verifies a body it has serialised "
+    "again accepts bytes that fal never signed, or refuses those that it did.",
+    source="PROTOCOL.md 9.1",
+)
+def accepts_reserialized(history: History) -> Iterator[Evidence]:
+    """Found where the fault `webhook_reserialized` was answered with 2xx."""
+    yield from _takes(history, {RESERIALIZED})
+
+
+def _takes(history: History, faults: Collection[str]) -> Iterator[Evidence]:
     for request in history.requests:
-        taken = [attempt for attempt in request.attempts if attempt.fault in FORGED and accepted(attempt)]
+        taken = [attempt for attempt in request.attempts if attempt.fault in faults and accepted(attempt)]
         if taken:
             yield f"answered {taken[0].status} to {taken[0].fault}", taken
 

@@ -20,7 +20,7 @@ import h11
 from falmock.intercept.pipes import carry, close, join, send, shutdown
 from falmock.intercept.targets import Address, RefusedError, forward_url, onward, tunnel_address
 from falmock.protocol.addresses import is_loopback
-from falmock.protocol.authorities import parse_url
+from falmock.protocol.authorities import Authority, parse_url
 from falmock.protocol.hosts import is_fal, is_served
 from falmock.system.dialler import resolve
 
@@ -153,11 +153,13 @@ class Proxy:
                 raise RefusedError(403, f"falmock answers for {host} on ports 80 and 443 only")
             return self._emulator[port]
         if self._sealed and not is_loopback(host):
-            log.warning("refused a call to %s: the proxy is sealed", host)
+            log.warning("refused a call to %s: the proxy is sealed", Authority(host))
             self._refused(host)
-            raise RefusedError(403, f"falmock is sealed and lets nothing out to {host}")
+            raise RefusedError(403, f"falmock is sealed and lets nothing out to {Authority(host)}")
         if not local and is_loopback(host):
-            raise RefusedError(403, f"falmock leads other machines to fal's hosts only, not to {host}")
+            raise RefusedError(
+                403, f"falmock leads other machines to fal's hosts only, not to {Authority(host)}"
+            )
         return host, port
 
     async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -272,7 +274,7 @@ class Proxy:
             async with asyncio.timeout(CONNECT_SECONDS):
                 reader, writer = await _connect(*address)
         except (OSError, TimeoutError) as error:
-            raise RefusedError(502, f"cannot reach {address[0]} port {address[1]} ({error})") from None
+            raise RefusedError(502, f"cannot reach {Authority(*address)} ({error})") from None
         here = writer.get_extra_info("sockname")[:2]
         self._calls[here] += 1
         self._calling.update(_forms(here))

@@ -58,7 +58,7 @@ class Price:
     """A list price in US dollars.
 
     Attributes:
-        unit: as "second".
+        unit: in the plural, as "seconds".
         usd: for one unit.
         source: a URL or description.
         date: of the source: "2026-07" or "2026".
@@ -79,7 +79,8 @@ class Model:
         input: validates the body of a request.
         output: of a successful run. The result has the fields that `perform` sets.
         price: fal's list price.
-        units: returns the number of billed units for an input.
+        units: returns the number of billed units for an input: its price divided by the price of a unit. The
+            header of the result has it as Python writes it, an int as 5 and a float as 5.0.
         perform: makes the output; may raise ModelError.
         logs: the log lines of a run, as (share of the run, message).
         pydantic: the generation that its lists of invalid fields come from; both are live at fal.
@@ -89,7 +90,7 @@ class Model:
     input: type[BaseModel]
     output: type[BaseModel]
     price: Price
-    units: Callable[[Any], int]
+    units: Callable[[Any], float]
     perform: Callable[[Any, Tools], Awaitable[BaseModel]]
     logs: tuple[tuple[float, str], ...]
     pydantic: Literal[1, 2] = 2

@@ -79,12 +79,12 @@ IMAGE_TO_VIDEO = Model(
     input=ImageToVideoInput,
     output=VideoOutput,
     price=Price(
-        unit="second",
+        unit="seconds",
         usd=0.50,
         source="fal.ai/models/fal-ai/veo2 (the text model): $2.50 for 5 s, then $0.50 a second",
         date="2026",
     ),
-    units=lambda request: seconds(request.duration),
+    units=lambda request: float(seconds(request.duration)),
     perform=animate,
     logs=(
         (0.05, "Starting video generation"),

@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 from enum import StrEnum
 from functools import lru_cache
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from falmock.protocol import endpoints
-from falmock.protocol.hosts import CDN, QUEUE, REST, RUN
+from falmock.protocol.hosts import CDN, PLATFORM, QUEUE, REST, RUN
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -32,10 +33,10 @@ class Operation(StrEnum):
     UPLOAD = "upload"
     DOWNLOAD = "download"
     WEBHOOK = "webhook"
+    PLATFORM = "platform"
     OTHER = "other"
 
 
-# fal's clients omit the endpoint's path here, its documentation includes it. Both are accepted.
 _REQUEST: Final = re.compile(
     r"/(?P<endpoint>.+?)/requests/(?P<id>[^/]+)(?P<operation>|/response|/status|/status/stream|/cancel)"
 )
@@ -54,10 +55,12 @@ class Call(NamedTuple):
 
     Attributes:
         host: one of fal's, as in `hosts`.
-        operation: independent of the method, except that a submit is a POST.
+        operation: independent of the method, except that a submit is a POST. The path of a request under its
+            full endpoint id is a submit path too; with another method it is OTHER.
         endpoint: as the path names it: the full id for a submit or a run, the part before "/requests/" for
             the others, else None.
-        request_id: in lower case, or None.
+        request_id: in lower case, or None. OTHER has one if the path would be right without the endpoint's
+            path.
         caller: the key id, or None for a key that cannot be read. Never a secret.
         test: the name in `x-falmock-test`, else the one in a key id "test-<name>", else None.
         parsed: `endpoint`, parsed; None if it names no application.
@@ -71,8 +74,12 @@ class Call(NamedTuple):
     test: str | None
     parsed: Endpoint | None = None
 
+    def repeats_id(self, status: int) -> bool:
+        """Return whether an answer with this status has the request id in a header (PROTOCOL.md 11.2)."""
+        return self.operation is Operation.RESULT or status >= HTTPStatus.INTERNAL_SERVER_ERROR
 
-def read(host: str, method: str, path: str, headers: Mapping[str, str]) -> Call:
+
+def read(host: str, method: str, path: str, headers: Mapping[str, str], *, lenient: bool = False) -> Call:
     """Read a call.
 
     Args:
@@ -80,9 +87,10 @@ def read(host: str, method: str, path: str, headers: Mapping[str, str]) -> Call:
         method: of the call.
         path: on that host, without a trailing slash.
         headers: names in lower case.
+        lenient: accept full endpoint ids in the paths of requests, as fal's documentation shows them.
     """
     read_path = _read_path if len(path) <= LONGEST_CACHED else _read_path.__wrapped__
-    operation, endpoint, request_id, parsed = read_path(host, method, path)
+    operation, endpoint, request_id, parsed = read_path(host, method, path, lenient=lenient)
     caller = _key_id(headers.get("authorization", ""))
     test = headers.get(TEST_HEADER) or named_test(caller)
     return Call(host, operation, endpoint, request_id, caller, test, parsed)
@@ -90,20 +98,25 @@ def read(host: str, method: str, path: str, headers: Mapping[str, str]) -> Call:
 
 @lru_cache(maxsize=256)  # polls repeat their path
 def _read_path(
-    host: str, method: str, path: str
+    host: str, method: str, path: str, *, lenient: bool
 ) -> tuple[Operation, str | None, str | None, Endpoint | None]:
     """Return operation, endpoint, request id and the parsed endpoint."""
     if host == QUEUE:
         if (match := _REQUEST.fullmatch(path)) is not None:
             endpoint, request_id, below = match.groups()
-            return _BELOW_REQUEST[below], endpoint, request_id.lower(), endpoints.parse(endpoint)
+            parsed = endpoints.parse(endpoint)
+            if lenient or (parsed is not None and parsed.application == endpoint):
+                return _BELOW_REQUEST[below], endpoint, request_id.lower(), parsed
+            if method != "POST":
+                return Operation.OTHER, endpoint, request_id.lower(), parsed
         return Operation.SUBMIT if method == "POST" else Operation.OTHER, *_endpoint(path)
     if host == RUN:  # the runner checks the method
         return Operation.RUN, *_endpoint(path)
     if host == CDN:
         return Operation.DOWNLOAD if method in {"GET", "HEAD"} else Operation.UPLOAD, None, None, None
     uploads = host == REST and path.startswith(_STORAGE)
-    return Operation.UPLOAD if uploads else Operation.OTHER, None, None, None
+    other = Operation.PLATFORM if host == PLATFORM else Operation.OTHER
+    return Operation.UPLOAD if uploads else other, None, None, None
 
 
 def _endpoint(path: str) -> tuple[str | None, None, Endpoint | None]:

@@ -145,8 +145,18 @@ class FileNotServed(Refusal):
         super().__init__({"detail": detail})
 
 
-class MethodNotAllowed(Refusal):
-    """FastAPI's default answer."""
+class Unrouted(Refusal):
+    """The router of the queue host does not know the path. There is no body (PROTOCOL.md 3)."""
+
+    status, text = 404, "Not Found"
+
+    def content(self) -> bytes:
+        """Return the body on the wire: none."""
+        return b""
+
+
+class MethodNotAllowed(Unrouted):
+    """The router of the queue host does not know the method for this path."""
 
     status, text = 405, "Method Not Allowed"
 
@@ -310,6 +320,7 @@ class PlatformApiError(Refusal):
 
     Args:
         kind: a key of `KINDS`.
+        message: replaces the usual one.
     """
 
     KINDS: ClassVar[dict[str, tuple[int, str]]] = {
@@ -318,6 +329,16 @@ class PlatformApiError(Refusal):
         "validation_error": (400, "Invalid request parameters"),
     }
 
-    def __init__(self, kind: str) -> None:
-        self.status, message = self.KINDS[kind]
-        super().__init__({"error": {"type": kind, "message": message}})
+    def __init__(self, kind: str, message: str | None = None) -> None:
+        self.status, usual = self.KINDS[kind]
+        super().__init__({"error": {"type": kind, "message": message or usual}})
+
+
+class PlatformRateLimited(Refusal):
+    """Too many calls of the platform API. Its body has another form than the API's other errors."""
+
+    status = 429
+
+    def __init__(self) -> None:
+        body = {"error": "Too Many Requests", "message": "Rate limit exceeded"}
+        super().__init__(body, headers={"retry-after": "10"})

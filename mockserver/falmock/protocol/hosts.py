@@ -50,6 +50,27 @@ FAL_DOMAINS: Final = ("fal.run", "fal.ai", "fal.media", "falrun.com", "fal.dev")
 _BELOW_FAL: Final = tuple(f".{domain}" for domain in FAL_DOMAINS)
 
 
+_READABLE: Final = {
+    "access-control-allow-credentials": "true",
+    "vary": "origin, access-control-request-method, access-control-request-headers",
+}
+_EDGE: Final = {"strict-transport-security": "max-age=31536000; includeSubDomains", "x-robots-tag": "noindex"}
+
+# The headers of every answer of a host, in the recorded order (PROTOCOL.md 11.2).
+HEADERS: Final[dict[str, dict[str, str]]] = {
+    QUEUE: _READABLE | _EDGE,
+    RUN: _EDGE,
+    REST: _EDGE,
+    PLATFORM: {
+        "access-control-allow-origin": "*",
+        "cache-control": "public, max-age=0, must-revalidate",
+        "strict-transport-security": "max-age=63072000",
+    },
+}
+# Those of the queue host for a path or method that its router does not know.
+ROUTER_HEADERS: Final = _READABLE
+
+
 class NotServedError(Exception):
     """The call names a host that the emulator does not serve."""
 

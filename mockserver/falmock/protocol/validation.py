@@ -71,11 +71,6 @@ def check(schema: type[Schema], value: object, place: str) -> Schema:
         raise InvalidBody(_echo([{**error, "loc": [place, *error["loc"]]} for error in errors])) from None
 
 
-def missing(name: str) -> InvalidBody:
-    """Return the error for a body without a required field."""
-    return InvalidBody([_entry("missing", ["body", name], "Field required", {})])
-
-
 def check_json(value: object) -> None:
     """Check that a value is valid JSON in UTF-8.
 

@@ -28,6 +28,7 @@ from falmock.protocol.addresses import (
     parse,
     reach,
 )
+from falmock.protocol.authorities import Authority
 from falmock.protocol.hosts import is_fal
 
 if TYPE_CHECKING:
@@ -175,14 +176,15 @@ class Dialler:
             UnicodeError: IDNA refuses the name.
         """
         allowed = {Reach.LOOPBACK} if is_loopback(host) else self._beyond
+        shown = Authority(host)  # an IPv6 address in brackets
         if not allowed:
-            raise AddressRefusedError(f"{host} is not on this machine")
+            raise AddressRefusedError(f"{shown} is not on this machine")
         found = await resolve(host, port, self._look_up)
         if self.own.has_name(host, port) or any(self.own.has(address, port) for address in found):
-            raise AddressRefusedError(f"{host} port {port} is falmock itself")
+            raise AddressRefusedError(f"{shown} port {port} is falmock itself")
         usable = [address for address in found if reach(address) is not Reach.UNUSABLE]
         if not usable or not all(reach(address) in allowed for address in usable):
-            raise AddressRefusedError(f"{host} is not {_described(allowed)}")
+            raise AddressRefusedError(f"{shown} is not {_described(allowed)}")
         return usable
 
     async def objection(self, url: str) -> str | None:
@@ -195,7 +197,7 @@ class Dialler:
         if is_fal(target.host.lower().removesuffix(".")):
             return f"{target.host} is a host of fal's, which falmock emulates"
         if self.own.has_name(target.host, port) or await self._leads_here(target.host, port):
-            return f"{target.host} port {port} is falmock itself"
+            return f"{Authority(target.host)} port {port} is falmock itself"
         return None
 
     async def _leads_here(self, host: str, port: int) -> bool:

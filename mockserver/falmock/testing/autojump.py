@@ -48,7 +48,8 @@ class Autojump:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a call, after moving the clock if it would bring nothing new."""
-        call = _read(scope) if self.on else None
+        lenient = self._emulator.settings.lenient_paths
+        call = _read(scope, lenient=lenient) if self.on else None
         webhooks = not scope.get(BLOCKING)
         if call is not None and call.operation is Operation.RUN:
             await _alongside(self._app(scope, receive, send), self._step_while_running(webhooks=webhooks))
@@ -155,7 +156,7 @@ async def _alongside(call: Awaitable[None], work: Awaitable[None]) -> None:
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-def _read(scope: Scope) -> Call | None:
+def _read(scope: Scope, *, lenient: bool) -> Call | None:
     """Read a call that may move the clock: any to the run host, or a poll."""
     if scope["type"] != "http":
         return None
@@ -164,5 +165,5 @@ def _read(scope: Scope) -> Call | None:
         found = locate(headers, scope["scheme"], scope["path"], own_names=(), own_authority="localhost")
     except (AuthorityError, NotServedError):
         return None
-    call = calls.read(found.host, scope["method"], found.path, headers)
+    call = calls.read(found.host, scope["method"], found.path, headers, lenient=lenient)
     return call if call.operation is Operation.RUN or scope["method"] in {"GET", "HEAD"} else None

@@ -51,6 +51,8 @@ EXAMPLES = {
     "sealed": ("1", True),
     "hostnames": ("falmock.internal", ("falmock.internal",)),
     "public_url": ("http://falmock:8787", "http://falmock:8787"),
+    "lenient_paths": ("1", True),
+    "expose_headers": ("1", True),
     "allow_origins": ("https://app.example", ("https://app.example",)),
     "trusted_proxies": ("10.0.0.0/8", ("10.0.0.0/8",)),
     "decode_memory": ("1048576", 1_048_576),

@@ -294,7 +294,7 @@ async def test_a_request_that_fails_at_its_start_ends_with_500_and_one_line_and_
         await mock.pass_time(20)
 
     assert ((await mock.result(poisoned)).status_code, (await mock.result(other)).status_code) == (500, 200)
-    assert json.loads(hook.calls.last.request.content)["error"] == "Invalid status code: 500"
+    assert json.loads(hook.calls.last.request.content)["error"] == "Unexpected status code: 500"
     errors = [each.getMessage() for each in caplog.records if each.levelno >= logging.ERROR]
     assert errors == [
         f"request {poisoned['request_id']} failed and ends with 500: ZeroDivisionError('poison')"

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import httpx
 import psutil
 import pytest
+from processes import Receiver
 
 from falmock.engine.posting import BEGINNING, Answer, post
+from falmock.intercept.certificates import open_ca
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
+    from pathlib import Path
 
     Script = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
@@ -61,8 +64,9 @@ async def resets(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> 
     writer.transport.abort()
 
 
-BROKEN = "RemoteProtocolError"
-LATE = "TimeoutError"
+BROKEN = "no HTTP answer"
+LATE = "timed out"
+CUT = {BROKEN, "connection lost", "connection reset"}
 RECEIVERS: dict[str, tuple[Script, set[str]]] = {
     "sends a body without end": (repeats(OK + b"\r\n", bytes(65536)), {"200"}),
     "sends chunks without end": (
@@ -84,17 +88,17 @@ RECEIVERS: dict[str, tuple[Script, set[str]]] = {
     ),
     "redirects": (says(b"HTTP/1.1 307 Temporary Redirect\r\nLocation: /\r\n\r\n"), {"307"}),
     "redirects without a location": (says(b"HTTP/1.1 302 Found\r\n\r\n"), {"302"}),
-    "never answers": (stalls(b""), {LATE, "ReadTimeout"}),
-    "stops in the status line": (stalls(b"HTTP/1.1 2"), {LATE, "ReadTimeout"}),
-    "stops in the headers": (stalls(OK + b"Content-Type: te"), {LATE, "ReadTimeout"}),
+    "never answers": (stalls(b""), {LATE}),
+    "stops in the status line": (stalls(b"HTTP/1.1 2"), {LATE}),
+    "stops in the headers": (stalls(OK + b"Content-Type: te"), {LATE}),
     "says 100 Continue without end": (repeats(b"", b"HTTP/1.1 100 Continue\r\n\r\n"), {LATE}),
     "sends headers without end": (repeats(OK, b"X-More: and more\r\n"), {BROKEN}),
     "sends one header without end": (repeats(OK + b"X-More: ", b"a" * 65536), {BROKEN}),
     "sends a status line without end": (repeats(b"HTTP/1.1 200 ", b"O" * 65536), {BROKEN}),
-    "closes at once": (says(b""), {BROKEN, "ReadError"}),
-    "closes in the status line": (says(b"HTTP/1.1 20"), {BROKEN, "ReadError"}),
-    "closes in the headers": (says(OK + b"Content-"), {BROKEN, "ReadError"}),
-    "resets the connection": (resets, {"ReadError", "WriteError", BROKEN}),
+    "closes at once": (says(b""), CUT),
+    "closes in the status line": (says(b"HTTP/1.1 20"), CUT),
+    "closes in the headers": (says(OK + b"Content-"), CUT),
+    "resets the connection": (resets, CUT),
     "speaks no HTTP": (says(b"220 mail.example ESMTP\r\n"), {BROKEN}),
     "speaks HTTP/0.9": (says(b"<html>hello</html>"), {BROKEN}),
     "speaks HTTP/2": (says(b"\0\0\x12\4\0\0\0\0\0" + bytes(18)), {BROKEN}),
@@ -134,17 +138,61 @@ def test_an_attempt_ends_with_the_right_verdict_for_any_receiver(receiver: str) 
 
 def test_an_answer_before_the_body_is_read_counts() -> None:
     answer = asyncio.run(posted_to(says(b"HTTP/1.1 413 Too Large\r\n\r\n"), body=bytes(10_000_000)))
-    assert answer.verdict in {"413", "WriteError", "ReadError"}
+    assert answer.verdict in {"413", "connection lost", "connection reset"}
 
 
-def test_a_closed_port_is_a_connect_error() -> None:
+async def _posted(url: str, **client: Any) -> Answer:
+    async with httpx.AsyncClient(trust_env=False, **client) as http:
+        return await post(http, url, body=BODY, headers={"Content-Length": str(len(BODY))}, limit=LIMIT)
+
+
+def test_a_closed_port_is_reported_as_a_refused_connection() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+
+    assert asyncio.run(_posted(f"http://127.0.0.1:{port}/")).verdict == "connection refused"
+
+
+def test_a_name_without_an_address_is_reported_as_not_found() -> None:
+    assert asyncio.run(_posted("http://receiver.invalid/")).verdict == "name not found"
+
+
+def test_a_certificate_of_an_unknown_authority_is_reported_with_the_reason(tmp_path: Path) -> None:
+    with Receiver(tls=open_ca(tmp_path).context()) as receiver:
+        answer = asyncio.run(_posted(receiver.url))
+
+    assert answer.verdict == "certificate not trusted (unable to get local issuer certificate)"
+
+
+def test_a_receiver_without_tls_is_reported_as_such() -> None:
+    async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(1)
+        writer.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+        writer.close()
+
     async def scene() -> Answer:
-        with socket.create_server(("127.0.0.1", 0)) as listener:
-            port = listener.getsockname()[1]
-        async with httpx.AsyncClient(trust_env=False) as http:
-            return await post(http, f"http://127.0.0.1:{port}/", body=b"", headers={}, limit=LIMIT)
+        async with await asyncio.start_server(refuse, "127.0.0.1") as server:
+            return await _posted(f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}/")
 
-    assert asyncio.run(scene()).verdict == "ConnectError"
+    assert asyncio.run(scene()).verdict == "no TLS connection"
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (httpx.ConnectTimeout("x"), "timed out while connecting"),
+        (httpx.ReadTimeout("x"), "timed out"),
+        (httpx.ConnectError("x"), "cannot connect"),
+        (httpx.ReadError("x"), "connection lost"),
+        (httpx.InvalidURL("a strange URL"), "a strange URL"),
+    ],
+    ids=lambda each: str(each) if isinstance(each, str) else type(each).__name__,
+)
+def test_an_error_of_the_transport_is_reported_in_words(error: Exception, words: str) -> None:
+    def fail(request: httpx.Request) -> httpx.Response:
+        raise error
+
+    assert asyncio.run(_posted("http://x/", transport=httpx.MockTransport(fail))).verdict == words
 
 
 @pytest.mark.parametrize("receiver", ["sends a body without end", "never answers", "closes in the headers"])

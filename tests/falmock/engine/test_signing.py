@@ -17,8 +17,9 @@ NOW = 1_790_000_000
 
 
 def public_key() -> Ed25519PublicKey:
-    (key,) = SIGNER.jwks()["keys"]
-    return Ed25519PublicKey.from_public_bytes(base64.urlsafe_b64decode(key["x"] + "="))
+    """Return the key that signs: the first one of the set is published for later."""
+    _, key = SIGNER.jwks()["keys"]
+    return Ed25519PublicKey.from_public_bytes(base64.urlsafe_b64decode(key["x"]))
 
 
 def message(body: bytes) -> bytes:
@@ -50,10 +51,15 @@ def test_webhook_headers_contain_the_signed_values() -> None:
     assert headers["X-Fal-Webhook-Timestamp"] == str(NOW)
 
 
-def test_the_key_set_has_an_ed25519_key_in_jwk_form() -> None:
-    (key,) = SIGNER.jwks()["keys"]
+def test_each_rotation_adds_a_key_and_keeps_the_earlier_ones() -> None:
+    signer = Signer(b"r" * 32)
+    sets = []
+    for _ in range(3):
+        sets.append([key["kid"] for key in signer.jwks()["keys"]])
+        signer.rotate()
 
-    assert (key["kty"], key["crv"], "=" in key["x"]) == ("OKP", "Ed25519", False)
+    assert [len(set(kids)) for kids in sets] == [2, 3, 4]
+    assert set(sets[0]) < set(sets[1]) < set(sets[2])
 
 
 def test_a_sealed_token_opens_to_its_claims() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+import re
 from random import Random
 from typing import TYPE_CHECKING, Any
 
@@ -64,6 +65,36 @@ def test_a_sealed_upload_opens_to_the_same_upload(uploads: Uploads) -> None:
     upload = uploads.announce(name="my cat.png", content_type="image/png", owner="me", lifecycle=None)
 
     assert uploads.open(uploads.seal(upload)) == upload
+
+
+def test_a_signed_upload_is_found_by_its_path_and_signature(uploads: Uploads) -> None:
+    upload = uploads.announce(name="my cat.png", content_type="image/png", owner="me", lifecycle=None)
+
+    path, _, signature = uploads.sign(upload).partition("?signature=")
+
+    assert re.fullmatch(r"[A-Za-z0-9_-]{16}", signature)
+    assert uploads.signed(path, signature) == upload
+
+
+def test_only_the_newest_signed_uploads_are_remembered(
+    uploads: Uploads, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("falmock.engine.uploads.MOST_ANNOUNCED", 3)
+    signed = [
+        uploads.sign(uploads.announce(name=name, content_type="a/b", owner="me", lifecycle=None))
+        for name in "abcd"
+    ]
+    first, *others = [text.partition("?signature=")[::2] for text in signed]
+
+    assert [uploads.signed(*each).path for each in others] == [path for path, _ in others]
+    with pytest.raises(InvalidToken):
+        uploads.signed(*first)
+
+
+def test_an_upload_is_named_after_the_time_in_tens_of_seconds(uploads: Uploads) -> None:
+    upload = uploads.announce(name="a", content_type="a/b", owner="me", lifecycle=None)
+
+    assert upload.path.startswith(f"/files/b/{1_790_000_000 // 10:08x}/")
 
 
 def test_the_owner_of_a_token_is_its_key_id(uploads: Uploads) -> None:

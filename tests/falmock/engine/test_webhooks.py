@@ -42,10 +42,11 @@ async def test_the_payload_of_a_success_equals_the_result(mock: Mock, receiver: 
     rid = result.headers["x-fal-request-id"]
     (body,) = bodies(receiver)
     assert list(body.items()) == [
-        ("request_id", rid),
+        ("error", None),
         ("gateway_request_id", rid),
-        ("status", "OK"),
         ("payload", result.json()),
+        ("request_id", rid),
+        ("status", "OK"),
     ]
 
 
@@ -55,10 +56,9 @@ async def test_a_failed_request_is_delivered_with_its_status_and_result(
     result = await mock.finish(query=QUERY, duration="9s")
 
     (body,) = bodies(receiver)
-    assert list(body)[2:] == ["status", "error", "payload"]
     assert (body["status"], body["error"], body["payload"]) == (
         "ERROR",
-        "Invalid status code: 422",
+        "Unexpected status code: 422",
         result.json(),
     )
 
@@ -78,8 +78,8 @@ async def test_a_receiver_can_verify_the_signature_with_the_published_key(
     names = ("Request-Id", "User-Id", "Timestamp", "Signature")
     rid, user, timestamp, signature = (sent.headers[f"X-Fal-Webhook-{name}"] for name in names)
     lines = [rid, user, timestamp, hashlib.sha256(sent.content).hexdigest()]
-    (key,) = (await mock.http.get("/rest.fal.ai/.well-known/jwks.json")).json()["keys"]
-    public = Ed25519PublicKey.from_public_bytes(base64.urlsafe_b64decode(key["x"] + "=="))
+    _, key = (await mock.http.get("/rest.fal.ai/.well-known/jwks.json")).json()["keys"]
+    public = Ed25519PublicKey.from_public_bytes(base64.urlsafe_b64decode(key["x"]))
     public.verify(bytes.fromhex(signature), "\n".join(lines).encode())
     assert abs(mock.clock.now() - int(timestamp)) <= 300
     assert rid == bodies(receiver)[0]["request_id"]
@@ -116,8 +116,9 @@ async def test_each_attempt_has_its_own_timestamp(mock: Mock, receiver: respx.Ro
 
     await mock.finish(query=QUERY)
 
-    stamps = [int(call.request.headers["X-Fal-Webhook-Timestamp"]) for call in receiver.calls]
-    assert [stamp - stamps[0] for stamp in stamps] == [0, 1, 3]
+    first, second, third = (int(call.request.headers["X-Fal-Webhook-Timestamp"]) for call in receiver.calls)
+    assert 1 <= second - first <= 3
+    assert 31 <= third - second <= 47
 
 
 async def test_a_delivered_webhook_is_not_sent_again(mock: Mock, receiver: respx.Route) -> None:
@@ -146,12 +147,13 @@ async def test_cookies_of_a_receiver_are_not_sent_back(mock: Mock, receiver: res
 
 
 async def test_a_delivery_fails_after_31_retries_within_the_retention_of_the_result(
-    mock: Mock, receiver: respx.Route
+    start: Start, receiver: respx.Route
 ) -> None:
+    mock = await start(retention=86_400)
     receiver.respond(500)
 
     await mock.finish(query=QUERY)
-    await mock.pass_time(7200)
+    await mock.pass_time(86_400)
 
     assert receiver.call_count == 1 + RETRIES
 
@@ -222,7 +224,7 @@ async def test_a_cancelled_request_has_a_webhook_too(mock: Mock, receiver: respx
     await mock.cancel(submitted)
     await mock.pass_time(1)
 
-    assert bodies(receiver)[0]["error"] == "Invalid status code: 499"
+    assert bodies(receiver)[0]["error"] == "Unexpected status code: 499"
 
 
 async def test_a_result_that_is_not_json_is_delivered_as_null_with_an_error(mock: Mock) -> None:
@@ -232,6 +234,7 @@ async def test_a_result_that_is_not_json_is_delivered_as_null_with_an_error(mock
 
     body = json.loads(payload(dataclasses.replace(stored, status=200), b"\xff"))
 
+    assert "error" not in body
     assert (body["status"], body["payload"], body["payload_error"].split(".")[0]) == (
         "OK",
         None,
@@ -239,18 +242,42 @@ async def test_a_result_that_is_not_json_is_delivered_as_null_with_an_error(mock
     )
 
 
-def test_pauses_double_from_1_to_128_seconds() -> None:
-    pauses = [next_attempt(attempts, 0.0, 1e9) for attempts in range(1, 11)]
+REQUEST_ID = "01a0c450-6c00-7085-9207-97ffcbc75b2f"
+RECORDED = (2, 39, 75, 55, 190, 340)
 
-    assert pauses == [1, 2, 4, 8, 16, 32, 64, 128, 128, 128]
+
+@pytest.mark.parametrize("attempts", range(1, RETRIES + 1))
+def test_a_pause_is_the_recorded_one_or_the_last_of_those_give_or_take_a_fifth(attempts: int) -> None:
+    at = next_attempt(attempts, 0.0, 1e9, REQUEST_ID)
+
+    recorded = RECORDED[attempts - 1] if attempts <= len(RECORDED) else RECORDED[-1]
+    assert at is not None
+    assert 0.8 * recorded <= at <= 1.2 * recorded
+
+
+def test_the_pauses_of_two_requests_differ_and_those_of_one_request_repeat() -> None:
+    one, same, other = (
+        [next_attempt(attempts, 0.0, 1e9, request_id) for attempts in range(1, 7)]
+        for request_id in (REQUEST_ID, REQUEST_ID, REQUEST_ID.replace("cb", "cc"))
+    )
+
+    assert one == same
+    assert one != other
+
+
+def test_the_pauses_do_not_depend_on_the_time_in_the_request_id() -> None:
+    later = "01b0ffff-6c00-7085-9207-97ffcbc75b2f"
+
+    assert next_attempt(1, 0.0, 1e9, REQUEST_ID) == next_attempt(1, 0.0, 1e9, later)
 
 
 def test_there_is_no_retry_after_the_31st() -> None:
-    assert (next_attempt(31, 0.0, 1e9), next_attempt(32, 0.0, 1e9)) == (128, None)
+    assert next_attempt(31, 0.0, 1e9, REQUEST_ID) is not None
+    assert next_attempt(32, 0.0, 1e9, REQUEST_ID) is None
 
 
 def test_there_is_no_retry_after_the_result_has_expired() -> None:
-    assert next_attempt(1, now=100.0, give_up_at=101.0) is None
+    assert next_attempt(1, 100.0, 101.0, REQUEST_ID) is None
 
 
 def test_the_first_attempt_has_a_shorter_timeout_than_later_ones() -> None:

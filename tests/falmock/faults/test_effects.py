@@ -9,6 +9,7 @@ import json
 import math
 from typing import TYPE_CHECKING, Any
 
+import httpx
 import pytest
 import respx
 from cryptography.exceptions import InvalidSignature
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
     from pathlib import Path
 
-    import httpx
     from emulated import Mock
 
     Start = Callable[..., Awaitable[Mock]]
@@ -68,7 +68,7 @@ async def verifies(mock: Mock, sent: httpx.Request) -> bool:
     rid, user, timestamp, signature = (sent.headers[f"X-Fal-Webhook-{name}"] for name in names)
     text = "\n".join([rid, user, timestamp, hashlib.sha256(sent.content).hexdigest()]).encode()
     for key in (await mock.http.get("/rest.fal.ai/.well-known/jwks.json")).json()["keys"]:
-        public = Ed25519PublicKey.from_public_bytes(base64.urlsafe_b64decode(key["x"] + "=="))
+        public = Ed25519PublicKey.from_public_bytes(base64.urlsafe_b64decode(key["x"]))
         try:
             public.verify(bytes.fromhex(signature), text)
         except InvalidSignature:
@@ -125,7 +125,12 @@ def test_a_request_without_faults_is_delivered_unchanged() -> None:
         delay=0.0, waits_for_next=False, null_payload=False, observed=()
     )
     assert effects.attempt_plan(injections()) == AttemptPlan(
-        pause=0.0, timestamp_age=0.0, rotate_key=False, wrong_signature=False, observed=()
+        pause=0.0,
+        timestamp_age=0.0,
+        rotate_key=False,
+        wrong_signature=False,
+        reserialized=False,
+        observed=(),
     )
     assert effects.second_delivery_at(injections(), 10.0) is None
 
@@ -478,6 +483,20 @@ async def test_a_bad_signature_does_not_verify(mock: Mock, receiver: respx.Route
     assert not await verifies(mock, receiver.calls.last.request)
 
 
+async def test_a_reserialized_body_has_the_same_content_and_the_signature_of_the_usual_bytes(
+    mock: Mock, receiver: respx.Route
+) -> None:
+    inject(mock, "webhook_reserialized")
+
+    await mock.finish(query=QUERY, prompt="Ein Köder")
+
+    sent = receiver.calls.last.request
+    assert sent.content == json.dumps(json.loads(sent.content), separators=(",", ":")).encode()
+    assert not await verifies(mock, sent)
+    usual = json.dumps(json.loads(sent.content), sort_keys=True).encode()
+    assert await verifies(mock, httpx.Request("POST", HOOK, content=usual, headers=sent.headers))
+
+
 async def test_an_old_timestamp_has_a_valid_signature(mock: Mock, receiver: respx.Route) -> None:
     inject(mock, "webhook_old_timestamp seconds=600")
 
@@ -497,7 +516,8 @@ async def test_a_rotated_key_is_added_to_the_key_set_and_signs_the_webhook(
     await mock.finish(query=QUERY)
 
     after = (await mock.http.get("/rest.fal.ai/.well-known/jwks.json")).json()["keys"]
-    assert after[1:] == before
+    assert [key for key in after if key not in before] == [after[1]]
+    assert len(after) == len(before) + 1
     assert await verifies(mock, receiver.calls.last.request)
 
 

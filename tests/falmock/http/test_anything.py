@@ -187,10 +187,8 @@ async def test_preflight_allows_the_headers_of_fals_clients(mock: Mock, method: 
     assert answer.headers["access-control-allow-headers"] == requested
 
 
-async def test_browser_may_read_fals_response_headers(mock: Mock) -> None:
-    answer = await mock.http.get(
-        f"/{APPLICATION}/requests/x/status", headers={"Origin": "http://localhost:3000"}
-    )
+async def test_page_may_read_the_headers_of_the_run_host(mock: Mock) -> None:
+    answer = await mock.http.post(f"/fal.run/{APPLICATION}", headers={"Origin": "http://localhost:3000"})
 
     exposed = answer.headers["access-control-expose-headers"]
     assert {"x-fal-request-id", "x-fal-billable-units", "x-fal-error-type"} <= set(exposed.split(", "))

@@ -29,6 +29,9 @@ REQUIRED = {
     "date",
     "highlighted",
     "pinned",
+    "license_type",
+    "group",
+    "kind",
 }
 
 
@@ -48,7 +51,7 @@ async def test_models_that_do_not_match_the_query_are_not_listed(mock: Mock, que
     assert answer == {"models": [], "next_cursor": None, "has_more": False}
 
 
-async def test_model_metadata_has_the_fields_that_fals_schema_requires(mock: Mock) -> None:
+async def test_model_metadata_has_the_fields_that_fal_sends(mock: Mock) -> None:
     (model, *_) = (await mock.http.get(f"{V1}/models")).json()["models"]
 
     assert set(model["metadata"]) == REQUIRED
@@ -72,7 +75,7 @@ async def test_pricing_returns_the_list_price(mock: Mock) -> None:
     answer = await mock.get(f"{V1}/models/pricing?endpoint_id={ENDPOINT}")
 
     assert answer.json() == {
-        "prices": [{"endpoint_id": ENDPOINT, "unit_price": 0.5, "unit": "second", "currency": "USD"}],
+        "prices": [{"endpoint_id": ENDPOINT, "unit_price": 0.5, "unit": "seconds", "currency": "USD"}],
         "next_cursor": None,
         "has_more": False,
     }
@@ -123,7 +126,7 @@ async def test_invalid_page_is_400(mock: Mock, query: str) -> None:
 
 
 async def test_cursor_leads_to_the_next_page(mock: Mock) -> None:
-    second = base64.b64encode(b"2").decode()
+    second = base64.b64encode(b"2").decode().rstrip("=")
     answer = (await mock.http.get(f"{V1}/models?limit=1&cursor={second}")).json()
 
     assert len(answer["models"]) == min(1, len(BUNDLED) - 1)

@@ -345,7 +345,7 @@ def case(
     ("host", "method", "target", "headers", "body"),
     [
         case("digits-in-a-path", "queue.fal.run", "GET", f"/fal-ai/veo2/requests/{HUGE}/status"),
-        case("digits-in-a-part-number", "v3.fal.media", "PUT", f"/uploads/put/{HUGE}?token=x"),
+        case("digits-in-a-part-number", "v3.fal.media", "PUT", f"/files/b/0/x/{HUGE}?signature=x"),
         case("digits-in-a-part", "v3.fal.media", "PUT", f"/files/b/x/multipart/t/{HUGE}"),
         case("digits-in-an-endpoint", "queue.fal.run", "POST", f"/{HUGE}-x", body=b"{}"),
         case("digits-in-a-query", "queue.fal.run", "POST", f"/{ENDPOINT}?fal_max_queue_length={HUGE}"),

@@ -76,7 +76,16 @@ async def test_payloads_of_another_caller_are_not_found(mock: Mock) -> None:
     assert (answer.status_code, answer.json()) == (404, NOT_FOUND)
 
 
-@pytest.mark.parametrize("path", ["/", "/v1/nothing", "/v1/serverless/apps/no/body/queue"])
+async def test_unknown_application_has_its_own_message(mock: Mock) -> None:
+    answer = await mock.get("/api.fal.ai/v1/serverless/apps/no/body/queue")
+
+    assert (answer.status_code, answer.json()) == (
+        404,
+        {"error": {"type": "not_found", "message": "Application not found"}},
+    )
+
+
+@pytest.mark.parametrize("path", ["/", "/v1/nothing"])
 async def test_unknown_path_has_the_platform_apis_error_body(mock: Mock, path: str) -> None:
     answer = await mock.get(f"/api.fal.ai{path}")
 

@@ -95,7 +95,7 @@ async def test_a_wrong_method_is_405_with_a_detail(mock: Mock) -> None:
 
 
 @pytest.mark.parametrize("host", ["rest.fal.ai", "rest.alpha.fal.ai"])
-async def test_the_webhook_key_is_public_on_both_names_of_the_rest_host(mock: Mock, host: str) -> None:
-    (key,) = (await mock.http.get(f"/{host}/.well-known/jwks.json")).json()["keys"]
+async def test_the_webhook_keys_are_public_on_both_names_of_the_rest_host(mock: Mock, host: str) -> None:
+    keys = (await mock.http.get(f"/{host}/.well-known/jwks.json")).json()["keys"]
 
-    assert (key["kty"], key["crv"]) == ("OKP", "Ed25519")
+    assert [(key["kty"], key["crv"]) for key in keys] == [("OKP", "Ed25519")] * 2

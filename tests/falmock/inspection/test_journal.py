@@ -86,7 +86,7 @@ async def test_equal_inputs_have_equal_digests(mock: Mock) -> None:
 @pytest.mark.parametrize(
     ("path", "host", "status"),
     [
-        ("/nobody/nothing", "queue.fal.run", 404),
+        ("/nobody/nothing/requests/x/status", "queue.fal.run", 404),
         ("/fal.run/nobody/nothing", "fal.run", 404),
         ("/rest.fal.ai/nothing", "rest.fal.ai", 404),
         ("/v3.fal.media/files/nothing", "v3.fal.media", 404),
@@ -104,8 +104,9 @@ async def test_calls_to_every_host_are_recorded(mock: Mock, path: str, host: str
 
 async def test_a_call_with_a_wrong_method_is_recorded(mock: Mock) -> None:
     await mock.http.delete("/rest.fal.ai/storage/upload/initiate", headers=KEY)
+    await mock.get("/fal-ai/veo2/image-to-video/requests/x/status")
 
-    assert [call.status for call in exchanges(mock)] == [405]
+    assert [(call.status, call.request_id) for call in exchanges(mock)] == [(405, None), (405, "x")]
 
 
 async def test_only_the_size_of_an_upload_is_recorded(mock: Mock) -> None:
@@ -226,7 +227,7 @@ async def test_every_webhook_attempt_is_recorded(mock: Mock, receiver: respx.Rou
 
     tried = attempts(mock)
     assert [(each.number, each.status, each.error, each.answer) for each in tried] == [
-        (1, None, "ConnectError", None),
+        (1, None, "cannot connect", None),
         (2, 503, None, "later"),
         (3, 200, None, {"ok": True}),
     ]
@@ -293,8 +294,17 @@ async def test_exported_journals_contain_no_secrets(start: Start, receiver: resp
     await http.post(f"/{ENDPOINT}", json=body, headers={"Authorization": SECRET})
 
     text = exported(mock)
-    sealed = upload["upload_url"].partition("token=")[2]
-    secrets = [SECRET, jwt, token, sealed, many["uploadId"], "hook-password", "hook-token", "cookie-secret"]
+    signature = upload["upload_url"].partition("signature=")[2]
+    secrets = [
+        SECRET,
+        jwt,
+        token,
+        signature,
+        many["uploadId"],
+        "hook-password",
+        "hook-token",
+        "cookie-secret",
+    ]
     assert [secret for secret in [*secrets, "signed"] if secret in text] == []
     assert len(attempts(mock)) == 1
     assert len(exchanges(mock)) == 11

@@ -110,7 +110,7 @@ async def test_a_price_has_a_source_and_a_date(mock: Mock) -> None:
     await mock.submit()
 
     price = bill(mock).prices[ENDPOINT]
-    assert (price.unit, price.usd, price.date) == ("second", 0.5, "2026")
+    assert (price.unit, price.usd, price.date) == ("seconds", 0.5, "2026")
     assert price.source.startswith("fal.ai/")
 
 

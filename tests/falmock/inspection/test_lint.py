@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,13 +24,14 @@ from falmock.testing.transport import offline
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-ELEVEN = [
+MISTAKES = [
     "completed-as-success",
     "polls-too-fast",
     "status-under-subpath",
     "resubmits-after-timeout",
     "never-cancels",
     "ignores-signature",
+    "accepts-reserialized",
     "refuses-duplicate",
     "bearer-key",
     "key-to-media-host",
@@ -54,8 +56,8 @@ def hook() -> Iterator[None]:
         yield
 
 
-def test_the_client_check_has_eleven_rules() -> None:
-    assert list(RULES) == ELEVEN
+def test_the_client_check_has_a_rule_for_each_mistake() -> None:
+    assert list(RULES) == MISTAKES
 
 
 @pytest.mark.parametrize("rule", RULES.values(), ids=lambda rule: rule.name)
@@ -67,7 +69,7 @@ def test_every_rule_of_the_client_check_has_a_reason_a_source_and_a_description(
 # The naive client
 
 
-@pytest.mark.parametrize("rule", ELEVEN)
+@pytest.mark.parametrize("rule", MISTAKES)
 async def test_each_mistake_of_the_naive_client_has_its_finding_and_no_other(
     mock: Mock, hook: None, rule: str
 ) -> None:
@@ -76,15 +78,15 @@ async def test_each_mistake_of_the_naive_client_has_its_finding_and_no_other(
     assert rules(mock) == [rule]
 
 
-async def test_all_eleven_mistakes_in_one_journal_have_one_finding_each(mock: Mock, hook: None) -> None:
-    for rule in ELEVEN:
+async def test_all_mistakes_in_one_journal_have_one_finding_each(mock: Mock, hook: None) -> None:
+    for rule in MISTAKES:
         await getattr(Naive(mock, rule), rule.replace("-", "_"))()
 
-    assert {finding.rule: finding.test for finding in found(mock)} == {rule: rule for rule in ELEVEN}
-    assert len(found(mock)) == len(ELEVEN)
+    assert {finding.rule: finding.test for finding in found(mock)} == {rule: rule for rule in MISTAKES}
+    assert len(found(mock)) == len(MISTAKES)
 
 
-@pytest.mark.parametrize("rule", ELEVEN)
+@pytest.mark.parametrize("rule", MISTAKES)
 async def test_a_finding_has_evidence_and_no_secrets(mock: Mock, hook: None, rule: str) -> None:
     await getattr(Naive(mock, rule), rule.replace("-", "_"))()
 
@@ -95,7 +97,7 @@ async def test_a_finding_has_evidence_and_no_secrets(mock: Mock, hook: None, rul
     assert "secret" not in str(finding)
 
 
-@pytest.mark.parametrize("rule", ELEVEN)
+@pytest.mark.parametrize("rule", MISTAKES)
 async def test_a_saved_journal_has_the_same_findings(mock: Mock, hook: None, rule: str) -> None:
     await getattr(Naive(mock, rule), rule.replace("-", "_"))()
     entries = mock.journal.entries()
@@ -157,7 +159,14 @@ async def test_falqueue_has_no_findings_for_a_cancel(mock: Mock, client: falqueu
 
 
 @pytest.mark.parametrize(
-    "fault", ["webhook_twice", "webhook_bad_signature", "webhook_old_timestamp", "webhook_late"]
+    "fault",
+    [
+        "webhook_twice",
+        "webhook_bad_signature",
+        "webhook_reserialized",
+        "webhook_old_timestamp",
+        "webhook_late",
+    ],
 )
 async def test_a_webhook_receiver_with_falqueue_has_no_findings(
     mock: Mock, client: falqueue.AsyncClient, fault: str
@@ -176,6 +185,26 @@ async def test_a_webhook_receiver_with_falqueue_has_no_findings(
 
     assert found(mock) == []
     assert [entry for entry in mock.journal.entries() if entry.kind == "attempt"]
+
+
+@pytest.mark.parametrize("fault", ["webhook_bad_signature", "webhook_reserialized"])
+async def test_a_receiver_that_verifies_the_body_it_has_serialised_again_is_found(
+    mock: Mock, client: falqueue.AsyncClient, fault: str
+) -> None:
+    async def take(request: httpx.Request) -> httpx.Response:
+        again = json.dumps(json.loads(request.content), sort_keys=True).encode()
+        try:
+            await client.verify_webhook(again, request.headers)
+        except falqueue.FalqueueError:
+            return httpx.Response(401)
+        return httpx.Response(200)
+
+    with respx.mock(assert_all_called=False) as router:
+        router.post(HOOK).mock(side_effect=take)
+        await client.submit(ENDPOINT, GOOD | {"prompt": f"[[fal: {fault}]]"}, webhook_url=HOOK)
+        await mock.pass_time(60)
+
+    assert rules(mock) == (["accepts-reserialized"] if fault == "webhook_reserialized" else [])
 
 
 # fal's own client

@@ -106,6 +106,13 @@ async def test_a_fal_host_that_is_not_emulated_is_reported_as_refused(host: str,
     assert refused == named
 
 
+async def test_a_sealed_proxy_names_an_ipv6_address_in_brackets() -> None:
+    async with proxy(sealed=True) as port:
+        answer = await say(port, connect("[2001:db8::7]:443"))
+
+    assert answer.startswith("HTTP/1.1 403 falmock is sealed and lets nothing out to [2001:db8::7]\r\n")
+
+
 async def test_a_sealed_proxy_refuses_other_machines_in_the_reason_phrase() -> None:
     async with proxy(sealed=True) as port:
         answer = await say(port, connect("example.com:443"))

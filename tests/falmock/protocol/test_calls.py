@@ -30,10 +30,10 @@ ID = "019e7b6a-5c1d-7f3e-9a2b-4c5d6e7f8091"
         (REST, "POST", "/storage/auth/token", "upload", None),
         (REST, "GET", "/.well-known/jwks.json", "other", None),
         (CDN, "POST", "/files/upload", "upload", None),
-        (CDN, "PUT", "/uploads/put/1", "upload", None),
+        (CDN, "PUT", "/files/b/0aa9eef6/x_a.png/1", "upload", None),
         (CDN, "GET", "/files/b/0/a.mp4", "download", None),
         (CDN, "HEAD", "/files/b/0/a.mp4", "download", None),
-        (PLATFORM, "GET", "/v1/models", "other", None),
+        (PLATFORM, "GET", "/v1/models", "platform", None),
     ],
 )
 def test_operation_and_endpoint_are_read_from_method_and_path(
@@ -55,13 +55,34 @@ def test_operation_and_endpoint_are_read_from_method_and_path(
         ("/cancel", "cancel"),
     ],
 )
-@pytest.mark.parametrize("endpoint", [APPLICATION, ENDPOINT])
+@pytest.mark.parametrize(
+    ("endpoint", "lenient"), [(APPLICATION, False), ("workflows/me/mine", False), (ENDPOINT, True)]
+)
 def test_operation_on_a_request_is_read_from_the_path_below_its_id(
-    endpoint: str, below: str, operation: str
+    endpoint: str, lenient: bool, below: str, operation: str
 ) -> None:
-    call = calls.read(QUEUE, "GET", f"/{endpoint}/requests/{ID.upper()}{below}", {})
+    call = calls.read(QUEUE, "GET", f"/{endpoint}/requests/{ID.upper()}{below}", {}, lenient=lenient)
 
     assert (call.operation, call.endpoint, call.request_id) == (operation, endpoint, ID)
+
+
+@pytest.mark.parametrize("below", ["", "/response", "/status", "/status/stream", "/cancel"])
+@pytest.mark.parametrize("endpoint", [ENDPOINT, "workflows/me/mine/more", "12345-alias", "fal-ai//veo2"])
+@pytest.mark.parametrize("method", ["GET", "PUT"])
+def test_path_of_a_request_has_owner_and_alias_alone(endpoint: str, below: str, method: str) -> None:
+    call = calls.read(QUEUE, method, f"/{endpoint}/requests/{ID}{below}", {})
+
+    assert (call.operation, call.endpoint, call.request_id) == ("other", endpoint, ID)
+
+
+def test_post_to_a_request_under_a_full_endpoint_id_is_a_submit() -> None:
+    call = calls.read(QUEUE, "POST", f"/{ENDPOINT}/requests/{ID}/cancel", {})
+
+    assert (call.operation, call.endpoint, call.request_id) == (
+        "submit",
+        f"{ENDPOINT}/requests/{ID}/cancel",
+        None,
+    )
 
 
 @pytest.mark.parametrize(

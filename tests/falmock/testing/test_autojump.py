@@ -100,7 +100,7 @@ def test_polls_of_a_stuck_request_do_not_expire_other_results(falmock: Harness, 
 
 
 def test_a_poll_for_an_unknown_request_is_a_404(http: httpx.Client) -> None:
-    unknown = f"{SUBMIT}/requests/00000000-0000-0000-0000-000000000000/status"
+    unknown = "https://queue.fal.run/fal-ai/veo2/requests/00000000-0000-0000-0000-000000000000/status"
 
     assert http.get(unknown).status_code == 404
 
