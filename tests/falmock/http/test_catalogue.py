@@ -72,7 +72,7 @@ async def test_pricing_returns_the_list_price(mock: Mock) -> None:
     answer = await mock.get(f"{V1}/models/pricing?endpoint_id={ENDPOINT}")
 
     assert answer.json() == {
-        "prices": [{"endpoint_id": ENDPOINT, "unit_price": 0.5, "unit": "second", "currency": "USD"}],
+        "prices": [{"endpoint_id": ENDPOINT, "unit_price": 0.5, "unit": "seconds", "currency": "USD"}],
         "next_cursor": None,
         "has_more": False,
     }
