@@ -3,22 +3,37 @@ PYTHON ?= python3
 BIN := .venv/bin
 ARGS ?=
 
-.PHONY: tools install run test torture fuzz check format contract mutants fidelity faults clean
+PIP = $(BIN)/python -m pip install --disable-pip-version-check --constraint constraints.txt
+
+.PHONY: help tools install run wheel test torture fuzz check format contract mutants fidelity faults clean
 .DEFAULT_GOAL := run
+
+help:  ## list these targets
+	@$(PYTHON) -c 'import re; [print(f"make {name:10}{text}") for name, text in re.findall(r"(?m)^(\w+):.*?## (.*)", open("Makefile").read())]'
 
 tools:  ## install what the tests of other languages need: clients from npm, Chromium
 	@.ci/tools
 
-install: .venv/installed  ## set up .venv
+install: .venv/installed  ## set up .venv with all that the tests need
 
-.venv/installed: pyproject.toml constraints.txt
+.venv/python:
 	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("falmock needs Python 3.11 or newer; try: make PYTHON=python3.12 $(MAKECMDGOALS)")'
 	@$(PYTHON) -m venv .venv
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
 	@touch $@
 
-run: install  ## serve the emulator: make run ARGS="--port 9000"
+.venv/served: pyproject.toml constraints.txt | .venv/python
+	@$(PIP) --editable .
+	@touch $@
+
+.venv/installed: pyproject.toml constraints.txt | .venv/python
+	@$(PIP) --quiet --editable '.[dev]'
+	@touch .venv/served $@
+
+run: .venv/served  ## serve the emulator: make run ARGS="--port 9000"
 	@exec $(BIN)/falmock serve $(ARGS)
+
+wheel: .venv/python  ## build dist/falmock-*.whl, to install elsewhere
+	@$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir dist .
 
 test: install  ## run the tests, in random order, on every core, with coverage
 	@$(BIN)/coverage erase
@@ -30,7 +45,7 @@ torture: install  ## kill the emulator under load, fill its disk, soak it: sever
 	@FALMOCK_TORTURE=long $(BIN)/pytest tests/torture --log-cli-level=info $(ARGS)
 
 fuzz: install  ## fuzz one parser of untrusted bytes: make fuzz ARGS="picture -max_total_time=60"
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt atheris
+	@$(PIP) --quiet atheris
 	@PYTHONPATH=tests/support $(BIN)/python tests/fuzz/fuzz.py $(ARGS)
 
 check: install  ## formatter, linter, types

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from processes import PATIENCE, Served, running, served
+from programs import tool
 
 from falmock.engine.lifecycle import State
 from falmock.faults import scenarios
@@ -33,6 +34,7 @@ seconds: 5.0
 frames: 120
 faststart: True
 """
+PROGRAMS = ("bash", "curl", "sed")  # that the commands of the README need
 ADDRESS = "http://127.0.0.1:8787"
 
 
@@ -67,6 +69,8 @@ def folder(tmp_path: Path) -> Path:
 
 def run(command: list[str], text: str, folder: Path, server: Served) -> str:
     """Run a block of the README, with the address of a server that is there."""
+    for program in PROGRAMS if command[0] == "bash" else ():
+        tool(program)
     done = subprocess.run(
         command,
         input=text.replace(ADDRESS, server.address),

@@ -259,3 +259,8 @@ def main() -> None:
     except click.ClickException as error:
         click.echo(f"falcontract: {error.format_message()}", err=True)
         sys.exit(NOTHING_CHECKED)
+    except ModuleNotFoundError as error:
+        if error.name != "hypothesis":
+            raise
+        click.echo("falcontract: hypothesis is not installed: install falmock[contract]", err=True)
+        sys.exit(NOTHING_CHECKED)

@@ -51,8 +51,14 @@ if TYPE_CHECKING:
 __all__: Final = ["DATABASE", "ELSEWHERE", "StateError", "create_app", "open_emulator", "trusted"]
 
 
-def create_app(emulator: Emulator) -> Starlette:
-    """Return an ASGI application for an open emulator; it needs no lifespan."""
+def create_app(emulator: Emulator, *, files: str = "") -> Starlette:
+    """Return an ASGI application for an open emulator; it needs no lifespan.
+
+    Args:
+        emulator: to serve.
+        files: base URL of files in answers to calls under fal's own names, as "http://127.0.0.1:8787"; empty
+            to keep fal's.
+    """
     settings = emulator.settings
     ledger = Ledger(emulator.store, emulator.payloads.kept_body, emulator.catalogue)
     through_proxy: set[tuple[str, int]] = set()
@@ -63,6 +69,7 @@ def create_app(emulator: Emulator) -> Starlette:
         faults=FaultInjector(emulator),
         arrivals=ledger.calls,
         refused=ledger.refuse,
+        files=files,
     )
     areas: dict[Area, ASGIApp] = {
         Area.CONTROL: Control(emulator, ledger),

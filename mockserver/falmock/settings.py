@@ -193,6 +193,11 @@ class Settings:
     hostnames: tuple[str, ...] = _setting(
         (), "Other names under which clients reach this server, as name,name.", flag="hostname", unset="none"
     )
+    media_urls: Literal["local", "fal"] = _setting(
+        "local",
+        "File URLs for programs that call fal's own names: local leads to this emulator, also from pages.",
+        choices=("local", "fal"),
+    )
     public_url: str | None = _setting(
         None, "Scheme, host and port of URLs in answers, as http://falmock:8787.", type=str, unset="as called"
     )
@@ -212,10 +217,6 @@ class Settings:
         flag="trusted-proxy",
         unset="none",
     )
-    lenient_paths: bool = _setting(
-        default=False,
-        text="Serve status, result and cancel under full endpoint ids too. fal refuses them with 405.",
-    )
     cancel: Literal["ignored", "honoured"] = _setting(
         "ignored",
         "A running request that is cancelled: ignored runs on and is billed; honoured ends at once with 499.",
@@ -223,6 +224,10 @@ class Settings:
     )
     flat_logs: bool = _setting(
         default=False, text="Add the fields level and source to log entries, as in fal's JavaScript types."
+    )
+    lenient_paths: bool = _setting(
+        default=False,
+        text="Serve status, result and cancel under full endpoint ids too. fal refuses them with 405.",
     )
     journal_size: int = _setting(16 * MIB, "Memory for the journal, in bytes.", least=0)
     max_body: int = _setting(16 * MIB, "Largest submitted body, in bytes.", least=0)

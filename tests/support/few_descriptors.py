@@ -1,12 +1,17 @@
-"""Leaves a test without file descriptors."""
+"""Leaves a test, or a server, without file descriptors."""
 
 from __future__ import annotations
 
 import logging
 import os
 import resource
-from contextlib import contextmanager
+import socket
+import time
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
+
+import psutil
+from processes import PATIENCE
 
 from falmock.system import descriptors
 
@@ -14,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     import pytest
+    from processes import Served
 
 
 class _Relief(logging.Handler):
@@ -48,3 +54,19 @@ def none_left(monkeypatch: pytest.MonkeyPatch, *, until_waiting: bool = True) ->
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, limits)
         log.removeHandler(relief)
+
+
+@contextmanager
+def all_taken(server: Served, limit: int) -> Iterator[None]:
+    """Open connections to a server until it has as many descriptors as its limit allows.
+
+    Calls over connections that are open already still get answers.
+    """
+    process = psutil.Process(server.process.pid)
+    deadline = time.monotonic() + PATIENCE
+    with ExitStack() as stack:
+        for _ in range(limit):
+            stack.enter_context(socket.create_connection(("127.0.0.1", server.port), timeout=PATIENCE))
+        while process.num_fds() < limit - 1:  # uvloop opens and closes one to turn a connection away
+            assert time.monotonic() < deadline, f"{process.num_fds()} of {limit} descriptors are taken"
+        yield

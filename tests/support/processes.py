@@ -63,6 +63,9 @@ class Served:
         assert answer.status_code == 200, answer.text
         return answer.json()
 
+    def status(self, request_id: str) -> str:
+        return str(self.http.get(f"/fal-ai/veo2/requests/{request_id}/status").json()["status"])
+
     def wait_until_completed(self, request_id: str) -> Any:
         """Return the last event of a request's stream."""
         url = f"/fal-ai/veo2/requests/{request_id}/status/stream"

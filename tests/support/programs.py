@@ -19,6 +19,7 @@ from falmock.protocol.hosts import is_fal
 
 NODE = Path(__file__).parents[1] / "node"
 PROGRAMS = Path(__file__).parents[1] / "programs"
+IMAGE = Path(__file__).parents[2] / "fixtures" / "images" / "hills.png"
 PATIENCE = 120  # seconds after which a program that has not ended has failed
 QUICK = (
     *("--media", "plain", "--queue-seconds", "0.2", "--run-seconds", "0.3", "--keys", "me:secret"),
@@ -91,3 +92,14 @@ def tool(name: str) -> str:
     if path is None or (name == "node" and not (NODE / "node_modules").is_dir()):
         pytest.skip(f"{name}, or what the tests need of it, is not installed: run `make tools`")
     return path
+
+
+def runtime(name: str) -> tuple[str, ...]:
+    """Return the command by which Node, Bun or Deno runs a file, or skip the test as `tool` does."""
+    if name == "node":
+        return (tool("node"),)
+    packages = {"bun": "@oven/bun-*/bin/bun", "deno": "@deno/*/deno"}
+    path = next(NODE.joinpath("node_modules").glob(packages[name]), None)
+    if path is None:
+        pytest.skip(f"{name} is not installed: run `make tools`")
+    return (str(path), "run", "-A") if name == "deno" else (str(path),)

@@ -5,17 +5,18 @@ from __future__ import annotations
 import signal
 import socket
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
 import psutil
 import pytest
+from few_descriptors import all_taken
 from processes import PATIENCE, Receiver
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from pathlib import Path
 
+    from processes import Served
     from torture import Scale
 
 YEAR = 365 * 86_400
@@ -31,9 +32,15 @@ def program(path: Path, body: str) -> str:
 def test_accepted_requests_complete_with_few_descriptors(serve: Callable[..., Any], scale: Scale) -> None:
     with serve(before="ulimit -n 64") as server:
         with ThreadPoolExecutor(20) as pool:
-            accepted = list(pool.map(lambda n: server.submit(prompt=f"clip {n}"), range(scale.requests)))
-        results = [server.result(each["request_id"]) for each in accepted]
+            submitted = pool.map(lambda n: server.submit(duration=f"{5 + n % 3}s"), range(scale.requests))
+            accepted = [each["request_id"] for each in submitted]
+        with all_taken(server, 64):
+            late = [server.submit(duration="8s")["request_id"] for _ in range(5)]  # no clip is cached yet
+            server.wait_for("no file descriptor is left")
+            waiting = [server.status(request_id) for request_id in late * 50]
+        results = [server.result(request_id) for request_id in accepted + late]
 
+    assert "COMPLETED" not in waiting
     assert [result for result in results if "video" not in result] == []
 
 
@@ -74,36 +81,46 @@ def test_a_hanging_ffmpeg_is_gone_after_the_server_is_killed(
     assert alive == []
 
 
-@contextmanager
-def silent_receivers(count: int) -> Iterator[list[str]]:
-    """Listen on ports and never answer."""
-    with ExitStack() as stack:
-        listeners = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)]
-        yield [f"http://127.0.0.1:{each.getsockname()[1]}/hook" for each in listeners]
+def test_receivers_that_never_answer_do_not_hold_up_a_healthy_one(serve: Callable[..., Any]) -> None:
+    with (
+        Receiver() as healthy,
+        socket.create_server(("127.0.0.1", 0), backlog=1000) as silent,
+        serve(
+            "--time-scale", "0", "--runners", "50", "--concurrency", "50", before="ulimit -n 128"
+        ) as server,
+    ):
+        silent_url = f"http://127.0.0.1:{silent.getsockname()[1]}/hook"
+        waiting = {server.submit(f"?fal_webhook={silent_url}")["request_id"] for _ in range(200)}
+        wanted = {server.submit(f"?fal_webhook={healthy.url}")["request_id"] for _ in range(10)}
+        assert server.http.post("/control/clock", json={"scale": 100}).status_code == 200
+        arrived = {healthy.next()["request_id"] for _ in wanted}
+        webhooks = server.http.get("/control/webhooks", params={"limit": 1000}).json()["webhooks"]
+
+    assert arrived == wanted
+    assert {each["attempts"] for each in webhooks if each["request_id"] in waiting} == {0}
+    assert waiting < {each["request_id"] for each in webhooks}
 
 
-def test_receivers_that_never_answer_do_not_hold_up_a_healthy_one(
+def test_requests_complete_and_are_forgotten_when_the_clock_jumps(
     serve: Callable[..., Any], scale: Scale
 ) -> None:
-    with Receiver() as healthy, silent_receivers(3) as silent, serve() as server:
-        for number in range(scale.requests):
-            server.submit(f"?fal_webhook={silent[number % len(silent)]}")
-        wanted = {server.submit(f"?fal_webhook={healthy.url}")["request_id"] for _ in range(10)}
-
-        assert {healthy.next()["request_id"] for _ in wanted} == wanted
-
-
-def test_requests_complete_when_the_clock_jumps(serve: Callable[..., Any], scale: Scale) -> None:
-    with serve("--run-seconds", "30-60") as server:
-        accepted = []
+    results, after_a_year = [], set()
+    with serve("--run-seconds", "30-60", "--retention", "7200") as server:
         for _ in range(scale.requests // 10):
-            accepted.append(server.submit()["request_id"])
-            for seconds in (0.001, 3600, YEAR):
-                answer = server.http.post("/control/clock", json={"advance": seconds})
-                assert answer.status_code == 200, answer.text
-        assert server.http.post("/control/clock", json={"advance": 600}).status_code == 200
-        newest = server.submit()["request_id"]
-        server.http.post("/control/clock", json={"advance": 60})
+            request_id = server.submit()["request_id"]
+            advance(server, 0.001)
+            assert server.status(request_id) == "IN_PROGRESS"
+            advance(server, 3600)
+            results.append(server.result(request_id))
+            advance(server, YEAR)
+            after_a_year.add(server.http.get(f"/fal-ai/veo2/requests/{request_id}/status").status_code)
 
-        assert server.wait_until_completed(newest)["status"] == "COMPLETED"
         assert server.http.get("/health").json()["status"] == "ok"
+
+    assert [result for result in results if "video" not in result] == []
+    assert after_a_year == {404}
+
+
+def advance(server: Served, seconds: float) -> None:
+    answer = server.http.post("/control/clock", json={"advance": seconds})
+    assert answer.status_code == 200, answer.text

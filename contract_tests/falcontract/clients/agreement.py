@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from falcontract.clients.base import FAL_CLIENT, FALQUEUE, missing_clients
 from falcontract.targets.receivers import Receivers
+from falcontract.targets.wire import change_target
 from falcontract.traces import Observation
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ class ClientRun:
         while self._done < len(self._trace.exchanges):
             e = self._trace.exchanges[self._done]
             self._done += 1
-            self._lock_before(e.index)
+            await self._change_before(e.index)
             await self._session.pass_time(max(e.at - (self._session.now() - self._begun), 0.0))
             reading = await self._client.take(e.step)
             if reading is not None:
@@ -55,10 +56,10 @@ class ClientRun:
                     Observation(self._client.name, str(e.step), expected, found, e)
                 )
 
-    def _lock_before(self, index: int) -> None:
+    async def _change_before(self, index: int) -> None:
         for step in self._trace.program.steps[self._step : index]:
-            if step.do == "lock" and self._session.lock is not None:
-                self._session.lock(step.key)
+            if step.do in {"lock", "unlock", "restart"}:
+                await change_target(self._session, step)
         self._step = max(self._step, index)
 
 

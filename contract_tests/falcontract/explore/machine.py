@@ -216,7 +216,7 @@ class QueueMachine(RuleBasedStateMachine):
                 self._check("P6")
             if timetables is not None and e.step.do == "status" and not _is_on_schedule(e, timetables):
                 self._check("P8")
-                self._check("P9")
+                self._check("P75")
 
     def _check(self, name: str) -> None:
         """Raise the first claim of a property that does not hold."""

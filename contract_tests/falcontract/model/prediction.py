@@ -1,7 +1,7 @@
 """Timetables of a trace: the state that an exactly timed target must report at each moment.
 
-`Trace.facts` has the input: runners, concurrency, queue_seconds, run_seconds, run_timeout
-and rejection_share, the share of a run after which an invalid input ends it.
+`Trace.facts` has the input: runners, concurrency, queue_seconds, run_seconds, run_timeout,
+rejection_seconds (how long a runner takes to reject an input), and what becomes of a cancelled run.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from falcontract.model import published
 from falcontract.model.timetable import Entry, schedule_jobs
-from falcontract.steps import FAULTS, VEO2
+from falcontract.steps import FAULTS, HOSTS, VEO2
 
 if TYPE_CHECKING:
     from falcontract.traces import Exchange, Trace
@@ -20,12 +20,19 @@ NAMESPACES: Final = ("workflows", "comfy")
 REQUESTED: Final = "CANCELLATION_REQUESTED"
 INSTANT: Final = 1e-6  # seconds between calls at the same time: more than rounding, less than any wait
 SLOW: Final = "slow"  # the fault that extends a run
+KNOWN_FAULTS: Final = (SLOW, "content_policy_violation", "webhook_", "media_")  # to the timetable
 
 
 def application(endpoint: str) -> str:
     """Return the part of an endpoint id that the queue uses (PROTOCOL.md 3)."""
     parts = endpoint.strip("/").split("/")
     return "/".join(parts[: 3 if parts[0] in NAMESPACES else 2])
+
+
+def base_of(trace: Trace, e: Exchange) -> str:
+    """Return the start of the URLs in an answer: they lead back the way of the call (`Step.via`)."""
+    root = trace.base.removesuffix(f"/{HOSTS['queue']}")
+    return {"": trace.base, "host": f"http://{HOSTS['queue']}"}.get(e.step.via, root)
 
 
 class Timetables:
@@ -64,8 +71,19 @@ class Timetables:
         return self._known[cancels]
 
 
+def has_timetable(trace: Trace) -> bool:
+    """Return whether the timetable knows all that happens: no re-runs, locks or unknown faults."""
+    rules = trace.program.setup.get(FAULTS, ())
+    known = all(rule["fault"].startswith(KNOWN_FAULTS) for rule in rules)
+    locks = any(step.do == "lock" for step in trace.program.steps)
+    return trace.exact_time and known and not locks and not may_run_again(trace)
+
+
 def may_run_again(trace: Trace) -> bool:
-    """Return whether a job may be re-run: the platform retries a run that exceeds the time limit."""
+    """Return whether a job may be re-run: the platform retries some failures (PROTOCOL.md 4.8)."""
+    rules = trace.program.setup.get(FAULTS, ())
+    if any(rule["fault"].partition(" ")[0] in {"requeued", *published.RERUN} for rule in rules):
+        return True
     limited = trace.facts.get("run_timeout") is not None
     return limited and any(e.step.header("x-fal-no-retry") is None for e in trace.submits())
 
@@ -81,7 +99,7 @@ def _entry(trace: Trace, e: Exchange, cancels: list[Exchange], *, delay: float) 
     facts = trace.facts
     run_seconds = float(facts["run_seconds"]) + delay
     if is_rejected(e):
-        run_seconds *= facts["rejection_share"]
+        run_seconds = min(run_seconds, facts["rejection_seconds"])
     elif facts["run_timeout"] is not None:
         run_seconds = min(run_seconds, facts["run_timeout"])
     return Entry(
@@ -93,6 +111,7 @@ def _entry(trace: Trace, e: Exchange, cancels: list[Exchange], *, delay: float) 
         run_seconds=run_seconds,
         low=e.step.header("x-fal-queue-priority") == "low",
         start_by=e.at + float(e.step.header("x-fal-request-timeout") or "inf"),
+        honours_cancel=facts["cancel"] == "honoured",
         cancelled=min((_time_of(trace, c) for c in cancels if c.step.job == e.step.job), default=math.inf),
     )
 

@@ -25,6 +25,7 @@ class Entry:
     low: bool = False
     start_by: float = math.inf  # start timeout
     cancelled: float = math.inf  # time of the cancel
+    honours_cancel: bool = False  # a cancel ends the run; otherwise it runs on (PROTOCOL.md 4.7)
     started: float = math.inf  # computed
     ended: float = math.inf  # computed
 
@@ -44,7 +45,8 @@ def schedule_jobs(jobs: list[Entry], *, runners: int, concurrency: int) -> None:
     order = sorted(jobs, key=lambda job: job.low)
     while (found := _next_start(order, runners, concurrency)) is not None:
         at, job = found
-        job.started, job.ended = at, min(at + job.run_seconds, job.cancelled)
+        end = at + job.run_seconds
+        job.started, job.ended = at, min(end, job.cancelled) if job.honours_cancel else end
 
 
 def _next_start(order: list[Entry], runners: int, concurrency: int) -> tuple[float, Entry] | None:

@@ -34,10 +34,10 @@ def unknown_ids_are_cancelled(patch: Patch) -> None:
 def malformed_ids_are_500(patch: Patch) -> None:
     """An id that is not a UUID is a 500."""
 
-    def find(original: Any, host: Any, application: str, request_id: str) -> Any:
-        if not queue_host._ID.fullmatch(request_id):
+    def find(original: Any, host: Any, request: Any, call: Any) -> Any:
+        if not queue_host._ID.fullmatch(call.request_id or ""):
             raise errors.PlatformError("internal_error")
-        return original(host, application, request_id)
+        return original(host, request, call)
 
     patch.around(queue_host.QueueHost, "_find", find)
 
@@ -45,9 +45,10 @@ def malformed_ids_are_500(patch: Patch) -> None:
 def any_application_finds_a_job(patch: Patch) -> None:
     """A job is found under the path of every application."""
 
-    def find(original: Any, host: Any, application: str, request_id: str) -> Any:
-        known = host._emulator.request(request_id.lower()) if queue_host._ID.fullmatch(request_id) else None
-        return original(host, known.application if known else application, request_id)
+    def find(original: Any, host: Any, request: Any, call: Any) -> Any:
+        request_id = call.request_id or ""
+        found = host._emulator.request(request_id) if queue_host._ID.fullmatch(request_id) else None
+        return found or original(host, request, call)
 
     patch.around(queue_host.QueueHost, "_find", find)
 
@@ -84,13 +85,19 @@ def unknown_keys_count_as_missing(patch: Patch) -> None:
 
 def credentials_come_before_the_id(patch: Patch) -> None:
     """An unknown id without a key is a 401."""
+    patch.around(access, "has_credentials", lambda original, request: True)
 
-    async def answer(original: Any, host: Any, call: Any) -> Any:
-        if "/requests/" in call.scope["path"]:
-            access.caller_of_application(call, host._keyring, "fal-ai/veo2")
-        return await original(host, call)
 
-    patch.around(queue_host.QueueHost, "__call__", answer)
+def bad_keys_do_not_matter_for_unknown_ids(patch: Patch) -> None:
+    """An unknown id with a bad key is a 404."""
+
+    def find(original: Any, host: Any, request: Any, call: Any) -> Any:
+        found = host._emulator.request(call.request_id or "")
+        if found is None:
+            raise errors.RequestNotFound
+        return original(host, request, call)
+
+    patch.around(queue_host.QueueHost, "_find", find)
 
 
 def body_comes_before_credentials(patch: Patch) -> None:
@@ -119,12 +126,13 @@ def locked_accounts_may_submit(patch: Patch) -> None:
 def locked_accounts_may_not_read(patch: Patch) -> None:
     """A lock refuses reads too."""
 
-    def authorize(original: Any, host: Any, call: Any, job: Any) -> None:
-        original(host, call, job)
-        if access.caller_of_application(call, host._keyring, job.application).locked:
+    def find(original: Any, host: Any, request: Any, call: Any) -> Any:
+        found = original(host, request, call)
+        if access.caller_of_application(request, host._keyring, found.application).locked:
             raise errors.UserLocked
+        return found
 
-    patch.around(queue_host.QueueHost, "_authorize", authorize)
+    patch.around(queue_host.QueueHost, "_find", find)
 
 
 def wrong_methods_are_404(patch: Patch) -> None:

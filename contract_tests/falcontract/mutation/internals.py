@@ -4,19 +4,25 @@ from __future__ import annotations
 
 from falmock import models
 from falmock.engine import (
+    delivery,
     emulator,
+    files,
+    ids,
     keys,
+    logs,
     object_lifecycle,
     queue,
+    rows,
     runner,
     signing,
     steps,
     transitions,
+    uploads,
     webhooks,
 )
 from falmock.faults import effects
-from falmock.http import access, guard, submission
+from falmock.http import access, catalogue, cdn, cors, guard, payloads, platform, rest, submission, tokens
 from falmock.http import queue as queue_host
-from falmock.media import images
+from falmock.media import images, renderer
 from falmock.models import veo
-from falmock.protocol import calls, endpoints, errors, hosts, outcomes, validation
+from falmock.protocol import calls, endpoints, errors, hosts, model_errors, outcomes, validation

@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from falcontract.mutation.internals import object_lifecycle, runner, veo
-from falcontract.mutation.patching import Patch, change_answer, with_body
+from falcontract.mutation.patching import Answer, Patch, change_answer, change_wire, with_body
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -63,3 +63,73 @@ def lifetimes_are_ignored(patch: Patch) -> None:
 def files_expire_early(patch: Patch) -> None:
     """Every file expires after 20 seconds."""
     patch.around(object_lifecycle.Lifecycle, "expires_at", lambda original, lifecycle, now: now + 20)
+
+
+def clips_forget_their_length(patch: Patch) -> None:
+    """Clips that differ only in their length are one in the cache."""
+    _forget(patch, "seconds")
+
+
+def clips_forget_their_frame(patch: Patch) -> None:
+    """Clips that differ only in their frame are one in the cache."""
+    _forget(patch, "height", "width")
+
+
+def _forget(patch: Patch, *names: str) -> None:
+    first: dict[Any, Any] = {}
+
+    async def video(original: Any, tools: Any, clip: Any, **more: Any) -> Any:
+        known = tuple(value for name, value in vars_of(clip) if name not in names)
+        return await original(tools, first.setdefault(str(known), clip), **more)
+
+    def vars_of(clip: Any) -> Any:
+        skipped = {"picture", "prompt", "seed"}
+        return [(name, getattr(clip, name)) for name in clip.__dataclass_fields__ if name not in skipped]
+
+    patch.around(runner._Tools, "video", video)
+
+
+def _change_download(patch: Patch, change: Callable[[bytes], bytes]) -> None:
+    def changed(answer: Answer) -> None:
+        if answer.headers.get("content-type") == "video/mp4" and answer.status == 200 and answer.body:
+            answer.body = change(answer.body)
+
+    change_wire(patch, changed)
+
+
+def _is_index(box: Any) -> bool:
+    return bool(box[4:8] == b"moov")
+
+
+def indexes_come_last(patch: Patch) -> None:
+    """The index of a video is after its data, so that players must load all of it first."""
+
+    def change(data: bytes) -> bytes:
+        boxes: list[bytes] = []
+        at = 0
+        while at + 8 <= len(data):
+            size = int.from_bytes(data[at : at + 4])
+            boxes.append(data[at : at + size])
+            at += size
+        return b"".join(sorted(boxes, key=_is_index))
+
+    _change_download(patch, change)
+
+
+def videos_have_half_of_the_frames(patch: Patch) -> None:
+    """A video has half as many frames a second."""
+    patch.set(veo, "FRAMES_PER_SECOND", 12)
+
+
+def only_plain_data_uris_are_read(patch: Patch) -> None:
+    """A data URI with upper-case letters is refused."""
+
+    def decode(original: Any, uri: str) -> bytes:
+        return bytes(original(uri if uri.startswith("data:image/png;base64,") else "data:;base64,AAAA"))
+
+    patch.around(runner, "_decode_data_uri", decode)
+
+
+def escapes_in_data_uris_are_kept(patch: Patch) -> None:
+    """Escapes in a data URI are not read."""
+    patch.set(runner, "unquote_to_bytes", lambda text: text.encode())

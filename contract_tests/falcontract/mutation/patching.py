@@ -14,9 +14,10 @@ from dataclasses import dataclass, replace
 from functools import wraps
 from typing import TYPE_CHECKING, Any, Final
 
+from starlette.datastructures import MutableHeaders
 from starlette.responses import Response
 
-from falcontract.mutation.internals import emulator, errors, queue_host, validation
+from falcontract.mutation.internals import emulator, errors, guard, queue_host, validation
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -64,6 +65,10 @@ class Patch:
         self._undo.clear()
 
 
+class StalePatchError(Exception):
+    """A mutant names a part that the emulator does not have any more."""
+
+
 @dataclass(frozen=True)
 class Mutant:
     name: str  # the function's, with dashes
@@ -77,7 +82,10 @@ class Mutant:
         """Plant the bug, and remove it at the end."""
         patch = Patch()
         try:
-            self.apply(patch)
+            try:
+                self.apply(patch)
+            except (AttributeError, KeyError, TypeError) as error:
+                raise StalePatchError(f"the patch does not fit the emulator: {error!r}") from error
             yield
         finally:
             patch.undo()
@@ -98,6 +106,71 @@ def mutants_of(topic: ModuleType) -> Iterator[Mutant]:
         if inspect.isfunction(apply) and apply.__module__ == topic.__name__ and not name.startswith("_"):
             bug = (apply.__doc__ or "").strip()
             yield Mutant(name.replace("_", "-"), bug, apply, answers_500=apply in INTENDED_500)
+
+
+@dataclass
+class Answer:
+    """An answer on the wire, to be changed; streams are passed by."""
+
+    method: str
+    path: str  # with fal's host in front, as called
+    status: int
+    headers: MutableHeaders
+    body: bytes
+
+    def is_about(self, part: str) -> bool:
+        """Return whether it answers a call about a job: "status", "result", "cancel" or "submit"."""
+        tail = self.path.rstrip("/").partition("/requests/")[2].split("/")[1:]
+        if "/requests/" not in self.path:
+            return part == "submit" and self.method == "POST" and "queue.fal.run" in self.path
+        return tail == ([] if part == "result" else [part])
+
+
+def change_wire(patch: Patch, change: Callable[[Answer], object]) -> None:
+    """Change what leaves the emulator; `change` gets each answer that is not a stream."""
+
+    async def call(original: Any, layer: Any, scope: Any, receive: Any, send: Any) -> None:
+        start: list[Any] = []
+        body: list[bytes] = []
+
+        async def send_changed(message: Any) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(raw=message["headers"])
+                if headers.get("content-type", "").startswith("text/event-stream"):
+                    await send(message)
+                else:
+                    start.append((message["status"], headers))
+                return
+            if not start:
+                await send(message)
+                return
+            body.append(message.get("body", b""))
+            if message.get("more_body"):
+                return
+            status, headers = start[0]
+            answer = Answer(scope["method"], scope["path"], status, headers, b"".join(body))
+            length = len(answer.body)
+            change(answer)
+            if len(answer.body) != length:
+                answer.headers["content-length"] = str(len(answer.body))
+            head = {"type": "http.response.start", "status": answer.status, "headers": answer.headers.raw}
+            await send(head)
+            await send({"type": "http.response.body", "body": answer.body})
+
+        await original(layer, scope, receive, send_changed if scope["type"] == "http" else send)
+
+    patch.around(guard.Guard, "__call__", call)
+
+
+def change_json(patch: Patch, applies: Callable[[Answer], bool], change: Callable[[Any], Any]) -> None:
+    """Change the JSON of answers on the wire; `change` may return a new value."""
+
+    def changed(answer: Answer) -> None:
+        if applies(answer) and answer.headers.get("content-type", "").startswith("application/json"):
+            value = json.loads(answer.body)
+            answer.body = errors.compact(change(value) or value)
+
+    change_wire(patch, changed)
 
 
 def change_status(patch: Patch, change: Callable[[dict[str, Any], Any], None]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING, Any
 
-from falcontract.mutation.internals import emulator, errors, models, runner, steps, veo
+from falcontract.mutation.internals import emulator, errors, models, runner, veo
 from falcontract.mutation.patching import (
     Patch,
     change_answer,
@@ -50,9 +50,14 @@ def results_never_expire(patch: Patch) -> None:
     change_settings(patch, lambda _: {"retention": 1e9, "retention_large": 1e9})
 
 
-def large_results_expire_late(patch: Patch) -> None:
-    """Large results are kept as long as small ones."""
-    patch.set(steps, "LARGE_RESULT", 10**9)
+def results_expire_after_an_hour(patch: Patch) -> None:
+    """A result expires after an hour, as documented but not live."""
+    change_settings(patch, lambda _: {"retention": 3600.0})
+
+
+def large_results_expire_early(patch: Patch) -> None:
+    """A large result expires after six minutes."""
+    change_settings(patch, lambda _: {"retention_large": 360.0})
 
 
 def rejections_have_no_units(patch: Patch) -> None:

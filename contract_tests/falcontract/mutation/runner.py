@@ -22,6 +22,8 @@ from typing import TYPE_CHECKING, Final
 
 from falcontract import suite
 from falcontract.mutation.catalogue import MUTANTS
+from falcontract.mutation.patching import StalePatchError
+from falcontract.steps import FAULTS
 from falcontract.targets.emulated import RAISED, Emulated
 
 if TYPE_CHECKING:
@@ -30,7 +32,7 @@ if TYPE_CHECKING:
     from falcontract.mutation.patching import Mutant
     from falcontract.properties.claims import Property
     from falcontract.steps import Program
-    from falcontract.traces import Trace
+    from falcontract.traces import Exchange, Trace
 
 TIMEOUT: Final = 120.0  # real seconds for a program; only a hanging one takes as long
 KILLED: Final = "killed by"
@@ -91,17 +93,30 @@ def run_mutant(
     killers: tuple[str, ...] = ()
     broken: list[str] = []
     wanted = everything
-    with MUTANTS[name].applied(), _logged_errors() as logged:
-        for wanted in [everything] if full or not first else [first, everything]:
-            traces, failed = asyncio.run(_run_programs(suite.programs_for(wanted), target))
-            broken += [*failed, *server_errors(MUTANTS[name], traces)]
-            results = suite.judge(wanted, traces, target)
-            killers = tuple(result.property.id for result in results if result.findings)
-            if killers:
-                break
+    logged: list[str] = []
+    try:
+        with MUTANTS[name].applied(), _logged_errors() as logged:
+            for wanted in [everything] if full or not first else [first, everything]:
+                batches = [suite.programs_for(wanted)] if wanted is everything else _one_by_one(wanted)
+                for programs in batches:
+                    traces, failed = asyncio.run(_run_programs(programs, target))
+                    broken += [*failed, *server_errors(MUTANTS[name], traces)]
+                    results = suite.judge(wanted, traces, target)
+                    killers = tuple(result.property.id for result in results if result.findings)
+                    if killers:
+                        break
+                if killers:
+                    break
+    except StalePatchError as error:
+        broken.append(str(error))
     shutil.rmtree(renders.parent)
     reasons = tuple(dict.fromkeys([*broken, *logged]))
     return MutantResult(name, killers, reasons, complete=wanted is everything)
+
+
+def _one_by_one(wanted: Sequence[Property]) -> list[list[Program]]:
+    """Return the programs of properties as batches of one: a known killer may need only the first."""
+    return [[program] for program in suite.programs_for(wanted)]
 
 
 async def _run_programs(wanted: Sequence[Program], target: Emulated) -> tuple[list[Trace], list[str]]:
@@ -124,8 +139,15 @@ def server_errors(mutant: Mutant, traces: Sequence[Trace]) -> list[str]:
         f"{trace.program.name}: {e.step.do} {e.step.job} answered {e.status} {e.error}"
         for trace in traces
         for e in trace.exchanges
-        if RAISED in e.error or (e.status == 500 and not mutant.answers_500)
+        if RAISED in e.error or (e.status == 500 and not mutant.answers_500 and not _is_fault(trace, e))
     ]
+
+
+def _is_fault(trace: Trace, e: Exchange) -> bool:
+    """Return whether a failure is the fault that a rule of the program asks for."""
+    detail = e.get("detail")
+    kind = e.get("error_type") or (detail[0].get("type") if isinstance(detail, list) and detail else None)
+    return any(rule["fault"].partition(" ")[0] == kind for rule in trace.program.setup.get(FAULTS, ()))
 
 
 @contextmanager

@@ -6,7 +6,7 @@ import json
 import math
 from typing import TYPE_CHECKING, Any
 
-from falcontract.mutation.internals import errors, queue_host
+from falcontract.mutation.internals import errors, logs, queue_host
 from falcontract.mutation.patching import DONE, Patch, change_answer, with_members
 
 if TYPE_CHECKING:
@@ -16,7 +16,11 @@ if TYPE_CHECKING:
 
 
 def _change_logs(patch: Patch, change: Callable[[list[Any]], list[Any]]) -> None:
-    patch.around(queue_host, "logs", lambda original, *args: change(original(*args)))
+    patch.around(logs, "entries", lambda original, *args, **kwargs: change(original(*args, **kwargs)))
+
+
+def _change_labels(patch: Patch, change: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
+    _change_logs(patch, lambda lines: [one | {"labels": change(one["labels"])} for one in lines])
 
 
 def _change_stream(patch: Patch, change: Callable[[Any, Any, str], Any]) -> None:
@@ -59,14 +63,39 @@ def logs_are_newest_first(patch: Patch) -> None:
     _change_logs(patch, lambda lines: lines[::-1])
 
 
-def log_lines_have_no_level(patch: Patch) -> None:
-    """A line has no level."""
-    _change_logs(patch, lambda lines: [{k: v for k, v in one.items() if k != "level"} for one in lines])
+def log_lines_have_flat_fields(patch: Patch) -> None:
+    """A line has level and source beside its labels, as the JS types say."""
+    _change_logs(patch, lambda lines: [{**one, "level": "INFO", "source": "USER"} for one in lines])
 
 
 def log_lines_have_no_labels(patch: Patch) -> None:
     """A line has no labels, which two clients need."""
     _change_logs(patch, lambda lines: [{k: v for k, v in one.items() if k != "labels"} for one in lines])
+
+
+def log_times_have_a_zone(patch: Patch) -> None:
+    """The time of a line ends with Z."""
+    _change_logs(patch, lambda lines: [one | {"timestamp": one["timestamp"] + "Z"} for one in lines])
+
+
+def labels_have_no_level(patch: Patch) -> None:
+    """The labels have no level."""
+    _change_labels(patch, lambda labels: {k: v for k, v in labels.items() if k != "level"})
+
+
+def labels_name_the_user_as_source(patch: Patch) -> None:
+    """The source in the labels is USER."""
+    _change_labels(patch, lambda labels: labels | {"source": "USER"})
+
+
+def labels_name_the_endpoint(patch: Patch) -> None:
+    """fal_endpoint has the whole endpoint id."""
+    _change_labels(patch, lambda labels: labels | {"fal_endpoint": "fal-ai/veo2/image-to-video"})
+
+
+def labels_are_not_sorted(patch: Patch) -> None:
+    """The labels are in another order."""
+    _change_labels(patch, lambda labels: dict(reversed(labels.items())))
 
 
 def old_log_lines_disappear(patch: Patch) -> None:

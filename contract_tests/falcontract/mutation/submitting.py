@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from falcontract.mutation.internals import (
     calls,
+    cors,
     emulator,
     endpoints,
     errors,
-    guard,
     hosts,
     outcomes,
     queue_host,
@@ -61,9 +61,9 @@ def submit_is_idempotent(patch: Patch) -> None:
         known = core.__dict__.setdefault("_known_submits", {})
         key = (submitted.body, submitted.caller)
         if key in known:
-            return core.request(known[key].id), 0
-        known[key] = original(core, submitted)[0]
-        return known[key], core.position(known[key])
+            return core.request(known[key].id)
+        known[key] = original(core, submitted)
+        return known[key]
 
     patch.around(emulator.Emulator, "submit", submit)
 
@@ -158,14 +158,24 @@ def broken_json_is_500(patch: Patch) -> None:
     patch.around(runner.Runner, "prepare", prepare)
 
 
-def status_has_no_request_id_header(patch: Patch) -> None:
-    """A status has no x-fal-request-id."""
+def status_has_a_request_id_header(patch: Patch) -> None:
+    """A status has x-fal-request-id, which fal sends with submits and results only."""
+
+    def change(response: Response, job: Any) -> Response:
+        response.headers["x-fal-request-id"] = job.id
+        return response
+
+    change_answer(patch, "_status", change)
+
+
+def results_have_no_request_id_header(patch: Patch) -> None:
+    """A result has no x-fal-request-id."""
 
     def change(response: Response, _: Any) -> Response:
         del response.headers["x-fal-request-id"]
         return response
 
-    change_answer(patch, "_status", change)
+    change_answer(patch, "_result", change)
 
 
 def results_are_plain_text(patch: Patch) -> None:
@@ -178,6 +188,8 @@ def results_are_plain_text(patch: Patch) -> None:
     change_answer(patch, "_result", change)
 
 
-def request_id_is_not_exposed(patch: Patch) -> None:
-    """Browsers cannot read x-fal-request-id."""
-    patch.set(guard, "EXPOSED", ())
+def headers_are_exposed(patch: Patch) -> None:
+    """The queue exposes headers to pages, as fal does not."""
+    patch.around(
+        cors.Mirror, "__init__", lambda original, mirror, app, **_: original(mirror, app, exposes=True)
+    )

@@ -20,7 +20,7 @@ def _change_payload(patch: Patch, change: Callable[[dict[str, Any]], object]) ->
     def payload(original: Any, *args: Any) -> bytes:
         body = json.loads(original(*args))
         change(body)
-        return errors.compact(body)
+        return json.dumps(body, sort_keys=True).encode()
 
     patch.around(webhooks, "payload", payload)
 
@@ -129,7 +129,7 @@ def retries_have_no_delay(patch: Patch) -> None:
 
 def signature_is_over_other_bytes(patch: Patch) -> None:
     """The signature is over the body as another JSON library would write it."""
-    _change_signature(patch, lambda sign, given: sign(body=errors.spaced(json.loads(given["body"]))))
+    _change_signature(patch, lambda sign, given: sign(body=errors.compact(json.loads(given["body"]))))
 
 
 def timestamps_are_milliseconds(patch: Patch) -> None:

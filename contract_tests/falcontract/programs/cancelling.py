@@ -39,10 +39,22 @@ def programs() -> list[Program]:
             tier=2,
         ),
         program("cancel-unknown", call("PUT", f"{APP_PATH}/requests/{UNKNOWN_ID}/cancel"), tier=1),
-        program("cancel-twice", submit("A"), *twice[0], submit("B"), wait(2), *twice[1], tier=3),
+        program(
+            "cancel-twice",
+            submit("A"),
+            *twice[0],
+            submit("B"),
+            wait(2),
+            *twice[1][:4],
+            wait(20),
+            status("B"),
+            result("B"),
+            tier=3,
+        ),
         program(
             "cancel-one-of-three",
             *(*each("ABC", submit), wait(1.5), cancel("A"), *each("ABC")),
             *(*each_after((20,), "ABC"), *each("ABC", result)),
+            cancel="honoured",
         ),
     ]

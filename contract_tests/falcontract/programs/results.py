@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from falcontract.steps import (
+    DAY,
     HOUR,
     VALID_INPUT,
     VEO2,
@@ -40,11 +41,13 @@ def programs() -> list[Program]:
             *each("ABCD", result),
         ),
         program(
-            "retention", submit(), until("COMPLETED"), result(), wait(HOUR - 5), result(), wait(10), result()
+            "retention",
+            *(submit(), until("COMPLETED"), result(), wait(6 * DAY), result()),
+            *(wait(24 * DAY - 5), result(), wait(10), result()),
         ),
         program(
             "retention-large",
             *(submit(given={"prompt": "x" * 20_000}), until("COMPLETED"), result()),
-            *(wait(350), result(), wait(15), result()),
+            *(wait(HOUR), result(), wait(30 * DAY), result()),
         ),
     ]

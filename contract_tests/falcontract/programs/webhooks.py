@@ -28,10 +28,10 @@ def programs() -> list[Program]:
         program(
             "webhook-cancelled",
             *(submit(webhook="r"), cancel(), status(), result(), wait(5)),
-            *(submit("B", webhook="s"), wait(2), cancel("B"), status("B"), result("B"), wait(5)),
+            *(submit("B", webhook="s"), wait(2), cancel("B"), wait(20), status("B"), result("B"), wait(5)),
             tier=3,
         ),
-        program("webhook-retries", _answered(500, 0, 404, 204), *end, wait(60), tier=2),
+        program("webhook-retries", _answered(500, 0, 404, 204), *end, wait(150), tier=2),
         program("webhook-never", _answered(503), *end, wait(2 * HOUR), tier=2),
         program("webhook-redirect", _answered(302), *end, wait(60), tier=2),
         program("webhook-created", _answered(201), *end, wait(60), tier=2),

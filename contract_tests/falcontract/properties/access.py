@@ -42,10 +42,11 @@ def _not_found(key: str, e: Exchange, text: str) -> Claim:
 
 @prop(21, "malformed-id", live="V", tier=1, evidence="assumed: the same family as an unknown id")
 def malformed_id_is_4xx(trace: Trace) -> Claims:
-    """A malformed id is a 4xx with a JSON body, never a 5xx."""
+    """A malformed id is a 4xx with a JSON body, never a 5xx; one with slashes is a 405."""
     for e in trace.of("call"):
         yield claim("code", 400 <= e.status < 500, "a malformed id is refused", e, e.status)
-        yield claim("json", isinstance(e.json, dict), "the refusal is JSON", e, e.body[:100])
+        explained = isinstance(e.json, dict) or (e.status, e.body) == (405, b"")
+        yield claim("json", explained, "the refusal is JSON, or the router's", e, e.body[:100])
 
 
 @prop(22, "other-application", live="V", tier=3, evidence="PROTOCOL 3, 4.3; assumed: NOT_FOUND")
@@ -62,17 +63,17 @@ def other_application_is_not_found(trace: Trace) -> Claims:
     "bad-credentials unknown-key unknown-application",
     live="V",
     tier=0,
-    evidence="PROTOCOL 2.1, 2.2 (L-probe, L-auth, L-lock)",
+    evidence="PROTOCOL 2.1, 2.2, 4.3 (L-probe, L-auth, L-lock; N 2026-09)",
 )
 def bad_credentials_are_refused(trace: Trace) -> Claims:
-    """Credentials are checked after the application, before method and body; the text names the problem.
+    """Credentials are checked after the application, before the body and the id; the text names the problem.
 
-    An unknown id is a 404 even without a key (L-probe): there the id is checked first.
+    Only without any credentials an unknown id is a 404 (L-probe); with bad ones it is a 401 (N 2026-09).
     """
     for e in trace.exchanges:
         name = application(e.step.endpoint)
-        if e.step.do == "call" and "/requests/" in e.url:
-            yield _not_found("id", e, "an unknown id is checked before credentials")
+        if e.step.do == "call" and e.step.key in {"none", "a"}:
+            yield _not_found("id", e, "an unknown id is a 404 with a good key, and without any")
         elif e.step.endpoint in UNKNOWN_APPLICATIONS:
             expected = 404, f'Application "{UNKNOWN_APPLICATIONS[e.step.endpoint]}" not found'
             text = "an unknown application is checked first"
@@ -135,18 +136,14 @@ def locked_account_can_read(trace: Trace) -> Claims:
     "wrong-method",
     live="V",
     tier=0,
-    evidence="PROTOCOL 13 (I, FastAPI's body); 2.1: credentials are checked first",
+    evidence="PROTOCOL 3 (R 2026-04: empty, before the key); other methods on a request's own paths: assumed",
 )
 def wrong_method_is_405(trace: Trace) -> Claims:
-    """A wrong method is a 405 that names the right one, and changes nothing."""
+    """A wrong method is an empty 405 that names the right one, whatever the key, and changes nothing."""
     for e in trace.exchanges:
         if not e.step.method or e.step.method == "OPTIONS":
             continue
-        if e.step.key == "none":
-            yield equal("credentials", e.status, 401, "credentials are checked before the method", e)
-            continue
-        found = e.status, e.get("detail")
-        yield equal("code", found, (405, "Method Not Allowed"), "a wrong method is a 405", e)
+        yield equal("code", (e.status, e.body), (405, b""), "a wrong method is an empty 405", e)
         right = {"submit": "POST", "cancel": "PUT"}.get(e.step.do, "GET")
         allowed = [name.strip() for name in e.headers.get("allow", "").split(",")]
         yield member("allow", right, allowed, "Allow names the right method", e)

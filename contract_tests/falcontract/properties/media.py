@@ -13,10 +13,12 @@ if TYPE_CHECKING:
     from falcontract.traces import Exchange, Trace
 
 TYPES: Final = {"content_type": str, "file_name": str, "file_size": int, "file_data": str}
+RATES: Final = (24, 25, 30)
+RATE_OFF: Final = 0.5
 SECONDS_OFF: Final = 0.2  # accepted difference of the video's length
 
 
-@prop(12, "lifecycle portrait", tier=5, evidence="PROTOCOL 16.1 (SEED), 8.3 (L)")
+@prop(12, "lifecycle portrait nearly-equal", tier=5, evidence="PROTOCOL 16.1 (SEED), 8.3 (L)")
 def output_is_the_video(trace: Trace) -> Claims:
     """A success is the model's output: a video that can be downloaded and fits the input.
 
@@ -56,6 +58,32 @@ def _fits(file: Exchange, video: dict[str, object], given: dict[str, object]) ->
     frame = published.FRAME.get(str(given.get("aspect_ratio")))
     allowed = [frame] if frame else list(published.FRAME.values())
     yield member("frame", (facts.width, facts.height), allowed, "its frame fits the input", file)
+
+
+@prop(96, "lifecycle portrait nearly-equal", tier=5, evidence="PROTOCOL 8.3 (N: players seek); ISO 14496-12")
+def videos_can_be_streamed(trace: Trace) -> Claims:
+    """A video begins with its index, so that players can start early; its frames fill its length evenly."""
+    for e in trace.of("fetch"):
+        if e.status != 200 or e.step.headers:
+            continue
+        try:
+            facts = mp4.facts(e.body)
+        except ValueError as error:
+            yield claim("readable", False, "it can be read", e, str(error))  # noqa: FBT003
+            continue
+        yield claim("index", facts.index_first, "the index is before the data", e, facts)
+        rate = facts.frames / facts.seconds if facts.seconds else 0.0
+        is_usual = any(abs(rate - usual) < RATE_OFF for usual in RATES)
+        yield claim("rate", is_usual, "it has a usual number of frames a second", e, rate)
+        yield equal("tracks", facts.tracks, 1, "it has one track: veo2 is silent", e)
+
+
+@prop(97, "data-uris", tier=5, live="S", evidence="PROTOCOL 8.5 (SEED); RFC 2397")
+def legal_data_uris_are_accepted(trace: Trace) -> Claims:
+    """A data URI is accepted in every legal form: cases, parameters, escapes, without base64."""
+    for job in trace.jobs():
+        for e in trace.final_results(job):
+            yield equal("code", e.status, 200, "the image is read", e)
 
 
 @prop(54, "file-lifetime", live="V", tier=4, evidence="PROTOCOL 8.4 (C); 404 afterwards is assumed")

@@ -9,16 +9,19 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-CONTAINERS = {b"moov", b"trak"}
+CONTAINERS = {b"moov", b"trak", b"mdia", b"minf", b"stbl"}
 
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """Length in seconds, frame in pixels."""
+    """Length in seconds, frame in pixels, numbers of frames and tracks; whether `moov` is before `mdat`."""
 
     seconds: float
     width: int
     height: int
+    frames: int
+    tracks: int
+    index_first: bool
 
 
 def facts(data: bytes) -> Facts:
@@ -27,15 +30,19 @@ def facts(data: bytes) -> Facts:
     Raises:
         ValueError: the index is missing or broken.
     """
-    found = dict(_boxes(data))
-    if not data[4:8] == b"ftyp" or not {b"mvhd", b"tkhd"} <= found.keys():
+    boxes = list(_boxes(data))
+    found = dict(boxes)
+    if not data[4:8] == b"ftyp" or not {b"mvhd", b"tkhd", b"stsz"} <= found.keys():
         raise ValueError("not an mp4: no index")
     try:
         header = found[b"mvhd"]
         wide = header[0] == 1  # 64-bit times
         scale, length = struct.unpack_from(">IQ" if wide else ">II", header, 20 if wide else 12)
         width, height = struct.unpack_from(">II", found[b"tkhd"], len(found[b"tkhd"]) - 8)
-        return Facts(length / scale, width >> 16, height >> 16)
+        names = [name for name, _ in boxes]
+        (frames,) = struct.unpack_from(">I", found[b"stsz"], 8)
+        first = b"mdat" in names and names.index(b"mvhd") < names.index(b"mdat")
+        return Facts(length / scale, width >> 16, height >> 16, frames, names.count(b"tkhd"), first)
     except (struct.error, ZeroDivisionError) as error:
         raise ValueError(f"not an mp4: {error}") from error
 

@@ -30,7 +30,7 @@ def early_result_is_400(trace: Trace) -> Claims:
     11,
     "retention retention-large repeated-results",
     tier=4,
-    evidence="PROTOCOL 4.6 (D: 1 h); the answer after that is assumed",
+    evidence="PROTOCOL 4.6 (R 2026-09: after six days; D: 30 days); the answer after it is assumed",
 )
 def results_are_stable(trace: Trace) -> Claims:
     """A result stays the same, byte for byte, until it expires; then it is NOT_FOUND."""

@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING
 
 from falcontract.model.automaton import DONE, QUEUED, RUNNING, STATES, judgements
-from falcontract.model.prediction import Timetables, may_run_again
+from falcontract.model.prediction import Timetables, has_timetable, may_run_again
 from falcontract.model.timetable import Entry, position_of
 from falcontract.properties.claims import Claim, Claims, claim, equal, member, prop
 from falcontract.targets.base import STREAM_STEP
@@ -120,10 +120,7 @@ def position_counts_the_jobs_ahead(trace: Trace) -> Claims:
     evidence="PROTOCOL 4.3; in emulators, jobs that move when polled mislead tests",
 )
 def reads_change_nothing(trace: Trace) -> Claims:
-    """Reads change nothing: the status follows from the time alone.
-
-    Two reads at the same time are equal, and on an exact clock the timetable gives the status.
-    """
+    """Reads change nothing: two reads at the same time are equal."""
     if not trace.exact_time:
         return
     last: dict[tuple[str, str, str], tuple[float, bytes]] = {}
@@ -135,11 +132,21 @@ def reads_change_nothing(trace: Trace) -> Claims:
             if key in last and last[key][0] == e.at:
                 yield equal("repeat", e.body, last[key][1], "two reads at the same time are equal", e)
             last[key] = (e.at, e.body)
-    if not may_run_again(trace):
-        yield from _on_schedule(trace)
 
 
-def _on_schedule(trace: Trace) -> Claims:
+@prop(
+    75,
+    "repeated-polls repeated-results queue queue-low-priority start-timeout cancel-running",
+    general=True,
+    tier=4,
+    live="canary",
+    needs=("stand-still",),
+    evidence="PROTOCOL 4.3, 4.8 (D, R): the state follows from time, limits, priority and cancels",
+)
+def states_are_on_schedule(trace: Trace) -> Claims:
+    """Jobs start and end when the timetable says: by limits, priorities, deadlines and cancels."""
+    if not has_timetable(trace):
+        return
     timetables = Timetables(trace)
     for job in trace.jobs():
         for at, status, e in trace.states(job):

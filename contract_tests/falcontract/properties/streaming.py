@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qs
 
 from falcontract.model.automaton import DONE, QUEUED, STATES
+from falcontract.model.prediction import application
 from falcontract.properties.claims import Claims, claim, equal, member, prop
 from falcontract.targets.base import STREAM_STEP
 
@@ -16,7 +17,13 @@ if TYPE_CHECKING:
 
 TRUE: Final = ("1", "true", "True")  # as the clients spell it
 LEVELS: Final = ("STDERR", "STDOUT", "ERROR", "INFO", "WARN", "WARNING", "DEBUG", "TRACE")
-TIMESTAMP: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)")
+TIMESTAMP: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}")  # no zone
+MEMBERS: Final = ["timestamp", "message", "labels"]
+LABELS: Final = [  # sorted, as recorded
+    *("app", "app_id", "fal_endpoint", "fal_env", "fal_job_id", "fal_multiplexing_app", "fal_node_id"),
+    *("fal_public_logs", "fal_request_id", "fal_user_nickname", "fal_worker_id", "isolate_source", "level"),
+    *("logged_at", "message", "source"),
+]
 HEARTBEAT: Final = 15.0  # seconds
 SLACK: Final = 2.0  # seconds, on a clock that is not exact
 EVENT_STREAM: Final = "text/event-stream"
@@ -45,25 +52,53 @@ def logs_come_on_request(trace: Trace) -> Claims:
                 yield claim("list", isinstance(logs, list), "requested logs are a list", e, logs)
 
 
-@prop(30, "logs stream", tier=4, evidence="PROTOCOL 4.4 (D-queue, C)")
+@prop(30, "logs stream", tier=4, evidence="PROTOCOL 4.4 (R 2026-02)")
 def log_entries_are_complete(trace: Trace) -> Claims:
-    """A log entry has timestamp, message and level; timestamps do not decrease.
+    """A log entry is exactly timestamp, message and labels; times have no zone, and do not decrease.
 
-    Clients read both forms: the flat members, and the level in `labels`.
+    Level and source are labels, not members.
     """
     for job in trace.jobs():
         for _, status, e in trace.states(job):
             entries = [entry if isinstance(entry, dict) else {} for entry in _entries(status)]
             for entry in entries:
-                labels = entry.get("labels")
                 stamp = str(entry.get("timestamp"))
                 yield claim("message", isinstance(entry.get("message"), str), "it has a message", e, entry)
-                yield claim("time", TIMESTAMP.fullmatch(stamp), "it has an ISO 8601 time", e, stamp)
-                yield member("level", entry.get("level"), LEVELS, "it has a level", e)
-                has_label = isinstance(labels, dict) and "level" in labels
-                yield claim("labels", has_label, "its labels have a level", e, labels)
+                yield equal("members", list(entry), MEMBERS, "it has no other members", e)
+                is_time = TIMESTAMP.fullmatch(stamp)
+                yield claim("time", is_time, "its time has microseconds and no zone", e, stamp)
+                yield member("level", _labels(entry).get("level"), LEVELS, "its labels have a level", e)
             for before, after in pairwise(str(entry.get("timestamp")) for entry in entries):
                 yield claim("order", before <= after, "timestamps do not decrease", e, [before, after])
+
+
+@prop(65, "logs stream", tier=4, evidence="PROTOCOL 4.4 (R 2026-02)")
+def labels_are_those_of_the_gateway(trace: Trace) -> Claims:
+    """The labels of a log entry are sorted, name request and application, and repeat message and time."""
+    for job in trace.jobs():
+        submit = trace.submitted(job)
+        for _, status, e in trace.states(job):
+            for entry in (entry for entry in _entries(status) if isinstance(entry, dict) and submit):
+                labels = _labels(entry)
+                yield equal("names", list(labels), LABELS, "the labels are those of fal, sorted", e)
+                texts = all(isinstance(value, str) for value in labels.values())
+                yield claim("texts", texts, "every label is a text", e, labels)
+                known = {
+                    "fal_request_id": e.request_id,
+                    "fal_endpoint": application(submit.step.endpoint) if submit else "",
+                    "message": str(entry.get("message")).replace("|", "_"),
+                    "logged_at": f"{entry.get('timestamp')}+00:00",
+                    "fal_env": "prod",
+                    "isolate_source": "USER",
+                    "source": "gateway",
+                }
+                found = {name: labels.get(name) for name in known}
+                yield equal("values", found, known, "they describe the request and the entry", e)
+
+
+def _labels(entry: dict[str, Any]) -> dict[str, Any]:
+    labels = entry.get("labels")
+    return labels if isinstance(labels, dict) else {}
 
 
 @prop(

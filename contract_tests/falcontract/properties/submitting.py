@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from falcontract.model.automaton import NOT_FOUND, QUEUED
-from falcontract.model.prediction import application
+from falcontract.model.prediction import application, base_of
 from falcontract.model.published import UUID
-from falcontract.properties.claims import Claims, claim, equal, member, prop
+from falcontract.properties.claims import Claims, claim, equal, prop
 
 if TYPE_CHECKING:
     from falcontract.traces import Exchange, Trace
@@ -39,7 +39,7 @@ def submit_answers_with_id_and_urls(trace: Trace) -> Claims:
 
 @prop(
     2,
-    "lifecycle unknown-path unknown-application",
+    "lifecycle unknown-path unknown-application ways",
     general=True,
     tier=2,
     evidence="PROTOCOL 3 (C), 4.1 (L-poll)",
@@ -50,7 +50,7 @@ def urls_contain_the_application_only(trace: Trace) -> Claims:
     The application of a namespace has three parts; the 404 for an unknown one shows it.
     """
     for e in trace.submits():
-        base = f"{trace.base}/{application(e.step.endpoint)}/requests/{e.get('request_id')}"
+        base = f"{base_of(trace, e)}/{application(e.step.endpoint)}/requests/{e.get('request_id')}"
         urls = dict(zip(LINKS, (base, f"{base}/status", f"{base}/cancel"), strict=True))
         for link, url in urls.items():
             yield equal(link, e.get(link), url, f"{link} has no sub-path", e)
@@ -100,13 +100,14 @@ def malformed_body_ends_in_4xx(trace: Trace) -> Claims:
     "lifecycle cors early-result",
     general=True,
     tier=1,
-    evidence="PROTOCOL 10.2, 11.2 (C; expose list assumed)",
+    evidence="PROTOCOL 10.2, 11.2 (C, R 2026-04; expose list assumed)",
 )
 def headers_contain_the_request_id(trace: Trace) -> Claims:
-    """Every queue answer has the request id in x-fal-request-id, is JSON, and is readable for browsers."""
+    """Submit and result have the request id in x-fal-request-id, status and cancel do not; pages may call."""
     for e in trace.exchanges if trace.complete_headers else ():
         if e.step.do in ABOUT_A_JOB and (e.ok or _is_outcome(trace, e)):
-            known = e.get("request_id") if e.step.do == "submit" else e.request_id
+            names_id = e.step.do in {"submit", "result"}
+            known = e.get("request_id") if e.step.do == "submit" else e.request_id if names_id else None
             yield equal("id", e.headers.get("x-fal-request-id"), known, "the header has the request id", e)
             kind = e.headers.get("content-type", "").partition(";")[0]
             yield equal("json", kind, "application/json", "the answer is JSON", e)
@@ -121,16 +122,17 @@ def _is_outcome(trace: Trace, e: Exchange) -> bool:
 
 def _is_readable(e: Exchange) -> Claims:
     allowed = e.headers.get("access-control-allow-origin")
-    yield member("origin", allowed, ("*", e.step.headers["Origin"]), "the origin is allowed", e)
+    yield equal("origin", allowed, e.step.headers["Origin"], "the origin is mirrored", e)
     if e.method == "OPTIONS":
         yield equal("preflight", e.status, 200, "the preflight is answered", e)
         requested = e.step.headers.get("Access-Control-Request-Headers", "")
         granted = e.headers.get("access-control-allow-headers", "").lower()
         yield claim("headers", granted == "*" or requested in granted, "its headers are allowed", e, granted)
     else:
-        exposed = e.headers.get("access-control-expose-headers", "").lower()
-        visible = exposed == "*" or "x-fal-request-id" in exposed
-        yield claim("exposed", visible, "x-fal-request-id is exposed", e, exposed)
+        exposed = e.headers.get("access-control-expose-headers")
+        yield equal("exposed", exposed, None, "the queue exposes no header to pages", e)
+        sent = e.headers.get("access-control-allow-credentials")
+        yield equal("credentials", sent, "true", "pages may send credentials", e)
 
 
 @prop(53, "equal-submits", tier=3, evidence="PROTOCOL 4.1: no idempotency key exists")

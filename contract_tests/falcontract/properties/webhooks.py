@@ -53,7 +53,7 @@ def webhooks_are_registered_by_the_query(trace: Trace) -> Claims:
     "webhook-ok webhook-error webhook-cancelled rerun",
     tier=2,
     needs=RECEIVE,
-    evidence="PROTOCOL 9.1 (D-hook, C)",
+    evidence="PROTOCOL 9.1 (D-hook, C; text of the error: N)",
 )
 def deliveries_contain_the_result(trace: Trace) -> Claims:
     """A delivery has the request id, the run's id, OK or ERROR, and the result as payload.
@@ -75,7 +75,7 @@ def deliveries_contain_the_result(trace: Trace) -> Claims:
                 status = "OK" if result.ok else "ERROR"
                 yield equal("status", d.get("status"), status, "its status is OK or ERROR", d)
                 yield equal("payload", d.get("payload"), result.json, "its payload is the result", d)
-                error = None if result.ok else f"Invalid status code: {result.status}"
+                error = None if result.ok else f"Unexpected status code: {result.status}"
                 yield equal("error", d.get("error"), error, "its error has the result's code", d)
                 kind = d.headers.get("content-type")
                 yield equal("json", kind, "application/json", "it is JSON", d)

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import httpx
 
+from falcontract.steps import HOSTS
+
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
     from contextlib import AbstractAsyncContextManager
@@ -27,6 +29,9 @@ ABILITIES: Final = {
     "stand-still": "its clock does not move between steps, so answers can be predicted",
     "lock": "an account can be locked while it has requests",
     "faults": "it accepts fault rules",
+    "restart": "it can be stopped and started again with its state",
+    "hosts": "it serves all of fal's hosts, not only queue and rest",
+    "addressing": "fal's hosts may be named in the Host header, in x-fal-target-url, or not at all",
 }
 
 KEY_A: Final = "00000000-aaaa-4aaa-8aaa-000000000000:" + "a" * 32
@@ -58,7 +63,7 @@ class Session:
     """A target, opened for one program."""
 
     transport: httpx.AsyncBaseTransport  # sends the calls of the wire: no retries, no redirects
-    hosts: Mapping[str, str]  # base URL of each fal host, "queue" and "rest", without a trailing slash
+    hosts: Mapping[str, str]  # base URL of each host of `steps.HOSTS` it has, without a trailing slash
     keys: Mapping[str, str | None]  # from `authorization_headers`
     now: Callable[[], float]  # the target's clock in seconds
     wall: Callable[[], float]  # unix seconds, for signatures
@@ -69,9 +74,16 @@ class Session:
     next_event: Callable[[], float] = lambda: math.inf
     poll_seconds: float = 0.5  # interval between polls
     settle_seconds: float = 0.0  # real seconds that an answer may take to arrive after the clock was moved
-    lock: Callable[[str], None] | None = None  # locks the account of a key, if the target can
+    # locks (or unlocks) the account of a key, if the target can
+    lock: Callable[[str, bool], None] | None = None
+    restart: Callable[[], Awaitable[None]] | None = None
     # makes a transport to the target, for another client
     new_transport: Callable[[], httpx.AsyncBaseTransport] = httpx.AsyncHTTPTransport
+
+    @property
+    def root(self) -> str:
+        """The address of the target, without a host of fal's."""
+        return self.hosts["queue"].removesuffix(f"/{HOSTS['queue']}")
 
     async def drive(self, task: asyncio.Task[Any], seconds: float) -> None:
         """Pass time until a task is done, at most so many seconds; then cancel it."""
@@ -135,7 +147,7 @@ class Address:
                 f"{url.host} belongs to fal: use --target live, which sends the reviewed plan only"
             )
         self.name = base.rstrip("/")
-        self.abilities = frozenset({"receive"} | ({"second-key"} if second else set()))
+        self.abilities = frozenset({"receive", "hosts"} | ({"second-key"} if second else set()))
         self._keys = authorization_headers(key, second)
 
     @asynccontextmanager
@@ -146,7 +158,7 @@ class Address:
         async with httpx.AsyncHTTPTransport(verify=False) as transport:
             yield Session(
                 transport=transport,
-                hosts={"queue": f"{self.name}/queue.fal.run", "rest": f"{self.name}/rest.fal.ai"},
+                hosts={name: f"{self.name}/{host}" for name, host in HOSTS.items()},
                 keys=self._keys,
                 now=time.monotonic,
                 wall=time.time,

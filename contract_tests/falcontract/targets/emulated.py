@@ -17,14 +17,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 import httpx
 
-from falcontract.steps import FAULTS
+from falcontract.steps import CLIENT_FAULTS, FAULTS, HOSTS
 from falcontract.targets.base import ABILITIES, KEY_A, KEY_B, Session, authorization_headers
 from falmock.app import create_app, open_emulator
 from falmock.engine.clock import ManualClock
-from falmock.engine.runs import REJECTION
 from falmock.faults.rules import Rule
 from falmock.http.server import Server, listen
 from falmock.media import Renderer, find_ffmpeg
+from falmock.protocol.outcomes import REJECTION
 from falmock.settings import Settings, Span
 
 if TYPE_CHECKING:
@@ -38,6 +38,8 @@ QUEUE_SECONDS: Final = 1.0
 RUN_SECONDS: Final = 4.0
 LARGE_RESULT: Final = 10_000  # bytes; such results expire earlier (PROTOCOL.md 4.6)
 IN_PROCESS: Final = "http://127.0.0.1:8787"
+AHEAD: Final = "ahead"  # in a setup: seconds that emulated time is ahead of real time
+NOT_SETTINGS: Final = (FAULTS, CLIENT_FAULTS, AHEAD)
 KEYS: Final = {"a": KEY_A, "b": KEY_B}
 log = logging.getLogger("falmock")
 
@@ -71,40 +73,39 @@ class Emulated:
 
     @asynccontextmanager
     async def open(self, program: Program) -> AsyncIterator[Session]:
-        clock = ManualClock()
-        settings = settings_of({name: value for name, value in program.setup.items() if name != FAULTS})
+        setup = {name: value for name, value in program.setup.items() if name not in NOT_SETTINGS}
+        clock = TwoClocks(ahead=program.setup.get(AHEAD, 0.0))
+        settings = settings_of(setup)
         async with AsyncExitStack() as stack:
-            emulator = await stack.enter_async_context(open_emulator(settings, clock, self._studio()))
+            if "restart" in program.needs():
+                folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="falcontract-state-"))
+                settings = replace(settings, state=Path(folder))
+            process = _Process(settings, clock, self._studio())
+            await process.start()
+            stack.push_async_callback(process.stop)
             for rule in program.setup.get(FAULTS, ()):
-                emulator.plan.add(Rule(**rule))
-            in_process = _InProcess(create_app(emulator))
+                process.emulator.plan.add(Rule(**rule))
+            in_process = process.served
             base = await stack.enter_async_context(_serve(in_process)) if self._over_socket else IN_PROCESS
 
             def new_transport() -> httpx.AsyncBaseTransport:
                 # verify=False saves loading an SSL context that plain http does not need
                 return httpx.AsyncHTTPTransport(verify=False) if self._over_socket else in_process
 
-            async def advance(seconds: float) -> None:
-                await emulator.timeline.pass_time(seconds)
-
-            def lock(key: str) -> None:
-                locked = (*emulator.settings.locked, KEYS[key].partition(":")[0])
-                emulator.settings = replace(emulator.settings, locked=locked)
-                in_process.app = create_app(emulator)
-
             yield Session(
                 transport=await stack.enter_async_context(new_transport()),
-                hosts={"queue": f"{base}/queue.fal.run", "rest": f"{base}/rest.fal.ai"},
+                hosts={name: f"{base}/{host}" for name, host in HOSTS.items()},
                 keys=authorization_headers(KEY_A, KEY_B),
                 now=clock.now,
                 wall=clock.wall,
-                pass_time=advance,
+                pass_time=process.pass_time,
                 facts=_facts(settings),
                 exact_time=True,
-                next_event=emulator.timeline.due,
+                next_event=process.due,
                 poll_seconds=0.25,
                 settle_seconds=0.02 if self._over_socket else 0.0,
-                lock=lock,
+                lock=process.lock,
+                restart=process.restart,
                 new_transport=new_transport,
             )
 
@@ -125,6 +126,49 @@ class Emulated:
         for clip in self._renders.glob("*.mp4"):
             (cache / clip.name).hardlink_to(clip)
         return cache
+
+
+class TwoClocks(ManualClock):
+    """A clock that only `move_to` moves; emulated time may be ahead of real time, as with a fast clock."""
+
+    def __init__(self, *, ahead: float) -> None:
+        super().__init__()
+        self._ahead = ahead
+
+    def wall(self) -> float:
+        return self.now() - self._ahead
+
+
+class _Process:
+    """An emulator that can be stopped, and started again with the state that it left."""
+
+    def __init__(self, settings: Settings, clock: ManualClock, renderer: Renderer) -> None:
+        self.emulator: Any = None
+        self.served = _InProcess()
+        self._settings, self._clock, self._renderer = settings, clock, renderer
+        self._stack = AsyncExitStack()
+
+    async def start(self) -> None:
+        opened = open_emulator(self._settings, self._clock, self._renderer)
+        self.emulator = await self._stack.enter_async_context(opened)
+        self.served.app = create_app(self.emulator)
+
+    async def stop(self) -> None:
+        await self._stack.aclose()
+
+    async def restart(self) -> None:
+        await self.stop()
+        await self.start()
+
+    async def pass_time(self, seconds: float) -> None:
+        await self.emulator.timeline.pass_time(seconds)
+
+    def due(self) -> float:
+        return float(self.emulator.timeline.due())
+
+    def lock(self, key: str, locked: bool) -> None:  # noqa: FBT001 - the interface of `Session.lock`
+        manual = self.emulator.manual
+        (manual.lock if locked else manual.unlock)(KEYS[key].partition(":")[0])
 
 
 def settings_of(setup: Json) -> Settings:
@@ -148,7 +192,8 @@ def _facts(settings: Settings) -> Json:
         "retention_large": settings.retention_large,
         "large_result": LARGE_RESULT,
         "max_body": settings.max_body,
-        "rejection_share": REJECTION,  # an assumption of the emulator; PROTOCOL.md says nothing
+        "cancel": settings.cancel,
+        "rejection_seconds": REJECTION,
     }
 
 
@@ -158,8 +203,8 @@ class _InProcess(httpx.AsyncBaseTransport):
     httpx's transport for ASGI waits for the end of the body, which in a status stream comes late.
     """
 
-    def __init__(self, app: ASGIApp) -> None:
-        self.app = app
+    def __init__(self) -> None:
+        self.app: Any = None
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         await self.app(scope, receive, send)

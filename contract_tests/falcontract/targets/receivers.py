@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any, Final
 
@@ -50,13 +51,13 @@ class Receivers:
     def url(self, step: Step) -> str:
         """Register the receiver of a submit and return its URL."""
         self._steps[step.webhook] = step
-        return f"{self.base}/{step.webhook}"
+        return f"{self.base}/{step.webhook}{step.webhook_path}"
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with suppress(ConnectionError, h11.RemoteProtocolError):
             connection = h11.Connection(h11.SERVER)
             request, body = await _read(connection, reader)
-            status = await self._record(request.target.decode().strip("/"), request, body)
+            status = await self._record(request.target.decode().removeprefix("/"), request, body)
             if status:
                 writer.write(_answer(connection, status))
                 await writer.drain()
@@ -64,7 +65,8 @@ class Receivers:
         with suppress(ConnectionError):
             await writer.wait_closed()
 
-    async def _record(self, name: str, request: h11.Request, body: bytes) -> int:
+    async def _record(self, target: str, request: h11.Request, body: bytes) -> int:
+        name = re.split("[/?]", target)[0]
         step = self._steps.get(name, UNREGISTERED)
         count = sum(delivery.receiver == name for delivery in self.arrived)
         status = step.answers[min(count, len(step.answers) - 1)]
@@ -72,6 +74,8 @@ class Receivers:
         request_id = headers.get("x-fal-webhook-request-id", "")
         delivery = Delivery(
             receiver=name,
+            method=request.method.decode(),
+            target=f"/{target}",
             at=self._session.now() - self._begun,
             wall=self._session.wall(),
             headers=headers,

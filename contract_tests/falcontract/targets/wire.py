@@ -4,24 +4,27 @@ from __future__ import annotations
 
 import asyncio
 import json
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
 import httpx
 
-from falcontract.steps import JWKS_PATH
+from falcontract.steps import HOSTS, JWKS_PATH, REFERENCE
 from falcontract.targets.receivers import Receivers
 from falcontract.traces import Event, Exchange, Trace
 
 if TYPE_CHECKING:
+    import re
+    from collections.abc import Iterator
     from contextlib import AbstractAsyncContextManager
 
     from falcontract.steps import Program, Step
     from falcontract.targets.base import Session, Target
 
 USUAL_METHOD: Final = {"submit": "POST", "cancel": "PUT"}
+LONGEST_ANSWER: Final = 20.0  # real seconds; only a stream in place of another answer takes as long
 TIMEOUT: Final = httpx.Timeout(60).as_dict()
 RECEIVERS: Final = "{receivers}"  # in an input: the base URL of the program's receivers
 
@@ -88,9 +91,10 @@ class Wire:
                 await self.session.pass_time(step.seconds)
             case "until":
                 await self._until(step)
-            case "lock":
-                assert self.session.lock is not None  # noqa: S101 - `Program.needs` has been checked
-                self.session.lock(step.key)
+            case "lock" | "unlock" | "restart":
+                await change_target(self.session, step)
+            case "client":
+                pass
             case _:
                 self._record(await self.send(step))
 
@@ -98,6 +102,8 @@ class Wire:
         self.trace.exchanges.append(e)
         if e.step.do == "submit" and e.ok and isinstance(e.json, dict):
             self._links[e.step.job] = {k: v for k, v in e.json.items() if isinstance(v, str)}
+        if e.step.save:
+            self._links[e.step.save] = dict(_texts(e))
 
     async def _until(self, step: Step) -> None:
         end = self.session.now() + step.seconds
@@ -112,14 +118,17 @@ class Wire:
         """Send the call of a step, and return the exchange without recording it."""
         url = self._url(step)
         headers, content = self._headers(step), self._content(step)
+        url, addressing = self._addressed(step, url)
+        headers |= addressing
         at = self.session.now() - self._begun
         method = step.method or USUAL_METHOD.get(step.do, "GET")
         reader = _AnswerReader(self.session, self._begun)
         reading = reader.read(_request(method, url, headers, content))
-        if step.do == "stream":
+        if step.do == "stream" or (step.do == "call" and step.seconds):
             await self.session.drive(asyncio.create_task(reading), step.seconds)
         else:
-            await reading
+            with suppress(TimeoutError):
+                await asyncio.wait_for(reading, LONGEST_ANSWER)
         return Exchange(
             step=step,
             index=self._index,
@@ -134,18 +143,38 @@ class Wire:
 
     def _url(self, step: Step) -> str:
         if step.path or step.do == "submit":
-            path = step.path or f"/{step.endpoint}"
-            for job, known in self._links.items():
-                path = path.replace("{" + job + "}", known.get("request_id", ""))
-            url = self.session.hosts[step.host] + path
+            path = self._resolved(step.path) or f"/{step.endpoint}"
+            url = path if path.startswith("http") else self.session.hosts[step.host] + path
         elif step.do == "fetch":
             url = self._media_url(step.job)
         else:
             url = self._link(step, self._links.get(step.job, {}))
-        query = step.query
+        query = self._resolved(step.query)
         if step.webhook:
             query = f"fal_webhook={quote(self._receivers.url(step), safe='')}" + (query and f"&{query}")
         return f"{url}?{query}" if query else url
+
+    def _resolved(self, text: str) -> str:
+        """Replace references to jobs and saved answers; one that leads nowhere stays."""
+
+        def value(found: re.Match[str]) -> str:
+            return self._links.get(found["name"], {}).get(found["member"] or "request_id", found[0])
+
+        return REFERENCE.sub(value, text)
+
+    def _addressed(self, step: Step, url: str) -> tuple[str, dict[str, str]]:
+        """Return the URL and the headers that name the host in the way of `Step.via`."""
+        root = self.session.root
+        name = next((one for one in HOSTS if url.startswith(self.session.hosts.get(one, "-") + "/")), None)
+        if not step.via or (name is None and step.via != "host"):
+            return url, {}
+        host = HOSTS[name] if name else httpx.URL(url).host
+        rest = url.removeprefix(self.session.hosts[name] if name else f"http://{host}")
+        return {
+            "host": (root + rest, {"Host": host}),
+            "target": (root + "/", {"x-fal-target-url": f"https://{host}{rest}"}),
+            "bare": (root + rest, {}),
+        }[step.via]
 
     def _link(self, step: Step, links: dict[str, str]) -> str:
         """Return the URL from the submit's answer, or a placeholder if the submit failed."""
@@ -167,16 +196,18 @@ class Wire:
         return f"{self.session.hosts['rest']}/no-video-was-made"
 
     def _headers(self, step: Step) -> dict[str, str]:
-        headers = dict(step.headers)
+        headers = {name: self._resolved(value) for name, value in step.headers.items()}
         key = None if step.do == "fetch" else self.session.keys[step.key]
         if key is not None:
-            headers["Authorization"] = key
+            headers.setdefault("Authorization", key)
         has_body = step.do == "submit" or step.body is not None or step.input is not None
         if has_body and step.content_type is not None:
             headers["Content-Type"] = step.content_type
         return headers
 
     def _content(self, step: Step) -> bytes:
+        if step.body is not None and step.do == "call":
+            return self._resolved(step.body).encode()
         if step.body is not None:
             return step.body.encode("utf-8", "surrogateescape")
         if step.input is None:
@@ -256,6 +287,31 @@ class _AnswerReader:
             "done_at": self._session.now() - self._begun,
             "error": self._error,
         }
+
+
+def _texts(e: Exchange) -> Iterator[tuple[str, str]]:
+    """Yield the text members of an answer at any depth, the parts of those that are URLs, and its ETag."""
+    yield "etag", e.headers.get("etag", "").strip('"')
+    yield "text", e.json if isinstance(e.json, str) else ""
+    left = [("", e.json)]
+    while left:
+        name, value = left.pop()
+        if isinstance(value, dict):
+            left += [(f"{name}.{key}".lstrip("."), item) for key, item in value.items()]
+        elif isinstance(value, str) and name:
+            yield name, value
+            yield f"{name}.path", value.partition("?")[0]
+            yield f"{name}.query", value.partition("?")[2]
+
+
+async def change_target(session: Session, step: Step) -> None:
+    """Lock or unlock an account, or start the target again; `Program.needs` has been checked."""
+    if step.do == "restart":
+        assert session.restart is not None  # noqa: S101
+        await session.restart()
+    else:
+        assert session.lock is not None  # noqa: S101
+        session.lock(step.key, step.do == "lock")
 
 
 def _data(message: bytes) -> str | None:

@@ -96,8 +96,21 @@ def reachable(listeners: Listeners) -> str:
     )
 
 
-def banner(server: ServerInfo, settings: Settings, reachable: str) -> str:
-    """Return what `falmock serve` prints when it listens; for `reachable` see there."""
+def banner(server: ServerInfo, settings: Settings, reachable: str, ahead: float = 0) -> str:
+    """Return what `falmock serve` prints when it listens.
+
+    Args:
+        server: its addresses.
+        settings: of the emulator.
+        reachable: see there.
+        ahead: seconds between the time of this machine and emulated time.
+    """
+    clock = (
+        ""
+        if ahead < 1
+        else f"""
+  clock       {ahead:,.0f} s ahead of this machine, as stored in the state folder; --ephemeral starts anew"""
+    )
     warning = f"\n  WARNING     other machines can call {reachable}{_WHAT_OTHERS_CAN}" if reachable else ""
     keys = "any id:secret" if settings.keys is None else f"{len(settings.keys)} from --keys"
     address = server.http
@@ -106,13 +119,13 @@ falmock {__version__}: fal's queue, offline. Nothing leaves this machine, nothin
 
   listening   {address}   (health: {address}/health)
   tls, proxy  {server.https}  {server.proxy}{warning}
-  state       {settings.state or "in memory"}
+  state       {settings.state or "in memory"}{clock}
   keys        {keys if settings.auth else "not required"}
   models      fal-ai/veo2/image-to-video
   scenarios   {", ".join(settings.scenarios) or "none (see falmock scenario list)"}
 
   submit      curl {address}/fal-ai/veo2/image-to-video -H 'Authorization: Key my:key' \\
-                --json '{{"prompt": "A lego chef cooking eggs", "image_url": "https://example.com/chef.png"}}'
+                -H 'Content-Type: application/json' -d '{{"prompt": "A lego chef cooking eggs", "image_url": "https://example.com/chef.png"}}'
   fal hosts   {address}/queue.fal.run/...  and the same for fal.run, rest.fal.ai, v3.fal.media, api.fal.ai
   programs    falmock run -- python app.py   leads all fal hosts here (or: eval "$(falmock env)")
   webhooks    verify with {address}/rest.fal.ai/.well-known/jwks.json

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-import json
+import datetime as dt
 import os
+import sys
+import time
 from collections import Counter
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 import click
 import httpx
@@ -30,7 +32,10 @@ from falmock.protocol.calls import Operation
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from falmock.inspection.entries import Entry
+
 CONTROL_SECONDS: Final = 60.0  # a long journal takes some time
+FOLLOW_SECONDS: Final = 0.5
 
 
 @click.group()
@@ -50,10 +55,9 @@ def list_scenarios() -> None:
 @scenario.command()
 @click.argument("name")
 def show(name: str) -> None:
-    """Print the rules of a preset or a file."""
+    """Print a preset or a file as TOML, to start a file of your own."""
     with reporting():
-        for rule in scenarios.find(name).rules:
-            click.echo(json.dumps(rule.model_dump(exclude_defaults=True)))
+        click.echo(scenarios.text(scenarios.find(name)), nl=False)
 
 
 @scenario.command()
@@ -104,8 +108,12 @@ def env(state: Path, format: str, via: str | None, ca_folder: str | None, *, fal
 @click.command()
 @running_state
 @click.option(
-    "--format", help="JSON lines, or an HTTP archive.", type=click.Choice(["jsonl", "har"]), default="jsonl"
+    "--format",
+    "form",
+    help="Text, JSON lines, or an HTTP archive; by default text in a terminal, else jsonl.",
+    type=click.Choice(["text", "jsonl", "har"]),
 )
+@click.option("--follow", "-f", help="Print new entries as text until Ctrl-C.", is_flag=True)
 @click.option("--request", help="Only entries of this request id.")
 @click.option("--endpoint", help="Only entries of this endpoint, or of a pattern such as fal-ai/*.")
 @click.option("--test", help="Only entries of this test.")
@@ -113,19 +121,65 @@ def env(state: Path, format: str, via: str | None, ca_folder: str | None, *, fal
 @click.option("--operation", help="Only calls of this kind.", type=click.Choice([*map(str, Operation)]))
 @click.option("--since", help="Only entries from this emulated time on, in unix seconds.", type=float)
 @click.option("--until", help="Only entries before this emulated time.", type=float)
-def journal(state: Path, **query: Any) -> None:
+def journal(state: Path, form: str | None, *, follow: bool, **query: Any) -> None:
     """Print the journal: calls, steps of requests, attempts at webhooks."""
-    click.echo(_fetch(state, "/journal", query).text, nl=False)
+    if follow:
+        if form not in {None, "text"}:
+            raise click.UsageError(f"--follow prints text, not {form}")
+        _follow(state, query)
+    form = form or ("text" if sys.stdout.isatty() else "jsonl")
+    fetched = _fetch(state, "/journal", query | {"format": None if form == "text" else form}).text
+    if form != "text":
+        click.echo(fetched, nl=False)
+        return
+    for entry in read_journal(fetched):
+        click.echo(journal_line(entry))
+
+
+def _follow(state: Path, query: Mapping[str, Any]) -> NoReturn:
+    """Print each entry once, a call when its response is complete."""
+    printed: set[int] = set()
+    while True:
+        entries = read_journal(_fetch(state, "/journal", query).text)
+        for entry in entries:
+            if entry.id not in printed and getattr(entry, "over", True):
+                click.echo(journal_line(entry))
+                printed.add(entry.id)
+        printed &= {entry.id for entry in entries}
+        time.sleep(FOLLOW_SECONDS)
+
+
+def journal_line(entry: Entry) -> str:
+    """Return an entry as a line of text, with its emulated time in the zone of this machine."""
+    at = dt.datetime.fromtimestamp(entry.at).astimezone().strftime("%H:%M:%S.%f")[:-3]
+    fault = getattr(entry, "fault", None)
+    return f"{at}  {entry}{f' (fault {fault})' if fault else ''}"
 
 
 @click.command()
 @running_state
+@click.option(
+    "--format",
+    "form",
+    help="By default text in a terminal, else JSON.",
+    type=click.Choice(["text", "json"]),
+)
 @click.option("--test", help="Only requests of this test.")
 @click.option("--key", help="Only requests of this key id.")
 @click.option("--window", help="Seconds within which an equal submit counts as a double.", type=float)
-def ledger(state: Path, **query: Any) -> None:
-    """Print what all requests would have cost at fal's list prices, as JSON."""
-    click.echo(_fetch(state, "/ledger", query).text)
+def ledger(state: Path, form: str | None, **query: Any) -> None:
+    """Print what all requests would have cost at fal's list prices."""
+    answer = _fetch(state, "/ledger", query)
+    if (form or ("text" if sys.stdout.isatty() else "json")) == "json":
+        click.echo(answer.text)
+        return
+    bill = answer.json()
+    for charge in bill["charges"]:
+        outcome = charge["status"] or "not completed"
+        click.echo(f"{charge['request_id']}  {outcome!s:13}  ${charge['usd']:.2f}  {charge['endpoint']}")
+    for double in bill["doubles"]:
+        click.echo(f"{double['second']}  a double of {double['first']}: ${double['usd']:.2f}")
+    click.echo(f"${bill['usd']:.2f} in all")
 
 
 @click.command()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from importlib import import_module
+from pathlib import Path
 from typing import Any, Final
 
 import click
@@ -15,10 +16,11 @@ EXIT_INTERRUPTED: Final = 130
 
 # By name: where the subcommand is, and the first line of its help.
 COMMANDS: Final = {
-    "doctor": ("serve:doctor", "Show which calls of a program reach the emulator, without any risk."),
+    "config": ("config:config", "Show the settings in force."),
+    "doctor": ("doctor:doctor", "Check this machine, or which calls of a program reach the emulator."),
     "env": ("inspect:env", "Print the environment variables that lead programs to the emulator."),
     "journal": ("inspect:journal", "Print the journal: calls, steps of requests, attempts at webhooks."),
-    "ledger": ("inspect:ledger", "Print what all requests would have cost at fal's list prices, as JSON."),
+    "ledger": ("inspect:ledger", "Print what all requests would have cost at fal's list prices."),
     "lint": ("inspect:lint", "Check an application for mistakes in its use of fal."),
     "run": ("serve:run", "Run a program with all fal hosts led to an emulator."),
     "scenario": ("inspect:scenario", "Show presets, faults and scenario files."),
@@ -52,12 +54,17 @@ class LazyGroup(click.Group):
     cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110}
 )
 @click.version_option(__version__, prog_name="falmock")
-def falmock() -> None:
+@click.pass_context
+def falmock(context: click.Context) -> None:
     """An offline emulator of fal.ai's queue for video models.
 
     Start it with `falmock serve`, then send to http://127.0.0.1:8787 what you would send to
     https://queue.fal.run, with any key of the form id:secret. Nothing leaves your machine.
     """
+    from falmock.cli import config
+
+    _, values = config.read(Path())
+    context.default_map = {**dict.fromkeys(COMMANDS, values), "config": {"show": values}}
 
 
 def main() -> None:

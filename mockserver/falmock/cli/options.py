@@ -83,7 +83,11 @@ def _span(value: Any) -> Span:
 
 
 def _texts(value: Any) -> tuple[str, ...]:
-    return value if isinstance(value, tuple) else tuple(filter(None, map(str.strip, value.split(","))))
+    return (
+        tuple(value)
+        if isinstance(value, tuple | list)
+        else tuple(filter(None, map(str.strip, value.split(","))))
+    )
 
 
 def settings_of(state: Path | None, given: dict[str, Any]) -> Settings:

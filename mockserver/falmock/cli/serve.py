@@ -1,4 +1,4 @@
-"""The commands that open an emulator or start a program: `serve`, `run`, `doctor`."""
+"""The commands that open an emulator: `serve`, `run`."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from click.core import ParameterSource
 from falmock.app import ELSEWHERE, StateError, create_app, open_emulator
 from falmock.cli import console
 from falmock.cli.options import option, settings_of, settings_options, state_option
+from falmock.cli.report import write as write_report
 from falmock.faults.scenarios import ScenarioError
 from falmock.http.guard import CONTROL
 from falmock.http.server import listen
@@ -25,12 +26,20 @@ from falmock.inspection.journal import journal_of
 from falmock.inspection.ledger import Account
 from falmock.inspection.lint import check
 from falmock.intercept.certificates import DamagedCAError, open_ca
-from falmock.intercept.doctor import CannotTryError, examine
 from falmock.intercept.environment import variables
-from falmock.intercept.launch import NotStartedError, SignalForwarder, launch
+from falmock.intercept.launch import (
+    NOT_EXECUTABLE,
+    NOT_FOUND,
+    Ended,
+    NotStartedError,
+    SignalForwarder,
+    launch,
+)
 from falmock.intercept.listeners import Listeners, open_listeners
 from falmock.intercept.server_info import ServerInfo, advertise, find
 from falmock.media import FfmpegNotFound
+from falmock.protocol.addresses import is_loopback
+from falmock.protocol.authorities import Authority
 from falmock.settings import OPTIONS, SettingsError, flag_of
 
 if TYPE_CHECKING:
@@ -43,9 +52,11 @@ if TYPE_CHECKING:
     from falmock.settings import Settings
 
 LOOPBACK: Final = "127.0.0.1"
+PORT: Final = 8787
 LONG_RUNNING: Final = ("hostnames", "trusted_proxies")  # settings that `falmock run` has no flag for
 WRONG_USE: Final = (StateError, ScenarioError, SettingsError, FfmpegNotFound, DamagedCAError)
 LEVELS: Final = ("debug", "info", "warning", "error")
+NOT_STRICT: Final = 3  # exit code of `falmock run --strict`
 
 
 def log_options(level: str) -> Callable[[Any], Any]:
@@ -65,7 +76,7 @@ def port_option(flag: str, text: str, default: int = 0) -> Callable[[Any], Any]:
 
 @click.command()
 @option("--host", "Address to listen on. By default only this machine can call.", default=LOOPBACK)
-@port_option("--port", "Port for HTTP; 0 picks a free one.", default=8787)
+@port_option("--port", "Port for HTTP; 0 picks a free one.", default=PORT)
 @port_option("--tls-port", "Port for HTTPS; 0 picks a free one.")
 @port_option("--proxy-port", "Port of the proxy for programs; 0 picks a free one.")
 @state_option("Folder that keeps requests, files and keys across restarts.")
@@ -98,9 +109,10 @@ async def _serve(settings: Settings, listeners: Listeners) -> None:
         asyncio.get_running_loop().add_signal_handler(number, stopped.set)
     async with (
         open_emulator(settings, listeners=listeners) as emulator,
-        _served(emulator, create_app(emulator), listeners) as server,
+        _served(emulator, _app(emulator, listeners), listeners) as server,
     ):
-        console.print_to_stderr(console.banner(server, settings, console.reachable(listeners)))
+        ahead = emulator.clock.now() - emulator.clock.wall()
+        console.print_to_stderr(console.banner(server, settings, console.reachable(listeners), ahead))
         await stopped.wait()
 
 
@@ -111,14 +123,29 @@ async def _serve(settings: Settings, listeners: Listeners) -> None:
 @settings_options(without=LONG_RUNNING)
 @log_options("warning")
 @option("--account", "File for the final account, as JSON.", type=click.Path(path_type=Path, dir_okay=False))
+@option(
+    "--report",
+    "Folder for the journal, an HTTP archive, the account and the videos. Always a new emulator.",
+    type=click.Path(path_type=Path, file_okay=False, writable=True),
+)
+@option("--alone", "Use a new emulator, even if one serves the state folder.", is_flag=True)
+@option(
+    "--strict",
+    "Exit with 3 if a call was refused, a fault had no effect, or the client check found a mistake. "
+    "Always a new emulator.",
+    is_flag=True,
+)
 @click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
-def run(
+def run(  # noqa: PLR0917 - click calls it by name
     command: tuple[str, ...],
     state: Path,
     account: Path | None,
+    report: Path | None,
     log_format: str,
     log_level: str,
     *,
+    alone: bool,
+    strict: bool,
     sealed: bool,
     **given: Any,
 ) -> int:
@@ -128,56 +155,90 @@ def run(
     sealed. Otherwise it is a new one, in memory. The exit code is that of the program.
     """
     console.set_up_logging(log_format, log_level)
-    server = find(state)
+    _check_writable(account)
+    server = None if alone or strict or report else find(state)
+    remarks: list[str] = []
     with reporting(), _runner() as runner:
         if server is not None and server.sealed >= sealed:
-            _print_ignored_options(server, state)
-            code, counted = runner.run(_run_beside(server, command))
+            _refuse_settings(server, state)
+            console.print_to_stderr(f"falmock: using the emulator at {server.http}, which serves {state}")
+            ended, counted = runner.run(_run_beside(server, command))
         else:
             settings = settings_of(None, given | {"sealed": sealed})
             with _listening(LOOPBACK, 0, 0, 0) as listeners:
-                code, counted = runner.run(_run_with(settings, listeners, command))
+                ended, counted, remarks = runner.run(_run_with(settings, listeners, command, report))
     if account is not None:
         account.write_text(json.dumps(counted.to_json()))
-    console.print_to_stderr(f"falmock: {counted}")
-    return code
+    for line in (*remarks, *_warnings(ended, counted), counted):
+        console.print_to_stderr(f"falmock: {line}")
+    return NOT_STRICT if strict and ended.code == 0 and (remarks or counted.refused) else ended.code
 
 
-def _print_ignored_options(server: ServerInfo, state: Path) -> None:
-    """Name the flags that have no effect, because the running emulator has settings of its own."""
+def _warnings(ended: Ended, counted: Account) -> Iterator[str]:
+    """Yield what suggests that calls went past the emulator."""
+    for program in ended.past:
+        yield f"{program} ran: its calls go past falmock, unless the worker has an outboundService"
+    if not counted.requests and ended.code not in {NOT_FOUND, NOT_EXECUTABLE}:
+        yield "no request arrived; `falmock doctor -- COMMAND` shows the calls to fal that go past falmock"
+
+
+def _check_writable(account: Path | None) -> None:
+    """Refuse a file that cannot be written before the program runs, not after."""
+    if account is not None and not os.access(account if account.exists() else account.parent, os.W_OK):
+        raise click.ClickException(f"cannot write to {account}: choose another --account")
+
+
+def _refuse_settings(server: ServerInfo, state: Path) -> None:
+    """Refuse flags that would have no effect, because the running emulator has settings of its own."""
     source = click.get_current_context().get_parameter_source
     given = [flag_of(name) for name in OPTIONS if source(name) is ParameterSource.COMMANDLINE]
-    if ignored := ", ".join(flag for flag in given if flag != "--sealed"):
-        console.print_to_stderr(
-            f"falmock: the emulator at {server.http} serves {state} and has its own settings. "
-            f"No effect: {ignored}. For a new emulator, name another --state."
+    if refused := ", ".join(flag for flag in given if flag != "--sealed"):
+        raise click.ClickException(
+            f"the emulator at {server.http} serves {state} and has its own settings, so {refused} would have "
+            "no effect: add --alone for a new emulator"
         )
 
 
-async def _run_with(settings: Settings, listeners: Listeners, command: Sequence[str]) -> tuple[int, Account]:
+async def _run_with(
+    settings: Settings, listeners: Listeners, command: Sequence[str], report: Path | None
+) -> tuple[Ended, Account, list[str]]:
     with SignalForwarder() as forwarder:
         async with open_emulator(settings, listeners=listeners) as emulator:
-            app = create_app(emulator)
+            app = _app(emulator, listeners)
             async with _served(emulator, app, listeners) as server:
-                code = await _launch(command, server, forwarder)
-            for remark in _remarks(emulator):
-                console.print_to_stderr(f"falmock: {remark}")
-            return code, app.state.ledger.account()
+                console.print_to_stderr(f"falmock: using a new emulator at {server.http}, in memory")
+                ended = await _launch(command, server, forwarder)
+            counted = app.state.ledger.account()
+            if report is not None:
+                try:
+                    write_report(report, emulator, counted)
+                except OSError as error:
+                    raise click.ClickException(f"cannot write to {report}: {error.strerror}") from None
+            return ended, counted, _remarks(emulator)
+
+
+def _app(emulator: Emulator, listeners: Listeners) -> Starlette:
+    """Return the application; a program's files are at the plain port, if nothing else is said."""
+    settings = emulator.settings
+    host, port, *_ = listeners.http.getsockname()
+    files = settings.public_url or (f"http://{Authority(host, port)}" if is_loopback(host) else "")
+    return create_app(emulator, files=files if settings.media_urls == "local" else "")
 
 
 def _remarks(emulator: Emulator) -> list[str]:
     unobserved = [f"the fault {each.rule.fault!r} had no effect" for each in emulator.plan.unobserved()]
-    findings = check(journal_of(emulator).entries(), now=emulator.clock.now())
+    entries = journal_of(emulator).entries()
+    findings = check(entries, catalogue=emulator.catalogue, now=emulator.clock.now())
     return [*unobserved, *(f"client check: {each.rule}: {each.says}" for each in findings)]
 
 
-async def _run_beside(server: ServerInfo, command: Sequence[str]) -> tuple[int, Account]:
+async def _run_beside(server: ServerInfo, command: Sequence[str]) -> tuple[Ended, Account]:
     with SignalForwarder() as forwarder:
         async with httpx.AsyncClient(base_url=server.http, trust_env=False) as http:
             before = await _account(http)
-            code = await _launch(command, server, forwarder)
+            ended = await _launch(command, server, forwarder)
             after = await _account(http)
-    return code, after.since(before)
+    return ended, after.since(before)
 
 
 async def _account(http: httpx.AsyncClient) -> Account:
@@ -196,30 +257,12 @@ def control_error(address: str, error: httpx.HTTPError) -> click.ClickException:
     return click.ClickException(f"the emulator at {address} gives no information: {why}")
 
 
-async def _launch(command: Sequence[str], server: ServerInfo, forwarder: SignalForwarder) -> int:
+async def _launch(command: Sequence[str], server: ServerInfo, forwarder: SignalForwarder) -> Ended:
     try:
         return await launch(command, os.environ | variables(server, os.environ), forwarder)
     except NotStartedError as error:
         console.print_to_stderr(f"falmock: {error}")
-        return error.code
-
-
-@click.command(context_settings={"allow_interspersed_args": False})
-@click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
-def doctor(command: tuple[str, ...]) -> int:
-    """Show which calls of a program reach the emulator, without any risk.
-
-    The program runs in a network that has nothing but loopback, through a sealed `falmock run`. This
-    takes Linux, and the programs unshare and ip. Exits with 1 if a call to fal misses the emulator.
-    """
-    try:
-        found = examine(command)
-    except CannotTryError as error:
-        raise click.ClickException(
-            f"doctor runs a program in a network of its own, so that nothing can leak, and {error}"
-        ) from None
-    click.echo(str(found))
-    return 0 if found.good else 1
+        return Ended(error.code)
 
 
 @asynccontextmanager

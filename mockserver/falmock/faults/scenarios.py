@@ -7,6 +7,7 @@ import tomllib
 from functools import cache
 from importlib import resources
 from pathlib import Path
+from typing import Any
 
 from pydantic import ValidationError
 
@@ -58,6 +59,25 @@ def read(text: str, *, name: str, where: str) -> Scenario:
         raise ScenarioError(f"{where}: {place}: {first['msg'].removeprefix('Value error, ')}") from None
     except ValueError as error:  # no TOML, over the limits, or a number with more digits than Python reads
         raise ScenarioError(f"{where} is not TOML: {error}") from None
+
+
+def text(scenario: Scenario) -> str:
+    """Return a scenario as the TOML that `read` parses."""
+    about = scenario.model_dump(include={"name", "teaches"}, exclude_defaults=True)
+    rules = [rule.model_dump(exclude_defaults=True) for rule in scenario.rules]
+    return "\n".join([_members(about), *(f"[[rules]]\n{_members(rule)}" for rule in rules)])
+
+
+def _members(table: dict[str, Any]) -> str:
+    return "".join(f"{name} = {_value(value)}\n" for name, value in table.items())
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, dict):
+        return f"{{{', '.join(f'{_value(name)} = {_value(each)}' for name, each in value.items())}}}"
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(map(_value, value))}]"
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")  # as TOML wants it
 
 
 @cache

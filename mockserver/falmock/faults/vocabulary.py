@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import shlex
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, Final
 
 from falmock.protocol.errors import OUT_OF_BALANCE, PlatformError
@@ -28,6 +29,8 @@ PLACES: Final = (JOB, WEBHOOK, FILE, *OPERATIONS, PLATFORM)
 OTHER_ERROR: Final = "model_error"  # any type, text and place
 
 OK: Final = "ok"  # in the sequence of a rule: no fault this time
+
+LONGEST_NAME: Final = 40  # characters of an unknown name that are compared with those of faults
 
 YEAR: Final = 365 * 86_400  # seconds
 HOUR: Final = 3600
@@ -99,7 +102,12 @@ def parse(text: str) -> Fault:
         raise FaultError(f"{quoted} is no fault: write a name and options, as requeued times=3") from None
     kind = FAULTS.get(name)
     if kind is None:
-        raise FaultError(f"there is no fault {_brief(name)!r}: falmock scenario faults lists them")
+        near = "".join(
+            f", did you mean {each!r}?" for each in get_close_matches(name[:LONGEST_NAME], FAULTS, 1)
+        )
+        raise FaultError(
+            f"there is no fault {_brief(name)!r}{near or ': falmock scenario faults lists them'}"
+        )
     return Fault(name, {**kind.options, **dict(_option(kind, option) for option in options)})
 
 
@@ -268,6 +276,7 @@ FAULTS: Final[dict[str, FaultKind]] = {
             "upload",
             reason=OUT_OF_BALANCE,
         ),
+        _account("storage_type_refused", "400: the storage type is invalid.", "upload"),
         FaultKind(
             "rate_limited",
             "account",
@@ -275,7 +284,6 @@ FAULTS: Final[dict[str, FaultKind]] = {
             ("submit", "run"),
             frozenset({*OPERATIONS, PLATFORM}),
         ),
-        _account("storage_type_refused", "400: the storage type is invalid.", "upload"),
         _account("concurrency_limit", "429 of the run host: too many requests run at once.", "run", limit=20),
         _request("stuck_in_queue", "The request waits forever."),
         _request("stuck_running", "The request runs forever."),

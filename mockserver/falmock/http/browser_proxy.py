@@ -1,7 +1,8 @@
 """The proxy that fal's clients use from a page, at `/api/fal/proxy` (PROTOCOL.md 12).
 
 A page must not have a key, so its calls go to its own server, with fal's URL in `x-fal-target-url`. That
-server adds the key and calls fal. Here the emulator is that server.
+server adds the key and calls fal. Here the emulator is that server. The target may also be a URL of the
+emulator itself, such as one from an earlier answer.
 """
 
 from __future__ import annotations
@@ -12,8 +13,8 @@ from typing import TYPE_CHECKING, Final
 from starlette.responses import JSONResponse
 
 from falmock.http.context import CONTEXT, Area, CallContext
-from falmock.protocol.authorities import AuthorityError, HttpUrl, parse_url
-from falmock.protocol.hosts import QUEUE, REST, RUN
+from falmock.protocol.authorities import AuthorityError, parse_url
+from falmock.protocol.hosts import QUEUE, REST, RUN, NotServedError, find_target, is_fal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -45,13 +46,13 @@ class BrowserProxy:
     def __init__(self, fal: ASGIApp, settings: Settings, refused: Callable[[str], None]) -> None:
         self._fal = fal
         self._refused = refused
+        self._names = settings.own_names
         self._key = settings.keys[0] if settings.keys else "falmock:proxy"
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         context: CallContext = scope[CONTEXT]
-        target = context.headers.get("x-fal-target-url", "")
-        if not is_allowed(target):
-            name = _host_of(target)
+        name, allowed = self._target(context, scope["scheme"])
+        if not allowed:
             log.warning("refused a page's call for %s: pages may call queue and run hosts", name)
             self._refused(name)
             await JSONResponse("Invalid request", 400)(scope, receive, send)
@@ -65,6 +66,22 @@ class BrowserProxy:
         }
         await self._fal(inner, receive, send)
 
+    def _target(self, context: CallContext, scheme: str) -> tuple[str, bool]:
+        """Return the name of the host that a page wants to call, and whether it may."""
+        try:
+            url = parse_url(context.headers.get("x-fal-target-url", ""))
+        except AuthorityError:
+            return "no host", False
+        name = url.authority.name
+        try:
+            target = find_target(url, context.authority, scheme, self._names)
+        except NotServedError:
+            return name, False
+        if is_fal(name) and (name != target.host or url.authority.port is not None):
+            return name, False
+        allowed = target.host in ALLOWED_HOSTS or f"{target.host}{target.path}?{target.query}" in ALLOWED_URLS
+        return name, allowed
+
     def _forwarded(self, headers: Mapping[str, str]) -> dict[str, str]:
         kept = {
             name: value
@@ -77,25 +94,3 @@ class BrowserProxy:
             "content-type": "application/json",
             "x-fal-client-proxy": NAME,
         }
-
-
-def is_allowed(target: str) -> bool:
-    """Check whether pages may call a URL."""
-    url = _parsed(target)
-    if url is None or url.authority.port is not None:
-        return False
-    host = url.authority.name
-    query = f"?{url.query}" if url.query else ""
-    return host in ALLOWED_HOSTS or f"{host}{url.path}{query}" in ALLOWED_URLS
-
-
-def _host_of(target: str) -> str:
-    url = _parsed(target)
-    return "no host" if url is None else url.authority.name
-
-
-def _parsed(target: str) -> HttpUrl | None:
-    try:
-        return parse_url(target)
-    except AuthorityError:
-        return None

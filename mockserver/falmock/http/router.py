@@ -42,6 +42,7 @@ NOT_EMULATED: Final = (
     f"program, or call a host that is emulated: {', '.join(ALIASES)}."
 )
 NOT_OWN: Final = "If that is its name on your network, start it with --hostname."
+REFUSES_LOCAL: Final = "ai-sdk/"  # Vercel's AI SDK downloads nothing from addresses of this machine
 FAULTLESS: Final = frozenset({WEBSITE})  # no fault applies to these hosts
 
 
@@ -55,6 +56,7 @@ class HostRouter:
         faults: injects faults into them.
         arrivals: counts the calls for each host.
         refused: called with the host name of each call that is not emulated.
+        files: base URL of files in answers to calls under fal's own names; empty to keep fal's.
     """
 
     def __init__(
@@ -66,7 +68,9 @@ class HostRouter:
         faults: FaultInjector,
         arrivals: Counter[str],
         refused: Callable[[str], None],
+        files: str = "",
     ) -> None:
+        self._files = files
         self._arrivals = arrivals
         self._faults = faults
         self._rules = faults.rules
@@ -98,7 +102,10 @@ class HostRouter:
             if destination.query is not None:
                 scope["query_string"] = destination.query.encode()
             context.base_url = destination.base_url
-            if self._public is not None and context.base_url.style != "host":
+            if context.base_url.style == "host":
+                if self._files and REFUSES_LOCAL not in context.headers.get("user-agent", ""):
+                    context.base_url = replace(context.base_url, files=self._files)
+            elif self._public is not None:
                 scheme, authority = self._public
                 context.base_url = replace(context.base_url, scheme=scheme, authority=authority)
         context.call = calls.read(

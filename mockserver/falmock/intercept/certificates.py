@@ -1,6 +1,10 @@
-"""The CA of `falmock run`, and the server certificate for fal's host names.
+"""The CA of `falmock run`, and the server certificates for fal's host names.
 
 Name constraints restrict the CA to fal's domains and this machine, so a stolen key is useless elsewhere.
+
+There are two server certificates, since BoringSSL (Bun, Chromium) knows no constraints on IP addresses: it
+rejects a certificate that has an address, below a CA that constrains addresses. So a client that asks for a
+name gets a certificate without addresses. The other one is for clients that call an address.
 """
 
 from __future__ import annotations
@@ -24,11 +28,12 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from falmock.protocol.addresses import parse
 from falmock.protocol.hosts import ALIASES, FAL_DOMAINS
 from falmock.system import private
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
 LOCAL_NETWORKS: Final = ("127.0.0.0/8", "::1/128")
 LOCAL_ADDRESSES: Final = ("127.0.0.1", "::1")
@@ -49,17 +54,23 @@ class CertificateAuthority:
         certificate: of the CA.
         bundle: the usual roots and `certificate`, for programs that read a single file.
         server: key and certificate of the TLS port, readable by their owner only.
+        named: the same without addresses, for clients that ask for a name.
     """
 
     certificate: Path
     bundle: Path
     server: Path
+    named: Path
 
     def context(self) -> ssl.SSLContext:
         """Return the TLS settings of the server."""
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(self.server)
-        context.set_alpn_protocols(["http/1.1"])
+        context, named = _context(self.server), _context(self.named)
+
+        def choose(connection: ssl.SSLObject | ssl.SSLSocket, name: str | None, _: object) -> None:
+            if name is not None and parse(name) is None:
+                connection.context = named
+
+        context.sni_callback = choose
         return context
 
 
@@ -75,16 +86,29 @@ def open_ca(folder: Path, environment: Mapping[str, str] | None = None) -> Certi
         DamagedCAError: key or certificate cannot be parsed.
     """
     private.folder(folder)
-    ca = CertificateAuthority(folder / "ca.pem", folder / "bundle.pem", folder / "server.pem")
+    ca = CertificateAuthority(
+        folder / "ca.pem", folder / "bundle.pem", folder / "server.pem", folder / "named.pem"
+    )
     key, certificate = _load(folder / "ca.key", ca.certificate) or _make(folder / "ca.key", ca.certificate)
     private.write(ca.bundle, _usual_roots(environment or {}) + _pem(certificate))
     server_key = ec.generate_private_key(ec.SECP256R1())
-    server = _server_certificate(server_key, key, certificate)
-    private.write(ca.server, _private_pem(server_key) + _pem(server))
+    for path, addresses in ((ca.server, LOCAL_ADDRESSES), (ca.named, ())):
+        server = _server_certificate(server_key, key, certificate, addresses)
+        private.write(path, _private_pem(server_key) + _pem(server))
     return ca
 
 
 KeyPair = tuple[ec.EllipticCurvePrivateKey, x509.Certificate]
+
+
+def check_ca(folder: Path) -> None:
+    """Check the files of a CA, if there are any.
+
+    Raises:
+        OSError: a file cannot be read.
+        DamagedCAError: key or certificate cannot be parsed.
+    """
+    _load(folder / "ca.key", folder / "ca.pem")
 
 
 def _load(key_path: Path, path: Path) -> KeyPair | None:
@@ -119,7 +143,10 @@ def _make(key_path: Path, path: Path) -> KeyPair:
 
 
 def _server_certificate(
-    key: ec.EllipticCurvePrivateKey, ca_key: ec.EllipticCurvePrivateKey, ca: x509.Certificate
+    key: ec.EllipticCurvePrivateKey,
+    ca_key: ec.EllipticCurvePrivateKey,
+    ca: x509.Certificate,
+    addresses: Iterable[str],
 ) -> x509.Certificate:
     """Return a certificate for all fal hosts, emulated or not, so that each gets an answer."""
     names = dict.fromkeys(
@@ -127,7 +154,7 @@ def _server_certificate(
     )
     alternatives = [
         *map(x509.DNSName, names),
-        *(x509.IPAddress(ipaddress.ip_address(address)) for address in LOCAL_ADDRESSES),
+        *(x509.IPAddress(ipaddress.ip_address(address)) for address in addresses),
     ]
     issuer = x509.AuthorityKeyIdentifier.from_issuer_public_key(ca_key.public_key())
     return (
@@ -137,6 +164,13 @@ def _server_certificate(
         .add_extension(issuer, critical=False)
         .sign(ca_key, hashes.SHA256())
     )
+
+
+def _context(chain: Path) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(chain)
+    context.set_alpn_protocols(["http/1.1"])
+    return context
 
 
 def _builder(

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from falmock.intercept.server_info import ServerInfo
 
 LOCAL: Final = ("localhost", "127.0.0.1", "::1")
+KEY: Final = "falmock:local"  # for programs that have none: fal's clients do not call without a key
 
 
 def variables(server: ServerInfo, before: Mapping[str, str], *, proxied: bool = True) -> dict[str, str]:
@@ -22,13 +23,15 @@ def variables(server: ServerInfo, before: Mapping[str, str], *, proxied: bool = 
 
     Args:
         server: the emulator.
-        before: the environment as it is; its entries for NO_PROXY and NODE_OPTIONS are kept.
+        before: the environment as it is; its key, its entries for NO_PROXY, and the options of Node and Bun
+            are kept.
         proxied: use the proxy variables. Otherwise use those of fal's Python client, which has some for
             the queue host and the run host only.
     """
     trust = {
         **dict.fromkeys(("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"), server.bundle),
         **dict.fromkeys(("NODE_EXTRA_CA_CERTS", "DENO_CERT"), server.certificate),
+        **({} if before.get("FAL_KEY") or before.get("FAL_KEY_ID") else {"FAL_KEY": KEY}),
     }
     if not proxied:
         authority = server.https.removeprefix("https://")
@@ -38,7 +41,8 @@ def variables(server: ServerInfo, before: Mapping[str, str], *, proxied: bool = 
         **trust,
         **dict.fromkeys(("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"), server.proxy),
         **dict.fromkeys(("NO_PROXY", "no_proxy"), direct),
-        "NODE_OPTIONS": _node_options(before.get("NODE_OPTIONS", ""), server.preload),
+        "NODE_OPTIONS": _with_option(before.get("NODE_OPTIONS", ""), f"--require={server.preload}"),
+        "BUN_OPTIONS": _with_option(before.get("BUN_OPTIONS", ""), f"--preload={server.preload}"),
         "NODE_USE_ENV_PROXY": "1",  # Node 22.21 and later
         "FALMOCK_URL": server.http,
         "FALMOCK_SERVER": _for_preload(server),
@@ -67,10 +71,9 @@ def _covers_fal(entry: str) -> bool:
     )
 
 
-def _node_options(before: str, preload: str) -> str:
-    path = json.dumps(preload) if " " in preload else preload  # Node wants a path with spaces in quotes
-    option = f"--require={path}"
-    return before if option in before.split() else f"{before} {option}".lstrip()
+def _with_option(before: str, option: str) -> str:
+    quoted = json.dumps(option) if " " in option else option  # Node and Bun split at spaces outside of quotes
+    return before if quoted in before else f"{before} {quoted}".lstrip()
 
 
 def _for_preload(server: ServerInfo) -> str:

@@ -7,10 +7,12 @@ import os
 import signal
 import sys
 from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
 FORWARDED: Final = (
     signal.SIGINT,
@@ -24,6 +26,8 @@ FROM_KEYBOARD: Final = (signal.SIGINT, signal.SIGQUIT)
 NOT_FOUND: Final = 127
 NOT_EXECUTABLE: Final = 126
 KILLED: Final = 128  # plus the number of the signal, as in shells
+PAST: Final = frozenset({"workerd"})  # programs whose calls go past the proxy, whatever the environment says
+LOOK_SECONDS: Final = 0.25  # between two looks at the children of a program
 
 
 class NotStartedError(Exception):
@@ -32,6 +36,19 @@ class NotStartedError(Exception):
     def __init__(self, text: str, code: int) -> None:
         super().__init__(text)
         self.code = code
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """A command that has ended.
+
+    Attributes:
+        code: its exit code, as a shell gives it.
+        past: the programs of `PAST` that were among its children. Linux only.
+    """
+
+    code: int
+    past: frozenset[str] = frozenset()
 
 
 class SignalForwarder:
@@ -72,8 +89,8 @@ class SignalForwarder:
                 os.kill(self._pid, number)
 
 
-async def launch(command: Sequence[str], environment: Mapping[str, str], forwarder: SignalForwarder) -> int:
-    """Run a command and return its exit code.
+async def launch(command: Sequence[str], environment: Mapping[str, str], forwarder: SignalForwarder) -> Ended:
+    """Run a command to its end.
 
     Raises:
         NotStartedError: the program does not exist or cannot be executed.
@@ -87,8 +104,24 @@ async def launch(command: Sequence[str], environment: Mapping[str, str], forward
     except OSError as error:
         raise NotStartedError(f"{command[0]}: {error.strerror}", NOT_EXECUTABLE) from None
     forwarder.attach(process.pid)
-    code = await process.wait()
-    return code if code >= 0 else KILLED - code
+    past: frozenset[str] = frozenset()
+    while process.returncode is None:
+        past |= PAST.intersection(_names(process.pid))
+        with suppress(TimeoutError):
+            await asyncio.wait_for(process.wait(), LOOK_SECONDS)
+    code = process.returncode
+    return Ended(code if code >= 0 else KILLED - code, past)
+
+
+def _names(pid: int) -> Iterator[str]:
+    """Yield the names of a process and its children, theirs included. Processes may end meanwhile."""
+    folder = Path(f"/proc/{pid}")
+    with suppress(OSError):
+        yield (folder / "comm").read_text().rstrip()
+    for children in folder.glob("task/*/children"):  # a list for each thread
+        with suppress(OSError):
+            for child in children.read_text().split():
+                yield from _names(int(child))
 
 
 def _in_foreground() -> bool:

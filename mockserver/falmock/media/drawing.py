@@ -52,29 +52,30 @@ def still(clip: Clip) -> Image.Image:
 
 
 def caption(clip: Clip) -> Image.Image:
-    """Draw the strip along the lower edge: the prompt, then model, duration and "placeholder".
+    """Draw the strip along the upper edge: the prompt, then model, duration and "placeholder".
 
-    The text is white on a dark gradient, to be legible on any picture. The plain style has no prompt.
+    At the lower edge a browser draws its controls. The text is white on a dark gradient, to be legible on any
+    picture. The plain style has no prompt.
     """
     unit = min(clip.width, clip.height) / 720
     large, small = (ImageFont.load_default(max(6, size * unit)) for size in (27, 19))
     margin = round(36 * unit)
     prompt = "" if clip.style == "plain" else _drawable(clip.prompt[:_PROMPT_LENGTH])
     lines = _wrapped(prompt, large, clip.width - 2 * margin)
-    fade, leading = round(56 * unit), round(36 * unit)
-    strip = _gradient(clip.width, fade + len(lines) * leading + round(64 * unit), fade)
+    top, fade, leading = round(24 * unit), round(56 * unit), round(36 * unit)
+    strip = _gradient(clip.width, top + len(lines) * leading + round(40 * unit) + fade, fade)
     draw = ImageDraw.Draw(strip)
     for row, line in enumerate(lines):
-        draw.text((margin, fade + row * leading), line, "white", large)
+        draw.text((margin, top + row * leading), line, "white", large)
     details = f"{_drawable(clip.model)}  ·  {clip.seconds} s  ·  placeholder"
-    draw.text((margin, fade + len(lines) * leading + round(6 * unit)), details, (255, 255, 255, 200), small)
+    draw.text((margin, top + len(lines) * leading + round(6 * unit)), details, (255, 255, 255, 200), small)
     return strip
 
 
 def _plain(clip: Clip) -> Image.Image:
     frame = Image.new("RGB", clip.canvas, _SLATE)
     strip = caption(clip)
-    frame.paste(strip, (0, frame.height - strip.height), strip)
+    frame.paste(strip, (0, 0), strip)
     return frame
 
 
@@ -98,8 +99,12 @@ def _colour(hue: int, brightness: float) -> Colour:
 
 def _gradient(width: int, height: int, fade: int) -> Image.Image:
     strip = Image.new("RGBA", (width, height + height % 2), (0, 0, 0, 160))  # even, for the chroma
-    alpha = Image.linear_gradient("L").resize((width, max(1, fade))).point(lambda level: level * 160 // 255)
-    strip.paste(Image.merge("RGBA", (*[Image.new("L", alpha.size)] * 3, alpha)))
+    alpha = (
+        Image.linear_gradient("L").resize((width, max(1, fade))).point(lambda level: 160 - level * 160 // 255)
+    )
+    strip.paste(
+        Image.merge("RGBA", (*[Image.new("L", alpha.size)] * 3, alpha)), (0, strip.height - alpha.height)
+    )
     return strip
 
 

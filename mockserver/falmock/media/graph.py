@@ -29,7 +29,7 @@ def command(program: str, clip: Clip, *, still: Path, caption: Path, video: Path
         program: ffmpeg.
         clip: for the size and motion.
         still: the canvas, a PPM.
-        caption: the strip along the lower edge, a PNG. The plain style does not use it.
+        caption: the strip along the upper edge, a PNG. The plain style does not use it.
         video: the mp4 to write; overwritten.
     """
     # Converted once, then repeated; a looped input would be decoded and converted for each frame.
@@ -38,7 +38,7 @@ def command(program: str, clip: Clip, *, still: Path, caption: Path, video: Path
         left, top = _camera(clip)
         moving = moving.filter("crop", clip.width, clip.height, left, top)
         strip = _image(caption, "png_pipe", clip, pixels="yuva420p")
-        moving = moving.overlay(strip, x=0, y="main_h-overlay_h")
+        moving = moving.overlay(strip, x=0, y=0)
     output = moving.output(
         f"file:{video}",
         format="mp4",

@@ -2,7 +2,8 @@
 
 One port serves every fal host. The host of a call is the first of
 
-1. the one in `x-fal-target-url`, the full URL that fal's browser proxy protocol sends;
+1. the one in `x-fal-target-url`, the full URL that fal's browser proxy protocol sends; if that is of the
+   emulator itself, rules 4 and 5 apply to its path;
 2. the one in `x-fal-target-host`, which other proxies send;
 3. the one in its `Host` header, if DNS or a proxy leads fal's name here;
 4. the first segment of its path: `http://127.0.0.1:8787/queue.fal.run/fal-ai/...`;
@@ -17,11 +18,14 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 from urllib.parse import unquote
 
-from falmock.protocol.authorities import Authority, parse_authority, parse_url
+from falmock.protocol.addresses import is_loopback
+from falmock.protocol.authorities import DEFAULT_PORTS, Authority, parse_authority, parse_url
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, MutableMapping
     from typing import Any
+
+    from falmock.protocol.authorities import HttpUrl
 
 QUEUE: Final = "queue.fal.run"
 RUN: Final = "fal.run"
@@ -87,14 +91,19 @@ class BaseURL:
         style: "host" if the call used fal's own name, "prefix" if that name led its path, else "bare".
         scheme: "http" or "https".
         authority: of the emulator; for style "host" only ":port" or "".
+        files: for style "host", base URL of the emulator that replaces the media hosts, as
+            "http://127.0.0.1:8787"; empty for none.
     """
 
     style: str
     scheme: str
-    authority: str
+    authority: str = ""
+    files: str = ""
 
     def url(self, host: str, path: str) -> str:
         """Return the URL of a path on a fal host."""
+        if self.files and host in {CDN, MEDIA}:
+            return f"{self.files}/{host}{path}"
         if self.style == "host":
             return f"{self.scheme}://{host}{self.authority}{path}"
         if self.style == "bare" and host == QUEUE:
@@ -102,13 +111,12 @@ class BaseURL:
         return f"{self.scheme}://{self.authority}/{host}{path}"
 
     def __str__(self) -> str:
-        return f"{self.style} {self.scheme} {self.authority}".rstrip()
+        return f"{self.style} {self.scheme} {self.authority} {self.files}".rstrip()
 
     @classmethod
     def parse(cls, text: str) -> BaseURL:
         """Parse the result of `str()`."""
-        style, scheme, *authority = text.split(" ")
-        return cls(style, scheme, authority[0] if authority else "")
+        return cls(*text.split(" "))
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,22 +177,42 @@ def find_destination(
     if not is_own(name, own_names):
         raise NotServedError(name)
     if target := headers.get("x-fal-target-url"):
-        return _by_url(target, BaseURL("bare", scheme, authority.text))
+        return find_target(parse_url(target), authority, scheme, own_names)
     if host := headers.get("x-fal-target-host"):
         target_host = _fal_host(parse_authority(host).name)
         return Destination(target_host, _trim(path), None, BaseURL("prefix", scheme, authority.text))
+    return _by_path(path, None, scheme, authority)
+
+
+def find_target(url: HttpUrl, authority: Authority, scheme: str, own_names: Collection[str]) -> Destination:
+    """Find the destination of a call that names its target by URL.
+
+    Args:
+        url: of a fal host, or of this emulator, as the call itself could have.
+        authority: of the call.
+        scheme: of the call.
+        own_names: names of this emulator besides those of loopback.
+
+    Raises:
+        NotServedError: it is of another host.
+    """
+    name, path, query = url.authority.name, unquote(url.path), url.query or ""
+    if name in ALIASES:
+        return Destination(ALIASES[name], _trim(path), query, BaseURL("bare", scheme, authority.text))
+    same_port = url.port == (authority.port or DEFAULT_PORTS[scheme])
+    if name in own_names or (same_port and (name == authority.name or is_loopback(name))):
+        return _by_path(path, query, scheme, authority)
+    raise NotServedError(name)
+
+
+def _by_path(path: str, query: str | None, scheme: str, authority: Authority) -> Destination:
     first, _, rest = path.removeprefix("/").partition("/")
     first = first.lower()
     if first in ALIASES:
-        return Destination(ALIASES[first], _trim(rest), None, BaseURL("prefix", scheme, authority.text))
+        return Destination(ALIASES[first], _trim(rest), query, BaseURL("prefix", scheme, authority.text))
     if is_fal(first):
         raise NotServedError(first)
-    return Destination(QUEUE, _trim(path), None, BaseURL("bare", scheme, authority.text))
-
-
-def _by_url(target: str, base_url: BaseURL) -> Destination:
-    url = parse_url(target)
-    return Destination(_fal_host(url.authority.name), _trim(unquote(url.path)), url.query or "", base_url)
+    return Destination(QUEUE, _trim(path), query, BaseURL("bare", scheme, authority.text))
 
 
 def _fal_host(name: str) -> str:

@@ -11,7 +11,7 @@ import asyncio
 import logging
 import socket
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
 import httpcore
@@ -33,7 +33,7 @@ from falmock.protocol.hosts import is_fal
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator
+    from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Iterator
 
     LookUp = Callable[[str, int], Awaitable[list[str]]]
 
@@ -243,6 +243,44 @@ class CheckedTransport(httpx.AsyncHTTPTransport):
             keepalive_expiry=5.0,
             network_backend=_CheckedBackend(dialler, tcp or httpcore.AnyIOBackend()),
         )
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Close the connection of a call that fails. httpcore leaves it open in some moments."""
+        opened: list[httpcore.AsyncNetworkStream] = []
+
+        async def trace(event: str, info: dict[str, Any]) -> None:
+            if event == "connection.connect_tcp.complete":
+                opened.append(info["return_value"])
+
+        request.extensions = {**request.extensions, "trace": trace}
+        try:
+            response = await super().handle_async_request(request)
+        except BaseException:
+            for stream in opened:
+                await stream.aclose()
+            raise
+        connection = response.extensions.get("network_stream")
+        if connection is not None:  # a stand-in for the network has none
+            response.stream = _Body(response.stream, connection)
+        return response
+
+
+class _Body(httpx.AsyncByteStream):
+    """The body of a response. Its connection is closed if the end of the response is cancelled."""
+
+    def __init__(self, stream: Any, connection: httpcore.AsyncNetworkStream) -> None:
+        self._stream = stream
+        self._connection = connection
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return aiter(self._stream)
+
+    async def aclose(self) -> None:
+        try:
+            await self._stream.aclose()
+        except BaseException:
+            await self._connection.aclose()
+            raise
 
 
 class _CheckedBackend(httpcore.AsyncNetworkBackend):

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
+import subprocess
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
-from processes import served
+from processes import PATIENCE, served
 from programs import falmock, one_line
 
 from falmock.faults.scenarios import presets
@@ -23,10 +26,12 @@ def test_scenario_list_shows_all_presets_with_their_descriptions() -> None:
     assert all(preset.teaches in line for line, preset in zip(lines, presets().values(), strict=True))
 
 
-def test_scenario_show_prints_the_rules_of_a_preset() -> None:
-    lines = falmock("scenario", "show", "locked").out
+def test_scenario_show_prints_a_preset_as_a_file_of_ones_own(tmp_path: Path) -> None:
+    shown = falmock("scenario", "show", "rush-hour").out
+    (tmp_path / "mine.toml").write_text(shown)
 
-    assert json.loads(lines) == {"fault": "locked", "times": "always"}
+    assert shown.startswith('name = "rush-hour"\nteaches = "The queue is ')
+    assert falmock("scenario", "check", "mine.toml", cwd=tmp_path).out == "mine.toml: 4 rules, valid\n"
 
 
 def test_scenario_check_counts_the_rules_of_a_good_file(tmp_path: Path) -> None:
@@ -43,9 +48,7 @@ def test_a_bad_scenario_is_reported_in_one_line_with_advice(command: list[str], 
 
     line = one_line(falmock(*command, "night.toml", cwd=tmp_path))
 
-    assert line == (
-        "falmock: night.toml: rules.0: there is no fault 'sloow': falmock scenario faults lists them"
-    )
+    assert line == ("falmock: night.toml: rules.0: there is no fault 'sloow', did you mean 'slow'?")
 
 
 def test_scenario_faults_lists_all_faults() -> None:
@@ -73,6 +76,46 @@ def test_journal_ledger_and_lint_query_the_running_emulator(tmp_path: Path) -> N
     assert json.loads(bill.out)["usd"] == 2.5
     assert (clean.code, clean.out, read.code, read.out) == (0, "", 0, "")
     assert (found.code, found.out.partition(":")[0]) == (1, "bearer-key")
+
+
+def test_journal_and_ledger_are_readable_text_when_asked(tmp_path: Path) -> None:
+    state = ("--state", str(tmp_path / "state"), "--format", "text")
+    with served(*state[:2], "--queue-seconds", "0", "--run-seconds", "0") as server:
+        request_id = server.submit()["request_id"]
+        server.result(request_id)
+        journal = falmock("journal", *state).out.splitlines()
+        bill = falmock("ledger", *state).out.splitlines()
+
+    assert re.fullmatch(
+        r"\d\d:\d\d:\d\d\.\d{3}  #1 POST queue\.fal\.run/fal-ai/veo2/image-to-video: 200", journal[0]
+    )
+    assert journal[2].endswith(f"{request_id} start: IN_PROGRESS")
+    assert bill == [f"{request_id}  200            $2.50  fal-ai/veo2/image-to-video", "$2.50 in all"]
+
+
+def test_follow_prints_each_entry_once(tmp_path: Path) -> None:
+    state = ("--state", str(tmp_path / "state"))
+    with served(*state, "--queue-seconds", "0", "--run-seconds", "0") as server:
+        follower = subprocess.Popen(
+            [sys.executable, "-m", "falmock", "journal", *state, "--follow"],
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        assert follower.stdout is not None
+        first = server.submit()["request_id"]
+        seen = [follower.stdout.readline() for _ in range(4)]
+        second = server.submit()["request_id"]
+        seen += [follower.stdout.readline() for _ in range(4)]
+        follower.terminate()
+        follower.communicate(timeout=PATIENCE)
+
+    assert [sum(each in line for line in seen) for each in (first, second)] == [3, 3]
+
+
+def test_follow_prints_text_only(tmp_path: Path) -> None:
+    assert "--follow prints text, not har" in one_line(
+        falmock("journal", "--follow", "--format", "har", "--state", str(tmp_path))
+    )
 
 
 @pytest.mark.parametrize("command", ["journal", "ledger", "lint"])

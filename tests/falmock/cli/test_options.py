@@ -50,6 +50,7 @@ EXAMPLES = {
     "webhooks": ("any", "any"),
     "sealed": ("1", True),
     "hostnames": ("falmock.internal", ("falmock.internal",)),
+    "media_urls": ("fal", "fal"),
     "public_url": ("http://falmock:8787", "http://falmock:8787"),
     "lenient_paths": ("1", True),
     "expose_headers": ("1", True),

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from processes import PATIENCE, Receiver, served
+from programs import tool
 
 if TYPE_CHECKING:
     from emulated import Mock
@@ -19,6 +20,8 @@ SERVE, *COMMANDS = re.findall(r"```sh\n(.*?)```", PAGE, re.DOTALL)
 
 
 def test_the_commands_on_the_control_page_run_from_top_to_bottom() -> None:
+    for program in ("bash", "curl", "sed"):
+        tool(program)
     flags, command = shlex.split(SERVE, comments=True)[2:], ["bash", "-eu"]
     with Receiver() as receiver, served("--ephemeral", *flags) as server:
         script = "\n".join(COMMANDS).replace("http://localhost:3000/hook", receiver.url)

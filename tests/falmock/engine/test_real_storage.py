@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import os
 import shutil
-import socket
 import subprocess
 import sys
-from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from few_descriptors import all_taken
 from processes import PATIENCE, Served, running
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     import httpx
 
 ROOT = [] if hasattr(os, "geteuid") and os.geteuid() == 0 else ["--user", "--map-root-user"]
@@ -139,21 +136,15 @@ def fill(sink: Any) -> None:
         pass
 
 
-@contextmanager
-def connections(address: str, number: int) -> Iterator[None]:
-    host, port = address.removeprefix("http://").split(":")
-    with ExitStack() as stack:
-        for _ in range(number):
-            stack.enter_context(socket.create_connection((host, int(port)), timeout=PATIENCE))
-        yield
-
-
 def test_accepted_requests_wait_while_there_are_too_few_descriptors(tmp_path: Path) -> None:
-    command = f"ulimit -n 64; exec {FALMOCK} --state '{tmp_path}' --run-seconds 0.1 --queue-seconds 2"
+    command = f"ulimit -n 64; exec {FALMOCK} --state '{tmp_path}' --run-seconds 0.01 --queue-seconds 0"
     with running("sh", "-c", command) as server:
-        accepted = [submit(server, 20_000).json()["request_id"] for _ in range(3)]
-        with connections(server.address, 60):
+        assert server.http.get("/health").status_code == 200  # the connection of the submits below
+        with all_taken(server, 64):
+            accepted = [submit(server).json()["request_id"] for _ in range(3)]  # small: they are kept in rows
             server.wait_for("no file descriptor is left")
+            waiting = [server.status(request_id) for request_id in accepted * 50]
         results = [server.result(request_id) for request_id in accepted]
 
+    assert "COMPLETED" not in waiting
     assert ["video" in result for result in results] == [True] * 3

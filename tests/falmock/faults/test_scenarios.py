@@ -5,8 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from falmock.faults.scenarios import ScenarioError, find, presets
+from falmock.faults.rules import Rule, Scenario
+from falmock.faults.scenarios import ScenarioError, find, presets, read, text
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -46,6 +49,22 @@ def test_an_invalid_file_is_rejected_with_one_line_that_names_it(
 def test_the_error_for_an_unknown_scenario_lists_the_presets() -> None:
     with pytest.raises(ScenarioError, match="flaky-network, locked, outage"):
         find("nonsense")
+
+
+RULES = st.builds(
+    Rule,
+    fault=st.sampled_from(["hang", "slow seconds=60"]),
+    prompt=st.none() | st.text(st.characters(codec="utf-8"), min_size=1),
+    input=st.dictionaries(st.text(min_size=1), st.integers(0, 9) | st.text() | st.booleans(), max_size=3),
+    times=st.just("always") | st.integers(1, 9),
+)
+
+
+@given(st.lists(RULES, min_size=1, max_size=3))
+def test_the_text_of_a_scenario_is_read_back(rules: list[Rule]) -> None:
+    scenario = Scenario(name="night", teaches="patience", rules=tuple(rules))
+
+    assert read(text(scenario), name="other", where="here") == scenario
 
 
 @pytest.mark.parametrize("name", presets())

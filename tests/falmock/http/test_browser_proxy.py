@@ -5,9 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from emulated import BASE, ENDPOINT, GOOD, Mock, png
-
-from falmock.http.browser_proxy import is_allowed
+from emulated import BASE, ENDPOINT, GOOD, KEY, Mock, png
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -63,16 +61,25 @@ async def test_query_of_the_target_url_is_used(mock: Mock) -> None:
 
 
 @pytest.mark.parametrize(
-    "target",
+    ("method", "target", "status"),
     [
-        "https://fal.run/fal-ai/veo2",
-        "https://queue.fal.run/fal-ai/veo2/requests/x/status?logs=1",
-        INITIATE,
-        "https://rest.fal.ai/storage/upload/complete-multipart?storage_type=fal-cdn-v3",
+        ("POST", "https://fal.run/no-such-owner/alias", 404),
+        ("GET", "https://queue.fal.run/fal-ai/veo2/requests/x/status?logs=1", 404),
+        ("POST", INITIATE, 200),
+        ("POST", "https://rest.fal.ai/storage/upload/complete-multipart?storage_type=fal-cdn-v3", 404),
+        ("POST", f"{BASE}/{ENDPOINT}", 200),
+        ("POST", f"{BASE}/queue.fal.run/{ENDPOINT}", 200),
+        ("POST", f"{BASE}/fal.run/no-such-owner/alias", 404),
+        ("GET", f"{BASE}/queue.fal.run/fal-ai/veo2/requests/x/status?logs=1", 404),
+        ("POST", INITIATE.replace("https:/", BASE), 200),
     ],
 )
-def test_target_that_pages_may_call_is_allowed(target: str) -> None:
-    assert is_allowed(target)
+async def test_target_that_pages_may_call_is_answered(
+    mock: Mock, method: str, target: str, status: int
+) -> None:
+    body = {"file_name": "x.png", "content_type": "image/png"} if "storage" in target else GOOD
+
+    assert (await through(mock, method, target, json=body)).status_code == status
 
 
 @pytest.mark.parametrize(
@@ -88,6 +95,11 @@ def test_target_that_pages_may_call_is_allowed(target: str) -> None:
         "https://queue.fal.run.example.com/x",
         "https://example.com/queue.fal.run/x",
         "https://[",
+        f"{BASE}/rest.fal.ai/tokens/",
+        f"{BASE}/api.fal.ai/v1/models",
+        f"{BASE}/v3.fal.media/files/x",
+        f"{BASE}/gateway.fal.ai/x",
+        "http://127.0.0.1:1/queue.fal.run/x",
     ],
 )
 async def test_target_that_pages_may_not_call_is_refused(mock: Mock, target: str) -> None:
@@ -98,3 +110,34 @@ async def test_target_that_pages_may_not_call_is_refused(mock: Mock, target: str
 
 async def test_call_without_a_target_is_refused(mock: Mock) -> None:
     assert (await mock.http.post(PROXY, json=GOOD)).status_code == 400
+
+
+@pytest.mark.parametrize("prefix", ["", "/queue.fal.run"])
+@pytest.mark.parametrize("path", [PROXY, "/", f"/{ENDPOINT}"])
+async def test_a_target_of_the_emulator_itself_is_answered_like_the_same_call_made_directly(
+    mock: Mock, prefix: str, path: str
+) -> None:
+    target = f"{BASE}{prefix}/{ENDPOINT}"
+    headers = KEY | {"x-fal-target-url": target}
+    direct = (await mock.http.post(target, headers=KEY, json=GOOD)).json()
+    proxied = (await mock.http.post(path, headers=headers, json=GOOD)).json()
+
+    assert proxied["status_url"].replace(proxied["request_id"], direct["request_id"]) == direct["status_url"]
+    for url in (proxied["status_url"], proxied["response_url"]):
+        answer = await mock.http.get(path, headers=KEY | {"x-fal-target-url": url})
+        again = await mock.http.get(url, headers=KEY)
+        assert (answer.status_code, answer.json()) == (again.status_code, again.json())
+
+
+@pytest.mark.parametrize("path", [PROXY, "/", "/control/state"])
+@pytest.mark.parametrize(
+    "target", ["/control/reset", "/queue.fal.run/control/reset", "//control/reset", "/%63ontrol/reset", PROXY]
+)
+async def test_the_control_api_is_not_reached_by_a_target_of_the_emulator_itself(
+    mock: Mock, path: str, target: str
+) -> None:
+    submitted = await mock.submit()
+    answer = await mock.http.post(path, headers=KEY | {"x-fal-target-url": f"{BASE}{target}"})
+
+    assert answer.status_code == 404
+    assert (await mock.status(submitted)).status_code == 202

@@ -100,6 +100,36 @@ def test_a_stolen_ca_key_is_useless_for_other_names(
         greet(server, trusting, "bank.example")
 
 
+def shown(ca: CertificateAuthority, name: str) -> x509.SubjectAlternativeName:
+    """Return the names of the certificate that a client gets which asks for a name."""
+    ours, theirs = socket.socketpair()
+    server = ca.context()
+    client = ssl.create_default_context(cafile=str(ca.certificate))
+
+    def answer() -> None:
+        with server.wrap_socket(theirs, server_side=True):
+            pass
+
+    thread = threading.Thread(target=answer)
+    thread.start()
+    with client.wrap_socket(ours, server_hostname=name) as connection:
+        certificate = connection.getpeercert(binary_form=True)
+    thread.join()
+    assert certificate is not None
+    extensions = x509.load_der_x509_certificate(certificate).extensions
+    return extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+
+
+@pytest.mark.parametrize(
+    ("name", "addresses"),
+    [("queue.fal.run", []), ("localhost", []), ("127.0.0.1", ["127.0.0.1", "::1"])],
+)
+def test_only_a_client_that_calls_an_address_gets_a_certificate_with_addresses(
+    ca: CertificateAuthority, name: str, addresses: list[str]
+) -> None:
+    assert [str(each) for each in shown(ca, name).get_values_for_type(x509.IPAddress)] == addresses
+
+
 def test_the_ca_is_made_once(tmp_path: Path) -> None:
     first = open_ca(tmp_path).certificate.read_bytes()
 
@@ -112,7 +142,7 @@ def test_a_client_trusts_the_ca_after_a_restart(tmp_path: Path) -> None:
     greet(open_ca(tmp_path).context(), before, "queue.fal.run")
 
 
-@pytest.mark.parametrize("name", ["ca.key", "server.pem"])
+@pytest.mark.parametrize("name", ["ca.key", "server.pem", "named.pem"])
 def test_private_keys_are_readable_by_their_owner_only(ca: CertificateAuthority, name: str) -> None:
     assert ca.certificate.with_name(name).stat().st_mode & 0o777 == 0o600
 

@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
+import socket
 import sys
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING
 
 import pytest
+from processes import served
 from programs import Ran, falmock, tool
+
+from falmock.cli.serve import PORT
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
 
 ASK = "import httpx; httpx.get('https://api.fal.ai/v1/meta')"
 PAST = "import httpx; httpx.get('https://queue.fal.run/', trust_env=False)"
@@ -39,3 +49,42 @@ def test_doctor_names_the_tools_that_are_missing() -> None:
     ran = falmock("doctor", "--", "true", PATH="/nowhere")
 
     assert (ran.code, "no unshare and no ip" in ran.err) == (2, True)
+
+
+def problems(ran: Ran) -> list[str]:
+    """Return what is wrong with the machine."""
+    return [line.removeprefix("PROBLEM  ") for line in ran.out.splitlines() if line.startswith("PROBLEM")]
+
+
+def test_doctor_without_a_command_finds_nothing_wrong_with_a_served_folder(tmp_path: Path) -> None:
+    state = ("--state", str(tmp_path / "state"))
+    with served(*state) as server:
+        ran = falmock("doctor", *state)
+
+    assert (ran.code, problems(ran)) == (0, [])
+    assert f"an emulator serves it at {server.address}" in ran.out
+
+
+def test_doctor_without_a_command_names_what_is_wrong(tmp_path: Path) -> None:
+    (tmp_path / "state" / "ca").mkdir(parents=True)
+    for name in ("ca.pem", "ca.key"):
+        (tmp_path / "state" / "ca" / name).write_text("damaged")
+    with occupied(PORT):
+        ran = falmock("doctor", "--state", str(tmp_path / "state"))
+
+    assert ran.code == 1
+    assert [line.partition(":")[0] for line in problems(ran)] == [
+        f"port {PORT}",
+        f"certificate {tmp_path / 'state' / 'ca' / 'ca.pem'}",
+    ]
+
+
+@contextmanager
+def occupied(port: int) -> Iterator[None]:
+    """Listen on a port, unless another program does."""
+    with socket.socket() as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        with suppress(OSError):
+            listener.bind(("127.0.0.1", port))
+            listener.listen()
+        yield

@@ -5,6 +5,7 @@ import os
 import shlex
 import subprocess
 import sys
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -37,6 +38,19 @@ def test_the_proxy_variable_is_set_in_every_spelling(name: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("before", "key"),
+    [
+        ({}, "falmock:local"),
+        ({"FAL_KEY": ""}, "falmock:local"),
+        ({"FAL_KEY": "me:secret"}, None),
+        ({"FAL_KEY_ID": "me", "FAL_KEY_SECRET": "secret"}, None),
+    ],
+)
+def test_a_key_is_set_only_where_there_is_none(before: dict[str, str], key: str | None) -> None:
+    assert variables(SERVER, before).get("FAL_KEY") == key
+
+
+@pytest.mark.parametrize(
     "entry", ["*", "fal.run", ".fal.ai", "*.fal.media", "queue.fal.run:443", "run", ".ai"]
 )
 def test_entries_of_no_proxy_that_cover_fal_are_dropped(entry: str) -> None:
@@ -52,11 +66,19 @@ def test_no_entry_of_no_proxy_ever_covers_fal(entries: list[str]) -> None:
     assert not {entry for entry in direct if entry not in {"localhost", "127.0.0.1", "::1", "a.b"}}
 
 
-def test_node_options_are_kept_and_the_preload_is_added_once() -> None:
-    once = variables(SERVER, {"NODE_OPTIONS": "--no-warnings"})["NODE_OPTIONS"]
-    twice = variables(SERVER, {"NODE_OPTIONS": once})["NODE_OPTIONS"]
+@pytest.mark.parametrize(
+    ("name", "before", "option"),
+    [("NODE_OPTIONS", "--no-warnings", "--require="), ("BUN_OPTIONS", "--smol", "--preload=")],
+)
+@pytest.mark.parametrize("folder", ["/state", "/two words"])
+def test_options_of_a_runtime_are_kept_and_the_preload_is_added_once(
+    name: str, before: str, option: str, folder: str
+) -> None:
+    server = replace(SERVER, preload=f"{folder}/preload.cjs")
+    once = variables(server, {name: before})[name]
+    twice = variables(server, {name: once})[name]
 
-    assert once == twice == "--no-warnings --require=/state/ca/preload.cjs"
+    assert (once, shlex.split(once)) == (twice, [before, f"{option}{folder}/preload.cjs"])
 
 
 def test_the_variables_for_a_container_have_its_addresses_and_paths() -> None:

@@ -16,11 +16,12 @@ from urllib.parse import urlsplit
 import psutil
 import pytest
 from processes import PATIENCE, served
-from programs import falmock, tool
+from programs import falmock, one_line, tool
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+NO_REQUEST = "no request arrived; `falmock doctor -- COMMAND` shows the calls to fal that go past falmock"
 WAITS = """if True:
     import json, os, signal, subprocess, sys, time
     caught = 0
@@ -83,24 +84,111 @@ def test_flags_after_the_program_are_passed_to_it() -> None:
 def test_the_program_keeps_its_streams_and_the_account_is_last_on_standard_error() -> None:
     ran = falmock("run", "--", "sh", "-c", "echo out; echo err >&2")
 
-    assert (ran.out, ran.err) == (
+    used, *lines = ran.err.splitlines()
+    assert re.fullmatch(r"falmock: using a new emulator at http://127\.0\.0\.1:\d+, in memory", used)
+    assert (ran.out, lines) == (
         "out\n",
-        "err\nfalmock: 0 requests, 0 results, 0 webhooks, $0.00 not spent\n",
+        ["err", f"falmock: {NO_REQUEST}", "falmock: 0 requests, 0 results, 0 webhooks, $0.00 not spent"],
     )
+
+
+def test_run_warns_of_programs_that_go_past_the_proxy_among_the_children(tmp_path: Path) -> None:
+    worker = tmp_path / "workerd"
+    worker.write_text("#!/bin/sh\nsleep 1.5\n")
+    worker.chmod(0o755)
+
+    lines = falmock("run", "--", "sh", "-c", f"sh -c '{worker}; true'; true").err.splitlines()
+
+    assert lines[0].startswith("falmock: workerd ran: ")
+
+
+def test_run_says_nothing_of_requests_for_a_program_that_was_not_started() -> None:
+    assert NO_REQUEST not in falmock("run", "--", "no-such-program").err
 
 
 def test_run_reports_a_fault_without_effect() -> None:
     ran = falmock("run", "--scenario", "locked", "--", "true")
 
-    assert ran.err.splitlines()[0] == "falmock: the fault 'locked' had no effect"
+    assert ran.err.splitlines()[1] == "falmock: the fault 'locked' had no effect"
 
 
 def test_run_reports_findings_of_the_client_check() -> None:
-    submit = ["curl", "-sS", "https://queue.fal.run/fal-ai/veo2/image-to-video", "-H"]
+    submit = [tool("curl"), "-sS", "https://queue.fal.run/fal-ai/veo2/image-to-video", "-H"]
 
     ran = falmock("run", "--", *submit, "Authorization: Bearer me:secret", "--json", "{}")
 
-    assert ran.err.startswith("falmock: client check: bearer-key: ")
+    assert ran.err.splitlines()[1].startswith("falmock: client check: bearer-key: ")
+
+
+STRICT = ("run", "--strict", "--")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        pytest.param((*STRICT, "true"), 0, id="nothing is wrong"),
+        pytest.param((*STRICT, "sh", "-c", "exit 7"), 7, id="the program failed"),
+        pytest.param(
+            ("run", "--scenario", "locked", "--", "true"), 0, id="a fault without effect, not strict"
+        ),
+        pytest.param(
+            ("run", "--strict", "--scenario", "locked", "--", "true"), 3, id="a fault without effect"
+        ),
+        pytest.param((*STRICT, "curl", "-sS", "https://ws.fal.run/"), 3, id="a refused call"),
+        pytest.param(
+            (*STRICT, "curl", "-sS", "https://queue.fal.run/a/b", "-H", "Authorization: Bearer me:secret"),
+            3,
+            id="a mistake of the client",
+        ),
+    ],
+)
+def test_strict_run_exits_with_3_unless_the_program_has_failed(arguments: tuple[str, ...], code: int) -> None:
+    if "curl" in arguments:
+        tool("curl")
+
+    assert falmock(*arguments).code == code
+
+
+def test_a_program_without_a_key_gets_one_that_the_emulator_accepts() -> None:
+    submit = '-sS https://queue.fal.run/fal-ai/veo2/image-to-video -H "Authorization: Key $FAL_KEY" -d {}'
+
+    ran = falmock("run", "--", "sh", "-c", f"{tool('curl')} {submit}", FAL_KEY="")
+
+    assert json.loads(ran.out)["status"] == "IN_QUEUE"
+
+
+def test_report_leaves_journal_archive_account_and_videos(tmp_path: Path) -> None:
+    program = """if True:
+        import fal_client, pathlib
+        arguments = {"prompt": "A lego chef", "image_url": "https://example.com/chef.png"}
+        handle = fal_client.submit("fal-ai/veo2/image-to-video", arguments)
+        print(handle.request_id)
+        handle.get()
+    """
+    flags = (
+        "--report",
+        str(tmp_path / "report"),
+        "--queue-seconds",
+        "0",
+        "--run-seconds",
+        "0",
+        "--media",
+        "plain",
+    )
+
+    ran = falmock("run", *flags, "--", sys.executable, "-c", program)
+
+    files = {path.name: path.read_bytes() for path in (tmp_path / "report").iterdir()}
+    assert files.keys() == {"journal.jsonl", "calls.har", "account.json", f"{ran.out.strip()}.mp4"}
+    assert json.loads(files["account.json"])["results"] == 1
+    assert len(json.loads(files["calls.har"])["log"]["entries"]) >= 3
+    assert b'"event": "finish"' in files["journal.jsonl"]
+
+
+def test_an_account_that_cannot_be_written_is_refused_before_the_program_runs(tmp_path: Path) -> None:
+    path = tmp_path / "no-such-folder" / "account.json"
+
+    assert str(path) in one_line(falmock("run", "--account", str(path), "--", "echo", "ran"))
 
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
@@ -180,20 +268,29 @@ def test_run_joins_the_running_emulator(tmp_path: Path) -> None:
         ran = falmock("run", "--state", str(tmp_path), "--", "sh", "-c", "echo $FALMOCK_URL")
 
     assert ran.out == f"{server.address}\n"
+    assert f"falmock: using the emulator at {server.address}, which serves {tmp_path}\n" in ran.err
 
 
-def test_run_names_the_flags_that_a_running_emulator_ignores(tmp_path: Path) -> None:
+def test_run_refuses_flags_that_a_running_emulator_would_ignore(tmp_path: Path) -> None:
     with served("--state", str(tmp_path)):
         flags = ("--scenario", "outage", "--time-scale", "5")
-        ran = falmock("run", "--state", str(tmp_path), *flags, "--", "true", FALMOCK_RUNNERS="3")
-        plain = falmock("run", "--state", str(tmp_path), "--sealed", "--", "true")
+        ran = falmock("run", "--state", str(tmp_path), *flags, "--", "echo", "ran", FALMOCK_RUNNERS="3")
 
-    assert "No effect: --time-scale, --scenario." in ran.err
-    assert "No effect" not in plain.err
+    assert "so --time-scale, --scenario would have no effect: add --alone" in one_line(ran)
+
+
+@pytest.mark.parametrize("flag", ["--alone", "--strict", "--sealed", "--report=report"])
+def test_run_uses_a_new_emulator_when_it_must(tmp_path: Path, flag: str) -> None:
+    with served("--state", str(tmp_path)) as server:
+        command = ("run", "--state", str(tmp_path), flag, "--", "sh", "-c", "echo $FALMOCK_URL")
+        ran = falmock(*command, cwd=tmp_path)
+
+    assert ran.out != f"{server.address}\n"
+    assert "using a new emulator" in ran.err
 
 
 def test_the_account_of_a_joined_emulator_covers_only_this_run(tmp_path: Path) -> None:
-    submit = ("curl", "-sS", "https://queue.fal.run/fal-ai/veo2/image-to-video", "--json", "{}")
+    submit = (tool("curl"), "-sS", "https://queue.fal.run/fal-ai/veo2/image-to-video", "--json", "{}")
     with served("--state", str(tmp_path), "--queue-seconds", "1000") as server:
         server.submit()
         ran = falmock("run", "--state", str(tmp_path), "--", *submit, "-H", "Authorization: Key a:b")

@@ -1,19 +1,29 @@
-"""Node programs, unchanged, through `falmock run`: fal's client, and every way to call a host."""
+"""JavaScript programs, unchanged, through `falmock run`: fal's client, and every way to call a host."""
 
 from __future__ import annotations
 
-from pathlib import Path
+import re
+from typing import TYPE_CHECKING
 
 import pytest
-from programs import NODE, Ran, through_falmock, tool
+from programs import IMAGE, NODE, Ran, runtime, through_falmock, tool
 
-IMAGE = Path(__file__).parents[3] / "fixtures" / "images" / "hills.png"
+if TYPE_CHECKING:
+    from pathlib import Path
+
 ALL_STATES = ["IN_QUEUE", "IN_PROGRESS", "COMPLETED"]
 
 
+@pytest.fixture(scope="module", params=["node", "bun", "deno"])
+def name(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
 @pytest.fixture(scope="module")
-def fal_client() -> Ran:
-    return through_falmock(tool("node"), str(NODE / "fal_client.mjs"), str(IMAGE))
+def fal_client(name: str, tmp_path_factory: pytest.TempPathFactory) -> Ran:
+    cache = tmp_path_factory.mktemp("deno")
+    program = (*runtime(name), str(NODE / "fal_client.mjs"), str(IMAGE))
+    return through_falmock(*program, DENO_DIR=str(cache), DENO_NO_UPDATE_CHECK="1")
 
 
 @pytest.fixture(scope="module")
@@ -43,8 +53,8 @@ def test_the_javascript_client_of_fal_works_unchanged(fal_client: Ran, what: str
     assert fal_client.report[what] == expected
 
 
-def test_the_javascript_client_of_fal_gets_urls_of_fal(fal_client: Ran) -> None:
-    assert fal_client.report["video"].startswith("https://v3b.fal.media/files/")
+def test_files_of_a_program_are_at_an_address_that_a_page_can_open(fal_client: Ran) -> None:
+    assert re.match(r"http://127\.0\.0\.1:\d+/v3b\.fal\.media/files/", fal_client.report["video"])
 
 
 def test_the_account_counts_requests_results_and_the_webhook(fal_client: Ran) -> None:
@@ -114,6 +124,71 @@ def test_node_options_from_the_environment_still_apply(tmp_path: Path) -> None:
     assert ran.out == "mine\n"
 
 
-@pytest.mark.parametrize("program", ["fal_client", "ways"])
-def test_no_node_program_looks_up_a_name(program: str, request: pytest.FixtureRequest) -> None:
-    assert request.getfixturevalue(program).looked_up == ()
+def test_the_javascript_client_of_fal_looks_up_no_name_except_in_deno(name: str, fal_client: Ran) -> None:
+    assert name == "deno" or fal_client.looked_up == ()  # Deno looks up what it calls through a proxy
+
+
+def test_no_way_of_calling_fal_from_node_looks_up_a_name(ways: Ran) -> None:
+    assert ways.looked_up == ()
+
+
+@pytest.mark.parametrize("other", ["bun", "deno"])
+def test_each_way_of_calling_fal_from_bun_and_deno_reaches_the_emulator(other: str, tmp_path: Path) -> None:
+    program = (*runtime(other), str(NODE / "runtimes.mjs"))
+    ran = through_falmock(*program, DENO_DIR=str(tmp_path), DENO_NO_UPDATE_CHECK="1")
+
+    assert ran.report == {"fetch": [200, 421], "https": [200, 421], "http": [200, 421], "worker": 200}
+
+
+def test_a_bare_tls_connection_of_bun_reaches_the_emulator() -> None:
+    ran = through_falmock(*runtime("bun"), str(NODE / "sockets.mjs"))
+
+    assert (ran.report, ran.looked_up) == ({"authorized": True}, ())
+
+
+@pytest.mark.parametrize("preloading", ["node", "bun"])
+def test_a_state_folder_with_a_space_in_its_name_works(preloading: str, tmp_path: Path) -> None:
+    folder = tmp_path / "two words"
+    folder.mkdir()
+    ran = through_falmock(*runtime(preloading), str(NODE / "sockets.mjs"), TMPDIR=str(folder))
+
+    assert ran.report == {"authorized": True}
+
+
+def test_options_of_bun_from_the_environment_still_apply() -> None:
+    program = (*runtime("bun"), "-e", "console.log(MINE)")
+    ran = through_falmock(*program, BUN_OPTIONS="--define MINE:7")
+
+    assert ran.out == "7\n"
+
+
+@pytest.fixture(scope="module", params=["", "outbound"])
+def worker(request: pytest.FixtureRequest) -> tuple[str, Ran]:
+    return request.param, through_falmock(tool("node"), str(NODE / "worker.mjs"), request.param)
+
+
+def test_a_cloudflare_worker_reaches_the_emulator_by_its_outbound_service_only(
+    worker: tuple[str, Ran],
+) -> None:
+    way, ran = worker
+    reached = (202, "IN_QUEUE", ()) if way == "outbound" else (500, False, ("queue.fal.run",))
+
+    assert (ran.report["status"], ran.report["state"], ran.fals_names) == reached
+
+
+def test_run_warns_of_a_cloudflare_worker(worker: tuple[str, Ran]) -> None:
+    warning = "falmock: workerd ran: its calls go past falmock, unless the worker has an outboundService"
+
+    assert warning in worker[1].err.splitlines()
+
+
+def test_fals_own_proxy_for_pages_reaches_the_emulator_under_each_of_its_addresses() -> None:
+    ran = through_falmock(tool("node"), str(NODE / "server_proxy.mjs"))
+    followed = [ALL_STATES, ["video"]]
+
+    assert ran.report == {
+        "https://queue.fal.run": followed,
+        "emulator/queue.fal.run": followed,
+        "emulator": followed,
+        "control": '{"detail":"Application \\"control/requests\\" not found"}',
+    }

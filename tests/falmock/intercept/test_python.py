@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -55,8 +56,26 @@ def test_the_python_client_of_fal_works_unchanged(fal_client: Ran, what: str, ex
     assert fal_client.report[what] == expected
 
 
-def test_the_python_client_of_fal_gets_urls_of_fal(fal_client: Ran) -> None:
-    assert fal_client.report["video"].startswith("https://v3b.fal.media/files/")
+def test_files_of_a_program_are_at_an_address_that_a_page_can_open(fal_client: Ran) -> None:
+    assert re.match(r"http://127\.0\.0\.1:\d+/v3b\.fal\.media/files/", fal_client.report["video"])
+
+
+@pytest.mark.parametrize(
+    ("flags", "start"),
+    [
+        (("--media-urls", "fal"), "https://v3b.fal.media/files/"),
+        (("--public-url", "http://localhost:1234"), "http://localhost:1234/v3b.fal.media/files/"),
+    ],
+)
+def test_the_address_of_files_can_be_chosen(tmp_path: Path, flags: tuple[str, ...], start: str) -> None:
+    program = """if True:
+        import fal_client
+        with open("x", "wb") as file:
+            file.write(b"x")
+        print(fal_client.upload_file("x"))
+    """
+
+    assert through_falmock(sys.executable, "-c", program, flags=flags, cwd=tmp_path).out.startswith(start)
 
 
 def test_the_account_counts_requests_and_their_price(fal_client: Ran) -> None:

@@ -471,18 +471,18 @@ def test_closing_does_not_wait_for_an_ffmpeg_that_hangs_on_its_version(
 
 
 @pytest.mark.parametrize(
-    ("script", "complaint"),
+    ("script", "seconds", "complaint"),
     [
-        ("exec sleep 600", "within 1 s"),
-        ("exec cat /dev/zero", "more than 65536 bytes"),
-        ("kill -KILL $$", "code 137"),
+        ("exec sleep 600", 1, "within 1 s"),
+        ("exec cat /dev/zero", 60, "more than 65536 bytes"),
+        ("kill -KILL $$", 60, "code 137"),
     ],
 )
 def test_a_render_fails_when_ffmpeg_does_not_report_its_version(
-    run_async: RunAsync, clip: Make, cache: Path, tmp_path: Path, script: str, complaint: str
+    run_async: RunAsync, clip: Make, cache: Path, tmp_path: Path, script: str, seconds: int, complaint: str
 ) -> None:
     async def main() -> None:
-        renderer = Renderer(ffmpeg=program_that(tmp_path, script), cache=cache, at_once=1, timeout=1)
+        renderer = Renderer(ffmpeg=program_that(tmp_path, script), cache=cache, at_once=1, timeout=seconds)
         with pytest.raises(RenderFailed, match=complaint):
             await renderer.render(clip())
         with pytest.raises(RenderFailed, match=complaint):  # a second attempt

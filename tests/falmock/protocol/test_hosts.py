@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from urllib.parse import unquote
+
 import pytest
 
 from falmock.protocol.authorities import AuthorityError
@@ -78,6 +80,7 @@ def test_host_is_found_by_the_target_host_header() -> None:
         (BaseURL("bare", "http", OWN), f"http://{OWN}/y", f"http://{OWN}/v3b.fal.media/y"),
         (BaseURL("prefix", "http", OWN), f"http://{OWN}/queue.fal.run/y", f"http://{OWN}/v3b.fal.media/y"),
         (BaseURL("host", "https", ""), "https://queue.fal.run/y", "https://v3b.fal.media/y"),
+        (BaseURL("host", "https", "", "http://x:1"), "https://queue.fal.run/y", "http://x:1/v3b.fal.media/y"),
         (BaseURL("host", "http", ":8787"), "http://queue.fal.run:8787/y", "http://v3b.fal.media:8787/y"),
     ],
 )
@@ -100,7 +103,14 @@ def test_each_style_of_call_gets_urls_of_the_same_style(path: str, host: str, ur
 
 
 @pytest.mark.parametrize(
-    "style", ["bare http 127.0.0.1:1", "prefix https [::1]:2", "host http :8787", "host https"]
+    "style",
+    [
+        "bare http 127.0.0.1:1",
+        "prefix https [::1]:2",
+        "host http :8787",
+        "host https",
+        "host https  http://x:1",
+    ],
 )
 def test_base_url_is_parsed_back_from_its_text(style: str) -> None:
     assert str(BaseURL.parse(style)) == style
@@ -128,10 +138,41 @@ def test_header_that_names_no_host_is_refused(headers: dict[str, str]) -> None:
         locate(headers, "http", "/a/b", own_names=(), own_authority=OWN)
 
 
-@pytest.mark.parametrize("target", ["https://example.com/x", "https://gateway.fal.ai/x"])
+@pytest.mark.parametrize(
+    "target",
+    [
+        "https://example.com/x",
+        "https://gateway.fal.ai/x",
+        f"http://{OWN}/gateway.fal.ai/x",
+        "http://127.0.0.1:3000/queue.fal.run/x",
+        "http://127.0.0.1/queue.fal.run/x",
+        "http://10.1.2.3:8787/queue.fal.run/x",
+    ],
+)
 def test_target_url_of_another_host_is_refused(target: str) -> None:
     with pytest.raises(NotServedError):
         place("/", x_fal_target_url=target)
+
+
+@pytest.mark.parametrize(
+    "authority", [OWN, "localhost:8787", "[::1]:8787", "app.localhost:8787", "falmock.internal:1"]
+)
+@pytest.mark.parametrize("path", ["/fal-ai/veo2/", "/queue.fal.run/a%20b/c", "/fal.run/a/b", "/", ""])
+def test_target_url_of_the_emulator_itself_is_read_as_the_same_call_made_directly(
+    authority: str, path: str
+) -> None:
+    assert place("/other", x_fal_target_url=f"http://{authority}{path}") == place(unquote(path))
+
+
+def test_target_url_of_the_emulator_itself_keeps_its_query() -> None:
+    target = f"http://{OWN}/queue.fal.run/a/b?fal_webhook=http%3A%2F%2Flocalhost"
+    arrival = locate({"host": OWN, "x-fal-target-url": target}, "http", "/", own_names=(), own_authority=OWN)
+
+    assert arrival.query == "fal_webhook=http%3A%2F%2Flocalhost"
+
+
+def test_target_url_without_a_port_is_of_the_emulator_at_the_default_port() -> None:
+    assert place("/", host="localhost", x_fal_target_url="http://localhost/fal.run/a/b")[0] == RUN
 
 
 def test_fal_host_in_the_path_that_is_not_emulated_is_refused() -> None:

@@ -1,14 +1,18 @@
 from __future__ import annotations
 
+import asyncio
 import socket
 import ssl
+from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 import httpcore
 import httpx
 import pytest
+import uvloop
 from hypothesis import given
 from hypothesis import strategies as st
+from processes import PATIENCE
 
 from falmock.http.server import listen
 from falmock.protocol.addresses import Reach, is_loopback, is_name, parse, reach
@@ -28,6 +32,7 @@ if TYPE_CHECKING:
 PUBLIC = "93.184.216.34"
 OTHER = "93.184.216.35"
 LAN = "192.168.7.7"
+MOMENTS = 60  # turns of the event loop; a call takes fewer
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\ndata"
 
 
@@ -382,3 +387,48 @@ async def test_only_allowed_addresses_are_connected(
     assert {reach(address) for address in found} <= beyond | {Reach.LOOPBACK}
     assert is_loopback(host) or beyond
     assert not is_loopback(host) or {reach(address) for address in found} == {Reach.LOOPBACK}
+
+
+@pytest.mark.parametrize(
+    ("scheme", "answer"),
+    [("http", b""), ("https", b""), ("http", b"HTTP/1.0 200 OK\r\n\r\n"), ("http", OK)],
+    ids=["no-answer", "no-tls", "http-1.0", "http-1.1"],
+)
+@pytest.mark.parametrize("loop", [asyncio.new_event_loop, uvloop.new_event_loop], ids=["asyncio", "uvloop"])
+def test_a_connection_is_closed_when_its_call_is_cancelled_at_any_moment(
+    scheme: str, answer: bytes, loop: Callable[[], asyncio.AbstractEventLoop]
+) -> None:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        connected.add(asyncio.current_task())
+        with closing(writer):
+            if answer:
+                await reader.read(1)
+                writer.write(answer)
+                if b"1.0" in answer:
+                    writer.write_eof()
+            await reader.read()  # to the end of the connection
+
+    async def scene() -> None:
+        server = await asyncio.start_server(serve, "127.0.0.1")
+        url = f"{scheme}://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+        dialler = Dialler(OwnAddresses(), beyond=NOWHERE)
+        async with server:
+            for steps in range(MOMENTS):
+                transport = CheckedTransport(dialler, verify=trusted)
+                http = httpx.AsyncClient(transport=transport)
+                call = asyncio.create_task(http.post(url, content=b"{}"))
+                for _ in range(steps):
+                    await asyncio.sleep(0)
+                call.cancel()
+                await asyncio.wait([call])
+                idle = [each for each in transport._pool.connections if each.is_idle()]
+                await asyncio.gather(*(each.aclose() for each in idle))  # complete calls leave these
+            _, still_open = await asyncio.wait(connected, timeout=PATIENCE)
+            for task in still_open:
+                task.cancel()  # the server waits for them
+            assert still_open == set()
+
+    connected: set[Any] = set()
+    trusted = ssl.create_default_context()
+    with asyncio.Runner(loop_factory=loop) as runner:
+        runner.run(scene())

@@ -1,0 +1,197 @@
+"""Mutants of fal's other hosts: run, tokens, platform API."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from falcontract.mutation.internals import access, catalogue, emulator, keys, payloads, rest, tokens
+from falcontract.mutation.patching import Answer, Patch, change_json, change_wire
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+def _on(host: str) -> Callable[[Answer], bool]:
+    return lambda answer: answer.path.startswith(f"/{host}/")
+
+
+def runs_have_an_envelope(patch: Patch) -> None:
+    """The output of a run is wrapped in an object."""
+    change_json(patch, lambda a: _on("fal.run")(a) and a.status == 200, lambda body: {"data": body})
+
+
+def runs_vary(patch: Patch) -> None:
+    """A run has the queue's vary."""
+
+    def change(answer: Answer) -> None:
+        if _on("fal.run")(answer):
+            answer.headers["vary"] = "origin, access-control-request-method, access-control-request-headers"
+
+    change_wire(patch, change)
+
+
+def runs_have_no_id(patch: Patch) -> None:
+    """A run has no x-fal-request-id."""
+
+    def change(answer: Answer) -> None:
+        if _on("fal.run")(answer):
+            del answer.headers["x-fal-request-id"]
+
+    change_wire(patch, change)
+
+
+def runs_check_the_method_first(patch: Patch) -> None:
+    """A GET of a run without a key is a 405."""
+
+    def change(answer: Answer) -> None:
+        if _on("fal.run")(answer) and answer.method == "GET":
+            answer.status = 405
+
+    change_wire(patch, change)
+
+
+def runs_answer_202(patch: Patch) -> None:
+    """A run is answered 202."""
+
+    def change(answer: Answer) -> None:
+        if _on("fal.run")(answer) and answer.status == 200:
+            answer.status = 202
+
+    change_wire(patch, change)
+
+
+def rest_answers_have_no_hsts(patch: Patch) -> None:
+    """An answer of the REST host has no strict-transport-security."""
+
+    def change(answer: Answer) -> None:
+        if _on("rest.fal.ai")(answer):
+            del answer.headers["strict-transport-security"]
+
+    change_wire(patch, change)
+
+
+def rest_answers_vary(patch: Patch) -> None:
+    """An answer of the REST host has access-control-allow-credentials, without an Origin."""
+
+    def change(answer: Answer) -> None:
+        if _on("rest.fal.ai")(answer):
+            answer.headers["access-control-allow-credentials"] = "true"
+
+    change_wire(patch, change)
+
+
+def tokens_are_200(patch: Patch) -> None:
+    """A new token is a 200."""
+
+    def change(answer: Answer) -> None:
+        if "/tokens" in answer.path and answer.status == 201:
+            answer.status = 200
+
+    change_wire(patch, change)
+
+
+def tokens_are_objects(patch: Patch) -> None:
+    """A token comes in an object."""
+    change_json(patch, lambda a: "/tokens" in a.path and a.status == 201, lambda body: {"token": body})
+
+
+def web_tokens_last_for_ever(patch: Patch) -> None:
+    """A token for pages does not expire."""
+    patch.around(
+        tokens._Tokens, "_issue", lambda original, host, key, apps, lifetime: original(host, key, apps, 10**6)
+    )
+
+
+def web_tokens_need_no_key(patch: Patch) -> None:
+    """A token is issued without a key."""
+
+    def caller(original: Any, request: Any, keyring: Any) -> Any:
+        if "/tokens" in request.scope["path"]:
+            return keyring._caller("00000000-aaaa-4aaa-8aaa-000000000000")
+        return original(request, keyring)
+
+    patch.around(access, "caller_of_rest", caller)
+
+
+def cursors_are_padded(patch: Patch) -> None:
+    """A cursor needs its padding."""
+
+    def number(original: Any, cursor: str) -> int:
+        if not cursor.endswith("="):
+            raise ValueError(cursor)
+        return int(original(cursor))
+
+    patch.around(catalogue, "_page_number", number)
+
+
+def pages_have_any_size(patch: Patch) -> None:
+    """The limit of a page is not checked."""
+
+    def page(original: Any, request: Any, models: Any) -> Any:
+        if request.query_params.get("limit") == "0":
+            return models, None
+        return original(request, models)
+
+    patch.around(catalogue, "_page", page)
+
+
+def favourites_are_false(patch: Patch) -> None:
+    """is_favorited is false without a key."""
+
+    def described(original: Any, model: Any, *, known: bool, **more: Any) -> Any:
+        del known
+        return original(model, known=True, **more)
+
+    patch.around(catalogue, "_described", described)
+
+
+def platform_errors_are_details(patch: Patch) -> None:
+    """An error of the platform API is a detail."""
+    change_json(
+        patch, lambda a: _on("api.fal.ai")(a) and a.status >= 400, lambda b: {"detail": b["error"]["message"]}
+    )
+
+
+def prices_need_no_key(patch: Patch) -> None:
+    """The prices are answered without a key."""
+    patch.around(catalogue, "platform_caller", lambda original, request, keyring: keys.Caller("anyone"))
+
+
+def flushing_removes_all_jobs(patch: Patch) -> None:
+    """Removing one's own jobs from a queue removes those of others too."""
+    patch.around(
+        emulator.Emulator, "flush", lambda original, core, application, *_: original(core, application)
+    )
+
+
+def flushing_removes_nothing(patch: Patch) -> None:
+    """Removing one's own jobs removes none."""
+    patch.around(
+        emulator.Emulator, "flush", lambda original, core, application, *_: original(core, application, "-")
+    )
+
+
+def anyone_deletes_payloads(patch: Patch) -> None:
+    """An account can delete the payloads of another."""
+
+    def delete(original: Any, core: Any, keyring: Any, caller: Any, request_id: str) -> Any:
+        found = core.request(request_id)
+        return original(core, keyring, keys.Caller(found.caller) if found else caller, request_id)
+
+    patch.around(payloads, "delete", delete)
+
+
+def payloads_stay(patch: Patch) -> None:
+    """Deleting payloads has no effect."""
+    patch.around(emulator.Emulator, "drop_payloads", lambda original, *args: [])
+
+
+def webhooks_of_all_are_listed(patch: Patch) -> None:
+    """The list of webhooks has those of other accounts."""
+
+    def pages(original: Any, core: Any, key_id: str) -> Any:
+        del key_id
+        for key in ("00000000-aaaa-4aaa-8aaa-000000000000", "00000000-bbbb-4bbb-8bbb-000000000000"):
+            yield from original(core, key)
+
+    patch.around(rest, "_webhook_pages", pages)

@@ -1,0 +1,126 @@
+"""The entries of error lists: members, types, texts, echoes."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any, Final
+
+from falcontract.model import published
+from falcontract.properties.claims import Claims, claim, equal, prop
+from falcontract.steps import VEO2
+
+if TYPE_CHECKING:
+    from falcontract.traces import Exchange, Trace
+
+DOCUMENTATION: Final = "https://docs.fal.ai/errors#"
+IMAGE: Final = ["body", "image_url"]
+TEXTS: Final = {  # of pydantic 2, for the errors that the schema of veo2 can have
+    "missing": "Field required",
+    "string_type": "Input should be a valid string",
+    "json_invalid": "JSON decode error",
+}
+
+
+@prop(
+    76,
+    "model-errors broken-files large-image",
+    tier=2,
+    live="S",
+    evidence="PROTOCOL 14.2 (L-422, R 2026-07): loc, msg, type, url, ctx and input, in this order",
+)
+def model_errors_have_their_members(trace: Trace) -> Claims:
+    """An error of a model has loc, msg, type, url, its facts and the echo, and nothing else."""
+    for job in trace.jobs():
+        submit = trace.submitted(job)
+        for e in trace.final_results(job):
+            if submit is not None and not e.ok and e.get("error_type") is None:
+                yield from _is_model_error(e, submit.step.input)
+
+
+def _is_model_error(e: Exchange, given: Any) -> Claims:
+    detail = e.get("detail")
+    entries = detail if isinstance(detail, list) else []
+    yield equal("one", len(entries), 1, "the detail is a list of one entry", e)
+    for entry in (entry for entry in entries if isinstance(entry, dict)):
+        kind, loc, msg = entry.get("type"), entry.get("loc"), str(entry.get("msg"))
+        wanted = re.fullmatch(r"\((\w+)\)", str(given.get("prompt")))
+        if wanted:
+            yield equal("type", kind, wanted[1], "it has the type that the model raised", e)
+        status, text, facts = published.MODEL_ERRORS.get(str(kind), (422, "", {}))
+        yield equal("code", e.status, status, f"the HTTP status of {kind}", e)
+        echo = _echo(given, loc)  # none of a field that the input does not have
+        names = [
+            "loc",
+            "msg",
+            "type",
+            "url",
+            *(["ctx"] if facts else []),
+            *([] if echo is None else ["input"]),
+        ]
+        yield equal("members", list(entry), names, "it has these members, in this order", e)
+        yield equal("url", entry.get("url"), f"{DOCUMENTATION}{kind}", "the link is the live form", e)
+        yield claim("msg", msg.startswith(text) and len(msg) > 1, "it has the recorded text", e, msg)
+        ctx = entry.get("ctx") if isinstance(entry.get("ctx"), dict) else {}
+        yield equal("ctx", sorted(ctx or {}), sorted(facts), "it has the documented facts", e)
+        for name, type_ in facts.items():
+            value = (ctx or {}).get(name)
+            is_type = isinstance(value, type_) and not isinstance(value, bool)
+            yield claim("fact", is_type, f"{name} has its JSON type", e, value)
+            if not isinstance(value, list):
+                yield claim(
+                    "stated",
+                    text == "" or "Image too large" in msg or _states(msg, value),
+                    f"the text states {name}",
+                    e,
+                    msg,
+                )
+        yield claim("loc", isinstance(loc, list) and loc[:1] == ["body"], "loc starts with body", e, loc)
+        yield equal("echo", entry.get("input"), echo, "input echoes what was rejected", e)
+
+
+def _states(msg: str, value: Any) -> bool:
+    return re.search(rf"(?<![\d.]){re.escape(str(value))}(?!\d)", msg) is not None
+
+
+def _echo(given: dict[str, Any], loc: Any) -> Any:
+    """Return the rejected value: the whole input with its defaults for the body or the prompt."""
+    whole = given | {name: value for name, value in published.DEFAULTS.items() if name not in given}
+    if loc in (["body"], ["body", "prompt"]):
+        return whole
+    return whole.get(str(loc[-1])) if isinstance(loc, list) and loc else None
+
+
+@prop(
+    77,
+    "schema broken-input malformed-bodies",
+    tier=2,
+    evidence="PROTOCOL 14.1 (I from FastAPI; the literal is L); R 2026-07: no url",
+)
+def validation_errors_have_their_members(trace: Trace) -> Claims:
+    """A validation error has type, loc, msg, the echo and its facts in pydantic's form, and nothing else."""
+    for job in trace.jobs():
+        submit = trace.submitted(job)
+        if submit is None or submit.step.endpoint != VEO2:
+            continue
+        for e in trace.final_results(job):
+            detail = e.get("detail")
+            if e.status == 422 and isinstance(detail, list):
+                for entry in (entry for entry in detail if isinstance(entry, dict)):
+                    yield from _is_validation_error(e, entry, submit.step.input)
+
+
+def _is_validation_error(e: Exchange, entry: dict[str, Any], given: Any) -> Claims:
+    kind, loc, msg = entry.get("type"), entry.get("loc"), entry.get("msg")
+    has_facts = kind in {"literal_error", "json_invalid"}
+    names = ["type", "loc", "msg", "input", *(["ctx"] if has_facts else [])]
+    yield equal("members", list(entry), names, "it has these members, in this order", e)
+    if kind in TEXTS:
+        yield equal("msg", msg, TEXTS[kind], "it has pydantic's text", e)
+    if kind == "literal_error" and isinstance(loc, list):
+        *others, last = map(repr, published.ENUMS.get(loc[-1], ("", "")))
+        expected = f"{', '.join(others)} or {last}"
+        yield equal("literal", msg, f"Input should be {expected}", "it lists the values", e)
+        yield equal("ctx", entry.get("ctx"), {"expected": expected}, "its facts are the values", e)
+    if isinstance(given, dict) and isinstance(loc, list):
+        echo = given if kind == "missing" else given.get(loc[-1])
+        yield equal("echo", entry.get("input"), echo, "input echoes what was rejected", e)

@@ -1,0 +1,106 @@
+"""The command `doctor`: checks this machine, or a program in a network that has only loopback."""
+
+from __future__ import annotations
+
+import os
+import socket
+from typing import TYPE_CHECKING, Final
+
+import click
+
+from falmock.cli.options import state_option
+from falmock.cli.serve import LOOPBACK, PORT
+from falmock.intercept import netns
+from falmock.intercept.certificates import DamagedCAError, check_ca
+from falmock.intercept.doctor import CannotTryError, examine
+from falmock.intercept.server_info import find
+from falmock.media import FfmpegNotFound, find_ffmpeg
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+Check = tuple[bool, str]  # whether all is well, and a sentence
+
+PROXIES: Final = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy")
+
+
+@click.command(context_settings={"allow_interspersed_args": False})
+@state_option("State folder to check; only without a command.")
+@click.argument("command", nargs=-1, type=click.UNPROCESSED)
+def doctor(command: tuple[str, ...], state: Path) -> int:
+    """Check this machine, or which calls of a program reach the emulator.
+
+    With a command, the program runs in a network that has nothing but loopback, through a sealed
+    `falmock run`. This takes Linux, and the programs unshare and ip. Exits with 1 if a call to fal misses
+    the emulator. Without a command, exits with 1 if `falmock serve` would not work here.
+    """
+    if not command:
+        checks = list(check_machine(state))
+        for good, text in checks:
+            click.echo(f"{'ok     ' if good else 'PROBLEM'}  {text}")
+        return 0 if all(good for good, _ in checks) else 1
+    try:
+        found = examine(command)
+    except CannotTryError as error:
+        raise click.ClickException(
+            f"doctor runs a program in a network of its own, so that nothing can leak, and {error}"
+        ) from None
+    click.echo(str(found))
+    return 0 if found.good else 1
+
+
+def check_machine(state: Path) -> Iterator[Check]:
+    """Yield whether this machine has what the emulator needs."""
+    yield _ffmpeg()
+    server = find(state)
+    if server is not None:
+        yield True, f"state folder {state}: an emulator serves it at {server.http}"
+    else:
+        yield _folder(state)
+        yield _port()
+    yield _authority(state / "ca")
+    if found := [name for name in PROXIES if os.environ.get(name)]:
+        yield True, f"proxy: {', '.join(found)}; falmock run replaces it for its program"
+    missing = netns.missing()
+    yield (
+        True,
+        (
+            f"falmock doctor -- CMD: not here, there is no {' and no '.join(missing)}"
+            if missing
+            else "falmock doctor -- CMD: its programs are installed"
+        ),
+    )
+
+
+def _ffmpeg() -> Check:
+    try:
+        return True, f"ffmpeg: {find_ffmpeg()}"
+    except FfmpegNotFound as error:
+        return False, f"{error} Name one with --ffmpeg."
+
+
+def _folder(state: Path) -> Check:
+    place = state.absolute()
+    while not place.exists():
+        place = place.parent
+    if not (place.is_dir() and os.access(place, os.W_OK | os.X_OK)):
+        return False, f"state folder {state}: cannot write to {place}; name another with --state"
+    return True, f"state folder {state}: {'writable' if state.exists() else 'made at the first start'}"
+
+
+def _port() -> Check:
+    with socket.socket() as probe:
+        if probe.connect_ex((LOOPBACK, PORT)) != 0:
+            return True, f"port {PORT}: free"
+    return False, f"port {PORT}: another program listens there; choose another with --port"
+
+
+def _authority(folder: Path) -> Check:
+    if not (folder / "ca.pem").exists():
+        return True, f"certificate {folder / 'ca.pem'}: made at the first start"
+    try:
+        check_ca(folder)
+    except (DamagedCAError, OSError) as error:
+        return False, f"certificate {folder / 'ca.pem'}: {error}"
+    return True, f"certificate {folder / 'ca.pem'}: valid"
