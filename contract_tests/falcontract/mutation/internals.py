@@ -12,6 +12,7 @@ from falmock.engine import (
     logs,
     object_lifecycle,
     queue,
+    rows,
     runner,
     signing,
     steps,

@@ -227,7 +227,8 @@ def _app(emulator: Emulator, listeners: Listeners) -> Starlette:
 
 def _remarks(emulator: Emulator) -> list[str]:
     unobserved = [f"the fault {each.rule.fault!r} had no effect" for each in emulator.plan.unobserved()]
-    findings = check(journal_of(emulator).entries(), now=emulator.clock.now())
+    entries = journal_of(emulator).entries()
+    findings = check(entries, catalogue=emulator.catalogue, now=emulator.clock.now())
     return [*unobserved, *(f"client check: {each.rule}: {each.says}" for each in findings)]
 
 

@@ -131,7 +131,8 @@ class Redactor:
     def json(self, value: Any, depth: int = 0) -> Any:
         """Return a parsed JSON value, masked."""
         if isinstance(value, str):
-            return self.text(shortened(value) if value[:5].lower() == "data:" else value)
+            bare = value.lstrip()  # of megabytes, this is the same text if there is nothing to strip
+            return self.text(shortened(bare) if bare[:5].lower() == "data:" else value)
         if depth > DEPTH:
             return "..."
         if isinstance(value, list):

@@ -66,6 +66,12 @@ async def test_a_data_uri_in_a_recorded_input_is_shortened(mock: Mock) -> None:
     assert exchanges(mock)[0].input["image_url"] == shortened(data_uri(png()))
 
 
+async def test_a_data_uri_after_blanks_is_shortened_too(mock: Mock) -> None:
+    await mock.submit(f" \n{data_uri(png())}")
+
+    assert exchanges(mock)[0].input["image_url"] == shortened(data_uri(png()))
+
+
 async def test_a_data_uri_of_megabytes_is_shortened(mock: Mock) -> None:
     picture = png() + bytes(3_000_000)
     await mock.submit(data_uri(picture))
