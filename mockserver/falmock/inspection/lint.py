@@ -320,7 +320,7 @@ def webhook_in_input(history: History) -> Iterator[Evidence]:
 def unknown_field(history: History) -> Iterator[Evidence]:
     """Found where an input has a field that its model does not have, such as `lenght`.
 
-    The fields of webhooks have a rule of their own.
+    A webhook is found by another rule.
     """
     for unknown in history.unknown_fields():
         if unknown.name not in WEBHOOKS:
