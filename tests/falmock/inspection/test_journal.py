@@ -10,7 +10,7 @@ import respx
 from emulated import APPLICATION, ENDPOINT, GOOD, HOSTED, KEY, data_uri, png
 
 from falmock.inspection.entries import Attempt, Exchange, JournalError, JournalFilter, Transition, lines, read
-from falmock.inspection.har import archive
+from falmock.inspection.har import archived
 from falmock.inspection.received_call import KEPT
 from falmock.inspection.redaction import shortened
 
@@ -42,7 +42,7 @@ def attempts(mock: Mock) -> list[Attempt]:
 def exported(mock: Mock) -> str:
     """Return a journal in all its text forms."""
     entries = mock.journal.entries()
-    return "".join([*lines(entries, 0), json.dumps(archive(entries, 0)), repr(entries), str(entries)])
+    return "".join([*lines(entries, 0), json.dumps(archived(entries)), repr(entries), str(entries)])
 
 
 # Calls
