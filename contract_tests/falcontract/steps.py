@@ -128,6 +128,10 @@ class Program:
             needs |= {"known-keys"} if step.key == "unknown" else set()
         return frozenset(needs)
 
+    def is_for_clients(self) -> bool:
+        """Return whether its point is what clients do."""
+        return CLIENT_FAULTS in self.setup or any(step.do == "client" for step in self.steps)
+
     def as_json(self) -> Json:
         head: Json = {"name": self.name, "tier": self.tier, "steps": [step.as_json() for step in self.steps]}
         return head | ({"setup": self.setup} if self.setup else {})

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from falcontract.clients import agreement
-from falcontract.clients.base import missing_clients
+from falcontract.clients.base import FALQUEUE, missing_clients
 from falcontract.programs import catalogue as programs
 from falcontract.properties import catalogue as properties
 from falcontract.targets import wire
@@ -68,6 +68,8 @@ async def run_program(program: Program, target: Target, *, clients: bool = True)
     trace = await wire.run(program, target)
     if clients and program.name in properties.PROPERTIES[AGREEMENT].programs:
         await agreement.compare(trace, target)
+    elif clients and program.is_for_clients() and FALQUEUE not in missing_clients():
+        await agreement.compare(trace, target, [FALQUEUE])
     trace.seconds = time.perf_counter() - begun
     return trace
 
@@ -132,10 +134,16 @@ async def _rerun(result: PropertyResult, target: Target) -> PropertyResult:
         if before.program.needs() - target.abilities:
             continue
         trace = await wire.run(before.program, target)
-        await agreement.compare(trace, target, sorted({seen.client for seen in before.observations}))
+        await agreement.compare(trace, target, clients_of(before))
         if [e.ok for e in trace.of("submit")] == [e.ok for e in before.of("submit")]:
             _check(again, trace)
     return again
+
+
+def clients_of(trace: Trace) -> list[str]:
+    """Return the clients that repeated a trace."""
+    names = {seen.client for seen in trace.observations} | {sent.client for sent in trace.sent}
+    return sorted(names | {outcome.client for outcome in trace.outcomes})
 
 
 def run(

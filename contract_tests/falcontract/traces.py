@@ -112,6 +112,27 @@ class Observation:
     exchange: Exchange
 
 
+@dataclass(frozen=True)
+class Sent:
+    """A call that a client sent while it repeated a step."""
+
+    client: str
+    step: Step
+    method: str
+    url: str  # without the target's address: it begins with fal's host
+    key: bool  # it had credentials
+    status: int  # HTTP status of the answer; 0 without one
+
+
+@dataclass(frozen=True)
+class ClientOutcome:
+    """What a client made of a step that only clients can do."""
+
+    client: str
+    step: Step
+    reading: tuple[Any, ...]
+
+
 @dataclass
 class Trace:
     program: Program
@@ -126,6 +147,8 @@ class Trace:
     ended: bool = False  # the program ran to its end, so a missing webhook is a fact
     # readings of the clients that repeated the program
     observations: list[Observation] = field(default_factory=list)
+    sent: list[Sent] = field(default_factory=list)  # by clients, in order
+    outcomes: list[ClientOutcome] = field(default_factory=list)  # of "client" steps
     # request ids of jobs from before the first step, by name
     known_jobs: Mapping[str, str] = field(default_factory=dict)
     complete_headers: bool = True  # all headers are known; in a published capture they are not

@@ -28,7 +28,7 @@ LEVEL = {name: level for level, line in enumerate(LAYERS.strip().splitlines()) f
 # The only modules that import each of these packages.
 IMPORTERS = {
     "falmock": {"targets/emulated.py", "mutation/internals.py"},
-    "falqueue": {"clients/falqueue.py"},
+    "falqueue": {"clients/falqueue.py", "mutation/internals.py"},
     "fal_client": {"clients/fal_client.py"},
     "hypothesis": {"explore/machine.py", "explore/strategies.py"},
 }

@@ -7,18 +7,20 @@ a target, each difference is a fault of the client.
 from __future__ import annotations
 
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from falcontract.clients.base import FAL_CLIENT, FALQUEUE, missing_clients
+from falcontract.steps import CLIENT_FAULTS, FAULTS
 from falcontract.targets.receivers import Receivers
 from falcontract.targets.wire import change_target
-from falcontract.traces import Observation
+from falcontract.traces import ClientOutcome, Observation
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
 
     from falcontract.clients.base import ClientAdapter
-    from falcontract.steps import Step
+    from falcontract.steps import Program, Step
     from falcontract.targets.base import Session, Target
     from falcontract.traces import Trace
 
@@ -49,6 +51,7 @@ class ClientRun:
             await self._change_before(e.index)
             await self._session.pass_time(max(e.at - (self._session.now() - self._begun), 0.0))
             reading = await self._client.take(e.step)
+            self._note_sent(e.step)
             if reading is not None:
                 expected = _without_base(self._client.expected(e), self._trace.base.removesuffix(QUEUE))
                 found = _without_base(reading, _base(self._session))
@@ -56,18 +59,32 @@ class ClientRun:
                     Observation(self._client.name, str(e.step), expected, found, e)
                 )
 
+    async def finish(self) -> None:
+        """Do the steps after the last exchange."""
+        await self._change_before(len(self._trace.program.steps))
+
     async def _change_before(self, index: int) -> None:
         for step in self._trace.program.steps[self._step : index]:
             if step.do in {"lock", "unlock", "restart"}:
                 await change_target(self._session, step)
+            elif step.do == "client" and (reading := await self._client.do(step)) is not None:
+                self._trace.outcomes.append(ClientOutcome(self._client.name, step, reading))
+                self._note_sent(step)
         self._step = max(self._step, index)
+
+    def _note_sent(self, step: Step) -> None:
+        base = _base(self._session)
+        for call in self._client.sent:
+            url = call.url.removeprefix(base).lstrip("/")
+            self._trace.sent.append(replace(call, step=step, url=url))
+        self._client.sent.clear()
 
 
 @asynccontextmanager
 async def open_client_run(trace: Trace, target: Target, client: str = FALQUEUE) -> AsyncIterator[ClientRun]:
     """Open a second session of the target and a client for it."""
     async with AsyncExitStack() as stack:
-        session = await stack.enter_async_context(target.open(trace.program))
+        session = await stack.enter_async_context(target.open(_with_client_faults(trace.program)))
         if client == FALQUEUE:
             adapter = await _falqueue(session, stack, receives="receive" in target.abilities)
         else:
@@ -78,13 +95,19 @@ async def open_client_run(trace: Trace, target: Target, client: str = FALQUEUE) 
         yield ClientRun(trace, adapter, session)
 
 
+def _with_client_faults(program: Program) -> Program:
+    if CLIENT_FAULTS not in program.setup:
+        return program
+    return replace(program, setup=program.setup | {FAULTS: program.setup[CLIENT_FAULTS]})
+
+
 async def _falqueue(session: Session, stack: AsyncExitStack, *, receives: bool) -> ClientAdapter:
     from falcontract.clients.falqueue import FalqueueAdapter  # noqa: PLC0415 - optional package
 
     receivers = Receivers(session, session.now(), _no_status)
     if receives:
         await stack.enter_async_context(receivers.open())
-    return FalqueueAdapter(session, _base(session), receivers.url)
+    return FalqueueAdapter(session, _base(session), receivers)
 
 
 async def compare(trace: Trace, target: Target, clients: Sequence[str] = CLIENTS) -> None:
@@ -93,6 +116,7 @@ async def compare(trace: Trace, target: Target, clients: Sequence[str] = CLIENTS
         for client in clients:
             async with open_client_run(trace, target, client) as run:
                 await run.catch_up()
+                await run.finish()
 
 
 def _base(session: Session) -> str:

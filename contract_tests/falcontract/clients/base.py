@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias
 
 if TYPE_CHECKING:
     from falcontract.steps import Step
-    from falcontract.traces import Exchange
+    from falcontract.traces import Exchange, Sent
 
 # An answer as a client understands it, for example ("IN_QUEUE", 2) or ("failed", 504, "request_timeout").
 Reading: TypeAlias = tuple[Any, ...]
@@ -19,11 +19,17 @@ FALQUEUE, FAL_CLIENT = "falqueue", "fal_client"
 class ClientAdapter(Protocol):
     """One run of a program through a client."""
 
+    sent: list[Sent]  # the calls of the step that it does
+
     @property
     def name(self) -> str: ...
 
     async def take(self, step: Step) -> Reading | None:
         """Do a step and return the reading; None if the client cannot do it."""
+        ...
+
+    async def do(self, step: Step) -> Reading | None:
+        """Do a step that only clients can do; None if this client does not."""
         ...
 
     def expected(self, e: Exchange) -> Reading:

@@ -4,23 +4,48 @@ from __future__ import annotations
 
 import asyncio
 import json
+import tempfile
+from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import httpx
 
 import falqueue
 from falcontract.clients.base import FALQUEUE, Reading, can_take
-from falcontract.traces import without_repeats
+from falcontract.steps import HOSTS, JWKS_PATH, Step
+from falcontract.traces import NO_ANSWER, Sent, without_repeats
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from falcontract.steps import Step
     from falcontract.targets.base import Session
+    from falcontract.targets.receivers import Receivers
     from falcontract.traces import Exchange
 
 CANCELLED: Final = 499
+AGES: Final = (-600, -301, -300, 0, 300, 301, 600)  # seconds
+REST: Final = HOSTS["rest"]
+UNKNOWN: Final = Step(do="client")  # until the run notes the step
 LONGEST_TEXT: Final = 200  # characters of an error in a reading
+
+
+class _Listing(httpx.AsyncBaseTransport):
+    """Lists the calls that pass."""
+
+    def __init__(self, inner: httpx.AsyncBaseTransport, sent: list[Sent]) -> None:
+        self._inner, self._sent = inner, sent
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        answer = None
+        try:
+            answer = await self._inner.handle_async_request(request)
+            return answer
+        finally:
+            status = answer.status_code if answer is not None else NO_ANSWER
+            key = "authorization" in request.headers
+            self._sent.append(Sent(FALQUEUE, UNKNOWN, request.method, str(request.url), key, status))
+
+    async def aclose(self) -> None:
+        await self._inner.aclose()
 
 
 class FalqueueAdapter:
@@ -29,13 +54,14 @@ class FalqueueAdapter:
     Args:
         session: of the target.
         base: URL of the target.
-        webhook_url: returns the URL of the receiver that a submit registers.
+        receivers: of the webhooks that submits register.
     """
 
     name = FALQUEUE
 
-    def __init__(self, session: Session, base: str, webhook_url: Callable[[Step], str]) -> None:
-        self._session, self._base, self._webhook_url = session, base, webhook_url
+    def __init__(self, session: Session, base: str, receivers: Receivers) -> None:
+        self._session, self._base, self._receivers = session, base, receivers
+        self.sent: list[Sent] = []
         self._handles: dict[str, falqueue.Handle[dict[str, Any]]] = {}
         self._clients: dict[str, falqueue.AsyncClient] = {}
 
@@ -48,13 +74,55 @@ class FalqueueAdapter:
             self._clients[key] = falqueue.AsyncClient(
                 _credentials(self._session.keys.get(key)),
                 base_url=self._base,
-                transport=self._session.new_transport(),
+                transport=_Listing(self._session.new_transport(), self.sent),
                 sleep=self._session.pass_time,
                 clock=self._session.now,
                 wall_clock=self._session.wall,
                 rng=lambda: 0.5,
             )
         return self._clients[key]
+
+    async def do(self, step: Step) -> Reading | None:
+        """Wait, download, upload or verify a webhook."""
+        client = self._client(step.key)
+        try:
+            match step.action:
+                case "wait":
+                    return (
+                        "output",
+                        await client.wait(self._handles[step.job], timeout=step.seconds or None),
+                    )
+                case "download":
+                    return await self._download(client, await client.result(self._handles[step.job]))
+                case "upload":
+                    url = await client.upload((step.body or "").encode(), name="notes.txt")
+                    return await self._download(client, {"video": {"url": url}})
+            return await self._verify(client)
+        except falqueue.TookTooLong as error:
+            return ("took too long", error.cancellation and error.cancellation.value)
+        except falqueue.FalqueueError as error:
+            return ("error", type(error).__name__)
+
+    async def _download(self, client: falqueue.AsyncClient, output: Any) -> Reading:
+        with tempfile.TemporaryDirectory() as folder:
+            file = await client.download(output["video"]["url"], Path(folder) / "file")
+            return ("file", len(file.read_bytes()), output["video"].get("file_size"))
+
+    async def _verify(self, client: falqueue.AsyncClient) -> Reading:
+        """Return the ages, in seconds, at which the client accepts the first delivery."""
+        first = self._receivers.arrived[0]
+        jwks = await client.verify_webhook(first.body, first.headers)
+        stamp = int(first.headers["x-fal-webhook-timestamp"])
+        answer = await self._session.transport.handle_async_request(
+            httpx.Request("GET", f"{self._base}/{REST}{JWKS_PATH}", extensions={"timeout": {}})
+        )
+        keys = falqueue.keys_of(json.loads(await answer.aread()))
+        accepted = []
+        for age in AGES:
+            with suppress(falqueue.WebhookRejected):
+                falqueue.verify(first.body, first.headers, keys, now=stamp + age)
+                accepted.append(age)
+        return ("verified", jwks.status, *accepted)
 
     async def take(self, step: Step) -> Reading | None:
         """Do a step and return the reading; None if falqueue cannot do it."""
@@ -73,7 +141,9 @@ class FalqueueAdapter:
         client = self._client(step.key)
         match step.do:
             case "submit":
-                options = _options(step) | ({"webhook_url": self._webhook_url(step)} if step.webhook else {})
+                options = _options(step) | (
+                    {"webhook_url": self._receivers.url(step)} if step.webhook else {}
+                )
                 self._handles[step.job] = await client.submit(step.endpoint, step.input, **options)
                 return ("accepted",)
             case "result":

@@ -8,6 +8,7 @@ from falcontract.mutation import (
     access,
     addressing,
     cancelling,
+    clients,
     deliveries,
     endings,
     errors,
@@ -40,6 +41,7 @@ TOPICS: Final = (
     headers,
     streaming,
     cancelling,
+    clients,
     endings,
     webhooks,
     deliveries,
@@ -48,5 +50,6 @@ TOPICS: Final = (
     files,
     services,
     restarts,
+    clients,
 )
 MUTANTS: Final[dict[str, Mutant]] = {mutant.name: mutant for topic in TOPICS for mutant in mutants_of(topic)}

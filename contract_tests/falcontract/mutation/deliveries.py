@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import dataclasses
 import json
 from typing import TYPE_CHECKING, Any
 
@@ -216,15 +215,3 @@ def timestamps_are_of_emulated_time(patch: Patch) -> None:
         original(sender, clock=_OneTime(clock), **more)
 
     patch.around(webhooks.Sender, "__init__", init)
-
-
-def attempts_are_counted_by_body(patch: Patch) -> None:
-    """A retry has another body: the number of the attempt is its gateway id."""
-
-    async def post(original: Any, sender: Any, delivery: Any) -> str:
-        body = json.loads(delivery.body)
-        body["gateway_request_id"] += f"-{delivery.attempts}" if delivery.attempts else ""
-        changed = json.dumps(body, sort_keys=True).encode()
-        return str(await original(sender, dataclasses.replace(delivery, body=changed)))
-
-    patch.around(webhooks.Sender, "_post", post)

@@ -1,7 +1,8 @@
-"""The modules of falmock that mutants patch. When one moves, only this file changes."""
+"""The modules of falmock and falqueue that mutants patch. When one moves, only this file changes."""
 
 from __future__ import annotations
 
+import falqueue
 from falmock import models
 from falmock.engine import (
     delivery,
@@ -12,6 +13,7 @@ from falmock.engine import (
     logs,
     object_lifecycle,
     queue,
+    rows,
     runner,
     signing,
     steps,
@@ -25,3 +27,8 @@ from falmock.http import queue as queue_host
 from falmock.media import images, renderer
 from falmock.models import veo
 from falmock.protocol import calls, endpoints, errors, hosts, model_errors, outcomes, validation
+from falqueue import _downloads as client_downloads
+from falqueue import _flows as client_flows
+from falqueue import _sending as client_sending
+from falqueue import _steps as client_steps
+from falqueue import _webhooks as client_webhooks

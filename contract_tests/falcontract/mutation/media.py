@@ -97,8 +97,8 @@ def _change_download(patch: Patch, change: Callable[[bytes], bytes]) -> None:
     change_wire(patch, changed)
 
 
-def _is_index(box: bytes) -> bool:
-    return box[4:8] == b"moov"
+def _is_index(box: Any) -> bool:
+    return bool(box[4:8] == b"moov")
 
 
 def indexes_come_last(patch: Patch) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from falcontract.mutation.internals import emulator, transitions, webhooks
+from falcontract.mutation.internals import emulator, rows, transitions, webhooks
 from falcontract.mutation.patching import DONE, Patch
 
 if TYPE_CHECKING:
@@ -25,7 +25,14 @@ def deliveries_begin_anew(patch: Patch) -> None:
     """After a restart, webhooks that were delivered are sent again."""
 
     def change(core: Any) -> None:
-        core.store.execute("UPDATE deliveries SET outcome = 'pending', next_at = 0, attempts = 0")
+        engine = core._transitions
+        with engine.transaction():
+            for page in core.store.request_pages_before(None):
+                for job in page:
+                    if core.store.delivery(job.id) is not None:
+                        values = {"outcome": "pending", "next_at": core.clock.now(), "attempts": 0}
+                        core.store.update(rows.Delivery, job.id, **values)
+        engine.sender._reload()
 
     _at_start(patch, change)
 
@@ -47,15 +54,16 @@ def waiting_jobs_are_lost(patch: Patch) -> None:
     patch.around(transitions.Transitions, "_rebuild_queue", rebuild)
 
 
-def runs_begin_anew(patch: Patch) -> None:
-    """A run begins anew after a restart."""
+def runs_are_lost(patch: Patch) -> None:
+    """A job that runs at a restart never ends."""
 
-    def change(core: Any) -> None:
-        engine = core._transitions
-        now = core.clock.now()
-        engine.queue._ends[:] = [(now + job.run_seconds, order, job) for _, order, job in engine.queue._ends]
+    def resume(original: Any, engine: Any) -> None:
+        original(engine)
+        for job_id, job in list(engine.queue._jobs.items()):
+            if job.started_at is not None:
+                engine.queue.hold(job_id, engine.clock.now())
 
-    _at_start(patch, change)
+    patch.around(transitions.Transitions, "resume", resume)
 
 
 def results_are_lost(patch: Patch) -> None:

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Final
 from falcontract import suite
 from falcontract.mutation.catalogue import MUTANTS
 from falcontract.mutation.patching import StalePatchError
+from falcontract.steps import FAULTS
 from falcontract.targets.emulated import RAISED, Emulated
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from falcontract.mutation.patching import Mutant
     from falcontract.properties.claims import Property
     from falcontract.steps import Program
-    from falcontract.traces import Trace
+    from falcontract.traces import Exchange, Trace
 
 TIMEOUT: Final = 120.0  # real seconds for a program; only a hanging one takes as long
 KILLED: Final = "killed by"
@@ -138,8 +139,15 @@ def server_errors(mutant: Mutant, traces: Sequence[Trace]) -> list[str]:
         f"{trace.program.name}: {e.step.do} {e.step.job} answered {e.status} {e.error}"
         for trace in traces
         for e in trace.exchanges
-        if RAISED in e.error or (e.status == 500 and not mutant.answers_500)
+        if RAISED in e.error or (e.status == 500 and not mutant.answers_500 and not _is_fault(trace, e))
     ]
+
+
+def _is_fault(trace: Trace, e: Exchange) -> bool:
+    """Return whether a failure is the fault that a rule of the program asks for."""
+    detail = e.get("detail")
+    kind = e.get("error_type") or (detail[0].get("type") if isinstance(detail, list) and detail else None)
+    return any(rule["fault"].partition(" ")[0] == kind for rule in trace.program.setup.get(FAULTS, ()))
 
 
 @contextmanager

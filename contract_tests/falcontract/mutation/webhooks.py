@@ -129,7 +129,7 @@ def retries_have_no_delay(patch: Patch) -> None:
 
 def signature_is_over_other_bytes(patch: Patch) -> None:
     """The signature is over the body as another JSON library would write it."""
-    _change_signature(patch, lambda sign, given: sign(body=errors.spaced(json.loads(given["body"]))))
+    _change_signature(patch, lambda sign, given: sign(body=errors.compact(json.loads(given["body"]))))
 
 
 def timestamps_are_milliseconds(patch: Patch) -> None:

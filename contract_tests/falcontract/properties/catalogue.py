@@ -9,6 +9,7 @@ from falcontract.properties import (  # noqa: F401 - they register their propert
     addressing,
     agreement,
     cancelling,
+    clients,
     deliveries,
     endings,
     errors,

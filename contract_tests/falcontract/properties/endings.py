@@ -46,7 +46,7 @@ def statuses_have_their_members(trace: Trace) -> Claims:
 
 @prop(
     79,
-    "lifecycle schema broken-files cancel-running",
+    "lifecycle schema broken-files cancel-running cancel-queued",
     general=True,
     tier=4,
     mock="D",

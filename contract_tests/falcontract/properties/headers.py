@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 def queue_answers_have_their_headers(trace: Trace) -> Claims:
     """Each kind of answer of the queue has its headers, with recorded values, and no others."""
     for e in trace.exchanges if trace.complete_headers else ():
-        if (e.url.startswith(trace.base) or e.step.via) and (kind := kind_of(e)) is not None:
+        if (e.url.startswith(trace.base) or e.step.via) and (kind := kind_of(trace, e)) is not None:
             yield from _has_headers(e, kind)
 
 
@@ -43,7 +43,7 @@ def _has_headers(e: Exchange, kind: str) -> Claims:
     yield claim("content-type", fits, f"a {kind} has its content type", e, content_type)
 
 
-def kind_of(e: Exchange) -> str | None:
+def kind_of(trace: Trace, e: Exchange) -> str | None:
     """Return the kind of an answer of the queue; None for one whose headers are not known."""
     if not e.status or e.status == 413 or e.method == "OPTIONS":
         return None
@@ -52,13 +52,13 @@ def kind_of(e: Exchange) -> str | None:
     if e.status in {401, 403} or e.json == NOT_FOUND or (e.status == 404 and e.step.do == "submit"):
         return "refusal"
     if e.step.do == "result":
-        return _kind_of_result(e)
+        return _kind_of_result(trace, e)
     if e.step.do == "cancel" or e.ok:
         return {"until": "status", "call": None, "fetch": None}.get(e.step.do, e.step.do)
     return None
 
 
-def _kind_of_result(e: Exchange) -> str | None:
+def _kind_of_result(trace: Trace, e: Exchange) -> str | None:
     if e.ok:
         return "success"
     if e.status == 422:
@@ -66,7 +66,9 @@ def _kind_of_result(e: Exchange) -> str | None:
     if e.status == 400 and e.get("detail") == IN_PROGRESS_TEXT:
         return "early result"
     if e.get("error_type") in published.PLATFORM_ERRORS:
-        return "start timeout" if e.headers.get("x-fal-request-timeout-type") else "platform error"
+        submit = trace.submitted(e.step.job)
+        limited = submit is not None and submit.step.header("x-fal-request-timeout") is not None
+        return "start timeout" if limited and e.status == 504 else "platform error"
     return None
 
 

@@ -39,7 +39,7 @@ def submit_answers_with_id_and_urls(trace: Trace) -> Claims:
 
 @prop(
     2,
-    "lifecycle unknown-path unknown-application",
+    "lifecycle unknown-path unknown-application ways",
     general=True,
     tier=2,
     evidence="PROTOCOL 3 (C), 4.1 (L-poll)",

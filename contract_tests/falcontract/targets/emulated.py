@@ -22,6 +22,7 @@ from falcontract.targets.base import ABILITIES, KEY_A, KEY_B, Session, authoriza
 from falmock.app import create_app, open_emulator
 from falmock.engine.clock import ManualClock
 from falmock.faults.rules import Rule
+from falmock.http.context import CONNECTION
 from falmock.http.server import Server, listen
 from falmock.media import Renderer, find_ffmpeg
 from falmock.protocol.outcomes import REJECTION
@@ -213,8 +214,11 @@ class _InProcess(httpx.AsyncBaseTransport):
         if request.url.scheme not in {"http", "https"}:
             raise httpx.UnsupportedProtocol(f"{request.url} has no protocol", request=request)
         answer = _Answer(await request.aread())
-        answer.task = asyncio.create_task(self._call(_scope(request), answer))
+        scope = _scope(request) | {CONNECTION: answer}  # for faults that break it
+        answer.task = asyncio.create_task(self._call(scope, answer))
         await answer.changed.wait()
+        if answer.dropped:
+            raise httpx.ReadError("the connection was reset", request=request)
         if answer.start is None:
             await answer.task
             raise httpx.RemoteProtocolError("the application ended without an answer", request=request)
@@ -224,6 +228,8 @@ class _InProcess(httpx.AsyncBaseTransport):
         try:
             await self.app(scope, answer.receive, answer.send)
         except Exception as error:
+            if answer.dropped:
+                return
             log.exception("%s %r", RAISED, error)  # noqa: TRY401 - a server logs the same
             raise
         finally:
@@ -241,6 +247,20 @@ class _Answer(httpx.AsyncByteStream):
         self._closed = asyncio.Event()
         self._chunks: list[bytes] = []
         self._ended = False
+        self.dropped = False
+
+    async def drop(self) -> None:
+        """Break the connection, for a fault."""
+        self.dropped = True
+        self.changed.set()
+        raise ConnectionResetError
+
+    async def hang(self) -> None:
+        """Answer nothing, for a fault; the caller's timeout is raised immediately."""
+        raise httpx.ReadTimeout("timed out")
+
+    def omit_reason(self) -> None:
+        """Do nothing: there is no status line."""
 
     async def receive(self) -> Message:
         if self._request_body is not None:
@@ -250,6 +270,8 @@ class _Answer(httpx.AsyncByteStream):
         return {"type": "http.disconnect"}
 
     async def send(self, message: Message) -> None:
+        if self.dropped:
+            return
         if message["type"] == "http.response.start":
             self.start = message
         elif message.get("body"):
@@ -265,11 +287,14 @@ class _Answer(httpx.AsyncByteStream):
             chunks, self._chunks = self._chunks, []
             for chunk in chunks:
                 yield chunk
+            if self.dropped:
+                raise httpx.RemoteProtocolError("the connection broke in the middle of the answer")
             if self._ended and not self._chunks:
                 await self._raise_failure()
                 return
-            self.changed.clear()
-            await self.changed.wait()
+            if not self._chunks:  # none arrived while the caller was busy with the last one
+                self.changed.clear()
+                await self.changed.wait()
 
     async def _raise_failure(self) -> None:
         """Break the connection if the application failed after a success was begun, as a server does."""

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 BUFFER: Final = 1024 * 1024
 TOKEN_LIFETIME: Final = 24 * 3600  # seconds; fal's server SDK renews below one hour
-MOST_ANNOUNCED: Final = 10_000  # uploads with a signed URL; the oldest is forgotten
+MOST_ANNOUNCED: Final = 2_000  # uploads with a signed URL; the oldest is forgotten
 LONGEST_TOKEN_LIFETIME: Final = 7 * 24 * 3600  # seconds
 
 

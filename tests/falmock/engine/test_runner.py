@@ -96,6 +96,20 @@ async def test_a_typed_error_has_the_live_keys_in_the_live_order(mock: Mock) -> 
     assert result.headers["x-fal-billable-units"] == "0"
 
 
+@pytest.mark.parametrize(
+    ("limit", "picture"),
+    [({"max_pixels": 575}, png(32, 18)), ({"decode_memory": 16 * MIB}, png(2000, 1100))],
+    ids=["pixels", "memory"],
+)
+async def test_an_image_above_a_limit_of_the_settings_is_a_typed_error(
+    start: Start, limit: dict[str, int], picture: bytes
+) -> None:
+    refused = await (await start(**limit)).finish(data_uri(picture))
+    accepted = await (await start()).finish(data_uri(picture))
+
+    assert (entry(refused)["type"], accepted.status_code) == ("image_too_large", 200)
+
+
 async def test_the_error_for_a_large_file_names_the_limit(mock: Mock) -> None:
     error = entry(await mock.finish(data_uri(png() + bytes(8 * MIB))))
 

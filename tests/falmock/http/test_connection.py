@@ -316,3 +316,4 @@ async def test_any_bytes_are_answered_or_refused_and_the_connection_is_closed(
     statuses = [int(status) for status in re.findall(rb"HTTP/1.1 (\d+) ", answer)]
     assert all(status < 500 for status in statuses)
     assert mock.journal._open == {}
+    await mock.assert_alive()
