@@ -194,7 +194,7 @@ class _Tools:
 
 
 def _decode_data_uri(uri: str) -> bytes:
-    """Return the bytes of a data URI, as Python's urllib does (PROTOCOL.md 8.5).
+    """Return the bytes of a data URI, as Python's urllib does, but in any case (PROTOCOL.md 8.5, RFC 2397).
 
     In base64, characters of another alphabet are skipped, such as line breaks, and the padding must be there.
 
@@ -206,4 +206,4 @@ def _decode_data_uri(uri: str) -> bytes:
     if not comma:
         raise binascii.Error("no comma")
     raw = unquote_to_bytes(data)
-    return base64.decodebytes(raw) if head.endswith(";base64") else raw
+    return base64.decodebytes(raw) if head.lower().endswith(";base64") else raw
