@@ -1,4 +1,4 @@
-"""Web applications, unchanged, through `falmock run`; their pages are in a browser that does not know of it."""
+"""Web applications, unchanged, through `falmock run`, each with its page in a browser."""
 
 from __future__ import annotations
 
