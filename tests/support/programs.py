@@ -20,6 +20,7 @@ from falmock.protocol.hosts import is_fal
 NODE = Path(__file__).parents[1] / "node"
 PROGRAMS = Path(__file__).parents[1] / "programs"
 PATIENCE = 120  # seconds after which a program that has not ended has failed
+NOT_COUNTED = "not counted: calls of a browser to fal's own hosts, unless falmock browser has opened it"
 QUICK = ("--media", "plain", "--queue-seconds", "0.2", "--run-seconds", "0.3", "--keys", "me:secret")
 
 

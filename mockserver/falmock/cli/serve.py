@@ -22,6 +22,7 @@ from falmock.cli.report import write as write_report
 from falmock.faults.scenarios import ScenarioError
 from falmock.http.guard import CONTROL
 from falmock.http.server import listen
+from falmock.inspection.entries import Exchange
 from falmock.inspection.journal import journal_of
 from falmock.inspection.ledger import Account
 from falmock.inspection.lint import check
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
     from starlette.applications import Starlette
 
     from falmock.engine.emulator import Emulator
+    from falmock.inspection.entries import Entry
     from falmock.settings import Settings
 
 LOOPBACK: Final = "127.0.0.1"
@@ -50,6 +52,10 @@ LONG_RUNNING: Final = ("hostnames", "trusted_proxies")  # settings that `falmock
 WRONG_USE: Final = (StateError, ScenarioError, SettingsError, FfmpegNotFound, DamagedCAError)
 LEVELS: Final = ("debug", "info", "warning", "error")
 NOT_STRICT: Final = 3  # exit code of `falmock run --strict`
+OF_PAGES: Final = ("x-fal-client-proxy", "sec-fetch-site")  # headers of fal's proxies, and of browsers
+NOT_COUNTED: Final = (
+    "not counted: calls of a browser to fal's own hosts, unless falmock browser has opened it"
+)
 
 
 def log_options(level: str) -> Callable[[Any], Any]:
@@ -150,6 +156,7 @@ def run(  # noqa: PLR0917 - click calls it by name
     _check_writable(account)
     server = None if alone or strict or report else find(state)
     remarks: list[str] = []
+    paged = False
     with reporting(), _runner() as runner:
         if server is not None and server.sealed >= sealed:
             _refuse_settings(server, state)
@@ -158,11 +165,13 @@ def run(  # noqa: PLR0917 - click calls it by name
         else:
             settings = settings_of(None, given | {"sealed": sealed})
             with _listening(LOOPBACK, 0, 0, 0) as listeners:
-                code, counted, remarks = runner.run(_run_with(settings, listeners, command, report))
+                code, counted, remarks, paged = runner.run(_run_with(settings, listeners, command, report))
     if account is not None:
         account.write_text(json.dumps(counted.to_json()))
     for remark in remarks:
         console.print_to_stderr(f"falmock: {remark}")
+    if paged or not counted.calls:
+        console.print_to_stderr(f"falmock: {NOT_COUNTED}")
     console.print_to_stderr(f"falmock: {counted}")
     return NOT_STRICT if strict and code == 0 and (remarks or counted.refused) else code
 
@@ -186,7 +195,7 @@ def _refuse_settings(server: ServerInfo, state: Path) -> None:
 
 async def _run_with(
     settings: Settings, listeners: Listeners, command: Sequence[str], report: Path | None
-) -> tuple[int, Account, list[str]]:
+) -> tuple[int, Account, list[str], bool]:
     with SignalForwarder() as forwarder:
         async with open_emulator(settings, listeners=listeners) as emulator:
             app = _app(emulator, listeners)
@@ -199,7 +208,8 @@ async def _run_with(
                     write_report(report, emulator, counted)
                 except OSError as error:
                     raise click.ClickException(f"cannot write to {report}: {error.strerror}") from None
-            return code, counted, _remarks(emulator)
+            entries = journal_of(emulator).entries()
+            return code, counted, _remarks(emulator, entries), any(map(_is_of_page, entries))
 
 
 def _app(emulator: Emulator, listeners: Listeners) -> Starlette:
@@ -210,10 +220,15 @@ def _app(emulator: Emulator, listeners: Listeners) -> Starlette:
     return create_app(emulator, files=files if settings.media_urls == "local" else "")
 
 
-def _remarks(emulator: Emulator) -> list[str]:
+def _remarks(emulator: Emulator, entries: Sequence[Entry]) -> list[str]:
     unobserved = [f"the fault {each.rule.fault!r} had no effect" for each in emulator.plan.unobserved()]
-    findings = check(journal_of(emulator).entries(), now=emulator.clock.now())
+    findings = check(entries, now=emulator.clock.now())
     return [*unobserved, *(f"client check: {each.rule}: {each.says}" for each in findings)]
+
+
+def _is_of_page(entry: Entry) -> bool:
+    """Check whether a page made a call, itself or through the program."""
+    return isinstance(entry, Exchange) and any(name in OF_PAGES for name, _ in entry.headers)
 
 
 async def _run_beside(server: ServerInfo, command: Sequence[str]) -> tuple[int, Account]:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import pytest
-from programs import NODE, PROGRAMS, Ran, through_falmock, tool
+from programs import NODE, NOT_COUNTED, PROGRAMS, Ran, through_falmock, tool
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -114,6 +114,10 @@ def test_the_account_of_a_web_application_has_its_upload_and_its_result(visited:
 
     assert (account["requests"], account["results"], account["refused"]) == (1, 1, [])
     assert account["calls"]["v3.fal.media"] >= 2  # the upload, and the video
+
+
+def test_the_account_of_a_web_application_says_which_calls_of_a_page_it_cannot_see(visited: Visit) -> None:
+    assert visited.ran.err.splitlines()[-2] == f"falmock: {NOT_COUNTED}"
 
 
 def test_the_page_of_express_uploads_the_picture_to_the_emulator_itself(express: Visit) -> None:
