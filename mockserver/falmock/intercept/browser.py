@@ -1,4 +1,4 @@
-"""Opens a page in a browser whose calls to fal's hosts are led to an emulator."""
+"""Opens a page in a browser that is led to an emulator, as `falmock run` leads programs."""
 
 from __future__ import annotations
 

@@ -128,6 +128,7 @@ def test_a_browser_that_does_not_exist_is_refused_in_one_line(tmp_path: Path) ->
     assert line == "falmock: no-such-browser is not a program: name another with --browser"
 
 
+@pytest.mark.skipif(sys.platform == "darwin", reason="macOS has browsers outside of PATH")
 def test_falmock_browser_says_so_if_it_finds_no_browser(tmp_path: Path) -> None:
     line = one_line(falmock("browser", URL, cwd=tmp_path, PATH=str(tmp_path)))
 
