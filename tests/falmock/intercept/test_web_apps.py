@@ -126,7 +126,9 @@ def test_the_page_of_express_uploads_the_picture_to_the_emulator_itself(express:
     assert upload.startswith(f"http://{express.emulator}/v3.fal.media/uploads/put?")
 
 
-def test_the_page_of_a_next_application_uploads_and_plays_without_fals_hosts(tmp_path: Path) -> None:
+def test_the_page_of_a_next_application_uploads_streams_the_status_and_plays_without_fals_hosts(
+    tmp_path: Path,
+) -> None:
     start = (f"{NODE}/node_modules/.bin/next", "dev", "--hostname", "127.0.0.1", "--port", "{port}")
     with copied("next_app") as folder:
         seen = visit(tmp_path, *start, cwd=folder, NEXT_TELEMETRY_DISABLED="1")

@@ -11,6 +11,7 @@ export default function Page() {
   async function makeClip({ target }) {
     const { data } = await fal.subscribe("fal-ai/veo2/image-to-video", {
       input: { prompt: "A lego chef cooking eggs", image_url: await fal.storage.upload(target.files[0]) },
+      mode: "streaming",
     });
     setVideo(data.video.url);
   }
