@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from importlib.resources import files
 from typing import TYPE_CHECKING, Final
 
 from falcontract.live import transcripts
@@ -39,11 +41,20 @@ The properties that the emulator is tested for, and the evidence for each. This 
 - **tier**: the cost of the check on fal, from T0 (no job) to T5 (a clip, $2.50 or more).
 - **evidence**: sections of [fal's protocol](protocol.md), with that page's tags for the sources.
 """
+SHOWN: Final = 3  # mutants of a property in a row
+FACTS: Final = """
+## Facts
+
+Each fact of [fal's protocol](protocol.md), the properties that fail if a target does otherwise, and planted bugs that
+show it: `make mutants` plants each in the emulator or the client, and a property must find it.
+
+| section | fact | property | mutants, for example |
+|---|---|---|---|"""
 TAIL: Final = """
 Where the evidence is mixed, these choices were made:
 
-- P23: one expects credentials to be checked before the id, but in captures an unknown id is a 404 without a
-  key. So the id is checked first.
+- P23: in captures an unknown id is a 404 without a key, and a 401 with a bad one. So credentials are checked before
+  the id, unless there are none.
 - P43: older documentation has 10 retries in 2 hours, the current one at most 31 until the result expires. So
   the limit is 32 attempts.
 - P31: in captures a status has all log lines, but fal does not promise that. So a moving window is accepted
@@ -101,4 +112,24 @@ def markdown(folder: Path) -> str:
         mock = "always (in part assumed)" if assumed else "always"
         cells = (p.id, p.title, mock, live, tier, str(captures(p, known) or "-"), p.evidence)
         lines.append("| " + " | ".join(cells) + " |")
-    return "\n".join(lines) + "\n" + TAIL
+    return "\n".join([*lines, FACTS, *_fact_rows()]) + "\n" + TAIL
+
+
+def facts() -> list[tuple[str, str, list[str]]]:
+    """Return (section of docs/protocol.md, fact, ids of the properties that fail without it)."""
+    lines = (files("falcontract") / "facts.txt").read_text().splitlines()
+    rows = [re.split(r" \| ", line) for line in lines if line and not line.startswith("#")]
+    return [(section, fact, ids.split()) for section, fact, ids in rows]
+
+
+def _fact_rows() -> list[str]:
+    killed = (files("falcontract.mutation") / "killers.txt").read_text().splitlines()
+    rows = [(line.split()[0], line.partition("killed by")[2].split()) for line in killed]
+    # The property that a mutant was made for comes first.
+    mutants = {p.id: [name for name, killers in rows if killers[:1] == [p.id]] for p in catalogue()}
+    more = {p.id: [name for name, killers in rows if p.id in killers[1:]] for p in catalogue()}
+    lines = []
+    for section, fact, ids in facts():
+        names = [name for each in ids for name in (mutants[each] or more[each])[:SHOWN]]
+        lines.append(f"| {section} | {fact} | {' '.join(ids)} | {', '.join(dict.fromkeys(names))} |")
+    return lines

@@ -11,8 +11,10 @@ from falcontract.live.placeholders import Bindings, differences
 from falcontract.verdicts import Verdict
 
 if TYPE_CHECKING:
-    from falcontract.properties.claims import Property
+    from falcontract.properties.claims import Claim, Property
+    from falcontract.steps import Program, Step
     from falcontract.suite import Finding
+    from falcontract.traces import Exchange
 
 LONGEST_LINE: Final = 300  # characters of a difference
 
@@ -73,7 +75,7 @@ def details(row: Row, finding: Finding, spent: float) -> list[str]:
         f"{row.verdict}: {row.property.id} {row.property.title}",
         f"  Violated: {claim.text} [{claim.key}]",
         f"  Evidence: {row.property.evidence}",
-        *(f"  {d}" for d in difference(claim.expected, claim.found)),
+        *(f"  {d}" for d in difference(claim)),
         f"  Program on {trace.target}:",
         *(f"    {line}" for line in str(trace.program).splitlines()),
         "  To reproduce:",
@@ -82,11 +84,13 @@ def details(row: Row, finding: Finding, spent: float) -> list[str]:
     ]
 
 
-def difference(expected: Any, found: Any) -> list[str]:
-    """Return the paths at which two values differ."""
-    expected, found = _plain(expected), _plain(found)
+def difference(claim: Claim) -> list[str]:
+    """Return the paths at which the values of a claim differ; without an expected one, what was found."""
+    expected, found = _plain(claim.expected), _plain(claim.found)
     if expected is None and found is None:
         return []
+    if not claim.compares:
+        return [_cut(f"found {found!r}")]
     shown = [str(d) for d in differences(expected, found, Bindings())]
     return [_cut(line) for line in shown] or [_cut(f"found {found!r}")]
 
@@ -94,23 +98,55 @@ def difference(expected: Any, found: Any) -> list[str]:
 def curls(finding: Finding) -> list[str]:
     """Return shell commands that do the same as the program; job ids are variables."""
     trace = finding.trace
-    lines = [f"BASE={trace.base}"]
+    lines = [*_server(trace.program), f"BASE={trace.base}"]
     last = None
     done = 0
     ids = {f"$ID_{e.step.job}": str(e.get("request_id")) for e in trace.submits()}
     for e in trace.exchanges:
-        waits = [step for step in trace.program.steps[done : e.index] if step.do == "wait"]
-        lines += [f"sleep {step.seconds:g}" for step in waits]
+        between = [line for step in trace.program.steps[done : e.index] if (line := _between(step))]
+        lines += between
         done = e.index
         command = e.curl().replace(trace.base, "$BASE")
         for name, request_id in ids.items():
             command = command.replace(request_id, name)
-        if command != last:
-            lines.append(_quoted(command))
+        if command != last or between:
+            lines.append(_polling(e, _quoted(command)))
         last = command
         if e.step.do == "submit" and e.ok:
             lines.append(f"ID_{e.step.job}=...  # request_id of that answer")
+    if finding.claim.key in {seen.client for seen in trace.observations}:
+        lines.append(
+            f"# then the same with {finding.claim.key}, whose reading is compared with these answers"
+        )
     return lines
+
+
+def _server(program: Program) -> list[str]:
+    """Return how to start an emulator with the settings and the rules of a program."""
+    settings = {name: value for name, value in program.setup.items() if not isinstance(value, list)}
+    flags = " ".join(f"--{name.replace('_', '-')} {value}" for name, value in settings.items())
+    lines = [f"# falmock serve {flags}"] if flags else []
+    for name, rules in program.setup.items():
+        lines += [f"# {name}: {json.dumps(rules)}"] if isinstance(rules, list) else []
+    return lines
+
+
+def _between(step: Step) -> str:
+    """Return the command for a step that sends nothing to fal's hosts."""
+    if step.do == "wait":
+        return f"sleep {step.seconds:g}"
+    return (
+        f"# {step.do} the account of key {step.key}"
+        if step.do in {"lock", "unlock"}
+        else ("# stop the emulator and start it again" if step.do == "restart" else "")
+    )
+
+
+def _polling(e: Exchange, command: str) -> str:
+    """Repeat the call of an "until" until it has its state."""
+    if e.step.do != "until":
+        return command
+    return f"until {command} | grep {e.step.state}; do sleep 1; done"
 
 
 def _quoted(command: str) -> str:

@@ -77,10 +77,10 @@ class Exchange(_WithBody):
         return self.get("error_type") or self.headers.get("x-fal-error-type")
 
     def curl(self) -> str:
-        """Return a curl command that repeats the call, with the key in $FAL_KEY."""
+        """Return a curl command that repeats the call, with the key in $FAL_KEY or $FAL_KEY_B."""
         parts = ["curl", "-i", "-X", self.method, self.url]
         if self.step.key in {"a", "b"}:
-            parts += ["-H", "Authorization: Key $FAL_KEY"]
+            parts += ["-H", f"Authorization: Key $FAL_KEY{'_B' if self.step.key == 'b' else ''}"]
         for name, value in self.request_headers.items():
             parts += ["-H", f"{name}: {value}"]
         if self.request_body:

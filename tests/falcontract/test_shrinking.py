@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pytest
+
 from falcontract import suite
 from falcontract.explore import shrinking
+from falcontract.mutation.catalogue import MUTANTS
 from falcontract.properties.catalogue import PROPERTIES
-from falcontract.steps import Program, status, submit, wait
+from falcontract.properties.claims import equal
+from falcontract.steps import Program, call, status, submit, wait
+from falcontract.suite import PropertyResult
 from falmock.protocol.errors import StillInProgress
 
 if TYPE_CHECKING:
-    import pytest
-
     from falcontract.targets.emulated import Emulated
 
 
@@ -43,3 +46,43 @@ def test_adjacent_waits_are_merged() -> None:
     steps = (submit(), wait(1), wait(2), status())
     smaller = shrinking._smaller(Program(name="x", steps=steps))
     assert (submit(), wait(3), status()) in [program.steps for program in smaller]
+
+
+@pytest.mark.parametrize(
+    ("mutant", "name"),
+    [
+        ("cancelled-jobs-are-billed", "P36"),
+        ("deliveries-are-tried-once", "P43"),
+        ("validation-errors-have-a-link", "P77"),
+        ("gaps-double", "P73"),
+    ],
+)
+def test_the_program_that_is_printed_shows_nothing_on_the_unbroken_emulator(
+    mutant: str, name: str, mock: Emulated
+) -> None:
+    """A cut program may contradict a rule for another reason: it lacks the steps that the rule is about."""
+    with MUTANTS[mutant].applied():
+        (found,) = suite.run([PROPERTIES[name]], mock)
+        shrunk = shrinking.shrink(found.findings[0], mock)
+    assert len(shrunk.trace.program.steps) <= len(found.findings[0].trace.program.steps)
+    again = suite.rerun(PropertyResult(PROPERTIES[name], 1, [shrunk]), mock)
+    assert [
+        one.claim.text
+        for one in again.findings
+        if shrinking._kind(one.claim) == shrinking._kind(shrunk.claim)
+    ] == []
+
+
+def test_another_contradiction_of_the_property_does_not_replace_a_finding() -> None:
+    """The key and the text without its numbers stay the same, and so do the forms of both values."""
+    kind = shrinking._kind(equal("code", 409, 400, "after 2.5 s A1 is answered"))
+    assert kind == shrinking._kind(equal("code", 404, 400, "after 7 s B is answered"))
+    assert kind != shrinking._kind(equal("code", None, 400, "after 2.5 s A1 is answered"))
+    assert kind != shrinking._kind(equal("code", 409, 400, "the answer is late"))
+    assert kind != shrinking._kind(equal("body", 409, 400, "after 2.5 s A1 is answered"))
+
+
+def test_a_step_keeps_the_steps_whose_answers_it_refers_to() -> None:
+    steps = (call("POST", "/x", save="U"), call("PUT", "{U.upload_url}"))
+    assert shrinking._is_consistent(Program(name="x", steps=steps))
+    assert not shrinking._is_consistent(Program(name="x", steps=steps[1:]))

@@ -67,7 +67,7 @@ def test_every_transcript_names_its_evidence(path: Path) -> None:
 
 def test_an_edited_transcript_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "edited.jsonl"
-    path.write_text(GOLDEN[0].read_text().replace("2026", "2027", 1))
+    path.write_text(GOLDEN[0].read_text().replace("published", "live", 1))
     with pytest.raises(transcripts.BrokenTranscript):
         transcripts.read(path)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from dataclasses import replace
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final
@@ -10,16 +11,19 @@ from typing import TYPE_CHECKING, Any, Final
 from falcontract.clients import agreement
 from falcontract.model.published import input_errors
 from falcontract.steps import VALID_INPUT, VEO2, wait
-from falcontract.suite import AGREEMENT, Finding
+from falcontract.suite import AGREEMENT, Finding, clients_of
 from falcontract.targets import wire
+from falcontract.traces import Exchange
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from falcontract.properties.claims import Claim
     from falcontract.steps import Program
     from falcontract.targets.base import Target
 
 MOST_TRIES: Final = 400
+SHOWN: Final = 3  # items of a list that its form has
 
 
 def shrink(finding: Finding, target: Target) -> Finding:
@@ -43,27 +47,65 @@ async def _shrink(finding: Finding, target: Target) -> Finding:
 
 
 async def _reproduce(program: Program, finding: Finding, target: Target) -> Finding | None:
-    """Run a program; return a finding of the same property, if it has one."""
+    """Run a program; return the same finding, if it has it."""
     try:
         trace = await wire.run(program, target)
     except KeyError:  # a placeholder in a path refers to a removed job
         return None
     if finding.property.id == AGREEMENT:
-        await agreement.compare(trace, target, sorted({seen.client for seen in finding.trace.observations}))
+        await agreement.compare(trace, target, clients_of(finding.trace))
     for claim in finding.property.check(trace):
-        if not claim.holds:
-            return Finding(finding.property, claim, trace)
+        if not claim.holds and _kind(claim) == _kind(finding.claim):
+            smaller = Finding(finding.property, claim, trace)
+            return smaller if _waits(smaller) == _waits(finding) else None
     return None
 
 
+def _waits(finding: Finding) -> tuple[float, int]:
+    """Return the seconds and the polls that come before what a claim is about; all, if that may come later.
+
+    Without them a healthy target contradicts the rule too: it had no time.
+    """
+    at = finding.claim.at
+    end = at.index if isinstance(at, Exchange) and at.step.do != "submit" else None
+    before = finding.trace.program.steps[:end]
+    polls = sum(step.do == "until" for step in before)
+    return sum(step.seconds for step in before if step.do == "wait"), polls
+
+
+def _kind(claim: Claim) -> tuple[str, str, str, str]:
+    """Return what stays the same while a program shrinks: the rule that is broken, and how.
+
+    Numbers and names of jobs in the text change with the program.
+    """
+    text = re.sub(r"\d+(?:\.\d+)?|\b[A-Z]\d*\b", "_", claim.text)
+    return claim.key, text, _form(claim.expected), _form(claim.found)
+
+
+def _form(value: Any) -> str:
+    """Return the form of a value: the words of a text, the names of an object, the type of a number."""
+    if isinstance(value, str):
+        return "text" if re.search(r"\d", value) else value
+    if isinstance(value, dict):
+        return str(sorted(value))
+    if isinstance(value, list | tuple):
+        return str([_form(item) for item in value[:SHOWN]])
+    if value is None or isinstance(value, bool):
+        return str(value)
+    return type(value).__name__
+
+
 def _is_consistent(program: Program) -> bool:
-    """Return whether every step is about a job that was submitted before."""
-    submitted: set[str] = set()
+    """Return whether every step is about jobs and saved answers of steps before it."""
+    known: set[str] = set()
     for step in program.steps:
         if step.do == "submit":
-            submitted.add(step.job)
-        elif step.job and step.job not in submitted:
+            known.add(step.job)
+        elif step.job and step.job not in known:
             return False
+        if not step.references() - {"receivers"} <= known:
+            return False
+        known |= {step.save} if step.save else set()
     return True
 
 

@@ -13,9 +13,9 @@ from typing import Any, Final
 from falcontract.model.published import UUID
 
 TOKEN: Final = re.compile(
-    r"<(?:(?P<numbered>rid|uuid):(?P<number>\d+)|(?P<plain>queue|ts|float|int|media|sha256|logs))>"
+    r"<(?:(?P<numbered>rid|uuid):(?P<number>\d+)|(?P<plain>queue|ts|float|int|media|sha256|logs|hex|digits))>"
 )
-TIMESTAMP: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:\d\d)")
+TIMESTAMP: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:\d\d)?")
 ANY_UUID: Final = re.compile(UUID.pattern)
 MEDIA: Final = re.compile(r"https?://[^\s\"]*fal\.media/files/[^\s\"]*")
 QUEUE: Final = "https://queue.fal.run"
@@ -23,8 +23,8 @@ NUMBERED: Final = ("<rid:", "<uuid:")
 # Numbers that depend on the run, by their key.
 VOLATILE: Final = {"inference_time": "<float>", "file_size": "<int>", "seed": "<int>"}
 LOGS: Final = "<logs>"  # the lines depend on the runner
-SAMPLE_TIME: Final = "2026-02-17T10:30:01.123Z"
-SAMPLE_LINE: Final = {"timestamp": SAMPLE_TIME, "message": "x", "level": "INFO", "labels": {"level": "INFO"}}
+SAMPLE_TIME: Final = "2026-02-17T10:30:01.123456"
+SAMPLE_LINE: Final = {"timestamp": SAMPLE_TIME, "message": "x", "labels": {"level": "INFO"}}
 SAMPLE_VALUES: Final = {
     "<float>": 1.5,
     "<int>": 7,
@@ -34,6 +34,8 @@ SAMPLE_TEXTS: Final = {
     "queue": QUEUE,
     "ts": SAMPLE_TIME,
     "media": "https://v3b.fal.media/files/b/0/x.mp4",
+    "hex": "0" * 128,
+    "digits": "12345",
 }
 
 
@@ -87,8 +89,8 @@ def fill(value: Any) -> Any:
 def _sample(found: re.Match[str]) -> str:
     if found["plain"]:
         return SAMPLE_TEXTS.get(found["plain"], "0" * 64)
-    kind = 0 if found["numbered"] == "rid" else 1
-    return f"019e000{kind}-0000-7000-8000-{int(found['number']):012x}"
+    kind, version = (0, 7) if found["numbered"] == "rid" else (1, 4)
+    return f"019e000{kind}-0000-{version}000-8000-{int(found['number']):012x}"
 
 
 @dataclass(frozen=True)
@@ -161,4 +163,6 @@ def _pattern(part: str) -> str:
         "<ts>": TIMESTAMP.pattern,
         "<media>": MEDIA.pattern,
         "<sha256>": "[0-9a-f]{64}",
+        "<hex>": "[0-9a-f]+",
+        "<digits>": "[0-9]+",
     }.get(part, re.escape(part))

@@ -16,14 +16,21 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 RECORDED: Final = (
+    "access-control-allow-credentials",
     "allow",
     "content-type",
+    "strict-transport-security",
+    "vary",
+    "via",
     "x-fal-billable-units",
     "x-fal-error-type",
     "x-fal-needs-retry",
+    "x-fal-raw-time",
     "x-fal-request-id",
     "x-fal-request-timeout-type",
     "x-fal-retryable",
+    "x-fal-served-from",
+    "x-robots-tag",
 )
 RECORDED_OF_REQUEST: Final = (
     "content-type",

@@ -1,8 +1,8 @@
 """Transcripts: traces as JSON lines, reviewed like code.
 
-The first line has the program, the evidence ("live", "published" or "known bad"), the date, the sources, and
-a checksum of the rest; each further line is an exchange. Volatile values are placeholders, see
-`placeholders`. A transcript is recorded or transcribed, but not edited.
+The first line has the program, the evidence ("live", "published" or "known bad"), the date, the sources, the
+webhooks (`deliveries`), and a checksum of the rest; each further line is an exchange. Volatile values are
+placeholders, see `placeholders`. A transcript is recorded or transcribed, but not edited.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from falcontract.live import scrubbing
 from falcontract.live.placeholders import QUEUE, Bindings, Difference, differences, fill, hide, hide_text
 from falcontract.steps import Json, Program
 from falcontract.targets import wire
-from falcontract.traces import Event, Exchange, Trace, without_repeats
+from falcontract.traces import Delivery, Event, Exchange, Trace, without_repeats
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 LIVE: Final = "live"
 PUBLISHED: Final = "published"
 CHECKSUM: Final = "checksum"
+COMPLETE: Final = "complete"  # value of `headers` in the first line: every header of the answers is known
 LONGEST_TEXT: Final = 2000  # characters; a longer text in a body echoes the input
 
 
@@ -57,7 +58,7 @@ class Transcript:
         """Return the trace, with samples in place of the placeholders."""
         program = self.program
         jobs = fill(self.head.get("jobs", {}))
-        complete = self.evidence == LIVE
+        complete = self.evidence == LIVE or self.head.get("headers") == COMPLETE
         trace = Trace(program, self.name, QUEUE, known_jobs=jobs, complete_headers=complete)
         for line in self.lines:
             step = program.steps[line["step"]]
@@ -77,6 +78,17 @@ class Transcript:
                     request_id=jobs.get(step.job, ""),
                 )
             )
+        trace.deliveries = [
+            Delivery(
+                receiver=each["receiver"],
+                at=0.0,
+                wall=0.0,
+                headers=fill(each["headers"]) | {"content-length": str(len(fill(each["body"])))},
+                body=fill(each["body"]).encode(),
+                answered=200,
+            )
+            for each in self.head.get("deliveries", ())
+        ]
         return trace
 
     def text(self) -> str:
@@ -182,6 +194,14 @@ async def replay(transcript: Transcript, target: Target) -> list[tuple[Exchange 
         found += [(None, Difference(f"step {index}", "an answer", "none"))] * missing
         for line, e in zip(reversed(lines), reversed(answers), strict=False):
             found += [(e, d) for d in _compared(line, e, names)]
+    for each in transcript.head.get("deliveries", ()):
+        arrived = [d for d in trace.deliveries if d.receiver == each["receiver"]]
+        if not arrived:
+            found.append((None, Difference(each["receiver"], "a delivery", "none")))
+        for d in arrived[:1]:
+            values = {"headers": dict(sorted(d.headers.items())), "body": d.body.decode()}
+            expected = {name: each[name] for name in values}
+            found += [(None, one) for one in differences(expected, values, names, each["receiver"])]
     return found
 
 

@@ -35,6 +35,7 @@ class Claim:
     at: Exchange | Delivery | None = None  # the exchange or delivery in question
     expected: Any = None
     found: Any = None
+    compares: bool = True  # there is a value to expect; otherwise the text says what is wrong with `found`
 
 
 Claims: TypeAlias = Iterator[Claim]
@@ -112,4 +113,4 @@ def member(
 def claim(
     key: str, holds: object, text: str, at: Exchange | Delivery | None = None, found: Any = None
 ) -> Claim:
-    return Claim(key, bool(holds), text, at, None, found)
+    return Claim(key, bool(holds), text, at, None, found, compares=False)

@@ -69,9 +69,9 @@ def metrics_tell_how_long_it_ran(trace: Trace) -> Claims:
             is_float = seconds is None or isinstance(seconds, float)
             yield claim("float", is_float, "inference_time is a float", e, metrics)
             kinds = {entry.get("type") for r in refused for entry in r.json["detail"]}
-            if kinds & {"missing", "literal_error", "string_type"}:
+            if trace.exact_time and kinds & {"missing", "literal_error", "string_type"}:
                 yield _within("schema", seconds, published.REJECTION_SECONDS, e)
-            elif kinds & {"image_load_error", "file_download_error"}:
+            elif trace.exact_time and kinds & {"image_load_error", "file_download_error"}:
                 yield _within("file", seconds, published.DOWNLOAD_SECONDS, e)
             elif not refused and job in entries:
                 yield from _fits_entry(entries[job], seconds, e)
