@@ -51,6 +51,8 @@ EXAMPLES = {
     "sealed": ("1", True),
     "hostnames": ("falmock.internal", ("falmock.internal",)),
     "media_urls": ("fal", "fal"),
+    "cancel": ("honoured", "honoured"),
+    "flat_logs": ("1", True),
     "public_url": ("http://falmock:8787", "http://falmock:8787"),
     "lenient_paths": ("1", True),
     "expose_headers": ("1", True),
@@ -109,7 +111,7 @@ def shown(option: click.Option) -> str:
     """Return the default of an option as the page shows it."""
     if isinstance(option.show_default, str):
         return option.show_default
-    default = f"{option.default:g}" if isinstance(option.default, float) else option.default
+    default = f"{option.default:.10g}" if isinstance(option.default, float) else option.default
     return "" if option.is_flag else f"`{default}`"
 
 
