@@ -45,16 +45,16 @@ SHOWN: Final = 3  # mutants of a property in a row
 FACTS: Final = """
 ## Facts
 
-Each fact of [fal's protocol](protocol.md), the properties that fail if a target does otherwise, and planted bugs that
-show it: `make mutants` plants each in the emulator or the client, and a property must find it.
+Each fact of [fal's protocol](protocol.md), the properties that fail if a target does otherwise, and planted
+bugs that show it: `make mutants` plants each in the emulator or the client, and a property must find it.
 
 | section | fact | property | mutants, for example |
 |---|---|---|---|"""
 TAIL: Final = """
 Where the evidence is mixed, these choices were made:
 
-- P23: in captures an unknown id is a 404 without a key, and a 401 with a bad one. So credentials are checked before
-  the id, unless there are none.
+- P23: in captures an unknown id is a 404 without a key, and a 401 with a bad one. So credentials are checked
+  before the id, unless there are none.
 - P43: older documentation has 10 retries in 2 hours, the current one at most 31 until the result expires. So
   the limit is 32 attempts.
 - P31: in captures a status has all log lines, but fal does not promise that. So a moving window is accepted

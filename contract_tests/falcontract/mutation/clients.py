@@ -12,7 +12,6 @@ from falcontract.mutation.internals import (
     client_downloads,
     client_flows,
     client_sending,
-    client_steps,
     client_webhooks,
     falqueue,
 )
@@ -100,8 +99,8 @@ def clients_cancel_twice(patch: Patch) -> None:
 
 
 def clients_poll_without_a_pause(patch: Patch) -> None:
-    """falqueue hardly waits between polls."""
-    patch.around(client_steps.Sleep, "__init__", lambda original, step, seconds: original(step, seconds / 10))
+    """falqueue polls ten times as often."""
+    patch.around(falqueue.Backoff, "seconds", lambda original, *args: original(*args) / 10)
 
 
 def short_downloads_are_complete(patch: Patch) -> None:

@@ -30,5 +30,4 @@ from falmock.protocol import calls, endpoints, errors, hosts, model_errors, outc
 from falqueue import _downloads as client_downloads
 from falqueue import _flows as client_flows
 from falqueue import _sending as client_sending
-from falqueue import _steps as client_steps
 from falqueue import _webhooks as client_webhooks

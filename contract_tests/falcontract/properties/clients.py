@@ -27,6 +27,7 @@ CALLS: Final = {
 }
 # What falqueue may make of a submit with trouble: it is sent again only if there is certainly no job.
 SUBMITS: Final = {"connection_reset": 1, "answer_lost": 1, "bad_gateway": 1, "rate_limited": 2}
+MOST_POLLS: Final = 15  # in the five seconds of a job
 WINDOW: Final = (-300, 0, 300)  # seconds; 9.2: more than 300 s off is refused
 
 
@@ -143,7 +144,7 @@ def clients_wait_with_a_limit(trace: Trace) -> Claims:
         else:
             yield equal("output", outcome.reading[0], "output", "it returns the output")
             yield equal("no-cancel", cancels, [], "it cancels nothing")
-        yield claim("patience", len(calls) < 30, "it does not poll without a pause", found=len(calls))
+        yield claim("patience", len(calls) < MOST_POLLS, "it does not poll without a pause", found=len(calls))
 
 
 @prop(
