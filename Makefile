@@ -6,7 +6,7 @@ ARGS ?=
 .PHONY: tools install run test torture fuzz check format contract mutants fidelity faults clean
 .DEFAULT_GOAL := run
 
-tools:  ## install what the tests of other languages need: clients from npm, Chromium
+tools: install  ## install what some tests need: clients from npm, Chromium, the fuzzer
 	@.ci/tools
 
 install: .venv/installed  ## set up .venv
