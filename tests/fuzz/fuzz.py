@@ -1,7 +1,7 @@
 """Fuzz one target with atheris: `make fuzz ARGS="picture -max_total_time=60"`.
 
-`all` gives each input to every target. Inputs that reach new code are kept in a folder under `.fuzz`. A crash is
-written to `corpus/TARGET`, which `test_fuzz.py` replays.
+`all` gives each input to every target. Inputs that reach new code are kept in a folder under `.fuzz`. A crash
+is written to `corpus/TARGET`, which `test_fuzz.py` replays.
 """
 
 from __future__ import annotations
