@@ -231,7 +231,11 @@ def _without_secrets(url: str) -> str:
         return MASK
     host = parts.hostname or ""
     host = f"[{host}]" if ":" in host else host
-    query = "&".join(f"{quote(name)}={quote(value, safe=':/*')}" for name, value in _parameters(parts.query))
+    query = "&".join(
+        # A lone surrogate, which JSON can contain, has no bytes.
+        f"{quote(name, errors='replace')}={quote(value, safe=':/*', errors='replace')}"
+        for name, value in _parameters(parts.query)
+    )
     return f"{parts.scheme}://{host}{port}{parts.path}" + (f"?{query}" if query else "")
 
 

@@ -399,6 +399,15 @@ async def test_a_journal_can_be_cleared_by_filter_or_completely(two: Mock) -> No
     assert (left, two.journal.entries()) == (6, [])
 
 
+@pytest.mark.parametrize("query", [r"\ud800=1", r"a=\ud800", r"fal_webhook=http://x/?\ud800", r"\udfff"])
+async def test_a_body_with_a_lone_surrogate_in_a_url_is_recorded_as_json(mock: Mock, query: str) -> None:
+    body = f'{{"prompt": "a", "image_url": "https://example.com/?{query}"}}'
+    await mock.http.post(f"/{ENDPOINT}", content=body, headers=KEY)
+
+    (call,) = exchanges(mock)
+    assert (call.input["prompt"], call.input["image_url"][:21]) == ("a", "https://example.com/?")
+
+
 # Lines
 
 
