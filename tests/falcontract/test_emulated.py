@@ -40,7 +40,7 @@ def test_an_exception_in_the_emulator_is_a_500_and_is_logged(
     def fail(*_: object, **__: object) -> None:
         raise KeyError("boom")
 
-    monkeypatch.setattr(QueueHost, "_describe", fail)
+    monkeypatch.setattr(QueueHost, "_status", fail)
     trace = asyncio.run(wire.run(Program(name="x", steps=(submit(), status())), mock))
     assert [e.status for e in trace.exchanges] == [200, 500]
     assert f"{RAISED} KeyError('boom')" in caplog.text
