@@ -39,7 +39,7 @@ def by_command(tmp_path_factory: pytest.TempPathFactory) -> Ran:
 @pytest.fixture(scope="module")
 def by_playwright(tmp_path_factory: pytest.TempPathFactory) -> Ran:
     folder = tmp_path_factory.mktemp("playwright")
-    (settings,) = re.findall(r"```js\n(.*?)```", PAGE, re.DOTALL)
+    (settings,) = [each for each in re.findall(r"```js\n(.*?)```", PAGE, re.DOTALL) if "proxy:" in each]
     (folder / "settings.mjs").write_text(settings)
     return opened(folder, str(folder / "settings.mjs"))
 

@@ -123,7 +123,7 @@ def test_the_account_of_a_web_application_says_which_calls_of_a_page_it_cannot_s
 def test_the_page_of_express_uploads_the_picture_to_the_emulator_itself(express: Visit) -> None:
     (upload,) = [url for method, url in express.calls if method == "PUT"]
 
-    assert upload.startswith(f"http://{express.emulator}/v3.fal.media/uploads/put?")
+    assert upload.startswith(f"http://{express.emulator}/v3b.fal.media/files/b/")
 
 
 def test_the_page_of_a_next_application_uploads_streams_the_status_and_plays_without_fals_hosts(
@@ -135,8 +135,7 @@ def test_the_page_of_a_next_application_uploads_streams_the_status_and_plays_wit
 
     assert seen.video["duration"] == 5
     assert seen.authorities == {seen.app, seen.emulator}
-    assert [url.partition("?")[0] for method, url in seen.calls if method == "PUT"] == [
-        f"http://{seen.emulator}/v3.fal.media/uploads/put"
-    ]
+    (upload,) = [url for method, url in seen.calls if method == "PUT"]
+    assert upload.startswith(f"http://{seen.emulator}/v3b.fal.media/files/b/")
     assert seen.account["results"] == 1
     assert seen.ran.fals_names == ()
