@@ -1,7 +1,7 @@
 """Fuzz one target with atheris: `make fuzz ARGS="picture -max_total_time=60"`.
 
-Inputs that reach new code are kept in a folder under `.fuzz`. A crash is written to `corpus/TARGET`, which
-`test_fuzz.py` replays.
+`all` gives each input to every target. Inputs that reach new code are kept in a folder under `.fuzz`. A crash
+is written to `corpus/TARGET`, which `test_fuzz.py` replays.
 """
 
 from __future__ import annotations
@@ -19,13 +19,21 @@ with atheris.instrument_imports(include=["falmock"]):
 
 def main() -> None:
     name, *options = sys.argv[1:] or [""]
-    if name not in TARGETS:
-        sys.exit(f"name a target: {', '.join(TARGETS)}")
-    seeds, found = HERE / "corpus" / name, Path(".fuzz") / name
-    for folder in (seeds, found):
+    names = list(TARGETS) if name == "all" else [name]
+    if not TARGETS.keys() >= set(names):
+        sys.exit(f"name a target: all, {', '.join(TARGETS)}")
+    found = Path(".fuzz") / name
+    seeds = [HERE / "corpus" / each for each in names]
+    for folder in (found, *seeds):
         folder.mkdir(parents=True, exist_ok=True)
-    arguments = [sys.argv[0], str(found), str(seeds), f"-artifact_prefix={seeds}/", *options]
-    atheris.Setup(arguments, TARGETS[name])
+    # Of an input that crashes `all`, the traceback names the target.
+    artifacts = f"-artifact_prefix={found if name == 'all' else seeds[0]}/"
+
+    def run(data: bytes) -> None:
+        for each in names:
+            TARGETS[each](data)
+
+    atheris.Setup([sys.argv[0], str(found), *map(str, seeds), artifacts, *options], run)
     atheris.Fuzz()
 
 

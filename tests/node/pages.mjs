@@ -6,6 +6,7 @@ const [executablePath, profile, options] = process.argv.slice(2);
 const { emulator, welcome, foreign, picture, documents } = JSON.parse(options);
 const LOCAL = ["evil.example", "app.example", "rebound.example"].map((name) => `MAP ${name} 127.0.0.1`);
 const RULES = [...LOCAL, "MAP * ~NOTFOUND", "EXCLUDE localhost", "EXCLUDE 127.0.0.1"].join(", ");
+// Chromium's own checks of calls to the local network are off: other browsers have none.
 const FLAGS = "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking";
 const context = await chromium.launchPersistentContext(profile, {
   executablePath,
@@ -14,7 +15,7 @@ const context = await chromium.launchPersistentContext(profile, {
     ...FLAGS.split(" "),
     "--disable-component-update",
     "--disable-sync",
-    "--disable-features=HttpsUpgrades",
+    "--disable-features=HttpsUpgrades,LocalNetworkAccessChecks,BlockInsecurePrivateNetworkRequests",
     `--host-resolver-rules=${RULES}`,
   ],
 });

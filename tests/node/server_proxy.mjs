@@ -33,7 +33,7 @@ for (const queue of ["https://queue.fal.run", `${emulator}/queue.fal.run`, emula
   report[queue.replace(emulator, "emulator")] = [[...new Set(states)], Object.keys(data)];
 }
 
-const control = { headers: { "x-fal-target-url": `${emulator}/control/requests` } };
+const control = { method: "POST", headers: { "x-fal-target-url": `${emulator}/control/reset` } };
 report.control = await (await fetch(url, control)).text();
 server.close();
 server.closeAllConnections();

@@ -80,6 +80,13 @@ class Mock:
     async def cancel(self, submitted: Any) -> httpx.Response:
         return await self.http.put(submitted["cancel_url"], headers=KEY)
 
+    async def assert_alive(self) -> None:
+        """The scheduler takes a new request to its end, and `/health` reports no problem."""
+        result = await self.finish()
+        health = (await self.http.get("/health")).json()
+
+        assert (result.status_code, health["status"]) == (200, "ok"), (result.text, health)
+
     async def pass_time(self, seconds: float) -> None:
         await self.emulator.timeline.pass_time(seconds)
 

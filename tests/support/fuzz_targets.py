@@ -5,28 +5,51 @@ A target returns, or raises an exception that its parser documents. Anything els
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
-from typing import TYPE_CHECKING, Final
+import re
+import socket
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import h11
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse
 
 from falmock.engine.delivery import is_deliverable
 from falmock.engine.object_lifecycle import Lifecycle, LifecycleError
+from falmock.engine.signing import Signer
 from falmock.faults import scenarios, triggers
 from falmock.faults.scenarios import ScenarioError
 from falmock.faults.vocabulary import FaultError, parse
+from falmock.http.cdn import OpenFileResponse
+from falmock.http.server import Server
 from falmock.inspection import entries
 from falmock.inspection.entries import JournalError
+from falmock.inspection.known_keys import KnownKeys
 from falmock.inspection.redaction import Redactor
-from falmock.media import pixels
+from falmock.intercept import server_info as server_file
+from falmock.intercept.proxy import Peer, Proxy
+from falmock.intercept.targets import RefusedError, forward_url, onward, tunnel_address
+from falmock.media import mp4, pixels
 from falmock.models.veo import ImageToVideoInput
-from falmock.protocol import endpoints, validation
-from falmock.protocol.authorities import AuthorityError
+from falmock.protocol import addresses, endpoints, validation
+from falmock.protocol.authorities import AuthorityError, parse_authority, parse_origin
 from falmock.protocol.errors import Refusal
 from falmock.protocol.hosts import NotServedError, locate
+from falmock.protocol.limits import Limits
 from falmock.settings import SettingsError, Span
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from starlette.types import Message, Receive, Scope, Send
+
+KEY: Final = "me:0123456789abcdef0123456789abcdef"
+SIGNER: Final = Signer(bytes(32))
+KNOWN: Final = Redactor(KnownKeys([KEY]))
 
 
 def host(data: bytes) -> None:
@@ -104,6 +127,152 @@ def redacted(data: bytes) -> None:
         json.dumps(Redactor().json(json.loads(data)))
 
 
+def origin(data: bytes) -> None:
+    """Read an Origin header."""
+    with contextlib.suppress(AuthorityError):
+        if (found := parse_origin(_text(data))) is not None:
+            assert parse_origin(str(found)) == found
+
+
+def address(data: bytes) -> None:
+    """Read a host as an IP address or a name, and say where it leads."""
+    text = _text(data)
+    found = addresses.parse(text)
+    loopback = addresses.is_loopback(text)
+    assert loopback == (
+        addresses.is_localhost(text)
+        or (found is not None and addresses.reach(found) is addresses.Reach.LOOPBACK)
+    )
+    if found is not None:
+        addresses.delivered(found)
+    addresses.is_name(text)
+
+
+def connection(data: bytes) -> None:
+    """Read calls from a connection: heads, bodies, chunks and trailers."""
+    asyncio.run(_connection(data))
+
+
+async def _connection(data: bytes) -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        body = await Request(scope, receive).body()
+        await PlainTextResponse(f"{len(body)} {len(scope['headers'])}")(scope, receive, send)
+
+    server = Server(app, limits=Limits(header_bytes=500, headers=5))
+    server.config.load()
+    own, other = socket.socketpair()
+    with own, other:
+        loop = asyncio.get_running_loop()
+        protocol: Any = server.config.http_protocol_class
+        made = lambda: protocol(config=server.config, server_state=server.server_state, app_state={})  # noqa: E731
+        await loop.connect_accepted_socket(made, own)
+        reader, writer = await asyncio.open_connection(sock=other)
+        writer.write(data)
+        writer.write_eof()
+        answer = await reader.read()
+        writer.close()
+    assert [each for each in re.findall(rb"^HTTP/1.1 (\d+) ", answer, re.MULTILINE) if each >= b"500"] == []
+
+
+def proxy_head(data: bytes) -> None:
+    """Read the head of a call to the proxy, and write it again for the emulator."""
+    asyncio.run(_proxy_head(data))
+
+
+async def _proxy_head(data: bytes) -> None:
+    reader: Any = asyncio.StreamReader()
+    reader.feed_data(data)
+    reader.feed_eof()
+    writer: Any = None  # nothing is written
+    proxy = Proxy(
+        "http://127.0.0.1:1", "https://127.0.0.1:2", sealed=True, refused=lambda _: None, calling=set()
+    )
+    with contextlib.suppress(RefusedError):
+        request = await proxy._head(Peer(reader, writer, h11.Connection(h11.SERVER)))
+        if request is None:
+            return
+        target = request.target.decode("ascii")
+        if request.method == b"CONNECT":
+            host, port = tunnel_address(target)
+        else:
+            url = forward_url(target)
+            host, port = url.authority.name, url.port
+            sent = onward(request, url, upgrades=False)
+            assert [str(url.authority).partition(":")[0]] == [
+                parse_authority(value.decode()).name for name, value in sent.headers if name == b"host"
+            ] or ":" in url.authority.name
+        proxy.destination(host, port)
+
+
+def video(data: bytes) -> None:
+    """Check an mp4 file."""
+    expected = mp4.Shape(width=160, height=90, frames=24)  # of the seed
+    with tempfile.NamedTemporaryFile() as file, contextlib.suppress(mp4.BrokenVideo):
+        file.write(data)
+        file.flush()
+        mp4.check(Path(file.name), expected)
+
+
+def server_info(data: bytes) -> None:
+    """Read the file with the addresses of an emulator."""
+    with contextlib.suppress(ValueError, RecursionError):
+        server = server_file.ServerInfo.from_json(_text(data))
+        for url in (server.http, server.https, server.proxy):
+            server_file._is_here(url)
+        server_file.ServerInfo.from_json(server.seen_from("there", "/folder").to_json())
+
+
+def token(data: bytes) -> None:
+    """Open the tokens of uploads and pages. None of these is genuine."""
+    text = _text(data)
+    assert SIGNER.open(text, now=0.0, lifetime=10**9) is None
+    assert SIGNER.jwt_claims(text, now=0.0) is None
+
+
+def byte_range(data: bytes) -> None:
+    """Read a Range and an If-Range header."""
+    asyncio.run(_byte_range(data))
+
+
+async def _byte_range(data: bytes) -> None:
+    content = bytes(range(256))
+    wanted, _, condition = data.partition(b"\n")
+    headers = [(b"range", wanted), *([(b"if-range", condition)] if condition else [])]
+    sent: list[Message] = []
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    async def receive() -> Message:
+        await asyncio.Event().wait()  # the client stays
+        raise AssertionError
+
+    with tempfile.NamedTemporaryFile() as file:
+        file.write(content)
+        file.flush()
+        source = Path(file.name).open("rb")  # noqa: ASYNC230, SIM115 - the response closes it
+        await OpenFileResponse(source, media_type="image/png", headers={})(
+            {"type": "http", "method": "GET", "headers": headers, "extensions": {}}, receive, send
+        )
+    status, body = sent[0]["status"], b"".join(each.get("body", b"") for each in sent[1:])
+    assert status in {200, 206, 400, 416}
+    assert status != 200 or body == content
+    if status == 206 and b"," not in wanted:
+        assert body in content
+
+
+def masked(data: bytes) -> None:
+    """Mask a known key in a text, a URL, headers and a body, whatever is around it."""
+    secret = KEY.encode()
+    start, _, end = data.partition(b"\n")
+    text = _text(start + secret + end)
+    kind = "application/json"
+    forms = [KNOWN.text(text), KNOWN.url(text), KNOWN.body(start + secret + end, kind)]
+    forms += [KNOWN.headers([(b"x-a", start + secret + end)]), KNOWN.query(text)]
+    for form in forms:
+        assert KEY not in str(form), form
+
+
 TARGETS: Final[dict[str, Callable[[bytes], None]]] = {
     each.__name__: each
     for each in (
@@ -119,6 +288,15 @@ TARGETS: Final[dict[str, Callable[[bytes], None]]] = {
         picture,
         span,
         redacted,
+        origin,
+        address,
+        connection,
+        proxy_head,
+        video,
+        server_info,
+        token,
+        byte_range,
+        masked,
     )
 }
 

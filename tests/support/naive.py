@@ -103,6 +103,16 @@ class Naive:
             await self.poll(submitted)
             await self.get(f"/{APPLICATION}/requests/{submitted['request_id']}")
 
+    async def webhook_in_input(self) -> None:
+        await self._follow(await self.submit(webhook_url=HOOK))
+
+    async def unknown_field(self) -> None:
+        await self._follow(await self.submit(durations="6s"))
+
+    async def _follow(self, submitted: Any) -> None:
+        await self.poll(submitted)
+        await self.get(submitted["response_url"])
+
 
 def receiver() -> Starlette:
     """Return an application that takes a webhook unseen, and is taken aback when it comes twice."""

@@ -21,6 +21,7 @@ NODE = Path(__file__).parents[1] / "node"
 PROGRAMS = Path(__file__).parents[1] / "programs"
 IMAGE = Path(__file__).parents[2] / "fixtures" / "images" / "hills.png"
 PATIENCE = 120  # seconds after which a program that has not ended has failed
+NOT_COUNTED = "not counted: calls of a browser to fal's own hosts, unless falmock browser has opened it"
 QUICK = (
     *("--media", "plain", "--queue-seconds", "0.2", "--run-seconds", "0.3", "--keys", "me:secret"),
     *("--cancel", "honoured"),  # a cancel may arrive when the request runs already

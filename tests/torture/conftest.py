@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 import subprocess
 import sys
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -16,12 +18,18 @@ from torture import FAST, LONG, SHORT, Scale
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from contextlib import AbstractContextManager
-    from pathlib import Path
+
+COUNTED = str(Path(__file__).parents[1] / "support" / "counted.py")
 
 
 @pytest.fixture(scope="session")
 def scale() -> Scale:
     return LONG if os.environ.get("FALMOCK_TORTURE") == "long" else SHORT
+
+
+@pytest.fixture(autouse=True)
+def without_a_line_for_each_call(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.WARNING, "httpx")
 
 
 @pytest.fixture
@@ -31,11 +39,15 @@ def state(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def serve(state: Path) -> Callable[..., AbstractContextManager[Served]]:
-    """Serve the state folder; `before` is run by the shell that becomes the server."""
+    """Serve the state folder.
+
+    `before` is run by the shell that becomes the server. With `counted`, `Usage.of` can examine the server.
+    """
 
     @contextmanager
-    def serve(*arguments: str, before: str = "") -> Iterator[Served]:
-        command = [sys.executable, "-m", "falmock", "serve", *FAST, "--state", str(state), *arguments]
+    def serve(*arguments: str, before: str = "", counted: bool = False) -> Iterator[Served]:
+        program = [COUNTED] if counted else ["-m", "falmock"]
+        command = [sys.executable, *program, "serve", *FAST, "--state", str(state), *arguments]
         if before:
             command = ["sh", "-c", f'{before}; exec "$@"', "sh", *command]
         with running(*command) as server:

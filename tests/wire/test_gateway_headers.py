@@ -183,6 +183,22 @@ async def test_platform_error_has_its_type_and_no_runner(mock: Mock) -> None:
     ]
 
 
+async def test_platform_error_in_a_run_has_no_runner_either(mock: Mock) -> None:
+    submitted = await mock.submit(prompt="[[fal: runner_server_error]]")
+    await mock.pass_time(DONE)
+
+    answer = await mock.result(submitted)
+
+    assert answer.status_code == 500
+    assert lines(answer) == [
+        *about_body(answer),
+        "x-fal-error-type: runner_server_error",
+        f"x-fal-request-id: {submitted['request_id']}",
+        *READABLE,
+        *EDGE,
+    ]
+
+
 @pytest.mark.parametrize("fault", ["internal_error", "gateway_timeout"])
 async def test_5xx_of_a_status_has_the_request_id_because_python_takes_others_for_nginx(
     mock: Mock, fault: str

@@ -16,6 +16,7 @@ EXIT_INTERRUPTED: Final = 130
 
 # By name: where the subcommand is, and the first line of its help.
 COMMANDS: Final = {
+    "browser": ("browser:browser", "Open a page that calls fal's hosts itself."),
     "config": ("config:config", "Show the settings in force."),
     "doctor": ("doctor:doctor", "Check this machine, or which calls of a program reach the emulator."),
     "env": ("inspect:env", "Print the environment variables that lead programs to the emulator."),

@@ -22,6 +22,7 @@ from falmock.cli.report import write as write_report
 from falmock.faults.scenarios import ScenarioError
 from falmock.http.guard import CONTROL
 from falmock.http.server import listen
+from falmock.inspection.entries import Exchange
 from falmock.inspection.journal import journal_of
 from falmock.inspection.ledger import Account
 from falmock.inspection.lint import check
@@ -49,6 +50,7 @@ if TYPE_CHECKING:
     from starlette.applications import Starlette
 
     from falmock.engine.emulator import Emulator
+    from falmock.inspection.entries import Entry
     from falmock.settings import Settings
 
 LOOPBACK: Final = "127.0.0.1"
@@ -57,6 +59,10 @@ LONG_RUNNING: Final = ("hostnames", "trusted_proxies")  # settings that `falmock
 WRONG_USE: Final = (StateError, ScenarioError, SettingsError, FfmpegNotFound, DamagedCAError)
 LEVELS: Final = ("debug", "info", "warning", "error")
 NOT_STRICT: Final = 3  # exit code of `falmock run --strict`
+OF_PAGES: Final = ("x-fal-client-proxy", "sec-fetch-site")  # headers of fal's proxies, and of browsers
+NOT_COUNTED: Final = (
+    "not counted: calls of a browser to fal's own hosts, unless falmock browser has opened it"
+)
 
 
 def log_options(level: str) -> Callable[[Any], Any]:
@@ -158,6 +164,7 @@ def run(  # noqa: PLR0917 - click calls it by name
     _check_writable(account)
     server = None if alone or strict or report else find(state)
     remarks: list[str] = []
+    paged = False
     with reporting(), _runner() as runner:
         if server is not None and server.sealed >= sealed:
             _refuse_settings(server, state)
@@ -166,20 +173,22 @@ def run(  # noqa: PLR0917 - click calls it by name
         else:
             settings = settings_of(None, given | {"sealed": sealed})
             with _listening(LOOPBACK, 0, 0, 0) as listeners:
-                ended, counted, remarks = runner.run(_run_with(settings, listeners, command, report))
+                ended, counted, remarks, paged = runner.run(_run_with(settings, listeners, command, report))
     if account is not None:
         account.write_text(json.dumps(counted.to_json()))
-    for line in (*remarks, *_warnings(ended, counted), counted):
+    for line in (*remarks, *_warnings(ended, counted, paged=paged), counted):
         console.print_to_stderr(f"falmock: {line}")
     return NOT_STRICT if strict and ended.code == 0 and (remarks or counted.refused) else ended.code
 
 
-def _warnings(ended: Ended, counted: Account) -> Iterator[str]:
+def _warnings(ended: Ended, counted: Account, *, paged: bool) -> Iterator[str]:
     """Yield what suggests that calls went past the emulator."""
     for program in ended.past:
         yield f"{program} ran: its calls go past falmock, unless the worker has an outboundService"
     if not counted.requests and ended.code not in {NOT_FOUND, NOT_EXECUTABLE}:
         yield "no request arrived; `falmock doctor -- COMMAND` shows the calls to fal that go past falmock"
+    if paged:
+        yield NOT_COUNTED
 
 
 def _check_writable(account: Path | None) -> None:
@@ -201,7 +210,7 @@ def _refuse_settings(server: ServerInfo, state: Path) -> None:
 
 async def _run_with(
     settings: Settings, listeners: Listeners, command: Sequence[str], report: Path | None
-) -> tuple[Ended, Account, list[str]]:
+) -> tuple[Ended, Account, list[str], bool]:
     with SignalForwarder() as forwarder:
         async with open_emulator(settings, listeners=listeners) as emulator:
             app = _app(emulator, listeners)
@@ -214,7 +223,8 @@ async def _run_with(
                     write_report(report, emulator, counted)
                 except OSError as error:
                     raise click.ClickException(f"cannot write to {report}: {error.strerror}") from None
-            return ended, counted, _remarks(emulator)
+            entries = journal_of(emulator).entries()
+            return ended, counted, _remarks(emulator, entries), any(map(_is_of_page, entries))
 
 
 def _app(emulator: Emulator, listeners: Listeners) -> Starlette:
@@ -225,10 +235,15 @@ def _app(emulator: Emulator, listeners: Listeners) -> Starlette:
     return create_app(emulator, files=files if settings.media_urls == "local" else "")
 
 
-def _remarks(emulator: Emulator) -> list[str]:
+def _remarks(emulator: Emulator, entries: Sequence[Entry]) -> list[str]:
     unobserved = [f"the fault {each.rule.fault!r} had no effect" for each in emulator.plan.unobserved()]
-    findings = check(journal_of(emulator).entries(), now=emulator.clock.now())
+    findings = check(entries, catalogue=emulator.catalogue, now=emulator.clock.now())
     return [*unobserved, *(f"client check: {each.rule}: {each.says}" for each in findings)]
+
+
+def _is_of_page(entry: Entry) -> bool:
+    """Check whether a page made a call, itself or through the program."""
+    return isinstance(entry, Exchange) and any(name in OF_PAGES for name, _ in entry.headers)
 
 
 async def _run_beside(server: ServerInfo, command: Sequence[str]) -> tuple[Ended, Account]:

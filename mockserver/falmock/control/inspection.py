@@ -83,7 +83,7 @@ class InspectionControl:
         pieces = in_turns(journal.pieces(JournalFilter(test=query.test)))
         entries = [entry async for piece in pieces for entry in piece]
         # In a thread: the rules are pure Python, so the event loop gets its turn every few ms.
-        found = await asyncio.to_thread(partial(check, entries, now=now))
+        found = await asyncio.to_thread(partial(check, entries, catalogue=self._emulator.catalogue, now=now))
         return StreamingResponse(
             document({"dropped": dropped}, {"findings": in_pieces(found, asdict)}), media_type=JSON
         )

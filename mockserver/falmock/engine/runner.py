@@ -150,7 +150,7 @@ class _Tools:
 
     async def picture(self, url: str, *, loc: tuple[str, ...]) -> Picture | None:
         try:
-            data = await with_descriptors(lambda: self._data(url))
+            data = await with_descriptors(lambda: self._data(url.strip()))
         except (FetchError, OSError) as error:
             log.warning("request %s: the input %s could not be fetched: %s", self._request.id, loc[-1], error)
             raise ModelError("file_download_error", loc, url) from None
@@ -194,7 +194,9 @@ class _Tools:
 
 
 def _decode_data_uri(uri: str) -> bytes:
-    """Return the bytes of a data URI.
+    """Return the bytes of a data URI, as Python's urllib does, but in any case (PROTOCOL.md 8.5, RFC 2397).
+
+    In base64, characters of another alphabet are skipped, such as line breaks, and the padding must be there.
 
     Raises:
         binascii.Error: invalid base64.
@@ -204,4 +206,4 @@ def _decode_data_uri(uri: str) -> bytes:
     if not comma:
         raise binascii.Error("no comma")
     raw = unquote_to_bytes(data)
-    return base64.b64decode(raw, validate=True) if head.lower().endswith(";base64") else raw
+    return base64.decodebytes(raw) if head.lower().endswith(";base64") else raw

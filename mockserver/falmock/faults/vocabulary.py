@@ -276,7 +276,6 @@ FAULTS: Final[dict[str, FaultKind]] = {
             "upload",
             reason=OUT_OF_BALANCE,
         ),
-        _account("storage_type_refused", "400: the storage type is invalid.", "upload"),
         FaultKind(
             "rate_limited",
             "account",
@@ -284,6 +283,7 @@ FAULTS: Final[dict[str, FaultKind]] = {
             ("submit", "run"),
             frozenset({*OPERATIONS, PLATFORM}),
         ),
+        _account("storage_type_refused", "400: the storage type is invalid.", "upload"),
         _account("concurrency_limit", "429 of the run host: too many requests run at once.", "run", limit=20),
         _request("stuck_in_queue", "The request waits forever."),
         _request("stuck_running", "The request runs forever."),

@@ -21,11 +21,6 @@ if TYPE_CHECKING:
 UNKNOWN: Final = -1  # as HAR defines it
 
 
-def archive(entries: Iterable[Entry], dropped: int) -> dict[str, Any]:
-    """Return the archive of the calls and the webhook attempts."""
-    return {"log": head(dropped) | {"entries": archived(entries)}}
-
-
 def head(dropped: int) -> dict[str, Any]:
     """Return the members of a log without its entries."""
     about = {"version": "1.2", "creator": {"name": "falmock", "version": __version__}}

@@ -14,9 +14,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from falmock.inspection.entries import Attempt, Entry, SubmitIdentity
+    from falmock.models import Catalogue
 
 FAILED: Final = 400
 REJECTED: Final = 422
+INPUTS: Final = frozenset({Operation.SUBMIT, Operation.RUN})  # the calls with an input
 
 
 @dataclass(slots=True)
@@ -62,16 +64,33 @@ class RequestHistory:
         return next((call for call in self.polls if last_status(call).get("status") == "COMPLETED"), None)
 
 
+@dataclass(slots=True)
+class UnknownField:
+    """A field of an input that the model does not have.
+
+    Attributes:
+        known: the fields that it has.
+        calls: those that sent it.
+    """
+
+    endpoint: str
+    name: str
+    known: frozenset[str]
+    calls: list[Exchange] = field(default_factory=list)
+
+
 class History:
     """A journal, sorted by request.
 
     Attributes:
+        catalogue: the models that the calls may name.
         now: unix seconds of the emulator's clock.
         calls: all calls, in order.
         requests: in the order of their first entry.
     """
 
-    def __init__(self, entries: Sequence[Entry], now: float | None) -> None:
+    def __init__(self, entries: Sequence[Entry], catalogue: Catalogue, now: float | None) -> None:
+        self.catalogue = catalogue
         self.now = max((entry.at for entry in entries), default=0.0) if now is None else now
         self.calls = [entry for entry in entries if isinstance(entry, Exchange)]
         requests: dict[str, RequestHistory] = {}
@@ -86,6 +105,22 @@ class History:
             else:
                 request.attempts.append(entry)
         self.requests = list(requests.values())
+
+    def unknown_fields(self) -> Iterator[UnknownField]:
+        """Yield the fields of inputs that their models do not have, each once for a caller and test."""
+        known: dict[str, frozenset[str]] = {}
+        found: dict[tuple[str | None, ...], UnknownField] = {}
+        for call in self.calls:
+            model = self.catalogue.get(call.endpoint or "")
+            if model is None or call.operation not in INPUTS or not isinstance(call.input, dict):
+                continue
+            if model.endpoint not in known:
+                known[model.endpoint] = frozenset(model.input.model_json_schema()["properties"])
+            for name in call.input.keys() - known[model.endpoint]:
+                key = (model.endpoint, name, call.caller, call.test)
+                field = found.setdefault(key, UnknownField(model.endpoint, name, known[model.endpoint]))
+                field.calls.append(call)
+        yield from found.values()
 
     def repeats(self) -> Iterator[tuple[RequestHistory, Exchange, Exchange]]:
         """Yield the request of each submit that was repeated, that submit and the next equal one."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from itertools import pairwise
 from statistics import median
 from typing import TYPE_CHECKING, Final
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING, Final
 from falmock.faults.effects import FORGED, RESERIALIZED
 from falmock.inspection.entries import Entry
 from falmock.inspection.history import FAILED, History, accepted, last_status
+from falmock.models import BUNDLED
 from falmock.protocol import endpoints
 from falmock.protocol.calls import Operation
 
@@ -23,11 +25,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from falmock.inspection.entries import Exchange
+    from falmock.models import Catalogue
 
 SHOWN: Final = 4  # entries of a finding
 FASTEST: Final = 0.09  # seconds; fal's Python client polls every 0.1 s
 ENOUGH_POLLS: Final = 6
 NEEDLESS_POLLS: Final = 5  # after COMPLETED; fal's clients poll once more, and so does a page in two tabs
+WEBHOOKS: Final = frozenset({"webhook", "webhook_url", "webhookUrl", "fal_webhook"})
 SILENCE: Final = 60.0  # seconds of the emulator's clock without a poll, after which a client has given up
 
 
@@ -87,14 +91,17 @@ def rule(*, why: str, source: str) -> Callable[[RuleFunction], RuleFunction]:
     return register
 
 
-def check(entries: Iterable[Entry], *, now: float | None = None) -> list[Finding]:
+def check(
+    entries: Iterable[Entry], *, catalogue: Catalogue = BUNDLED, now: float | None = None
+) -> list[Finding]:
     """Return the findings of all rules.
 
     Args:
         entries: of a journal, in order.
+        catalogue: the models that the emulator served.
         now: unix seconds of the emulator's clock; by default the time of the last entry.
     """
-    history = History(list(entries), now)
+    history = History(list(entries), catalogue, now)
     return [_finding(rule, *found) for rule in RULES.values() for found in rule.find(history)]
 
 
@@ -152,7 +159,8 @@ def status_under_subpath(history: History) -> Iterator[Evidence]:
         about = (Operation.STATUS, Operation.STREAM, Operation.RESULT, Operation.CANCEL, Operation.OTHER)
         wrong = [call for call in request.of(*about) if _has_path(call.endpoint)]
         if wrong:
-            yield f"called {wrong[0].endpoint}/requests/", wrong
+            says = f"called {wrong[0].endpoint}/requests/ instead of the URLs in the answer to the submit"
+            yield says, wrong
 
 
 @rule(
@@ -287,6 +295,38 @@ def retries_422(history: History) -> Iterator[Evidence]:
     """Found where a 422 was fetched, delivered or returned, and the same input was submitted again."""
     for rejection, again in history.resubmits_of_rejected_inputs():
         yield "submitted an input again after a 422", [rejection, again]
+
+
+@rule(
+    why="The webhook of a request is the query parameter fal_webhook of its submit. In an input it has no "
+    "effect, and nothing is delivered.",
+    source="PROTOCOL.md 4.1",
+)
+def webhook_in_input(history: History) -> Iterator[Evidence]:
+    """Found where an input has a field `webhook`, `webhook_url`, `webhookUrl` or `fal_webhook`.
+
+    A model that has such a field is not reported.
+    """
+    for unknown in history.unknown_fields():
+        if unknown.name in WEBHOOKS:
+            yield f"sent {unknown.name} inside the input of {unknown.endpoint}", unknown.calls
+
+
+@rule(
+    why="Fields that a model does not have are ignored: a misspelt one leaves the default of the right one, "
+    "and nothing says so.",
+    source="PROTOCOL.md 14.1",
+)
+def unknown_field(history: History) -> Iterator[Evidence]:
+    """Found where an input has a field that its model does not have, such as `lenght`.
+
+    A webhook is found by another rule.
+    """
+    for unknown in history.unknown_fields():
+        if unknown.name not in WEBHOOKS:
+            near = get_close_matches(unknown.name, sorted(unknown.known), n=1)
+            hint = f": did you mean {near[0]}?" if near else ""
+            yield f"sent {unknown.name!r}, which {unknown.endpoint} does not have{hint}", unknown.calls
 
 
 def _by_caller(calls: Sequence[Exchange], says: str) -> Iterator[Evidence]:

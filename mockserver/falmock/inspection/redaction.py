@@ -131,7 +131,8 @@ class Redactor:
     def json(self, value: Any, depth: int = 0) -> Any:
         """Return a parsed JSON value, masked."""
         if isinstance(value, str):
-            return self.text(shortened(value) if value[:5].lower() == "data:" else value)
+            bare = value.lstrip()  # of megabytes, this is the same text if there is nothing to strip
+            return self.text(shortened(bare) if bare[:5].lower() == "data:" else value)
         if depth > DEPTH:
             return "..."
         if isinstance(value, list):
@@ -230,7 +231,11 @@ def _without_secrets(url: str) -> str:
         return MASK
     host = parts.hostname or ""
     host = f"[{host}]" if ":" in host else host
-    query = "&".join(f"{quote(name)}={quote(value, safe=':/*')}" for name, value in _parameters(parts.query))
+    query = "&".join(
+        # A lone surrogate, which JSON can contain, has no bytes.
+        f"{quote(name, errors='replace')}={quote(value, safe=':/*', errors='replace')}"
+        for name, value in _parameters(parts.query)
+    )
     return f"{parts.scheme}://{host}{port}{parts.path}" + (f"?{query}" if query else "")
 
 

@@ -9,6 +9,8 @@ name gets a certificate without addresses. The other one is for clients that cal
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import ipaddress
 import ssl
 from dataclasses import dataclass
@@ -24,6 +26,7 @@ from cryptography.hazmat.primitives.serialization import (
     Encoding,
     NoEncryption,
     PrivateFormat,
+    PublicFormat,
     load_pem_private_key,
 )
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
@@ -109,6 +112,17 @@ def check_ca(folder: Path) -> None:
         DamagedCAError: key or certificate cannot be parsed.
     """
     _load(folder / "ca.key", folder / "ca.pem")
+
+
+def key_digest(certificate: str) -> str:
+    """Return the digest of a certificate's key, by which Chromium can be told to trust it.
+
+    Args:
+        certificate: as PEM.
+    """
+    key = x509.load_pem_x509_certificate(certificate.encode()).public_key()
+    digest = hashlib.sha256(key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)).digest()
+    return base64.b64encode(digest).decode()
 
 
 def _load(key_path: Path, path: Path) -> KeyPair | None:

@@ -55,6 +55,7 @@ class Findings:
             *(f"refused: {host} ({_why(host)})" for host in self.account.refused),
             *(f"DOES NOT REACH THE EMULATOR: {name} was called without the proxy" for name in self.leaks),
             *(f"not fal, called without the proxy: {name}" for name in others),
+            "not checked: calls of a page in a browser that you open",
         ]
         return "\n".join(lines)
 

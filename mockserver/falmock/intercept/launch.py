@@ -114,7 +114,7 @@ async def launch(command: Sequence[str], environment: Mapping[str, str], forward
 
 
 def _names(pid: int) -> Iterator[str]:
-    """Yield the names of a process and its children, theirs included. Processes may end meanwhile."""
+    """Yield the names of a process and all processes below it. Each may end at any time."""
     folder = Path(f"/proc/{pid}")
     with suppress(OSError):
         yield (folder / "comm").read_text().rstrip()

@@ -62,9 +62,12 @@ class ServerInfo:
             ValueError: the text is something else.
         """
         try:
-            return cls(**json.loads(text))
+            server = cls(**json.loads(text))
         except TypeError:
-            raise ValueError("not the addresses of an emulator") from None
+            server = None
+        if server is None or any(type(value) is not kind for value, kind in _members(server)):
+            raise ValueError("not the addresses of an emulator")
+        return server
 
     def seen_from(self, host: str | None, folder: str | None) -> ServerInfo:
         """Return the addresses and files as a program elsewhere sees them, in a container for example.
@@ -90,6 +93,11 @@ class ServerInfo:
             bundle=elsewhere(self.bundle),
             preload=elsewhere(self.preload),
         )
+
+
+def _members(server: ServerInfo) -> Iterator[tuple[object, type]]:
+    """Yield the values of a server with the types that they should have."""
+    return ((value, bool if name == "sealed" else str) for name, value in asdict(server).items())
 
 
 @contextmanager
@@ -122,7 +130,10 @@ def find(state: Path) -> ServerInfo | None:
 
 def _is_here(url: str) -> bool:
     """Return whether a URL is of an address of this machine: no other address can be bound."""
-    address = ip_address(parse_url(url).authority.name)
+    parsed = parse_url(url)
+    if parsed.path or parsed.query is not None:
+        return False
+    address = ip_address(parsed.authority.name)
     with socket.socket(socket.AF_INET6 if address.version == IPV6 else socket.AF_INET) as probe:
         try:
             probe.bind((str(address), 0))

@@ -12,7 +12,7 @@ import PIL
 if TYPE_CHECKING:
     from falmock.media.pixels import Picture
 
-LOOK: Final = 1  # increased when clips change their look, to invalidate caches
+LOOK: Final = 2  # increased when clips change their look, to invalidate caches
 _STEP: Final = 2  # pixels a frame; even, so that the half-sized chroma is not resampled
 _DIRECTIONS: Final = ((1, 0), (-1, 0), (0, 1), (0, -1))
 

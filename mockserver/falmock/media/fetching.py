@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urljoin
 
@@ -26,6 +27,8 @@ REDIRECTS: Final = 5
 UNCOMPRESSED: Final = {"Accept-Encoding": "identity"}
 LAST_PORT: Final = 65535
 LONGEST_URL: Final = 2048  # fal's toolkit refuses longer ones (PROTOCOL.md 8.5)
+
+_UNSENDABLE: Final = re.compile(r"[\x00-\x20\x7f]")
 
 
 class FetchError(Exception):
@@ -55,6 +58,8 @@ class Fetcher:
         Raises:
             FetchError: it is missing, its address is refused, or it takes too long.
         """
+        if _UNSENDABLE.search(url):  # httpx would encode them, Python's urllib does not (PROTOCOL.md 8.5)
+            raise FetchError("a blank or a control character in the URL")
         try:
             async with asyncio.timeout(TIMEOUT):
                 return await self._follow(url, limit)

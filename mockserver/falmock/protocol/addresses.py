@@ -81,12 +81,6 @@ def is_loopback(host: str) -> bool:
     return address is not None and reach(address) is Reach.LOOPBACK
 
 
-def is_public(address: str) -> bool:
-    """Check whether an IP address is public."""
-    parsed = parse(address)
-    return parsed is not None and reach(parsed) is Reach.PUBLIC
-
-
 def reach(address: IPAddress) -> Reach:
     """Return where a connection to an address ends."""
     if isinstance(address, ipaddress.IPv6Address):

@@ -119,7 +119,8 @@ def parse_origin(text: str) -> WebOrigin | None:
     if text == "null":
         return None
     scheme, separator, rest = text.lower().partition("://")
-    if not separator or len(scheme) > LONGEST_SCHEME or not _SCHEME.fullmatch(scheme):
+    # Two characters outside ASCII are letters of ASCII in lower case.
+    if not (text.isascii() and separator and len(scheme) <= LONGEST_SCHEME and _SCHEME.fullmatch(scheme)):
         raise AuthorityError(f"{_shown(text)} is not a web origin, as http://localhost:3000")
     return origin_of(scheme, parse_authority(rest))
 

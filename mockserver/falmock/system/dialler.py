@@ -259,16 +259,18 @@ class CheckedTransport(httpx.AsyncHTTPTransport):
             for stream in opened:
                 await stream.aclose()
             raise
-        response.stream = _Body(response)
+        connection = response.extensions.get("network_stream")
+        if connection is not None:  # a stand-in for the network has none
+            response.stream = _Body(response.stream, connection)
         return response
 
 
 class _Body(httpx.AsyncByteStream):
     """The body of a response. Its connection is closed if the end of the response is cancelled."""
 
-    def __init__(self, response: httpx.Response) -> None:
-        self._stream: Any = response.stream
-        self._connection: httpcore.AsyncNetworkStream = response.extensions["network_stream"]
+    def __init__(self, stream: Any, connection: httpcore.AsyncNetworkStream) -> None:
+        self._stream = stream
+        self._connection = connection
 
     def __aiter__(self) -> AsyncIterator[bytes]:
         return aiter(self._stream)

@@ -239,7 +239,8 @@ class Harness:
 
     def lint(self) -> list[Finding]:
         """Return the mistakes that the code under test has made in its calls to fal, with evidence."""
-        return self.call(lambda: lint.check(self._journal.entries(), now=self.now))
+        catalogue = self.emulator.catalogue
+        return self.call(lambda: lint.check(self._journal.entries(), catalogue=catalogue, now=self.now))
 
     @property
     def cost(self) -> float:

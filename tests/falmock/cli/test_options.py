@@ -1,4 +1,4 @@
-"""Flags, variables and the README's table: all of them follow from `Settings`."""
+"""Flags, variables and the table of the page: all of them follow from `Settings`."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from falmock.cli.serve import LONG_RUNNING, run, serve
 from falmock.protocol.limits import Limits
 from falmock.settings import OPTIONS, Settings, Span, flag_of
 
-README = (Path(__file__).parents[3] / "README.md").read_text()
+PAGE = (Path(__file__).parents[3] / "docs" / "settings.md").read_text()
 SPECIAL = {"state", "limits"}  # fields that are not one flag each
 
 
@@ -51,6 +51,8 @@ EXAMPLES = {
     "sealed": ("1", True),
     "hostnames": ("falmock.internal", ("falmock.internal",)),
     "media_urls": ("fal", "fal"),
+    "cancel": ("honoured", "honoured"),
+    "flat_logs": ("1", True),
     "public_url": ("http://falmock:8787", "http://falmock:8787"),
     "lenient_paths": ("1", True),
     "expose_headers": ("1", True),
@@ -106,18 +108,18 @@ def test_run_has_the_settings_of_serve_but_those_of_a_long_running_server() -> N
 
 
 def shown(option: click.Option) -> str:
-    """Return the default of an option as the README shows it."""
+    """Return the default of an option as the page shows it."""
     if isinstance(option.show_default, str):
         return option.show_default
-    default = f"{option.default:g}" if isinstance(option.default, float) else option.default
+    default = f"{option.default:.10g}" if isinstance(option.default, float) else option.default
     return "" if option.is_flag else f"`{default}`"
 
 
-def test_the_table_in_the_readme_is_that_of_the_flags() -> None:
+def test_the_table_of_the_settings_page_is_that_of_the_flags() -> None:
     rows = [
         f"| `{each.opts[0]}` | {shown(each)} | {each.help} |"
         for each in serve.params
         if isinstance(each, click.Option)
     ]
 
-    assert re.findall(r"^\| `--[a-z-]+` \|.*$", README, re.MULTILINE) == rows
+    assert re.findall(r"^\| `--[a-z-]+` \|.*$", PAGE, re.MULTILINE) == rows

@@ -15,10 +15,14 @@ from urllib.parse import quote, unquote
 
 import httpx
 import pytest
+from emulated import data_uri, png
 from processes import running, served
 from programs import falmock, one_line, run
 
 from falmock.intercept.certificates import open_ca
+
+MIB = 1024 * 1024
+LESS_THAN_THE_DEFAULTS = 5.0  # seconds: the time limits without flags are longer
 
 
 @pytest.mark.parametrize(
@@ -192,6 +196,49 @@ def test_the_banner_names_the_scenarios_in_force() -> None:
         server.stop()
 
     assert "rush-hour, locked" in server.log
+
+
+HEAD = b"GET /health HTTP/1.1\r\nHost: localhost\r\n"
+HALF_BODY = b"POST /fal-ai/veo2/image-to-video HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\nhalf"
+
+
+@pytest.mark.parametrize(
+    ("flag", "value", "sent", "answer"),
+    [
+        ("--max-header-bytes", "100", HEAD + b"X-Pad: %s\r\n\r\n" % (b"a" * 100), b"HTTP/1.1 431 "),
+        ("--max-headers", "3", HEAD + b"A: 1\r\nB: 2\r\nC: 3\r\n\r\n", b"HTTP/1.1 431 "),
+        ("--head-timeout", "0.01", HEAD, b"HTTP/1.1 408 "),
+        ("--body-timeout", "0.01", HALF_BODY, b"HTTP/1.1 408 "),
+        ("--idle-timeout", "0.01", b"", b""),
+    ],
+    ids=["header bytes", "headers", "head", "body", "idle"],
+)
+def test_a_limit_of_the_command_line_holds_for_a_connection(
+    flag: str, value: str, sent: bytes, answer: bytes
+) -> None:
+    with (
+        served("--ephemeral", flag, value) as server,
+        socket.create_connection(("127.0.0.1", server.port), timeout=LESS_THAN_THE_DEFAULTS) as wire,
+    ):
+        wire.sendall(sent)
+        received = b""
+        while part := wire.recv(65536):
+            received += part
+
+    assert received[:13] == answer
+
+
+@pytest.mark.parametrize(
+    ("flag", "value", "width", "height"),
+    [("--max-pixels", "575", 32, 18), ("--decode-memory", str(16 * MIB), 2000, 1100)],
+)
+def test_a_limit_of_the_command_line_holds_for_an_image(
+    flag: str, value: str, width: int, height: int
+) -> None:
+    with served("--ephemeral", "--run-seconds", "0", "--queue-seconds", "0", flag, value) as server:
+        result = server.result(server.submit(image_url=data_uri(png(width, height)))["request_id"])
+
+    assert result["detail"][0]["type"] == "image_too_large"
 
 
 def test_forwarded_headers_are_ignored_by_default() -> None:

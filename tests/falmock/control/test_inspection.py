@@ -61,7 +61,7 @@ async def test_the_ledger_returns_sums_prices_and_doubles(mock: Mock, ask: Any) 
     bill = (await ask("GET", "/ledger", window=3600)).json()
     assert (bill["usd"], bill["by_key"], bill["by_test"]) == (2.5, {"me": 2.5}, {"a": 2.5, "": 0.0})
     assert bill["prices"][ENDPOINT] == {
-        "unit": "second",
+        "unit": "seconds",
         "usd": 0.5,
         "source": "fal.ai/models/fal-ai/veo2 (the text model): $2.50 for 5 s, then $0.50 a second",
         "date": "2026",

@@ -113,14 +113,14 @@ async def test_the_proxy_of_falmock_run_does_not_reach_the_control_api(mock: Moc
     ids=["by name", "by header"],
 )
 async def test_fal_hosts_have_no_control_api(mock: Mock, headers: dict[str, str]) -> None:
-    answer = await mock.http.get("/control/clock", headers=KEY | headers)
+    answer = await mock.http.post("/control/clock", headers=KEY | headers)
 
     assert answer.json() == {"detail": 'Application "control/clock" not found'}
 
 
 async def test_the_browser_proxy_does_not_reach_the_control_api(mock: Mock) -> None:
     headers = {"x-fal-target-url": "https://queue.fal.run/control/clock"}
-    answer = await mock.http.get("/api/fal/proxy", headers=headers)
+    answer = await mock.http.post("/api/fal/proxy", headers=headers)
 
     assert answer.json() == {"detail": 'Application "control/clock" not found'}
 

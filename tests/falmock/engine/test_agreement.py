@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import httpx
 import hypothesis.strategies as st
-from hypothesis import HealthCheck, settings
+from example_count import examples
+from hypothesis import HealthCheck
 from hypothesis.stateful import (
     RuleBasedStateMachine,
     invariant,
@@ -272,10 +273,5 @@ def test_memory_and_database_agree_whichever_write_fails(
     monkeypatch.setattr(Agreement, "renders", renders, raising=False)
     run_state_machine_as_test(
         Agreement,
-        settings=settings(
-            max_examples=30,
-            stateful_step_count=12,
-            deadline=None,
-            suppress_health_check=list(HealthCheck),
-        ),
+        settings=examples(30, stateful_step_count=12, suppress_health_check=list(HealthCheck)),
     )

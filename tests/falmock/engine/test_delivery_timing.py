@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
-from hypothesis import example, given, settings
+from example_count import examples
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from falmock.engine.clock import ManualClock
@@ -179,7 +180,7 @@ ENDING: list[tuple[str, int]] = [("submit", 1), ("launch", 0), ("turns", 12), ("
 
 
 @given(STEPS)
-@settings(max_examples=200)
+@examples(200)
 @example([*ENDING, ("turns", 3), ("launch", 0)])
 @example([*ENDING, ("turns", 4), ("launch", 0)])
 @example([*ENDING, ("turns", 5), ("launch", 0)])

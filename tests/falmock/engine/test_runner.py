@@ -5,11 +5,13 @@ from __future__ import annotations
 import base64
 import json
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+from urllib.request import urlopen
 
 import httpx
 import pytest
 import respx
-from emulated import HOSTED, Mock, data_uri, png
+from emulated import HOSTED, KEY, Mock, data_uri, png
 
 from falmock.media.probe import probe
 
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     Start = Callable[..., Awaitable[Mock]]
 
 MIB = 1024 * 1024
+UNPADDED = data_uri(png() + bytes((1 - len(png())) % 3)).rstrip("=")
 
 
 def entry(result: httpx.Response) -> Any:
@@ -93,6 +96,20 @@ async def test_a_typed_error_has_the_live_keys_in_the_live_order(mock: Mock) -> 
     assert result.headers["x-fal-billable-units"] == "0"
 
 
+@pytest.mark.parametrize(
+    ("limit", "picture"),
+    [({"max_pixels": 575}, png(32, 18)), ({"decode_memory": 16 * MIB}, png(2000, 1100))],
+    ids=["pixels", "memory"],
+)
+async def test_an_image_above_a_limit_of_the_settings_is_a_typed_error(
+    start: Start, limit: dict[str, int], picture: bytes
+) -> None:
+    refused = await (await start(**limit)).finish(data_uri(picture))
+    accepted = await (await start()).finish(data_uri(picture))
+
+    assert (entry(refused)["type"], accepted.status_code) == ("image_too_large", 200)
+
+
 async def test_the_error_for_a_large_file_names_the_limit(mock: Mock) -> None:
     error = entry(await mock.finish(data_uri(png() + bytes(8 * MIB))))
 
@@ -112,16 +129,78 @@ async def test_the_error_for_a_large_file_names_the_limit(mock: Mock) -> None:
         ("data:image/png;base64", "image_load_error"),
         ("data:,hello", "image_load_error"),
         ("DATA:image/png;BASE64,AAAA", "image_load_error"),
+        (UNPADDED, "image_load_error"),
+        (data_uri(png()).replace(";base64", ""), "image_load_error"),
     ],
 )
 async def test_an_invalid_url_is_a_typed_error(mock: Mock, url: str, kind: str) -> None:
     assert entry(await mock.finish(url))["type"] == kind
 
 
-async def test_a_percent_encoded_data_uri_is_accepted_as_an_image(mock: Mock) -> None:
-    encoded = "data:image/png," + "".join(f"%{byte:02x}" for byte in png())
+URI = data_uri(png())
+HEAD, BASE64 = URI.split(",")
 
-    assert (await mock.finish(encoded)).status_code == 200
+
+@pytest.mark.parametrize(
+    "uri",
+    [
+        f"  {URI}",
+        f"{URI}\r\n",
+        f"\n\t {URI} \n",
+        f"{HEAD},\n{BASE64}",
+        f"{HEAD},{BASE64[:76]}\r\n{BASE64[76:]}\r\n",
+        f"{HEAD}, {BASE64[:3]}   {BASE64[3:]}",
+        f"{HEAD},{quote(BASE64, safe='')}",
+        f"{HEAD},{BASE64[:76]}%0D%0A{BASE64[76:]}",
+        f"{HEAD},{BASE64[:4]}!{BASE64[4:]}",
+        f"data:image/png;charset=utf-8;name=a.png;base64,{BASE64}",
+        f"data:;base64,{BASE64}",
+        f"DATA:image/png;base64,{BASE64}",
+        "data:image/png," + "".join(f"%{byte:02x}" for byte in png()),
+        f"data:,{quote(png())}",
+    ],
+)
+async def test_a_data_uri_is_read_as_pythons_urllib_reads_it(mock: Mock, uri: str) -> None:
+    with urlopen(uri) as opened:  # noqa: ASYNC210, S310 - it reads the URI itself
+        assert opened.read() == png()
+
+    assert (await mock.finish(uri)).status_code == 200
+
+
+async def test_a_data_uri_is_read_in_capitals_too(mock: Mock) -> None:
+    assert (await mock.finish(f"DATA:image/PNG;BASE64,{BASE64}")).status_code == 200
+
+
+@pytest.mark.parametrize("around", [" {}", "{}\n", "\r\n\t{} "])
+async def test_blanks_around_the_url_of_an_image_are_removed(mock: Mock, around: str) -> None:
+    with respx.mock() as router:
+        route = router.get("http://localhost:3000/cat.png").respond(200, content=png())
+
+        result = await mock.finish(around.format("http://localhost:3000/cat.png"))
+
+    assert (result.status_code, route.call_count) == (200, 1)
+
+
+@pytest.mark.parametrize("inside", ["/a b.png", "/a\nb.png", "/a.png?x=\ty", "/a.png?x y"])
+async def test_blanks_inside_the_url_of_an_image_are_an_error(mock: Mock, inside: str) -> None:
+    with respx.mock(assert_all_called=False) as router:
+        route = router.get(url__startswith="http://localhost:3000/").respond(200, content=png())
+
+        result = await mock.finish(f"http://localhost:3000{inside}")
+
+    assert (entry(result)["type"], route.called) == ("file_download_error", False)
+
+
+async def test_blanks_around_the_url_of_an_uploaded_image_are_removed(mock: Mock) -> None:
+    announced = await mock.http.post(
+        "/rest.fal.ai/storage/upload/initiate?storage_type=fal-cdn-v3",
+        json={"file_name": "a.png", "content_type": "image/png"},
+        headers=KEY,
+    )
+    urls = announced.json()
+    await mock.http.put(urls["upload_url"], content=png(), headers={"content-type": "image/png"})
+
+    assert (await mock.finish(f" {urls['file_url']}\n")).status_code == 200
 
 
 async def test_an_error_is_the_same_in_the_webhook_and_the_result(mock: Mock) -> None:

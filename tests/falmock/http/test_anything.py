@@ -9,16 +9,15 @@ from urllib.parse import quote
 import hypothesis.strategies as st
 import pytest
 from emulated import APPLICATION, BASE, ENDPOINT, KEY
-from hypothesis import HealthCheck, given, settings
+from example_count import examples
+from hypothesis import HealthCheck, given
 
 if TYPE_CHECKING:
     import httpx
     from emulated import Mock
 
 # One emulator serves all examples of a test: what one leaves behind, the next must bear.
-relentlessly = settings(
-    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+relentlessly = examples(150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 words = st.one_of(
     st.sampled_from(
@@ -124,6 +123,7 @@ async def test_any_call_is_answered_without_a_5xx_and_creates_nothing_if_refused
     assert answer.status_code < 500
     assert is_fal_shaped(answer)
     assert answer.status_code in {200, 202} or mock.emulator.store.open_requests() == before
+    await mock.assert_alive()
 
 
 json_values: st.SearchStrategy[Any] = st.recursive(
@@ -166,6 +166,7 @@ async def test_submit_with_any_body_is_accepted_and_completes(mock: Mock, body: 
     assert status.json()["status"] == "COMPLETED"
     assert result.status_code in {200, 400, 422}
     assert list(result.json()) in (["video"], ["detail"])
+    await mock.assert_alive()
 
 
 @pytest.mark.parametrize("method", ["GET", "POST", "PUT"])

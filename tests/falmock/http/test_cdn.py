@@ -13,9 +13,9 @@ from urllib.parse import quote
 
 import pytest
 from emulated import BASE, ENDPOINT, KEY, OTHER_KEY, Mock, opened, png
+from example_count import examples
 from few_descriptors import none_left
 from hypothesis import given
-from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from processes import running, served
 
@@ -692,7 +692,7 @@ async def test_a_content_type_that_is_unsafe_in_a_header_is_refused(mock: Mock, 
     assert (answer.status_code, answer.json()["detail"][0]["loc"]) == (422, ["body", "content_type"])
 
 
-@hypothesis_settings(max_examples=40)
+@examples(40)
 @given(name=st.text(), content_type=st.text(max_size=40), header=LATIN, number=st.text(), etag=st.text())
 def test_no_text_about_a_file_gets_a_server_error(
     renders: Path, name: str, content_type: str, header: str, number: str, etag: str
@@ -700,6 +700,7 @@ def test_no_text_about_a_file_gets_a_server_error(
     async def statuses() -> list[int]:
         async with opened(renders, ManualClock()) as mock:
             answers = await upload_with(mock, name, content_type, header, number, etag)
+            await mock.assert_alive()
             return [answer.status_code for answer in answers]
 
     assert max(asyncio.run(statuses())) < 500

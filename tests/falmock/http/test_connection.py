@@ -146,6 +146,17 @@ async def test_requests_are_not_read_while_many_on_the_connection_wait_for_their
     assert max(waiting) < 1000
 
 
+@pytest.mark.parametrize(("requests", "answers"), [(11, 11), (12, 0)])
+async def test_connection_with_too_many_waiting_requests_is_aborted(
+    monkeypatch: pytest.MonkeyPatch, requests: int, answers: int
+) -> None:
+    monkeypatch.setattr("falmock.http.connection.MOST_PIPELINED", 10)
+    async with connected(hello) as (reader, writer):
+        writer.write((head(100) * requests)[:-2] + b"connection: close\r\n\r\n")
+
+        assert (await rest(reader)).count(b"0 bytes") == answers
+
+
 async def test_large_body_in_one_piece_with_its_head_does_not_count_as_headers() -> None:
     async with connected(hello, header_bytes=1000) as (reader, writer):
         writer.write(b"POST / HTTP/1.1\r\nhost: localhost\r\ncontent-length: 5000\r\n\r\n" + b"b" * 5000)
@@ -316,3 +327,4 @@ async def test_any_bytes_are_answered_or_refused_and_the_connection_is_closed(
     statuses = [int(status) for status in re.findall(rb"HTTP/1.1 (\d+) ", answer)]
     assert all(status < 500 for status in statuses)
     assert mock.journal._open == {}
+    await mock.assert_alive()

@@ -193,7 +193,7 @@ async def test_http_1_1_call_without_a_host_header_is_refused(mock: Mock) -> Non
         st.builds("{}{}{}".format, st.just("localhost"), st.text(max_size=2), st.just("evil.example")),
     )
 )
-@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 async def test_control_api_is_refused_under_a_name_that_is_not_loopback(mock: Mock, host: str) -> None:
     status = await raw_control(mock, host)
 
@@ -201,6 +201,7 @@ async def test_control_api_is_refused_under_a_name_that_is_not_loopback(mock: Mo
         assert is_loopback(parse_authority(host).name)
     else:
         assert status in {400, 403, 401, 404, 421}
+    await mock.assert_alive()
 
 
 async def raw_control(mock: Mock, host: str) -> int:

@@ -84,14 +84,6 @@ async def call(
     return answer
 
 
-async def assert_alive(mock: Mock) -> None:
-    """The scheduler takes a request to its end."""
-    submitted = await mock.submit()
-    await mock.pass_time(10)
-
-    assert (await mock.status(submitted)).json()["status"] == "COMPLETED"
-
-
 # Inputs
 
 nasty = st.sampled_from(
@@ -253,7 +245,7 @@ async def test_any_call_to_a_fal_host_is_answered_without_a_server_error(
     answer = await call(app, method, target + b"?" + query, [(b"host", host.encode()), *key, *extra], body)
 
     assert 0 < answer.status < SERVER_ERROR
-    await assert_alive(mock)
+    await mock.assert_alive()
 
 
 CALLS = [
@@ -289,7 +281,7 @@ async def test_any_body_is_answered_without_a_server_error(
     mock.emulator.plan.reset()
 
     assert 0 < answer.status < SERVER_ERROR
-    await assert_alive(mock)
+    await mock.assert_alive()
 
 
 @pytest.mark.parametrize("path", ["requests", "webhooks", "rules", "journal", "ledger", "lint", "clock"])
@@ -315,6 +307,7 @@ async def test_any_query_of_the_control_api_is_answered_without_a_server_error(
     )
 
     assert 0 < answer.status < SERVER_ERROR
+    await mock.assert_alive()
 
 
 @given(bodies)
@@ -431,7 +424,7 @@ async def test_known_hostile_call_is_answered_without_a_server_error(
     answer = await call(create_app(mock.emulator), method, target.encode(), given, body)
 
     assert 0 < answer.status < SERVER_ERROR
-    await assert_alive(mock)
+    await mock.assert_alive()
 
 
 @pytest.mark.parametrize(
@@ -476,6 +469,7 @@ async def test_file_with_any_name_and_type_is_served_or_refused(mock: Mock, name
         url: str = json.loads(answer.body)["access_url"]
         served = await call(app, "GET", url.partition("8787")[2].encode(), [host])
         assert (served.status, served.body) == (200, b"data")
+    await mock.assert_alive()
 
 
 @pytest.mark.parametrize(

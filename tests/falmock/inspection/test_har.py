@@ -10,10 +10,12 @@ import respx
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
-from falmock.inspection.har import archive
-
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
     from emulated import Mock
+
+    Start = Callable[..., Awaitable[Mock]]
 
 HOOK = "http://localhost:3000/hook"
 
@@ -116,7 +118,13 @@ async def har(mock: Mock) -> Any:
         url = (await mock.result(submitted)).json()["video"]["url"]
         await mock.http.get(url)
         await mock.http.post("/nobody/nothing")
-    return json.loads(json.dumps(archive(mock.journal.entries(), 3)))
+    return await archive(mock)
+
+
+async def archive(mock: Mock) -> Any:
+    answer = await mock.http.get("/control/journal", params={"format": "har"})
+    assert (answer.status_code, answer.headers["content-type"]) == (200, "application/json")
+    return answer.json()
 
 
 async def test_an_archive_is_valid_har_1_2(har: Any) -> None:
@@ -162,5 +170,13 @@ async def test_webhook_attempts_are_in_an_archive(har: Any) -> None:
     assert arrived["response"]["content"]["text"] == "thanks"
 
 
-async def test_an_archive_reports_how_many_entries_were_dropped(har: Any) -> None:
-    assert har["log"]["comment"] == "3 older entries are missing"
+async def test_an_archive_reports_how_many_entries_were_dropped(har: Any, start: Start) -> None:
+    small = await start(journal_size=5000)
+    for _ in range(30):
+        await small.get("/nobody/nothing")
+
+    log = (await archive(small))["log"]
+
+    assert "comment" not in har["log"]
+    assert log["comment"] == f"{30 - len(log['entries'])} older entries are missing"
+    assert 0 < len(log["entries"]) < 30

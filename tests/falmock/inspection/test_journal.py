@@ -10,7 +10,7 @@ import respx
 from emulated import APPLICATION, ENDPOINT, GOOD, HOSTED, KEY, data_uri, png
 
 from falmock.inspection.entries import Attempt, Exchange, JournalError, JournalFilter, Transition, lines, read
-from falmock.inspection.har import archive
+from falmock.inspection.har import archived
 from falmock.inspection.received_call import KEPT
 from falmock.inspection.redaction import shortened
 
@@ -42,7 +42,7 @@ def attempts(mock: Mock) -> list[Attempt]:
 def exported(mock: Mock) -> str:
     """Return a journal in all its text forms."""
     entries = mock.journal.entries()
-    return "".join([*lines(entries, 0), json.dumps(archive(entries, 0)), repr(entries), str(entries)])
+    return "".join([*lines(entries, 0), json.dumps(archived(entries)), repr(entries), str(entries)])
 
 
 # Calls
@@ -62,6 +62,12 @@ async def test_a_call_is_recorded_with_its_response(mock: Mock) -> None:
 
 async def test_a_data_uri_in_a_recorded_input_is_shortened(mock: Mock) -> None:
     await mock.submit(data_uri(png()))
+
+    assert exchanges(mock)[0].input["image_url"] == shortened(data_uri(png()))
+
+
+async def test_a_data_uri_after_blanks_is_shortened_too(mock: Mock) -> None:
+    await mock.submit(f" \n{data_uri(png())}")
 
     assert exchanges(mock)[0].input["image_url"] == shortened(data_uri(png()))
 
@@ -90,7 +96,7 @@ async def test_equal_inputs_have_equal_digests(mock: Mock) -> None:
         ("/fal.run/nobody/nothing", "fal.run", 404),
         ("/rest.fal.ai/nothing", "rest.fal.ai", 404),
         ("/v3.fal.media/files/nothing", "v3.fal.media", 404),
-        ("/api.fal.ai/v1/models", "api.fal.ai", 200),
+        ("/api.fal.ai/v1/models/pricing", "api.fal.ai", 401),
         ("/fal.ai/nothing", "fal.ai", 404),
         ("/gateway.fal.ai/nothing", "gateway.fal.ai", 421),
     ],
@@ -391,6 +397,15 @@ async def test_a_journal_can_be_cleared_by_filter_or_completely(two: Mock) -> No
     two.journal.clear()
 
     assert (left, two.journal.entries()) == (6, [])
+
+
+@pytest.mark.parametrize("query", [r"\ud800=1", r"a=\ud800", r"fal_webhook=http://x/?\ud800", r"\udfff"])
+async def test_a_body_with_a_lone_surrogate_in_a_url_is_recorded_as_json(mock: Mock, query: str) -> None:
+    body = f'{{"prompt": "a", "image_url": "https://example.com/?{query}"}}'
+    await mock.http.post(f"/{ENDPOINT}", content=body, headers=KEY)
+
+    (call,) = exchanges(mock)
+    assert (call.input["prompt"], call.input["image_url"][:21]) == ("a", "https://example.com/?")
 
 
 # Lines

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import gc
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,14 +12,17 @@ import fal_client
 import httpx
 import pytest
 import respx
-from emulated import BASE, ENDPOINT, GOOD, Mock, png
+from emulated import BASE, ENDPOINT, GOOD, KEY, Mock, png
 from naive import HOOK, Naive, receiver
+from pydantic import BaseModel, Field
 
 import falqueue
 from falmock.app import create_app
 from falmock.inspection.entries import lines, read
 from falmock.inspection.journal import journal_of
 from falmock.inspection.lint import RULES, Finding, check
+from falmock.models import Catalogue
+from falmock.models.veo import IMAGE_TO_VIDEO
 from falmock.settings import Settings, Span
 from falmock.testing.transport import offline
 
@@ -37,6 +42,8 @@ MISTAKES = [
     "key-to-media-host",
     "waits-after-completed",
     "retries-422",
+    "webhook-in-input",
+    "unknown-field",
 ]
 
 
@@ -223,6 +230,80 @@ def test_the_client_of_fal_has_no_findings(duration: str) -> None:
 
     assert check(entries) == []
     assert len(entries) > 5
+
+
+# Inputs
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("durations", f"sent 'durations', which {ENDPOINT} does not have: did you mean duration?"),
+        ("imageUrl", f"sent 'imageUrl', which {ENDPOINT} does not have: did you mean image_url?"),
+        ("aspect-ratio", f"sent 'aspect-ratio', which {ENDPOINT} does not have: did you mean aspect_ratio?"),
+        ("seed", f"sent 'seed', which {ENDPOINT} does not have"),
+        ("webhook", f"sent webhook inside the input of {ENDPOINT}"),
+        ("webhook_url", f"sent webhook_url inside the input of {ENDPOINT}"),
+        ("webhookUrl", f"sent webhookUrl inside the input of {ENDPOINT}"),
+        ("fal_webhook", f"sent fal_webhook inside the input of {ENDPOINT}"),
+    ],
+)
+async def test_a_field_that_the_model_does_not_have_is_found_once_with_the_nearest_name(
+    mock: Mock, name: str, says: str
+) -> None:
+    for prompt in ("one", "two"):
+        await mock.http.post(f"/{ENDPOINT}", json=GOOD | {"prompt": prompt, name: "x"}, headers=KEY)
+
+    (finding,) = found(mock)
+    assert (finding.says, len(finding.evidence)) == (says, 2)
+
+
+async def test_a_field_that_the_model_does_not_have_is_found_in_a_run(mock: Mock) -> None:
+    body = GOOD | {"durations": "6s"}
+    running = asyncio.create_task(mock.http.post(f"/fal.run/{ENDPOINT}", json=body, headers=KEY))
+    while not mock.emulator.store.open_requests():  # noqa: ASYNC110 - the call is on its way
+        await asyncio.sleep(0)
+    await mock.pass_time(60)
+    await running
+
+    assert rules(mock) == ["unknown-field"]
+
+
+async def test_a_right_input_is_no_finding(mock: Mock) -> None:
+    naive = Naive(mock, "a")
+    submitted = await naive.submit(f"?fal_webhook={HOOK}", aspect_ratio="auto", duration="5s")
+    await naive.poll(submitted)
+    await naive.get(submitted["response_url"])
+
+    assert found(mock) == []
+
+
+@pytest.mark.parametrize("body", [b"[1]", b"{", b'"webhook_url"', b""])
+async def test_an_input_that_is_no_object_is_no_finding(mock: Mock, body: bytes) -> None:
+    await mock.http.post(f"/{ENDPOINT}", content=body, headers=KEY)
+
+    assert found(mock) == []
+
+
+async def test_the_fields_of_a_model_are_those_of_the_emulators_own_catalogue(mock: Mock) -> None:
+    class Input(BaseModel):
+        webhook_url: str
+        length: int = Field(alias="frames")
+
+    own = Catalogue([replace(IMAGE_TO_VIDEO, input=Input)])
+    await mock.submit()
+    await mock.http.post(f"/{ENDPOINT}", json={"webhook_url": HOOK, "frames": 1, "length": 1}, headers=KEY)
+
+    said = [finding.says for finding in check(mock.journal.entries(), catalogue=own)]
+    assert sorted(said) == [
+        f"sent {name!r}, which {ENDPOINT} does not have" for name in ("image_url", "length", "prompt")
+    ]
+
+
+async def test_an_input_for_a_model_that_is_not_in_the_catalogue_is_no_finding(mock: Mock) -> None:
+    await mock.http.post("/fal-ai/veo2", json={"webhook_url": HOOK}, headers=KEY)
+
+    assert found(mock) == []
 
 
 # No finding where it may be a choice

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 ASK = "import httpx; httpx.get('https://api.fal.ai/v1/meta')"
 PAST = "import httpx; httpx.get('https://queue.fal.run/', trust_env=False)"
 NOT_EMULATED = "import httpx; httpx.get('https://gateway.fal.ai/')"
+NOT_CHECKED = "not checked: calls of a page in a browser that you open\n"
 ELSEWHERE = "import httpx; httpx.get('https://example.com/')"
 
 
@@ -41,8 +42,9 @@ def doctor(program: str) -> Ran:
 )
 def test_doctor_reports_where_the_calls_of_a_program_go(program: str, code: int, report: str) -> None:
     ran = doctor(program)
+    expected = report + NOT_CHECKED
 
-    assert (ran.code, ran.out[-len(report) :]) == (code, report)
+    assert (ran.code, ran.out[-len(expected) :]) == (code, expected)
 
 
 def test_doctor_names_the_tools_that_are_missing() -> None:

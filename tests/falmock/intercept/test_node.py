@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 import pytest
-from programs import IMAGE, NODE, Ran, runtime, through_falmock, tool
+from programs import IMAGE, NODE, NOT_COUNTED, Ran, runtime, through_falmock, tool
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -59,6 +59,11 @@ def test_files_of_a_program_are_at_an_address_that_a_page_can_open(fal_client: R
 
 def test_the_account_counts_requests_results_and_the_webhook(fal_client: Ran) -> None:
     assert "7 requests, 5 results, 2 failures, 1 webhook, $12.50" in fal_client.err.splitlines()[-1]
+
+
+def test_the_account_of_a_program_without_a_page_has_nothing_to_say_about_browsers(fal_client: Ran) -> None:
+    assert fal_client.report
+    assert NOT_COUNTED not in fal_client.err
 
 
 @pytest.mark.parametrize("library", ["fetch", "undici", "https", "http"])
@@ -190,5 +195,5 @@ def test_fals_own_proxy_for_pages_reaches_the_emulator_under_each_of_its_address
         "https://queue.fal.run": followed,
         "emulator/queue.fal.run": followed,
         "emulator": followed,
-        "control": '{"detail":"Application \\"control/requests\\" not found"}',
+        "control": '{"detail":"Application \\"control/reset\\" not found"}',
     }

@@ -5,13 +5,12 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
-import struct
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from typing import TYPE_CHECKING
 
-import psutil
 import pytest
 import uvloop
+from abuse import RESET, Watch, abuse
 
 from falmock.app import create_app
 from falmock.http.server import Server, address, listen
@@ -24,9 +23,7 @@ if TYPE_CHECKING:
 
     from emulated import Mock
 
-PATIENCE = 60  # seconds to wait for descriptors to be closed
 CALLS = 100
-RESET = struct.pack("ii", 1, 0)
 POST = b"POST http://queue.fal.run/fal-ai/veo2 HTTP/1.1\r\nHost: x\r\nContent-Length: 50\r\n\r\n"
 CHUNKED = b"POST http://queue.fal.run/fal-ai/veo2 HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
 CONNECT = b"CONNECT queue.fal.run:443 HTTP/1.1\r\nHost: queue.fal.run:443\r\n\r\n"
@@ -71,46 +68,6 @@ async def proxy(mock: Mock, folder: Path, timeouts: Timeouts | None = None) -> A
         await stack.enter_async_context(tested.serving(proxied))
         await abuse(port, POST, "close")  # opens the descriptors that the event loop keeps
         yield port
-
-
-async def abuse(port: int, text: bytes, how: str) -> None:
-    """Send a text to the proxy, then close, reset or half-close the connection."""
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    writer.write(text)
-    with suppress(OSError):
-        await writer.drain()
-        if text.startswith(b"CONNECT") and b":1 " not in text:
-            await reader.readuntil(b"\r\n\r\n")
-    if how == "reset":
-        writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
-    if how == "half-close":
-        with suppress(OSError):
-            writer.write_eof()
-            await reader.read()
-    writer.close()
-    with suppress(OSError):
-        await writer.wait_closed()
-
-
-class Watch:
-    """Counts the descriptors and tasks of this process."""
-
-    def __init__(self) -> None:
-        self._tasks = asyncio.all_tasks()
-        self._process = psutil.Process()
-        self._descriptors = self._process.num_fds()
-
-    async def settled(self) -> None:
-        """Wait until the counts are back to those at the start.
-
-        Raises:
-            TimeoutError: they do not come back.
-        """
-        async with asyncio.timeout(PATIENCE):
-            while new := asyncio.all_tasks() - self._tasks:
-                await asyncio.wait(new)
-            while self._process.num_fds() > self._descriptors:  # noqa: ASYNC110 - closing is not announced
-                await asyncio.sleep(0)  # runs the event loop
 
 
 @pytest.mark.parametrize("how", ["close", "reset", "half-close"])

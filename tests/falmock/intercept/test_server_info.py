@@ -123,6 +123,35 @@ def test_a_malformed_file_is_ignored(tmp_path: Path, text: str) -> None:
     assert find(tmp_path) is None
 
 
+ADDRESSES = {
+    "http": "http://127.0.0.1:1",
+    "https": "https://127.0.0.1:2",
+    "proxy": "http://127.0.0.1:3",
+    "certificate": "/ca.pem",
+    "bundle": "/bundle.pem",
+    "preload": "/preload.cjs",
+}
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"http": 5},
+        {"proxy": None},
+        {"bundle": ["a"]},
+        {"sealed": "yes"},
+        {"token": 7},
+        {"http": f"http://127.0.0.1:1/{'a' * 70_000}"},
+        {"https": "https://127.0.0.1:2?a"},
+    ],
+    ids=lambda wrong: ascii(wrong)[:30],
+)
+def test_a_file_with_a_member_of_another_form_is_ignored(tmp_path: Path, wrong: dict[str, Any]) -> None:
+    (tmp_path / FILE).write_text(json.dumps(ADDRESSES | wrong))
+
+    assert find(tmp_path) is None
+
+
 def test_a_file_of_another_user_is_ignored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with served("--state", str(tmp_path)):
         monkeypatch.setattr(os, "geteuid", lambda: (tmp_path / FILE).stat().st_uid + 1)

@@ -4,7 +4,8 @@ import math
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import given, settings
+from example_count import examples
+from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -29,7 +30,7 @@ def ink(image: Image.Image) -> tuple[int, int, int, int] | None:
 @given(
     st.text(st.characters(), max_size=300), st.sampled_from([(1280, 720), (720, 1280), (2, 2), (64, 1024)])
 )
-@settings(deadline=None, max_examples=60)
+@examples(60)
 def test_a_caption_is_drawn_for_any_prompt_and_size(prompt: str, size: tuple[int, int]) -> None:
     assert captioned(prompt, *size, model=prompt).width == size[0]
 

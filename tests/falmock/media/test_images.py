@@ -10,7 +10,8 @@ from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from hypothesis import given, settings
+from example_count import examples
+from hypothesis import given
 from hypothesis import strategies as st
 from image_bombs import BOMBS, scans
 from PIL import Image
@@ -285,13 +286,12 @@ def test_a_jpeg_with_too_many_scans_is_refused_before_it_is_decoded() -> None:
 
 
 @given(st.binary(max_size=2000))
-@settings(deadline=None)
 def test_any_bytes_are_decoded_or_refused(data: bytes) -> None:
     assert_read_or_refused(data)
 
 
 @given(st.sampled_from(sorted(SAMPLES)), st.data())
-@settings(deadline=None, max_examples=200)
+@examples(200)
 def test_a_damaged_image_is_decoded_or_refused(form: str, data: st.DataObject) -> None:
     sample = SAMPLES[form]
     start = data.draw(st.integers(0, len(sample)))

@@ -4,7 +4,8 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import given, settings
+from example_count import examples
+from hypothesis import given
 from hypothesis import strategies as st
 
 from falmock.media.mp4 import BrokenVideo, Shape, check
@@ -81,7 +82,6 @@ def test_an_index_with_too_many_frames_is_refused(path: Path, video: bytes) -> N
 
 
 @given(st.data())
-@settings(max_examples=100)
 def test_a_video_truncated_at_any_byte_is_refused(path: Path, video: bytes, data: st.DataObject) -> None:
     end = data.draw(st.integers(0, len(video) - 1))
     with pytest.raises(BrokenVideo):
@@ -89,7 +89,7 @@ def test_a_video_truncated_at_any_byte_is_refused(path: Path, video: bytes, data
 
 
 @given(st.data())
-@settings(max_examples=200)
+@examples(200)
 def test_a_damaged_video_passes_or_is_refused(path: Path, video: bytes, data: st.DataObject) -> None:
     start = data.draw(st.integers(0, pictures(video)))
     damage = data.draw(st.binary(min_size=1, max_size=8))

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from falmock.protocol.addresses import Reach, delivered, is_loopback, is_public, parse, reach
+from falmock.protocol.addresses import Reach, delivered, is_loopback, parse, reach
 
 V4 = st.ip_addresses(v=4)
 V6 = st.ip_addresses(v=6)
@@ -78,6 +78,11 @@ def test_loopback_is_recognised_in_every_form_that_the_resolver_accepts(host: st
 )
 def test_address_that_the_system_does_not_deliver_to_loopback_is_not_loopback(host: str) -> None:
     assert not is_loopback(host)
+
+
+def is_public(address: str) -> bool:
+    parsed = parse(address)
+    return parsed is not None and reach(parsed) is Reach.PUBLIC
 
 
 @pytest.mark.parametrize("address", ["1.1.1.1", "2606:4700:4700::1111", "::ffff:1.1.1.1", "64:ff9b::1.1.1.1"])

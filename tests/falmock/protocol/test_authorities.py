@@ -6,7 +6,7 @@ import ipaddress
 import string
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from falmock.protocol.authorities import (
@@ -211,6 +211,31 @@ def test_valid_origin_is_parsed(text: str, origin: WebOrigin | None) -> None:
 def test_invalid_origin_is_refused(text: str) -> None:
     with pytest.raises(AuthorityError):
         parse_origin(text)
+
+
+@given(
+    st.one_of(
+        st.text(max_size=60),
+        st.builds("{}{}{}".format, st.sampled_from(["http", "HTTPS", "x"]), st.text(max_size=3), LOCAL),
+        st.builds("{}://{}".format, st.text(max_size=40), st.one_of(LOCAL, FOREIGN)),
+        st.builds("http://{}{}".format, st.one_of(LOCAL, FOREIGN), st.text(max_size=9)),
+    )
+)
+@example("http://boo\u212a.localhost")  # the Kelvin sign, which is a "k" in lower case
+@example("\u212a://localhost")
+def test_any_text_is_an_origin_in_a_closed_alphabet_or_is_refused(text: str) -> None:
+    try:
+        origin = parse_origin(text)
+    except AuthorityError:
+        return
+    if origin is None:
+        assert text == "null"
+    else:
+        assert text.isascii()
+        assert set(origin.scheme) <= set(string.ascii_lowercase + string.digits + "+-.")
+        assert origin.authority == parse_authority(str(origin.authority))
+        assert parse_origin(str(origin)) == origin
+        assert text.lower().startswith(f"{origin.scheme}://")
 
 
 @given(st.sampled_from(["http", "https", "chrome-extension"]), AUTHORITIES)

@@ -6,6 +6,7 @@ import asyncio
 import gc
 import json
 import logging
+import pkgutil
 import threading
 import tracemalloc
 from typing import TYPE_CHECKING, Any
@@ -17,7 +18,8 @@ from falmock.app import create_app
 from falmock.engine.store import PAGE, Store
 from falmock.faults import injections, triggers
 from falmock.faults.rules import MatchContext, Rule, RuleSet
-from falmock.faults.vocabulary import FaultError
+from falmock.faults.vocabulary import FaultError, parse
+from falmock.http import listing as listing_pieces
 from falmock.http.server import Server, listen
 from falmock.inspection.entries import JournalFilter
 from falmock.inspection.journal import PIECE, Journal
@@ -322,6 +324,76 @@ async def test_poll_is_answered_before_a_long_listing_ends(
     answer = await busy.get(listing)
 
     assert (answer.status_code, answered) == (200, [True])
+
+
+@pytest.mark.parametrize(
+    ("listing", "work"),
+    [
+        ("/control/journal", "falmock.control.inspection.line"),
+        ("/control/journal?format=har", "falmock.inspection.har._entry"),
+        ("/control/ledger", "falmock.inspection.ledger.Ledger._charge"),
+        ("/control/ledger", "falmock.control.inspection.asdict"),  # of an item that is masked next
+        ("/control/account", "falmock.inspection.ledger.Ledger._charge"),
+        ("/control/requests?limit=10000", "falmock.control.requests.RequestControl._view"),
+        ("/control/webhooks?limit=10000", "falmock.control.webhooks.WebhookControl._view"),
+        ("/rest.fal.ai/requests/webhooks", "falmock.http.rest._webhook"),
+    ],
+)
+async def test_other_tasks_run_after_each_hundred_items_of_a_listing(
+    busy: Mock, monkeypatch: pytest.MonkeyPatch, listing: str, work: str
+) -> None:
+    if "webhooks" in listing or "account" in listing:  # they have completed requests only
+        for request in busy.emulator.store.requests():
+            busy.emulator.manual.fail(request.id, parse("generation_timeout"))
+    owner, _, name = work.rpartition(".")
+    usual = getattr(pkgutil.resolve_name(owner), name)
+    done: list[int] = [0]  # items between two turns of another task
+
+    def advertise(*given: Any) -> Any:
+        done[-1] += 1
+        return usual(*given)
+
+    async def take_turns() -> None:
+        while True:
+            done.append(0)
+            await asyncio.sleep(0)
+
+    monkeypatch.setattr(work, advertise)
+    other = asyncio.create_task(take_turns())
+    answer = await busy.get(listing)
+    other.cancel()
+
+    assert answer.status_code == 200
+    assert sum(done) > 2 * PAGE
+    assert max(done) <= max(PAGE, listing_pieces.PIECE)
+
+
+@pytest.mark.parametrize(
+    ("listing", "items"),
+    [
+        ("/control/journal", lambda text: text.splitlines()[1:]),
+        ("/control/journal?format=har", lambda text: json.loads(text)["log"]["entries"]),
+        ("/control/ledger", lambda text: json.loads(text)["charges"]),
+        ("/control/requests?limit=10000", lambda text: json.loads(text)["requests"]),
+    ],
+)
+async def test_a_long_listing_is_complete_and_masked_to_its_end(
+    busy: Mock, listing: str, items: Callable[[str], list[Any]]
+) -> None:
+    secret = "0123456789abcdef0123456789abcdef"
+    await busy.submit(headers={"Authorization": f"Key me:{secret}", "X-Falmock-Test": f"with {secret}"})
+
+    text = (await busy.get(listing)).text
+
+    assert len(items(text)) >= 2 * PAGE + 11
+    assert "with ***" in text
+    assert secret not in text
+
+
+async def test_the_head_of_a_long_archive_names_its_program_and_version(busy: Mock) -> None:
+    log = (await busy.get(f"{CONTROL}/journal?format=har")).json()["log"]
+
+    assert (log["version"], log["creator"]["name"]) == ("1.2", "falmock")
 
 
 async def test_poll_is_answered_before_a_long_queue_is_flushed(busy: Mock) -> None:
