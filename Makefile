@@ -5,7 +5,7 @@ ARGS ?=
 
 PIP = $(BIN)/python -m pip install --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: help tools install run wheel test torture fuzz check format contract mutants fidelity faults clean
+.PHONY: help tools install run wheel test torture fuzz check format contract mutants operators fidelity faults clean
 .DEFAULT_GOAL := run
 
 help:  ## list these targets
@@ -63,6 +63,9 @@ contract: install  ## check the properties of fal's queue on the emulator: make 
 
 mutants: install  ## check that the properties find every planted bug
 	@$(BIN)/falcontract mutants $(ARGS)
+
+operators: install  ## change the emulator's source at random places, and list what no property finds: many minutes
+	@$(BIN)/falcontract operators $(ARGS)
 
 fidelity: install  ## write docs/fidelity.md
 	@$(BIN)/falcontract fidelity --markdown > docs/fidelity.md

@@ -230,6 +230,21 @@ def show_mutants(*, names: tuple[str, ...], full: bool, processes: int) -> None:
     sys.exit(1 if useless or not all(result.killed for result in results) else 0)
 
 
+@falcontract.command("operators")
+@click.option("--sample", type=click.IntRange(min=1), default=100, show_default=True, help="How many.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Which ones.")
+@click.option("--processes", type=click.IntRange(min=1), default=2, show_default=True)
+def show_operators(*, sample: int, seed: int, processes: int) -> None:
+    """Change falmock's source by generic operators, and show the changes that no property finds."""
+    from falcontract.mutation import operators
+
+    survivors = 0
+    for planted, killer in operators.run(sample, seed, processes):
+        survivors += not killer
+        click.echo(f"{killer or 'SURVIVES':12.40} {planted.describe()}")
+    click.echo(f"\n{survivors} of {sample} survive")
+
+
 @falcontract.command("peer")
 @click.argument("folder", type=FOLDER)
 def show_peer(folder: Path) -> None:

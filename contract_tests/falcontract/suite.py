@@ -140,6 +140,12 @@ async def _rerun(result: PropertyResult, target: Target) -> PropertyResult:
     return again
 
 
+def is_about_clients(p: Property) -> bool:
+    """Return whether a property looks at what clients do."""
+    known = programs.catalogue()
+    return p.id == AGREEMENT or any(known[name].is_for_clients() for name in p.programs)
+
+
 def clients_of(trace: Trace) -> list[str]:
     """Return the clients that repeated a trace."""
     names = {seen.client for seen in trace.observations} | {sent.client for sent in trace.sent}

@@ -163,7 +163,7 @@ def test_only_programs_of_the_selected_properties_are_sent_to_fal() -> None:
 @pytest.mark.parametrize(
     ("arguments", "text"),
     [
-        (("run", "--property", "P99"), "no property P99"),
+        (("run", "--property", "P999"), "no property P999"),
         (("run", "--target", "https://queue.fal.run"), "belongs to fal"),
         (("run", "--target", "nowhere"), "is not an http(s) URL"),
         (("run", "--target", "live"), "FAL_LIVE"),

@@ -129,6 +129,7 @@ async def stand_in(tmp_path: Path, renders: Path) -> Callable[..., Any]:
             "time_scale": FAST,
             "seed": 1,
             "media": "plain",
+            "cancel": "honoured",
             "queue_seconds": Span(20, 20),
             "run_seconds": Span(20, 20),
         }

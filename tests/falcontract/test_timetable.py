@@ -44,7 +44,7 @@ def test_a_submit_at_the_time_of_a_start_comes_after_it() -> None:
 
 
 def test_a_submit_before_a_cancel_at_the_same_time_is_in_the_queue() -> None:
-    cancelled = job("A", cancelled=1.75 + 2e-6)
+    cancelled = job("A", cancelled=1.75 + 2e-6, honours_cancel=True)
     normal = job("C", submitted=1.75 + 1e-6, ready=2.75)
 
     assert times([cancelled, job("B", low=True), normal])[1:] == [(6.75, 10.75), (2.75, 6.75)]
@@ -59,8 +59,9 @@ def test_applications_do_not_share_runners() -> None:
     assert times([job("A"), job("B", application="other")]) == [(1, 5), (1, 5)]
 
 
-def test_a_cancelled_job_frees_its_runner() -> None:
-    assert times([job("A", cancelled=2.0), job("B")]) == [(1, 2), (2, 6)]
+def test_a_cancelled_job_frees_its_runner_if_its_application_honours_the_cancel() -> None:
+    assert times([job("A", cancelled=2.0, honours_cancel=True), job("B")]) == [(1, 2), (2, 6)]
+    assert times([job("A", cancelled=2.0), job("B")]) == [(1, 5), (5, 9)]
 
 
 def test_a_job_cancelled_in_the_queue_never_starts() -> None:

@@ -6,6 +6,7 @@ a target, each difference is a fault of the client.
 
 from __future__ import annotations
 
+import math
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
@@ -48,7 +49,7 @@ class ClientRun:
         while self._done < len(self._trace.exchanges):
             e = self._trace.exchanges[self._done]
             self._done += 1
-            await self._change_before(e.index)
+            await self._change_before(e.index, e.at)
             await self._session.pass_time(max(e.at - (self._session.now() - self._begun), 0.0))
             reading = await self._client.take(e.step)
             self._note_sent(e.step)
@@ -61,11 +62,15 @@ class ClientRun:
 
     async def finish(self) -> None:
         """Do the steps after the last exchange."""
-        await self._change_before(len(self._trace.program.steps))
+        await self._change_before(len(self._trace.program.steps), math.inf)
 
-    async def _change_before(self, index: int) -> None:
+    async def _change_before(self, index: int, at: float) -> None:
+        """Do the steps before an exchange that was sent at a time."""
         for step in self._trace.program.steps[self._step : index]:
-            if step.do in {"lock", "unlock", "restart"}:
+            if step.do == "wait":
+                left = at - (self._session.now() - self._begun)
+                await self._session.pass_time(max(min(step.seconds, left), 0.0))
+            elif step.do in {"lock", "unlock", "restart"}:
                 await change_target(self._session, step)
             elif step.do == "client" and (reading := await self._client.do(step)) is not None:
                 self._trace.outcomes.append(ClientOutcome(self._client.name, step, reading))

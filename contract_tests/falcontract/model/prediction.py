@@ -76,7 +76,7 @@ def has_timetable(trace: Trace) -> bool:
     rules = trace.program.setup.get(FAULTS, ())
     known = all(rule["fault"].startswith(KNOWN_FAULTS) for rule in rules)
     locks = any(step.do == "lock" for step in trace.program.steps)
-    return trace.exact_time and known and not locks and not may_run_again(trace)
+    return trace.exact_time and bool(trace.facts) and known and not locks and not may_run_again(trace)
 
 
 def may_run_again(trace: Trace) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING, Any
 
-from falcontract.mutation.internals import emulator, logs, outcomes, queue, queue_host, transitions
+from falcontract.mutation.internals import emulator, logs, outcomes, queue, queue_host, steps, transitions
 from falcontract.mutation.patching import DONE, Patch, change_settings, change_status
 
 if TYPE_CHECKING:
@@ -163,13 +163,14 @@ def cancelled_runs_are_free(patch: Patch) -> None:
         cancelled.add(job.id)
         original(core, job)
 
-    def settle(original: Any, engine: Any, request: Any, outcome: Any, *args: Any) -> None:
+    def complete(original: Any, writer: Any, request: Any, event: Any, *args: Any) -> None:
+        outcome, at = args
         if request.id in cancelled:
             outcome = dataclasses.replace(outcome, headers=outcome.headers | {"x-fal-billable-units": "0"})
-        original(engine, request, outcome, *args)
+        original(writer, request, event, outcome, at)
 
     patch.around(emulator.Emulator, "cancel", cancel)
-    patch.around(transitions.Transitions, "_settle", settle)
+    patch.around(steps.Steps, "complete", complete)
 
 
 def locked_accounts_run_on(patch: Patch) -> None:
@@ -181,12 +182,13 @@ def locked_accounts_run_on(patch: Patch) -> None:
 
 def unlocked_jobs_wait_on(patch: Patch) -> None:
     """The jobs of an account that was unlocked wait on."""
-    seen: set[str] = set()
+    seen: list[tuple[Any, str]] = []  # queues, so that the next emulator is not affected
 
     def may_start(original: Any, line: Any, caller: str) -> bool:
         if line._is_locked(caller):
-            seen.add(caller)
-        return caller not in seen and bool(original(line, caller))
+            seen.append((line, caller))
+        waits = any(queue is line and name == caller for queue, name in seen)
+        return not waits and bool(original(line, caller))
 
     patch.around(queue.Queue, "_may_start", may_start)
 

@@ -99,7 +99,8 @@ def run_mutant(
             for wanted in [everything] if full or not first else [first, everything]:
                 batches = [suite.programs_for(wanted)] if wanted is everything else _one_by_one(wanted)
                 for programs in batches:
-                    traces, failed = asyncio.run(_run_programs(programs, target))
+                    clients = any(suite.is_about_clients(p) for p in wanted)
+                    traces, failed = asyncio.run(_run_programs(programs, target, clients=clients))
                     broken += [*failed, *server_errors(MUTANTS[name], traces)]
                     results = suite.judge(wanted, traces, target)
                     killers = tuple(result.property.id for result in results if result.findings)
@@ -119,7 +120,9 @@ def _one_by_one(wanted: Sequence[Property]) -> list[list[Program]]:
     return [[program] for program in suite.programs_for(wanted)]
 
 
-async def _run_programs(wanted: Sequence[Program], target: Emulated) -> tuple[list[Trace], list[str]]:
+async def _run_programs(
+    wanted: Sequence[Program], target: Emulated, *, clients: bool = True
+) -> tuple[list[Trace], list[str]]:
     """Return the traces, and a reason for each program that could not be completed."""
     traces, failed = [], []
     for program in wanted:
@@ -127,7 +130,7 @@ async def _run_programs(wanted: Sequence[Program], target: Emulated) -> tuple[li
             continue
         try:
             async with asyncio.timeout(TIMEOUT):
-                traces.append(await suite.run_program(program, target))
+                traces.append(await suite.run_program(program, target, clients=clients))
         except Exception as error:
             failed.append(f"{program.name}: {error!r:.200}")
     return traces, failed

@@ -31,7 +31,7 @@ def programs() -> list[Program]:
         program(
             "cancel-running",
             *(submit(), wait(2), status(), cancel(), status(), result()),
-            *(wait(20), status(), result()),
+            *(wait(20), status(), result(), status()),
         ),
         program(
             "cancel-late",

@@ -95,7 +95,7 @@ def clients_send_each_call_once(trace: Trace) -> Claims:
 )
 def clients_do_not_pay_twice(trace: Trace) -> Claims:
     """falqueue sends a submit again only if there is certainly no job, and says if there may be one."""
-    for rule in trace.program.setup.get(CLIENT_FAULTS, ()):
+    for rule in trace.program.setup.get(CLIENT_FAULTS, ()) if trace.sent else ():
         count = sum(sent.step.do == "submit" for sent in trace.sent)
         fault = rule["fault"]
         yield equal("count", count, SUBMITS[fault], f"after {fault} a submit is sent as often as it may")
@@ -116,6 +116,8 @@ def clients_do_not_pay_twice(trace: Trace) -> Claims:
 )
 def clients_repeat_what_is_free(trace: Trace) -> Claims:
     """After lost and broken answers falqueue sends polls, results and cancels again."""
+    if not trace.sent:
+        return
     for seen in trace.observations:
         yield equal("reading", seen.found, seen.expected, f"falqueue understands {seen.step}", seen.exchange)
     for rule in trace.program.setup.get(CLIENT_FAULTS, ()):

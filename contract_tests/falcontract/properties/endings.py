@@ -198,6 +198,8 @@ def locked_accounts_wait(trace: Trace) -> Claims:
                 yield equal("waits", (e.state, e.get("queue_position")), (QUEUED, 0), "it waits", e)
         elif during:
             yield equal("ends", during[-1].state, DONE, "a run that had begun ends", during[-1])
+        for e in [e for e in trace.of("status", job) if e.index > unlocked][-1:]:
+            yield equal("later", e.state, DONE, "it runs once the account is unlocked", e)
         for e in trace.final_results(job):
             yield equal("runs", e.status, 200, "it runs in the end", e)
 

@@ -113,7 +113,7 @@ def position_counts_the_jobs_ahead(trace: Trace) -> Claims:
 
 @prop(
     9,
-    "repeated-polls repeated-results",
+    "repeated-polls",
     general=True,
     tier=2,
     needs=("stand-still",),
