@@ -54,6 +54,6 @@ async def open_page(program: str, arguments: Sequence[str], environment: Mapping
             f"--ignore-certificate-errors-spki-list={key_digest(certificate)}",
             *arguments,
         )
-        # A browser that is ended by a signal leaves a folder with a socket. The path of a socket must be short.
+        # A browser that a signal ends leaves a folder with a socket, and the path of a socket must be short.
         temporaries = {"TMPDIR": str(folder)} if len(str(folder)) <= LONGEST_FOLDER else {}
         return (await launch(command, {**environment, **temporaries}, forwarder)).code
