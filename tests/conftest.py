@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 ROOT = Path(__file__).parents[1]
+NODE = (
+    ROOT / "tests" / "node"
+)  # its folders with a dot are copies of applications under test, perhaps of another worker
 TOOLS = {".coverage", ".hypothesis", ".mypy_cache", ".pytest_cache", ".ruff_cache"}  # the tools' own notes
 
 
@@ -67,4 +70,6 @@ def in_checkout() -> set[Path]:
         and "__pycache__" not in path.parts
         and ".venv" not in path.parts
         and ".git" not in path.parts
+        and "node_modules" not in path.parts
+        and not (path.is_relative_to(NODE) and path.relative_to(NODE).as_posix().startswith("."))
     }

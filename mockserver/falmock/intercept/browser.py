@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 NEEDED: Final = ("FALMOCK_SERVER", "HTTPS_PROXY", "NODE_EXTRA_CA_CERTS")  # of the variables of `falmock run`
+LONGEST_FOLDER: Final = 55  # characters: 104 on macOS, less those of the names that Chromium adds
 FLAGS: Final = (
     "--no-first-run",
     "--no-default-browser-check",
@@ -53,5 +54,6 @@ async def open_page(program: str, arguments: Sequence[str], environment: Mapping
             f"--ignore-certificate-errors-spki-list={key_digest(certificate)}",
             *arguments,
         )
-        # A browser that is ended by a signal leaves a folder with a socket.
-        return (await launch(command, {**environment, "TMPDIR": str(folder)}, forwarder)).code
+        # A browser that a signal ends leaves a folder with a socket, and the path of a socket must be short.
+        temporaries = {"TMPDIR": str(folder)} if len(str(folder)) <= LONGEST_FOLDER else {}
+        return (await launch(command, {**environment, **temporaries}, forwarder)).code

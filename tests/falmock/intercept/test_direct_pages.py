@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import sys
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,7 +29,8 @@ def opened(folder: Path, way: str) -> Ran:
     """Open the page in a network that has only loopback, below `falmock run`."""
     stranger = open_ca(folder / "other").server
     visit = ("direct_page.mjs", tool("chromium"), str(folder / "profile"), str(stranger), way)
-    return through_falmock(tool("node"), *visit, cwd=NODE)
+    with tempfile.TemporaryDirectory(dir="/tmp") as short:  # Chromium makes a socket there
+        return through_falmock(tool("node"), *visit, cwd=NODE, TMPDIR=short)
 
 
 @pytest.fixture(scope="module")

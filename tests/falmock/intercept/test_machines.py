@@ -83,7 +83,7 @@ def test_another_machine_does_not_reach_the_control_api_through_the_proxy(
     answer = machines.ask("http://queue.fal.run/control/clock", host=host, headers=claims, via="proxy")
 
     assert answer.startswith("HTTP/1.1 405 ")  # that of the queue host, which has no such path
-    assert '"detail":"Application \\"control/clock\\" not found"' in answer
+    assert answer.endswith("\r\n\r\n")
 
 
 @pytest.mark.parametrize("claims", ["", CLAIMS], ids=["plainly", "with forwarded headers"])
