@@ -11,7 +11,7 @@ PIP = $(BIN)/python -m pip install --disable-pip-version-check --constraint cons
 help:  ## list these targets
 	@$(PYTHON) -c 'import re; [print(f"make {name:10}{text}") for name, text in re.findall(r"(?m)^(\w+):.*?## (.*)", open("Makefile").read())]'
 
-tools: install  ## install what some tests need: clients from npm, Chromium, the fuzzer
+tools: install  ## install what some tests need: clients from npm, litellm, Chromium, the fuzzer
 	@.ci/tools
 
 install: .venv/installed  ## set up .venv with all that the tests need

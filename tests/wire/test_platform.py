@@ -48,7 +48,7 @@ def error(kind: str, message: str) -> str:
 @pytest.mark.parametrize(
     ("path", "headers", "status", "body"),
     [
-        (PRICING, {}, 401, error("authorization_error", "Authentication required")),
+        (PRICING, {}, 401, error("authorization_error", "API key authentication required")),
         (PRICING, KEY, 400, error("validation_error", "Invalid request parameters")),
         (f"{MODELS}?cursor=%3F", KEY, 400, error("validation_error", "Invalid request parameters")),
         ("/v1/serverless/apps/no/body/queue", KEY, 404, error("not_found", "Application not found")),

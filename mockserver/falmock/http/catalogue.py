@@ -66,7 +66,7 @@ def catalogue_routes(keyring: Keyring, catalogue: Catalogue) -> list[Route]:
         return JSONResponse({"models": items, "next_cursor": cursor, "has_more": cursor is not None})
 
     async def pricing(request: Request) -> Response:
-        platform_caller(request, keyring)
+        platform_caller(request, keyring, "API key authentication required")
         requested = _requested(request, catalogue)
         if not requested:
             raise PlatformApiError("validation_error")

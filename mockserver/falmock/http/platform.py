@@ -52,15 +52,20 @@ def platform_routes(emulator: Emulator, keyring: Keyring) -> list[Route]:
     ]
 
 
-def platform_caller(request: Request, keyring: Keyring) -> Caller:
+def platform_caller(request: Request, keyring: Keyring, refusal: str | None = None) -> Caller:
     """Return the caller of the platform API.
+
+    Args:
+        request: the call.
+        keyring: knows the keys.
+        refusal: text for a call without a usable key, instead of the usual one.
 
     Raises:
         PlatformApiError: the key is missing, malformed or unknown.
     """
     found = keyring.identify(request.headers.get("authorization"))
     if not isinstance(found, Caller):
-        raise PlatformApiError("authorization_error")
+        raise PlatformApiError("authorization_error", refusal)
     return found
 
 
