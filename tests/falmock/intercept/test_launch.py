@@ -34,7 +34,7 @@ WAITS = """if True:
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(caught))
     print(json.dumps({"pid": os.getpid(), **os.environ}), flush=True)
     while True:
-        signal.pause()
+        time.sleep(0.1)  # a signal just before pause() would wait for the next one
 """
 
 

@@ -92,7 +92,7 @@ async def test_a_misbehaving_ffmpeg_leaves_no_processes_or_files(
     program = tmp_path / "ffmpeg"
     program.write_text(f'#!/bin/sh\n[ "$1" = -version ] && exec echo ffmpeg version 0\n{SCRIPTS[script]}\n')
     program.chmod(stat.S_IRWXU)
-    mock = await start(ffmpeg=str(program), state=tmp_path / "state")
+    mock = await start(ffmpeg=str(program), state=tmp_path / "state", cancel="honoured")
     hanging = tmp_path / "ffmpeg.hangs"
     os.mkfifo(hanging)
     before: Any = None
