@@ -10,6 +10,7 @@ LOST: dict[str, list[dict[str, Any]]] = {
     "submit-reset": [{"fault": "connection_reset", "on": "submit"}],
     "submit-lost": [{"fault": "answer_lost", "on": "submit"}],
     "submit-502": [{"fault": "bad_gateway", "on": "submit"}],
+    "submit-503": [{"fault": "runner_disconnected", "on": "submit"}],
     "submit-429": [{"fault": "rate_limited", "on": "submit"}],
 }
 
@@ -31,6 +32,12 @@ def programs() -> list[Program]:
             client_faults=[{"fault": "truncated_body", "on": on} for on in ("status", "result")],
         ),
         program("client-limit", submit(), client("wait", seconds=2.0), cancel="honoured"),
+        program(
+            "client-limit-outage",
+            *(submit(), client("wait", seconds=2.0)),
+            client_faults=[{"fault": "bad_gateway", "on": "status", "times": "always"}],
+            cancel="honoured",
+        ),
         program("client-patience", submit(), client("wait")),
         program(
             "client-short-files",

@@ -35,6 +35,7 @@ def programs() -> list[Program]:
             submit("A", headers={"X-Fal-Request-Timeout": "soon"}),
             submit("B", headers={"X-Fal-Request-Timeout": "0"}),
             submit("C", headers={"X-Fal-Request-Timeout": "-3"}),
+            submit("E", headers={"X-Fal-Request-Timeout": "0.1"}),
             submit("D"),
             tier=2,
         ),

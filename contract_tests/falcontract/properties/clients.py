@@ -26,7 +26,13 @@ CALLS: Final = {
     "cancel": ("PUT", "/cancel"),
 }
 # What falqueue may make of a submit with trouble: it is sent again only if there is certainly no job.
-SUBMITS: Final = {"connection_reset": 1, "answer_lost": 1, "bad_gateway": 1, "rate_limited": 2}
+SUBMITS: Final = {
+    "connection_reset": 1,
+    "answer_lost": 1,
+    "bad_gateway": 1,
+    "runner_disconnected": 1,
+    "rate_limited": 2,
+}
 MOST_POLLS: Final = 15  # in the five seconds of a job
 WINDOW: Final = (-300, 0, 300)  # seconds; 9.2: more than 300 s off is refused
 
@@ -87,7 +93,7 @@ def clients_send_each_call_once(trace: Trace) -> Claims:
 
 @prop(
     100,
-    "client-submit-reset client-submit-lost client-submit-502 client-submit-429",
+    "client-submit-reset client-submit-lost client-submit-502 client-submit-503 client-submit-429",
     live="-",
     tier=None,
     needs=(*NEEDS, "faults"),
@@ -128,7 +134,7 @@ def clients_repeat_what_is_free(trace: Trace) -> Claims:
 
 @prop(
     102,
-    "client-limit client-patience",
+    "client-limit client-limit-outage client-patience",
     live="-",
     tier=None,
     needs=NEEDS,
