@@ -68,6 +68,16 @@ def log_lines_have_flat_fields(patch: Patch) -> None:
     _change_logs(patch, lambda lines: [{**one, "level": "INFO", "source": "USER"} for one in lines])
 
 
+def rejected_runs_have_no_access_line(patch: Patch) -> None:
+    """The log of a rejected run ends before the access line."""
+
+    def entries(original: Any, catalogue: Any, request: Any, *args: Any, **more: Any) -> list[Any]:
+        lines: list[Any] = original(catalogue, request, *args, **more)
+        return lines if request.status == 200 else [one for one in lines if "HTTP/1.1" not in one["message"]]
+
+    patch.around(logs, "entries", entries)
+
+
 def log_lines_have_no_labels(patch: Patch) -> None:
     """A line has no labels, which two clients need."""
     _change_logs(patch, lambda lines: [{k: v for k, v in one.items() if k != "labels"} for one in lines])

@@ -13,6 +13,7 @@ def programs() -> list[Program]:
             *(submit(), status(), status(query="logs=1"), wait(1.5), status(), *queries),
             *[wait(0.75), status(query="logs=1")] * 5,
             *(wait(10), status(), status(query="logs=1"), status(query="logs=true")),
+            *(submit("B", {}), wait(10), status("B", query="logs=1")),
         ),
         program("stream", submit(), stream(query="logs=1"), status(), status(query="logs=1")),
         program(

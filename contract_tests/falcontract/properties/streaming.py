@@ -24,6 +24,7 @@ LABELS: Final = [  # sorted, as recorded
     *("fal_public_logs", "fal_request_id", "fal_user_nickname", "fal_worker_id", "isolate_source", "level"),
     *("logged_at", "message", "source"),
 ]
+ACCESS_LINE: Final = re.compile(r'INFO:     [\d.]+:\d+ - "POST /\S* HTTP/1\.1" \d{3} .+')
 HEARTBEAT: Final = 15.0  # seconds
 SLACK: Final = 2.0  # seconds, on a clock that is not exact
 EVENT_STREAM: Final = "text/event-stream"
@@ -94,6 +95,16 @@ def labels_are_those_of_the_gateway(trace: Trace) -> Claims:
                 }
                 found = {name: labels.get(name) for name in known}
                 yield equal("values", found, known, "they describe the request and the entry", e)
+
+
+@prop(105, "logs stream", tier=4, evidence="PROTOCOL 4.4 (R 2026-02)")
+def logs_end_with_the_access_line(trace: Trace) -> Claims:
+    """The log of a finished run ends with the access line of the runner, whatever it answered."""
+    for job in trace.jobs():
+        for _, status, e in trace.states(job):
+            if status.get("status") == DONE and "error_type" not in status and wants_logs(e):
+                last = str(([{}, *_entries(status)][-1] or {}).get("message"))
+                yield claim("last", ACCESS_LINE.fullmatch(last), "its last entry is an access line", e, last)
 
 
 def _labels(entry: dict[str, Any]) -> dict[str, Any]:
