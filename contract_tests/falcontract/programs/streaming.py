@@ -13,8 +13,8 @@ def programs() -> list[Program]:
             *(submit(), status(), status(query="logs=1"), wait(1.5), status(), *queries),
             *[wait(0.75), status(query="logs=1")] * 5,
             *(wait(10), status(), status(query="logs=1"), status(query="logs=true")),
-            *(submit("B", {}), wait(10), status("B", query="logs=1")),
         ),
+        program("logs-rejected", submit(given={}), wait(10), status(query="logs=1")),
         program("stream", submit(), stream(query="logs=1"), status(), status(query="logs=1")),
         program(
             "stream-long", submit(), stream(seconds=120.0), status(), queue_seconds=20.0, run_seconds=40.0

@@ -97,7 +97,7 @@ def labels_are_those_of_the_gateway(trace: Trace) -> Claims:
                 yield equal("values", found, known, "they describe the request and the entry", e)
 
 
-@prop(105, "logs stream", tier=4, evidence="PROTOCOL 4.4 (R 2026-02)")
+@prop(105, "logs logs-rejected stream", tier=4, evidence="PROTOCOL 4.4 (R 2026-02)")
 def logs_end_with_the_access_line(trace: Trace) -> Claims:
     """The log of a finished run ends with the access line of the runner, whatever it answered."""
     for job in trace.jobs():
