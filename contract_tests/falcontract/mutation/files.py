@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from falcontract.mutation.internals import cdn, errors, uploads
-from falcontract.mutation.patching import Answer, Patch, change_json, change_wire
+from falcontract.mutation.patching import Answer, Patch, change_header, change_json, change_wire
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -15,38 +15,28 @@ def _of_cdn(answer: Answer) -> bool:
     return "fal.media/files/" in answer.path
 
 
-def _header(patch: Patch, applies: Callable[[Answer], bool], name: str, value: str | None) -> None:
-    def change(answer: Answer) -> None:
-        if applies(answer):
-            del answer.headers[name]
-            if value is not None:
-                answer.headers[name] = value
-
-    change_wire(patch, change)
-
-
 def _is_download(answer: Answer) -> bool:
     return _of_cdn(answer) and answer.method in {"GET", "HEAD"}
 
 
 def files_are_not_cached(patch: Patch) -> None:
     """A file may not be cached."""
-    _header(patch, _is_download, "cache-control", "no-store")
+    change_header(patch, _is_download, "cache-control", "no-store")
 
 
 def files_are_for_one_origin(patch: Patch) -> None:
     """A file has no access-control-allow-origin."""
-    _header(patch, _is_download, "access-control-allow-origin", None)
+    change_header(patch, _is_download, "access-control-allow-origin", None)
 
 
 def files_do_not_name_their_storage(patch: Patch) -> None:
     """A file has no x-fal-storage-type."""
-    _header(patch, _is_download, "x-fal-storage-type", None)
+    change_header(patch, _is_download, "x-fal-storage-type", None)
 
 
 def files_do_not_announce_ranges(patch: Patch) -> None:
     """A file has no accept-ranges."""
-    _header(patch, _is_download, "accept-ranges", None)
+    change_header(patch, _is_download, "accept-ranges", None)
 
 
 def ranges_are_ignored(patch: Patch) -> None:
@@ -81,7 +71,7 @@ def ranges_beyond_the_end_are_empty(patch: Patch) -> None:
 
 def heads_have_no_length(patch: Patch) -> None:
     """HEAD of a file has a length of 0."""
-    _header(patch, lambda a: _of_cdn(a) and a.method == "HEAD", "content-length", "0")
+    change_header(patch, lambda a: _of_cdn(a) and a.method == "HEAD", "content-length", "0")
 
 
 def uploads_lose_their_type(patch: Patch) -> None:
@@ -109,7 +99,7 @@ def parts_are_joined_as_they_came(patch: Patch) -> None:
 
 def parts_have_no_etag(patch: Patch) -> None:
     """A part has no ETag header, which Python needs."""
-    _header(patch, lambda a: "/multipart/" in a.path and a.method == "PUT", "etag", None)
+    change_header(patch, lambda a: "/multipart/" in a.path and a.method == "PUT", "etag", None)
 
 
 def _numbered_from_zero(part: dict[str, Any]) -> dict[str, Any]:
@@ -138,12 +128,12 @@ def puts_have_a_body(patch: Patch) -> None:
 
 def puts_have_an_etag(patch: Patch) -> None:
     """The PUT of a whole file has an ETag."""
-    _header(patch, lambda a: a.method == "PUT" and _of_cdn(a), "etag", '"0"')
+    change_header(patch, lambda a: a.method == "PUT" and _of_cdn(a), "etag", '"0"')
 
 
 def puts_do_not_name_their_backend(patch: Patch) -> None:
     """The PUT of a file has no x-fal-backend-id."""
-    _header(patch, lambda a: a.method == "PUT" and _of_cdn(a), "x-fal-backend-id", None)
+    change_header(patch, lambda a: a.method == "PUT" and _of_cdn(a), "x-fal-backend-id", None)
 
 
 def _change_announcement(patch: Patch, change: Callable[[dict[str, str]], object]) -> None:

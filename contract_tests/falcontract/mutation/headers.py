@@ -6,22 +6,10 @@ import dataclasses
 from typing import TYPE_CHECKING, Any
 
 from falcontract.mutation.internals import ids, models, steps, veo
-from falcontract.mutation.patching import Answer, Patch, change_wire
+from falcontract.mutation.patching import Answer, Patch, change_header
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-
-def _set(patch: Patch, applies: Callable[[Answer], bool], name: str, value: str | None) -> None:
-    """Set a header of some answers, or remove it."""
-
-    def change(answer: Answer) -> None:
-        if applies(answer):
-            del answer.headers[name]
-            if value is not None:
-                answer.headers[name] = value
-
-    change_wire(patch, change)
 
 
 def _queue(answer: Answer) -> bool:
@@ -30,77 +18,79 @@ def _queue(answer: Answer) -> bool:
 
 def submits_have_no_hsts(patch: Patch) -> None:
     """A submit has no strict-transport-security."""
-    _set(patch, lambda a: a.is_about("submit"), "strict-transport-security", None)
+    change_header(patch, lambda a: a.is_about("submit"), "strict-transport-security", None)
 
 
 def robots_may_index(patch: Patch) -> None:
     """No answer of the queue has x-robots-tag."""
-    _set(patch, _queue, "x-robots-tag", None)
+    change_header(patch, _queue, "x-robots-tag", None)
 
 
 def statuses_do_not_vary(patch: Patch) -> None:
     """A status has no vary."""
-    _set(patch, lambda a: a.is_about("status"), "vary", None)
+    change_header(patch, lambda a: a.is_about("status"), "vary", None)
 
 
 def vary_names_the_origin_only(patch: Patch) -> None:
     """vary names the origin alone."""
-    _set(patch, lambda a: "vary" in a.headers, "vary", "origin")
+    change_header(patch, lambda a: "vary" in a.headers, "vary", "origin")
 
 
 def hsts_is_shorter(patch: Patch) -> None:
     """strict-transport-security has half of its time."""
-    _set(patch, _queue, "strict-transport-security", "max-age=15768000; includeSubDomains")
+    change_header(patch, _queue, "strict-transport-security", "max-age=15768000; includeSubDomains")
 
 
 def the_router_has_the_headers_of_the_edge(patch: Patch) -> None:
     """An empty 405 has x-robots-tag."""
-    _set(patch, lambda a: a.status == 405, "x-robots-tag", "noindex")
+    change_header(patch, lambda a: a.status == 405, "x-robots-tag", "noindex")
 
 
 def answers_name_a_server(patch: Patch) -> None:
     """An answer of the queue names the server's software."""
-    _set(patch, _queue, "server", "uvicorn")
+    change_header(patch, _queue, "server", "uvicorn")
 
 
 def cancels_have_a_request_id_header(patch: Patch) -> None:
     """A cancel has x-fal-request-id."""
-    _set(patch, lambda a: a.is_about("cancel"), "x-fal-request-id", "019e0000-0000-7000-8000-000000000000")
+    change_header(
+        patch, lambda a: a.is_about("cancel"), "x-fal-request-id", "019e0000-0000-7000-8000-000000000000"
+    )
 
 
 def rejections_say_nothing_about_a_retry(patch: Patch) -> None:
     """A 422 has no x-fal-needs-retry."""
-    _set(patch, lambda a: a.status == 422, "x-fal-needs-retry", None)
+    change_header(patch, lambda a: a.status == 422, "x-fal-needs-retry", None)
 
 
 def rejections_ask_for_a_retry(patch: Patch) -> None:
     """A 422 has x-fal-needs-retry: 0, as documented."""
-    _set(patch, lambda a: a.status == 422, "x-fal-needs-retry", "0")
+    change_header(patch, lambda a: a.status == 422, "x-fal-needs-retry", "0")
 
 
 def successes_say_something_about_a_retry(patch: Patch) -> None:
     """A success has x-fal-needs-retry too."""
-    _set(patch, lambda a: a.is_about("result") and a.status == 200, "x-fal-needs-retry", "false")
+    change_header(patch, lambda a: a.is_about("result") and a.status == 200, "x-fal-needs-retry", "false")
 
 
 def rejections_have_an_error_type(patch: Patch) -> None:
     """A model's 422 has x-fal-error-type, as platform errors have."""
-    _set(patch, lambda a: a.status == 422, "x-fal-error-type", "bad_request")
+    change_header(patch, lambda a: a.status == 422, "x-fal-error-type", "bad_request")
 
 
 def timeouts_name_the_caller(patch: Patch) -> None:
     """Every 504 names the caller's limit."""
-    _set(patch, lambda a: a.status in {499, 504}, "x-fal-request-timeout-type", "user")
+    change_header(patch, lambda a: a.status in {499, 504}, "x-fal-request-timeout-type", "user")
 
 
 def content_types_have_a_charset(patch: Patch) -> None:
     """The content type of a status has a charset, as in 2025."""
-    _set(patch, lambda a: a.is_about("status"), "content-type", "application/json; charset=utf-8")
+    change_header(patch, lambda a: a.is_about("status"), "content-type", "application/json; charset=utf-8")
 
 
 def statuses_are_billed(patch: Patch) -> None:
     """A status has x-fal-billable-units."""
-    _set(patch, lambda a: a.is_about("status"), "x-fal-billable-units", "5.0")
+    change_header(patch, lambda a: a.is_about("status"), "x-fal-billable-units", "5.0")
 
 
 def each_run_has_a_runner(patch: Patch) -> None:
@@ -116,7 +106,7 @@ def each_run_has_a_runner(patch: Patch) -> None:
 
 def runners_have_other_ids(patch: Patch) -> None:
     """x-fal-served-from is no UUID."""
-    _set(patch, lambda a: "x-fal-served-from" in a.headers, "x-fal-served-from", "runner-1")
+    change_header(patch, lambda a: "x-fal-served-from" in a.headers, "x-fal-served-from", "runner-1")
 
 
 def _units(patch: Patch, units: Callable[[Any], Any]) -> None:
@@ -131,7 +121,7 @@ def units_are_integers(patch: Patch) -> None:
 
 def units_have_eight_decimals(patch: Patch) -> None:
     """Units are written with eight decimals, as fal's SDK does."""
-    _set(
+    change_header(
         patch,
         lambda a: a.headers.get("x-fal-billable-units", "0") != "0",
         "x-fal-billable-units",

@@ -1,7 +1,8 @@
 """Mutants by operator: generic changes to falmock's source, one at a time, for a nightly run.
 
-They find what the mutants by hand do not think of. Each one runs in a process of its own, which imports the
-changed module in place of the real one. A survivor needs a property, or is no difference on the wire.
+They find gaps that the hand-written mutants leave. Each one runs in a separate process, which imports the
+changed module instead of the real one. For a survivor, add a property, unless it makes no difference on the
+wire.
 """
 
 from __future__ import annotations

@@ -126,6 +126,18 @@ class Answer:
         return tail == ([] if part == "result" else [part])
 
 
+def change_header(patch: Patch, applies: Callable[[Answer], bool], name: str, value: str | None) -> None:
+    """Set a header of some answers, or remove it if the value is None."""
+
+    def change(answer: Answer) -> None:
+        if applies(answer):
+            del answer.headers[name]
+            if value is not None:
+                answer.headers[name] = value
+
+    change_wire(patch, change)
+
+
 def change_wire(patch: Patch, change: Callable[[Answer], object]) -> None:
     """Change what leaves the emulator; `change` gets each answer that is not a stream."""
 

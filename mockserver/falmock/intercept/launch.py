@@ -27,7 +27,7 @@ NOT_FOUND: Final = 127
 NOT_EXECUTABLE: Final = 126
 KILLED: Final = 128  # plus the number of the signal, as in shells
 PAST: Final = frozenset({"workerd"})  # programs whose calls go past the proxy, whatever the environment says
-LOOK_SECONDS: Final = 0.05  # between two looks at the children of a program
+LOOK_SECONDS: Final = 0.1  # between two looks at the children of a program
 
 
 class NotStartedError(Exception):

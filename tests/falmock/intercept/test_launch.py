@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 NO_REQUEST = "no request arrived; `falmock doctor -- COMMAND` shows the calls to fal that go past falmock"
 WAITS = """if True:
-    import json, os, signal, subprocess, sys, time
+    import json, os, signal, sys
     caught = 0
     def catch(*_):
         global caught
@@ -32,9 +32,12 @@ WAITS = """if True:
     if sys.argv[1:] == ["count"]:
         signal.signal(signal.SIGINT, catch)
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(caught))
+    arrived, arrival = os.pipe()  # gets a byte for each signal, so that none is missed just before the wait
+    os.set_blocking(arrival, False)
+    signal.set_wakeup_fd(arrival)
     print(json.dumps({"pid": os.getpid(), **os.environ}), flush=True)
     while True:
-        time.sleep(0.1)  # a signal just before pause() would wait for the next one
+        os.read(arrived, 1)
 """
 
 
