@@ -1,0 +1,65 @@
+"""What is known about one endpoint."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+Json = dict[str, Any]
+Medium = Literal["image", "video", "audio", "text", "mesh", "weights", "unknown"]
+Certainty = Literal["page", "document", "schema", "types", "guess"]
+
+
+@dataclass(frozen=True, slots=True)
+class Price:
+    """A list price in US dollars.
+
+    Attributes:
+        unit: in the plural, as "seconds".
+        usd: for one unit.
+        source: a URL or description.
+        date: of the source: "2026-07-28", "2026-07" or "2026".
+    """
+
+    unit: str
+    usd: float
+    source: str
+    date: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """One endpoint of the catalogue.
+
+    Attributes:
+        endpoint: the full id, as "fal-ai/flux/dev".
+        schemas: the components of its OpenAPI document by name: input, output, and what they refer to as
+            `{"$ref": "#/components/schemas/Image"}`. `title` is fal's Python class, and
+            `x-fal-order-properties` the order of its fields.
+        input: the name of the input in `schemas`.
+        output: the name of the output.
+        medium: of the main output.
+        category: as fal's model list has it: "text-to-image".
+        price: None if unknown.
+        certainty: where the schemas come from, the most certain first: fal's page of the model; an OpenAPI
+            document of fal; JSON Schemas made of such documents; the types of a package of fal, which have no
+            bounds; a guess from the name.
+        date: of that source: "2026-05-12".
+        validation: the generation of pydantic that its lists of invalid fields come from; both are live at fal.
+        retired: since when fal does not list it, or None.
+    """
+
+    endpoint: str
+    schemas: Mapping[str, Json]
+    input: str
+    output: str
+    medium: Medium = "unknown"
+    category: str = ""
+    price: Price | None = None
+    certainty: Certainty = "document"
+    date: str = ""
+    validation: Literal[1, 2] = 2
+    retired: str | None = None
