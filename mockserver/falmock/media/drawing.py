@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 from PIL import Image, ImageDraw, ImageFilter, ImageFont, ImageOps
 
 if TYPE_CHECKING:
-    from falmock.media.clip import Clip
+    from falmock.media.specifications import Clip
 
 Colour = tuple[int, int, int]
 
@@ -67,7 +67,7 @@ def caption(clip: Clip) -> Image.Image:
     draw = ImageDraw.Draw(strip)
     for row, line in enumerate(lines):
         draw.text((margin, top + row * leading), line, "white", large)
-    details = f"{_drawable(clip.model)}  ·  {clip.seconds} s  ·  placeholder"
+    details = f"{_drawable(clip.model)}  ·  {clip.seconds:g} s  ·  placeholder"
     draw.text((margin, top + len(lines) * leading + round(6 * unit)), details, (255, 255, 255, 200), small)
     return strip
 

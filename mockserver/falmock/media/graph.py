@@ -9,7 +9,7 @@ import ffmpeg
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from falmock.media.clip import Clip
+    from falmock.media.specifications import Clip
 
 # The number of threads is fixed, because the output of x264 depends on it. Slower presets take 50 % longer;
 # for motion by whole pixels the difference is not visible.
@@ -57,15 +57,18 @@ def command(program: str, clip: Clip, *, still: Path, caption: Path, video: Path
 
 def _image(path: Path, demuxer: str, clip: Clip, pixels: str = "yuv420p") -> Any:
     """Read an image as a video of one frame in BT.709, the colour space of high definition."""
-    image = ffmpeg.input(f"file:{path}", format=demuxer, framerate=clip.frames_per_second)
+    image = ffmpeg.input(f"file:{path}", format=demuxer, framerate=clip.rate)
     return image.filter("scale", out_color_matrix="bt709", out_range="tv").filter("format", pixels)
 
 
 def _camera(clip: Clip) -> tuple[str, str]:
     """Return left and top of frame n on the canvas, as ffmpeg expressions."""
-    return _travel(clip.camera[0], clip.frames), _travel(clip.camera[1], clip.frames)
+    right, down = clip.camera
+    return _there_and_back(right, clip.travel[0]), _there_and_back(down, clip.travel[1])
 
 
-def _travel(step: int, frames: int) -> str:
-    start = -step * (frames - 1) if step < 0 else 0
-    return f"{start}+{step}*n"
+def _there_and_back(step: int, travel: int) -> str:
+    if not travel:
+        return "0"
+    position = f"{travel}-abs({travel}-mod({abs(step)}*n,{2 * travel}))"
+    return position if step > 0 else f"{travel}-({position})"

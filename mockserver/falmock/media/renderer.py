@@ -13,15 +13,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import imageio_ffmpeg
+import PIL
 
-from falmock.media import drawing, graph, mp4, processes
+from falmock.media import drawing, graph, mp4, processes, specifications
 from falmock.system import private
 from falmock.system.descriptors import with_descriptors, with_spare
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Coroutine
 
-    from falmock.media.clip import Clip
+    from falmock.media.specifications import Clip
 
 log = logging.getLogger("falmock.media")
 
@@ -103,7 +104,7 @@ class Renderer:
         Raises:
             RenderFailed: ffmpeg failed or took too long, or the renderer is closed.
         """
-        key = clip.key(await self._ffmpeg_version())
+        key = specifications.key(clip, (await self._ffmpeg_version(), PIL.__version__))
         video = self._cache / f"{key}.mp4"
         if await self._is_cached(key, clip, video):
             return video

@@ -63,7 +63,7 @@ async def animate(request: ImageToVideoInput, tools: Tools) -> VideoOutput:
     clip = Clip(
         width=width,
         height=height,
-        seconds=seconds(request.duration),
+        frames=seconds(request.duration) * FRAMES_PER_SECOND,
         frames_per_second=FRAMES_PER_SECOND,
         prompt=request.prompt,
         model=IMAGE_TO_VIDEO.endpoint,

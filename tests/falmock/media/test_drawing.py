@@ -19,7 +19,7 @@ LONG = "The camera follows a lego chef who cooks eggs in a bright kitchen. " * 2
 
 
 def captioned(prompt: str, width: int = 1280, height: int = 720, model: str = "fal-ai/veo2") -> Image.Image:
-    return caption(Clip(width=width, height=height, seconds=5, prompt=prompt, model=model, seed=0))
+    return caption(Clip(width=width, height=height, frames=120, prompt=prompt, model=model, seed=0))
 
 
 def ink(image: Image.Image) -> tuple[int, int, int, int] | None:
@@ -65,7 +65,7 @@ def test_the_caption_shows_the_prompt() -> None:
     assert captioned("A lego chef").tobytes() != captioned("A lego cook").tobytes()
 
 
-@pytest.mark.parametrize("change", [{"model": "fal-ai/veo3"}, {"seconds": 6}])
+@pytest.mark.parametrize("change", [{"model": "fal-ai/veo3"}, {"frames": 48}])
 def test_the_caption_shows_model_and_duration(clip: Callable[..., Clip], change: dict[str, object]) -> None:
     assert caption(clip(**change)).tobytes() != caption(clip()).tobytes()
 

@@ -228,7 +228,7 @@ def test_a_render_fails_when_the_video_has_another_size(
 ) -> None:
     async def main() -> None:
         async with fake_ffmpeg:
-            rendering = asyncio.create_task(renderer_with(fake_ffmpeg, cache).render(clip(seconds=2)))
+            rendering = asyncio.create_task(renderer_with(fake_ffmpeg, cache).render(clip(frames=48)))
             (await fake_ffmpeg.processes.get()).order("write")
             with pytest.raises(RenderFailed, match=r"frames=24.* instead of .*frames=48"):
                 await rendering
