@@ -44,11 +44,12 @@ class Entry:
         medium: of the main output.
         category: as fal's model list has it: "text-to-image".
         price: None if unknown.
+        price_rule: how fal's price texts split the price, in dollars; see `pricing`. None: by the unit alone.
         certainty: where the schemas come from, the most certain first: fal's page of the model; an OpenAPI
             document of fal; JSON Schemas made of such documents; the types of a package of fal, which have no
             bounds; a guess from the name.
         date: of that source: "2026-05-12".
-        validation: the generation of pydantic that its lists of invalid fields come from; both are live at fal.
+        validation: the generation of pydantic that its lists of invalid fields come from; both are live.
         retired: since when fal does not list it, or None.
     """
 
@@ -59,6 +60,7 @@ class Entry:
     medium: Medium = "unknown"
     category: str = ""
     price: Price | None = None
+    price_rule: Json | None = None
     certainty: Certainty = "document"
     date: str = ""
     validation: Literal[1, 2] = 2
