@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
@@ -49,8 +49,10 @@ class Entry:
             document of fal; JSON Schemas made of such documents; the types of a package of fal, which have no
             bounds; a guess from the name.
         date: of that source: "2026-05-12".
-        validation: the generation of pydantic that its lists of invalid fields come from; both are live.
+        validation: the generation of pydantic that its lists of invalid fields come from; both are live at
+            fal.
         retired: since when fal does not list it, or None.
+        metadata: what `x-fal-metadata` of its document has beside id and category: "about", "thumbnailUrl".
     """
 
     endpoint: str
@@ -65,3 +67,4 @@ class Entry:
     date: str = ""
     validation: Literal[1, 2] = 2
     retired: str | None = None
+    metadata: Mapping[str, Any] = field(default_factory=dict)

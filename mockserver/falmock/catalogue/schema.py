@@ -1,0 +1,236 @@
+"""Builds pydantic models from the JSON Schemas of fal's OpenAPI documents.
+
+fal makes these documents from the pydantic models of its runners. This is the way back, so that the lists
+of invalid fields are the same (PROTOCOL.md 14.1). It covers what pydantic writes, and ignores the rest of
+JSON Schema. A model takes a millisecond or more to build, so build it when it is used.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, ForwardRef, Literal, Union
+
+from pydantic import BaseModel, ConfigDict, Field, RootModel, create_model
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from falmock.catalogue.entries import Json
+
+REFERENCE: Final = "#/components/schemas/"
+NUMBER_BOUNDS: Final = {
+    "minimum": "ge",
+    "maximum": "le",
+    "exclusiveMinimum": "gt",
+    "exclusiveMaximum": "lt",
+    "multipleOf": "multiple_of",
+}
+TEXT_BOUNDS: Final = {"minLength": "min_length", "maxLength": "max_length", "pattern": "pattern"}
+LIST_BOUNDS: Final = {"minItems": "min_length", "maxItems": "max_length"}
+_CONFIG: Final = ConfigDict(protected_namespaces=(), serialize_by_alias=True, defer_build=True)
+_PLAIN: Final[dict[str, Any]] = {"boolean": bool, "null": None}
+
+
+def build(schemas: Mapping[str, Json], name: str) -> type[BaseModel]:
+    """Return the pydantic model of a component.
+
+    A field is the attribute of that name, see `attribute` for the exceptions. A component that is not an
+    object becomes a RootModel.
+
+    Args:
+        schemas: components by name; a reference to another name takes any value.
+        name: of the component.
+    """
+    builder = _Builder(schemas)
+    found = builder.component(name)
+    model: type[BaseModel]
+    if isinstance(found, type) and issubclass(found, BaseModel):
+        model = found
+    elif _has_any_field(schemas[name]):
+        model = create_model(_title(schemas[name], name), __config__={**_CONFIG, "extra": "allow"})
+    else:
+        model = RootModel[found]  # type: ignore[valid-type]
+    builder.complete(model)
+    return model
+
+
+def attribute(name: str) -> str:
+    """Return the attribute of a field: its name, or "field_schema" for a name that pydantic cannot have."""
+    unusable = name.startswith(("_", "field_")) or hasattr(
+        BaseModel, name
+    )  # "field_", so that no two are equal
+    return f"field_{name}" if unusable else name
+
+
+def ordered(schema: Json) -> list[str]:
+    """Return the names of the fields of an object, in the order of fal's class."""
+    fields = schema["properties"]
+    order = [name for name in schema.get("x-fal-order-properties", ()) if name in fields]
+    return list(dict.fromkeys([*order, *fields]))
+
+
+class _Builder:
+    """Builds the models that one component refers to, each once."""
+
+    def __init__(self, schemas: Mapping[str, Json]) -> None:
+        self._schemas = schemas
+        self._known: dict[str, Any] = {}
+        self._begun: set[str] = set()
+        self._recursive: dict[str, str] = {}  # components by the name of their forward reference
+
+    def component(self, name: str) -> Any:
+        """Return the type of a component."""
+        schema = self._schemas.get(name)
+        if name in self._known or schema is None:
+            return self._known.get(name, Any)
+        if name in self._begun:
+            return self._forward(name) if "properties" in schema else Any
+        self._begun.add(name)
+        self._known[name] = self._type(schema, name)
+        return self._known[name]
+
+    def complete(self, model: type[BaseModel]) -> None:
+        """Resolve the forward references, and build the validator of a model with those of its fields."""
+        classes = {forward: self._known[name] for forward, name in self._recursive.items()}
+        if classes:
+            for known in self._known.values():
+                if isinstance(known, type) and issubclass(known, BaseModel):
+                    known.model_rebuild(force=True, _types_namespace=classes)
+        else:
+            model.model_rebuild(force=True)
+
+    def _forward(self, name: str) -> Any:
+        # Python evaluates the text of a forward reference, so it is never a name from the document.
+        forward = f"Component{list(self._schemas).index(name)}"
+        self._recursive[forward] = name
+        return ForwardRef(forward)
+
+    def _type(self, schema: Any, name: str) -> Any:
+        """Return the type of a schema, which takes null if the schema does.
+
+        Args:
+            schema: as in the document.
+            name: of the component or the field, for an object without a title.
+        """
+        if isinstance(schema, dict):
+            for keyword, read in self._READERS.items():
+                if keyword in schema:
+                    return read(self, schema, name)
+        return Any
+
+    def _reference(self, schema: Json, _name: str) -> Any:
+        return self.component(schema["$ref"].removeprefix(REFERENCE))
+
+    def _const(self, schema: Json, _name: str) -> Any:
+        return Literal[schema["const"]]
+
+    def _enum(self, schema: Json, _name: str) -> Any:
+        return Literal[tuple(schema["enum"])]
+
+    def _nullable(self, schema: Json, name: str) -> Any:
+        kind = self._type({key: schema[key] for key in schema if key != "nullable"}, name)
+        return _union([kind, None]) if schema["nullable"] else kind
+
+    def _all(self, schema: Json, name: str) -> Any:
+        return self._type(schema["allOf"][0], name) if len(schema["allOf"]) == 1 else Any
+
+    def _any(self, schema: Json, name: str) -> Any:
+        branches = schema.get("anyOf") or schema["oneOf"]
+        bounds = {key: schema[key] for key in (*NUMBER_BOUNDS, *TEXT_BOUNDS, *LIST_BOUNDS) if key in schema}
+        inner = [bounds | branch if isinstance(branch, dict) else branch for branch in branches]
+        union = _union([self._type(branch, name) for branch in inner])
+        key = schema.get("discriminator", {}).get("propertyName")
+        if key is None or not all(self._is_tagged(branch, key) for branch in branches):
+            return union
+        return Annotated[union, Field(discriminator=attribute(key))]
+
+    def _is_tagged(self, branch: Any, key: str) -> bool:
+        """Return whether a branch of a union is a model with a constant of the discriminator."""
+        if not isinstance(branch, dict):
+            return False
+        name = branch.get("$ref", "").removeprefix(REFERENCE)
+        field = self._schemas.get(name, {}).get("properties", {}).get(key, {})
+        return name in self._known and ("const" in field or "enum" in field)
+
+    def _kind(self, schema: Json, name: str) -> Any:
+        kind = schema["type"]
+        if isinstance(kind, list):
+            return _union([self._type(schema | {"type": one}, name) for one in kind])
+        if kind == "array":
+            return self._list(schema, name)
+        return self._object(schema, name) if kind == "object" else _scalar(schema)
+
+    def _list(self, schema: Json, name: str) -> Any:
+        items = schema.get("prefixItems", schema.get("items"))
+        if isinstance(items, list):
+            return tuple[tuple(self._type(item, name) for item in items)]  # type: ignore[misc]
+        return _bounded(list[self._type(items, name)], schema, LIST_BOUNDS)  # type: ignore[misc]
+
+    def _object(self, schema: Json, name: str) -> Any:
+        more = schema.get("additionalProperties")
+        if "properties" not in schema:
+            return dict[str, self._type(more, name)]  # type: ignore[misc]
+        extra: Literal["allow", "forbid", "ignore"] = "ignore"
+        if more is not None:
+            extra = "forbid" if more is False else "allow"
+        required = set(schema.get("required", ()))
+        fields = {
+            attribute(field): self._field(field, schema["properties"][field], required=field in required)
+            for field in ordered(schema)
+        }
+        return create_model(  # type: ignore[call-overload]
+            _title(schema, name), __config__={**_CONFIG, "extra": extra}, __module__=__name__, **fields
+        )
+
+    def _field(self, name: str, schema: Any, *, required: bool) -> tuple[Any, Any]:
+        kind = self._type(schema, name)
+        alias = None if attribute(name) == name else name
+        if required:
+            return kind, Field(alias=alias)
+        default = schema.get("default") if isinstance(schema, dict) else None
+        if default is None:
+            return _union([kind, None]), Field(default=None, alias=alias)
+        # An object of the document is an instance of a class in fal's code. Nothing else is validated there.
+        return kind, Field(default=default, alias=alias, validate_default=isinstance(default, dict | list))
+
+    # The first keyword of these that a schema has decides how it is read.
+    _READERS: ClassVar[Mapping[str, Callable[[_Builder, Json, str], Any]]] = {
+        "$ref": _reference,
+        "const": _const,
+        "enum": _enum,
+        "nullable": _nullable,
+        "anyOf": _any,
+        "oneOf": _any,
+        "allOf": _all,
+        "type": _kind,
+        "properties": _object,
+    }
+
+
+def _has_any_field(schema: Any) -> bool:
+    """Return whether a schema is of an object, or of anything: fal has `{}` for outputs."""
+    return not isinstance(schema, dict) or schema.get("type", "object") == "object"
+
+
+def _title(schema: Any, name: str) -> str:
+    return str(schema.get("title", name)) if isinstance(schema, dict) else name
+
+
+def _union(kinds: list[Any]) -> Any:
+    return Union[tuple(kinds)]  # noqa: UP007 - `|` does not take None twice
+
+
+def _scalar(schema: Json) -> Any:
+    kind = schema.get("type")
+    if kind == "string":
+        return _bounded(str, schema, TEXT_BOUNDS)
+    if kind == "number":
+        return _bounded(float, schema, NUMBER_BOUNDS)
+    if kind == "integer":
+        whole = {key: int(schema[key]) for key in NUMBER_BOUNDS if key in schema}
+        return _bounded(int, whole, NUMBER_BOUNDS)
+    return _PLAIN.get(kind, Any) if isinstance(kind, str) else Any
+
+
+def _bounded(kind: Any, schema: Json, names: Mapping[str, str]) -> Any:
+    bounds = {names[key]: schema[key] for key in names if key in schema}
+    return Annotated[kind, Field(**bounds)] if bounds else kind
