@@ -145,7 +145,9 @@ class Filler:
             return "-" * schema.get("minLength", 0)
         if kind == "object" or "properties" in schema:
             required = schema.get("required", ())
-            return {name: self._member(name, field, depth) for name, field in ordered(schema) if name in required}
+            return {
+                name: self._member(name, field, depth) for name, field in ordered(schema) if name in required
+            }
         return None if kind == "null" else {}
 
     def _member(self, name: str, field: Json, depth: int) -> Any:
@@ -174,7 +176,9 @@ class Filler:
         return resolve(self._schemas, schema)
 
 
-def slots(schemas: Mapping[str, Json], schema: Json, path: Path = (), *, required: bool = True) -> Iterator[Slot]:
+def slots(
+    schemas: Mapping[str, Json], schema: Json, path: Path = (), *, required: bool = True
+) -> Iterator[Slot]:
     """Yield the places of an object that hold files, in the order of its fields."""
     if len(path) >= _DEEPEST:
         return

@@ -190,7 +190,9 @@ class Plan:
     @property
     def _speaks(self) -> bool:
         is_effect = _EFFECTS.search(self.entry.endpoint) is not None
-        known = reading.has_voice(self.fields) or _SPEAKER.search(f"{self.entry.endpoint} {self.entry.category}")
+        known = reading.has_voice(self.fields) or _SPEAKER.search(
+            f"{self.entry.endpoint} {self.entry.category}"
+        )
         return bool(known) and not is_effect and bool(reading.speech(self.fields))
 
     def _enlarged(self, source: Size) -> Size:

@@ -12,12 +12,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from falmock.catalogue import reading
+from falmock.catalogue.reading import Fields
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from pydantic import BaseModel
+
     from falmock.catalogue.entries import Entry, Json
-    from falmock.catalogue.reading import Fields
 
 MEGAPIXEL: Final = 1_000_000
 _TOKEN: Final = 1024  # pixels of a frame, as Seedance counts
@@ -56,16 +58,18 @@ class Made:
     run_seconds: float | None = None
 
 
-def units(entry: Entry, fields: Fields, made: Made, *, run_seconds: float | None = None) -> float | None:
+def units(
+    entry: Entry, model_input: BaseModel, made: Made, *, run_seconds: float | None = None
+) -> float | None:
     """Return the number of billable units; None if the price is unknown.
 
     Args:
         entry: the model.
-        fields: its input.
+        model_input: its input.
         made: by the run.
         run_seconds: how long the run took, for prices by time.
     """
-    price = entry.price
+    fields, price = Fields.of(entry, model_input), entry.price
     if price is None or price.usd <= 0:
         return None
     if entry.price_rule and (dollars := _by_rule(entry.price_rule, fields, made)) is not None:
@@ -168,7 +172,8 @@ def _by_tokens(rule: Json, fields: Fields, made: Made) -> float | None:
     for key, size in counts.items():
         amount = _choose(rule.get(key), fields, made)
         if amount is not None:
-            at_4k = rule.get("per thousand at 4k") if reading.gave_4k(fields) else None
+            is_4k = str(fields.values.get("resolution")).lower() in {"4k", "2160p"}
+            at_4k = rule.get("per thousand at 4k") if is_4k else None
             return _tokens(made) / size * (at_4k or amount)
     return None
 

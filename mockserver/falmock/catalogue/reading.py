@@ -133,7 +133,8 @@ class Fields:
         aliases = {name: info.alias or name for name, info in type(model_input).model_fields.items()}
         given = frozenset(aliases.get(name, name) for name in model_input.model_fields_set)
         properties = entry.schemas.get(entry.input, {}).get("properties", {})
-        return cls(model_input.model_dump(by_alias=True), given, properties)
+        values = model_input.model_dump(by_alias=True)  # not an object, if the input takes anything
+        return cls(values if isinstance(values, dict) else {}, given, properties)
 
     def first(self, names: Iterable[str]) -> Any:
         """Return the first value that is not null."""
@@ -141,7 +142,9 @@ class Fields:
 
     def number(self, names: Iterable[str]) -> float | None:
         """Return the first value that is a number, or a text of one."""
-        return next((found for name in names if (found := as_number(self.values.get(name))) is not None), None)
+        return next(
+            (found for name in names if (found := as_number(self.values.get(name))) is not None), None
+        )
 
     def texts(self, names: Iterable[str]) -> list[str]:
         """Return the values that are texts, in lower case."""

@@ -19,7 +19,10 @@ Loc = tuple[str | int, ...]
 _KINDS: Final = (
     ("archive", re.compile(r"(^|_)data_url$|archive|zip")),
     ("video", re.compile(r"(^|_)(videos?|media)(_file)?(_urls?)?$")),
-    ("audio", re.compile(r"(^|_)(audios?|sound|voice|speech|music|song|vocals)(_file)?_urls?$|(^|_)audios?$")),
+    (
+        "audio",
+        re.compile(r"(^|_)(audios?|sound|voice|speech|music|song|vocals)(_file)?_urls?$|(^|_)audios?$"),
+    ),
     (
         "image",
         re.compile(
@@ -114,7 +117,9 @@ def _files(value: Any, loc: Loc) -> Iterator[tuple[Loc, str, str]]:
     elif isinstance(value, str) and value:
         name = next(str(part) for part in reversed(loc) if isinstance(part, str))
         kind = _kind(name)
-        if kind is not None and (re.search(r"url", name) or re.match(r"(https?|data):", value, re.IGNORECASE)):
+        if kind is not None and (
+            re.search(r"url", name) or re.match(r"(https?|data):", value, re.IGNORECASE)
+        ):
             yield loc, value, kind
 
 
