@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from falmock.catalogue.performing import Tools
+    from falmock.catalogue.tools import Tools
     from falmock.catalogue.reading import Fields
     from falmock.media import Picture, Recording
 

@@ -1,0 +1,251 @@
+"""A compact notation for what is known of an endpoint, and the JSON Schema components that it stands for.
+
+The notation is that of `data/checked.json` and `data/listed.jsonl`. docs/catalogue.md explains its keys.
+"""
+
+from __future__ import annotations
+
+import re
+from itertools import count
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from falmock.catalogue.entries import Entry, Json, Medium, Price
+
+if TYPE_CHECKING:
+    from collections.abc import Container, Iterable, Iterator, Mapping
+
+Field = dict[str, Any]
+Fields = dict[str, Field]
+
+SCHEMAS: Final = "#/components/schemas/"
+_NONE: Final[Mapping[str, str]] = MappingProxyType({})
+ORDER: Final = "x-fal-order-properties"
+_BRANCH: Final = {  # keys of a field that describe its value
+    "type": "type",
+    "enum": "enum",
+    "const": "const",
+    "min": "minimum",
+    "max": "maximum",
+    "above": "exclusiveMinimum",
+    "below": "exclusiveMaximum",
+    "step": "multipleOf",
+    "min_length": "minLength",
+    "max_length": "maxLength",
+    "min_items": "minItems",
+    "max_items": "maxItems",
+}
+_WHOLE: Final = {  # keys of a field that stand beside `anyOf`
+    "default": "default",
+    "description": "description",
+    "file": "_fal_ui_field",
+    "limits": "x-fal",
+}
+ANY_FILE: Final = ("file", "any")  # fal has no word for it
+_NESTED: Final = frozenset({"ref", "any", "items", "values", "tuple", "null", "required"})
+_OUTPUTS: Final[tuple[tuple[Medium, re.Pattern[str]], ...]] = (
+    ("weights", re.compile(r"lora_file|safetensors|^(?:config_file|lora_url)$")),
+    ("mesh", re.compile(r"mesh|glb|^(?:fbx|obj|ply|point_cloud|gaussian)")),
+    ("video", re.compile(r"video|^(?:frames_zip|animation)$")),
+    ("audio", re.compile(r"audio|vocals|^(?:sound|speech|music)")),
+    ("image", re.compile(r"image|mask|picture|svg|depth|^(?:normal|pbr_maps)")),
+)
+_IDS: Final[tuple[tuple[Medium, re.Pattern[str]], ...]] = (
+    ("weights", re.compile(r"train")),
+    (
+        "text",
+        re.compile(
+            r"to-(?:text|json)|caption|transcri|llm|chat|completions|responses|structured.prompt|whisper"
+        ),
+    ),
+    ("mesh", re.compile(r"to-3d|3d|mesh|world")),
+    ("video", re.compile(r"to-video|video|lipsync|lottie|veo|sora|kling")),
+    ("image", re.compile(r"to-image|image|edit|inpaint|flux|diffusion|sdxl|upscale|tryon|hidream")),
+    ("audio", re.compile(r"to-(?:audio|speech|music)|audio|speech|music|tts|voice|sound|song")),
+)
+
+
+class Listing(NamedTuple):
+    """The fields of an endpoint in compact notation.
+
+    Attributes:
+        input: fields of the input by name, in fal's order.
+        output: fields of the output.
+        types: what these refer to by name, each with `class` and `fields`.
+    """
+
+    input: Fields
+    output: Fields
+    types: Mapping[str, Json]
+
+
+def entry(endpoint: str, facts: Json, types: Mapping[str, Json]) -> Entry:
+    """Return the entry that the facts of an endpoint stand for.
+
+    Args:
+        endpoint: the full id.
+        facts: as in the data files.
+        types: all that the facts may refer to.
+    """
+    listing = Listing(facts["input"], facts["output"], types)
+    schemas, names = components(
+        endpoint,
+        listing,
+        **{key: facts[key] for key in ("components", "classes", "descriptions") if key in facts},
+    )
+    price = facts.get("price")
+    return Entry(
+        endpoint=endpoint,
+        schemas=schemas,
+        input=names["input"],
+        output=names["output"],
+        medium=facts.get("medium") or medium(schemas, names["output"]) or medium_of(endpoint),
+        category=category(endpoint),
+        price=Price(**price) if price else None,
+        price_rule=facts.get("price_rule"),
+        certainty=facts["certainty"],
+        date=facts["date"],
+        validation=facts.get("validation", 2),
+        retired=facts.get("retired"),
+    )
+
+
+def components(
+    endpoint: str,
+    listing: Listing,
+    *,
+    components: Mapping[str, str] = _NONE,
+    classes: Mapping[str, str] = _NONE,
+    descriptions: Mapping[str, str] = _NONE,
+) -> tuple[dict[str, Json], dict[str, str]]:
+    """Return the components of an endpoint by name, and the names of its `input` and `output`.
+
+    Args:
+        endpoint: the full id, which names input and output as at fal.
+        listing: the fields.
+        components: the names of `input` and `output`, if they are not made of the id.
+        classes: their Python classes, if known.
+        descriptions: their descriptions, if any.
+    """
+    parts = {"input": listing.input, "output": listing.output}
+    roots = {part: components.get(part, f"{pascal(endpoint)}{part.title()}") for part in parts}
+    found = used(parts.values(), listing.types)
+    names: dict[str, str] = {}
+    for type_ in found:
+        names[type_] = _free(type_.partition("~")[0], {*roots.values(), *names.values()})
+    schemas = {
+        **{
+            roots[part]: _component(classes.get(part, roots[part]), fields, descriptions.get(part), names)
+            for part, fields in parts.items()
+        },
+        **{
+            names[type_]: _component(known["class"], known["fields"], known.get("description"), names)
+            for type_, known in found.items()
+        },
+    }
+    return dict(sorted(schemas.items())), roots
+
+
+def pascal(endpoint: str) -> str:
+    """Return the id as fal writes it in the names of components: "KlingVideoV3Pro", without the owner."""
+    _, _, path = endpoint.partition("/")
+    return "".join(word[:1].upper() + word[1:] for word in re.split(r"[^A-Za-z0-9]+", path))
+
+
+def category(endpoint: str) -> str:
+    """Return fal's category of a model: for most endpoints the last segment of the id."""
+    return endpoint.rpartition("/")[2]
+
+
+def medium(schemas: Mapping[str, Json], output: str) -> Medium | None:
+    """Return the medium of the main file in an output, from the names of its fields; None if they do not say.
+
+    An output without a file is a text.
+    """
+    fields: Mapping[str, Json] = schemas.get(output, {}).get("properties", {})
+    files = {name: field for name, field in fields.items() if _is_file(name, field, schemas)}
+    types = {reference.lower() for field in files.values() for reference in _references(field)}
+    for names in (files.keys(), types):
+        for kind, pattern in _OUTPUTS:
+            if any(pattern.search(name) for name in names):
+                return kind
+    return "text" if fields and not files else None
+
+
+def medium_of(endpoint: str) -> Medium:
+    """Guess the medium of a model from its id, of which the last words say most: "text-to-video"."""
+    _, _, path = endpoint.lower().partition("/")
+    for segment in reversed(path.split("/")):
+        for kind, pattern in _IDS:
+            if pattern.search(segment):
+                return kind
+    return "unknown"
+
+
+def _is_file(name: str, field: Json, schemas: Mapping[str, Json]) -> bool:
+    urls = (schemas.get(reference, {}).get("properties", {}) for reference in _references(field))
+    return any("url" in properties for properties in urls) or name.endswith(("_url", "_urls"))
+
+
+def _references(field: Json) -> Iterator[str]:
+    if "$ref" in field:
+        yield field["$ref"].removeprefix(SCHEMAS)
+    for option in [*field.get("anyOf", []), *([field["items"]] if "items" in field else [])]:
+        yield from _references(option)
+
+
+def used(parts: Iterable[Fields], types: Mapping[str, Json]) -> dict[str, Json]:
+    """Return the types that fields refer to, directly or not. A reference may lead nowhere."""
+    found: dict[str, Json] = {}
+    fields = [field for part in parts for field in part.values()]
+    while fields:
+        field = fields.pop(0)
+        name = field.get("ref", "")
+        if name in types and name not in found:
+            found[name] = types[name]
+            fields += found[name]["fields"].values()
+        fields += [*field.get("any", ()), *field.get("tuple", ())]
+        fields += [field[key] for key in ("items", "values") if key in field]
+    return found
+
+
+def _free(name: str, taken: Container[str]) -> str:
+    """Return the name, or one with a number: two classes of a document may have one name."""
+    candidates = (name if number == 1 else f"{name}{number}" for number in count(1))
+    return next(candidate for candidate in candidates if candidate not in taken)
+
+
+def _component(title: str, fields: Fields, description: str | None, names: Mapping[str, str]) -> Json:
+    schema: Json = {"description": description} if description else {}
+    schema["properties"] = {name: _property(name, field, names) for name, field in fields.items()}
+    if required := [name for name, field in fields.items() if field.get("required")]:
+        schema["required"] = required
+    return {**schema, "title": title, "type": "object", ORDER: list(fields)}
+
+
+def _property(name: str, field: Field, names: Mapping[str, str]) -> Json:
+    schema = _schema(field, names)
+    # pydantic gives a title to each field but those that are only a reference.
+    if "ref" not in field:
+        schema["title"] = name.replace("_", " ").title()
+    return dict(sorted(schema.items()))
+
+
+def _schema(field: Field, names: Mapping[str, str]) -> Json:
+    if unknown := field.keys() - _BRANCH.keys() - _WHOLE.keys() - _NESTED:
+        raise ValueError(f"no such key of a field: {', '.join(sorted(unknown))}")
+    branch: Json = {_BRANCH[key]: value for key, value in field.items() if key in _BRANCH}
+    if "ref" in field:
+        branch["$ref"] = SCHEMAS + names.get(field["ref"], field["ref"])
+    if "items" in field:
+        branch["items"] = _schema(field["items"], names)
+    if "values" in field:
+        branch["additionalProperties"] = _schema(field["values"], names)
+    if "tuple" in field:
+        branch["prefixItems"] = [_schema(item, names) for item in field["tuple"]]
+    options = [_schema(option, names) for option in field["any"]] if "any" in field else [branch]
+    if field.get("null"):
+        options.append({"type": "null"})
+    whole = {_WHOLE[key]: value for key, value in field.items() if key in _WHOLE and (key, value) != ANY_FILE}
+    inner = options[0] if options == [branch] else {"anyOf": [dict(sorted(each.items())) for each in options]}
+    return dict(sorted({**inner, **whole}.items()))
