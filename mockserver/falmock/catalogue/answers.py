@@ -62,39 +62,54 @@ class Known:
                 return value
         return Filler.UNKNOWN
 
-    def _of_every_model(self, name: str, schema: Json) -> Any:
+    def _of_every_model(self, name: str, _: Json) -> Any:
         plan, count = self.plan, reading.count(self.plan.fields)
-        if name in {"seed", "used_seed"}:
-            return plan.seed
-        if name == "seeds":
-            return [plan.seed + index for index in range(count)]
-        if name == "timings":
-            return {"inference": round(self.random.uniform(0.8, 6.0), 6)}
-        if name in {"has_nsfw_concepts", "nsfw_content_detected"}:
-            return [False] * count
-        if name in {"prompt", "actual_prompt", "revised_prompt"} and reading.prompt(plan.fields):
-            return reading.prompt(plan.fields)
-        if name in {"duration", "duration_ms", "length"} and plan.entry.medium in {"audio", "video"}:
-            seconds = plan.clip().seconds if plan.entry.medium == "video" else plan.sound().seconds
-            return round(seconds * (1000 if name.endswith("_ms") else 1), 3)
-        if re.search(r"(^|_)id$", name) and name not in plan.fields.values:
-            return f"{self.random.getrandbits(64):016x}"
-        return Filler.UNKNOWN
+        shown, pictures = reading.prompt(plan.fields), plan.sources.pictures
+        values: dict[str, Callable[[], Any]] = {
+            "seed": lambda: plan.seed,
+            "used_seed": lambda: plan.seed,
+            "seeds": lambda: [plan.seed + index for index in range(count)],
+            "timings": lambda: {"inference": round(self.random.uniform(0.8, 6.0), 6)},
+            "has_nsfw_concepts": lambda: [False] * count,
+            "nsfw_content_detected": lambda: [False] * count,
+            "prompt": lambda: shown or Filler.UNKNOWN,
+            "actual_prompt": lambda: shown or Filler.UNKNOWN,
+            "revised_prompt": lambda: shown or Filler.UNKNOWN,
+            "caption": lambda: texts.describe(*pictures[0]) if pictures else Filler.UNKNOWN,
+            "svg_content": lambda: texts.draw(*plan.still_size(), shown, plan.seed),
+            "duration": lambda: self._seconds(1),
+            "length": lambda: self._seconds(1),
+            "duration_ms": lambda: self._seconds(1000),
+        }
+        if name in values:
+            return values[name]()
+        is_new = re.search(r"(^|_)id$", name) and name not in plan.fields.values
+        return f"{self.random.getrandbits(64):016x}" if is_new else Filler.UNKNOWN
+
+    def _seconds(self, unit: int) -> Any:
+        """Return the length of the output, else of the input."""
+        plan = self.plan
+        lengths = {"audio": lambda: plan.sound().seconds, "video": lambda: plan.clip().seconds}
+        seconds = lengths.get(plan.entry.medium, lambda: plan.heard_seconds)()
+        return Filler.UNKNOWN if seconds is None else round(seconds * unit, 3)
 
     def _of_listener(self, name: str, schema: Json) -> Any:
         """Return fields of models that write down what they hear."""
+        if name == "timestamps" and self.plan.entry.medium == "audio":
+            return self._spans(name, schema)
         if not self._listens:
             return Filler.UNKNOWN
-        if name in _SPOKEN:
-            return self.plan.transcript().text
-        if name in _LANGUAGES or name in {"languages", "inferred_languages"}:
-            language = self.plan.fields.first(["language", "language_code"]) or "en"
-            return language if name in _LANGUAGES else [language]
-        if name in {"language_probability", "confidence"}:
-            return 0.98
-        if name == "subtitle_count":
-            return len(self.plan.transcript().sentences)
-        return self._spans(name, schema) if name in _SPANS else Filler.UNKNOWN
+        transcript = self.plan.transcript()
+        language = self.plan.fields.first(["language", "language_code"]) or "en"
+        found: Json = {
+            **dict.fromkeys(_SPOKEN, transcript.text),
+            **dict.fromkeys(("language", "language_code", "detected_language"), language),
+            **dict.fromkeys(("languages", "inferred_languages"), [language]),
+            **dict.fromkeys(("language_probability", "confidence", "probability"), 0.98),
+            "has_speech": True,
+            "subtitle_count": len(transcript.sentences),
+        }
+        return self._spans(name, schema) if name in _SPANS else found.get(name, Filler.UNKNOWN)
 
     def _spans(self, name: str, schema: Json) -> Any:
         """Return words or sentences with their times, in the shape of the schema."""
@@ -104,7 +119,7 @@ class Known:
             return []
         if name == "timestamps" and fields.values.get("timestamps") is not True:
             return None
-        by_word = name == "words" or level == "word"
+        by_word = name in {"words", "timestamps"} or level == "word"
         item, many, _ = outputs.target_of(self.plan.entry.schemas, schema)
         if not many:
             return Filler.UNKNOWN
@@ -135,25 +150,32 @@ class Known:
         """Return fields of models that answer in words."""
         if self.plan.entry.medium not in {"text", "unknown"} or self._listens:
             return "" if name == "description" else Filler.UNKNOWN
-        pictures = self.plan.sources.pictures
-        question = reading.prompt(self.plan.fields)
-        if name in _CAPTIONS or (name in _ANSWERS and pictures and not question):
-            return texts.describe(*pictures[0]) if pictures else texts.answer(question)
-        if name in _ANSWERS:
-            return texts.answer(question)
-        if name == "reasoning":
-            wanted = self.plan.fields.values.get("reasoning") is True
-            return "The answer is a placeholder, so there is nothing to think about." if wanted else None
-        read, written = len(question.split()), len(texts.answer(question).split())
-        tokens = {"prompt_tokens": read, "completion_tokens": written, "total_tokens": read + written}
-        if name in {"finish_reason", "partial", "error"}:
-            return {"finish_reason": "stop", "partial": False, "error": None}[name]
-        return tokens.get(name, Filler.UNKNOWN)
+        pictures, question = self.plan.sources.pictures, reading.prompt(self.plan.fields)
+        answer = texts.describe(*pictures[0]) if pictures and not question else texts.answer(question)
+        thinks = self.plan.fields.values.get("reasoning") is True
+        thoughts = "The answer is a placeholder, so there is nothing to think about." if thinks else None
+        read, written = len(question.split()), len(answer.split())
+        usage: Json = {"prompt_tokens": read, "completion_tokens": written, "total_tokens": read + written}
+        usage |= {"input_tokens": read, "output_tokens": written, "cost": 0.0}
+        found: Json = {
+            **dict.fromkeys(_ANSWERS, answer),
+            **usage,
+            "description": texts.describe(*pictures[0]) if pictures else answer,
+            "reasoning": thoughts,
+            "finish_reason": "stop",
+            "partial": False,
+            "error": None,
+        }
+        if name in {"usage", "usage_info"}:
+            target, _, _ = outputs.target_of(self.plan.entry.schemas, schema)
+            return {key: value for key, value in usage.items() if key in target.get("properties", {})}
+        return found.get(name, Filler.UNKNOWN)
 
     def _of_input(self, name: str, schema: Json) -> Any:
         """Return an input field that the output repeats."""
         value = self.plan.fields.values.get(name)
-        return Filler.UNKNOWN if value is None or name.endswith(("_url", "_urls")) else value
+        repeated = isinstance(value, str | int | float) and not isinstance(value, bool)
+        return value if repeated and not name.endswith(("_url", "_urls")) else Filler.UNKNOWN
 
     @property
     def _listens(self) -> bool:

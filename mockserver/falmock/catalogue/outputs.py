@@ -97,15 +97,16 @@ class Filler:
             return self.matches(self._resolve(schema), value)
         if "anyOf" in schema:
             return any(self.matches(branch, value) for branch in schema["anyOf"])
-        if not all(self.matches(branch, value) for branch in schema.get("allOf", ())):
-            return False
-        if "const" in schema and value != schema["const"]:
-            return False
-        if "enum" in schema and value not in schema["enum"]:
-            return False
         kind = schema.get("type")
-        if kind is not None and not _is(kind, value):
-            return False
+        return (
+            (kind is None or _is(kind, value))
+            and ("const" not in schema or value == schema["const"])
+            and ("enum" not in schema or value in schema["enum"])
+            and all(self.matches(branch, value) for branch in schema.get("allOf", ()))
+            and self._matches_inside(schema, value)
+        )
+
+    def _matches_inside(self, schema: Json, value: Any) -> bool:
         if isinstance(value, dict):
             properties = schema.get("properties", {})
             others = schema.get("additionalProperties")
@@ -116,11 +117,11 @@ class Filler:
         if isinstance(value, list):
             items = schema.get("prefixItems") or [schema.get("items", {})] * len(value)
             fits = schema.get("minItems", 0) <= len(value) <= schema.get("maxItems", len(value))
-            return fits and all(map(self.matches, items, value))
+            return fits and len(items) == len(value) and all(map(self.matches, items, value))
         return _is_within(schema, value)
 
     def make(self, schema: Json, depth: int = 0) -> Any:
-        """Return a simple value that a schema accepts: its default, the first of a choice, the least number."""
+        """Return a simple value that a schema accepts: its default, the first choice, the least number."""
         for key in ("const", "default"):
             if key in schema and self.matches({**schema, "default": None}, schema[key]):
                 return schema[key]

@@ -16,7 +16,7 @@ from falmock.catalogue.pricing import Made
 from falmock.media import Clip, Document, Sound, Still
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from pydantic import BaseModel
 
@@ -43,9 +43,9 @@ _MEDIA: Final = tuple(
     (re.compile(pattern), medium)
     for pattern, medium in (
         (r"zip|archive", "zip"),
-        (r"srt|subtitle|captions", "srt"),
+        (r"srt|subtitle", "srt"),
         (r"vtt", "vtt"),
-        (r"config|json|metadata|settings|world", "json"),
+        (r"config|json|metadata|settings|captions", "json"),
         (r"lora|weights|safetensors|checkpoint|latents", "weights"),
         (r"video|clip|movie|animation", "video"),
         (r"audio|vocals|drums|bass|guitar|piano|speech|song|music|stem|voice|^other$", "audio"),
@@ -104,6 +104,8 @@ class _Run:
 
     async def _files(self, slot: Slot, filler: Filler, *, main: bool) -> Any:
         count = reading.count(self.plan.fields) if slot.many and main else 1
+        if slot.many and self.plan.fields.values.get("return_multiple_masks") is True and "mask" in slot.name:
+            count = round(self.plan.fields.number(["max_masks"]) or 1)
         found = [await self._file(slot, index, filler, main=main) for index in range(count)]
         return found if slot.many else found[0]
 
@@ -121,22 +123,25 @@ class _Run:
         return url if slot.bare else filler.file(slot.schema, {**facts, **_measures(spec, size)})
 
     async def _specification(self, slot: Slot, index: int, *, main: bool) -> Specification:
-        plan, medium = self.plan, _medium(slot, self.plan.entry)
-        if medium == "video":
-            return plan.clip(index + (0 if main else len(self.made)))
-        if medium == "audio":
-            return plan.sound(index + (0 if main else len(self.made)))
-        if medium == "mesh":
-            return plan.mesh(slot.name)
-        if medium == "weights":
-            return plan.weights()
+        plan, medium, variant = (
+            self.plan,
+            _medium(slot, self.plan.entry),
+            index + (0 if main else len(self.made)),
+        )
         if medium == "zip":
             return await self._archive(slot.name)
         if medium in {"json", "srt", "vtt", "txt"}:
             return plan.document(_FILE_NAMES.get(slot.name, f"{slot.name.removesuffix('_file')}.{medium}"))
         declared = slot.schema.get("properties", {}).get("content_type", {}).get("default")
         default = {"image/jpeg": "jpeg", "image/webp": "webp"}.get(str(declared), "png")
-        return plan.still(index + (0 if main else len(self.made)), main=main, default=default)
+        makers: dict[str, Callable[[], Specification]] = {
+            "video": lambda: plan.clip(variant),
+            "audio": lambda: plan.sound(variant),
+            "mesh": lambda: plan.mesh(slot.name),
+            "weights": plan.weights,
+            "image": lambda: plan.still(variant, main=main, default=default),
+        }
+        return makers[medium]()
 
     async def _archive(self, name: str) -> Document:
         """Return a zip of frames, one for each second of the video."""
@@ -186,7 +191,9 @@ class _Run:
         spoken = reading.speech(plan.fields)
         written = " ".join(value for value in output.values() if isinstance(value, str))
         return Made(
-            images=tuple(spec.size for spec in main if isinstance(spec, Still)),
+            images=tuple(
+                spec.size for spec in main if isinstance(spec, Still) or spec.content_type == "image/gif"
+            ),
             pictures=tuple(plan.sources.pictures),
             seconds=seconds if seconds is not None else (plan.heard_seconds or 0.0),
             width=clip.size[0] if clip else 0,
@@ -214,7 +221,11 @@ def _described(entry: Entry) -> Json:
 
 def _main(slots: list[Slot], entry: Entry) -> Slot | None:
     """Return the place of the file that the model is called for."""
-    ranked = sorted(slots, key=lambda slot: (_medium(slot, entry) != entry.medium, not slot.required))
+    usual = {entry.medium, f"{entry.medium}s"}
+    ranked = sorted(
+        slots,
+        key=lambda slot: (_medium(slot, entry) != entry.medium, slot.name not in usual, not slot.required),
+    )
     return ranked[0] if ranked else None
 
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 FRAMES_PER_SECOND: Final = 24.0  # where a model does not say; usual for videos
 SECONDS: Final = 5.0  # the same; the shortest clip of most models
+MINIMAX_SECONDS: Final = 6.0  # the shortest of MiniMax
 LANDSCAPE: Final = (1280, 720)
 SQUARE: Final = (1024, 1024)
 MOST_FRAMES: Final = 100_000
@@ -78,8 +79,8 @@ class Plan:
             style=self.style,
         )
 
-    def still(self, index: int, *, main: bool, default: str) -> Still | Clip:
-        """Describe an image, or for a GIF a video of one frame.
+    def still(self, index: int, *, main: bool, default: str) -> Still | Clip | Document:
+        """Describe an image: a GIF is a video of one frame, and a drawing in vectors is a document.
 
         Args:
             index: of several.
@@ -88,6 +89,9 @@ class Plan:
         """
         width, height = self.still_size()
         transparent = main and self._is_transparent
+        if main and self._is_vector:
+            drawing = texts.draw(width, height, reading.prompt(self.fields), self.seed + index)
+            return Document(name="output.svg", data=drawing.encode())
         kind = reading.image_format(self.fields) or ("png" if transparent else default)
         first = self.sources.first or (self.sources.video.first if self.sources.video else None)
         caption = {"prompt": reading.prompt(self.fields), "model": self.entry.endpoint, "style": self.style}
@@ -156,7 +160,9 @@ class Plan:
         return Document(name=name, data=f"{self.transcript().text}\n".encode())
 
     def transcript(self) -> texts.Transcript:
-        """Make up what is said in the input."""
+        """Return what a voice says in the output, or make up what is said in the input."""
+        if self.entry.medium == "audio":
+            return texts.spread([reading.speech(self.fields).split()], self.sound().seconds)
         heard = self.heard_seconds
         return texts.transcribe(10.0 if heard is None else heard, self.seed)
 
@@ -188,12 +194,18 @@ class Plan:
         return asked in ("transparent", True) or _REMOVER.search(self.entry.endpoint) is not None
 
     @property
+    def _is_vector(self) -> bool:
+        style = str(self.fields.values.get("style"))
+        return style.startswith("vector_") or re.search(r"vector|svg", self.entry.endpoint) is not None
+
+    @property
     def _speaks(self) -> bool:
         is_effect = _EFFECTS.search(self.entry.endpoint) is not None
         known = reading.has_voice(self.fields) or _SPEAKER.search(
             f"{self.entry.endpoint} {self.entry.category}"
         )
-        return bool(known) and not is_effect and bool(reading.speech(self.fields))
+        follows = "audio" in self.sources.kinds and not reading.speech(self.fields)
+        return bool(known) and not is_effect and not follows
 
     def _enlarged(self, source: Size) -> Size:
         side = sizes.target_side(self.fields)
@@ -223,7 +235,8 @@ class Plan:
         if kept is not None and not reading.gave_length(fields):
             frames, seconds = None, kept
         if frames is None or (seconds is not None and not fields.gave(reading.FRAMES)):
-            frames = round((seconds or SECONDS) * rate)
+            usual = MINIMAX_SECONDS if "/minimax" in self.entry.endpoint else SECONDS
+            frames = round((seconds or usual) * rate)
         return min(max(frames, 1), MOST_FRAMES), rate
 
     def _kept_seconds(self) -> float | None:
@@ -247,7 +260,8 @@ class Plan:
 
     def _sound_seconds(self) -> float:
         if self._speaks:
-            return len(reading.speech(self.fields)) / CHARACTERS_PER_SECOND / reading.speed(self.fields)
+            characters = max(len(reading.speech(self.fields)), 1)
+            return characters / CHARACTERS_PER_SECOND / reading.speed(self.fields)
         asked, heard = reading.seconds(self.fields), self.heard_seconds
         if heard is not None and not reading.gave_length(self.fields):
             return heard

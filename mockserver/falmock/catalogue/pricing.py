@@ -1,7 +1,7 @@
 """Counts the billable units of a run.
 
-fal bills units of a unit price, and tiers are in the number of units (PROTOCOL.md 16): a model that costs more
-with sound or at a higher resolution has more units.
+fal bills units of a unit price, and tiers are in the number of units (PROTOCOL.md 16): a model that costs
+more with sound or at a higher resolution has more units.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from falmock.catalogue import reading
 from falmock.catalogue.reading import Fields
 
 if TYPE_CHECKING:
@@ -19,9 +18,10 @@ if TYPE_CHECKING:
 
     from pydantic import BaseModel
 
-    from falmock.catalogue.entries import Entry, Json
+    from falmock.catalogue.entries import Entry, Json, Price
 
 MEGAPIXEL: Final = 1_000_000
+_MEASURED: Final = {"seconds", "second", "compute seconds", "minutes", "1000 characters", "1m tokens"}
 _TOKEN: Final = 1024  # pixels of a frame, as Seedance counts
 
 
@@ -72,13 +72,14 @@ def units(
     fields, price = Fields.of(entry, model_input), entry.price
     if price is None or price.usd <= 0:
         return None
-    if entry.price_rule and (dollars := _by_rule(entry.price_rule, fields, made)) is not None:
-        return _plain(dollars / price.usd)
+    if entry.price_rule:
+        dollars = _by_rule(entry.price_rule, price, fields, made)
+        return None if dollars is None else _plain(dollars / price.usd, price.unit)
     count = _COUNTS.get(price.unit)
     if price.unit == "compute seconds":
         spent = run_seconds if run_seconds is not None else made.run_seconds
-        return None if spent is None else _plain(spent)
-    return None if count is None else _plain(count(made))
+        return None if spent is None else _plain(spent, price.unit)
+    return None if count is None else _plain(count(made), price.unit)
 
 
 def megapixels(made: Made) -> float:
@@ -108,7 +109,6 @@ _COUNTS: Final[dict[str, Callable[[Made], float]]] = {
     "audios": lambda made: made.files,
     "generations": lambda made: made.files,
     "requests": lambda _: 1,
-    "units": lambda made: made.files,
     "video segments": lambda made: math.ceil(made.seconds / 5),
     "5 seconds": lambda made: math.ceil(made.seconds / 5),
     "30 seconds": lambda made: math.ceil(made.seconds / 30),
@@ -120,54 +120,53 @@ _COUNTS: Final[dict[str, Callable[[Made], float]]] = {
     "frames": lambda made: made.frames,
 }
 
+_TIMES: Final[dict[str, Callable[[Made], float]]] = {  # by the keys of price rules
+    "per second": lambda made: made.seconds,
+    "per second, rounded up": lambda made: math.ceil(made.seconds),
+    "per second at 16 fps": lambda made: made.frames / 16,  # however fast they are shown
+    "per minute of video": lambda made: made.seconds / 60,
+    "per image": lambda made: len(made.images) or made.files,
+    "per mesh": lambda made: made.files,
+    "per megapixel, each image rounded up": lambda made: megapixels(made),
+    "per processed megapixel (input and output)": _COUNTS["processed megapixels"],
+}
 
-def _by_rule(rule: Json, fields: Fields, made: Made) -> float | None:
+
+def _by_rule(rule: Json, price: Price, fields: Fields, made: Made) -> float | None:
     """Return the price in dollars by a rule in the words of fal's price texts.
 
-    The keys say what is counted, as "per second". A key of the tables below them is a choice of the caller, as
-    "4K" or "720p,1080p"; "audio" or "silent"; the height or area of the output, as "to 720p".
+    The keys say what is counted, as "per second". A key of the tables below them is a choice of the caller,
+    as "4K" or "720p,1080p"; "audio" or "silent"; the height or area of the output, as "to 720p".
     """
     if "tokens" in rule:
-        return _by_tokens(rule, fields, made)
+        return _by_tokens(rule, price, fields, made)
     if "each further second" in rule:
         first, base = next((found, rule[key]) for key in rule if (found := _seconds_of(key)) is not None)
         return float(base + max(made.seconds - first, 0) * rule["each further second"])
     for key, tiers in rule.items():
-        amount = _choose(tiers, fields, made)
-        times = None if amount is None else _times(key, rule, fields, made)
+        amount, times = _choose(tiers, fields, made), _times(key, rule, made)
         if amount is not None and times is not None:
-            return amount * times + _extras(rule, fields, made)
+            is_double = rule.get("60 fps") == "double" and made.frames_per_second >= 60  # noqa: PLR2004
+            searches = fields.values.get("enable_web_search") is True
+            return amount * times * (2 if is_double else 1) + (
+                rule.get("web search", 0.0) if searches else 0.0
+            )
     return None
 
 
-def _times(key: str, rule: Json, fields: Fields, made: Made) -> float | None:
+def _times(key: str, rule: Json, made: Made) -> float | None:
     """Return how often a price counts: the seconds for "per second"."""
-    doubled = 2 if rule.get("60 fps") == "double" and made.frames_per_second >= 60 else 1  # noqa: PLR2004
-    if key == "per second, rounded up":
-        return math.ceil(made.seconds)
-    if key == "per second at 16 fps":
-        # The frames count, however fast they are shown
-        asked = reading.frames(fields)
-        return (asked or made.frames) / 16
-    if key == "per minute of video":
-        return made.seconds / 60
-    if key.startswith("per second"):
-        return made.seconds * doubled
-    if key in {"per image", "per mesh"}:
-        return len(made.images) or made.files
-    if key.startswith("per megapixel"):
-        return megapixels(made)
-    if key.startswith("per processed megapixel"):
-        return _COUNTS["processed megapixels"](made)
+    if key in _TIMES:
+        return _TIMES[key](made)
     length = _seconds_of(key)
-    if length is None or "per second" in rule:
+    if length is None:
         return None
     # "6 s" and "10 s" are whole prices; a single length is that of a segment
     is_only = sum(_seconds_of(other) is not None for other in rule) == 1
     return math.ceil(made.seconds / length) if is_only else (1 if round(made.seconds) <= length else None)
 
 
-def _by_tokens(rule: Json, fields: Fields, made: Made) -> float | None:
+def _by_tokens(rule: Json, price: Price, fields: Fields, made: Made) -> float | None:
     counts = {"per million": 1_000_000, "per thousand": 1000}
     for key, size in counts.items():
         amount = _choose(rule.get(key), fields, made)
@@ -175,7 +174,8 @@ def _by_tokens(rule: Json, fields: Fields, made: Made) -> float | None:
             is_4k = str(fields.values.get("resolution")).lower() in {"4k", "2160p"}
             at_4k = rule.get("per thousand at 4k") if is_4k else None
             return _tokens(made) / size * (at_4k or amount)
-    return None
+    # The rule of a sibling has the price of a thousand, which is that of its unit
+    return _tokens(made) / 1000 * price.usd if price.unit == "units" else None
 
 
 def _choose(tiers: Any, fields: Fields, made: Made) -> float | None:
@@ -204,17 +204,13 @@ def _applies(key: str, fields: Fields, made: Made) -> bool:
     return any(choice.strip().lower() in choices for choice in key.split(","))
 
 
-def _extras(rule: Json, fields: Fields, made: Made) -> float:
-    searched = fields.values.get("enable_web_search") is True
-    return float(rule.get("web search", 0.0)) * made.files if searched else 0.0
-
-
 def _seconds_of(key: str) -> int | None:
     """Return 5 for "5 s"."""
     found = re.fullmatch(r"(\d+) s", key)
     return int(found[1]) if found else None
 
 
-def _plain(number: float) -> float:
-    """Return a number of units without the noise of a division: 8.0, not 8.000000000000002."""
-    return float(f"{number:.9g}")
+def _plain(number: float, unit: str) -> float:
+    """Return a number of units without the noise of a division, whole where units are things that one counts."""
+    plain = float(f"{number:.9g}")
+    return plain if unit in _MEASURED or plain != round(plain) else round(plain)

@@ -49,12 +49,13 @@ def size(fields: Fields, *, like: Size | None, video: bool) -> Size | None:
         if (found := _stated(fields.values.get(name), like)) is not None:
             return found
         if fields.values.get(name) == "auto" and (options := _options(fields, name)):
-            return _nearest(options, like)
+            return _nearest(options, like, usual=(16, 9) if video else (1, 1))
     for pair in _SIDES:
         width, height = (fields.number([name]) for name in pair)
         if width and height:
             return round(width), round(height)
-    ratio, resolution = _ratio(fields, like), fields.first(_RESOLUTIONS)
+    usual = (16, 9) if video else (1, 1)
+    ratio, resolution = _ratio(fields, like, usual), fields.first(_RESOLUTIONS)
     if (found := _stated(resolution, like)) is not None and "x" in str(resolution):
         return found
     side = _side(resolution, video=video)
@@ -114,13 +115,14 @@ def _stated(value: object, like: Size | None) -> Size | None:
     return None
 
 
-def _ratio(fields: Fields, like: Size | None) -> float | None:
+def _ratio(fields: Fields, like: Size | None, usual: Size) -> float | None:
     for name in _RATIOS:
         value = fields.values.get(name)
         text = value.lower() if isinstance(value, str) else ""
         if text.startswith("auto"):
             options = _options(fields, name)
-            nearest = _nearest(options, like, portrait="portrait" in text) if options else like
+            usual = usual[::-1] if "portrait" in text else usual
+            nearest = _nearest(options, like, usual=usual) if options else like
             return nearest[0] / nearest[1] if nearest else None
         if (found := _ratio_of(text)) is not None:
             return found[0] / found[1]
@@ -142,13 +144,12 @@ def _options(fields: Fields, name: str) -> list[Size]:
     return [each for each in found if each is not None]
 
 
-def _nearest(options: list[Size], like: Size | None, *, portrait: bool = False) -> Size:
-    """Return the option whose ratio is nearest to that of a picture; for a square or none, the first."""
-    if like is None or like[0] == like[1]:
-        square = [each for each in options if like is not None and each[0] == each[1]]
-        upright = [each for each in options if portrait and each[0] < each[1]]
-        return (upright or square or options)[0]
-    return min(options, key=lambda each: abs(math.log(each[0] / each[1]) - math.log(like[0] / like[1])))
+def _nearest(options: list[Size], like: Size | None, *, usual: Size) -> Size:
+    """Return the option whose ratio is nearest to that of a picture, or of the usual one for a square or none."""
+    if like is not None and like[0] == like[1] and any(each[0] == each[1] for each in options):
+        return next(each for each in options if each[0] == each[1])
+    width, height = like if like is not None and like[0] != like[1] else usual
+    return min(options, key=lambda each: abs(math.log(each[0] / each[1]) - math.log(width / height)))
 
 
 def _side(value: object, *, video: bool) -> int | None:

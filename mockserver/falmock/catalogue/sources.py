@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from falmock.catalogue.tools import Tools
     from falmock.catalogue.reading import Fields
+    from falmock.catalogue.tools import Tools
     from falmock.media import Picture, Recording
 
 Loc = tuple[str | int, ...]
 
-# Names of fields, without an index as in "image_url_2". Without "url" in its name, a text may be anything else.
+# By the name of the field, without an index as in "image_url_2"
 _KINDS: Final = (
     ("archive", re.compile(r"(^|_)data_url$|archive|zip")),
     ("video", re.compile(r"(^|_)(videos?|media)(_file)?(_urls?)?$")),

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import html
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from typing import Final
 
 _SENTENCES: Final = (
@@ -43,20 +44,24 @@ class Transcript:
 def transcribe(seconds: float, seed: int) -> Transcript:
     """Make a transcript that fits a length."""
     count = min(max(1, round(seconds / _SECONDS_PER_WORD)), _MOST_WORDS)
-    words: list[str] = []
-    ends: list[int] = [0]
-    sentence = seed % len(_SENTENCES)
-    while len(words) < count:
-        words += _SENTENCES[sentence % len(_SENTENCES)].split()
-        ends.append(min(len(words), count))
-        sentence += 1
-    step = seconds / count
+    sentences: list[list[str]] = []
+    while (missing := count - sum(map(len, sentences))) > 0:
+        sentence = _SENTENCES[(seed + len(sentences)) % len(_SENTENCES)]
+        sentences.append(sentence.split()[:missing])
+    return spread(sentences, seconds)
+
+
+def spread(sentences: list[list[str]], seconds: float) -> Transcript:
+    """Give the words of some sentences equal shares of a time."""
+    words = [word for sentence in sentences for word in sentence]
+    step = seconds / max(len(words), 1)
 
     def span(start: int, end: int) -> Span:
         return Span(" ".join(words[start:end]), round(start * step, 2), round(end * step, 2))
 
+    ends = list(accumulate(map(len, sentences), initial=0))
     return Transcript(
-        tuple(span(index, index + 1) for index in range(count)),
+        tuple(span(index, index + 1) for index in range(len(words))),
         tuple(span(start, end) for start, end in pairwise(ends)),
     )
 
@@ -81,6 +86,16 @@ def answer(question: str) -> str:
     shown = " ".join(question.split())
     shown = shown if len(shown) <= _SHOWN else f"{shown[: _SHOWN - 1]}…"
     return f"This is a placeholder answer to: {shown}" if shown else "This is a placeholder answer."
+
+
+def draw(width: int, height: int, prompt: str, seed: int) -> str:
+    """Return an SVG that shows a prompt."""
+    shown = html.escape(prompt[:_SHOWN])
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" viewBox="0 0 100 100">'
+        f'<rect width="100" height="100" fill="hsl({seed % 360} 40% 70%)"/>'
+        f'<text x="50" y="50" font-size="4" text-anchor="middle">{shown}</text></svg>\n'
+    )
 
 
 def describe(width: int, height: int) -> str:
