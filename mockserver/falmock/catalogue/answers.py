@@ -11,12 +11,13 @@ from falmock.catalogue.outputs import Filler
 
 if TYPE_CHECKING:
     import random
+    from collections.abc import Callable
 
     from falmock.catalogue.entries import Json
     from falmock.catalogue.planning import Plan
     from falmock.catalogue.texts import Span
 
-_SPOKEN: Final = {"text", "transcription", "transcript", "transcribed_text"}
+_SPOKEN: Final = ("text", "transcription", "transcript", "transcribed_text", "output")
 _SPANS: Final = {
     "chunks",
     "segments",
@@ -26,7 +27,7 @@ _SPANS: Final = {
     "timestamps",
     "diarization_segments",
 }
-_ANSWERS: Final = {
+_ANSWERS: Final = (
     "output",
     "outputs",
     "text",
@@ -36,9 +37,8 @@ _ANSWERS: Final = {
     "result",
     "text_output",
     "content",
-}
-_CAPTIONS: Final = {"caption", "description"}
-_LANGUAGES: Final = {"language", "language_code", "detected_language"}
+    "prompt",
+)
 _MOST_SPANS: Final = 5000
 
 
@@ -104,7 +104,8 @@ class Known:
         found: Json = {
             **dict.fromkeys(_SPOKEN, transcript.text),
             **dict.fromkeys(("language", "language_code", "detected_language"), language),
-            **dict.fromkeys(("languages", "inferred_languages"), [language]),
+            "languages": [language],
+            "inferred_languages": [language],
             **dict.fromkeys(("language_probability", "confidence", "probability"), 0.98),
             "has_speech": True,
             "subtitle_count": len(transcript.sentences),
@@ -171,7 +172,7 @@ class Known:
             return {key: value for key, value in usage.items() if key in target.get("properties", {})}
         return found.get(name, Filler.UNKNOWN)
 
-    def _of_input(self, name: str, schema: Json) -> Any:
+    def _of_input(self, name: str, _: Json) -> Any:
         """Return an input field that the output repeats."""
         value = self.plan.fields.values.get(name)
         repeated = isinstance(value, str | int | float) and not isinstance(value, bool)
@@ -180,7 +181,7 @@ class Known:
     @property
     def _listens(self) -> bool:
         endpoint, inputs = self.plan.entry.endpoint, self.plan.fields.values
-        words = r"whisper|wizper|speech-to-text|transcri|subtitle|caption.*video|asr|diariz"
+        words = r"whisper|wizper|speech-to-text|transcri|subtitle|caption.*video|asr|diariz|-vad"
         return re.search(words, endpoint) is not None and any(
             "audio" in key or "video" in key for key in inputs
         )

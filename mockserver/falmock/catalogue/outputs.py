@@ -272,13 +272,12 @@ def _candidates(value: Any) -> Iterator[Any]:
         yield [value]
 
 
-def _number(schema: Json, *, whole: bool) -> float:
+def _number(schema: Json, *, whole: bool) -> int | float:
     """Return 0 or the nearest number to it within the bounds."""
-    if "exclusiveMinimum" in schema and schema["exclusiveMinimum"] >= 0:
-        low = schema["exclusiveMinimum"]
+    if (low := schema.get("exclusiveMinimum", -1)) >= 0:
         high = schema.get("maximum", schema.get("exclusiveMaximum", low + 2))
-        return math.floor(low) + 1 if whole else (low + high) / 2
-    found = max(schema.get("minimum", 0), 0) if schema.get("maximum", 0) >= 0 else schema["maximum"]
-    if found == schema.get("exclusiveMaximum"):
-        found -= 1
+        return math.floor(low) + 1 if whole else float(low + high) / 2
+    found = min(max(schema.get("minimum", 0), 0), schema.get("maximum", math.inf))
+    if found >= schema.get("exclusiveMaximum", math.inf):
+        found = schema["exclusiveMaximum"] - 1
     return math.ceil(found) if whole else float(found)

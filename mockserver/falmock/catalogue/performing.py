@@ -191,9 +191,7 @@ class _Run:
         spoken = reading.speech(plan.fields)
         written = " ".join(value for value in output.values() if isinstance(value, str))
         return Made(
-            images=tuple(
-                spec.size for spec in main if isinstance(spec, Still) or spec.content_type == "image/gif"
-            ),
+            images=tuple(spec.size for spec in main if isinstance(spec, Still | Clip) and _is_image(spec)),
             pictures=tuple(plan.sources.pictures),
             seconds=seconds if seconds is not None else (plan.heard_seconds or 0.0),
             width=clip.size[0] if clip else 0,
@@ -254,6 +252,10 @@ def _measures(spec: Specification, size: int | None) -> Mapping[str, Any]:
         rate = {"sample_rate": spec.rate, "channels": spec.channels, "bitrate": bits}
         return {"duration": spec.seconds, "codec": spec.format, "container": spec.format, **rate}
     return {}
+
+
+def _is_image(spec: Specification) -> bool:
+    return spec.content_type.startswith("image/")  # a GIF is one, too
 
 
 def _bytes(data_uri: str) -> bytes:

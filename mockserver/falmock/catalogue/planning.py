@@ -132,8 +132,10 @@ class Plan:
         return Sound(
             seconds=round(min(max(self._sound_seconds(), 0.1), LONGEST_SOUND), 3),
             format=cast("Any", kind),
-            sample_rate=sample_rate or (24000 if speaks and kind == "wav" else 44100),
-            channels=min(channels or (1 if speaks else 2), 2),
+            sample_rate=min(
+                max(sample_rate or (24000 if speaks and kind == "wav" else 44100), 8000), 192_000
+            ),
+            channels=min(max(channels or (1 if speaks else 2), 1), 2),
             seed=self.seed + variant,
         )
 
@@ -272,8 +274,8 @@ def _checked(size: Size) -> Size:
     """Check that an image can be made.
 
     Raises:
-        ModelError: it is too large.
+        ModelError: it is too large, or has no pixels.
     """
-    if size[0] * size[1] > MOST_PIXELS:
+    if min(size) < 1 or size[0] * size[1] > MOST_PIXELS:
         raise ModelError("no_media_generated", ("body",))
     return size

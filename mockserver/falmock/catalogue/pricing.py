@@ -127,7 +127,7 @@ _TIMES: Final[dict[str, Callable[[Made], float]]] = {  # by the keys of price ru
     "per minute of video": lambda made: made.seconds / 60,
     "per image": lambda made: len(made.images) or made.files,
     "per mesh": lambda made: made.files,
-    "per megapixel, each image rounded up": lambda made: megapixels(made),
+    "per megapixel, each image rounded up": megapixels,
     "per processed megapixel (input and output)": _COUNTS["processed megapixels"],
 }
 
@@ -211,6 +211,6 @@ def _seconds_of(key: str) -> int | None:
 
 
 def _plain(number: float, unit: str) -> float:
-    """Return a number of units without the noise of a division, whole where units are things that one counts."""
+    """Return a number of units without the noise of a division, whole where one counts things."""
     plain = float(f"{number:.9g}")
     return plain if unit in _MEASURED or plain != round(plain) else round(plain)

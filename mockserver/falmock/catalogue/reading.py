@@ -133,7 +133,7 @@ class Fields:
         aliases = {name: info.alias or name for name, info in type(model_input).model_fields.items()}
         given = frozenset(aliases.get(name, name) for name in model_input.model_fields_set)
         properties = entry.schemas.get(entry.input, {}).get("properties", {})
-        values = model_input.model_dump(by_alias=True)  # not an object, if the input takes anything
+        values: object = model_input.model_dump(by_alias=True)  # not an object, if the input takes anything
         return cls(values if isinstance(values, dict) else {}, given, properties)
 
     def first(self, names: Iterable[str]) -> Any:
@@ -192,7 +192,7 @@ def frames(fields: Fields) -> int | None:
 def rate(fields: Fields) -> float | None:
     """Return the frames a second that an input asks for."""
     found = fields.number(_RATES)
-    return found if found is not None and 0 < found <= 1000 else None  # noqa: PLR2004 - what media can have
+    return found if found is not None and 0.1 <= found <= 1000 else None  # noqa: PLR2004 - what media can have
 
 
 def gave_rate(fields: Fields) -> bool:

@@ -145,7 +145,7 @@ def _options(fields: Fields, name: str) -> list[Size]:
 
 
 def _nearest(options: list[Size], like: Size | None, *, usual: Size) -> Size:
-    """Return the option whose ratio is nearest to that of a picture, or of the usual one for a square or none."""
+    """Return the option nearest to the ratio of a picture; for a square or none, to the usual one."""
     if like is not None and like[0] == like[1] and any(each[0] == each[1] for each in options):
         return next(each for each in options if each[0] == each[1])
     width, height = like if like is not None and like[0] != like[1] else usual
