@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import pytest
 from processes import running
 
 ROOT = Path(__file__).parents[1]
+MOST_BYTES = 250_000
 INSTALLING = 300  # seconds after which pip has failed
 
 
@@ -41,6 +43,15 @@ def test_the_wheel_alone_makes_a_video(programs: Path, tmp_path: Path) -> None:
     probe = [str(programs / "python"), "-m", "falmock.media.probe", "clip.mp4"]
 
     assert "seconds: 5.0" in subprocess.check_output(probe, cwd=tmp_path, text=True)
+
+
+def test_the_catalogue_adds_little_to_the_wheel(programs: Path) -> None:
+    (wheel,) = programs.parents[1].glob("falmock-*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        data = [file for file in archive.infolist() if file.filename.startswith("falmock/catalogue/data/")]
+
+    assert sorted(Path(file.filename).name for file in data) == ["checked.json", "listed.jsonl"]
+    assert sum(file.compress_size for file in data) < MOST_BYTES
 
 
 def test_falcontract_without_its_extra_says_what_to_install(programs: Path) -> None:

@@ -13,7 +13,7 @@ STOREYS = """
     protocol
     settings system
     faults media
-    models
+    catalogue models
     engine
     inspection
     http

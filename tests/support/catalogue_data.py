@@ -1,7 +1,7 @@
 """Writes `data/listed.jsonl` of the catalogue from the releases of the npm package `@fal-ai/client`.
 
-Run it as `make catalogue`. It downloads each release from the registry that the variable `NPM_CONFIG_REGISTRY`
-names, else from npm's own, and needs no node. The same releases give the same bytes. It also lays out
+Run it as `make catalogue`. It downloads each release from the registry of the variable `NPM_CONFIG_REGISTRY`,
+else from npm's own, and needs no node. The same releases give the same bytes. It also lays out
 `data/checked.json`, which people edit.
 """
 
@@ -51,7 +51,7 @@ def download() -> tuple[dict[str, str], dict[str, str]]:
 def dates(published: Mapping[str, str]) -> dict[str, str]:
     """Return when each version came out, at the latest, oldest first.
 
-    A mirror may give the day of its own copy. No release is younger than the releases after it.
+    A mirror may give the day on which it made its copy. No release is younger than a later one.
     """
     found: dict[str, str] = {}
     newest_first = list(published.items())[::-1]

@@ -1,6 +1,6 @@
 """The endpoints that come with falmock: those of `data/checked.json`, and the others of `data/listed.jsonl`.
 
-In memory are only their places in the files. What is known of an endpoint is read when somebody asks for it.
+Only their places in the files are kept in memory. An endpoint is read and parsed for each call of `entry`.
 """
 
 from __future__ import annotations
@@ -37,8 +37,10 @@ class _Objects(Mapping[str, Any]):
         self._path = path
         data = path.read_bytes()
         found = list(_HEADS[path].finditer(data))
-        ends = [match.end() for match in found[1:]] + [len(data)]
-        self._places = {match[1].decode(): (match.end(), end) for match, end in zip(found, ends, strict=True)}
+        ends = [*(match.end() for match in found[1:]), len(data)]
+        self._places = {
+            match[1].decode(): (match.end(), end) for match, end in zip(found, ends, strict=False)
+        }
 
     def __getitem__(self, name: str) -> Json:
         start, end = self._places[name]
@@ -69,7 +71,7 @@ def ids() -> Collection[str]:
 
 
 def entry(endpoint: str) -> Entry | None:
-    """Return what is known of an endpoint; None if falmock has nothing about it."""
+    """Return the entry of an endpoint, or None."""
     for file in _files():
         if endpoint in file and "/" in endpoint:
             return notation.entry(endpoint, file[endpoint], file)

@@ -25,7 +25,7 @@ _CONTAINERS: Final = {"Array": "array", "ReadonlyArray": "array", "Set": "array"
 
 
 class Unreadable(ValueError):
-    """The text is not what fal declares types with; the message names the line."""
+    """The text has no types of the kind that fal generates. The message names the line."""
 
 
 class Type(NamedTuple):
@@ -63,8 +63,8 @@ class Declarations(Mapping[str, Type]):
     def __init__(self, text: str) -> None:
         self._text = text
         heads = list(_HEAD.finditer(text))
-        ends = [head.start() for head in heads[1:]] + [len(text)]
-        self._places = {head[1]: (head.end(), end) for head, end in zip(heads, ends, strict=True)}
+        ends = [*(head.start() for head in heads[1:]), len(text)]
+        self._places = {head[1]: (head.end(), end) for head, end in zip(heads, ends, strict=False)}
         self._parsed: dict[str, Type] = {}
 
     def __getitem__(self, name: str) -> Type:

@@ -77,16 +77,16 @@ def read(document: object) -> Entry:
         validation.check_json(document)
     except ValueError as error:
         raise Problems([f"the document is not JSON: {error}"]) from None
-    paths, components = _at(document, "paths"), _at(document, "components", "schemas")
-    absent = [
-        f"the document has no object at {place}"
-        for place, value in (("paths", paths), ("components.schemas", components))
-        if not isinstance(value, dict)
-    ]
-    if absent:
-        raise Problems(absent)
+    heading = _at(document, "info", "x-fal-metadata")
+    objects = {
+        "paths": (paths := _at(document, "paths")),
+        "components.schemas": (components := _at(document, "components", "schemas")),
+        "info.x-fal-metadata": {} if heading is None else heading,
+    }
+    if absent := [place for place, value in objects.items() if not isinstance(value, dict)]:
+        raise Problems([f"the document has no object at {place}" for place in absent])
     schemas = {name: schema for name, schema in components.items() if name != STATUS}
-    metadata = dict(_at(document, "info", "x-fal-metadata") or {})
+    metadata = dict(heading or {})
     posts = [path for path, calls in paths.items() if isinstance(calls, dict) and "post" in calls]
     if len(posts) != 1:
         found = ", ".join(posts) if posts else "none"

@@ -44,7 +44,7 @@ class Entry:
         medium: of the main output.
         category: as fal's model list has it: "text-to-image".
         price: None if unknown.
-        price_rule: what the price depends on, in dollars and words; None if it is always the same or unknown.
+        price_rule: the price by option, in dollars and words; None if there is one price or none is known.
         certainty: where the schemas come from, the most certain first: fal's page of the model; an OpenAPI
             document of fal; JSON Schemas made of such documents; the types of a package of fal, which have no
             bounds; a guess from the name.

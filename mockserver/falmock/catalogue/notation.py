@@ -1,4 +1,4 @@
-"""A compact notation for what is known of an endpoint, and the JSON Schema components that it stands for.
+"""A compact notation for the fields of an endpoint, and the JSON Schema components that it stands for.
 
 The notation is that of `data/checked.json` and `data/listed.jsonl`. docs/catalogue.md explains its keys.
 """
@@ -52,16 +52,11 @@ _OUTPUTS: Final[tuple[tuple[Medium, re.Pattern[str]], ...]] = (
 )
 _IDS: Final[tuple[tuple[Medium, re.Pattern[str]], ...]] = (
     ("weights", re.compile(r"train")),
-    (
-        "text",
-        re.compile(
-            r"to-(?:text|json)|caption|transcri|llm|chat|completions|responses|structured.prompt|whisper"
-        ),
-    ),
-    ("mesh", re.compile(r"to-3d|3d|mesh|world")),
-    ("video", re.compile(r"to-video|video|lipsync|lottie|veo|sora|kling")),
-    ("image", re.compile(r"to-image|image|edit|inpaint|flux|diffusion|sdxl|upscale|tryon|hidream")),
-    ("audio", re.compile(r"to-(?:audio|speech|music)|audio|speech|music|tts|voice|sound|song")),
+    ("text", re.compile(r"text|json|caption|transcri|structured.prompt|llm|chat|completions|responses")),
+    ("mesh", re.compile(r"3d|mesh|world")),
+    ("video", re.compile(r"video|lipsync|lottie|veo|sora|kling")),
+    ("audio", re.compile(r"audio|speech|music|tts|voice|sound|song")),
+    ("image", re.compile(r"image|edit|inpaint|flux|diffusion|sdxl|upscale|tryon|hidream")),
 )
 
 
@@ -71,7 +66,7 @@ class Listing(NamedTuple):
     Attributes:
         input: fields of the input by name, in fal's order.
         output: fields of the output.
-        types: what these refer to by name, each with `class` and `fields`.
+        types: by name the objects that these refer to, each with `class` and `fields`.
     """
 
     input: Fields
@@ -177,7 +172,7 @@ def medium_of(endpoint: str) -> Medium:
     _, _, path = endpoint.lower().partition("/")
     for segment in reversed(path.split("/")):
         for kind, pattern in _IDS:
-            if pattern.search(segment):
+            if pattern.search(segment.rpartition("-to-")[2]):
                 return kind
     return "unknown"
 

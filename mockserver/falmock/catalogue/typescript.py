@@ -4,7 +4,7 @@ These types lack integers, bounds, defaults that are false, and most nulls. So s
 
 * A number is an integer, unless its default has a fraction or its name says scale, weight and the like.
 * An optional boolean without a default is false. Another optional field without a default takes null.
-* A text whose name says that it is the URL of a picture, a video or a sound is one.
+* A text that is named like the URL of a picture, a video or a sound is one.
 * `timings` is an object of numbers.
 """
 
@@ -42,7 +42,7 @@ _MEDIA: Final = {
 }
 _FREE: Final = frozenset({"any", "unknown", "void", "never"})
 _NULL: Final = frozenset({"null", "undefined"})
-_UPLOADS: Final = frozenset({"Blob", "File"})  # what the browser calls a file
+_UPLOADS: Final = frozenset({"Blob", "File"})  # the classes of a file in a browser
 _TYPES: Final[Mapping[str, Callable[[Any], bool]]] = {
     "string": lambda value: isinstance(value, str),
     "boolean": lambda value: isinstance(value, bool),
@@ -165,7 +165,7 @@ class _Reading:
             return self._shape(declared, name)
         if resolved not in self.types:
             self.types[resolved] = {}  # for a type that refers to itself
-            # pydantic writes its module before a class whose name is there twice.
+            # pydantic writes the module before the name if two classes have the same.
             class_ = resolved.rpartition("__")[2]
             self.types[resolved] = {"class": class_, "fields": self.fields(resolved)}
         return {"ref": resolved}
@@ -222,7 +222,7 @@ def _with_fractions(field: Field) -> Field:
 
 
 def _value(text: str, field: Field) -> Any:
-    """Return a default as a value that the field can have; None if there is none. Texts may lack quotes."""
+    """Return the default if the field can have it, else None. Texts may lack quotes."""
     try:
         value = json.loads(text)
     except ValueError:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import ast
 import json
 import re
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from falmock.protocol.errors import Json
@@ -16,9 +16,11 @@ if TYPE_CHECKING:
 # The entries of pydantic 1 by the types of pydantic 2: type, text, and the names of its facts in both.
 _WORDS: Final[dict[str, tuple[str, str, tuple[str, str] | None]]] = {
     "missing": ("value_error.missing", "field required", None),
-    "string_type": ("type_error.str", "str type expected", None),
+    "extra_forbidden": ("value_error.extra", "extra fields not permitted", None),
+    "none_required": ("type_error.not_none", "value is not None", None),
+    **dict.fromkeys(("string_type", "string_unicode"), ("type_error.str", "str type expected", None)),
     **dict.fromkeys(
-        ("int_type", "int_parsing", "int_from_float"),
+        ("int_type", "int_parsing", "int_parsing_size", "int_from_float", "finite_number"),
         ("type_error.integer", "value is not a valid integer", None),
     ),
     **dict.fromkeys(
@@ -28,6 +30,7 @@ _WORDS: Final[dict[str, tuple[str, str, tuple[str, str] | None]]] = {
         ("bool_type", "bool_parsing"), ("type_error.bool", "value could not be parsed to a boolean", None)
     ),
     "list_type": ("type_error.list", "value is not a valid list", None),
+    "tuple_type": ("type_error.tuple", "value is not a valid tuple", None),
     **dict.fromkeys(
         ("dict_type", "model_type", "model_attributes_type"),
         ("type_error.dict", "value is not a valid dict", None),
@@ -63,6 +66,11 @@ _WORDS: Final[dict[str, tuple[str, str, tuple[str, str] | None]]] = {
         "ensure this value has at most {} characters",
         ("max_length", "limit_value"),
     ),
+    "string_pattern_mismatch": (
+        "value_error.str.regex",
+        'string does not match regex "{}"',
+        ("pattern", "pattern"),
+    ),
     "too_short": (
         "value_error.list.min_items",
         "ensure this value has at least {} items",
@@ -74,6 +82,13 @@ _WORDS: Final[dict[str, tuple[str, str, tuple[str, str] | None]]] = {
         ("max_length", "limit_value"),
     ),
 }
+_UNIONS: Final = {
+    "union_tag_not_found": "value_error.discriminated_union.missing_discriminator",
+    "union_tag_invalid": "value_error.discriminated_union.invalid_discriminator",
+}
+_NO_NULL: Final = "type_error.none.not_allowed"
+_BODY_AND_FIELD: Final = 2  # the parts of a place that never name a branch of a union
+_NOTHING: Final = object()
 _LITERAL: Final = re.compile(r"""'[^']*'|"[^"]*"|[^\s,]+""")  # in the `expected` of a literal_error
 
 
@@ -84,21 +99,87 @@ def rewrite(errors: list[Json], body: bytes) -> list[Json]:
         errors: of pydantic 2.
         body: that has them; one that is not JSON is repeated.
     """
-    return [_entry(error, body) for error in errors]
+    if errors[0]["type"] == "json_invalid":
+        return [_decoding(errors[0], body)]
+    value = json.loads(body) if any(len(error["loc"]) > _BODY_AND_FIELD for error in errors) else None
+    tuples = _wrong_lengths(errors)
+    entries: list[Json] = []
+    for error in errors:
+        loc = error["loc"]
+        place = _place(loc, value, is_missing=error["type"] == "missing")
+        wrong = next((outer for outer in tuples if tuple(loc[: len(outer)]) == outer), None)
+        if wrong is None:
+            entry = _entry(error, place)
+        elif length := tuples[wrong]:
+            entry = _tuple_length(_place([*wrong], value), *length)
+            tuples[wrong] = None
+        else:
+            continue  # pydantic 1 does not look at the items of such a tuple
+        # Pydantic 1 refuses null once, before it tries the branches of a union.
+        if place[-1] == loc[-1] or entry["type"] != _NO_NULL or entry not in entries:
+            entries.append(entry)
+    return entries
 
 
-def _entry(error: Json, body: bytes) -> Json:
-    kind, loc, ctx = error["type"], error["loc"], error.get("ctx", {})
-    if kind == "json_invalid":
-        text, position = body.decode(), loc[-1]
-        wrong = json.JSONDecodeError(ctx["error"], text, position)
-        facts = {"msg": wrong.msg, "doc": text, "pos": position, "lineno": wrong.lineno, "colno": wrong.colno}
-        return {"loc": loc, "msg": str(wrong), "type": "value_error.jsondecode", "ctx": facts}
+def _place(loc: list[str | int], value: Any, *, is_missing: bool = False) -> list[str | int]:
+    """Return the place of an error without the branches of unions, which pydantic 1 leaves out."""
+    place, last = loc[:_BODY_AND_FIELD], len(loc) - 1
+    inner = _member(value, place[-1])
+    for index, part in enumerate(loc[_BODY_AND_FIELD:], _BODY_AND_FIELD):
+        found = _member(inner, part)
+        if found is not _NOTHING:
+            inner = found
+        if found is not _NOTHING or (is_missing and index == last):
+            place.append(part)
+    return place
+
+
+def _member(value: Any, part: str | int) -> Any:
+    if isinstance(value, dict):
+        return value.get(part, _NOTHING)
+    is_item = isinstance(value, list) and isinstance(part, int) and part < len(value)
+    return value[part] if is_item else _NOTHING
+
+
+def _wrong_lengths(errors: list[Json]) -> dict[tuple[str | int, ...], tuple[int, int] | None]:
+    """Return actual and expected length of the tuples that are too short or too long, by their places."""
+    found: dict[tuple[str | int, ...], tuple[int, int] | None] = {}
+    for error in errors:
+        loc, ctx = error["loc"], error.get("ctx", {})
+        if error["type"] == "missing" and isinstance(loc[-1], int):
+            found[tuple(loc[:-1])] = (len(error["input"]), loc[-1] + 1)  # the last one has the length
+        elif error["type"] == "too_long" and ctx["field_type"] == "Tuple":
+            found[tuple(loc)] = (ctx["actual_length"], ctx["max_length"])
+    return found
+
+
+def _tuple_length(place: list[str | int], actual: int, expected: int) -> Json:
+    msg = f"wrong tuple length {actual}, expected {expected}"
+    facts = {"actual_length": actual, "expected_length": expected}
+    return {"loc": place, "msg": msg, "type": "value_error.tuple.length", "ctx": facts}
+
+
+def _decoding(error: Json, body: bytes) -> Json:
+    wrong = json.JSONDecodeError(error["ctx"]["error"], body.decode(), error["loc"][-1])
+    facts = {
+        "msg": wrong.msg,
+        "doc": wrong.doc,
+        "pos": wrong.pos,
+        "lineno": wrong.lineno,
+        "colno": wrong.colno,
+    }
+    return {"loc": error["loc"], "msg": str(wrong), "type": "value_error.jsondecode", "ctx": facts}
+
+
+def _entry(error: Json, loc: list[str | int]) -> Json:
+    kind, ctx = error["type"], error.get("ctx", {})
+    if kind in _UNIONS:
+        return _union(error, loc)
     if error["input"] is None and kind != "missing":
-        return {"loc": loc, "msg": "none is not an allowed value", "type": "type_error.none.not_allowed"}
+        return {"loc": loc, "msg": "none is not an allowed value", "type": _NO_NULL}
     if kind == "literal_error":
         expected = [text for text in _LITERAL.findall(ctx["expected"]) if text != "or"]
-        facts = {"given": error["input"], "permitted": list(map(ast.literal_eval, expected))}
+        facts: Json = {"given": error["input"], "permitted": list(map(ast.literal_eval, expected))}
         msg = f"unexpected value; permitted: {', '.join(expected)}"
         return {"loc": loc, "msg": msg, "type": "value_error.const", "ctx": facts}
     if kind not in _WORDS:  # such as a validator of the model
@@ -109,3 +190,17 @@ def _entry(error: Json, body: bytes) -> Json:
         return {"loc": loc, "msg": msg, "type": kind}
     value = ctx[fact[0]]
     return {"loc": loc, "msg": msg.format(value), "type": kind, "ctx": {fact[1]: value}}
+
+
+def _union(error: Json, loc: list[str | int]) -> Json:
+    """Return the entry of a union whose branches are told apart by a field."""
+    ctx = error["ctx"]
+    key = ast.literal_eval(ctx["discriminator"].rpartition(" | ")[2])
+    facts = {"discriminator_key": key}
+    if error["type"] == "union_tag_not_found":
+        msg = f"Discriminator {key!r} is missing in value"
+    else:
+        facts |= {"discriminator_value": ctx["tag"], "allowed_values": ctx["expected_tags"]}
+        msg = f"No match for discriminator {key!r} and value {ctx['tag']!r} "
+        msg += f"(allowed values: {ctx['expected_tags']})"
+    return {"loc": loc, "msg": msg, "type": _UNIONS[error["type"]], "ctx": facts}
