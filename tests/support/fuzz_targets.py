@@ -11,6 +11,7 @@ import json
 import re
 import socket
 import tempfile
+from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -206,8 +207,8 @@ async def _proxy_head(data: bytes) -> None:
 
 def video(data: bytes) -> None:
     """Check an mp4 file."""
-    expected = mp4.Shape(width=160, height=90, frames=24)  # of the seed
-    with tempfile.NamedTemporaryFile() as file, contextlib.suppress(mp4.BrokenVideo):
+    expected = mp4.Shape(width=160, height=90, frames=24, rate=Fraction(24))  # of the seed
+    with tempfile.NamedTemporaryFile() as file, contextlib.suppress(mp4.BrokenFile):
         file.write(data)
         file.flush()
         mp4.check(Path(file.name), expected)
