@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 import httpx
 
 from falmock import __version__
+from falmock.catalogue import BUNDLED, Catalogue
 from falmock.engine.clock import Clock, SystemClock
 from falmock.engine.database import StoreInUseError
 from falmock.engine.emulator import Emulator
@@ -30,7 +31,6 @@ from falmock.engine.store import Store
 from falmock.faults.rules import RuleSet
 from falmock.faults.scenarios import find
 from falmock.media import Decoder, Fetcher, Renderer, find_ffmpeg
-from falmock.models import BUNDLED, Catalogue
 from falmock.protocol.addresses import is_loopback
 from falmock.protocol.errors import StorageUnavailable
 from falmock.system import private, temporary, transient

@@ -6,16 +6,15 @@ import base64
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from emulated import ENDPOINT, KEY, Mock
+from emulated import ENDPOINT, KEY, Mock, veo
 
-from falmock.http.openapi import document
-from falmock.models import BUNDLED
+from falmock.catalogue import BUNDLED
+from falmock.catalogue.documents import document
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
 V1 = "/api.fal.ai/v1"
-(MODEL,) = (model for model in BUNDLED if model.endpoint == ENDPOINT)
 REQUIRED = {
     "display_name",
     "category",
@@ -68,7 +67,7 @@ async def test_model_has_its_schema_when_the_query_asks_for_it(mock: Mock) -> No
     query = f"?endpoint_id={ENDPOINT}&expand=openapi-3.0"
     (model,) = (await mock.http.get(f"{V1}/models{query}")).json()["models"]
 
-    assert model["openapi"] == document(MODEL)
+    assert model["openapi"] == document(veo().entry)
 
 
 async def test_pricing_returns_the_list_price(mock: Mock) -> None:
@@ -152,7 +151,7 @@ async def test_credit_is_fixed_or_zero_for_a_locked_account(
 async def test_openapi_document_is_at_the_path_of_the_live_website(mock: Mock) -> None:
     answer = await mock.http.get(f"/fal.ai/api/openapi/queue/openapi.json?endpoint_id={ENDPOINT}")
 
-    assert answer.json() == document(MODEL)
+    assert answer.json() == document(veo().entry)
 
 
 @pytest.mark.parametrize("query", ["", "?endpoint_id=fal-ai/flux"])
