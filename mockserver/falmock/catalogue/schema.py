@@ -124,7 +124,7 @@ class _Builder:
         return Literal[schema["const"]]
 
     def _enum(self, schema: Json, _name: str) -> Any:
-        return Literal[tuple(schema["enum"])]
+        return _distinct(Literal[tuple(schema["enum"])])
 
     def _nullable(self, schema: Json, name: str) -> Any:
         kind = self._type({key: schema[key] for key in schema if key != "nullable"}, name)
@@ -137,7 +137,7 @@ class _Builder:
         branches = schema.get("anyOf") or schema["oneOf"]
         bounds = {key: schema[key] for key in (*NUMBER_BOUNDS, *TEXT_BOUNDS, *LIST_BOUNDS) if key in schema}
         inner = [bounds | branch if isinstance(branch, dict) else branch for branch in branches]
-        union = _union([self._type(branch, name) for branch in inner])
+        union = _distinct(_union([self._type(branch, name) for branch in inner]))
         key = schema.get("discriminator", {}).get("propertyName")
         if key is None or not all(self._is_tagged(branch, key) for branch in branches):
             return union
@@ -154,7 +154,7 @@ class _Builder:
     def _kind(self, schema: Json, name: str) -> Any:
         kind = schema["type"]
         if isinstance(kind, list):
-            return _union([self._type(schema | {"type": one}, name) for one in kind])
+            return _distinct(_union([self._type(schema | {"type": one}, name) for one in kind]))
         if kind == "array":
             return self._list(schema, name)
         return self._object(schema, name) if kind == "object" else _scalar(schema)
@@ -213,6 +213,15 @@ def _has_any_field(schema: Any) -> bool:
 
 def _title(schema: Any, name: str) -> str:
     return str(schema.get("title", name)) if isinstance(schema, dict) else name
+
+
+def _distinct(kind: Any) -> Any:
+    """Return a type that is equal to no other.
+
+    Python takes enumerations or unions that differ in the order for equal, and returns the one of an earlier
+    model from a cache. The order is in the texts of errors.
+    """
+    return Annotated[kind, object()]
 
 
 def _union(kinds: list[Any]) -> Any:

@@ -78,7 +78,7 @@ def test_the_output_of_a_document_is_built_too(published: Published) -> None:
     }
 
 
-def test_the_medium_follows_from_the_output_or_the_category() -> None:
+def test_the_medium_follows_from_the_output_or_the_id() -> None:
     media = {name: documents.read(published.document).medium for name, published in PUBLISHED.items()}
 
     assert media == {
@@ -86,7 +86,7 @@ def test_the_medium_follows_from_the_output_or_the_category() -> None:
         "null left out": "image",
         "limits of files": "video",
         "a reference to nothing": "video",
-        "an output of any form": "text",
+        "an output of any form": "unknown",
         "no order": "text",
         "tuples and mappings": "text",
         "keywords of forms": "weights",
@@ -164,7 +164,7 @@ BROKEN: list[Broken] = [
         "#/components/schemas/Gone",
         'paths./fal-ai/paint/dev.post.requestBody: "#/components/schemas/Gone" does not exist',
     ),
-    (INPUT, 5, "PaintDevInput: 5 is not a schema"),
+    (INPUT, True, "PaintDevInput: true is not a schema"),
     ((*INPUT, "required"), "prompt", 'PaintDevInput.required: "prompt" is not a list of names'),
     ((*INPUT, "required"), ["prompts"], 'PaintDevInput.required: "prompts" is not in properties'),
     ((*INPUT, "properties"), [], "PaintDevInput.properties: [] is not an object"),
@@ -357,6 +357,7 @@ def test_any_schema_is_a_problem_or_builds_a_model_that_accepts_or_refuses(
 ) -> None:
     document = changed(RECENT.document, FIELD, field)
     document["components"]["schemas"]["Loop"] = loop
+    document["components"]["schemas"]["PaintDevOutput"]["properties"]["images"] = field
     entry = entry_or_problems(document)
     if not isinstance(entry, Entry):
         assert not any("\n" in line for line in entry)
