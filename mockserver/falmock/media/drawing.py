@@ -86,7 +86,7 @@ def caption(wanted: Clip | Still, library: Library, *, width: int | None = None)
     lines = prompt.lines(column, plan.prompt_lines)
     badge = _badge(plan.small) if plan.small else Image.new("RGBA", (1, 1))
     indent = badge.width + round(plan.small * 0.6)
-    beside = column - indent >= 6 * plan.small  # room for a few letters
+    beside = column - indent >= (4 if plan.brief else 6) * plan.small  # room for a few letters
     details = Setter(_details(wanted, plan) if plan.small else "", plan.small, library)
     rows = details.lines(column - indent if beside else column, 2 if plan.prompt_lines or not beside else 1)
     text = round(len(lines) * plan.large * _LEADING + plan.small * 0.3) if lines else 0
