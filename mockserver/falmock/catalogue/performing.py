@@ -313,8 +313,8 @@ class _NoTools:
     async def picture(self, url: str, *, loc: tuple[str | int, ...]) -> None:
         del url, loc
 
-    async def recording(self, url: str, *, loc: tuple[str | int, ...]) -> None:
-        del url, loc
+    async def recording(self, url: str, *, loc: tuple[str | int, ...], medium: str) -> None:
+        del url, loc, medium
 
     async def publish(self, spec: Specification, *, name: str) -> _Unpublished:
         del spec, name

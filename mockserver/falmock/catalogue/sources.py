@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -14,9 +14,10 @@ if TYPE_CHECKING:
     from falmock.media import Picture, Recording
 
 Loc = tuple[str | int, ...]
+Kind = Literal["archive", "video", "audio", "image"]
 
 # By the name of the field, without an index as in "image_url_2"
-_KINDS: Final = (
+_KINDS: Final[tuple[tuple[Kind, re.Pattern[str]], ...]] = (
     ("archive", re.compile(r"(^|_)data_url$|archive|zip")),
     ("video", re.compile(r"(^|_)(videos?|media)(_file)?(_urls?)?$")),
     (
@@ -88,8 +89,8 @@ async def fetch(fields: Fields, tools: Tools) -> Sources:
                 sources.last = sources.last or picture
             else:
                 starts.append((2 if guides else 0 if _FIRST.search(names) else 1, picture))
-        elif kind in {"video", "audio"}:
-            recording = await tools.recording(url, loc=loc)
+        elif kind == "video" or kind == "audio":  # noqa: PLR1714 - narrows the type
+            recording = await tools.recording(url, loc=loc, medium=kind)
             if recording is None or guides:
                 continue
             if recording.has_video and kind == "video":
@@ -106,7 +107,7 @@ def kinds(names: list[str]) -> set[str]:
     return {kind for name in names if (kind := _kind(name)) is not None}
 
 
-def _files(value: Any, loc: Loc) -> Iterator[tuple[Loc, str, str]]:
+def _files(value: Any, loc: Loc) -> Iterator[tuple[Loc, str, Kind]]:
     """Yield place, URL and kind of each file in a part of an input."""
     if isinstance(value, dict):
         for name, member in value.items():
@@ -123,6 +124,6 @@ def _files(value: Any, loc: Loc) -> Iterator[tuple[Loc, str, str]]:
             yield loc, value, kind
 
 
-def _kind(name: str) -> str | None:
+def _kind(name: str) -> Kind | None:
     plain = re.sub(r"_\d+$", "", name)
     return next((kind for kind, pattern in _KINDS if pattern.search(plain)), None)

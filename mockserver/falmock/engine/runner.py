@@ -14,13 +14,23 @@ import logging
 import random
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 from urllib.parse import unquote_to_bytes
 
 from falmock.engine.files import Files, new_path
 from falmock.engine.object_lifecycle import Lifecycle, decide
 from falmock.faults import effects
-from falmock.media import MAX_BYTES, Decoder, Fetcher, FetchError, Picture, Renderer, RenderFailed
+from falmock.media import (
+    MAX_BYTES,
+    Decoder,
+    Fetcher,
+    FetchError,
+    Picture,
+    Recorder,
+    Recording,
+    Renderer,
+    RenderFailed,
+)
 from falmock.protocol import pydantic_1, validation
 from falmock.protocol.errors import InvalidBody, Refusal, StorageFull, compact
 from falmock.protocol.hosts import MEDIA, BaseURL
@@ -40,6 +50,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("falmock.engine.runner")
 
+Loc = tuple[str | int, ...]
+
 
 @dataclass(frozen=True, slots=True)
 class PreparedRun:
@@ -56,6 +68,8 @@ class Runner:
         catalogue: the models that can run.
         files: inputs and outputs.
         renderer: renders the outputs.
+        decoder: of input pictures.
+        recorder: measures input videos and sounds.
         fetcher: gets input files by URL.
         style: the kind of video, as in `Settings.media`.
         limits: on the depth and members of an input.
@@ -68,6 +82,7 @@ class Runner:
         files: Files,
         renderer: Renderer,
         decoder: Decoder,
+        recorder: Recorder,
         fetcher: Fetcher,
         clock: Clock,
         seed: int,
@@ -77,6 +92,7 @@ class Runner:
         self.catalogue = catalogue
         self.files = files
         self.decoder = decoder
+        self.recorder = recorder
         self.renderer = renderer
         self.fetcher = fetcher
         self.clock = clock
@@ -156,24 +172,33 @@ class _Tools:
         self.random = random.Random(self.seed)  # noqa: S311 - no secrets
         self.style = runner.style
 
-    async def picture(self, url: str, *, loc: tuple[str | int, ...]) -> Picture | None:
+    async def picture(self, url: str, *, loc: Loc) -> Picture | None:
+        data = await self._fetch(url, loc, "image_load_error", MAX_BYTES)
+        return None if data is None else await self._runner.decoder.picture(data, loc=loc, value=url)
+
+    async def recording(self, url: str, *, loc: Loc, medium: Literal["video", "audio"]) -> Recording | None:
+        recorder = self._runner.recorder
+        data = await self._fetch(url, loc, f"unsupported_{medium}_format", recorder.max_bytes)
+        return None if data is None else await recorder.measure(data, medium, loc=loc, value=url)
+
+    async def _fetch(self, url: str, loc: Loc, unreadable: str, limit: int) -> bytes | None:
+        """Return a file of the input; None for a remote one. `unreadable` is the error of a bad data URI."""
         try:
-            data = await with_descriptors(lambda: self._data(url.strip()))
+            return await with_descriptors(lambda: self._data(url.strip(), limit))
         except (FetchError, OSError) as error:
             log.warning("request %s: the input %s could not be fetched: %s", self._request.id, loc[-1], error)
             raise ModelError("file_download_error", loc, url) from None
         except (binascii.Error, UnicodeEncodeError):
-            raise ModelError("image_load_error", loc, url) from None
-        return None if data is None else await self._runner.decoder.picture(data, loc=loc, value=url)
+            raise ModelError(unreadable, loc, url) from None
 
-    async def _data(self, url: str) -> bytes | None:
+    async def _data(self, url: str, limit: int) -> bytes | None:
         if url[:5].lower() == "data:":
             return await asyncio.to_thread(_decode_data_uri, url)
         if (file := self._runner.files.find(url, self._runner.clock.now())) is not None:
-            return await self._file(file)
-        return await self._runner.fetcher.get(url, limit=MAX_BYTES)
+            return await self._file(file, limit)
+        return await self._runner.fetcher.get(url, limit=limit)
 
-    async def _file(self, file: StoredFile) -> bytes:
+    async def _file(self, file: StoredFile, limit: int) -> bytes:
         """Return the bytes of a file of this emulator, if its access list allows the caller."""
         if (decision := decide(file, self._request.caller)) != "allow":
             raise FetchError(f"its access list says {decision} to {self._request.caller}")
@@ -181,7 +206,7 @@ class _Tools:
         if source is None:
             raise FetchError("it is not on disk")
         with source:
-            return await asyncio.to_thread(source.read, MAX_BYTES + 1)
+            return await asyncio.to_thread(source.read, limit + 1)
 
     async def inline(self, spec: Specification) -> str:
         rendered = await self._runner.renderer.render(spec)
