@@ -265,7 +265,7 @@ def _bytes(data_uri: str) -> bytes:
 
 def logs(entry: Entry) -> tuple[tuple[float, str], ...]:
     """Return the log lines of a run, as (share of the run, message)."""
-    files = sources.kinds(list(entry.schemas.get(entry.input, {}).get("properties", {})))
+    files = sources.kinds(entry.fields)
     shares = {
         "video": ("Generating video", "Uploading the video"),
         "image": ("Generating image", "Uploading the image"),

@@ -13,7 +13,7 @@ from pydantic import BaseModel, Field
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from falmock.catalogue import documents
+from falmock.catalogue import documents, sources
 from falmock.engine.keys import Caller, Keyring
 from falmock.http.platform import platform_caller
 from falmock.http.submission import read_body
@@ -144,8 +144,14 @@ def _page_number(cursor: str) -> int:
 
 
 def _category(model: Model) -> str:
-    """Return fal's category of a model: for most endpoints the last segment of the id."""
-    return model.entry.category or model.endpoint.rpartition("/")[2]
+    """Return fal's category of a model: for many endpoints the last segment of the id."""
+    last = model.endpoint.rpartition("/")[2]
+    return model.entry.category or (last if "-to-" in last else f"{_source(model)}-to-{model.entry.medium}")
+
+
+def _source(model: Model) -> str:
+    kinds = sources.kinds(model.entry.fields)
+    return next((kind for kind in ("video", "audio", "image") if kind in kinds), "text")
 
 
 def _price(model: Model) -> Price:

@@ -115,9 +115,7 @@ class History:
             if model is None or call.operation not in INPUTS or not isinstance(call.input, dict):
                 continue
             if model.endpoint not in known:
-                known[model.endpoint] = frozenset(
-                    model.entry.schemas[model.entry.input].get("properties", ())
-                )
+                known[model.endpoint] = frozenset(model.entry.fields)
             for name in call.input.keys() - known[model.endpoint]:
                 key = (model.endpoint, name, call.caller, call.test)
                 field = found.setdefault(key, UnknownField(model.endpoint, name, known[model.endpoint]))

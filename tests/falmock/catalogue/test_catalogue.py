@@ -77,7 +77,7 @@ async def test_two_emulators_in_one_process_serve_different_catalogues(renderer:
             http = await stack.enter_async_context(
                 httpx.AsyncClient(transport=transport, base_url=BASE, headers=KEY)
             )
-            asked = {"endpoint_id": [model.endpoint for model in catalogue]}
+            asked = {"endpoint_id": ENDPOINT if catalogue is BUNDLED else FILMS.endpoint}
             listed = (await http.get("/api.fal.ai/v1/models/pricing", params=asked)).json()["prices"]
             answers.append(
                 {

@@ -296,7 +296,7 @@ async def test_the_fields_of_a_model_are_those_of_the_emulators_own_catalogue(mo
 
 
 async def test_an_input_for_a_model_that_is_not_in_the_catalogue_is_no_finding(mock: Mock) -> None:
-    await mock.http.post("/fal-ai/veo2", json={"webhook_url": HOOK}, headers=KEY)
+    await mock.http.post("/fal-ai/veo2/nothing", json={"webhook_url": HOOK}, headers=KEY)
 
     assert found(mock) == []
 
