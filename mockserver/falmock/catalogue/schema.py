@@ -27,7 +27,13 @@ NUMBER_BOUNDS: Final = {
 TEXT_BOUNDS: Final = {"minLength": "min_length", "maxLength": "max_length", "pattern": "pattern"}
 LIST_BOUNDS: Final = {"minItems": "min_length", "maxItems": "max_length"}
 _CONFIG: Final = ConfigDict(protected_namespaces=(), serialize_by_alias=True, defer_build=True)
-_PLAIN: Final[dict[str, Any]] = {"boolean": bool, "null": None}
+_SCALARS: Final[Mapping[str, tuple[Any, Mapping[str, str]]]] = {
+    "string": (str, TEXT_BOUNDS),
+    "number": (float, NUMBER_BOUNDS),
+    "integer": (int, NUMBER_BOUNDS),
+    "boolean": (bool, {}),
+    "null": (None, {}),
+}
 
 
 def build(schemas: Mapping[str, Json], name: str) -> type[BaseModel]:
@@ -55,9 +61,8 @@ def build(schemas: Mapping[str, Json], name: str) -> type[BaseModel]:
 
 def attribute(name: str) -> str:
     """Return the attribute of a field: its name, or "field_schema" for a name that pydantic cannot have."""
-    unusable = name.startswith(("_", "field_")) or hasattr(
-        BaseModel, name
-    )  # "field_", so that no two are equal
+    # A name with "field_" gets it too, so that no two fields have one attribute.
+    unusable = name.startswith(("_", "field_")) or hasattr(BaseModel, name)
     return f"field_{name}" if unusable else name
 
 
@@ -145,11 +150,11 @@ class _Builder:
 
     def _is_tagged(self, branch: Any, key: str) -> bool:
         """Return whether a branch of a union is a model with a constant of the discriminator."""
-        if not isinstance(branch, dict):
+        name = branch.get("$ref", "").removeprefix(REFERENCE) if isinstance(branch, dict) else ""
+        if name not in self._known:
             return False
-        name = branch.get("$ref", "").removeprefix(REFERENCE)
-        field = self._schemas.get(name, {}).get("properties", {}).get(key, {})
-        return name in self._known and ("const" in field or "enum" in field)
+        field = self._schemas[name].get("properties", {}).get(key)
+        return isinstance(field, dict) and ("const" in field or "enum" in field)
 
     def _kind(self, schema: Json, name: str) -> Any:
         kind = schema["type"]
@@ -229,15 +234,8 @@ def _union(kinds: list[Any]) -> Any:
 
 
 def _scalar(schema: Json) -> Any:
-    kind = schema.get("type")
-    if kind == "string":
-        return _bounded(str, schema, TEXT_BOUNDS)
-    if kind == "number":
-        return _bounded(float, schema, NUMBER_BOUNDS)
-    if kind == "integer":
-        whole = {key: int(schema[key]) for key in NUMBER_BOUNDS if key in schema}
-        return _bounded(int, whole, NUMBER_BOUNDS)
-    return _PLAIN.get(kind, Any) if isinstance(kind, str) else Any
+    kind, bounds = _SCALARS.get(schema["type"], (Any, {}))
+    return _bounded(kind, schema, bounds)
 
 
 def _bounded(kind: Any, schema: Json, names: Mapping[str, str]) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from copy import deepcopy
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -11,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from published import LIMITED, OPEN, PUBLISHED, RECENT, Published
 
-from falmock.catalogue import documents, schema
+from falmock.catalogue import bundled, documents, schema
 from falmock.catalogue.entries import Entry
 from falmock.protocol import validation
 from falmock.protocol.errors import InvalidBody
@@ -113,6 +114,17 @@ def test_schemas_that_are_no_components_become_components() -> None:
         place["content"]["application/json"]["schema"] = schemas.pop(f"Erase{end}")
 
     assert documents.document(documents.read(document)) == OPEN.document
+
+
+@pytest.mark.parametrize("endpoint", list(bundled.ids())[::10])
+def test_the_document_of_a_bundled_endpoint_is_read_as_its_entry(endpoint: str) -> None:
+    entry = bundled.entry(endpoint)
+    assert entry is not None
+
+    published = replace(
+        entry, price=None, price_rule=None, certainty="document", date="", validation=2, retired=None
+    )
+    assert documents.read(documents.document(entry)) == published
 
 
 def test_a_document_without_metadata_is_of_the_endpoint_that_takes_post() -> None:

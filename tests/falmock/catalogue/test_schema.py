@@ -155,13 +155,34 @@ def test_a_reference_that_leads_nowhere_takes_any_value(loop: Json | None) -> No
     assert types({"type": "array", "items": REFERENCE, "maxItems": 1}, [1, 2], **components) == ["too_long"]
 
 
-@pytest.mark.parametrize("name", ["__import__('os').abort()", "not a name", "BaseModel", "Component0"])
+@pytest.mark.parametrize("name", ["1 / 0", "not a name", "BaseModel", "Component0"])
 def test_the_name_of_a_recursive_component_is_only_a_name(name: str) -> None:
     reference = {"$ref": f"#/components/schemas/{name}"}
     inner = {"properties": {"name": {"type": "string"}, "inner": reference}}
 
     (error,) = errors(model(reference, **{name: inner}), {"field": {"inner": {"inner": {"name": 5}}}})
     assert error["loc"] == ["body", "field", "inner", "inner", "name"]
+
+
+def test_an_object_without_a_component_may_contain_the_one_that_it_is_in() -> None:
+    options = {"type": "object", "properties": {"inner": REFERENCE}}
+    loop = {"properties": {"name": {"type": "string"}, "options": options}}
+    value = {"options": {"inner": {"options": {"inner": {"name": 5}}}}}
+
+    (error,) = errors(model(REFERENCE, Loop=loop), {"field": value})
+    assert error["loc"] == ["body", "field", "options", "inner", "options", "inner", "name"]
+
+
+@pytest.mark.parametrize("kind", [{"type": "string"}, True, None])
+def test_a_union_is_not_told_apart_by_a_field_without_constants(kind: Any) -> None:
+    branch = {"properties": {} if kind is None else {"kind": kind}}
+    union = {
+        "oneOf": [{"$ref": f"#/components/schemas/{name}"} for name in "AB"],
+        "discriminator": {"propertyName": "kind"},
+    }
+
+    assert types(union, {"kind": "a"}, A=branch, B=branch) == []
+    assert types(union, 5, A=branch, B=branch) == ["model_attributes_type"] * 2
 
 
 def test_an_output_without_a_schema_takes_any_fields() -> None:
