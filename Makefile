@@ -5,7 +5,7 @@ ARGS ?=
 
 PIP = $(BIN)/python -m pip install --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: help tools install run wheel test torture fuzz check format contract mutants operators fidelity faults clean
+.PHONY: help tools install run wheel test torture fuzz check format contract mutants operators fidelity faults gallery clean
 .DEFAULT_GOAL := run
 
 help:  ## list these targets
@@ -72,6 +72,9 @@ fidelity: install  ## write docs/fidelity.md
 
 faults: install  ## write docs/faults.md
 	@$(BIN)/python tests/support/fault_table.py > docs/faults.md.new && mv docs/faults.md.new docs/faults.md
+
+gallery: install  ## make gallery.png, a sheet of all media for a prompt: make gallery ARGS="A lego chef"
+	@$(BIN)/python fixtures/gallery.py gallery.png docs/gallery.jpg $(ARGS)
 
 clean:  ## remove what the targets above made
 	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage .coverage.*
