@@ -75,6 +75,7 @@ faults: install  ## write docs/faults.md
 
 catalogue: install  ## write mockserver/falmock/catalogue/data/listed.jsonl from the npm releases of @fal-ai/client
 	@$(BIN)/python tests/support/catalogue_data.py
+
 gallery: install  ## make gallery.png, a sheet of all media for a prompt: make gallery ARGS="A lego chef"
 	@$(BIN)/python fixtures/gallery.py gallery.png docs/gallery.jpg $(ARGS)
 
