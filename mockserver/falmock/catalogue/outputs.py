@@ -145,14 +145,14 @@ class Filler:
         if kind == "string":
             return "-" * schema.get("minLength", 0)
         if kind == "object" or "properties" in schema:
-            required = schema.get("required", ())
+            required = schema.get("required", ()) if depth < _DEEPEST else ()
             return {
                 name: self._member(name, field, depth) for name, field in ordered(schema) if name in required
             }
         return None if kind == "null" else {}
 
     def _member(self, name: str, field: Json, depth: int) -> Any:
-        value = self._known(name, field) if depth < _DEEPEST else self.UNKNOWN
+        value = self._known(name, field)
         fits = value is not self.UNKNOWN and self.matches(field, value)
         return value if fits else self.make(field, depth + 1)
 

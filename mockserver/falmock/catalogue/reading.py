@@ -173,9 +173,17 @@ def seconds(fields: Fields) -> float | None:
         if found is not None and found > 0:
             return min(found * unit, LONGEST)
     plan = fields.values.get("composition_plan")
-    if isinstance(plan, dict):
-        return min(sum(section["duration_ms"] for section in plan["sections"]) / 1000, LONGEST) or None
-    return _end_of_tracks(fields.values.get("tracks"))
+    sections = objects(plan.get("sections")) if isinstance(plan, dict) else []
+    planned = sum(as_number(section.get("duration_ms")) or 0.0 for section in sections) / 1000
+    # `fal-ai/ffmpeg-api/compose` counts in milliseconds
+    keyframes = [
+        frame for track in objects(fields.values.get("tracks")) for frame in objects(track.get("keyframes"))
+    ]
+    ends = [
+        sum(as_number(frame.get(name)) or 0.0 for name in ("timestamp", "duration")) for frame in keyframes
+    ]
+    found = planned or max(ends, default=0.0) / 1000
+    return min(found, LONGEST) if found > 0 else None
 
 
 def gave_length(fields: Fields) -> bool:
@@ -312,13 +320,6 @@ def as_number(value: object, unit: str = "") -> float | None:
     return None
 
 
-def _end_of_tracks(tracks: object) -> float | None:
-    """Return the end of the last keyframe of `fal-ai/ffmpeg-api/compose`, which counts in milliseconds."""
-    keyframes = [
-        keyframe
-        for track in (tracks if isinstance(tracks, list) else ())
-        if isinstance(track, dict)
-        for keyframe in track.get("keyframes") or ()
-    ]
-    ends = [(frame.get("timestamp") or 0) + (frame.get("duration") or 0) for frame in keyframes]
-    return min(max(ends) / 1000, LONGEST) or None if ends else None
+def objects(value: object) -> list[Json]:
+    """Return the objects in a list, or none."""
+    return [member for member in value if isinstance(member, dict)] if isinstance(value, list) else []

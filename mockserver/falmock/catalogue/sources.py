@@ -24,13 +24,8 @@ _KINDS: Final[tuple[tuple[Kind, re.Pattern[str]], ...]] = (
         "audio",
         re.compile(r"(^|_)(audios?|sound|voice|speech|music|song|vocals)(_file)?_urls?$|(^|_)audios?$"),
     ),
-    (
-        "image",
-        re.compile(
-            r"(^|_)(image|images|frame|frames|picture|photo|mask|masks|face|selfie|garment|texture)"
-            r"(_file)?(_urls?)?$"
-        ),
-    ),
+    ("image", re.compile(r"(^|_)(images?|picture|photo|mask|face|selfie|garment|texture)(_file)?(_urls?)?$")),
+    ("image", re.compile(r"(^|_)(frames?|masks)_urls?$")),
 )
 _LAST: Final = re.compile(r"(^|_)(end|last|tail)_")
 _FIRST: Final = re.compile(r"(^|_)(start|first)_")

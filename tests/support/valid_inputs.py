@@ -6,7 +6,7 @@ import math
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from falmock.catalogue.entries import Entry, Json
 
@@ -38,20 +38,17 @@ class _Maker:
             return self.value(name, self.schemas[schema["$ref"].rpartition("/")[2]], depth)
         if branches := schema.get("anyOf") or schema.get("allOf"):
             return self.value(name, next(each for each in branches if each.get("type") != "null"), depth)
-        if "const" in schema:
-            return schema["const"]
-        if "enum" in schema:
-            return schema["enum"][-1 if self.full else 0]
-        kind = schema.get("type", "object" if "properties" in schema else None)
-        if kind == "object" or kind is None:
-            return self.object(schema, depth + 1)
-        if kind == "array":
-            return self.list(name, schema, depth)
-        return (
-            {"boolean": True, "null": None}[kind]
-            if kind in {"boolean", "null"}
-            else scalar(name, schema, kind)
-        )
+        choices = [schema["const"]] if "const" in schema else schema.get("enum")
+        if choices:
+            return choices[-1 if self.full else 0]
+        kind = schema.get("type", "object")
+        makers: dict[str, Callable[[], Any]] = {
+            "object": lambda: self.object(schema, depth + 1),
+            "array": lambda: self.list(name, schema, depth),
+            "boolean": lambda: True,
+            "null": lambda: None,
+        }
+        return makers[kind]() if kind in makers else scalar(name, schema, kind)
 
     def list(self, name: str, schema: Json, depth: int) -> list[Any]:
         if "prefixItems" in schema:
