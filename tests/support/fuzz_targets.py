@@ -11,10 +11,12 @@ import json
 import re
 import socket
 import tempfile
+from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import h11
+from emulated import veo
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 
@@ -34,7 +36,6 @@ from falmock.intercept import server_info as server_file
 from falmock.intercept.proxy import Peer, Proxy
 from falmock.intercept.targets import RefusedError, forward_url, onward, tunnel_address
 from falmock.media import mp4, pixels
-from falmock.models.veo import ImageToVideoInput
 from falmock.protocol import addresses, endpoints, validation
 from falmock.protocol.authorities import AuthorityError, parse_authority, parse_origin
 from falmock.protocol.errors import Refusal
@@ -73,7 +74,7 @@ def body(data: bytes) -> None:
     """Read and validate an input, and write its errors."""
     kind, _, content = data.partition(b"\n")
     try:
-        validation.read(ImageToVideoInput, content, _text(kind) or None)
+        validation.read(veo().input, content, _text(kind) or None)
     except Refusal as refusal:
         refusal.content()
 
@@ -206,8 +207,8 @@ async def _proxy_head(data: bytes) -> None:
 
 def video(data: bytes) -> None:
     """Check an mp4 file."""
-    expected = mp4.Shape(width=160, height=90, frames=24)  # of the seed
-    with tempfile.NamedTemporaryFile() as file, contextlib.suppress(mp4.BrokenVideo):
+    expected = mp4.Shape(width=160, height=90, frames=24, rate=Fraction(24))  # of the seed
+    with tempfile.NamedTemporaryFile() as file, contextlib.suppress(mp4.BrokenFile):
         file.write(data)
         file.flush()
         mp4.check(Path(file.name), expected)

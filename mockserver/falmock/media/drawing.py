@@ -1,36 +1,34 @@
-"""Draws the two images of a clip with Pillow: the still that the camera moves over, and the caption.
-
-The font is Aileron, which Pillow includes. It has little more than ASCII.
-"""
+"""Draws with Pillow: stills, the canvas that the camera of a clip moves over, and captions."""
 
 from __future__ import annotations
 
 import colorsys
-import re
-import textwrap
-import unicodedata
+import math
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from PIL import Image, ImageDraw, ImageFilter, ImageFont, ImageOps
 
+from falmock.media.specifications import Clip, Still
+from falmock.media.typesetting import ASCENT, Setter, runs
+
 if TYPE_CHECKING:
-    from falmock.media.clip import Clip
+    from falmock.media.fonts import Library
+    from falmock.media.pixels import Picture
 
 Colour = tuple[int, int, int]
 
-_PROMPT_LENGTH: Final = 400  # characters; more than two lines can hold
 _SLATE: Final = (52, 64, 84)
+_AMBER: Final = (255, 193, 61, 255)
+_INK: Final = (24, 24, 28, 255)
+_WHITE: Final = (255, 255, 255, 255)
+_GREY: Final = (255, 255, 255, 215)
+_SHADE: Final = 165  # of 255: how dark the strip below the text is
 _GOLDEN_ANGLE: Final = 137  # degrees, so that consecutive seeds have distant hues
-_BEYOND_ASCII: Final = "\u2018\u2019\u201c\u201d\u00b7"  # the font has these quotes and the middle dot
-_REPLACEMENTS: Final = {  # of characters that the font lacks, by Unicode category
-    "Pd": "-",
-    "Mn": "",
-    "Cc": " ",
-    "Cf": " ",
-    "Zl": " ",
-    "Zp": " ",
-    "Zs": " ",
-}
+_INDEX_ANGLE: Final = 79  # the same for the images of one request
+_TINT: Final = 0.14  # of the colour over a picture that is not the first of its request
+_LEADING: Final = 1.3  # from line to line, of the size of the letters
+_SIZES: Final = ((200, 2, 0.066, 0.04), (100, 1, 0.105, 0.085), (44, 0, 0, 0.125))
 _LIGHTS: Final = (  # left, top and radius in parts of the backdrop's size, turn of the hue, brightness
     (0.12, 0.20, 0.26, 20, 0.75),
     (0.85, 0.10, 0.20, -35, 0.80),
@@ -41,55 +39,175 @@ _LIGHTS: Final = (  # left, top and radius in parts of the backdrop's size, turn
 )
 
 
-def still(clip: Clip) -> Image.Image:
-    """Draw the picture or a backdrop, as large as the canvas. The plain style includes the caption."""
+def canvas(clip: Clip) -> Image.Image:
+    """Draw what the camera moves over: a picture or a backdrop. The plain style has one colour."""
     if clip.style == "plain":
-        return _plain(clip)
-    if clip.picture is None:
-        return _backdrop(clip)
-    picture = Image.frombytes("RGB", clip.picture.size, clip.picture.rgb)
-    return ImageOps.fit(picture, clip.canvas, Image.Resampling.BICUBIC)
+        return Image.new("RGB", clip.canvas, _SLATE)
+    return _scene(clip.picture, clip.canvas, clip.seed)
 
 
-def caption(clip: Clip) -> Image.Image:
-    """Draw the strip along the upper edge: the prompt, then model, duration and "placeholder".
+def last(clip: Clip, picture: Picture) -> Image.Image:
+    """Draw the frame that a clip ends with, but for the caption."""
+    return _scene(picture, clip.size, clip.seed)
+
+
+def still(wanted: Still, library: Library) -> Image.Image:
+    """Draw an image with its caption."""
+    size = wanted.size
+    if wanted.style == "plain":
+        image = Image.new("RGB", size, _colour(218 + _INDEX_ANGLE * wanted.index, 0.33))
+    else:
+        image = _scene(wanted.picture, size, wanted.seed + _INDEX_ANGLE * wanted.index)
+        if wanted.picture is not None and wanted.index:
+            tint = Image.new("RGB", size, _colour(_INDEX_ANGLE * wanted.index, 0.8))
+            image = Image.blend(image, tint, _TINT)
+    if not wanted.transparent:
+        strip = caption(wanted, library)
+        image.paste(strip, (0, 0), strip)
+        return image
+    strip = caption(wanted, library, width=round(size[0] * 0.64))
+    image.paste(strip, ((size[0] - strip.width) // 2, (size[1] - strip.height) // 2), strip)
+    image.putalpha(_subject(size))
+    if wanted.format == "jpeg":
+        return Image.alpha_composite(Image.new("RGBA", size, "white"), image).convert("RGB")
+    return image
+
+
+def caption(wanted: Clip | Still, library: Library, *, width: int | None = None) -> Image.Image:
+    """Draw the strip along the upper edge: the prompt, then "placeholder", model, size and seed.
 
     At the lower edge a browser draws its controls. The text is white on a dark gradient, to be legible on any
-    picture. The plain style has no prompt.
+    picture. The plain style has no prompt and no seed. Small images have less text, tiny ones none.
     """
-    unit = min(clip.width, clip.height) / 720
-    large, small = (ImageFont.load_default(max(6, size * unit)) for size in (27, 19))
-    margin = round(36 * unit)
-    prompt = "" if clip.style == "plain" else _drawable(clip.prompt[:_PROMPT_LENGTH])
-    lines = _wrapped(prompt, large, clip.width - 2 * margin)
-    top, fade, leading = round(24 * unit), round(56 * unit), round(36 * unit)
-    strip = _gradient(clip.width, top + len(lines) * leading + round(40 * unit) + fade, fade)
-    draw = ImageDraw.Draw(strip)
-    for row, line in enumerate(lines):
-        draw.text((margin, top + row * leading), line, "white", large)
-    details = f"{_drawable(clip.model)}  ·  {clip.seconds} s  ·  placeholder"
-    draw.text((margin, top + len(lines) * leading + round(6 * unit)), details, (255, 255, 255, 200), small)
+    width = width or wanted.size[0]
+    plan = _Plan.of(wanted)
+    column = max(1, width - 2 * plan.margin)
+    prompt = Setter(_prompt(wanted) if plan.prompt_lines else "", plan.large, library)
+    lines = prompt.lines(column, plan.prompt_lines)
+    badge = _badge(plan.small) if plan.small else Image.new("RGBA", (1, 1))
+    indent = badge.width + round(plan.small * 0.6)
+    beside = column - indent >= (4 if plan.brief else 6) * plan.small  # room for a few letters
+    details = Setter(_details(wanted, plan) if plan.small else "", plan.small, library)
+    rows = details.lines(column - indent if beside else column, 2 if plan.prompt_lines or not beside else 1)
+    text = round(len(lines) * plan.large * _LEADING + plan.small * 0.3) if lines else 0
+    small = round(plan.small * _LEADING)
+    below = 0 if beside else badge.height + round(plan.small * 0.3)
+    end = plan.margin + text + below + max(len(rows) * small, badge.height)
+    strip = _gradient(width, end + plan.fade, plan.fade)
+    top = float(plan.margin)
+    for line in lines:
+        prompt.draw(strip, (plan.margin, top + ASCENT * plan.large), line, column, _WHITE)
+        top += plan.large * _LEADING
+    top = plan.margin + text
+    if plan.small:
+        strip.alpha_composite(badge, (plan.margin, round(top)))
+    left = plan.margin + (indent if beside else 0)
+    for row in rows:
+        baseline = (
+            top + below + badge.height * 0.5 + plan.small * 0.36 if beside else top + below + plan.small
+        )
+        details.draw(strip, (left, baseline), row, column, _GREY)
+        top += small
     return strip
 
 
-def _plain(clip: Clip) -> Image.Image:
-    frame = Image.new("RGB", clip.canvas, _SLATE)
-    strip = caption(clip)
-    frame.paste(strip, (0, 0), strip)
-    return frame
+def used_fonts(wanted: Clip | Still, library: Library) -> tuple[str, ...]:
+    """Return names and versions of the fonts that the caption is drawn in, beside Pillow's own."""
+    texts = (_prompt(wanted), wanted.model)
+    used = {run.font.identity for text in texts for run in runs(text, library)}
+    return tuple(sorted(used - {""}))
 
 
-def _backdrop(clip: Clip) -> Image.Image:
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """Sizes of a caption in pixels.
+
+    Attributes:
+        prompt_lines: at most so many.
+        large: size of the prompt's letters.
+        small: size of the other letters; 0 for a picture that is too small for text.
+        margin: around the text.
+        fade: height of the gradient's end.
+        brief: whether only the most important facts have room.
+    """
+
+    prompt_lines: int
+    large: float
+    small: float
+    margin: int
+    fade: int
+    brief: bool
+
+    @classmethod
+    def of(cls, wanted: Clip | Still) -> _Plan:
+        side, area = min(wanted.size), wanted.size[0] * wanted.size[1]
+        unit = min(1.3 * side, 0.75 * math.sqrt(area))  # as a thumbnail has much of the same area
+        for least, lines, large, small in _SIZES:
+            if side >= least:
+                margin, fade, brief = round(unit * 0.045), round(unit * 0.06), least < _SIZES[0][0]
+                return cls(lines, large * unit, max(8, small * unit), margin, fade, brief)
+        return cls(0, 1, 0, 0, 0, brief=True)
+
+
+def _prompt(wanted: Clip | Still) -> str:
+    return "" if wanted.style == "plain" else wanted.prompt
+
+
+def _details(wanted: Clip | Still, plan: _Plan) -> str:
+    size = "x".join(map(str, wanted.size))
+    if plan.brief:
+        return size if not plan.prompt_lines else f"{wanted.model.rpartition('/')[2]} · {size}"
+    facts = [wanted.model, size]
+    if isinstance(wanted, Clip):
+        facts += [f"{wanted.seconds:.3g} s", f"{wanted.frames_per_second:.5g} fps"]
+    elif wanted.index:
+        facts.append(f"image {wanted.index + 1}")
+    if wanted.style != "plain":
+        facts.append(f"seed {wanted.seed}")
+    return " · ".join(fact for fact in facts if fact)
+
+
+def _badge(size: float) -> Image.Image:
+    font = ImageFont.load_default(size * 0.86)
+    left, upper, right, lower = font.getbbox("PLACEHOLDER")
+    across, down = round(size * 0.5), round(size * 0.28)
+    width, height = round(right - left) + 2 * across, round(lower - upper) + 2 * down
+    badge = Image.new("RGBA", (width, height))
+    draw = ImageDraw.Draw(badge)
+    draw.rounded_rectangle((0, 0, width - 1, height - 1), round(size * 0.28), _AMBER)
+    draw.text((across - left, down - upper), "PLACEHOLDER", _INK, font)
+    return badge
+
+
+def _scene(picture: Picture | None, size: tuple[int, int], seed: int) -> Image.Image:
+    if picture is None:
+        return _backdrop(size, seed)
+    image = Image.frombytes("RGB", picture.size, picture.rgb)
+    return ImageOps.fit(image, size, Image.Resampling.BICUBIC)
+
+
+def _backdrop(size: tuple[int, int], seed: int) -> Image.Image:
     """Draw blurred lights, in an eighth of the size: the blur hides that it is enlarged."""
-    hue = clip.seed * _GOLDEN_ANGLE
-    width, height = (max(1, side // 8) for side in clip.canvas)
+    hue = seed * _GOLDEN_ANGLE
+    width, height = (max(1, side // 8) for side in size)
     image = Image.new("RGB", (width, height), _colour(hue, 0.28))
     draw = ImageDraw.Draw(image)
     for left, top, radius, turn, brightness in _LIGHTS:
         centre = left * width, top * height
         draw.circle(centre, radius * min(width, height), _colour(hue + turn, brightness))
     blurred = image.filter(ImageFilter.GaussianBlur(min(width, height) / 16))
-    return blurred.resize(clip.canvas, Image.Resampling.BICUBIC)
+    return blurred.resize(size, Image.Resampling.BICUBIC)
+
+
+def _subject(size: tuple[int, int]) -> Image.Image:
+    """Draw the opacity of a subject: an ellipse with soft edges, in at most a quarter of the size."""
+    width, height = (max(8, side // 4) for side in size)
+    mask = Image.new("L", (width, height))
+    box = (width * 0.08, height * 0.08, width * 0.92, height * 0.92)
+    ImageDraw.Draw(mask).ellipse(box, 255)
+    return mask.filter(ImageFilter.GaussianBlur(min(width, height) / 50)).resize(
+        size, Image.Resampling.BICUBIC
+    )
 
 
 def _colour(hue: int, brightness: float) -> Colour:
@@ -98,35 +216,9 @@ def _colour(hue: int, brightness: float) -> Colour:
 
 
 def _gradient(width: int, height: int, fade: int) -> Image.Image:
-    strip = Image.new("RGBA", (width, height + height % 2), (0, 0, 0, 160))  # even, for the chroma
-    alpha = (
-        Image.linear_gradient("L").resize((width, max(1, fade))).point(lambda level: 160 - level * 160 // 255)
-    )
-    strip.paste(
-        Image.merge("RGBA", (*[Image.new("L", alpha.size)] * 3, alpha)), (0, strip.height - alpha.height)
-    )
+    strip = Image.new("RGBA", (width, max(2, height + height % 2)), (0, 0, 0, _SHADE))  # even, for the chroma
+    ramp = Image.linear_gradient("L").resize((width, max(1, fade)))
+    alpha = ramp.point(lambda level: _SHADE - level * _SHADE // 255)
+    black = Image.new("L", alpha.size)
+    strip.paste(Image.merge("RGBA", (black, black, black, alpha)), (0, strip.height - alpha.height))
     return strip
-
-
-def _drawable(text: str) -> str:
-    """Reduce a text to the font's glyphs: without accents, and with an ellipsis for other scripts."""
-    glyphs = "".join(_glyph(character) for character in unicodedata.normalize("NFKD", text))
-    return " ".join(re.sub(r"…[…\s]*", "… ", glyphs).split())
-
-
-def _glyph(character: str) -> str:
-    if " " <= character <= "~" or character in _BEYOND_ASCII:
-        return character
-    return _REPLACEMENTS.get(unicodedata.category(character), "…")
-
-
-def _wrapped(text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, width: float) -> list[str]:
-    """Break a text into at most two lines of this width in pixels, with an ellipsis if it is longer."""
-    if not text:
-        return []
-    average = font.getlength(text) / len(text)
-    for columns in range(int(1.1 * width / average), 4, -1):
-        lines = textwrap.wrap(text, columns, max_lines=2, placeholder=" …")
-        if all(font.getlength(line) <= width for line in lines):
-            return lines
-    return []

@@ -1,4 +1,4 @@
-"""Renders clips with ffmpeg and caches them. The number of concurrent renders is limited."""
+"""Makes media, those with ffmpeg under its supervisor, and caches them."""
 
 from __future__ import annotations
 
@@ -13,15 +13,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import imageio_ffmpeg
+import PIL
 
-from falmock.media import drawing, graph, mp4, processes
+from falmock.media import checks, drawing, graph, making, processes, specifications
+from falmock.media.cache import LIMIT, Cache
+from falmock.media.fonts import installed
+from falmock.media.mp4 import BrokenFile
+from falmock.media.specifications import Clip, Sound, Still
 from falmock.system import private
 from falmock.system.descriptors import with_descriptors, with_spare
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Coroutine
 
-    from falmock.media.clip import Clip
+    from falmock.media.fonts import Library
+    from falmock.media.specifications import Specification
 
 log = logging.getLogger("falmock.media")
 
@@ -35,7 +41,7 @@ _T = TypeVar("_T")
 
 
 class RenderFailed(Exception):
-    """A clip could not be rendered. The text is for the server's log."""
+    """A medium could not be made. The text is for the server's log."""
 
 
 class FfmpegNotFound(ValueError):
@@ -64,62 +70,68 @@ def find_ffmpeg(configured: str | None = None) -> str:
 
 @dataclass(slots=True)
 class _Render:
-    """A clip that is being rendered, and the number of callers that wait for it."""
+    """A file that is being made, and the number of callers that wait for it."""
 
     task: asyncio.Task[Path]
     waiting: int = 0
 
 
 class Renderer:
-    """Renders and caches videos, and checks each before it is returned.
+    """Makes and caches media, and checks each before it is returned.
 
     Args:
         ffmpeg: the program, see `find_ffmpeg`.
-        cache: folder for the videos, created if missing. It must not be shared with another renderer:
-            unfinished videos in it are removed.
-        at_once: maximum number of clips that are rendered at the same time.
-        timeout: real seconds that ffmpeg may take for a clip.
+        cache: folder for the files, created if missing. It must not be shared with another renderer:
+            unfinished files in it are removed.
+        at_once: maximum number of files that are made at the same time.
+        timeout: real seconds that ffmpeg may take for a file.
+        limit: bytes that the cache may have; those used longest ago are removed.
+        library: the fonts for captions; by default those of the system.
     """
 
-    def __init__(self, *, ffmpeg: str, cache: Path, at_once: int, timeout: float) -> None:
+    def __init__(
+        self,
+        *,
+        ffmpeg: str,
+        cache: Path,
+        at_once: int,
+        timeout: float,
+        limit: int = LIMIT,
+        library: Library | None = None,
+    ) -> None:
         self._ffmpeg = ffmpeg
-        self._cache = cache.absolute()
         self._timeout = timeout
+        self._library = library or installed()
         self._slots = asyncio.Semaphore(at_once)
         self._renders: dict[str, _Render] = {}
         self._tasks: set[asyncio.Task[Any]] = set()
         self._version: asyncio.Task[str] | None = None
-        self._checked: set[str] = set()  # keys of cached videos that are complete
+        self._checked: set[str] = set()  # names of cached files that are complete
         self._closed = False
-        private.folder(self._cache)
-        for left_over in self._cache.glob(f".*{_PARTIAL}"):
+        folder = private.folder(cache.absolute())
+        for left_over in folder.glob(f".*{_PARTIAL}"):
             shutil.rmtree(left_over)
+        self._cache = Cache(folder, limit)
 
-    async def render(self, clip: Clip) -> Path:
-        """Return the path of the clip's mp4 in the cache, after rendering it if necessary.
+    async def render(self, wanted: Specification) -> Path:
+        """Return the path of a medium in the cache, after making it if necessary.
 
-        Concurrent calls for the same clip share one ffmpeg, which is killed when all are cancelled.
+        The file can be removed as soon as another one is made, so link or open it before the next `await`, or
+        use `hold`. Concurrent calls for the same medium share one ffmpeg, which is killed when all are
+        cancelled.
 
         Raises:
             RenderFailed: ffmpeg failed or took too long, or the renderer is closed.
         """
-        key = clip.key(await self._ffmpeg_version())
-        video = self._cache / f"{key}.mp4"
-        if await self._is_cached(key, clip, video):
-            return video
-        if self._closed:
-            raise RenderFailed(_CLOSED)
-        render = self._renders.get(key) or self._start(key, clip, video)
-        render.waiting += 1
-        try:
-            await asyncio.wait([render.task])
-        finally:
-            render.waiting -= 1
-            if not render.waiting and not render.task.done():
-                await self._cancel(key)
-        if render.task.cancelled():
-            raise RenderFailed(_CLOSED)
-        return render.task.result()
+        async with self.hold(wanted) as path:
+            return path
+
+    @asynccontextmanager
+    async def hold(self, wanted: Specification) -> AsyncIterator[Path]:
+        """Render, and keep the file in the cache for the length of a block. Raises as `render` does."""
+        name = await self._name(wanted)
+        with self._cache.held(name):
+            yield await self._get(name, wanted)
 
     async def close(self) -> None:
         """Cancel all renders and remove their files. Later calls of `render` fail."""
@@ -130,17 +142,48 @@ class Renderer:
                 task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _is_cached(self, key: str, clip: Clip, video: Path) -> bool:
-        """Return whether the cache has a complete video of the clip."""
-        if not video.exists():  # noqa: ASYNC240 - quicker than a thread
+    async def _name(self, wanted: Specification) -> str:
+        """Return the name of a medium's file in the cache."""
+        tools: list[str] = []
+        if isinstance(wanted, Clip | Sound):
+            tools.append(await self._ffmpeg_version())
+        if isinstance(wanted, Clip | Still):
+            tools.append(PIL.__version__)
+            if not (wanted.prompt + wanted.model).isascii():  # Pillow's own font has no more
+                used = partial(drawing.used_fonts, wanted, self._library)
+                tools += await with_descriptors(lambda: asyncio.to_thread(used))
+        return specifications.key(wanted, tools) + wanted.suffix
+
+    async def _get(self, name: str, wanted: Specification) -> Path:
+        path = self._cache.path(name)
+        if await self._is_cached(name, wanted, path):
+            return path
+        if self._closed:
+            raise RenderFailed(_CLOSED)
+        render = self._renders.get(name) or self._start(name, wanted, path)
+        render.waiting += 1
+        try:
+            await asyncio.wait([render.task])
+        finally:
+            render.waiting -= 1
+            if not render.waiting and not render.task.done():
+                await self._cancel(name)
+        if render.task.cancelled():
+            raise RenderFailed(_CLOSED)
+        return render.task.result()
+
+    async def _is_cached(self, name: str, wanted: Specification, path: Path) -> bool:
+        """Return whether the cache has the complete file."""
+        if not path.exists():  # noqa: ASYNC240 - quicker than a thread
             return False
-        if key not in self._checked:
+        if name not in self._checked:
             try:
-                await _check(video, clip)
-            except (mp4.BrokenVideo, FileNotFoundError) as error:
-                log.warning("a cached video is damaged and is rendered again: %s", error)
+                await _check(path, wanted)
+            except (BrokenFile, FileNotFoundError) as error:
+                log.warning("a cached file is damaged and is made again: %s", error)
                 return False
-            self._checked.add(key)
+            self._checked.add(name)
+        self._cache.use(name)
         return True
 
     def _track(self, work: Coroutine[Any, Any, _T]) -> asyncio.Task[_T]:
@@ -150,45 +193,51 @@ class Renderer:
         task.add_done_callback(self._tasks.discard)
         return task
 
-    def _start(self, key: str, clip: Clip, video: Path) -> _Render:
-        task = self._track(self._make(clip, video))
-        render = self._renders[key] = _Render(task)
+    def _start(self, name: str, wanted: Specification, path: Path) -> _Render:
+        task = self._track(self._make(name, wanted, path))
+        render = self._renders[name] = _Render(task)
 
         def finished(task: asyncio.Task[Path]) -> None:
-            if self._renders.get(key) is render:
-                del self._renders[key]
+            if self._renders.get(name) is render:
+                del self._renders[name]
             if not task.cancelled():
                 task.exception()  # mark it as retrieved, in case all callers were cancelled
 
         task.add_done_callback(finished)
         return render
 
-    async def _cancel(self, key: str) -> None:
-        task = self._renders.pop(key).task
+    async def _cancel(self, name: str) -> None:
+        task = self._renders.pop(name).task
         task.cancel()
         await asyncio.wait([task])
 
-    async def _make(self, clip: Clip, video: Path) -> Path:
+    async def _make(self, name: str, wanted: Specification, path: Path) -> Path:
         async with self._slots:
             try:
-                async with _scratch(self._cache) as folder:
-                    unchecked = folder / "video.mp4"
-                    await self._write(clip, unchecked)
-                    await _check(unchecked, clip)
-                    unchecked.replace(video)
-            except mp4.BrokenVideo as error:
-                raise RenderFailed(f"ffmpeg made an unusable video: {error}") from error
+                async with _scratch(path.parent) as folder:
+                    unchecked = folder / f"result{wanted.suffix}"
+                    with_spare(partial(private.create, unchecked)).close()  # for its mode, whatever the umask
+                    await self._write(wanted, unchecked)
+                    unchecked.chmod(private.FILE)  # a wrapper script may have replaced the file
+                    await _check(unchecked, wanted)
+                    unchecked.replace(path)
+                    self._checked -= self._cache.add(name)
+                    self._checked.add(name)
+            except BrokenFile as error:
+                raise RenderFailed(f"The file is unusable: {error}") from error
             except OSError as error:
                 raise RenderFailed(f"Cannot render: {error}") from error
-        return video
+        return path
 
-    async def _write(self, clip: Clip, video: Path) -> None:
-        still, caption = video.with_name("still.ppm"), video.with_name("caption.png")
-        for file in (still, caption, video):  # created here for their mode, whatever the umask
-            with_spare(partial(private.create, file)).close()
-        await with_descriptors(lambda: _uncancelled(asyncio.to_thread(_draw, clip, still, caption)))
-        await self._run(graph.command(self._ffmpeg, clip, still=still, caption=caption, video=video))
-        _restrict(video)
+    async def _write(self, wanted: Specification, target: Path) -> None:
+        """Write a medium to a file, with other files beside it."""
+        await with_descriptors(
+            lambda: _uncancelled(asyncio.to_thread(making.prepare, wanted, target, self._library))
+        )
+        if isinstance(wanted, Clip):
+            await self._run(graph.video(self._ffmpeg, wanted, target.parent, target))
+        elif isinstance(wanted, Sound):
+            await self._run(graph.sound(self._ffmpeg, wanted, target))
 
     async def _run(self, command: list[str]) -> None:
         try:
@@ -215,10 +264,6 @@ class Renderer:
         return task.result()
 
 
-def _restrict(video: Path) -> None:
-    video.chmod(private.FILE)  # a wrapper script may have replaced the file
-
-
 async def _version(program: str, timeout: float) -> str:
     try:
         done = await processes.run(
@@ -233,10 +278,9 @@ async def _version(program: str, timeout: float) -> str:
     return done.stdout.decode(errors="replace").partition("\n")[0]
 
 
-async def _check(video: Path, clip: Clip) -> None:
-    """Check that a file is a complete video of a clip. Raises as `mp4.check` does."""
-    shape = mp4.Shape(clip.width, clip.height, clip.frames)
-    await with_descriptors(lambda: _uncancelled(asyncio.to_thread(mp4.check, video, shape)))
+async def _check(path: Path, wanted: Specification) -> None:
+    """Check a file in a thread. Raises as `checks.check` does."""
+    await with_descriptors(lambda: _uncancelled(asyncio.to_thread(checks.check, path, wanted)))
 
 
 @asynccontextmanager
@@ -247,12 +291,6 @@ async def _scratch(parent: Path) -> AsyncIterator[Path]:
         yield folder
     finally:
         await with_descriptors(lambda: _uncancelled(asyncio.to_thread(shutil.rmtree, folder)))
-
-
-def _draw(clip: Clip, still: Path, caption: Path) -> None:
-    drawing.still(clip).save(still)
-    if clip.style == "animate":
-        drawing.caption(clip).save(caption, compress_level=1)
 
 
 async def _uncancelled(thread: Awaitable[_T]) -> _T:

@@ -134,7 +134,7 @@ def clip() -> Callable[..., Clip]:
         facts = {
             "width": 160,
             "height": 90,
-            "seconds": 1,
+            "frames": 24,
             "prompt": "A lego chef",
             "model": "fal-ai/veo2",
             "seed": 0,

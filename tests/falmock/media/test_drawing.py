@@ -1,7 +1,8 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from example_count import examples
@@ -9,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from falmock.media import Clip, Picture
-from falmock.media.drawing import caption, still
+from falmock.media import Clip, Picture, Still
+from falmock.media.drawing import canvas, caption, still
+from falmock.media.fonts import Library
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,8 +20,11 @@ if TYPE_CHECKING:
 LONG = "The camera follows a lego chef who cooks eggs in a bright kitchen. " * 20
 
 
-def captioned(prompt: str, width: int = 1280, height: int = 720, model: str = "fal-ai/veo2") -> Image.Image:
-    return caption(Clip(width=width, height=height, seconds=5, prompt=prompt, model=model, seed=0))
+NONE = Library([])
+
+
+def captioned(prompt: str, width: int = 1280, height: int = 720, **others: Any) -> Image.Image:
+    return caption(Clip(width=width, height=height, frames=120, prompt=prompt, **others), NONE)
 
 
 def ink(image: Image.Image) -> tuple[int, int, int, int] | None:
@@ -28,7 +33,8 @@ def ink(image: Image.Image) -> tuple[int, int, int, int] | None:
 
 
 @given(
-    st.text(st.characters(), max_size=300), st.sampled_from([(1280, 720), (720, 1280), (2, 2), (64, 1024)])
+    st.text(st.characters(), max_size=300),
+    st.sampled_from([(1280, 720), (720, 1280), (2, 2), (64, 1024), (256, 256), (50, 44), (150, 110)]),
 )
 @examples(60)
 def test_a_caption_is_drawn_for_any_prompt_and_size(prompt: str, size: tuple[int, int]) -> None:
@@ -54,7 +60,7 @@ def test_the_text_of_a_caption_keeps_a_margin(prompt: str, size: tuple[int, int]
 
 
 def test_a_long_prompt_is_cut_after_two_lines() -> None:
-    assert captioned(LONG).height == captioned(LONG[:120]).height < 720 / 3
+    assert captioned(LONG).height == captioned(LONG[:90]).height < 720 / 3
 
 
 def test_the_caption_of_a_short_prompt_is_lower() -> None:
@@ -65,23 +71,39 @@ def test_the_caption_shows_the_prompt() -> None:
     assert captioned("A lego chef").tobytes() != captioned("A lego cook").tobytes()
 
 
-@pytest.mark.parametrize("change", [{"model": "fal-ai/veo3"}, {"seconds": 6}])
-def test_the_caption_shows_model_and_duration(clip: Callable[..., Clip], change: dict[str, object]) -> None:
-    assert caption(clip(**change)).tobytes() != caption(clip()).tobytes()
+@pytest.mark.parametrize(
+    "change",
+    [{"model": "fal-ai/veo3"}, {"frames": 48}, {"frames_per_second": 30}, {"seed": 7}, {"height": 718}],
+)
+def test_the_caption_shows_model_length_rate_seed_and_size(
+    clip: Callable[..., Clip], change: dict[str, object]
+) -> None:
+    shown = [caption(clip(**({"width": 1280, "height": 720} | each)), NONE) for each in ({}, change)]
+    assert shown[0].tobytes() != shown[1].tobytes()
+
+
+def test_the_plain_style_shows_neither_prompt_nor_seed() -> None:
+    assert captioned("a", style="plain", seed=1) == captioned("b", style="plain", seed=2)
 
 
 @pytest.mark.parametrize(
-    ("prompt", "drawn"),
-    [
-        ("Café \u2013 crème brûlée", "Cafe - creme brulee"),
-        ("two\nlines\tand\0more", "two lines and more"),
-        ("a cat 一只猫 🐱 dances", "a cat 猫 dances"),
-        ("ﬁne", "fine"),
-        ("zero\u200bwidth", "zero width"),
-    ],
+    ("size", "text"), [((1280, 720), True), ((256, 256), True), ((64, 64), True), ((32, 32), False)]
 )
-def test_characters_that_the_font_lacks_are_replaced(prompt: str, drawn: str) -> None:
-    assert captioned(prompt) == captioned(drawn)
+def test_small_images_have_less_text_and_tiny_ones_none(size: tuple[int, int], text: bool) -> None:
+    strip = captioned("A lego chef", *size)
+    assert (ink(strip) is not None) is text
+    assert strip.height <= size[1] * 0.62
+
+
+@pytest.mark.parametrize("size", [(1280, 720), (720, 1280), (1024, 1024), (2048, 858)])
+def test_the_prompt_is_legible_in_a_thumbnail_of_320_pixels(size: tuple[int, int]) -> None:
+    strip = captioned("HHHH", *size).convert("RGB")
+    scale = 320 / max(size)
+    thumbnail = strip.resize([round(side * scale) for side in strip.size], Image.Resampling.BOX)
+    bright = thumbnail.convert("L").point(lambda level: 255 if level > 100 else 0)
+    box = bright.crop((0, 0, thumbnail.width, thumbnail.height // 2)).getbbox()
+    assert box is not None
+    assert box[3] - box[1] in range(6, 13)  # the height of capital letters
 
 
 def test_the_caption_is_legible_on_white() -> None:
@@ -104,7 +126,7 @@ def test_a_picture_fills_the_canvas_without_distortion(
 ) -> None:
     image = Image.new("RGB", (400, 400), "white")
     image.paste("black", (150, 150, 250, 250))
-    drawn = still(clip(picture=picture_of(image)))
+    drawn = canvas(clip(picture=picture_of(image)))
     assert drawn.size == clip().canvas
     square = drawn.convert("L").point(lambda level: 255 if level < 128 else 0).getbbox()
     assert square is not None
@@ -115,15 +137,46 @@ def test_a_picture_fills_the_canvas_without_distortion(
 def test_a_picture_with_an_extreme_ratio_fills_the_canvas(
     clip: Callable[..., Clip], picture_of: Callable[[Image.Image], Picture], size: tuple[int, int]
 ) -> None:
-    assert still(clip(picture=picture_of(Image.new("RGB", size)))).size == clip().canvas
+    assert canvas(clip(picture=picture_of(Image.new("RGB", size)))).size == clip().canvas
 
 
 def test_the_seed_selects_the_colours_of_the_backdrop(clip: Callable[..., Clip]) -> None:
-    assert len({still(clip(seed=seed)).tobytes() for seed in (0, 4, 8, 10**30)}) == 4
+    assert len({canvas(clip(seed=seed)).tobytes() for seed in (0, 4, 8, 10**30)}) == 4
 
 
 def test_a_plain_still_shows_neither_picture_nor_prompt(
     clip: Callable[..., Clip], picture_of: Callable[[Image.Image], Picture]
 ) -> None:
     picture = picture_of(Image.new("RGB", (8, 8), "red"))
-    assert still(clip(style="plain", picture=picture, prompt="x")) == still(clip(style="plain"))
+    assert canvas(clip(style="plain", picture=picture, prompt="x")) == canvas(clip(style="plain"))
+
+
+STILL = Still(width=200, height=120, prompt="A lego chef", model="fal-ai/flux")
+
+
+def test_several_stills_of_a_request_differ(picture_of: Callable[[Image.Image], Picture]) -> None:
+    picture = picture_of(Image.new("RGB", (80, 80), "white"))
+    for base in (STILL, replace(STILL, picture=picture), replace(STILL, style="plain")):
+        assert len({still(replace(base, index=index), NONE).tobytes() for index in range(4)}) == 4
+
+
+def test_a_still_shows_the_picture_in_its_own_ratio(picture_of: Callable[[Image.Image], Picture]) -> None:
+    image = Image.new("RGB", (400, 400), "white")
+    image.paste("red", (150, 150, 250, 250))
+    drawn = still(replace(STILL, width=400, height=200, picture=picture_of(image)), NONE)
+    assert drawn.getpixel((200, 100)) == (255, 0, 0)
+    assert drawn.getpixel((10, 190)) == (255, 255, 255)
+
+
+def test_a_transparent_still_has_a_subject_with_soft_edges_on_nothing() -> None:
+    drawn = still(replace(STILL, transparent=True), NONE)
+    alpha = drawn.getchannel("A")
+    assert [alpha.getpixel(corner) for corner in ((0, 0), (199, 0), (0, 119), (199, 119))] == [0] * 4
+    assert alpha.getpixel((100, 60)) == 255
+    assert len(alpha.getcolors() or []) > 50
+
+
+def test_a_transparent_jpeg_has_white_instead() -> None:
+    drawn = still(replace(STILL, transparent=True, format="jpeg"), NONE)
+    assert drawn.mode == "RGB"
+    assert drawn.getpixel((0, 0)) == (255, 255, 255)

@@ -5,15 +5,19 @@ from typing import TYPE_CHECKING
 import pytest
 from PIL import Image, ImageChops, ImageStat
 
+from falmock.media import Clip
+from falmock.media.drawing import caption
+from falmock.media.fonts import Library
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from falmock.media import Clip, Picture
+    from falmock.media import Picture
 
     Pictured = Callable[[Image.Image], Picture]
     Frames = Callable[[Clip], list[Image.Image]]
 
-STRIP = 26  # pixels at the upper edge of a clip of 160x90, where the caption is
+STRIP = caption(Clip(width=160, height=90, frames=1), Library([])).height
 
 
 def difference(image: Image.Image, other: Image.Image) -> float:
@@ -25,14 +29,24 @@ def test_the_picture_moves_by_the_same_step_in_every_frame(
     clip: Callable[..., Clip], picture_of: Pictured, frames: Frames, seed: int
 ) -> None:
     picture = picture_of(Image.effect_noise((40, 30), 90).resize((320, 240), Image.Resampling.BICUBIC))
-    moving = clip(picture=picture, seed=seed)
+    moving = clip(picture=picture, seed=seed, frames=14)
     right, down = moving.camera
     seen = frames(moving)
     for earlier, later in zip(seen[::4], seen[4::4], strict=False):
         moved = ImageChops.offset(earlier, -4 * right, -4 * down)
-        middle = (10, STRIP + 10, 150, 80)
+        middle = (10, STRIP + 8, 150, 80)
         assert difference(moved.crop(middle), later.crop(middle)) < 4
         assert difference(earlier.crop(middle), later.crop(middle)) > 8
+
+
+def test_the_camera_turns_round_after_a_third_of_the_frame(
+    clip: Callable[..., Clip], picture_of: Pictured, frames: Frames
+) -> None:
+    picture = picture_of(Image.effect_noise((40, 30), 90).resize((320, 240), Image.Resampling.BICUBIC))
+    seen = frames(clip(picture=picture, seed=2, frames=31))
+    middle = (10, STRIP + 8, 150, 80)
+    assert difference(seen[10].crop(middle), seen[20].crop(middle)) < 4
+    assert difference(seen[0].crop(middle), seen[30].crop(middle)) < 4
 
 
 @pytest.mark.parametrize("colour", [(200, 30, 60), (20, 140, 90), (250, 250, 250), (5, 5, 5)])

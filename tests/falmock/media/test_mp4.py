@@ -1,14 +1,16 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from example_count import examples
 from hypothesis import given
 from hypothesis import strategies as st
 
-from falmock.media.mp4 import BrokenVideo, Shape, check
+from falmock.media.mp4 import BrokenFile, Shape, check
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -16,12 +18,17 @@ if TYPE_CHECKING:
 
     from falmock.media import Clip
 
-SHAPE = Shape(160, 90, 24)
+SHAPE = Shape(160, 90, 24, Fraction(24))
 
 
 @pytest.fixture(scope="session")
 def video(clip: Callable[..., Clip], rendered: Callable[[Clip], Path]) -> bytes:
     return rendered(clip()).read_bytes()
+
+
+@pytest.fixture(scope="session")
+def with_sound(clip: Callable[..., Clip], rendered: Callable[[Clip], Path]) -> bytes:
+    return rendered(clip(sound=True)).read_bytes()
 
 
 @pytest.fixture(scope="session")
@@ -44,11 +51,43 @@ def test_a_rendered_video_passes_the_check(path: Path, video: bytes) -> None:
 
 
 @pytest.mark.parametrize(
-    "shape", [Shape(160, 92, 24), Shape(162, 90, 24), Shape(160, 90, 23), Shape(160, 90, 25)]
+    "change",
+    [
+        {"height": 92},
+        {"width": 162},
+        {"frames": 23},
+        {"frames": 25},
+        {"rate": Fraction(25)},
+        {"rate": Fraction(24000, 1001)},
+        {"sound": True},
+    ],
 )
-def test_a_video_with_another_size_or_length_is_refused(path: Path, video: bytes, shape: Shape) -> None:
-    with pytest.raises(BrokenVideo, match="instead of"):
-        checked(path, video, shape)
+def test_a_video_with_another_size_length_rate_or_sound_is_refused(
+    path: Path, video: bytes, change: dict[str, Any]
+) -> None:
+    with pytest.raises(BrokenFile, match="instead of"):
+        checked(path, video, replace(SHAPE, **change))
+
+
+def test_a_video_with_sound_passes_the_check(path: Path, with_sound: bytes) -> None:
+    checked(path, with_sound, replace(SHAPE, sound=True))
+
+
+def test_a_sound_track_that_nobody_asked_for_is_refused(path: Path, with_sound: bytes) -> None:
+    with pytest.raises(BrokenFile, match="instead of"):
+        checked(path, with_sound)
+
+
+def test_a_sound_that_is_shorter_than_its_video_is_refused(path: Path, with_sound: bytes) -> None:
+    times = with_sound.rindex(b"stts") + 12  # of the second track: number of samples, then the length of each
+    shorter = with_sound[:times] + (20).to_bytes(4) + with_sound[times + 4 :]
+    with pytest.raises(BrokenFile, match=r"of sound instead of 1\.0"):
+        checked(path, shorter, replace(SHAPE, sound=True))
+
+
+def test_a_sound_that_is_cut_off_is_refused(path: Path, with_sound: bytes) -> None:
+    with pytest.raises(BrokenFile, match="missing"):
+        checked(path, with_sound[:-10], replace(SHAPE, sound=True))
 
 
 @pytest.mark.parametrize(
@@ -65,26 +104,26 @@ def test_a_video_with_another_size_or_length_is_refused(path: Path, video: bytes
     ],
 )
 def test_a_file_that_is_not_a_video_is_refused(path: Path, data: bytes) -> None:
-    with pytest.raises(BrokenVideo):
+    with pytest.raises(BrokenFile):
         checked(path, data)
 
 
 def test_a_video_with_noise_for_frames_is_refused(path: Path, video: bytes) -> None:
     start = pictures(video)
-    with pytest.raises(BrokenVideo, match="a frame is missing or damaged"):
+    with pytest.raises(BrokenFile, match="a frame is missing or damaged"):
         checked(path, video[:start] + b"\x5a" * (len(video) - start))
 
 
 def test_an_index_with_too_many_frames_is_refused(path: Path, video: bytes) -> None:
     sizes = video.index(b"stsz") + 8
-    with pytest.raises(BrokenVideo, match="table of frames"):
+    with pytest.raises(BrokenFile, match="table of frames"):
         checked(path, video[:sizes] + b"\0\0\0\x01\xff\xff\xff\xff" + video[sizes + 8 :])
 
 
 @given(st.data())
 def test_a_video_truncated_at_any_byte_is_refused(path: Path, video: bytes, data: st.DataObject) -> None:
     end = data.draw(st.integers(0, len(video) - 1))
-    with pytest.raises(BrokenVideo):
+    with pytest.raises(BrokenFile):
         checked(path, video[:end])
 
 
@@ -93,5 +132,5 @@ def test_a_video_truncated_at_any_byte_is_refused(path: Path, video: bytes, data
 def test_a_damaged_video_passes_or_is_refused(path: Path, video: bytes, data: st.DataObject) -> None:
     start = data.draw(st.integers(0, pictures(video)))
     damage = data.draw(st.binary(min_size=1, max_size=8))
-    with suppress(BrokenVideo):
+    with suppress(BrokenFile):
         checked(path, video[:start] + damage + video[start + len(damage) :])

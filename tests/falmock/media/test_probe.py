@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 def test_a_rendered_clip_has_the_properties_of_its_description(
     clip: Callable[..., Clip], rendered: Rendered, size: tuple[int, int], seconds: int, style: str
 ) -> None:
-    video = rendered(clip(width=size[0], height=size[1], seconds=seconds, style=style))
+    video = rendered(clip(width=size[0], height=size[1], frames=24 * seconds, style=style))
     assert probe(video) == Facts(
         codec="h264",
         pixel_format="yuv420p",

@@ -5,7 +5,7 @@ import os
 import sys
 import threading
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 import pytest
 from PIL import Image
@@ -201,7 +201,7 @@ def test_a_render_fails_when_ffmpeg_writes_no_video(
         async with fake_ffmpeg:
             rendering = asyncio.create_task(renderer_with(fake_ffmpeg, cache).render(clip()))
             (await fake_ffmpeg.processes.get()).order("nothing")
-            with pytest.raises(RenderFailed, match="an unusable video"):
+            with pytest.raises(RenderFailed, match="is unusable"):
                 await rendering
 
     run_async(main())
@@ -216,7 +216,7 @@ def test_a_render_fails_when_the_video_is_empty_or_noise(
         async with fake_ffmpeg:
             rendering = asyncio.create_task(renderer_with(fake_ffmpeg, cache).render(clip()))
             (await fake_ffmpeg.processes.get()).order(f"put {content}")
-            with pytest.raises(RenderFailed, match="an unusable video"):
+            with pytest.raises(RenderFailed, match="is unusable"):
                 await rendering
 
     run_async(main())
@@ -228,7 +228,7 @@ def test_a_render_fails_when_the_video_has_another_size(
 ) -> None:
     async def main() -> None:
         async with fake_ffmpeg:
-            rendering = asyncio.create_task(renderer_with(fake_ffmpeg, cache).render(clip(seconds=2)))
+            rendering = asyncio.create_task(renderer_with(fake_ffmpeg, cache).render(clip(frames=48)))
             (await fake_ffmpeg.processes.get()).order("write")
             with pytest.raises(RenderFailed, match=r"frames=24.* instead of .*frames=48"):
                 await rendering
@@ -250,7 +250,7 @@ def test_a_damaged_video_in_the_cache_is_rendered_again(
             assert (await again).read_bytes() == whole
 
     run_async(main())
-    assert "a cached video is damaged" in caplog.text
+    assert "a cached file is damaged" in caplog.text
 
 
 def test_an_ffmpeg_that_floods_its_error_output_is_killed(
@@ -340,10 +340,10 @@ def test_a_render_can_be_cancelled_while_its_images_are_drawn(
             loop, drawing, released = asyncio.get_running_loop(), asyncio.Event(), threading.Event()
             save = Image.Image.save
 
-            def save_and_tell(image: Image.Image, path: Path) -> None:
+            def save_and_tell(image: Image.Image, file: IO[bytes], kind: str) -> None:
                 loop.call_soon_threadsafe(drawing.set)
                 released.wait()
-                save(image, path)
+                save(image, file, kind)
 
             monkeypatch.setattr(Image.Image, "save", save_and_tell)
             rendering = asyncio.create_task(renderer_with(fake_ffmpeg, cache).render(clip(style="plain")))

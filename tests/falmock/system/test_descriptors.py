@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     Play = Callable[[Coroutine[Any, Any, Any]], Any]
 
-CLIP = Clip(width=160, height=90, seconds=1, prompt="", model="fal-ai/veo2", seed=0, style="plain")
+CLIP = Clip(width=160, height=90, frames=24, model="fal-ai/veo2", seed=0, style="plain")
 
 
 @pytest.fixture(params=[asyncio.new_event_loop, uvloop.new_event_loop], ids=["asyncio", "uvloop"])

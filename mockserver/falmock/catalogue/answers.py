@@ -1,0 +1,187 @@
+"""The fields of an output that are no files: seeds, timings, texts, times of words."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from falmock.catalogue import outputs, reading, texts
+from falmock.catalogue.outputs import Filler
+
+if TYPE_CHECKING:
+    import random
+    from collections.abc import Callable
+
+    from falmock.catalogue.entries import Json
+    from falmock.catalogue.planning import Plan
+    from falmock.catalogue.texts import Span
+
+_SPOKEN: Final = ("text", "transcription", "transcript", "transcribed_text", "output")
+_SPANS: Final = {
+    "chunks",
+    "segments",
+    "words",
+    "sentences",
+    "utterances",
+    "timestamps",
+    "diarization_segments",
+}
+_ANSWERS: Final = (
+    "output",
+    "outputs",
+    "text",
+    "answer",
+    "response",
+    "results",
+    "result",
+    "text_output",
+    "content",
+    "prompt",
+)
+_MOST_SPANS: Final = 5000
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """Finds the value of a field by its name. What is unknown is left to its type.
+
+    Attributes:
+        plan: of the run.
+        random: draws what a model measures.
+    """
+
+    plan: Plan
+    random: random.Random
+
+    def __call__(self, name: str, schema: Json) -> Any:
+        """Return the value of a field, which may not fit its schema; `Filler.UNKNOWN` for none."""
+        for find in (self._of_every_model, self._of_listener, self._of_language_model, self._of_input):
+            value = find(name, schema)
+            if value is not Filler.UNKNOWN:
+                return value
+        return Filler.UNKNOWN
+
+    def _of_every_model(self, name: str, _: Json) -> Any:
+        plan, count = self.plan, reading.count(self.plan.fields)
+        shown, pictures = reading.prompt(plan.fields), plan.sources.pictures
+        values: dict[str, Callable[[], Any]] = {
+            "seed": lambda: plan.seed,
+            "used_seed": lambda: plan.seed,
+            "seeds": lambda: [plan.seed + index for index in range(count)],
+            "timings": lambda: {"inference": round(self.random.uniform(0.8, 6.0), 6)},
+            "has_nsfw_concepts": lambda: [False] * count,
+            "nsfw_content_detected": lambda: [False] * count,
+            "prompt": lambda: shown or Filler.UNKNOWN,
+            "actual_prompt": lambda: shown or Filler.UNKNOWN,
+            "revised_prompt": lambda: shown or Filler.UNKNOWN,
+            "caption": lambda: texts.describe(*pictures[0]) if pictures else Filler.UNKNOWN,
+            "svg_content": lambda: texts.draw(*plan.still_size(), shown, plan.seed),
+            "duration": lambda: self._seconds(1),
+            "length": lambda: self._seconds(1),
+            "duration_ms": lambda: self._seconds(1000),
+        }
+        if name in values:
+            return values[name]()
+        is_new = re.search(r"(^|_)id$", name) and name not in plan.fields.values
+        return f"{self.random.getrandbits(64):016x}" if is_new else Filler.UNKNOWN
+
+    def _seconds(self, unit: int) -> Any:
+        """Return the length of the output, else of the input."""
+        plan = self.plan
+        lengths = {"audio": lambda: plan.sound().seconds, "video": lambda: plan.clip().seconds}
+        seconds = lengths.get(plan.entry.medium, lambda: plan.heard_seconds)()
+        return Filler.UNKNOWN if seconds is None else round(seconds * unit, 3)
+
+    def _of_listener(self, name: str, schema: Json) -> Any:
+        """Return fields of models that write down what they hear."""
+        if name == "timestamps" and self.plan.entry.medium == "audio":
+            return self._spans(name, schema)
+        if not self._listens:
+            return Filler.UNKNOWN
+        transcript = self.plan.transcript()
+        language = self.plan.fields.first(["language", "language_code"]) or "en"
+        found: Json = {
+            **dict.fromkeys(_SPOKEN, transcript.text),
+            **dict.fromkeys(("language", "language_code", "detected_language"), language),
+            "languages": [language],
+            "inferred_languages": [language],
+            **dict.fromkeys(("language_probability", "confidence", "probability"), 0.98),
+            "has_speech": True,
+            "subtitle_count": len(transcript.sentences),
+        }
+        return self._spans(name, schema) if name in _SPANS else found.get(name, Filler.UNKNOWN)
+
+    def _spans(self, name: str, schema: Json) -> Any:
+        """Return words or sentences with their times, in the shape of the schema."""
+        fields, transcript = self.plan.fields, self.plan.transcript()
+        level = fields.values.get("chunk_level")
+        if level == "none" or (name == "diarization_segments" and fields.values.get("diarize") is not True):
+            return []
+        if name == "timestamps" and fields.values.get("timestamps") is not True:
+            return None
+        by_word = name in {"words", "timestamps"} or level == "word"
+        item, many, _ = outputs.target_of(self.plan.entry.schemas, schema)
+        if not many:
+            return Filler.UNKNOWN
+        filler = Filler(self.plan.entry.schemas, lambda *_: Filler.UNKNOWN)
+        spans = transcript.words if by_word else transcript.sentences
+        return [self._span(item, span, filler) for span in spans[:_MOST_SPANS]]
+
+    def _span(self, item: Json, span: Span, filler: Filler) -> Json:
+        speaker = "SPEAKER_00" if self.plan.fields.values.get("diarize") is True else None
+        facts: Json = {
+            "text": span.text,
+            "word": span.text,
+            "start": span.start,
+            "end": span.end,
+            "start_time": span.start,
+            "end_time": span.end,
+            "timestamp": [span.start, span.end],
+            "type": "word",
+            "confidence": 0.98,
+            "speaker": speaker,
+            "speaker_id": speaker and "speaker_0",
+        }
+        if not item.get("properties"):
+            return {key: facts[key] for key in ("text", "start", "end")}
+        return filler.file(item, facts)
+
+    def _of_language_model(self, name: str, schema: Json) -> Any:
+        """Return fields of models that answer in words."""
+        if self.plan.entry.medium not in {"text", "unknown"} or self._listens:
+            return "" if name == "description" else Filler.UNKNOWN
+        pictures, question = self.plan.sources.pictures, reading.prompt(self.plan.fields)
+        answer = texts.describe(*pictures[0]) if pictures and not question else texts.answer(question)
+        thinks = self.plan.fields.values.get("reasoning") is True
+        thoughts = "The answer is a placeholder, so there is nothing to think about." if thinks else None
+        read, written = len(question.split()), len(answer.split())
+        usage: Json = {"prompt_tokens": read, "completion_tokens": written, "total_tokens": read + written}
+        usage |= {"input_tokens": read, "output_tokens": written, "cost": 0.0}
+        found: Json = {
+            **dict.fromkeys(_ANSWERS, answer),
+            **usage,
+            "description": texts.describe(*pictures[0]) if pictures else answer,
+            "reasoning": thoughts,
+            "finish_reason": "stop",
+            "partial": False,
+            "error": None,
+        }
+        if name in {"usage", "usage_info"}:
+            target, _, _ = outputs.target_of(self.plan.entry.schemas, schema)
+            return {key: value for key, value in usage.items() if key in target.get("properties", {})}
+        return found.get(name, Filler.UNKNOWN)
+
+    def _of_input(self, name: str, _: Json) -> Any:
+        """Return an input field that the output repeats."""
+        value = self.plan.fields.values.get(name)
+        repeated = isinstance(value, str | int | float) and not isinstance(value, bool)
+        return value if repeated and not name.endswith(("_url", "_urls")) else Filler.UNKNOWN
+
+    @property
+    def _listens(self) -> bool:
+        endpoint, inputs = self.plan.entry.endpoint, self.plan.fields.values
+        words = r"whisper|wizper|speech-to-text|transcri|subtitle|caption.*video|asr|diariz|-vad"
+        return re.search(words, endpoint) is not None and any(
+            "audio" in key or "video" in key for key in inputs
+        )

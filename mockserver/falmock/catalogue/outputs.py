@@ -1,0 +1,283 @@
+"""Fills an output by its schema: finds the places of files, and gives every other field a valid value."""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from falmock.catalogue.entries import Json
+
+Path = tuple[str, ...]
+
+_DEEPEST: Final = 6  # levels of objects; a schema may refer to itself
+_URL: Final = re.compile(r"(^|_)urls?$")
+_OMIT: Final = object()
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """A place in an output for one file or a list of files.
+
+    Attributes:
+        path: names of fields, from the outside.
+        many: a list.
+        bare: a URL, instead of an object with one.
+        required: the output needs it, and everything around it.
+        schema: of the file.
+    """
+
+    path: Path
+    many: bool
+    bare: bool
+    required: bool
+    schema: Json
+
+    @property
+    def name(self) -> str:
+        return self.path[-1]
+
+
+class Filler:
+    """Fills the outputs of one model.
+
+    Args:
+        schemas: components of the model's document, by name.
+        known: returns the value of a field by its name and schema, or `Filler.UNKNOWN`.
+    """
+
+    UNKNOWN: Final = object()
+
+    def __init__(self, schemas: Mapping[str, Json], known: Callable[[str, Json], Any]) -> None:
+        self._schemas = schemas
+        self._known = known
+
+    def fill(self, schema: Json, files: Mapping[Path, Any], path: Path = ()) -> Json:
+        """Return an object with all its fields in their order; those that are unknown and optional are null.
+
+        Args:
+            schema: of the object.
+            files: what goes into each slot, by its path.
+        """
+        required = schema.get("required", ())
+        output: Json = {}
+        for name, field in ordered(schema):
+            value = self._field(name, field, files, (*path, name), required=name in required)
+            if value is not _OMIT:
+                output[name] = value
+        return output
+
+    def file(self, schema: Json, facts: Mapping[str, Any]) -> Json:
+        """Return a file object: its fields by name from the facts about the file."""
+        required = schema.get("required", ())
+        output: Json = {}
+        for name, field in ordered(schema):
+            if name in facts:
+                output[name] = self.fit(field, facts[name])
+            elif name in required or (name != "file_data" and "default" in field):
+                output[name] = self.fit(field, field.get("default"))
+            elif name != "file_data" and self.matches(field, None):
+                output[name] = None
+        return output
+
+    def fit(self, schema: Json, value: Any) -> Any:
+        """Return a value, or what comes nearest to it that the schema accepts."""
+        for candidate in _candidates(value):
+            if self.matches(schema, candidate):
+                return candidate
+        return self.make(schema)
+
+    def matches(self, schema: Json, value: Any) -> bool:
+        """Check a value against a schema, without patterns and formats."""
+        if "$ref" in schema:
+            return self.matches(self._resolve(schema), value)
+        if "anyOf" in schema:
+            return any(self.matches(branch, value) for branch in schema["anyOf"])
+        kind = schema.get("type")
+        return (
+            (kind is None or _is(kind, value))
+            and ("const" not in schema or value == schema["const"])
+            and ("enum" not in schema or value in schema["enum"])
+            and all(self.matches(branch, value) for branch in schema.get("allOf", ()))
+            and self._matches_inside(schema, value)
+        )
+
+    def _matches_inside(self, schema: Json, value: Any) -> bool:
+        if isinstance(value, dict):
+            properties = schema.get("properties", {})
+            others = schema.get("additionalProperties")
+            return set(schema.get("required", ())) <= set(value) and all(
+                self.matches(properties.get(name) or (others if isinstance(others, dict) else {}), member)
+                for name, member in value.items()
+            )
+        if isinstance(value, list):
+            items = schema.get("prefixItems") or [schema.get("items", {})] * len(value)
+            fits = schema.get("minItems", 0) <= len(value) <= schema.get("maxItems", len(value))
+            return fits and len(items) == len(value) and all(map(self.matches, items, value))
+        return _is_within(schema, value)
+
+    def make(self, schema: Json, depth: int = 0) -> Any:
+        """Return a simple value that a schema accepts: its default, the first choice, the least number."""
+        for key in ("const", "default"):
+            if key in schema and self.matches({**schema, "default": None}, schema[key]):
+                return schema[key]
+        if "enum" in schema:
+            return schema["enum"][0]
+        if "$ref" in schema:
+            return self.make(self._resolve(schema), depth)
+        if branches := schema.get("anyOf") or schema.get("allOf"):
+            return None if {"type": "null"} in branches else self.make(branches[0], depth)
+        return self._of_type(schema, depth)
+
+    def _of_type(self, schema: Json, depth: int) -> Any:
+        kind = schema.get("type")
+        if kind == "array":
+            items = schema.get("prefixItems") or [schema.get("items", {})] * schema.get("minItems", 0)
+            return [self.make(item, depth + 1) for item in items] if depth < _DEEPEST else []
+        if kind in {"integer", "number"}:
+            return _number(schema, whole=kind == "integer")
+        if kind == "boolean":
+            return False
+        if kind == "string":
+            return "-" * schema.get("minLength", 0)
+        if kind == "object" or "properties" in schema:
+            required = schema.get("required", ()) if depth < _DEEPEST else ()
+            return {
+                name: self._member(name, field, depth) for name, field in ordered(schema) if name in required
+            }
+        return None if kind == "null" else {}
+
+    def _member(self, name: str, field: Json, depth: int) -> Any:
+        value = self._known(name, field)
+        fits = value is not self.UNKNOWN and self.matches(field, value)
+        return value if fits else self.make(field, depth + 1)
+
+    def _field(self, name: str, field: Json, files: Mapping[Path, Any], path: Path, *, required: bool) -> Any:
+        if path in files:
+            return files[path]
+        inner = any(slot[: len(path)] == path for slot in files)
+        if inner:
+            target, many, _ = target_of(self._schemas, field)
+            filled = self.fill(target, files, path)
+            return [filled] if many else filled
+        value = self._known(name, field)
+        if value is not self.UNKNOWN and (value is not None or self.matches(field, None)):
+            return self.fit(field, value)
+        if "default" in field:
+            return self.fit(field, field["default"])
+        if required:
+            return self.make(field)
+        return None if self.matches(field, None) else _OMIT
+
+    def _resolve(self, schema: Json) -> Json:
+        return resolve(self._schemas, schema)
+
+
+def slots(
+    schemas: Mapping[str, Json], schema: Json, path: Path = (), *, required: bool = True
+) -> Iterator[Slot]:
+    """Yield the places of an object that hold files, in the order of its fields."""
+    if len(path) >= _DEEPEST:
+        return
+    for name, field in ordered(schema):
+        here = (*path, name)
+        needed = required and name in schema.get("required", ())
+        target, many, nullable = target_of(schemas, field)
+        if _is_file(target):
+            yield Slot(here, many, bare=False, required=needed and not nullable, schema=target)
+        elif target.get("type") == "string" and _URL.search(name) and "enum" not in target:
+            yield Slot(here, many, bare=True, required=needed and not nullable, schema=target)
+        elif target.get("properties"):
+            yield from slots(schemas, target, here, required=needed and not nullable)
+
+
+def ordered(schema: Json) -> list[tuple[str, Json]]:
+    """Return the fields of an object in the order of fal's class."""
+    properties = schema.get("properties", {})
+    order = [name for name in schema.get("x-fal-order-properties", ()) if name in properties]
+    return [(name, properties[name]) for name in dict.fromkeys([*order, *properties])]
+
+
+def resolve(schemas: Mapping[str, Json], schema: Json) -> Json:
+    """Follow a reference; one that leads nowhere allows anything."""
+    for _ in range(_DEEPEST):
+        if "$ref" not in schema:
+            return schema
+        schema = schemas.get(str(schema["$ref"]).rpartition("/")[2], {})
+    return {}
+
+
+def target_of(schemas: Mapping[str, Json], schema: Json) -> tuple[Json, bool, bool]:
+    """Return what a field holds, whether in a list, and whether it may be null."""
+    nullable = many = False
+    for _ in range(_DEEPEST):
+        schema = resolve(schemas, schema)
+        branches = schema.get("anyOf") or schema.get("allOf")
+        if branches:
+            nullable = nullable or {"type": "null"} in branches
+            real = [branch for branch in branches if branch.get("type") != "null"]
+            schema = real[0] if real else {}
+        elif schema.get("type") == "array" and isinstance(schema.get("items"), dict) and not many:
+            many, schema = True, schema["items"]
+        else:
+            break
+    return schema, many, nullable
+
+
+def _is_file(schema: Json) -> bool:
+    return "url" in schema.get("properties", {})
+
+
+def _is(kind: str | list[str], value: Any) -> bool:
+    if isinstance(kind, list):
+        return any(_is(each, value) for each in kind)
+    if isinstance(value, bool):
+        return kind == "boolean"
+    types: dict[str, type | tuple[type, ...]] = {
+        "string": str,
+        "integer": int,
+        "number": (int, float),
+        "array": list,
+        "object": dict,
+        "null": type(None),
+    }
+    return kind in types and isinstance(value, types[kind])
+
+
+def _is_within(schema: Json, value: Any) -> bool:
+    if isinstance(value, str):
+        return bool(schema.get("minLength", 0) <= len(value) <= schema.get("maxLength", len(value)))
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return bool(
+            schema.get("minimum", -math.inf) <= value <= schema.get("maximum", math.inf)
+            and schema.get("exclusiveMinimum", -math.inf) < value < schema.get("exclusiveMaximum", math.inf)
+        )
+    return True
+
+
+def _candidates(value: Any) -> Iterator[Any]:
+    """Yield a value and what it may be written as: 5.2 as 5 or "5.2", one as a list of one."""
+    yield value
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        yield float(value)
+        yield round(value)
+        yield str(value)
+    if isinstance(value, list):
+        yield value[0] if value else None
+    else:
+        yield [value]
+
+
+def _number(schema: Json, *, whole: bool) -> int | float:
+    """Return 0 or the nearest number to it within the bounds."""
+    if (low := schema.get("exclusiveMinimum", -1)) >= 0:
+        high = schema.get("maximum", schema.get("exclusiveMaximum", low + 2))
+        return math.floor(low) + 1 if whole else float(low + high) / 2
+    found = min(max(schema.get("minimum", 0), 0), schema.get("maximum", math.inf))
+    if found >= schema.get("exclusiveMaximum", math.inf):
+        found = schema["exclusiveMaximum"] - 1
+    return math.ceil(found) if whole else float(found)

@@ -1,0 +1,281 @@
+"""Decides the size, length and kind of each medium of an output."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, cast
+
+from falmock.catalogue import reading, sizes, texts
+from falmock.media import Clip, Document, Mesh, Sound, Still, Weights
+from falmock.protocol.model_errors import ModelError
+
+if TYPE_CHECKING:
+    from falmock.catalogue.entries import Entry
+    from falmock.catalogue.reading import Fields
+    from falmock.catalogue.sizes import Size
+    from falmock.catalogue.sources import Sources
+
+FRAMES_PER_SECOND: Final = 24.0  # where a model does not say; usual for videos
+SECONDS: Final = 5.0  # the same; the shortest clip of most models
+MINIMAX_SECONDS: Final = 6.0  # the shortest of MiniMax
+LANDSCAPE: Final = (1280, 720)
+SQUARE: Final = (1024, 1024)
+MOST_FRAMES: Final = 100_000
+MOST_PIXELS: Final = 150_000_000
+LONGEST_SOUND: Final = 3600.0  # seconds
+MUSIC: Final = 30.0  # seconds, where neither model nor caller says
+EFFECT: Final = 5.0
+CHARACTERS_PER_SECOND: Final = 15.0  # of speech, in many languages
+
+_UPSCALER: Final = re.compile(r"upscal|esrgan|super-resolution|seedvr|aura-sr|ccsr|drct|/sr$|enhance")
+_REMOVER: Final = re.compile(r"birefnet|rembg|background[-/]remov|remove-background|matting|bg-remov|cutout")
+_SPEAKER: Final = re.compile(r"tts|speech|voice|dialog|kokoro|dia-")
+_EFFECTS: Final = re.compile(r"sound-effect|sfx|foley")
+_AUDIBLE: Final = re.compile(r"sora|mmaudio|video-to-audio|foley|thinksound|merge-audio|lip-?sync|avatar")
+_LIPS: Final = re.compile(r"lip-?sync|latentsync|avatar|talking|omnihuman|infinitalk|musetalk|dub")
+_MP3: Final = re.compile(r"elevenlabs|minimax|playai|mp3")
+_MESH_NAMES: Final = (("obj", "obj"), ("stl", "stl"), ("ply", "ply"), ("splat", "ply"))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What one request asks for.
+
+    Attributes:
+        entry: the model.
+        fields: its input.
+        sources: the input files.
+        seed: of the input, or drawn.
+        style: of images and videos.
+    """
+
+    entry: Entry
+    fields: Fields
+    sources: Sources
+    seed: int
+    style: Any
+
+    def clip(self, variant: int = 0) -> Clip:
+        """Describe a video. Variants have other colours."""
+        video = self._source_video
+        frames, rate = self._frames_and_rate()
+        width, height = self._frame_size()
+        starts_at_end = video is not None and "extend" in self.entry.endpoint
+        shown = (video.last if starts_at_end else video.first) if video is not None else None
+        return Clip(
+            width=width,
+            height=height,
+            frames=frames,
+            frames_per_second=rate,
+            sound=self._has_sound(),
+            container=cast("Any", reading.container(self.fields) or "mp4"),
+            picture=shown or self.sources.first,
+            last_picture=self.sources.last,
+            prompt=reading.prompt(self.fields),
+            model=self.entry.endpoint,
+            seed=self.seed + variant,
+            style=self.style,
+        )
+
+    def still(self, index: int, *, main: bool, default: str) -> Still | Clip | Document:
+        """Describe an image: a GIF is a video of one frame, and a drawing in vectors is a document.
+
+        Args:
+            index: of several.
+            main: a cut-out has a transparent background; masks and previews have not.
+            default: the format, if the input does not say.
+        """
+        width, height = self.still_size()
+        transparent = main and self._is_transparent
+        if main and self._is_vector:
+            drawing = texts.draw(width, height, reading.prompt(self.fields), self.seed + index)
+            return Document(name="output.svg", data=drawing.encode())
+        kind = reading.image_format(self.fields) or ("png" if transparent else default)
+        first = self.sources.first or (self.sources.video.first if self.sources.video else None)
+        caption = {"prompt": reading.prompt(self.fields), "model": self.entry.endpoint, "style": self.style}
+        if kind == "gif":
+            return Clip(
+                width=width,
+                height=height,
+                frames=1,
+                container="gif",
+                picture=first,
+                seed=self.seed + index,
+                **caption,
+            )
+        return Still(
+            width=width,
+            height=height,
+            format=cast("Any", kind),
+            transparent=transparent,
+            picture=first,
+            seed=self.seed,
+            index=index,
+            **caption,
+        )
+
+    def still_size(self) -> Size:
+        """Return the size of the images."""
+        source = self._picture_size
+        if self._upscales and source is not None:
+            return _checked(self._enlarged(source))
+        asked = sizes.size(self.fields, like=source, video=False)
+        return _checked(asked or source or (LANDSCAPE if self.entry.medium == "video" else SQUARE))
+
+    def sound(self, variant: int = 0) -> Sound:
+        """Describe a sound. Variants have other tones."""
+        kind, sample_rate, channels = reading.sound_format(self.fields)
+        kind = kind or ("mp3" if _MP3.search(self.entry.endpoint) else "wav")
+        speaks = self._speaks
+        return Sound(
+            seconds=round(min(max(self._sound_seconds(), 0.1), LONGEST_SOUND), 3),
+            format=cast("Any", kind),
+            sample_rate=min(
+                max(sample_rate or (24000 if speaks and kind == "wav" else 44100), 8000), 192_000
+            ),
+            channels=min(max(channels or (1 if speaks else 2), 1), 2),
+            seed=self.seed + variant,
+        )
+
+    def mesh(self, name: str) -> Mesh:
+        """Describe the mesh of an output field."""
+        named = next((kind for word, kind in _MESH_NAMES if word in name), None)
+        kind = named or ("glb" if "glb" in name else reading.mesh_format(self.fields)) or "glb"
+        return Mesh(format=cast("Any", kind), seed=self.seed)
+
+    def weights(self) -> Weights:
+        return Weights(seed=self.seed)
+
+    def document(self, name: str) -> Document:
+        """Describe a text file: subtitles, a transcript, or the settings of a training in JSON."""
+        suffix = name.rpartition(".")[2]
+        if suffix in {"srt", "vtt"}:
+            return Document(name=name, data=texts.subtitles(self.transcript(), vtt=suffix == "vtt").encode())
+        if suffix == "json":
+            simple = str | int | float | bool
+            facts = {key: value for key, value in self.fields.values.items() if isinstance(value, simple)}
+            return Document(
+                name=name, data=json.dumps({"model": self.entry.endpoint, **facts}, indent=2).encode()
+            )
+        return Document(name=name, data=f"{self.transcript().text}\n".encode())
+
+    def transcript(self) -> texts.Transcript:
+        """Return what a voice says in the output, or make up what is said in the input."""
+        if self.entry.medium == "audio":
+            return texts.spread([reading.speech(self.fields).split()], self.sound().seconds)
+        heard = self.heard_seconds
+        return texts.transcribe(10.0 if heard is None else heard, self.seed)
+
+    @property
+    def heard_seconds(self) -> float | None:
+        """The length of the input sound, else of the input video."""
+        heard = self.sources.sound or self.sources.video
+        return heard.seconds if heard is not None else None
+
+    @property
+    def _source_video(self) -> Any:
+        """The video that the output has the size and length of, or None."""
+        return None if "reference" in self.entry.endpoint else self.sources.video
+
+    @property
+    def _picture_size(self) -> Size | None:
+        if self.sources.first is not None:
+            return self.sources.first.width, self.sources.first.height
+        video = self.sources.video
+        return (video.width, video.height) if video is not None and video.has_video else None
+
+    @property
+    def _upscales(self) -> bool:
+        return _UPSCALER.search(self.entry.endpoint) is not None and "mode" not in self.fields.given
+
+    @property
+    def _is_transparent(self) -> bool:
+        asked = self.fields.first(["background", "transparent_background", "transparency"])
+        return asked in ("transparent", True) or _REMOVER.search(self.entry.endpoint) is not None
+
+    @property
+    def _is_vector(self) -> bool:
+        style = str(self.fields.values.get("style"))
+        return style.startswith("vector_") or re.search(r"vector|svg", self.entry.endpoint) is not None
+
+    @property
+    def _speaks(self) -> bool:
+        is_effect = _EFFECTS.search(self.entry.endpoint) is not None
+        known = reading.has_voice(self.fields) or _SPEAKER.search(
+            f"{self.entry.endpoint} {self.entry.category}"
+        )
+        follows = "audio" in self.sources.kinds and not reading.speech(self.fields)
+        return bool(known) and not is_effect and not follows
+
+    def _enlarged(self, source: Size) -> Size:
+        side = sizes.target_side(self.fields)
+        times = side / min(source) if side is not None else reading.factor(self.fields)
+        return max(1, round(source[0] * times)), max(1, round(source[1] * times))
+
+    def _frame_size(self) -> Size:
+        video, like = self._source_video, self._picture_size
+        if video is not None and video.has_video:
+            kept = video.width, video.height
+            if self._upscales:
+                return _checked(self._enlarged(kept))
+            if not sizes.gave_size(self.fields):
+                return kept
+        asked = sizes.size(self.fields, like=like, video=True)
+        if asked is None and like is not None:
+            asked = sizes.fit_side(like[0] / like[1], min(LANDSCAPE))
+        return _checked(asked or LANDSCAPE)
+
+    def _frames_and_rate(self) -> tuple[int, float]:
+        fields, video = self.fields, self._source_video
+        asked_rate, kept_rate = reading.rate(fields), video.frames_per_second if video is not None else 0
+        rate = (None if kept_rate and not reading.gave_rate(fields) else asked_rate) or kept_rate
+        rate = rate or FRAMES_PER_SECOND
+        frames, seconds = reading.frames(fields), reading.seconds(fields)
+        kept = self._kept_seconds()
+        if kept is not None and not reading.gave_length(fields):
+            frames, seconds = None, kept
+        if frames is None or (seconds is not None and not fields.gave(reading.FRAMES)):
+            usual = MINIMAX_SECONDS if "/minimax" in self.entry.endpoint else SECONDS
+            frames = round((seconds or usual) * rate)
+        return min(max(frames, 1), MOST_FRAMES), rate
+
+    def _kept_seconds(self) -> float | None:
+        """Return the length that the output has from its input video or sound."""
+        video, sound = self._source_video, self.sources.sound
+        if video is None or "extend" in self.entry.endpoint:
+            # A sound is what an avatar says, unless the model asks for a length
+            return sound.seconds if sound is not None and not self.fields.has(["duration"]) else None
+        if sound is None or not _LIPS.search(self.entry.endpoint):
+            return float(video.seconds)
+        cut = self.fields.values.get("sync_mode") == "cut_off"
+        return float(min(video.seconds, sound.seconds)) if cut else float(sound.seconds)
+
+    def _has_sound(self) -> bool:
+        switch = reading.sound(self.fields)
+        if switch is not None:
+            return switch
+        video = self._source_video
+        audible = _AUDIBLE.search(self.entry.endpoint) is not None or "audio" in self.sources.kinds
+        return audible or (video is not None and video.has_sound)
+
+    def _sound_seconds(self) -> float:
+        if self._speaks:
+            characters = max(len(reading.speech(self.fields)), 1)
+            return characters / CHARACTERS_PER_SECOND / reading.speed(self.fields)
+        asked, heard = reading.seconds(self.fields), self.heard_seconds
+        if heard is not None and not reading.gave_length(self.fields):
+            return heard
+        return asked or (EFFECT if _EFFECTS.search(self.entry.endpoint) else MUSIC)
+
+
+def _checked(size: Size) -> Size:
+    """Check that an image can be made.
+
+    Raises:
+        ModelError: it is too large, or has no pixels.
+    """
+    if min(size) < 1 or size[0] * size[1] > MOST_PIXELS:
+        raise ModelError("no_media_generated", ("body",))
+    return size

@@ -1,0 +1,124 @@
+"""Fetches and measures the files that an input names."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from falmock.catalogue.reading import Fields
+    from falmock.catalogue.tools import Tools
+    from falmock.media import Picture, Recording
+
+Loc = tuple[str | int, ...]
+Kind = Literal["archive", "video", "audio", "image"]
+
+# By the name of the field, without an index as in "image_url_2"
+_KINDS: Final[tuple[tuple[Kind, re.Pattern[str]], ...]] = (
+    ("archive", re.compile(r"(^|_)data_url$|archive|zip")),
+    ("video", re.compile(r"(^|_)(videos?|media)(_file)?(_urls?)?$")),
+    (
+        "audio",
+        re.compile(r"(^|_)(audios?|sound|voice|speech|music|song|vocals)(_file)?_urls?$|(^|_)audios?$"),
+    ),
+    ("image", re.compile(r"(^|_)(images?|picture|photo|mask|face|selfie|garment|texture)(_file)?(_urls?)?$")),
+    ("image", re.compile(r"(^|_)(frames?|masks)_urls?$")),
+)
+_LAST: Final = re.compile(r"(^|_)(end|last|tail)_")
+_FIRST: Final = re.compile(r"(^|_)(start|first)_")
+# Pictures that guide a model, but do not show what it starts from
+_GUIDES: Final = re.compile(
+    r"mask|ref(erence)?_|control|style|garment|pose|depth|canny|background|texture|trajector|loras|adapter"
+    r"|elements|guide|normal_|segmentation|teed|swap|fill|product|change_map|back_|left_|right_"
+)
+_MOST: Final = 64  # files of one input
+
+
+@dataclass(slots=True)
+class Sources:
+    """The input files of a request.
+
+    A file that was not fetched, because it is not on this machine, is known by its kind only.
+
+    Attributes:
+        first: the picture that the output starts from.
+        last: the picture that a video ends with.
+        video: the video that the output continues or changes.
+        sound: the sound that the output follows.
+        pictures: the sizes of all input pictures.
+        kinds: of the files, also of those that were not fetched: "image", "video", "audio", "archive".
+    """
+
+    first: Picture | None = None
+    last: Picture | None = None
+    video: Recording | None = None
+    sound: Recording | None = None
+    pictures: list[tuple[int, int]] = field(default_factory=list)
+    kinds: set[str] = field(default_factory=set)
+
+
+async def fetch(fields: Fields, tools: Tools) -> Sources:
+    """Fetch all input files that the caller gave.
+
+    Raises:
+        ModelError: one could not be fetched or decoded.
+    """
+    sources = Sources()
+    starts: list[tuple[int, Picture]] = []
+    given = {name: value for name, value in fields.values.items() if name in fields.given}
+    for number, (loc, url, kind) in enumerate(_files(given, ("body",))):
+        if number == _MOST:
+            break
+        names = "/".join(str(part) for part in loc[1:])
+        guides = _GUIDES.search(names) is not None
+        sources.kinds.add(kind)
+        if kind == "image":
+            picture = await tools.picture(url, loc=loc)
+            if picture is None:
+                continue
+            sources.pictures.append((picture.width, picture.height))
+            if _LAST.search(names):
+                sources.last = sources.last or picture
+            else:
+                starts.append((2 if guides else 0 if _FIRST.search(names) else 1, picture))
+        elif kind == "video" or kind == "audio":  # noqa: PLR1714 - narrows the type
+            recording = await tools.recording(url, loc=loc, medium=kind)
+            if recording is None or guides:
+                continue
+            if recording.has_video and kind == "video":
+                sources.video = sources.video or recording
+            else:
+                sources.sound = sources.sound or recording
+    if starts:
+        _, sources.first = min(starts, key=lambda start: start[0])
+    return sources
+
+
+def kinds(names: list[str]) -> set[str]:
+    """Return the kinds of files that fields of these names take."""
+    return {kind for name in names if (kind := _kind(name)) is not None}
+
+
+def _files(value: Any, loc: Loc) -> Iterator[tuple[Loc, str, Kind]]:
+    """Yield place, URL and kind of each file in a part of an input."""
+    if isinstance(value, dict):
+        for name, member in value.items():
+            yield from _files(member, (*loc, name))
+    elif isinstance(value, list):
+        for index, member in enumerate(value):
+            yield from _files(member, (*loc, index))
+    elif isinstance(value, str) and value:
+        name = next(str(part) for part in reversed(loc) if isinstance(part, str))
+        kind = _kind(name)
+        if kind is not None and (
+            re.search(r"url", name) or re.match(r"(https?|data):", value, re.IGNORECASE)
+        ):
+            yield loc, value, kind
+
+
+def _kind(name: str) -> Kind | None:
+    plain = re.sub(r"_\d+$", "", name)
+    return next((kind for kind, pattern in _KINDS if pattern.search(plain)), None)
