@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Performance:
-    """What a run yields.
+    """The outcome of a run.
 
     Attributes:
         output: in the order of its fields.
@@ -75,7 +75,7 @@ async def perform(entry: Entry, model_input: BaseModel, tools: Tools) -> Perform
     plan = Plan(
         entry=entry,
         fields=fields,
-        sources=await sources.fetch(fields, tools),
+        sources=await sources.fetch(entry, fields, tools),
         seed=tools.seed % 2**32 if asked_seed is None else asked_seed,
         style=tools.style,
     )
@@ -100,6 +100,8 @@ class _Run:
             if slot is main or slot.required or self._is_wanted(slot):
                 files[slot.path] = await self._files(slot, filler, main=slot is main)
         output = filler.fill(schema, files)
+        if not output and entry.endpoint.endswith("/chat/completions"):
+            output = answers.chat_completion(self.plan, self.tools.random)
         return Performance(output, self._summary(output))
 
     async def _files(self, slot: Slot, filler: Filler, *, main: bool) -> Any:
@@ -181,7 +183,7 @@ class _Run:
         return False
 
     def _summary(self, output: Json) -> Made:
-        """Return what the price depends on."""
+        """Return the facts that prices depend on."""
         plan, main = self.plan, [spec for is_main, spec in self.made if is_main]
         clips = [spec for spec in main if isinstance(spec, Clip)]
         sounds = [spec for spec in main if isinstance(spec, Sound)]
