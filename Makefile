@@ -5,7 +5,7 @@ ARGS ?=
 
 PIP = $(BIN)/python -m pip install --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: help tools install run wheel test torture fuzz check format contract mutants operators fidelity faults catalogue clean
+.PHONY: help tools install run wheel test torture fuzz check format contract mutants operators fidelity faults catalogue gallery clean
 .DEFAULT_GOAL := run
 
 help:  ## list these targets
@@ -75,6 +75,9 @@ faults: install  ## write docs/faults.md
 
 catalogue: install  ## write mockserver/falmock/catalogue/data/listed.jsonl from the npm releases of @fal-ai/client
 	@$(BIN)/python tests/support/catalogue_data.py
+
+gallery: install  ## make gallery.png, a sheet of all media for a prompt: make gallery ARGS="A lego chef"
+	@$(BIN)/python fixtures/gallery.py gallery.png docs/gallery.jpg $(ARGS)
 
 clean:  ## remove what the targets above made
 	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage .coverage.*

@@ -10,6 +10,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Mount, Route, Router
 
 from falmock import __version__
+from falmock.catalogue import BUNDLED, Catalogue
 from falmock.control.routes import Control
 from falmock.engine import opening
 from falmock.engine.keys import Keyring
@@ -31,7 +32,6 @@ from falmock.http.run import RunHost
 from falmock.http.tokens import token_routes
 from falmock.inspection.journal import Journal, journal_of
 from falmock.inspection.ledger import Ledger
-from falmock.models import BUNDLED, Catalogue
 from falmock.protocol import hosts
 from falmock.protocol.addresses import is_loopback
 

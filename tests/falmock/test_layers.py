@@ -13,7 +13,7 @@ STOREYS = """
     protocol
     settings system
     faults media
-    catalogue models
+    catalogue
     engine
     inspection
     http

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 REGISTRY: Final = "https://registry.npmjs.org"
 PACKAGE: Final = "@fal-ai/client"
 FIELDS: Final = 4  # how deep the fields of a type are in checked.json
+ABOUT: Final = {"about": "`make catalogue` writes this file; docs/catalogue.md explains the keys."}
 MEMBER: Final = "types/endpoints.d.ts"
 ORDERED: Final = (
     "1.9.5"  # the last release with fal's order of fields, and with types that endpoints do not share
@@ -159,7 +160,7 @@ def laid_out(value: Any, depth: int = 0) -> str:
 
 def main() -> None:
     texts, published = download()
-    bundled.LISTED.write_text(lines(listing(texts, published)), encoding="utf-8")
+    bundled.LISTED.write_text(lines([ABOUT, *listing(texts, published)]), encoding="utf-8")
     checked = json.loads(bundled.CHECKED.read_text(encoding="utf-8"))
     bundled.CHECKED.write_text(laid_out(checked) + "\n", encoding="utf-8")
 

@@ -5,17 +5,17 @@ from __future__ import annotations
 import base64
 import io
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import httpx
 from PIL import Image
 
 from falmock.app import create_app, open_emulator
+from falmock.catalogue import BUNDLED, Catalogue, Model
 from falmock.http.server import Server, address, listen
 from falmock.inspection.journal import journal_of
 from falmock.media import Renderer, find_ffmpeg
-from falmock.models import BUNDLED, Catalogue
 from falmock.settings import Settings, Span
 
 if TYPE_CHECKING:
@@ -44,6 +44,13 @@ def png(width: int = 32, height: int = 18) -> bytes:
 
 def data_uri(data: bytes, kind: str = "image/png") -> str:
     return f"data:{kind};base64,{base64.b64encode(data).decode()}"
+
+
+def veo(**changes: Any) -> Model:
+    """Return the model of `ENDPOINT`, with changes of its entry."""
+    model = BUNDLED.get(ENDPOINT)
+    assert model is not None
+    return replace(model, entry=replace(model.entry, **changes))
 
 
 @dataclass

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import h11
+from emulated import veo
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 
@@ -35,7 +36,6 @@ from falmock.intercept import server_info as server_file
 from falmock.intercept.proxy import Peer, Proxy
 from falmock.intercept.targets import RefusedError, forward_url, onward, tunnel_address
 from falmock.media import mp4, pixels
-from falmock.models.veo import ImageToVideoInput
 from falmock.protocol import addresses, endpoints, validation
 from falmock.protocol.authorities import AuthorityError, parse_authority, parse_origin
 from falmock.protocol.errors import Refusal
@@ -74,7 +74,7 @@ def body(data: bytes) -> None:
     """Read and validate an input, and write its errors."""
     kind, _, content = data.partition(b"\n")
     try:
-        validation.read(ImageToVideoInput, content, _text(kind) or None)
+        validation.read(veo().input, content, _text(kind) or None)
     except Refusal as refusal:
         refusal.content()
 

@@ -12,14 +12,14 @@ from answers import FixedRenderer
 from emulated import BASE, Mock
 
 from falmock.app import create_app, open_emulator
+from falmock.catalogue import BUNDLED
 from falmock.engine.clock import ManualClock
-from falmock.models import BUNDLED
 from falmock.settings import Settings, Span
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from falmock.models import Catalogue
+    from falmock.catalogue import Catalogue
 
 
 @asynccontextmanager

@@ -72,9 +72,9 @@ class RecordedTools:
         is_last = any(word in url for word in ("end_", "last_", "tail_"))
         return None if self.remote else LAST_PICTURE if is_last else self.first
 
-    async def recording(self, url: str, *, loc: Loc) -> Recording | None:
+    async def recording(self, url: str, *, loc: Loc, medium: Literal["video", "audio"]) -> Recording | None:
         self.loads.append(loc)
-        return None if self.remote else SOUND if "audio" in url else self.video
+        return None if self.remote else SOUND if medium == "audio" else self.video
 
     async def publish(self, spec: Specification, *, name: str) -> Published:
         url = f"https://files.test/{name}"

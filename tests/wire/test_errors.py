@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from typing import Any
 
 import pytest
-from emulated import ENDPOINT, KEY, Mock
+from emulated import ENDPOINT, KEY, Mock, veo
 from recorded import recorded
 
+from falmock.catalogue import Catalogue
 from falmock.faults.rules import Rule
-from falmock.models import BUNDLED, Catalogue
 from falmock.settings import Span
 
 HOSTED = "https://example.com/chef.png"
@@ -169,13 +168,12 @@ LISTS = [
 async def test_a_list_of_invalid_fields_in_both_generations_of_pydantic(
     body: bytes, second: str, first: str
 ) -> None:
-    (model,) = BUNDLED
     async with recorded() as mock:
         by_default = await submit(mock, body)
         mock.emulator.plan.add(Rule(fault="pydantic_1"))
         by_fault = await submit(mock, body)
         (state,) = mock.emulator.plan.rules()
-    async with recorded(Catalogue([replace(model, pydantic=1)])) as mock:
+    async with recorded(Catalogue([veo(validation=1)])) as mock:
         by_flag = await submit(mock, body)
 
     assert (by_default[0], by_fault[0], by_flag[0]) == (second, first, first)

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from emulated import ENDPOINT, GOOD, KEY, Mock
+from emulated import ENDPOINT, GOOD, KEY, Mock, veo
 from wire import EDGE, READABLE, about_body, lines
 
+from falmock.catalogue import BUNDLED, Catalogue, Model
 from falmock.inspection.ledger import Ledger
-from falmock.models import BUNDLED, Catalogue
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -332,10 +331,7 @@ async def test_runners_follow_from_the_seed(start: Start) -> None:
 
 
 async def test_applications_share_no_runner(start: Start) -> None:
-    (model,) = BUNDLED
-    mock = await start(
-        catalogue=Catalogue([model, replace(model, endpoint="fal-ai/veo9/animate")]), runners=1
-    )
+    mock = await start(catalogue=Catalogue([veo(), veo(endpoint="fal-ai/veo9/animate")]), runners=1)
 
     first = await mock.finish()
     submitted = (await mock.http.post("/fal-ai/veo9/animate", json=GOOD, headers=KEY)).json()
@@ -362,7 +358,10 @@ async def test_units_times_the_published_price_are_the_bill(mock: Mock, duration
     ("units", "text"), [(1, "1"), (1.0, "1.0"), (8.439999999999998, "8.439999999999998"), (0.02, "0.02")]
 )
 async def test_units_are_written_as_python_writes_them(start: Start, units: float, text: str) -> None:
-    (model,) = BUNDLED
-    mock = await start(catalogue=Catalogue([replace(model, units=lambda _: units)]))
+    class Billed(Model):
+        def units(self, *_: object) -> float:
+            return units
+
+    mock = await start(catalogue=Catalogue([Billed(veo().entry)]))
 
     assert (await mock.finish()).headers["x-fal-billable-units"] == text

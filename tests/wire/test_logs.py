@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
 import fal_client
 import pytest
+from emulated import veo
 from recorded import recorded
 
-from falmock.models import BUNDLED, Catalogue
+from falmock.catalogue import Catalogue, Model
 from falqueue import Client, Completed
 
 ID = "01a0c450-6c00-7085-9207-97ffcbc75b2f"
@@ -98,9 +98,12 @@ async def test_the_access_line_has_the_status_that_the_runner_answers(fault: str
 
 
 async def test_the_message_in_the_labels_has_no_bars() -> None:
-    (model,) = BUNDLED
     bar = "  4%|▍         | 1/25 [00:00<00:05]"
-    async with recorded(Catalogue([replace(model, logs=((0.5, bar),))])) as mock:
+
+    class Counting(Model):
+        logs = ((0.5, bar),)
+
+    async with recorded(Catalogue([Counting(veo().entry)])) as mock:
         submitted = await mock.submit()
         await mock.pass_time(60)
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from emulated import ENDPOINT, KEY
+from emulated import ENDPOINT, KEY, veo
 
+from falmock.catalogue import Catalogue
 from falmock.faults.rules import Rule
-from falmock.models import BUNDLED, Catalogue
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -29,7 +28,6 @@ HEADERS = {
 }
 MODELS = "/v1/models"
 PRICING = "/v1/models/pricing"
-(MODEL,) = BUNDLED
 
 
 async def get(mock: Mock, path: str, headers: dict[str, str] = KEY) -> httpx.Response:
@@ -97,7 +95,7 @@ async def test_rate_limit_has_a_body_of_its_own_and_says_when_to_come_again(mock
 
 
 async def test_cursors_are_page_numbers_in_base64_without_padding(start: Start) -> None:
-    mock = await start(catalogue=Catalogue(replace(MODEL, endpoint=f"fal-ai/m{n}/x") for n in range(11)))
+    mock = await start(catalogue=Catalogue(veo(endpoint=f"fal-ai/m{n}/x") for n in range(11)))
     cursors: list[Any] = [None]
     seen: list[str] = []
     while cursors[-1] is not None or not seen:

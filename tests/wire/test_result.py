@@ -10,11 +10,12 @@ from typing import Any
 
 import httpx
 import pytest
-from emulated import KEY, serving
-from pydantic import BaseModel
+from emulated import KEY, serving, veo
 from recorded import recorded
 
-from falmock.models import BUNDLED, Catalogue, File, Tools
+from falmock.catalogue import Catalogue
+from falmock.catalogue.performing import Performance
+from falmock.catalogue.pricing import Made
 
 BODY = (
     r'\{"video":\{"url":"http://127\.0\.0\.1:8787/v3b\.fal\.media/files/b/[0-9a-f]{8}/[\w-]{21}_output\.mp4",'
@@ -36,29 +37,16 @@ async def test_a_result_is_the_output_of_the_model_in_compact_json() -> None:
     assert re.fullmatch(BODY, result.text)
 
 
-class Outputs(BaseModel):
-    """An output with fields that a model may leave out, or set to null."""
-
-    files: list[File]
-    actual_prompt: str | None = None
-    seed: int | None = None
-
-
-async def outputs(request: Any, tools: Tools) -> Outputs:
-    del tools
-    file = File(url="https://example.com/x.png", content_type="image/png", file_name="x.png", file_size=None)
-    return Outputs(files=[file], actual_prompt=None)
+async def perform(*_: Any) -> Performance:
+    """Return an output with a null, as models do for what they may leave out."""
+    return Performance({"files": [{"url": "https://example.com/x.png"}], "actual_prompt": None}, Made())
 
 
 async def test_a_result_has_what_the_model_sets_nulls_included_and_no_other_fields() -> None:
-    (model,) = BUNDLED
-    async with recorded(Catalogue([replace(model, output=Outputs, perform=outputs)])) as mock:
+    async with recorded(Catalogue([replace(veo(), perform=perform)])) as mock:
         result = await mock.finish()
 
-    assert result.text == (
-        '{"files":[{"url":"https://example.com/x.png","content_type":"image/png","file_name":"x.png",'
-        '"file_size":null}],"actual_prompt":null}'
-    )
+    assert result.text == ('{"files":[{"url":"https://example.com/x.png"}],"actual_prompt":null}')
 
 
 async def test_a_result_is_readable_for_thirty_days_with_the_same_body_and_units() -> None:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import uuid
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
-from emulated import ENDPOINT, GOOD, KEY, Mock
+from emulated import ENDPOINT, GOOD, KEY, Mock, veo
 
-from falmock.models import BUNDLED, Catalogue
+from falmock.catalogue import Catalogue
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -33,8 +32,7 @@ async def test_submit_is_answered_with_these_bytes(mock: Mock) -> None:
 
 
 async def test_bodies_have_the_recorded_lengths(start: Start) -> None:
-    (model,) = BUNDLED
-    wan = Catalogue([replace(model, endpoint="fal-ai/wan/v2.7/text-to-video")])
+    wan = Catalogue([veo(endpoint="fal-ai/wan/v2.7/text-to-video")])
     mock = await start(catalogue=wan, trusted_proxies=("127.0.0.1",))
     headers = KEY | HOST | {"X-Forwarded-For": "127.0.0.1", "X-Forwarded-Proto": "https"}
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import dataclasses
 from typing import TYPE_CHECKING, Any
 
-from falcontract.mutation.internals import ids, models, steps, veo
+from falcontract.mutation.internals import ids, pricing, steps
 from falcontract.mutation.patching import Answer, Patch, change_header
 
 if TYPE_CHECKING:
@@ -110,8 +109,7 @@ def runners_have_other_ids(patch: Patch) -> None:
 
 
 def _units(patch: Patch, units: Callable[[Any], Any]) -> None:
-    model = dataclasses.replace(veo.IMAGE_TO_VIDEO, units=units)
-    patch.set(models.BUNDLED, "_models", {model.endpoint: model})
+    patch.set(pricing, "units", lambda entry, given, made: units(given))
 
 
 def units_are_integers(patch: Patch) -> None:

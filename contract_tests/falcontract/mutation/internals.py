@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import falqueue
-from falmock import models
+from falmock.catalogue import planning, pricing, reading
 from falmock.engine import (
     delivery,
     emulator,
@@ -25,7 +25,6 @@ from falmock.faults import effects
 from falmock.http import access, catalogue, cdn, cors, guard, payloads, platform, rest, submission, tokens
 from falmock.http import queue as queue_host
 from falmock.media import images, renderer
-from falmock.models import veo
 from falmock.protocol import calls, endpoints, errors, hosts, model_errors, outcomes, validation
 from falqueue import _downloads as client_downloads
 from falqueue import _flows as client_flows

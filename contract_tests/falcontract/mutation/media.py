@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from typing import TYPE_CHECKING, Any
 
-from falcontract.mutation.internals import object_lifecycle, runner, veo
+from falcontract.mutation.internals import object_lifecycle, planning, reading, runner
 from falcontract.mutation.patching import Answer, Patch, change_answer, change_wire, with_body
 
 if TYPE_CHECKING:
@@ -17,11 +18,11 @@ if TYPE_CHECKING:
 def _change_file(patch: Patch, change: Callable[[Any], dict[str, Any]]) -> None:
     """Change members of the file in the output."""
 
-    async def video(original: Any, *args: Any, **kwargs: Any) -> Any:
+    async def publish(original: Any, *args: Any, **kwargs: Any) -> Any:
         file = await original(*args, **kwargs)
-        return file.model_copy(update=change(file))
+        return dataclasses.replace(file, **change(file))
 
-    patch.around(runner._Tools, "video", video)
+    patch.around(runner._Tools, "publish", publish)
 
 
 def file_size_is_zero(patch: Patch) -> None:
@@ -36,12 +37,12 @@ def video_urls_are_dead(patch: Patch) -> None:
 
 def videos_are_landscape(patch: Patch) -> None:
     """Every video is landscape."""
-    patch.around(veo, "frame_size", lambda original, *args: veo.LANDSCAPE)
+    patch.around(planning.Plan, "_frame_size", lambda original, plan: planning.LANDSCAPE)
 
 
 def videos_last_five_seconds(patch: Patch) -> None:
     """Every video lasts five seconds."""
-    patch.around(veo, "seconds", lambda original, *args: 5)
+    patch.set(reading, "seconds", lambda _: 5)
 
 
 def output_has_an_envelope(patch: Patch) -> None:
@@ -118,7 +119,7 @@ def indexes_come_last(patch: Patch) -> None:
 
 def videos_have_half_of_the_frames(patch: Patch) -> None:
     """A video has half as many frames a second."""
-    patch.set(veo, "FRAMES_PER_SECOND", 12)
+    patch.set(planning, "FRAMES_PER_SECOND", 12.0)
 
 
 def only_plain_data_uris_are_read(patch: Patch) -> None:

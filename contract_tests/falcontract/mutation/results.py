@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import dataclasses
 from typing import TYPE_CHECKING, Any
 
-from falcontract.mutation.internals import emulator, errors, models, runner, veo
+from falcontract.mutation.internals import emulator, errors, pricing, runner
 from falcontract.mutation.patching import (
     Patch,
     change_answer,
@@ -72,8 +71,7 @@ def rejections_are_billed(patch: Patch) -> None:
 
 def successes_are_free(patch: Patch) -> None:
     """A success bills 0 units."""
-    free = dataclasses.replace(veo.IMAGE_TO_VIDEO, units=lambda _: 0)
-    patch.set(models.BUNDLED, "_models", {free.endpoint: free})
+    patch.set(pricing, "units", lambda *_: 0)
 
 
 def runs_use_the_latest_input(patch: Patch) -> None:

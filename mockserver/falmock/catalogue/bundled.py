@@ -23,9 +23,9 @@ DATA: Final = Path(__file__).parent / "data"
 CHECKED: Final = DATA / "checked.json"
 LISTED: Final = DATA / "listed.jsonl"
 
-_HEADS: Final = {  # where the object of an endpoint or of a type starts
-    CHECKED: re.compile(rb'^    "([^"\n]+)": (?={$)', re.MULTILINE),
-    LISTED: re.compile(rb'^(?={"(?:endpoint|type)":"([^"\n]+)")', re.MULTILINE),
+_HEADS: Final = {  # end where the object of an endpoint or of a type starts; a search for `^` is slower
+    CHECKED: re.compile(rb'\n    "([^"\n]+)": (?={\n)'),
+    LISTED: re.compile(rb'\n(?={"(?:endpoint|type)":"([^"\n]+)")'),
 }
 _decode = json.JSONDecoder().raw_decode
 

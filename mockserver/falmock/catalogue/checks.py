@@ -26,7 +26,15 @@ def problems(schemas: Mapping[str, Any]) -> list[str]:
 
     Keywords that `schema.build` ignores are not checked, and a reference may lead nowhere.
     """
-    found = [line for name, schema in schemas.items() for line in _schema(schema, name)]
+    found = [
+        line
+        for name, schema in schemas.items()
+        for line in (
+            _schema(schema, name)
+            if isinstance(schema, dict)
+            else [f"{name}: {short(schema)} is not a schema"]
+        )
+    ]
     return found or [line for name in schemas for line in _building(schemas, name)]
 
 

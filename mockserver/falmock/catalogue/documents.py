@@ -5,9 +5,9 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, Any, Final
 
+from falmock.catalogue import notation
 from falmock.catalogue.checks import problems, short
 from falmock.catalogue.entries import Entry
 from falmock.catalogue.schema import REFERENCE
@@ -15,7 +15,7 @@ from falmock.protocol import endpoints, validation
 from falmock.protocol.hosts import QUEUE, WEBSITE
 
 if TYPE_CHECKING:
-    from falmock.catalogue.entries import Json, Medium
+    from falmock.catalogue.entries import Json
 
 REQUEST_ID: Final[Json] = {
     "name": "request_id",
@@ -36,22 +36,6 @@ QUEUE_STATUS: Final[Json] = {
         "queue_position": {"type": "integer"},
     },
     "required": ["status", "request_id"],
-}
-# The medium of an output by the name of a field, and by the last word of a category.
-_FIELDS: Final[dict[str, Medium]] = {
-    **dict.fromkeys(("video", "videos", "video_url"), "video"),
-    **dict.fromkeys(("images", "image", "image_url"), "image"),
-    **dict.fromkeys(("audio", "audio_file", "audio_url"), "audio"),
-    **dict.fromkeys(("model_mesh", "model_glb"), "mesh"),
-    **dict.fromkeys(("diffusers_lora_file", "lora_file"), "weights"),
-}
-_CATEGORIES: Final[dict[str, Medium]] = {
-    "video": "video",
-    "image": "image",
-    **dict.fromkeys(("audio", "speech"), "audio"),
-    "3d": "mesh",
-    "training": "weights",
-    **dict.fromkeys(("text", "vision", "llm", "json"), "text"),
 }
 
 
@@ -108,7 +92,7 @@ def read(document: object) -> Entry:
         elif name:
             broken.append(f"paths.{place}: {short(schema['$ref'])} does not exist")
         else:
-            names[end] = _unused(_pascal(str(endpoint)) + end, schemas)
+            names[end] = _unused(notation.pascal(str(endpoint)) + end, schemas)
             schemas[names[end]] = schema
     if broken := broken + problems(schemas):
         raise Problems(broken)
@@ -117,7 +101,7 @@ def read(document: object) -> Entry:
         schemas=schemas,
         input=names["Input"],
         output=names["Output"],
-        medium=_medium(schemas[names["Output"]], category),
+        medium=notation.medium(schemas, names["Output"]) or notation.medium_of(endpoint),
         category=category,
         metadata={key: value for key, value in metadata.items() if _pages(endpoint).get(key) != value},
     )
@@ -209,18 +193,6 @@ def _at(value: object, *keys: str) -> Any:
     for key in keys:
         value = value.get(key) if isinstance(value, dict) else None
     return value
-
-
-def _medium(output: Json, category: str) -> Medium:
-    fields = output.get("properties", ())
-    by_field = next((_FIELDS[name] for name in fields if name in _FIELDS), None)
-    return by_field or _CATEGORIES.get(category.rpartition("-")[2], "unknown")
-
-
-def _pascal(endpoint: str) -> str:
-    """Return "FluxDev" for "fal-ai/flux/dev"."""
-    words = re.split(r"[^A-Za-z0-9]+", endpoint.partition("/")[2])
-    return "".join(word[:1].upper() + word[1:] for word in words)
 
 
 def _unused(name: str, schemas: Json) -> str:

@@ -68,3 +68,11 @@ class Entry:
     validation: Literal[1, 2] = 2
     retired: str | None = None
     metadata: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def fields(self) -> list[str]:
+        """The names of the input's fields, in the order of the class."""
+        schema = self.schemas.get(self.input, {})
+        properties: Json = schema.get("properties", {})
+        ordered = [name for name in schema.get("x-fal-order-properties", ()) if name in properties]
+        return list(dict.fromkeys([*ordered, *properties]))

@@ -182,10 +182,12 @@ def _is_file(name: str, field: Json, schemas: Mapping[str, Json]) -> bool:
     return any("url" in properties for properties in urls) or name.endswith(("_url", "_urls"))
 
 
-def _references(field: Json) -> Iterator[str]:
+def _references(field: Any) -> Iterator[str]:
+    if not isinstance(field, dict):  # such as true, for anything
+        return
     if "$ref" in field:
         yield field["$ref"].removeprefix(SCHEMAS)
-    for option in [*field.get("anyOf", []), *([field["items"]] if "items" in field else [])]:
+    for option in [*field.get("anyOf", []), *field.get("allOf", []), field.get("items")]:
         yield from _references(option)
 
 

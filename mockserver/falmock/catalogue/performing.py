@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import random
 import re
 import zipfile
 from dataclasses import dataclass, field, replace
@@ -266,7 +267,7 @@ def _bytes(data_uri: str) -> bytes:
 
 def logs(entry: Entry) -> tuple[tuple[float, str], ...]:
     """Return the log lines of a run, as (share of the run, message)."""
-    files = sources.kinds(list(entry.schemas.get(entry.input, {}).get("properties", {})))
+    files = sources.kinds(entry.fields)
     shares = {
         "video": ("Generating video", "Uploading the video"),
         "image": ("Generating image", "Uploading the image"),
@@ -284,3 +285,42 @@ def logs(entry: Entry) -> tuple[tuple[float, str], ...]:
             break
     lines += [(share, f"{begin}: {percent}%") for share, percent in ((0.3, 25), (0.5, 50), (0.7, 75))]
     return tuple([*lines, (0.9, end)] if end else lines)
+
+
+def expect(entry: Entry, model_input: BaseModel) -> Made:
+    """Return what a run would make if its input files could not be fetched."""
+    run = perform(entry, model_input, _NoTools())
+    try:
+        run.send(None)  # it awaits its tools only, and these do not wait
+    except StopIteration as end:
+        performance: Performance = end.value
+        return performance.made
+    raise RuntimeError("a model waits for something besides its tools")
+
+
+class _Unpublished:
+    url = ""
+    file_size = None
+
+
+class _NoTools:
+    """Tools that fetch and render nothing."""
+
+    seed = 0
+    style = "plain"
+
+    def __init__(self) -> None:
+        self.random = random.Random(0)  # noqa: S311 - no secrets
+
+    async def picture(self, url: str, *, loc: tuple[str | int, ...]) -> None:
+        del url, loc
+
+    async def recording(self, url: str, *, loc: tuple[str | int, ...], medium: str) -> None:
+        del url, loc, medium
+
+    async def publish(self, spec: Specification, *, name: str) -> _Unpublished:
+        del spec, name
+        return _Unpublished()
+
+    async def inline(self, spec: Specification) -> str:
+        return f"data:{spec.content_type},"

@@ -27,7 +27,13 @@ NUMBER_BOUNDS: Final = {
 TEXT_BOUNDS: Final = {"minLength": "min_length", "maxLength": "max_length", "pattern": "pattern"}
 LIST_BOUNDS: Final = {"minItems": "min_length", "maxItems": "max_length"}
 _CONFIG: Final = ConfigDict(protected_namespaces=(), serialize_by_alias=True, defer_build=True)
-_PLAIN: Final[dict[str, Any]] = {"boolean": bool, "null": None}
+_SCALARS: Final[Mapping[str, tuple[Any, Mapping[str, str]]]] = {
+    "string": (str, TEXT_BOUNDS),
+    "number": (float, NUMBER_BOUNDS),
+    "integer": (int, NUMBER_BOUNDS),
+    "boolean": (bool, {}),
+    "null": (None, {}),
+}
 
 
 def build(schemas: Mapping[str, Json], name: str) -> type[BaseModel]:
@@ -55,9 +61,8 @@ def build(schemas: Mapping[str, Json], name: str) -> type[BaseModel]:
 
 def attribute(name: str) -> str:
     """Return the attribute of a field: its name, or "field_schema" for a name that pydantic cannot have."""
-    unusable = name.startswith(("_", "field_")) or hasattr(
-        BaseModel, name
-    )  # "field_", so that no two are equal
+    # A name with "field_" gets it too, so that no two fields have one attribute.
+    unusable = name.startswith(("_", "field_")) or hasattr(BaseModel, name)
     return f"field_{name}" if unusable else name
 
 
@@ -124,7 +129,7 @@ class _Builder:
         return Literal[schema["const"]]
 
     def _enum(self, schema: Json, _name: str) -> Any:
-        return Literal[tuple(schema["enum"])]
+        return _distinct(Literal[tuple(schema["enum"])])
 
     def _nullable(self, schema: Json, name: str) -> Any:
         kind = self._type({key: schema[key] for key in schema if key != "nullable"}, name)
@@ -137,7 +142,7 @@ class _Builder:
         branches = schema.get("anyOf") or schema["oneOf"]
         bounds = {key: schema[key] for key in (*NUMBER_BOUNDS, *TEXT_BOUNDS, *LIST_BOUNDS) if key in schema}
         inner = [bounds | branch if isinstance(branch, dict) else branch for branch in branches]
-        union = _union([self._type(branch, name) for branch in inner])
+        union = _distinct(_union([self._type(branch, name) for branch in inner]))
         key = schema.get("discriminator", {}).get("propertyName")
         if key is None or not all(self._is_tagged(branch, key) for branch in branches):
             return union
@@ -145,16 +150,16 @@ class _Builder:
 
     def _is_tagged(self, branch: Any, key: str) -> bool:
         """Return whether a branch of a union is a model with a constant of the discriminator."""
-        if not isinstance(branch, dict):
+        name = branch.get("$ref", "").removeprefix(REFERENCE) if isinstance(branch, dict) else ""
+        if name not in self._known:
             return False
-        name = branch.get("$ref", "").removeprefix(REFERENCE)
-        field = self._schemas.get(name, {}).get("properties", {}).get(key, {})
-        return name in self._known and ("const" in field or "enum" in field)
+        field = self._schemas[name].get("properties", {}).get(key)
+        return isinstance(field, dict) and ("const" in field or "enum" in field)
 
     def _kind(self, schema: Json, name: str) -> Any:
         kind = schema["type"]
         if isinstance(kind, list):
-            return _union([self._type(schema | {"type": one}, name) for one in kind])
+            return _distinct(_union([self._type(schema | {"type": one}, name) for one in kind]))
         if kind == "array":
             return self._list(schema, name)
         return self._object(schema, name) if kind == "object" else _scalar(schema)
@@ -215,20 +220,22 @@ def _title(schema: Any, name: str) -> str:
     return str(schema.get("title", name)) if isinstance(schema, dict) else name
 
 
+def _distinct(kind: Any) -> Any:
+    """Return a type that is equal to no other.
+
+    Python takes enumerations or unions that differ in the order for equal, and returns the one of an earlier
+    model from a cache. The order is in the texts of errors.
+    """
+    return Annotated[kind, object()]
+
+
 def _union(kinds: list[Any]) -> Any:
     return Union[tuple(kinds)]  # noqa: UP007 - `|` does not take None twice
 
 
 def _scalar(schema: Json) -> Any:
-    kind = schema.get("type")
-    if kind == "string":
-        return _bounded(str, schema, TEXT_BOUNDS)
-    if kind == "number":
-        return _bounded(float, schema, NUMBER_BOUNDS)
-    if kind == "integer":
-        whole = {key: int(schema[key]) for key in NUMBER_BOUNDS if key in schema}
-        return _bounded(int, whole, NUMBER_BOUNDS)
-    return _PLAIN.get(kind, Any) if isinstance(kind, str) else Any
+    kind, bounds = _SCALARS.get(schema["type"], (Any, {}))
+    return _bounded(kind, schema, bounds)
 
 
 def _bounded(kind: Any, schema: Json, names: Mapping[str, str]) -> Any:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from falmock.catalogue import limits
 from falmock.catalogue.outputs import resolve
@@ -19,9 +19,10 @@ if TYPE_CHECKING:
     from falmock.media import Picture, Recording
 
 Loc = tuple[str | int, ...]
+Kind = Literal["archive", "video", "audio", "image"]
 
 # By the name of the field, without an index as in "image_url_2"
-_KINDS: Final = (
+_KINDS: Final[tuple[tuple[Kind, re.Pattern[str]], ...]] = (
     ("archive", re.compile(r"(^|_)data_url$|archive|zip")),
     ("video", re.compile(r"(^|_)(videos?|media)(_file)?(_urls?)?$")),
     (
@@ -88,8 +89,8 @@ async def fetch(entry: Entry, fields: Fields, tools: Tools) -> Sources:
                 sources.last = sources.last or picture
             else:
                 starts.append((2 if guides else 0 if _FIRST.search(names) else 1, picture))
-        elif kind in {"video", "audio"}:
-            recording = await tools.recording(url, loc=loc)
+        elif kind == "video" or kind == "audio":  # noqa: PLR1714 - narrows the type
+            recording = await tools.recording(url, loc=loc, medium=kind)
             if recording is None:
                 continue
             limits.check_recording(bounds, recording, kind=kind, loc=loc, value=url)
@@ -111,7 +112,7 @@ def kinds(names: list[str]) -> set[str]:
 
 def _files(
     schemas: Mapping[str, Json], value: Any, loc: Loc, schema: Json
-) -> Iterator[tuple[Loc, str, str, Json]]:
+) -> Iterator[tuple[Loc, str, Kind, Json]]:
     """Yield place, URL, kind and limits of each file in a part of an input."""
     resolved = resolve(schemas, schema)
     choices = resolved.get("anyOf") or resolved.get("allOf") or ()
@@ -133,6 +134,6 @@ def _files(
             yield loc, value, kind, resolved.get("x-fal") or {}
 
 
-def _kind(name: str) -> str | None:
+def _kind(name: str) -> Kind | None:
     plain = re.sub(r"_\d+$", "", name)
     return next((kind for kind, pattern in _KINDS if pattern.search(plain)), None)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 if TYPE_CHECKING:
     import random
@@ -31,7 +31,9 @@ class Tools(Protocol):
         """
         ...
 
-    async def recording(self, url: str, *, loc: tuple[str | int, ...]) -> Recording | None:
+    async def recording(
+        self, url: str, *, loc: tuple[str | int, ...], medium: Literal["video", "audio"]
+    ) -> Recording | None:
         """Measure the video or sound at a URL or in a data URI; None for a remote one.
 
         Raises:

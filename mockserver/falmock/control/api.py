@@ -12,7 +12,6 @@ from pydantic.json_schema import models_json_schema
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from falmock.http.openapi import SCHEMAS
 from falmock.http.submission import read_body
 from falmock.protocol import validation
 from falmock.protocol.limits import Limits
@@ -142,7 +141,9 @@ def document(operations: Sequence[Operation], *, base: str, info: Json, always: 
     models: list[Any] = [(Problem, "serialization")]
     models += [(each.body, "validation") for each in operations if each.body is not None]
     models += [(each.gives, "serialization") for each in operations if not isinstance(each.gives, str)]
-    references, schemas = models_json_schema([*dict.fromkeys(models)], ref_template=SCHEMAS + "{model}")
+    references, schemas = models_json_schema(
+        [*dict.fromkeys(models)], ref_template="#/components/schemas/{model}"
+    )
     paths: dict[str, Json] = {}
     for each in operations:
         described = _described(each, references, always)

@@ -6,12 +6,12 @@ from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from falmock.catalogue import Price  # noqa: TC001
 from falmock.engine.clock import LAST
 from falmock.engine.lifecycle import DeliveryState, State
 from falmock.faults.rules import Rule  # noqa: TC001 - pydantic reads it, like the others
 from falmock.inspection.ledger import DOUBLE_WITHIN, Charge, Double
 from falmock.inspection.lint import Finding  # noqa: TC001
-from falmock.models import Price  # noqa: TC001
 from falmock.protocol.calls import Operation  # noqa: TC001
 from falmock.protocol.patterns import LONGEST
 from falmock.protocol.validation import check_json

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     import random
     from collections.abc import Iterator
 
+    from falmock.catalogue import Catalogue
     from falmock.engine.rows import Request
-    from falmock.models import Catalogue
 
 FLAT: Final = {
     "level": "INFO",

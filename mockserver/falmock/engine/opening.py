@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 import httpx
 
 from falmock import __version__
+from falmock.catalogue import BUNDLED, Catalogue
 from falmock.engine.clock import Clock, SystemClock
 from falmock.engine.database import StoreInUseError
 from falmock.engine.emulator import Emulator
@@ -29,8 +30,7 @@ from falmock.engine.signing import SECRET_BYTES, Signer
 from falmock.engine.store import Store
 from falmock.faults.rules import RuleSet
 from falmock.faults.scenarios import find
-from falmock.media import Decoder, Fetcher, Renderer, find_ffmpeg
-from falmock.models import BUNDLED, Catalogue
+from falmock.media import Decoder, Fetcher, Recorder, Renderer, find_ffmpeg
 from falmock.protocol.addresses import is_loopback
 from falmock.protocol.errors import StorageUnavailable
 from falmock.system import private, temporary, transient
@@ -113,6 +113,7 @@ async def open_emulator(
             files=files,
             renderer=renderer,
             decoder=Decoder(max_pixels=settings.max_pixels, memory=settings.decode_memory),
+            recorder=Recorder(find_ffmpeg(settings.ffmpeg)),
             fetcher=fetcher,
             clock=clock,
             seed=seed,

@@ -14,14 +14,23 @@ import logging
 import random
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 from urllib.parse import unquote_to_bytes
 
 from falmock.engine.files import Files, new_path
 from falmock.engine.object_lifecycle import Lifecycle, decide
 from falmock.faults import effects
-from falmock.media import MAX_BYTES, Clip, Decoder, Fetcher, FetchError, Picture, Renderer, RenderFailed
-from falmock.models import File, Model
+from falmock.media import (
+    MAX_BYTES,
+    Decoder,
+    Fetcher,
+    FetchError,
+    Picture,
+    Recorder,
+    Recording,
+    Renderer,
+    RenderFailed,
+)
 from falmock.protocol import pydantic_1, validation
 from falmock.protocol.errors import InvalidBody, Refusal, StorageFull, compact
 from falmock.protocol.hosts import MEDIA, BaseURL
@@ -34,11 +43,14 @@ from falmock.system.descriptors import with_descriptors
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
+    from falmock.catalogue import Catalogue, Model
     from falmock.engine.clock import Clock
     from falmock.engine.rows import Request, StoredFile
-    from falmock.models import Catalogue
+    from falmock.media import Specification
 
 log = logging.getLogger("falmock.engine.runner")
+
+Loc = tuple[str | int, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +67,9 @@ class Runner:
     Args:
         catalogue: the models that can run.
         files: inputs and outputs.
-        renderer: renders the videos.
+        renderer: renders the outputs.
+        decoder: of input pictures.
+        recorder: measures input videos and sounds.
         fetcher: gets input files by URL.
         style: the kind of video, as in `Settings.media`.
         limits: on the depth and members of an input.
@@ -68,6 +82,7 @@ class Runner:
         files: Files,
         renderer: Renderer,
         decoder: Decoder,
+        recorder: Recorder,
         fetcher: Fetcher,
         clock: Clock,
         seed: int,
@@ -77,6 +92,7 @@ class Runner:
         self.catalogue = catalogue
         self.files = files
         self.decoder = decoder
+        self.recorder = recorder
         self.renderer = renderer
         self.fetcher = fetcher
         self.clock = clock
@@ -100,7 +116,7 @@ class Runner:
             return PreparedRun(model, validation.read(model.input, body, request.content_type, self.limits))
         except Refusal as refusal:
             if isinstance(refusal, InvalidBody) and (
-                model.pydantic == 1 or "pydantic_1" in request.injections
+                model.entry.validation == 1 or "pydantic_1" in request.injections
             ):
                 refusal.body["detail"] = pydantic_1.rewrite(refusal.body["detail"], body)
             return Outcome(refusal.status, refusal.content(), UNBILLED, seconds=REJECTION)
@@ -114,7 +130,7 @@ class Runner:
         """
         model = assignment.model
         try:
-            output = await model.perform(assignment.model_input, _Tools(self, assignment, request))
+            done = await model.perform(model.entry, assignment.model_input, _Tools(self, assignment, request))
         except ModelError as error:
             return Outcome(error.status, compact(error.body), UNBILLED, seconds=error.seconds)
         except (RenderFailed, StorageFull) as error:
@@ -128,10 +144,17 @@ class Runner:
                 raise
             log.exception("request %s: the model failed; this is a bug in falmock", request.id)
             return Outcome(HTTPStatus.INTERNAL_SERVER_ERROR, compact({"detail": "Internal Server Error"}))
-        units = {"x-fal-billable-units": str(model.units(assignment.model_input))}
-        # Not exclude_none: fal's results have explicit nulls (PROTOCOL.md 4.6).
-        result = effects.result(request.injections, output.model_dump(exclude_unset=True))
-        return Outcome(HTTPStatus.OK, compact(result), units)
+        units = model.units(assignment.model_input, done.made)
+        headers = {} if units is None else {"x-fal-billable-units": str(units)}
+        return Outcome(HTTPStatus.OK, compact(effects.result(request.injections, done.output)), headers)
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """A file on the CDN."""
+
+    url: str
+    file_size: int
 
 
 def _rng(seed: int, request: Request, purpose: str) -> random.Random:
@@ -139,33 +162,43 @@ def _rng(seed: int, request: Request, purpose: str) -> random.Random:
 
 
 class _Tools:
-    """Implements `models.Tools` for one request."""
+    """Implements `catalogue.tools.Tools` for one request."""
 
     def __init__(self, runner: Runner, assignment: PreparedRun, request: Request) -> None:
         self._runner = runner
         self._request = request
         seeded = compact([runner.seed, assignment.model_input.model_dump()])
         self.seed = int.from_bytes(hashlib.sha256(seeded).digest()[:8])
+        self.random = random.Random(self.seed)  # noqa: S311 - no secrets
         self.style = runner.style
 
-    async def picture(self, url: str, *, loc: tuple[str, ...]) -> Picture | None:
+    async def picture(self, url: str, *, loc: Loc) -> Picture | None:
+        data = await self._fetch(url, loc, "image_load_error", MAX_BYTES)
+        return None if data is None else await self._runner.decoder.picture(data, loc=loc, value=url)
+
+    async def recording(self, url: str, *, loc: Loc, medium: Literal["video", "audio"]) -> Recording | None:
+        recorder = self._runner.recorder
+        data = await self._fetch(url, loc, f"unsupported_{medium}_format", recorder.max_bytes)
+        return None if data is None else await recorder.measure(data, medium, loc=loc, value=url)
+
+    async def _fetch(self, url: str, loc: Loc, unreadable: str, limit: int) -> bytes | None:
+        """Return a file of the input; None for a remote one. `unreadable` is the error of a bad data URI."""
         try:
-            data = await with_descriptors(lambda: self._data(url.strip()))
+            return await with_descriptors(lambda: self._data(url.strip(), limit))
         except (FetchError, OSError) as error:
             log.warning("request %s: the input %s could not be fetched: %s", self._request.id, loc[-1], error)
             raise ModelError("file_download_error", loc, url) from None
         except (binascii.Error, UnicodeEncodeError):
-            raise ModelError("image_load_error", loc, url) from None
-        return None if data is None else await self._runner.decoder.picture(data, loc=loc, value=url)
+            raise ModelError(unreadable, loc, url) from None
 
-    async def _data(self, url: str) -> bytes | None:
+    async def _data(self, url: str, limit: int) -> bytes | None:
         if url[:5].lower() == "data:":
             return await asyncio.to_thread(_decode_data_uri, url)
         if (file := self._runner.files.find(url, self._runner.clock.now())) is not None:
-            return await self._file(file)
-        return await self._runner.fetcher.get(url, limit=MAX_BYTES)
+            return await self._file(file, limit)
+        return await self._runner.fetcher.get(url, limit=limit)
 
-    async def _file(self, file: StoredFile) -> bytes:
+    async def _file(self, file: StoredFile, limit: int) -> bytes:
         """Return the bytes of a file of this emulator, if its access list allows the caller."""
         if (decision := decide(file, self._request.caller)) != "allow":
             raise FetchError(f"its access list says {decision} to {self._request.caller}")
@@ -173,16 +206,21 @@ class _Tools:
         if source is None:
             raise FetchError("it is not on disk")
         with source:
-            return await asyncio.to_thread(source.read, MAX_BYTES + 1)
+            return await asyncio.to_thread(source.read, limit + 1)
 
-    async def video(self, clip: Clip, *, name: str) -> File:
+    async def inline(self, spec: Specification) -> str:
+        rendered = await self._runner.renderer.render(spec)
+        data = await with_descriptors(lambda: asyncio.to_thread(rendered.read_bytes))
+        return f"data:{spec.content_type};base64,{base64.b64encode(data).decode()}"
+
+    async def publish(self, spec: Specification, *, name: str) -> Published:
         runner, request = self._runner, self._request
-        rendered = await runner.renderer.render(clip)
+        rendered = await runner.renderer.render(spec)
         now = runner.clock.now()
         file = runner.files.publish(
             rendered,
             new_path(_rng(runner.seed, request, name), name, now),
-            content_type="video/mp4",
+            content_type=spec.content_type,
             owner=request.caller,
             lifecycle=Lifecycle.parse(request.lifecycle),
             now=now,
@@ -190,7 +228,7 @@ class _Tools:
             request_id=request.id,
         )
         url = BaseURL.parse(request.origin).url(MEDIA, file.path)
-        return File(url=url, content_type=file.content_type, file_name=name, file_size=file.size)
+        return Published(url, file.size)
 
 
 def _decode_data_uri(uri: str) -> bytes:

@@ -18,8 +18,8 @@ from falmock.protocol.errors import (
 if TYPE_CHECKING:
     from starlette.requests import Request
 
+    from falmock.catalogue import Catalogue
     from falmock.http.context import CallContext
-    from falmock.models import Catalogue
     from falmock.protocol.endpoints import Endpoint
 
 

@@ -13,8 +13,8 @@ from pydantic import BaseModel, Field
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from falmock.catalogue import documents, sources
 from falmock.engine.keys import Caller, Keyring
-from falmock.http import openapi
 from falmock.http.platform import platform_caller
 from falmock.http.submission import read_body
 from falmock.protocol import validation
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from starlette.requests import Request
 
-    from falmock.models import Catalogue, Model
+    from falmock.catalogue import Catalogue, Model, Price
 
 PAGE: Final = 50
 LONGEST_BODY: Final = 64 * 1024
@@ -57,7 +57,7 @@ def catalogue_routes(keyring: Keyring, catalogue: Catalogue) -> list[Route]:
             model
             for model in _requested(request, catalogue) or list(catalogue)
             if query.get("q", "").lower() in model.endpoint
-            and query.get("category", openapi.category(model)) == openapi.category(model)
+            and query.get("category", _category(model)) == _category(model)
             and query.get("status", "active") == "active"
         ]
         with_schema = "openapi-3.0" in query.getlist("expand")
@@ -107,7 +107,7 @@ def website_routes(catalogue: Catalogue) -> list[Route]:
         model = catalogue.get(request.query_params.get("endpoint_id", "").strip("/"))
         if model is None:
             raise NotFound
-        return JSONResponse(openapi.document(model))
+        return JSONResponse(documents.document(model.entry))
 
     return [Route("/api/openapi/queue/openapi.json", document, methods=["GET"])]
 
@@ -143,11 +143,29 @@ def _page_number(cursor: str) -> int:
     return int(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
 
 
+def _category(model: Model) -> str:
+    """Return fal's category of a model: for many endpoints the last segment of the id."""
+    last = model.endpoint.rpartition("/")[2]
+    return model.entry.category or (last if "-to-" in last else f"{_source(model)}-to-{model.entry.medium}")
+
+
+def _source(model: Model) -> str:
+    kinds = sources.kinds(model.entry.fields)
+    return next((kind for kind in ("video", "audio", "image") if kind in kinds), "text")
+
+
+def _price(model: Model) -> Price:
+    if model.entry.price is None:
+        raise PlatformApiError("not_found")
+    return model.entry.price
+
+
 def _priced(model: Model) -> dict[str, Any]:
+    price = _price(model)
     return {
         "endpoint_id": model.endpoint,
-        "unit_price": model.price.usd,
-        "unit": model.price.unit,
+        "unit_price": price.usd,
+        "unit": price.unit,
         "currency": "USD",
     }
 
@@ -157,7 +175,7 @@ def _described(model: Model, *, known: bool, with_schema: bool) -> dict[str, Any
     name = _title(alias, *path)
     metadata: dict[str, Any] = {
         "display_name": name,
-        "category": openapi.category(model),
+        "category": _category(model),
         "description": f"{name}, emulated by falmock",
         "status": "active",
         "tags": [],
@@ -172,7 +190,7 @@ def _described(model: Model, *, known: bool, with_schema: bool) -> dict[str, Any
         "group": {"key": alias, "label": _title(*path) or name},
         "kind": "inference",  # a `stream_url` would follow for a model with a stream
     }
-    schema = {"openapi": openapi.document(model)} if with_schema else {}
+    schema = {"openapi": documents.document(model.entry)} if with_schema else {}
     return {"endpoint_id": model.endpoint, "metadata": metadata, **schema}
 
 
@@ -182,13 +200,13 @@ def _title(*segments: str) -> str:
 
 def _cost(model: Model, quantity: Quantity) -> float:
     if quantity.unit_quantity is not None:
-        return quantity.unit_quantity * model.price.usd
+        return quantity.unit_quantity * _price(model).usd
     if quantity.call_quantity is None:
         raise PlatformApiError("validation_error")
-    return quantity.call_quantity * _usual_units(model) * model.price.usd
+    return quantity.call_quantity * _usual_units(model) * _price(model).usd
 
 
 def _usual_units(model: Model) -> float:
     """Return the billing units of a call with default input."""
-    required = {name: "" for name, field in model.input.model_fields.items() if field.is_required()}
-    return model.units(model.input.model_validate(required))
+    usual = model.input.model_construct()  # required fields are left out, because they do not count
+    return model.expected_units(usual) or 0.0

@@ -13,8 +13,8 @@ from falmock.protocol.calls import Operation
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from falmock.catalogue import Catalogue
     from falmock.inspection.entries import Attempt, Entry, SubmitIdentity
-    from falmock.models import Catalogue
 
 FAILED: Final = 400
 REJECTED: Final = 422
@@ -115,7 +115,7 @@ class History:
             if model is None or call.operation not in INPUTS or not isinstance(call.input, dict):
                 continue
             if model.endpoint not in known:
-                known[model.endpoint] = frozenset(model.input.model_json_schema()["properties"])
+                known[model.endpoint] = frozenset(model.entry.fields)
             for name in call.input.keys() - known[model.endpoint]:
                 key = (model.endpoint, name, call.caller, call.test)
                 field = found.setdefault(key, UnknownField(model.endpoint, name, known[model.endpoint]))

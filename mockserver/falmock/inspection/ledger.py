@@ -20,12 +20,12 @@ from falmock.protocol.authorities import Authority
 from falmock.protocol.bodies import BodyTooComplexError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator
+    from collections.abc import Callable, Generator, Iterable
 
+    from falmock.catalogue import Catalogue, Model, Price
     from falmock.engine.rows import Request
     from falmock.engine.store import Store
     from falmock.inspection.entries import SubmitIdentity
-    from falmock.models import Catalogue, Model, Price
 
 Result = TypeVar("Result")
 
@@ -238,13 +238,18 @@ class Ledger:
             usd=sum(charge.due for charge in charges),
             by_caller=dict(by_caller),
             by_test=dict(by_test),
-            prices={model.endpoint: model.price for model in self._catalogue if model.endpoint in endpoints},
+            prices=self._prices(endpoints),
             charges=tuple(charges),
             doubles=tuple(doubles.found),
         )
 
+    def _prices(self, endpoints: Iterable[str]) -> dict[str, Price]:
+        models = filter(None, map(self._catalogue.get, sorted(endpoints)))
+        return {model.endpoint: model.entry.price for model in models if model.entry.price is not None}
+
     def _charge(self, request: Request) -> Charge:
         model = self._catalogue.get(request.endpoint)
+        price = model.entry.price if model else None
         units = _expected(model, self._body(request)) if request.status is None else _billed(request)
         return Charge(
             request_id=request.id,
@@ -254,7 +259,7 @@ class Ledger:
             at=request.submitted_at,
             status=request.status,
             units=units,
-            usd=units * model.price.usd if model else 0.0,
+            usd=units * price.usd if price else 0.0,
         )
 
 
@@ -268,7 +273,7 @@ def _expected(model: Model | None, body: bytes) -> float:
         return 0.0
     try:
         bodies.measure(body)
-        return float(model.units(model.input.model_validate_json(body)))
+        return float(model.expected_units(model.input.model_validate_json(body)) or 0.0)
     except (ValidationError, BodyTooComplexError):
         return 0.0
 

@@ -14,18 +14,18 @@ from itertools import pairwise
 from statistics import median
 from typing import TYPE_CHECKING, Final
 
+from falmock.catalogue import BUNDLED
 from falmock.faults.effects import FORGED, RESERIALIZED
 from falmock.inspection.entries import Entry
 from falmock.inspection.history import FAILED, History, accepted, last_status
-from falmock.models import BUNDLED
 from falmock.protocol import endpoints
 from falmock.protocol.calls import Operation
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from falmock.catalogue import Catalogue
     from falmock.inspection.entries import Exchange
-    from falmock.models import Catalogue
 
 SHOWN: Final = 4  # entries of a finding
 FASTEST: Final = 0.09  # seconds; fal's Python client polls every 0.1 s

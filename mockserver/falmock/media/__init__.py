@@ -1,17 +1,19 @@
-"""Media of the emulated models: fetch and decode input images, render placeholder videos.
+"""Media of the emulated models: fetch and decode input files, render placeholders of every kind.
 
 These names are for the other packages. Apart from them there is the program `falmock.media.probe`.
 """
 
 from falmock.media.fetching import Fetcher, FetchError
 from falmock.media.images import MAX_BYTES, Decoder
+from falmock.media.objects import archive
 from falmock.media.pixels import Picture
-from falmock.media.recordings import Recording
+from falmock.media.recordings import MAX_RECORDING, Recorder, Recording
 from falmock.media.renderer import FfmpegNotFound, Renderer, RenderFailed, find_ffmpeg
 from falmock.media.specifications import Clip, Document, Mesh, Sound, Specification, Still, Weights
 
 __all__ = [
     "MAX_BYTES",
+    "MAX_RECORDING",
     "Clip",
     "Decoder",
     "Document",
@@ -20,6 +22,7 @@ __all__ = [
     "FfmpegNotFound",
     "Mesh",
     "Picture",
+    "Recorder",
     "Recording",
     "RenderFailed",
     "Renderer",
@@ -27,5 +30,6 @@ __all__ = [
     "Specification",
     "Still",
     "Weights",
+    "archive",
     "find_ffmpeg",
 ]

@@ -28,7 +28,7 @@ _GOLDEN_ANGLE: Final = 137  # degrees, so that consecutive seeds have distant hu
 _INDEX_ANGLE: Final = 79  # the same for the images of one request
 _TINT: Final = 0.14  # of the colour over a picture that is not the first of its request
 _LEADING: Final = 1.3  # from line to line, of the size of the letters
-_SIZES: Final = ((200, 2, 0.058, 0.036), (100, 1, 0.105, 0.085), (44, 0, 0, 0.125))
+_SIZES: Final = ((200, 2, 0.066, 0.04), (100, 1, 0.105, 0.085), (44, 0, 0, 0.125))
 _LIGHTS: Final = (  # left, top and radius in parts of the backdrop's size, turn of the hue, brightness
     (0.12, 0.20, 0.26, 20, 0.75),
     (0.85, 0.10, 0.20, -35, 0.80),
@@ -86,7 +86,7 @@ def caption(wanted: Clip | Still, library: Library, *, width: int | None = None)
     lines = prompt.lines(column, plan.prompt_lines)
     badge = _badge(plan.small) if plan.small else Image.new("RGBA", (1, 1))
     indent = badge.width + round(plan.small * 0.6)
-    beside = column - indent >= 6 * plan.small  # room for a few letters
+    beside = column - indent >= (4 if plan.brief else 6) * plan.small  # room for a few letters
     details = Setter(_details(wanted, plan) if plan.small else "", plan.small, library)
     rows = details.lines(column - indent if beside else column, 2 if plan.prompt_lines or not beside else 1)
     text = round(len(lines) * plan.large * _LEADING + plan.small * 0.3) if lines else 0
@@ -159,7 +159,7 @@ def _details(wanted: Clip | Still, plan: _Plan) -> str:
         return size if not plan.prompt_lines else f"{wanted.model.rpartition('/')[2]} · {size}"
     facts = [wanted.model, size]
     if isinstance(wanted, Clip):
-        facts += [f"{wanted.seconds:.4g} s", f"{wanted.frames_per_second:.5g} fps"]
+        facts += [f"{wanted.seconds:.3g} s", f"{wanted.frames_per_second:.5g} fps"]
     elif wanted.index:
         facts.append(f"image {wanted.index + 1}")
     if wanted.style != "plain":

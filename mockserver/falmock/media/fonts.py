@@ -15,7 +15,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Final
 
-from PIL import ImageFont, features
+from PIL import Image, ImageDraw, ImageFont, features
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator
@@ -25,6 +25,7 @@ _MOST_FONTS: Final = 4000
 _MAX_TABLE: Final = 4 * 1024 * 1024  # bytes of a table of characters
 _MAX_RANGES: Final = 100_000
 _STRIKES: Final = (109, 128, 136, 160, 96, 64, 32, 20)  # sizes of fonts that are made of bitmaps
+_TRIAL: Final = 20.0  # pixels
 _EMOJI: Final = 0x1F000  # from here on, colour is better
 _UNWELCOME: Final = (  # in names of fonts; a plain upright one of normal weight comes first
     *("bold", "italic", "oblique", "slanted", "thin", "light", "black", "medium", "heavy", "semi", "extra"),
@@ -79,6 +80,16 @@ class Font:
                 continue
         return ImageFont.truetype(self.path, size), 1
 
+    def draws(self, character: str) -> bool:
+        """Return whether a character leaves ink. It does not if the file is damaged or too new for Pillow."""
+        try:
+            font, _ = self.at(_TRIAL)
+            trial = Image.new("RGBA", (2 * _STRIKES[0], 2 * _STRIKES[0]))
+            ImageDraw.Draw(trial).text((0, 0), character, "white", font, embedded_color=True)
+        except (OSError, ValueError):
+            return False
+        return trial.getbbox() is not None
+
     @property
     def identity(self) -> str:
         """Name and version, for the keys of caches."""
@@ -113,14 +124,18 @@ class Library:
 
     def fonts(self) -> list[Font]:
         """Return all fonts, those for ordinary text first."""
-        if self._fonts is None:
+        if self._fonts is None:  # at worst, two threads do it at once
             paths = sorted(set(self._paths()), key=lambda path: (_rank(path.stem), path.name, str(path)))
             self._fonts = [Font(path) for path in paths[:_MOST_FONTS]]
         return self._fonts
 
     def useful(self, characters: Collection[str]) -> list[Font]:
         """Return the fonts with at least one of some characters. Emoji fonts come last."""
-        found = [font for font in self.fonts() if any(font.has(character) for character in characters)]
+        found = []
+        for font in self.fonts():
+            known = next((character for character in characters if font.has(character)), None)
+            if known is not None and font.draws(known):
+                found.append(font)
         return sorted(found, key=lambda font: font.is_emoji)
 
     def _paths(self) -> Iterator[Path]:

@@ -45,7 +45,7 @@ class Decoder:
         self._limits = [str(limit) for limit in (max_pixels, memory, seconds)]
         self._one_at_a_time = asyncio.Lock()
 
-    async def picture(self, data: bytes, *, loc: tuple[str, ...], value: object) -> Picture:
+    async def picture(self, data: bytes, *, loc: tuple[str | int, ...], value: object) -> Picture:
         """Decode the first frame of an image.
 
         Args:

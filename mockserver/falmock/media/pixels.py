@@ -35,7 +35,7 @@ _RECOGNISED = ("BMP", "ICO", "JPEG2000", "PSD", "TIFF")  # refused as unsupporte
 # decode. The marker's bytes are counted anywhere in the file: 8 MiB of a video, which some phones append to
 # their pictures, have about 130 of them by chance.
 _MAX_SCANS = 200
-_KEPT_SIDE = 1280  # pixels of the shorter side, enough to cover any frame of 720p
+KEPT_SIDE: Final = 1280  # pixels of the shorter side, enough to cover any frame of 720p
 _TURNS: Final[dict[object, Image.Transpose]] = {  # by EXIF orientation
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -134,7 +134,7 @@ def _checked(image: Image.Image, data: bytes, max_pixels: int) -> int:
 
 def _picture(image: Image.Image) -> Picture:
     width, height = image.size
-    shrink = min(1.0, _KEPT_SIDE / min(width, height))
+    shrink = min(1.0, KEPT_SIDE / min(width, height))
     box = round(width * shrink), round(height * shrink)
     image.draft(None, box)  # a JPEG is decoded at no more than about twice this size
     kept = _in_colour(image)

@@ -59,7 +59,7 @@ def run_blocking(command: list[str]) -> subprocess.CompletedProcess[bytes]:
     )
 
 
-async def run(command: list[str], *, limit: int, timeout: float, capture: str) -> Completed:
+async def run(command: list[str], *, limit: int, timeout: float, capture: str, memory: int = 0) -> Completed:
     """Run a program under the supervisor, without standard input and without a terminal.
 
     Ctrl-C in the terminal does not reach it. After a cancellation or an error, it is killed together with
@@ -70,13 +70,14 @@ async def run(command: list[str], *, limit: int, timeout: float, capture: str) -
         limit: bytes that it may write to the captured stream.
         timeout: real seconds.
         capture: "stdout" or "stderr"; the other stream is discarded.
+        memory: bytes that it may use; 0 for no limit.
 
     Raises:
         TimeoutError: it took too long.
         TooMuchOutput: it wrote more than the limit.
         OSError: no process could be started, even after waiting for a descriptor.
     """
-    supervised = [sys.executable, "-I", "-S", SUPERVISOR, *command]
+    supervised = [sys.executable, "-I", "-S", SUPERVISOR, str(memory), *command]
     streams = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, capture: subprocess.PIPE}
     process = await with_descriptors(lambda: _start(supervised, streams))
     code, output = await _wait(process, capture, limit, timeout)

@@ -1,4 +1,6 @@
-"""Runs a program and kills it when the parent has ended: `python supervisor.py PROGRAM [ARGUMENT...]`.
+"""Runs a program and kills it when the parent has ended: `python supervisor.py MEMORY PROGRAM [ARGUMENT...]`.
+
+MEMORY is the number of bytes that the program may use, 0 for no limit.
 
 Standard input is a pipe to the parent, which is closed when the parent ends or is killed,
 or by the parent to end the program. Linux can send a signal instead (PR_SET_PDEATHSIG), but not to the
@@ -18,7 +20,7 @@ KILLED = 128 + signal.SIGKILL
 MAX_FILE = 1024 * 1024 * 1024  # bytes that the program may write to one file
 
 
-def main(command: list[str]) -> None:
+def main(memory: int, command: list[str]) -> None:
     """Run a command in a new process group, and exit with its exit code."""
     child = 0
 
@@ -34,6 +36,11 @@ def main(command: list[str]) -> None:
             os._exit(code if code >= 0 else 128 - code)
 
     resource.setrlimit(resource.RLIMIT_FSIZE, (MAX_FILE, MAX_FILE))
+    if memory:
+        try:  # noqa: SIM105 - contextlib takes time to import
+            resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
+        except ValueError:
+            pass  # macOS has no such limit
     signal.signal(signal.SIGCHLD, ended)
     try:
         child = os.posix_spawnp(
@@ -62,4 +69,4 @@ def _kill_group(leader: int) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    main(int(sys.argv[1]), sys.argv[2:])

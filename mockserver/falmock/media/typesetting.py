@@ -41,12 +41,14 @@ class Run:
         font: that has all its characters.
         right_to_left: whether it is read so; None for marks that follow their surroundings.
         glued: whether it follows the run before it without a space.
+        is_code: whether it stands for a character that no font has.
     """
 
     text: str
     font: Font
     right_to_left: bool | None
     glued: bool = False
+    is_code: bool = False
 
 
 def clean(text: str) -> str:
@@ -76,7 +78,8 @@ def runs(text: str, library: Library) -> list[Run]:
     whole = {each for each in characters if not fonts.is_emoji(each) and fonts.can_be_shaped(each)}
     favourite = next((font for font in [AILERON, *useful] if font.has(whole)), AILERON)
     found: list[Run] = []
-    for word, glued in words:
+    for word, follows in words:
+        glued = follows and not found[-1].is_code
         found += _word(word, [favourite, AILERON, *useful], glued=glued)
     return found
 
@@ -103,7 +106,7 @@ def _word(word: str, choice: list[Font], *, glued: bool) -> Iterator[Run]:
             glued = True
             continue
         for character in _visible(cluster) or cluster:
-            yield Run(f"U+{ord(character):04X}", AILERON, right_to_left=False)
+            yield Run(f"U+{ord(character):04X}", AILERON, right_to_left=False, is_code=True)
         glued = False
 
 

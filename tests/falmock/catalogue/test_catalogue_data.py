@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+import io
+import tarfile
+from typing import TYPE_CHECKING, Any
 
 import catalogue_data
+import httpx
+
+if TYPE_CHECKING:
+    import pytest
+    import respx
 
 Json = dict[str, Any]
 
@@ -32,6 +39,40 @@ def listing(**releases: str) -> dict[str, Json]:
     dates = {version: f"2026-01-{day:02}" for day, version in enumerate(texts, 1)}
     made = list(catalogue_data.listing(texts, dates))
     return {each["endpoint" if "endpoint" in each else "type"]: each for each in made}
+
+
+def archive(**files: str) -> bytes:
+    """Return a package of npm."""
+    data = io.BytesIO()
+    with tarfile.open(fileobj=data, mode="w:gz") as package:
+        for name, text in files.items():
+            member = tarfile.TarInfo(f"package/src/types/{name}.d.ts")
+            member.size = len(text.encode())
+            package.addfile(member, io.BytesIO(text.encode()))
+    return data.getvalue()
+
+
+def test_releases_are_downloaded_from_the_configured_registry_oldest_first(
+    monkeypatch: pytest.MonkeyPatch, respx_mock: respx.MockRouter
+) -> None:
+    registry = "https://registry.test/npm"
+    monkeypatch.setenv("NPM_CONFIG_REGISTRY", f"{registry}/")
+    packages = {
+        "1.10.0": archive(client="", endpoints="ten"),
+        "1.0.0": archive(client=""),
+        "1.9.0": archive(endpoints="nine"),
+    }
+    metadata = {
+        "versions": {version: {"dist": {"tarball": f"{registry}/{version}.tgz"}} for version in packages},
+        "time": {version: f"2026-0{month}-01T10:00:00.000Z" for month, version in enumerate(packages, 1)},
+    }
+    respx_mock.get(f"{registry}/@fal-ai/client").mock(httpx.Response(200, json=metadata))
+    for version, content in packages.items():
+        respx_mock.get(f"{registry}/{version}.tgz").mock(httpx.Response(200, content=content))
+    texts, dates = catalogue_data.download()
+
+    assert list(texts.items()) == [("1.9.0", "nine"), ("1.10.0", "ten")]
+    assert dates == {"1.0.0": "2026-01-01", "1.9.0": "2026-01-01", "1.10.0": "2026-01-01"}
 
 
 def test_an_endpoint_has_a_line_and_so_has_each_type_it_refers_to() -> None:

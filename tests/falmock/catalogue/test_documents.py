@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from copy import deepcopy
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -11,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from published import LIMITED, OPEN, PUBLISHED, RECENT, Published
 
-from falmock.catalogue import documents, schema
+from falmock.catalogue import bundled, documents, schema
 from falmock.catalogue.entries import Entry
 from falmock.protocol import validation
 from falmock.protocol.errors import InvalidBody
@@ -78,7 +79,7 @@ def test_the_output_of_a_document_is_built_too(published: Published) -> None:
     }
 
 
-def test_the_medium_follows_from_the_output_or_the_category() -> None:
+def test_the_medium_follows_from_the_output_or_the_id() -> None:
     media = {name: documents.read(published.document).medium for name, published in PUBLISHED.items()}
 
     assert media == {
@@ -86,7 +87,7 @@ def test_the_medium_follows_from_the_output_or_the_category() -> None:
         "null left out": "image",
         "limits of files": "video",
         "a reference to nothing": "video",
-        "an output of any form": "text",
+        "an output of any form": "unknown",
         "no order": "text",
         "tuples and mappings": "text",
         "keywords of forms": "weights",
@@ -113,6 +114,17 @@ def test_schemas_that_are_no_components_become_components() -> None:
         place["content"]["application/json"]["schema"] = schemas.pop(f"Erase{end}")
 
     assert documents.document(documents.read(document)) == OPEN.document
+
+
+@pytest.mark.parametrize("endpoint", list(bundled.ids())[::10])
+def test_the_document_of_a_bundled_endpoint_is_read_as_its_entry(endpoint: str) -> None:
+    entry = bundled.entry(endpoint)
+    assert entry is not None
+
+    published = replace(
+        entry, price=None, price_rule=None, certainty="document", date="", validation=2, retired=None
+    )
+    assert documents.read(documents.document(entry)) == published
 
 
 def test_a_document_without_metadata_is_of_the_endpoint_that_takes_post() -> None:
@@ -164,7 +176,7 @@ BROKEN: list[Broken] = [
         "#/components/schemas/Gone",
         'paths./fal-ai/paint/dev.post.requestBody: "#/components/schemas/Gone" does not exist',
     ),
-    (INPUT, 5, "PaintDevInput: 5 is not a schema"),
+    (INPUT, True, "PaintDevInput: true is not a schema"),
     ((*INPUT, "required"), "prompt", 'PaintDevInput.required: "prompt" is not a list of names'),
     ((*INPUT, "required"), ["prompts"], 'PaintDevInput.required: "prompts" is not in properties'),
     ((*INPUT, "properties"), [], "PaintDevInput.properties: [] is not an object"),
@@ -357,6 +369,7 @@ def test_any_schema_is_a_problem_or_builds_a_model_that_accepts_or_refuses(
 ) -> None:
     document = changed(RECENT.document, FIELD, field)
     document["components"]["schemas"]["Loop"] = loop
+    document["components"]["schemas"]["PaintDevOutput"]["properties"]["images"] = field
     entry = entry_or_problems(document)
     if not isinstance(entry, Entry):
         assert not any("\n" in line for line in entry)

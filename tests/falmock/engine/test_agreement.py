@@ -22,6 +22,7 @@ from hypothesis.stateful import (
 )
 from storage import failing
 
+from falmock.catalogue import BUNDLED
 from falmock.engine.clock import ManualClock
 from falmock.engine.emulator import Emulator
 from falmock.engine.files import Files
@@ -36,7 +37,6 @@ from falmock.faults.vocabulary import parse
 from falmock.inspection.entries import Transition
 from falmock.inspection.journal import Journal, journal_of
 from falmock.media import Decoder, Fetcher, Renderer, find_ffmpeg
-from falmock.models import BUNDLED
 from falmock.protocol import endpoints
 from falmock.protocol.errors import Refusal, StorageFull
 from falmock.settings import Settings, Span

@@ -6,16 +6,15 @@ import base64
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from emulated import ENDPOINT, KEY, Mock
+from emulated import ENDPOINT, KEY, Mock, veo
 
-from falmock.http.openapi import document
-from falmock.models import BUNDLED
+from falmock.catalogue import BUNDLED
+from falmock.catalogue.documents import document
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
 V1 = "/api.fal.ai/v1"
-(MODEL,) = (model for model in BUNDLED if model.endpoint == ENDPOINT)
 REQUIRED = {
     "display_name",
     "category",
@@ -36,7 +35,14 @@ REQUIRED = {
 
 
 @pytest.mark.parametrize(
-    "query", ["", "?q=VEO2", "?category=image-to-video", f"?endpoint_id={ENDPOINT}", "?status=active"]
+    "query",
+    [
+        "?limit=5000",
+        "?q=VEO2",
+        "?limit=500&category=image-to-video",
+        f"?endpoint_id={ENDPOINT}",
+        "?q=veo2/&status=active",
+    ],
 )
 async def test_model_is_found_by_id_category_or_words(mock: Mock, query: str) -> None:
     found = (await mock.http.get(f"{V1}/models{query}")).json()["models"]
@@ -44,7 +50,9 @@ async def test_model_is_found_by_id_category_or_words(mock: Mock, query: str) ->
     assert ENDPOINT in [model["endpoint_id"] for model in found]
 
 
-@pytest.mark.parametrize("query", ["?q=flux", "?category=text-to-image", "?status=deprecated"])
+@pytest.mark.parametrize(
+    "query", ["?q=no-such-model", "?q=veo2&category=text-to-image", "?status=deprecated"]
+)
 async def test_models_that_do_not_match_the_query_are_not_listed(mock: Mock, query: str) -> None:
     answer = (await mock.http.get(f"{V1}/models{query}")).json()
 
@@ -68,7 +76,7 @@ async def test_model_has_its_schema_when_the_query_asks_for_it(mock: Mock) -> No
     query = f"?endpoint_id={ENDPOINT}&expand=openapi-3.0"
     (model,) = (await mock.http.get(f"{V1}/models{query}")).json()["models"]
 
-    assert model["openapi"] == document(MODEL)
+    assert model["openapi"] == document(veo().entry)
 
 
 async def test_pricing_returns_the_list_price(mock: Mock) -> None:
@@ -129,7 +137,7 @@ async def test_cursor_leads_to_the_next_page(mock: Mock) -> None:
     second = base64.b64encode(b"2").decode().rstrip("=")
     answer = (await mock.http.get(f"{V1}/models?limit=1&cursor={second}")).json()
 
-    assert len(answer["models"]) == min(1, len(BUNDLED) - 1)
+    assert [model["endpoint_id"] for model in answer["models"]] == [list(BUNDLED.endpoints)[1]]
 
 
 @pytest.mark.parametrize("path", ["/models/pricing", "/account/billing"])
@@ -152,9 +160,9 @@ async def test_credit_is_fixed_or_zero_for_a_locked_account(
 async def test_openapi_document_is_at_the_path_of_the_live_website(mock: Mock) -> None:
     answer = await mock.http.get(f"/fal.ai/api/openapi/queue/openapi.json?endpoint_id={ENDPOINT}")
 
-    assert answer.json() == document(MODEL)
+    assert answer.json() == document(veo().entry)
 
 
-@pytest.mark.parametrize("query", ["", "?endpoint_id=fal-ai/flux"])
+@pytest.mark.parametrize("query", ["", "?endpoint_id=fal-ai/no-such-model"])
 async def test_openapi_document_of_an_unknown_model_is_404(mock: Mock, query: str) -> None:
     assert (await mock.http.get(f"/fal.ai/api/openapi/queue/openapi.json{query}")).status_code == 404

@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import gc
 import json
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,17 +11,15 @@ import fal_client
 import httpx
 import pytest
 import respx
-from emulated import BASE, ENDPOINT, GOOD, KEY, Mock, png
+from emulated import BASE, ENDPOINT, GOOD, KEY, Mock, png, veo
 from naive import HOOK, Naive, receiver
-from pydantic import BaseModel, Field
 
 import falqueue
 from falmock.app import create_app
+from falmock.catalogue import Catalogue
 from falmock.inspection.entries import lines, read
 from falmock.inspection.journal import journal_of
 from falmock.inspection.lint import RULES, Finding, check
-from falmock.models import Catalogue
-from falmock.models.veo import IMAGE_TO_VIDEO
 from falmock.settings import Settings, Span
 from falmock.testing.transport import offline
 
@@ -286,11 +283,9 @@ async def test_an_input_that_is_no_object_is_no_finding(mock: Mock, body: bytes)
 
 
 async def test_the_fields_of_a_model_are_those_of_the_emulators_own_catalogue(mock: Mock) -> None:
-    class Input(BaseModel):
-        webhook_url: str
-        length: int = Field(alias="frames")
-
-    own = Catalogue([replace(IMAGE_TO_VIDEO, input=Input)])
+    fields = {"webhook_url": {"type": "string"}, "frames": {"type": "integer"}}
+    schemas = {**veo().entry.schemas, "Own": {"type": "object", "properties": fields}}
+    own = Catalogue([veo(schemas=schemas, input="Own")])
     await mock.submit()
     await mock.http.post(f"/{ENDPOINT}", json={"webhook_url": HOOK, "frames": 1, "length": 1}, headers=KEY)
 
@@ -301,7 +296,7 @@ async def test_the_fields_of_a_model_are_those_of_the_emulators_own_catalogue(mo
 
 
 async def test_an_input_for_a_model_that_is_not_in_the_catalogue_is_no_finding(mock: Mock) -> None:
-    await mock.http.post("/fal-ai/veo2", json={"webhook_url": HOOK}, headers=KEY)
+    await mock.http.post("/fal-ai/veo2/nothing", json={"webhook_url": HOOK}, headers=KEY)
 
     assert found(mock) == []
 

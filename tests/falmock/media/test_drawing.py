@@ -60,7 +60,7 @@ def test_the_text_of_a_caption_keeps_a_margin(prompt: str, size: tuple[int, int]
 
 
 def test_a_long_prompt_is_cut_after_two_lines() -> None:
-    assert captioned(LONG).height == captioned(LONG[:120]).height < 720 / 3
+    assert captioned(LONG).height == captioned(LONG[:90]).height < 720 / 3
 
 
 def test_the_caption_of_a_short_prompt_is_lower() -> None:

@@ -154,7 +154,16 @@ def test_a_program_is_killed_when_the_server_is_killed(fake_ffmpeg: FakeFfmpeg, 
 
 
 def test_a_supervisor_kills_its_program_when_its_input_is_closed(tmp_path: Path) -> None:
-    command = [sys.executable, "-I", "-S", processes.SUPERVISOR, "/bin/sh", "-c", "echo up; exec sleep 600"]
+    command = [
+        sys.executable,
+        "-I",
+        "-S",
+        processes.SUPERVISOR,
+        "0",
+        "/bin/sh",
+        "-c",
+        "echo up; exec sleep 600",
+    ]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as supervisor:
         assert supervisor.stdout is not None
         assert supervisor.stdin is not None

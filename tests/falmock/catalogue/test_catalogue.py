@@ -1,27 +1,24 @@
 from __future__ import annotations
 
 from contextlib import AsyncExitStack
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import httpx
 import pytest
-from emulated import BASE, ENDPOINT, GOOD, KEY
+from emulated import BASE, ENDPOINT, GOOD, KEY, veo
 
 from falmock.app import create_app, open_emulator
+from falmock.catalogue import BUNDLED, Catalogue, Price
 from falmock.engine.clock import ManualClock
 from falmock.media import Renderer, find_ffmpeg
-from falmock.models import BUNDLED, Catalogue
-from falmock.models.veo import IMAGE_TO_VIDEO
 from falmock.settings import Settings
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
 
-FILMS = replace(
-    IMAGE_TO_VIDEO, endpoint="acme/films/animate", price=replace(IMAGE_TO_VIDEO.price, usd=2.0), logs=()
-)
+IMAGE_TO_VIDEO = veo()
+FILMS = veo(endpoint="acme/films/animate", price=Price("seconds", 2.0, "a test", "2026"))
 
 
 @pytest.fixture
@@ -61,7 +58,7 @@ def test_a_catalogue_refuses_two_models_for_one_endpoint() -> None:
 
 def test_a_catalogue_refuses_a_model_without_an_endpoint_id() -> None:
     with pytest.raises(ValueError, match="not an endpoint id: 'films'"):
-        Catalogue([replace(FILMS, endpoint="films")])
+        Catalogue([veo(endpoint="films")])
 
 
 async def test_an_emulator_serves_the_bundled_models_by_default(renderer: Renderer) -> None:
@@ -80,7 +77,7 @@ async def test_two_emulators_in_one_process_serve_different_catalogues(renderer:
             http = await stack.enter_async_context(
                 httpx.AsyncClient(transport=transport, base_url=BASE, headers=KEY)
             )
-            asked = {"endpoint_id": [model.endpoint for model in catalogue]}
+            asked = {"endpoint_id": ENDPOINT if catalogue is BUNDLED else FILMS.endpoint}
             listed = (await http.get("/api.fal.ai/v1/models/pricing", params=asked)).json()["prices"]
             answers.append(
                 {

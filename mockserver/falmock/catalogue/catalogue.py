@@ -1,0 +1,81 @@
+"""The models that an emulator serves, as a value. Each emulator has its own."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from falmock.catalogue import bundled
+from falmock.catalogue.models import Model
+from falmock.protocol import endpoints
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from falmock.catalogue.entries import Entry
+
+
+class Catalogue:
+    """An immutable collection of models.
+
+    Iterating it yields the models that were given, in order, then those of the source.
+
+    Args:
+        models: they replace models of the source with the same endpoint.
+        source: further endpoint ids, and the function that reads the entry of one. A model is made at its
+            first use.
+
+    Raises:
+        ValueError: a model's endpoint is not an endpoint id, or two models have the same one.
+    """
+
+    def __init__(
+        self,
+        models: Iterable[Model] = (),
+        source: tuple[Iterable[str], Callable[[str], Entry | None]] = ((), lambda _: None),
+    ) -> None:
+        self._models: dict[str, Model | None] = {}
+        for model in models:
+            if model.endpoint in self._models:
+                raise ValueError(f"two models for the endpoint {model.endpoint}")
+            self._models[model.endpoint] = model
+        ids, self._read = source
+        for name in ids:
+            self._models.setdefault(name, None)
+        self._applications: set[str] = set()
+        self._owners: set[str] = set()
+        for name in self._models:
+            endpoint = endpoints.parse(name)
+            if endpoint is None:
+                raise ValueError(f"not an endpoint id: {name!r}")
+            self._applications.add(endpoint.application)
+            self._owners.add(endpoint.owner)
+
+    def __iter__(self) -> Iterator[Model]:
+        return filter(None, map(self.get, list(self._models)))
+
+    def __len__(self) -> int:
+        return len(self._models)
+
+    @property
+    def endpoints(self) -> Iterable[str]:
+        """All endpoint ids."""
+        return self._models.keys()
+
+    def get(self, endpoint: str) -> Model | None:
+        """Return the model of a full endpoint id such as "fal-ai/veo2/image-to-video"."""
+        model = self._models.get(endpoint)
+        if model is None and endpoint in self._models and (entry := self._read(endpoint)) is not None:
+            model = self._models[endpoint] = Model(entry)
+        return model
+
+    def has_application(self, application: str) -> bool:
+        """Check whether any endpoint belongs to an application such as "fal-ai/veo2"."""
+        return application in self._applications
+
+    def has_owner(self, owner: str) -> bool:
+        """Check whether any endpoint belongs to an owner such as "fal-ai"."""
+        return owner in self._owners
+
+
+BUNDLED: Final = Catalogue(source=(bundled.ids(), bundled.entry))
+"""The models that come with falmock."""
