@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from falmock.catalogue import answers, outputs, reading, sources
 from falmock.catalogue.outputs import Filler
-from falmock.catalogue.planning import Plan
+from falmock.catalogue.planning import UNHEARD_SECONDS, Plan
 from falmock.catalogue.pricing import Made
 from falmock.media import Clip, Document, Sound, Still
 
@@ -196,7 +196,7 @@ class _Run:
         return Made(
             images=tuple(spec.size for spec in main if isinstance(spec, Still | Clip) and _is_image(spec)),
             pictures=tuple(plan.sources.pictures),
-            seconds=seconds if seconds is not None else (plan.heard_seconds or 0.0),
+            seconds=seconds if seconds is not None else plan.heard_seconds or UNHEARD_SECONDS,
             width=clip.size[0] if clip else 0,
             height=clip.size[1] if clip else 0,
             frames=clip.frames if clip else 0,
@@ -288,7 +288,11 @@ def logs(entry: Entry) -> tuple[tuple[float, str], ...]:
 
 
 def expect(entry: Entry, model_input: BaseModel) -> Made:
-    """Return what a run would make if its input files could not be fetched."""
+    """Return the facts of a run whose input files cannot be fetched.
+
+    Raises:
+        ModelError: the run would fail.
+    """
     run = perform(entry, model_input, _NoTools())
     try:
         run.send(None)  # it awaits its tools only, and these do not wait

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 FRAMES_PER_SECOND: Final = 24.0  # where a model does not say; usual for videos
 SECONDS: Final = 5.0  # the same; the shortest clip of most models
+UNHEARD_SECONDS: Final = 10.0  # of an input that was not fetched
 MINIMAX_SECONDS: Final = 6.0  # the shortest of MiniMax
 LANDSCAPE: Final = (1280, 720)
 SQUARE: Final = (1024, 1024)
@@ -168,8 +169,7 @@ class Plan:
         """Return the words of the output's voice, or make up those of the input."""
         if self.entry.medium == "audio":
             return texts.spread([reading.speech(self.fields).split()], self.sound().seconds)
-        heard = self.heard_seconds
-        return texts.transcribe(10.0 if heard is None else heard, self.seed)
+        return texts.transcribe(self.heard_seconds or UNHEARD_SECONDS, self.seed)
 
     @property
     def heard_seconds(self) -> float | None:

@@ -133,7 +133,9 @@ class Fields:
         aliases = {name: info.alias or name for name, info in type(model_input).model_fields.items()}
         given = frozenset(aliases.get(name, name) for name in model_input.model_fields_set)
         properties = entry.schemas.get(entry.input, {}).get("properties", {})
-        values: object = model_input.model_dump(by_alias=True)  # not an object, if the input takes anything
+        values: object = model_input.model_dump(
+            by_alias=True, warnings=False
+        )  # not an object, if the input takes anything
         return cls(values if isinstance(values, dict) else {}, given, properties)
 
     def first(self, names: Iterable[str]) -> Any:
