@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 FRAMES_PER_SECOND: Final = 24.0  # where a model does not say; usual for videos
 SECONDS: Final = 5.0  # the same; the shortest clip of most models
+UNHEARD_SECONDS: Final = 10.0  # of an input that was not fetched
 MINIMAX_SECONDS: Final = 6.0  # the shortest of MiniMax
 LANDSCAPE: Final = (1280, 720)
 SQUARE: Final = (1024, 1024)
@@ -41,7 +42,7 @@ _MESH_NAMES: Final = (("obj", "obj"), ("stl", "stl"), ("ply", "ply"), ("splat", 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """What one request asks for.
+    """The media that one request asks for.
 
     Attributes:
         entry: the model.
@@ -152,7 +153,10 @@ class Plan:
         """Describe a text file: subtitles, a transcript, or the settings of a training in JSON."""
         suffix = name.rpartition(".")[2]
         if suffix in {"srt", "vtt"}:
-            return Document(name=name, data=texts.subtitles(self.transcript(), vtt=suffix == "vtt").encode())
+            return Document(
+                name=name,
+                data=texts.subtitles(self.transcript(), vtt=suffix == "vtt").encode(),
+            )
         if suffix == "json":
             simple = str | int | float | bool
             facts = {key: value for key, value in self.fields.values.items() if isinstance(value, simple)}
@@ -162,11 +166,10 @@ class Plan:
         return Document(name=name, data=f"{self.transcript().text}\n".encode())
 
     def transcript(self) -> texts.Transcript:
-        """Return what a voice says in the output, or make up what is said in the input."""
+        """Return the words of the output's voice, or make up those of the input."""
         if self.entry.medium == "audio":
             return texts.spread([reading.speech(self.fields).split()], self.sound().seconds)
-        heard = self.heard_seconds
-        return texts.transcribe(10.0 if heard is None else heard, self.seed)
+        return texts.transcribe(self.heard_seconds or UNHEARD_SECONDS, self.seed)
 
     @property
     def heard_seconds(self) -> float | None:
@@ -245,7 +248,7 @@ class Plan:
         """Return the length that the output has from its input video or sound."""
         video, sound = self._source_video, self.sources.sound
         if video is None or "extend" in self.entry.endpoint:
-            # A sound is what an avatar says, unless the model asks for a length
+            # The sound of an avatar is its speech, unless the model has a field for the length
             return sound.seconds if sound is not None and not self.fields.has(["duration"]) else None
         if sound is None or not _LIPS.search(self.entry.endpoint):
             return float(video.seconds)
