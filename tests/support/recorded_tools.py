@@ -1,4 +1,4 @@
-"""Tools of a model in memory, which record what is made."""
+"""Tools for a model, in memory."""
 
 from __future__ import annotations
 
@@ -42,18 +42,22 @@ class Published:
 
 @dataclass(slots=True)
 class RecordedTools:
-    """Finds a picture, video or sound at each URL by its words, and records what is published.
+    """Finds a picture, video or sound at each URL by its words, and records all media.
 
     Attributes:
+        first: the picture at a URL.
+        video: the video at a URL.
         remote: no file is on this machine.
         broken: part of the URL of a file that cannot be decoded.
-        specifications: of what was made, in order.
-        files: what was published, by URL.
+        specifications: of the media, in order.
+        files: the published ones, by URL.
         loads: the places of the files that were fetched.
     """
 
     seed: int = 20_000_000_000
     style: Literal["animate", "plain"] = "plain"
+    first: Picture = PICTURE
+    video: Recording = VIDEO
     remote: bool = False
     broken: str = "no such URL"
     random: random.Random = field(default_factory=lambda: random.Random(1))
@@ -66,11 +70,11 @@ class RecordedTools:
         if self.broken in url:
             raise ModelError("image_load_error", loc, url)
         is_last = any(word in url for word in ("end_", "last_", "tail_"))
-        return None if self.remote else LAST_PICTURE if is_last else PICTURE
+        return None if self.remote else LAST_PICTURE if is_last else self.first
 
-    async def recording(self, url: str, *, loc: Loc) -> Recording | None:
+    async def recording(self, url: str, *, loc: Loc, medium: Literal["video", "audio"]) -> Recording | None:
         self.loads.append(loc)
-        return None if self.remote else SOUND if "audio" in url else VIDEO
+        return None if self.remote else SOUND if medium == "audio" else self.video
 
     async def publish(self, spec: Specification, *, name: str) -> Published:
         url = f"https://files.test/{name}"

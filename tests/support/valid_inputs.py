@@ -1,4 +1,4 @@
-"""Makes valid inputs from the schema of a model."""
+"""Makes valid inputs by the schema of a model."""
 
 from __future__ import annotations
 
@@ -60,12 +60,13 @@ class _Maker:
 def scalar(name: str, schema: Json, kind: str) -> Any:
     if kind == "string":
         return text(name, schema)
-    low = schema.get("minimum", schema.get("exclusiveMinimum", 0))
-    high = schema.get("maximum", schema.get("exclusiveMaximum", max(low, 0) + 16))
+    low: float = schema["exclusiveMinimum"] if "exclusiveMinimum" in schema else schema.get("minimum", 0)
+    high: float = schema["exclusiveMaximum"] if "exclusiveMaximum" in schema else low + 16
+    high = schema.get("maximum", high)
     # Sizes stay small, so that an emulator can render them in a test
     middle = min((low + high) / 2, low + 1024)
     if kind == "integer":
-        step = schema.get("multipleOf", 1)
+        step = int(schema.get("multipleOf", 1))
         return math.ceil(middle / step) * step
     return middle
 

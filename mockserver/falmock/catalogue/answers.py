@@ -44,11 +44,11 @@ _MOST_SPANS: Final = 5000
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """Finds the value of a field by its name. What is unknown is left to its type.
+    """Finds the value of a field by its name, if the name is known.
 
     Attributes:
         plan: of the run.
-        random: draws what a model measures.
+        random: for times and ids.
     """
 
     plan: Plan
@@ -94,7 +94,7 @@ class Known:
         return Filler.UNKNOWN if seconds is None else round(seconds * unit, 3)
 
     def _of_listener(self, name: str, schema: Json) -> Any:
-        """Return fields of models that write down what they hear."""
+        """Return fields of models that turn speech into text."""
         if name == "timestamps" and self.plan.entry.medium == "audio":
             return self._spans(name, schema)
         if not self._listens:
@@ -185,3 +185,24 @@ class Known:
         return re.search(words, endpoint) is not None and any(
             "audio" in key or "video" in key for key in inputs
         )
+
+
+def chat_completion(plan: Plan, random: random.Random) -> Json:
+    """Return an answer in the format of OpenAI, which some endpoints have and do not describe."""
+    messages = reading.objects(plan.fields.values.get("messages"))
+    question = next((text for each in reversed(messages) if isinstance(text := each.get("content"), str)), "")
+    answer = texts.answer(question)
+    read, written = len(question.split()), len(answer.split())
+    return {
+        "id": f"gen-{random.getrandbits(64):016x}",
+        "object": "chat.completion",
+        "model": plan.fields.first(["model"]) or "placeholder",
+        "choices": [
+            {
+                "index": 0,
+                "message": {"role": "assistant", "content": answer},
+                "finish_reason": "stop",
+            }
+        ],
+        "usage": {"prompt_tokens": read, "completion_tokens": written, "total_tokens": read + written},
+    }

@@ -7,6 +7,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from falmock.catalogue import performing, pricing, schema
+from falmock.protocol.model_errors import ModelError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -53,5 +54,9 @@ class Model:
         return pricing.units(self.entry, model_input, made)
 
     def expected_units(self, model_input: BaseModel) -> float | None:
-        """Return the units of a successful run whose input files are not known."""
-        return self.units(model_input, performing.expect(self.entry, model_input))
+        """Return the units of a run whose input files are not known; 0 for one that fails."""
+        try:
+            made = performing.expect(self.entry, model_input)
+        except ModelError:
+            return 0.0
+        return self.units(model_input, made)

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 Path = tuple[str, ...]
 
+_LONGEST: Final = 16  # of a list that a schema asks for
 _DEEPEST: Final = 6  # levels of objects; a schema may refer to itself
 _URL: Final = re.compile(r"(^|_)urls?$")
 _OMIT: Final = object()
@@ -61,7 +62,7 @@ class Filler:
 
         Args:
             schema: of the object.
-            files: what goes into each slot, by its path.
+            files: the contents of the slots, by their paths.
         """
         required = schema.get("required", ())
         output: Json = {}
@@ -85,7 +86,7 @@ class Filler:
         return output
 
     def fit(self, schema: Json, value: Any) -> Any:
-        """Return a value, or what comes nearest to it that the schema accepts."""
+        """Return a value in a spelling that the schema accepts, else one that `make` makes."""
         for candidate in _candidates(value):
             if self.matches(schema, candidate):
                 return candidate
@@ -163,7 +164,8 @@ class Filler:
         if inner:
             target, many, _ = target_of(self._schemas, field)
             filled = self.fill(target, files, path)
-            return [filled] if many else filled
+            lists = ([filled] * length for length in range(1, _LONGEST))
+            return next((each for each in lists if self.matches(field, each)), [filled]) if many else filled
         value = self._known(name, field)
         if value is not self.UNKNOWN and (value is not None or self.matches(field, None)):
             return self.fit(field, value)
@@ -212,7 +214,7 @@ def resolve(schemas: Mapping[str, Json], schema: Json) -> Json:
 
 
 def target_of(schemas: Mapping[str, Json], schema: Json) -> tuple[Json, bool, bool]:
-    """Return what a field holds, whether in a list, and whether it may be null."""
+    """Return the schema of a field or of its items, whether it is a list, and whether it may be null."""
     nullable = many = False
     for _ in range(_DEEPEST):
         schema = resolve(schemas, schema)
@@ -260,7 +262,7 @@ def _is_within(schema: Json, value: Any) -> bool:
 
 
 def _candidates(value: Any) -> Iterator[Any]:
-    """Yield a value and what it may be written as: 5.2 as 5 or "5.2", one as a list of one."""
+    """Yield a value and its other spellings: 5.2, 5 and "5.2"; or a list of it."""
     yield value
     if isinstance(value, int | float) and not isinstance(value, bool):
         yield float(value)

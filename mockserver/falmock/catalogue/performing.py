@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from falmock.catalogue import answers, outputs, reading, sources
 from falmock.catalogue.outputs import Filler
-from falmock.catalogue.planning import Plan
+from falmock.catalogue.planning import UNHEARD_SECONDS, Plan
 from falmock.catalogue.pricing import Made
 from falmock.media import Clip, Document, Sound, Still
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Performance:
-    """What a run yields.
+    """The outcome of a run.
 
     Attributes:
         output: in the order of its fields.
@@ -76,7 +76,7 @@ async def perform(entry: Entry, model_input: BaseModel, tools: Tools) -> Perform
     plan = Plan(
         entry=entry,
         fields=fields,
-        sources=await sources.fetch(fields, tools),
+        sources=await sources.fetch(entry, fields, tools),
         seed=tools.seed % 2**32 if asked_seed is None else asked_seed,
         style=tools.style,
     )
@@ -101,6 +101,8 @@ class _Run:
             if slot is main or slot.required or self._is_wanted(slot):
                 files[slot.path] = await self._files(slot, filler, main=slot is main)
         output = filler.fill(schema, files)
+        if not output and entry.endpoint.endswith("/chat/completions"):
+            output = answers.chat_completion(self.plan, self.tools.random)
         return Performance(output, self._summary(output))
 
     async def _files(self, slot: Slot, filler: Filler, *, main: bool) -> Any:
@@ -182,7 +184,7 @@ class _Run:
         return False
 
     def _summary(self, output: Json) -> Made:
-        """Return what the price depends on."""
+        """Return the facts that prices depend on."""
         plan, main = self.plan, [spec for is_main, spec in self.made if is_main]
         clips = [spec for spec in main if isinstance(spec, Clip)]
         sounds = [spec for spec in main if isinstance(spec, Sound)]
@@ -194,7 +196,7 @@ class _Run:
         return Made(
             images=tuple(spec.size for spec in main if isinstance(spec, Still | Clip) and _is_image(spec)),
             pictures=tuple(plan.sources.pictures),
-            seconds=seconds if seconds is not None else (plan.heard_seconds or 0.0),
+            seconds=seconds if seconds is not None else plan.heard_seconds or UNHEARD_SECONDS,
             width=clip.size[0] if clip else 0,
             height=clip.size[1] if clip else 0,
             frames=clip.frames if clip else 0,
@@ -286,7 +288,11 @@ def logs(entry: Entry) -> tuple[tuple[float, str], ...]:
 
 
 def expect(entry: Entry, model_input: BaseModel) -> Made:
-    """Return what a run would make if its input files could not be fetched."""
+    """Return the facts of a run whose input files cannot be fetched.
+
+    Raises:
+        ModelError: the run would fail.
+    """
     run = perform(entry, model_input, _NoTools())
     try:
         run.send(None)  # it awaits its tools only, and these do not wait

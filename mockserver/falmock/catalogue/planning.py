@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from falmock.catalogue import reading, sizes, texts
-from falmock.media import Clip, Document, Mesh, Sound, Still, Weights
+from falmock.media import MAX_PIXELS, Clip, Document, Mesh, Sound, Still, Weights
 from falmock.protocol.model_errors import ModelError
 
 if TYPE_CHECKING:
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 
 FRAMES_PER_SECOND: Final = 24.0  # where a model does not say; usual for videos
 SECONDS: Final = 5.0  # the same; the shortest clip of most models
+UNHEARD_SECONDS: Final = 10.0  # of an input that was not fetched
 MINIMAX_SECONDS: Final = 6.0  # the shortest of MiniMax
 LANDSCAPE: Final = (1280, 720)
 SQUARE: Final = (1024, 1024)
 MOST_FRAMES: Final = 100_000
-MOST_PIXELS: Final = 150_000_000
 LONGEST_SOUND: Final = 3600.0  # seconds
 MUSIC: Final = 30.0  # seconds, where neither model nor caller says
 EFFECT: Final = 5.0
@@ -41,7 +41,7 @@ _MESH_NAMES: Final = (("obj", "obj"), ("stl", "stl"), ("ply", "ply"), ("splat", 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """What one request asks for.
+    """The media that one request asks for.
 
     Attributes:
         entry: the model.
@@ -152,7 +152,10 @@ class Plan:
         """Describe a text file: subtitles, a transcript, or the settings of a training in JSON."""
         suffix = name.rpartition(".")[2]
         if suffix in {"srt", "vtt"}:
-            return Document(name=name, data=texts.subtitles(self.transcript(), vtt=suffix == "vtt").encode())
+            return Document(
+                name=name,
+                data=texts.subtitles(self.transcript(), vtt=suffix == "vtt").encode(),
+            )
         if suffix == "json":
             simple = str | int | float | bool
             facts = {key: value for key, value in self.fields.values.items() if isinstance(value, simple)}
@@ -162,11 +165,10 @@ class Plan:
         return Document(name=name, data=f"{self.transcript().text}\n".encode())
 
     def transcript(self) -> texts.Transcript:
-        """Return what a voice says in the output, or make up what is said in the input."""
+        """Return the words of the output's voice, or make up those of the input."""
         if self.entry.medium == "audio":
             return texts.spread([reading.speech(self.fields).split()], self.sound().seconds)
-        heard = self.heard_seconds
-        return texts.transcribe(10.0 if heard is None else heard, self.seed)
+        return texts.transcribe(self.heard_seconds or UNHEARD_SECONDS, self.seed)
 
     @property
     def heard_seconds(self) -> float | None:
@@ -245,7 +247,7 @@ class Plan:
         """Return the length that the output has from its input video or sound."""
         video, sound = self._source_video, self.sources.sound
         if video is None or "extend" in self.entry.endpoint:
-            # A sound is what an avatar says, unless the model asks for a length
+            # The sound of an avatar is its speech, unless the model has a field for the length
             return sound.seconds if sound is not None and not self.fields.has(["duration"]) else None
         if sound is None or not _LIPS.search(self.entry.endpoint):
             return float(video.seconds)
@@ -276,6 +278,6 @@ def _checked(size: Size) -> Size:
     Raises:
         ModelError: it is too large, or has no pixels.
     """
-    if min(size) < 1 or size[0] * size[1] > MOST_PIXELS:
+    if min(size) < 1 or size[0] * size[1] > MAX_PIXELS:
         raise ModelError("no_media_generated", ("body",))
     return size

@@ -27,7 +27,7 @@ _TOKEN: Final = 1024  # pixels of a frame, as Seedance counts
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Made:
-    """What a run has made of what, as far as prices depend on it.
+    """The facts of a run that prices depend on.
 
     Attributes:
         images: width and height of each image.
@@ -39,7 +39,7 @@ class Made:
         frames_per_second: of the video.
         sound: whether the video has sound.
         files: the number of main files.
-        characters: of the text that is spoken, else of the answer.
+        characters: of the spoken text, else of the answer.
         words: that a language model has read and written.
         run_seconds: of processing, as the output states them.
     """
@@ -135,7 +135,7 @@ _TIMES: Final[dict[str, Callable[[Made], float]]] = {  # by the keys of price ru
 def _by_rule(rule: Json, price: Price, fields: Fields, made: Made) -> float | None:
     """Return the price in dollars by a rule in the words of fal's price texts.
 
-    The keys say what is counted, as "per second". A key of the tables below them is a choice of the caller,
+    A key names the count, as "per second". A key of the tables below them is a choice of the caller,
     as "4K" or "720p,1080p"; "audio" or "silent"; the height or area of the output, as "to 720p".
     """
     if "tokens" in rule:

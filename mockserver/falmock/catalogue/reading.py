@@ -133,7 +133,9 @@ class Fields:
         aliases = {name: info.alias or name for name, info in type(model_input).model_fields.items()}
         given = frozenset(aliases.get(name, name) for name in model_input.model_fields_set)
         properties = entry.schemas.get(entry.input, {}).get("properties", {})
-        values: object = model_input.model_dump(by_alias=True)  # not an object, if the input takes anything
+        values: object = model_input.model_dump(
+            by_alias=True, warnings=False
+        )  # not an object, if the input takes anything
         return cls(values if isinstance(values, dict) else {}, given, properties)
 
     def first(self, names: Iterable[str]) -> Any:
@@ -282,7 +284,7 @@ def prompt(fields: Fields) -> str:
 
 
 def speech(fields: Fields) -> str:
-    """Return the text that a voice speaks."""
+    """Return the text for a voice."""
     for name in _TEXTS:
         value = fields.values.get(name)
         if isinstance(value, list):
@@ -299,7 +301,7 @@ def has_voice(fields: Fields) -> bool:
 
 
 def speed(fields: Fields) -> float:
-    """Return how many times faster than usual a voice speaks."""
+    """Return the speed of a voice, 1.0 for the usual one."""
     setting = fields.values.get("voice_setting")
     found = as_number(setting.get("speed")) if isinstance(setting, dict) else fields.number(["speed"])
     return found if found and 0.05 < found < 20 else 1.0  # noqa: PLR2004

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+from falmock.catalogue import limits
+from falmock.catalogue.outputs import resolve
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from falmock.catalogue.entries import Entry, Json
     from falmock.catalogue.reading import Fields
     from falmock.catalogue.tools import Tools
     from falmock.media import Picture, Recording
@@ -29,7 +34,7 @@ _KINDS: Final[tuple[tuple[Kind, re.Pattern[str]], ...]] = (
 )
 _LAST: Final = re.compile(r"(^|_)(end|last|tail)_")
 _FIRST: Final = re.compile(r"(^|_)(start|first)_")
-# Pictures that guide a model, but do not show what it starts from
+# Pictures that guide a model, other than its start
 _GUIDES: Final = re.compile(
     r"mask|ref(erence)?_|control|style|garment|pose|depth|canny|background|texture|trajector|loras|adapter"
     r"|elements|guide|normal_|segmentation|teed|swap|fill|product|change_map|back_|left_|right_"
@@ -60,18 +65,17 @@ class Sources:
     kinds: set[str] = field(default_factory=set)
 
 
-async def fetch(fields: Fields, tools: Tools) -> Sources:
+async def fetch(entry: Entry, fields: Fields, tools: Tools) -> Sources:
     """Fetch all input files that the caller gave.
 
     Raises:
-        ModelError: one could not be fetched or decoded.
+        ModelError: one could not be fetched or decoded, or is beyond the limits of its field.
     """
     sources = Sources()
     starts: list[tuple[int, Picture]] = []
     given = {name: value for name, value in fields.values.items() if name in fields.given}
-    for number, (loc, url, kind) in enumerate(_files(given, ("body",))):
-        if number == _MOST:
-            break
+    found = _files(entry.schemas, given, ("body",), {"properties": fields.properties})
+    for loc, url, kind, bounds in islice(found, _MOST):
         names = "/".join(str(part) for part in loc[1:])
         guides = _GUIDES.search(names) is not None
         sources.kinds.add(kind)
@@ -79,6 +83,7 @@ async def fetch(fields: Fields, tools: Tools) -> Sources:
             picture = await tools.picture(url, loc=loc)
             if picture is None:
                 continue
+            limits.check_picture(bounds, picture, loc=loc, value=url)
             sources.pictures.append((picture.width, picture.height))
             if _LAST.search(names):
                 sources.last = sources.last or picture
@@ -86,7 +91,10 @@ async def fetch(fields: Fields, tools: Tools) -> Sources:
                 starts.append((2 if guides else 0 if _FIRST.search(names) else 1, picture))
         elif kind == "video" or kind == "audio":  # noqa: PLR1714 - narrows the type
             recording = await tools.recording(url, loc=loc, medium=kind)
-            if recording is None or guides:
+            if recording is None:
+                continue
+            limits.check_recording(bounds, recording, kind=kind, loc=loc, value=url)
+            if guides:
                 continue
             if recording.has_video and kind == "video":
                 sources.video = sources.video or recording
@@ -102,21 +110,28 @@ def kinds(names: list[str]) -> set[str]:
     return {kind for name in names if (kind := _kind(name)) is not None}
 
 
-def _files(value: Any, loc: Loc) -> Iterator[tuple[Loc, str, Kind]]:
-    """Yield place, URL and kind of each file in a part of an input."""
+def _files(
+    schemas: Mapping[str, Json], value: Any, loc: Loc, schema: Json
+) -> Iterator[tuple[Loc, str, Kind, Json]]:
+    """Yield place, URL, kind and limits of each file in a part of an input."""
+    resolved = resolve(schemas, schema)
+    choices = resolved.get("anyOf") or resolved.get("allOf") or ()
+    branches = [resolved, *(resolve(schemas, branch) for branch in choices)]
     if isinstance(value, dict):
+        properties: Json = next((branch["properties"] for branch in branches if "properties" in branch), {})
         for name, member in value.items():
-            yield from _files(member, (*loc, name))
+            yield from _files(schemas, member, (*loc, name), properties.get(name, {}))
     elif isinstance(value, list):
+        items: Json = next(
+            (branch["items"] for branch in branches if isinstance(branch.get("items"), dict)), {}
+        )
         for index, member in enumerate(value):
-            yield from _files(member, (*loc, index))
+            yield from _files(schemas, member, (*loc, index), items)
     elif isinstance(value, str) and value:
         name = next(str(part) for part in reversed(loc) if isinstance(part, str))
         kind = _kind(name)
-        if kind is not None and (
-            re.search(r"url", name) or re.match(r"(https?|data):", value, re.IGNORECASE)
-        ):
-            yield loc, value, kind
+        if kind is not None and ("url" in name or re.match(r"(https?|data):", value, re.IGNORECASE)):
+            yield loc, value, kind, resolved.get("x-fal") or {}
 
 
 def _kind(name: str) -> Kind | None:

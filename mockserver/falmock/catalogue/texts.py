@@ -1,4 +1,4 @@
-"""Makes up texts: what a voice says in a recording, and what a language model answers."""
+"""Makes up texts: the words of a recording, and the answers of a language model."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Span:
 
 @dataclass(frozen=True, slots=True)
 class Transcript:
-    """What is said in a recording."""
+    """The words of a recording."""
 
     words: tuple[Span, ...]
     sentences: tuple[Span, ...]
@@ -90,7 +90,7 @@ def answer(question: str) -> str:
 
 def draw(width: int, height: int, prompt: str, seed: int) -> str:
     """Return an SVG that shows a prompt."""
-    shown = html.escape(prompt[:_SHOWN])
+    shown = html.escape("".join(filter(str.isprintable, prompt[:_SHOWN])))
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" viewBox="0 0 100 100">'
         f'<rect width="100" height="100" fill="hsl({seed % 360} 40% 70%)"/>'

@@ -1,4 +1,4 @@
-"""What a model needs from the runner."""
+"""Services of the runner for a model."""
 
 from __future__ import annotations
 

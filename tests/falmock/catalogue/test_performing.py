@@ -8,8 +8,10 @@ import io
 import json
 import os
 import zipfile
+from dataclasses import replace
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
+from xml.etree import ElementTree as ET
 
 import pytest
 import valid_inputs
@@ -19,7 +21,7 @@ from recorded_tools import FIRST_FRAME, LAST_FRAME, LAST_PICTURE, PICTURE, SOUND
 
 from falmock.catalogue import bundled, performing, schema
 from falmock.catalogue.entries import Entry
-from falmock.media import Clip, Document, Mesh, Sound, Still, Weights
+from falmock.media import Clip, Document, Mesh, Picture, Sound, Still, Weights
 from falmock.protocol import validation
 from falmock.protocol.model_errors import ModelError
 
@@ -401,6 +403,32 @@ async def test_an_output_without_a_schema_is_guessed_from_the_medium() -> None:
     assert (await perform(text, {"prompt": "Fog"})).output == {}
 
 
+async def test_an_endpoint_in_the_format_of_openai_answers_the_last_message() -> None:
+    messages = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Why is it blue?"}]
+    schemas: Json = {"In": {}, "Out": {}}
+    entry = Entry(endpoint="acme/router/v1/chat/completions", schemas=schemas, input="In", output="Out")
+
+    output = (await perform(entry, {"messages": messages})).output
+
+    [choice] = output["choices"]
+    assert "Why is it blue?" in choice["message"]["content"]
+    assert output["usage"]["prompt_tokens"] == 4
+
+
+async def test_a_drawing_in_vectors_is_an_svg_that_shows_the_prompt() -> None:
+    tools = RecordedTools()
+    body = {"prompt": "Fog & <rain>\x07", "style": "vector_illustration"}
+
+    output = (await perform("fal-ai/recraft/v3/text-to-image", body, tools)).output
+
+    [drawing] = tools.specifications
+    assert isinstance(drawing, Document)
+    assert output["images"][0]["content_type"] == "image/svg+xml"
+    root = ET.fromstring(drawing.data)  # noqa: S314 - of the emulator
+    assert (root.get("width"), root.get("height")) == ("1024", "1024")
+    assert "".join(root.itertext()).strip() == "Fog & <rain>"
+
+
 async def test_data_uris_are_given_only_for_a_sync_mode_that_is_a_flag() -> None:
     tools = RecordedTools()
 
@@ -421,6 +449,64 @@ async def test_a_wrong_input_file_is_the_error_of_the_model_at_its_place() -> No
     [entry] = raised.value.body["detail"]
     assert entry["loc"] == ["body", "image_urls", 1]
     assert entry["type"] == "image_load_error"
+
+
+KLING = "fal-ai/kling-video/v3/pro/image-to-video"  # 300 pixels a side, ratios of 0.4 to 2.5, 3 to 10.05 s
+
+
+@pytest.mark.parametrize(
+    ("picture", "error", "ctx"),
+    [
+        (Picture.of(299, 400, (1, 1), b""), "image_too_small", {"min_height": 300, "min_width": 300}),
+        (
+            Picture.of(2600, 1000, (1, 1), b""),
+            "image_aspect_ratio_error",
+            {"min_aspect_ratio": 0.4, "max_aspect_ratio": 2.5},
+        ),
+        (Picture.of(300, 300, (1, 1), b""), None, None),
+    ],
+)
+async def test_a_picture_is_checked_against_the_limits_of_its_field(
+    picture: Picture, error: str | None, ctx: Json | None
+) -> None:
+    body = {"prompt": "Fog", "start_image_url": "https://example.com/a.png"}
+
+    assert await refusal(KLING, body, RecordedTools(first=picture)) == (
+        error,
+        ["body", "start_image_url"],
+        ctx,
+    )
+
+
+@pytest.mark.parametrize(
+    ("seconds", "error", "ctx"),
+    [
+        (2.5, "video_duration_too_short", {"min_duration": 3, "provided_duration": 2.5}),
+        (10.1, "video_duration_too_long", {"max_duration": 10.05, "provided_duration": 10.1}),
+        (10.05, None, None),
+    ],
+)
+async def test_a_video_inside_an_object_is_checked_against_the_limits_of_its_field(
+    seconds: float, error: str | None, ctx: Json | None
+) -> None:
+    url = "https://example.com/a.mp4"
+    body = {"prompt": "Fog", "start_image_url": "https://example.com/a.png", "elements": [{"video_url": url}]}
+
+    found = await refusal(KLING, body, RecordedTools(video=replace(VIDEO, seconds=seconds)))
+
+    assert found == (error, ["body", "elements", 0, "video_url"], ctx)
+
+
+async def refusal(
+    endpoint: str, body: Json, tools: RecordedTools
+) -> tuple[str | None, list[Any], Json | None]:
+    """Return type, place and facts of a model's error; for none, the place of the last file."""
+    try:
+        await perform(endpoint, body, tools)
+    except ModelError as error:
+        [entry] = error.body["detail"]
+        return entry["type"], entry["loc"], entry["ctx"]
+    return None, list(tools.loads[-1]), None
 
 
 async def test_files_inside_objects_are_fetched_and_defaults_are_not() -> None:

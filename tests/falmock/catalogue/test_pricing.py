@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ from recorded_tools import RecordedTools
 
 from falmock.catalogue import bundled, performing, pricing, schema
 from falmock.catalogue.entries import Entry, Price
+from falmock.catalogue.models import Model
 from falmock.catalogue.pricing import Made
 from falmock.protocol import validation
 
@@ -122,6 +124,28 @@ async def test_units_are_unknown_without_a_price_or_for_a_unit_that_says_nothing
     assert await units("fal-ai/flux-2", prompt="Fog") is None
     assert await units("openai/gpt-image-2", prompt="Fog") is None
     assert await units("fal-ai/sam-3/image", image_url=IMAGE) is None
+
+
+@pytest.mark.parametrize("endpoint", list(json.loads(bundled.CHECKED.read_text())["endpoints"]))
+def test_the_units_of_a_default_input_are_expected_without_a_run(endpoint: str) -> None:
+    entry = bundled.entry(endpoint)
+    assert entry is not None
+    model = Model(entry)
+
+    expected = model.expected_units(model.input.model_construct())
+
+    unit = entry.price.unit if entry.price is not None else None
+    assert expected is None or unit is not None
+    assert expected is None or expected > 0 or unit == "1000 characters"  # a default text is empty
+
+
+def test_no_units_are_expected_of_a_run_that_fails() -> None:
+    entry = bundled.entry("fal-ai/flux/dev")
+    assert entry is not None
+    model = Model(entry)
+    body = {"prompt": "Fog", "image_size": {"width": 14142, "height": 14142}}
+
+    assert model.expected_units(model.input.model_validate(body)) == 0
 
 
 def test_compute_seconds_are_those_of_the_run_else_those_that_the_output_states() -> None:

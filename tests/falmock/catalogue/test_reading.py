@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given
@@ -11,6 +11,9 @@ from hypothesis import strategies as st
 from falmock.catalogue import reading, schema, sizes, sources
 from falmock.catalogue.entries import Entry
 from falmock.catalogue.reading import Fields
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 Json = dict[str, Any]
 
@@ -380,7 +383,7 @@ def test_a_reader_takes_any_value(values: Json) -> None:
     assert size is None or all(isinstance(side, int) for side in size)
     assert 1 <= reading.count(read) <= 100
     assert 1 <= reading.factor(read) <= 16
-    for reader in (reading.image_format, reading.container, reading.sound_format, reading.prompt):
-        reader(read)
-    for reader in (reading.speech, reading.seed, reading.sound, sizes.target_side, reading.speed):
+    readers: list[Callable[[Fields], object]] = [reading.image_format, reading.container, reading.prompt]
+    readers += [reading.sound_format, reading.speech, reading.seed, reading.sound, reading.speed]
+    for reader in [*readers, sizes.target_side]:
         reader(read)
