@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from falcontract.model.automaton import CANCEL_CODE, CANCELLED_CODE, DONE, NOT_FOUND, QUEUED, RUNNING
+from falcontract.model.automaton import CANCEL_CODE, CANCELLED_CODE, DONE, QUEUED, RUNNING
 from falcontract.model.prediction import REQUESTED
 from falcontract.properties.claims import Claims, claim, equal, member, prop
 
