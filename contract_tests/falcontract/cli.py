@@ -26,6 +26,7 @@ FOLDER: Final = click.Path(path_type=Path, exists=True, file_okay=False)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(package_name="falmock", prog_name="falcontract")
 def falcontract() -> None:
     """Check the properties of fal's queue on an emulator or on fal itself.
 

@@ -17,7 +17,7 @@ from click.core import ParameterSource
 
 from falmock.app import ELSEWHERE, StateError, create_app, open_emulator
 from falmock.cli import console
-from falmock.cli.options import option, settings_of, settings_options, state_option
+from falmock.cli.options import command_argument, option, settings_of, settings_options, state_option
 from falmock.cli.report import write as write_report
 from falmock.faults.scenarios import ScenarioError
 from falmock.http.guard import CONTROL
@@ -141,7 +141,7 @@ async def _serve(settings: Settings, listeners: Listeners) -> None:
     "Always a new emulator.",
     is_flag=True,
 )
-@click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
+@command_argument(required=True)
 def run(  # noqa: PLR0917 - click calls it by name
     command: tuple[str, ...],
     state: Path,
