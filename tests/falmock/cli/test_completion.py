@@ -55,7 +55,7 @@ def completed(shell: str, *words: str) -> list[str]:
         (("falqueue", "gen"), ["generate"]),
         (("falcontract", "run", "--pro"), ["--property", "--profile"]),
     ],
-    ids=lambda value: " ".join(value),
+    ids=" ".join,
 )
 def test_a_shell_completes_commands_and_flags(shell: str, words: tuple[str, ...], offered: list[str]) -> None:
     assert sorted(completed(shell, *words)) == sorted(offered)
