@@ -135,8 +135,12 @@ def run(
 def _offline(
     wanted: Sequence[Property], name: str, tier: int | None, generate: tuple[int, int], seed: int | None
 ) -> Report:
+    from importlib import import_module
+
     from falcontract import runs
 
+    if generate[0]:
+        import_module("hypothesis")  # if it is not installed, say so now, not when the programs have run
     try:
         opened = runs.open_target(name)
     except ValueError as error:
