@@ -42,7 +42,7 @@ class Report:
     generated: int = 0  # number of programs from Hypothesis
     seed: int | None = None
     durations: dict[str, float] = field(default_factory=dict)  # real seconds of each program
-    everything: bool = False  # all programs were to run, not only those of a plan or a recording
+    everything: bool = False  # all programs were to run, not only those of a tier, a plan or a recording
 
     @property
     def unchecked(self) -> list[Row]:

@@ -90,7 +90,7 @@ def offline(
         show: shows what runs.
     """
     begun = time.monotonic()
-    report = Report(target.name, everything=True)
+    report = Report(target.name, everything=tier is None)
     results = suite.run(wanted, target, tier=tier, durations=report.durations, show=show)
     waived = {id(result): waiver for result, waiver in verdicts.waive(results, _today())}
     for result in results:
