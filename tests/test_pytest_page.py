@@ -12,6 +12,7 @@ from falmock.testing.harness import Harness
 
 ROOT = Path(__file__).parents[1]
 PAGE = (ROOT / "docs" / "pytest.md").read_text()
+MISTAKES = "mistakes with fal"  # the heading of the client check's findings
 PYTHON = re.compile(r"```python\n(.*?)```", re.DOTALL)
 
 
@@ -23,6 +24,7 @@ def test_the_tests_on_the_pytest_page_pass(tmp_path: Path) -> None:
 
     summary = ran.out.splitlines()[-1]
     assert f" {len(re.findall('^def test_', PAGE, re.MULTILINE))} passed in " in summary, ran.out
+    assert MISTAKES not in ran.out
 
 
 def test_the_test_in_the_readme_passes(tmp_path: Path) -> None:
@@ -40,6 +42,7 @@ def test_the_test_in_the_readme_passes(tmp_path: Path) -> None:
     )
 
     assert " 1 passed in " in ran.out.splitlines()[-1], ran.out
+    assert MISTAKES not in ran.out
 
 
 def test_the_pytest_page_lists_all_public_members_of_the_harness() -> None:
