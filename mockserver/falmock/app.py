@@ -14,6 +14,7 @@ from falmock.catalogue import BUNDLED, Catalogue
 from falmock.control.routes import Control
 from falmock.engine import opening
 from falmock.engine.keys import Keyring
+from falmock.engine.observer import Warned
 from falmock.engine.opening import DATABASE, ELSEWHERE, StateError, trusted
 from falmock.http.browser_proxy import BrowserProxy
 from falmock.http.catalogue import catalogue_routes, website_routes
@@ -60,7 +61,9 @@ def create_app(emulator: Emulator, *, files: str = "") -> Starlette:
             to keep fal's.
     """
     settings = emulator.settings
-    ledger = Ledger(emulator.store, emulator.payloads.kept_body, emulator.catalogue)
+    ledger = Ledger(
+        emulator.store, emulator.payloads.kept_body, emulator.catalogue, journal_of(emulator).warned
+    )
     through_proxy: set[tuple[str, int]] = set()
     fal = HostRouter(
         fal_hosts(emulator),
@@ -115,7 +118,13 @@ def open_emulator(
 
 def fal_hosts(emulator: Emulator) -> dict[str, ASGIApp]:
     """Return an application for each of fal's hosts."""
-    keyring = Keyring(emulator.settings, emulator.token_claims, emulator.locks.is_locked)
+    advice = "it is refused with 401. Send the word Key, then id and secret with a colon between them"
+    keyring = Keyring(
+        emulator.settings,
+        emulator.token_claims,
+        emulator.locks.is_locked,
+        lambda form: emulator.observer.warn(Warned.KEY, form, advice),
+    )
     rest = [*rest_routes(emulator, keyring), *token_routes(emulator, keyring)]
     platform = [*platform_routes(emulator, keyring), *catalogue_routes(keyring, emulator.catalogue)]
     return {

@@ -1,4 +1,4 @@
-"""The commands that show something: `scenario`, `env`, `journal`, `ledger`, `lint`, `state`."""
+"""The commands about scenarios and running emulators: `scenario`, `env`, `journal`, `lint`, `clock`, ..."""
 
 from __future__ import annotations
 
@@ -208,6 +208,24 @@ def lint(state: Path, test: str | None, journal: Path | None) -> int:
     return 1 if findings else 0
 
 
+@click.group()
+def clock() -> None:
+    """Reset the clock of a running emulator."""
+
+
+@clock.command("reset")
+@running_state
+def reset_clock(state: Path) -> None:
+    """Set the clock to real time, and move all stored times with it.
+
+    Every request keeps the time that it has left.
+    """
+    before = _fetch(state, "/clock", {}).json()
+    _fetch(state, "/clock/reset", {}, method="POST")
+    moved = before["now"] - before["wall"]
+    click.echo(f"the clock is at real time; it was {abs(moved):,.0f} s {'ahead' if moved > 0 else 'behind'}")
+
+
 @click.group("state")
 def state_group() -> None:
     """Work with state folders."""
@@ -240,13 +258,13 @@ def _running(state: Path) -> ServerInfo:
     return server
 
 
-def _fetch(state: Path, path: str, query: Mapping[str, Any]) -> httpx.Response:
+def _fetch(state: Path, path: str, query: Mapping[str, Any], method: str = "GET") -> httpx.Response:
     """Call the control API of the running emulator."""
     server = _running(state)
     params = {name: value for name, value in query.items() if value is not None}
     try:
-        answer = httpx.get(
-            f"{server.http}{CONTROL}{path}", params=params, trust_env=False, timeout=CONTROL_SECONDS
+        answer = httpx.request(
+            method, f"{server.http}{CONTROL}{path}", params=params, trust_env=False, timeout=CONTROL_SECONDS
         )
         return answer.raise_for_status()
     except httpx.HTTPError as error:
