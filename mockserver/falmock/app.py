@@ -10,7 +10,6 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Mount, Route, Router
 
 from falmock import __version__
-from falmock.catalogue import BUNDLED, Catalogue
 from falmock.control.routes import Control
 from falmock.engine import opening
 from falmock.engine.keys import Keyring
@@ -33,6 +32,7 @@ from falmock.http.run import RunHost
 from falmock.http.tokens import token_routes
 from falmock.inspection.journal import Journal, journal_of
 from falmock.inspection.ledger import Ledger
+from falmock.media import FfmpegNotFound, find_ffmpeg
 from falmock.protocol import hosts
 from falmock.protocol.addresses import is_loopback
 
@@ -44,12 +44,22 @@ if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.types import ASGIApp
 
+    from falmock.catalogue import Catalogue
     from falmock.engine.clock import Clock
     from falmock.engine.emulator import Emulator
     from falmock.media import Renderer
     from falmock.settings import Settings
 
-__all__: Final = ["DATABASE", "ELSEWHERE", "StateError", "create_app", "open_emulator", "trusted"]
+__all__: Final = [
+    "DATABASE",
+    "ELSEWHERE",
+    "FfmpegNotFound",
+    "StateError",
+    "create_app",
+    "find_ffmpeg",
+    "open_emulator",
+    "trusted",
+]
 
 
 def create_app(emulator: Emulator, *, files: str = "") -> Starlette:
@@ -101,7 +111,7 @@ def open_emulator(
     *,
     is_local: Callable[[str], bool] = is_loopback,
     listeners: Iterable[socket.socket] = (),
-    catalogue: Catalogue = BUNDLED,
+    catalogue: Catalogue | None = None,
 ) -> AbstractAsyncContextManager[Emulator]:
     """Open an emulator with a journal; see `engine.opening.open_emulator`."""
     journal = Journal(settings.journal_size, keys=settings.keys or ())

@@ -172,6 +172,17 @@ class Settings:
         "Videos: animate moves the input image; plain is a solid colour, and fast.",
         choices=("animate", "plain"),
     )
+    models: tuple[str, ...] = _setting(
+        (),
+        "OpenAPI documents of more models: a file, or a folder of them. May be given several times.",
+        unset="none",
+        repeated=True,
+    )
+    unknown_models: Literal["refuse", "generic"] = _setting(
+        "refuse",
+        "Models that nobody lists: refuse answers 404; generic takes any input and guesses the output.",
+        choices=("refuse", "generic"),
+    )
     ffmpeg: str | None = _setting(None, "Path of the ffmpeg program.", type=str, unset="bundled")
     renders: int = _setting(2, "Largest number of ffmpeg processes at once.", least=1)
     render_timeout: float = _seconds(

@@ -55,7 +55,12 @@ def _by_parameter(path: Path, content: dict[str, Any]) -> dict[str, Any]:
     if unknown:
         near = "".join(f", did you mean {each}?" for each in get_close_matches(unknown[0], parameters, 1))
         raise click.ClickException(f"{path} has an unknown setting: {unknown[0]}{near}")
-    return {parameters[key]: value for key, value in content.items()}
+    return {parameters[key]: _listed(parameters[key], value) for key, value in content.items()}
+
+
+def _listed(name: str, value: Any) -> Any:
+    """Return one value of a flag that may be given several times as a list."""
+    return [value] if name in OPTIONS and OPTIONS[name][0].repeated and isinstance(value, str) else value
 
 
 @click.group()

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
+from falmock.app import FfmpegNotFound, find_ffmpeg
 from falmock.cli.options import command_argument, state_option
 from falmock.cli.serve import LOOPBACK, PORT
 from falmock.intercept import netns
 from falmock.intercept.certificates import DamagedCAError, check_ca
 from falmock.intercept.doctor import CannotTryError, examine
 from falmock.intercept.server_info import find
-from falmock.media import FfmpegNotFound, find_ffmpeg
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -28,6 +28,7 @@ COMMANDS: Final = {
     "journal": ("inspect:journal", "Print the journal: calls, steps of requests, attempts at webhooks."),
     "ledger": ("inspect:ledger", "Print what all requests would have cost at fal's list prices."),
     "lint": ("inspect:lint", "Check an application for mistakes in its use of fal."),
+    "models": ("models:models", "List the models that are emulated, and add others."),
     "run": ("serve:run", "Run a program with all fal hosts led to an emulator."),
     "scenario": ("inspect:scenario", "Show presets, faults and scenario files."),
     "serve": ("serve:serve", "Serve the emulator until Ctrl-C."),
@@ -81,7 +82,11 @@ def falmock(context: click.Context) -> None:
     from falmock.cli import config
 
     _, values = config.read(Path())
-    context.default_map = {**dict.fromkeys(COMMANDS, values), "config": {"show": values}}
+    nested = {"config": ("show",), "models": ("list", "show", "diff", "add", "pull", "remove")}
+    context.default_map = {
+        **dict.fromkeys(COMMANDS, values),
+        **{group: dict.fromkeys(commands, values) for group, commands in nested.items()},
+    }
 
 
 def main() -> None:

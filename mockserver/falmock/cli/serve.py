@@ -15,10 +15,11 @@ import click
 import httpx
 from click.core import ParameterSource
 
-from falmock.app import ELSEWHERE, StateError, create_app, open_emulator
+from falmock.app import ELSEWHERE, FfmpegNotFound, StateError, create_app, open_emulator
 from falmock.cli import console
 from falmock.cli.options import command_argument, option, settings_of, settings_options, state_option
 from falmock.cli.report import write as write_report
+from falmock.engine.own_models import FOLDER as MODELS
 from falmock.faults.scenarios import ScenarioError
 from falmock.http.guard import CONTROL
 from falmock.http.server import listen
@@ -38,7 +39,6 @@ from falmock.intercept.launch import (
 )
 from falmock.intercept.listeners import Listeners, open_listeners
 from falmock.intercept.server_info import ServerInfo, advertise, find
-from falmock.media import FfmpegNotFound
 from falmock.protocol.addresses import is_loopback
 from falmock.protocol.authorities import Authority
 from falmock.settings import OPTIONS, SettingsError, flag_of
@@ -192,7 +192,7 @@ def run(  # noqa: PLR0917 - click calls it by name
             console.print_to_stderr(f"falmock: using the emulator at {server.http}, which serves {state}")
             ended, counted = runner.run(_run_beside(server, command))
         else:
-            settings = settings_of(None, given | {"sealed": sealed})
+            settings = settings_of(None, given | {"sealed": sealed, "models": _models(state, given)})
             with _listening(LOOPBACK, 0, 0, 0) as listeners:
                 ended, counted, remarks, paged = runner.run(_run_with(settings, listeners, command, report))
     if account is not None:
@@ -201,6 +201,12 @@ def run(  # noqa: PLR0917 - click calls it by name
         console.print_to_stderr(f"falmock: {line}")
     found = {reason for reason, lines in remarks.items() if lines} | ({REFUSED} if counted.refused else set())
     return FAILED if ended.code == 0 and fail_on & found else ended.code
+
+
+def _models(state: Path, given: dict[str, Any]) -> tuple[str, ...]:
+    """Return the files of own models. Those of the state folder are among them, though nothing else of it."""
+    folder = state / MODELS
+    return (*((str(folder),) if folder.exists() else ()), *given["models"])
 
 
 def _warnings(ended: Ended, counted: Account, *, paged: bool) -> Iterator[str]:

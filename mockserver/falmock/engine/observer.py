@@ -44,6 +44,9 @@ class Warned(StrEnum):
     MODEL = "models"  # an endpoint that is not emulated
     KEY = "keys"  # credentials of a wrong form
     INPUT = "inputs"  # a file that was not fetched
+    GUESS = "guesses"  # an endpoint that nobody lists is emulated
+    APPROXIMATE = "approximate"  # an input was refused by facts that are not certain
+    UNLISTED = "unlisted"  # an endpoint that fal does not list any more
 
 
 class Observer(Protocol):

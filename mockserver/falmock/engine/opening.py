@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 import httpx
 
 from falmock import __version__
-from falmock.catalogue import BUNDLED, Catalogue
+from falmock.engine import own_models
 from falmock.engine.clock import Clock, SystemClock
 from falmock.engine.database import StoreInUseError
 from falmock.engine.emulator import Emulator
@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterable, Iterator
     from pathlib import Path
 
+    from falmock.catalogue import Catalogue
     from falmock.engine.observer import Observer
     from falmock.settings import Settings
 
@@ -52,7 +53,7 @@ STATE = frozenset(  # the names in a state folder
     {
         *(DATABASE, f"{DATABASE}-wal", f"{DATABASE}-shm", f"{DATABASE}-journal"),
         *("secret", "server.json", ".gitignore"),
-        *("ca", "inputs", "files", "uploads", "renders", "snapshots"),
+        *("ca", "inputs", "files", "uploads", "renders", "snapshots", own_models.FOLDER),
     }
 )
 
@@ -69,7 +70,7 @@ async def open_emulator(
     *,
     is_local: Callable[[str], bool] = is_loopback,
     listeners: Iterable[socket.socket] = (),
-    catalogue: Catalogue = BUNDLED,
+    catalogue: Catalogue | None = None,
     observer: Observer,
 ) -> AsyncIterator[Emulator]:
     """Open an emulator with all its parts, and close them again.
@@ -81,11 +82,13 @@ async def open_emulator(
         is_local: checks whether webhooks and input images may be on a host in any case.
         listeners: the sockets at which the emulator will be served. Webhooks and input images at these
             addresses are refused. Add sockets that are opened later to `emulator.dialler.own`.
-        catalogue: the models to serve; by default those that come with falmock.
+        catalogue: the models to serve; by default those that come with falmock, and those that the settings
+            and the state folder add.
         observer: gets every step of a request and every webhook attempt.
 
     Raises:
         StateError: the state folder is in use or unusable, or no temporary folder can be made.
+        SettingsError: a document of a model is missing or broken.
         ScenarioError: a scenario is unknown or invalid.
         ValueError: there is no usable ffmpeg.
     """
@@ -109,7 +112,7 @@ async def open_emulator(
             stack.push_async_callback(renderer.close)
         fetcher = Fetcher(fetch_http, public=settings.fetches_public_files, is_local=is_local)
         runner = Runner(
-            catalogue=catalogue,
+            catalogue=own_models.catalogue(settings) if catalogue is None else catalogue,
             files=files,
             renderer=renderer,
             decoder=Decoder(max_pixels=settings.max_pixels, memory=settings.decode_memory),
@@ -236,9 +239,7 @@ def _using(folder: Path) -> Iterator[None]:
 def _open_store(settings: Settings, folder: Path) -> Store:
     if settings.state is None:
         return Store(None)
-    private.own(folder, STATE)
-    if not (ignored := folder / ".gitignore").exists():
-        private.write(ignored, b"*\n")
+    prepare(folder)
     database = folder / DATABASE
     private.touch(database)
     try:
@@ -257,6 +258,13 @@ def _open_store(settings: Settings, folder: Path) -> Store:
             f"the database {database} was made by another version of falmock ({error}): "
             f"use that version, or {ELSEWHERE}"
         ) from None
+
+
+def prepare(folder: Path) -> None:
+    """Make a state folder, or restrict an existing one to its owner."""
+    private.own(folder, STATE)
+    if not (ignored := folder / ".gitignore").exists():
+        private.write(ignored, b"*\n")
 
 
 def _seed(settings: Settings, store: Store) -> int:

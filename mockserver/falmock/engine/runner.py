@@ -12,7 +12,7 @@ import binascii
 import hashlib
 import logging
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final, Literal
 from urllib.parse import unquote_to_bytes
@@ -44,7 +44,7 @@ from falmock.system.descriptors import with_descriptors
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
-    from falmock.catalogue import Catalogue, Model
+    from falmock.catalogue import Catalogue, Entry, Model
     from falmock.engine.clock import Clock
     from falmock.engine.observer import Observer
     from falmock.engine.rows import Request, StoredFile
@@ -56,6 +56,9 @@ Loc = tuple[str | int, ...]
 NOT_FETCHED: Final = (
     "because it is on another machine: the result does not show it. Use an upload, a data URI, or --fetch"
 )
+HOW: Final = "falmock models add FILE, or --unknown-models generic"
+EXACT: Final = "To emulate it exactly: falmock models add FILE"
+UNCERTAIN: Final = {"types": "the types of an npm package", "guess": "a guess"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,8 +115,10 @@ class Runner:
         """Find the model and validate its input."""
         model = self.catalogue.get(request.endpoint)
         if model is None:
-            warn_of_model(self.observer, self.catalogue, request.endpoint)
-            return Outcome.refused(HTTPStatus.NOT_FOUND, f"Path /{request.path} not found")
+            hint = warn_of_model(self.observer, self.catalogue, request.endpoint)
+            refused = Outcome.refused(HTTPStatus.NOT_FOUND, f"Path /{request.path} not found")
+            return replace(refused, headers={**refused.headers, **hint})
+        self._warn_of(model.entry)
         if request.method != "POST":
             return Outcome(
                 HTTPStatus.METHOD_NOT_ALLOWED,
@@ -128,7 +133,22 @@ class Runner:
                 model.entry.validation == 1 or "pydantic_1" in request.injections
             ):
                 refusal.body["detail"] = pydantic_1.rewrite(refusal.body["detail"], body)
+            if isinstance(refusal, InvalidBody) and (known_from := UNCERTAIN.get(model.entry.certainty)):
+                self.observer.warn(
+                    Warned.APPROXIMATE,
+                    model.endpoint,
+                    f"an input was refused with 422, but this model is known only from {known_from}: "
+                    f"fal may accept it. Exact: falmock models pull {model.endpoint}",
+                )
             return Outcome(refusal.status, refusal.content(), UNBILLED, seconds=REJECTION)
+
+    def _warn_of(self, entry: Entry) -> None:
+        if entry.retired is not None:
+            since = f"fal's list does not have this model since {entry.retired}"
+            self.observer.warn(Warned.UNLISTED, entry.endpoint, f"not listed: {since}. It may be gone at fal")
+        if entry.certainty == "guess":
+            made = f"any input is accepted, and the output is a guess: {entry.medium}"
+            self.observer.warn(Warned.GUESS, entry.endpoint, f"nobody lists this model; {made}. {EXACT}")
 
     async def perform(self, assignment: PreparedRun, request: Request) -> Outcome:
         """Run the model; return its outcome.
@@ -166,15 +186,12 @@ class Published:
     file_size: int
 
 
-def warn_of_model(observer: Observer, catalogue: Catalogue, endpoint: str) -> None:
-    """Warn that an endpoint is called which is not emulated."""
-    emulated = ", ".join(model.endpoint for model in catalogue) or "none"
-    observer.warn(
-        Warned.MODEL,
-        endpoint,
-        f"this model is not emulated, so the answer is 404. Emulated: {emulated}. "
-        "In Python, open_emulator(catalogue=...) takes other models",
-    )
+def warn_of_model(observer: Observer, catalogue: Catalogue, endpoint: str) -> dict[str, str]:
+    """Warn that an endpoint is called which nobody lists; return the header that says what to do."""
+    nearest = catalogue.nearest(endpoint)
+    hint = f"{'' if nearest is None else f'did you mean {nearest}? '}To add this model: {HOW}"
+    observer.warn(Warned.MODEL, endpoint, f"this model is not emulated, so the answer is 404: {hint}")
+    return {"x-falmock-hint": hint}
 
 
 def _rng(seed: int, request: Request, purpose: str) -> random.Random:

@@ -34,9 +34,9 @@ def existing(emulator: Emulator, endpoint: Endpoint | None, text: str) -> Endpoi
         raise ApplicationNotFound(text)
     catalogue = emulator.catalogue
     if not catalogue.has_application(endpoint.application):
-        warn_of_model(emulator.observer, catalogue, text)
+        hint = warn_of_model(emulator.observer, catalogue, text)
         known_owner = catalogue.has_owner(endpoint.owner)
-        raise ApplicationNotFound(endpoint.alias if known_owner else endpoint.application)
+        raise ApplicationNotFound(endpoint.alias if known_owner else endpoint.application, headers=hint)
     return endpoint
 
 

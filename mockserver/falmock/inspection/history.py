@@ -112,7 +112,9 @@ class History:
         found: dict[tuple[str | None, ...], UnknownField] = {}
         for call in self.calls:
             model = self.catalogue.get(call.endpoint or "")
-            if model is None or call.operation not in INPUTS or not isinstance(call.input, dict):
+            if model is None or model.entry.certainty == "guess":
+                continue
+            if call.operation not in INPUTS or not isinstance(call.input, dict):
                 continue
             if model.endpoint not in known:
                 known[model.endpoint] = frozenset(model.entry.fields)

@@ -226,7 +226,7 @@ class Ledger:
             usd=usd,
             calls=dict(self.calls),
             refused=tuple(self._refused),
-            **{kind: tuple(self._warned.get(kind, ())) for kind in Warned},
+            **{kind: tuple(self._warned.get(kind, ())) for kind in Warned if kind in NAMED},
         )
 
     def bill(

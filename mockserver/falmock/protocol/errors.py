@@ -56,8 +56,8 @@ class ApplicationNotFound(Refusal):
 
     status = 404
 
-    def __init__(self, name: str) -> None:
-        super().__init__({"detail": f'Application "{name}" not found'})
+    def __init__(self, name: str, *, headers: dict[str, str] | None = None) -> None:
+        super().__init__({"detail": f'Application "{name}" not found'}, headers=headers)
 
 
 class AccessDenied(Refusal):
