@@ -60,7 +60,8 @@ async def test_status_has_no_header_about_the_request(mock: Mock, seconds: float
     answer = await mock.status(submitted, "?logs=1")
 
     assert answer.status_code == status
-    assert lines(answer) == [*about_body(answer), *READABLE, *EDGE]
+    hint = [f"x-falmock-hint: {HINT}"] if "nobody" in path else []
+    assert lines(answer) == [*about_body(answer), *hint, *READABLE, *EDGE]
 
 
 async def test_status_stream_has_no_header_about_the_request(mock: Mock) -> None:
@@ -146,6 +147,9 @@ async def test_422_of_a_model_says_that_another_try_is_useless(mock: Mock, more:
     ]
 
 
+HINT = "to add this model: falmock models add FILE, or --unknown-models generic"
+
+
 async def test_404_of_a_runner_is_not_billed(mock: Mock) -> None:
     submitted = (await mock.http.post("/fal-ai/veo2/no/such", json=GOOD, headers=KEY)).json()
     await mock.pass_time(DONE)
@@ -156,6 +160,7 @@ async def test_404_of_a_runner_is_not_billed(mock: Mock) -> None:
     assert lines(answer) == [
         *about_body(answer),
         "x-fal-billable-units: 0",
+        f"x-falmock-hint: did you mean fal-ai/veo2? {HINT}",
         f"x-fal-served-from: {runner_of(answer)}",
         f"x-fal-request-id: {submitted['request_id']}",
         *READABLE,
@@ -292,7 +297,8 @@ async def test_run_and_rest_hosts_say_that_they_want_tls_and_no_robots(
     answer = await mock.http.request(method, path, json=body, headers=headers)
 
     assert answer.status_code == status
-    assert sorted(lines(answer)) == sorted([*about_body(answer), *EDGE])
+    hint = [f"x-falmock-hint: {HINT}"] if "nobody" in path else []
+    assert sorted(lines(answer)) == sorted([*about_body(answer), *hint, *EDGE])
 
 
 @pytest.mark.parametrize("path", [RUN, f"/{ENDPOINT}", "/rest.fal.ai/tokens/", "/v3.fal.media/files/x"])

@@ -189,7 +189,7 @@ class Published:
 def warn_of_model(observer: Observer, catalogue: Catalogue, endpoint: str) -> dict[str, str]:
     """Warn that an endpoint is called which nobody lists; return the header that says what to do."""
     nearest = catalogue.nearest(endpoint)
-    hint = f"{'' if nearest is None else f'did you mean {nearest}? '}To add this model: {HOW}"
+    hint = f"{'' if nearest is None else f'did you mean {nearest}? '}to add this model: {HOW}"
     observer.warn(Warned.MODEL, endpoint, f"this model is not emulated, so the answer is 404: {hint}")
     return {"x-falmock-hint": hint}
 

@@ -59,6 +59,8 @@ EXAMPLES = {
     "allow_origins": ("https://app.example", ("https://app.example",)),
     "trusted_proxies": ("10.0.0.0/8", ("10.0.0.0/8",)),
     "decode_memory": ("1048576", 1_048_576),
+    "models": ("models", ("models",)),
+    "unknown_models": ("generic", "generic"),
     "scenarios": ("rush-hour", ("rush-hour",)),
 }
 VALUES = [(name, *EXAMPLES.get(name, ("3", 3))) for name in OPTIONS]

@@ -40,12 +40,14 @@ async def test_a_model_of_an_unknown_application_is_named_once_with_what_to_do(
     mock: Mock, caplog: pytest.LogCaptureFixture, base: str
 ) -> None:
     for _ in range(3):
-        await mock.http.post(f"{base}/fal-ai/flux/dev", json=GOOD, headers=KEY)
+        await mock.http.post(f"{base}/acme/films/animate", json=GOOD, headers=KEY)
 
     (warning,) = warnings(caplog)
-    assert warning.startswith("fal-ai/flux/dev: this model is not emulated, so the answer is 404. ")
-    assert f"Emulated: {ENDPOINT}." in warning
-    assert (await account(mock))["models"] == ["fal-ai/flux/dev"]
+    assert warning == (
+        "acme/films/animate: this model is not emulated, so the answer is 404: "
+        "to add this model: falmock models add FILE, or --unknown-models generic"
+    )
+    assert (await account(mock))["models"] == ["acme/films/animate"]
 
 
 async def test_an_unknown_path_of_a_known_application_is_named_when_its_run_ends(mock: Mock) -> None:
@@ -138,7 +140,7 @@ CALLS = f"""if True:
     import httpx
     fal = httpx.Client(base_url="https://queue.fal.run")
     key = {{"Authorization": "Key me:secret"}}
-    fal.post("/fal-ai/flux/dev", json={{}}, headers=key)
+    fal.post("/acme/films/animate", json={{}}, headers=key)
     fal.post("/{ENDPOINT}", json={{}}, headers={{"Authorization": "Key {SECRET}"}})
     image = {{"prompt": "x", "image_url": "{HOSTED}"}}
     httpx.post("https://fal.run/{ENDPOINT}", json=image, headers=key, timeout=60)
@@ -148,7 +150,7 @@ CALLS = f"""if True:
 def test_falmock_run_warns_and_counts_in_its_account() -> None:
     ran = through_falmock(sys.executable, "-c", CALLS)
 
-    for start in ("fal-ai/flux/dev: this", "a key without a colon: it", f"{HOSTED}: this"):
+    for start in ("acme/films/animate: this", "a key without a colon: it", f"{HOSTED}: this"):
         assert ran.err.count(start) == 1
     assert ran.err.splitlines()[-1].endswith(
         ", 1 model not emulated, 1 wrong form of a key, 1 input not fetched"
@@ -162,7 +164,7 @@ def test_doctor_names_what_it_was_warned_of() -> None:
     ran = falmock("doctor", "--", sys.executable, "-c", CALLS, FALMOCK_RUN_SECONDS="0", FALMOCK_MEDIA="plain")
 
     assert (
-        "not emulated: fal-ai/flux/dev was answered with 404\n"
+        "not emulated: acme/films/animate was answered with 404\n"
         "wrong form: a key without a colon was refused with 401\n"
         f"not fetched: {HOSTED}\n"
     ) in ran.out
