@@ -169,7 +169,7 @@ def test_an_image_has_exactly_its_size_and_format(rendered: Rendered, kind: Any,
         assert (image.mode == "RGBA") is (transparent and kind != "jpeg")
 
 
-@pytest.mark.parametrize("size", [(1, 1), (1, 300), (300, 1), (64, 64)])
+@pytest.mark.parametrize("size", [(1, 1), (1, 300), (300, 1), (60, 60), (64, 64)])
 def test_an_image_may_have_any_size(rendered: Rendered, size: tuple[int, int]) -> None:
     with Image.open(rendered(replace(STILL, width=size[0], height=size[1], transparent=True))) as image:
         assert image.size == size
