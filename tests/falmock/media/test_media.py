@@ -337,7 +337,7 @@ def test_what_needs_no_ffmpeg_starts_no_process(wanted: Specification, tmp_path:
     assert asyncio.run(renderer.render(wanted)).exists()
 
 
-@pytest.mark.parametrize("wanted", [STILL, replace(CLIP, prompt="猫")])
+@pytest.mark.parametrize("wanted", [STILL, replace(CLIP, width=160, height=90, prompt="猫")])
 def test_nothing_is_drawn_on_the_event_loop(
     wanted: Specification, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
