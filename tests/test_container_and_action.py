@@ -47,6 +47,25 @@ def test_the_file_has_no_lint(command: tuple[str, ...]) -> None:
     assert subprocess.run([program, *command[1:]], cwd=ROOT, check=False).returncode == 0
 
 
+RECIPES = [
+    recipe
+    for page in ("README.md", "docs/ci.md")
+    for recipe in re.findall(r"```yaml\n(.*?)```", (ROOT / page).read_text(), re.DOTALL)
+]
+
+
+@pytest.mark.parametrize("recipe", RECIPES, ids=["README.md", "docs/ci.md"])
+def test_a_recipe_of_the_documents_is_a_valid_job(tmp_path: Path, recipe: str) -> None:
+    (tmp_path / "workflow.yml").write_text(f"on: push\n{recipe}")
+    check = (
+        Path(sys.executable).with_name("check-jsonschema"),
+        "--builtin-schema",
+        "vendor.github-workflows",
+    )
+
+    assert subprocess.run([*check, tmp_path / "workflow.yml"], check=False).returncode == 0
+
+
 @pytest.fixture
 def state(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """Set the variables of the container, with a state folder and a port of this test."""

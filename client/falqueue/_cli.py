@@ -34,6 +34,7 @@ handle_argument = click.argument("handle")
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(package_name="falmock", prog_name="falqueue")
 def cli() -> None:
     """Make videos with fal.ai's queue, or with an emulator of it.
 

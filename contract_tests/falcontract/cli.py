@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import sys
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import click
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from falcontract.properties.claims import Property
     from falcontract.report import Report
+    from falcontract.suite import Show
 
 NOTHING_CHECKED: Final = 2
+CLEAR: Final = "\x1b[K"  # clears the rest of a terminal's line
 REASONS: Final = 3  # shown for a broken mutant
 # Generated programs, and steps of each.
 PROFILES: Final = {"none": (0, 0), "default": (100, 20), "nightly": (2000, 50)}
@@ -26,21 +31,39 @@ FOLDER: Final = click.Path(path_type=Path, exists=True, file_okay=False)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(package_name="falmock", prog_name="falcontract")
 def falcontract() -> None:
     """Check the properties of fal's queue on an emulator or on fal itself.
 
-    Exit codes: 0 agreed, 1 diverged, 2 nothing was checked.
+    Exit codes: 0 agreed, 1 diverged, 2 nothing was checked, or too little.
     """
+
+
+@contextmanager
+def _progress() -> Iterator[Show]:
+    """Yield what shows a line of progress on standard error: in a terminal, but not in CI."""
+    shown = sys.stderr.isatty() and not os.environ.get("CI")
+
+    def show(text: str) -> None:
+        if shown:
+            columns = shutil.get_terminal_size().columns
+            click.echo(f"\r{CLEAR}{text[: columns - 1]}", nl=False, err=True)
+
+    try:
+        yield show
+    finally:
+        show("")
 
 
 @falcontract.command("properties")
 def list_properties() -> None:
     """List all properties with strength, tier and evidence."""
     from falcontract.properties.catalogue import catalogue
+    from falcontract.targets.base import in_words
 
     for p in catalogue():
         tier = "-" if p.tier is None else f"T{p.tier}"
-        needs = f" [needs {', '.join(sorted(p.needs))}]" if p.needs else ""
+        needs = f" [needs {in_words(p.needs)}]" if p.needs else ""
         click.echo(f"{p.id:>4}  mock {p.mock:6}  live {p.live:6}  {tier:3}  {p.title}{needs}")
         click.echo(f"      {p.evidence}")
 
@@ -112,21 +135,24 @@ def run(
 def _offline(
     wanted: Sequence[Property], name: str, tier: int | None, generate: tuple[int, int], seed: int | None
 ) -> Report:
+    from importlib import import_module
+
     from falcontract import runs
 
+    if generate[0]:
+        import_module("hypothesis")  # if it is not installed, say so now, not when the programs have run
     try:
         opened = runs.open_target(name)
     except ValueError as error:
         raise click.ClickException(str(error)) from None
-    with opened as (target, reference):
-        return runs.offline(wanted, target, reference, tier=tier, generate=generate, seed=seed)
+    with opened as (target, reference), _progress() as show:
+        return runs.offline(wanted, target, reference, tier=tier, generate=generate, seed=seed, show=show)
 
 
 def _on_fal(wanted: Sequence[Property], tier: int, record: Path, *, only: bool) -> Report:
     """Run the plan on fal and record it; exit with 1 or 2 if it was not completed."""
     import datetime as dt
     import json
-    import os
 
     from falcontract import report, runs
     from falcontract.live import transcripts
@@ -138,9 +164,9 @@ def _on_fal(wanted: Sequence[Property], tier: int, record: Path, *, only: bool) 
     except LiveDisabled as error:
         raise click.ClickException(str(error)) from None
     known = transcripts.read_all(TRANSCRIPTS) if TRANSCRIPTS.exists() else []
-    with runs.emulated() as reference:
+    with runs.emulated() as reference, _progress() as show:
         entries = runs.planned(live, wanted, tier, only=only)
-        found, outcome = runs.on_fal(live, entries, wanted, reference, known)
+        found, outcome = runs.on_fal(live, entries, wanted, reference, known, show=show)
     transcripts.write(outcome.transcripts, record)
     click.echo(json.dumps(outcome.as_json(), indent=1))
     if outcome.findings or outcome.running:
@@ -217,7 +243,9 @@ def show_mutants(*, names: tuple[str, ...], full: bool, processes: int) -> None:
     if unknown := set(names) - set(MUTANTS):
         raise click.ClickException(f"no mutant {', '.join(sorted(unknown))}")
     begun = time.monotonic()
-    results = runner.run_mutants(names or list(MUTANTS), processes=processes, full=full or bool(names))
+    wanted = names or list(MUTANTS)
+    with _progress() as show:
+        results = runner.run_mutants(wanted, processes=processes, full=full or bool(names), show=show)
     click.echo(runner.matrix(results))
     killed = sum(result.killed for result in results)
     click.echo(f"\n{killed} of {len(results)} killed in {time.monotonic() - begun:.0f} s")
@@ -277,5 +305,5 @@ def main() -> None:
     except ModuleNotFoundError as error:
         if error.name != "hypothesis":
             raise
-        click.echo("falcontract: hypothesis is not installed: install falmock[contract]", err=True)
+        click.echo("falcontract: hypothesis is not installed: pip install 'falmock[contract]'", err=True)
         sys.exit(NOTHING_CHECKED)

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 from xml.etree import ElementTree as ET
 
 from falcontract.live.placeholders import Bindings, differences
+from falcontract.targets.base import in_words
 from falcontract.verdicts import Verdict
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from falcontract.properties.claims import Claim, Property
     from falcontract.steps import Program, Step
     from falcontract.suite import Finding
@@ -26,6 +30,7 @@ class Row:
     claims: int = 0
     note: str = ""  # reason of the verdict, where it needs one
     finding: Finding | None = None  # the finding, with the shortest program found
+    missing: Collection[str] = ()  # abilities, if the target lacks some and nothing was checked
 
 
 @dataclass
@@ -37,17 +42,47 @@ class Report:
     generated: int = 0  # number of programs from Hypothesis
     seed: int | None = None
     durations: dict[str, float] = field(default_factory=dict)  # real seconds of each program
+    everything: bool = False  # all programs were to run, not only those of a tier, a plan or a recording
+
+    @property
+    def unchecked(self) -> list[Row]:
+        return [row for row in self.rows if row.verdict is Verdict.COULD_NOT_LOOK]
+
+    @property
+    def mostly_unchecked(self) -> bool:
+        return self.everything and 2 * len(self.unchecked) > len(self.rows)
 
     @property
     def exit_code(self) -> int:
-        """0: agreed, 1: diverged, 2: nothing was checked."""
+        """0: agreed, 1: diverged, 2: nothing was checked, or only the lesser part of `everything`."""
         if any(row.verdict.diverged for row in self.rows):
             return 1
-        return 0 if any(row.verdict is Verdict.MATCH for row in self.rows) else 2
+        checked = any(row.verdict is Verdict.MATCH for row in self.rows)
+        return 0 if checked and not self.mostly_unchecked else 2
 
     def counts(self) -> str:
         verdicts = [row.verdict for row in self.rows]
         return ", ".join(f"{verdicts.count(v)} {v}" for v in Verdict if v in verdicts)
+
+
+def unchecked(report: Report) -> list[str]:
+    """Return in words how much was not checked, and why."""
+    rows = report.unchecked
+    if not rows or not report.everything:
+        return []
+    how_many = f"{len(rows)} of {len(report.rows)}"
+    lines = [f"{how_many} properties were not checked."]
+    if report.mostly_unchecked:
+        lines = [f"Most properties were not checked: {how_many}."]
+    if len(rows) == len(report.rows):
+        lines = ["No property was checked."]
+    lacks = Counter(ability for row in rows for ability in row.missing)
+    if lacks:
+        names = ", ".join(f"{in_words([ability])} ({count})" for ability, count in lacks.most_common())
+        lines.append(f"The target lacks {names}.")
+    if unseen := sum(not row.missing for row in rows):
+        lines.append(f"Without a program that shows it: {unseen}.")
+    return [" ".join(lines)]
 
 
 def durations(report: Report, most: int) -> str:
@@ -61,6 +96,7 @@ def table(report: Report) -> str:
         note = row.note or (f"{row.claims} claims" if row.claims else "")
         lines.append(f"{row.property.id:>4}  {row.verdict:14}  {note:22}  {row.property.title}")
     lines += ["", f"{report.target}: {report.counts()} in {report.seconds:.1f} s, ${report.spent:.2f} spent"]
+    lines += unchecked(report)
     if report.generated:
         lines.append(f"{report.generated} programs by Hypothesis (repeat them with --seed {report.seed})")
     for row in report.rows:
@@ -203,6 +239,7 @@ def _printable(text: str) -> str:
 def markdown(report: Report) -> str:
     """Return the report as Markdown, for the summary of a CI job."""
     lines = [f"### falcontract on {report.target}", "", f"{report.counts()}; ${report.spent:.2f} spent", ""]
+    lines += [line for each in unchecked(report) for line in (each, "")]
     lines += ["| property | verdict | claims | |", "|---|---|---|---|"]
     lines += [
         f"| {r.property.id} | {r.verdict} | {r.claims} | {r.note or r.property.title} |" for r in report.rows

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Final
 
 from falcontract import fidelity, suite, verdicts
 from falcontract.report import Report, Row
-from falcontract.targets.base import Address
+from falcontract.suite import show_nothing
+from falcontract.targets.base import Address, in_words
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from falcontract.live.planning import Entry
     from falcontract.live.transcripts import Transcript
     from falcontract.properties.claims import Property
-    from falcontract.suite import Finding, PropertyResult
+    from falcontract.suite import Finding, PropertyResult, Show
     from falcontract.targets.base import Target
     from falcontract.verdicts import Verdict, Waiver
 
@@ -75,6 +76,7 @@ def offline(
     tier: int | None,
     generate: tuple[int, int] = (0, 0),
     seed: int | None = None,
+    show: Show = show_nothing,
 ) -> Report:
     """Check properties on an offline target.
 
@@ -85,15 +87,20 @@ def offline(
         tier: leaves out programs of a higher tier.
         generate: number of programs for Hypothesis to generate, and steps of each.
         seed: repeats them.
+        show: shows what runs.
     """
     begun = time.monotonic()
-    report = Report(target.name)
-    results = suite.run(wanted, target, tier=tier, durations=report.durations)
+    report = Report(target.name, everything=tier is None)
+    results = suite.run(wanted, target, tier=tier, durations=report.durations, show=show)
     waived = {id(result): waiver for result, waiver in verdicts.waive(results, _today())}
-    report.rows = [_row(result, target, reference, waived.get(id(result))) for result in results]
+    for result in results:
+        if result.findings:
+            show(f"{result.property.id} again, to find the shortest program")
+        report.rows.append(_row(result, target, reference, waived.get(id(result))))
     if generate[0] and "pass-time" in target.abilities:
         report.generated = generate[0]
         report.seed = int.from_bytes(os.urandom(4)) if seed is None else seed
+        show(f"{report.generated} generated programs")
         _explore(report, target, reference, *generate)
     report.seconds = time.monotonic() - begun
     return report
@@ -105,7 +112,10 @@ def _today() -> dt.date:
 
 def _row(result: PropertyResult, target: Target, reference: Target | None, waiver: Waiver | None) -> Row:
     verdict, finding = _verdict(result, target, reference, waived=waiver is not None)
-    return Row(result.property, verdict, result.claims, _note(result, waiver), finding)
+    note = _note(result, waiver)
+    return Row(
+        result.property, verdict, result.claims, note, finding, () if result.claims else result.missing
+    )
 
 
 def _verdict(
@@ -129,7 +139,7 @@ def _note(result: PropertyResult, waiver: Waiver | None) -> str:
         return f"until {waiver.until}: {waiver.reason}"
     if result.missing_clients and result.claims:
         return f"{result.claims} claims; not installed: {', '.join(result.missing_clients)}"
-    return f"needs {', '.join(sorted(result.missing))}" if result.missing and not result.claims else ""
+    return f"needs {in_words(result.missing)}" if result.missing and not result.claims else ""
 
 
 def _explore(report: Report, target: Target, reference: Target | None, programs: int, steps: int) -> None:
@@ -162,6 +172,8 @@ def on_fal(
     wanted: Sequence[Property],
     reference: Target,
     known: Sequence[Transcript],
+    *,
+    show: Show = show_nothing,
 ) -> tuple[Report, Outcome]:
     """Send entries of the plan to fal, each once; entries with findings a second time.
 
@@ -171,14 +183,15 @@ def on_fal(
         wanted: the properties.
         reference: falmock.
         known: transcripts of earlier runs.
+        show: shows what runs.
     """
     begun = time.monotonic()
-    outcome = asyncio.run(live.execute(entries))
+    outcome = asyncio.run(live.execute(entries, show))
     results = [suite.judge_property(p, (t.trace() for t in outcome.transcripts)) for p in wanted]
     diverging = {f.trace.program.name for result in results for f in result.findings}
     second: list[Transcript] = []
     if diverging and not (outcome.findings or outcome.could_not_look or outcome.running):
-        repeated = asyncio.run(live.execute([e for e in entries if e.program.name in diverging]))
+        repeated = asyncio.run(live.execute([e for e in entries if e.program.name in diverging], show))
         second = repeated.transcripts
         outcome.spent, outcome.sent = repeated.spent, outcome.sent + repeated.sent
         outcome.findings, outcome.running = repeated.findings, repeated.running

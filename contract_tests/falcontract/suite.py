@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
@@ -21,7 +22,13 @@ if TYPE_CHECKING:
     from falcontract.targets.base import Target
     from falcontract.traces import Trace
 
+Show = Callable[[str], None]  # shows what runs now, in a few words
+
 AGREEMENT: Final = "P55"  # its programs are repeated with the clients
+
+
+def show_nothing(text: str) -> None:
+    del text
 
 
 @dataclass
@@ -74,13 +81,16 @@ async def run_program(program: Program, target: Target, *, clients: bool = True)
     return trace
 
 
-async def run_programs(wanted: Iterable[Program], target: Target, *, clients: bool = True) -> list[Trace]:
+async def run_programs(
+    wanted: Iterable[Program], target: Target, *, clients: bool = True, show: Show = show_nothing
+) -> list[Trace]:
     """Run the programs that the target has the abilities for."""
-    return [
-        await run_program(program, target, clients=clients)
-        for program in wanted
-        if not program.needs() - target.abilities
-    ]
+    possible = [program for program in wanted if not program.needs() - target.abilities]
+    traces = []
+    for number, program in enumerate(possible, 1):
+        show(f"program {number} of {len(possible)}: {program.name}")
+        traces.append(await run_program(program, target, clients=clients))
+    return traces
 
 
 def judge(wanted: Iterable[Property], traces: Sequence[Trace], target: Target) -> list[PropertyResult]:
@@ -158,6 +168,7 @@ def run(
     *,
     tier: int | None = None,
     durations: dict[str, float] | None = None,
+    show: Show = show_nothing,
 ) -> list[PropertyResult]:
     """Run the programs of some properties on a target and judge them.
 
@@ -166,8 +177,9 @@ def run(
         target: where the programs run.
         tier: leaves out programs of a higher tier.
         durations: receives the real seconds of each program.
+        show: shows which program runs.
     """
-    traces = asyncio.run(run_programs(programs_for(wanted, tier), target))
+    traces = asyncio.run(run_programs(programs_for(wanted, tier), target, show=show))
     if durations is not None:
         durations |= {trace.program.name: trace.seconds for trace in traces}
     return judge(wanted, traces, target)

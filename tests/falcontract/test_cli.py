@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import json
+import os
+import pty
 import re
 import subprocess
 import sys
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree as ET
 
 import httpx
 import pytest
+from processes import served
 
 from falcontract import cli, runs, suite
 from falcontract.live.execution import Live
+from falcontract.targets.base import KEY_A
 from falmock.protocol.errors import MethodNotAllowed, RequestNotFound, StillInProgress
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Sequence
     from pathlib import Path
 
     from falcontract.steps import Program
@@ -187,7 +191,52 @@ def test_run_exits_with_2_when_no_property_can_be_checked(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run(monkeypatch, "run", "--property", "P46", "--target", "http://127.0.0.1:1") == 2
-    assert "P46  COULD_NOT_LOOK  needs faults" in capsys.readouterr().out
+    assert "P46  COULD_NOT_LOOK  needs fault rules" in capsys.readouterr().out
+
+
+def test_run_exits_with_2_when_most_properties_cannot_be_checked(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with served("--ephemeral", "--keys", KEY_A) as server:
+        monkeypatch.setenv("FAL_KEY", KEY_A)
+        wanted = ("--property", "P26", "--property", "P46", "--property", "P95")
+        code = run(monkeypatch, "run", *wanted, "--target", server.address)
+
+    assert code == 2
+    assert (
+        "Most properties were not checked: 2 of 3. The target lacks fault rules (1), "
+        "a restart that keeps the state (1).\n"
+    ) in capsys.readouterr().out
+
+
+def errors_of(command: Sequence[str], *, terminal: bool, environment: dict[str, str]) -> str:
+    """Run a command to its end, with standard error at a terminal or a pipe; return what it wrote there."""
+    if not terminal:
+        return subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stderr
+    ours, theirs = pty.openpty()
+    with open(ours, "rb", buffering=0) as shown:  # noqa: PTH123 - a descriptor
+        process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=theirs)
+        os.close(theirs)
+        text = b""
+        with suppress(OSError):  # Linux says so at the end of a terminal
+            while more := shown.read(4096):
+                text += more
+        assert process.wait() == 0
+    return text.decode()
+
+
+@pytest.mark.parametrize(
+    ("terminal", "ci", "shows"),
+    [(True, "", True), (True, "true", False), (False, "", False)],
+    ids=["in a terminal", "in CI", "in a pipe"],
+)
+def test_run_shows_its_progress_in_a_terminal_only(*, terminal: bool, ci: str, shows: bool) -> None:
+    command = (sys.executable, "-m", "falcontract", *FAST)
+    written = errors_of(command, terminal=terminal, environment=os.environ | {"CI": ci, "TERM": "xterm"})
+
+    lines = written.split("\r\x1b[K")
+    assert any(re.fullmatch(r"program 1 of \d+: [\w-]+", line) for line in lines) is shows
+    assert lines[-1] == ""  # the last one is cleared
 
 
 @pytest.mark.parametrize(

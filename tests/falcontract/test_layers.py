@@ -23,6 +23,7 @@ LAYERS = """
     explore fidelity mutation report
     runs
     cli
+    __main__
 """
 LEVEL = {name: level for level, line in enumerate(LAYERS.strip().splitlines()) for name in line.split()}
 # The only modules that import each of these packages.

@@ -123,3 +123,49 @@ def test_markdown_has_one_row_per_property(diverging: Report) -> None:
 def test_the_exit_code_follows_from_the_verdicts(verdicts: list[Verdict], code: int) -> None:
     p = PROPERTIES["P1"]
     assert Report("x", [Row(p, verdict) for verdict in verdicts]).exit_code == code
+
+
+CHECKED = Row(PROPERTIES["P1"], Verdict.MATCH, 3)
+NO_FAULTS = Row(PROPERTIES["P46"], Verdict.COULD_NOT_LOOK, missing=("faults",))
+NO_CLOCK = Row(PROPERTIES["P81"], Verdict.COULD_NOT_LOOK, missing=("faults", "stand-still"))
+NO_PROGRAM = Row(PROPERTIES["P10"], Verdict.COULD_NOT_LOOK)
+WRONG = Row(PROPERTIES["P10"], Verdict.MOCK_BUG)
+
+
+@pytest.mark.parametrize(
+    ("rows", "words", "code"),
+    [
+        ([CHECKED, CHECKED], None, 0),
+        ([CHECKED, NO_FAULTS], "1 of 2 properties were not checked. The target lacks fault rules (1).", 0),
+        (
+            [CHECKED, NO_FAULTS, NO_CLOCK],
+            "Most properties were not checked: 2 of 3. "
+            "The target lacks fault rules (2), a clock that stands still between steps (1).",
+            2,
+        ),
+        ([CHECKED, NO_PROGRAM], "1 of 2 properties were not checked. Without a program that shows it: 1.", 0),
+        ([NO_FAULTS], "No property was checked. The target lacks fault rules (1).", 2),
+        (
+            [CHECKED, WRONG, NO_FAULTS, NO_FAULTS, NO_FAULTS],
+            "Most properties were not checked: 3 of 5. The target lacks fault rules (3).",
+            1,
+        ),
+    ],
+)
+def test_a_report_says_in_words_how_much_of_a_target_was_not_checked(
+    rows: list[Row], words: str | None, code: int
+) -> None:
+    whole = Report("x", rows, everything=True)
+
+    assert whole.exit_code == code
+    for text in (report.table(whole), report.markdown(whole)):
+        assert [line for line in text.splitlines() if "not checked" in line or "No property" in line] == (
+            [words] if words else []
+        )
+
+
+def test_a_recording_need_not_show_most_properties() -> None:
+    recorded = Report("x", [CHECKED, NO_PROGRAM, NO_PROGRAM])
+
+    assert recorded.exit_code == 0
+    assert "not checked" not in report.table(recorded)

@@ -161,7 +161,7 @@ class ImagePart(BaseModel):
 
 
 class UnionInput(BaseModel):
-    """Unions: told apart by a field, by type, or by trying."""
+    """Unions, with a discriminator and without."""
 
     part: Annotated[TextPart | ImagePart, Field(discriminator="type")]
     parts: list[TextPart | ImagePart] = []

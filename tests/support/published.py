@@ -396,7 +396,7 @@ OBJECTS = Published(  # an object as a default, and an object without a componen
         (["body", "camera", "tilt"], "extra_forbidden"),
     ],
 )
-RECURSIVE = Published(  # components in each other, told apart by a field
+RECURSIVE = Published(  # components in each other, with a discriminator
     openapi(
         "fal-ai/compose",
         "Compose",

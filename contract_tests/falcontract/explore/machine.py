@@ -54,7 +54,7 @@ if TYPE_CHECKING:
 MOST_STEPS: Final = 20
 MOST_JOBS: Final = 4
 NAMES: Final = "ABCD"
-ENDPOINTS: Final = (*[VEO2] * 6, "fal-ai/veo2/no-such-path", "fal-ai/veo2")
+ENDPOINTS: Final = (*[VEO2] * 6, "fal-ai/veo2/no-such-path", f"{VEO2}/more")
 PAUSES: Final = st.sampled_from([0.0, 0.0, 0.0, 0.25, 0.5, 1.0, 1.25, 2.5])  # seconds
 # Seconds that are no sum of the other times: events at the same time have no defined order.
 START_TIMEOUTS: Final = (1.6, 3.1)

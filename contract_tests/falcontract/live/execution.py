@@ -18,6 +18,7 @@ from falcontract.live import planning, transcripts
 from falcontract.live.budget import OverBudget
 from falcontract.live.guard import LiveGuard, settings
 from falcontract.steps import Step
+from falcontract.suite import show_nothing
 from falcontract.targets.base import Session, authorization_headers
 from falcontract.targets.wire import Wire
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
     from falcontract.live.planning import Entry
     from falcontract.live.transcripts import Transcript
+    from falcontract.suite import Show
     from falcontract.traces import Exchange, Trace
 
 BASE_URLS: Final = {"queue": "https://queue.fal.run", "rest": "https://rest.fal.ai"}
@@ -96,7 +98,7 @@ class Live:
     def planned(self, tier: int) -> list[Entry]:
         return [entry for entry in self._plan.values() if entry.program.tier <= tier]
 
-    async def execute(self, entries: Sequence[Entry]) -> Outcome:
+    async def execute(self, entries: Sequence[Entry], show: Show = show_nothing) -> Outcome:
         """Send each entry once, and cancel every job that is left.
 
         Raises:
@@ -110,7 +112,8 @@ class Live:
         guard = LiveGuard(inner, self.budget, sleep=self._sleep, clock=self._clock)
         async with self._session(guard) as session:
             try:
-                for entry in entries:
+                for number, entry in enumerate(entries, 1):
+                    show(f"program {number} of {len(entries)}: {entry.program.name}")
                     await self._run(entry, session, guard, outcome)
                     if outcome.findings:
                         break

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from falcontract.mutation.patching import Mutant
     from falcontract.properties.claims import Property
     from falcontract.steps import Program
+    from falcontract.suite import Show
     from falcontract.traces import Exchange, Trace
 
 TIMEOUT: Final = 120.0  # real seconds for a program; only a hanging one takes as long
@@ -52,20 +53,28 @@ class MutantResult:
         return bool(self.killers) and not self.broken
 
 
-def run_mutants(names: Sequence[str], *, processes: int = 2, full: bool = False) -> list[MutantResult]:
+def run_mutants(
+    names: Sequence[str], *, processes: int = 2, full: bool = False, show: Show = suite.show_nothing
+) -> list[MutantResult]:
     """Run the suite on mutants.
 
     Args:
         names: of the mutants.
         processes: share the mutants.
         full: check all properties on every mutant.
+        show: shows what runs.
     """
     with tempfile.TemporaryDirectory(prefix="falcontract-") as folder:
         warm = Path(folder) / "warm"
+        show("the emulator without a mutant")
         baseline = baseline_failures(warm)
         one = partial(run_mutant, warm=warm, homes=Path(folder), baseline=baseline, full=full)
         with ProcessPoolExecutor(processes) as pool:
-            return list(pool.map(one, names))
+            results: list[MutantResult] = []
+            for result in pool.map(one, names):
+                results.append(result)
+                show(f"{len(results)} of {len(names)} mutants done")
+            return results
 
 
 def baseline_failures(renders: Path) -> frozenset[str]:

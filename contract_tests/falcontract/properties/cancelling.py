@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from falcontract.model.automaton import CANCEL_CODE, CANCELLED_CODE, DONE, NOT_FOUND, QUEUED, RUNNING
+from falcontract.model.automaton import CANCEL_CODE, CANCELLED_CODE, DONE, QUEUED, RUNNING
 from falcontract.model.prediction import REQUESTED
 from falcontract.properties.claims import Claims, claim, equal, member, prop
 
@@ -72,7 +72,8 @@ def cancelled_jobs_end(trace: Trace) -> Claims:
             continue
         later = [r for r in trace.after(e) if r.step.job == job and trace.is_plain(r)]
         for r in [r for r in later if r.step.do == "result"][-1:]:
-            ended = r.ok or r.status == CANCELLED_CODE or r.json == NOT_FOUND
+            # 404 is an unknown path, or a result that is gone; 422 a rejected input
+            ended = r.ok or r.status in {CANCELLED_CODE, 404, 422}
             yield claim("result", ended, "the result is 499 or a normal one", r, r.status)
         for r in [r for r in later if r.step.do in {"status", "until"}][-1:]:
             yield equal("status", r.state, DONE, "the status is COMPLETED", r)

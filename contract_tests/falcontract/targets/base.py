@@ -14,25 +14,31 @@ import httpx
 from falcontract.steps import HOSTS
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
     from contextlib import AbstractAsyncContextManager
 
     from falcontract.steps import Json, Program
 
 # A property or program that needs an ability which the target lacks is skipped, and the report says so.
 ABILITIES: Final = {
-    "configure": "its timing, limits and keys can be set before it starts",
-    "pass-time": "its clock can be moved",
-    "receive": "it reaches webhook receivers on this machine",
-    "second-key": "it has two accounts",
-    "known-keys": "it refuses keys of unknown accounts",
-    "stand-still": "its clock does not move between steps, so answers can be predicted",
-    "lock": "an account can be locked while it has requests",
-    "faults": "it accepts fault rules",
-    "restart": "it can be stopped and started again with its state",
-    "hosts": "it serves all of fal's hosts, not only queue and rest",
-    "addressing": "fal's hosts may be named in the Host header, in x-fal-target-url, or not at all",
+    "configure": "timing and limits that can be set",
+    "pass-time": "a clock that can be moved",
+    "receive": "webhooks to this machine",
+    "second-key": "a second account",
+    "known-keys": "a list of accounts",
+    "stand-still": "a clock that stands still between steps",
+    "lock": "accounts that can be locked",
+    "faults": "fault rules",
+    "restart": "a restart that keeps the state",
+    "hosts": "all hosts of fal",
+    "addressing": "hosts named by headers",
 }
+
+
+def in_words(abilities: Iterable[str]) -> str:
+    """Return abilities as they read after "needs"."""
+    return ", ".join(ABILITIES[name] for name in sorted(abilities))
+
 
 KEY_A: Final = "00000000-aaaa-4aaa-8aaa-000000000000:" + "a" * 32
 KEY_B: Final = "00000000-bbbb-4bbb-8bbb-000000000000:" + "b" * 32

@@ -1,4 +1,4 @@
-"""Finds what is broken in the schemas of a document: a line for each problem, with the place of it."""
+"""Finds the problems in the schemas of a document. Each is one line with its place."""
 
 from __future__ import annotations
 

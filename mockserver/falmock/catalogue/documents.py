@@ -177,7 +177,7 @@ def _pages(endpoint: str) -> dict[str, str]:
 
 
 def _heading(endpoint: object, path: str, category: object) -> list[str]:
-    """Return what is wrong with the id and the category."""
+    """Return the problems of the id and the category."""
     found = []
     if not isinstance(endpoint, str) or str(endpoints.parse(endpoint)) != endpoint:
         found.append(f"the endpoint {short(endpoint)} is not of the form owner/alias/path")

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from falmock.catalogue import reading, sizes, texts
-from falmock.media import Clip, Document, Mesh, Sound, Still, Weights
+from falmock.media import MAX_PIXELS, Clip, Document, Mesh, Sound, Still, Weights
 from falmock.protocol.model_errors import ModelError
 
 if TYPE_CHECKING:
@@ -24,7 +24,6 @@ MINIMAX_SECONDS: Final = 6.0  # the shortest of MiniMax
 LANDSCAPE: Final = (1280, 720)
 SQUARE: Final = (1024, 1024)
 MOST_FRAMES: Final = 100_000
-MOST_PIXELS: Final = 150_000_000
 LONGEST_SOUND: Final = 3600.0  # seconds
 MUSIC: Final = 30.0  # seconds, where neither model nor caller says
 EFFECT: Final = 5.0
@@ -283,6 +282,6 @@ def _checked(size: Size) -> Size:
     Raises:
         ModelError: it is too large, or has no pixels.
     """
-    if min(size) < 1 or size[0] * size[1] > MOST_PIXELS:
+    if min(size) < 1 or size[0] * size[1] > MAX_PIXELS:
         raise ModelError("no_media_generated", ("body",))
     return size

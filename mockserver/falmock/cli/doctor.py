@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from falmock.cli.options import state_option
+from falmock.cli.options import command_argument, state_option
 from falmock.cli.serve import LOOPBACK, PORT
 from falmock.intercept import netns
 from falmock.intercept.certificates import DamagedCAError, check_ca
@@ -27,7 +27,7 @@ PROXIES: Final = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https
 
 @click.command(context_settings={"allow_interspersed_args": False})
 @state_option("State folder to check; only without a command.")
-@click.argument("command", nargs=-1, type=click.UNPROCESSED)
+@command_argument(required=False)
 def doctor(command: tuple[str, ...], state: Path) -> int:
     """Check this machine, or which calls of a program reach the emulator.
 

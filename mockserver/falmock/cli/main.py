@@ -5,11 +5,14 @@ from __future__ import annotations
 import sys
 from importlib import import_module
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
 from falmock import __version__
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 EXIT_USAGE: Final = 2
 EXIT_INTERRUPTED: Final = 130
@@ -17,6 +20,7 @@ EXIT_INTERRUPTED: Final = 130
 # By name: where the subcommand is, and the first line of its help.
 COMMANDS: Final = {
     "browser": ("browser:browser", "Open a page that calls fal's hosts itself."),
+    "completion": ("completion:completion", "Print a script that completes commands in a shell."),
     "config": ("config:config", "Show the settings in force."),
     "doctor": ("doctor:doctor", "Check this machine, or which calls of a program reach the emulator."),
     "env": ("inspect:env", "Print the environment variables that lead programs to the emulator."),
@@ -44,6 +48,17 @@ class LazyGroup(click.Group):
         module, _, name = COMMANDS[cmd_name][0].partition(":")
         command: click.Command = getattr(import_module(f"falmock.cli.{module}"), name)
         return command
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Complete names without an import of their modules."""
+        from click.shell_completion import CompletionItem
+
+        named = [
+            CompletionItem(name, help=text)
+            for name, (_, text) in COMMANDS.items()
+            if name.startswith(incomplete)
+        ]
+        return named + click.Command.shell_complete(self, ctx, incomplete)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         del ctx

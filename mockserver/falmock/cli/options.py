@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import click
+from click.shell_completion import CompletionItem
 
 from falmock.protocol.limits import Limits
 from falmock.settings import OPTIONS, Option, Settings, SettingsError, Span, flag_of
@@ -31,6 +32,18 @@ def _attributes(flag: str, text: str, **more: Any) -> dict[str, Any]:
 def state_option(text: str) -> Callable[[Any], Any]:
     """Return `--state`, the state folder."""
     return option("--state", text, type=click.Path(path_type=Path), default=STATE)
+
+
+def command_argument(*, required: bool) -> Callable[[Any], Any]:
+    """Return the argument for a program with its own arguments. A shell completes names of files."""
+    return click.argument(
+        "command", nargs=-1, required=required, type=click.UNPROCESSED, shell_complete=_complete_files
+    )
+
+
+def _complete_files(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    del ctx, param
+    return [CompletionItem(incomplete, type="file")]
 
 
 def settings_options(*, without: Collection[str] = ()) -> Callable[[Any], Any]:

@@ -7,17 +7,17 @@ import json
 import os
 import signal
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import click
 import httpx
-import uvloop
 from click.core import ParameterSource
 
 from falmock.app import ELSEWHERE, StateError, create_app, open_emulator
 from falmock.cli import console
-from falmock.cli.options import option, settings_of, settings_options, state_option
+from falmock.cli.options import command_argument, option, settings_of, settings_options, state_option
 from falmock.cli.report import write as write_report
 from falmock.faults.scenarios import ScenarioError
 from falmock.http.guard import CONTROL
@@ -53,12 +53,19 @@ if TYPE_CHECKING:
     from falmock.inspection.entries import Entry
     from falmock.settings import Settings
 
+    Remarks = dict[str, list[str]]  # by what `falmock run` can fail on, the lines that say so
+
 LOOPBACK: Final = "127.0.0.1"
 PORT: Final = 8787
 LONG_RUNNING: Final = ("hostnames", "trusted_proxies")  # settings that `falmock run` has no flag for
 WRONG_USE: Final = (StateError, ScenarioError, SettingsError, FfmpegNotFound, DamagedCAError)
 LEVELS: Final = ("debug", "info", "warning", "error")
-NOT_STRICT: Final = 3  # exit code of `falmock run --strict`
+FAILED: Final = 3  # exit code of `falmock run --fail-on`
+# What `falmock run` can fail on.
+REFUSED: Final = "refused"  # a call was refused
+UNUSED_FAULTS: Final = "unused-faults"  # a fault had no effect
+LINT: Final = "lint"  # the client check found a mistake
+REASONS: Final = (REFUSED, UNUSED_FAULTS, LINT)
 OF_PAGES: Final = ("x-fal-client-proxy", "sec-fetch-site")  # headers of fal's proxies, and of browsers
 NOT_COUNTED: Final = (
     "not counted: calls of a browser to fal's own hosts, unless falmock browser has opened it"
@@ -74,6 +81,14 @@ def log_options(level: str) -> Callable[[Any], Any]:
         "--log-level", "Least severe messages to log.", type=click.Choice(LEVELS), default=level
     )
     return lambda command: log_format(log_level(command))
+
+
+def _reasons(value: str) -> frozenset[str]:
+    """Read the list of `--fail-on`."""
+    given = frozenset(filter(None, map(str.strip, value.split(","))))
+    if unknown := ", ".join(sorted(given.difference(REASONS))):
+        raise click.BadParameter(f"{unknown}: choose from {', '.join(REASONS)}")
+    return given
 
 
 def port_option(flag: str, text: str, default: int = 0) -> Callable[[Any], Any]:
@@ -136,12 +151,16 @@ async def _serve(settings: Settings, listeners: Listeners) -> None:
 )
 @option("--alone", "Use a new emulator, even if one serves the state folder.", is_flag=True)
 @option(
-    "--strict",
-    "Exit with 3 if a call was refused, a fault had no effect, or the client check found a mistake. "
-    "Always a new emulator.",
-    is_flag=True,
+    "--fail-on",
+    "Exit with 3 if a call was refused, a fault had no effect, or the client check found a mistake: "
+    f"a list of {', '.join(REASONS)}. Always a new emulator.",
+    type=_reasons,
+    default="",
+    metavar="LIST",
+    show_default=False,
 )
-@click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
+@option("--strict", f"The same as --fail-on {','.join(REASONS)}.", is_flag=True)
+@command_argument(required=True)
 def run(  # noqa: PLR0917 - click calls it by name
     command: tuple[str, ...],
     state: Path,
@@ -149,6 +168,7 @@ def run(  # noqa: PLR0917 - click calls it by name
     report: Path | None,
     log_format: str,
     log_level: str,
+    fail_on: frozenset[str],
     *,
     alone: bool,
     strict: bool,
@@ -162,8 +182,9 @@ def run(  # noqa: PLR0917 - click calls it by name
     """
     console.set_up_logging(log_format, log_level)
     _check_writable(account)
-    server = None if alone or strict or report else find(state)
-    remarks: list[str] = []
+    fail_on = frozenset(REASONS) if strict else fail_on
+    server = None if alone or fail_on or report else find(state)
+    remarks: Remarks = {}
     paged = False
     with reporting(), _runner() as runner:
         if server is not None and server.sealed >= sealed:
@@ -176,9 +197,10 @@ def run(  # noqa: PLR0917 - click calls it by name
                 ended, counted, remarks, paged = runner.run(_run_with(settings, listeners, command, report))
     if account is not None:
         account.write_text(json.dumps(counted.to_json()))
-    for line in (*remarks, *_warnings(ended, counted, paged=paged), counted):
+    for line in (*chain(*remarks.values()), *_warnings(ended, counted, paged=paged), counted):
         console.print_to_stderr(f"falmock: {line}")
-    return NOT_STRICT if strict and ended.code == 0 and (remarks or counted.refused) else ended.code
+    found = {reason for reason, lines in remarks.items() if lines} | ({REFUSED} if counted.refused else set())
+    return FAILED if ended.code == 0 and fail_on & found else ended.code
 
 
 def _warnings(ended: Ended, counted: Account, *, paged: bool) -> Iterator[str]:
@@ -210,7 +232,7 @@ def _refuse_settings(server: ServerInfo, state: Path) -> None:
 
 async def _run_with(
     settings: Settings, listeners: Listeners, command: Sequence[str], report: Path | None
-) -> tuple[Ended, Account, list[str], bool]:
+) -> tuple[Ended, Account, Remarks, bool]:
     with SignalForwarder() as forwarder:
         async with open_emulator(settings, listeners=listeners) as emulator:
             app = _app(emulator, listeners)
@@ -235,10 +257,13 @@ def _app(emulator: Emulator, listeners: Listeners) -> Starlette:
     return create_app(emulator, files=files if settings.media_urls == "local" else "")
 
 
-def _remarks(emulator: Emulator, entries: Sequence[Entry]) -> list[str]:
-    unobserved = [f"the fault {each.rule.fault!r} had no effect" for each in emulator.plan.unobserved()]
+def _remarks(emulator: Emulator, entries: Sequence[Entry]) -> Remarks:
+    unobserved = emulator.plan.unobserved()
     findings = check(entries, catalogue=emulator.catalogue, now=emulator.clock.now())
-    return [*unobserved, *(f"client check: {each.rule}: {each.says}" for each in findings)]
+    return {
+        UNUSED_FAULTS: [f"the fault {each.rule.fault!r} had no effect" for each in unobserved],
+        LINT: [f"client check: {each.rule}: {each.says}" for each in findings],
+    }
 
 
 def _is_of_page(entry: Entry) -> bool:
@@ -322,6 +347,11 @@ def reporting() -> Iterator[None]:
 
 
 def _runner() -> asyncio.Runner:
+    """Return a runner with the loop of uvloop, or with asyncio's own where uvloop is not installed."""
+    try:
+        import uvloop  # noqa: PLC0415 - it may not be there
+    except ImportError:
+        return asyncio.Runner()
     return asyncio.Runner(loop_factory=uvloop.new_event_loop)
 
 

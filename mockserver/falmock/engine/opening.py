@@ -113,7 +113,7 @@ async def open_emulator(
             files=files,
             renderer=renderer,
             decoder=Decoder(max_pixels=settings.max_pixels, memory=settings.decode_memory),
-            recorder=Recorder(find_ffmpeg(settings.ffmpeg)),
+            recorder=Recorder(find_ffmpeg(settings.ffmpeg), files.renders),
             fetcher=fetcher,
             clock=clock,
             seed=seed,

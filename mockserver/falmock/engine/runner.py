@@ -209,8 +209,8 @@ class _Tools:
             return await asyncio.to_thread(source.read, limit + 1)
 
     async def inline(self, spec: Specification) -> str:
-        rendered = await self._runner.renderer.render(spec)
-        data = await with_descriptors(lambda: asyncio.to_thread(rendered.read_bytes))
+        async with self._runner.renderer.hold(spec) as rendered:
+            data = await with_descriptors(lambda: asyncio.to_thread(rendered.read_bytes))
         return f"data:{spec.content_type};base64,{base64.b64encode(data).decode()}"
 
     async def publish(self, spec: Specification, *, name: str) -> Published:

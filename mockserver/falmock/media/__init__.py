@@ -9,10 +9,20 @@ from falmock.media.objects import archive
 from falmock.media.pixels import Picture
 from falmock.media.recordings import MAX_RECORDING, Recorder, Recording
 from falmock.media.renderer import FfmpegNotFound, Renderer, RenderFailed, find_ffmpeg
-from falmock.media.specifications import Clip, Document, Mesh, Sound, Specification, Still, Weights
+from falmock.media.specifications import (
+    MAX_PIXELS,
+    Clip,
+    Document,
+    Mesh,
+    Sound,
+    Specification,
+    Still,
+    Weights,
+)
 
 __all__ = [
     "MAX_BYTES",
+    "MAX_PIXELS",
     "MAX_RECORDING",
     "Clip",
     "Decoder",

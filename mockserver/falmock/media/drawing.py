@@ -27,8 +27,8 @@ _SHADE: Final = 165  # of 255: how dark the strip below the text is
 _GOLDEN_ANGLE: Final = 137  # degrees, so that consecutive seeds have distant hues
 _INDEX_ANGLE: Final = 79  # the same for the images of one request
 _TINT: Final = 0.14  # of the colour over a picture that is not the first of its request
-_LEADING: Final = 1.3  # from line to line, of the size of the letters
-_SIZES: Final = ((200, 2, 0.066, 0.04), (100, 1, 0.105, 0.085), (44, 0, 0, 0.125))
+_LEADING: Final = 1.24  # from line to line, of the size of the letters
+_SIZES: Final = ((200, 2, 0.063, 0.039), (100, 1, 0.105, 0.085), (44, 0, 0, 0.125))
 _LIGHTS: Final = (  # left, top and radius in parts of the backdrop's size, turn of the hue, brightness
     (0.12, 0.20, 0.26, 20, 0.75),
     (0.85, 0.10, 0.20, -35, 0.80),

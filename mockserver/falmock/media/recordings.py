@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import re
-import shutil
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
@@ -18,9 +16,9 @@ from PIL import Image
 
 from falmock.media import processes
 from falmock.media.pixels import KEPT_SIDE, MAX_SIDE, Picture
+from falmock.media.scratch import in_thread, scratch
 from falmock.protocol.model_errors import ModelError
 from falmock.system import private
-from falmock.system.descriptors import with_descriptors
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -80,6 +78,7 @@ class Recorder:
 
     Args:
         ffmpeg: the program, see `find_ffmpeg`.
+        folder: for temporary files, created if missing; that of a renderer's cache will do.
         max_bytes: limit for a file.
         memory: limit for ffmpeg, in bytes.
         seconds: limit for each run of ffmpeg, in real seconds.
@@ -88,12 +87,14 @@ class Recorder:
     def __init__(
         self,
         ffmpeg: str,
+        folder: Path,
         *,
         max_bytes: int = MAX_RECORDING,
         memory: int = MEMORY,
         seconds: float = SECONDS,
     ) -> None:
         self._ffmpeg = ffmpeg
+        self._folder = private.folder(folder.absolute())
         self.max_bytes = max_bytes
         self._memory = memory
         self._seconds = seconds
@@ -130,16 +131,12 @@ class Recorder:
         return found
 
     async def _measure(self, data: Path | bytes) -> Recording:
-        folder = Path(await asyncio.to_thread(tempfile.mkdtemp, prefix="falmock-"))
-        try:
-            if isinstance(data, bytes):
-                path = folder / "input"
-                await with_descriptors(lambda: asyncio.to_thread(private.write, path, data))
-            else:
-                path = data
+        async with scratch(self._folder) as folder:
+            if isinstance(data, Path):
+                return await self._read(data, folder)
+            path = folder / "input"
+            await in_thread(private.write, path, data)
             return await self._read(path, folder)
-        finally:
-            await with_descriptors(lambda: asyncio.to_thread(shutil.rmtree, folder))
 
     async def _read(self, path: Path, folder: Path) -> Recording:
         # Copying reads the whole file without decoding it, so the length is known even
@@ -176,7 +173,7 @@ class Recorder:
         self, path: Path, target: Path, options: Sequence[str], start: float = 0
     ) -> Picture | None:
         seek = ["-ss", f"{start:.3f}"] if start else []
-        await with_descriptors(lambda: asyncio.to_thread(target.unlink, missing_ok=True))
+        await in_thread(target.unlink, True)  # noqa: FBT003 - missing_ok
         command = [
             *seek,
             *self._input(path),
@@ -189,7 +186,7 @@ class Recorder:
             f"file:{target}",
         ]
         await self._run(command)
-        return await with_descriptors(lambda: asyncio.to_thread(_picture, target))
+        return await in_thread(_picture, target)
 
     def _input(self, path: Path) -> list[str]:
         limits = ["-max_pixels", str(MAX_DECODED), "-threads", "1"]

@@ -5,11 +5,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import shutil
-import tempfile
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import imageio_ffmpeg
@@ -19,12 +17,14 @@ from falmock.media import checks, drawing, graph, making, processes, specificati
 from falmock.media.cache import LIMIT, Cache
 from falmock.media.fonts import installed
 from falmock.media.mp4 import BrokenFile
+from falmock.media.scratch import in_thread, remove_leftovers, scratch
 from falmock.media.specifications import Clip, Sound, Still
 from falmock.system import private
-from falmock.system.descriptors import with_descriptors, with_spare
+from falmock.system.descriptors import with_spare
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Coroutine
+    from collections.abc import AsyncIterator, Coroutine
+    from pathlib import Path
 
     from falmock.media.fonts import Library
     from falmock.media.specifications import Specification
@@ -35,7 +35,6 @@ _TAIL: Final = 2000  # last bytes of ffmpeg's error output, for the log
 _MAX_ERRORS: Final = 1024 * 1024  # bytes of error output; an ffmpeg that writes more is killed
 _MAX_VERSION: Final = 64 * 1024  # bytes of output of `ffmpeg -version`
 _VERSION_SECONDS: Final = 10.0  # real seconds for `ffmpeg -version`
-_PARTIAL: Final = ".partial"
 _CLOSED: Final = "The renderer is closed."
 _T = TypeVar("_T")
 
@@ -109,8 +108,7 @@ class Renderer:
         self._checked: set[str] = set()  # names of cached files that are complete
         self._closed = False
         folder = private.folder(cache.absolute())
-        for left_over in folder.glob(f".*{_PARTIAL}"):
-            shutil.rmtree(left_over)
+        remove_leftovers(folder)
         self._cache = Cache(folder, limit)
 
     async def render(self, wanted: Specification) -> Path:
@@ -150,8 +148,7 @@ class Renderer:
         if isinstance(wanted, Clip | Still):
             tools.append(PIL.__version__)
             if not (wanted.prompt + wanted.model).isascii():  # Pillow's own font has no more
-                used = partial(drawing.used_fonts, wanted, self._library)
-                tools += await with_descriptors(lambda: asyncio.to_thread(used))
+                tools += await in_thread(drawing.used_fonts, wanted, self._library)
         return specifications.key(wanted, tools) + wanted.suffix
 
     async def _get(self, name: str, wanted: Specification) -> Path:
@@ -214,7 +211,7 @@ class Renderer:
     async def _make(self, name: str, wanted: Specification, path: Path) -> Path:
         async with self._slots:
             try:
-                async with _scratch(path.parent) as folder:
+                async with scratch(path.parent) as folder:
                     unchecked = folder / f"result{wanted.suffix}"
                     with_spare(partial(private.create, unchecked)).close()  # for its mode, whatever the umask
                     await self._write(wanted, unchecked)
@@ -231,9 +228,7 @@ class Renderer:
 
     async def _write(self, wanted: Specification, target: Path) -> None:
         """Write a medium to a file, with other files beside it."""
-        await with_descriptors(
-            lambda: _uncancelled(asyncio.to_thread(making.prepare, wanted, target, self._library))
-        )
+        await in_thread(making.prepare, wanted, target, self._library)
         if isinstance(wanted, Clip):
             await self._run(graph.video(self._ffmpeg, wanted, target.parent, target))
         elif isinstance(wanted, Sound):
@@ -280,24 +275,4 @@ async def _version(program: str, timeout: float) -> str:
 
 async def _check(path: Path, wanted: Specification) -> None:
     """Check a file in a thread. Raises as `checks.check` does."""
-    await with_descriptors(lambda: _uncancelled(asyncio.to_thread(checks.check, path, wanted)))
-
-
-@asynccontextmanager
-async def _scratch(parent: Path) -> AsyncIterator[Path]:
-    """Create a folder for the length of a block, and remove it with its contents."""
-    folder = Path(tempfile.mkdtemp(prefix=".", suffix=_PARTIAL, dir=parent))
-    try:
-        yield folder
-    finally:
-        await with_descriptors(lambda: _uncancelled(asyncio.to_thread(shutil.rmtree, folder)))
-
-
-async def _uncancelled(thread: Awaitable[_T]) -> _T:
-    """Wait for a thread even when cancelled: it cannot be stopped, and its files are about to be removed."""
-    future = asyncio.ensure_future(thread)
-    try:
-        return await asyncio.shield(future)
-    except asyncio.CancelledError:
-        await asyncio.wait([future])
-        raise
+    await in_thread(checks.check, path, wanted)

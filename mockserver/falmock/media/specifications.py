@@ -20,7 +20,7 @@ MeshFormat = Literal["glb", "obj", "stl", "ply"]
 Style = Literal["animate", "plain"]
 
 LOOK: Final = 3  # increased when media change, to invalidate caches
-MAX_PIXELS: Final = 150_000_000  # of a still or a frame; more would take gigabytes
+MAX_PIXELS: Final = 89_000_000  # of a still or a frame; Pillow takes more for an attack
 MAX_FRAMES: Final = 100_000  # more than an hour
 MAX_SECONDS: Final = 2 * 3600.0  # of a sound
 _STEP: Final = 2  # pixels a frame; even, so that the half-sized chroma is not resampled

@@ -193,7 +193,7 @@ def _entry(error: Json, loc: list[str | int]) -> Json:
 
 
 def _union(error: Json, loc: list[str | int]) -> Json:
-    """Return the entry of a union whose branches are told apart by a field."""
+    """Return the entry of a union with a discriminator."""
     ctx = error["ctx"]
     key = ast.literal_eval(ctx["discriminator"].rpartition(" | ")[2])
     facts = {"discriminator_key": key}

@@ -330,8 +330,19 @@ VALUES = st.one_of(
     st.lists(NAMES, max_size=2),
     st.just({"propertyName": "a"}),
 )
+LOOP = {"$ref": "#/components/schemas/Loop"}
+SOUND: list[Any] = [
+    True,
+    LOOP,
+    {"type": "integer", "minimum": 1},
+    {"type": ["string", "null"], "maxLength": 1},
+    {"enum": ["a", 2, None], "default": "a"},
+    {"const": "a"},
+    {"type": "array", "items": LOOP, "default": []},
+    {"oneOf": [LOOP, {"$ref": "#/components/schemas/ImageSize"}], "discriminator": {"propertyName": "a"}},
+]
 SCHEMAS = st.recursive(
-    st.dictionaries(st.sampled_from(KEYWORDS), VALUES, max_size=3),
+    st.sampled_from(SOUND) | st.dictionaries(st.sampled_from(KEYWORDS), VALUES, max_size=3),
     lambda inner: st.one_of(
         st.builds(dict, type=st.just("object"), properties=st.dictionaries(NAMES, inner, max_size=3)),
         st.builds(dict, anyOf=st.lists(inner, min_size=1, max_size=3), default=VALUES),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 
@@ -14,7 +15,7 @@ from falmock.cli import main
 HEAVY = {"httpx", "pydantic", "cryptography", "starlette", "uvicorn", "uvloop", "PIL", "logging"}
 
 
-def imported_by(*arguments: str) -> set[str]:
+def imported_by(*arguments: str, **environment: str) -> set[str]:
     """Return the top-level modules that are loaded when a command has run."""
     program = f"""if True:
         import sys
@@ -25,7 +26,13 @@ def imported_by(*arguments: str) -> set[str]:
         except SystemExit:
             print(*sys.modules, file=sys.stderr)
     """
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        capture_output=True,
+        text=True,
+        check=True,
+        env=os.environ | environment,
+    )
     return {name.partition(".")[0] for name in done.stderr.split()}
 
 
@@ -54,6 +61,12 @@ def test_help_describes_falmock_and_lists_the_commands() -> None:
 @pytest.mark.parametrize("flag", ["--help", "--version"])
 def test_help_and_version_import_nothing_heavy(flag: str) -> None:
     assert imported_by(flag) & HEAVY == set()
+
+
+def test_the_completion_of_a_command_name_imports_nothing_heavy() -> None:
+    words = {"_FALMOCK_COMPLETE": "bash_complete", "COMP_WORDS": "falmock sc", "COMP_CWORD": "1"}
+
+    assert imported_by(**words) & HEAVY == set()
 
 
 @pytest.mark.parametrize("name", main.COMMANDS)

@@ -152,6 +152,17 @@ def test_the_server_answers_as_soon_as_the_banner_is_printed() -> None:
         assert server.http.get("/health").json()["status"] == "ok"
 
 
+def test_the_server_works_without_uvloop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "uvloop.py").write_text("raise ImportError")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    with served("--ephemeral", "--queue-seconds", "0", "--run-seconds", "0") as server:
+        result = server.result(server.submit()["request_id"])
+        code = server.stop()
+
+    assert (code, "Traceback" in server.log) == (0, False)
+    assert result["video"]["content_type"] == "video/mp4"
+
+
 def test_the_banner_shows_how_to_submit() -> None:
     with served("--ephemeral") as server:
         address = server.address

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from processes import served
-from programs import falmock
+from programs import falmock, tool
 
 from falmock.intercept.environment import render, variables
 from falmock.intercept.server_info import ServerInfo
@@ -120,6 +120,7 @@ def test_json_and_dotenv_output_read_back(form: str) -> None:
 
 
 def test_env_leads_a_shell_to_the_running_emulator(tmp_path: Path) -> None:
+    tool("curl")
     with served("--state", str(tmp_path)):
         environment = falmock("env", "--state", str(tmp_path)).out
         ask = f"{environment}\ncurl -sS https://api.fal.ai/v1/meta"

@@ -7,6 +7,7 @@ import json
 import re
 import struct
 import subprocess
+import threading
 import wave
 import zipfile
 from dataclasses import dataclass, replace
@@ -14,7 +15,7 @@ from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from PIL import Image, ImageStat
+from PIL import Image, ImageDraw, ImageStat
 
 from falmock.media import (
     Clip,
@@ -317,17 +318,7 @@ EACH: list[Specification] = [
 
 
 @pytest.mark.parametrize("wanted", EACH, ids=lambda each: type(each).__name__ + each.suffix)
-def test_equal_specifications_are_made_to_equal_bytes(
-    rendered: Rendered, wanted: Specification, tmp_path: Path
-) -> None:
-    async def again() -> Path:
-        return await Renderer(ffmpeg=find_ffmpeg(), cache=tmp_path, at_once=1, timeout=60).render(wanted)
-
-    assert asyncio.run(again()).read_bytes() == rendered(wanted).read_bytes()
-
-
-@pytest.mark.parametrize("wanted", EACH, ids=lambda each: type(each).__name__ + each.suffix)
-def test_a_damaged_medium_in_the_cache_is_made_again(
+def test_a_damaged_medium_in_the_cache_is_made_again_to_the_same_bytes(
     rendered: Rendered, wanted: Specification, tmp_path: Path
 ) -> None:
     async def render() -> Path:
@@ -338,3 +329,27 @@ def test_a_damaged_medium_in_the_cache_is_made_again(
     damaged.write_bytes(b"")
     assert asyncio.run(render()) == damaged
     assert damaged.read_bytes() == whole
+
+
+@pytest.mark.parametrize("wanted", [STILL, Mesh(), Weights(), Document(name="a.txt", data=b"a")])
+def test_what_needs_no_ffmpeg_starts_no_process(wanted: Specification, tmp_path: Path) -> None:
+    renderer = Renderer(ffmpeg="/no/such/ffmpeg", cache=tmp_path, at_once=1, timeout=60)
+    assert asyncio.run(renderer.render(wanted)).exists()
+
+
+@pytest.mark.parametrize("wanted", [STILL, replace(CLIP, prompt="猫")])
+def test_nothing_is_drawn_on_the_event_loop(
+    wanted: Specification, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads = set()
+    text = ImageDraw.ImageDraw.text
+
+    def draw(*arguments: Any, **options: Any) -> None:
+        threads.add(threading.current_thread())
+        text(*arguments, **options)
+
+    monkeypatch.setattr(ImageDraw.ImageDraw, "text", draw)
+    renderer = Renderer(ffmpeg=find_ffmpeg(), cache=tmp_path, at_once=1, timeout=60)
+    asyncio.run(renderer.render(wanted))
+    assert threads
+    assert threading.main_thread() not in threads

@@ -3,6 +3,8 @@ from __future__ import annotations
 import asyncio
 import subprocess
 from contextlib import suppress
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -16,7 +18,6 @@ from falmock.protocol.model_errors import ModelError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from falmock.media import Specification
     from falmock.media.recordings import Medium
@@ -27,7 +28,12 @@ LOC = ("body", "video_url")
 
 
 def measured(data: Path | bytes, medium: Medium = "video", **limits: Any) -> Recording:
-    return asyncio.run(Recorder(find_ffmpeg(), **limits).measure(data, medium, loc=LOC, value="a URL"))
+    with TemporaryDirectory() as folder:
+        recorder = Recorder(find_ffmpeg(), Path(folder), **limits)
+        try:
+            return asyncio.run(recorder.measure(data, medium, loc=LOC, value="a URL"))
+        finally:
+            assert list(Path(folder).iterdir()) == []
 
 
 def made(path: Path, *options: str) -> Path:
