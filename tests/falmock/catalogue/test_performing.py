@@ -347,6 +347,16 @@ async def test_a_transcript_has_times_that_fit_the_recording() -> None:
     assert segments["inferred_languages"] == ["en"]
 
 
+async def test_a_transcript_of_hours_ends_with_the_recording_and_is_not_endless() -> None:
+    hours = RecordedTools(sound=replace(SOUND, seconds=7200.0))
+    body = {"audio_url": "https://example.com/audio.wav", "chunk_level": "word"}
+
+    output = (await perform("fal-ai/whisper", body, hours)).output
+
+    assert output["chunks"][-1]["timestamp"][1] == 7200
+    assert len(output["chunks"]) == len(output["text"].split()) == 2000
+
+
 async def test_a_language_model_answers_the_prompt_and_counts_its_words() -> None:
     output = (await perform("openrouter/router", {"prompt": "Why is the sky blue?", "model": "any"})).output
 
