@@ -193,6 +193,23 @@ async def test_a_video_starts_from_the_first_picture_and_ends_with_the_last() ->
     assert clip.size == (1280, 720)
 
 
+async def test_an_image_starts_from_the_picture_and_not_from_a_reference_before_it() -> None:
+    tools = RecordedTools()
+    body = {
+        "prompt": "Fog",
+        "reference_image_url": "https://example.com/last_of_all.png",
+        "image_url": "https://example.com/a.png",
+        "mask_url": "https://example.com/last_of_all.png",
+    }
+
+    await perform("fal-ai/flux-general/inpainting", body, tools)
+
+    [still] = tools.specifications
+    assert isinstance(still, Still)
+    assert len(tools.loads) == 3
+    assert still.picture == PICTURE
+
+
 async def test_an_extension_starts_with_the_last_frame_and_a_change_with_the_first() -> None:
     tools = RecordedTools()
     body = {"prompt": "Go on", "video_url": "https://example.com/a.mp4"}
