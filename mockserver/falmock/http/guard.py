@@ -22,6 +22,7 @@ from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from falmock.http.context import CONTEXT, Area, CallContext
 from falmock.http.cors import Mirror, for_pages, for_readers
+from falmock.http.own_names import OwnNames
 from falmock.http.refusals import explained, refusal_response
 from falmock.protocol.addresses import is_loopback
 from falmock.protocol.authorities import (
@@ -51,6 +52,7 @@ if TYPE_CHECKING:
     from starlette.responses import Response
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+    from falmock.http.own_names import LookUp
     from falmock.protocol.hosts import Destination
     from falmock.settings import Settings
 
@@ -167,14 +169,21 @@ class Guard:
         fal: answers calls for fal's hosts.
         settings: of the emulator.
         through_proxy: source addresses of the emulator's own proxy, which may carry calls of other machines.
+        look_up: returns the addresses of a name of one label (see `own_names`).
     """
 
     def __init__(
-        self, app: ASGIApp, fal: ASGIApp, settings: Settings, through_proxy: Collection[tuple[str, int]]
+        self,
+        app: ASGIApp,
+        fal: ASGIApp,
+        settings: Settings,
+        through_proxy: Collection[tuple[str, int]],
+        look_up: LookUp,
     ) -> None:
         self._app = app
         self._fal = fal
         self._policy = Policy.of(settings)
+        self._own_names = OwnNames(look_up)
         self._names = settings.own_names
         self._through_proxy = through_proxy
         # These only add headers: the calls that they get are allowed.
@@ -192,7 +201,11 @@ class Guard:
         try:
             headers = _headers(scope)
             authority = _authority(scope, headers)
-            context = CallContext(self._area(scope["path"], authority, headers), authority, headers)
+            names = self._names
+            if "." not in authority.name and not is_own(authority.name, names):
+                names = await self._names_with(authority.name, scope)
+            area = _area(scope["path"], authority, headers, names)
+            context = CallContext(area, authority, headers, names)
             app: ASGIApp = self._fal if context.area is Area.FAL else self._dispatch
             if context.area is Area.CONTROL or "origin" in headers or "sec-fetch-site" in headers:
                 app = self._checked(scope, context)
@@ -236,29 +249,36 @@ class Guard:
             peer=peer[0] if peer else None,
             proxied=area is Area.CONTROL and self._is_proxied(scope),
             origin=origin,
-            own=origin_of(scope["scheme"], host) if origin and is_own(host.name, self._names) else None,
+            own=origin_of(scope["scheme"], host) if origin and is_own(host.name, context.names) else None,
             cross_site=cross_site,
         )
 
-    def _area(self, path: str, host: Authority, headers: Mapping[str, str]) -> Area:
-        """Return the area of a call. On a host of fal's, every path is fal's."""
-        if is_fal(host.name):
-            return Area.FAL
-        if path == PROXY:
-            return Area.PROXY
-        if not TARGETS.isdisjoint(headers):
-            return Area.FAL
-        if path == CONTROL or path.startswith(f"{CONTROL}/"):
-            return Area.CONTROL
-        if path == HEALTH and is_own(host.name, self._names):
-            return Area.HEALTH
-        return Area.FAL
+    async def _names_with(self, name: str, scope: Scope) -> frozenset[str]:
+        """Return the emulator's names; with one more if it leads to the address of the call."""
+        server = scope.get("server")
+        own = server is not None and await self._own_names.has(name, server[0])
+        return self._names | {name} if own else self._names
 
     def _is_proxied(self, scope: Scope) -> bool:
         peer = scope.get("client")
         if peer is not None and tuple(peer) in self._through_proxy:
             return True
         return any(name in FORWARDED for name, _ in scope["headers"])
+
+
+def _area(path: str, host: Authority, headers: Mapping[str, str], names: frozenset[str]) -> Area:
+    """Return the area of a call. On a host of fal's, every path is fal's."""
+    if is_fal(host.name):
+        return Area.FAL
+    if path == PROXY:
+        return Area.PROXY
+    if not TARGETS.isdisjoint(headers):
+        return Area.FAL
+    if path == CONTROL or path.startswith(f"{CONTROL}/"):
+        return Area.CONTROL
+    if path == HEALTH and is_own(host.name, names):
+        return Area.HEALTH
+    return Area.FAL
 
 
 def _without_cors_on_request(send: Send, context: CallContext) -> Send:
