@@ -20,7 +20,7 @@ from falmock.http.catalogue import catalogue_routes, website_routes
 from falmock.http.cdn import cdn_routes
 from falmock.http.context import Area
 from falmock.http.fault_injection import FaultInjector
-from falmock.http.guard import HEALTH, Guard, TrustedProxies, by_area
+from falmock.http.guard import HEALTH, Guard, by_area
 from falmock.http.identity import Identity
 from falmock.http.platform import platform_not_found, platform_routes
 from falmock.http.queue import QueueHost
@@ -30,6 +30,7 @@ from falmock.http.rest import rest_routes
 from falmock.http.router import HostRouter, with_headers
 from falmock.http.run import RunHost
 from falmock.http.tokens import token_routes
+from falmock.http.trusted_proxies import TrustedProxies
 from falmock.inspection.journal import Journal, journal_of
 from falmock.inspection.ledger import Ledger
 from falmock.models import BUNDLED, Catalogue

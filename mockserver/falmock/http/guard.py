@@ -4,7 +4,8 @@ fal's API answers web pages of every origin. An emulator on a developer's machin
 submit requests, read webhook URLs and empty the queue. So a call is refused if
 
 - its Host or Origin header is malformed (400, see `authorities`);
-- it is for the control API and does not come directly from this machine, under one of the emulator's names;
+- it is for the control API, has no control token, and does not come directly from this machine, under one of
+  the emulator's names;
 - it comes from a page with a foreign origin that no setting allows. Browsers name the origin in `Origin`, or
   send `Sec-Fetch-Site: cross-site` without it.
 
@@ -13,17 +14,16 @@ Only the files on the CDN may be read by pages of every origin, as at fal.
 
 from __future__ import annotations
 
-import ipaddress
+import hmac
 import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
-
-from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from falmock.http.context import CONTEXT, Area, CallContext
 from falmock.http.cors import Mirror, for_pages, for_readers
 from falmock.http.own_names import OwnNames
 from falmock.http.refusals import explained, refusal_response
+from falmock.http.trusted_proxies import FORWARDED
 from falmock.protocol.addresses import is_loopback
 from falmock.protocol.authorities import (
     Authority,
@@ -62,7 +62,6 @@ CONTROL: Final = "/control"
 HEALTH: Final = "/health"
 PROXY: Final = "/api/fal/proxy"
 
-FORWARDED: Final = frozenset({b"forwarded", b"x-forwarded-for", b"x-forwarded-host", b"x-forwarded-proto"})
 _SAME_SITE: Final = frozenset({"same-origin", "same-site", "none"})
 _UNIQUE: Final = frozenset({"host", "origin", "sec-fetch-site", *TARGETS})
 
@@ -79,6 +78,7 @@ class Incoming:
         origin: of the page that sent it; "null" for an opaque one, None for a call without an Origin.
         own: the origin of the emulator's own pages under this name; None under foreign names.
         cross_site: the browser says that a page of another site made the call.
+        authorized: it has the control token.
     """
 
     area: Area
@@ -88,6 +88,7 @@ class Incoming:
     origin: WebOrigin | str | None = None
     own: WebOrigin | None = None
     cross_site: bool = False
+    authorized: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,10 +123,15 @@ class Policy:
         return CROSS_SITE if call.cross_site else None
 
     def _objection_to_control(self, call: Incoming) -> str | None:
+        if call.authorized:
+            return None
         if call.proxied:
             return "the control API is not answered through a proxy: call its address directly"
         if call.peer is not None and not is_loopback(call.peer):
-            return f"the control API answers to this machine only, and the call comes from {call.peer}"
+            return (
+                f"the control API answers to this machine only, and the call comes from {call.peer} without "
+                "the token of --control-token (Authorization: Bearer)"
+            )
         name = call.host.name
         if not is_loopback(name) and name not in self.names:
             return (
@@ -184,6 +190,7 @@ class Guard:
         self._fal = fal
         self._policy = Policy.of(settings)
         self._own_names = OwnNames(look_up)
+        self._token = settings.control_token
         self._names = settings.own_names
         self._through_proxy = through_proxy
         # These only add headers: the calls that they get are allowed.
@@ -251,6 +258,7 @@ class Guard:
             origin=origin,
             own=origin_of(scope["scheme"], host) if origin and is_own(host.name, context.names) else None,
             cross_site=cross_site,
+            authorized=area is Area.CONTROL and self._has_token(headers),
         )
 
     async def _names_with(self, name: str, scope: Scope) -> frozenset[str]:
@@ -258,6 +266,12 @@ class Guard:
         server = scope.get("server")
         own = server is not None and await self._own_names.has(name, server[0])
         return self._names | {name} if own else self._names
+
+    def _has_token(self, headers: Mapping[str, str]) -> bool:
+        scheme, _, given = headers.get("authorization", "").partition(" ")
+        if self._token is None or scheme.lower() != "bearer":
+            return False
+        return hmac.compare_digest(given.strip().encode(), self._token.encode())
 
     def _is_proxied(self, scope: Scope) -> bool:
         peer = scope.get("client")
@@ -302,45 +316,6 @@ def by_area(areas: Mapping[Area, ASGIApp]) -> ASGIApp:
         await areas[context.area](scope, receive, send)
 
     return application
-
-
-class TrustedProxies:
-    """Applies `X-Forwarded-For` and `X-Forwarded-Proto` of the proxies that a setting names.
-
-    Args:
-        app: the next layer.
-        trusted: IP addresses and networks of the proxies.
-        through_proxy: see `Guard`; the headers of calls from there are ignored.
-    """
-
-    def __init__(
-        self, app: ASGIApp, trusted: Collection[str], through_proxy: Collection[tuple[str, int]]
-    ) -> None:
-        self._app = app
-        self._networks = [ipaddress.ip_network(network) for network in trusted]
-        self._through_proxy = through_proxy
-        self._applying = ProxyHeadersMiddleware(self._without_headers, list(trusted))  # type: ignore[arg-type]
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        app: ASGIApp = self._applying if self._is_trusted(scope) else self._app  # type: ignore[assignment]
-        await app(scope, receive, send)
-
-    def _is_trusted(self, scope: Scope) -> bool:
-        peer = scope.get("client")
-        if scope["type"] != "http" or peer is None or tuple(peer) in self._through_proxy:
-            return False
-        if all(name != b"x-forwarded-for" for name, _ in scope["headers"]):
-            return False
-        try:
-            address = ipaddress.ip_address(peer[0])
-        except ValueError:  # the server does not listen at a TCP port
-            return False
-        return any(address in network for network in self._networks)
-
-    async def _without_headers(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Drop the headers after they are applied: the guard takes the remaining ones for untrusted."""
-        headers = [(name, value) for name, value in scope["headers"] if name not in FORWARDED]
-        await self._app({**scope, "headers": headers}, receive, send)
 
 
 def refuse(status: int, why: str) -> Response:

@@ -181,6 +181,17 @@ def test_the_banner_warns_of_all_ports_that_other_machines_can_call() -> None:
     )
     assert said is not None
     assert int(said[1]) == server.port
+    assert "The control API answers this machine only." in " ".join(server.log.split())
+
+
+def test_a_control_token_is_in_the_banner_but_its_value_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FALMOCK_CONTROL_TOKEN", "the-secret-token")
+    with served("--ephemeral", "--host", "0.0.0.0", "--log-level", "debug") as server:
+        server.http.get("/control/clock", headers={"Authorization": "Bearer the-secret-token"})
+        server.stop()
+
+    assert "The control API answers them with the control token." in " ".join(server.log.split())
+    assert "the-secret-token" not in server.log
 
 
 def test_the_banner_has_no_warning_when_only_this_machine_can_call() -> None:
