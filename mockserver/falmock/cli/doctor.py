@@ -11,7 +11,7 @@ import click
 from falmock.cli.options import command_argument, state_option
 from falmock.cli.serve import LOOPBACK, PORT
 from falmock.intercept import netns
-from falmock.intercept.certificates import DamagedCAError, check_ca
+from falmock.intercept.certificates import DamagedCAError, certificate_of, check_ca
 from falmock.intercept.doctor import CannotTryError, examine
 from falmock.intercept.server_info import find
 from falmock.media import FfmpegNotFound, find_ffmpeg
@@ -97,10 +97,11 @@ def _port() -> Check:
 
 
 def _authority(folder: Path) -> Check:
-    if not (folder / "ca.pem").exists():
-        return True, f"certificate {folder / 'ca.pem'}: made at the first start"
+    path = certificate_of(folder)
+    if not path.exists():
+        return True, f"certificate {path}: made at the first start"
     try:
         check_ca(folder)
     except (DamagedCAError, OSError) as error:
-        return False, f"certificate {folder / 'ca.pem'}: {error}"
-    return True, f"certificate {folder / 'ca.pem'}: valid"
+        return False, f"certificate {path}: {error}"
+    return True, f"certificate {path}: valid"

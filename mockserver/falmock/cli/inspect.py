@@ -93,7 +93,7 @@ running_state = state_option("State folder of the running emulator.")
 @running_state
 @option("--format", "Form of the output.", type=click.Choice(["sh", "dotenv", "json"]), default="sh")
 @option("--via", "Name or address by which the program reaches this machine, as host.docker.internal.")
-@option("--ca-folder", "Folder where the program finds the files of the state folder's `ca`.")
+@option("--ca-folder", "Folder where the program finds the files of the state folder's `ca/certificate`.")
 @option(
     "--fal-hosts",
     "Set FAL_RUN_HOST and FAL_QUEUE_RUN_HOST, for fal's Python client, instead of proxy variables.",

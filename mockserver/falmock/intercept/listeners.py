@@ -49,6 +49,7 @@ async def open_listeners(
     """
     preload = ca.certificate.with_name(PRELOAD)
     private.write(preload, (files("falmock.intercept") / PRELOAD).read_bytes())
+    private.publish(preload.parent)
     server = ServerInfo(
         http=address(listeners.http),
         https=address(listeners.https).replace("http:", "https:"),
