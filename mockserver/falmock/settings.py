@@ -267,11 +267,8 @@ class Settings:
             key_id, _, secret = pair.partition(":")
             if not (key_id and secret):
                 raise SettingsError("a key is not of the form id:secret: check --keys and FALMOCK_KEYS")
-        if self.control_token is not None and _TOKEN.fullmatch(self.control_token) is None:
-            raise SettingsError(
-                "the control token is not of letters, digits and -._~+/= only: check --control-token and "
-                "FALMOCK_CONTROL_TOKEN"
-            )
+        if self.control_token is not None:
+            check_token(self.control_token)
 
     @property
     def fetches_public_files(self) -> bool:
@@ -301,6 +298,19 @@ class Settings:
                     good = False
                 if not good:
                     raise SettingsError(f"{flag_of(name)} {text!r} is not {expected}")
+
+
+def check_token(token: str) -> None:
+    """Check a control token.
+
+    Raises:
+        SettingsError: no Bearer header can have it.
+    """
+    if _TOKEN.fullmatch(token) is None:
+        raise SettingsError(
+            "the control token is not of letters, digits and -._~+/= only: check --control-token and "
+            "FALMOCK_CONTROL_TOKEN"
+        )
 
 
 def _is_base(text: str) -> bool:
