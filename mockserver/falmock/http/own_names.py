@@ -61,7 +61,7 @@ class OwnNames:
     async def has(self, name: str, address: str) -> bool:
         """Return whether a name leads to an address of this machine, that of the call."""
         parsed = parse(address)
-        if parsed is None or "." in name or ":" in name:
+        if parsed is None:
             return False
         key = (name, delivered(parsed))
         if self._is_due(key):

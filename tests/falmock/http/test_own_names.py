@@ -106,7 +106,10 @@ async def test_a_name_of_the_hosts_file_opens_no_control_api(
     assert (answer.status_code, "--hostname falmock" in answer.json()["detail"]) == (403, True)
 
 
-async def test_an_own_name_is_looked_up_once_and_known_names_never(start: Start) -> None:
+async def test_an_own_name_is_looked_up_once_and_known_names_never(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(own_names, "AGAIN_SECONDS", 0)
     mock = await start(hostnames=("given",))
     names = Names(falmock=HERE)
     async with arriving(mock, names) as http:
