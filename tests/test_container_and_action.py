@@ -75,6 +75,7 @@ def state(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     for name, value in re.findall(r"\b(FALMOCK_\w+)=(\S+)", CONTAINERFILE):
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("FALMOCK_STATE", str(folder))
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(folder))
     monkeypatch.setenv("FALMOCK_PORT", "0")
     monkeypatch.setenv("FALMOCK_HOST", "127.0.0.1")
     yield folder

@@ -141,7 +141,7 @@ def _keep(stack: ExitStack, file: Path, server: ServerInfo) -> None:
 def runtime_folder() -> Path:
     """Return the folder with the files of this user's running emulators; it may not exist."""
     given = os.environ.get("XDG_RUNTIME_DIR")
-    if given and Path(given).is_dir():
+    if given and os.access(given, os.W_OK | os.X_OK):  # not that of another user, as after su
         return Path(given) / "falmock"
     return Path(tempfile.gettempdir()) / f"falmock-of-{os.geteuid()}"
 

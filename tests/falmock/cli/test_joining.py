@@ -215,10 +215,13 @@ def test_a_server_that_cannot_write_the_file_serves_all_the_same(tmp_path: Path)
     assert "other folders do not find this emulator" in server.log
 
 
+@pytest.mark.parametrize("given", [None, "", "/nowhere/of/mine"])
 def test_without_a_runtime_folder_one_in_the_temporary_folder_is_used(
-    tmp_path: Path, here: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, here: Path, monkeypatch: pytest.MonkeyPatch, given: str | None
 ) -> None:
     monkeypatch.delenv("XDG_RUNTIME_DIR")
+    if given is not None:
+        monkeypatch.setenv("XDG_RUNTIME_DIR", given)
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     with served("--ephemeral") as server:
