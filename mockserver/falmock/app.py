@@ -13,6 +13,7 @@ from falmock import __version__
 from falmock.control.routes import Control
 from falmock.engine import opening
 from falmock.engine.keys import Keyring
+from falmock.engine.observer import Warned
 from falmock.engine.opening import DATABASE, ELSEWHERE, StateError, trusted
 from falmock.http import own_names
 from falmock.http.browser_proxy import BrowserProxy
@@ -65,7 +66,9 @@ def create_app(emulator: Emulator, *, files: str = "", look_up: LookUp | None = 
             hosts file alone if the emulator is sealed.
     """
     settings = emulator.settings
-    ledger = Ledger(emulator.store, emulator.payloads.kept_body, emulator.catalogue)
+    ledger = Ledger(
+        emulator.store, emulator.payloads.kept_body, emulator.catalogue, journal_of(emulator).warned
+    )
     through_proxy: set[tuple[str, int]] = set()
     system_look_up = own_names.listed if settings.sealed else own_names.look_up
     fal = HostRouter(
@@ -121,7 +124,13 @@ def open_emulator(
 
 def fal_hosts(emulator: Emulator) -> dict[str, ASGIApp]:
     """Return an application for each of fal's hosts."""
-    keyring = Keyring(emulator.settings, emulator.token_claims, emulator.locks.is_locked)
+    advice = "it is refused with 401. Send the word Key, then id and secret with a colon between them"
+    keyring = Keyring(
+        emulator.settings,
+        emulator.token_claims,
+        emulator.locks.is_locked,
+        lambda form: emulator.observer.warn(Warned.KEY, form, advice),
+    )
     rest = [*rest_routes(emulator, keyring), *token_routes(emulator, keyring)]
     platform = [*platform_routes(emulator, keyring), *catalogue_routes(keyring, emulator.catalogue)]
     return {

@@ -109,7 +109,7 @@ def banner(server: ServerInfo, settings: Settings, reachable: str, ahead: float 
         ""
         if ahead < 1
         else f"""
-  clock       {ahead:,.0f} s ahead of this machine, as stored in the state folder; --ephemeral starts anew"""
+  clock       {ahead:,.0f} s ahead of this machine, as stored in its folder; falmock clock reset undoes it"""
     )
     others_can = _WHAT_OTHERS_CAN.format(
         "this\n              machine only"

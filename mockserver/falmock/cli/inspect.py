@@ -1,4 +1,4 @@
-"""The commands that show something: `scenario`, `env`, `journal`, `ledger`, `lint`, `state`."""
+"""The commands about scenarios and running emulators: `scenario`, `env`, `journal`, `lint`, `clock`, ..."""
 
 from __future__ import annotations
 
@@ -208,6 +208,24 @@ def lint(control: ControlAPI, test: str | None, journal: Path | None) -> int:
     for finding in findings:
         click.echo(f"{finding}\n    {RULES[finding.rule].why}")
     return 1 if findings else 0
+
+
+@click.group()
+def clock() -> None:
+    """Reset the clock of a running emulator."""
+
+
+@clock.command("reset")
+@on_control_api
+def reset_clock(api: ControlAPI) -> None:
+    """Set the clock to real time, and move all stored times with it.
+
+    Every request keeps the time that it has left.
+    """
+    before = api.get("/clock", {}).json()
+    api.call("POST", "/clock/reset")
+    moved = before["now"] - before["wall"]
+    click.echo(f"the clock is at real time; it was {abs(moved):,.0f} s {'ahead' if moved > 0 else 'behind'}")
 
 
 @click.group("state")

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from falmock.protocol.authorities import HttpUrl
 
 CONTROL_SECONDS: Final = 60.0  # a long journal takes some time
+NO_QUERY: Final[Mapping[str, Any]] = {}
 GIVEN: Final = (ParameterSource.COMMANDLINE, ParameterSource.ENVIRONMENT)
 
 
@@ -99,10 +100,15 @@ class ControlAPI:
         Raises:
             click.ClickException: no emulator answers, or it refuses.
         """
+        return self.call("GET", path, query)
+
+    def call(self, method: str, path: str, query: Mapping[str, Any] = NO_QUERY) -> httpx.Response:
+        """Make a call with any method; see `get`."""
         address = running_server(self._state, None).http if self._join is None else _parse(self._join).base
         params = {name: value for name, value in query.items() if value is not None}
         try:
-            answer = httpx.get(
+            answer = httpx.request(
+                method,
                 f"{address}{CONTROL}{path}",
                 params=params,
                 headers=self._headers,

@@ -14,11 +14,12 @@ import logging
 import random
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 from urllib.parse import unquote_to_bytes
 
 from falmock.engine.files import Files, new_path
 from falmock.engine.object_lifecycle import Lifecycle, decide
+from falmock.engine.observer import Warned
 from falmock.faults import effects
 from falmock.media import MAX_BYTES, Clip, Decoder, Fetcher, FetchError, Picture, Renderer, RenderFailed
 from falmock.models import File, Model
@@ -35,10 +36,15 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
 
     from falmock.engine.clock import Clock
+    from falmock.engine.observer import Observer
     from falmock.engine.rows import Request, StoredFile
     from falmock.models import Catalogue
 
 log = logging.getLogger("falmock.engine.runner")
+
+NOT_FETCHED: Final = (
+    "because it is on another machine: the video does not show it. Use an upload, a data URI, or --fetch"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +64,7 @@ class Runner:
         renderer: renders the videos.
         fetcher: gets input files by URL.
         style: the kind of video, as in `Settings.media`.
+        observer: gets warnings.
         limits: on the depth and members of an input.
     """
 
@@ -72,6 +79,7 @@ class Runner:
         clock: Clock,
         seed: int,
         style: str,
+        observer: Observer,
         limits: Limits = DEFAULT,
     ) -> None:
         self.catalogue = catalogue
@@ -82,12 +90,14 @@ class Runner:
         self.clock = clock
         self.seed = seed
         self.style = style
+        self.observer = observer
         self.limits = limits
 
     def prepare(self, request: Request, body: bytes) -> Outcome | PreparedRun:
         """Find the model and validate its input."""
         model = self.catalogue.get(request.endpoint)
         if model is None:
+            warn_of_model(self.observer, self.catalogue, request.endpoint)
             return Outcome.refused(HTTPStatus.NOT_FOUND, f"Path /{request.path} not found")
         if request.method != "POST":
             return Outcome(
@@ -134,6 +144,17 @@ class Runner:
         return Outcome(HTTPStatus.OK, compact(result), units)
 
 
+def warn_of_model(observer: Observer, catalogue: Catalogue, endpoint: str) -> None:
+    """Warn that an endpoint is called which is not emulated."""
+    emulated = ", ".join(model.endpoint for model in catalogue) or "none"
+    observer.warn(
+        Warned.MODEL,
+        endpoint,
+        f"this model is not emulated, so the answer is 404. Emulated: {emulated}. "
+        "In Python, open_emulator(catalogue=...) takes other models",
+    )
+
+
 def _rng(seed: int, request: Request, purpose: str) -> random.Random:
     return random.Random(f"{seed}:{request.seq}:{request.attempts}:{purpose}")  # noqa: S311 - no secrets
 
@@ -149,14 +170,19 @@ class _Tools:
         self.style = runner.style
 
     async def picture(self, url: str, *, loc: tuple[str, ...]) -> Picture | None:
+        observer = self._runner.observer
         try:
             data = await with_descriptors(lambda: self._data(url.strip()))
         except (FetchError, OSError) as error:
-            log.warning("request %s: the input %s could not be fetched: %s", self._request.id, loc[-1], error)
+            why = f"this {loc[-1]} could not be fetched ({error}), so its requests fail: file_download_error"
+            observer.warn(Warned.INPUT, url, why)
             raise ModelError("file_download_error", loc, url) from None
         except (binascii.Error, UnicodeEncodeError):
             raise ModelError("image_load_error", loc, url) from None
-        return None if data is None else await self._runner.decoder.picture(data, loc=loc, value=url)
+        if data is None:
+            observer.warn(Warned.INPUT, url, f"this {loc[-1]} was not fetched, {NOT_FETCHED}")
+            return None
+        return await self._runner.decoder.picture(data, loc=loc, value=url)
 
     async def _data(self, url: str) -> bytes | None:
         if url[:5].lower() == "data:":

@@ -65,6 +65,7 @@ class World:
     clock: ManualClock
 
     def emulator(self, store: Store) -> Emulator:
+        journal = Journal(2**20)
         files = Files(store, self.folder, max_size=10**9)
         return Emulator(
             Resources(
@@ -81,6 +82,7 @@ class World:
                     clock=self.clock,
                     seed=1,
                     style="plain",
+                    observer=journal,
                 ),
                 signer=Signer(bytes(32)),
                 plan=RuleSet(1),
@@ -88,7 +90,7 @@ class World:
                 dialler=Dialler(OwnAddresses(), beyond=NOWHERE),
                 is_local=lambda _: True,
                 seed=1,
-                observer=Journal(2**20),
+                observer=journal,
             )
         )
 
