@@ -68,7 +68,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def run(command: list[str], text: str, folder: Path, server: Served) -> str:
-    """Run a block of the README, with the address of a server that is there."""
+    """Run a block of the README, with the address of a server that is there. It makes no mistake with fal."""
     for program in PROGRAMS if command[0] == "bash" else ():
         tool(program)
     done = subprocess.run(
@@ -81,6 +81,7 @@ def run(command: list[str], text: str, folder: Path, server: Served) -> str:
         check=False,
     )
     assert done.returncode == 0, done.stderr
+    assert server.http.get("/control/lint").json()["findings"] == []
     return done.stdout
 
 

@@ -9,6 +9,7 @@ from programs import run
 
 ROOT = Path(__file__).parents[1]
 EXAMPLES = ROOT / "examples"
+MISTAKES = "mistakes with fal"  # the heading of the client check's findings
 
 
 def test_the_sample_application_passes_its_own_tests(tmp_path: Path) -> None:
@@ -19,6 +20,7 @@ def test_the_sample_application_passes_its_own_tests(tmp_path: Path) -> None:
     ran = run(*tool, str(EXAMPLES / "sample_app"), cwd=tmp_path, **alone)
 
     assert " 6 passed in " in ran.out.splitlines()[-1], ran.out
+    assert MISTAKES not in ran.out
 
 
 def test_the_tests_of_the_sample_application_run_from_the_repository(tmp_path: Path) -> None:
@@ -26,3 +28,4 @@ def test_the_tests_of_the_sample_application_run_from_the_repository(tmp_path: P
     ran = run(sys.executable, "-P", "-m", "pytest", *quiet, "examples/sample_app", cwd=ROOT)
 
     assert " 6 passed in " in ran.out.splitlines()[-1], ran.out
+    assert MISTAKES not in ran.out

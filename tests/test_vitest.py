@@ -46,4 +46,5 @@ def test_vitest_runs_under_falmock_run(project: Path) -> None:
     ran = falmock("run", *flags, "--", *command, cwd=project, PATH=PATH, NO_COLOR="1")
 
     assert "Tests  1 passed" in ran.out, ran.out + ran.err
+    assert "client check" not in ran.err
     assert (project / "account.json").exists()

@@ -5,13 +5,16 @@ tests/falmock/testing/test_plugin.py runs them in a separate process and knows t
 
 from __future__ import annotations
 
+import asyncio
 import os
 import socket
 import subprocess
 import sys
+import time
 import urllib.request
 from contextlib import suppress
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import fal_client
@@ -109,6 +112,37 @@ def test_a_program_in_another_process_reaches_the_server(falmock_server: Harness
     )
     subprocess.run([sys.executable, "-c", program, f"{falmock_server.address}/{ENDPOINT}"], check=True)
     assert falmock_server.requests[0].status_code == 422
+
+
+@pytest.fixture
+def slept(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The pauses of the code under test, which are not waited for."""
+    pauses: list[float] = []
+
+    async def pause(seconds: float) -> None:
+        pauses.append(seconds)
+
+    monkeypatch.setattr(time, "sleep", pauses.append)
+    monkeypatch.setattr(fal_client.client, "asyncio", SimpleNamespace(**vars(asyncio) | {"sleep": pause}))
+    return pauses
+
+
+def test_fal_client_waits_before_it_sends_a_call_again(falmock: Harness, slept: list[float]) -> None:
+    falmock.fail_next("bad_gateway", on="result", times=9)
+
+    assert "video" in fal_client.subscribe(ENDPOINT, GOOD)
+    assert sum(slept) > 16
+
+
+@pytest.mark.anyio
+@pytest.mark.usefixtures("falmock_no_backoff")
+async def test_the_back_off_of_fal_client_can_be_skipped(falmock: Harness, slept: list[float]) -> None:
+    falmock.fail_next("bad_gateway", on="result", times=9)
+    assert "video" in fal_client.subscribe(ENDPOINT, GOOD)
+    falmock.fail_next("bad_gateway", on="result", times=9)
+    assert "video" in await fal_client.subscribe_async(ENDPOINT, GOOD)
+    assert len(slept) >= 18
+    assert set(slept) == {0.0, fal_client.client.DEFAULT_QUEUE_POLL_INTERVAL}
 
 
 LEAKS: dict[str, Any] = {

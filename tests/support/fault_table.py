@@ -1,7 +1,7 @@
-"""Generates docs/faults.md (`make faults`): each fault as three clients report it.
+"""Generates docs/faults.md (`make faults`): each fault as three clients report it, and the seconds it costs.
 
-The Python clients run in this process, without pauses between retries. fal's JavaScript client runs in one
-Node process and connects to a socket.
+The Python clients run in this process, and their pauses are noted instead of waited for. fal's JavaScript
+client runs in one Node process and connects to a socket; its pauses are a hundredth as long.
 """
 
 from __future__ import annotations
@@ -28,6 +28,8 @@ import falqueue
 from falmock.faults.vocabulary import EXACT, FAULTS, LONGEST_TEXT, limits
 from falmock.testing.harness import open_harness
 from falmock.testing.session import open_session
+from falqueue._sending import Sender
+from falqueue._steps import Sleep
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -63,6 +65,23 @@ The runs behind this table have a time limit, because some requests never end. A
 the Python clients report their own timeout at once (120 seconds for fal-client). Node's timeout of five
 minutes is not reached.
 """
+COSTS: Final = """\
+## What each fault costs
+
+The real seconds that a client waits before it sends a call again, or until its own timeout, for one
+injected fault. Faults that are not in the table cost nothing. The pauses are measured. They vary at random,
+by half in fal-client and by a quarter in the others; these are the means. For `hang`, 300 is the limit of
+Node's `fetch`, which is not waited for. Polls, and the limits of an application itself, are not counted.
+
+Each further fault of the same call costs twice as much as the one before: all tries of fal-client take
+{fal_client:.0f} s, those of @fal-ai/client 7 s (for a status 31 s), and those of falqueue {falqueue:.0f} s.
+falmock's own clock does not change these times. In tests with pytest, [a fixture](pytest.md#time) skips those
+of fal-client.
+
+| fault | fal-client | @fal-ai/client | falqueue |
+|---|---|---|---|"""
+NODES_OWN: Final = 300.0  # seconds after which Node's fetch gives up; the driver does not wait for them
+LEAST: Final = 0.05  # seconds that are shown
 NOTES: Final = {
     "webhooks": "Only falqueue verifies and parses webhooks.\n",
     "files": "Only falqueue downloads files.\n",
@@ -107,12 +126,33 @@ class Result:
         return (self.error or "the result") + jobs
 
 
-Try = Callable[["Harness", Trial], str | None]
+Try = Callable[["Harness", Trial], tuple[str | None, float]]  # the error, and the seconds of pauses
 
 
-def table(session: TestSession, trial: Trial, tries: list[Try]) -> list[str]:
-    """Return the cells of a row, one for each client."""
-    cells = []
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A trial with all clients: a cell for each, and the seconds that it waits; None for no such call."""
+
+    trial: Trial
+    cells: tuple[str, ...]
+    seconds: tuple[float | None, ...]
+
+    def __str__(self) -> str:
+        return f"| {self.trial.title} | {' | '.join(self.cells)} |"
+
+    @property
+    def cost(self) -> str | None:
+        """The row of the table of costs, if the fault costs anything."""
+        if self.trial.fault in STUCK or all((each or 0) < LEAST for each in self.seconds):
+            return None
+        texts = [UNSUPPORTED if each is None else f"{each:.1f}" if each else "0" for each in self.seconds]
+        return f"| {self.trial.title} | {' | '.join(texts)} |"
+
+
+def row(session: TestSession, trial: Trial, tries: list[Try]) -> Row:
+    """Run a trial with each client."""
+    cells: list[str] = []
+    seconds: list[float | None] = []
     for run in tries:
         with open_harness(session) as harness:
             fault = BRIEF.get(trial.fault, trial.fault)
@@ -120,20 +160,57 @@ def table(session: TestSession, trial: Trial, tries: list[Try]) -> list[str]:
                 fault, **({"on": trial.place} if trial.place in FAULTS[trial.fault].may else {})
             )
             try:
-                error = run(harness, trial)
+                error, paused = run(harness, trial)
             except NotImplementedError:
                 cells.append(UNSUPPORTED)
+                seconds.append(None)
                 continue
+            seconds.append(paused)
             injected = trial.place in {"submit", "run"}
             jobs = len(harness.requests) if injected else (1 if error is None else 0)
             cells.append(str(Result(error, jobs)))
-    return cells
+    return Row(trial, tuple(cells), tuple(seconds))
+
+
+@contextmanager
+def timeouts(pauses: list[float]) -> Iterator[None]:
+    """Note how long calls by httpx would have waited that end with a timeout at once."""
+    usual = httpx.Client.send
+    seen: list[httpx.ReadTimeout] = []  # a client may wrap the method of another
+
+    def send(self: httpx.Client, request: httpx.Request, **more: Any) -> httpx.Response:
+        try:
+            return usual(self, request, **more)
+        except httpx.ReadTimeout as error:
+            if error not in seen:
+                pauses.append(request.extensions["timeout"]["read"])
+                seen.append(error)
+            raise
+
+    with patch.object(httpx.Client, "send", send):
+        yield
 
 
 # fal's client for Python
 
 
-def fal(harness: Harness, trial: Trial) -> str | None:
+def fal(harness: Harness, trial: Trial) -> tuple[str | None, float]:
+    pauses: list[float] = []
+    delay = fal_client.client._get_retry_delay
+
+    def noted(*arguments: Any) -> float:
+        pauses.append(delay(*arguments))
+        return pauses[-1]
+
+    with (
+        patch.object(fal_client.client, "_get_retry_delay", noted),
+        patch("random.uniform", lambda low, high: (low + high) / 2),
+        timeouts(pauses),
+    ):
+        return _call_fal(trial), sum(pauses)
+
+
+def _call_fal(trial: Trial) -> str | None:
     client = fal_client.SyncClient(key=KEY)
     timeout = 1.1 if trial.fault in STUCK else None  # seconds; it takes no less than one
     ways: dict[str, Callable[[], Any]] = {
@@ -164,7 +241,21 @@ def _type_in(response: httpx.Response) -> str:
 # falqueue
 
 
-def falqueue_client(harness: Harness, trial: Trial) -> str | None:
+def falqueue_client(harness: Harness, trial: Trial) -> tuple[str | None, float]:
+    pauses: list[float] = []
+    usual = Sender.sleep
+
+    def noted(self: Sender, *arguments: Any) -> Any:
+        for step in usual(self, *arguments):
+            if isinstance(step, Sleep):
+                pauses.append(step.seconds)
+            yield step
+
+    with patch.object(Sender, "sleep", noted), timeouts(pauses):
+        return _try_falqueue(harness, trial), sum(pauses)
+
+
+def _try_falqueue(harness: Harness, trial: Trial) -> str | None:
     elapsed = [0.0]
 
     def sleep(seconds: float) -> None:
@@ -237,7 +328,7 @@ def node(program: str = "node") -> Iterator[Try]:
     assert driver.stdin is not None
     assert driver.stdout is not None
 
-    def fal_js(harness: Harness, trial: Trial) -> str | None:
+    def fal_js(harness: Harness, trial: Trial) -> tuple[str | None, float]:
         if trial.place in {"webhook", "file"}:
             raise NotImplementedError
         question = {
@@ -251,9 +342,10 @@ def node(program: str = "node") -> Iterator[Try]:
         driver.stdin.write(json.dumps(question) + "\n")
         driver.stdin.flush()
         reply = json.loads(driver.stdout.readline())
+        paused = NODES_OWN if trial.fault == "hang" else reply["paused"] / 1000
         if reply["name"] is None:
-            return None
-        return " ".join(filter(None, [reply["name"] and f"`{reply['name']}`", _brief(reply["text"])]))
+            return None, paused
+        return " ".join(filter(None, [reply["name"] and f"`{reply['name']}`", _brief(reply["text"])])), paused
 
     try:
         yield fal_js
@@ -275,27 +367,40 @@ def _brief(text: str) -> str:
     return first if len(first) <= 60 else f"{first[:59].rsplit(' ', 1)[0]} …"
 
 
-def rows(chosen: list[Trial]) -> list[list[str]]:
-    """Run trials with all three clients; return the rows."""
+def rows(chosen: list[Trial]) -> list[Row]:
+    """Run trials with all three clients."""
     with ExitStack() as stack:
         folder = stack.enter_context(tempfile.TemporaryDirectory())
         session = stack.enter_context(open_session(Path(folder)))
         js = stack.enter_context(node())
         stack.enter_context(patch.object(time, "sleep", lambda _: None))
-        return [[trial.title, *table(session, trial, [fal, js, falqueue_client])] for trial in chosen]
+        return [row(session, trial, [fal, js, falqueue_client]) for trial in chosen]
 
 
 def page() -> str:
     """Return docs/faults.md."""
     chosen = trials()
     parts = [HEAD.format(fal_client=version("fal-client"), fal_js=_version_of_js())]
-    cells = dict(zip(chosen, rows(chosen), strict=True))
+    found = {each.trial: each for each in rows(chosen)}
     for group, members in groupby(chosen, key=lambda trial: trial.group):
         parts += [f"## {group.capitalize()}\n", *([NOTES[group]] if group in NOTES else [])]
         lines = ["| fault | fal-client | @fal-ai/client | falqueue |", "|---|---|---|---|"]
-        lines += [f"| {' | '.join(cells[trial])} |" for trial in members]
+        lines += [str(found[trial]) for trial in members]
         parts.append("\n".join(lines) + "\n")
-    return "\n".join([*parts, numbers()])
+    costs = [about_costs(), *filter(None, (each.cost for each in found.values()))]
+    return "\n".join([*parts, "\n".join(costs) + "\n", numbers()])
+
+
+def about_costs() -> str:
+    """Return the start of the section about costs."""
+    client, retries = fal_client.client, falqueue.Backoff(jitter=0)
+    return COSTS.format(
+        fal_client=sum(
+            client._get_retry_delay(tried, client.BASE_DELAY, client.MAX_DELAY)
+            for tried in range(1, client.MAX_ATTEMPTS)
+        ),
+        falqueue=sum(retries.seconds(tried) for tried in range(1, retries.max_attempts)),
+    )
 
 
 def numbers() -> str:

@@ -20,6 +20,7 @@ EXIT_INTERRUPTED: Final = 130
 # By name: where the subcommand is, and the first line of its help.
 COMMANDS: Final = {
     "browser": ("browser:browser", "Open a page that calls fal's hosts itself."),
+    "clock": ("inspect:clock", "Reset the clock of a running emulator."),
     "completion": ("completion:completion", "Print a script that completes commands in a shell."),
     "config": ("config:config", "Show the settings in force."),
     "doctor": ("doctor:doctor", "Check this machine, or which calls of a program reach the emulator."),

@@ -54,6 +54,22 @@ class ClockControl:
                 await self._emulator.timeline.pass_time(self._seconds(body))
         return await self.read()
 
+    @operation("POST", "/clock/reset")
+    async def reset(self) -> ClockReading:
+        """Set the clock to real time, and move all stored times with it."""
+        emulator = self._emulator
+        async with emulator.timeline.moving:
+            emulator.advance()
+            real = emulator.clock.wall()
+
+            def move() -> None:
+                emulator.store.shift(real - emulator.clock.now())
+                emulator.store.remember("time", real)
+                emulator.store.on_commit(lambda: emulator.clock.reset(real))
+
+            await emulator.manual.restore(move)
+        return await self.read()
+
     def _seconds(self, change: ClockChange) -> float:
         now = self._emulator.clock.now()
         seconds = change.advance if change.to is None else change.to - now

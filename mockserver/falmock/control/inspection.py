@@ -15,6 +15,7 @@ from falmock.http.listing import completed, document, in_pieces, in_turns
 from falmock.inspection import har
 from falmock.inspection.entries import JournalFilter, heading, line
 from falmock.inspection.journal import journal_of
+from falmock.inspection.ledger import NAMED
 from falmock.inspection.lint import check
 
 if TYPE_CHECKING:
@@ -70,9 +71,8 @@ class InspectionControl:
         """Count requests, results, failures, webhooks and calls since the start."""
         account = await completed(self._ledger.accounting())
         redact = journal_of(self._emulator).redact
-        return AccountView(
-            **{**account.to_json(), "refused": [redact.text(host) for host in account.refused]}
-        )
+        named = {name: list(map(redact.text, getattr(account, name))) for name in NAMED}
+        return AccountView(**{**account.to_json(), **named})
 
     @operation("GET", "/lint", gives=LintView)
     async def lint(self, query: LintQuery) -> StreamingResponse:

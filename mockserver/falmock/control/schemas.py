@@ -261,6 +261,9 @@ class AccountView(BaseModel):
     usd: float = Field(description="price of the results at fal")
     calls: dict[str, int] = Field(description="number of calls for each of fal's hosts")
     refused: list[str] = Field(description="hosts for which calls were refused")
+    models: list[str] = Field(description="endpoints that were called and are not emulated")
+    keys: list[str] = Field(description="wrong forms of keys that were refused")
+    inputs: list[str] = Field(description="URLs of input files that were not fetched")
 
 
 class LintQuery(Input):

@@ -28,7 +28,7 @@ class Clock(Protocol):
     scale: float
 
     def now(self) -> float:
-        """Return the emulated time. It never goes back, and stops at `LAST`."""
+        """Return the emulated time. It goes back only with `reset`, and stops at `LAST`."""
         ...
 
     def wall(self) -> float:
@@ -41,6 +41,10 @@ class Clock(Protocol):
         Raises:
             ValueError: `when` is in the past, or beyond `LAST`.
         """
+        ...
+
+    def reset(self, when: float) -> None:
+        """Set emulated time to any time, also an earlier one. The caller moves all other times with it."""
         ...
 
     async def sleep_until(self, when: float) -> None:
@@ -96,7 +100,10 @@ class SystemClock:
             raise ValueError(f"emulated time cannot go back from {now} to {when}")
         if not when <= LAST:  # this includes NaN
             raise ValueError(f"emulated time ends with the year 2999: it cannot move to {when}")
-        self._continue(when, self._scale)
+        self.reset(when)
+
+    def reset(self, when: float) -> None:
+        self._continue(min(when, LAST), self._scale)
 
     async def sleep_until(self, when: float) -> None:
         if when <= self.now():

@@ -95,6 +95,7 @@ class Keyring:
         settings: the keys.
         token_claims: returns the claims of a token, or None for an invalid or expired one.
         is_locked: returns whether the account of a key id is locked.
+        malformed: is called with the wrong form of a key that is refused, in words.
     """
 
     def __init__(
@@ -102,10 +103,12 @@ class Keyring:
         settings: Settings,
         token_claims: Callable[[str], Mapping[str, Any] | None] = lambda _: None,
         is_locked: Callable[[str], bool] = lambda _: False,
+        malformed: Callable[[str], None] = lambda _: None,
     ) -> None:
         self._token_claims = token_claims
         self._auth = settings.auth
         self._is_locked = is_locked
+        self._malformed = malformed
         self._secrets: dict[str, str] | None = None
         if settings.keys is not None:
             pairs = (key.partition(":") for key in settings.keys)
@@ -120,7 +123,11 @@ class Keyring:
         """
         found = self._read(authorization, alias)
         if isinstance(found, Problem):
-            return found if self._auth else self._caller(ANONYMOUS)
+            if not self._auth:
+                return self._caller(ANONYMOUS)
+            if found is Problem.UNREADABLE and (wrong := _wrong_form(authorization or "")) is not None:
+                self._malformed(wrong)
+            return found
         return self._caller(found)
 
     def may_see(self, caller: Caller, owner: str) -> bool:
@@ -145,3 +152,13 @@ class Keyring:
             if not hmac.compare_digest(expected.encode(), secret.encode(errors="replace")):
                 return Problem.UNKNOWN
         return key_id
+
+
+def _wrong_form(authorization: str) -> str | None:
+    """Describe a key that cannot be read, without any part of it; None for a token."""
+    scheme, blank, key = authorization.strip().partition(" ")
+    if scheme.lower() == "bearer":
+        return "a key sent as Bearer, which is for tokens" if ":" in key else None
+    if scheme.lower() == "key":
+        return "a key with an empty id or secret" if ":" in key else "a key without a colon"
+    return "a key after another word than Key" if blank else "a key without the word Key before it"

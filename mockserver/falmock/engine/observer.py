@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
@@ -37,8 +38,16 @@ class Attempt:
     fault: str | None
 
 
+class Warned(StrEnum):
+    """What people are warned of."""
+
+    MODEL = "models"  # an endpoint that is not emulated
+    KEY = "keys"  # credentials of a wrong form
+    INPUT = "inputs"  # a file that was not fetched
+
+
 class Observer(Protocol):
-    """Gets every step of a request and every webhook attempt, after the commit."""
+    """Gets every step of a request and every webhook attempt, after the commit, and warnings."""
 
     def step(self, request: Request, event: str, at: float) -> None:
         """Handle a step.
@@ -52,6 +61,16 @@ class Observer(Protocol):
 
     def attempt(self, attempt: Attempt) -> None:
         """Handle an attempt that has ended."""
+        ...
+
+    def warn(self, of: Warned, subject: str, text: str) -> None:
+        """Tell people about something that their program may not notice, once for each subject.
+
+        Args:
+            of: the kind of warning.
+            subject: an endpoint, a form of a key, or a URL. It is masked and may be shortened.
+            text: what happens, and what to do.
+        """
         ...
 
     def forget(self, *, test: str | None, caller: str | None) -> None:

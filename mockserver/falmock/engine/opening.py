@@ -118,6 +118,7 @@ async def open_emulator(
             clock=clock,
             seed=seed,
             style=settings.media,
+            observer=observer,
             limits=settings.limits,
         )
         with _using(folder):

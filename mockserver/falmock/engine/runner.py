@@ -13,12 +13,14 @@ import hashlib
 import logging
 import random
 from dataclasses import dataclass
+from difflib import get_close_matches
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Final, Literal
 from urllib.parse import unquote_to_bytes
 
 from falmock.engine.files import Files, new_path
 from falmock.engine.object_lifecycle import Lifecycle, decide
+from falmock.engine.observer import Warned
 from falmock.faults import effects
 from falmock.media import (
     MAX_BYTES,
@@ -45,12 +47,16 @@ if TYPE_CHECKING:
 
     from falmock.catalogue import Catalogue, Model
     from falmock.engine.clock import Clock
+    from falmock.engine.observer import Observer
     from falmock.engine.rows import Request, StoredFile
     from falmock.media import Specification
 
 log = logging.getLogger("falmock.engine.runner")
 
 Loc = tuple[str | int, ...]
+NOT_FETCHED: Final = (
+    "because it is on another machine: the output does not show it. Use an upload, a data URI, or --fetch"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +78,7 @@ class Runner:
         recorder: measures input videos and sounds.
         fetcher: gets input files by URL.
         style: the kind of video, as in `Settings.media`.
+        observer: gets warnings.
         limits: on the depth and members of an input.
     """
 
@@ -87,6 +94,7 @@ class Runner:
         clock: Clock,
         seed: int,
         style: str,
+        observer: Observer,
         limits: Limits = DEFAULT,
     ) -> None:
         self.catalogue = catalogue
@@ -98,12 +106,14 @@ class Runner:
         self.clock = clock
         self.seed = seed
         self.style = style
+        self.observer = observer
         self.limits = limits
 
     def prepare(self, request: Request, body: bytes) -> Outcome | PreparedRun:
         """Find the model and validate its input."""
         model = self.catalogue.get(request.endpoint)
         if model is None:
+            warn_of_model(self.observer, self.catalogue, request.endpoint)
             return Outcome.refused(HTTPStatus.NOT_FOUND, f"Path /{request.path} not found")
         if request.method != "POST":
             return Outcome(
@@ -157,6 +167,17 @@ class Published:
     file_size: int
 
 
+def warn_of_model(observer: Observer, catalogue: Catalogue, endpoint: str) -> None:
+    """Warn that an endpoint is called which is not emulated."""
+    near = get_close_matches(endpoint, catalogue.endpoints, n=1)
+    hint = f"; did you mean {near[0]}?" if near else ""
+    observer.warn(
+        Warned.MODEL,
+        endpoint,
+        f"this model is not in the catalogue, so the answer is 404{hint}",
+    )
+
+
 def _rng(seed: int, request: Request, purpose: str) -> random.Random:
     return random.Random(f"{seed}:{request.seq}:{request.attempts}:{purpose}")  # noqa: S311 - no secrets
 
@@ -183,13 +204,18 @@ class _Tools:
 
     async def _fetch(self, url: str, loc: Loc, unreadable: str, limit: int) -> bytes | None:
         """Return a file of the input; None for a remote one. `unreadable` is the error of a bad data URI."""
+        observer = self._runner.observer
         try:
-            return await with_descriptors(lambda: self._data(url.strip(), limit))
+            data = await with_descriptors(lambda: self._data(url.strip(), limit))
         except (FetchError, OSError) as error:
-            log.warning("request %s: the input %s could not be fetched: %s", self._request.id, loc[-1], error)
+            why = f"this {loc[-1]} could not be fetched ({error}), so its requests fail: file_download_error"
+            observer.warn(Warned.INPUT, url, why)
             raise ModelError("file_download_error", loc, url) from None
         except (binascii.Error, UnicodeEncodeError):
             raise ModelError(unreadable, loc, url) from None
+        if data is None:
+            observer.warn(Warned.INPUT, url, f"this {loc[-1]} was not fetched, {NOT_FETCHED}")
+        return data
 
     async def _data(self, url: str, limit: int) -> bytes | None:
         if url[:5].lower() == "data:":

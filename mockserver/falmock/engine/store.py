@@ -240,6 +240,10 @@ class Store(Database):
                 if values:
                     marks = ", ".join("?" * len(values[0]))
                     self._db.executemany(f"INSERT INTO {table} VALUES ({marks})", values)
-            for row, columns in TIMES.items():
-                moved = ", ".join(f"{column} = {column} + :later" for column in columns)
-                self._db.execute(f"UPDATE {TABLES[row]} SET {moved}", {"later": later})
+            self.shift(later)
+
+    def shift(self, later: float) -> None:
+        """Add `later` seconds to the times in all rows; they may be negative."""
+        for row, columns in TIMES.items():
+            moved = ", ".join(f"{column} = {column} + :later" for column in columns)
+            self._db.execute(f"UPDATE {TABLES[row]} SET {moved}", {"later": later})

@@ -28,6 +28,7 @@ class Timeline:
 
     Attributes:
         scheduling: whether the scheduler (`run`) is running.
+        moving: is held while emulated time is moved by hand.
     """
 
     def __init__(self, resources: Resources, transitions: Transitions) -> None:
@@ -35,7 +36,7 @@ class Timeline:
         self._store = resources.store
         self._files = resources.files
         self._transitions = transitions
-        self._passing = asyncio.Lock()
+        self.moving = asyncio.Lock()
         self.scheduling = False
 
     async def run(self) -> None:
@@ -100,7 +101,7 @@ class Timeline:
             raise ValueError(
                 f"{seconds} seconds cannot pass: time does not go back, nor beyond the year 2999"
             )
-        async with self._passing:
+        async with self.moving:
             scale, self._clock.scale = self._clock.scale, 0.0
             try:
                 await self._pass_until(min(self._clock.now() + seconds, LAST))
@@ -110,7 +111,7 @@ class Timeline:
 
     async def run_at(self, scale: float) -> None:
         """Set how many seconds of emulated time a real second has; 0 stops the clock."""
-        async with self._passing:
+        async with self.moving:
             self._clock.scale = scale
             self._remember_time()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from falmock.engine.keys import Caller, Keyring, Problem
+from falmock.engine.runner import warn_of_model
 from falmock.http.context import CONTEXT
 from falmock.protocol.errors import (
     AccessDenied,
@@ -18,12 +19,12 @@ from falmock.protocol.errors import (
 if TYPE_CHECKING:
     from starlette.requests import Request
 
-    from falmock.catalogue import Catalogue
+    from falmock.engine.emulator import Emulator
     from falmock.http.context import CallContext
     from falmock.protocol.endpoints import Endpoint
 
 
-def existing(catalogue: Catalogue, endpoint: Endpoint | None, text: str) -> Endpoint:
+def existing(emulator: Emulator, endpoint: Endpoint | None, text: str) -> Endpoint:
     """Return the endpoint if its application exists. fal checks this before everything else.
 
     Raises:
@@ -31,7 +32,9 @@ def existing(catalogue: Catalogue, endpoint: Endpoint | None, text: str) -> Endp
     """
     if endpoint is None:
         raise ApplicationNotFound(text)
+    catalogue = emulator.catalogue
     if not catalogue.has_application(endpoint.application):
+        warn_of_model(emulator.observer, catalogue, text)
         known_owner = catalogue.has_owner(endpoint.owner)
         raise ApplicationNotFound(endpoint.alias if known_owner else endpoint.application)
     return endpoint

@@ -89,7 +89,7 @@ class QueueHost:
     async def _submit(self, request: Request, call: Call) -> Response:
         if call.parsed is None:
             raise Unrouted
-        endpoint = access.existing(self._emulator.catalogue, call.parsed, call.endpoint or "")
+        endpoint = access.existing(self._emulator, call.parsed, call.endpoint or "")
         caller = access.caller_of_application(request, self._keyring, endpoint.application)
         if caller.locked:
             raise UserLocked

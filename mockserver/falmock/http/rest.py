@@ -107,7 +107,7 @@ class _Rest:
         """Return the length of an application's queue, or empty it (PROTOCOL.md 4.9)."""
         access.caller_of_rest(request, self._keyring)
         application = _application(request)
-        access.existing(self._emulator.catalogue, endpoints.parse(application), application)
+        access.existing(self._emulator, endpoints.parse(application), application)
         if request.method == "DELETE":
             await through(self._emulator.flush(application))
         waiting = self._emulator.waiting_jobs(application)

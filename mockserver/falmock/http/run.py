@@ -37,7 +37,7 @@ class RunHost:
     async def __call__(self, request: Request) -> Response:
         """Return the response to one call; the runner checks method and path."""
         context = context_of(request)
-        endpoint = access.existing(self._emulator.catalogue, context.call.parsed, context.call.endpoint or "")
+        endpoint = access.existing(self._emulator, context.call.parsed, context.call.endpoint or "")
         caller = access.caller_of_application(request, self._keyring, endpoint.application)
         if caller.locked:
             raise UserLocked

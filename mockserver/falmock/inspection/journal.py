@@ -7,8 +7,9 @@ parsed, and its secrets are masked, when the journal is read.
 from __future__ import annotations
 
 import dataclasses
+import logging
 import time
-from collections import deque
+from collections import defaultdict, deque
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Final
 
@@ -34,6 +35,10 @@ if TYPE_CHECKING:
     from falmock.inspection.entries import Entry
     from falmock.protocol.calls import Call
 
+log = logging.getLogger("falmock")
+
+MOST_WARNINGS: Final = 100  # of a kind
+LONGEST_SUBJECT: Final = 200  # characters
 PIECE: Final = 48 * 1024  # bytes of entries that are parsed in one piece
 AUTHORIZATION: Final = b"authorization"
 
@@ -52,6 +57,7 @@ class Journal:
         dropped: number of entries that were dropped.
         known: the keys that are masked wherever they appear.
         redact: masks them and other secrets.
+        warned: the subjects of the warnings so far, each once. A reset leaves them.
     """
 
     def __init__(
@@ -60,6 +66,7 @@ class Journal:
         self.dropped = 0
         self.known = KnownKeys(keys)
         self.redact = Redactor(self.known)
+        self.warned: defaultdict[str, dict[str, None]] = defaultdict(dict)
         self._limit = limit
         self._stopwatch = stopwatch
         self._opened = stopwatch()
@@ -157,6 +164,16 @@ class Journal:
             fault=attempt.fault,
         )
         self._keep(entry, 2 * OVERHEAD + len(body) + len(attempt.answer) + len(answer_headers))
+
+    def warn(self, of: observer.Warned, subject: str, text: str) -> None:
+        """Log a warning, if it is the first about its subject; see `Observer`."""
+        subject = self.redact.text(subject)[:LONGEST_SUBJECT]
+        if not subject.isprintable():
+            subject = ascii(subject)
+        warned = self.warned[of]
+        if subject not in warned and len(warned) < MOST_WARNINGS:
+            warned[subject] = None
+            log.warning("%s: %s", subject, text)
 
     def entries(self, wanted: JournalFilter = EVERYTHING) -> list[Entry]:
         """Return the entries that match, in order; a call that has not ended is included as it is so far."""

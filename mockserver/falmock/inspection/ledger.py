@@ -14,13 +14,14 @@ from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
 from pydantic import ValidationError
 
+from falmock.engine.observer import Warned
 from falmock.inspection.entries import submit_identity
 from falmock.protocol import bodies
 from falmock.protocol.authorities import Authority
 from falmock.protocol.bodies import BodyTooComplexError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterable
+    from collections.abc import Callable, Generator, Iterable, Mapping
 
     from falmock.catalogue import Catalogue, Model, Price
     from falmock.engine.rows import Request
@@ -31,6 +32,7 @@ Result = TypeVar("Result")
 
 GOOD: Final = 200
 DOUBLE_WITHIN: Final = 60.0  # seconds
+NAMED: Final = ("refused", "models", "keys", "inputs")  # fields of an account that name things
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +47,9 @@ class Account:
         usd: price of the results.
         calls: number of calls for each of fal's hosts.
         refused: hosts for which calls were refused.
+        models: endpoints that were called and are not emulated.
+        keys: the wrong forms of keys that were refused.
+        inputs: URLs of input files that were not fetched.
     """
 
     requests: int = 0
@@ -54,6 +59,9 @@ class Account:
     usd: float = 0.0
     calls: dict[str, int] = field(default_factory=dict)
     refused: tuple[str, ...] = ()
+    models: tuple[str, ...] = ()
+    keys: tuple[str, ...] = ()
+    inputs: tuple[str, ...] = ()
 
     def since(self, before: Account) -> Account:
         """Return the difference from an earlier account."""
@@ -68,7 +76,10 @@ class Account:
                 for host, count in self.calls.items()
                 if count > before.calls.get(host, 0)
             },
-            refused=tuple(host for host in self.refused if host not in before.refused),
+            **{
+                name: tuple(each for each in getattr(self, name) if each not in getattr(before, name))
+                for name in NAMED
+            },
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -78,7 +89,7 @@ class Account:
     @classmethod
     def from_json(cls, body: dict[str, Any]) -> Self:
         """Read what `to_json` returned."""
-        return cls(**{**body, "refused": tuple(body["refused"])})
+        return cls(**{**body, **{name: tuple(body[name]) for name in NAMED}})
 
     def __str__(self) -> str:
         parts = [
@@ -87,6 +98,9 @@ class Account:
             *([_count(self.failures, "failure")] if self.failures else []),
             _count(self.webhooks, "webhook"),
             f"${self.usd:.2f} not spent",
+            *([f"{_count(len(self.models), 'model')} not emulated"] if self.models else []),
+            *([f"{_count(len(self.keys), 'wrong form')} of a key"] if self.keys else []),
+            *([f"{_count(len(self.inputs), 'input')} not fetched"] if self.inputs else []),
             *([f"REFUSED: calls to {', '.join(self.refused)}"] if self.refused else []),
         ]
         return ", ".join(parts)
@@ -168,12 +182,20 @@ class Ledger:
     Args:
         body: returns the input of a request.
         catalogue: has the prices.
+        warned: the subjects of warnings, by `Warned`.
     """
 
-    def __init__(self, store: Store, body: Callable[[Request], bytes], catalogue: Catalogue) -> None:
+    def __init__(
+        self,
+        store: Store,
+        body: Callable[[Request], bytes],
+        catalogue: Catalogue,
+        warned: Mapping[str, Iterable[str]] | None = None,
+    ) -> None:
         self._store = store
         self._body = body
         self._catalogue = catalogue
+        self._warned = {} if warned is None else warned
         self.calls: Counter[str] = Counter()
         self._refused: dict[str, None] = {}
 
@@ -204,6 +226,7 @@ class Ledger:
             usd=usd,
             calls=dict(self.calls),
             refused=tuple(self._refused),
+            **{kind: tuple(self._warned.get(kind, ())) for kind in Warned},
         )
 
     def bill(

@@ -52,6 +52,9 @@ class Findings:
             f"the program ended with {self.code}",
             *(f"reaches the emulator: {host} (calls: {count})" for host, count in calls),
             *([] if calls else ["no calls to fal"]),
+            *(f"not emulated: {model} was answered with 404" for model in self.account.models),
+            *(f"wrong form: {key} was refused with 401" for key in self.account.keys),
+            *(f"not fetched: {url}" for url in self.account.inputs),
             *(f"refused: {host} ({_why(host)})" for host in self.account.refused),
             *(f"DOES NOT REACH THE EMULATOR: {name} was called without the proxy" for name in self.leaks),
             *(f"not fal, called without the proxy: {name}" for name in others),
@@ -70,7 +73,7 @@ def examine(command: Sequence[str]) -> Findings:
         raise CannotTryError(f"there is no {' and no '.join(missing)} here")
     with temporary.folder() as folder:
         names, account = folder / "names.json", folder / "account.json"
-        run = [sys.executable, "-m", "falmock", "run", "--sealed", "--account", str(account)]
+        run = [sys.executable, "-m", "falmock", "run", "--alone", "--sealed", "--account", str(account)]
         code = subprocess.run(  # noqa: S603 - the program of the caller
             [*netns.prefix(names), *run, "--", *command], check=False
         ).returncode

@@ -31,6 +31,12 @@ BROKEN: Final = 4  # exit code
 
 _DECODED = ("JPEG", "PNG", "WEBP", "GIF", "AVIF")
 _RECOGNISED = ("BMP", "ICO", "JPEG2000", "PSD", "TIFF")  # refused as unsupported
+# Brands of the container format HEIF, which Pillow cannot read. AVIF has the same container, and the general
+# brands too, with one of its own among the compatible ones.
+_HEIF = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs"}
+_HEIF_IN_GENERAL = {b"mif1", b"mif2", b"msf1"}
+_AVIF = {b"avif", b"avis"}
+_LONGEST_FTYP = 256  # bytes of the box with the brands that are read
 # A progressive JPEG has about ten scans. Thousands of empty ones fit in a few kilobytes and take hours to
 # decode. The marker's bytes are counted anywhere in the file: 8 MiB of a video, which some phones append to
 # their pictures, have about 130 of them by chance.
@@ -108,6 +114,8 @@ def decode(data: bytes, max_pixels: int) -> Picture:
 
 @contextmanager
 def _opened(data: bytes) -> Iterator[Image.Image]:
+    if _is_heif(data):
+        raise Unsupported
     try:
         with _one_at_a_time, warnings.catch_warnings():
             warnings.filterwarnings("ignore", module=r"PIL\.")
@@ -119,6 +127,15 @@ def _opened(data: bytes) -> Iterator[Image.Image]:
         raise TooLarge from error
     except Exception as error:  # the decoders' errors have no common class
         raise Broken from error
+
+
+def _is_heif(data: bytes) -> bool:
+    """Check the brands in the first box of a file: a picture of an iPhone is one of HEIF."""
+    size, kind, brand = int.from_bytes(data[:4]), data[4:8], data[8:12]
+    if kind != b"ftyp":
+        return False
+    compatible = {data[at : at + 4] for at in range(16, min(size, _LONGEST_FTYP), 4)}
+    return brand in _HEIF or (brand in _HEIF_IN_GENERAL and not compatible & _AVIF)
 
 
 def _checked(image: Image.Image, data: bytes, max_pixels: int) -> int:

@@ -54,7 +54,7 @@ def pytest_configure(config: pytest.Config) -> None:
     """Register the mark."""
     config.addinivalue_line(
         "markers",
-        f"{MARK}({POLLS}=True, **settings): the emulator's settings for this test; see falmock.settings",
+        f"{MARK}({POLLS}=True, **settings): the emulator's settings for this test; see docs/pytest.md",
     )
 
 
@@ -84,17 +84,19 @@ def falmock(
 
     Only polls and `advance` move its clock. A call that would have left fails the test.
     """
-    from dataclasses import replace  # noqa: PLC0415 - see above
-
     from falmock.testing.harness import open_harness  # noqa: PLC0415 - see above
+    from falmock.testing.marks import MarkError, read  # noqa: PLC0415 - see above
 
+    usual = {POLLS: request.config.getini(f"falmock_{POLLS}")}
+    try:
+        settings, switches = read(reversed([*request.node.iter_markers(MARK)]), falmock_settings, usual)
+    except MarkError as error:
+        raise pytest.fail.Exception(f"@pytest.mark.{MARK}: {error}", pytrace=False) from None
     __tracebackhide__ = True
-    marked = _marked(request.node)
-    polls = marked.pop(POLLS, request.config.getini(f"falmock_{POLLS}"))
     monkeypatch.setenv("FAL_KEY", falmock_key)
     _forget_key()
-    with open_harness(_falmock_session, replace(falmock_settings, **marked)) as harness:
-        harness.polls_pass_time = polls
+    with open_harness(_falmock_session, settings) as harness:
+        harness.polls_pass_time = switches[POLLS]
         request.node.stash[HARNESS] = harness
         yield harness
         del request.node.stash[HARNESS]
@@ -106,6 +108,14 @@ def falmock(
     path, line, _ = request.node.location
     for leftover in leftovers:
         warnings.warn_explicit(f"{request.node.name}: {leftover}", FalmockLeftover, path, (line or 0) + 1)
+
+
+@pytest.fixture
+def falmock_no_backoff(monkeypatch: pytest.MonkeyPatch) -> None:
+    """fal-client sends a call again at once, instead of after up to ten seconds. Polls keep their pauses."""
+    from fal_client import client  # noqa: PLC0415 - it need not be installed
+
+    monkeypatch.setattr(client, "_get_retry_delay", lambda *_, **__: 0.0)
 
 
 @pytest.fixture
@@ -170,9 +180,3 @@ def _forget_key() -> None:
         for client in (module.sync_client, module.async_client):
             for name in ("_auth", "_client", "_token_manager"):
                 vars(client).pop(name, None)
-
-
-def _marked(item: pytest.Item) -> dict[str, Any]:
-    """Return the arguments of all marks; the closest one wins."""
-    marks = reversed(list(item.iter_markers(MARK)))
-    return {name: value for mark in marks for name, value in mark.kwargs.items()}

@@ -1,13 +1,18 @@
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from emulated import KEY, opened
+from processes import served
+from programs import falmock, one_line
+from storage import failing
 
 from falmock.engine.clock import LAST, SystemClock
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
     from pathlib import Path
 
     from emulated import Mock
@@ -94,3 +99,91 @@ async def test_advancing_the_clock_is_a_408_when_it_takes_too_long(
 
     assert answer.status_code == 408
     assert answer.json() == {"detail": "the clock has not reached that time after 1e-06 s"}
+
+
+START = 1_790_000_000.0
+
+
+@pytest.fixture
+async def moved(renders: Path) -> AsyncIterator[Mock]:
+    """An emulator with a stopped clock, which can be ahead of real time."""
+    async with opened(renders, SystemClock(0.0, wall=lambda: START)) as mock:
+        yield mock
+
+
+async def test_a_reset_clock_shows_real_time_and_keeps_its_scale(moved: Mock) -> None:
+    await moved.pass_time(86_400)
+
+    answer = (await moved.http.post("/control/clock/reset")).json()
+
+    assert (answer["now"], answer["wall"], answer["scale"]) == (START, START, 0.0)
+
+
+async def test_a_running_request_keeps_its_time_when_the_clock_is_reset(moved: Mock) -> None:
+    await moved.pass_time(86_400)
+    submitted = await moved.submit()
+    await moved.pass_time(2)
+
+    await moved.http.post("/control/clock/reset")
+
+    await moved.pass_time(2.5)
+    assert (await moved.status(submitted)).json()["status"] == "IN_PROGRESS"
+    await moved.pass_time(0.5)
+    assert (await moved.result(submitted)).status_code == 200
+
+
+async def test_a_result_expires_no_later_when_the_clock_is_reset(renders: Path) -> None:
+    async with opened(
+        renders, SystemClock(0.0, wall=lambda: START), retention=100, retention_large=100
+    ) as mock:
+        submitted = await mock.submit()
+        await mock.pass_time(5 + 90)
+
+        await mock.http.post("/control/clock/reset")
+
+        assert (await mock.result(submitted)).status_code == 200
+        await mock.pass_time(11)
+        assert (await mock.result(submitted)).status_code == 404
+
+
+async def test_a_snapshot_from_before_a_reset_of_the_clock_can_be_restored(moved: Mock) -> None:
+    await moved.pass_time(86_400)
+    submitted = await moved.submit()
+    await moved.pass_time(2)
+    await moved.http.post("/control/snapshots", json={"name": "running"})
+    await moved.http.post("/control/clock/reset")
+
+    await moved.http.post("/control/snapshots/running/restore")
+
+    await moved.pass_time(2.5)
+    assert (await moved.status(submitted)).json()["status"] == "IN_PROGRESS"
+    await moved.pass_time(0.5)
+    assert (await moved.result(submitted)).status_code == 200
+
+
+async def test_a_clock_is_not_reset_while_the_store_cannot_write(moved: Mock) -> None:
+    await moved.pass_time(86_400)
+
+    with failing(moved.emulator.store, after=5):  # of the commit
+        answer = await moved.http.post("/control/clock/reset")
+
+    assert answer.status_code == 507
+    assert moved.clock.now() == START + 86_400
+
+
+def test_the_clock_that_a_state_folder_keeps_is_reset_by_a_command(tmp_path: Path) -> None:
+    state = ("--state", str(tmp_path / "state"))
+    with served(*state, "--time-scale", "0") as server:
+        server.http.post("/control/clock", json={"advance": 86_400})
+    with served(*state, "--time-scale", "0") as server:
+        server.wait_for(r"clock +86,\d{3} s ahead of this machine.*falmock clock reset")
+        ran = falmock("clock", "reset", *state)
+    with served(*state) as server:
+        server.wait_for("keys")
+
+    assert re.fullmatch(r"the clock is at real time; it was 86,\d{3} s ahead\n", ran.out)
+    assert "ahead" not in server.log
+
+
+def test_resetting_the_clock_without_a_server_is_one_line(tmp_path: Path) -> None:
+    assert "no emulator serves" in one_line(falmock("clock", "reset", "--state", str(tmp_path / "none")))

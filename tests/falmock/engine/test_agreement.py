@@ -65,6 +65,7 @@ class World:
     clock: ManualClock
 
     def emulator(self, store: Store) -> Emulator:
+        journal = Journal(2**20)
         files = Files(store, self.folder, max_size=10**9)
         return Emulator(
             Resources(
@@ -82,6 +83,7 @@ class World:
                     clock=self.clock,
                     seed=1,
                     style="plain",
+                    observer=journal,
                 ),
                 signer=Signer(bytes(32)),
                 plan=RuleSet(1),
@@ -89,7 +91,7 @@ class World:
                 dialler=Dialler(OwnAddresses(), beyond=NOWHERE),
                 is_local=lambda _: True,
                 seed=1,
-                observer=Journal(2**20),
+                observer=journal,
             )
         )
 

@@ -8,7 +8,7 @@ from emulated import ENDPOINT, KEY, data_uri, png
 from hypothesis import given
 from hypothesis import strategies as st
 
-from falmock.inspection.ledger import Account, Bill, Ledger
+from falmock.inspection.ledger import NAMED, Account, Bill, Ledger
 
 if TYPE_CHECKING:
     from emulated import Mock
@@ -27,7 +27,7 @@ ACCOUNT = st.builds(
     webhooks=COUNT,
     usd=COUNT.map(float),
     calls=st.dictionaries(st.sampled_from("abc"), st.integers(1, 10)),
-    refused=st.lists(st.sampled_from("xyz"), unique=True).map(tuple),
+    **dict.fromkeys(NAMED, st.lists(st.sampled_from("xyz"), unique=True).map(tuple)),
 )
 
 
@@ -58,6 +58,13 @@ def test_an_account_is_read_back_from_json_unchanged(account: Account) -> None:
             Account(requests=2, failures=1, refused=("a", "b")),
             "2 requests, 0 results, 1 failure, 0 webhooks, $0.00 not spent, REFUSED: calls to a, b",
         ),
+        (
+            Account(
+                models=("a/b", "a/c"), keys=("a key without a colon",), inputs=("http://a/1", "http://a/2")
+            ),
+            "0 requests, 0 results, 0 webhooks, $0.00 not spent, "
+            "2 models not emulated, 1 wrong form of a key, 2 inputs not fetched",
+        ),
     ],
 )
 def test_the_text_of_an_account_is_one_line(account: Account, text: str) -> None:
@@ -78,6 +85,9 @@ async def test_the_control_api_returns_the_account(mock: Mock) -> None:
         "usd": 3.0,
         "calls": {"queue.fal.run": 5},
         "refused": ["gateway.fal.ai"],
+        "models": [],
+        "keys": [],
+        "inputs": ["https://example.com/chef.png"],
     }
 
 

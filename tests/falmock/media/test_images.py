@@ -249,9 +249,25 @@ def test_a_corrupt_image_is_refused() -> None:
     assert refused_as(data[:start] + bytes(40) + data[start + 40 :]) == "image_load_error"
 
 
-@pytest.mark.parametrize("form", ["BMP", "TIFF", "ICO", "JPEG2000"])
+def branded(*brands: bytes) -> bytes:
+    """Return a file of which only the first box can be read: the brands of its format."""
+    box = b"ftyp" + brands[0] + bytes(4) + b"".join(brands)
+    return (4 + len(box)).to_bytes(4) + box + bytes(100)
+
+
+OTHER_FORMATS = {
+    **{form: saved(SMALL, form) for form in ("BMP", "TIFF", "ICO", "JPEG2000")},
+    "HEIC of an iPhone": branded(b"heic", b"mif1", b"MiHB", b"heic"),
+    "HEIC of ten bits": branded(b"heix", b"mif1"),
+    "sequence of HEIC": branded(b"hevc", b"msf1", b"hevc"),
+    "HEIF with a general brand": branded(b"mif1", b"heic"),
+    "HEIF without other brands": branded(b"mif1"),
+}
+
+
+@pytest.mark.parametrize("form", OTHER_FORMATS)
 def test_the_error_for_another_format_names_the_supported_formats(form: str) -> None:
-    assert refusal(saved(SMALL, form)) == {
+    assert refusal(OTHER_FORMATS[form]) == {
         "loc": ["body", "image_url"],
         "msg": f"Unsupported image format. Supported formats are {', '.join(SUPPORTED)}.",
         "type": "unsupported_image_format",
@@ -259,6 +275,18 @@ def test_the_error_for_another_format_names_the_supported_formats(form: str) -> 
         "ctx": {"supported_formats": SUPPORTED},
         "input": "the input",
     }
+
+
+@pytest.mark.parametrize("brand", [b"mif1", b"msf1"])
+def test_an_avif_with_a_general_brand_is_not_taken_for_heif(brand: bytes) -> None:
+    assert SAMPLES["AVIF"][4:12] == b"ftypavif"
+    assert decoded(SAMPLES["AVIF"].replace(b"avif", brand, 1)).size == (48, 32)
+    assert refused_as(branded(brand, b"avif")) == "image_load_error"
+
+
+def test_brands_behind_the_first_box_do_not_count() -> None:
+    assert refused_as(branded(b"mif1") + b"avif") == "unsupported_image_format"
+    assert refused_as(b"\0\0\0\x10ftypisom\0\0\0\0heic") == "image_load_error"
 
 
 @pytest.mark.parametrize(("width", "height"), [(8193, 1), (1, 8193), (12_000, 12_000), (60_000, 60_000)])

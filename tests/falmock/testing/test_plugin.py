@@ -28,12 +28,12 @@ class Session:
         return {name for name, end in self.ends.items() if end[0] == how}
 
 
-def session(folder: Path, *arguments: str, ini: str = "") -> Session:
+def session(folder: Path, *arguments: str, ini: str = "", project: Path = PROGRAMS / "project.py") -> Session:
     report, configuration = folder / "report.xml", folder / "pytest.ini"
     configuration.write_text(f"[pytest]\n{ini}")
     files = (f"--junitxml={report}", f"--basetemp={folder / 'tmp'}", "-c", str(configuration))
     tool = (sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *files)
-    ran = run(*tool, *arguments, str(PROGRAMS / "project.py"), cwd=folder)
+    ran = run(*tool, *arguments, str(project), cwd=folder)
     assert ran.code in {0, 1}, ran.out + ran.err
     ends: dict[str, tuple[str, str]] = {}
     for case in ET.parse(report).iter("testcase"):  # noqa: S314 - pytest wrote it
@@ -96,6 +96,50 @@ def test_leftovers_are_shown_as_warnings(parallel: Session) -> None:
 
 def test_xdist_workers_are_independent_and_follow_the_configuration(parallel: Session) -> None:
     assert len(parallel.ended("passed")) == len(parallel.ends) == 5
+
+
+PRESETS = "flaky-network, locked, outage, rush-hour, strict-review, unreliable-webhooks"
+WRONG_MARKS = {
+    "run_second=60": "there is no setting run_second, did you mean run_seconds?",
+    "polls_pass_tim=True": "there is no setting polls_pass_tim, did you mean polls_pass_time?",
+    "nonsense=1": "there is no setting nonsense",
+    "'animate'": "its arguments have names, as in falmock(media='animate')",
+    "run_seconds=60": "run_seconds: should be an instance of Span, not int",
+    "time_scale='fast'": "time_scale: should be a valid number, not str",
+    "runners=True": "runners: should be a valid integer, not bool",
+    "polls_pass_time='no'": "polls_pass_time: should be a valid boolean, not str",
+    "media='movie'": "media: should be 'animate' or 'plain', not 'movie'",
+    "keys='me:private'": "keys: should be a valid tuple, not str",
+    "limits=3": "limits: should be an instance of Limits, not int",
+    "runners=0": "--runners is a number from 1 to 9007199254740992, not 0",
+    "public_url='x'": "--public-url 'x' is not a scheme, a host and a port, as http://falmock:8787",
+    "scenarios=('lockd',)": f"there is no scenario 'lockd': name a TOML file or one of {PRESETS}",
+    "scenarios=['night.toml']": "night.toml: rules.0: there is no fault 'sloow', did you mean 'slow'?",
+}
+GOOD_MARKS = (
+    "**{each.name: each.default for each in fields(Settings)}",
+    "run_seconds=Span(1, 2), time_scale=0, run_timeout=5, locked=['me'], seed=None",
+)
+
+
+def test_wrong_arguments_of_a_mark_are_reported_in_one_line(tmp_path: Path) -> None:
+    (tmp_path / "night.toml").write_text('[[rules]]\nfault = "sloow"\n')
+    project = tmp_path / "test_marks.py"
+    project.write_text(
+        "from dataclasses import fields\nimport pytest\nfrom falmock import Settings, Span\n"
+        + "".join(
+            f"@pytest.mark.falmock({arguments})\ndef test_{number}(falmock):\n    pass\n"
+            for number, arguments in enumerate([*WRONG_MARKS, *GOOD_MARKS])
+        )
+    )
+
+    ran = session(tmp_path, project=project)
+
+    assert [ran.ends[f"test_{number}"] for number in range(len(ran.ends))] == [
+        *(("error", f"@pytest.mark.falmock: {line}") for line in WRONG_MARKS.values()),
+        *(("passed", "") for _ in GOOD_MARKS),
+    ]
+    assert "me:private" not in ran.out
 
 
 def test_the_plugin_imports_no_heavy_packages() -> None:
