@@ -33,9 +33,11 @@ TOOLS = {".coverage", ".hypothesis", ".mypy_cache", ".pytest_cache", ".ruff_cach
 def nothing_is_left(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """No process, no listening socket, no file but in pytest's own temporary folder."""
     scratch = tmp_path_factory.mktemp("scratch")
+    runtime = tmp_path_factory.mktemp("runtime")
     before = in_checkout()
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TMPDIR", str(scratch))
+        patch.setenv("XDG_RUNTIME_DIR", str(runtime))
         patch.setattr(tempfile, "tempdir", str(scratch))
         yield
     own = psutil.Process()
@@ -45,6 +47,12 @@ def nothing_is_left(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     ] == []
     assert sorted(path.name for path in scratch.iterdir()) == []
     assert in_checkout() - before == set()
+
+
+@pytest.fixture(autouse=True)
+def no_other_emulator(nothing_is_left: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hide the emulators of other tests, and of the developer: each test has a runtime folder of its own."""
+    monkeypatch.setenv("XDG_RUNTIME_DIR", tempfile.mkdtemp(dir=os.environ["XDG_RUNTIME_DIR"]))
 
 
 def pytest_configure() -> None:

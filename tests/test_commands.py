@@ -28,6 +28,7 @@ ELSEWHERE = {
     ("README.md", "pip install"): "tests/test_wheel.py",
     ("README.md", ".venv/bin/falcontract run --target"): "tests/falcontract/test_cli.py",
     ("docs/ci.md", "python3 -m venv"): "tests/test_wheel.py",
+    ("docs/ci.md", "export FALMOCK_JOIN="): "tests/falmock/cli/test_joining.py",  # with its own address
     ("docs/contract.md", ".venv/bin/falcontract run --target"): "tests/falcontract/test_cli.py",
     # In docs/control.md and docs/vitest.md, every command.
     ("docs/control.md", ""): "tests/falmock/control/test_docs.py",

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 import yaml
-from processes import running
+from processes import running, served
 from programs import tool
 
 if TYPE_CHECKING:
@@ -75,6 +75,7 @@ def state(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     for name, value in re.findall(r"\b(FALMOCK_\w+)=(\S+)", CONTAINERFILE):
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("FALMOCK_STATE", str(folder))
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(folder))
     monkeypatch.setenv("FALMOCK_PORT", "0")
     monkeypatch.setenv("FALMOCK_HOST", "127.0.0.1")
     yield folder
@@ -90,6 +91,18 @@ def test_the_command_serves_as_the_user_of_the_container_and_is_healthy(state: P
 
     assert healthy == 0
     assert os.geteuid() != 0 or {path.stat().st_uid for path in state.rglob("*")} == {int(USER)}
+
+
+def test_the_application_of_the_compose_file_gets_the_certificate_and_no_key(tmp_path: Path) -> None:
+    services = yaml.safe_load((ROOT / "compose.yaml").read_text())["services"]
+    places = dict(volume.split(":")[:2] for volume in services["falmock"]["volumes"])
+    shared = {volume.split(":")[0] for volume in services["app"]["volumes"]} & places.keys()
+    with served("--state", str(tmp_path)):
+        mounted = [tmp_path / Path(places[name]).relative_to("/state") for name in shared]
+        texts = {file.name: file.read_text() for folder in mounted for file in folder.rglob("*")}
+
+    assert "BEGIN CERTIFICATE" in texts["ca.pem"]
+    assert "PRIVATE KEY" not in "".join(texts.values())
 
 
 def healthcheck(address: str) -> list[str]:

@@ -15,12 +15,13 @@ from falmock.engine import opening
 from falmock.engine.keys import Keyring
 from falmock.engine.observer import Warned
 from falmock.engine.opening import DATABASE, ELSEWHERE, StateError, trusted
+from falmock.http import own_names
 from falmock.http.browser_proxy import BrowserProxy
 from falmock.http.catalogue import catalogue_routes, website_routes
 from falmock.http.cdn import cdn_routes
 from falmock.http.context import Area
 from falmock.http.fault_injection import FaultInjector
-from falmock.http.guard import HEALTH, Guard, TrustedProxies, by_area
+from falmock.http.guard import HEALTH, Guard, by_area
 from falmock.http.identity import Identity
 from falmock.http.platform import platform_not_found, platform_routes
 from falmock.http.queue import QueueHost
@@ -30,6 +31,7 @@ from falmock.http.rest import rest_routes
 from falmock.http.router import HostRouter, with_headers
 from falmock.http.run import RunHost
 from falmock.http.tokens import token_routes
+from falmock.http.trusted_proxies import TrustedProxies
 from falmock.inspection.journal import Journal, journal_of
 from falmock.inspection.ledger import Ledger
 from falmock.media import FfmpegNotFound, find_ffmpeg
@@ -47,6 +49,7 @@ if TYPE_CHECKING:
     from falmock.catalogue import Catalogue
     from falmock.engine.clock import Clock
     from falmock.engine.emulator import Emulator
+    from falmock.http.own_names import LookUp
     from falmock.media import Renderer
     from falmock.settings import Settings
 
@@ -62,19 +65,22 @@ __all__: Final = [
 ]
 
 
-def create_app(emulator: Emulator, *, files: str = "") -> Starlette:
+def create_app(emulator: Emulator, *, files: str = "", look_up: LookUp | None = None) -> Starlette:
     """Return an ASGI application for an open emulator; it needs no lifespan.
 
     Args:
         emulator: to serve.
         files: base URL of files in answers to calls under fal's own names, as "http://127.0.0.1:8787"; empty
             to keep fal's.
+        look_up: returns the addresses of a name of one label. By default this asks the system, or reads the
+            hosts file alone if the emulator is sealed.
     """
     settings = emulator.settings
     ledger = Ledger(
         emulator.store, emulator.payloads.kept_body, emulator.catalogue, journal_of(emulator).warned
     )
     through_proxy: set[tuple[str, int]] = set()
+    system_look_up = own_names.listed if settings.sealed else own_names.look_up
     fal = HostRouter(
         fal_hosts(emulator),
         settings,
@@ -89,7 +95,7 @@ def create_app(emulator: Emulator, *, files: str = "") -> Starlette:
         Area.HEALTH: Router([Route(HEALTH, health, methods=["GET"])]),
         Area.PROXY: BrowserProxy(fal, settings, ledger.refuse),
     }
-    middleware = [Middleware(Guard, fal, settings, through_proxy)]
+    middleware = [Middleware(Guard, fal, settings, through_proxy, look_up or system_look_up)]
     if settings.trusted_proxies:
         middleware.insert(0, Middleware(TrustedProxies, settings.trusted_proxies, through_proxy))
     app = Starlette(

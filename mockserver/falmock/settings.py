@@ -22,6 +22,7 @@ MIB: Final = 1024 * 1024
 _DAY: Final = 86_400.0  # seconds
 _YEAR: Final = 365 * 86_400
 _MANY: Final = 2**53
+_TOKEN: Final = re.compile(r"[A-Za-z0-9._~+/=-]+", re.ASCII)  # as a Bearer token (RFC 6750)
 _INSTANT: Final = 0.001  # seconds; a limit of 0 would refuse every call
 
 
@@ -228,6 +229,13 @@ class Settings:
         flag="trusted-proxy",
         unset="none",
     )
+    control_token: str | None = _setting(
+        None,
+        "Secret with which other machines may call the control API. Safer in the environment than as a flag.",
+        type=str,
+        unset="this machine only",
+        repr=False,
+    )
     cancel: Literal["ignored", "honoured"] = _setting(
         "ignored",
         "A running request that is cancelled: ignored runs on and is billed; honoured ends at once with 499.",
@@ -270,6 +278,8 @@ class Settings:
             key_id, _, secret = pair.partition(":")
             if not (key_id and secret):
                 raise SettingsError("a key is not of the form id:secret: check --keys and FALMOCK_KEYS")
+        if self.control_token is not None:
+            check_token(self.control_token)
 
     @property
     def fetches_public_files(self) -> bool:
@@ -299,6 +309,19 @@ class Settings:
                     good = False
                 if not good:
                     raise SettingsError(f"{flag_of(name)} {text!r} is not {expected}")
+
+
+def check_token(token: str) -> None:
+    """Check a control token.
+
+    Raises:
+        SettingsError: no Bearer header can have it.
+    """
+    if _TOKEN.fullmatch(token) is None:
+        raise SettingsError(
+            "the control token is not of letters, digits and -._~+/= only: check --control-token and "
+            "FALMOCK_CONTROL_TOKEN"
+        )
 
 
 def _is_base(text: str) -> bool:

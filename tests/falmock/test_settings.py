@@ -32,6 +32,20 @@ def test_a_duration_drawn_from_a_range_lies_in_it() -> None:
     assert 3 <= drawn <= 5
 
 
+@pytest.mark.parametrize("token", ["", "two words", "tok\xe9n", "token\n"])
+def test_a_control_token_that_no_header_can_have_is_rejected_without_printing_it(token: str) -> None:
+    with pytest.raises(SettingsError, match="--control-token") as raised:
+        Settings(control_token=token)
+
+    assert not token or token not in str(raised.value)
+
+
+def test_secrets_are_not_in_the_representation_of_settings() -> None:
+    text = repr(Settings(control_token="a-secret", keys=("me:a-secret",)))
+
+    assert "a-secret" not in text
+
+
 @pytest.mark.parametrize("pair", ["", "nocolon", "id:", ":secret"])
 def test_a_key_that_is_no_pair_is_rejected(pair: str) -> None:
     with pytest.raises(SettingsError, match="id:secret"):

@@ -47,6 +47,7 @@ class RecordedTools:
     Attributes:
         first: the picture at a URL.
         video: the video at a URL.
+        sound: the sound at a URL.
         remote: no file is on this machine.
         broken: part of the URL of a file that cannot be decoded.
         specifications: of the media, in order.
@@ -58,6 +59,7 @@ class RecordedTools:
     style: Literal["animate", "plain"] = "plain"
     first: Picture = PICTURE
     video: Recording = VIDEO
+    sound: Recording = SOUND
     remote: bool = False
     broken: str = "no such URL"
     random: random.Random = field(default_factory=lambda: random.Random(1))
@@ -74,7 +76,7 @@ class RecordedTools:
 
     async def recording(self, url: str, *, loc: Loc, medium: Literal["video", "audio"]) -> Recording | None:
         self.loads.append(loc)
-        return None if self.remote else SOUND if medium == "audio" else self.video
+        return None if self.remote else self.sound if medium == "audio" else self.video
 
     async def publish(self, spec: Specification, *, name: str) -> Published:
         url = f"https://files.test/{name}"

@@ -61,7 +61,7 @@ def scalar(name: str, schema: Json, kind: str) -> Any:
     if kind == "string":
         return text(name, schema)
     low: float = schema["exclusiveMinimum"] if "exclusiveMinimum" in schema else schema.get("minimum", 0)
-    high: float = schema["exclusiveMaximum"] if "exclusiveMaximum" in schema else low + 16
+    high: float = schema["exclusiveMaximum"] if "exclusiveMaximum" in schema else low + 8
     high = schema.get("maximum", high)
     # Sizes stay small, so that an emulator can render them in a test
     middle = min((low + high) / 2, low + 1024)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
 from falmock.catalogue import outputs, reading, texts
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
     from falmock.catalogue.entries import Json
     from falmock.catalogue.planning import Plan
-    from falmock.catalogue.texts import Span
+    from falmock.catalogue.texts import Span, Transcript
 
 _SPOKEN: Final = ("text", "transcription", "transcript", "transcribed_text", "output")
 _SPANS: Final = {
@@ -39,10 +40,9 @@ _ANSWERS: Final = (
     "content",
     "prompt",
 )
-_MOST_SPANS: Final = 5000
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)  # no slots, for the cached property
 class Known:
     """Finds the value of a field by its name, if the name is known.
 
@@ -99,7 +99,7 @@ class Known:
             return self._spans(name, schema)
         if not self._listens:
             return Filler.UNKNOWN
-        transcript = self.plan.transcript()
+        transcript = self.transcript
         language = self.plan.fields.first(["language", "language_code"]) or "en"
         found: Json = {
             **dict.fromkeys(_SPOKEN, transcript.text),
@@ -114,7 +114,7 @@ class Known:
 
     def _spans(self, name: str, schema: Json) -> Any:
         """Return words or sentences with their times, in the shape of the schema."""
-        fields, transcript = self.plan.fields, self.plan.transcript()
+        fields, transcript = self.plan.fields, self.transcript
         level = fields.values.get("chunk_level")
         if level == "none" or (name == "diarization_segments" and fields.values.get("diarize") is not True):
             return []
@@ -126,7 +126,7 @@ class Known:
             return Filler.UNKNOWN
         filler = Filler(self.plan.entry.schemas, lambda *_: Filler.UNKNOWN)
         spans = transcript.words if by_word else transcript.sentences
-        return [self._span(item, span, filler) for span in spans[:_MOST_SPANS]]
+        return [self._span(item, span, filler) for span in spans]
 
     def _span(self, item: Json, span: Span, filler: Filler) -> Json:
         speaker = "SPEAKER_00" if self.plan.fields.values.get("diarize") is True else None
@@ -177,6 +177,11 @@ class Known:
         value = self.plan.fields.values.get(name)
         repeated = isinstance(value, str | int | float) and not isinstance(value, bool)
         return value if repeated and not name.endswith(("_url", "_urls")) else Filler.UNKNOWN
+
+    @cached_property
+    def transcript(self) -> Transcript:
+        """The words of the recording, made up once."""
+        return self.plan.transcript()
 
     @property
     def _listens(self) -> bool:

@@ -248,7 +248,11 @@ class Plan:
         video, sound = self._source_video, self.sources.sound
         if video is None or "extend" in self.entry.endpoint:
             # The sound of an avatar is its speech, unless the model has a field for the length
-            return sound.seconds if sound is not None and not self.fields.has(["duration"]) else None
+            return (
+                sound.seconds
+                if sound is not None and not self.fields.has(["duration", *reading.FRAMES])
+                else None
+            )
         if sound is None or not _LIPS.search(self.entry.endpoint):
             return float(video.seconds)
         cut = self.fields.values.get("sync_mode") == "cut_off"

@@ -9,8 +9,10 @@ import sys
 from typing import TYPE_CHECKING, Final
 
 import click
+from click.core import ParameterSource
 
-from falmock.cli.options import option, state_option
+from falmock.cli.joining import server_options
+from falmock.cli.options import option
 from falmock.intercept.browser import is_led, open_page
 from falmock.intercept.launch import NotStartedError
 
@@ -29,11 +31,11 @@ BROWSERS: Final = (
 
 
 @click.command(context_settings={"allow_interspersed_args": False})
-@state_option("State folder of an emulator that may be running.")
+@server_options
 @option("--browser", "Chromium, Chrome or Edge; by default the first that is found.")
 @click.argument("url")
 @click.argument("flags", nargs=-1, type=click.UNPROCESSED)
-def browser(state: Path, browser: str | None, url: str, flags: tuple[str, ...]) -> int:
+def browser(state: Path, join: str | None, browser: str | None, url: str, flags: tuple[str, ...]) -> int:
     """Open a page that calls fal's hosts itself: falmock browser http://localhost:3000.
 
     The browser has a temporary profile, and trusts the emulator by its key: no certificate is installed.
@@ -44,7 +46,9 @@ def browser(state: Path, browser: str | None, url: str, flags: tuple[str, ...]) 
     if not is_led(os.environ):
         falmock = (sys.executable, "-m", "falmock")
         again = (*falmock, "browser", "--browser", program, url, *flags)
-        os.execv(sys.executable, [*falmock, "run", "--state", str(state), "--", *again])  # noqa: S606 - itself
+        given = click.get_current_context().get_parameter_source("state") is ParameterSource.COMMANDLINE
+        where = (*(("--state", str(state)) if given else ()), *(("--join", join) if join else ()))
+        os.execv(sys.executable, [*falmock, "run", *where, "--", *again])  # noqa: S606 - itself
     try:
         return asyncio.run(open_page(program, [*flags, url], os.environ))
     except (OSError, NotStartedError) as error:

@@ -22,6 +22,7 @@ OTHERS: Final = {
     name.replace("_", "-"): name
     for name in ("host", "port", "tls_port", "proxy_port", "state", "ephemeral", "log_format", "log_level")
 }
+SECRET: Final = ("keys", "control_token")
 SOURCES: Final = {
     ParameterSource.COMMANDLINE: "flag",
     ParameterSource.ENVIRONMENT: "variable",
@@ -78,7 +79,7 @@ def show(**given: Any) -> None:
     flags = {"state": "--state", **{name: flag_of(name) for name in OPTIONS}}
     width = max(map(len, flags.values()))
     for name, flag in flags.items():
-        value = "***" if name == "keys" and given[name] else given[name]
+        value = "***" if name in SECRET and given[name] else given[name]
         if name in OPTIONS and OPTIONS[name][1] is True:
             value = not value  # the flag turns it off
         origin = source(name)

@@ -83,8 +83,8 @@ def mask(known: KnownKeys) -> None:
 
 
 _WHAT_OTHERS_CAN = """
-              They can submit, read and upload with any accepted key. The control API answers this
-              machine only. Without --host no other machine can call."""
+              They can submit, read and upload with any accepted key. The control API answers {}.
+              Without --host no other machine can call."""
 
 
 def reachable(listeners: Listeners) -> str:
@@ -111,7 +111,12 @@ def banner(server: ServerInfo, settings: Settings, reachable: str, ahead: float 
         else f"""
   clock       {ahead:,.0f} s ahead of this machine, as stored in its folder; falmock clock reset undoes it"""
     )
-    warning = f"\n  WARNING     other machines can call {reachable}{_WHAT_OTHERS_CAN}" if reachable else ""
+    others_can = _WHAT_OTHERS_CAN.format(
+        "this\n              machine only"
+        if settings.control_token is None
+        else "them\n              with the control token"
+    )
+    warning = f"\n  WARNING     other machines can call {reachable}{others_can}" if reachable else ""
     keys = "any id:secret" if settings.keys is None else f"{len(settings.keys)} from --keys"
     address = server.http
     return f"""

@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from falmock.app import FfmpegNotFound, find_ffmpeg
+from falmock.cli.joining import describe
 from falmock.cli.options import command_argument, state_option
 from falmock.cli.serve import LOOPBACK, PORT
 from falmock.intercept import netns
-from falmock.intercept.certificates import DamagedCAError, check_ca
+from falmock.intercept.certificates import DamagedCAError, certificate_of, check_ca
 from falmock.intercept.doctor import CannotTryError, examine
-from falmock.intercept.server_info import find
+from falmock.intercept.server_info import find, running
+from falmock.protocol.authorities import parse_url
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -54,11 +56,15 @@ def check_machine(state: Path) -> Iterator[Check]:
     """Yield whether this machine has what the emulator needs."""
     yield _ffmpeg()
     server = find(state)
+    others = [each for each in running() if each != server]
     if server is not None:
         yield True, f"state folder {state}: an emulator serves it at {server.http}"
     else:
         yield _folder(state)
-        yield _port()
+        if all(parse_url(each.http).port != PORT for each in others):
+            yield _port()
+    for other in others:
+        yield True, f"another emulator runs at {describe(other)}"
     yield _authority(state / "ca")
     if found := [name for name in PROXIES if os.environ.get(name)]:
         yield True, f"proxy: {', '.join(found)}; falmock run replaces it for its program"
@@ -97,10 +103,11 @@ def _port() -> Check:
 
 
 def _authority(folder: Path) -> Check:
-    if not (folder / "ca.pem").exists():
-        return True, f"certificate {folder / 'ca.pem'}: made at the first start"
+    path = certificate_of(folder)
+    if not path.exists():
+        return True, f"certificate {path}: made at the first start"
     try:
         check_ca(folder)
     except (DamagedCAError, OSError) as error:
-        return False, f"certificate {folder / 'ca.pem'}: {error}"
-    return True, f"certificate {folder / 'ca.pem'}: valid"
+        return False, f"certificate {path}: {error}"
+    return True, f"certificate {path}: valid"

@@ -11,22 +11,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 import click
-import httpx
 
 from falmock.app import DATABASE
 from falmock.cli import console
+from falmock.cli.joining import ControlAPI, on_control_api, running_server, server_options
 from falmock.cli.options import option, state_option
-from falmock.cli.serve import control_error, reporting
+from falmock.cli.serve import reporting
 from falmock.engine import export
 from falmock.faults import scenarios
 from falmock.faults.vocabulary import EXACT, FAULTS, Fault, limits
-from falmock.http.guard import CONTROL
 from falmock.inspection.entries import JournalError, JournalFilter
 from falmock.inspection.entries import read as read_journal
 from falmock.inspection.lint import RULES, Finding
 from falmock.inspection.lint import check as check_client
 from falmock.intercept.environment import render, variables
-from falmock.intercept.server_info import ServerInfo, find
 from falmock.protocol.calls import Operation
 
 if TYPE_CHECKING:
@@ -34,7 +32,6 @@ if TYPE_CHECKING:
 
     from falmock.inspection.entries import Entry
 
-CONTROL_SECONDS: Final = 60.0  # a long journal takes some time
 FOLLOW_SECONDS: Final = 0.5
 
 
@@ -86,27 +83,32 @@ def faults() -> None:
         click.echo(f"{name}{options and ' '}{options}\n    {kind.says}{''.join(ranges)}")
 
 
-running_state = state_option("State folder of the running emulator.")
-
-
 @click.command()
-@running_state
+@server_options
 @option("--format", "Form of the output.", type=click.Choice(["sh", "dotenv", "json"]), default="sh")
 @option("--via", "Name or address by which the program reaches this machine, as host.docker.internal.")
-@option("--ca-folder", "Folder where the program finds the files of the state folder's `ca`.")
+@option("--ca-folder", "Folder where the program finds the files of the state folder's `ca/certificate`.")
 @option(
     "--fal-hosts",
     "Set FAL_RUN_HOST and FAL_QUEUE_RUN_HOST, for fal's Python client, instead of proxy variables.",
     is_flag=True,
 )
-def env(state: Path, format: str, via: str | None, ca_folder: str | None, *, fal_hosts: bool) -> None:  # noqa: A002 - the flag's name
+def env(
+    state: Path,
+    join: str | None,
+    format: str,  # noqa: A002 - the flag's name
+    via: str | None,
+    ca_folder: str | None,
+    *,
+    fal_hosts: bool,
+) -> None:
     """Print the environment variables that lead programs to the emulator: eval "$(falmock env)"."""
-    server = _running(state).seen_from(via, ca_folder)
+    server = running_server(state, join).seen_from(via, ca_folder)
     click.echo(render(variables(server, os.environ, proxied=not fal_hosts), format), nl=False)
 
 
 @click.command()
-@running_state
+@on_control_api
 @click.option(
     "--format",
     "form",
@@ -121,14 +123,14 @@ def env(state: Path, format: str, via: str | None, ca_folder: str | None, *, fal
 @click.option("--operation", help="Only calls of this kind.", type=click.Choice([*map(str, Operation)]))
 @click.option("--since", help="Only entries from this emulated time on, in unix seconds.", type=float)
 @click.option("--until", help="Only entries before this emulated time.", type=float)
-def journal(state: Path, form: str | None, *, follow: bool, **query: Any) -> None:
+def journal(control: ControlAPI, form: str | None, *, follow: bool, **query: Any) -> None:
     """Print the journal: calls, steps of requests, attempts at webhooks."""
     if follow:
         if form not in {None, "text"}:
             raise click.UsageError(f"--follow prints text, not {form}")
-        _follow(state, query)
+        _follow(control, query)
     form = form or ("text" if sys.stdout.isatty() else "jsonl")
-    fetched = _fetch(state, "/journal", query | {"format": None if form == "text" else form}).text
+    fetched = control.get("/journal", query | {"format": None if form == "text" else form}).text
     if form != "text":
         click.echo(fetched, nl=False)
         return
@@ -136,11 +138,11 @@ def journal(state: Path, form: str | None, *, follow: bool, **query: Any) -> Non
         click.echo(journal_line(entry))
 
 
-def _follow(state: Path, query: Mapping[str, Any]) -> NoReturn:
+def _follow(control: ControlAPI, query: Mapping[str, Any]) -> NoReturn:
     """Print each entry once, a call when its response is complete."""
     printed: set[int] = set()
     while True:
-        entries = read_journal(_fetch(state, "/journal", query).text)
+        entries = read_journal(control.get("/journal", query).text)
         for entry in entries:
             if entry.id not in printed and getattr(entry, "over", True):
                 click.echo(journal_line(entry))
@@ -157,7 +159,7 @@ def journal_line(entry: Entry) -> str:
 
 
 @click.command()
-@running_state
+@on_control_api
 @click.option(
     "--format",
     "form",
@@ -167,9 +169,9 @@ def journal_line(entry: Entry) -> str:
 @click.option("--test", help="Only requests of this test.")
 @click.option("--key", help="Only requests of this key id.")
 @click.option("--window", help="Seconds within which an equal submit counts as a double.", type=float)
-def ledger(state: Path, form: str | None, **query: Any) -> None:
+def ledger(control: ControlAPI, form: str | None, **query: Any) -> None:
     """Print what all requests would have cost at fal's list prices."""
-    answer = _fetch(state, "/ledger", query)
+    answer = control.get("/ledger", query)
     if (form or ("text" if sys.stdout.isatty() else "json")) == "json":
         click.echo(answer.text)
         return
@@ -183,20 +185,20 @@ def ledger(state: Path, form: str | None, **query: Any) -> None:
 
 
 @click.command()
-@running_state
+@on_control_api
 @click.option("--test", help="Only entries of this test.")
 @click.option(
     "--journal",
     help="A file of the journal as JSON lines, instead of a running emulator.",
     type=click.Path(path_type=Path, exists=True, dir_okay=False),
 )
-def lint(state: Path, test: str | None, journal: Path | None) -> int:
+def lint(control: ControlAPI, test: str | None, journal: Path | None) -> int:
     """Check an application for mistakes in its use of fal.
 
     Exits with 1 if there is a finding, with 2 if there is no journal to check.
     """
     if journal is None:
-        found = _fetch(state, "/lint", {"test": test}).json()["findings"]
+        found = control.get("/lint", {"test": test}).json()["findings"]
         findings = [Finding(**each) for each in found]
     else:
         try:
@@ -214,14 +216,14 @@ def clock() -> None:
 
 
 @clock.command("reset")
-@running_state
-def reset_clock(state: Path) -> None:
+@on_control_api
+def reset_clock(api: ControlAPI) -> None:
     """Set the clock to real time, and move all stored times with it.
 
     Every request keeps the time that it has left.
     """
-    before = _fetch(state, "/clock", {}).json()
-    _fetch(state, "/clock/reset", {}, method="POST")
+    before = api.get("/clock", {}).json()
+    api.call("POST", "/clock/reset")
     moved = before["now"] - before["wall"]
     click.echo(f"the clock is at real time; it was {abs(moved):,.0f} s {'ahead' if moved > 0 else 'behind'}")
 
@@ -247,25 +249,3 @@ def export_state(state: Path) -> None:
     except (export.NoDatabaseError, OSError) as error:
         raise click.ClickException(str(error)) from None
     console.print_to_stderr(f"falmock: {', '.join(f'{counts[table]} {table}' for table in export.TABLES)}")
-
-
-def _running(state: Path) -> ServerInfo:
-    server = find(state)
-    if server is None:
-        raise click.ClickException(
-            f"no emulator serves {state}: start one with falmock serve, or name its --state"
-        )
-    return server
-
-
-def _fetch(state: Path, path: str, query: Mapping[str, Any], method: str = "GET") -> httpx.Response:
-    """Call the control API of the running emulator."""
-    server = _running(state)
-    params = {name: value for name, value in query.items() if value is not None}
-    try:
-        answer = httpx.request(
-            method, f"{server.http}{CONTROL}{path}", params=params, trust_env=False, timeout=CONTROL_SECONDS
-        )
-        return answer.raise_for_status()
-    except httpx.HTTPError as error:
-        raise control_error(server.http, error) from None

@@ -17,6 +17,7 @@ from click.core import ParameterSource
 
 from falmock.app import ELSEWHERE, FfmpegNotFound, StateError, create_app, open_emulator
 from falmock.cli import console
+from falmock.cli.joining import control_error, describe, find_server, server_options, with_token
 from falmock.cli.options import command_argument, option, settings_of, settings_options, state_option
 from falmock.cli.report import write as write_report
 from falmock.engine.own_models import FOLDER as MODELS
@@ -38,7 +39,7 @@ from falmock.intercept.launch import (
     launch,
 )
 from falmock.intercept.listeners import Listeners, open_listeners
-from falmock.intercept.server_info import ServerInfo, advertise, find
+from falmock.intercept.server_info import ServerInfo, advertise
 from falmock.protocol.addresses import is_loopback
 from falmock.protocol.authorities import Authority
 from falmock.settings import OPTIONS, SettingsError, flag_of
@@ -59,6 +60,7 @@ LOOPBACK: Final = "127.0.0.1"
 PORT: Final = 8787
 LONG_RUNNING: Final = ("hostnames", "trusted_proxies")  # settings that `falmock run` has no flag for
 WRONG_USE: Final = (StateError, ScenarioError, SettingsError, FfmpegNotFound, DamagedCAError)
+FOR_JOINED: Final = ("--sealed", "--control-token")  # settings that do not change the emulator that is joined
 LEVELS: Final = ("debug", "info", "warning", "error")
 FAILED: Final = 3  # exit code of `falmock run --fail-on`
 # What `falmock run` can fail on.
@@ -130,7 +132,7 @@ async def _serve(settings: Settings, listeners: Listeners) -> None:
         asyncio.get_running_loop().add_signal_handler(number, stopped.set)
     async with (
         open_emulator(settings, listeners=listeners) as emulator,
-        _served(emulator, _app(emulator, listeners), listeners) as server,
+        _served(emulator, _app(emulator, listeners), listeners, found=True) as server,
     ):
         ahead = emulator.clock.now() - emulator.clock.wall()
         console.print_to_stderr(console.banner(server, settings, console.reachable(listeners), ahead))
@@ -140,7 +142,7 @@ async def _serve(settings: Settings, listeners: Listeners) -> None:
 @click.command(
     context_settings={"ignore_unknown_options": False, "allow_interspersed_args": False},
 )
-@state_option("State folder of an emulator that may be running.")
+@server_options
 @settings_options(without=LONG_RUNNING)
 @log_options("warning")
 @option("--account", "File for the final account, as JSON.", type=click.Path(path_type=Path, dir_okay=False))
@@ -149,7 +151,7 @@ async def _serve(settings: Settings, listeners: Listeners) -> None:
     "Folder for the journal, an HTTP archive, the account and the videos. Always a new emulator.",
     type=click.Path(path_type=Path, file_okay=False, writable=True),
 )
-@option("--alone", "Use a new emulator, even if one serves the state folder.", is_flag=True)
+@option("--alone", "Use a new emulator, whatever runs.", is_flag=True)
 @option(
     "--fail-on",
     "Exit with 3 if a call was refused, a fault had no effect, or the client check found a mistake: "
@@ -164,6 +166,7 @@ async def _serve(settings: Settings, listeners: Listeners) -> None:
 def run(  # noqa: PLR0917 - click calls it by name
     command: tuple[str, ...],
     state: Path,
+    join: str | None,
     account: Path | None,
     report: Path | None,
     log_format: str,
@@ -177,20 +180,27 @@ def run(  # noqa: PLR0917 - click calls it by name
 ) -> int:
     """Run a program with all fal hosts led to an emulator: falmock run -- python app.py.
 
-    This is the running emulator that serves the state folder, unless --sealed is given and it is not
-    sealed. Otherwise it is a new one, in memory. The exit code is that of the program.
+    This is the running emulator of --join or --state, else the one that serves the state folder here, else
+    the only one that runs. It is a new one, in memory, if there is none, or if --sealed is given and it is
+    not sealed. The exit code is that of the program.
     """
     console.set_up_logging(log_format, log_level)
     _check_writable(account)
     fail_on = frozenset(REASONS) if strict else fail_on
-    server = None if alone or fail_on or report else find(state)
+    server = None if alone or fail_on or report else find_server(state, join, "--join, --state or --alone")
+    if join is not None and not alone and (server is None or server.sealed < sealed):
+        raise click.UsageError(
+            "--strict, --fail-on and --report use a new emulator: leave out --join"
+            if server is None
+            else f"the emulator at {join} is not sealed: leave out --sealed or --join"
+        )
     remarks: Remarks = {}
     paged = False
     with reporting(), _runner() as runner:
         if server is not None and server.sealed >= sealed:
-            _refuse_settings(server, state)
-            console.print_to_stderr(f"falmock: using the emulator at {server.http}, which serves {state}")
-            ended, counted = runner.run(_run_beside(server, command))
+            _refuse_settings(server)
+            console.print_to_stderr(f"falmock: using the emulator at {describe(server)}")
+            ended, counted = runner.run(_run_beside(server, command, with_token(given["control_token"])))
         else:
             settings = settings_of(None, given | {"sealed": sealed, "models": _models(state, given)})
             with _listening(LOOPBACK, 0, 0, 0) as listeners:
@@ -225,14 +235,14 @@ def _check_writable(account: Path | None) -> None:
         raise click.ClickException(f"cannot write to {account}: choose another --account")
 
 
-def _refuse_settings(server: ServerInfo, state: Path) -> None:
+def _refuse_settings(server: ServerInfo) -> None:
     """Refuse flags that would have no effect, because the running emulator has settings of its own."""
     source = click.get_current_context().get_parameter_source
     given = [flag_of(name) for name in OPTIONS if source(name) is ParameterSource.COMMANDLINE]
-    if refused := ", ".join(flag for flag in given if flag != "--sealed"):
+    if refused := ", ".join(flag for flag in given if flag not in FOR_JOINED):
         raise click.ClickException(
-            f"the emulator at {server.http} serves {state} and has its own settings, so {refused} would have "
-            "no effect: add --alone for a new emulator"
+            f"the emulator at {describe(server)}, has its own settings, so {refused} would have no effect: "
+            "add --alone for a new emulator"
         )
 
 
@@ -277,9 +287,11 @@ def _is_of_page(entry: Entry) -> bool:
     return isinstance(entry, Exchange) and any(name in OF_PAGES for name, _ in entry.headers)
 
 
-async def _run_beside(server: ServerInfo, command: Sequence[str]) -> tuple[Ended, Account]:
+async def _run_beside(
+    server: ServerInfo, command: Sequence[str], headers: dict[str, str]
+) -> tuple[Ended, Account]:
     with SignalForwarder() as forwarder:
-        async with httpx.AsyncClient(base_url=server.http, trust_env=False) as http:
+        async with httpx.AsyncClient(base_url=server.http, headers=headers, trust_env=False) as http:
             before = await _account(http)
             ended = await _launch(command, server, forwarder)
             after = await _account(http)
@@ -294,14 +306,6 @@ async def _account(http: httpx.AsyncClient) -> Account:
     return Account.from_json(answer.json())
 
 
-def control_error(address: str, error: httpx.HTTPError) -> click.ClickException:
-    """Return the error for a call to the control API that failed."""
-    why = str(error)
-    if isinstance(error, httpx.HTTPStatusError) and error.response.status_code == httpx.codes.FORBIDDEN:
-        why = error.response.json()["detail"]
-    return click.ClickException(f"the emulator at {address} gives no information: {why}")
-
-
 async def _launch(command: Sequence[str], server: ServerInfo, forwarder: SignalForwarder) -> Ended:
     try:
         return await launch(command, os.environ | variables(server, os.environ), forwarder)
@@ -311,8 +315,10 @@ async def _launch(command: Sequence[str], server: ServerInfo, forwarder: SignalF
 
 
 @asynccontextmanager
-async def _served(emulator: Emulator, app: Starlette, listeners: Listeners) -> AsyncIterator[ServerInfo]:
-    """Serve an emulator at all listeners for the length of a block."""
+async def _served(
+    emulator: Emulator, app: Starlette, listeners: Listeners, *, found: bool = False
+) -> AsyncIterator[ServerInfo]:
+    """Serve an emulator at all listeners for the length of a block; other commands may find it."""
     console.mask(journal_of(emulator).known)
     settings = emulator.settings
     async with AsyncExitStack() as stack:
@@ -321,8 +327,8 @@ async def _served(emulator: Emulator, app: Starlette, listeners: Listeners) -> A
             server = await stack.enter_async_context(
                 open_listeners(app, listeners, ca, sealed=settings.sealed)
             )
-            if settings.state is not None:
-                stack.enter_context(advertise(server, settings.state))
+            if found:
+                stack.enter_context(advertise(server))
         try:
             yield server
         finally:

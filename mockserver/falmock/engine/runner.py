@@ -54,7 +54,7 @@ log = logging.getLogger("falmock.engine.runner")
 
 Loc = tuple[str | int, ...]
 NOT_FETCHED: Final = (
-    "because it is on another machine: the result does not show it. Use an upload, a data URI, or --fetch"
+    "because it is on another machine: the output does not show it. Use an upload, a data URI, or --fetch"
 )
 HOW: Final = "falmock models add FILE, or --unknown-models generic"
 EXACT: Final = "To emulate it exactly: falmock models add FILE"
@@ -190,7 +190,7 @@ def warn_of_model(observer: Observer, catalogue: Catalogue, endpoint: str) -> di
     """Warn that an endpoint is called which nobody lists; return the header that says what to do."""
     nearest = catalogue.nearest(endpoint)
     hint = f"{'' if nearest is None else f'did you mean {nearest}? '}to add this model: {HOW}"
-    observer.warn(Warned.MODEL, endpoint, f"this model is not emulated, so the answer is 404: {hint}")
+    observer.warn(Warned.MODEL, endpoint, f"this model is not in the catalogue, so the answer is 404; {hint}")
     return {"x-falmock-hint": hint}
 
 

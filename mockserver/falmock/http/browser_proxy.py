@@ -46,7 +46,6 @@ class BrowserProxy:
     def __init__(self, fal: ASGIApp, settings: Settings, refused: Callable[[str], None]) -> None:
         self._fal = fal
         self._refused = refused
-        self._names = settings.own_names
         self._key = settings.keys[0] if settings.keys else "falmock:proxy"
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -60,7 +59,7 @@ class BrowserProxy:
         headers = self._forwarded(context.headers)
         inner = {
             **scope,
-            CONTEXT: CallContext(Area.FAL, context.authority, headers),
+            CONTEXT: CallContext(Area.FAL, context.authority, headers, context.names),
             "path": "/",
             "headers": [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()],
         }
@@ -74,7 +73,7 @@ class BrowserProxy:
             return "no host", False
         name = url.authority.name
         try:
-            target = find_target(url, context.authority, scheme, self._names)
+            target = find_target(url, context.authority, scheme, context.names)
         except NotServedError:
             return name, False
         if is_fal(name) and (name != target.host or url.authority.port is not None):

@@ -56,6 +56,7 @@ class CallContext:
         area: that answers it.
         authority: of its Host header.
         headers: names in lower case; of several with one name the first.
+        names: of this emulator for this call, besides those of loopback.
         call: the operation on a fal host.
         base_url: for the URLs in the answer.
         body: of a submit, if it has arrived completely and is not too large.
@@ -70,6 +71,7 @@ class CallContext:
     area: Area
     authority: Authority
     headers: Mapping[str, str]
+    names: frozenset[str]
     call: Call = field(init=False)
     base_url: BaseURL = field(init=False)
     body: bytes | None = None

@@ -4,7 +4,8 @@ fal's API answers web pages of every origin. An emulator on a developer's machin
 submit requests, read webhook URLs and empty the queue. So a call is refused if
 
 - its Host or Origin header is malformed (400, see `authorities`);
-- it is for the control API and does not come directly from this machine, under one of the emulator's names;
+- it is for the control API, has no control token, and does not come directly from this machine, under one of
+  the emulator's names;
 - it comes from a page with a foreign origin that no setting allows. Browsers name the origin in `Origin`, or
   send `Sec-Fetch-Site: cross-site` without it.
 
@@ -13,16 +14,16 @@ Only the files on the CDN may be read by pages of every origin, as at fal.
 
 from __future__ import annotations
 
-import ipaddress
+import hmac
 import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
-
 from falmock.http.context import CONTEXT, Area, CallContext
 from falmock.http.cors import Mirror, for_pages, for_readers
+from falmock.http.own_names import OwnNames
 from falmock.http.refusals import explained, refusal_response
+from falmock.http.trusted_proxies import FORWARDED
 from falmock.protocol.addresses import is_loopback
 from falmock.protocol.authorities import (
     Authority,
@@ -51,6 +52,7 @@ if TYPE_CHECKING:
     from starlette.responses import Response
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+    from falmock.http.own_names import LookUp
     from falmock.protocol.hosts import Destination
     from falmock.settings import Settings
 
@@ -60,7 +62,6 @@ CONTROL: Final = "/control"
 HEALTH: Final = "/health"
 PROXY: Final = "/api/fal/proxy"
 
-FORWARDED: Final = frozenset({b"forwarded", b"x-forwarded-for", b"x-forwarded-host", b"x-forwarded-proto"})
 _SAME_SITE: Final = frozenset({"same-origin", "same-site", "none"})
 _UNIQUE: Final = frozenset({"host", "origin", "sec-fetch-site", *TARGETS})
 
@@ -77,6 +78,7 @@ class Incoming:
         origin: of the page that sent it; "null" for an opaque one, None for a call without an Origin.
         own: the origin of the emulator's own pages under this name; None under foreign names.
         cross_site: the browser says that a page of another site made the call.
+        authorized: it has the control token.
     """
 
     area: Area
@@ -86,6 +88,7 @@ class Incoming:
     origin: WebOrigin | str | None = None
     own: WebOrigin | None = None
     cross_site: bool = False
+    authorized: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,10 +123,15 @@ class Policy:
         return CROSS_SITE if call.cross_site else None
 
     def _objection_to_control(self, call: Incoming) -> str | None:
+        if call.authorized:
+            return None
         if call.proxied:
             return "the control API is not answered through a proxy: call its address directly"
         if call.peer is not None and not is_loopback(call.peer):
-            return f"the control API answers to this machine only, and the call comes from {call.peer}"
+            return (
+                f"the control API answers to this machine only, and the call comes from {call.peer} without "
+                "the token of --control-token (Authorization: Bearer)"
+            )
         name = call.host.name
         if not is_loopback(name) and name not in self.names:
             return (
@@ -167,14 +175,22 @@ class Guard:
         fal: answers calls for fal's hosts.
         settings: of the emulator.
         through_proxy: source addresses of the emulator's own proxy, which may carry calls of other machines.
+        look_up: returns the addresses of a name of one label (see `own_names`).
     """
 
     def __init__(
-        self, app: ASGIApp, fal: ASGIApp, settings: Settings, through_proxy: Collection[tuple[str, int]]
+        self,
+        app: ASGIApp,
+        fal: ASGIApp,
+        settings: Settings,
+        through_proxy: Collection[tuple[str, int]],
+        look_up: LookUp,
     ) -> None:
         self._app = app
         self._fal = fal
         self._policy = Policy.of(settings)
+        self._own_names = OwnNames(look_up)
+        self._token = settings.control_token
         self._names = settings.own_names
         self._through_proxy = through_proxy
         # These only add headers: the calls that they get are allowed.
@@ -192,7 +208,11 @@ class Guard:
         try:
             headers = _headers(scope)
             authority = _authority(scope, headers)
-            context = CallContext(self._area(scope["path"], authority, headers), authority, headers)
+            names = self._names
+            if "." not in authority.name and not is_own(authority.name, names):
+                names = await self._names_with(authority.name, scope)
+            area = _area(scope["path"], authority, headers, names)
+            context = CallContext(area, authority, headers, names)
             app: ASGIApp = self._fal if context.area is Area.FAL else self._dispatch
             if context.area is Area.CONTROL or "origin" in headers or "sec-fetch-site" in headers:
                 app = self._checked(scope, context)
@@ -236,29 +256,43 @@ class Guard:
             peer=peer[0] if peer else None,
             proxied=area is Area.CONTROL and self._is_proxied(scope),
             origin=origin,
-            own=origin_of(scope["scheme"], host) if origin and is_own(host.name, self._names) else None,
+            own=origin_of(scope["scheme"], host) if origin and is_own(host.name, context.names) else None,
             cross_site=cross_site,
+            authorized=area is Area.CONTROL and self._has_token(headers),
         )
 
-    def _area(self, path: str, host: Authority, headers: Mapping[str, str]) -> Area:
-        """Return the area of a call. On a host of fal's, every path is fal's."""
-        if is_fal(host.name):
-            return Area.FAL
-        if path == PROXY:
-            return Area.PROXY
-        if not TARGETS.isdisjoint(headers):
-            return Area.FAL
-        if path == CONTROL or path.startswith(f"{CONTROL}/"):
-            return Area.CONTROL
-        if path == HEALTH and is_own(host.name, self._names):
-            return Area.HEALTH
-        return Area.FAL
+    async def _names_with(self, name: str, scope: Scope) -> frozenset[str]:
+        """Return the emulator's names; with one more if it leads to the address of the call."""
+        server = scope.get("server")
+        own = server is not None and await self._own_names.has(name, server[0])
+        return self._names | {name} if own else self._names
+
+    def _has_token(self, headers: Mapping[str, str]) -> bool:
+        scheme, _, given = headers.get("authorization", "").partition(" ")
+        if self._token is None or scheme.lower() != "bearer":
+            return False
+        return hmac.compare_digest(given.strip().encode(), self._token.encode())
 
     def _is_proxied(self, scope: Scope) -> bool:
         peer = scope.get("client")
         if peer is not None and tuple(peer) in self._through_proxy:
             return True
         return any(name in FORWARDED for name, _ in scope["headers"])
+
+
+def _area(path: str, host: Authority, headers: Mapping[str, str], names: frozenset[str]) -> Area:
+    """Return the area of a call. On a host of fal's, every path is fal's."""
+    if is_fal(host.name):
+        return Area.FAL
+    if path == PROXY:
+        return Area.PROXY
+    if not TARGETS.isdisjoint(headers):
+        return Area.FAL
+    if path == CONTROL or path.startswith(f"{CONTROL}/"):
+        return Area.CONTROL
+    if path == HEALTH and is_own(host.name, names):
+        return Area.HEALTH
+    return Area.FAL
 
 
 def _without_cors_on_request(send: Send, context: CallContext) -> Send:
@@ -282,45 +316,6 @@ def by_area(areas: Mapping[Area, ASGIApp]) -> ASGIApp:
         await areas[context.area](scope, receive, send)
 
     return application
-
-
-class TrustedProxies:
-    """Applies `X-Forwarded-For` and `X-Forwarded-Proto` of the proxies that a setting names.
-
-    Args:
-        app: the next layer.
-        trusted: IP addresses and networks of the proxies.
-        through_proxy: see `Guard`; the headers of calls from there are ignored.
-    """
-
-    def __init__(
-        self, app: ASGIApp, trusted: Collection[str], through_proxy: Collection[tuple[str, int]]
-    ) -> None:
-        self._app = app
-        self._networks = [ipaddress.ip_network(network) for network in trusted]
-        self._through_proxy = through_proxy
-        self._applying = ProxyHeadersMiddleware(self._without_headers, list(trusted))  # type: ignore[arg-type]
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        app: ASGIApp = self._applying if self._is_trusted(scope) else self._app  # type: ignore[assignment]
-        await app(scope, receive, send)
-
-    def _is_trusted(self, scope: Scope) -> bool:
-        peer = scope.get("client")
-        if scope["type"] != "http" or peer is None or tuple(peer) in self._through_proxy:
-            return False
-        if all(name != b"x-forwarded-for" for name, _ in scope["headers"]):
-            return False
-        try:
-            address = ipaddress.ip_address(peer[0])
-        except ValueError:  # the server does not listen at a TCP port
-            return False
-        return any(address in network for network in self._networks)
-
-    async def _without_headers(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Drop the headers after they are applied: the guard takes the remaining ones for untrusted."""
-        headers = [(name, value) for name, value in scope["headers"] if name not in FORWARDED]
-        await self._app({**scope, "headers": headers}, receive, send)
 
 
 def refuse(status: int, why: str) -> Response:

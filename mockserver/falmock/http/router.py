@@ -75,7 +75,6 @@ class HostRouter:
         self._faults = faults
         self._rules = faults.rules
         self._hosts = hosts
-        self._names = settings.own_names
         self._lenient = settings.lenient_paths
         self._recorder = recorder
         self._refused = refused
@@ -88,7 +87,7 @@ class HostRouter:
         app: ASGIApp
         try:
             destination = find_destination(
-                context.authority, context.headers, scope["scheme"], scope["path"], self._names
+                context.authority, context.headers, scope["scheme"], scope["path"], context.names
             )
         except AuthorityError as error:
             host, app = "", refusal_response(PlatformError("bad_request", str(error)))

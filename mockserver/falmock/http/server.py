@@ -126,7 +126,7 @@ class Server(uvicorn.Server):
                 log_config=None,
                 access_log=False,  # it would contain queries, and so tokens
                 server_header=False,
-                proxy_headers=False,  # see `http.guard.TrustedProxies`
+                proxy_headers=False,  # see `http.trusted_proxies`
                 timeout_keep_alive=limits.idle_seconds,  # type: ignore[arg-type]  # a float works
                 timeout_graceful_shutdown=1,
                 ssl_context_factory=(lambda *_: tls) if tls else None,

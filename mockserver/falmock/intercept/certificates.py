@@ -1,5 +1,7 @@
 """The CA of `falmock run`, and the server certificates for fal's host names.
 
+What a client needs is in a folder of its own, without any key, so that it can be mounted into a container.
+
 Name constraints restrict the CA to fal's domains and this machine, so a stolen key is useless elsewhere.
 
 There are two server certificates, since BoringSSL (Bun, Chromium) knows no constraints on IP addresses: it
@@ -12,6 +14,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import ipaddress
+import re
 import ssl
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -42,6 +45,8 @@ LOCAL_NETWORKS: Final = ("127.0.0.0/8", "::1/128")
 LOCAL_ADDRESSES: Final = ("127.0.0.1", "::1")
 CA_LIFETIME: Final = timedelta(days=3650)
 CERTIFICATE_LIFETIME: Final = timedelta(days=397)  # browsers accept no longer one
+# A file that the user names may have a key too.
+_CERTIFICATE: Final = re.compile(rb"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.DOTALL)
 SKEW: Final = timedelta(days=1)  # between the clocks of this machine and of a container
 
 
@@ -51,11 +56,11 @@ class DamagedCAError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class CertificateAuthority:
-    """The files of a CA, all in one folder.
+    """The files of a CA: keys in one folder, and what clients need in another.
 
     Attributes:
-        certificate: of the CA.
-        bundle: the usual roots and `certificate`, for programs that read a single file.
+        certificate: of the CA, in the folder for clients.
+        bundle: the usual roots and `certificate`, for programs that read a single file; in the same folder.
         server: key and certificate of the TLS port, readable by their owner only.
         named: the same without addresses, for clients that ask for a name.
     """
@@ -88,9 +93,14 @@ def open_ca(folder: Path, environment: Mapping[str, str] | None = None) -> Certi
         OSError: a file cannot be read or written.
         DamagedCAError: key or certificate cannot be parsed.
     """
-    private.folder(folder)
+    certificate_path = certificate_of(folder)
+    for each in (folder, certificate_path.parent):
+        private.folder(each)
     ca = CertificateAuthority(
-        folder / "ca.pem", folder / "bundle.pem", folder / "server.pem", folder / "named.pem"
+        certificate_path,
+        certificate_path.with_name("bundle.pem"),
+        folder / "server.pem",
+        folder / "named.pem",
     )
     key, certificate = _load(folder / "ca.key", ca.certificate) or _make(folder / "ca.key", ca.certificate)
     private.write(ca.bundle, _usual_roots(environment or {}) + _pem(certificate))
@@ -111,7 +121,12 @@ def check_ca(folder: Path) -> None:
         OSError: a file cannot be read.
         DamagedCAError: key or certificate cannot be parsed.
     """
-    _load(folder / "ca.key", folder / "ca.pem")
+    _load(folder / "ca.key", certificate_of(folder))
+
+
+def certificate_of(folder: Path) -> Path:
+    """Return the certificate of the CA in a folder."""
+    return folder / "certificate" / "ca.pem"
 
 
 def key_digest(certificate: str) -> str:
@@ -133,7 +148,9 @@ def _load(key_path: Path, path: Path) -> KeyPair | None:
         key = load_pem_private_key(key_path.read_bytes(), None)
         certificate = x509.load_pem_x509_certificate(path.read_bytes())
     except ValueError:
-        raise DamagedCAError(f"the certificates in {path.parent} are damaged: delete that folder") from None
+        raise DamagedCAError(
+            f"the certificates in {key_path.parent} are damaged: delete that folder"
+        ) from None
     valid = certificate.not_valid_after_utc > _now() + SKEW
     return (key, certificate) if isinstance(key, ec.EllipticCurvePrivateKey) and valid else None
 
@@ -209,7 +226,8 @@ def _usual_roots(environment: Mapping[str, str]) -> bytes:
     named = (environment.get(name) for name in ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"))
     system = ssl.get_default_verify_paths().cafile
     paths = dict.fromkeys(filter(None, (*named, system, certifi.where())))
-    return b"\n".join(Path(path).read_bytes() for path in paths if Path(path).is_file()) + b"\n"
+    found = (_CERTIFICATE.findall(Path(path).read_bytes()) for path in paths if Path(path).is_file())
+    return b"".join(each + b"\n" for certificates in found for each in certificates)
 
 
 def _name(text: str) -> x509.Name:

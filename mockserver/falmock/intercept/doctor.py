@@ -73,7 +73,7 @@ def examine(command: Sequence[str]) -> Findings:
         raise CannotTryError(f"there is no {' and no '.join(missing)} here")
     with temporary.folder() as folder:
         names, account = folder / "names.json", folder / "account.json"
-        run = [sys.executable, "-m", "falmock", "run", "--sealed", "--account", str(account)]
+        run = [sys.executable, "-m", "falmock", "run", "--alone", "--sealed", "--account", str(account)]
         code = subprocess.run(  # noqa: S603 - the program of the caller
             [*netns.prefix(names), *run, "--", *command], check=False
         ).returncode

@@ -47,8 +47,10 @@ async def open_listeners(
     Raises:
         OSError: Node's preload cannot be written.
     """
+    settings = app.state.emulator.settings
     preload = ca.certificate.with_name(PRELOAD)
     private.write(preload, (files("falmock.intercept") / PRELOAD).read_bytes())
+    private.publish(preload.parent)
     server = ServerInfo(
         http=address(listeners.http),
         https=address(listeners.https).replace("http:", "https:"),
@@ -57,6 +59,7 @@ async def open_listeners(
         bundle=str(ca.bundle.absolute()),
         preload=str(preload.absolute()),
         sealed=sealed or not is_loopback(listeners.proxy.getsockname()[0]),
+        state=str(settings.state.absolute()) if settings.state is not None else "",
         token=app.state.identity.token,
     )
     proxy = Proxy(
@@ -66,8 +69,8 @@ async def open_listeners(
         refused=app.state.ledger.refuse,
         calling=app.state.through_proxy,
     )
-    limits = app.state.emulator.settings.limits
-    plain, secure = Server(app, limits=limits), Server(app, ca.context(), limits=limits)
+    plain = Server(app, limits=settings.limits)
+    secure = Server(app, ca.context(), limits=settings.limits)
     async with (
         plain.running(listeners.http),
         secure.running(listeners.https),

@@ -1,12 +1,19 @@
-"""Where a running emulator is reached, in a file in its state folder that other commands read."""
+"""Where a running emulator is reached, in files that other commands read.
+
+One is in its state folder, and one in a folder of the user's, where it is found from any other folder.
+"""
 
 from __future__ import annotations
 
 import json
+import logging
 import os
 import socket
-from contextlib import contextmanager
+import stat
+import tempfile
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass, field, replace
+from errno import EPERM
 from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self
@@ -19,6 +26,8 @@ from falmock.system import private
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+log = logging.getLogger("falmock")
 
 FILE: Final = "server.json"
 IPV6: Final = 6
@@ -38,6 +47,7 @@ class ServerInfo:
         bundle: file with all roots for a program.
         preload: file that Node loads before a program.
         sealed: whether the proxy refuses other machines.
+        state: its state folder; empty for one in memory.
         token: secret of the process, by which it proves that it wrote the file (see `http.identity`).
     """
 
@@ -48,6 +58,7 @@ class ServerInfo:
     bundle: str
     preload: str
     sealed: bool = False
+    state: str = ""
     token: str = field(default="", repr=False)
 
     def to_json(self) -> str:
@@ -101,23 +112,68 @@ def _members(server: ServerInfo) -> Iterator[tuple[object, type]]:
 
 
 @contextmanager
-def advertise(server: ServerInfo, state: Path) -> Iterator[None]:
-    """Keep the file in a state folder for the length of a block."""
-    file = state / FILE
-    private.write(file, server.to_json().encode())
-    try:
+def advertise(server: ServerInfo) -> Iterator[None]:
+    """Keep the files for the length of a block.
+
+    Raises:
+        OSError: that in the state folder cannot be written.
+    """
+    folder = runtime_folder()
+    with ExitStack() as stack:
+        if server.state:
+            _keep(stack, Path(server.state) / FILE, server)
+        try:
+            with suppress(FileExistsError):
+                folder.mkdir(mode=private.FOLDER)
+            if not _is_private(folder):
+                raise PermissionError(EPERM, "other users can write there")
+            _keep(stack, folder / f"{parse_url(server.http).authority}.json".replace(":", "-"), server)
+        except OSError as error:
+            log.warning("other folders do not find this emulator: %s: %s", folder, error.strerror)
         yield
-    finally:
-        file.unlink(missing_ok=True)
+
+
+def _keep(stack: ExitStack, file: Path, server: ServerInfo) -> None:
+    private.write(file, server.to_json().encode())
+    stack.callback(file.unlink, missing_ok=True)
+
+
+def runtime_folder() -> Path:
+    """Return the folder with the files of this user's running emulators; it may not exist."""
+    given = os.environ.get("XDG_RUNTIME_DIR")
+    if given and os.access(given, os.W_OK | os.X_OK):  # not that of another user, as after su
+        return Path(given) / "falmock"
+    return Path(tempfile.gettempdir()) / f"falmock-of-{os.geteuid()}"
+
+
+def running() -> list[ServerInfo]:
+    """Return the emulators of this user that run and that any folder may use."""
+    folder = runtime_folder()
+    files = sorted(folder.glob("*.json")) if _is_private(folder) else []
+    return [server for server in map(_read, files) if server is not None]
+
+
+def _is_private(folder: Path) -> bool:
+    """Return whether this is a folder, not a link, that only this user can change."""
+    try:
+        status = folder.lstat()
+    except OSError:
+        return False
+    mine = status.st_uid == os.geteuid() and not stat.S_IMODE(status.st_mode) & 0o077
+    return stat.S_ISDIR(status.st_mode) and mine
 
 
 def find(state: Path) -> ServerInfo | None:
-    """Find the emulator that serves a state folder. Return None without one.
+    """Find the emulator that serves a state folder. Return None without one."""
+    return _read(state / FILE)
+
+
+def _read(file: Path) -> ServerInfo | None:
+    """Return the running emulator that wrote a file, or None.
 
     The file is ignored if another user wrote it, if it names another machine, or if the process on the
     port cannot prove that it wrote the file.
     """
-    file = state / FILE
     try:
         if os.geteuid() not in {0, file.stat().st_uid}:
             return None

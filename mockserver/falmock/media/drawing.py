@@ -27,8 +27,9 @@ _SHADE: Final = 165  # of 255: how dark the strip below the text is
 _GOLDEN_ANGLE: Final = 137  # degrees, so that consecutive seeds have distant hues
 _INDEX_ANGLE: Final = 79  # the same for the images of one request
 _TINT: Final = 0.14  # of the colour over a picture that is not the first of its request
+_LEAST_LETTERS: Final = 4  # pixels; a word in smaller ones is cut off instead
 _LEADING: Final = 1.24  # from line to line, of the size of the letters
-_SIZES: Final = ((200, 2, 0.063, 0.039), (100, 1, 0.105, 0.085), (44, 0, 0, 0.125))
+_SIZES: Final = ((200, 2, 0.063, 0.039), (100, 1, 0.105, 0.085), (60, 0, 0, 0.125))
 _LIGHTS: Final = (  # left, top and radius in parts of the backdrop's size, turn of the hue, brightness
     (0.12, 0.20, 0.26, 20, 0.75),
     (0.85, 0.10, 0.20, -35, 0.80),
@@ -84,7 +85,7 @@ def caption(wanted: Clip | Still, library: Library, *, width: int | None = None)
     column = max(1, width - 2 * plan.margin)
     prompt = Setter(_prompt(wanted) if plan.prompt_lines else "", plan.large, library)
     lines = prompt.lines(column, plan.prompt_lines)
-    badge = _badge(plan.small) if plan.small else Image.new("RGBA", (1, 1))
+    badge = _badge(plan.small, column) if plan.small else Image.new("RGBA", (1, 1))
     indent = badge.width + round(plan.small * 0.6)
     beside = column - indent >= (4 if plan.brief else 6) * plan.small  # room for a few letters
     details = Setter(_details(wanted, plan) if plan.small else "", plan.small, library)
@@ -167,11 +168,14 @@ def _details(wanted: Clip | Still, plan: _Plan) -> str:
     return " · ".join(fact for fact in facts if fact)
 
 
-def _badge(size: float) -> Image.Image:
+def _badge(size: float, column: int) -> Image.Image:
+    """Draw the word "placeholder" in letters of a size, or smaller ones if the column is narrow."""
     font = ImageFont.load_default(size * 0.86)
     left, upper, right, lower = font.getbbox("PLACEHOLDER")
     across, down = round(size * 0.5), round(size * 0.28)
     width, height = round(right - left) + 2 * across, round(lower - upper) + 2 * down
+    if width > column and size > _LEAST_LETTERS:
+        return _badge(size * max(0.5, column / width - 0.02), column)
     badge = Image.new("RGBA", (width, height))
     draw = ImageDraw.Draw(badge)
     draw.rounded_rectangle((0, 0, width - 1, height - 1), round(size * 0.28), _AMBER)
@@ -187,9 +191,10 @@ def _scene(picture: Picture | None, size: tuple[int, int], seed: int) -> Image.I
 
 
 def _backdrop(size: tuple[int, int], seed: int) -> Image.Image:
-    """Draw blurred lights, in an eighth of the size: the blur hides that it is enlarged."""
+    """Draw blurred lights, in an eighth of the size if it is large: the blur hides that it is enlarged."""
     hue = seed * _GOLDEN_ANGLE
-    width, height = (max(1, side // 8) for side in size)
+    part = min(8, max(1, min(size) // 32))
+    width, height = (max(1, side // part) for side in size)
     image = Image.new("RGB", (width, height), _colour(hue, 0.28))
     draw = ImageDraw.Draw(image)
     for left, top, radius, turn, brightness in _LIGHTS:

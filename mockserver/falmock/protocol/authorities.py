@@ -93,6 +93,11 @@ class HttpUrl:
     query: str | None
 
     @property
+    def base(self) -> str:
+        """Scheme and authority."""
+        return f"{self.scheme}://{self.authority}"
+
+    @property
     def port(self) -> int:
         """The port to connect to."""
         return self.authority.port or DEFAULT_PORTS[self.scheme]

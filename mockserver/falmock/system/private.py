@@ -16,6 +16,8 @@ log = logging.getLogger("falmock")
 
 FILE: Final = 0o600
 FOLDER: Final = 0o700
+PUBLIC_FILE: Final = 0o644
+PUBLIC_FOLDER: Final = 0o755
 PART: Final = ".part"  # suffix of an incomplete file
 
 
@@ -49,6 +51,13 @@ def folder(path: Path) -> Path:
     path.mkdir(mode=FOLDER, parents=True, exist_ok=True)
     _restrict(path, FOLDER)
     return path
+
+
+def publish(path: Path) -> None:
+    """Let every user who can enter the folder above read a folder and its files."""
+    for each, mode in ((path, PUBLIC_FOLDER), *((file, PUBLIC_FILE) for file in path.iterdir())):
+        with suppress(PermissionError):  # a file system without modes
+            each.chmod(mode)
 
 
 def own(path: Path, names: Collection[str]) -> None:

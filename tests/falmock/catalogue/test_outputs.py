@@ -13,7 +13,7 @@ from falmock.catalogue.outputs import Filler
 
 Json = dict[str, Any]
 
-FILE = {
+FILE: Json = {
     "type": "object",
     "title": "File",
     "required": ["url"],
@@ -24,6 +24,10 @@ FILE = {
         "file_data": {"anyOf": [{"type": "string"}, {"type": "null"}]},
         "duration": {"type": "number"},
     },
+}
+SOUND: Json = {
+    **FILE,
+    "properties": {**FILE["properties"], "media_type": {"type": "string", "default": "audio"}},
 }
 REFERENCE = {"$ref": "#/components/schemas/File"}
 NULL = {"type": "null"}
@@ -83,6 +87,10 @@ def test_a_file_has_true_facts_and_null_for_what_is_unknown() -> None:
     file = filler.file(FILE, {"url": "u", "content_type": "video/mp4", "duration": 5, "width": 9})
 
     assert file == {"url": "u", "content_type": "video/mp4", "file_size": None, "duration": 5}
+
+
+def test_a_file_has_the_defaults_of_its_shape() -> None:
+    assert Filler({}, nothing).file(SOUND, {"url": "u"})["media_type"] == "audio"
 
 
 def test_an_optional_field_that_cannot_be_null_is_left_out() -> None:

@@ -58,8 +58,14 @@ def test_a_flag_wins_over_a_variable_and_a_variable_over_the_file(tmp_path: Path
     assert found["--concurrency"] == ("1", "falmock.toml")
 
 
-def test_keys_are_not_printed(tmp_path: Path) -> None:
-    assert shown(tmp_path, FALMOCK_KEYS="me:secret")["--keys"] == ("***", "variable")
+def test_secrets_are_not_printed(tmp_path: Path) -> None:
+    found = shown(tmp_path, FALMOCK_KEYS="me:secret", FALMOCK_CONTROL_TOKEN="secret")
+
+    assert (found["--keys"], found["--control-token"]) == (("***", "variable"), ("***", "variable"))
+
+
+def test_a_control_token_that_is_not_given_is_shown_as_such(tmp_path: Path) -> None:
+    assert shown(tmp_path)["--control-token"] == ("not set", "default")
 
 
 @pytest.mark.parametrize(

@@ -58,6 +58,7 @@ EXAMPLES = {
     "expose_headers": ("1", True),
     "allow_origins": ("https://app.example", ("https://app.example",)),
     "trusted_proxies": ("10.0.0.0/8", ("10.0.0.0/8",)),
+    "control_token": ("a-secret-of-mine", "a-secret-of-mine"),
     "decode_memory": ("1048576", 1_048_576),
     "models": ("models", ("models",)),
     "unknown_models": ("generic", "generic"),

@@ -82,7 +82,9 @@ def test_a_state_folder_in_use_is_reported_in_one_line(tmp_path: Path) -> None:
     assert "in use by another falmock" in line
 
 
-@pytest.mark.parametrize("name", ["ca", "ca/bundle.pem", "ca/preload.cjs", "server.json"])
+@pytest.mark.parametrize(
+    "name", ["ca", "ca/certificate/bundle.pem", "ca/certificate/preload.cjs", "server.json"]
+)
 def test_a_file_that_cannot_be_written_at_the_start_is_reported_in_one_line(
     tmp_path: Path, name: str
 ) -> None:
@@ -96,7 +98,7 @@ def test_a_file_that_cannot_be_written_at_the_start_is_reported_in_one_line(
     assert ("cannot write to" in line, "--state" in line) == (True, True)
 
 
-@pytest.mark.parametrize("name", ["ca.key", "ca.pem"])
+@pytest.mark.parametrize("name", ["ca.key", "certificate/ca.pem"])
 def test_damaged_certificates_are_reported_in_one_line(tmp_path: Path, name: str) -> None:
     open_ca(tmp_path / "ca")
     (tmp_path / "ca" / name).write_text("nonsense")
@@ -181,6 +183,17 @@ def test_the_banner_warns_of_all_ports_that_other_machines_can_call() -> None:
     )
     assert said is not None
     assert int(said[1]) == server.port
+    assert "The control API answers this machine only." in " ".join(server.log.split())
+
+
+def test_a_control_token_is_in_the_banner_but_its_value_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FALMOCK_CONTROL_TOKEN", "the-secret-token")
+    with served("--ephemeral", "--host", "0.0.0.0", "--log-level", "debug") as server:
+        server.http.get("/control/clock", headers={"Authorization": "Bearer the-secret-token"})
+        server.stop()
+
+    assert "The control API answers them with the control token." in " ".join(server.log.split())
+    assert "the-secret-token" not in server.log
 
 
 def test_the_banner_has_no_warning_when_only_this_machine_can_call() -> None:
@@ -369,8 +382,32 @@ def test_a_key_in_a_wrong_place_is_masked_in_every_output(tmp_path: Path) -> Non
 
 
 def modes(folder: Path) -> dict[str, int]:
-    """Return the permissions of a folder and of all entries in it."""
-    return {str(path): stat.S_IMODE(path.stat().st_mode) for path in (folder, *folder.rglob("*"))}
+    """Return the permissions of a folder and of all entries in it, but for the folder for clients."""
+    return {
+        str(path): stat.S_IMODE(path.stat().st_mode)
+        for path in (folder, *folder.rglob("*"))
+        if folder / "ca" / "certificate" not in (path, path.parent)
+    }
+
+
+def test_the_folder_for_clients_has_no_key_and_everybody_who_gets_it_can_read_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with_key = open_ca(tmp_path / "company").server
+    monkeypatch.setenv("SSL_CERT_FILE", str(with_key))
+    state = tmp_path / "state"
+    folder = state / "ca" / "certificate"
+    for _ in range(2):  # a new state folder, and the same again
+        with served("--state", str(state)):
+            files = {path.name: path for path in folder.iterdir()}
+
+            assert set(files) == {"ca.pem", "bundle.pem", "preload.cjs"}
+            assert [name for name, path in files.items() if b"PRIVATE KEY" in path.read_bytes()] == []
+            assert {stat.S_IMODE(path.stat().st_mode) for path in files.values()} == {0o644}
+            assert stat.S_IMODE(folder.stat().st_mode) == 0o755
+
+    assert b"PRIVATE KEY" in with_key.read_bytes()
+    assert with_key.read_bytes().partition(b"-----BEGIN CERTIFICATE")[2] in files["bundle.pem"].read_bytes()
 
 
 def test_a_new_state_folder_is_private_whatever_the_umask(tmp_path: Path) -> None:

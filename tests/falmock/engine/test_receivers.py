@@ -24,7 +24,7 @@ QUICK = ("--ephemeral", "--queue-seconds", "0", "--run-seconds", "0")
 
 @pytest.fixture
 def receiver(tmp_path: Path) -> Iterator[Receiver]:
-    """A receiver at https://localhost, with a certificate of its own authority, `tmp_path`/ca.pem."""
+    """A receiver at https://localhost, with a certificate of its own authority, in `tmp_path`."""
     with Receiver(tls=open_ca(tmp_path).context()) as receiver:
         yield receiver
 
@@ -46,7 +46,7 @@ async def attempt(mock: Mock, url: str) -> Attempt:
 def test_receiver_with_an_authority_of_its_own_is_trusted_if_ssl_cert_file_names_that(
     receiver: Receiver, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "certificate" / "ca.pem"))
 
     with served(*QUICK) as server:
         submitted = server.submit(f"?fal_webhook={receiver.url}")

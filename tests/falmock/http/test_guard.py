@@ -97,6 +97,8 @@ OWN = parse_origin("http://falmock:8787")
         (call(Area.CONTROL, host=Authority("falmock")), None),
         (call(Area.CONTROL, host=Authority("evil.example")), "not reached as 'evil.example'"),
         (call(Area.CONTROL, host=Authority("192.168.1.5")), "not reached as '192.168.1.5'"),
+        (call(Area.CONTROL, peer="192.0.2.7", proxied=True, host=Authority("other"), authorized=True), None),
+        (call(Area.CONTROL, origin="https://evil.example", authorized=True), "pages of this machine only"),
         (call(Area.CONTROL, origin="https://app.example"), None),
         (call(Area.CONTROL, origin="https://evil.example"), "pages of this machine only"),
         (call(Area.CONTROL, cross_site=True), "Sec-Fetch-Site"),
@@ -496,6 +498,64 @@ async def test_peer_address_from_a_trusted_proxy_decides_about_the_control_api(
     answer = await call_from(mock, "/control/clock", peer=peer, X_Forwarded_For=caller)
 
     assert answer.status_code == status
+
+
+@pytest.mark.parametrize(
+    ("sent", "status"),
+    [
+        ("Bearer the-token", 200),
+        ("bearer the-token", 200),
+        ("Bearer the-toke", 403),
+        ("Bearer the-token-and-more", 403),
+        ("Bearer ", 403),
+        ("Bearer None", 403),
+        ("Key the-token", 403),
+        ("the-token", 403),
+        ("", 403),
+    ],
+)
+@pytest.mark.parametrize("path", ["clock", "account", "journal", "requests", "ledger"])
+async def test_with_the_control_token_another_machine_reaches_the_control_api(
+    start: Start, caplog: pytest.LogCaptureFixture, path: str, sent: str, status: int
+) -> None:
+    caplog.set_level("DEBUG")
+    mock = await start(control_token="the-token")
+    answer = await call_from(
+        mock, f"/control/{path}", peer="192.0.2.7", Host="falmock.internal", Authorization=sent
+    )
+
+    assert answer.status_code == status
+    assert "the-token" not in caplog.text + answer.text
+
+
+async def test_this_machine_needs_no_control_token(start: Start) -> None:
+    mock = await start(control_token="the-token")
+
+    assert (await mock.http.get("/control/clock")).status_code == 200
+
+
+@pytest.mark.parametrize("sent", ["Bearer ", "Bearer None", "Bearer the-token"])
+async def test_without_a_control_token_no_token_opens_the_control_api(mock: Mock, sent: str) -> None:
+    answer = await call_from(mock, "/control/clock", peer="192.0.2.7", Authorization=sent)
+
+    assert answer.status_code == 403
+
+
+async def test_a_repeated_token_is_no_token_of_the_first(start: Start) -> None:
+    mock = await start(control_token="the-token")
+    transport = httpx.ASGITransport(create_app(mock.emulator), client=("192.0.2.7", 4711))
+    sent = [("Authorization", "Bearer guess"), ("Authorization", "Bearer the-token")]
+    async with httpx.AsyncClient(transport=transport, base_url=BASE) as http:
+        answer = await http.get("/control/clock", headers=sent)
+
+    assert answer.status_code == 403
+
+
+async def test_the_control_token_is_no_key_of_fals_hosts(start: Start) -> None:
+    mock = await start(control_token="the-token")
+    answer = await mock.http.get(OPEN, headers={"Authorization": "Bearer the-token"})
+
+    assert answer.status_code == 401
 
 
 async def test_forwarded_headers_through_the_emulators_own_proxy_are_ignored(start: Start) -> None:

@@ -15,7 +15,10 @@ from programs import PATIENCE, tool
 STAGE = """if True:
     import json, os, re, subprocess, sys
 
-    host, own, other, prefix = sys.argv[1:]
+    host, own, other, prefix, hosts = sys.argv[1:]
+    with open(hosts, "w") as file:
+        file.write(f"127.0.0.1 localhost\\n{own} falmock\\n{other} other\\n")
+    subprocess.run(["mount", "--bind", hosts, "/etc/hosts"], check=True)
 
     def ip(*words):
         subprocess.run(["ip", *words], check=True)
@@ -49,6 +52,7 @@ STAGE = """if True:
                 curl = [*there, "curl", "-s", "-o", "/dev/null", "-w", "%{http_code}", "-m", "20", *words]
                 return int(subprocess.run(curl, capture_output=True, text=True).stdout)
 
+            token = ["-H", "Authorization: Bearer the-token"]
             forwarded = ["-H", "X-Forwarded-For: 127.0.0.1"]
             control = ["-x", proxy, "http://queue.fal.run/control/clock", "-H", "Host: localhost"]
             print(json.dumps({
@@ -60,6 +64,12 @@ STAGE = """if True:
                 "control as forwarded": status(f"{url}/control/clock", "-H", "Host: localhost", *forwarded),
                 "control through the proxy": status(*control),
                 "control through the proxy as forwarded": status(*control, *forwarded),
+                "control with the token": status(f"{url}/control/clock", *token),
+                "control with the token through the proxy": status(*control, *token),
+                "control with another token": status(f"{url}/control/clock", *token[:1], token[1] + "s"),
+                "service name": status(f"{url}/health", "-H", f"Host: falmock:{ports['http']}"),
+                "name of another machine": status(f"{url}/health", "-H", "Host: other"),
+                "unknown name": status(f"{url}/health", "-H", "Host: nobody"),
                 "loopback through the proxy": status("-x", proxy, f"{loopback}/control/clock"),
             }))
         finally:
@@ -76,12 +86,20 @@ STAGE = """if True:
     params=[("0.0.0.0", "192.0.2.1", "192.0.2.2", "24"), ("::", "2001:db8::1", "2001:db8::2", "64")],
     ids=["IPv4", "IPv6"],
 )
-def report(request: pytest.FixtureRequest) -> Any:
-    for needed in ("unshare", "nsenter", "ip", "curl"):
+def report(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Any:
+    for needed in ("unshare", "nsenter", "ip", "curl", "mount"):
         tool(needed)
     root = [] if os.geteuid() == 0 else ["--map-root-user"]
-    command = ["unshare", *root, "--net", sys.executable, "-c", STAGE, *request.param]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False)
+    hosts = tmp_path_factory.mktemp("machine") / "hosts"
+    unshare = ["unshare", *root, "--net", "--mount"]
+    done = subprocess.run(
+        [*unshare, sys.executable, "-c", STAGE, *request.param, str(hosts)],
+        env=os.environ | {"FALMOCK_CONTROL_TOKEN": "the-token"},
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
+    )
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
 
@@ -103,7 +121,20 @@ def test_another_machine_may_call_fals_hosts(report: Any) -> None:
         "control through the proxy",
         "control through the proxy as forwarded",
         "loopback through the proxy",
+        "control with another token",
+        "control with the token through the proxy",
     ],
 )
 def test_another_machine_may_not_call_the_control_api(report: Any, how: str) -> None:
     assert report[how] in {403, 405}
+
+
+def test_another_machine_reaches_the_control_api_with_the_token(report: Any) -> None:
+    assert report["control with the token"] == 200
+
+
+@pytest.mark.parametrize(
+    ("how", "status"), [("service name", 200), ("name of another machine", 421), ("unknown name", 421)]
+)
+def test_another_machine_may_use_a_service_name_of_this_one(report: Any, how: str, status: int) -> None:
+    assert report[how] == status

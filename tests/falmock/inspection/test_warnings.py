@@ -44,7 +44,7 @@ async def test_a_model_of_an_unknown_application_is_named_once_with_what_to_do(
 
     (warning,) = warnings(caplog)
     assert warning == (
-        "acme/films/animate: this model is not emulated, so the answer is 404: "
+        "acme/films/animate: this model is not in the catalogue, so the answer is 404; "
         "to add this model: falmock models add FILE, or --unknown-models generic"
     )
     assert (await account(mock))["models"] == ["acme/films/animate"]

@@ -83,7 +83,7 @@ def test_a_stolen_ca_key_is_useless_for_other_names(
     ca: CertificateAuthority, trusting: ssl.SSLContext, tmp_path: Path
 ) -> None:
     own = x509.load_pem_x509_certificate(ca.certificate.read_bytes())
-    stolen = load_pem_private_key(ca.certificate.with_name("ca.key").read_bytes(), None)
+    stolen = load_pem_private_key(ca.server.with_name("ca.key").read_bytes(), None)
     assert isinstance(stolen, ec.EllipticCurvePrivateKey)
     key = ec.generate_private_key(ec.SECP256R1())
     forged = (
@@ -144,7 +144,7 @@ def test_a_client_trusts_the_ca_after_a_restart(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["ca.key", "server.pem", "named.pem"])
 def test_private_keys_are_readable_by_their_owner_only(ca: CertificateAuthority, name: str) -> None:
-    assert ca.certificate.with_name(name).stat().st_mode & 0o777 == 0o600
+    assert ca.server.with_name(name).stat().st_mode & 0o777 == 0o600
 
 
 def test_the_bundle_has_the_usual_roots_and_the_ca(ca: CertificateAuthority) -> None:

@@ -68,8 +68,8 @@ def test_doctor_without_a_command_finds_nothing_wrong_with_a_served_folder(tmp_p
 
 
 def test_doctor_without_a_command_names_what_is_wrong(tmp_path: Path) -> None:
-    (tmp_path / "state" / "ca").mkdir(parents=True)
-    for name in ("ca.pem", "ca.key"):
+    (tmp_path / "state" / "ca" / "certificate").mkdir(parents=True)
+    for name in ("certificate/ca.pem", "ca.key"):
         (tmp_path / "state" / "ca" / name).write_text("damaged")
     with occupied(PORT):
         ran = falmock("doctor", "--state", str(tmp_path / "state"))
@@ -77,7 +77,7 @@ def test_doctor_without_a_command_names_what_is_wrong(tmp_path: Path) -> None:
     assert ran.code == 1
     assert [line.partition(":")[0] for line in problems(ran)] == [
         f"port {PORT}",
-        f"certificate {tmp_path / 'state' / 'ca' / 'ca.pem'}",
+        f"certificate {tmp_path / 'state' / 'ca' / 'certificate' / 'ca.pem'}",
     ]
 
 

@@ -25,9 +25,9 @@ SERVER = ServerInfo(
     http="http://127.0.0.1:1",
     https="https://127.0.0.1:2",
     proxy="http://127.0.0.1:3",
-    certificate="/state/ca/ca.pem",
-    bundle="/state/ca/bundle.pem",
-    preload="/state/ca/preload.cjs",
+    certificate="/state/ca/certificate/ca.pem",
+    bundle="/state/ca/certificate/bundle.pem",
+    preload="/state/ca/certificate/preload.cjs",
 )
 PLAIN = st.text(st.characters(codec="utf-8", exclude_characters="\x00"))
 

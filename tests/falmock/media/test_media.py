@@ -169,7 +169,7 @@ def test_an_image_has_exactly_its_size_and_format(rendered: Rendered, kind: Any,
         assert (image.mode == "RGBA") is (transparent and kind != "jpeg")
 
 
-@pytest.mark.parametrize("size", [(1, 1), (1, 300), (300, 1), (64, 64)])
+@pytest.mark.parametrize("size", [(1, 1), (1, 300), (300, 1), (60, 60), (64, 64)])
 def test_an_image_may_have_any_size(rendered: Rendered, size: tuple[int, int]) -> None:
     with Image.open(rendered(replace(STILL, width=size[0], height=size[1], transparent=True))) as image:
         assert image.size == size
@@ -337,7 +337,7 @@ def test_what_needs_no_ffmpeg_starts_no_process(wanted: Specification, tmp_path:
     assert asyncio.run(renderer.render(wanted)).exists()
 
 
-@pytest.mark.parametrize("wanted", [STILL, replace(CLIP, prompt="猫")])
+@pytest.mark.parametrize("wanted", [STILL, replace(CLIP, width=160, height=90, prompt="猫")])
 def test_nothing_is_drawn_on_the_event_loop(
     wanted: Specification, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -153,6 +153,12 @@ def test_a_program_is_killed_when_the_server_is_killed(fake_ffmpeg: FakeFfmpeg, 
     asyncio.run(main())
 
 
+@pytest.mark.skipif(sys.platform == "darwin", reason="macOS has no such limit")
+def test_the_memory_of_a_program_can_be_limited() -> None:
+    limited = processes.run(shell("ulimit -v"), limit=100, timeout=60, capture="stdout", memory=2**30)
+    assert asyncio.run(limited).stdout == b"1048576\n"
+
+
 def test_a_supervisor_kills_its_program_when_its_input_is_closed(tmp_path: Path) -> None:
     command = [
         sys.executable,
