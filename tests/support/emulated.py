@@ -106,7 +106,7 @@ class Mock:
 
 @asynccontextmanager
 async def opened(
-    renders: Path, clock: Clock, *, catalogue: Catalogue = BUNDLED, **settings: Any
+    renders: Path, clock: Clock, *, catalogue: Catalogue | None = None, **settings: Any
 ) -> AsyncIterator[Mock]:
     defaults: dict[str, Any] = {
         "seed": 1,

@@ -12,7 +12,6 @@ from answers import FixedRenderer
 from emulated import BASE, Mock
 
 from falmock.app import create_app, open_emulator
-from falmock.catalogue import BUNDLED
 from falmock.engine.clock import ManualClock
 from falmock.settings import Settings, Span
 
@@ -23,7 +22,7 @@ if TYPE_CHECKING:
 
 
 @asynccontextmanager
-async def recorded(catalogue: Catalogue = BUNDLED, **settings: Any) -> AsyncIterator[Mock]:
+async def recorded(catalogue: Catalogue | None = None, **settings: Any) -> AsyncIterator[Mock]:
     """Open an emulator with the seed 1: a request waits for one second and runs for four."""
     usual: dict[str, Any] = {"seed": 1, "queue_seconds": Span(1, 1), "run_seconds": Span(4, 4)}
     clock = ManualClock()
