@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 from typing import TYPE_CHECKING
@@ -10,6 +11,9 @@ import pytest
 from documents import PROGRAMS, ROOT, commands, make_project
 from processes import PATIENCE, running
 from programs import tool
+
+from falmock.catalogue import bundled
+from falmock.catalogue import documents as openapi
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,6 +37,8 @@ ELSEWHERE = {
     # In docs/control.md and docs/vitest.md, every command.
     ("docs/control.md", ""): "tests/falmock/control/test_docs.py",
     ("docs/falqueue.md", "falqueue "): "tests/falqueue/test_cli.py",
+    ("docs/catalogue.md", "falmock models pull"): "tests/falmock/cli/test_models.py",
+    ("docs/catalogue.md", "falmock models remove"): "tests/falmock/cli/test_models.py",
     ("docs/install.md", "pip install"): "tests/test_wheel.py",
     ("docs/journal.md", "falmock journal --follow"): "tests/falmock/cli/test_inspect.py",
     ("docs/network.md", "falmock browser"): "tests/falmock/intercept/test_browser.py",
@@ -74,10 +80,13 @@ OTHERS = [pair for pair in HERE if pair not in SERVING]
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """The project of a user, with a scenario, an environment, and a server that most commands talk to."""
+    """The project of a user: a scenario, a model, an environment, and a server that most commands talk to."""
     folder = tmp_path_factory.mktemp("project")
     (night,) = re.findall(r"```toml\n(.*?)```", (ROOT / "docs" / "scenarios.md").read_text(), re.DOTALL)
     (folder / "night.toml").write_text(night)
+    entry = bundled.entry("fal-ai/flux/dev")
+    assert entry is not None
+    (folder / "flux.json").write_text(json.dumps(openapi.document(entry)))
     (folder / ".venv" / "bin").mkdir(parents=True)
     for program in ("falcontract", "activate"):
         (folder / ".venv" / "bin" / program).symlink_to(PROGRAMS / program)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from importlib.resources import files
 from typing import TYPE_CHECKING, Final
 
@@ -40,6 +42,15 @@ The properties that the emulator is tested for, and the evidence for each. This 
   the property. They come from third parties, so they do not count as verified.
 - **tier**: the cost of the check on fal, from T0 (no job) to T5 (a clip, $2.50 or more).
 - **evidence**: sections of [fal's protocol](protocol.md), with that page's tags for the sources.
+"""
+MODELS: Final = """
+## Models
+
+The models of [the catalogue](catalogue.md), as `falmock models list --summary` counts them. The certainty is
+that of a model's fields: `page` and `document` are fal's own, `schema` is made of such documents, and
+`types`, from an npm package, has no bounds.
+
+```
 """
 SHOWN: Final = 3  # mutants of a property in a row
 FACTS: Final = """
@@ -112,7 +123,13 @@ def markdown(folder: Path) -> str:
         mock = "always (in part assumed)" if assumed else "always"
         cells = (p.id, p.title, mock, live, tier, str(captures(p, known) or "-"), p.evidence)
         lines.append("| " + " | ".join(cells) + " |")
-    return "\n".join([*lines, FACTS, *_fact_rows()]) + "\n" + TAIL
+    return "\n".join([*lines, FACTS, *_fact_rows()]) + "\n" + TAIL + MODELS + _models() + "```\n"
+
+
+def _models() -> str:
+    """Return how many models the emulator has of each certainty, in its own words."""
+    command = [sys.executable, "-m", "falmock", "models", "list", "--summary"]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout  # noqa: S603 - constant
 
 
 def facts() -> list[tuple[str, str, list[str]]]:
