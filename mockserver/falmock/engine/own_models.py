@@ -14,10 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, get_args
 
 from falmock.catalogue import BUNDLED, Catalogue, Model, bundled, documents
-from falmock.catalogue.declarations import Unreadable
 from falmock.catalogue.documents import Problems
 from falmock.catalogue.entries import Certainty
-from falmock.catalogue.typescript import Types
 from falmock.settings import Settings, SettingsError
 from falmock.system import private
 
@@ -188,12 +186,17 @@ def _in_file(path: Path) -> Own:
 
 def _in_package(path: Path) -> Iterator[Own]:
     """Yield the models of the npm package that are not bundled: the bundled ones are more exact."""
+    # Imported for a package only: they would slow down every start.
+    from falmock.catalogue.declarations import Unreadable  # noqa: PLC0415
+    from falmock.catalogue.typescript import Types  # noqa: PLC0415
+
     try:
         types = Types(_text(path))
         for endpoint in types.endpoints:
             if bundled.entry(endpoint) is None:
                 made = types.entry(endpoint)
-                yield Own(path, marked(documents.document(made), made.certainty, ""), made)
+                document = marked(documents.document(made), made.certainty, "")
+                yield Own(path, document, entry(document))
     except Unreadable as error:
         raise Problems([str(error)]) from None
 

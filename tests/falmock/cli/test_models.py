@@ -218,6 +218,14 @@ def test_the_npm_package_adds_what_is_not_bundled_and_marks_it_approximate() -> 
     assert own() == [f"{FILMS}.json"]
 
 
+def test_an_id_in_a_package_cannot_lead_out_of_the_folder() -> None:
+    save("client/package.json", {"name": "@fal-ai/client"})
+    save("client/endpoints.d.ts", TYPES.replace(FILMS, "acme/../../../films"))
+
+    assert "is not an endpoint id of fal" in call("add", "client").stderr
+    assert list(Path().rglob("films*")) == []
+
+
 def test_a_package_without_types_is_a_line() -> None:
     save("client/package.json", {"name": "other"})
 
