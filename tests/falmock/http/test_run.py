@@ -60,7 +60,7 @@ async def test_run_cannot_be_polled_on_the_queue_host(mock: Mock) -> None:
     [
         ("GET", RUN, 405, {"detail": "Method Not Allowed"}),
         ("POST", "/fal.run/fal-ai/veo2/nothing", 404, {"detail": "Path /nothing not found"}),
-        ("POST", "/fal.run/fal-ai/veo2", 404, {"detail": "Path / not found"}),
+        ("POST", "/fal.run/fal-ai/kling-video", 404, {"detail": "Path / not found"}),
     ],
 )
 async def test_run_with_a_wrong_method_or_path_is_refused_by_the_runner(
