@@ -35,7 +35,7 @@ Json = dict[str, Any]
 
 CHECKED = list(json.loads(bundled.CHECKED.read_text())["endpoints"])
 OTHERS = [endpoint for endpoint in bundled.ids() if endpoint not in set(CHECKED)]
-# All of them with FALMOCK_MODELS=all
+# All of them with `make models`
 SAMPLE = CHECKED + (OTHERS if os.environ.get("FALMOCK_MODELS") == "all" else OTHERS[::12])
 
 PRESETS = {
