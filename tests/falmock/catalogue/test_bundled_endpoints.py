@@ -146,10 +146,9 @@ def check_promise(promised: Json, facts: Json) -> None:
 
 
 def is_stated(entry: Entry) -> bool:
-    """Check whether the output must have a file of the model's medium."""
-    schema = entry.schemas[entry.output]
-    optional = set(schema.get("properties", ())) - set(schema.get("required", ()))
-    return entry.medium not in {"text", "unknown"} and bool(schema.get("properties")) and not optional
+    """Check whether the output has a field for a file of the model's medium."""
+    named = {entry.medium, f"{entry.medium}s", f"{entry.medium}_url", f"{entry.medium}_file"}
+    return bool(named & set(entry.schemas[entry.output].get("properties", ())))
 
 
 def check_request(entry: Entry, body: Json, output: Json, files: list[Json]) -> None:
