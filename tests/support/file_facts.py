@@ -1,4 +1,4 @@
-"""What a file is, read from its bytes by others than its makers."""
+"""Reads the facts of a file from its bytes, with decoders that did not make it."""
 
 from __future__ import annotations
 

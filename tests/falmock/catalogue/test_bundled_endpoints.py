@@ -64,7 +64,7 @@ def test_the_sample_has_every_medium_certainty_and_format_of_the_catalogue() -> 
 
 
 def facts_of(endpoints: Iterable[str]) -> set[tuple[str, str]]:
-    found = set()
+    found: set[tuple[str, str]] = set()
     for endpoint in endpoints:
         entry = entry_of(endpoint)
         properties = entry.schemas[entry.input].get("properties", {})

@@ -110,7 +110,7 @@ async def test_a_request_runs_and_costs_by_the_catalogue_of_its_emulator(rendere
         assert app.state.ledger.account().usd == 10.0
 
 
-async def test_an_emulator_reads_an_entry_at_its_first_request_and_no_other(renders: Path) -> None:
+async def test_an_emulator_reads_an_entry_when_it_is_listed_or_called_and_no_other(renders: Path) -> None:
     read: list[str] = []
 
     def entry(endpoint: str) -> Entry | None:
@@ -121,8 +121,11 @@ async def test_an_emulator_reads_an_entry_at_its_first_request_and_no_other(rend
     async with opened(renders, ManualClock(), catalogue=catalogue) as mock:
         await mock.http.get("/health")
         before = list(read)
+        await mock.http.get("/api.fal.ai/v1/models?q=flux/&limit=2", headers=KEY)
+        listed = list(read)
         for _ in range(2):
             await mock.http.post("/fal-ai/flux/dev", json={}, headers=KEY)
             await mock.pass_time(10)
 
-    assert (before, read) == ([], ["fal-ai/flux/dev"])
+    assert (before, len(listed)) == ([], 2)
+    assert read == list(dict.fromkeys([*listed, "fal-ai/flux/dev"]))

@@ -1,4 +1,4 @@
-"""Many and extreme media at once: every answer is fal's, and the emulator stays responsive."""
+"""Many media at once and extreme inputs: the answers are fal's, and the emulator stays responsive."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ async def test_files_are_served_whole_while_the_cache_is_too_small_for_all(tmp_p
         pairs = await asyncio.gather(
             *(fetched(mock, width, inline=index % 3 == 0) for index, width in enumerate(widths))
         )
-        await fetched(mock, 2048, inline=False)  # removes what was held before
+        await fetched(mock, 2048, inline=False)  # now the others can be removed
 
         left = sum(path.stat().st_size for path in (tmp_path / "renders").iterdir())
     assert all(asked == found for asked, found in pairs)
