@@ -16,6 +16,7 @@ from falmock.catalogue import BUNDLED, Catalogue, Model
 from falmock.http.server import Server, address, listen
 from falmock.inspection.journal import journal_of
 from falmock.media import Renderer, find_ffmpeg
+from falmock.media.cache import LIMIT
 from falmock.settings import Settings, Span
 
 if TYPE_CHECKING:
@@ -106,7 +107,12 @@ class Mock:
 
 @asynccontextmanager
 async def opened(
-    renders: Path, clock: Clock, *, catalogue: Catalogue | None = None, **settings: Any
+    renders: Path,
+    clock: Clock,
+    *,
+    catalogue: Catalogue | None = None,
+    cache_bytes: int = LIMIT,
+    **settings: Any,
 ) -> AsyncIterator[Mock]:
     defaults: dict[str, Any] = {
         "seed": 1,
@@ -114,7 +120,9 @@ async def opened(
         "queue_seconds": Span(1, 1),
         "run_seconds": Span(4, 4),
     }
-    renderer = Renderer(ffmpeg=find_ffmpeg(settings.get("ffmpeg")), cache=renders, at_once=2, timeout=60)
+    renderer = Renderer(
+        ffmpeg=find_ffmpeg(settings.get("ffmpeg")), cache=renders, at_once=2, timeout=60, limit=cache_bytes
+    )
     try:
         async with (
             open_emulator(

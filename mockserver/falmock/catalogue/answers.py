@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from falmock.catalogue.entries import Json
     from falmock.catalogue.planning import Plan
     from falmock.catalogue.texts import Span, Transcript
+    from falmock.media import Clip
 
 _SPOKEN: Final = ("text", "transcription", "transcript", "transcribed_text", "output")
 _SPANS: Final = {
@@ -80,6 +81,10 @@ class Known:
             "duration": lambda: self._seconds(1),
             "length": lambda: self._seconds(1),
             "duration_ms": lambda: self._seconds(1000),
+            "num_frames": lambda: self._of_clip(lambda clip: clip.frames),
+            "fps": lambda: self._of_clip(lambda clip: float(clip.rate)),
+            "width": lambda: self._of_clip(lambda clip: clip.size[0]),
+            "height": lambda: self._of_clip(lambda clip: clip.size[1]),
         }
         if name in values:
             return values[name]()
@@ -92,6 +97,10 @@ class Known:
         lengths = {"audio": lambda: plan.sound().seconds, "video": lambda: plan.clip().seconds}
         seconds = lengths.get(plan.entry.medium, lambda: plan.heard_seconds)()
         return Filler.UNKNOWN if seconds is None else round(seconds * unit, 3)
+
+    def _of_clip(self, fact: Callable[[Clip], Any]) -> Any:
+        """Return a fact of the output video, if there is one."""
+        return fact(self.plan.clip()) if self.plan.entry.medium == "video" else Filler.UNKNOWN
 
     def _of_listener(self, name: str, schema: Json) -> Any:
         """Return fields of models that turn speech into text."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from falmock.catalogue import reading, sizes, texts
-from falmock.media import MAX_PIXELS, Clip, Document, Mesh, Sound, Still, Weights
+from falmock.media import MAX_FRAMES, MAX_PIXELS, Clip, Document, Mesh, Sound, Still, Weights
 from falmock.protocol.model_errors import ModelError
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ UNHEARD_SECONDS: Final = 10.0  # of an input that was not fetched
 MINIMAX_SECONDS: Final = 6.0  # the shortest of MiniMax
 LANDSCAPE: Final = (1280, 720)
 SQUARE: Final = (1024, 1024)
-MOST_FRAMES: Final = 100_000
+MOST_PIXELS: Final = 1280 * 720 * 30 * 600  # of all frames of a video; more takes ffmpeg minutes
 LONGEST_SOUND: Final = 3600.0  # seconds
 MUSIC: Final = 30.0  # seconds, where neither model nor caller says
 EFFECT: Final = 5.0
@@ -58,10 +58,16 @@ class Plan:
     style: Any
 
     def clip(self, variant: int = 0) -> Clip:
-        """Describe a video. Variants have other colours."""
+        """Describe a video. Variants have other colours.
+
+        Raises:
+            ModelError: it would be too large.
+        """
         video = self._source_video
         frames, rate = self._frames_and_rate()
         width, height = self._frame_size()
+        if frames > MAX_FRAMES or frames * width * height > MOST_PIXELS:
+            raise ModelError("no_media_generated", ("body",))
         starts_at_end = video is not None and "extend" in self.entry.endpoint
         shown = (video.last if starts_at_end else video.first) if video is not None else None
         return Clip(
@@ -241,7 +247,7 @@ class Plan:
         if frames is None or (seconds is not None and not fields.gave(reading.FRAMES)):
             usual = MINIMAX_SECONDS if "/minimax" in self.entry.endpoint else SECONDS
             frames = round((seconds or usual) * rate)
-        return min(max(frames, 1), MOST_FRAMES), rate
+        return max(frames, 1), rate
 
     def _kept_seconds(self) -> float | None:
         """Return the length that the output has from its input video or sound."""

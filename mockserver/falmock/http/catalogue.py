@@ -53,16 +53,18 @@ def catalogue_routes(keyring: Keyring, catalogue: Catalogue) -> list[Route]:
     async def models(request: Request) -> Response:
         known = isinstance(keyring.identify(request.headers.get("authorization")), Caller)
         query = request.query_params
+        wanted = query.get("category")
         found = [
-            model
-            for model in _requested(request, catalogue) or list(catalogue)
-            if query.get("q", "").lower() in model.endpoint
-            and query.get("category", _category(model)) == _category(model)
+            name
+            for name in _requested(request, catalogue) or catalogue.endpoints
+            if query.get("q", "").lower() in name
             and query.get("status", "active") == "active"
+            # Without a category, only the models of the page are read
+            and (wanted is None or wanted == _category(_model(catalogue, name)))
         ]
         with_schema = "openapi-3.0" in query.getlist("expand")
         page, cursor = _page(request, found)
-        items = [_described(model, known=known, with_schema=with_schema) for model in page]
+        items = [_described(_model(catalogue, name), known=known, with_schema=with_schema) for name in page]
         return JSONResponse({"models": items, "next_cursor": cursor, "has_more": cursor is not None})
 
     async def pricing(request: Request) -> Response:
@@ -71,7 +73,7 @@ def catalogue_routes(keyring: Keyring, catalogue: Catalogue) -> list[Route]:
         if not requested:
             raise PlatformApiError("validation_error")
         page, cursor = _page(request, requested)
-        prices = list(map(_priced, page))
+        prices = [_priced(_model(catalogue, name)) for name in page]
         return JSONResponse({"prices": prices, "next_cursor": cursor, "has_more": cursor is not None})
 
     async def estimate(request: Request) -> Response:
@@ -112,9 +114,16 @@ def website_routes(catalogue: Catalogue) -> list[Route]:
     return [Route("/api/openapi/queue/openapi.json", document, methods=["GET"])]
 
 
-def _requested(request: Request, catalogue: Catalogue) -> list[Model]:
+def _requested(request: Request, catalogue: Catalogue) -> list[str]:
+    """Return the endpoint ids that a call names.
+
+    Raises:
+        PlatformApiError: there is no such model.
+    """
     names = [name for text in request.query_params.getlist("endpoint_id") for name in text.split(",") if name]
-    return [_model(catalogue, name) for name in names]
+    if not set(names) <= set(catalogue.endpoints):
+        raise PlatformApiError("not_found")
+    return names
 
 
 def _model(catalogue: Catalogue, name: str) -> Model:
@@ -124,7 +133,7 @@ def _model(catalogue: Catalogue, name: str) -> Model:
     return model
 
 
-def _page(request: Request, models: Sequence[Model]) -> tuple[Sequence[Model], str | None]:
+def _page(request: Request, names: Sequence[str]) -> tuple[Sequence[str], str | None]:
     """Return a page, and the cursor of the next page: its number in base64, without padding."""
     query = request.query_params
     try:
@@ -136,7 +145,7 @@ def _page(request: Request, models: Sequence[Model]) -> tuple[Sequence[Model], s
         raise PlatformApiError("validation_error")
     end = number * limit
     more = base64.urlsafe_b64encode(str(number + 1).encode()).decode().rstrip("=")
-    return models[end - limit : end], more if end < len(models) else None
+    return names[end - limit : end], more if end < len(names) else None
 
 
 def _page_number(cursor: str) -> int:

@@ -10,6 +10,7 @@ from falmock.media.pixels import Picture
 from falmock.media.recordings import MAX_RECORDING, Recorder, Recording
 from falmock.media.renderer import FfmpegNotFound, Renderer, RenderFailed, find_ffmpeg
 from falmock.media.specifications import (
+    MAX_FRAMES,
     MAX_PIXELS,
     Clip,
     Document,
@@ -22,6 +23,7 @@ from falmock.media.specifications import (
 
 __all__ = [
     "MAX_BYTES",
+    "MAX_FRAMES",
     "MAX_PIXELS",
     "MAX_RECORDING",
     "Clip",

@@ -5,10 +5,10 @@ from typing import TYPE_CHECKING
 
 import httpx
 import pytest
-from emulated import BASE, ENDPOINT, GOOD, KEY, veo
+from emulated import BASE, ENDPOINT, GOOD, KEY, opened, veo
 
 from falmock.app import create_app, open_emulator
-from falmock.catalogue import BUNDLED, Catalogue, Price
+from falmock.catalogue import BUNDLED, Catalogue, Price, bundled
 from falmock.engine.clock import ManualClock
 from falmock.media import Renderer, find_ffmpeg
 from falmock.settings import Settings
@@ -16,6 +16,8 @@ from falmock.settings import Settings
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
+
+    from falmock.catalogue import Entry
 
 IMAGE_TO_VIDEO = veo()
 FILMS = veo(endpoint="acme/films/animate", price=Price("seconds", 2.0, "a test", "2026"))
@@ -106,3 +108,24 @@ async def test_a_request_runs_and_costs_by_the_catalogue_of_its_emulator(rendere
 
         assert result.status_code == 200
         assert app.state.ledger.account().usd == 10.0
+
+
+async def test_an_emulator_reads_an_entry_when_it_is_listed_or_called_and_no_other(renders: Path) -> None:
+    read: list[str] = []
+
+    def entry(endpoint: str) -> Entry | None:
+        read.append(endpoint)
+        return bundled.entry(endpoint)
+
+    catalogue = Catalogue(source=(bundled.ids(), entry))
+    async with opened(renders, ManualClock(), catalogue=catalogue) as mock:
+        await mock.http.get("/health")
+        before = list(read)
+        await mock.http.get("/api.fal.ai/v1/models?q=flux/&limit=2", headers=KEY)
+        listed = list(read)
+        for _ in range(2):
+            await mock.http.post("/fal-ai/flux/dev", json={}, headers=KEY)
+            await mock.pass_time(10)
+
+    assert (before, len(listed)) == ([], 2)
+    assert read == list(dict.fromkeys([*listed, "fal-ai/flux/dev"]))

@@ -35,7 +35,7 @@ Json = dict[str, Any]
 
 CHECKED = list(json.loads(bundled.CHECKED.read_text())["endpoints"])
 OTHERS = [endpoint for endpoint in bundled.ids() if endpoint not in set(CHECKED)]
-# All of them with FALMOCK_MODELS=all
+# All of them with `make models`
 SAMPLE = CHECKED + (OTHERS if os.environ.get("FALMOCK_MODELS") == "all" else OTHERS[::12])
 
 PRESETS = {
@@ -593,3 +593,18 @@ def test_the_log_of_a_run_says_what_it_reads_and_makes() -> None:
         shares = [share for share, _ in performing.logs(entry_of(endpoint))]
         assert shares == sorted(set(shares))
         assert all(0 < share < 1 for share in shares)
+
+
+async def test_the_output_states_the_frames_of_its_video() -> None:
+    tools = RecordedTools()
+    body = {
+        "prompt": "x",
+        "image_url": "https://example.com/a.png",
+        "video_url": "https://example.com/a.mp4",
+    }
+
+    output = (await perform("fal-ai/steady-dancer", body, tools)).output
+
+    [clip] = tools.specifications
+    assert isinstance(clip, Clip)
+    assert output["num_frames"] == clip.frames
