@@ -25,6 +25,7 @@ PARSING: Final = {
     "boolean": ("bool_parsing", "Input should be a valid boolean, unable to interpret input"),
 }
 FRACTION: Final = "Input should be a valid integer, got a number with a fractional part"
+NO_OBJECT: Final = "Input should be a valid dictionary or object to extract fields from"
 SIZE_CLASS: Final = "ImageSize"
 NO_NUMBER: Final = "many"
 
@@ -32,7 +33,7 @@ NO_NUMBER: Final = "many"
 def errors(model: Model, given: Any) -> list[Error]:
     """Return the errors of an input in their order; texts that no input of the suite has count as numbers."""
     if not isinstance(given, dict):
-        return [Error("model_attributes_type", ("body",))]
+        return [Error("model_attributes_type", ("body",), NO_OBJECT)]
     found: list[Error] = []
     for name, field in model.fields.items():
         if name in given:
@@ -75,10 +76,14 @@ def _errors(field: Field, loc: tuple[str | int, ...], value: Any) -> Iterator[Er
             yield literal(loc, field.choices)
     elif (wrong := _wrong_type(field.kind, value)) is not None:
         yield Error(wrong[0], loc, wrong[1])
-    elif field.kind == "strings":
-        for index, item in enumerate(value):
-            if not isinstance(item, str):
-                yield Error(TYPES["string"][0], (*loc, index), TYPES["string"][1])
+    else:
+        yield from _errors_of_type(field, loc, value)
+
+
+def _errors_of_type(field: Field, loc: tuple[str | int, ...], value: Any) -> Iterator[Error]:
+    if isinstance(value, list):
+        wrong = (index for index, item in enumerate(value) if not isinstance(item, str))
+        yield from (Error(TYPES["string"][0], (*loc, index), TYPES["string"][1]) for index in wrong)
     elif field.kind in {"integer", "number"}:
         yield from _bound_errors(field, loc, value)
     elif isinstance(value, str):
@@ -125,7 +130,7 @@ def _size_errors(loc: tuple[str | int, ...], value: Any) -> Iterator[Error]:
     inner = (*loc, SIZE_CLASS)
     before = []
     if not isinstance(value, dict):
-        before.append(Error("model_attributes_type", inner))
+        before.append(Error("model_attributes_type", inner, NO_OBJECT))
     else:
         for side in ("width", "height"):
             length = value.get(side, 512)
@@ -142,32 +147,34 @@ def _size_errors(loc: tuple[str | int, ...], value: Any) -> Iterator[Error]:
 
 
 def broken(model: Model) -> Iterator[Json]:
-    """Yield inputs with an error: each field missing, of a wrong type, null, beyond its bounds, not a choice."""
+    """Yield inputs with an error: a field missing, of a wrong type, null, beyond its bounds, not a choice."""
     for name, field in model.fields.items():
         if field.required:
             yield {key: value for key, value in model.valid.items() if key != name}
         yield from (model.valid | {name: value} for value in _wrong_values(field))
-    yield {name: [] for name in model.fields if name not in model.valid} | {"num_images": {}}
+    yield dict.fromkeys(model.fields, {})  # an error for each field, in their order
 
 
 def _wrong_values(field: Field) -> Iterator[Any]:
-    yield {}
+    yield {"no": "value"}
     if not field.takes_null:
         yield None
     if field.kind == "size":
         yield from ("1536x1024", {"width": 0, "height": 64}, {"width": 64, "height": SIDE + 1})
-        return
-    if field.choices:
-        yield "no such choice" if field.kind == "string" else field.choices[0] + 1  # type: ignore[operator]
+    elif field.choices:
+        yield "no such choice"
         if str(field.choices[0]).isdecimal():  # "5" is not 5
             yield int(field.choices[0]) if field.kind == "string" else str(field.choices[0])
-        return
-    if field.kind in PARSING:
-        yield NO_NUMBER
+    elif field.kind == "strings":
+        yield from (["https://example.com/a.png", 5], "https://example.com/a.png")
+    else:
+        yield from ([NO_NUMBER] if field.kind in PARSING else [])
+        yield from _beyond_bounds(field)
+
+
+def _beyond_bounds(field: Field) -> Iterator[Any]:
     if field.kind == "integer":
         yield 1.5
-    if field.kind == "strings":
-        yield from (["https://example.com/a.png", 5], "https://example.com/a.png")
     step = 1 if field.kind == "integer" else 0.01
     if field.most is not None:
         yield field.most + step
@@ -180,7 +187,7 @@ def _wrong_values(field: Field) -> Iterator[Any]:
 
 
 def at_bounds(model: Model) -> Iterator[Json]:
-    """Yield valid inputs: all fields at their lower and upper bounds, null, and with each short list of choices."""
+    """Yield valid inputs: all fields at their lower bounds, at their upper bounds, and null."""
     sides = (("least", "shortest", 0), ("most", "longest", -1))
     for bound, length, end in sides:
         given = dict(model.valid)

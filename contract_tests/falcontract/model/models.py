@@ -1,4 +1,4 @@
-"""Facts about the models that the suite calls, written by hand (PROTOCOL.md 16.3), and what follows from them.
+"""Facts about the models that the suite calls, by hand (PROTOCOL.md 16.3), and what they bill.
 
 It uses no schema of an emulator, so that an agreement is evidence. `fal-ai/veo2/image-to-video` is here with
 the facts of `published`.
@@ -6,14 +6,12 @@ the facts of `published`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+import math
+from dataclasses import dataclass, field
+from typing import Any, Final, NamedTuple
 
 from falcontract.model import published
 from falcontract.steps import IMAGE_URL, VALID_INPUT, VEO2, Json
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 FLUX: Final = "fal-ai/flux/dev"
 SCHNELL: Final = "fal-ai/flux/schnell"
@@ -82,6 +80,7 @@ class Model:
     unit: str = ""
     worst_usd: float  # of the dearest input in a program of the suite; a guess where no price is known
     medium: str
+    smallest: Json = field(default_factory=dict)  # least width and height of input images, by the field
 
     @property
     def is_counted(self) -> bool:
@@ -121,11 +120,12 @@ VOICES: Final = (
     *("af_river", "af_sarah", "af_sky", "am_adam", "am_echo", "am_eric", "am_fenrir", "am_liam"),
     *("am_michael", "am_onyx", "am_puck", "am_santa"),
 )
-LANGUAGES: Final = tuple(
-    "af am ar as az ba be bg bn bo br bs ca cs cy da de el en es et eu fa fi fo fr gl gu ha haw he hi hr ht hu"
-    " hy id is it ja jw ka kk km kn ko la lb ln lo lt lv mg mi mk ml mn mr ms mt my ne nl nn no oc pa pl ps pt"
-    " ro ru sa sd si sk sl sn so sq sr su sv sw ta te tg th tk tl tr tt uk ur uz vi yi yo zh".split()
+_CODES: Final = (
+    "af am ar as az ba be bg bn bo br bs ca cs cy da de el en es et eu fa fi fo fr gl gu ha haw he hi hr",
+    "ht hu hy id is it ja jw ka kk km kn ko la lb ln lo lt lv mg mi mk ml mn mr ms mt my ne nl nn no oc",
+    "pa pl ps pt ro ru sa sd si sk sl sn so sq sr su sv sw ta te tg th tk tl tr tt uk ur uz vi yi yo zh",
 )
+LANGUAGES: Final = tuple(code for line in _CODES for code in line.split())
 RATIOS: Final = ("auto", "21:9", "16:9", "3:2", "4:3", "5:4", "1:1", "4:5", "3:4", "2:3", "9:16")
 CUTTERS: Final = (
     *("General Use (Light)", "General Use (Light 2K)", "General Use (Heavy)", "Matting", "Portrait"),
@@ -167,7 +167,9 @@ ALL: Final = (
         endpoint=SCHNELL,
         short="flux-schnell",
         medium="image",
-        fields=_ordered(_PROMPT | _SIZE | _flux(4, 12), "num_inference_steps", "prompt", "image_size", "seed"),
+        fields=_ordered(
+            _PROMPT | _SIZE | _flux(4, 12), "num_inference_steps", "prompt", "image_size", "seed"
+        ),
         output=_IMAGES_OF_FLUX,
         file=IMAGE,
         valid={"prompt": "a lighthouse", "image_size": TINY},
@@ -230,6 +232,7 @@ ALL: Final = (
         ),
         output=("video",),
         valid={"prompt": "A lego chef", "start_image_url": IMAGE_URL, "generate_audio": False},
+        smallest={"start_image_url": 300, "end_image_url": 300},
         usd=0.07,
         unit="seconds",
         worst_usd=1.4,
@@ -278,7 +281,9 @@ ALL: Final = (
             "image_url": Field(required=True),
             "mask_only": Field(kind="boolean", default=False),
             "model": Field(choices=CUTTERS, default="General Use (Light)"),
-            "operating_resolution": Field(choices=("1024x1024", "2048x2048", "2304x2304"), default="1024x1024"),
+            "operating_resolution": Field(
+                choices=("1024x1024", "2048x2048", "2304x2304"), default="1024x1024"
+            ),
             "output_format": Field(choices=("webp", "png", "gif"), default="png"),
             "output_mask": Field(kind="boolean", default=False),
             "refine_foreground": Field(kind="boolean", default=True),
@@ -315,3 +320,26 @@ ALL: Final = (
 )
 MODELS: Final = {model.endpoint: model for model in ALL}
 EVERY: Final = tuple(MODELS)
+
+
+def units(model: Model, given: Json) -> float | None:
+    """Return the units that fal bills for a valid input; None if they do not follow from it."""
+    count = given.get("num_images") or 1
+    width, height = size(given)
+    sound = 2 if given.get("generate_audio", True) else 1  # with sound twice the price (PROTOCOL.md 16.3)
+    counts: dict[str, Any] = {
+        "megapixels": lambda: count * math.ceil(width * height / MEGAPIXEL),
+        "images": lambda: count,
+        "generations": lambda: 1,
+        "1000 characters": lambda: len(given["prompt"]) / 1000,
+        "seconds": lambda: float(given.get("duration", "5")) * sound,
+    }
+    if model.endpoint == VEO2:
+        return published.price(given) / published.USD_SECOND
+    return float(counts[model.unit]()) if model.unit in counts else None
+
+
+def size(given: Json) -> tuple[int, int]:
+    """Return width and height of the images that an input of a flux model asks for."""
+    asked = given.get("image_size") or DEFAULT_SIZE
+    return (asked.get("width", 512), asked.get("height", 512)) if isinstance(asked, dict) else SIZES[asked]

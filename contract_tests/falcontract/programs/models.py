@@ -49,6 +49,8 @@ if TYPE_CHECKING:
 CHEAP_USD: Final = 0.05  # for a program of tier 4; a dearer one is of tier 5
 MANY: Final = {"runners": 99, "concurrency": 99}
 SPOKEN_SECONDS: Final = 3
+SHOWN: Final = (320, 568)  # pixels of an input image, upright
+CUT: Final = (32, 18)
 
 
 def sound(seconds: int = SPOKEN_SECONDS) -> str:
@@ -129,8 +131,8 @@ def _image(*numbers: int) -> tuple[str, ...]:
 _LIGHT: Final[Json] = {"prompt": "a lighthouse"}
 _HAT: Final[Json] = MODELS[BANANA].valid
 _CUT: Final[Json] = {"image_url": picture(100)}
-_SHOT: Final[Json] = MODELS[KLING_25].valid | {"image_url": picture(100)}
-_SHOT_26: Final[Json] = {"prompt": "A lego chef", "start_image_url": picture(100)}
+_SHOT: Final[Json] = MODELS[KLING_25].valid | {"image_url": picture(100, *SHOWN)}
+_SHOT_26: Final[Json] = {"prompt": "A lego chef", "start_image_url": picture(100, *SHOWN)}
 _TALK: Final[Json] = {"audio_url": sound()}
 _WORDS: Final = "Good morning to all who listen. "
 _NO_FILE: Final[tuple[str, ...]] = ()
@@ -174,6 +176,7 @@ _INPUTS: Final[dict[tuple[str, str], dict[str, tuple[Any, tuple[str, ...]]]]] = 
         "A": (_SHOT_26, ("video",)),
         "B": (_SHOT_26 | {"generate_audio": False}, ("video",)),
         "C": (_SHOT_26 | {"generate_audio": False, "duration": "10"}, ("video",)),
+        "D": (_SHOT_26 | {"start_image_url": picture(100)}, _NO_FILE),
     },
     ("speech", KOKORO): {
         "A": ({"prompt": _WORDS}, ("audio",)),

@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from falcontract.model.models import Error
     from falcontract.traces import Exchange, Trace
 
-CLASS_ERRORS: Final = ("model_attributes_type",)  # their `ctx` is the name of the class
 DOCUMENTATION: Final = "https://docs.fal.ai/errors#"
 IMAGE: Final = ["body", "image_url"]
 
@@ -115,22 +114,22 @@ def validation_errors_have_their_members(trace: Trace) -> Claims:
 def _is_validation_error(e: Exchange, entry: dict[str, Any], known: Error | None, given: Any) -> Claims:
     kind, loc, msg = entry.get("type"), entry.get("loc"), entry.get("msg")
     has_facts = kind == "json_invalid" or (known is not None and known.ctx is not None)
-    names = ["type", "loc", "msg", "input", *(["ctx"] if has_facts or kind in CLASS_ERRORS else [])]
+    names = ["type", "loc", "msg", "input", *(["ctx"] if has_facts else [])]
     yield equal("members", list(entry), names, "it has these members, in this order", e)
     if known is not None and known.msg:
         yield equal("msg", msg, known.msg, "it has pydantic's text", e)
     if known is not None and known.ctx is not None:
         yield equal("ctx", entry.get("ctx"), known.ctx, "its facts are the values or bounds of the field", e)
     if isinstance(given, dict) and isinstance(loc, list):
-        yield equal("echo", entry.get("input"), _value_at(given, kind, loc), "input echoes what was rejected", e)
+        yield equal(
+            "echo", entry.get("input"), _value_at(given, kind, loc), "input echoes what was rejected", e
+        )
 
 
 def _value_at(given: Any, kind: Any, loc: list[Any]) -> Any:
     """Return the rejected value; of a missing field the object around it. Names of classes are passed by."""
     value = given
     for part in loc[1 : -1 if kind == "missing" else None]:
-        if isinstance(value, dict) and part in value:
-            value = value[part]
-        elif isinstance(value, list) and isinstance(part, int) and part < len(value):
+        if (isinstance(value, dict) and part in value) or (isinstance(value, list) and isinstance(part, int) and part < len(value)):
             value = value[part]
     return value
