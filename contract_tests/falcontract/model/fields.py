@@ -152,15 +152,16 @@ def broken(model: Model) -> Iterator[Json]:
         if field.required:
             yield {key: value for key, value in model.valid.items() if key != name}
         yield from (model.valid | {name: value} for value in _wrong_values(field))
-    yield dict.fromkeys(model.fields, {})  # an error for each field, in their order
+    yield {name: {} for name in model.fields}  # an error for each field, in their order
 
 
 def _wrong_values(field: Field) -> Iterator[Any]:
-    yield {"no": "value"}
+    if field.kind != "size":
+        yield {"no": "value"}
     if not field.takes_null:
         yield None
-    if field.kind == "size":
-        yield from ("1536x1024", {"width": 0, "height": 64}, {"width": 64, "height": SIDE + 1})
+    if field.kind == "size":  # an object of other members has the default width and height
+        yield from (5, "1536x1024", {"width": 0, "height": 64}, {"width": 64, "height": SIDE + 1})
     elif field.choices:
         yield "no such choice"
         if str(field.choices[0]).isdecimal():  # "5" is not 5

@@ -107,8 +107,8 @@ def validation_errors_have_their_members(trace: Trace) -> Claims:
                 expected = fields.body_errors(model, sent.request_body, sent.step.content_type) or []
                 known = {(error.type, error.loc): error for error in expected}
                 for entry in (entry for entry in detail if isinstance(entry, dict)):
-                    key = entry.get("type"), tuple(entry.get("loc") or ())
-                    yield from _is_validation_error(e, entry, known.get(key), submit.step.input)  # type: ignore[call-overload]
+                    key: Any = entry.get("type"), tuple(entry.get("loc") or ())
+                    yield from _is_validation_error(e, entry, known.get(key), submit.step.input)
 
 
 def _is_validation_error(e: Exchange, entry: dict[str, Any], known: Error | None, given: Any) -> Claims:
@@ -130,6 +130,8 @@ def _value_at(given: Any, kind: Any, loc: list[Any]) -> Any:
     """Return the rejected value; of a missing field the object around it. Names of classes are passed by."""
     value = given
     for part in loc[1 : -1 if kind == "missing" else None]:
-        if (isinstance(value, dict) and part in value) or (isinstance(value, list) and isinstance(part, int) and part < len(value)):
+        if (isinstance(value, dict) and part in value) or (
+            isinstance(value, list) and isinstance(part, int) and part < len(value)
+        ):
             value = value[part]
     return value

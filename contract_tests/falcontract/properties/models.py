@@ -18,7 +18,6 @@ from falcontract.model.models import (
     MODELS,
     SCHNELL,
     TRELLIS,
-    VEO2,
     WHISPER,
     size,
     units,
@@ -27,6 +26,7 @@ from falcontract.programs.models import CUT, SHOWN, SPOKEN_SECONDS
 from falcontract.properties import mp4
 from falcontract.properties.claims import Claims, claim, equal, prop
 from falcontract.properties.pictures import Picture, picture, seconds
+from falcontract.steps import VEO2
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -290,7 +290,7 @@ def transcripts_fit_the_sound(trace: Trace) -> Claims:
 
 def _times_fit(e: Exchange, chunks: list[Json]) -> Claims:
     times = [chunk.get("timestamp") for chunk in chunks]
-    flat = [time for pair in times for time in (pair if isinstance(pair, list) else ["none"])]
+    flat: list[Any] = [time for pair in times for time in (pair if isinstance(pair, list) else ["none"])]
     are_numbers = all(isinstance(time, int | float) for time in flat)
     yield claim("numbers", are_numbers and len(flat) == 2 * len(chunks), "a chunk has two times", e, times)
     if are_numbers:
@@ -315,7 +315,7 @@ def meshes_are_binary_gltf(trace: Trace) -> Claims:
 
 @prop(
     116,
-    "several shots-with-sound speech",
+    "units several shots-with-sound speech",
     tier=5,
     live="S",
     evidence="PROTOCOL 15, 16.3 (prices of the platform API), 11.2 (R: `str()` of a number)",

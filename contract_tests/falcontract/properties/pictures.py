@@ -67,6 +67,6 @@ def seconds(data: bytes) -> float:
     """
     try:
         with wave.open(io.BytesIO(data)) as sound:
-            return sound.getnframes() / sound.getframerate()
+            return float(sound.getnframes() / sound.getframerate())
     except (wave.Error, EOFError, ZeroDivisionError) as error:
         raise ValueError(f"not a wav file: {error}") from error
