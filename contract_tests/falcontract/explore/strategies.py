@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
 from hypothesis import strategies as st
@@ -85,6 +86,7 @@ def submissions() -> SearchStrategy[tuple[str, Any]]:
     return endpoints.flatmap(_submission)
 
 
+@cache
 def _submission(endpoint: str) -> SearchStrategy[tuple[str, Any]]:
     model = MODELS.get(endpoint, VIDEO)
     given = valid_inputs(model) | st.just(model.valid) | invalid_inputs(model)
