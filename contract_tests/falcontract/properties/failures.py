@@ -13,7 +13,14 @@ if TYPE_CHECKING:
     from falcontract.traces import Exchange, Trace
 
 
-@prop(13, "broken-input unknown-path run-timeout start-timeout", tier=2, evidence="PROTOCOL 4.3 (C, L-422)")
+@prop(
+    13,
+    "broken-input unknown-path run-timeout start-timeout",
+    tier=2,
+    evidence="PROTOCOL 4.3 (C, L-422)",
+    models=EVERY,
+    each="run",
+)
 def failed_jobs_are_completed(trace: Trace) -> Claims:
     """A failed job is COMPLETED with an error as its result; FAILED does not exist.
 

@@ -366,12 +366,17 @@ def small_images_are_refused(trace: Trace) -> Claims:
     """An image below the least size of its field is `image_too_small`, with that size."""
     for job in trace.jobs():
         submit = trace.submitted(job)
-        for e in trace.final_results(job):
-            if submit is None or e.ok or submit.step.endpoint not in MODELS:
+        model = MODELS.get(submit.step.endpoint) if submit is not None else None
+        for name, least in (model.smallest if model is not None else {}).items():
+            given = submit.step.input.get(name) if submit is not None else None
+            image = _decoded(str(given).partition(",")[2])
+            if image is None or min(image.width, image.height) >= least:
                 continue
-            detail = e.get("detail")
-            first = detail[0] if isinstance(detail, list) and detail and isinstance(detail[0], dict) else {}
-            least = MODELS[submit.step.endpoint].smallest.get(str((first.get("loc") or [""])[-1]))
-            found = first.get("type"), first.get("ctx")
-            expected = "image_too_small", {"min_height": least, "min_width": least}
-            yield equal("small", found, expected, "a small image is refused with the least size", e)
+            for e in trace.final_results(job):
+                detail = e.get("detail")
+                entries = detail if isinstance(detail, list) else []
+                found = [
+                    (entry.get("type"), entry.get("ctx")) for entry in entries if isinstance(entry, dict)
+                ]
+                expected = [("image_too_small", {"min_height": least, "min_width": least})]
+                yield equal("small", found, expected, "a small image is refused with the least size", e)
