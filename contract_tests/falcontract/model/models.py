@@ -106,6 +106,10 @@ def _ordered(fields: dict[str, Field], *names: str) -> dict[str, Field]:
     return {name: fields[name] for name in dict.fromkeys([*names, *fields])}
 
 
+# What the programs send, and the properties expect of the output.
+SPOKEN_SECONDS: Final = 3
+SHOWN: Final = (320, 568)  # width and height of the first frame of a video, upright
+CUT: Final = (32, 18)  # of an image that is cut out
 TINY: Final = {"width": 64, "height": 48}
 _PROMPT: Final = {"prompt": Field(required=True)}
 _SIZE: Final = {"image_size": Field(kind="size", default=DEFAULT_SIZE)}

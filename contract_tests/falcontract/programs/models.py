@@ -15,12 +15,15 @@ from falcontract.model.models import (
     ALL,
     BANANA,
     BIREFNET,
+    CUT,
     FLUX,
     KLING_25,
     KLING_26,
     KOKORO,
     MODELS,
+    SHOWN,
     SIZES,
+    SPOKEN_SECONDS,
     TINY,
     TRELLIS,
     WHISPER,
@@ -48,9 +51,6 @@ if TYPE_CHECKING:
 
 CHEAP_USD: Final = 0.05  # for a program of tier 4; a dearer one is of tier 5
 MANY: Final = {"runners": 99, "concurrency": 99}
-SPOKEN_SECONDS: Final = 3
-SHOWN: Final = (320, 568)  # pixels of an input image, upright
-CUT: Final = (32, 18)
 
 
 def sound(seconds: int = SPOKEN_SECONDS) -> str:
@@ -85,7 +85,7 @@ def _run(model: Model) -> Program:
     return program(
         f"run-{model.short}",
         *(submit(job, given, endpoint=model.endpoint, webhook=job.lower()) for job, given in jobs.items()),
-        *(cancel("C"), status("C"), result("A"), status("A", query="logs=1"), wait(1.5)),
+        *(status("C"), cancel("C"), status("C"), result("A"), status("A", query="logs=1"), wait(1.5)),
         *(status("A", query="logs=1"), cancel("A"), stream("A", query="logs=1"), until("COMPLETED", "A")),
         *(until("COMPLETED", "B"), until("COMPLETED", "C")),
         *(read(job) for job in jobs for read in (status, result, result)),
@@ -130,7 +130,7 @@ def _image(*numbers: int) -> tuple[str, ...]:
 
 _LIGHT: Final[Json] = {"prompt": "a lighthouse"}
 _HAT: Final[Json] = MODELS[BANANA].valid
-_CUT: Final[Json] = {"image_url": picture(100)}
+_CUT: Final[Json] = {"image_url": picture(100, *CUT)}
 _SHOT: Final[Json] = MODELS[KLING_25].valid | {"image_url": picture(100, *SHOWN)}
 _SHOT_26: Final[Json] = {"prompt": "A lego chef", "start_image_url": picture(100, *SHOWN)}
 _TALK: Final[Json] = {"audio_url": sound()}

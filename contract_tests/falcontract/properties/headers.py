@@ -95,6 +95,7 @@ def served_from_names_the_runner(trace: Trace) -> Claims:
     68,
     "units",
     general=True,
+    models=(VEO2,),
     tier=4,
     evidence="PROTOCOL 11.2 (R: `str()` of a float; units times price = bill)",
 )

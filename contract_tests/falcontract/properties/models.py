@@ -11,18 +11,20 @@ from falcontract.model.models import (
     ALL,
     BANANA,
     BIREFNET,
+    CUT,
     FLUX,
     KLING_25,
     KLING_26,
     KOKORO,
     MODELS,
     SCHNELL,
+    SHOWN,
+    SPOKEN_SECONDS,
     TRELLIS,
     WHISPER,
     size,
     units,
 )
-from falcontract.programs.models import CUT, SHOWN, SPOKEN_SECONDS
 from falcontract.properties import mp4
 from falcontract.properties.claims import Claims, claim, equal, prop
 from falcontract.properties.pictures import Picture, picture, seconds
