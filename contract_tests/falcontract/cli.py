@@ -57,7 +57,7 @@ def _progress() -> Iterator[Show]:
 
 @falcontract.command("properties")
 def list_properties() -> None:
-    """List all properties with strength, tier and evidence."""
+    """List all properties with strength, tier, evidence and models."""
     from falcontract.properties.catalogue import catalogue
     from falcontract.targets.base import in_words
 
@@ -65,7 +65,7 @@ def list_properties() -> None:
         tier = "-" if p.tier is None else f"T{p.tier}"
         needs = f" [needs {in_words(p.needs)}]" if p.needs else ""
         click.echo(f"{p.id:>4}  mock {p.mock:6}  live {p.live:6}  {tier:3}  {p.title}{needs}")
-        click.echo(f"      {p.evidence}")
+        click.echo(f"      {p.evidence}; holds for {p.holds_for}")
 
 
 @falcontract.command()

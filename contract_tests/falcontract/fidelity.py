@@ -9,6 +9,7 @@ from importlib.resources import files
 from typing import TYPE_CHECKING, Final
 
 from falcontract.live import transcripts
+from falcontract.model.models import ALL
 from falcontract.properties.catalogue import catalogue
 from falcontract.properties.claims import Strength
 from falcontract.verdicts import Verdict, staleness
@@ -41,6 +42,8 @@ The properties that the emulator is tested for, and the evidence for each. This 
 - **captures**: published captures of fal's answers, transcribed in `fixtures/transcripts`, that agree with
   the property. They come from third parties, so they do not count as verified.
 - **tier**: the cost of the check on fal, from T0 (no job) to T5 (a clip, $2.50 or more).
+- **holds for**: the models that it is checked with; a general rule is about the queue, and holds for all.
+  {models}.
 - **evidence**: sections of [fal's protocol](protocol.md), with that page's tags for the sources.
 """
 MODELS: Final = """
@@ -110,10 +113,11 @@ def table(folder: Path, today: dt.date) -> str:
 def markdown(folder: Path) -> str:
     """Return the page. It has dates instead of ages, so that it does not change every day."""
     known = transcripts.read_all(folder)
+    models = "; ".join(f"{model.short} is `{model.endpoint}`" for model in ALL)
     lines = [
-        HEAD,
-        "| | property | mock | live | tier | captures | evidence |",
-        "|---|---|---|---|---|---|---|",
+        HEAD.format(models=f"All {len(ALL)}: {models}"),
+        "| | property | holds for | mock | live | tier | captures | evidence |",
+        "|---|---|---|---|---|---|---|---|",
     ]
     for p in catalogue():
         date = last_seen(p, known)
@@ -121,7 +125,7 @@ def markdown(folder: Path) -> str:
         tier = "-" if p.tier is None else f"T{p.tier}"
         assumed = "assumed" in p.evidence or p.mock is Strength.OBSERVE
         mock = "always (in part assumed)" if assumed else "always"
-        cells = (p.id, p.title, mock, live, tier, str(captures(p, known) or "-"), p.evidence)
+        cells = (p.id, p.title, p.holds_for, mock, live, tier, str(captures(p, known) or "-"), p.evidence)
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join([*lines, FACTS, *_fact_rows()]) + "\n" + TAIL + MODELS + _models() + "```\n"
 

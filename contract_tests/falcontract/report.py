@@ -111,6 +111,7 @@ def details(row: Row, finding: Finding, spent: float) -> list[str]:
         f"{row.verdict}: {row.property.id} {row.property.title}",
         f"  Violated: {claim.text} [{claim.key}]",
         f"  Evidence: {row.property.evidence}",
+        f"  Holds for: {row.property.holds_for}",
         *(f"  {d}" for d in difference(claim)),
         f"  Program on {trace.target}:",
         *(f"    {line}" for line in str(trace.program).splitlines()),
@@ -240,10 +241,10 @@ def markdown(report: Report) -> str:
     """Return the report as Markdown, for the summary of a CI job."""
     lines = [f"### falcontract on {report.target}", "", f"{report.counts()}; ${report.spent:.2f} spent", ""]
     lines += [line for each in unchecked(report) for line in (each, "")]
-    lines += ["| property | verdict | claims | |", "|---|---|---|---|"]
-    lines += [
-        f"| {r.property.id} | {r.verdict} | {r.claims} | {r.note or r.property.title} |" for r in report.rows
-    ]
+    lines += ["| property | verdict | claims | holds for | |", "|---|---|---|---|---|"]
+    for r in report.rows:
+        cells = (r.property.id, r.verdict, str(r.claims), r.property.holds_for, r.note or r.property.title)
+        lines.append(f"| {' | '.join(cells)} |")
     for row in report.rows:
         if row.finding is not None:
             lines += ["", "```", *details(row, row.finding, report.spent), "```"]

@@ -36,7 +36,7 @@ IMPORTERS = {
 SHELVES = ("programs", "properties", "mutation")
 NOT_TOPICS = {
     "programs": {"catalogue"},
-    "properties": {"catalogue", "claims", "signatures", "mp4", "agreement"},
+    "properties": {"catalogue", "claims", "signatures", "mp4", "pictures", "agreement"},
     "mutation": {"catalogue", "internals", "operators", "patching", "peer", "runner"},
 }
 

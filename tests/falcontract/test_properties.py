@@ -8,12 +8,15 @@ from typing import TYPE_CHECKING
 import pytest
 
 from falcontract import suite
+from falcontract.live import planning
+from falcontract.model.models import ALL
 from falcontract.programs.catalogue import catalogue as all_programs
 from falcontract.properties.catalogue import PROPERTIES, catalogue
-from falcontract.steps import VALID_INPUT, Program, Step, result, status, submit
+from falcontract.steps import VALID_INPUT, VEO2, Program, Step, result, status, submit
 from falcontract.traces import Exchange, Trace
 
 if TYPE_CHECKING:
+    from falcontract.model.models import Model
     from falcontract.properties.claims import Property
     from falcontract.suite import PropertyResult
     from falcontract.targets.emulated import Emulated
@@ -24,7 +27,7 @@ by_id = pytest.mark.parametrize("p", EVERY, ids=lambda p: p.id)
 
 
 def test_property_ids_have_no_gap() -> None:
-    assert [p.id for p in EVERY] == [f"P{n}" for n in range(1, 106)]
+    assert [p.id for p in EVERY] == [f"P{n}" for n in range(1, 119)]
 
 
 @by_id
@@ -62,6 +65,42 @@ def test_no_property_branches_on_the_name_of_a_program(p: Property, traces: list
 
 def renamed(program: Program, name: str) -> Program:
     return Program(name=name, steps=program.steps, setup=program.setup, tier=program.tier)
+
+
+@by_id
+def test_a_property_claims_something_for_each_model_that_it_names(p: Property, traces: list[Trace]) -> None:
+    for model in set(p.models) - {VEO2}:  # what is not about a model names the video model
+        of_model = [t for t in traces if any(step.endpoint == model for step in t.program.steps)]
+        assert [t for t in of_model if p.applies_to(t) and list(p.check(t))], model
+
+
+def test_every_model_has_properties_of_its_output_and_of_its_input() -> None:
+    for model in ALL:
+        own = {p.id for p in EVERY if model.endpoint in p.models and not p.general}
+        assert {"P14", "P15", "P77"} < own
+        assert own & {"P12", *(f"P{number}" for number in range(107, 119))}
+
+
+def test_models_cover_different_media() -> None:
+    assert {model.medium for model in ALL} == {"video", "image", "audio", "text", "mesh"}
+    assert PROPERTIES["P4"].holds_for == "all 10 models"
+    assert PROPERTIES["P112"].holds_for == "kling-2.5, kling-2.6"
+
+
+@pytest.mark.parametrize("model", ALL, ids=lambda model: model.short)
+def test_the_tier_of_a_program_covers_what_its_jobs_cost_at_worst(model: Model) -> None:
+    programs = [
+        one for one in PROGRAMS.values() if any(step.endpoint == model.endpoint for step in one.steps)
+    ]
+    named = [one for one in programs if one.name.endswith(model.short)]
+    assert len(named) == (2 if model.endpoint == VEO2 else 3)
+    for one in named:
+        usd = model.worst_usd * sum(step.do == "submit" for step in one.steps)
+        assert one.tier == (4 if usd <= 0.05 else 5)
+
+
+def test_no_program_of_another_model_is_in_the_plan_for_fal() -> None:
+    assert not [name for name in planning.read() if name.startswith(("run-", "fields-", "bounds-"))]
 
 
 def test_every_program_is_used_by_a_property() -> None:

@@ -116,7 +116,7 @@ def test_until_ends_at_the_first_error() -> None:
 def test_a_download_without_a_video_goes_to_a_placeholder_without_credentials() -> None:
     target = Answers(queue)
     run(target, submit(), fetch())
-    assert str(target.calls[1].url) == f"{HOST}/rest/no-video-was-made"
+    assert str(target.calls[1].url) == f"{HOST}/rest/no-file-was-made"
     assert "authorization" not in target.calls[1].headers
 
 

@@ -30,8 +30,6 @@ from falcontract.model.timetable import position_of
 from falcontract.properties.catalogue import PROPERTIES, catalogue
 from falcontract.steps import (
     FAULTS,
-    VALID_INPUT,
-    VEO2,
     Program,
     Step,
     cancel,
@@ -54,7 +52,6 @@ if TYPE_CHECKING:
 MOST_STEPS: Final = 20
 MOST_JOBS: Final = 4
 NAMES: Final = "ABCD"
-ENDPOINTS: Final = (*[VEO2] * 6, "fal-ai/veo2/no-such-path", f"{VEO2}/more")
 PAUSES: Final = st.sampled_from([0.0, 0.0, 0.0, 0.25, 0.5, 1.0, 1.25, 2.5])  # seconds
 # Seconds that are no sum of the other times: events at the same time have no defined order.
 START_TIMEOUTS: Final = (1.6, 3.1)
@@ -136,8 +133,7 @@ class QueueMachine(RuleBasedStateMachine):
 
     @rule(
         pause=PAUSES,
-        given=strategies.valid_inputs() | st.just(VALID_INPUT) | strategies.invalid_inputs(),
-        endpoint=st.sampled_from(ENDPOINTS),
+        submission=strategies.submissions(),
         key=st.sampled_from("ab"),
         low=st.booleans(),
         start_timeout=st.sampled_from([None, None, None, None, *START_TIMEOUTS]),
@@ -147,8 +143,7 @@ class QueueMachine(RuleBasedStateMachine):
         self,
         *,
         pause: float,
-        given: Any,
-        endpoint: str,
+        submission: tuple[str, Any],
         key: str,
         low: bool,
         start_timeout: float | None,
@@ -161,6 +156,7 @@ class QueueMachine(RuleBasedStateMachine):
         headers = {"X-Fal-Queue-Priority": "low"} if low else {}
         if start_timeout is not None:
             headers["X-Fal-Request-Timeout"] = str(start_timeout)
+        endpoint, given = submission
         options: Json = {"endpoint": endpoint, "key": key, "headers": headers}
         if answers and "receive" in self.target.abilities:
             options |= {"webhook": name.lower(), "answers": tuple(answers)}

@@ -9,7 +9,8 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final
 
 from falcontract.clients import agreement
-from falcontract.model.published import input_errors
+from falcontract.model.fields import errors
+from falcontract.model.models import MODELS
 from falcontract.steps import VALID_INPUT, VEO2, wait
 from falcontract.suite import AGREEMENT, Finding, clients_of
 from falcontract.targets import wire
@@ -125,7 +126,8 @@ def _smaller(program: Program) -> Iterator[Program]:
     for n, step in enumerate(steps):
         plain: dict[str, Any] = {"times": 1, "headers": {}, "query": "", "webhook": "", "answers": (200,)}
         if step.do == "submit" and step.input is not None:
-            given = {} if input_errors(step.input) else VALID_INPUT
+            model = MODELS.get(step.endpoint, MODELS[VEO2])
+            given = {} if errors(model, step.input) else VALID_INPUT
             plain |= {"input": given, "endpoint": VEO2, "key": "a"}
         for name, value in plain.items():
             if getattr(step, name) != value:

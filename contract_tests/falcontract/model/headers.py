@@ -65,6 +65,11 @@ KINDS: Final[dict[str, Headers]] = {
     "cancel": Headers(QUEUE),
     "stream": Headers(QUEUE, EVENTS, frozenset({"cache-control"})),
     "success": Headers(QUEUE | ID | SERVED | UNITS),
+    "success by time": Headers(QUEUE | ID | SERVED | {"x-fal-raw-time": r"\d+(\.\d+)?"}),
+    # An emulator may not know the price; on fal there are units.
+    "success without a known price": Headers(
+        QUEUE | ID | SERVED, optional=frozenset({"x-fal-billable-units", "x-fal-raw-time"})
+    ),
     "rejection": Headers(QUEUE | ID | SERVED | FREE | {"x-fal-needs-retry": "false"}),
     "early result": Headers(QUEUE | ID),
     # The set of a platform error is not recorded; that it has the id and the type is.

@@ -9,9 +9,10 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Final
 
-from falcontract.model import published
+from falcontract.model import fields, published
+from falcontract.model.models import MODELS
 from falcontract.model.timetable import Entry, schedule_jobs
-from falcontract.steps import FAULTS, HOSTS, VEO2
+from falcontract.steps import FAULTS, HOSTS
 
 if TYPE_CHECKING:
     from falcontract.traces import Exchange, Trace
@@ -123,7 +124,7 @@ def _time_of(trace: Trace, e: Exchange) -> float:
 
 def is_rejected(e: Exchange) -> bool:
     """Return whether the runner rejects a submit before the model runs."""
-    if e.step.endpoint != VEO2:
+    if e.step.endpoint not in MODELS:
         return True
     kind = {name.lower(): value for name, value in e.request_headers.items()}.get("content-type")
-    return published.body_errors(e.request_body, kind) != frozenset()
+    return fields.body_errors(MODELS[e.step.endpoint], e.request_body, kind) != []

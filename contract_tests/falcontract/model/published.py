@@ -6,16 +6,11 @@ emulator, so that an agreement is evidence.
 
 from __future__ import annotations
 
-import json
 import re
 from typing import Any, Final
 
-ErrorKey = tuple[str, tuple[str, ...]]  # `type` and `loc` of an entry of a `detail` list
-
 ASPECTS: Final = ("auto", "auto_prefer_portrait", "16:9", "9:16")
 DURATIONS: Final = ("5s", "6s", "7s", "8s")
-REQUIRED: Final = ("prompt", "image_url")
-ENUMS: Final = {"aspect_ratio": ASPECTS, "duration": DURATIONS}
 DEFAULT_DURATION: Final = "5s"
 
 USD_BASE: Final = 2.50  # for 5 s; PROTOCOL.md 16.1
@@ -95,43 +90,6 @@ RERUN: Final = (
 )
 NOT_RERUN: Final = ("runner_incomplete_response", "runner_server_error", "internal_error")
 UUID: Final = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[1-8][0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
-
-
-def input_errors(given: Any) -> frozenset[ErrorKey]:
-    """Return the validation errors of an input; empty for a valid one."""
-    if not isinstance(given, dict):
-        return frozenset({("model_attributes_type", ("body",))})
-    found: set[ErrorKey] = {("missing", ("body", name)) for name in REQUIRED if name not in given}
-    for name in REQUIRED:
-        if name in given and not isinstance(given[name], str):
-            found.add(("string_type", ("body", name)))
-    for name, allowed in ENUMS.items():
-        if name in given and given[name] not in allowed:
-            found.add(("literal_error", ("body", name)))
-    return frozenset(found)
-
-
-def body_errors(body: bytes, content_type: str | None) -> frozenset[ErrorKey] | None:
-    """Return the validation errors of a raw body, as FastAPI reports them; None if it has no list."""
-    kind = (content_type or "application/json").partition(";")[0].strip().lower()
-    if not (kind == "application/json" or (kind.startswith("application/") and kind.endswith("+json"))):
-        return input_errors(None) if body else frozenset({("missing", ("body",))})
-    try:
-        value = json.loads(body) if body else None
-    except json.JSONDecodeError as error:
-        return frozenset({("json_invalid", ("body", str(error.pos)))})
-    except (ValueError, RecursionError):
-        return None
-    return frozenset({("missing", ("body",))}) if value is None else input_errors(value)
-
-
-def reported_errors(detail: Any) -> frozenset[ErrorKey] | None:
-    """Return the (type, loc) pairs of a `detail` list; None if it is not such a list."""
-    if not isinstance(detail, list) or not detail:
-        return None
-    if not all(isinstance(entry, dict) and {"loc", "msg", "type"} <= entry.keys() for entry in detail):
-        return None
-    return frozenset((str(entry["type"]), tuple(map(str, entry["loc"]))) for entry in detail)
 
 
 def seconds_of(given: Any) -> int:

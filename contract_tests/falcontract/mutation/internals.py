@@ -3,7 +3,18 @@
 from __future__ import annotations
 
 import falqueue
-from falmock.catalogue import planning, pricing, reading
+from falmock.catalogue import (
+    answers,
+    limits,
+    outputs,
+    performing,
+    planning,
+    pricing,
+    reading,
+    schema,
+    sizes,
+)
+from falmock.catalogue import models as catalogue_models
 from falmock.engine import (
     delivery,
     emulator,

@@ -68,7 +68,7 @@ def files_expire_early(patch: Patch) -> None:
 
 def clips_forget_their_length(patch: Patch) -> None:
     """Clips that differ only in their length are one in the cache."""
-    _forget(patch, "seconds")
+    _forget(patch, "frames")
 
 
 def clips_forget_their_frame(patch: Patch) -> None:
@@ -79,7 +79,7 @@ def clips_forget_their_frame(patch: Patch) -> None:
 def _forget(patch: Patch, *names: str) -> None:
     first: dict[Any, Any] = {}
 
-    async def video(original: Any, tools: Any, clip: Any, **more: Any) -> Any:
+    async def publish(original: Any, tools: Any, clip: Any, **more: Any) -> Any:
         known = tuple(value for name, value in vars_of(clip) if name not in names)
         return await original(tools, first.setdefault(str(known), clip), **more)
 
@@ -87,7 +87,7 @@ def _forget(patch: Patch, *names: str) -> None:
         skipped = {"picture", "prompt", "seed"}
         return [(name, getattr(clip, name)) for name in clip.__dataclass_fields__ if name not in skipped]
 
-    patch.around(runner._Tools, "video", video)
+    patch.around(runner._Tools, "publish", publish)
 
 
 def _change_download(patch: Patch, change: Callable[[bytes], bytes]) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
+import os
 import shutil
 import tempfile
 from concurrent.futures import ProcessPoolExecutor
@@ -95,7 +96,7 @@ def run_mutant(
 ) -> MutantResult:
     """Run the suite on one mutant; properties that fail without it are left out."""
     renders = Path(tempfile.mkdtemp(dir=homes)) / "renders"
-    shutil.copytree(warm, renders)
+    shutil.copytree(warm, renders, copy_function=os.link)  # no file is changed
     target = Emulated(renders=renders)
     everything = [p for p in suite.select_properties() if p.id not in baseline]
     first = [p for p in everything if p.id in known_killers().get(name, ())[:1]]

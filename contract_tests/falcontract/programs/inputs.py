@@ -22,9 +22,9 @@ PROMPTS: Final = {
 }
 
 
-def picture(size: int) -> str:
-    """Return a data URI of a PNG with this many bytes: a small picture followed by padding."""
-    return "data:image/png;base64," + base64.b64encode(_png(32, 18).ljust(size, b"\0")).decode()
+def picture(size: int, width: int = 32, height: int = 18) -> str:
+    """Return a data URI of a PNG with at least this many bytes: a picture followed by padding."""
+    return "data:image/png;base64," + base64.b64encode(_png(width, height).ljust(size, b"\0")).decode()
 
 
 def _png(width: int, height: int) -> bytes:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from falcontract.model.models import EVERY
 from falcontract.properties.claims import Claims, equal, prop
 
 if TYPE_CHECKING:
@@ -22,6 +23,8 @@ PROGRAMS: Final = """
     tier=3,
     needs=("stand-still",),
     evidence="PROTOCOL 10 (C); falqueue is under test, fal_client agrees",
+    models=EVERY,
+    each="run",
 )
 def clients_agree(trace: Trace) -> Claims:
     """falqueue and fal's Python client understand each answer as the wire does.

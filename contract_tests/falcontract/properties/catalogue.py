@@ -18,6 +18,7 @@ from falcontract.properties import (  # noqa: F401 - they register their propert
     headers,
     inputs,
     media,
+    models,
     restarts,
     results,
     services,

@@ -10,6 +10,9 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
+from falcontract.model.models import EVERY, MODELS
+from falcontract.steps import VEO2
+
 if TYPE_CHECKING:
     from falcontract.traces import Delivery, Exchange, Trace
 
@@ -53,12 +56,20 @@ class Property:
     programs: tuple[str, ...]  # programs that show it
     general: bool  # it applies to the traces of all programs
     needs: frozenset[str] = field(default_factory=frozenset)  # abilities without which it cannot be checked
+    models: tuple[str, ...] = (VEO2,)  # endpoint ids for which its programs show it
     check: Check  # yields the claims about a trace
 
     @property
     def id(self) -> str:
         """For example "P17"."""
         return f"P{self.number}"
+
+    @property
+    def holds_for(self) -> str:
+        """The models in words."""
+        if set(self.models) == set(EVERY):
+            return f"all {len(EVERY)} models"
+        return ", ".join(MODELS[name].short for name in self.models)
 
     def applies_to(self, trace: Trace) -> bool:
         """Return whether the property has a say about a trace."""
@@ -78,8 +89,16 @@ def prop(
     live: str = "H",
     general: bool = False,
     needs: tuple[str, ...] = (),
+    models: tuple[str, ...] | None = None,
+    each: str = "",
 ) -> Callable[[Check], Check]:
-    """Register a check as a property. Its docstring is the title; `programs` are separated by spaces."""
+    """Register a check as a property. Its docstring is the title; `programs` are separated by spaces.
+
+    `models` are those that it holds for: all if it is general, else the video model. `each` is the kind of
+    the programs that show it for each of them, see `programs.models`: "run", "fields" or "bounds".
+    """
+    held = models or (EVERY if general else (VEO2,))
+    of_models = [f"{each}-{MODELS[name].short}" for name in held if each and (name != VEO2 or each != "run")]
 
     def register(check: Check) -> Check:
         found = Property(
@@ -89,9 +108,10 @@ def prop(
             live=Strength(live),
             tier=tier,
             evidence=evidence,
-            programs=tuple(programs.split()),
+            programs=(*programs.split(), *of_models),
             general=general,
             needs=frozenset(needs),
+            models=held,
             check=check,
         )
         PROPERTIES[found.id] = found

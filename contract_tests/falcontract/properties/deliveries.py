@@ -10,6 +10,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import unquote
 
+from falcontract.model.models import EVERY
 from falcontract.properties.claims import Claims, claim, equal, prop
 from falcontract.properties.signatures import problem
 
@@ -37,6 +38,8 @@ GAP_OFF: Final = 0.25  # accepted share
     tier=2,
     needs=RECEIVE,
     evidence="PROTOCOL 9.1 (R 2025-07, 2026-07)",
+    models=EVERY,
+    each="run",
 )
 def deliveries_are_written_by_json_dumps(trace: Trace) -> Claims:
     """The bytes of a delivery are those of json.dumps with sorted keys; `error` is null on success."""
@@ -48,7 +51,15 @@ def deliveries_are_written_by_json_dumps(trace: Trace) -> Claims:
         yield equal("members", found, names, "it has these members", d)
 
 
-@prop(70, "webhook-bytes webhook-retries", tier=2, needs=RECEIVE, evidence="PROTOCOL 9.2, 9.3 (R 2026-07)")
+@prop(
+    70,
+    "webhook-bytes webhook-retries",
+    tier=2,
+    needs=RECEIVE,
+    evidence="PROTOCOL 9.2, 9.3 (R 2026-07)",
+    models=EVERY,
+    each="run",
+)
 def deliveries_have_their_headers(trace: Trace) -> Claims:
     """A delivery has the recorded headers and no user agent; an account has one id, github and digits."""
     users: dict[str, str] = {}
@@ -97,7 +108,15 @@ def _decoded(text: Any) -> int | None:
         return None
 
 
-@prop(72, "webhook-address webhook-bytes", tier=2, needs=RECEIVE, evidence="PROTOCOL 4.1 (C), 9.1 (D-hook)")
+@prop(
+    72,
+    "webhook-address webhook-bytes",
+    tier=2,
+    needs=RECEIVE,
+    evidence="PROTOCOL 4.1 (C), 9.1 (D-hook)",
+    models=EVERY,
+    each="run",
+)
 def deliveries_arrive_at_the_address(trace: Trace) -> Claims:
     """A delivery is a POST to exactly the URL of the submit: path and query with their escapes."""
     for e in trace.submits():

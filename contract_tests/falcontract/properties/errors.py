@@ -5,20 +5,16 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, Final
 
-from falcontract.model import published
+from falcontract.model import fields, published
+from falcontract.model.models import EVERY, MODELS
 from falcontract.properties.claims import Claims, claim, equal, prop
-from falcontract.steps import VEO2
 
 if TYPE_CHECKING:
+    from falcontract.model.models import Error
     from falcontract.traces import Exchange, Trace
 
 DOCUMENTATION: Final = "https://docs.fal.ai/errors#"
 IMAGE: Final = ["body", "image_url"]
-TEXTS: Final = {  # of pydantic 2, for the errors that the schema of veo2 can have
-    "missing": "Field required",
-    "string_type": "Input should be a valid string",
-    "json_invalid": "JSON decode error",
-}
 
 
 @prop(
@@ -94,33 +90,48 @@ def _echo(given: dict[str, Any], loc: Any) -> Any:
     77,
     "schema broken-input malformed-bodies",
     tier=2,
-    evidence="PROTOCOL 14.1 (I from FastAPI; the literal is L); R 2026-07: no url",
+    evidence="PROTOCOL 14.1 (I from FastAPI; the literal is L), 16.3; R 2026-07: no url",
+    models=EVERY,
+    each="fields",
 )
 def validation_errors_have_their_members(trace: Trace) -> Claims:
     """A validation error has type, loc, msg, the echo and its facts in pydantic's form, and nothing else."""
     for job in trace.jobs():
         submit = trace.submitted(job)
-        if submit is None or submit.step.endpoint != VEO2:
+        if submit is None or submit.step.endpoint not in MODELS:
             continue
         for e in trace.final_results(job):
             detail = e.get("detail")
             if e.status == 422 and isinstance(detail, list):
+                model, sent = MODELS[submit.step.endpoint], submit
+                expected = fields.body_errors(model, sent.request_body, sent.step.content_type) or []
+                known = {(error.type, error.loc): error for error in expected}
                 for entry in (entry for entry in detail if isinstance(entry, dict)):
-                    yield from _is_validation_error(e, entry, submit.step.input)
+                    key: Any = entry.get("type"), tuple(entry.get("loc") or ())
+                    yield from _is_validation_error(e, entry, known.get(key), submit.step.input)
 
 
-def _is_validation_error(e: Exchange, entry: dict[str, Any], given: Any) -> Claims:
+def _is_validation_error(e: Exchange, entry: dict[str, Any], known: Error | None, given: Any) -> Claims:
     kind, loc, msg = entry.get("type"), entry.get("loc"), entry.get("msg")
-    has_facts = kind in {"literal_error", "json_invalid"}
+    has_facts = kind == "json_invalid" or (known is not None and known.ctx is not None)
     names = ["type", "loc", "msg", "input", *(["ctx"] if has_facts else [])]
     yield equal("members", list(entry), names, "it has these members, in this order", e)
-    if kind in TEXTS:
-        yield equal("msg", msg, TEXTS[kind], "it has pydantic's text", e)
-    if kind == "literal_error" and isinstance(loc, list):
-        *others, last = map(repr, published.ENUMS.get(loc[-1], ("", "")))
-        expected = f"{', '.join(others)} or {last}"
-        yield equal("literal", msg, f"Input should be {expected}", "it lists the values", e)
-        yield equal("ctx", entry.get("ctx"), {"expected": expected}, "its facts are the values", e)
+    if known is not None and known.msg:
+        yield equal("msg", msg, known.msg, "it has pydantic's text", e)
+    if known is not None and known.ctx is not None:
+        yield equal("ctx", entry.get("ctx"), known.ctx, "its facts are the values or bounds of the field", e)
     if isinstance(given, dict) and isinstance(loc, list):
-        echo = given if kind == "missing" else given.get(loc[-1])
-        yield equal("echo", entry.get("input"), echo, "input echoes what was rejected", e)
+        yield equal(
+            "echo", entry.get("input"), _value_at(given, kind, loc), "input echoes what was rejected", e
+        )
+
+
+def _value_at(given: Any, kind: Any, loc: list[Any]) -> Any:
+    """Return the rejected value; of a missing field the object around it. Names of classes are passed by."""
+    value = given
+    for part in loc[1 : -1 if kind == "missing" else None]:
+        if (isinstance(value, dict) and part in value) or (
+            isinstance(value, list) and isinstance(part, int) and part < len(value)
+        ):
+            value = value[part]
+    return value

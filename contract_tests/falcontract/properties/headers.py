@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING
 from falcontract.model import published
 from falcontract.model.automaton import IN_PROGRESS_TEXT, NOT_FOUND
 from falcontract.model.headers import KINDS
+from falcontract.model.models import MODELS
 from falcontract.properties.claims import Claims, claim, equal, prop
 from falcontract.steps import VEO2
 
 if TYPE_CHECKING:
+    from falcontract.model.models import Model
     from falcontract.traces import Exchange, Trace
 
 
@@ -59,17 +61,23 @@ def kind_of(trace: Trace, e: Exchange) -> str | None:
 
 
 def _kind_of_result(trace: Trace, e: Exchange) -> str | None:
+    submit = trace.submitted(e.step.job)
     if e.ok:
-        return "success"
+        return _kind_of_success(MODELS.get(submit.step.endpoint) if submit is not None else None)
     if e.status == 422:
         return "rejection"
     if e.status == 400 and e.get("detail") == IN_PROGRESS_TEXT:
         return "early result"
     if e.get("error_type") in published.PLATFORM_ERRORS:
-        submit = trace.submitted(e.step.job)
         limited = submit is not None and submit.step.header("x-fal-request-timeout") is not None
         return "start timeout" if limited and e.status == 504 else "platform error"
     return None
+
+
+def _kind_of_success(model: Model | None) -> str:
+    if model is None or model.is_counted:
+        return "success"
+    return "success by time" if model.usd is not None else "success without a known price"
 
 
 @prop(67, "two-runs units", tier=4, evidence="PROTOCOL 11.2 (R): a UUIDv4 for each runner, not for each run")
@@ -87,6 +95,7 @@ def served_from_names_the_runner(trace: Trace) -> Claims:
     68,
     "units",
     general=True,
+    models=(VEO2,),
     tier=4,
     evidence="PROTOCOL 11.2 (R: `str()` of a float; units times price = bill)",
 )

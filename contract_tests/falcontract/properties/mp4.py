@@ -38,9 +38,11 @@ def facts(data: bytes) -> Facts:
         header = found[b"mvhd"]
         wide = header[0] == 1  # 64-bit times
         scale, length = struct.unpack_from(">IQ" if wide else ">II", header, 20 if wide else 12)
-        width, height = struct.unpack_from(">II", found[b"tkhd"], len(found[b"tkhd"]) - 8)
         names = [name for name, _ in boxes]
-        (frames,) = struct.unpack_from(">I", found[b"stsz"], 8)
+        sizes = [struct.unpack_from(">II", box, len(box) - 8) for name, box in boxes if name == b"tkhd"]
+        counts = [struct.unpack_from(">I", box, 8)[0] for name, box in boxes if name == b"stsz"]
+        # the track with a frame: a sound has none
+        (width, height), frames = max(zip(sizes, counts, strict=True))
         first = b"mdat" in names and names.index(b"mvhd") < names.index(b"mdat")
         return Facts(length / scale, width >> 16, height >> 16, frames, names.count(b"tkhd"), first)
     except (struct.error, ZeroDivisionError) as error:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from falcontract.model.automaton import IN_PROGRESS_TEXT, NOT_FOUND
+from falcontract.model.models import EVERY, MODELS
 from falcontract.model.prediction import Timetables, is_rejected
 from falcontract.properties.claims import Claims, claim, equal, prop
 
@@ -31,6 +32,8 @@ def early_result_is_400(trace: Trace) -> Claims:
     "retention retention-large repeated-results",
     tier=4,
     evidence="PROTOCOL 4.6 (R 2026-09: after six days; D: 30 days); the answer after it is assumed",
+    models=EVERY,
+    each="run",
 )
 def results_are_stable(trace: Trace) -> Claims:
     """A result stays the same, byte for byte, until it expires; then it is NOT_FOUND."""
@@ -68,10 +71,13 @@ def rejections_are_free(trace: Trace) -> Claims:
         submit = trace.submitted(job)
         for e in trace.final_results(job):
             units = e.headers.get("x-fal-billable-units")
-            if e.ok:
+            model = MODELS.get(submit.step.endpoint) if submit is not None else None
+            if e.ok and (model is None or model.is_counted):
                 is_number = units is not None and units.replace(".", "", 1).isdecimal()
                 yield claim("success", is_number and float(units or 0) > 0, "a success is billed", e, units)
-            elif e.status in {404, 422} and e.json != NOT_FOUND and submit and is_rejected(submit):
+            elif (
+                not e.ok and e.status in {404, 422} and e.json != NOT_FOUND and submit and is_rejected(submit)
+            ):
                 yield equal("rejection", units, "0", "a rejected input is not billed", e)
 
 

@@ -6,6 +6,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
 from falcontract.model.automaton import DONE
+from falcontract.model.models import EVERY
 from falcontract.model.prediction import may_run_again
 from falcontract.properties.claims import Claims, claim, equal, prop
 from falcontract.properties.signatures import problem
@@ -54,6 +55,8 @@ def webhooks_are_registered_by_the_query(trace: Trace) -> Claims:
     tier=2,
     needs=RECEIVE,
     evidence="PROTOCOL 9.1 (D-hook, C; text of the error: N)",
+    models=EVERY,
+    each="run",
 )
 def deliveries_contain_the_result(trace: Trace) -> Claims:
     """A delivery has the request id, the run's id, OK or ERROR, and the result as payload.
@@ -106,7 +109,15 @@ def deliveries_are_retried(trace: Trace) -> Claims:
             yield claim("spaced", before.at < d.at, "attempts are spaced", d, [before.at, d.at])
 
 
-@prop(44, "webhook-ok webhook-error webhook-retries", tier=2, needs=RECEIVE, evidence="PROTOCOL 9.2 (D-hook)")
+@prop(
+    44,
+    "webhook-ok webhook-error webhook-retries",
+    tier=2,
+    needs=RECEIVE,
+    evidence="PROTOCOL 9.2 (D-hook)",
+    models=EVERY,
+    each="run",
+)
 def deliveries_are_signed(trace: Trace) -> Claims:
     """The published key verifies the signature, which covers body, timestamp, request and user."""
     for d in trace.deliveries:

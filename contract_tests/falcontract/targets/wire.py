@@ -191,9 +191,10 @@ class Wire:
 
     def _media_url(self, job: str) -> str:
         for e in reversed(self.trace.of("result", job)):
-            if e.ok and isinstance(video := e.get("video"), dict) and isinstance(video.get("url"), str):
-                return str(video["url"])
-        return f"{self.session.hosts['rest']}/no-video-was-made"
+            urls = [text for name, text in _texts(e) if name.endswith(".url") and text.startswith("http")]
+            if e.ok and urls:
+                return urls[0]
+        return f"{self.session.hosts['rest']}/no-file-was-made"
 
     def _headers(self, step: Step) -> dict[str, str]:
         headers = {name: self._resolved(value) for name, value in step.headers.items()}
@@ -297,7 +298,9 @@ def _texts(e: Exchange) -> Iterator[tuple[str, str]]:
     while left:
         name, value = left.pop()
         if isinstance(value, dict):
-            left += [(f"{name}.{key}".lstrip("."), item) for key, item in value.items()]
+            left += [(f"{name}.{key}".lstrip("."), item) for key, item in reversed(value.items())]
+        elif isinstance(value, list):
+            left += [(f"{name}.{index}".lstrip("."), item) for index, item in reversed([*enumerate(value)])]
         elif isinstance(value, str) and name:
             yield name, value
             yield f"{name}.path", value.partition("?")[0]

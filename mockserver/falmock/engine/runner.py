@@ -11,6 +11,7 @@ import base64
 import binascii
 import hashlib
 import logging
+import math
 import random
 from dataclasses import dataclass, replace
 from http import HTTPStatus
@@ -173,8 +174,7 @@ class Runner:
                 raise
             log.exception("request %s: the model failed; this is a bug in falmock", request.id)
             return Outcome(HTTPStatus.INTERNAL_SERVER_ERROR, compact({"detail": "Internal Server Error"}))
-        units = model.units(assignment.model_input, done.made)
-        headers = {} if units is None else {"x-fal-billable-units": str(units)}
+        headers = _price_headers(model, model.units(assignment.model_input, done.made), request.run_seconds)
         return Outcome(HTTPStatus.OK, compact(effects.result(request.injections, done.output)), headers)
 
 
@@ -192,6 +192,14 @@ def warn_of_model(observer: Observer, catalogue: Catalogue, endpoint: str) -> di
     hint = f"{'' if nearest is None else f'did you mean {nearest}? '}to add this model: {HOW}"
     observer.warn(Warned.MODEL, endpoint, f"this model is not in the catalogue, so the answer is 404; {hint}")
     return {"x-falmock-hint": hint}
+
+
+def _price_headers(model: Model, units: float | None, run_seconds: float) -> dict[str, str]:
+    """Return what a success says about its price: units or, for a model billed by time, its seconds."""
+    price = model.entry.price
+    if price is not None and price.unit == "compute seconds" and math.isfinite(run_seconds):
+        return {"x-fal-raw-time": str(run_seconds)}
+    return {} if units is None else {"x-fal-billable-units": str(units)}
 
 
 def _rng(seed: int, request: Request, purpose: str) -> random.Random:
