@@ -44,7 +44,7 @@ def valid_inputs(model: Model = VIDEO) -> SearchStrategy[dict[str, Any]]:
 
 
 def _values(model: Model, field: Field) -> SearchStrategy[Any] | None:
-    values = [*(field.choices if model is VIDEO else field.choices[:: max(len(field.choices) - 1, 1)])]
+    values = [*(field.choices if model is VIDEO else ())]
     values += [bound for bound in (field.least, field.most) if bound is not None]
     return st.sampled_from(values) if values else None
 

@@ -175,8 +175,7 @@ _INPUTS: Final[dict[tuple[str, str], dict[str, tuple[Any, tuple[str, ...]]]]] = 
     ("shots-with-sound", KLING_26): {
         "A": (_SHOT_26, ("video",)),
         "B": (_SHOT_26 | {"generate_audio": False}, ("video",)),
-        "C": (_SHOT_26 | {"generate_audio": False, "duration": "10"}, ("video",)),
-        "D": (_SHOT_26 | {"start_image_url": picture(100)}, _NO_FILE),
+        "C": (_SHOT_26 | {"start_image_url": picture(100)}, _NO_FILE),
     },
     ("speech", KOKORO): {
         "A": ({"prompt": _WORDS}, ("audio",)),

@@ -124,8 +124,8 @@ class Emulated:
         if os.getpid() == self._pid:
             return self._renders
         cache = Path(tempfile.mkdtemp(prefix="fork-", dir=self._renders))
-        for clip in self._renders.glob("*.mp4"):
-            (cache / clip.name).hardlink_to(clip)
+        for rendered in filter(Path.is_file, self._renders.iterdir()):
+            (cache / rendered.name).hardlink_to(rendered)
         return cache
 
 
