@@ -41,7 +41,7 @@ def test_a_client_that_misreads_a_status_is_found_by_a_generated_program(
     assert found is not None
     assert found.property.id == "P55"
     steps = [step.do for step in shrinking.shrink(found, mock).trace.program.steps]
-    assert (steps[0], steps[-1]) == ("submit", "status")
+    assert [step for step in steps if step != "wait"] == ["submit", "status"]
     assert len(steps) <= 5
 
 
