@@ -78,7 +78,8 @@ KINDS: Final[dict[str, Headers]] = {
         QUEUE | ID | {"x-fal-error-type": "[a-z_]+", "x-fal-request-timeout-type": "user"}
     ),
     "router": Headers(READABLE, None, frozenset({"allow"})),
-    "refusal": Headers(QUEUE, JSON, frozenset({"x-fal-request-id"})),
+    # falmock adds a hint to the 404 of an unknown model; fal has none.
+    "refusal": Headers(QUEUE, JSON, frozenset({"x-fal-request-id", "x-falmock-hint"})),
     "run": Headers(EDGE | ID | SERVED | UNITS),
     "rejected run": Headers(EDGE | ID | SERVED | FREE | {"x-fal-needs-retry": "false"}),
     "rest": Headers(EDGE),
