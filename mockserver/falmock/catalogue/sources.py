@@ -73,7 +73,12 @@ async def fetch(entry: Entry, fields: Fields, tools: Tools) -> Sources:
     """
     sources = Sources()
     starts: list[tuple[int, Picture]] = []
-    given = {name: value for name, value in fields.values.items() if name in fields.given}
+    required = entry.schemas[entry.input].get("required", ())
+    given = {  # an empty text stands for no file, unless the file is required
+        name: value
+        for name, value in fields.values.items()
+        if name in fields.given and (value != "" or name in required)
+    }
     found = _files(entry.schemas, given, ("body",), {"properties": fields.properties})
     for loc, url, kind, bounds in islice(found, _MOST):
         names = "/".join(str(part) for part in loc[1:])
@@ -127,7 +132,7 @@ def _files(
         )
         for index, member in enumerate(value):
             yield from _files(schemas, member, (*loc, index), items)
-    elif isinstance(value, str) and value:
+    elif isinstance(value, str) and (value or len(loc) == len(("body", "field"))):
         name = next(str(part) for part in reversed(loc) if isinstance(part, str))
         kind = _kind(name)
         if kind is not None and ("url" in name or re.match(r"(https?|data):", value, re.IGNORECASE)):

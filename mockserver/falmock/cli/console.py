@@ -96,13 +96,14 @@ def reachable(listeners: Listeners) -> str:
     )
 
 
-def banner(server: ServerInfo, settings: Settings, reachable: str, ahead: float = 0) -> str:
+def banner(server: ServerInfo, settings: Settings, reachable: str, models: int, ahead: float = 0) -> str:
     """Return what `falmock serve` prints when it listens.
 
     Args:
         server: its addresses.
         settings: of the emulator.
         reachable: see there.
+        models: how many are emulated.
         ahead: seconds between the time of this machine and emulated time.
     """
     clock = (
@@ -126,7 +127,7 @@ falmock {__version__}: fal's queue, offline. Nothing leaves this machine, nothin
   tls, proxy  {server.https}  {server.proxy}{warning}
   state       {settings.state or "in memory"}{clock}
   keys        {keys if settings.auth else "not required"}
-  models      fal-ai/veo2/image-to-video
+  models      {models:,} (see falmock models list)
   scenarios   {", ".join(settings.scenarios) or "none (see falmock scenario list)"}
 
   submit      curl {address}/fal-ai/veo2/image-to-video -H 'Authorization: Key my:key' \\

@@ -135,7 +135,8 @@ async def _serve(settings: Settings, listeners: Listeners) -> None:
         _served(emulator, _app(emulator, listeners), listeners, found=True) as server,
     ):
         ahead = emulator.clock.now() - emulator.clock.wall()
-        console.print_to_stderr(console.banner(server, settings, console.reachable(listeners), ahead))
+        reachable = console.reachable(listeners)
+        console.print_to_stderr(console.banner(server, settings, reachable, len(emulator.catalogue), ahead))
         await stopped.wait()
 
 

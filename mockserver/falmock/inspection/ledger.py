@@ -287,7 +287,9 @@ class Ledger:
 
 
 def _billed(request: Request) -> float:
-    return float(json.loads(request.headers).get("x-fal-billable-units", 0))
+    """Return the units that the result names, or its seconds if the model is billed by time."""
+    headers = json.loads(request.headers)
+    return float(headers.get("x-fal-billable-units", headers.get("x-fal-raw-time", 0)))
 
 
 def _expected(model: Model | None, body: bytes) -> float:

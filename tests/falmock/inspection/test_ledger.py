@@ -182,3 +182,15 @@ async def test_an_invalid_input_or_unknown_endpoint_costs_nothing(mock: Mock) ->
     await mock.http.post("/fal-ai/veo2/nothing", json={}, headers=KEY)
 
     assert [charge.usd for charge in bill(mock).charges] == [0.0, 0.0]
+
+
+async def test_a_model_billed_by_time_costs_the_seconds_of_its_run(mock: Mock) -> None:
+    audio = {"audio_url": "https://example.com/talk.mp3"}
+    await mock.http.post("/fal-ai/whisper", json=audio, headers=KEY)
+    await mock.pass_time(600)
+
+    (charge,) = bill(mock).charges
+    price = bill(mock).prices["fal-ai/whisper"]
+    assert price.unit == "compute seconds"
+    assert charge.units > 0
+    assert charge.usd == charge.units * price.usd
