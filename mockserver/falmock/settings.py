@@ -189,6 +189,9 @@ class Settings:
     render_timeout: float = _seconds(
         60.0, "Real seconds after which an ffmpeg process is killed.", least=_INSTANT
     )
+    render_cache: int = _setting(
+        2048 * MIB, "Largest total of rendered media that are kept to use again, in bytes.", least=0
+    )
     fetch: bool = _setting(
         default=False,
         text="Fetch input images from public addresses too; otherwise only from this machine.",

@@ -164,6 +164,7 @@ def _renderer(settings: Settings, folder: Path, files: Files) -> Renderer:
             cache=files.renders,
             at_once=settings.renders,
             timeout=settings.render_timeout,
+            limit=settings.render_cache,
         )
 
 
