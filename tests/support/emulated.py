@@ -16,7 +16,6 @@ from falmock.catalogue import BUNDLED, Catalogue, Model
 from falmock.http.server import Server, address, listen
 from falmock.inspection.journal import journal_of
 from falmock.media import Renderer, find_ffmpeg
-from falmock.media.cache import LIMIT
 from falmock.settings import Settings, Span
 
 if TYPE_CHECKING:
@@ -111,7 +110,7 @@ async def opened(
     clock: Clock,
     *,
     catalogue: Catalogue | None = None,
-    cache_bytes: int = LIMIT,
+    cache_bytes: int | None = None,
     **settings: Any,
 ) -> AsyncIterator[Mock]:
     defaults: dict[str, Any] = {

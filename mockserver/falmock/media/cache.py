@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections import Counter, OrderedDict
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
-
-LIMIT: Final = 2 * 1024 * 1024 * 1024  # bytes
 
 
 class Cache:
@@ -19,12 +18,12 @@ class Cache:
 
     Args:
         folder: that has them. The files of an earlier cache are kept, in the order of their times of change.
-        limit: bytes that all may have together. Files that are held count, but stay.
+        limit: bytes that all may have together, or None. Files that are held count, but stay.
     """
 
-    def __init__(self, folder: Path, limit: int) -> None:
+    def __init__(self, folder: Path, limit: int | None) -> None:
         self._folder = folder
-        self._limit = limit
+        self._limit = math.inf if limit is None else limit
         self._held: Counter[str] = Counter()
         found = [(path.name, path.stat()) for path in folder.iterdir() if path.is_file()]
         found.sort(key=lambda pair: pair[1].st_mtime_ns)

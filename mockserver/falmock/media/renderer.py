@@ -14,7 +14,7 @@ import imageio_ffmpeg
 import PIL
 
 from falmock.media import checks, drawing, graph, making, processes, specifications
-from falmock.media.cache import LIMIT, Cache
+from falmock.media.cache import Cache
 from falmock.media.fonts import installed
 from falmock.media.mp4 import BrokenFile
 from falmock.media.scratch import in_thread, remove_leftovers, scratch
@@ -84,7 +84,7 @@ class Renderer:
             unfinished files in it are removed.
         at_once: maximum number of files that are made at the same time.
         timeout: real seconds that ffmpeg may take for a file.
-        limit: bytes that the cache may have; those used longest ago are removed.
+        limit: bytes that the cache may have, or None; files used longest ago are removed.
         library: the fonts for captions; by default those of the system.
     """
 
@@ -95,7 +95,7 @@ class Renderer:
         cache: Path,
         at_once: int,
         timeout: float,
-        limit: int = LIMIT,
+        limit: int | None = None,
         library: Library | None = None,
     ) -> None:
         self._ffmpeg = ffmpeg
