@@ -30,7 +30,7 @@ from falmock.engine.signing import SECRET_BYTES, Signer
 from falmock.engine.store import Store
 from falmock.faults.rules import RuleSet
 from falmock.faults.scenarios import find
-from falmock.media import Decoder, Fetcher, Recorder, Renderer, find_ffmpeg
+from falmock.media import Decoder, Fetcher, Measurer, Renderer, find_ffmpeg
 from falmock.protocol.addresses import is_loopback
 from falmock.protocol.errors import StorageUnavailable
 from falmock.system import private, temporary, transient
@@ -116,7 +116,7 @@ async def open_emulator(
             files=files,
             renderer=renderer,
             decoder=Decoder(max_pixels=settings.max_pixels, memory=settings.decode_memory),
-            recorder=Recorder(find_ffmpeg(settings.ffmpeg), files.renders),
+            measurer=Measurer(find_ffmpeg(settings.ffmpeg), files.renders),
             fetcher=fetcher,
             clock=clock,
             seed=seed,

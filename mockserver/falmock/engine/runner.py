@@ -27,8 +27,8 @@ from falmock.media import (
     Decoder,
     Fetcher,
     FetchError,
+    Measurer,
     Picture,
-    Recorder,
     Recording,
     Renderer,
     RenderFailed,
@@ -78,7 +78,7 @@ class Runner:
         files: inputs and outputs.
         renderer: renders the outputs.
         decoder: of input pictures.
-        recorder: measures input videos and sounds.
+        measurer: measures input videos and sounds.
         fetcher: gets input files by URL.
         style: the kind of video, as in `Settings.media`.
         observer: gets warnings.
@@ -92,7 +92,7 @@ class Runner:
         files: Files,
         renderer: Renderer,
         decoder: Decoder,
-        recorder: Recorder,
+        measurer: Measurer,
         fetcher: Fetcher,
         clock: Clock,
         seed: int,
@@ -103,7 +103,7 @@ class Runner:
         self.catalogue = catalogue
         self.files = files
         self.decoder = decoder
-        self.recorder = recorder
+        self.measurer = measurer
         self.renderer = renderer
         self.fetcher = fetcher
         self.clock = clock
@@ -222,9 +222,9 @@ class _Tools:
         return None if data is None else await self._runner.decoder.picture(data, loc=loc, value=url)
 
     async def recording(self, url: str, *, loc: Loc, medium: Literal["video", "audio"]) -> Recording | None:
-        recorder = self._runner.recorder
-        data = await self._fetch(url, loc, f"unsupported_{medium}_format", recorder.max_bytes)
-        return None if data is None else await recorder.measure(data, medium, loc=loc, value=url)
+        measurer = self._runner.measurer
+        data = await self._fetch(url, loc, f"unsupported_{medium}_format", measurer.max_bytes)
+        return None if data is None else await measurer.measure(data, medium, loc=loc, value=url)
 
     async def _fetch(self, url: str, loc: Loc, unreadable: str, limit: int) -> bytes | None:
         """Return a file of the input; None for a remote one. `unreadable` is the error of a bad data URI."""

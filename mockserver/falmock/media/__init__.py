@@ -7,7 +7,7 @@ from falmock.media.fetching import Fetcher, FetchError
 from falmock.media.images import MAX_BYTES, Decoder
 from falmock.media.objects import archive
 from falmock.media.pixels import Picture
-from falmock.media.recordings import MAX_RECORDING, Recorder, Recording
+from falmock.media.recordings import MAX_RECORDING, Measurer, Recording
 from falmock.media.renderer import FfmpegNotFound, Renderer, RenderFailed, find_ffmpeg
 from falmock.media.specifications import (
     MAX_FRAMES,
@@ -32,9 +32,9 @@ __all__ = [
     "FetchError",
     "Fetcher",
     "FfmpegNotFound",
+    "Measurer",
     "Mesh",
     "Picture",
-    "Recorder",
     "Recording",
     "RenderFailed",
     "Renderer",

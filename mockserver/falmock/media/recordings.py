@@ -73,7 +73,7 @@ class Broken(Exception):
     """Not a video or sound that ffmpeg can read, or not within the limits."""
 
 
-class Recorder:
+class Measurer:
     """Measures videos and sounds, one at a time.
 
     Args:

@@ -36,7 +36,7 @@ from falmock.faults.rules import Rule, RuleSet
 from falmock.faults.vocabulary import parse
 from falmock.inspection.entries import Transition
 from falmock.inspection.journal import Journal, journal_of
-from falmock.media import Decoder, Fetcher, Recorder, Renderer, find_ffmpeg
+from falmock.media import Decoder, Fetcher, Measurer, Renderer, find_ffmpeg
 from falmock.protocol import endpoints
 from falmock.protocol.errors import Refusal, StorageFull
 from falmock.settings import Settings, Span
@@ -78,7 +78,7 @@ class World:
                     files=files,
                     renderer=self.renderer,
                     decoder=Decoder(max_pixels=1_000_000, memory=2**30),
-                    recorder=Recorder(find_ffmpeg(), self.folder),
+                    measurer=Measurer(find_ffmpeg(), self.folder),
                     fetcher=Fetcher(self.http, public=False, is_local=lambda _: False),
                     clock=self.clock,
                     seed=1,

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image, ImageStat
 
-from falmock.media import Clip, Picture, Recorder, Recording, Sound, find_ffmpeg
+from falmock.media import Clip, Measurer, Picture, Recording, Sound, find_ffmpeg
 from falmock.protocol.model_errors import ModelError
 
 if TYPE_CHECKING:
@@ -29,9 +29,9 @@ LOC = ("body", "video_url")
 
 def measured(data: Path | bytes, medium: Medium = "video", **limits: Any) -> Recording:
     with TemporaryDirectory() as folder:
-        recorder = Recorder(find_ffmpeg(), Path(folder), **limits)
+        measurer = Measurer(find_ffmpeg(), Path(folder), **limits)
         try:
-            return asyncio.run(recorder.measure(data, medium, loc=LOC, value="a URL"))
+            return asyncio.run(measurer.measure(data, medium, loc=LOC, value="a URL"))
         finally:
             assert list(Path(folder).iterdir()) == []
 
