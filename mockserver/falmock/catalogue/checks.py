@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from pydantic import PydanticUserError, ValidationError
 from pydantic_core import SchemaError, SchemaValidator, core_schema
 
+from falmock.catalogue.entries import ORDER
 from falmock.catalogue.schema import LIST_BOUNDS, NUMBER_BOUNDS, TEXT_BOUNDS, build
 
 if TYPE_CHECKING:
@@ -154,7 +155,7 @@ _KEYWORDS: Final[Mapping[str, _Check]] = {
     ),
     "properties": (lambda value: isinstance(value, dict), "an object"),
     "required": (_is_texts, "a list of names"),
-    "x-fal-order-properties": (_is_texts, "a list of names"),
+    ORDER: (_is_texts, "a list of names"),
     "discriminator": (
         lambda value: isinstance(value, dict) and _is_text(value.get("propertyName")),
         "an object with propertyName",

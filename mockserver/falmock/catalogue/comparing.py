@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, Final
 
-from falmock.catalogue.schema import REFERENCE, ordered
+from falmock.catalogue.entries import REFERENCE, ordered
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

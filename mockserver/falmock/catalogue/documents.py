@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from falmock.catalogue import notation
 from falmock.catalogue.checks import problems, short
-from falmock.catalogue.entries import Entry
-from falmock.catalogue.schema import REFERENCE
+from falmock.catalogue.entries import REFERENCE, Entry
 from falmock.protocol import endpoints, validation
 from falmock.protocol.hosts import QUEUE, WEBSITE
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -11,6 +11,9 @@ if TYPE_CHECKING:
 Json = dict[str, Any]
 Medium = Literal["image", "video", "audio", "text", "mesh", "weights", "unknown"]
 Certainty = Literal["page", "document", "schema", "types", "guess"]
+
+REFERENCE: Final = "#/components/schemas/"  # before the name of a component
+ORDER: Final = "x-fal-order-properties"
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +75,11 @@ class Entry:
     @property
     def fields(self) -> list[str]:
         """The names of the input's fields, in the order of the class."""
-        schema = self.schemas.get(self.input, {})
-        properties: Json = schema.get("properties", {})
-        ordered = [name for name in schema.get("x-fal-order-properties", ()) if name in properties]
-        return list(dict.fromkeys([*ordered, *properties]))
+        return ordered(self.schemas.get(self.input, {}))
+
+
+def ordered(schema: Json) -> list[str]:
+    """Return the names of the fields of an object, in the order of fal's class."""
+    fields = schema.get("properties", {})
+    order = [name for name in schema.get(ORDER, ()) if name in fields]
+    return list(dict.fromkeys([*order, *fields]))

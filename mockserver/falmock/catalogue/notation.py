@@ -10,7 +10,7 @@ from itertools import count
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from falmock.catalogue.entries import Entry, Json, Medium, Price
+from falmock.catalogue.entries import ORDER, REFERENCE, Entry, Json, Medium, Price
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable, Iterator, Mapping
@@ -18,9 +18,7 @@ if TYPE_CHECKING:
 Field = dict[str, Any]
 Fields = dict[str, Field]
 
-SCHEMAS: Final = "#/components/schemas/"
 _NONE: Final[Mapping[str, str]] = MappingProxyType({})
-ORDER: Final = "x-fal-order-properties"
 _BRANCH: Final = {  # keys of a field that describe its value
     "type": "type",
     "enum": "enum",
@@ -186,7 +184,7 @@ def _references(field: Any) -> Iterator[str]:
     if not isinstance(field, dict):  # such as true, for anything
         return
     if "$ref" in field:
-        yield field["$ref"].removeprefix(SCHEMAS)
+        yield field["$ref"].removeprefix(REFERENCE)
     for option in [*field.get("anyOf", []), *field.get("allOf", []), field.get("items")]:
         yield from _references(option)
 
@@ -233,7 +231,7 @@ def _schema(field: Field, names: Mapping[str, str]) -> Json:
         raise ValueError(f"no such key of a field: {', '.join(sorted(unknown))}")
     branch: Json = {_BRANCH[key]: value for key, value in field.items() if key in _BRANCH}
     if "ref" in field:
-        branch["$ref"] = SCHEMAS + names.get(field["ref"], field["ref"])
+        branch["$ref"] = REFERENCE + names.get(field["ref"], field["ref"])
     if "items" in field:
         branch["items"] = _schema(field["items"], names)
     if "values" in field:

@@ -7,6 +7,8 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from falmock.catalogue.entries import ordered
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
@@ -66,7 +68,7 @@ class Filler:
         """
         required = schema.get("required", ())
         output: Json = {}
-        for name, field in ordered(schema):
+        for name, field in _fields(schema):
             value = self._field(name, field, files, (*path, name), required=name in required)
             if value is not _OMIT:
                 output[name] = value
@@ -76,7 +78,7 @@ class Filler:
         """Return a file object: its fields by name from the facts about the file."""
         required = schema.get("required", ())
         output: Json = {}
-        for name, field in ordered(schema):
+        for name, field in _fields(schema):
             if name in facts:
                 output[name] = self.fit(field, facts[name])
             elif name in required or (name != "file_data" and "default" in field):
@@ -148,7 +150,7 @@ class Filler:
         if kind == "object" or "properties" in schema:
             required = schema.get("required", ()) if depth < _DEEPEST else ()
             return {
-                name: self._member(name, field, depth) for name, field in ordered(schema) if name in required
+                name: self._member(name, field, depth) for name, field in _fields(schema) if name in required
             }
         return None if kind == "null" else {}
 
@@ -185,7 +187,7 @@ def slots(
     """Yield the places of an object that hold files, in the order of its fields."""
     if len(path) >= _DEEPEST:
         return
-    for name, field in ordered(schema):
+    for name, field in _fields(schema):
         here = (*path, name)
         needed = required and name in schema.get("required", ())
         target, many, nullable = target_of(schemas, field)
@@ -197,11 +199,8 @@ def slots(
             yield from slots(schemas, target, here, required=needed and not nullable)
 
 
-def ordered(schema: Json) -> list[tuple[str, Json]]:
-    """Return the fields of an object in the order of fal's class."""
-    properties = schema.get("properties", {})
-    order = [name for name in schema.get("x-fal-order-properties", ()) if name in properties]
-    return [(name, properties[name]) for name in dict.fromkeys([*order, *properties])]
+def _fields(schema: Json) -> list[tuple[str, Json]]:
+    return [(name, schema["properties"][name]) for name in ordered(schema)]
 
 
 def resolve(schemas: Mapping[str, Json], schema: Json) -> Json:

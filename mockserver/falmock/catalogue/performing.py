@@ -211,7 +211,7 @@ class _Run:
 
 def _described(entry: Entry) -> Json:
     """Return the schema of the output; for one that says nothing, a guess by the medium."""
-    schema = outputs.resolve(entry.schemas, {"$ref": f"#/components/schemas/{entry.output}"})
+    schema = outputs.resolve(entry.schemas, entry.schemas[entry.output])
     guessed = entry.medium if entry.medium in {"image", "video", "audio"} else None
     if schema.get("properties") or guessed is None:
         return schema

@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, ForwardRef, L
 
 from pydantic import BaseModel, ConfigDict, Field, RootModel, create_model
 
+from falmock.catalogue.entries import REFERENCE, ordered
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from falmock.catalogue.entries import Json
 
-REFERENCE: Final = "#/components/schemas/"
 NUMBER_BOUNDS: Final = {
     "minimum": "ge",
     "maximum": "le",
@@ -64,13 +65,6 @@ def attribute(name: str) -> str:
     # A name with "field_" gets it too, so that no two fields have one attribute.
     unusable = name.startswith(("_", "field_")) or hasattr(BaseModel, name)
     return f"field_{name}" if unusable else name
-
-
-def ordered(schema: Json) -> list[str]:
-    """Return the names of the fields of an object, in the order of fal's class."""
-    fields = schema["properties"]
-    order = [name for name in schema.get("x-fal-order-properties", ()) if name in fields]
-    return list(dict.fromkeys([*order, *fields]))
 
 
 class _Builder:
