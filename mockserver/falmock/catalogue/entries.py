@@ -32,6 +32,11 @@ class Price:
     source: str
     date: str
 
+    @property
+    def is_by_time(self) -> bool:
+        """Whether the seconds of the run are billed, whatever it makes."""
+        return self.unit == "compute seconds"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:

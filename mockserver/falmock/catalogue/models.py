@@ -47,7 +47,7 @@ class Model:
         return performing.logs(self.entry)
 
     def units(self, model_input: BaseModel, made: Made) -> float | None:
-        """Return the number of billed units; None if the price is unknown.
+        """Return the number of billed units; None if the price is unknown or by time.
 
         The header of the result has it as Python writes it, an int as 5 and a float as 5.0.
         """

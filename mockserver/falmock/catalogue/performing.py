@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Performance:
-    """The outcome of a run.
+    """What a run returns.
 
     Attributes:
         output: in the order of its fields.
@@ -190,7 +190,6 @@ class _Run:
         sounds = [spec for spec in main if isinstance(spec, Sound)]
         clip = clips[0] if clips else None
         seconds = clip.seconds if clip is not None else sounds[0].seconds if sounds else None
-        timings = output.get("timings")
         spoken = reading.speech(plan.fields)
         written = " ".join(value for value in output.values() if isinstance(value, str))
         return Made(
@@ -205,7 +204,6 @@ class _Run:
             files=max(1, len(main)),
             characters=len(spoken) if sounds else len(written),
             words=len(f"{spoken} {written}".split()),
-            run_seconds=sum(timings.values()) if isinstance(timings, dict) and timings else None,
         )
 
 

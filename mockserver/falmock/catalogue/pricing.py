@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from falmock.catalogue.entries import Entry, Json, Price
 
 MEGAPIXEL: Final = 1_000_000
-_MEASURED: Final = {"seconds", "second", "compute seconds", "minutes", "1000 characters", "1m tokens"}
+_MEASURED: Final = {"seconds", "second", "minutes", "1000 characters", "1m tokens"}
 _TOKEN: Final = 1024  # pixels of a frame, as Seedance counts
 
 
@@ -41,7 +41,6 @@ class Made:
         files: the number of main files.
         characters: of the spoken text, else of the answer.
         words: that a language model has read and written.
-        run_seconds: of processing, as the output states them.
     """
 
     images: tuple[tuple[int, int], ...] = ()
@@ -55,20 +54,10 @@ class Made:
     files: int = 1
     characters: int = 0
     words: int = 0
-    run_seconds: float | None = None
 
 
-def units(
-    entry: Entry, model_input: BaseModel, made: Made, *, run_seconds: float | None = None
-) -> float | None:
-    """Return the number of billable units; None if the price is unknown.
-
-    Args:
-        entry: the model.
-        model_input: its input.
-        made: by the run.
-        run_seconds: how long the run took, for prices by time.
-    """
+def units(entry: Entry, model_input: BaseModel, made: Made) -> float | None:
+    """Return the number of billable units; None if the price is unknown or by time."""
     fields, price = Fields.of(entry, model_input), entry.price
     if price is None or price.usd <= 0:
         return None
@@ -76,9 +65,6 @@ def units(
         dollars = _by_rule(entry.price_rule, price, fields, made)
         return None if dollars is None else _plain(dollars / price.usd, price.unit)
     count = _COUNTS.get(price.unit)
-    if price.unit == "compute seconds":
-        spent = run_seconds if run_seconds is not None else made.run_seconds
-        return None if spent is None else _plain(spent, price.unit)
     return None if count is None else _plain(count(made), price.unit)
 
 

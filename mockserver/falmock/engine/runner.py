@@ -197,7 +197,7 @@ def warn_of_model(observer: Observer, catalogue: Catalogue, endpoint: str) -> di
 def _price_headers(model: Model, units: float | None, run_seconds: float) -> dict[str, str]:
     """Return what a success says about its price: units or, for a model billed by time, its seconds."""
     price = model.entry.price
-    if price is not None and price.unit == "compute seconds" and math.isfinite(run_seconds):
+    if price is not None and price.is_by_time and math.isfinite(run_seconds):
         return {"x-fal-raw-time": str(run_seconds)}
     return {} if units is None else {"x-fal-billable-units": str(units)}
 

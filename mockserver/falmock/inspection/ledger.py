@@ -8,6 +8,7 @@ such doubles are listed.
 from __future__ import annotations
 
 import json
+import math
 from collections import Counter, defaultdict
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
@@ -273,7 +274,7 @@ class Ledger:
     def _charge(self, request: Request) -> Charge:
         model = self._catalogue.get(request.endpoint)
         price = model.entry.price if model else None
-        units = _expected(model, self._body(request)) if request.status is None else _billed(request)
+        units = _expected(model, request, self._body(request)) if request.status is None else _billed(request)
         return Charge(
             request_id=request.id,
             endpoint=request.endpoint,
@@ -292,15 +293,18 @@ def _billed(request: Request) -> float:
     return float(headers.get("x-fal-billable-units", headers.get("x-fal-raw-time", 0)))
 
 
-def _expected(model: Model | None, body: bytes) -> float:
-    """Return the units of a successful result; 0 for an invalid input."""
+def _expected(model: Model | None, request: Request, body: bytes) -> float:
+    """Return the units of a successful result, or its seconds; 0 for an invalid input."""
     if model is None:
         return 0.0
     try:
         bodies.measure(body)
-        return float(model.expected_units(model.input.model_validate_json(body)) or 0.0)
+        model_input = model.input.model_validate_json(body)
     except (ValidationError, BodyTooComplexError):
         return 0.0
+    if model.entry.price is not None and model.entry.price.is_by_time:
+        return request.run_seconds if math.isfinite(request.run_seconds) else 0.0
+    return float(model.expected_units(model_input) or 0.0)
 
 
 class _DoubleFinder:

@@ -9,9 +9,7 @@ import pytest
 from recorded_tools import RecordedTools
 
 from falmock.catalogue import bundled, performing, pricing, schema
-from falmock.catalogue.entries import Entry, Price
 from falmock.catalogue.models import Model
-from falmock.catalogue.pricing import Made
 from falmock.protocol import validation
 
 Json = dict[str, Any]
@@ -120,6 +118,10 @@ async def test_units_times_the_price_of_a_unit_are_the_price_of_a_tier(
     assert await dollars(endpoint, **{"prompt": "Fog lifts", **body}) == pytest.approx(usd, rel=0.004)
 
 
+async def test_a_model_that_is_billed_by_time_has_no_units() -> None:
+    assert await units("fal-ai/whisper", audio_url=SOUND) is None
+
+
 async def test_units_are_unknown_without_a_price_or_for_a_unit_that_says_nothing() -> None:
     assert await units("fal-ai/flux-2", prompt="Fog") is None
     assert await units("openai/gpt-image-2", prompt="Fog") is None
@@ -146,14 +148,3 @@ def test_no_units_are_expected_of_a_run_that_fails() -> None:
     body = {"prompt": "Fog", "image_size": {"width": 14142, "height": 14142}}
 
     assert model.expected_units(model.input.model_validate(body)) == 0
-
-
-def test_compute_seconds_are_those_of_the_run_else_those_that_the_output_states() -> None:
-    price = Price(unit="compute seconds", usd=0.001, source="", date="2026")
-    schemas = {"In": {"type": "object", "properties": {}}, "Out": {}}
-    entry = Entry(endpoint="acme/some/model", schemas=schemas, input="In", output="Out", price=price)
-    model_input = schema.build(schemas, "In").model_validate({})
-
-    assert pricing.units(entry, model_input, Made(run_seconds=2.5), run_seconds=4.25) == 4.25
-    assert pricing.units(entry, model_input, Made(run_seconds=2.5)) == 2.5
-    assert pricing.units(entry, model_input, Made()) is None

@@ -187,6 +187,7 @@ async def test_an_invalid_input_or_unknown_endpoint_costs_nothing(mock: Mock) ->
 async def test_a_model_billed_by_time_costs_the_seconds_of_its_run(mock: Mock) -> None:
     audio = {"audio_url": "https://example.com/talk.mp3"}
     await mock.http.post("/fal-ai/whisper", json=audio, headers=KEY)
+    (expected,) = bill(mock).charges
     await mock.pass_time(600)
 
     (charge,) = bill(mock).charges
@@ -194,3 +195,4 @@ async def test_a_model_billed_by_time_costs_the_seconds_of_its_run(mock: Mock) -
     assert price.unit == "compute seconds"
     assert charge.units > 0
     assert charge.usd == charge.units * price.usd
+    assert (expected.units, expected.usd) == (charge.units, charge.usd)
