@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import base64
-import io
 import random
 import re
-import zipfile
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
@@ -14,7 +12,7 @@ from falmock.catalogue import answers, outputs, reading, sources
 from falmock.catalogue.outputs import Filler
 from falmock.catalogue.planning import UNHEARD_SECONDS, Plan
 from falmock.catalogue.pricing import Made
-from falmock.media import Clip, Document, Sound, Still
+from falmock.media import Clip, Document, Sound, Still, archive
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -150,15 +148,13 @@ class _Run:
         """Return a zip of frames, one for each second of the video."""
         clip = self.plan.clip()
         frames = min(max(1, round(clip.seconds)), _FRAMES_IN_ZIP)
-        packed = io.BytesIO()
-        with zipfile.ZipFile(packed, "w") as archive:
-            for index in range(frames):
-                still = self.plan.still(index, main=False, default="png")
-                if isinstance(still, Still):
-                    still = replace(still, width=clip.size[0], height=clip.size[1], format="png")
-                data = _bytes(await self.tools.inline(still))
-                archive.writestr(zipfile.ZipInfo(f"frame_{index:04}{still.suffix}"), data)
-        return Document(name=f"{name.removesuffix('_zip')}.zip", data=packed.getvalue())
+        members = {}
+        for index in range(frames):
+            still = self.plan.still(index, main=False, default="png")
+            if isinstance(still, Still):
+                still = replace(still, width=clip.size[0], height=clip.size[1], format="png")
+            members[f"frame_{index:04}{still.suffix}"] = _bytes(await self.tools.inline(still))
+        return Document(name=f"{name.removesuffix('_zip')}.zip", data=archive(members))
 
     def _unused_name(self, slot: Slot, spec: Specification, *, main: bool) -> str:
         stem, suffix = ("output" if main else re.sub(r"_(file|urls?|zip)$", "", slot.name)), spec.suffix

@@ -29,7 +29,6 @@ _FACES: Final = (  # counterclockwise from outside, as numbers of vertices
 _GOLDEN_ANGLE: Final = 137  # degrees, as for backdrops
 _FLOAT, _SHORT = 5126, 5123  # numbers of glTF for types
 _VERTICES_TARGET, _INDICES_TARGET = 34962, 34963
-_EPOCH: Final = (1980, 1, 1, 0, 0, 0)  # the first time that a zip can have
 
 
 def mesh(wanted: Mesh) -> bytes:
@@ -58,13 +57,11 @@ def weights(wanted: Weights) -> bytes:
 
 
 def archive(members: Mapping[str, bytes]) -> bytes:
-    """Make a zip that depends on names and contents only."""
+    """Make a zip that depends on names and contents only. Media are compressed already."""
     whole = BytesIO()
-    with zipfile.ZipFile(whole, "w", zipfile.ZIP_DEFLATED) as file:
+    with zipfile.ZipFile(whole, "w") as file:
         for name, data in members.items():
-            info = zipfile.ZipInfo(name, _EPOCH)
-            info.compress_type = zipfile.ZIP_DEFLATED
-            file.writestr(info, data)
+            file.writestr(zipfile.ZipInfo(name), data)
     return whole.getvalue()
 
 

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 _EBML: Final = 0x1A45DFA3
 _SEGMENT: Final = 0x18538067
 _TRACKS: Final = 0x1654AE6B
-_TRACK: Final = 0xAE
 _NUMBER: Final = 0xD7
 _KIND: Final = 0x83
 _VIDEO: Final = 0xE0
