@@ -81,31 +81,31 @@ def caption(wanted: Clip | Still, library: Library, *, width: int | None = None)
     picture. The plain style has no prompt and no seed. Small images have less text, tiny ones none.
     """
     width = width or wanted.size[0]
-    plan = _Plan.of(wanted)
-    column = max(1, width - 2 * plan.margin)
-    prompt = Setter(_prompt(wanted) if plan.prompt_lines else "", plan.large, library)
-    lines = prompt.lines(column, plan.prompt_lines)
-    badge = _badge(plan.small, column) if plan.small else Image.new("RGBA", (1, 1))
-    indent = badge.width + round(plan.small * 0.6)
-    beside = column - indent >= (4 if plan.brief else 6) * plan.small  # room for a few letters
-    details = Setter(_details(wanted, plan) if plan.small else "", plan.small, library)
-    rows = details.lines(column - indent if beside else column, 2 if plan.prompt_lines or not beside else 1)
-    text = round(len(lines) * plan.large * _LEADING + plan.small * 0.3) if lines else 0
-    small = round(plan.small * _LEADING)
-    below = 0 if beside else badge.height + round(plan.small * 0.3)
-    end = plan.margin + text + below + max(len(rows) * small, badge.height)
-    strip = _gradient(width, end + plan.fade, plan.fade)
-    top = float(plan.margin)
+    layout = _Layout.of(wanted)
+    column = max(1, width - 2 * layout.margin)
+    prompt = Setter(_prompt(wanted) if layout.prompt_lines else "", layout.large, library)
+    lines = prompt.lines(column, layout.prompt_lines)
+    badge = _badge(layout.small, column) if layout.small else Image.new("RGBA", (1, 1))
+    indent = badge.width + round(layout.small * 0.6)
+    beside = column - indent >= (4 if layout.brief else 6) * layout.small  # room for a few letters
+    details = Setter(_details(wanted, layout) if layout.small else "", layout.small, library)
+    rows = details.lines(column - indent if beside else column, 2 if layout.prompt_lines or not beside else 1)
+    text = round(len(lines) * layout.large * _LEADING + layout.small * 0.3) if lines else 0
+    small = round(layout.small * _LEADING)
+    below = 0 if beside else badge.height + round(layout.small * 0.3)
+    end = layout.margin + text + below + max(len(rows) * small, badge.height)
+    strip = _gradient(width, end + layout.fade, layout.fade)
+    top = float(layout.margin)
     for line in lines:
-        prompt.draw(strip, (plan.margin, top + ASCENT * plan.large), line, column, _WHITE)
-        top += plan.large * _LEADING
-    top = plan.margin + text
-    if plan.small:
-        strip.alpha_composite(badge, (plan.margin, round(top)))
-    left = plan.margin + (indent if beside else 0)
+        prompt.draw(strip, (layout.margin, top + ASCENT * layout.large), line, column, _WHITE)
+        top += layout.large * _LEADING
+    top = layout.margin + text
+    if layout.small:
+        strip.alpha_composite(badge, (layout.margin, round(top)))
+    left = layout.margin + (indent if beside else 0)
     for row in rows:
         baseline = (
-            top + below + badge.height * 0.5 + plan.small * 0.36 if beside else top + below + plan.small
+            top + below + badge.height * 0.5 + layout.small * 0.36 if beside else top + below + layout.small
         )
         details.draw(strip, (left, baseline), row, column, _GREY)
         top += small
@@ -120,7 +120,7 @@ def used_fonts(wanted: Clip | Still, library: Library) -> tuple[str, ...]:
 
 
 @dataclass(frozen=True, slots=True)
-class _Plan:
+class _Layout:
     """Sizes of a caption in pixels.
 
     Attributes:
@@ -140,7 +140,7 @@ class _Plan:
     brief: bool
 
     @classmethod
-    def of(cls, wanted: Clip | Still) -> _Plan:
+    def of(cls, wanted: Clip | Still) -> _Layout:
         side, area = min(wanted.size), wanted.size[0] * wanted.size[1]
         unit = min(1.3 * side, 0.75 * math.sqrt(area))  # as a thumbnail has much of the same area
         for least, lines, large, small in _SIZES:
@@ -154,10 +154,10 @@ def _prompt(wanted: Clip | Still) -> str:
     return "" if wanted.style == "plain" else wanted.prompt
 
 
-def _details(wanted: Clip | Still, plan: _Plan) -> str:
+def _details(wanted: Clip | Still, layout: _Layout) -> str:
     size = "x".join(map(str, wanted.size))
-    if plan.brief:
-        return size if not plan.prompt_lines else f"{wanted.model.rpartition('/')[2]} · {size}"
+    if layout.brief:
+        return size if not layout.prompt_lines else f"{wanted.model.rpartition('/')[2]} · {size}"
     facts = [wanted.model, size]
     if isinstance(wanted, Clip):
         facts += [f"{wanted.seconds:.3g} s", f"{wanted.frames_per_second:.5g} fps"]
