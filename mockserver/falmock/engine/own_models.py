@@ -9,7 +9,6 @@ import json
 import re
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, get_args
 
@@ -25,7 +24,6 @@ if TYPE_CHECKING:
     from falmock.catalogue import Entry
 
 FOLDER: Final = "models"  # in the state folder
-PACKAGE: Final = "@fal-ai/client"
 TYPES: Final = "endpoints.d.ts"
 MARK: Final = "x-falmock"
 
@@ -103,8 +101,8 @@ def read(paths: Iterable[Path]) -> dict[str, Own]:
     return found
 
 
-def add(folder: Path, models: Iterable[Own]) -> list[Path]:
-    """Write the documents of models to a folder, all or none; return the files."""
+def add(folder: Path, models: Iterable[Own]) -> None:
+    """Write the documents of models to a folder, all or none."""
     staged: dict[Path, Path] = {}
     try:
         for own in models:
@@ -120,7 +118,6 @@ def add(folder: Path, models: Iterable[Own]) -> list[Path]:
     finally:
         for part in staged:
             part.unlink(missing_ok=True)
-    return list(staged.values())
 
 
 def marked(document: dict[str, Any], certainty: str, date: str) -> dict[str, Any]:
@@ -201,15 +198,13 @@ def _in_package(path: Path) -> Iterator[Own]:
         raise Problems([str(error)]) from None
 
 
-def by_endpoint(folder: Path) -> dict[str, Own]:
-    """Return the models in a folder; none, if there is no folder.
+def all_of(folder: Path, paths: Iterable[Path]) -> dict[str, Own]:
+    """Return the models of a state folder, if it exists, and of other files and folders; a later one wins.
 
     Raises:
         Problems: a document is broken.
     """
-    return read([folder]) if folder.exists() else {}
-
-
-def all_of(folder: Path, paths: Iterable[Path]) -> dict[str, Own]:
-    """Return the models of a state folder and of other files and folders; a later one wins."""
-    return dict(chain.from_iterable(found.items() for found in (by_endpoint(folder), read(paths))))
+    found = read([folder]) if folder.exists() else {}
+    for path in paths:
+        found |= read([path])
+    return found

@@ -117,6 +117,13 @@ def test_show_says_since_when_a_model_is_not_listed() -> None:
     assert "not listed  since 20" in call("show", endpoint).output
 
 
+def test_of_two_files_with_one_model_the_later_counts() -> None:
+    older, newer = save("older.json", document()), save("newer.json", document(num_images=None))
+
+    assert "num_images" in call("show", FILMS, "--models", older).output
+    assert "num_images" not in call("show", FILMS, "--models", older, "--models", newer).output
+
+
 def test_show_prints_the_document_that_the_emulator_serves() -> None:
     entry = bundled.entry(FLUX)
     assert entry is not None
