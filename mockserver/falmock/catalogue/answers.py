@@ -164,9 +164,9 @@ class Known:
         answer = texts.describe(*pictures[0]) if pictures and not question else texts.answer(question)
         thinks = self.plan.fields.values.get("reasoning") is True
         thoughts = "The answer is a placeholder, so there is nothing to think about." if thinks else None
-        read, written = len(question.split()), len(answer.split())
-        usage: Json = {"prompt_tokens": read, "completion_tokens": written, "total_tokens": read + written}
-        usage |= {"input_tokens": read, "output_tokens": written, "cost": 0.0}
+        usage = _usage(question, answer)
+        usage |= {"input_tokens": usage["prompt_tokens"], "output_tokens": usage["completion_tokens"]}
+        usage |= {"cost": 0.0}
         found: Json = {
             **dict.fromkeys(_ANSWERS, answer),
             **usage,
@@ -206,7 +206,6 @@ def chat_completion(plan: Plan, random: random.Random) -> Json:
     messages = reading.objects(plan.fields.values.get("messages"))
     question = next((text for each in reversed(messages) if isinstance(text := each.get("content"), str)), "")
     answer = texts.answer(question)
-    read, written = len(question.split()), len(answer.split())
     return {
         "id": f"gen-{random.getrandbits(64):016x}",
         "object": "chat.completion",
@@ -218,5 +217,11 @@ def chat_completion(plan: Plan, random: random.Random) -> Json:
                 "finish_reason": "stop",
             }
         ],
-        "usage": {"prompt_tokens": read, "completion_tokens": written, "total_tokens": read + written},
+        "usage": _usage(question, answer),
     }
+
+
+def _usage(question: str, answer: str) -> Json:
+    """Return the counts of words, which stand for tokens."""
+    read, written = len(question.split()), len(answer.split())
+    return {"prompt_tokens": read, "completion_tokens": written, "total_tokens": read + written}

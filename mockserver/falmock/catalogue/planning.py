@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from falmock.catalogue.reading import Fields
     from falmock.catalogue.sizes import Size
     from falmock.catalogue.sources import Sources
+    from falmock.media import Recording
 
 FRAMES_PER_SECOND: Final = 24.0  # where a model does not say; usual for videos
 SECONDS: Final = 5.0  # the same; the shortest clip of most models
@@ -183,7 +184,7 @@ class Plan:
         return heard.seconds if heard is not None else None
 
     @property
-    def _source_video(self) -> Any:
+    def _source_video(self) -> Recording | None:
         """The video that the output has the size and length of, or None."""
         return None if "reference" in self.entry.endpoint else self.sources.video
 

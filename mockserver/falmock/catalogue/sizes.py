@@ -17,7 +17,7 @@ _SIZES: Final = ("image_size", "video_size", "size", "frame_size", "output_size"
 _SIDES: Final = (("width", "height"), ("output_width", "output_height"), ("target_width", "target_height"))
 _RATIOS: Final = ("aspect_ratio", "ratio", "image_aspect_ratio", "video_aspect_ratio", "resolution_mode")
 _RESOLUTIONS: Final = ("resolution", "video_resolution", "output_resolution", "image_resolution")
-# Of the words for a resolution that are no numbers, the shorter side in pixels
+# The shorter side in pixels, by the words for a resolution
 _NAMED_SIDES: Final = {
     "sd": 480,
     "hd": 720,
@@ -26,8 +26,10 @@ _NAMED_SIDES: Final = {
     "2k": 1440,
     "qhd": 1440,
     "4k": 2160,
+    "1k": 1080,
+    "uhd": 2160,
+    "8k": 4320,
 }
-_NAMED_SIDES_ALSO: Final = {"1k": 1080, "uhd": 2160, "8k": 4320}
 _PRESETS: Final = {
     "square_hd": (1024, 1024),
     "square": (512, 512),
@@ -155,9 +157,8 @@ def _nearest(options: list[Size], like: Size | None, *, usual: Size) -> Size:
 def _side(value: object, *, video: bool) -> int | None:
     """Return the shorter side of a video, or the side of a square of an image's area."""
     text = str(value).strip().lower() if isinstance(value, str | int | float) else ""
-    named = {**_NAMED_SIDES, **_NAMED_SIDES_ALSO}
-    if video and text.replace(" ", "_") in named:
-        return named[text.replace(" ", "_")]
+    if video and (side := _NAMED_SIDES.get(text.replace(" ", "_"))) is not None:
+        return side
     if found := re.match(r"(\d{2,5})p?\b", text):
         return min(max(int(found[1]), 64), 8192)
     if found := re.fullmatch(r"(\d{1,2}(?:\.\d+)?)\s*(k|mp)", text):

@@ -80,7 +80,7 @@ class Runner:
         decoder: of input pictures.
         measurer: measures input videos and sounds.
         fetcher: gets input files by URL.
-        style: the kind of video, as in `Settings.media`.
+        style: of images and videos, as in `Settings.media`.
         observer: gets warnings.
         limits: on the depth and members of an input.
     """
