@@ -130,7 +130,7 @@ class Settings:
     state: Path | None = None
     seed: int | None = _setting(
         None,
-        "Seed of everything random: ids, durations, videos.",
+        "Seed of everything random: ids, durations, media.",
         type=int,
         least=-(2**63),
         most=2**63 - 1,
@@ -170,7 +170,7 @@ class Settings:
     locked: tuple[str, ...] = _setting((), "Key ids of locked accounts, as id,id.", unset="none")
     media: Literal["animate", "plain"] = _setting(
         "animate",
-        "Videos: animate moves the input image; plain is a solid colour, and fast.",
+        "Images and videos: animate shows the input image and the prompt; plain is a solid colour, and fast.",
         choices=("animate", "plain"),
     )
     models: tuple[str, ...] = _setting(
@@ -194,7 +194,7 @@ class Settings:
     )
     fetch: bool = _setting(
         default=False,
-        text="Fetch input images from public addresses too; otherwise only from this machine.",
+        text="Fetch input files from public addresses too; otherwise only from this machine.",
     )
     webhooks: Literal["local", "any"] = _setting(
         "local",

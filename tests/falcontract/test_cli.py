@@ -210,7 +210,7 @@ def test_run_exits_with_2_when_most_properties_cannot_be_checked(
 
 
 def errors_of(command: Sequence[str], *, terminal: bool, environment: dict[str, str]) -> str:
-    """Run a command to its end, with standard error at a terminal or a pipe; return what it wrote there."""
+    """Run a command with standard error at a terminal or a pipe; return that output."""
     if not terminal:
         return subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stderr
     ours, theirs = pty.openpty()

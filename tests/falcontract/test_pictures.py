@@ -1,4 +1,4 @@
-"""Heads of pictures and sounds are read; what is none of them is refused."""
+"""Heads of pictures and sounds are read; other files are refused."""
 
 from __future__ import annotations
 

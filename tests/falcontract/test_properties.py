@@ -69,7 +69,7 @@ def renamed(program: Program, name: str) -> Program:
 
 @by_id
 def test_a_property_claims_something_for_each_model_that_it_names(p: Property, traces: list[Trace]) -> None:
-    for model in set(p.models) - {VEO2}:  # what is not about a model names the video model
+    for model in set(p.models) - {VEO2}:  # the other properties name the video model
         of_model = [t for t in traces if any(step.endpoint == model for step in t.program.steps)]
         assert [t for t in of_model if p.applies_to(t) and list(p.check(t))], model
 
@@ -171,7 +171,7 @@ def finished(submitted: Step, output: object, **headers: str) -> Trace:
 
 
 def test_p12_applies_to_the_video_model_only() -> None:
-    """The plan for fal also runs a cheaper image model, whose output is not a video."""
+    """The plan for fal also runs a cheaper model, which makes images."""
     check = PROPERTIES["P12"].check
     images: dict[str, list[str]] = {"images": []}
     assert list(check(finished(submit(endpoint="fal-ai/flux/schnell", given={"prompt": "x"}), images))) == []

@@ -1,4 +1,4 @@
-"""An application of litellm, in an environment of its own: litellm needs 64 packages.
+"""An application of litellm, in a separate environment, because litellm needs 64 packages.
 
 Its `speech` and `transcription` have no provider for fal and raise before they call it, so no sound is made.
 """

@@ -1,4 +1,4 @@
-"""Makes fonts for tests: Pillow's own, whose letters stand for other characters."""
+"""Makes fonts for tests: Pillow's own, with its letters assigned to other characters."""
 
 from __future__ import annotations
 

@@ -34,7 +34,7 @@ def component(title: str, order: list[str] | None, required: list[str], **proper
 
 
 def openapi(endpoint: str, name: str, components: Json, **metadata: Any) -> Json:
-    """Return the document of an endpoint whose components are called `<name>Input` and `<name>Output`."""
+    """Return the document of an endpoint with the components `<name>Input` and `<name>Output`."""
     call, request = f"/{endpoint}", f"/{endpoint}/requests/{{request_id}}"
     identifier = {
         "name": "request_id",

@@ -38,7 +38,7 @@ async def test_a_result_is_the_output_of_the_model_in_compact_json() -> None:
 
 
 async def perform(*_: Any) -> Performance:
-    """Return an output with a null, as models do for what they may leave out."""
+    """Return an output with a null, as models do for optional fields."""
     return Performance({"files": [{"url": "https://example.com/x.png"}], "actual_prompt": None}, Made())
 
 

@@ -210,12 +210,11 @@ async def test_an_image_starts_from_the_picture_and_not_from_a_reference_before_
     assert still.picture == PICTURE
 
 
-async def test_an_extension_starts_with_the_last_frame_and_a_change_with_the_first() -> None:
+async def test_an_extension_starts_with_the_last_frame_and_an_upscaled_video_with_the_first() -> None:
     tools = RecordedTools()
     body = {"prompt": "Go on", "video_url": "https://example.com/a.mp4"}
 
     await perform("fal-ai/veo3.1/extend-video", body, tools)
-    await perform("fal-ai/kling-video/o1/video-to-video/edit", body, RecordedTools())
     changed = RecordedTools()
     await perform("fal-ai/topaz/upscale/video", {"video_url": "https://example.com/a.mp4"}, changed)
 

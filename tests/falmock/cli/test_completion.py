@@ -37,7 +37,7 @@ COMPLETE = {
 
 
 def completed(shell: str, *words: str) -> list[str]:
-    """Return what a shell offers for the last word of a command line."""
+    """Return the completions that a shell offers for the last word of a command line."""
     script = falmock("completion", shell).out
     flags = {"bash": ("--norc", "-c"), "zsh": ("-f", "-c"), "fish": ("--no-config", "-c")}[shell]
     name = () if shell == "fish" else (shell,)

@@ -242,7 +242,7 @@ def test_the_emulator_of_falmock_run_is_not_found_by_others(here: Path) -> None:
 
 @contextmanager
 def web_server(answer: Callable[[str, Message], tuple[int, str, bytes]]) -> Iterator[str]:
-    """Serve what a function returns for a path and its headers: status, content type and body."""
+    """Serve the status, content type and body that a function returns for a path and its headers."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:

@@ -1,4 +1,4 @@
-"""Many media at once and extreme inputs: the answers are fal's, and the emulator stays responsive."""
+"""Many concurrent renders and extreme inputs: the answers are fal's, and the emulator stays responsive."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The user's own models, and ids that nobody lists."""
+"""The user's own models, and ids that are not in the catalogue."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ TYPES = "known only from the types of an npm package: fal may accept it. Exact: 
 
 
 def document(endpoint: str = "acme/films/animate", **changes: Any) -> dict[str, Any]:
-    """Return the document of a model like flux/dev, whose prompt has other facts."""
+    """Return the document of a model like flux/dev with changed facts of its prompt."""
     entry = bundled.entry(FLUX)
     assert entry is not None
     whole = json.loads(json.dumps(documents.document(entry)).replace(FLUX, endpoint))

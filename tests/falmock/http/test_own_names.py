@@ -40,7 +40,7 @@ class Names:
 async def arriving(
     mock: Mock, look_up: Callable[[str], Any] | None, at: str = HERE, peer: str = "172.18.0.3"
 ) -> AsyncIterator[httpx.AsyncClient]:
-    """Yield a client whose calls come from another machine, to an address of this one."""
+    """Yield a client that calls from another machine, to an address of this one."""
     transport = httpx.ASGITransport(create_app(mock.emulator, look_up=look_up), client=(peer, 4711))
     async with httpx.AsyncClient(transport=transport, base_url=f"http://{at}:8787") as http:
         yield http
@@ -169,7 +169,7 @@ async def test_a_slow_name_server_holds_up_no_other_call_and_one_thread_at_most(
 
 
 def resolved(monkeypatch: pytest.MonkeyPatch, *addresses: str) -> None:
-    """Let the system's resolver say this about every name."""
+    """Make the system's resolver return this for every name."""
 
     def getaddrinfo(*_: object, **__: object) -> list[Any]:
         return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, 0)) for address in addresses]

@@ -54,7 +54,7 @@ def test_doctor_names_the_tools_that_are_missing() -> None:
 
 
 def problems(ran: Ran) -> list[str]:
-    """Return what is wrong with the machine."""
+    """Return the problems of the machine."""
     return [line.removeprefix("PROBLEM  ") for line in ran.out.splitlines() if line.startswith("PROBLEM")]
 
 
