@@ -25,7 +25,7 @@ if [ "$1" = test ]; then exec '%s' app.py; fi
 
 
 def commands(document: str) -> list[str]:
-    """Return the commands in the blocks of a document: lines, or whole blocks if the lines need each other."""
+    """Return the commands in the blocks of a document: lines, or whole blocks if lines need each other."""
     found = []
     blocks = re.findall(r"^```(\w*)\n(.*?)^```$", (ROOT / document).read_text(), re.DOTALL | re.MULTILINE)
     for language, block in blocks:

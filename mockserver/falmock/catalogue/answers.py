@@ -57,7 +57,7 @@ class Known:
 
     def __call__(self, name: str, schema: Json) -> Any:
         """Return the value of a field, which may not fit its schema; `Filler.UNKNOWN` for none."""
-        for find in (self._of_every_model, self._of_listener, self._of_language_model, self._of_input):
+        for find in (self._of_every_model, self._of_transcriber, self._of_language_model, self._of_input):
             value = find(name, schema)
             if value is not Filler.UNKNOWN:
                 return value
@@ -102,11 +102,11 @@ class Known:
         """Return a fact of the output video, if there is one."""
         return fact(self.plan.clip()) if self.plan.entry.medium == "video" else Filler.UNKNOWN
 
-    def _of_listener(self, name: str, schema: Json) -> Any:
+    def _of_transcriber(self, name: str, schema: Json) -> Any:
         """Return fields of models that turn speech into text."""
         if name == "timestamps" and self.plan.entry.medium == "audio":
             return self._spans(name, schema)
-        if not self._listens:
+        if not self._is_transcriber:
             return Filler.UNKNOWN
         transcript = self.transcript
         language = self.plan.fields.first(["language", "language_code"]) or "en"
@@ -158,12 +158,12 @@ class Known:
 
     def _of_language_model(self, name: str, schema: Json) -> Any:
         """Return fields of models that answer in words."""
-        if self.plan.entry.medium not in {"text", "unknown"} or self._listens:
+        if self.plan.entry.medium not in {"text", "unknown"} or self._is_transcriber:
             return "" if name == "description" else Filler.UNKNOWN
         pictures, question = self.plan.sources.pictures, reading.prompt(self.plan.fields)
         answer = texts.describe(*pictures[0]) if pictures and not question else texts.answer(question)
         thinks = self.plan.fields.values.get("reasoning") is True
-        thoughts = "The answer is a placeholder, so there is nothing to think about." if thinks else None
+        thoughts = "The answer is a placeholder, so there is no reasoning." if thinks else None
         usage = _usage(question, answer)
         usage |= {"input_tokens": usage["prompt_tokens"], "output_tokens": usage["completion_tokens"]}
         usage |= {"cost": 0.0}
@@ -193,7 +193,7 @@ class Known:
         return self.plan.transcript()
 
     @property
-    def _listens(self) -> bool:
+    def _is_transcriber(self) -> bool:
         endpoint, inputs = self.plan.entry.endpoint, self.plan.fields.values
         words = r"whisper|wizper|speech-to-text|transcri|subtitle|caption.*video|asr|diariz|-vad"
         return re.search(words, endpoint) is not None and any(

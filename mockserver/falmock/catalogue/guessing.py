@@ -1,4 +1,4 @@
-"""Entries of models that nobody lists: the input may be anything, and the id says what comes out."""
+"""Entries of ids that are not in the catalogue: any input is valid, and the id decides the medium."""
 
 from __future__ import annotations
 

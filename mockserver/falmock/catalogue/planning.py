@@ -32,7 +32,7 @@ CHARACTERS_PER_SECOND: Final = 15.0  # of speech, in many languages
 
 _UPSCALER: Final = re.compile(r"upscal|esrgan|super-resolution|seedvr|aura-sr|ccsr|drct|/sr$|enhance")
 _REMOVER: Final = re.compile(r"birefnet|rembg|background[-/]remov|remove-background|matting|bg-remov|cutout")
-_SPEAKER: Final = re.compile(r"tts|speech|voice|dialog|kokoro|dia-")
+_SPEECH: Final = re.compile(r"tts|speech|voice|dialog|kokoro|dia-")
 _EFFECTS: Final = re.compile(r"sound-effect|sfx|foley")
 _AUDIBLE: Final = re.compile(r"sora|mmaudio|video-to-audio|foley|thinksound|merge-audio|lip-?sync|avatar")
 _LIPS: Final = re.compile(r"lip-?sync|latentsync|avatar|talking|omnihuman|infinitalk|musetalk|dub")
@@ -135,14 +135,14 @@ class Plan:
         """Describe a sound. Variants have other tones."""
         kind, sample_rate, channels = reading.sound_format(self.fields)
         kind = kind or ("mp3" if _MP3.search(self.entry.endpoint) else "wav")
-        speaks = self._speaks
+        is_speech = self._is_speech
         return Sound(
             seconds=round(min(max(self._sound_seconds(), 0.1), LONGEST_SOUND), 3),
             format=cast("Any", kind),
             sample_rate=min(
-                max(sample_rate or (24000 if speaks and kind == "wav" else 44100), 8000), 192_000
+                max(sample_rate or (24000 if is_speech and kind == "wav" else 44100), 8000), 192_000
             ),
-            channels=min(max(channels or (1 if speaks else 2), 1), 2),
+            channels=min(max(channels or (1 if is_speech else 2), 1), 2),
             seed=self.seed + variant,
         )
 
@@ -210,9 +210,9 @@ class Plan:
         return style.startswith("vector_") or re.search(r"vector|svg", self.entry.endpoint) is not None
 
     @property
-    def _speaks(self) -> bool:
+    def _is_speech(self) -> bool:
         is_effect = _EFFECTS.search(self.entry.endpoint) is not None
-        known = reading.has_voice(self.fields) or _SPEAKER.search(
+        known = reading.has_voice(self.fields) or _SPEECH.search(
             f"{self.entry.endpoint} {self.entry.category}"
         )
         follows = "audio" in self.sources.kinds and not reading.speech(self.fields)
@@ -274,7 +274,7 @@ class Plan:
         return audible or (video is not None and video.has_sound)
 
     def _sound_seconds(self) -> float:
-        if self._speaks:
+        if self._is_speech:
             characters = max(len(reading.speech(self.fields)), 1)
             return characters / CHARACTERS_PER_SECOND / reading.speed(self.fields)
         asked, heard = reading.seconds(self.fields), self.heard_seconds

@@ -9,11 +9,11 @@ from typing import Final
 
 _SENTENCES: Final = (
     "This is a placeholder for the words of your recording.",
-    "Nobody has listened to it.",
+    "The text is made up.",
     "Each sentence has about as many words as a person says in that time.",
     "Words and sentences have times that fit the length of the input.",
     "The same input always gives the same text.",
-    "Another one may begin with another sentence.",
+    "Another input may begin with another sentence.",
 )
 _SECONDS_PER_WORD: Final = 0.4
 _MOST_WORDS: Final = 2000  # a longer recording has slower ones

@@ -39,7 +39,7 @@ class Own:
     Attributes:
         path: of the file.
         document: the content of the file.
-        entry: what it says.
+        entry: the facts in it.
     """
 
     path: Path
@@ -50,7 +50,7 @@ class Own:
 def catalogue(settings: Settings) -> Catalogue:
     """Return the bundled models, with those that the settings and the state folder add.
 
-    A later one replaces an earlier one and a bundled one.
+    Of several with one id the last counts; a bundled one comes first.
 
     Raises:
         SettingsError: a file or folder is missing, or a document is broken.
