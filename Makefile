@@ -35,11 +35,11 @@ run: .venv/served  ## serve the emulator: make run ARGS="--port 9000"
 wheel: .venv/python  ## build dist/falmock-*.whl, to install elsewhere
 	@$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir dist .
 
-test: install  ## run the tests, in random order, on every core, with coverage
-	@$(BIN)/coverage erase
-	@$(BIN)/coverage run -m pytest -n logical --dist worksteal $(ARGS)
-	@$(BIN)/coverage combine --quiet
-	@$(BIN)/coverage report
+test: install  ## run the tests, in random order, on every core; COVERAGE=1 prints what they cover
+	@$(if $(COVERAGE),$(BIN)/coverage erase)
+	@$(BIN)/$(if $(COVERAGE),coverage run,python) -m pytest -n logical --dist worksteal $(ARGS)
+	@$(if $(COVERAGE),$(BIN)/coverage combine --quiet)
+	@$(if $(COVERAGE),$(BIN)/coverage report)
 
 torture: install  ## kill the emulator under load, fill its disk, soak it: several minutes
 	@FALMOCK_TORTURE=long $(BIN)/pytest tests/torture --log-cli-level=info $(ARGS)
