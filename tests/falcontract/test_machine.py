@@ -110,7 +110,7 @@ def test_an_address_of_fal_is_refused_as_a_target(base: str) -> None:
 def test_live_runs_entries_of_the_plan_only() -> None:
     assert not hasattr(execution.Live, "open")
     parameters = inspect.signature(execution.Live.execute).parameters
-    assert list(parameters) == ["self", "entries"]
+    assert list(parameters) == ["self", "entries", "show"]  # the last is called with texts
     assert "hypothesis" not in vars(execution)
     assert "execution" not in vars(machine)
 

@@ -1,6 +1,6 @@
 """The endpoints that come with falmock: those of `data/checked.json`, and the others of `data/listed.jsonl`.
 
-Only their places in the files are kept in memory. An endpoint is read and parsed for each call of `entry`.
+An endpoint is parsed for each call of `entry`; before, only its place is known.
 """
 
 from __future__ import annotations
@@ -34,19 +34,17 @@ class _Objects(Mapping[str, Any]):
     """The endpoints and the types of a data file by name."""
 
     def __init__(self, path: Path) -> None:
-        self._path = path
-        data = path.read_bytes()
-        found = list(_HEADS[path].finditer(data))
-        ends = [*(match.end() for match in found[1:]), len(data)]
+        # Kept as bytes, because a request that starts may find no file descriptor left.
+        self._data = path.read_bytes()
+        found = list(_HEADS[path].finditer(self._data))
+        ends = [*(match.end() for match in found[1:]), len(self._data)]
         self._places = {
             match[1].decode(): (match.end(), end) for match, end in zip(found, ends, strict=False)
         }
 
     def __getitem__(self, name: str) -> Json:
         start, end = self._places[name]
-        with self._path.open("rb") as file:
-            file.seek(start)
-            value, _ = _decode(file.read(end - start).decode())
+        value, _ = _decode(self._data[start:end].decode())
         return value  # type: ignore[no-any-return]
 
     def __contains__(self, name: object) -> bool:
