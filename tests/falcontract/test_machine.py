@@ -67,13 +67,12 @@ def test_processes_share_the_programs_and_the_planted_bug(
 
 
 def test_a_planted_bug_is_found_and_shrunk(mock: Emulated, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A running job that is cancelled keeps its runner."""
+    """A job that is cancelled keeps its runner, or takes one if it waits."""
     original = queue.Queue._carry_out
 
     def planted(self: Any, happening: Any) -> None:
-        runs = happening.job.started_at is not None
         original(self, happening)
-        if happening.event is Event.CANCEL and runs:
+        if happening.event is Event.CANCEL:
             self._applications[happening.job.application].running += 1
 
     monkeypatch.setattr(queue.Queue, "_carry_out", planted)

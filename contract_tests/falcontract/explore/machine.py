@@ -62,6 +62,7 @@ SETUPS: Final = st.fixed_dictionaries(
         "runners": st.sampled_from([1, 1, 2]),
         "concurrency": st.sampled_from([9, 9, 1, 2]),
         "run_seconds": st.sampled_from([4.0, 4.0, 0.25]),
+        "cancel": st.sampled_from(["ignored", "ignored", "honoured"]),  # of a running job
     }
 )
 # Faults of the first or second job; the timetable takes them into account.
@@ -98,8 +99,9 @@ class QueueMachine(RuleBasedStateMachine):
         self._checked = self._compared = 0
         self._models: dict[str, Automaton] = {}
 
-    @initialize(setup=SETUPS, rules=RULES)
-    def begin(self, setup: Json, rules: list[Json] | None) -> None:
+    @initialize(setup=SETUPS, rules=RULES, endpoint=strategies.endpoints())
+    def begin(self, setup: Json, rules: list[Json] | None, endpoint: str) -> None:
+        self._submissions = strategies.submissions(endpoint)  # of one application, so that they compete
         if "configure" in self.target.abilities:
             self._setup = setup
         if rules is not None and "faults" in self.target.abilities:
@@ -133,7 +135,7 @@ class QueueMachine(RuleBasedStateMachine):
 
     @rule(
         pause=PAUSES,
-        submission=strategies.submissions(),
+        data=st.data(),
         key=st.sampled_from("ab"),
         low=st.booleans(),
         start_timeout=st.sampled_from([None, None, None, None, *START_TIMEOUTS]),
@@ -143,7 +145,7 @@ class QueueMachine(RuleBasedStateMachine):
         self,
         *,
         pause: float,
-        submission: tuple[str, Any],
+        data: st.DataObject,
         key: str,
         low: bool,
         start_timeout: float | None,
@@ -156,7 +158,7 @@ class QueueMachine(RuleBasedStateMachine):
         headers = {"X-Fal-Queue-Priority": "low"} if low else {}
         if start_timeout is not None:
             headers["X-Fal-Request-Timeout"] = str(start_timeout)
-        endpoint, given = submission
+        endpoint, given = data.draw(self._submissions)
         options: Json = {"endpoint": endpoint, "key": key, "headers": headers}
         if answers and "receive" in self.target.abilities:
             options |= {"webhook": name.lower(), "answers": tuple(answers)}

@@ -80,10 +80,15 @@ def _too_much(model: Model, name: str) -> SearchStrategy[dict[str, Any]]:
     return st.builds(_with, valid_inputs(model), st.just(name), st.integers(most + 1, 2**31))
 
 
-def submissions() -> SearchStrategy[tuple[str, Any]]:
-    """Endpoints with inputs: half of them of the video model, some of no model."""
-    endpoints = st.sampled_from([*[VEO2] * len(ALL), *MODELS, *NO_MODELS])
-    return endpoints.flatmap(_submission)
+def endpoints() -> SearchStrategy[str]:
+    """Endpoints for a program: half of them the video model's."""
+    return st.sampled_from([*[VEO2] * len(ALL), *MODELS])
+
+
+@cache
+def submissions(endpoint: str) -> SearchStrategy[tuple[str, Any]]:
+    """An endpoint with inputs, and sometimes a path without a model."""
+    return st.sampled_from([*[endpoint] * 6, *NO_MODELS]).flatmap(_submission)
 
 
 @cache
