@@ -7,6 +7,7 @@ import os
 import sys
 import time
 from collections import Counter
+from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
@@ -176,12 +177,16 @@ def ledger(control: ControlAPI, form: str | None, **query: Any) -> None:
         click.echo(answer.text)
         return
     bill = answer.json()
+    unknown = 0
     for charge in bill["charges"]:
         outcome = charge["status"] or "not completed"
-        click.echo(f"{charge['request_id']}  {outcome!s:13}  ${charge['usd']:.2f}  {charge['endpoint']}")
+        is_known = charge["units"] or charge["status"] != HTTPStatus.OK
+        unknown += not is_known
+        price = f"${charge['usd']:.2f}" if is_known else "no price is known"
+        click.echo(f"{charge['request_id']}  {outcome!s:13}  {price}  {charge['endpoint']}")
     for double in bill["doubles"]:
         click.echo(f"{double['second']}  a double of {double['first']}: ${double['usd']:.2f}")
-    click.echo(f"${bill['usd']:.2f} in all")
+    click.echo(f"${bill['usd']:.2f} in all" + (f", without {unknown} of unknown price" if unknown else ""))
 
 
 @click.command()

@@ -118,6 +118,20 @@ def test_follow_prints_text_only(tmp_path: Path) -> None:
     )
 
 
+def test_the_ledger_says_that_no_price_is_known(tmp_path: Path) -> None:
+    endpoint = "fal-ai/kling-video/v2.5-turbo/pro/text-to-video"
+    with served("--state", str(tmp_path), "--run-seconds", "0", "--queue-seconds", "0") as server:
+        request_id = server.http.post(f"/fal.run/{endpoint}", json={"prompt": "A fox"}).headers[
+            "x-fal-request-id"
+        ]
+        bill = falmock("ledger", "--format", "text", "--state", str(tmp_path)).out.splitlines()
+
+    assert bill == [
+        f"{request_id}  200            no price is known  {endpoint}",
+        "$0.00 in all, without 1 of unknown price",
+    ]
+
+
 @pytest.mark.parametrize("command", ["journal", "ledger", "lint"])
 def test_a_query_without_a_running_emulator_is_reported_in_one_line(tmp_path: Path, command: str) -> None:
     assert "no emulator serves" in one_line(falmock(command, "--state", str(tmp_path)))
