@@ -63,7 +63,7 @@ async def _reproduce(program: Program, finding: Finding, target: Target) -> Find
 
 
 def _waits(finding: Finding) -> tuple[float, int]:
-    """Return the seconds and the polls that come before what a claim is about; all, if that may come later.
+    """Return the seconds and polls up to the call of a claim, or all if that call may come later.
 
     Without them a healthy target contradicts the rule too: it had no time.
     """

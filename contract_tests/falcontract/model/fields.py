@@ -1,4 +1,4 @@
-"""What a model's fields accept: the errors of an input, and inputs with one error, from `models`."""
+"""The errors that an input has by the facts in `models`, and inputs with one error."""
 
 from __future__ import annotations
 

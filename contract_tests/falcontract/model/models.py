@@ -1,4 +1,4 @@
-"""Facts about the models that the suite calls, by hand (PROTOCOL.md 16.3), and what they bill.
+"""Facts about the models that the suite calls, written by hand (PROTOCOL.md 16.3), and their billing.
 
 It uses no schema of an emulator, so that an agreement is evidence. `fal-ai/veo2/image-to-video` is here with
 the facts of `published`.
@@ -106,7 +106,7 @@ def _ordered(fields: dict[str, Field], *names: str) -> dict[str, Field]:
     return {name: fields[name] for name in dict.fromkeys([*names, *fields])}
 
 
-# What the programs send, and the properties expect of the output.
+# The input that programs send, and the output that properties expect.
 SPOKEN_SECONDS: Final = 3
 SHOWN: Final = (320, 568)  # width and height of the first frame of a video, upright
 CUT: Final = (32, 18)  # of an image that is cut out

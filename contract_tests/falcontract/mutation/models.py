@@ -252,7 +252,7 @@ def languages_are_ignored(patch: Patch) -> None:
 
 
 def speakers_are_always_told(patch: Patch) -> None:
-    """There are segments of speakers, unasked."""
+    """The output has segments of speakers that nobody asked for."""
     _change_known(
         patch,
         "diarization_segments",

@@ -1,4 +1,4 @@
-"""Programs of each model: "run-", "fields-" and "bounds-" with its short name, and those of what it makes.
+"""Programs of each model ("run-", "fields-" and "bounds-" with its short name), and of its media.
 
 On fal a program costs at most `Model.worst_usd` for each job that could run; its tier follows from that.
 """

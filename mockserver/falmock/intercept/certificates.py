@@ -1,6 +1,6 @@
 """The CA of `falmock run`, and the server certificates for fal's host names.
 
-What a client needs is in a folder of its own, without any key, so that it can be mounted into a container.
+The files for clients are in a separate folder without keys, which can be mounted into a container.
 
 Name constraints restrict the CA to fal's domains and this machine, so a stolen key is useless elsewhere.
 

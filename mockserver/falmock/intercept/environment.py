@@ -6,6 +6,7 @@ import json
 import shlex
 from typing import TYPE_CHECKING, Any, Final
 
+from falmock.protocol import credentials
 from falmock.protocol.authorities import parse_url
 from falmock.protocol.hosts import FAL_DOMAINS, QUEUE, RUN
 
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
     from falmock.intercept.server_info import ServerInfo
 
 LOCAL: Final = ("localhost", "127.0.0.1", "::1")
-KEY: Final = "falmock:local"  # for programs that have none: fal's clients do not call without a key
 
 
 def variables(server: ServerInfo, before: Mapping[str, str], *, proxied: bool = True) -> dict[str, str]:
@@ -31,7 +31,7 @@ def variables(server: ServerInfo, before: Mapping[str, str], *, proxied: bool = 
     trust = {
         **dict.fromkeys(("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"), server.bundle),
         **dict.fromkeys(("NODE_EXTRA_CA_CERTS", "DENO_CERT"), server.certificate),
-        **({} if before.get("FAL_KEY") or before.get("FAL_KEY_ID") else {"FAL_KEY": KEY}),
+        **credentials.missing(before),
     }
     if not proxied:
         authority = server.https.removeprefix("https://")

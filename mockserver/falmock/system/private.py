@@ -54,7 +54,7 @@ def folder(path: Path) -> Path:
 
 
 def publish(path: Path) -> None:
-    """Let every user who can enter the folder above read a folder and its files."""
+    """Let other users read a folder and its files, if they may enter its parent."""
     for each, mode in ((path, PUBLIC_FOLDER), *((file, PUBLIC_FILE) for file in path.iterdir())):
         with suppress(PermissionError):  # a file system without modes
             each.chmod(mode)

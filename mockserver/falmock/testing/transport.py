@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import socket
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
@@ -19,6 +20,7 @@ from anyio.from_thread import start_blocking_portal
 
 from falmock.app import create_app, open_emulator
 from falmock.http.context import CONNECTION
+from falmock.protocol import credentials
 from falmock.protocol.hosts import is_fal, is_served
 from falmock.settings import Settings
 
@@ -203,14 +205,31 @@ def offline(settings: Settings | None = None) -> Iterator[Emulator]:
     """Open an emulator, and lead what httpx clients send to fal there, for the length of a block.
 
     Clients may be synchronous or asynchronous. The emulator runs in a separate thread, by the system's
-    clock. A status stream arrives as a whole, when it has ended.
+    clock. A status stream arrives as a whole, when it has ended. FAL_KEY is "falmock:local" if no key is set.
     """
     with (
+        _with_a_key(),
         start_blocking_portal() as portal,
         portal.wrap_async_context_manager(_open(settings or Settings())) as (emulator, loop),
         redirected(create_app(emulator), loop),
     ):
         yield emulator
+
+
+@contextmanager
+def _with_a_key() -> Iterator[None]:
+    """Set the variable of a key for the length of a block, if none is set."""
+    missing = credentials.missing(os.environ)
+    before = {name: os.environ.get(name) for name in missing}
+    os.environ.update(missing)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
 
 
 @contextmanager

@@ -8,18 +8,16 @@ import shutil
 import signal
 import stat
 import tempfile
-import threading
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from processes import Served, served
+from processes import Served, served, web_server
 from programs import Ran, falmock, one_line
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
     from email.message import Message
 
 QUICK = ("--queue-seconds", "0", "--run-seconds", "0")
@@ -238,33 +236,6 @@ def test_the_emulator_of_falmock_run_is_not_found_by_others(here: Path) -> None:
 
 
 # The control token
-
-
-@contextmanager
-def web_server(answer: Callable[[str, Message], tuple[int, str, bytes]]) -> Iterator[str]:
-    """Serve the status, content type and body that a function returns for a path and its headers."""
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            status, kind, body = answer(self.path, self.headers)
-            self.send_response(status)
-            self.send_header("content-type", kind)
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = False
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}"
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
 
 
 @contextmanager

@@ -66,9 +66,11 @@ async def test_a_status_is_answered_while_fifty_different_media_are_made(tmp_pat
         ]
         seen: list[str] = []
         for each in submitted:
+            changed = mock.emulator.changed()
             while (status := (await mock.status(each)).json()["status"]) != "COMPLETED":
                 seen.append(status)
-                await asyncio.sleep(0.01)
+                await changed.wait()
+                changed = mock.emulator.changed()
         codes = [(await mock.result(each)).status_code for each in submitted]
 
     assert codes == [200] * 50

@@ -9,46 +9,21 @@ import signal
 import stat
 import subprocess
 import sys
-import threading
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from processes import PATIENCE, served
+from processes import PATIENCE, served, web_server
 
 from falmock.intercept.server_info import FILE, ServerInfo, find
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from contextlib import AbstractContextManager
     from pathlib import Path
 
 
-@contextmanager
-def impostor(answer: Any) -> Iterator[str]:
+def impostor(answer: Any) -> AbstractContextManager[str]:
     """Serve a foreign program on this machine that answers every call with one JSON value."""
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            body = json.dumps(answer).encode()
-            self.send_response(200)
-            self.send_header("content-length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = False
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}"
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
+    return web_server(lambda *_: (200, "application/json", json.dumps(answer).encode()))
 
 
 def file_of_a_killed_emulator(state: Path) -> ServerInfo:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import os
 from typing import TYPE_CHECKING, Any
 
 import fal_client
@@ -36,6 +37,22 @@ def test_fal_client_gets_a_result_offline() -> None:
         result: Any = client.subscribe(ENDPOINT, GOOD | {"image_url": url}, with_logs=True)
 
     assert result["video"]["url"].startswith("https://v3b.fal.media/")
+
+
+def test_a_client_without_a_key_gets_one_offline(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("FAL_KEY", raising=False)
+    with offline(QUICK) as emulator:
+        fal_client.SyncClient().submit(ENDPOINT, GOOD)
+        callers = [request.caller for page in emulator.store.request_pages() for request in page]
+
+    assert callers == ["falmock"]
+    assert "FAL_KEY" not in os.environ
+
+
+def test_a_key_that_is_set_is_kept_offline(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FAL_KEY", "me:secret")
+    with offline(QUICK):
+        assert os.environ["FAL_KEY"] == "me:secret"
 
 
 def test_the_asynchronous_fal_client_gets_a_result_offline() -> None:
