@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Mount, Route, Router
@@ -16,12 +15,13 @@ from falmock.engine.keys import Keyring
 from falmock.engine.observer import Warned
 from falmock.engine.opening import DATABASE, ELSEWHERE, StateError, trusted
 from falmock.http import own_names
+from falmock.http.application import Application
 from falmock.http.browser_proxy import BrowserProxy
 from falmock.http.catalogue import catalogue_routes, website_routes
 from falmock.http.cdn import cdn_routes
 from falmock.http.context import Area
 from falmock.http.fault_injection import FaultInjector
-from falmock.http.guard import HEALTH, Guard, by_area
+from falmock.http.guard import HEALTH, Guard, admit_at_once, by_area
 from falmock.http.identity import Identity
 from falmock.http.platform import platform_not_found, platform_routes
 from falmock.http.queue import QueueHost
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager
 
     from starlette.requests import Request
-    from starlette.types import ASGIApp
+    from starlette.types import ASGIApp, Scope
 
     from falmock.catalogue import Catalogue
     from falmock.engine.clock import Clock
@@ -65,7 +65,7 @@ __all__: Final = [
 ]
 
 
-def create_app(emulator: Emulator, *, files: str = "", look_up: LookUp | None = None) -> Starlette:
+def create_app(emulator: Emulator, *, files: str = "", look_up: LookUp | None = None) -> Application:
     """Return an ASGI application for an open emulator; it needs no lifespan.
 
     Args:
@@ -81,8 +81,11 @@ def create_app(emulator: Emulator, *, files: str = "", look_up: LookUp | None = 
     )
     through_proxy: set[tuple[str, int]] = set()
     system_look_up = own_names.listed if settings.sealed else own_names.look_up
+    keyring = _keyring(emulator)
+    queue = QueueHost(emulator, keyring)
     fal = HostRouter(
-        fal_hosts(emulator),
+        {hosts.QUEUE: queue.app, **_other_hosts(emulator, keyring)},
+        queue.answer,
         settings,
         recorder=Recorder(journal_of(emulator), emulator.clock),
         faults=FaultInjector(emulator),
@@ -95,10 +98,17 @@ def create_app(emulator: Emulator, *, files: str = "", look_up: LookUp | None = 
         Area.HEALTH: Router([Route(HEALTH, health, methods=["GET"])]),
         Area.PROXY: BrowserProxy(fal, settings, ledger.refuse),
     }
+    names = settings.own_names
+
+    def at_once(scope: Scope, body: bytes | None) -> Response | None:
+        context = None if settings.trusted_proxies else admit_at_once(scope, names)
+        return None if context is None else fal.answer_at_once(context, scope, body)
+
     middleware = [Middleware(Guard, fal, settings, through_proxy, look_up or system_look_up)]
     if settings.trusted_proxies:
         middleware.insert(0, Middleware(TrustedProxies, settings.trusted_proxies, through_proxy))
-    app = Starlette(
+    app = Application(
+        at_once,
         routes=[Mount("/", by_area(areas))],
         middleware=middleware,
         exception_handlers={**HANDLERS, Exception: fail},
@@ -132,19 +142,21 @@ def open_emulator(
     )
 
 
-def fal_hosts(emulator: Emulator) -> dict[str, ASGIApp]:
-    """Return an application for each of fal's hosts."""
+def _keyring(emulator: Emulator) -> Keyring:
     advice = "it is refused with 401. Send the word Key, then id and secret with a colon between them"
-    keyring = Keyring(
+    return Keyring(
         emulator.settings,
         emulator.token_claims,
         emulator.locks.is_locked,
         lambda form: emulator.observer.warn(Warned.KEY, form, advice),
     )
+
+
+def _other_hosts(emulator: Emulator, keyring: Keyring) -> dict[str, ASGIApp]:
+    """Return an application for each of fal's hosts but the queue."""
     rest = [*rest_routes(emulator, keyring), *token_routes(emulator, keyring)]
     platform = [*platform_routes(emulator, keyring), *catalogue_routes(keyring, emulator.catalogue)]
     return {
-        hosts.QUEUE: QueueHost(emulator, keyring).app,
         hosts.RUN: RunHost(emulator, keyring).app,
         hosts.REST: with_headers(Router(rest, redirect_slashes=False), hosts.HEADERS[hosts.REST]),
         hosts.CDN: Router(cdn_routes(emulator, keyring), redirect_slashes=False),

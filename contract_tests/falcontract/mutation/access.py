@@ -19,25 +19,25 @@ def unknown_ids_have_a_detail(patch: Patch) -> None:
 def unknown_ids_are_cancelled(patch: Patch) -> None:
     """A cancel of an unknown id is accepted."""
 
-    async def answer(original: Any, host: Any, call: Any) -> Any:
+    def answer(original: Any, host: Any, context: Any, scope: Any) -> Any:
         try:
-            return await original(host, call)
+            return original(host, context, scope)
         except errors.RequestNotFound:
-            if call.method != "PUT":
+            if scope["method"] != "PUT":
                 raise
             return Response(b'{"status":"CANCELLATION_REQUESTED"}', 202, media_type="application/json")
 
-    patch.around(queue_host.QueueHost, "__call__", answer)
+    patch.around(queue_host.QueueHost, "answer", answer)
 
 
 @answers_500
 def malformed_ids_are_500(patch: Patch) -> None:
     """An id that is not a UUID is a 500."""
 
-    def find(original: Any, host: Any, request: Any, call: Any) -> Any:
-        if not queue_host._ID.fullmatch(call.request_id or ""):
+    def find(original: Any, host: Any, context: Any, scope: Any) -> Any:
+        if not queue_host._ID.fullmatch(context.call.request_id or ""):
             raise errors.PlatformError("internal_error")
-        return original(host, request, call)
+        return original(host, context, scope)
 
     patch.around(queue_host.QueueHost, "_find", find)
 
@@ -45,10 +45,10 @@ def malformed_ids_are_500(patch: Patch) -> None:
 def any_application_finds_a_job(patch: Patch) -> None:
     """A job is found under the path of every application."""
 
-    def find(original: Any, host: Any, request: Any, call: Any) -> Any:
-        request_id = call.request_id or ""
+    def find(original: Any, host: Any, context: Any, scope: Any) -> Any:
+        request_id = context.call.request_id or ""
         found = host._emulator.request(request_id) if queue_host._ID.fullmatch(request_id) else None
-        return found or original(host, request, call)
+        return found or original(host, context, scope)
 
     patch.around(queue_host.QueueHost, "_find", find)
 
@@ -85,17 +85,17 @@ def unknown_keys_count_as_missing(patch: Patch) -> None:
 
 def credentials_come_before_the_id(patch: Patch) -> None:
     """An unknown id without a key is a 401."""
-    patch.around(access, "has_credentials", lambda original, request: True)
+    patch.around(access, "has_credentials", lambda original, *args: True)
 
 
 def bad_keys_do_not_matter_for_unknown_ids(patch: Patch) -> None:
     """An unknown id with a bad key is a 404."""
 
-    def find(original: Any, host: Any, request: Any, call: Any) -> Any:
-        found = host._emulator.request(call.request_id or "")
+    def find(original: Any, host: Any, context: Any, scope: Any) -> Any:
+        found = host._emulator.request(context.call.request_id or "")
         if found is None:
             raise errors.RequestNotFound
-        return original(host, request, call)
+        return original(host, context, scope)
 
     patch.around(queue_host.QueueHost, "_find", find)
 
@@ -126,9 +126,9 @@ def locked_accounts_may_submit(patch: Patch) -> None:
 def locked_accounts_may_not_read(patch: Patch) -> None:
     """A lock refuses reads too."""
 
-    def find(original: Any, host: Any, request: Any, call: Any) -> Any:
-        found = original(host, request, call)
-        if access.caller_of_application(request, host._keyring, found.application).locked:
+    def find(original: Any, host: Any, context: Any, scope: Any) -> Any:
+        found = original(host, context, scope)
+        if access.caller_of_application(context, scope, host._keyring, found.application).locked:
             raise errors.UserLocked
         return found
 

@@ -39,26 +39,26 @@ def wrong_paths_allow_get(patch: Patch) -> None:
 def wrong_paths_need_a_key(patch: Patch) -> None:
     """Credentials are checked before the path."""
 
-    async def answer(original: Any, host: Any, request: Any) -> Any:
-        access.caller_of_application(request, host._keyring, "fal-ai/veo2")
-        return await original(host, request)
+    def answer(original: Any, host: Any, context: Any, scope: Any) -> Any:
+        access.caller_of_application(context, scope, host._keyring, "fal-ai/veo2")
+        return original(host, context, scope)
 
-    patch.around(queue_host.QueueHost, "__call__", answer)
+    patch.around(queue_host.QueueHost, "answer", answer)
 
 
 def wrong_paths_are_locked(patch: Patch) -> None:
     """The lock of an account is checked before the path."""
 
-    async def answer(original: Any, host: Any, request: Any) -> Any:
+    def answer(original: Any, host: Any, context: Any, scope: Any) -> Any:
         try:
-            locked = access.caller_of_application(request, host._keyring, "fal-ai/veo2").locked
+            locked = access.caller_of_application(context, scope, host._keyring, "fal-ai/veo2").locked
         except errors.Refusal:
             locked = False
         if locked:
             raise errors.UserLocked
-        return await original(host, request)
+        return original(host, context, scope)
 
-    patch.around(queue_host.QueueHost, "__call__", answer)
+    patch.around(queue_host.QueueHost, "answer", answer)
 
 
 def one_segment_has_a_body(patch: Patch) -> None:
@@ -93,7 +93,7 @@ def links_ignore_the_host_header(patch: Patch) -> None:
 def host_headers_lose_the_key(patch: Patch) -> None:
     """A call with fal's own name in Host is taken for one without a key."""
 
-    def credentials(original: Any, request: Any) -> Any:
-        return None if request.headers.get("host") == hosts.QUEUE else original(request)
+    def credentials(original: Any, context: Any, scope: Any) -> Any:
+        return None if context.headers.get("host") == hosts.QUEUE else original(context, scope)
 
     patch.around(access, "_credentials", credentials)

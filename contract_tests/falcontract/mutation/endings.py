@@ -196,8 +196,8 @@ def unlocked_jobs_wait_on(patch: Patch) -> None:
 def _events(patch: Patch, change: Callable[[Any, Any], Any]) -> None:
     """Change the events of streams; `change` gets their iterator and the clock."""
 
-    def events(original: Any, host: Any, *args: Any) -> Any:
-        return change(original(host, *args), host._emulator.clock)
+    def events(original: Any, host: Any, *args: Any, **kwargs: Any) -> Any:
+        return change(original(host, *args, **kwargs), host._emulator.clock)
 
     patch.around(queue_host.QueueHost, "_events", events)
 

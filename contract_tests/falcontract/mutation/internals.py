@@ -33,7 +33,19 @@ from falmock.engine import (
     webhooks,
 )
 from falmock.faults import effects
-from falmock.http import access, catalogue, cdn, cors, guard, payloads, platform, rest, submission, tokens
+from falmock.http import (
+    access,
+    application,
+    catalogue,
+    cdn,
+    cors,
+    guard,
+    payloads,
+    platform,
+    rest,
+    submission,
+    tokens,
+)
 from falmock.http import queue as queue_host
 from falmock.media import images, renderer
 from falmock.protocol import calls, endpoints, errors, hosts, model_errors, outcomes, validation

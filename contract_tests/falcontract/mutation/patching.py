@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 from starlette.datastructures import MutableHeaders
 from starlette.responses import Response
 
-from falcontract.mutation.internals import emulator, errors, guard, queue_host, validation
+from falcontract.mutation.internals import application, emulator, errors, queue_host, validation
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -147,7 +147,7 @@ def change_wire(patch: Patch, change: Callable[[Answer], object]) -> None:
 
         async def send_changed(message: Any) -> None:
             if message["type"] == "http.response.start":
-                headers = MutableHeaders(raw=message["headers"])
+                headers = MutableHeaders(raw=list(message["headers"]))
                 if headers.get("content-type", "").startswith("text/event-stream"):
                     await send(message)
                 else:
@@ -171,7 +171,7 @@ def change_wire(patch: Patch, change: Callable[[Answer], object]) -> None:
 
         await original(layer, scope, receive, send_changed if scope["type"] == "http" else send)
 
-    patch.around(guard.Guard, "__call__", call)
+    patch.around(application.Application, "__call__", call)
 
 
 def change_json(patch: Patch, applies: Callable[[Answer], bool], change: Callable[[Any], Any]) -> None:
@@ -188,8 +188,8 @@ def change_json(patch: Patch, applies: Callable[[Answer], bool], change: Callabl
 def change_status(patch: Patch, change: Callable[[dict[str, Any], Any], None]) -> None:
     """Change status objects; `change` gets the object and the stored request."""
 
-    def describe(original: Any, host: Any, call: Any, job: Any, **kwargs: Any) -> dict[str, Any]:
-        status: dict[str, Any] = original(host, call, job, **kwargs)
+    def describe(original: Any, host: Any, context: Any, job: Any, **kwargs: Any) -> dict[str, Any]:
+        status: dict[str, Any] = original(host, context, job, **kwargs)
         change(status, job)
         return status
 
@@ -199,17 +199,14 @@ def change_status(patch: Patch, change: Callable[[dict[str, Any], Any], None]) -
 def change_answer(patch: Patch, method: str, change: Callable[[Response, Any], Response]) -> None:
     """Change the answers of a method of the queue host; `change` gets the answer and the stored request."""
 
-    def answer(original: Any, host: Any, call: Any, job: Any) -> Response:
-        return change(original(host, call, job), job)
+    def answer(original: Any, host: Any, context: Any, scope: Any, job: Any) -> Response:
+        return change(original(host, context, scope, job), job)
 
     patch.around(queue_host.QueueHost, method, answer)
 
 
 def change_submit(patch: Patch, change: Callable[[Response], Response]) -> None:
-    async def submit(original: Any, *args: Any) -> Response:
-        return change(await original(*args))
-
-    patch.around(queue_host.QueueHost, "_submit", submit)
+    patch.around(queue_host.QueueHost, "_accept", lambda original, *args: change(original(*args)))
 
 
 def change_error(patch: Patch, kind: type, change: Callable[[Any], None]) -> None:

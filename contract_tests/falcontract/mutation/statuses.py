@@ -124,12 +124,12 @@ def polling_moves_jobs(patch: Patch) -> None:
 def early_results_delay_the_run(patch: Patch) -> None:
     """Each early read of the result adds a second to the run."""
 
-    def result(original: Any, host: Any, call: Any, job: Any) -> Any:
+    def result(original: Any, host: Any, context: Any, scope: Any, job: Any) -> Any:
         if job.state == "IN_PROGRESS":
             engine = host._emulator._transitions
             engine.queue._ends[:] = [(at + 1, order, other) for at, order, other in engine.queue._ends]
             engine.reschedule()
-        return original(host, call, job)
+        return original(host, context, scope, job)
 
     patch.around(queue_host.QueueHost, "_result", result)
 

@@ -26,8 +26,8 @@ def _change_labels(patch: Patch, change: Callable[[dict[str, Any]], dict[str, An
 def _change_stream(patch: Patch, change: Callable[[Any, Any, str], Any]) -> None:
     """Change the events of streams; `change` gets their iterator, the emulator and the request id."""
 
-    def events(original: Any, host: Any, call: Any, request_id: str) -> Any:
-        return change(original(host, call, request_id), host._emulator, request_id)
+    def events(original: Any, host: Any, context: Any, request_id: str, **kwargs: Any) -> Any:
+        return change(original(host, context, request_id, **kwargs), host._emulator, request_id)
 
     patch.around(queue_host.QueueHost, "_events", events)
 
@@ -35,8 +35,8 @@ def _change_stream(patch: Patch, change: Callable[[Any, Any, str], Any]) -> None
 def logs_come_without_a_request(patch: Patch) -> None:
     """Logs are always a list."""
 
-    def describe(original: Any, host: Any, call: Any, job: Any, **_: Any) -> dict[str, Any]:
-        status: dict[str, Any] = original(host, call, job, with_logs=True)
+    def describe(original: Any, host: Any, context: Any, job: Any, **_: Any) -> dict[str, Any]:
+        status: dict[str, Any] = original(host, context, job, lines=host._emulator.logs(job))
         return status
 
     patch.around(queue_host.QueueHost, "_describe", describe)

@@ -61,10 +61,7 @@ def webhooks_in_the_body_are_registered(patch: Patch) -> None:
 def webhooks_are_ignored(patch: Patch) -> None:
     """No webhook is registered."""
 
-    async def webhook(original: Any, *args: Any) -> None:
-        """Return no URL."""
-
-    patch.around(submission, "_webhook", webhook)
+    patch.around(submission, "webhook_of", lambda original, scope: None)
 
 
 def payloads_have_an_envelope(patch: Patch) -> None:
@@ -197,10 +194,10 @@ def retries_keep_the_timestamp(patch: Patch) -> None:
 def webhooks_come_before_the_end(patch: Patch) -> None:
     """The status is IN_PROGRESS for a second after the webhook was sent."""
 
-    def status(original: Any, host: Any, call: Any, job: Any) -> Any:
+    def status(original: Any, host: Any, context: Any, scope: Any, job: Any) -> Any:
         now = host._emulator.clock.now()
         if job.webhook and job.completed_at is not None and now < job.completed_at + 1:
             job = dataclasses.replace(job, state="IN_PROGRESS")
-        return original(host, call, job)
+        return original(host, context, scope, job)
 
     patch.around(queue_host.QueueHost, "_status", status)

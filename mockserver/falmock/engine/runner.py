@@ -57,6 +57,7 @@ Loc = tuple[str | int, ...]
 NOT_FETCHED: Final = (
     "because it is on another machine: the output does not show it. Use an upload, a data URI, or --fetch"
 )
+SHORT: Final = 64 * 1024  # characters of a data URI; decoding it takes less time than a hop to a thread
 HOW: Final = "falmock models add FILE, or --unknown-models generic"
 EXACT: Final = "To emulate it exactly: falmock models add FILE"
 UNCERTAIN: Final = {"types": "the types of an npm package", "guess": "a guess"}
@@ -243,6 +244,8 @@ class _Tools:
 
     async def _data(self, url: str, limit: int) -> bytes | None:
         if url[:5].lower() == "data:":
+            if len(url) <= SHORT:
+                return _decode_data_uri(url)
             return await asyncio.to_thread(_decode_data_uri, url)
         if (file := self._runner.files.find(url, self._runner.clock.now())) is not None:
             return await self._file(file, limit)

@@ -7,6 +7,7 @@ separate table, so that a status poll does not read them. `facts` has single val
 from __future__ import annotations
 
 import dataclasses
+from operator import attrgetter
 from typing import Final
 
 from falmock.engine.rows import Delivery, Request, Row, StoredFile
@@ -51,6 +52,7 @@ INSERT: Final = {
     for row, table in TABLES.items()
 }
 SELECT: Final = {row: f"SELECT {', '.join(COLUMNS[row])} FROM {table}" for row, table in TABLES.items()}
+VALUES: Final = {row: attrgetter(*columns) for row, columns in COLUMNS.items()}  # of a row, in that order
 BY_KEY: Final = {row: f"{SELECT[row]} WHERE {KEYS[row]} = ?" for row in TABLES}
 
 # Row ids grow with each insert, so they serve as cursors that need no index.

@@ -6,7 +6,6 @@ transaction. Changes outside of the store follow after the commit.
 
 from __future__ import annotations
 
-import dataclasses
 import logging
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
@@ -51,8 +50,7 @@ class Steps:
 
     def change(self, request: Request, **changes: Any) -> Request:
         """Change columns of a row; return the new row."""
-        self._store.update(Request, request.id, **changes)
-        return dataclasses.replace(request, **changes)
+        return self._store.change(request, **changes)
 
     def note(self, request: Request, event: str, at: float) -> None:
         """Pass a step to the observer."""

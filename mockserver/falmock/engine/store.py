@@ -6,6 +6,8 @@ about 7, less than a hop to a thread.
 
 from __future__ import annotations
 
+import dataclasses
+import math
 from typing import TYPE_CHECKING, Any, Final
 
 from falmock.engine.database import Database
@@ -13,7 +15,6 @@ from falmock.engine.lifecycle import DeliveryState
 from falmock.engine.rows import Delivery, Request, Row, StoredFile
 from falmock.engine.schema import (
     BY_KEY,
-    COLUMNS,
     INSERT,
     KEYS,
     PAGE_DOWN,
@@ -23,34 +24,66 @@ from falmock.engine.schema import (
     SELECT,
     TABLES,
     TIMES,
+    VALUES,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 Rows = dict[str, list[tuple[Any, ...]]]  # the rows of each table
 
+RECENT: Final = 1000  # requests in memory: about a megabyte
 PAGE: Final = 100  # rows of one read: about a millisecond
 PROBE: Final = 64 * 1024  # bytes
 _LAST_ROW: Final = 2**63 - 1
 
 
 class Store(Database):
-    """The queries and writes of the emulator."""
+    """The queries and writes of the emulator. The rows of recent requests stay in memory, for polls."""
+
+    def __init__(self, path: Path | None) -> None:
+        self._recent: dict[str, Request] = {}
+        self._expires_at = -math.inf  # no result and no file expires earlier
+        super().__init__(path)
 
     def insert(self, row: Row) -> None:
-        columns = COLUMNS[type(row)]
-        self._db.execute(INSERT[type(row)], [getattr(row, column) for column in columns])
+        self._db.execute(INSERT[type(row)], VALUES[type(row)](row))
+        if isinstance(row, Request):
+            self._keep_in_memory(row)
+        elif isinstance(row, StoredFile) and row.expires_at is not None:
+            self._expires_at = min(self._expires_at, row.expires_at)
+
+    def change(self, request: Request, **changes: Any) -> Request:
+        """Change some columns of a request; return the new row."""
+        self.update(Request, request.id, **changes)
+        changed = dataclasses.replace(request, **changes)
+        self._keep_in_memory(changed)
+        return changed
 
     def update(self, kind: type[Row], key: str, **changes: object) -> None:
         """Change some columns of a row."""
         columns = ", ".join(f"{column} = ?" for column in changes)
         query = f"UPDATE {TABLES[kind]} SET {columns} WHERE {KEYS[kind]} = ?"
         self._db.execute(query, [*changes.values(), key])
+        self._recent.pop(key, None)
+        if isinstance(expires_at := changes.get("expires_at"), float):
+            self._expires_at = min(self._expires_at, expires_at)
 
     def delete(self, kind: type[Row], key: str) -> None:
         """Delete a row if it exists."""
         self._db.execute(f"DELETE FROM {TABLES[kind]} WHERE {KEYS[kind]} = ?", (key,))
+        self._recent.pop(key, None)
+
+    def _keep_in_memory(self, request: Request) -> None:
+        self._recent.pop(request.id, None)
+        if len(self._recent) >= RECENT:
+            del self._recent[next(iter(self._recent))]  # the oldest
+        self._recent[request.id] = request
+
+    def _rolled_back(self, commits: int = 0, rollbacks: int = 0) -> None:
+        self._recent.clear()
+        super()._rolled_back(commits, rollbacks)
 
     def _select(self, kind: type[Any], condition: str, *parameters: object) -> list[Any]:
         return [kind(*row) for row in self._db.execute(f"{SELECT[kind]} WHERE {condition}", parameters)]
@@ -113,7 +146,11 @@ class Store(Database):
     # Requests
 
     def request(self, request_id: str) -> Request | None:
+        if (recent := self._recent.get(request_id)) is not None:
+            return recent
         found: Request | None = self._get(Request, request_id)
+        if found is not None:
+            self._keep_in_memory(found)
         return found
 
     def requests(self) -> list[Request]:
@@ -206,11 +243,15 @@ class Store(Database):
 
     # Rows of several tables
 
-    def next_expiry_at(self) -> float | None:
-        """Return when the next request or file expires, or None."""
+    def expires_at(self) -> float:
+        """Return when the next result or file expires, or a time before that; infinity for never."""
+        return self._expires_at
+
+    def find_next_expiry(self) -> None:
+        """Make `expires_at` exact."""
         earliest = "SELECT min(expires_at) FROM {} WHERE expires_at IS NOT NULL"
         times = (self._value(earliest.format(table)) for table in ("requests", "files"))
-        return min((time for time in times if time is not None), default=None)
+        self._expires_at = min((time for time in times if time is not None), default=math.inf)
 
     def all_faults(self) -> list[str]:
         """Return the distinct values of the `faults` columns."""
@@ -223,6 +264,7 @@ class Store(Database):
         ids = [request_id for (request_id,) in self._db.execute(query, (text,))]
         for table in TABLES.values():
             self._db.execute(f"UPDATE {table} SET faults = NULL WHERE faults = ?", (text,))
+        self._recent.clear()
         return ids
 
     # Snapshots
@@ -247,3 +289,5 @@ class Store(Database):
         for row, columns in TIMES.items():
             moved = ", ".join(f"{column} = {column} + :later" for column in columns)
             self._db.execute(f"UPDATE {TABLES[row]} SET {moved}", {"later": later})
+        self._recent.clear()
+        self._expires_at = -math.inf

@@ -69,11 +69,12 @@ class Timeline:
         now = self._transitions.catch_up()
         if self._transitions.can_write:
             self._transitions.sender.launch(now)
-            self._sweep(now)
+            if now >= self._store.expires_at():
+                self._sweep(now)
 
     def due(self) -> float:
         """Return when something will happen by itself; infinity for never."""
-        return min(self.next_at(), self._store.next_expiry_at() or math.inf)
+        return min(self.next_at(), self._store.expires_at())
 
     def next_at(self) -> float:
         """Return when a request or a webhook will move on by itself; infinity for never."""
@@ -162,3 +163,4 @@ class Timeline:
                     self._transitions.steps.expire(request, now)
             with self._transitions.transaction(steers=False):
                 self._files.sweep(now)
+            self._store.find_next_expiry()

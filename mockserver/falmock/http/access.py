@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from falmock.engine.keys import Caller, Keyring, Problem
 from falmock.engine.runner import warn_of_model
-from falmock.http.context import CONTEXT
+from falmock.http.context import query_of
 from falmock.protocol.errors import (
     AccessDenied,
     ApplicationNotFound,
@@ -18,6 +18,7 @@ from falmock.protocol.errors import (
 
 if TYPE_CHECKING:
     from starlette.requests import Request
+    from starlette.types import Scope
 
     from falmock.engine.emulator import Emulator
     from falmock.http.context import CallContext
@@ -40,19 +41,19 @@ def existing(emulator: Emulator, endpoint: Endpoint | None, text: str) -> Endpoi
     return endpoint
 
 
-def has_credentials(request: Request) -> bool:
+def has_credentials(context: CallContext, scope: Scope) -> bool:
     """Return whether a call to the queue or run host has credentials, usable or not."""
-    return _credentials(request) is not None
+    return _credentials(context, scope) is not None
 
 
-def caller_of_application(request: Request, keyring: Keyring, application: str) -> Caller:
+def caller_of_application(context: CallContext, scope: Scope, keyring: Keyring, application: str) -> Caller:
     """Return the caller of an application on the queue or run host.
 
     Raises:
         AccessDenied: the key is missing or malformed, or the token is not for this application.
         UnknownKey: the key is unknown.
     """
-    found = keyring.identify(_credentials(request), application.rpartition("/")[2])
+    found = keyring.identify(_credentials(context, scope), application.rpartition("/")[2])
     if found is Problem.UNKNOWN:
         raise UnknownKey
     if isinstance(found, Problem):
@@ -60,10 +61,9 @@ def caller_of_application(request: Request, keyring: Keyring, application: str) 
     return found
 
 
-def _credentials(request: Request) -> str | None:
-    context: CallContext = request.scope[CONTEXT]
+def _credentials(context: CallContext, scope: Scope) -> str | None:
     authorization = context.headers.get("authorization")
-    if authorization is None and (token := request.query_params.get("fal_jwt_token")) is not None:
+    if authorization is None and (token := query_of(scope).get("fal_jwt_token")) is not None:
         return f"Bearer {token}"
     return authorization
 

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import Enum, auto
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final, Protocol
+
+from starlette.datastructures import QueryParams
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -20,6 +23,7 @@ if TYPE_CHECKING:
 
 CONTEXT: Final = "falmock.call"  # in the scope: the CallContext
 CONNECTION: Final = "falmock.connection"  # in the scope: the Connection, if the server has one
+LONGEST_CACHED: Final = 300  # bytes of a query
 
 
 class Area(Enum):
@@ -87,6 +91,17 @@ def context_of(request: Request) -> CallContext:
     """Return the context of a call to a fal host."""
     context: CallContext = request.scope[CONTEXT]
     return context
+
+
+def query_of(scope: Scope) -> QueryParams:
+    """Return the query of a call."""
+    raw: bytes = scope["query_string"]
+    return _query(raw) if len(raw) <= LONGEST_CACHED else QueryParams(raw)
+
+
+@lru_cache(maxsize=256)  # polls repeat their query
+def _query(raw: bytes) -> QueryParams:
+    return QueryParams(raw)
 
 
 def connection_of(scope: Scope) -> Connection:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from starlette.requests import Request
@@ -14,8 +15,8 @@ from falmock.engine.lifecycle import State
 from falmock.engine.notifier import first
 from falmock.faults import effects
 from falmock.http import access, submission
-from falmock.http.context import CONTEXT
-from falmock.http.refusals import json_response
+from falmock.http.context import CONTEXT, query_of
+from falmock.http.replies import Reply, encoded
 from falmock.protocol.calls import Operation
 from falmock.protocol.errors import (
     MethodNotAllowed,
@@ -29,22 +30,26 @@ from falmock.protocol.errors import (
 from falmock.protocol.hosts import HEADERS, QUEUE
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping
+    from collections.abc import AsyncIterator
 
     from starlette.responses import Response
     from starlette.types import Receive, Scope, Send
 
     from falmock.engine.emulator import Emulator
-    from falmock.engine.keys import Keyring
+    from falmock.engine.keys import Caller, Keyring
     from falmock.engine.rows import Request as Stored
+    from falmock.engine.submission import Submission
     from falmock.http.context import CallContext
-    from falmock.protocol.calls import Call
+    from falmock.http.replies import RawHeaders
+    from falmock.protocol.endpoints import Endpoint
+    from falmock.protocol.hosts import BaseURL
 
-NO_HEADERS: Final[Mapping[str, str]] = {}
 HEARTBEAT: Final = 15.0  # seconds between comments on a silent stream
+KNOWN: Final = 512  # requests whose status is ready bytes
 
 _ID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _TRUE: Final = frozenset({"1", "true"})
+_HEADERS: Final = encoded(HEADERS[QUEUE])
 
 
 class QueueHost:
@@ -59,14 +64,22 @@ class QueueHost:
             Operation.STREAM: ("GET", self._stream),
             Operation.CANCEL: ("PUT", self._cancel),
         }
+        self._statuses: dict[str, _Status] = {}
 
     async def app(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one call."""
-        response = await self(Request(scope, receive))
+        context: CallContext = scope[CONTEXT]
+        if context.call.operation is Operation.SUBMIT and context.call.parsed is not None:
+            response = await self._submit(Request(scope, receive), context)
+        else:
+            response = self.answer(context, scope)
         await response(scope, receive, send)
 
-    async def __call__(self, request: Request) -> Response:
-        context: CallContext = request.scope[CONTEXT]
+    def answer(self, context: CallContext, scope: Scope) -> Response:
+        """Return the response to a call that waits for nothing: any but a submit.
+
+        It may also be a submit whose body has arrived, if it wants no webhook.
+        """
         call = context.call
         # The router decides by method and path, before credentials and request are looked at (PROTOCOL.md 3).
         if call.endpoint is None:
@@ -74,25 +87,22 @@ class QueueHost:
         if call.operation is Operation.OTHER:
             raise MethodNotAllowed("POST")
         if call.operation is Operation.SUBMIT:
-            return await self._submit(request, call)
+            endpoint, caller = self._admit(context, scope)
+            submitted = submission.parse(context, scope, endpoint, caller, webhook=None)
+            return self._accept(context, submitted)
         method, answer = self._operations[call.operation]
-        if request.method not in {method, "HEAD" if method == "GET" else method}:
+        if scope["method"] not in {method, "HEAD" if method == "GET" else method}:
             raise MethodNotAllowed(method)
-        found = self._find(request, call)
+        found = self._find(context, scope)
         try:
-            return answer(request, found)
+            return answer(context, scope, found)
         except Refusal as refusal:
             if call.repeats_id(refusal.status):
                 refusal.headers["x-fal-request-id"] = found.id
             raise
 
-    async def _submit(self, request: Request, call: Call) -> Response:
-        if call.parsed is None:
-            raise Unrouted
-        endpoint = access.existing(self._emulator, call.parsed, call.endpoint or "")
-        caller = access.caller_of_application(request, self._keyring, endpoint.application)
-        if caller.locked:
-            raise UserLocked
+    async def _submit(self, request: Request, context: CallContext) -> Response:
+        endpoint, caller = self._admit(context, request.scope)
         submitted = await submission.read(
             request,
             endpoint,
@@ -100,41 +110,67 @@ class QueueHost:
             max_body=self._emulator.settings.max_body,
             objection=self._emulator.dialler.objection,
         )
-        stored = self._emulator.submit(submitted)
-        request.scope[CONTEXT].request_id = stored.id
-        body = compact(self._describe(request, stored, with_logs=False))
-        return _reply(200, body, {"x-fal-request-id": stored.id})
+        return self._accept(context, submitted)
 
-    def _find(self, request: Request, call: Call) -> Stored:
+    def _admit(self, context: CallContext, scope: Scope) -> tuple[Endpoint, Caller]:
+        """Return what a submit runs, and for whom."""
+        if context.call.parsed is None:
+            raise Unrouted
+        endpoint = access.existing(self._emulator, context.call.parsed, context.call.endpoint or "")
+        caller = access.caller_of_application(context, scope, self._keyring, endpoint.application)
+        if caller.locked:
+            raise UserLocked
+        return endpoint, caller
+
+    def _accept(self, context: CallContext, submitted: Submission) -> Response:
+        stored = self._emulator.submit(submitted)
+        context.request_id = stored.id
+        body = compact(self._describe(context, stored, lines=None))
+        return _reply(200, body, [(b"x-fal-request-id", stored.id.encode())])
+
+    def _find(self, context: CallContext, scope: Scope) -> Stored:
         """Return the request that a call is about, if its caller may see it. A locked account may.
 
         Without credentials, an unknown id is 404; with wrong ones it is 401 (PROTOCOL.md 4.3).
         """
+        call = context.call
         application = call.parsed.application if call.parsed else ""
         request_id = call.request_id or ""
         found = self._emulator.request(request_id) if _ID.fullmatch(request_id) else None
         if found is not None and (found.direct or found.application != application):
             found = None
-        if found is None and not access.has_credentials(request):
+        if found is None and not access.has_credentials(context, scope):
             raise RequestNotFound
-        caller = access.caller_of_application(request, self._keyring, application)
+        caller = access.caller_of_application(context, scope, self._keyring, application)
         if found is None or not self._keyring.may_see(caller, found.caller):
             raise RequestNotFound
         return found
 
-    def _status(self, request: Request, found: Stored) -> Response:
-        status = self._describe(request, found, with_logs=_wants_logs(request))
-        if status["logs"]:
-            status["logs"] = effects.visible_logs(found.injections, status["logs"])
-        return _reply(200 if found.state == State.COMPLETED else 202, compact(status))
+    def _status(self, context: CallContext, scope: Scope, found: Stored) -> Response:
+        code = 200 if found.state == State.COMPLETED else 202
+        if _wants_logs(scope):
+            status = self._describe(context, found, lines=self._emulator.logs(found))
+            if status["logs"]:
+                status["logs"] = effects.visible_logs(found.injections, status["logs"])
+            return _reply(code, compact(status))
+        position = self._emulator.position(found) if found.state == State.IN_QUEUE else 0
+        known = self._statuses.get(found.id)
+        if known is not None and known.shows(found, context.base_url, position):
+            return known.reply
+        reply = _reply(code, compact(self._describe(context, found, lines=None)))
+        if len(self._statuses) >= KNOWN:
+            self._statuses.clear()
+        self._statuses[found.id] = _Status(found, context.base_url, position, reply)
+        return reply
 
-    def _describe(self, request: Request, found: Stored, *, with_logs: bool) -> dict[str, Any]:
+    def _describe(
+        self, context: CallContext, found: Stored, *, lines: list[dict[str, Any]] | None
+    ) -> dict[str, Any]:
         """Return the status object, with its keys in the order of the live service."""
-        lines = self._emulator.logs(found) if with_logs else None
         status: dict[str, Any] = {
             "status": found.state,
             "request_id": found.id,
-            **_links(request, found),
+            **_links(context, found),
             "logs": lines,
             "metrics": _metrics(found),
         }
@@ -144,16 +180,18 @@ class QueueHost:
             status |= {"error": found.error, "error_type": found.error_type}
         return status
 
-    def _stream(self, request: Request, found: Stored) -> Response:
+    def _stream(self, context: CallContext, scope: Scope, found: Stored) -> Response:
         headers = {"cache-control": "no-cache", **HEADERS[QUEUE]}
-        return StreamingResponse(self._events(request, found.id), 200, headers, "text/event-stream")
+        events = self._events(context, found.id, with_logs=_wants_logs(scope))
+        return StreamingResponse(events, 200, headers, "text/event-stream")
 
-    async def _events(self, request: Request, request_id: str) -> AsyncIterator[bytes]:
+    async def _events(
+        self, context: CallContext, request_id: str, *, with_logs: bool
+    ) -> AsyncIterator[bytes]:
         """Yield an event for each change, with the log lines since the previous event.
 
         The stream ends early if the request is deleted.
         """
-        with_logs = _wants_logs(request)
         clock = self._emulator.clock
         sent: dict[str, Any] = {}
         lines_sent = 0
@@ -163,7 +201,8 @@ class QueueHost:
             found = self._emulator.request(request_id)
             if found is None:
                 return
-            status = self._describe(request, found, with_logs=with_logs)
+            logs = self._emulator.logs(found) if with_logs else None
+            status = self._describe(context, found, lines=logs)
             lines = status["logs"] or []
             if status != sent:
                 sent = status
@@ -178,27 +217,41 @@ class QueueHost:
             heartbeat_at = clock.now() + HEARTBEAT
             await first(changed.wait(), clock.sleep_until(min(next_line_at, heartbeat_at)))
 
-    def _result(self, request: Request, found: Stored) -> Response:
+    def _result(self, context: CallContext, scope: Scope, found: Stored) -> Response:
+        del scope
         if found.state != State.COMPLETED:
-            raise StillInProgress({"request_id": found.id, **_links(request, found)})
+            raise StillInProgress({"request_id": found.id, **_links(context, found)})
         output = self._emulator.output(found)
         if output is None or found.status is None:
             raise RequestNotFound
-        return _reply(found.status, output, {**json.loads(found.headers), "x-fal-request-id": found.id})
+        headers = encoded({**json.loads(found.headers), "x-fal-request-id": found.id})
+        return _reply(found.status, output, headers)
 
-    def _cancel(self, request: Request, found: Stored) -> Response:
-        del request
+    def _cancel(self, context: CallContext, scope: Scope, found: Stored) -> Response:
+        del context, scope
         self._emulator.cancel(found)
         return _reply(202, compact({"status": "CANCELLATION_REQUESTED"}))
 
 
-def _wants_logs(request: Request) -> bool:
-    return request.query_params.get("logs", "").lower() in _TRUE
+@dataclass(frozen=True, slots=True)
+class _Status:
+    """The response to a poll, which is the same until something of the request changes."""
+
+    found: Stored
+    base_url: BaseURL
+    position: int
+    reply: Response
+
+    def shows(self, found: Stored, base_url: BaseURL, position: int) -> bool:
+        return self.found is found and self.position == position and self.base_url == base_url
 
 
-def _links(request: Request, found: Stored) -> dict[str, str]:
+def _wants_logs(scope: Scope) -> bool:
+    return bool(scope["query_string"]) and query_of(scope).get("logs", "").lower() in _TRUE
+
+
+def _links(context: CallContext, found: Stored) -> dict[str, str]:
     """Return the three URLs of a request; the endpoint's path is not in them."""
-    context: CallContext = request.scope[CONTEXT]
     base = context.base_url.url(QUEUE, f"/{found.application}/requests/{found.id}")
     return {"response_url": base, "status_url": f"{base}/status", "cancel_url": f"{base}/cancel"}
 
@@ -209,5 +262,5 @@ def _metrics(found: Stored) -> dict[str, float]:
     return {"inference_time": found.completed_at - found.started_at}
 
 
-def _reply(status: int, body: bytes, headers: Mapping[str, str] = NO_HEADERS) -> Response:
-    return json_response(status, body, {**headers, **HEADERS[QUEUE]})
+def _reply(status: int, body: bytes, headers: RawHeaders = ()) -> Response:
+    return Reply(status, body, [*headers, *_HEADERS])

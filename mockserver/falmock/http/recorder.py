@@ -5,13 +5,19 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Final
 
+from falmock.http.refusals import EXPECTED, response_of_host
+
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from starlette.responses import Response
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
     from falmock.engine.clock import Clock
     from falmock.http.context import CallContext
     from falmock.inspection.journal import Journal
 
+    AtOnce = Callable[[CallContext, Scope], Response]  # the response of a host that waits for nothing
 
 BODILESS: Final = frozenset({"GET", "HEAD"})
 
@@ -28,11 +34,31 @@ class Recorder:
         self._journal = journal
         self._clock = clock
 
+    def answer_at_once(self, host: AtOnce, context: CallContext, scope: Scope, path: str) -> Response:
+        """Record a call that `host` answers without waiting; `path` is on that host."""
+        record = self._journal.open(context.call, scope, path, self._clock.now())
+        if context.body is not None:
+            record.on_request_body(context.body, more=False)
+        error: str | None = None
+        try:
+            try:
+                response = host(context, scope)
+            except EXPECTED as expected:
+                response = response_of_host(expected, context.call.host)
+            record.on_response_start(response.status_code, response.raw_headers)
+            record.on_response_body(response.body)  # type: ignore[arg-type]  # bytes, in all of ours
+        except BaseException as caught:
+            error = type(caught).__name__
+            raise
+        finally:
+            self._journal.close(record, error, request_id=context.request_id)
+        return response
+
     async def __call__(
         self, app: ASGIApp, context: CallContext, scope: Scope, receive: Receive, send: Send
     ) -> None:
         """Record a call while `app` answers it."""
-        record = self._journal.open(context.call, scope, self._clock.now())
+        record = self._journal.open(context.call, scope, scope["path"], self._clock.now())
         error: str | None = None
         complete = False
 

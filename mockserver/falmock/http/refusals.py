@@ -11,6 +11,7 @@ from starlette.responses import JSONResponse, Response
 
 from falmock.engine.transitions import unavailable
 from falmock.http.context import context_of
+from falmock.http.replies import Reply, encoded
 from falmock.protocol.errors import PlatformError, Refusal, Unrouted
 from falmock.protocol.hosts import HEADERS, ROUTER_HEADERS
 from falmock.system import transient
@@ -22,17 +23,11 @@ if TYPE_CHECKING:
     from starlette.types import ExceptionHandler
 
 
-def json_response(status: int, body: bytes, headers: Mapping[str, str]) -> Response:
-    """Return a response with its headers in the recorded order (PROTOCOL.md 11.2)."""
-    about_body = {"content-type": "application/json", "content-length": str(len(body))}
-    return Response(body, status, {**about_body, **headers})
-
-
 def refusal_response(refusal: Refusal) -> Response:
     """Return a refusal as fal's hosts send it."""
     if isinstance(refusal, Unrouted):
         return Response(None, refusal.status, refusal.headers)
-    return json_response(refusal.status, refusal.content(), refusal.headers)
+    return Reply(refusal.status, refusal.content(), encoded(refusal.headers))
 
 
 def explained(status: int, why: str) -> Response:
@@ -50,6 +45,10 @@ async def refuse(request: Request, error: Exception) -> Response:
         Exception: the error itself, if it is a defect.
     """
     del request
+    return _response_to(error)
+
+
+def _response_to(error: Exception) -> Response:
     if isinstance(error, Refusal):
         return refusal_response(error)
     if isinstance(error, HTTPException):  # Starlette's: an unknown path, a wrong method
@@ -63,13 +62,17 @@ async def refuse(request: Request, error: Exception) -> Response:
 
 
 async def refuse_call(request: Request, error: Exception) -> Response:
-    """Answer a call to a fal host that ended with an exception, with the headers of that host.
+    """See `response_of_host`."""
+    return response_of_host(error, context_of(request).call.host)
+
+
+def response_of_host(error: Exception, host: str) -> Response:
+    """Return the response to a call to a fal host that ended with an exception, with the host's headers.
 
     Raises:
         Exception: the error itself, if it is a defect.
     """
-    response = await refuse(request, error)
-    host = context_of(request).call.host
+    response = _response_to(error)
     response.headers.update(ROUTER_HEADERS if isinstance(error, Unrouted) else HEADERS.get(host, {}))
     return response
 
@@ -77,9 +80,14 @@ async def refuse_call(request: Request, error: Exception) -> Response:
 async def fail(request: Request, error: Exception) -> Response:
     """Answer a call that met a defect of falmock. The server logs the traceback."""
     del request, error
+    return failure()
+
+
+def failure() -> Response:
+    """Return the response to a call that met a defect of falmock."""
     return JSONResponse({"detail": "Internal Server Error", "error_type": "internal_error"}, 500)
 
 
-_EXPECTED: Final = (Refusal, HTTPException, ClientDisconnect, OSError, sqlite3.OperationalError)
-HANDLERS: Final[Mapping[type[Exception], ExceptionHandler]] = dict.fromkeys(_EXPECTED, refuse)
-FAL_HANDLERS: Final[Mapping[type[Exception], ExceptionHandler]] = dict.fromkeys(_EXPECTED, refuse_call)
+EXPECTED: Final = (Refusal, HTTPException, ClientDisconnect, OSError, sqlite3.OperationalError)
+HANDLERS: Final[Mapping[type[Exception], ExceptionHandler]] = dict.fromkeys(EXPECTED, refuse)
+FAL_HANDLERS: Final[Mapping[type[Exception], ExceptionHandler]] = dict.fromkeys(EXPECTED, refuse_call)

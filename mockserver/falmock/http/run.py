@@ -11,7 +11,7 @@ from starlette.responses import Response
 
 from falmock.http import access, submission
 from falmock.http.context import context_of
-from falmock.http.refusals import json_response
+from falmock.http.replies import Reply, encoded
 from falmock.protocol.errors import UserLocked
 from falmock.protocol.hosts import HEADERS, RUN
 
@@ -38,7 +38,7 @@ class RunHost:
         """Return the response to one call; the runner checks method and path."""
         context = context_of(request)
         endpoint = access.existing(self._emulator, context.call.parsed, context.call.endpoint or "")
-        caller = access.caller_of_application(request, self._keyring, endpoint.application)
+        caller = access.caller_of_application(context, request.scope, self._keyring, endpoint.application)
         if caller.locked:
             raise UserLocked
         submitted = await submission.read(
@@ -63,7 +63,7 @@ class RunHost:
         context.request_id = done.id
         body = self._emulator.output(done) or b""
         headers = {**json.loads(done.headers), "x-fal-request-id": done.id, **HEADERS[RUN]}
-        return json_response(done.status or 500, body, headers)
+        return Reply(done.status or 500, body, encoded(headers))
 
 
 async def _disconnected(request: Request) -> None:

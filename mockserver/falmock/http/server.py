@@ -10,7 +10,9 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import uvicorn
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
+from falmock.http.application import Application
 from falmock.http.connection import BoundedProtocol
 from falmock.http.context import CONNECTION
 from falmock.protocol.authorities import Authority
@@ -18,10 +20,11 @@ from falmock.protocol.limits import DEFAULT, Limits
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import AsyncIterator, Callable, Iterator
 
-    from starlette.types import ASGIApp
-    from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+    from starlette.responses import Response
+    from starlette.types import ASGIApp, Scope
+    from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 BACKLOG: Final = 2048
 RESET_ON_CLOSE: Final = struct.pack("ii", 1, 0)  # SO_LINGER: on, for no seconds
@@ -98,12 +101,81 @@ class _WithoutReason:
 
 
 class ConnectionProtocol(BoundedProtocol):
-    """uvicorn's protocol, with the connection in the scope."""
+    """uvicorn's protocol, with the connection in the scope, and without a task for most calls of the queue.
+
+    Args:
+        answer_at_once: see `Application.answer_at_once`; None for another application.
+        given: arguments of `BoundedProtocol`.
+    """
+
+    def __init__(
+        self, *, answer_at_once: Callable[[Scope, bytes | None], Response | None] | None, **given: Any
+    ) -> None:
+        super().__init__(**given)
+        self._answer_at_once = answer_at_once
+        self._incomplete: tuple[RequestResponseCycle, ASGIApp] | None = None  # a call whose body arrives
+        self._answering = False
 
     def on_message_begin(self) -> None:
         """See `BoundedProtocol`."""
         super().on_message_begin()
         self.scope[CONNECTION] = Connection(self)  # type: ignore[typeddict-unknown-key]
+
+    def data_received(self, data: bytes) -> None:
+        """Parse bytes. A call whose body has not arrived with its head gets a task."""
+        super().data_received(data)
+        if self._incomplete is not None:
+            incomplete, self._incomplete = self._incomplete, None
+            super()._start_asgi_task(*incomplete)  # type: ignore[arg-type]  # Starlette types it differently
+
+    def on_message_complete(self) -> None:
+        """Answer a call whose body has arrived with its head."""
+        super().on_message_complete()
+        if self._incomplete is not None:
+            (cycle, app), self._incomplete = self._incomplete, None
+            self._answer(cycle, app, bytes(cycle.body))
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGIApp) -> None:  # type: ignore[override]
+        if (
+            self._answer_at_once is None
+            or self._answering  # the next call of a pipeline: this would call itself for each of them
+            or self.flow.write_paused
+            or cycle.waiting_for_100_continue
+        ):
+            super()._start_asgi_task(cycle, app)  # type: ignore[arg-type]
+        elif cycle.scope["method"] == "POST":
+            self._incomplete = (cycle, app)
+        else:
+            self._answer(cycle, app, None)
+
+    def _answer(self, cycle: RequestResponseCycle, app: ASGIApp, body: bytes | None) -> None:
+        """Answer a call at once if possible, else in a task."""
+        scope: Scope = cycle.scope  # type: ignore[assignment]  # Starlette types it differently
+        response = None if self._answer_at_once is None else self._answer_at_once(scope, body)
+        if response is None:
+            super()._start_asgi_task(cycle, app)  # type: ignore[arg-type]
+            return
+        self._answering = True
+        try:
+            self._write(cycle, response)
+        finally:
+            self._answering = False
+
+    def _write(self, cycle: RequestResponseCycle, response: Response) -> None:
+        """Send a complete response in one piece, as `RequestResponseCycle.send` does in two."""
+        headers = [*self.server_state.default_headers, *response.raw_headers]
+        if not cycle.keep_alive:
+            headers.append((b"connection", b"close"))
+        head = b"".join([b"%b: %b\r\n" % header for header in headers])
+        if head.count(b"\n") != len(headers) or head.count(b"\r") != len(headers) or b"\0" in head:
+            raise RuntimeError("a header of the response has a control character")
+        body = b"" if cycle.scope["method"] == "HEAD" else bytes(response.body)
+        cycle.response_started = cycle.response_complete = True
+        self.transport.write(b"%b%b\r\n%b" % (STATUS_LINE[response.status_code], head, body))
+        cycle.message_event.set()
+        if not cycle.keep_alive:
+            self.transport.close()
+        cycle.on_response()
 
 
 class Server(uvicorn.Server):
@@ -116,7 +188,12 @@ class Server(uvicorn.Server):
     """
 
     def __init__(self, app: ASGIApp, tls: ssl.SSLContext | None = None, *, limits: Limits = DEFAULT) -> None:
-        protocol: Any = partial(ConnectionProtocol, limits=limits)  # uvicorn only calls it
+        # uvicorn only calls it
+        protocol: Any = partial(
+            ConnectionProtocol,
+            limits=limits,
+            answer_at_once=app.answer_at_once if isinstance(app, Application) else None,
+        )
         super().__init__(
             uvicorn.Config(
                 app,

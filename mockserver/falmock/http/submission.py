@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from falmock.engine.delivery import is_deliverable
 from falmock.engine.object_lifecycle import Lifecycle, LifecycleError
 from falmock.engine.queue import LOW, NORMAL
 from falmock.engine.submission import Submission
-from falmock.http.context import CONTEXT
+from falmock.http.context import context_of, query_of
 from falmock.protocol.calls import named_test
 from falmock.protocol.errors import BodyTooLarge, PlatformError
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
     from starlette.datastructures import QueryParams
     from starlette.requests import Request
+    from starlette.types import Scope
 
     from falmock.engine.keys import Caller
     from falmock.http.context import CallContext
@@ -51,25 +53,58 @@ async def read(
         PlatformError: `bad_request`, for an invalid header or query parameter.
         BodyTooLarge: the body has more bytes than `max_body`.
     """
-    context: CallContext = request.scope[CONTEXT]
-    headers, query = context.headers, request.query_params
+    context = context_of(request)
+    url = webhook_of(request.scope)
+    if url is not None and (why := await objection(url)) is not None:
+        raise _bad(f"fal_webhook parameter: {why}")
+    submission = parse(context, request.scope, endpoint, caller, webhook=url)
+    if context.body is None:
+        return replace(submission, body=await read_body(request, max_body))
+    return submission
+
+
+def wants_webhook(scope: Scope) -> bool:
+    return "fal_webhook" in query_of(scope)
+
+
+def webhook_of(scope: Scope) -> str | None:
+    """Return the URL that a submission wants its webhook at.
+
+    Raises:
+        PlatformError: `bad_request`: it is not a URL to deliver to.
+    """
+    url = query_of(scope).get("fal_webhook")
+    if url is not None and not is_deliverable(url):
+        raise _bad("fal_webhook parameter")
+    return url
+
+
+def parse(
+    context: CallContext, scope: Scope, endpoint: Endpoint, caller: Caller, *, webhook: str | None
+) -> Submission:
+    """Parse the headers and the query of a submission; its body is the one that has arrived, if it has.
+
+    Raises:
+        PlatformError: `bad_request`, for an invalid header or query parameter.
+    """
+    headers = context.headers
     return Submission(
         endpoint=endpoint,
         caller=caller.key_id,
         test=context.call.test or _test_of(context.call, caller),
         origin=str(context.base_url),
-        method=request.method,
+        method=scope["method"],
         content_type=headers.get("content-type"),
-        webhook=await _webhook(query, objection),
+        webhook=webhook,
         priority=_priority(headers),
         start_within=_start_within(headers),
         retry=headers.get("x-fal-no-retry", "").strip().lower() not in {"1", "true", "yes"},
         store_io=headers.get("x-fal-store-io", "").strip() != "0",
         lifecycle=_lifecycle(headers),
-        max_queue_length=_max_queue_length(query),
+        max_queue_length=_max_queue_length(query_of(scope)),
         faults=context.later,
         parsed=context.model_input,
-        body=await read_body(request, max_body) if context.body is None else context.body,
+        body=context.body or b"",
     )
 
 
@@ -99,15 +134,6 @@ async def read_body(request: Request, limit: int) -> bytes:
 
 def _bad(name: str) -> PlatformError:
     return PlatformError("bad_request", f"Invalid {name}")
-
-
-async def _webhook(query: QueryParams, objection: Callable[[str], Awaitable[str | None]]) -> str | None:
-    url = query.get("fal_webhook")
-    if url is not None and not is_deliverable(url):
-        raise _bad("fal_webhook parameter")
-    if url is not None and (why := await objection(url)) is not None:
-        raise _bad(f"fal_webhook parameter: {why}")
-    return url
 
 
 def _priority(headers: Mapping[str, str]) -> int:

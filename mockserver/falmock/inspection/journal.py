@@ -79,8 +79,15 @@ class Journal:
         """Return the real seconds since the journal was opened."""
         return self._stopwatch() - self._opened
 
-    def open(self, call: Call, scope: Any, at: float) -> ReceivedCall:
-        """Start to record a call that arrived at `at`, unix seconds of the emulator's clock."""
+    def open(self, call: Call, scope: Any, path: str, at: float) -> ReceivedCall:
+        """Start to record a call.
+
+        Args:
+            call: on a fal host.
+            scope: of the call.
+            path: on that host.
+            at: arrival, unix seconds of the emulator's clock.
+        """
         for name, value in scope["headers"]:
             if name == AUTHORIZATION:
                 self.known.see(value)
@@ -90,7 +97,7 @@ class Journal:
             self.real(),
             call,
             scope["method"],
-            scope["path"],
+            path,
             scope["query_string"],
             join_headers(scope["headers"]),
             request_id=call.request_id,

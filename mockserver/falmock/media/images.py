@@ -18,6 +18,9 @@ from falmock.protocol.model_errors import ModelError
 
 MAX_BYTES: Final = 8 * 1024 * 1024
 MAX_PIXELS: Final = 50_000_000  # cameras with 50 megapixels are common; WebP needs up to 16 bytes a pixel
+SMALL: Final = 64 * 1024  # bytes of a file
+SMALL_DECODED: Final = 1024 * 1024  # bytes of its pixels
+RECENT: Final = 8  # small pictures in memory
 MEMORY: Final = 1024 * 1024 * 1024  # bytes, to decode a large image
 SUPPORTED_FORMATS: Final = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".avif")
 
@@ -41,6 +44,7 @@ class Decoder:
     def __init__(
         self, *, max_pixels: int = MAX_PIXELS, memory: int = MEMORY, seconds: float = SECONDS
     ) -> None:
+        self._recent: dict[bytes, Picture] = {}  # small ones, by the bytes of their file
         self._max_pixels = max_pixels
         self._limits = [str(limit) for limit in (max_pixels, memory, seconds)]
         self._one_at_a_time = asyncio.Lock()
@@ -73,6 +77,17 @@ class Decoder:
             raise refuse("image_load_error") from error
 
     async def _decode(self, data: bytes) -> Picture:
+        """Decode an image, unless it is small and was decoded lately: programs repeat their input."""
+        if len(data) > SMALL:
+            return await self._decode_anew(data)
+        picture = self._recent.pop(data, None) or await self._decode_anew(data)
+        if len(picture.rgb) <= SMALL_DECODED:
+            if len(self._recent) >= RECENT:
+                del self._recent[next(iter(self._recent))]  # the one used longest ago
+            self._recent[data] = picture
+        return picture
+
+    async def _decode_anew(self, data: bytes) -> Picture:
         if await asyncio.to_thread(pixels.measure, data, self._max_pixels) <= _IN_THREAD:
             return await asyncio.to_thread(pixels.decode, data, self._max_pixels)
         command = [sys.executable, "-P", _PROGRAM, *self._limits]

@@ -172,7 +172,7 @@ def find_destination(
     """Do what `locate` does, for a Host header that has been parsed."""
     name = authority.name
     if name in ALIASES:
-        base_url = BaseURL("host", scheme, f":{authority.port}" if authority.port else "")
+        base_url = _base_url("host", scheme, f":{authority.port}" if authority.port else "")
         return Destination(ALIASES[name], _trim(path), None, base_url)
     if not is_own(name, own_names):
         raise NotServedError(name)
@@ -180,7 +180,7 @@ def find_destination(
         return find_target(parse_url(target), authority, scheme, own_names)
     if host := headers.get("x-fal-target-host"):
         target_host = _fal_host(parse_authority(host).name)
-        return Destination(target_host, _trim(path), None, BaseURL("prefix", scheme, authority.text))
+        return Destination(target_host, _trim(path), None, _base_url("prefix", scheme, authority.text))
     return _by_path(path, None, scheme, authority)
 
 
@@ -198,7 +198,7 @@ def find_target(url: HttpUrl, authority: Authority, scheme: str, own_names: Coll
     """
     name, path, query = url.authority.name, unquote(url.path), url.query or ""
     if name in ALIASES:
-        return Destination(ALIASES[name], _trim(path), query, BaseURL("bare", scheme, authority.text))
+        return Destination(ALIASES[name], _trim(path), query, _base_url("bare", scheme, authority.text))
     same_port = url.port == (authority.port or DEFAULT_PORTS[scheme])
     if name in own_names or (same_port and (name == authority.name or is_loopback(name))):
         return _by_path(path, query, scheme, authority)
@@ -209,10 +209,15 @@ def _by_path(path: str, query: str | None, scheme: str, authority: Authority) ->
     first, _, rest = path.removeprefix("/").partition("/")
     first = first.lower()
     if first in ALIASES:
-        return Destination(ALIASES[first], _trim(rest), query, BaseURL("prefix", scheme, authority.text))
+        return Destination(ALIASES[first], _trim(rest), query, _base_url("prefix", scheme, authority.text))
     if is_fal(first):
         raise NotServedError(first)
-    return Destination(QUEUE, _trim(path), query, BaseURL("bare", scheme, authority.text))
+    return Destination(QUEUE, _trim(path), query, _base_url("bare", scheme, authority.text))
+
+
+@lru_cache(maxsize=64)
+def _base_url(style: str, scheme: str, authority: str) -> BaseURL:
+    return BaseURL(style, scheme, authority)
 
 
 def _fal_host(name: str) -> str:

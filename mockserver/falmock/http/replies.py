@@ -1,0 +1,37 @@
+"""Responses whose headers are ready bytes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from starlette.responses import Response
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    RawHeaders = Sequence[tuple[bytes, bytes]]
+
+
+class Reply(Response):
+    """A JSON response with its headers in the recorded order (PROTOCOL.md 11.2).
+
+    Args:
+        status: of HTTP.
+        body: complete.
+        headers: those that follow the headers about the body.
+    """
+
+    def __init__(self, status: int, body: bytes, headers: RawHeaders) -> None:
+        self.status_code = status
+        self.background = None
+        self.body = body
+        self.raw_headers = [
+            (b"content-type", b"application/json"),
+            (b"content-length", b"%d" % len(body)),
+            *headers,
+        ]
+
+
+def encoded(headers: Mapping[str, str]) -> list[tuple[bytes, bytes]]:
+    """Return headers as bytes."""
+    return [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]
