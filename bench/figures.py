@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, Literal
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    Bound = Literal["least", "most"]
+
 
 @dataclass(frozen=True)
 class Spread:
@@ -22,36 +24,37 @@ class Spread:
     def of(cls, samples: Sequence[float]) -> Spread:
         return cls(median(samples), min(samples), max(samples))
 
-    def text(self, digits: int | None = None) -> str:
-        """Return it as "12 (11-14)"."""
-        middle, least, largest = (number(value, digits) for value in (self.median, self.least, self.largest))
+    def __str__(self) -> str:
+        middle, least, largest = map(number, (self.median, self.least, self.largest))
         return middle if least == largest else f"{middle} ({least}-{largest})"
 
-    def to_json(self) -> dict[str, float]:
-        return {"median": self.median, "least": self.least, "largest": self.largest}
 
-
-def number(value: float, digits: int | None = None) -> str:
-    """Return a number as text, by default with three significant digits or as a whole number."""
-    if digits is not None:
-        return f"{value:,.{digits}f}"
+def number(value: float) -> str:
+    """Return a number as text, with three significant digits or as a whole number."""
     size = abs(value)
     return f"{value:,.{0 if size >= 100 else 1 if size >= 10 else 2}f}"  # noqa: PLR2004 - digits
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """A goal beside what was measured.
+    """What was measured, beside its goal.
 
     Attributes:
+        measured: as text.
         goal: as text; empty for a ratio without a goal.
-        value: what was measured.
         met: None if it could not be measured.
     """
 
-    goal: str
-    value: str
-    met: bool | None
+    measured: str
+    goal: str = ""
+    met: bool | None = None
+
+    @property
+    def word(self) -> str:
+        """Whether the goal is met, in a word; nothing if there is no goal."""
+        if not self.goal:
+            return ""
+        return {None: "?", True: "yes", False: "no"}[self.met]
 
 
 @dataclass
@@ -71,34 +74,47 @@ class Figure:
     def add(self, target: str, value: float) -> None:
         self.samples.setdefault(target, []).append(value)
 
-    def ratios(self, target: str, to: str) -> Spread | None:
-        """Return the ratios of two targets in the same rounds; None if one was not measured."""
-        if not (self.samples.get(target) and self.samples.get(to)):
-            return None
-        pairs = zip(self.samples[target], self.samples[to], strict=True)
-        return Spread.of([one / other for one, other in pairs])
+    def compare(self, target: str, other: str, bound: Bound | None = None, limit: float = 0) -> None:
+        """Add the ratio of two targets in the same rounds, and a goal for its median if there is a bound."""
+        self._judge(ratios(self.samples.get(target), self.samples.get(other)), f"of {other}", bound, limit)
 
-    def compare(self, target: str, to: str, bound: Literal["least", "most"], limit: float) -> None:
-        """Add a goal for the median ratio of two targets."""
-        ratio = self.ratios(target, to)
-        goal = f"{'>=' if bound == 'least' else '<='} {limit:g} of {to}"
-        if ratio is None:
-            self.verdicts.append(Verdict(goal, "not measured", None))
-            return
-        met = ratio.median >= limit if bound == "least" else ratio.median <= limit
-        self.verdicts.append(Verdict(goal, ratio.text(2), met))
+    def compare_with(
+        self, figure: Figure, target: str, name: str, bound: Bound | None = None, limit: float = 0
+    ) -> None:
+        """Add the ratio to another figure of the same target."""
+        self._judge(ratios(self.samples.get(target), figure.samples.get(target)), name, bound, limit)
 
-    def show(self, target: str, to: str) -> None:
-        """Add a ratio of two targets without a goal."""
-        if (ratio := self.ratios(target, to)) is not None:
-            self.verdicts.append(Verdict("", f"{ratio.text(2)} of {to}", None))
-
-    def limit(self, target: str, bound: Literal["least", "most"], limit: float, unit: str) -> None:
+    def limit(self, target: str, bound: Bound, limit: float, unit: str) -> None:
         """Add a goal for the median of one target."""
-        spread = Spread.of(self.samples[target])
+        self._judge(self.samples.get(target), unit, bound, limit)
+
+    def _judge(self, samples: Sequence[float] | None, unit: str, bound: Bound | None, limit: float) -> None:
+        goal = f"{'>=' if bound == 'least' else '<='} {limit:,g} {unit}" if bound else ""
+        if not samples:
+            if goal:
+                self.verdicts.append(Verdict("not measured", goal))
+            return
+        spread = Spread.of(samples)
+        if bound is None:
+            self.verdicts.append(Verdict(f"{spread} {unit}"))
+            return
         met = spread.median >= limit if bound == "least" else spread.median <= limit
-        goal = f"{'>=' if bound == 'least' else '<='} {limit:,g} {unit}"
-        self.verdicts.append(Verdict(goal, f"{number(spread.median)} {unit}", met))
+        self.verdicts.append(Verdict(str(spread), goal, met))
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "what": self.what,
+            "medians": {name: vars(Spread.of(each)) for name, each in self.samples.items()},
+            "samples": self.samples,
+            "verdicts": [vars(verdict) for verdict in self.verdicts],
+        }
+
+
+def ratios(samples: Sequence[float] | None, others: Sequence[float] | None) -> list[float] | None:
+    """Return the ratios of the samples of each round; None if some are missing."""
+    if not samples or not others:
+        return None
+    return [one / other for one, other in zip(samples, others, strict=True)]
 
 
 @dataclass
@@ -107,14 +123,13 @@ class Row:
 
     Attributes:
         name: for `--only`.
-        title: for people.
+        figures: lines of the table.
         notes: sentences for below the table.
         errors: the number of calls without an expected answer. A row with errors has failed.
         first_error: what the first of them got.
     """
 
     name: str
-    title: str
     figures: list[Figure] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     errors: int = 0
@@ -127,31 +142,9 @@ class Row:
         return made
 
     def count(self, errors: int, first: str) -> None:
+        """Count errors."""
         self.errors += errors
         self.first_error = self.first_error or first
 
-    @property
-    def met(self) -> bool:
-        """Whether no call failed, and each goal that was measured is met."""
-        return not self.errors and all(
-            verdict.met is not False for figure in self.figures for verdict in figure.verdicts
-        )
-
     def to_json(self) -> dict[str, Any]:
-        return {
-            "row": self.name,
-            "title": self.title,
-            "met": self.met,
-            "errors": self.errors,
-            "first_error": self.first_error,
-            "notes": self.notes,
-            "figures": [
-                {
-                    "what": figure.what,
-                    "samples": figure.samples,
-                    "medians": {name: Spread.of(each).to_json() for name, each in figure.samples.items()},
-                    "goals": [vars(verdict) for verdict in figure.verdicts],
-                }
-                for figure in self.figures
-            ],
-        }
+        return {**vars(self), "figures": [figure.to_json() for figure in self.figures]}

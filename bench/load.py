@@ -1,7 +1,7 @@
 """The load generator: one thread, plain sockets, prepared requests, and no more parsing than needed.
 
-A conversation is a generator. It yields a `Call` and is sent the body of the answer. An answer with another
-status than the call expects is an error: it is counted, and a new conversation takes the connection.
+A conversation is a generator. It yields a `Call` and is sent the answer, with its head. An answer with
+another status than the call expects is an error: it is counted, and the conversation ends.
 """
 
 from __future__ import annotations
@@ -21,6 +21,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Sequence
 
     Conversation = Generator["Call", bytes, None]
+
+
+class BenchError(Exception):
+    """A row cannot be measured; the text says why."""
+
 
 Address = tuple[str, int]
 
@@ -89,9 +94,6 @@ class _Connection:
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.received = b""
         self.sent_at = 0.0
-        self.begin(conversation)
-
-    def begin(self, conversation: Conversation) -> None:
         self.conversation = conversation
         self.call = next(conversation)
 
@@ -106,6 +108,15 @@ def is_complete(data: bytes) -> bool:
     return data.endswith(_LAST_CHUNK)
 
 
+def is_complete_call(data: bytes) -> bool:
+    """Check whether a call has arrived to its end; without a length, it has no body."""
+    head = data.find(b"\r\n\r\n")
+    if head < 0:
+        return False
+    match = _LENGTH.search(data, 0, head)
+    return len(data) >= head + 4 + (int(match[1]) if match else 0)
+
+
 def drive(
     address: Address,
     talk: Callable[[], Conversation],
@@ -116,19 +127,23 @@ def drive(
     """Hold conversations on several connections until the time is over, or all have ended.
 
     It lasts longer if there is no answer in that time, as on a machine with other work.
+
+    Raises:
+        BenchError: there is no answer at all.
     """
-    load = _Load(talk, [_Connection(address, talk()) for _ in range(connections)])
+    load = _Load([_Connection(address, talk()) for _ in range(connections)])
     try:
         load.run(seconds)
     finally:
         load.close()
+    if not load.measured.latencies:
+        raise BenchError(f"no answer: {load.measured.first_error}")
     return load.measured
 
 
 class _Load:
-    def __init__(self, talk: Callable[[], Conversation], connections: Sequence[_Connection]) -> None:
+    def __init__(self, connections: Sequence[_Connection]) -> None:
         self.measured = Measured()
-        self._talk = talk
         self._connections = connections
         self._busy = len(connections)
         self._waiting: list[tuple[float, int, _Connection]] = []  # calls that are not yet due
@@ -187,13 +202,13 @@ class _Load:
         self.measured.latencies.append(_clock() - connection.sent_at)
         if data[9:12] not in connection.call.expected:
             self.measured.note(data[:500].decode(errors="replace"))
-            connection.begin(self._talk())
-        else:
-            try:
-                connection.call = connection.conversation.send(data)
-            except StopIteration:
-                self._end(connection)
-                return
+            self._end(connection)
+            return
+        try:
+            connection.call = connection.conversation.send(data)
+        except StopIteration:
+            self._end(connection)
+            return
         self._send(connection)
 
     def _end(self, connection: _Connection) -> None:
