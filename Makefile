@@ -5,7 +5,7 @@ ARGS ?=
 
 PIP = $(BIN)/python -m pip install --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: help tools install run wheel test torture fuzz check format contract mutants operators fidelity faults catalogue gallery clean
+.PHONY: help tools install run wheel test bench torture fuzz check format contract mutants operators fidelity faults catalogue gallery clean
 .DEFAULT_GOAL := run
 
 help:  ## list these targets
@@ -53,10 +53,15 @@ check: install  ## formatter, linter, types
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 	@$(BIN)/mypy tests
+	@$(BIN)/mypy bench
 
 format: install  ## apply the formatter and the linter's fixes
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
+
+bench: install  ## measure falmock beside a bare Starlette application and aimock: make bench ARGS=--quick
+	@cd bench/node && [ node_modules -nt package-lock.json ] || ! command -v npm > /dev/null || npm ci --silent || true
+	@$(BIN)/python -m bench $(ARGS)
 
 contract: install  ## check the properties of fal's queue on the emulator: make contract ARGS="--property P17"
 	@$(BIN)/falcontract run $(ARGS)

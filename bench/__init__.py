@@ -1,0 +1,1 @@
+"""Measures falmock beside a bare Starlette application and aimock: `make bench`."""

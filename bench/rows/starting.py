@@ -1,0 +1,51 @@
+"""Start and memory."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+from bench.load import drive
+from bench.setup import CONNECTIONS
+from bench.targets import AIMOCK, AT_ONCE, BARE, FALMOCK, compared
+
+if TYPE_CHECKING:
+    from bench.figures import Row
+    from bench.setup import Setup
+
+
+def start(setup: Setup, row: Row) -> None:
+    """Start until the first answered submit."""
+    seconds = row.figure("start until the first answered submit, s")
+    cpu = row.figure("start: processor time, s")
+    for number in range(-1, setup.scale.starts):  # the first one fills the caches of the disk
+        for target in compared(*AT_ONCE):
+            with setup.serving(target) as server:
+                if number >= 0:
+                    seconds.add(target.name, server.start_seconds)
+                    cpu.add(target.name, server.start_cpu)
+    seconds.compare(FALMOCK, BARE, "most", 2)
+    seconds.compare(FALMOCK, AIMOCK, "most", 1.5)
+    cpu.compare(FALMOCK, BARE)
+    cpu.compare(FALMOCK, AIMOCK)
+    row.notes.append("Each start of falmock makes a new state folder.")
+
+
+def memory(setup: Setup, row: Row) -> None:
+    """Memory after the start, after the first submit, and after many flows."""
+    count = setup.scale.requests
+    idle = row.figure("memory idle, MB")
+    used = row.figure("memory after the first submit, MB")
+    growth = row.figure(f"memory: growth over {count:,} requests, MB")
+    for target in compared(*AT_ONCE):
+        with setup.serving(target, called=False) as server:
+            idle.add(target.name, server.memory())
+        with setup.serving(target) as server:
+            before = server.memory()
+            used.add(target.name, before)
+            talk = partial(server.api.flows, count // CONNECTIONS)
+            measured = drive(server.address, talk, connections=CONNECTIONS)
+            row.count(measured.errors, measured.first_error)
+            growth.add(target.name, server.memory() - before)
+    idle.limit(FALMOCK, "most", 50, "MB")
+    growth.limit(FALMOCK, "most", 10, "MB")

@@ -1,0 +1,105 @@
+"""Status polls with many stored requests against few."""
+
+from __future__ import annotations
+
+import itertools
+import random
+import sqlite3
+from contextlib import ExitStack, closing
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
+
+from bench.rows.comparison import in_turns
+from bench.servers import new_folder
+from bench.targets import AT_ONCE, FALMOCK, Api, falmock, request_id_in
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+    from bench.figures import Row
+    from bench.load import Call, Conversation, Measured
+    from bench.setup import Setup
+
+FEW: Final = 1_000
+POLLED: Final = 20_000  # different calls, of requests drawn from all that are stored
+
+
+def polls(setup: Setup, row: Row) -> None:
+    """Poll requests that are drawn from all that are stored."""
+    many = setup.scale.stored
+    rates = [row.figure(f"polls with {count:,} requests stored, calls a second") for count in (many, FEW)]
+    cpu = [row.figure(f"processor time of a poll with {count:,} stored, us") for count in (many, FEW)]
+
+    def note(position: int, measured: Measured, used: float) -> None:
+        rates[position].add(FALMOCK, measured.rate)
+        cpu[position].add(FALMOCK, used)
+
+    with ExitStack() as stack:
+        servers = []
+        for count in (many, FEW):
+            state = stack.enter_context(new_folder()) / "state"
+            calls = fill(setup, state, count)
+            server = stack.enter_context(setup.serving(falmock(*AT_ONCE, state=str(state))))
+            servers.append((server, partial(_poll, calls)))
+            if count == many:
+                row.notes.append(
+                    f"With {count:,} requests stored, falmock starts in {server.start_seconds:.1f} s."
+                )
+        in_turns(row, setup.scale, servers, note)
+    rates[0].compare_with(rates[1], FALMOCK, f"of {FEW:,}", "least", 0.9)
+    cpu[0].compare_with(cpu[1], FALMOCK, f"of {FEW:,}")
+
+
+def _poll(calls: Sequence[Call]) -> Conversation:
+    for number in itertools.count(random.randrange(len(calls))):  # noqa: S311 - no secret
+        yield calls[number % len(calls)]
+
+
+def fill(setup: Setup, state: Path, count: int) -> list[Call]:
+    """Fill a state folder with copies of one completed request; return polls of them."""
+    with setup.serving(falmock(*AT_ONCE, state=str(state))) as server:
+        answer = server.ask(server.api.submit().request)
+        model = request_id_in(answer)
+        while b'"COMPLETED"' not in server.ask(server.api.status(model).request):
+            pass
+    rng = random.Random(count)  # noqa: S311 - no secret
+    ids = [_new_id(rng) for _ in range(count)]
+    with closing(sqlite3.connect(state / "falmock.db", isolation_level=None)) as db:
+        for pragma in ("journal_mode = OFF", "synchronous = OFF", "cache_size = -500000"):
+            db.execute(f"PRAGMA {pragma}")
+        db.execute("BEGIN EXCLUSIVE")
+        _copy(db, model, ids)
+        db.execute("COMMIT")
+    return [Api().status(request_id) for request_id in rng.choices(ids, k=POLLED)]
+
+
+def _copy(db: sqlite3.Connection, model: str, ids: Sequence[str]) -> None:
+    """Copy the rows of a request, in all tables, for other request ids."""
+    (last,) = db.execute("SELECT max(seq) FROM requests").fetchone()
+    tables = [name for (name,) in db.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")]
+    for table in tables:
+        columns = [name for _, name, *_ in db.execute(f"PRAGMA table_info({table})")]
+        for row in db.execute(f"SELECT * FROM {table}").fetchall():  # noqa: S608 - a name from the database
+            if model in row:
+                marks = ", ".join("?" * len(columns))
+                copies = _copies(dict(zip(columns, row, strict=True)), model, ids, last)
+                db.executemany(f"INSERT INTO {table} VALUES ({marks})", copies)  # noqa: S608 - the same
+    db.execute("UPDATE facts SET value = ? WHERE name = 'seq'", (last + len(ids),))
+
+
+def _copies(row: dict[str, Any], model: str, ids: Sequence[str], last: int) -> Iterator[tuple[Any, ...]]:
+    values = list(row.values())
+    places = [place for place, value in enumerate(values) if value == model]
+    seq = list(row).index("seq") if "seq" in row else None
+    for number, request_id in enumerate(ids, last + 1):
+        for place in places:
+            values[place] = request_id
+        if seq is not None:
+            values[seq] = number
+        yield tuple(values)
+
+
+def _new_id(rng: random.Random) -> str:
+    digits = f"{rng.getrandbits(128):032x}"
+    return "-".join((digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:]))

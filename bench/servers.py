@@ -1,0 +1,205 @@
+"""Server processes: pinned on a core of their own, measured, profiled if asked."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import psutil
+
+from bench.load import BenchError, is_complete
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from bench.load import Address
+    from bench.targets import Target
+
+START: Final = 120.0  # seconds that a server may take to start
+STOP: Final = 20.0  # seconds that a server may take to stop
+FOR_SERVERS: Final = 0  # the number of a core
+FOR_LOAD: Final = 1
+
+
+class Server:
+    """A server that runs in a folder of its own.
+
+    Args:
+        target: what to start.
+        folder: where it runs.
+        called: wait until it has answered a submit; otherwise, until it accepts connections.
+        profile: file for its profile, without suffix.
+
+    Attributes:
+        start_seconds: from the start of the process to the end of that wait.
+        start_cpu: the processor time that it took until then, in seconds.
+    """
+
+    def __init__(
+        self, target: Target, folder: Path, *, called: bool = True, profile: Path | None = None
+    ) -> None:
+        self.target = target
+        self.folder = folder
+        self.api = target.api
+        self._sampler: subprocess.Popen[bytes] | None = None
+        self.address: Address = ("127.0.0.1", free_port())
+        command = [part.format(port=self.address[1], folder=folder) for part in target.command]
+        sampler = shutil.which("py-spy") if profile else None
+        if profile is not None and sampler is None:
+            command = [sys.executable, "-m", "cProfile", "-o", f"{profile}.prof", *command]
+        began = time.perf_counter()
+        with on_core(FOR_SERVERS), (folder / "log").open("wb") as log:
+            self._process = psutil.Popen(
+                command, cwd=folder, env=_environment(), stdin=subprocess.DEVNULL, stdout=log, stderr=log
+            )
+        try:
+            self._wait(called=called)
+        except BaseException:
+            self.stop()
+            raise
+        self.start_seconds = time.perf_counter() - began
+        self.start_cpu = self.cpu_seconds()
+        if sampler is not None:
+            self._sampler = subprocess.Popen(
+                [
+                    sampler,
+                    "record",
+                    "--format",
+                    "raw",
+                    "--pid",
+                    str(self._process.pid),
+                    "-o",
+                    f"{profile}.folded",
+                ],
+                stdout=subprocess.DEVNULL,
+            )
+
+    def _wait(self, *, called: bool) -> None:
+        """Wait for the first answer to a submit, or for a connection alone.
+
+        Raises:
+            BenchError: the server does not start, or refuses the submit.
+        """
+        give_up = time.monotonic() + START
+        while True:
+            try:
+                with socket.create_connection(self.address) as connection:
+                    if called:
+                        self._check(ask(connection, self.api.submit().request))
+                    return
+            except ConnectionError as error:
+                if self._process.poll() is not None or time.monotonic() > give_up:
+                    raise BenchError(f"{self.target.name} does not start: {error}") from None
+                time.sleep(0.001)
+
+    def ask(self, *pieces: bytes) -> bytes:
+        """Send one call on a new connection; return the answer.
+
+        Raises:
+            BenchError: the answer is not a success.
+        """
+        with socket.create_connection(self.address) as connection:
+            return self._check(ask(connection, *pieces))
+
+    def _check(self, answer: bytes) -> bytes:
+        if answer[9:10] != b"2":
+            raise BenchError(f"{self.target.name} refuses a call: {answer.decode()}")
+        return answer
+
+    def memory(self) -> float:
+        """Return its resident memory with its children's, in MB of 1,000,000 bytes."""
+        return sum(each.memory_info().rss for each in self._all()) / 1e6
+
+    def cpu_seconds(self) -> float:
+        """Return the processor time that it has used."""
+        return sum(sum(each.cpu_times()[:2]) for each in self._all())
+
+    def _all(self) -> Sequence[psutil.Process]:
+        return [self._process, *self._process.children(recursive=True)]
+
+    def stop(self) -> None:
+        if self._sampler is not None:
+            self._sampler.send_signal(signal.SIGINT)
+            self._sampler.wait(STOP)
+        self._process.terminate()
+        try:
+            self._process.wait(STOP)
+        except psutil.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+
+def ask(connection: socket.socket, *pieces: bytes) -> bytes:
+    """Send a call; return the answer.
+
+    Raises:
+        ConnectionError: the connection was closed before its end.
+    """
+    for piece in pieces:
+        connection.sendall(piece)
+    answer = b""
+    while not is_complete(answer):
+        received = connection.recv(65536)
+        if not received:
+            raise ConnectionError(f"it closed the connection after {answer!r}")
+        answer += received
+    return answer
+
+
+@contextmanager
+def new_folder() -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(prefix="falmock-bench-", ignore_cleanup_errors=True) as folder:
+        yield Path(folder)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def cores() -> list[int]:
+    """Return the cores that this process may use; none where a process cannot be pinned."""
+    return sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
+
+
+CORES: Final = cores()
+PINNED: Final = len(CORES) > 1
+
+
+def pin_load() -> None:
+    """Keep this process away from the core of the servers."""
+    if PINNED:
+        os.sched_setaffinity(0, {CORES[FOR_LOAD]})
+
+
+@contextmanager
+def on_core(index: int) -> Iterator[None]:
+    """Let processes that are started in a block inherit one core."""
+    if not PINNED:
+        yield
+        return
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {CORES[index]})
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
+
+
+def _environment() -> dict[str, str]:
+    """Return the environment without settings of falmock, and without proxies."""
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith("FALMOCK_") and not name.lower().endswith("_proxy")
+    }

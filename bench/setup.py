@@ -1,0 +1,96 @@
+"""What a row measures with: how much, and servers."""
+
+from __future__ import annotations
+
+import itertools
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+from bench.servers import Server, new_folder
+from bench.targets import FALMOCK
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from bench.targets import Target
+
+CONNECTIONS: Final = 16
+MIB: Final = 1024 * 1024
+
+
+@dataclass(frozen=True)
+class Scale:
+    """How much is measured; the defaults are those of the goals.
+
+    Attributes:
+        rounds: of each target, in turns: A B C A B C.
+        seconds: of one round of load.
+        starts: of each target.
+        requests: that memory is measured over.
+        stored: requests in the full database.
+        webhooks: that are due at once.
+        clients: that poll at the same time.
+        streams: that are open at the same time.
+        upload: bytes of a file.
+        programs: of the contract suite.
+    """
+
+    rounds: int = 5
+    seconds: float = 3.0
+    starts: int = 11
+    requests: int = 200_000
+    stored: int = 1_000_000
+    webhooks: int = 10_000
+    clients: int = 500
+    streams: int = 50
+    upload: int = 1024 * MIB
+    programs: int = 100
+
+
+FULL: Final = Scale()
+QUICK: Final = Scale(
+    rounds=3, seconds=1.0, starts=5, requests=10_000, stored=100_000, webhooks=1_000, upload=256 * MIB
+)
+TINY: Final = Scale(  # to see that it works
+    rounds=1,
+    seconds=0.1,
+    starts=1,
+    requests=160,
+    stored=2_000,
+    webhooks=20,
+    clients=20,
+    streams=2,
+    upload=4 * MIB,
+    programs=2,
+)
+
+
+@dataclass(frozen=True)
+class Setup:
+    """What a row measures with.
+
+    Attributes:
+        scale: how much.
+        row: the name of the row.
+        profiles: folder for profiles of falmock; None for no profiles.
+    """
+
+    scale: Scale
+    row: str
+    profiles: Path | None = None
+    _numbers: Iterator[int] = field(default_factory=itertools.count)
+
+    @contextmanager
+    def serving(self, target: Target, *, called: bool = True) -> Iterator[Server]:
+        """Run a server during a block, in a folder of its own; see `Server`."""
+        profile = None
+        if self.profiles is not None and target.name == FALMOCK:
+            profile = self.profiles / f"{self.row}-{next(self._numbers)}"
+        with new_folder() as folder:
+            server = Server(target, folder, called=called, profile=profile)
+            try:
+                yield server
+            finally:
+                server.stop()
