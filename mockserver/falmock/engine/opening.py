@@ -28,7 +28,7 @@ from falmock.engine.resources import Resources
 from falmock.engine.runner import Runner
 from falmock.engine.signing import SECRET_BYTES, Signer
 from falmock.engine.store import Store
-from falmock.faults.rules import RuleSet
+from falmock.faults.rule_set import RuleSet
 from falmock.faults.scenarios import find
 from falmock.media import Decoder, Fetcher, Measurer, Renderer, find_ffmpeg
 from falmock.protocol.addresses import is_loopback

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from falmock.engine.runner import Runner
     from falmock.engine.signing import Signer
     from falmock.engine.store import Store
-    from falmock.faults.rules import RuleSet
+    from falmock.faults.rule_set import RuleSet
     from falmock.settings import Settings
     from falmock.system.dialler import Dialler
 

@@ -29,6 +29,7 @@ PLACES: Final = (JOB, WEBHOOK, FILE, *OPERATIONS, PLATFORM)
 OTHER_ERROR: Final = "model_error"  # any type, text and place
 
 OK: Final = "ok"  # in the sequence of a rule: no fault this time
+ALWAYS: Final = "always"  # the times of a rule that never ends
 
 LONGEST_NAME: Final = 40  # characters of an unknown name that are compared with those of faults
 

@@ -32,7 +32,8 @@ from falmock.engine.runner import Runner
 from falmock.engine.signing import Signer
 from falmock.engine.store import Store
 from falmock.engine.submission import Submission
-from falmock.faults.rules import Rule, RuleSet
+from falmock.faults.rule_set import RuleSet
+from falmock.faults.rules import Rule
 from falmock.faults.vocabulary import parse
 from falmock.inspection.entries import Transition
 from falmock.inspection.journal import Journal, journal_of
