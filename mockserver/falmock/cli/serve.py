@@ -20,7 +20,7 @@ from falmock.cli import console
 from falmock.cli.joining import control_error, describe, find_server, server_options, with_token
 from falmock.cli.options import command_argument, option, settings_of, settings_options, state_option
 from falmock.cli.report import write as write_report
-from falmock.engine.own_models import FOLDER as MODELS
+from falmock.engine.served_models import FOLDER as MODELS
 from falmock.faults.scenarios import ScenarioError
 from falmock.http.guard import CONTROL
 from falmock.http.server import listen
