@@ -44,6 +44,10 @@ class FaultError(ValueError):
     """A fault that does not exist or has invalid options; the text is one line and says what to do."""
 
 
+class ScenarioError(ValueError):
+    """An unknown or invalid scenario; the text is one line and says what to do."""
+
+
 @dataclass(frozen=True, slots=True)
 class FaultKind:
     """A fault that can be injected.
