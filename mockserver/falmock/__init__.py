@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from falmock.app import StateError, create_app, open_emulator
     from falmock.engine.emulator import Emulator
-    from falmock.faults.scenarios import ScenarioError
+    from falmock.faults.vocabulary import ScenarioError
     from falmock.protocol.limits import Limits
     from falmock.settings import Settings, SettingsError, Span
     from falmock.testing.harness import Harness
@@ -39,7 +39,7 @@ _MODULES = {
     "Harness": "testing.harness",
     "LeakError": "testing.transport",
     "Limits": "protocol.limits",
-    "ScenarioError": "faults.scenarios",
+    "ScenarioError": "faults.vocabulary",
     "Settings": "settings",
     "SettingsError": "settings",
     "Span": "settings",

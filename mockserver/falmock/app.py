@@ -9,28 +9,23 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Mount, Route, Router
 
 from falmock import __version__
-from falmock.control.routes import Control
 from falmock.engine import opening
 from falmock.engine.keys import Keyring
 from falmock.engine.observer import Warned
-from falmock.engine.opening import DATABASE, ELSEWHERE, StateError, trusted
+from falmock.engine.opening import DATABASE, ELSEWHERE, StateError
+from falmock.engine.resources import Once
 from falmock.http import own_names
 from falmock.http.application import Application
 from falmock.http.browser_proxy import BrowserProxy
-from falmock.http.catalogue import catalogue_routes, website_routes
-from falmock.http.cdn import cdn_routes
 from falmock.http.context import Area
 from falmock.http.fault_injection import FaultInjector
 from falmock.http.guard import HEALTH, Guard, admit_at_once, by_area
 from falmock.http.identity import Identity
-from falmock.http.platform import platform_not_found, platform_routes
 from falmock.http.queue import QueueHost
 from falmock.http.recorder import Recorder
 from falmock.http.refusals import HANDLERS, fail
-from falmock.http.rest import rest_routes
-from falmock.http.router import HostRouter, with_headers
+from falmock.http.router import HostRouter
 from falmock.http.run import RunHost
-from falmock.http.tokens import token_routes
 from falmock.http.trusted_proxies import TrustedProxies
 from falmock.inspection.journal import Journal, journal_of
 from falmock.inspection.ledger import Ledger
@@ -44,7 +39,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager
 
     from starlette.requests import Request
-    from starlette.types import ASGIApp, Scope
+    from starlette.types import ASGIApp, Receive, Scope, Send
 
     from falmock.catalogue import Catalogue
     from falmock.engine.clock import Clock
@@ -61,7 +56,6 @@ __all__: Final = [
     "create_app",
     "find_ffmpeg",
     "open_emulator",
-    "trusted",
 ]
 
 
@@ -84,7 +78,7 @@ def create_app(emulator: Emulator, *, files: str = "", look_up: LookUp | None = 
     keyring = _keyring(emulator)
     queue = QueueHost(emulator, keyring)
     fal = HostRouter(
-        {hosts.QUEUE: queue.app, **_other_hosts(emulator, keyring)},
+        {hosts.QUEUE: queue.app, **_hosts_but_the_queue(emulator, keyring)},
         queue.answer,
         settings,
         recorder=Recorder(journal_of(emulator), emulator.clock),
@@ -94,7 +88,7 @@ def create_app(emulator: Emulator, *, files: str = "", look_up: LookUp | None = 
         files=files,
     )
     areas: dict[Area, ASGIApp] = {
-        Area.CONTROL: Control(emulator, ledger),
+        Area.CONTROL: _at_first_call(lambda: _control(emulator, ledger)),
         Area.HEALTH: Router([Route(HEALTH, health, methods=["GET"])]),
         Area.PROXY: BrowserProxy(fal, settings, ledger.refuse),
     }
@@ -152,20 +146,38 @@ def _keyring(emulator: Emulator) -> Keyring:
     )
 
 
-def _other_hosts(emulator: Emulator, keyring: Keyring) -> dict[str, ASGIApp]:
+def _hosts_but_the_queue(emulator: Emulator, keyring: Keyring) -> dict[str, ASGIApp]:
     """Return an application for each of fal's hosts but the queue."""
-    rest = [*rest_routes(emulator, keyring), *token_routes(emulator, keyring)]
-    platform = [*platform_routes(emulator, keyring), *catalogue_routes(keyring, emulator.catalogue)]
+    others = Once(lambda: _other_hosts(emulator, keyring))
     return {
         hosts.RUN: RunHost(emulator, keyring).app,
-        hosts.REST: with_headers(Router(rest, redirect_slashes=False), hosts.HEADERS[hosts.REST]),
-        hosts.CDN: Router(cdn_routes(emulator, keyring), redirect_slashes=False),
-        hosts.PLATFORM: with_headers(
-            Router(platform, redirect_slashes=False, default=platform_not_found),
-            hosts.HEADERS[hosts.PLATFORM],
-        ),
-        hosts.WEBSITE: Router(website_routes(emulator.catalogue), redirect_slashes=False),
+        hosts.REST: _at_first_call(lambda: others()[hosts.REST]),
+        hosts.CDN: _at_first_call(lambda: others()[hosts.CDN]),
+        hosts.PLATFORM: _at_first_call(lambda: others()[hosts.PLATFORM]),
+        hosts.WEBSITE: _at_first_call(lambda: others()[hosts.WEBSITE]),
     }
+
+
+def _other_hosts(emulator: Emulator, keyring: Keyring) -> dict[str, ASGIApp]:
+    from falmock.http.other_hosts import other_hosts  # noqa: PLC0415 - loads pydantic
+
+    return other_hosts(emulator, keyring)
+
+
+def _control(emulator: Emulator, ledger: Ledger) -> ASGIApp:
+    from falmock.control.routes import Control  # noqa: PLC0415 - loads pydantic, with some 40 models
+
+    return Control(emulator, ledger)
+
+
+def _at_first_call(make: Callable[[], ASGIApp]) -> ASGIApp:
+    """Return an application that is made when it is called first, so that the start need not wait for it."""
+    made = Once(make)
+
+    async def application(scope: Scope, receive: Receive, send: Send) -> None:
+        await made()(scope, receive, send)
+
+    return application
 
 
 async def health(request: Request) -> Response:

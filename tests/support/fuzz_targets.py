@@ -24,8 +24,7 @@ from falmock.engine.delivery import is_deliverable
 from falmock.engine.object_lifecycle import Lifecycle, LifecycleError
 from falmock.engine.signing import Signer
 from falmock.faults import scenarios, triggers
-from falmock.faults.scenarios import ScenarioError
-from falmock.faults.vocabulary import FaultError, parse
+from falmock.faults.vocabulary import FaultError, ScenarioError, parse
 from falmock.http.cdn import OpenFileResponse
 from falmock.http.server import Server
 from falmock.inspection import entries

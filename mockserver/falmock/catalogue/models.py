@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from falmock.catalogue import performing, pricing, schema
+from falmock.catalogue import pricing
 from falmock.protocol.model_errors import ModelError
 
 if TYPE_CHECKING:
@@ -20,6 +20,12 @@ if TYPE_CHECKING:
     from falmock.catalogue.tools import Tools
 
 
+async def _perform(entry: Entry, model_input: BaseModel, tools: Tools) -> Performance:
+    from falmock.catalogue import performing  # noqa: PLC0415 - loads the makers of media
+
+    return await performing.perform(entry, model_input, tools)
+
+
 @dataclass(frozen=True)  # no slots, for the cached properties
 class Model:
     """One endpoint of a catalogue. Its pydantic classes are built at their first use.
@@ -30,7 +36,7 @@ class Model:
     """
 
     entry: Entry
-    perform: Callable[[Entry, BaseModel, Tools], Awaitable[Performance]] = performing.perform
+    perform: Callable[[Entry, BaseModel, Tools], Awaitable[Performance]] = _perform
 
     @property
     def endpoint(self) -> str:
@@ -39,11 +45,15 @@ class Model:
     @cached_property
     def input(self) -> type[BaseModel]:
         """Validates the body of a request."""
+        from falmock.catalogue import schema  # noqa: PLC0415 - loads pydantic
+
         return schema.build(self.entry.schemas, self.entry.input)
 
     @cached_property
     def logs(self) -> tuple[tuple[float, str], ...]:
         """The log lines of a run, as (share of the run, message)."""
+        from falmock.catalogue import performing  # noqa: PLC0415 - see above
+
         return performing.logs(self.entry)
 
     def units(self, model_input: BaseModel, made: Made) -> float | None:
@@ -55,6 +65,8 @@ class Model:
 
     def expected_units(self, model_input: BaseModel) -> float | None:
         """Return the units of a run whose input files are not known; 0 for one that fails."""
+        from falmock.catalogue import performing  # noqa: PLC0415 - see above
+
         try:
             made = performing.expect(self.entry, model_input)
         except ModelError:

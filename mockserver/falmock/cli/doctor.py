@@ -11,7 +11,7 @@ import click
 from falmock.app import FfmpegNotFound, find_ffmpeg
 from falmock.cli.joining import describe
 from falmock.cli.options import command_argument, state_option
-from falmock.cli.serve import LOOPBACK, PORT
+from falmock.cli.serving import LOOPBACK, PORT
 from falmock.intercept import netns
 from falmock.intercept.certificates import DamagedCAError, certificate_of, check_ca
 from falmock.intercept.doctor import CannotTryError, examine

@@ -17,7 +17,7 @@ from falmock.app import DATABASE
 from falmock.cli import console
 from falmock.cli.joining import ControlAPI, on_control_api, running_server, server_options
 from falmock.cli.options import option, state_option
-from falmock.cli.serve import reporting
+from falmock.cli.serving import reporting
 from falmock.engine import export
 from falmock.faults import scenarios
 from falmock.faults.vocabulary import EXACT, FAULTS, Fault, limits

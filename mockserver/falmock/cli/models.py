@@ -18,6 +18,7 @@ from falmock.catalogue.documents import Problems
 from falmock.cli.options import option, state_option
 from falmock.engine import own_models
 from falmock.engine.opening import prepare
+from falmock.engine.served_models import FOLDER
 from falmock.protocol.hosts import WEBSITE
 
 if TYPE_CHECKING:
@@ -213,7 +214,7 @@ def remove(endpoint: str, state: Path) -> None:
     """Remove a model of your own from the state folder. A bundled one is then served again."""
     own = _own(state, ())
     if endpoint not in own:
-        raise click.ClickException(f"{state / own_models.FOLDER} does not have the model {endpoint}")
+        raise click.ClickException(f"{state / FOLDER} does not have the model {endpoint}")
     own[endpoint].path.unlink()
     click.echo(f"removed {endpoint}")
 
@@ -228,7 +229,7 @@ def _report(problems: Problems) -> int:
 def _save(state: Path, found: Iterable[Own]) -> None:
     try:
         prepare(state)
-        own_models.add(state / own_models.FOLDER, found)
+        own_models.add(state / FOLDER, found)
     except (OSError, StateError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
         raise click.ClickException(f"cannot write to {state} ({reason}): choose another --state") from None
@@ -236,7 +237,7 @@ def _save(state: Path, found: Iterable[Own]) -> None:
 
 def _own(state: Path, more: tuple[str, ...]) -> Mapping[str, Own]:
     try:
-        return own_models.all_of(state / own_models.FOLDER, map(Path, more))
+        return own_models.all_of(state / FOLDER, map(Path, more))
     except Problems as error:
         raise click.ClickException("\n".join(error.lines)) from None
 

@@ -11,7 +11,7 @@ from falmock.control.api import operation
 from falmock.control.schemas import RuleFilter, RuleList, RulesOfTest, RuleView, ScenarioIn
 from falmock.faults import scenarios
 from falmock.faults.rules import Rule  # noqa: TC001 - read at run time, by `operation`
-from falmock.faults.scenarios import ScenarioError
+from falmock.faults.vocabulary import ScenarioError
 from falmock.http.listing import document, in_pieces
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from falmock.engine.ids import uuid7
 from falmock.engine.rows import Request
 from falmock.faults import effects
 from falmock.faults.injections import Injection, Injections
-from falmock.faults.rules import OF_A_REQUEST, Rule
+from falmock.faults.matching import OF_A_REQUEST
 from falmock.protocol.errors import TimeEnded
 
 if TYPE_CHECKING:
@@ -95,5 +95,7 @@ class Admission:
             if any(place in OF_A_REQUEST for place in fault.kind.on):
                 injections.append(Injection(fault))
             else:  # it applies to a later call about the request
+                from falmock.faults.rules import Rule  # noqa: PLC0415 - loads pydantic; few requests need it
+
                 self._plan.add(Rule(fault=str(fault), request=request_id))
         return injections

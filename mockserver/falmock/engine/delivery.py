@@ -8,9 +8,8 @@ as recorded, give or take a fifth; it is assumed that all later ones are like th
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
-
-import httpx
 
 from falmock.engine.ids import retry_jitter
 from falmock.protocol import urls
@@ -31,6 +30,28 @@ UNSERIALIZABLE: Final = (
     "Response payload is not JSON serializable. Either return a JSON serializable object or use the queue "
     "endpoint to retrieve the response."
 )
+
+
+@dataclass(slots=True)
+class Answer:
+    """The answer of a receiver.
+
+    Attributes:
+        status: HTTP's; None when there was no usable answer.
+        headers: in the order of the answer.
+        body: its first bytes.
+        error: why there is no usable answer, in words, or None.
+    """
+
+    status: int | None = None
+    headers: list[tuple[bytes, bytes]] = field(default_factory=list)
+    body: bytes = b""
+    error: str | None = None
+
+    @property
+    def verdict(self) -> str:
+        """The status code as text, or the reason why there is none."""
+        return str(self.status) if self.error is None else self.error
 
 
 def timeout(attempts: int) -> float:
@@ -93,6 +114,8 @@ def signed_headers(signer: Signer, delivery: Delivery, plan: AttemptPlan, now: f
 
 def is_deliverable(url: str) -> bool:
     """Return whether a webhook can be posted to a URL."""
+    import httpx  # noqa: PLC0415 - loads slowly, and most requests have no webhook
+
     try:
         parts, target = urls.split(url), httpx.URL(url)
         same = parts.hostname == target.host  # both parsers must agree on the host
@@ -112,5 +135,7 @@ def without_secrets(url: str) -> str:
 
 def receiver(url: str) -> str:
     """Return scheme, host and port of a URL: attempts to one receiver share a limit."""
+    import httpx  # noqa: PLC0415 - see above
+
     target = httpx.URL(url)
     return f"{target.scheme}://{Authority(target.host, target.port)}"

@@ -63,7 +63,7 @@ class Emulator:
         self.store = resources.store
         self.files = resources.files
         self.signer = resources.signer
-        self.catalogue = resources.runner.catalogue
+        self.catalogue = resources.catalogue
         self.uploads = Uploads(
             resources.files, resources.signer, now=resources.clock.now, new_rng=self.fresh_rng
         )

@@ -6,7 +6,6 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from falmock.engine.lifecycle import Event, State
-from falmock.engine.runner import PreparedRun
 from falmock.faults import effects
 from falmock.faults.vocabulary import FaultError
 from falmock.protocol.calls import TEST_KEY
@@ -53,6 +52,7 @@ class Manual:
         retries is retried.
         """
         request = self._unfinished(request_id)
+        self._resources.runner()  # else the first run would begin later, in a thread
         now = self._clock.now()
         transitions = self._transitions
         with transitions.transaction():
@@ -176,8 +176,8 @@ class Manual:
         return request
 
     def _outcome_of(self, request: Request, fault: Fault) -> Outcome:
-        prepared = self._resources.runner.prepare(request, self._transitions.payloads.kept_body(request))
-        model_input = prepared.model_input.model_dump() if isinstance(prepared, PreparedRun) else {}
+        prepared = self._resources.runner().prepare(request, self._transitions.payloads.kept_body(request))
+        model_input = {} if isinstance(prepared, Outcome) else prepared.model_input.model_dump()
         outcome = effects.outcome_of(fault, model_input)
         if outcome is None:
             raise FaultError(

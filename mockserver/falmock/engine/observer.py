@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 if TYPE_CHECKING:
+    from falmock.catalogue import Catalogue
     from falmock.engine.rows import Request
+
+HOW: Final = "falmock models add FILE, or --unknown-models generic"
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,3 +82,11 @@ class Observer(Protocol):
     def forget(self, *, test: str | None, caller: str | None) -> None:
         """Drop what belongs to a test and a caller; None matches all."""
         ...
+
+
+def warn_of_model(observer: Observer, catalogue: Catalogue, endpoint: str) -> dict[str, str]:
+    """Warn that an endpoint is called which nobody lists; return the header that says what to do."""
+    nearest = catalogue.nearest(endpoint)
+    hint = f"{'' if nearest is None else f'did you mean {nearest}? '}to add this model: {HOW}"
+    observer.warn(Warned.MODEL, endpoint, f"this model is not in the catalogue, so the answer is 404; {hint}")
+    return {"x-falmock-hint": hint}

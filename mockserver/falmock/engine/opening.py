@@ -11,38 +11,36 @@ import sqlite3
 import ssl
 import time
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
-from functools import cache
-from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import TYPE_CHECKING
 
-import httpx
-
-from falmock import __version__
-from falmock.engine import own_models
+from falmock.engine import served_models
 from falmock.engine.clock import Clock, SystemClock
 from falmock.engine.database import StoreInUseError
 from falmock.engine.emulator import Emulator
 from falmock.engine.files import Files
 from falmock.engine.integrity import DamagedError, VersionError
-from falmock.engine.resources import Resources
-from falmock.engine.runner import Runner
+from falmock.engine.resources import Once, Resources
 from falmock.engine.signing import SECRET_BYTES, Signer
 from falmock.engine.store import Store
-from falmock.faults.rules import RuleSet
-from falmock.faults.scenarios import find
-from falmock.media import Decoder, Fetcher, Measurer, Renderer, find_ffmpeg
+from falmock.faults.rule_set import RuleSet
+from falmock.media import find_ffmpeg
 from falmock.protocol.addresses import is_loopback
 from falmock.protocol.errors import StorageUnavailable
 from falmock.system import private, temporary, transient
-from falmock.system.dialler import ANYWHERE, NOWHERE, PUBLIC_ONLY, CheckedTransport, Dialler, OwnAddresses
+from falmock.system.dialler import ANYWHERE, NOWHERE, PUBLIC_ONLY, Dialler, OwnAddresses
 
 if TYPE_CHECKING:
     import socket
     from collections.abc import AsyncIterator, Callable, Iterable, Iterator
     from pathlib import Path
 
+    import httpx
+
     from falmock.catalogue import Catalogue
     from falmock.engine.observer import Observer
+    from falmock.engine.runner import Runner
+    from falmock.faults.rules import Scenario
+    from falmock.media import Renderer
     from falmock.settings import Settings
 
 log = logging.getLogger("falmock")
@@ -53,7 +51,7 @@ STATE = frozenset(  # the names in a state folder
     {
         *(DATABASE, f"{DATABASE}-wal", f"{DATABASE}-shm", f"{DATABASE}-journal"),
         *("secret", "server.json", ".gitignore"),
-        *("ca", "inputs", "files", "uploads", "renders", "snapshots", own_models.FOLDER),
+        *("ca", "inputs", "files", "uploads", "renders", "snapshots", served_models.FOLDER),
     }
 )
 
@@ -101,29 +99,39 @@ async def open_emulator(
             signer = Signer(_secret(settings, folder))
             files = Files(store, folder, max_size=settings.max_upload)
             files.sweep_leftovers(time.time())
-        plan = RuleSet(seed, map(find, settings.scenarios))
+        plan = RuleSet(seed, _scenarios(settings))
         to_receivers, to_files = _diallers(settings, listeners)
-        webhook_http = await stack.enter_async_context(_client(to_receivers))
-        webhook_http.headers["accept-encoding"] = "gzip"  # as recorded, and nothing else (PROTOCOL.md 9.3)
-        del webhook_http.headers["user-agent"], webhook_http.headers["connection"]
-        fetch_http = await stack.enter_async_context(_client(to_files))
-        if renderer is None:
-            renderer = _renderer(settings, folder, files)
-            stack.push_async_callback(renderer.close)
-        fetcher = Fetcher(fetch_http, public=settings.fetches_public_files, is_local=is_local)
-        runner = Runner(
-            catalogue=own_models.catalogue(settings) if catalogue is None else catalogue,
-            files=files,
-            renderer=renderer,
-            decoder=Decoder(max_pixels=settings.max_pixels, memory=settings.decode_memory),
-            measurer=Measurer(find_ffmpeg(settings.ffmpeg), files.renders),
-            fetcher=fetcher,
-            clock=clock,
-            seed=seed,
-            style=settings.media,
-            observer=observer,
-            limits=settings.limits,
-        )
+        find_ffmpeg(settings.ffmpeg)
+        _check_roots()
+        catalogue = served_models.catalogue(settings) if catalogue is None else catalogue
+        parts = await stack.enter_async_context(AsyncExitStack())  # those that are made at their first use
+
+        def new_runner() -> Runner:
+            from falmock.engine import equipment  # noqa: PLC0415 - see there
+
+            return equipment.new_runner(
+                settings,
+                catalogue=catalogue,
+                files=files,
+                renderer=renderer,
+                dialler=to_files,
+                is_local=is_local,
+                clock=clock,
+                seed=seed,
+                observer=observer,
+                stack=parts,
+            )
+
+        def webhook_client() -> httpx.AsyncClient:
+            from falmock.engine import clients  # noqa: PLC0415 - loads httpx
+
+            http = clients.webhook_client(to_receivers)
+            parts.push_async_callback(http.aclose)
+            return http
+
+        runner = Once(new_runner)
+        if renderer is not None:  # its modules are loaded
+            runner()
         with _using(folder):
             emulator = Emulator(
                 Resources(
@@ -131,10 +139,11 @@ async def open_emulator(
                     clock=clock,
                     store=store,
                     files=files,
+                    catalogue=catalogue,
                     runner=runner,
                     signer=signer,
                     plan=plan,
-                    http=webhook_http,
+                    http=Once(webhook_client),
                     dialler=to_receivers,
                     is_local=is_local,
                     seed=seed,
@@ -147,6 +156,14 @@ async def open_emulator(
         yield emulator
 
 
+def _scenarios(settings: Settings) -> list[Scenario]:
+    if not settings.scenarios:
+        return []
+    from falmock.faults.scenarios import find  # noqa: PLC0415 - loads pydantic
+
+    return [find(name) for name in settings.scenarios]
+
+
 def _temporary_folder(stack: AsyncExitStack) -> Path:
     try:
         return stack.enter_context(temporary.folder())
@@ -154,18 +171,6 @@ def _temporary_folder(stack: AsyncExitStack) -> Path:
         raise StateError(
             f"cannot make a temporary folder ({error.strerror}): set TMPDIR to another folder"
         ) from None
-
-
-def _renderer(settings: Settings, folder: Path, files: Files) -> Renderer:
-    ffmpeg = find_ffmpeg(settings.ffmpeg)
-    with _using(folder):
-        return Renderer(
-            ffmpeg=ffmpeg,
-            cache=files.renders,
-            at_once=settings.renders,
-            timeout=settings.render_timeout,
-            limit=settings.render_cache,
-        )
 
 
 def _diallers(settings: Settings, listeners: Iterable[socket.socket]) -> tuple[Dialler, Dialler]:
@@ -179,33 +184,14 @@ def _diallers(settings: Settings, listeners: Iterable[socket.socket]) -> tuple[D
     )
 
 
-def _client(dialler: Dialler) -> httpx.AsyncClient:
-    return httpx.AsyncClient(
-        transport=CheckedTransport(dialler, verify=trusted()),
-        trust_env=False,
-        follow_redirects=False,
-        headers={"User-Agent": f"falmock/{__version__}"},
-        cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),  # none reaches another receiver
-    )
-
-
-@cache
-def trusted() -> ssl.SSLContext:
-    """Return the TLS context of this process's own clients; loading the certificates takes 50 ms.
-
-    It trusts the usual authorities, and those in the file that `SSL_CERT_FILE` names.
-
-    Raises:
-        StateError: that file cannot be read.
-    """
-    context = httpx.create_ssl_context(trust_env=False)
+def _check_roots() -> None:
+    """Check the file with further authorities, which `clients.trusted` reads."""
     if more := os.environ.get("SSL_CERT_FILE"):
         try:
-            context.load_verify_locations(more)
+            ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(more)
         except OSError as error:
             reason = "it has no certificate" if isinstance(error, ssl.SSLError) else error.strerror
             raise StateError(f"cannot use SSL_CERT_FILE={more} ({reason}): correct or unset it") from None
-    return context
 
 
 def _start_scheduler(emulator: Emulator) -> asyncio.Task[None]:

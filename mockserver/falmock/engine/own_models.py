@@ -9,21 +9,19 @@ import json
 import re
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, get_args
 
-from falmock.catalogue import BUNDLED, Catalogue, Model, bundled, documents
+from falmock.catalogue import bundled, documents
 from falmock.catalogue.documents import Problems
 from falmock.catalogue.entries import Certainty
-from falmock.settings import Settings, SettingsError
 from falmock.system import private
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+    from pathlib import Path
 
     from falmock.catalogue import Entry
 
-FOLDER: Final = "models"  # in the state folder
 TYPES: Final = "endpoints.d.ts"
 MARK: Final = "x-falmock"
 
@@ -45,35 +43,6 @@ class Own:
     path: Path
     document: dict[str, Any]
     entry: Entry
-
-
-def catalogue(settings: Settings) -> Catalogue:
-    """Return the bundled models, with those that the settings and the state folder add.
-
-    Of several with one id the last counts; a bundled one comes first.
-
-    Raises:
-        SettingsError: a file or folder is missing, or a document is broken.
-    """
-    own = {} if settings.state is None else _checked(settings.state / FOLDER, missing=True)
-    for name in settings.models:
-        own |= _checked(Path(name))
-    accepts_any = settings.unknown_models == "generic"
-    if not own and not accepts_any:
-        return BUNDLED
-    models = [Model(each.entry) for each in own.values()]
-    return Catalogue(models, (bundled.ids(), bundled.entry), accepts_any=accepts_any)
-
-
-def _checked(path: Path, *, missing: bool = False) -> dict[str, Own]:
-    if missing and not path.exists():
-        return {}
-    try:
-        return read([path])
-    except Problems as error:
-        first, *others = error.lines
-        more = f" (and {len(others)} more: falmock models add {path} prints all)" if others else ""
-        raise SettingsError(f"{first}{more}") from None
 
 
 def read(paths: Iterable[Path]) -> dict[str, Own]:
@@ -183,9 +152,8 @@ def _in_file(path: Path) -> Own:
 
 def _in_package(path: Path) -> Iterator[Own]:
     """Yield the models of the npm package that are not bundled: the bundled ones are more exact."""
-    # Imported for a package only: they would slow down every start.
-    from falmock.catalogue.declarations import Unreadable  # noqa: PLC0415
-    from falmock.catalogue.typescript import Types  # noqa: PLC0415
+    from falmock.catalogue.declarations import Unreadable  # noqa: PLC0415 - packages are rare
+    from falmock.catalogue.typescript import Types  # noqa: PLC0415 - the same
 
     try:
         types = Types(_text(path))

@@ -8,11 +8,11 @@ import errno
 import socket
 import ssl
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 import httpx
 
+from falmock.engine.delivery import Answer
 from falmock.system.descriptors import with_descriptors
 from falmock.system.dialler import AddressRefusedError
 
@@ -21,28 +21,6 @@ if TYPE_CHECKING:
 
 BEGINNING: Final = 4096  # bytes of a receiver's answer that are kept
 BODY_TIMEOUT: Final = 0.5  # real seconds to wait for them
-
-
-@dataclass(slots=True)
-class Answer:
-    """The answer of a receiver.
-
-    Attributes:
-        status: HTTP's; None when there was no usable answer.
-        headers: in the order of the answer.
-        body: its first bytes.
-        error: why there is no usable answer, in words, or None.
-    """
-
-    status: int | None = None
-    headers: list[tuple[bytes, bytes]] = field(default_factory=list)
-    body: bytes = b""
-    error: str | None = None
-
-    @property
-    def verdict(self) -> str:
-        """The status code as text, or the reason why there is none."""
-        return str(self.status) if self.error is None else self.error
 
 
 async def post(

@@ -3,22 +3,47 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from threading import Lock
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     import httpx
 
+    from falmock.catalogue import Catalogue
     from falmock.engine.clock import Clock
     from falmock.engine.files import Files
     from falmock.engine.observer import Observer
     from falmock.engine.runner import Runner
     from falmock.engine.signing import Signer
     from falmock.engine.store import Store
-    from falmock.faults.rules import RuleSet
+    from falmock.faults.rule_set import RuleSet
     from falmock.settings import Settings
     from falmock.system.dialler import Dialler
+
+Part = TypeVar("Part")
+
+
+class Once(Generic[Part]):
+    """A part that is made when it is needed first, in any thread: its modules take a while to load."""
+
+    def __init__(self, make: Callable[[], Part]) -> None:
+        self._make = make
+        self._made: list[Part] = []
+        self._lock = Lock()
+
+    def __call__(self) -> Part:
+        """Return the part, the same each time."""
+        with self._lock:
+            if not self._made:
+                self._made.append(self._make())
+        return self._made[0]
+
+    @property
+    def made(self) -> bool:
+        """Whether it has been made."""
+        return bool(self._made)
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +51,7 @@ class Resources:
     """Everything that `Emulator` and its parts depend on.
 
     Attributes:
+        catalogue: the models that can run.
         http: sends webhooks; it must not follow redirects.
         dialler: decides where webhooks may go; knows the emulator's own addresses.
         is_local: whether a host is on this machine.
@@ -37,10 +63,11 @@ class Resources:
     clock: Clock
     store: Store
     files: Files
-    runner: Runner
+    catalogue: Catalogue
+    runner: Once[Runner]
     signer: Signer
     plan: RuleSet
-    http: httpx.AsyncClient
+    http: Once[httpx.AsyncClient]
     dialler: Dialler
     is_local: Callable[[str], bool]
     seed: int

@@ -20,7 +20,7 @@ from urllib.parse import unquote_to_bytes
 
 from falmock.engine.files import Files, new_path
 from falmock.engine.object_lifecycle import Lifecycle, decide
-from falmock.engine.observer import Warned
+from falmock.engine.observer import Warned, warn_of_model
 from falmock.faults import effects
 from falmock.media import (
     MAX_BYTES,
@@ -58,7 +58,6 @@ NOT_FETCHED: Final = (
     "because it is on another machine: the output does not show it. Use an upload, a data URI, or --fetch"
 )
 SHORT: Final = 64 * 1024  # characters of a data URI; decoding it takes less time than a hop to a thread
-HOW: Final = "falmock models add FILE, or --unknown-models generic"
 EXACT: Final = "To emulate it exactly: falmock models add FILE"
 UNCERTAIN: Final = {"types": "the types of an npm package", "guess": "a guess"}
 
@@ -185,14 +184,6 @@ class Published:
 
     url: str
     file_size: int
-
-
-def warn_of_model(observer: Observer, catalogue: Catalogue, endpoint: str) -> dict[str, str]:
-    """Warn that an endpoint is called which nobody lists; return the header that says what to do."""
-    nearest = catalogue.nearest(endpoint)
-    hint = f"{'' if nearest is None else f'did you mean {nearest}? '}to add this model: {HOW}"
-    observer.warn(Warned.MODEL, endpoint, f"this model is not in the catalogue, so the answer is 404; {hint}")
-    return {"x-falmock-hint": hint}
 
 
 def _price_headers(model: Model, units: float | None, run_seconds: float) -> dict[str, str]:

@@ -10,6 +10,7 @@ import asyncio
 import logging
 import math
 import sqlite3
+from functools import partial
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
 
@@ -18,6 +19,7 @@ from falmock.media import RenderFailed
 from falmock.protocol.errors import PlatformError, StorageUnavailable
 from falmock.protocol.outcomes import Outcome
 from falmock.system import transient
+from falmock.system.descriptors import with_descriptors
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -82,9 +84,9 @@ class Runs:
 
     def begin(self, request: Request, at: float) -> None:
         """Begin a run that started `at`."""
-        if request.body_file is None:
+        if self._runner.made and request.body_file is None:
             self._carry_out(request, self._prepare(request), at, at)
-        else:  # a large body takes a while to parse
+        else:
             self._store.on_commit(lambda: self._employ(request, lambda: self._begin_in_thread(request, at)))
 
     def stop(self, request_id: str) -> list[asyncio.Task[None]]:
@@ -101,18 +103,24 @@ class Runs:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     def _prepare(self, request: Request) -> Outcome | PreparedRun:
-        return self._runner.prepare(request, self._payloads.body(request))
+        return self._runner().prepare(request, self._payloads.body(request))
 
     async def _begin_in_thread(self, request: Request, at: float) -> None:
-        preparing = asyncio.ensure_future(asyncio.to_thread(self._prepare, request))
-        try:
-            await asyncio.wait([preparing])
-        finally:
-            preparing.cancel()
+        """Begin a run with work that takes a while: to load the runner, or to parse a large body."""
+        if not self._runner.made:
+            await with_descriptors(lambda: asyncio.to_thread(self._runner))
+        prepare: Callable[[], Outcome | PreparedRun] = partial(self._prepare, request)
+        if request.body_file is not None:
+            preparing = asyncio.ensure_future(asyncio.to_thread(prepare))
+            try:
+                await asyncio.wait([preparing])
+            finally:
+                preparing.cancel()
+            prepare = preparing.result
         now = max(at, self._clock.now())
 
         def carry_out() -> None:
-            self._carry_out(request, preparing.result(), at, now)
+            self._carry_out(request, prepare(), at, now)
 
         self._guarded(request.id, now, carry_out)
 
@@ -134,7 +142,7 @@ class Runs:
             self._store.on_commit(lambda: self._employ(request, lambda: self._perform(request, prepared, at)))
 
     async def _perform(self, request: Request, prepared: PreparedRun, at: float) -> None:
-        outcome = await self._runner.perform(prepared, request)
+        outcome = await self._runner().perform(prepared, request)
         now = self._clock.now()
         self._guarded(request.id, now, self._finish, request, outcome, at, now)
 

@@ -2,6 +2,8 @@
 
 The signed message of a webhook has four lines: request id, user id, timestamp, hex SHA-256 of the body.
 Receivers get the public key from a JWKS document (PROTOCOL.md 9.2).
+
+The keys are made at their first use, and cryptography and PyJWT are loaded then: they take 20 and 50 ms.
 """
 
 from __future__ import annotations
@@ -10,15 +12,14 @@ import base64
 import hashlib
 import hmac
 import json
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
-
-from cryptography.fernet import Fernet, InvalidToken
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from cryptography.fernet import Fernet
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 SECRET_BYTES: Final = 32
 URL_SIGNATURE_BYTES: Final = 12  # 16 characters of base64
@@ -32,12 +33,32 @@ class Signer:
     """
 
     def __init__(self, secret: bytes) -> None:
+        if len(secret) != SECRET_BYTES:
+            raise ValueError(f"the secret has {len(secret)} bytes instead of {SECRET_BYTES}")
         self._secret = secret
-        self._keys = [Ed25519PrivateKey.from_private_bytes(secret)]  # the newest first
-        self._next = self._webhook_key("next")
-        self._fernet = Fernet(base64.urlsafe_b64encode(_derive(secret, b"falmock upload tokens")))
-        self._url_key = _derive(secret, b"falmock upload URLs")
-        self._jwt_key = _derive(secret, b"falmock JSON web tokens")
+
+    @cached_property
+    def _keys(self) -> list[Ed25519PrivateKey]:
+        """The keys of webhooks, the newest first."""
+        return [_signing_key(self._secret)]
+
+    @cached_property
+    def _next(self) -> Ed25519PrivateKey:
+        return self._webhook_key("next")
+
+    @cached_property
+    def _fernet(self) -> Fernet:
+        from cryptography.fernet import Fernet  # noqa: PLC0415 - see above
+
+        return Fernet(base64.urlsafe_b64encode(_derive(self._secret, b"falmock upload tokens")))
+
+    @cached_property
+    def _url_key(self) -> bytes:
+        return _derive(self._secret, b"falmock upload URLs")
+
+    @cached_property
+    def _jwt_key(self) -> bytes:
+        return _derive(self._secret, b"falmock JSON web tokens")
 
     def webhook_headers(
         self, *, request_id: str, user_id: str, timestamp: int, body: bytes
@@ -63,8 +84,7 @@ class Signer:
         return {"keys": [_jwk(key) for key in (self._next, *self._keys)]}
 
     def _webhook_key(self, name: str) -> Ed25519PrivateKey:
-        derived = _derive(self._secret, f"falmock webhook key {name}".encode())
-        return Ed25519PrivateKey.from_private_bytes(derived)
+        return _signing_key(_derive(self._secret, f"falmock webhook key {name}".encode()))
 
     def url_signature(self, path: str) -> str:
         """Return 16 characters that only this signer can make for a path."""
@@ -76,6 +96,8 @@ class Signer:
 
     def open(self, token: str, *, now: float, lifetime: int) -> dict[str, Any] | None:
         """Return the claims of a token no older than `lifetime` seconds, or None."""
+        from cryptography.fernet import InvalidToken  # noqa: PLC0415 - see above
+
         try:
             opened = self._fernet.decrypt_at_time(token.encode(), lifetime, int(now))
         except (InvalidToken, UnicodeEncodeError):
@@ -85,7 +107,7 @@ class Signer:
 
     def jwt(self, claims: Mapping[str, Any]) -> str:
         """Return a JSON web token, signed with HS256. Its claims are readable without a key."""
-        import jwt  # noqa: PLC0415 - takes 50 ms, and most emulators issue no tokens
+        import jwt  # noqa: PLC0415 - see above
 
         return jwt.encode(dict(claims), self._jwt_key, "HS256")
 
@@ -105,13 +127,22 @@ class Signer:
         return claims if claims["exp"] > now else None
 
 
+def _signing_key(seed: bytes) -> Ed25519PrivateKey:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey  # noqa: PLC0415 - see above
+
+    return Ed25519PrivateKey.from_private_bytes(seed)
+
+
 def _derive(secret: bytes, purpose: bytes) -> bytes:
+    from cryptography.hazmat.primitives import hashes  # noqa: PLC0415 - see above
+    from cryptography.hazmat.primitives.kdf.hkdf import HKDF  # noqa: PLC0415 - see above
+
     return HKDF(hashes.SHA256(), SECRET_BYTES, salt=None, info=purpose).derive(secret)
 
 
 def _jwk(key: Ed25519PrivateKey) -> dict[str, str]:
     """Return a public key as fal publishes it: `x` has its padding, which RFC 7518 leaves out."""
-    public = key.public_key().public_bytes(serialization.Encoding.Raw, serialization.PublicFormat.Raw)
+    public = key.public_key().public_bytes_raw()
     required = {"crv": "Ed25519", "kty": "OKP", "x": base64.urlsafe_b64encode(public).decode()}
     thumbprint = hashlib.sha256(json.dumps(required, separators=(",", ":")).encode()).digest()  # RFC 7638
     return {

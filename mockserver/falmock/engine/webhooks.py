@@ -13,6 +13,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from falmock.engine.delivery import (
+    Answer,
     attempt_body,
     next_attempt,
     payload,
@@ -23,7 +24,6 @@ from falmock.engine.delivery import (
 )
 from falmock.engine.lifecycle import DeliveryState
 from falmock.engine.observer import Attempt
-from falmock.engine.posting import Answer, post
 from falmock.engine.rows import Delivery, Request
 from falmock.engine.slots import Slots
 from falmock.faults import effects
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 
     from falmock.engine.clock import Clock
     from falmock.engine.observer import Observer
+    from falmock.engine.resources import Once
     from falmock.engine.signing import Signer
     from falmock.engine.store import Store
     from falmock.faults.injections import Injection
@@ -67,7 +68,7 @@ class Sender:
         store: Store,
         signer: Signer,
         clock: Clock,
-        http: httpx.AsyncClient,
+        http: Once[httpx.AsyncClient],
         observer: Observer,
         is_local: Callable[[str], bool] | None,
         changed: Callable[[], None],
@@ -184,10 +185,12 @@ class Sender:
         plan = effects.attempt_plan(delivery.injections)
         self._observe(*plan.observed)
         headers = signed_headers(self._signer, delivery, plan, self._clock.wall())
+        from falmock.engine.posting import post  # noqa: PLC0415 - loads httpx, for the first webhook
+
         body = attempt_body(delivery, plan)
         at, began = self._clock.now(), time.perf_counter()
         answer = await post(
-            self._http,
+            self._http(),
             delivery.url,
             body=body,
             headers=headers,

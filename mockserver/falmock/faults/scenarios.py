@@ -12,11 +12,8 @@ from typing import Any
 from pydantic import ValidationError
 
 from falmock.faults.rules import Scenario
+from falmock.faults.vocabulary import ScenarioError
 from falmock.protocol import bodies
-
-
-class ScenarioError(ValueError):
-    """An unknown or invalid scenario; the text is one line and says what to do."""
 
 
 def find(name: str) -> Scenario:

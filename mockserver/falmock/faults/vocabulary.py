@@ -29,6 +29,7 @@ PLACES: Final = (JOB, WEBHOOK, FILE, *OPERATIONS, PLATFORM)
 OTHER_ERROR: Final = "model_error"  # any type, text and place
 
 OK: Final = "ok"  # in the sequence of a rule: no fault this time
+ALWAYS: Final = "always"  # the times of a rule that never ends
 
 LONGEST_NAME: Final = 40  # characters of an unknown name that are compared with those of faults
 
@@ -41,6 +42,10 @@ EXACT: Final = 2**53  # above this, JSON readers round whole numbers
 
 class FaultError(ValueError):
     """A fault that does not exist or has invalid options; the text is one line and says what to do."""
+
+
+class ScenarioError(ValueError):
+    """An unknown or invalid scenario; the text is one line and says what to do."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from falmock.engine.keys import Caller, Keyring, Problem
-from falmock.engine.runner import warn_of_model
+from falmock.engine.observer import warn_of_model
 from falmock.http.context import query_of
 from falmock.protocol.errors import (
     AccessDenied,

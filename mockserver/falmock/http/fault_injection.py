@@ -12,7 +12,7 @@ from starlette.responses import HTMLResponse
 from falmock.engine.payloads import LARGE_INPUT
 from falmock.engine.submission import parse_input
 from falmock.faults.injections import Injection
-from falmock.faults.rules import MatchContext
+from falmock.faults.matching import MatchContext
 from falmock.faults.triggers import MAGIC_HEADER, faults_in_header, faults_in_input, may_have_triggers
 from falmock.faults.vocabulary import Fault, FaultError, platform_error
 from falmock.http.context import CONTEXT, CallContext, connection_of

@@ -5,9 +5,8 @@ from __future__ import annotations
 import dataclasses
 import json
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, TypeVar
-
-from pydantic import Field, TypeAdapter, ValidationError
 
 from falmock import __version__
 from falmock.protocol.calls import Operation
@@ -15,6 +14,8 @@ from falmock.protocol.patterns import matches
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
+
+    from pydantic import TypeAdapter
 
     from falmock.engine.rows import Request
     from falmock.inspection.received_call import ReceivedCall
@@ -164,7 +165,6 @@ class Attempt:
 
 Entry = Exchange | Transition | Attempt
 Item = TypeVar("Item", bound="Entry | ReceivedCall")
-_ENTRY: Final = TypeAdapter[Entry](Annotated[Entry, Field(discriminator="kind")])
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,16 +253,25 @@ def read(text: str) -> list[Entry]:
     Raises:
         JournalError: the text has another format.
     """
+    from pydantic import ValidationError  # noqa: PLC0415 - pydantic loads slowly; few processes read a journal
+
     try:
         first, *rest = [json.loads(line) for line in text.splitlines() if line.strip()] or [{}]
         if first["kind"] != "journal":
             raise JournalError("the first line is not the heading of a journal")
-        return [_ENTRY.validate_python(entry) for entry in rest]
+        return [_parser().validate_python(entry) for entry in rest]
     except ValidationError as error:
         where = ".".join(map(str, error.errors()[0]["loc"]))
         raise JournalError(f"an entry has an invalid field: {where}") from None
     except (ValueError, TypeError, KeyError):
         raise JournalError("it is not made of JSON lines as falmock writes them") from None
+
+
+@cache
+def _parser() -> TypeAdapter[Entry]:
+    from pydantic import Field, TypeAdapter  # noqa: PLC0415 - see `read`
+
+    return TypeAdapter(Annotated[Entry, Field(discriminator="kind")])
 
 
 def _split(entries: Sequence[Item]) -> Iterator[Sequence[Item]]:

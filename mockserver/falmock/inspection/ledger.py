@@ -13,8 +13,6 @@ from collections import Counter, defaultdict
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
-from pydantic import ValidationError
-
 from falmock.engine.observer import Warned
 from falmock.inspection.entries import submit_identity
 from falmock.protocol import bodies
@@ -297,6 +295,8 @@ def _expected(model: Model | None, request: Request, body: bytes) -> float:
     """Return the units of a successful result, or its seconds; 0 for an invalid input."""
     if model is None:
         return 0.0
+    from pydantic import ValidationError  # noqa: PLC0415 - pydantic loads slowly, and calls are counted without it
+
     try:
         bodies.measure(body)
         model_input = model.input.model_validate_json(body)

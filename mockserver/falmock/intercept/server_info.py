@@ -18,8 +18,6 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self
 
-import httpx
-
 from falmock.http.identity import Identity, challenge
 from falmock.protocol.authorities import parse_url
 from falmock.system import private
@@ -180,7 +178,7 @@ def _read(file: Path) -> ServerInfo | None:
         server = ServerInfo.from_json(file.read_text())
         here = all(map(_is_here, (server.http, server.https, server.proxy)))
         return server if here and _proves(server) else None
-    except (OSError, ValueError, RecursionError, httpx.HTTPError):  # no file, or one of a killed emulator
+    except (OSError, ValueError, RecursionError):  # no file
         return None
 
 
@@ -200,16 +198,21 @@ def _is_here(url: str) -> bool:
 
 def _proves(server: ServerInfo) -> bool:
     """Return whether the process on the plain port wrote the file."""
+    import httpx  # noqa: PLC0415 - loads slowly, and a server does not look for others
+
     sent = challenge()
     content = b""
-    with (
-        httpx.Client(trust_env=False, timeout=HEALTH_SECONDS) as http,
-        http.stream("GET", f"{server.http}/health", params={"challenge": sent}) as answer,
-    ):
-        answer.raise_for_status()
-        for chunk in answer.iter_bytes():
-            content += chunk
-            if len(content) > LONGEST_HEALTH:
-                return False
+    try:
+        with (
+            httpx.Client(trust_env=False, timeout=HEALTH_SECONDS) as http,
+            http.stream("GET", f"{server.http}/health", params={"challenge": sent}) as answer,
+        ):
+            answer.raise_for_status()
+            for chunk in answer.iter_bytes():
+                content += chunk
+                if len(content) > LONGEST_HEALTH:
+                    return False
+    except httpx.HTTPError:  # the emulator was killed, or another program has its port
+        return False
     facts = json.loads(content)
     return isinstance(facts, dict) and Identity(server.token).accepts(sent, facts.get("proof"))

@@ -3,23 +3,28 @@
 These names are for the other packages. Apart from them there is the program `falmock.media.probe`.
 """
 
-from falmock.media.fetching import Fetcher, FetchError
-from falmock.media.images import MAX_BYTES, Decoder
-from falmock.media.objects import archive
-from falmock.media.pixels import Picture
-from falmock.media.recordings import MAX_RECORDING, Measurer, Recording
-from falmock.media.renderer import FfmpegNotFound, Renderer, RenderFailed, find_ffmpeg
-from falmock.media.specifications import (
-    MAX_FRAMES,
-    MAX_PIXELS,
-    Clip,
-    Document,
-    Mesh,
-    Sound,
-    Specification,
-    Still,
-    Weights,
-)
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from falmock.media.fetching import Fetcher, FetchError
+    from falmock.media.ffmpeg import FfmpegNotFound, RenderFailed, find_ffmpeg
+    from falmock.media.images import MAX_BYTES, Decoder
+    from falmock.media.objects import archive
+    from falmock.media.pixels import Picture
+    from falmock.media.recordings import MAX_RECORDING, Measurer, Recording
+    from falmock.media.renderer import Renderer
+    from falmock.media.specifications import (
+        MAX_FRAMES,
+        MAX_PIXELS,
+        Clip,
+        Document,
+        Mesh,
+        Sound,
+        Specification,
+        Still,
+        Weights,
+    )
 
 __all__ = [
     "MAX_BYTES",
@@ -45,3 +50,38 @@ __all__ = [
     "archive",
     "find_ffmpeg",
 ]
+
+_MODULES = {
+    "MAX_BYTES": "images",
+    "MAX_FRAMES": "specifications",
+    "MAX_PIXELS": "specifications",
+    "MAX_RECORDING": "recordings",
+    "Clip": "specifications",
+    "Decoder": "images",
+    "Document": "specifications",
+    "FetchError": "fetching",
+    "Fetcher": "fetching",
+    "FfmpegNotFound": "ffmpeg",
+    "Measurer": "recordings",
+    "Mesh": "specifications",
+    "Picture": "pixels",
+    "Recording": "recordings",
+    "RenderFailed": "ffmpeg",
+    "Renderer": "renderer",
+    "Sound": "specifications",
+    "Specification": "specifications",
+    "Still": "specifications",
+    "Weights": "specifications",
+    "archive": "objects",
+    "find_ffmpeg": "ffmpeg",
+}
+
+if not TYPE_CHECKING:  # for type checkers, other names do not exist
+
+    def __getattr__(name: str) -> object:
+        """Import a name at its first use: Pillow and the drawings are needed when a request runs."""
+        if name not in _MODULES:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        value = getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
+        globals()[name] = value
+        return value

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from falmock.media import pixels, processes
+from falmock.media.ffmpeg import RenderFailed
 from falmock.media.pixels import MAX_SIDE, Broken, Picture, TooLarge, Unsupported
-from falmock.media.renderer import RenderFailed
 from falmock.protocol.model_errors import ModelError
 
 MAX_BYTES: Final = 8 * 1024 * 1024

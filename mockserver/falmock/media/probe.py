@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from falmock.media import processes
-from falmock.media.renderer import find_ffmpeg
+from falmock.media.ffmpeg import find_ffmpeg
 
 _STREAM = re.compile(
     r"Stream #.*?: Video: (?P<codec>\w+).*?, (?P<pixels>\w+)(?:\(.*?\))?, (?P<width>\d+)x(?P<height>\d+)"

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import shutil
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-import imageio_ffmpeg
 import PIL
 
 from falmock.media import checks, drawing, graph, making, processes, specifications
 from falmock.media.cache import Cache
+from falmock.media.ffmpeg import RenderFailed
 from falmock.media.fonts import installed
 from falmock.media.mp4 import BrokenFile
 from falmock.media.scratch import in_thread, remove_leftovers, scratch
@@ -37,34 +36,6 @@ _MAX_VERSION: Final = 64 * 1024  # bytes of output of `ffmpeg -version`
 _VERSION_SECONDS: Final = 10.0  # real seconds for `ffmpeg -version`
 _CLOSED: Final = "The renderer is closed."
 _T = TypeVar("_T")
-
-
-class RenderFailed(Exception):
-    """A medium could not be made. The text is for the server's log."""
-
-
-class FfmpegNotFound(ValueError):
-    """No ffmpeg was found. The text is one sentence for the user."""
-
-
-def find_ffmpeg(configured: str | None = None) -> str:
-    """Return the path of the ffmpeg to run.
-
-    Args:
-        configured: a path or a name on PATH; by default the program of imageio-ffmpeg.
-
-    Raises:
-        FfmpegNotFound: that is not a program.
-    """
-    if configured is None:
-        try:
-            configured = imageio_ffmpeg.get_ffmpeg_exe()
-        except RuntimeError as error:
-            raise FfmpegNotFound("There is no ffmpeg: imageio-ffmpeg has none for this platform.") from error
-    found = shutil.which(configured)
-    if found is None:
-        raise FfmpegNotFound(f"ffmpeg cannot be run: {configured!r} is not an executable program.")
-    return found
 
 
 @dataclass(slots=True)

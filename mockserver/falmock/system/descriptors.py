@@ -57,7 +57,11 @@ spare: Final = _Spare()
 
 def none_left(error: BaseException) -> bool:
     """Return whether an error or one of its causes is EMFILE or ENFILE."""
-    return any(isinstance(cause, OSError) and cause.errno in _NONE_LEFT for cause in _causes(error))
+    return any(
+        (isinstance(cause, OSError) and cause.errno in _NONE_LEFT)
+        or (isinstance(cause, ImportError) and os.strerror(errno.EMFILE) in str(cause))  # it has no errno
+        for cause in _causes(error)
+    )
 
 
 async def with_descriptors(work: Callable[[], Awaitable[T]]) -> T:

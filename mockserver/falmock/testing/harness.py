@@ -20,7 +20,8 @@ from anyio.from_thread import start_blocking_portal
 from uvicorn import Config
 from uvicorn.lifespan.on import LifespanOn
 
-from falmock.app import create_app, open_emulator, trusted
+from falmock.app import create_app, open_emulator
+from falmock.engine.clients import trusted
 from falmock.engine.clock import SystemClock
 from falmock.engine.lifecycle import State
 from falmock.faults.rules import Rule

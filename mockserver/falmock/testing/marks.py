@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, get_type_hints
 from pydantic import TypeAdapter, ValidationError
 
 from falmock.faults import scenarios
+from falmock.faults.vocabulary import ScenarioError
 from falmock.settings import Settings, SettingsError
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ def read(
         settings = replace(settings, **checked)
         for name in checked.get("scenarios", ()):
             scenarios.find(name)
-    except (SettingsError, scenarios.ScenarioError) as error:
+    except (SettingsError, ScenarioError) as error:
         raise MarkError(str(error)) from None
     return settings, switches
 

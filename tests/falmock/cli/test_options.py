@@ -12,7 +12,8 @@ import pytest
 from click.testing import CliRunner
 
 from falmock.cli.options import settings_of, settings_options
-from falmock.cli.serve import LONG_RUNNING, run, serve
+from falmock.cli.run import LONG_RUNNING, run
+from falmock.cli.serve import serve
 from falmock.protocol.limits import Limits
 from falmock.settings import OPTIONS, Settings, Span, flag_of
 

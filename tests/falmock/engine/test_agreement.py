@@ -27,12 +27,13 @@ from falmock.engine.clock import ManualClock
 from falmock.engine.emulator import Emulator
 from falmock.engine.files import Files
 from falmock.engine.lifecycle import State
-from falmock.engine.resources import Resources
+from falmock.engine.resources import Once, Resources
 from falmock.engine.runner import Runner
 from falmock.engine.signing import Signer
 from falmock.engine.store import Store
 from falmock.engine.submission import Submission
-from falmock.faults.rules import Rule, RuleSet
+from falmock.faults.rule_set import RuleSet
+from falmock.faults.rules import Rule
 from falmock.faults.vocabulary import parse
 from falmock.inspection.entries import Transition
 from falmock.inspection.journal import Journal, journal_of
@@ -67,27 +68,29 @@ class World:
     def emulator(self, store: Store) -> Emulator:
         journal = Journal(2**20)
         files = Files(store, self.folder, max_size=10**9)
+        runner = Runner(
+            catalogue=BUNDLED,
+            files=files,
+            renderer=self.renderer,
+            decoder=Decoder(max_pixels=1_000_000, memory=2**30),
+            measurer=Measurer(find_ffmpeg(), self.folder),
+            fetcher=Fetcher(self.http, public=False, is_local=lambda _: False),
+            clock=self.clock,
+            seed=1,
+            style="plain",
+            observer=journal,
+        )
         return Emulator(
             Resources(
                 settings=SETTINGS,
                 clock=self.clock,
                 store=store,
                 files=files,
-                runner=Runner(
-                    catalogue=BUNDLED,
-                    files=files,
-                    renderer=self.renderer,
-                    decoder=Decoder(max_pixels=1_000_000, memory=2**30),
-                    measurer=Measurer(find_ffmpeg(), self.folder),
-                    fetcher=Fetcher(self.http, public=False, is_local=lambda _: False),
-                    clock=self.clock,
-                    seed=1,
-                    style="plain",
-                    observer=journal,
-                ),
+                catalogue=BUNDLED,
+                runner=Once(lambda: runner),
                 signer=Signer(bytes(32)),
                 plan=RuleSet(1),
-                http=self.http,
+                http=Once(lambda: self.http),
                 dialler=Dialler(OwnAddresses(), beyond=NOWHERE),
                 is_local=lambda _: True,
                 seed=1,

@@ -15,6 +15,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from falmock.engine.clock import ManualClock
+from falmock.engine.resources import Once
 from falmock.engine.rows import Delivery, Request
 from falmock.engine.signing import Signer
 from falmock.engine.store import Store
@@ -81,7 +82,7 @@ class Deliveries:
             store=self.store,
             signer=Signer(bytes(32)),
             clock=self.clock,
-            http=self.http,
+            http=Once(lambda: self.http),
             observer=Journal(100_000),
             is_local=None,
             changed=lambda: None,

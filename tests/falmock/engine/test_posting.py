@@ -11,12 +11,14 @@ import psutil
 import pytest
 from processes import Receiver
 
-from falmock.engine.posting import BEGINNING, Answer, post
+from falmock.engine.posting import BEGINNING, post
 from falmock.intercept.certificates import open_ca
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
     from pathlib import Path
+
+    from falmock.engine.delivery import Answer
 
     Script = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 

@@ -9,7 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from falmock.faults.rules import MatchContext, Rule, RuleSet
+from falmock.faults.matching import MatchContext
+from falmock.faults.rule_set import RuleSet
+from falmock.faults.rules import Rule
 
 
 def context(place: str = "status", **known: Any) -> MatchContext:

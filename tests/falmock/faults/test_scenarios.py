@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from falmock.faults.rules import Rule, Scenario
-from falmock.faults.scenarios import ScenarioError, find, presets, read, text
+from falmock.faults.scenarios import find, presets, read, text
+from falmock.faults.vocabulary import ScenarioError
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -9,7 +9,8 @@ import httpx
 import pytest
 
 from falmock.media.fetching import Fetcher, FetchError
-from falmock.system.dialler import PUBLIC_ONLY, CheckedTransport, Dialler, OwnAddresses
+from falmock.system.dialler import PUBLIC_ONLY, Dialler, OwnAddresses
+from falmock.system.transport import CheckedTransport
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable

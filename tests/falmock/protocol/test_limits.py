@@ -17,7 +17,9 @@ from emulated import BASE, ENDPOINT, GOOD, KEY, Mock
 from falmock.app import create_app
 from falmock.engine.store import PAGE, Store
 from falmock.faults import injections, triggers
-from falmock.faults.rules import MatchContext, Rule, RuleSet
+from falmock.faults.matching import MatchContext
+from falmock.faults.rule_set import RuleSet
+from falmock.faults.rules import Rule
 from falmock.faults.vocabulary import FaultError, parse
 from falmock.http import listing as listing_pieces
 from falmock.http.server import Server, listen

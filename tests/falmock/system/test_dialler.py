@@ -21,10 +21,10 @@ from falmock.system.dialler import (
     NOWHERE,
     PUBLIC_ONLY,
     AddressRefusedError,
-    CheckedTransport,
     Dialler,
     OwnAddresses,
 )
+from falmock.system.transport import CheckedTransport
 
 if TYPE_CHECKING:
     from collections.abc import Callable
