@@ -16,10 +16,11 @@ from falmock.engine.opening import DATABASE, ELSEWHERE, StateError
 from falmock.engine.resources import Once
 from falmock.http import own_names
 from falmock.http.application import Application
+from falmock.http.at_once import AtOnce
 from falmock.http.browser_proxy import BrowserProxy
 from falmock.http.context import Area
 from falmock.http.fault_injection import FaultInjector
-from falmock.http.guard import HEALTH, Guard, admit_at_once, by_area
+from falmock.http.guard import HEALTH, Guard, by_area
 from falmock.http.identity import Identity
 from falmock.http.queue import QueueHost
 from falmock.http.recorder import Recorder
@@ -77,11 +78,11 @@ def create_app(emulator: Emulator, *, files: str = "", look_up: LookUp | None = 
     system_look_up = own_names.listed if settings.sealed else own_names.look_up
     keyring = _keyring(emulator)
     queue = QueueHost(emulator, keyring)
+    recorder = Recorder(journal_of(emulator), emulator.clock)
     fal = HostRouter(
         {hosts.QUEUE: queue.app, **_hosts_but_the_queue(emulator, keyring)},
-        queue.answer,
         settings,
-        recorder=Recorder(journal_of(emulator), emulator.clock),
+        recorder=recorder,
         faults=FaultInjector(emulator),
         arrivals=ledger.calls,
         refused=ledger.refuse,
@@ -92,17 +93,19 @@ def create_app(emulator: Emulator, *, files: str = "", look_up: LookUp | None = 
         Area.HEALTH: Router([Route(HEALTH, health, methods=["GET"])]),
         Area.PROXY: BrowserProxy(fal, settings, ledger.refuse),
     }
-    names = settings.own_names
-
-    def at_once(scope: Scope, body: bytes | None) -> Response | None:
-        context = None if settings.trusted_proxies else admit_at_once(scope, names)
-        return None if context is None else fal.answer_at_once(context, scope, body)
-
     middleware = [Middleware(Guard, fal, settings, through_proxy, look_up or system_look_up)]
     if settings.trusted_proxies:
         middleware.insert(0, Middleware(TrustedProxies, settings.trusted_proxies, through_proxy))
+    at_once = AtOnce(
+        settings.own_names,
+        fal,
+        recorder=recorder,
+        rules=emulator.plan,
+        queue=queue.answer,
+        arrivals=ledger.calls,
+    )
     app = Application(
-        at_once,
+        None if settings.trusted_proxies else at_once,
         routes=[Mount("/", by_area(areas))],
         middleware=middleware,
         exception_handlers={**HANDLERS, Exception: fail},

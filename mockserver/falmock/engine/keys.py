@@ -6,6 +6,7 @@ import hmac
 import json
 from dataclasses import dataclass
 from enum import Enum, auto
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
@@ -37,6 +38,11 @@ class Caller:
     def balance(self) -> float:
         """The credit in US dollars. A locked account has none: that is why it is locked."""
         return 0.0 if self.locked else BALANCE
+
+
+@lru_cache(maxsize=64)
+def caller_of(key_id: str, *, locked: bool) -> Caller:
+    return Caller(key_id, locked)
 
 
 class Locks:
@@ -135,7 +141,7 @@ class Keyring:
         return not self._auth or caller.key_id == owner
 
     def _caller(self, key_id: str) -> Caller:
-        return Caller(key_id, locked=self._is_locked(key_id))
+        return caller_of(key_id, locked=self._is_locked(key_id))
 
     def _read(self, authorization: str | None, alias: str | None) -> str | Problem:
         if authorization is None:

@@ -22,11 +22,13 @@ class Application(Starlette):
     """An ASGI application that answers most calls of the queue without another layer, and without a task.
 
     Args:
-        at_once: see `answer_at_once`; it may raise.
+        at_once: does what `answer_at_once` does, but may raise; None to answer no call at once.
         given: arguments of Starlette's, for all other calls.
     """
 
-    def __init__(self, at_once: Callable[[Scope, bytes | None], Response | None], **given: Any) -> None:
+    def __init__(
+        self, at_once: Callable[[Scope, bytes | None], Response | None] | None, **given: Any
+    ) -> None:
         super().__init__(**given)
         self._at_once = at_once
 
@@ -41,6 +43,8 @@ class Application(Starlette):
             scope: of an HTTP call.
             body: of the call, complete; None if it has not been received.
         """
+        if self._at_once is None:
+            return None
         try:
             return self._at_once(scope, body)
         except Exception:  # a defect: its caller gets a response, as from Starlette's own middleware

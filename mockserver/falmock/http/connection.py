@@ -103,8 +103,12 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Keep a header field. A field after the body, a trailer, is dropped: the guard did not see it."""
-        if self._part != BODY:
-            super().on_header(name, value)
+        if self._part == BODY:
+            return
+        name = name.lower()
+        if name == b"expect" and value.lower() == b"100-continue":
+            self.expect_100_continue = True
+        self.headers.append((name, value))
 
     def on_body(self, body: bytes) -> None:
         """See `HttpToolsProtocol`."""

@@ -17,7 +17,6 @@ from __future__ import annotations
 import hmac
 import logging
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from falmock.http.context import CONTEXT, Area, CallContext
@@ -212,7 +211,7 @@ class Guard:
             names = self._names
             if "." not in authority.name and not is_own(authority.name, names):
                 names = await self._names_with(authority.name, scope)
-            context = _context(scope, authority, headers, names)
+            context = CallContext(_area(scope["path"], authority, headers, names), authority, headers, names)
             app: ASGIApp = self._fal if context.area is Area.FAL else self._dispatch
             if context.area is Area.CONTROL or _is_of_page(headers):
                 app = self._checked(scope, context)
@@ -280,8 +279,8 @@ class Guard:
         return any(name in FORWARDED for name, _ in scope["headers"])
 
 
-def admit_at_once(scope: Scope, names: frozenset[str]) -> CallContext | None:
-    """Return the context of a program's call to a host of fal's; None for any other call.
+def admits_program(scope: Scope, names: frozenset[str]) -> tuple[Authority, Mapping[str, str]] | None:
+    """Return the authority and the headers of a program's call to a host of fal's; None for any other call.
 
     Args:
         scope: of the call.
@@ -294,14 +293,9 @@ def admit_at_once(scope: Scope, names: frozenset[str]) -> CallContext | None:
         return None
     if _is_of_page(headers) or ("." not in authority.name and not is_own(authority.name, names)):
         return None
-    context = _context(scope, authority, headers, names)
-    return context if context.area is Area.FAL else None
-
-
-def _context(
-    scope: Scope, authority: Authority, headers: Mapping[str, str], names: frozenset[str]
-) -> CallContext:
-    return CallContext(_area(scope["path"], authority, headers, names), authority, headers, names)
+    if _area(scope["path"], authority, headers, names) is not Area.FAL:
+        return None
+    return authority, headers
 
 
 def _is_of_page(headers: Mapping[str, str]) -> bool:
@@ -354,19 +348,14 @@ def refuse(status: int, why: str) -> Response:
     return explained(status, why)
 
 
-def _headers(scope: Scope) -> Mapping[str, str]:
+def _headers(scope: Scope) -> dict[str, str]:
     """Return the headers by name; of several with one name the first.
 
     Raises:
         AuthorityError: one that the decision depends on occurs twice, so that two readers could differ.
     """
-    return _by_name(tuple(scope["headers"]))
-
-
-@lru_cache(maxsize=64)  # a client repeats its headers
-def _by_name(raw: tuple[tuple[bytes, bytes], ...]) -> Mapping[str, str]:
     headers: dict[str, str] = {}
-    for raw_name, value in raw:
+    for raw_name, value in scope["headers"]:
         name = raw_name.decode("latin-1")
         if name not in headers:
             headers[name] = value.decode("latin-1")

@@ -6,6 +6,8 @@ import asyncio
 from typing import TYPE_CHECKING, Final
 
 from falmock.http.refusals import EXPECTED, response_of_host
+from falmock.http.replies import head_of
+from falmock.inspection.received_call import join_headers
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -17,7 +19,7 @@ if TYPE_CHECKING:
     from falmock.http.context import CallContext
     from falmock.inspection.journal import Journal
 
-    AtOnce = Callable[[CallContext, Scope], Response]  # the response of a host that waits for nothing
+    HostAtOnce = Callable[[CallContext, Scope], Response]
 
 BODILESS: Final = frozenset({"GET", "HEAD"})
 
@@ -34,9 +36,17 @@ class Recorder:
         self._journal = journal
         self._clock = clock
 
-    def answer_at_once(self, host: AtOnce, context: CallContext, scope: Scope, path: str) -> Response:
-        """Record a call that `host` answers without waiting; `path` is on that host."""
-        record = self._journal.open(context.call, scope, path, self._clock.now())
+    def answer_at_once(
+        self, host: HostAtOnce, context: CallContext, scope: Scope, path: str, headers: bytes
+    ) -> Response:
+        """Record a call that a host answers without waiting.
+
+        Args:
+            host: returns the response.
+            path: on that host.
+            headers: of the call, joined.
+        """
+        record = self._journal.open(context.call, scope, path, headers, self._clock.now())
         if context.body is not None:
             record.on_request_body(context.body, more=False)
         error: str | None = None
@@ -45,7 +55,7 @@ class Recorder:
                 response = host(context, scope)
             except EXPECTED as expected:
                 response = response_of_host(expected, context.call.host)
-            record.on_response_start(response.status_code, response.raw_headers)
+            record.on_response_start(response.status_code, head_of(response))
             record.on_response_body(response.body)  # type: ignore[arg-type]  # bytes, in all of ours
         except BaseException as caught:
             error = type(caught).__name__
@@ -58,7 +68,8 @@ class Recorder:
         self, app: ASGIApp, context: CallContext, scope: Scope, receive: Receive, send: Send
     ) -> None:
         """Record a call while `app` answers it."""
-        record = self._journal.open(context.call, scope, scope["path"], self._clock.now())
+        headers = join_headers(scope["headers"])
+        record = self._journal.open(context.call, scope, scope["path"], headers, self._clock.now())
         error: str | None = None
         complete = False
 
@@ -72,7 +83,7 @@ class Recorder:
 
         async def record_and_send(message: Message) -> None:
             if message["type"] == "http.response.start":
-                record.on_response_start(message["status"], message["headers"])
+                record.on_response_start(message["status"], join_headers(message["headers"]))
             elif message["type"] == "http.response.body":
                 record.on_response_body(message.get("body", b""))
             await send(message)

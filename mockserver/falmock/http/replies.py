@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 from starlette.responses import Response
 
+from falmock.inspection.received_call import join_headers
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -30,6 +32,16 @@ class Reply(Response):
             (b"content-length", b"%d" % len(body)),
             *headers,
         ]
+        self.head: bytes | None = None  # these, joined at their first use; they do not change after it
+
+
+def head_of(response: Response) -> bytes:
+    """Return the headers of a response, joined; nothing if one contains a line break."""
+    if not isinstance(response, Reply):
+        return join_headers(response.raw_headers)
+    if response.head is None:
+        response.head = join_headers(response.raw_headers)
+    return response.head
 
 
 def encoded(headers: Mapping[str, str]) -> list[tuple[bytes, bytes]]:

@@ -9,20 +9,15 @@ from typing import TYPE_CHECKING, Final
 from starlette.datastructures import MutableHeaders
 from starlette.middleware.exceptions import ExceptionMiddleware
 
-from falmock.engine.payloads import LARGE_INPUT
-from falmock.faults.triggers import MAGIC_HEADER, may_have_triggers
+from falmock.faults.triggers import MAGIC_HEADER
 from falmock.http.context import CONTEXT, CallContext
 from falmock.http.fault_injection import INSPECTED, FaultInjector
 from falmock.http.refusals import FAL_HANDLERS, explained, refusal_response
-from falmock.http.submission import wants_webhook
 from falmock.protocol import calls
 from falmock.protocol.authorities import AuthorityError, parse_url
-from falmock.protocol.calls import Operation
 from falmock.protocol.errors import PlatformError
 from falmock.protocol.hosts import (
     ALIASES,
-    QUEUE,
-    TARGETS,
     WEBSITE,
     NotServedError,
     find_destination,
@@ -36,7 +31,9 @@ if TYPE_CHECKING:
     from starlette.responses import Response
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-    from falmock.http.recorder import AtOnce, Recorder
+    from falmock.http.recorder import Recorder
+    from falmock.protocol.authorities import Authority
+    from falmock.protocol.calls import Call
     from falmock.protocol.hosts import Destination
     from falmock.settings import Settings
 
@@ -49,7 +46,6 @@ NOT_EMULATED: Final = (
 )
 NOT_OWN: Final = "If that is its name on your network, start it with --hostname."
 REFUSES_LOCAL: Final = "ai-sdk/"  # Vercel's AI SDK downloads nothing from addresses of this machine
-AT_ONCE: Final = frozenset({Operation.SUBMIT, Operation.STATUS, Operation.RESULT, Operation.CANCEL})
 FAULTLESS: Final = frozenset({WEBSITE})  # no fault applies to these hosts
 
 
@@ -58,7 +54,6 @@ class HostRouter:
 
     Args:
         hosts: an ASGI application for each.
-        queue: returns the response of the queue host to a call that waits for nothing.
         settings: of the emulator.
         recorder: records the calls.
         faults: injects faults into them.
@@ -70,7 +65,6 @@ class HostRouter:
     def __init__(
         self,
         hosts: Mapping[str, ASGIApp],
-        queue: AtOnce,
         settings: Settings,
         *,
         recorder: Recorder,
@@ -84,7 +78,6 @@ class HostRouter:
         self._faults = faults
         self._rules = faults.rules
         self._hosts = hosts
-        self._queue = queue
         self._lenient = settings.lenient_paths
         self._recorder = recorder
         self._refused = refused
@@ -97,7 +90,9 @@ class HostRouter:
         host = ""
         app: ASGIApp = self._app
         try:
-            destination = self._locate(context, scope)
+            destination = self.locate(
+                context.authority, context.headers, scope["scheme"], scope["path"], context.names
+            )
         except AuthorityError as error:
             app = refusal_response(PlatformError("bad_request", str(error)))
         except NotServedError as error:
@@ -105,6 +100,7 @@ class HostRouter:
             host, app = error.host, _not_served(error.host)
         else:
             host = destination.host
+            context.base_url = destination.base_url
             self._arrivals[host] += 1
             scope["path"] = destination.path
             if destination.query is not None:
@@ -114,57 +110,28 @@ class HostRouter:
         )
         await self._recorder(app, context, scope, receive, send)
 
-    def answer_at_once(self, context: CallContext, scope: Scope, body: bytes | None) -> Response | None:
-        """Answer a call to the queue host that waits for nothing and that no fault can affect.
-
-        Args:
-            context: of the guard; it is completed.
-            scope: of the call; it is not changed.
-            body: of the call, complete; None if it has not been received.
-
-        Returns:
-            The response; None for any other call.
-        """
-        if MAGIC_HEADER in context.headers or not TARGETS.isdisjoint(context.headers):
-            return None
-        try:
-            destination = self._locate(context, scope)
-        except NotServedError:
-            return None
-        path = destination.path
-        call = calls.read(destination.host, scope["method"], path, context.headers, lenient=self._lenient)
-        if (
-            call.host != QUEUE
-            or call.operation not in AT_ONCE
-            or self._rules.watches(call.operation, call.request_id)
-        ):
-            return None
-        if call.operation is Operation.SUBMIT:
-            if body is None or len(body) > LARGE_INPUT or may_have_triggers(body) or wants_webhook(scope):
-                return None
-            context.body = body
-        self._arrivals[call.host] += 1
-        context.call = call
-        return self._recorder.answer_at_once(self._queue, context, scope, path)
-
-    def _locate(self, context: CallContext, scope: Scope) -> Destination:
-        """Return where a call goes, and set the base URL for its answer.
-
-        Raises:
-            AuthorityError, NotServedError: see `find_destination`.
-        """
-        destination = find_destination(
-            context.authority, context.headers, scope["scheme"], scope["path"], context.names
-        )
+    def locate(
+        self,
+        authority: Authority,
+        headers: Mapping[str, str],
+        scheme: str,
+        path: str,
+        names: frozenset[str],
+    ) -> Destination:
+        """Return where a call goes, with the base URL for its answer. See `find_destination`."""
+        destination = find_destination(authority, headers, scheme, path, names)
         base_url = destination.base_url
         if base_url.style == "host":
-            if self._files and REFUSES_LOCAL not in context.headers.get("user-agent", ""):
+            if self._files and REFUSES_LOCAL not in headers.get("user-agent", ""):
                 base_url = replace(base_url, files=self._files)
         elif self._public is not None:
-            scheme, authority = self._public
-            base_url = replace(base_url, scheme=scheme, authority=authority)
-        context.base_url = base_url
-        return destination
+            scheme, public = self._public
+            base_url = replace(base_url, scheme=scheme, authority=public)
+        return destination if base_url is destination.base_url else replace(destination, base_url=base_url)
+
+    def read(self, destination: Destination, method: str, headers: Mapping[str, str]) -> Call:
+        """Read a call to a host."""
+        return calls.read(destination.host, method, destination.path, headers, lenient=self._lenient)
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         context: CallContext = scope[CONTEXT]

@@ -15,6 +15,8 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 from falmock.http.application import Application
 from falmock.http.connection import BoundedProtocol
 from falmock.http.context import CONNECTION
+from falmock.http.replies import head_of
+from falmock.inspection.received_call import join_headers
 from falmock.protocol.authorities import Authority
 from falmock.protocol.limits import DEFAULT, Limits
 
@@ -115,11 +117,12 @@ class ConnectionProtocol(BoundedProtocol):
         self._answer_at_once = answer_at_once
         self._incomplete: tuple[RequestResponseCycle, ASGIApp] | None = None  # a call whose body arrives
         self._answering = False
+        self._connection = Connection(self)
 
     def on_message_begin(self) -> None:
         """See `BoundedProtocol`."""
         super().on_message_begin()
-        self.scope[CONNECTION] = Connection(self)  # type: ignore[typeddict-unknown-key]
+        self.scope[CONNECTION] = self._connection  # type: ignore[typeddict-unknown-key]
 
     def data_received(self, data: bytes) -> None:
         """Parse bytes. A call whose body has not arrived with its head gets a task."""
@@ -163,15 +166,15 @@ class ConnectionProtocol(BoundedProtocol):
 
     def _write(self, cycle: RequestResponseCycle, response: Response) -> None:
         """Send a complete response in one piece, as `RequestResponseCycle.send` does in two."""
-        headers = [*self.server_state.default_headers, *response.raw_headers]
+        head = head_of(response)
+        if not head:
+            raise RuntimeError("a header of the response has a line break")
+        own = join_headers(self.server_state.default_headers)
         if not cycle.keep_alive:
-            headers.append((b"connection", b"close"))
-        head = b"".join([b"%b: %b\r\n" % header for header in headers])
-        if head.count(b"\n") != len(headers) or head.count(b"\r") != len(headers) or b"\0" in head:
-            raise RuntimeError("a header of the response has a control character")
-        body = b"" if cycle.scope["method"] == "HEAD" else bytes(response.body)
+            own += b"connection: close\r\n"
+        body = b"" if cycle.scope["method"] == "HEAD" else response.body
         cycle.response_started = cycle.response_complete = True
-        self.transport.write(b"%b%b\r\n%b" % (STATUS_LINE[response.status_code], head, body))
+        self.transport.write(b"".join((STATUS_LINE[response.status_code], own, head, b"\r\n", body)))
         cycle.message_event.set()
         if not cycle.keep_alive:
             self.transport.close()

@@ -79,13 +79,14 @@ class Journal:
         """Return the real seconds since the journal was opened."""
         return self._stopwatch() - self._opened
 
-    def open(self, call: Call, scope: Any, path: str, at: float) -> ReceivedCall:
+    def open(self, call: Call, scope: Any, path: str, headers: bytes, at: float) -> ReceivedCall:
         """Start to record a call.
 
         Args:
             call: on a fal host.
             scope: of the call.
             path: on that host.
+            headers: joined.
             at: arrival, unix seconds of the emulator's clock.
         """
         for name, value in scope["headers"]:
@@ -99,7 +100,7 @@ class Journal:
             scope["method"],
             path,
             scope["query_string"],
-            join_headers(scope["headers"]),
+            headers,
             request_id=call.request_id,
         )
         self._open[received.id] = received

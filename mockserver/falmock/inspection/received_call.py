@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, field
-from itertools import chain
 from typing import TYPE_CHECKING, Final
 
 from falmock.inspection.redaction import compacted
@@ -19,7 +18,6 @@ RawHeaders = list[tuple[bytes, bytes]]
 KEPT: Final = 64 * 1024  # bytes of a body
 LARGE: Final = 256 * 1024  # bytes; the digest of a larger input takes more than a millisecond
 OVERHEAD: Final = 1024  # bytes that an entry takes besides its texts
-SEPARATOR: Final = b"\0"
 CONTENT_TYPE: Final = b"content-type"
 FAILED: Final = 400
 WITH_INPUT: Final = frozenset({Operation.SUBMIT, Operation.RUN})
@@ -84,9 +82,10 @@ class ReceivedCall:
             self.request_body += chunk[: KEPT - self.request_size]
         self.request_size += len(chunk)
 
-    def on_response_start(self, status: int, headers: RawHeaders) -> None:
+    def on_response_start(self, status: int, headers: bytes) -> None:
+        """Record the start of the response; `headers` are joined."""
         self.status = status
-        self.response_headers = join_headers(headers)
+        self.response_headers = headers
 
     def on_response_body(self, chunk: bytes) -> None:
         """Record a chunk of the response, unless it is a downloaded file."""
@@ -117,15 +116,15 @@ class ReceivedCall:
 
 
 def join_headers(headers: Sequence[tuple[bytes, bytes]]) -> bytes:
-    """Return headers as one bytes object; empty if a header contains the separator."""
-    joined = SEPARATOR.join(chain.from_iterable(headers))
-    return joined if joined.count(SEPARATOR) == 2 * len(headers) - 1 else b""
+    """Return headers as on the wire, each with a line break after it; empty if one contains a line break."""
+    joined = b"".join([b"%b: %b\r\n" % pair for pair in headers])
+    return joined if joined.count(b"\n") == joined.count(b"\r") == len(headers) else b""
 
 
 def split_headers(joined: bytes) -> list[tuple[bytes, bytes]]:
     """Undo `join_headers`."""
-    parts = joined.split(SEPARATOR)
-    return list(zip(parts[::2], parts[1::2], strict=False))  # b"" splits into one empty part
+    pairs = (line.partition(b": ") for line in joined.split(b"\r\n")[:-1])
+    return [(name, value) for name, _, value in pairs]
 
 
 def header(joined: bytes, name: bytes) -> bytes:

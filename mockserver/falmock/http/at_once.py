@@ -1,0 +1,131 @@
+"""Answers calls of the queue that wait for nothing, without a task; it reads repeated calls once.
+
+Polls and submits are most of the calls that an emulator gets. All others pass through the ASGI layers: calls
+of pages, to other hosts, for streams, with a webhook or a large input, and those that a fault may affect.
+Both ways use the same guard, router, recorder and host.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from falmock.engine.payloads import LARGE_INPUT
+from falmock.faults.triggers import MAGIC_HEADER, may_have_triggers
+from falmock.http.context import Area, CallContext
+from falmock.http.guard import admits_program
+from falmock.http.submission import wants_webhook
+from falmock.inspection.received_call import join_headers
+from falmock.protocol.authorities import AuthorityError
+from falmock.protocol.calls import Operation
+from falmock.protocol.hosts import QUEUE, TARGETS, NotServedError
+
+if TYPE_CHECKING:
+    from collections import Counter
+    from collections.abc import Mapping
+
+    from starlette.responses import Response
+    from starlette.types import Scope
+
+    from falmock.faults.rule_set import RuleSet
+    from falmock.http.recorder import HostAtOnce, Recorder
+    from falmock.http.router import HostRouter
+    from falmock.protocol.authorities import Authority
+    from falmock.protocol.calls import Call
+    from falmock.protocol.hosts import Destination
+
+OPERATIONS: Final = frozenset({Operation.SUBMIT, Operation.STATUS, Operation.RESULT, Operation.CANCEL})
+REMEMBERED: Final = 500  # calls
+LONGEST: Final = 2000  # bytes of the path and the headers of a call that is remembered
+
+
+@dataclass(frozen=True, slots=True)
+class _Reading:
+    """What a call says, besides its query and its body.
+
+    Attributes:
+        headers: by name.
+        joined: all headers.
+        call: on the queue host.
+    """
+
+    authority: Authority
+    headers: Mapping[str, str]
+    joined: bytes
+    destination: Destination
+    call: Call
+
+
+class AtOnce:
+    """Answers calls at once.
+
+    Args:
+        names: of this emulator, besides those of loopback.
+        router: finds the host of a call.
+        recorder: records the calls.
+        rules: of the emulator; calls that one watches are not answered here.
+        queue: returns the response of the queue host.
+        arrivals: counts the calls for each host.
+    """
+
+    def __init__(
+        self,
+        names: frozenset[str],
+        router: HostRouter,
+        *,
+        recorder: Recorder,
+        rules: RuleSet,
+        queue: HostAtOnce,
+        arrivals: Counter[str],
+    ) -> None:
+        self._names = names
+        self._router = router
+        self._recorder = recorder
+        self._rules = rules
+        self._queue = queue
+        self._arrivals = arrivals
+        self._readings: dict[object, _Reading] = {}
+
+    def __call__(self, scope: Scope, body: bytes | None) -> Response | None:
+        """Return the response to a call; None for one that must take the other way.
+
+        Args:
+            scope: of the call; it is not changed.
+            body: of the call, complete; None if it has not been received.
+        """
+        key = (scope["method"], scope["path"], scope["scheme"], *scope["headers"])
+        reading = self._readings.get(key) or self._read(scope, key)
+        if reading is None or self._rules.watches(reading.call.operation, reading.call.request_id):
+            return None
+        context = CallContext(Area.FAL, reading.authority, reading.headers, self._names)
+        context.call = reading.call
+        context.base_url = reading.destination.base_url
+        if reading.call.operation is Operation.SUBMIT:
+            if body is None or len(body) > LARGE_INPUT or may_have_triggers(body) or wants_webhook(scope):
+                return None
+            context.body = body
+        self._arrivals[QUEUE] += 1
+        path = reading.destination.path
+        return self._recorder.answer_at_once(self._queue, context, scope, path, reading.joined)
+
+    def _read(self, scope: Scope, key: object) -> _Reading | None:
+        """Read a call; None if it is not answered here."""
+        admitted = admits_program(scope, self._names)
+        if admitted is None:
+            return None
+        authority, headers = admitted
+        if "host" not in headers or MAGIC_HEADER in headers or not TARGETS.isdisjoint(headers):
+            return None
+        try:
+            found = self._router.locate(authority, headers, scope["scheme"], scope["path"], self._names)
+        except (AuthorityError, NotServedError):
+            return None
+        call = self._router.read(found, scope["method"], headers)
+        if found.host != QUEUE or call.operation not in OPERATIONS:
+            return None
+        reading = _Reading(authority, headers, join_headers(scope["headers"]), found, call)
+        if len(reading.joined) + len(found.path) <= LONGEST:
+            if len(self._readings) >= REMEMBERED:
+                self._readings.clear()
+            self._readings[key] = reading
+        return reading
