@@ -15,7 +15,7 @@ import os
 import re
 import shutil
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, BinaryIO, Final
+from typing import TYPE_CHECKING, Any, Final
 from weakref import WeakValueDictionary
 
 from falmock.engine.files import DISCARDED, Files, link, new_path
@@ -32,7 +32,8 @@ if TYPE_CHECKING:
     from falmock.engine.rows import StoredFile
     from falmock.engine.signing import Signer
 
-BUFFER: Final = 1024 * 1024
+BATCH: Final = 512 * 1024  # bytes that are written at once
+MOST_CHUNKS: Final = 1000  # in a batch: each takes some memory, however small it is
 TOKEN_LIFETIME: Final = 24 * 3600  # seconds; fal's server SDK renews below one hour
 MOST_ANNOUNCED: Final = 2_000  # uploads with a signed URL; the oldest is forgotten
 LONGEST_TOKEN_LIFETIME: Final = 7 * 24 * 3600  # seconds
@@ -55,19 +56,6 @@ class Upload:
     content_type: str
     owner: str
     lifecycle: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class Received:
-    """Bytes on disk.
-
-    Attributes:
-        file: has all of them.
-        etag: their MD5, in hex.
-    """
-
-    file: Path
-    etag: str
 
 
 class Uploads:
@@ -168,38 +156,54 @@ class Uploads:
             f"{rng.getrandbits(128):032x}", new_path(rng, name, self._now()), content_type, owner, lifecycle
         )
 
-    async def receive(self, chunks: AsyncIterator[bytes]) -> Received:
-        """Stream bytes to disk. Nothing is kept after an error.
+    async def receive(self, chunks: AsyncIterator[bytes]) -> Path:
+        """Stream a whole file to disk and return it. Nothing is kept after an error.
 
         Raises:
             BodyTooLarge: there are more bytes than a file may have.
             StorageFull: the disk is full.
         """
-        file = self._new_name(private.PART)
-        digest = hashlib.md5(usedforsecurity=False)
-        try:
-            sink = await with_descriptors(lambda: asyncio.to_thread(private.create, file, buffering=0))
-            with disk.room(), sink:
-                async for buffer in _buffered(chunks, self._files.max_size):
-                    await asyncio.to_thread(_write, sink, buffer, digest)
-        except BaseException:
-            file.unlink(missing_ok=True)
-            raise
-        return Received(file, digest.hexdigest())
+        return await self._receive(chunks)
 
-    def keep_part(self, upload: Upload, number: int, received: Received) -> None:
-        """Keep bytes as a part of an upload until the upload is completed.
+    async def receive_part(self, upload: Upload, number: int, chunks: AsyncIterator[bytes]) -> str:
+        """Stream a part of an upload to disk, keep it until the upload is completed, and return its etag.
+
+        The etag is the MD5 of the bytes, in hex. Nothing is kept after an error.
 
         Raises:
-            StorageFull: the disk is full; the bytes are deleted.
+            BodyTooLarge: there are more bytes than a file may have.
+            StorageFull: the disk is full.
         """
+        digest = hashlib.md5(usedforsecurity=False)
+        file = await self._receive(chunks, digest.update)
+        etag = digest.hexdigest()
         try:
             with disk.room():
                 folder = private.folder(self._folder / upload.id)
-                received.file.replace(folder / f"{number}.{received.etag}")
+                file.replace(folder / f"{number}.{etag}")
         except BaseException:
-            received.file.unlink(missing_ok=True)
+            file.unlink(missing_ok=True)
             raise
+        return etag
+
+    async def _receive(
+        self, chunks: AsyncIterator[bytes], inspect: Callable[[bytes], None] = lambda _: None
+    ) -> Path:
+        file = self._new_name(private.PART)
+
+        def write(batch: list[bytes]) -> None:
+            data = b"".join(batch)
+            disk.write_all(sink, data)
+            inspect(data)
+
+        try:
+            sink = await with_descriptors(lambda: asyncio.to_thread(private.create, file, buffering=0))
+            with disk.room(), sink:
+                await _write_behind(_batches(chunks, self._files.max_size), write)
+        except BaseException:
+            file.unlink(missing_ok=True)
+            raise
+        return file
 
     def publish(self, upload: Upload, whole: Path) -> StoredFile:
         """Publish a complete file on the CDN, and delete the original.
@@ -283,28 +287,42 @@ def _plain(etag: str) -> str:
     return re.sub(r"[^0-9a-f]", "", etag.lower())[:32]
 
 
-async def _buffered(chunks: AsyncIterator[bytes], limit: int) -> AsyncIterator[bytes]:
-    """Join small chunks, so that a thread is used once a megabyte."""
-    buffer = bytearray()
-    total = 0
+async def _batches(chunks: AsyncIterator[bytes], limit: int) -> AsyncIterator[list[bytes]]:
+    """Collect chunks, so that a thread is used once for many."""
+    batch: list[bytes] = []
+    size = total = 0
     async for chunk in chunks:
         total += len(chunk)
         if total > limit:
             raise BodyTooLarge(limit)
-        buffer += chunk
-        if len(buffer) >= BUFFER:
-            yield bytes(buffer)
-            buffer.clear()
-    yield bytes(buffer)
+        batch.append(chunk)
+        size += len(chunk)
+        if size >= BATCH or len(batch) == MOST_CHUNKS:
+            yield batch
+            batch, size = [], 0
+    yield batch
+
+
+async def _write_behind(batches: AsyncIterator[list[bytes]], write: Callable[[list[bytes]], None]) -> None:
+    """Write each batch in a thread while the next one arrives. No write goes on after an error."""
+    loop = asyncio.get_running_loop()
+    writing: asyncio.Future[None] = loop.create_future()
+    writing.set_result(None)
+    try:
+        async for batch in batches:
+            await asyncio.wait({writing})
+            writing.result()
+            writing = loop.run_in_executor(None, write, batch)
+        await asyncio.wait({writing})
+    finally:
+        await asyncio.wait({writing})  # again if the task is cancelled: the caller closes the file
+        error = writing.exception()
+    if error is not None:
+        raise error
 
 
 def _concatenate(sources: list[Path], target: Path) -> None:
-    with private.create(target) as sink:
+    with private.create(target, buffering=0) as sink:
         for source in sources:
-            with source.open("rb") as part:
-                shutil.copyfileobj(part, sink, BUFFER)
-
-
-def _write(sink: BinaryIO, data: bytes, digest: Any) -> None:
-    disk.write_all(sink, data)
-    digest.update(data)
+            with source.open("rb", buffering=0) as part:
+                disk.append(part, sink)

@@ -90,7 +90,7 @@ class _Cdn:
     async def upload(self, request: Request) -> Response:
         """Receive a whole file."""
         upload = self._announce(request)
-        self._uploads.publish(upload, (await self._uploads.receive(request.stream())).file)
+        self._uploads.publish(upload, await self._uploads.receive(request.stream()))
         return JSONResponse({"access_url": _url(request, upload)})
 
     async def start(self, request: Request) -> Response:
@@ -101,18 +101,17 @@ class _Cdn:
     async def put_whole(self, request: Request) -> Response:
         """Receive an announced file."""
         upload = self._upload(request)
-        self._uploads.publish(upload, (await self._uploads.receive(request.stream())).file)
+        self._uploads.publish(upload, await self._uploads.receive(request.stream()))
         return Response(headers=self._stored)
 
     async def put(self, request: Request) -> Response:
         """Receive a part."""
         upload = self._upload(request)
         number = _part_number(request.path_params["part"])
-        received = await self._uploads.receive(request.stream())
-        self._uploads.keep_part(upload, number, received)
+        etag = await self._uploads.receive_part(upload, number, request.stream())
         # fal's server SDK reads the header, its JavaScript client the body.
-        content = {"partNumber": number, "etag": received.etag}
-        return JSONResponse(content, headers={"etag": f'"{received.etag}"'})
+        content = {"partNumber": number, "etag": etag}
+        return JSONResponse(content, headers={"etag": f'"{etag}"'})
 
     async def complete(self, request: Request) -> Response:
         """Join the parts."""
@@ -165,6 +164,8 @@ class _Cdn:
 
 class OpenFileResponse(FileResponse):
     """Serves an open file, so a download is complete even if the file is deleted before its end."""
+
+    chunk_size = 256 * 1024  # each is read in a thread
 
     def __init__(self, source: BinaryIO, *, media_type: str, headers: dict[str, str]) -> None:
         status = os.fstat(source.fileno())

@@ -111,8 +111,13 @@ class BoundedProtocol(HttpToolsProtocol):
         self.headers.append((name, value))
 
     def on_body(self, body: bytes) -> None:
-        """See `HttpToolsProtocol`."""
+        """Keep a piece of a body. A piece that the application takes alone is not copied."""
         self._framing = 0
+        cycle: Any = self.cycle  # its body may be bytes too
+        if not cycle.body:
+            cycle.body, body = body, b""
+        elif isinstance(cycle.body, bytes):
+            cycle.body = bytearray(cycle.body)
         super().on_body(body)
 
     def on_response_complete(self) -> None:

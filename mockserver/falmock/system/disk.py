@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, BinaryIO
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, BinaryIO, Final
 
 from falmock.protocol.errors import StorageFull
 from falmock.system import transient
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+PIECE: Final = 1024 * 1024  # bytes that are read and written at once
 
 
 @contextmanager
@@ -34,3 +37,15 @@ def write_all(sink: BinaryIO, data: bytes) -> None:
     left = memoryview(data)
     while left:
         left = left[sink.write(left) :]
+
+
+def append(source: BinaryIO, sink: BinaryIO) -> None:
+    """Write the rest of an unbuffered file to the end of another one.
+
+    The system copies the bytes where it can. Where it cannot, they are read and written.
+    """
+    with suppress(OSError, AttributeError):  # if it is about space, it occurs again below
+        while os.copy_file_range(source.fileno(), sink.fileno(), PIECE):
+            pass
+    while data := source.read(PIECE):
+        write_all(sink, data)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import hashlib
 import os
 import re
+import threading
 from random import Random
 from typing import TYPE_CHECKING, Any
 
@@ -48,9 +50,7 @@ async def chunks(*data: bytes) -> AsyncIterator[bytes]:
 
 
 async def part(uploads: Uploads, number: int, data: bytes) -> tuple[int, str]:
-    arrival = await uploads.receive(chunks(data))
-    uploads.keep_part(UPLOAD, number, arrival)
-    return number, arrival.etag
+    return number, await uploads.receive_part(UPLOAD, number, chunks(data))
 
 
 def left(files: Files) -> list[str]:
@@ -120,11 +120,16 @@ def test_a_token_is_invalid_after_its_lifetime(
         uploads.owner(token)
 
 
-async def test_received_bytes_are_on_disk_with_their_md5(uploads: Uploads) -> None:
-    arrival = await uploads.receive(chunks(DATA[:1000], b"", DATA[1000:]))
+async def test_received_bytes_are_on_disk(uploads: Uploads) -> None:
+    file = await uploads.receive(chunks(DATA[:1000], b"", DATA[1000:]))
 
-    assert arrival.file.read_bytes() == DATA
-    assert arrival.etag == hashlib.md5(DATA, usedforsecurity=False).hexdigest()
+    assert file.read_bytes() == DATA
+
+
+async def test_the_etag_of_a_part_is_its_md5(uploads: Uploads) -> None:
+    _, etag = await part(uploads, 1, DATA)
+
+    assert etag == hashlib.md5(DATA, usedforsecurity=False).hexdigest()
 
 
 async def test_an_upload_over_the_limit_leaves_no_file(uploads: Uploads, files: Files) -> None:
@@ -145,12 +150,36 @@ async def test_an_upload_to_a_full_disk_leaves_no_file(
     assert left(files) == []
 
 
+async def test_an_upload_that_is_cancelled_ends_after_the_write_that_has_begun(
+    uploads: Uploads, files: Files, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, go_on = asyncio.Event(), threading.Event()
+    loop = asyncio.get_running_loop()
+
+    def write(*_: Any) -> None:
+        loop.call_soon_threadsafe(begun.set)
+        go_on.wait()
+
+    monkeypatch.setattr("falmock.system.disk.write_all", write)
+    upload = asyncio.create_task(uploads.receive(chunks(DATA)))
+    await begun.wait()
+
+    upload.cancel()
+    done, _ = await asyncio.wait({upload}, timeout=0)
+    go_on.set()
+    with pytest.raises(asyncio.CancelledError):
+        await upload
+
+    assert not done
+    assert left(files) == []
+
+
 async def test_parts_are_kept_when_the_disk_is_full_at_their_completion(
     uploads: Uploads, files: Files, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     parts = [await part(uploads, 1, DATA[:1000]), await part(uploads, 2, DATA[1000:])]
     with monkeypatch.context() as patch:
-        patch.setattr("shutil.copyfileobj", full)
+        patch.setattr("falmock.system.disk.append", full)
         with pytest.raises(StorageFull):
             await uploads.complete(UPLOAD, parts)
     assert left(files) == [UPLOAD.id]
@@ -163,12 +192,12 @@ async def test_parts_are_kept_when_the_disk_is_full_at_their_completion(
 async def test_a_published_file_is_not_changed_when_the_disk_is_full(
     uploads: Uploads, files: Files, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    first = uploads.publish(UPLOAD, (await uploads.receive(chunks(b"first"))).file)
+    first = uploads.publish(UPLOAD, await uploads.receive(chunks(b"first")))
     second = await uploads.receive(chunks(b"second"))
     monkeypatch.setattr("falmock.engine.files.link", full)
 
     with pytest.raises(StorageFull):
-        uploads.publish(UPLOAD, second.file)
+        uploads.publish(UPLOAD, second)
 
     assert files.live(UPLOAD.path, Time.now) == first
     assert (files.on_disk(first).read_bytes(), left(files)) == (b"first", [])

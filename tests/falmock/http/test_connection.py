@@ -164,6 +164,23 @@ async def test_large_body_in_one_piece_with_its_head_does_not_count_as_headers()
         assert await status(reader) == 200
 
 
+async def test_a_body_in_many_pieces_is_passed_on_complete_and_in_order() -> None:
+    sent = [bytes([number % 251]) * (number % 7 + 1) for number in range(20_000)]
+    received: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+
+    async def keep(scope: Scope, receive: Receive, send: Send) -> None:
+        received.set_result(await Request(scope, receive).body())
+        await PlainTextResponse("kept")(scope, receive, send)
+
+    async with connected(keep) as (reader, writer):
+        writer.write(b"POST / HTTP/1.1\r\nhost: localhost\r\ntransfer-encoding: chunked\r\n\r\n")
+        writer.writelines(b"%x\r\n%b\r\n" % (len(piece), piece) for piece in sent)
+        writer.write(b"0\r\n\r\n")
+
+        assert await status(reader) == 200
+        assert received.result() == b"".join(sent)
+
+
 async def test_second_request_on_a_connection_has_the_full_header_limit() -> None:
     async with connected(hello, header_bytes=1000) as (reader, writer):
         seen = []

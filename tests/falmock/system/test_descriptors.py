@@ -95,8 +95,8 @@ def test_an_upload_waits_for_a_descriptor(
             Files(Store(None), tmp_path, max_size=1000), Signer(bytes(32)), now=lambda: 0.0, new_rng=Random
         )
         with none_left(monkeypatch) as relief:
-            arrival = await uploads.receive(content())
-        assert arrival.file.read_bytes() == b"bytes"
+            file = await uploads.receive(content())
+        assert file.read_bytes() == b"bytes"
         return relief.waits
 
     assert play(scene()) == 1

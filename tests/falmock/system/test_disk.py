@@ -64,3 +64,49 @@ def test_write_all_repeats_partial_writes_until_all_bytes_are_written() -> None:
     disk.write_all(Slow(), data)  # type: ignore[arg-type]
 
     assert bytes(got) == data
+
+
+def appended(tmp_path: Path) -> bytes:
+    """Append a file to another one, and return what that has then."""
+    source, sink = tmp_path / "source", tmp_path / "sink"
+    source.write_bytes(b"bytes" * 1000)
+    with source.open("rb", buffering=0) as read, sink.open("wb", buffering=0) as written:
+        written.write(b"more ")
+        disk.append(read, written)
+    return sink.read_bytes()
+
+
+def test_a_file_is_appended_to_another(tmp_path: Path) -> None:
+    assert appended(tmp_path) == b"more " + b"bytes" * 1000
+
+
+def test_a_file_is_appended_where_the_system_cannot_copy_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: int) -> int:
+        raise OSError(errno.EXDEV, os.strerror(errno.EXDEV))
+
+    monkeypatch.setattr(os, "copy_file_range", refuse, raising=False)
+
+    assert appended(tmp_path) == b"more " + b"bytes" * 1000
+
+
+def test_a_file_is_appended_on_a_system_without_the_call(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delattr(os, "copy_file_range", raising=False)
+
+    assert appended(tmp_path) == b"more " + b"bytes" * 1000
+
+
+def test_a_file_that_the_system_copied_in_part_is_appended_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def copy_some(source: int, sink: int, count: int) -> int:
+        if os.lseek(source, 0, os.SEEK_CUR):
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return os.write(sink, os.read(source, min(count, 700)))
+
+    monkeypatch.setattr(os, "copy_file_range", copy_some, raising=False)
+
+    assert appended(tmp_path) == b"more " + b"bytes" * 1000
