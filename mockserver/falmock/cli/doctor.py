@@ -13,7 +13,8 @@ from falmock.cli.joining import describe
 from falmock.cli.options import command_argument, state_option
 from falmock.cli.serving import LOOPBACK, PORT
 from falmock.intercept import netns
-from falmock.intercept.certificates import DamagedCAError, certificate_of, check_ca
+from falmock.intercept.authority import DamagedCAError, certificate_of
+from falmock.intercept.certificates import check_ca
 from falmock.intercept.doctor import CannotTryError, examine
 from falmock.intercept.server_info import find, running
 from falmock.protocol.authorities import parse_url

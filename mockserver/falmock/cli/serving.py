@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import click
@@ -15,7 +16,7 @@ from falmock.cli.options import option
 from falmock.faults.vocabulary import ScenarioError
 from falmock.http.server import listen
 from falmock.inspection.journal import journal_of
-from falmock.intercept.certificates import DamagedCAError, open_ca
+from falmock.intercept.authority import DamagedCAError, make_apart, open_ca
 from falmock.intercept.listeners import Listeners, open_listeners
 from falmock.intercept.server_info import ServerInfo, advertise
 from falmock.protocol.addresses import is_loopback
@@ -64,9 +65,9 @@ async def served(
     settings = emulator.settings
     async with AsyncExitStack() as stack:
         with _writing_to(emulator):
-            ca = open_ca(emulator.files.folder / "ca", os.environ)
+            opening = partial(open_ca, emulator.files.folder / "ca", os.environ, make_apart)
             server = await stack.enter_async_context(
-                open_listeners(app, listeners, ca, sealed=settings.sealed)
+                open_listeners(app, listeners, opening, sealed=settings.sealed)
             )
             if found:
                 stack.enter_context(advertise(server))

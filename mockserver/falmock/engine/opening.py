@@ -8,9 +8,9 @@ import logging
 import os
 import random
 import sqlite3
-import ssl
 import time
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from falmock.engine import served_models
@@ -32,7 +32,6 @@ from falmock.system.dialler import ANYWHERE, NOWHERE, PUBLIC_ONLY, Dialler, OwnA
 if TYPE_CHECKING:
     import socket
     from collections.abc import AsyncIterator, Callable, Iterable, Iterator
-    from pathlib import Path
 
     import httpx
 
@@ -47,6 +46,7 @@ log = logging.getLogger("falmock")
 
 ELSEWHERE = "choose another folder with --state, or use --ephemeral"
 DATABASE = "falmock.db"
+CERTIFICATE = b"CERTIFICATE-----"
 STATE = frozenset(  # the names in a state folder
     {
         *(DATABASE, f"{DATABASE}-wal", f"{DATABASE}-shm", f"{DATABASE}-journal"),
@@ -188,10 +188,11 @@ def _check_roots() -> None:
     """Check the file with further authorities, which `clients.trusted` reads."""
     if more := os.environ.get("SSL_CERT_FILE"):
         try:
-            ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(more)
+            reason = None if CERTIFICATE in Path(more).read_bytes() else "it has no certificate"
         except OSError as error:
-            reason = "it has no certificate" if isinstance(error, ssl.SSLError) else error.strerror
-            raise StateError(f"cannot use SSL_CERT_FILE={more} ({reason}): correct or unset it") from None
+            reason = error.strerror
+        if reason is not None:
+            raise StateError(f"cannot use SSL_CERT_FILE={more} ({reason}): correct or unset it")
 
 
 def _start_scheduler(emulator: Emulator) -> asyncio.Task[None]:

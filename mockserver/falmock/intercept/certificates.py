@@ -1,4 +1,4 @@
-"""The CA of `falmock run`, and the server certificates for fal's host names.
+"""Makes the CA of `falmock run`, and the server certificates for fal's host names.
 
 The files for clients are in a separate folder without keys, which can be mounted into a container.
 
@@ -14,14 +14,12 @@ from __future__ import annotations
 import base64
 import hashlib
 import ipaddress
-import re
-import ssl
-from dataclasses import dataclass
+import json
+import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-import certifi
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -34,81 +32,45 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from falmock.protocol.addresses import parse
-from falmock.protocol.hosts import ALIASES, FAL_DOMAINS
+from falmock.intercept import authority
+from falmock.intercept.authority import (
+    LOCAL_ADDRESSES,
+    LOCAL_NETWORKS,
+    NAMES,
+    CertificateAuthority,
+    DamagedCAError,
+    certificate_of,
+)
+from falmock.protocol.hosts import FAL_DOMAINS
 from falmock.system import private
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-LOCAL_NETWORKS: Final = ("127.0.0.0/8", "::1/128")
-LOCAL_ADDRESSES: Final = ("127.0.0.1", "::1")
 CA_LIFETIME: Final = timedelta(days=3650)
 CERTIFICATE_LIFETIME: Final = timedelta(days=397)  # browsers accept no longer one
-# A file that the user names may have a key too.
-_CERTIFICATE: Final = re.compile(rb"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.DOTALL)
 SKEW: Final = timedelta(days=1)  # between the clocks of this machine and of a container
-
-
-class DamagedCAError(Exception):
-    """The files of a CA cannot be used. The text is one line that says what to do."""
-
-
-@dataclass(frozen=True, slots=True)
-class CertificateAuthority:
-    """The files of a CA: keys in one folder, and what clients need in another.
-
-    Attributes:
-        certificate: of the CA, in the folder for clients.
-        bundle: the usual roots and `certificate`, for programs that read a single file; in the same folder.
-        server: key and certificate of the TLS port, readable by their owner only.
-        named: the same without addresses, for clients that ask for a name.
-    """
-
-    certificate: Path
-    bundle: Path
-    server: Path
-    named: Path
-
-    def context(self) -> ssl.SSLContext:
-        """Return the TLS settings of the server."""
-        context, named = _context(self.server), _context(self.named)
-
-        def choose(connection: ssl.SSLObject | ssl.SSLSocket, name: str | None, _: object) -> None:
-            if name is not None and parse(name) is None:
-                connection.context = named
-
-        context.sni_callback = choose
-        return context
+LEFT: Final = timedelta(days=30)  # of the lifetime, when the certificates of the server are made anew
 
 
 def open_ca(folder: Path, environment: Mapping[str, str] | None = None) -> CertificateAuthority:
-    """Open the CA in a folder; the first time, make it. The server certificate is new each time.
+    """Open the CA in a folder, with certificates made by this process; see `authority.open_ca`."""
+    return authority.open_ca(folder, environment or {}, make)
 
-    Args:
-        folder: created if missing.
-        environment: `SSL_CERT_FILE` and the like name further roots for the bundle.
+
+def make(ca: CertificateAuthority) -> None:
+    """Make the certificates of the server, and the CA if it is missing or has expired.
 
     Raises:
         OSError: a file cannot be read or written.
-        DamagedCAError: key or certificate cannot be parsed.
+        DamagedCAError: key or certificate of the CA cannot be parsed.
     """
-    certificate_path = certificate_of(folder)
-    for each in (folder, certificate_path.parent):
-        private.folder(each)
-    ca = CertificateAuthority(
-        certificate_path,
-        certificate_path.with_name("bundle.pem"),
-        folder / "server.pem",
-        folder / "named.pem",
-    )
-    key, certificate = _load(folder / "ca.key", ca.certificate) or _make(folder / "ca.key", ca.certificate)
-    private.write(ca.bundle, _usual_roots(environment or {}) + _pem(certificate))
+    key, certificate = _load(ca.key, ca.certificate) or _make(ca.key, ca.certificate)
     server_key = ec.generate_private_key(ec.SECP256R1())
     for path, addresses in ((ca.server, LOCAL_ADDRESSES), (ca.named, ())):
         server = _server_certificate(server_key, key, certificate, addresses)
-        private.write(path, _private_pem(server_key) + _pem(server))
-    return ca
+        end = min(certificate.not_valid_after_utc - SKEW, server.not_valid_after_utc - LEFT)
+        private.write(path, ca.heading(end.timestamp()) + _private_pem(server_key) + _pem(server))
 
 
 KeyPair = tuple[ec.EllipticCurvePrivateKey, x509.Certificate]
@@ -122,11 +84,6 @@ def check_ca(folder: Path) -> None:
         DamagedCAError: key or certificate cannot be parsed.
     """
     _load(folder / "ca.key", certificate_of(folder))
-
-
-def certificate_of(folder: Path) -> Path:
-    """Return the certificate of the CA in a folder."""
-    return folder / "certificate" / "ca.pem"
 
 
 def key_digest(certificate: str) -> str:
@@ -179,12 +136,8 @@ def _server_certificate(
     ca: x509.Certificate,
     addresses: Iterable[str],
 ) -> x509.Certificate:
-    """Return a certificate for all fal hosts, emulated or not, so that each gets an answer."""
-    names = dict.fromkeys(
-        ["localhost", *FAL_DOMAINS, *(f"*.{domain}" for domain in FAL_DOMAINS), *ALIASES, "*.alpha.fal.ai"]
-    )
     alternatives = [
-        *map(x509.DNSName, names),
+        *map(x509.DNSName, NAMES),
         *(x509.IPAddress(ipaddress.ip_address(address)) for address in addresses),
     ]
     issuer = x509.AuthorityKeyIdentifier.from_issuer_public_key(ca_key.public_key())
@@ -195,13 +148,6 @@ def _server_certificate(
         .add_extension(issuer, critical=False)
         .sign(ca_key, hashes.SHA256())
     )
-
-
-def _context(chain: Path) -> ssl.SSLContext:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(chain)
-    context.set_alpn_protocols(["http/1.1"])
-    return context
 
 
 def _builder(
@@ -221,15 +167,6 @@ def _builder(
     )
 
 
-def _usual_roots(environment: Mapping[str, str]) -> bytes:
-    """Return the roots that programs trust already, since they call other hosts too."""
-    named = (environment.get(name) for name in ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"))
-    system = ssl.get_default_verify_paths().cafile
-    paths = dict.fromkeys(filter(None, (*named, system, certifi.where())))
-    found = (_CERTIFICATE.findall(Path(path).read_bytes()) for path in paths if Path(path).is_file())
-    return b"".join(each + b"\n" for certificates in found for each in certificates)
-
-
 def _name(text: str) -> x509.Name:
     return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text)])
 
@@ -244,3 +181,20 @@ def _pem(certificate: x509.Certificate) -> bytes:
 
 def _private_pem(key: ec.EllipticCurvePrivateKey) -> bytes:
     return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+
+
+def main() -> int:
+    """Make the files of a CA in the folder that is the argument; print an error for `make_apart`."""
+    try:
+        make(CertificateAuthority.of(Path(sys.argv[1])))
+    except DamagedCAError as error:
+        print(json.dumps(str(error)))  # noqa: T201 - see above
+    except OSError as error:
+        print(json.dumps(error.errno))  # noqa: T201 - see above
+    else:
+        return 0
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

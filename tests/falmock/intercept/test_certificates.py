@@ -3,6 +3,7 @@ from __future__ import annotations
 import socket
 import ssl
 import threading
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import pytest
@@ -11,11 +12,15 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
+from falmock.intercept import authority
 from falmock.intercept import certificates as module
-from falmock.intercept.certificates import CertificateAuthority, open_ca
+from falmock.intercept.authority import DamagedCAError
+from falmock.intercept.certificates import open_ca
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from falmock.intercept.authority import CertificateAuthority
 
 
 def greet(server: ssl.SSLContext, client: ssl.SSLContext, name: str) -> None:
@@ -37,6 +42,14 @@ def greet(server: ssl.SSLContext, client: ssl.SSLContext, name: str) -> None:
     finally:
         ours.close()
         thread.join()
+
+
+def unchecked() -> ssl.SSLContext:
+    """Return the settings of a client that accepts any certificate."""
+    context = ssl.create_default_context()
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return context
 
 
 @pytest.fixture(scope="module")
@@ -134,6 +147,73 @@ def test_the_ca_is_made_once(tmp_path: Path) -> None:
     first = open_ca(tmp_path).certificate.read_bytes()
 
     assert open_ca(tmp_path).certificate.read_bytes() == first
+
+
+def test_the_certificates_of_the_server_are_used_again(tmp_path: Path) -> None:
+    first = open_ca(tmp_path)
+    before = first.server.read_bytes(), first.named.read_bytes()
+
+    open_ca(tmp_path)
+
+    assert (first.server.read_bytes(), first.named.read_bytes()) == before
+
+
+@pytest.mark.parametrize("name", ["ca.key", "certificate/ca.pem", "server.pem", "named.pem"])
+def test_the_certificates_of_the_server_are_made_anew_if_a_file_is_missing(tmp_path: Path, name: str) -> None:
+    before = open_ca(tmp_path).server.read_bytes()
+    (tmp_path / name).unlink()
+
+    again = open_ca(tmp_path)
+
+    assert again.server.read_bytes() != before
+    greet(again.context(), ssl.create_default_context(cafile=str(again.certificate)), "queue.fal.run")
+
+
+def test_the_certificates_of_the_server_are_made_anew_for_other_names(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = open_ca(tmp_path).server.read_bytes()
+    monkeypatch.setattr("falmock.intercept.authority.NAMES", ("localhost",))
+
+    assert open_ca(tmp_path).server.read_bytes() != before
+
+
+@pytest.mark.parametrize("lifetime", ["CA_LIFETIME", "CERTIFICATE_LIFETIME"])
+def test_the_certificates_of_the_server_are_made_anew_before_they_expire(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lifetime: str
+) -> None:
+    monkeypatch.setattr(module, lifetime, timedelta(hours=1))
+    before = open_ca(tmp_path).server.read_bytes()
+
+    assert open_ca(tmp_path).server.read_bytes() != before
+
+
+@pytest.mark.parametrize("name", ["server.pem", "named.pem"])
+def test_damaged_certificates_of_the_server_are_made_anew(tmp_path: Path, name: str) -> None:
+    heading, _, _ = open_ca(tmp_path).server.read_bytes().partition(b"-")
+    (tmp_path / name).write_bytes(heading + b"-----BEGIN NONSENSE-----")
+
+    greet(open_ca(tmp_path).context(), unchecked(), "queue.fal.run")
+
+
+def test_another_process_makes_the_same_files(tmp_path: Path) -> None:
+    ca = authority.open_ca(tmp_path, {}, authority.make_apart)
+
+    greet(ca.context(), ssl.create_default_context(cafile=str(ca.certificate)), "queue.fal.run")
+
+
+def test_another_process_reports_a_damaged_ca(tmp_path: Path) -> None:
+    open_ca(tmp_path).key.write_text("nonsense")
+
+    with pytest.raises(DamagedCAError, match="are damaged"):
+        authority.open_ca(tmp_path, {}, authority.make_apart)
+
+
+def test_another_process_reports_a_file_that_cannot_be_written(tmp_path: Path) -> None:
+    (tmp_path / "server.part").mkdir()
+
+    with pytest.raises(IsADirectoryError):
+        authority.open_ca(tmp_path, {}, authority.make_apart)
 
 
 def test_a_client_trusts_the_ca_after_a_restart(tmp_path: Path) -> None:
