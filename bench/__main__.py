@@ -19,6 +19,7 @@ from bench.servers import pin_load
 from bench.setup import FULL, QUICK, TINY, Scale, Setup
 from bench.targets import HERE
 
+BUSY = 0.3  # of each core
 WIDTH = 150  # characters, in a file or a pipe
 
 
@@ -68,6 +69,8 @@ def main(
         profiles.mkdir(exist_ok=True)
     pin_load()
     described = machine()
+    if described["busy"] > BUSY * described["cores"]:
+        click.echo(f"bench: the machine is busy (load {described['busy']:.1f})", err=True)
     measured = [_measure(name, Setup(amount, name, profiles)) for name in only]
     terminal.print(table(measured))
     for row in measured:

@@ -183,13 +183,26 @@ def pin_load() -> None:
 
 
 @contextmanager
+def on_all_cores() -> Iterator[None]:
+    """Let processes that are started in a block use every core."""
+    with _bound_to(CORES):
+        yield
+
+
+@contextmanager
 def on_core(index: int) -> Iterator[None]:
     """Let processes that are started in a block inherit one core."""
+    with _bound_to(CORES[index : index + 1]):
+        yield
+
+
+@contextmanager
+def _bound_to(cores: Sequence[int]) -> Iterator[None]:
     if not PINNED:
         yield
         return
     before = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, {CORES[index]})
+    os.sched_setaffinity(0, cores)
     try:
         yield
     finally:
