@@ -18,7 +18,7 @@ BEGIN: Final = "<!-- written by make bench -->"
 END: Final = "<!-- end -->"
 
 
-def write(machine: Mapping[str, Any], rows: Sequence[Row], page: Path = PAGE) -> None:
+def write(page: Path, machine: Mapping[str, Any], rows: Sequence[Row]) -> None:
     """Replace the text between the markers."""
     before, _, rest = page.read_text().partition(BEGIN)
     _, _, after = rest.partition(END)

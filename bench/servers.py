@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import os
-import shutil
-import signal
 import socket
 import subprocess
-import sys
 import tempfile
 import time
 from contextlib import contextmanager
@@ -22,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from bench.load import Address
+    from bench.profiling import Profile
     from bench.targets import Target
 
 START: Final = 120.0  # seconds that a server may take to start
@@ -37,7 +35,7 @@ class Server:
         target: what to start.
         folder: where it runs.
         called: wait until it has answered a submit; otherwise, until it accepts connections.
-        profile: file for its profile, without suffix.
+        profile: is made of it.
 
     Attributes:
         start_seconds: from the start of the process to the end of that wait.
@@ -45,17 +43,16 @@ class Server:
     """
 
     def __init__(
-        self, target: Target, folder: Path, *, called: bool = True, profile: Path | None = None
+        self, target: Target, folder: Path, *, called: bool = True, profile: Profile | None = None
     ) -> None:
         self.target = target
         self.folder = folder
         self.api = target.api
-        self._sampler: subprocess.Popen[bytes] | None = None
+        self._profile = profile
         self.address: Address = ("127.0.0.1", free_port())
         command = [part.format(port=self.address[1], folder=folder) for part in target.command]
-        sampler = shutil.which("py-spy") if profile else None
-        if profile is not None and sampler is None:
-            command = [sys.executable, "-m", "cProfile", "-o", f"{profile}.prof", *command]
+        if profile is not None:
+            command = profile.command(command)
         began = time.perf_counter()
         with on_core(FOR_SERVERS), (folder / "log").open("wb") as log:
             self._process = psutil.Popen(
@@ -68,20 +65,8 @@ class Server:
             raise
         self.start_seconds = time.perf_counter() - began
         self.start_cpu = self.cpu_seconds()
-        if sampler is not None:
-            self._sampler = subprocess.Popen(
-                [
-                    sampler,
-                    "record",
-                    "--format",
-                    "raw",
-                    "--pid",
-                    str(self._process.pid),
-                    "-o",
-                    f"{profile}.folded",
-                ],
-                stdout=subprocess.DEVNULL,
-            )
+        if profile is not None:
+            profile.begin(self._process.pid)
 
     def _wait(self, *, called: bool) -> None:
         """Wait for the first answer to a submit, or for a connection alone.
@@ -127,9 +112,8 @@ class Server:
         return [self._process, *self._process.children(recursive=True)]
 
     def stop(self) -> None:
-        if self._sampler is not None:
-            self._sampler.send_signal(signal.SIGINT)
-            self._sampler.wait(STOP)
+        if self._profile is not None:
+            self._profile.end()
         self._process.terminate()
         try:
             self._process.wait(STOP)
