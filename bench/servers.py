@@ -56,7 +56,12 @@ class Server:
         began = time.perf_counter()
         with on_core(FOR_SERVERS), (folder / "log").open("wb") as log:
             self._process = psutil.Popen(
-                command, cwd=folder, env=_environment(), stdin=subprocess.DEVNULL, stdout=log, stderr=log
+                command,
+                cwd=folder,
+                env=_environment(folder),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
             )
         try:
             self._wait(called=called)
@@ -193,10 +198,11 @@ def _bound_to(cores: Sequence[int]) -> Iterator[None]:
         os.sched_setaffinity(0, before)
 
 
-def _environment() -> dict[str, str]:
-    """Return the environment without settings of falmock, and without proxies."""
-    return {
+def _environment(folder: Path) -> dict[str, str]:
+    """Return the environment without proxies and settings; no `falmock run` of the user finds the server."""
+    kept = {
         name: value
         for name, value in os.environ.items()
         if not name.startswith("FALMOCK_") and not name.lower().endswith("_proxy")
     }
+    return {**kept, "XDG_RUNTIME_DIR": str(folder)}

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from bench.setup import Setup
 
 BLOCK: Final = bytes(MIB)
-SAMPLE: Final = 0.01  # seconds between two looks at the memory
+SAMPLE: Final = 0.02  # seconds between two looks at the memory
 DD: Final = "dd"
 
 
