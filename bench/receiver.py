@@ -110,8 +110,8 @@ class _Protocol(asyncio.Protocol):
         self._received += data
         if is_complete_call(self._received):
             self._received = b""
-            self._transport.write(b"HTTP/1.1 %d \r\nContent-Length: 0\r\n\r\n" % self._numbers[STATUS])
             self._numbers[COUNT] += 1
+            self._transport.write(b"HTTP/1.1 %d \r\nContent-Length: 0\r\n\r\n" % self._numbers[STATUS])
 
 
 async def _serve(port: int, numbers: memoryview[int]) -> None:

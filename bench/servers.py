@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+import random
 import socket
 import subprocess
 import tempfile
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 START: Final = 120.0  # seconds that a server may take to start
 STOP: Final = 20.0  # seconds that a server may take to stop
+PORTS: Final = (20_000, 32_000)
 FOR_SERVERS: Final = 0  # the number of a core
 FOR_LOAD: Final = 1
 
@@ -151,9 +153,15 @@ def new_folder() -> Iterator[Path]:
 
 
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """Return a free port that the system does not choose for clients.
+
+    A client that waits for a server at such a port would connect to itself in the end.
+    """
+    while True:
+        port = random.randrange(*PORTS)  # noqa: S311 - no secret
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 def cores() -> list[int]:
