@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import signal
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,7 +21,9 @@ from bench.servers import pin_load
 from bench.setup import FULL, QUICK, TINY, Scale, Setup
 from bench.targets import HERE
 
-WIDTH = 150  # characters, in a file or a pipe
+BUSY = 0.3  # of each core
+TERMINATED = 143
+WIDTH = 170  # characters, in a file or a pipe
 
 
 def _names(_: click.Context, __: click.Parameter, value: str) -> list[str]:
@@ -46,19 +50,24 @@ def _names(_: click.Context, __: click.Parameter, value: str) -> list[str]:
     help="File for all figures.",
     show_default="bench/results.json",
 )
+@click.option(
+    "--page",
+    "document",
+    type=click.Path(path_type=Path, dir_okay=False, exists=True),
+    help="Page to write the figures into, between its markers. A run of all rows at full scale writes "
+    "docs/performance.md.",
+)
 def main(
+    *,
     only: list[str],
     scale: str | None,
     rounds: int | None,
     seconds: float | None,
     results: Path,
-    *,
+    document: Path | None,
     profile: bool,
 ) -> None:
-    """Measure falmock beside a bare Starlette application and aimock.
-
-    A run of all rows at full scale also writes the figures into docs/performance.md.
-    """
+    """Measure falmock beside a bare Starlette application and aimock."""
     amount = _scale(scale, rounds, seconds)
     terminal = Console()
     if not terminal.is_terminal:
@@ -66,8 +75,11 @@ def main(
     profiles = HERE / "profiles" if profile else None
     if profiles is not None:
         profiles.mkdir(exist_ok=True)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(TERMINATED))  # so that the servers end, too
     pin_load()
-    described = machine()
+    described = machine(amount.seconds)
+    if described["busy"] > BUSY * described["cores"]:
+        click.echo(f"bench: the machine is busy (load {described['busy']:.1f})", err=True)
     measured = [_measure(name, Setup(amount, name, profiles)) for name in only]
     terminal.print(table(measured))
     for row in measured:
@@ -80,7 +92,9 @@ def main(
     written = {"machine": described, "scale": vars(amount), "rows": [row.to_json() for row in measured]}
     results.write_text(json.dumps(written, indent=1) + "\n")
     if amount == FULL and only == list(ROWS) and profiles is None:
-        page.write(described, measured)
+        document = document or page.PAGE
+    if document is not None:
+        page.write(document, described, measured)
     raise SystemExit(1 if any(row.errors for row in measured) else 0)
 
 

@@ -111,10 +111,13 @@ class Figure:
 
 
 def ratios(samples: Sequence[float] | None, others: Sequence[float] | None) -> list[float] | None:
-    """Return the ratios of the samples of each round; None if some are missing."""
+    """Return the ratios of the samples of each round; None if there are none.
+
+    A processor time may be zero: it is counted in hundredths of a second.
+    """
     if not samples or not others:
         return None
-    return [one / other for one, other in zip(samples, others, strict=True)]
+    return [one / other for one, other in zip(samples, others, strict=True) if other]
 
 
 @dataclass

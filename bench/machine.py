@@ -17,11 +17,9 @@ from bench.receiver import receiving
 from bench.servers import CORES, FOR_SERVERS, PINNED
 from bench.targets import HERE, aimock
 
-SECONDS = 1.0  # of load
 
-
-def machine() -> dict[str, Any]:
-    """Describe the machine, the programs, and what the load generator needs."""
+def machine(seconds: float) -> dict[str, Any]:
+    """Describe the machine, the programs, and what the load generator needs in some seconds of load."""
     peer = aimock()
     return {
         "at": datetime.now(UTC).isoformat(timespec="minutes"),
@@ -34,7 +32,7 @@ def machine() -> dict[str, Any]:
         "python": platform.python_version(),
         **{package: _version(package) for package in ("uvloop", "uvicorn", "httptools", "starlette")},
         "node": _said(peer.command[0], "--version") if peer else None,
-        "microseconds_of_load": _load(),
+        "microseconds_of_load": _load(seconds),
     }
 
 
@@ -52,15 +50,14 @@ def _said(*command: str) -> str | None:
         return None
 
 
-def _load() -> float:
+def _load(seconds: float) -> float:
     """Return the processor time of the load generator for a call, with a server of fixed answers."""
     with receiving(FOR_SERVERS) as server:
-        host = server.url.split("/")[2].split(":")
 
         def talk() -> Any:
             while True:
                 yield Call(b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n", OK)
 
         before = time.process_time()
-        measured = drive((host[0], int(host[1])), talk, seconds=SECONDS)
+        measured = drive(server.address, talk, seconds=seconds)
         return (time.process_time() - before) / len(measured.latencies) * 1e6

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from bench.report import COLUMNS, figure_text
+from bench.report import COLUMNS, HEADINGS, figure_text
 from bench.targets import HERE
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ BEGIN: Final = "<!-- written by make bench -->"
 END: Final = "<!-- end -->"
 
 
-def write(machine: Mapping[str, Any], rows: Sequence[Row], page: Path = PAGE) -> None:
+def write(page: Path, machine: Mapping[str, Any], rows: Sequence[Row]) -> None:
     """Replace the text between the markers."""
     before, _, rest = page.read_text().partition(BEGIN)
     _, _, after = rest.partition(END)
@@ -40,7 +40,7 @@ def _machine(machine: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _table(rows: Sequence[Row]) -> Iterator[str]:
-    yield f"| what | {' | '.join(COLUMNS)} | measured | goal | met |"
+    yield f"| what | {' | '.join(HEADINGS)} | measured | goal | met |"
     yield f"|---|{'--:|' * len(COLUMNS)}---|---|---|"
     for row in rows:
         for figure in row.figures:

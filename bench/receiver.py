@@ -1,20 +1,32 @@
-"""A receiver of webhooks in a process of its own."""
+"""A receiver of webhooks in a process of its own.
+
+The processes share two numbers in a file: the status that it answers with, and how many webhooks have
+arrived.
+"""
 
 from __future__ import annotations
 
 import asyncio
-import multiprocessing
+import mmap
+import subprocess
+import sys
 import time
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Final, cast
 
 from bench.load import BenchError, is_complete_call
-from bench.servers import FOR_LOAD, START, free_port, on_core
+from bench.servers import FOR_LOAD, START, free_port, new_folder, on_core
+from bench.targets import HERE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from multiprocessing.sharedctypes import Synchronized
 
+    from bench.load import Address
+
+STATUS: Final = 0  # places of the numbers
+COUNT: Final = 1
+SIZE: Final = 16  # bytes
 _WAIT: Final = 0.002  # seconds
 
 
@@ -22,28 +34,35 @@ class Receiver:
     """A running receiver.
 
     Attributes:
+        address: where it listens.
         url: to submit with.
     """
 
-    def __init__(self, port: int, core: int) -> None:
-        context = multiprocessing.get_context("spawn")
-        self.url = f"http://127.0.0.1:{port}/hook"
-        self._status = context.Value("i", 200)
-        self._count = context.Value("i", -1)  # until it listens
-        self.process = context.Process(target=_run, args=(port, self._status, self._count), daemon=True)
+    def __init__(self, shared: Path, core: int) -> None:
+        self.address: Address = ("127.0.0.1", free_port())
+        self.url = "http://{}:{}/hook".format(*self.address)
+        shared.write_bytes(bytes(SIZE))
+        self._numbers = _numbers(shared)
+        self.answer(200)
+        self._numbers[COUNT] = -1  # until it listens
+        command = [sys.executable, "-m", "bench.receiver", str(self.address[1]), str(shared)]
         with on_core(core):
-            self.process.start()
-        self.wait_for(0, START)
+            self.process = subprocess.Popen(command, cwd=HERE.parent)
+        try:
+            self.wait_for(0, START)
+        except BenchError:
+            self.stop()
+            raise
 
     @property
     def count(self) -> int:
         """How many webhooks arrived since the last call to `answer`."""
-        return int(self._count.value)
+        return self._numbers[COUNT]
 
     def answer(self, status: int) -> None:
         """Answer with another status from now on, and count anew."""
-        self._status.value = status
-        self._count.value = 0
+        self._numbers[STATUS] = status
+        self._numbers[COUNT] = 0
 
     def wait_for(self, count: int, patience: float) -> float:
         """Wait until that many webhooks have arrived; return the seconds that it took.
@@ -53,27 +72,35 @@ class Receiver:
         """
         began = time.perf_counter()
         while self.count < count:
-            if time.perf_counter() - began > patience or not self.process.is_alive():
+            if time.perf_counter() - began > patience or self.process.poll() is not None:
                 raise BenchError(f"{self.count} of {count} webhooks arrived")
             time.sleep(_WAIT)
         return time.perf_counter() - began
+
+    def stop(self) -> None:
+        self.process.terminate()
+        self.process.wait()
 
 
 @contextmanager
 def receiving(core: int = FOR_LOAD) -> Iterator[Receiver]:
     """Run a receiver during a block, on a core."""
-    receiver = Receiver(free_port(), core)
-    try:
-        yield receiver
-    finally:
-        receiver.process.terminate()
-        receiver.process.join()
+    with new_folder() as folder:
+        receiver = Receiver(folder / "shared", core)
+        try:
+            yield receiver
+        finally:
+            receiver.stop()
+
+
+def _numbers(shared: Path) -> memoryview[int]:
+    with shared.open("r+b") as file:
+        return memoryview(mmap.mmap(file.fileno(), SIZE)).cast("q")
 
 
 class _Protocol(asyncio.Protocol):
-    def __init__(self, status: Synchronized[int], count: Synchronized[int]) -> None:
-        self._status = status
-        self._count = count
+    def __init__(self, numbers: memoryview[int]) -> None:
+        self._numbers = numbers
         self._received = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -83,20 +110,26 @@ class _Protocol(asyncio.Protocol):
         self._received += data
         if is_complete_call(self._received):
             self._received = b""
-            self._transport.write(b"HTTP/1.1 %d \r\nContent-Length: 0\r\n\r\n" % self._status.value)
-            self._count.value += 1
+            self._numbers[COUNT] += 1
+            self._transport.write(b"HTTP/1.1 %d \r\nContent-Length: 0\r\n\r\n" % self._numbers[STATUS])
 
 
-def _run(port: int, status: Synchronized[int], count: Synchronized[int]) -> None:
-    async def serve() -> None:
-        loop = asyncio.get_running_loop()
-        await loop.create_server(lambda: _Protocol(status, count), "127.0.0.1", port, backlog=1024)
-        count.value = 0
-        await asyncio.Event().wait()
+async def _serve(port: int, numbers: memoryview[int]) -> None:
+    loop = asyncio.get_running_loop()
+    await loop.create_server(lambda: _Protocol(numbers), "127.0.0.1", port, backlog=1024)
+    numbers[COUNT] = 0
+    await asyncio.Event().wait()
 
+
+def main() -> None:
+    serving = _serve(int(sys.argv[1]), _numbers(Path(sys.argv[2])))
     try:
         import uvloop  # noqa: PLC0415 - it may not be there
     except ImportError:
-        asyncio.run(serve())
+        asyncio.run(serving)
     else:
-        uvloop.run(serve())
+        uvloop.run(serving)
+
+
+if __name__ == "__main__":
+    main()

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from bench.figures import Figure, Row
 
 COLUMNS: Final = (FALMOCK, BARE, AIMOCK)
+HEADINGS: Final = ("falmock", "bare Starlette", "aimock")
 NOT_MEASURED: Final = "not measured"
 COLOURED: Final = {"yes": "[green]yes[/]", "no": "[red]no[/]"}
 
@@ -23,8 +24,8 @@ def table(rows: Sequence[Row]) -> Table:
     """Return a table with a line for each figure."""
     made = Table(title="medians (least-largest)", title_justify="left")
     made.add_column("what")
-    for name in COLUMNS:
-        made.add_column(name, justify="right")
+    for heading in HEADINGS:
+        made.add_column(heading, justify="right")
     for name in ("measured", "goal", "met"):
         made.add_column(name, no_wrap=True)
     for row in rows:

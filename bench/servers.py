@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import os
-import shutil
-import signal
+import random
 import socket
 import subprocess
-import sys
 import tempfile
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -22,10 +20,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from bench.load import Address
+    from bench.profiling import Profile
     from bench.targets import Target
 
 START: Final = 120.0  # seconds that a server may take to start
 STOP: Final = 20.0  # seconds that a server may take to stop
+PORTS: Final = (20_000, 32_000)
 FOR_SERVERS: Final = 0  # the number of a core
 FOR_LOAD: Final = 1
 
@@ -37,7 +37,7 @@ class Server:
         target: what to start.
         folder: where it runs.
         called: wait until it has answered a submit; otherwise, until it accepts connections.
-        profile: file for its profile, without suffix.
+        profile: is made of it.
 
     Attributes:
         start_seconds: from the start of the process to the end of that wait.
@@ -45,21 +45,25 @@ class Server:
     """
 
     def __init__(
-        self, target: Target, folder: Path, *, called: bool = True, profile: Path | None = None
+        self, target: Target, folder: Path, *, called: bool = True, profile: Profile | None = None
     ) -> None:
         self.target = target
         self.folder = folder
         self.api = target.api
-        self._sampler: subprocess.Popen[bytes] | None = None
+        self._profile = profile
         self.address: Address = ("127.0.0.1", free_port())
         command = [part.format(port=self.address[1], folder=folder) for part in target.command]
-        sampler = shutil.which("py-spy") if profile else None
-        if profile is not None and sampler is None:
-            command = [sys.executable, "-m", "cProfile", "-o", f"{profile}.prof", *command]
+        if profile is not None:
+            command = profile.command(command)
         began = time.perf_counter()
         with on_core(FOR_SERVERS), (folder / "log").open("wb") as log:
             self._process = psutil.Popen(
-                command, cwd=folder, env=_environment(), stdin=subprocess.DEVNULL, stdout=log, stderr=log
+                command,
+                cwd=folder,
+                env=_environment(folder),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
             )
         try:
             self._wait(called=called)
@@ -68,20 +72,8 @@ class Server:
             raise
         self.start_seconds = time.perf_counter() - began
         self.start_cpu = self.cpu_seconds()
-        if sampler is not None:
-            self._sampler = subprocess.Popen(
-                [
-                    sampler,
-                    "record",
-                    "--format",
-                    "raw",
-                    "--pid",
-                    str(self._process.pid),
-                    "-o",
-                    f"{profile}.folded",
-                ],
-                stdout=subprocess.DEVNULL,
-            )
+        if profile is not None:
+            profile.begin(self._process.pid)
 
     def _wait(self, *, called: bool) -> None:
         """Wait for the first answer to a submit, or for a connection alone.
@@ -127,9 +119,8 @@ class Server:
         return [self._process, *self._process.children(recursive=True)]
 
     def stop(self) -> None:
-        if self._sampler is not None:
-            self._sampler.send_signal(signal.SIGINT)
-            self._sampler.wait(STOP)
+        if self._profile is not None:
+            self._profile.end()
         self._process.terminate()
         try:
             self._process.wait(STOP)
@@ -162,9 +153,15 @@ def new_folder() -> Iterator[Path]:
 
 
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """Return a free port that the system does not choose for clients.
+
+    A client that waits for a server at such a port would connect to itself in the end.
+    """
+    while True:
+        port = random.randrange(*PORTS)  # noqa: S311 - no secret
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 def cores() -> list[int]:
@@ -183,23 +180,37 @@ def pin_load() -> None:
 
 
 @contextmanager
+def on_all_cores() -> Iterator[None]:
+    """Let processes that are started in a block use every core."""
+    with _bound_to(CORES):
+        yield
+
+
+@contextmanager
 def on_core(index: int) -> Iterator[None]:
     """Let processes that are started in a block inherit one core."""
+    with _bound_to(CORES[index : index + 1]):
+        yield
+
+
+@contextmanager
+def _bound_to(cores: Sequence[int]) -> Iterator[None]:
     if not PINNED:
         yield
         return
     before = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, {CORES[index]})
+    os.sched_setaffinity(0, cores)
     try:
         yield
     finally:
         os.sched_setaffinity(0, before)
 
 
-def _environment() -> dict[str, str]:
-    """Return the environment without settings of falmock, and without proxies."""
-    return {
+def _environment(folder: Path) -> dict[str, str]:
+    """Return the environment without proxies and settings; no `falmock run` of the user finds the server."""
+    kept = {
         name: value
         for name, value in os.environ.items()
         if not name.startswith("FALMOCK_") and not name.lower().endswith("_proxy")
     }
+    return {**kept, "XDG_RUNTIME_DIR": str(folder)}

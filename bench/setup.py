@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
+from bench.profiling import Profile
 from bench.servers import Server, new_folder
 from bench.targets import FALMOCK
 
@@ -87,10 +88,12 @@ class Setup:
         """Run a server during a block, in a folder of its own; see `Server`."""
         profile = None
         if self.profiles is not None and target.name == FALMOCK:
-            profile = self.profiles / f"{self.row}-{next(self._numbers)}"
+            profile = Profile(self.profiles / f"{self.row}-{next(self._numbers)}")
         with new_folder() as folder:
             server = Server(target, folder, called=called, profile=profile)
             try:
                 yield server
             finally:
                 server.stop()
+        if profile is not None:
+            profile.write()

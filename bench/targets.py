@@ -18,7 +18,7 @@ HERE: Final = Path(__file__).parent
 MODEL: Final = "/fal-ai/any-llm"  # its output is a text, so no ffmpeg runs
 INPUT: Final = json.dumps({"prompt": "A lego chef cooking eggs"}).encode()
 FALMOCK: Final = "falmock"
-BARE: Final = "bare Starlette"
+BARE: Final = "bare"
 AIMOCK: Final = "aimock"
 
 QUIET: Final = ("--log-level", "error")

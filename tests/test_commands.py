@@ -34,6 +34,7 @@ ELSEWHERE = {
     ("docs/ci.md", "python3 -m venv"): "tests/test_wheel.py",
     ("docs/ci.md", "export FALMOCK_JOIN="): "tests/falmock/cli/test_joining.py",  # with its own address
     ("docs/contract.md", ".venv/bin/falcontract run --target"): "tests/falcontract/test_cli.py",
+    ("docs/performance.md", ".venv/bin/python bench/trace.py"): "tests/test_bench.py",
     # In docs/control.md and docs/vitest.md, every command.
     ("docs/control.md", ""): "tests/falmock/control/test_docs.py",
     ("docs/falqueue.md", "falqueue "): "tests/falqueue/test_cli.py",
@@ -61,6 +62,8 @@ NOT_RUN = {
         "docs/install.md",
         "make wheel",
     ): "it writes into the checkout; tests/test_wheel.py has the same line of pip",
+    ("docs/performance.md", "make bench"): "many minutes; tests/test_bench.py measures a little",
+    ("docs/performance.md", "time make test"): "it runs the tests",
     ("docs/install.md", "pipx "): "needs pipx; it does what the tested lines of pip do",
     ("docs/install.md", "uvx "): "needs uv; it does what the tested lines of pip do",
 }

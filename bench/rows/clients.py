@@ -29,18 +29,22 @@ def clients(setup: Setup, row: Row) -> None:
     """Let each client poll a request of its own, with the default settings of falmock."""
     scale = setup.scale
     p99 = row.figure(f"{scale.clients} clients poll, {scale.streams} streams: p99, ms")
-    rate = row.figure("calls a second (10 for each client)")
+    rate = row.figure("clients: calls a second (10 each)")
+    cpu = row.figure("clients: processor time of a call, us")
     for _ in range(max(1, scale.rounds // 2)):
         with setup.serving(falmock()) as server, ExitStack() as stack:
             ids = [request_id_in(server.ask(server.api.submit().request)) for _ in range(scale.clients)]
             streams = [stack.enter_context(_stream(server, each)) for each in ids[: scale.streams]]
             talk = partial(_poll, server, iter(ids), time.perf_counter() + scale.seconds * LONGER)
+            before = server.cpu_seconds()
             measured = drive(server.address, talk, connections=scale.clients)
+            used = server.cpu_seconds() - before
             row.count(measured.errors, measured.first_error)
             for stream in streams:
                 _check(row, stream)
             p99.add(FALMOCK, measured.percentile(99) * 1e3)
             rate.add(FALMOCK, measured.rate)
+            cpu.add(FALMOCK, used / len(measured.latencies) * 1e6)
     p99.limit(FALMOCK, "most", 50, "ms")
     row.notes.append("The latency of a poll counts from when it is due. 2 requests run, the others wait.")
 

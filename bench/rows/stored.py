@@ -26,32 +26,42 @@ POLLED: Final = 20_000  # different calls, of requests drawn from all that are s
 
 
 def polls(setup: Setup, row: Row) -> None:
-    """Poll requests that are drawn from all that are stored."""
-    many = setup.scale.stored
-    rates = [row.figure(f"polls with {count:,} requests stored, calls a second") for count in (many, FEW)]
-    cpu = [row.figure(f"processor time of a poll with {count:,} stored, us") for count in (many, FEW)]
+    """Poll stored requests: each connection one of its own, and then another one with each call."""
+    counts = (setup.scale.stored, FEW)
+    own = [row.figure(f"polls with {count:,} requests stored, calls a second") for count in counts]
+    drawn = [row.figure(f"polls of any of {count:,} stored, calls a second") for count in counts]
+    cpu = [row.figure(f"polls of any of {count:,} stored: processor time, us") for count in counts]
+    rates = [*own, *drawn]
 
     def note(position: int, measured: Measured, used: float) -> None:
         rates[position].add(FALMOCK, measured.rate)
-        cpu[position].add(FALMOCK, used)
+        if position >= len(own):
+            cpu[position - len(own)].add(FALMOCK, used)
 
     with ExitStack() as stack:
-        servers = []
-        for count in (many, FEW):
+        served = []
+        for count in counts:
             state = stack.enter_context(new_folder()) / "state"
             calls = fill(setup, state, count)
             server = stack.enter_context(setup.serving(falmock(*AT_ONCE, state=str(state))))
-            servers.append((server, partial(_poll, calls)))
-            if count == many:
-                row.notes.append(
-                    f"With {count:,} requests stored, falmock starts in {server.start_seconds:.1f} s."
-                )
-        in_turns(row, setup.scale, servers, note)
-    rates[0].compare_with(rates[1], FALMOCK, f"of {FEW:,}", "least", 0.9)
+            served.append((server, calls))
+        alone = [(server, partial(_poll_one, calls)) for server, calls in served]
+        any_of = [(server, partial(_poll_any, calls)) for server, calls in served]
+        in_turns(row, setup.scale, [*alone, *any_of], note)
+        seconds = " and ".join(f"{server.start_seconds:.2f} s" for server, _ in served)
+        row.notes.append(f"With {counts[0]:,} and {FEW:,} requests stored, falmock starts in {seconds}.")
+    own[0].compare_with(own[1], FALMOCK, f"of {FEW:,}", "least", 0.9)
+    drawn[0].compare_with(drawn[1], FALMOCK, f"of {FEW:,}")
     cpu[0].compare_with(cpu[1], FALMOCK, f"of {FEW:,}")
 
 
-def _poll(calls: Sequence[Call]) -> Conversation:
+def _poll_one(calls: Sequence[Call]) -> Conversation:
+    call = random.choice(calls)  # noqa: S311 - no secret
+    while True:
+        yield call
+
+
+def _poll_any(calls: Sequence[Call]) -> Conversation:
     for number in itertools.count(random.randrange(len(calls))):  # noqa: S311 - no secret
         yield calls[number % len(calls)]
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from bench.setup import Setup
 
 BLOCK: Final = bytes(MIB)
-SAMPLE: Final = 0.01  # seconds between two looks at the memory
+SAMPLE: Final = 0.02  # seconds between two looks at the memory
 DD: Final = "dd"
 
 
@@ -31,13 +31,15 @@ def upload(setup: Setup, row: Row) -> None:
     """Upload a file with one PUT, and write one of the same size with dd to the same disk."""
     size = setup.scale.upload
     speed = row.figure(f"upload of {size // MIB:,} MiB, MB a second")
+    cpu = row.figure("upload: processor time for 1 GB, s")
     memory = row.figure("upload: growth of the memory, MB")
     with setup.serving(falmock(*AT_ONCE)) as server:
         for _ in range(max(1, setup.scale.rounds // 2)):
-            before = server.memory()
+            before, used = server.memory(), server.cpu_seconds()
             with _peak(server) as peak:
                 seconds = _put(server, size)
             speed.add(FALMOCK, size / seconds / 1e6)
+            cpu.add(FALMOCK, (server.cpu_seconds() - used) / size * 1e9)
             memory.add(FALMOCK, max(peak) - before)
             speed.add(DD, size / _dd(server.folder, size) / 1e6)
     speed.compare(FALMOCK, DD, "least", 0.5)

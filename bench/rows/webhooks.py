@@ -35,11 +35,14 @@ def webhooks(setup: Setup, row: Row) -> None:
     """Measure the rate without other calls, and then the polls."""
     count = setup.scale.webhooks // CONNECTIONS * CONNECTIONS
     rate = row.figure(f"webhooks: {count:,} due at once, delivered a second")
+    cpu = row.figure("webhooks: processor time of a delivery, us")
     p99 = row.figure("webhooks: p99 of a status poll meanwhile, ms")
     for _ in range(max(1, setup.scale.rounds // 2)):
         with _due(setup, row, count) as (server, receiver):
+            before = server.cpu_seconds()
             _release(server)
             rate.add(FALMOCK, count / receiver.wait_for(count, PATIENCE))
+            cpu.add(FALMOCK, (server.cpu_seconds() - before) / count * 1e6)
         with _due(setup, row, count) as (server, receiver):
             poll = partial(_poll, server, receiver, count)
             _release(server)
