@@ -12,6 +12,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Final
 
+THREAD: Final = "_bootstrap (threading.py"
 LINES: Final = 40
 PATIENCE: Final = 20.0  # seconds
 
@@ -66,16 +67,21 @@ def _py_spy() -> str | None:
 
 
 def _summary(folded: str) -> str:
-    """Return the functions with the most samples, from lines of "frame;frame;frame number"."""
+    """Return the functions with the most samples, from lines of "frame;frame;frame number".
+
+    Other threads than the main one are left out: py-spy may take a thread that waits for one that runs.
+    """
     own: Counter[str] = Counter()
     total: Counter[str] = Counter()
     for line in folded.splitlines():
         stack, _, count = line.rpartition(" ")
+        if THREAD in stack:
+            continue
         frames = stack.split(";")
         own[frames[-1]] += int(count)
         total.update(dict.fromkeys(frames, int(count)))
     samples = own.total() or 1
-    lines = [f"{samples:,} samples", f"{'own':>7}{'total':>8}"]
+    lines = [f"{samples:,} samples of the main thread", f"{'own':>7}{'total':>8}"]
     lines += [
         f"{100 * count / samples:6.1f}%{100 * total[frame] / samples:7.1f}%  {frame}"
         for frame, count in own.most_common(LINES)
