@@ -16,18 +16,24 @@ OUT_OF_BALANCE: Final = "Exhausted balance. Top up your balance at fal.ai/dashbo
 
 def compact(body: object) -> bytes:
     """Return JSON in UTF-8 without spaces, as most fal hosts write it."""
-    return _json(body, separators=(",", ":"))
+    return _json(body, _COMPACT)
 
 
 def spaced(body: object) -> bytes:
     """Return JSON with a space after each colon and comma, as fal's key checks write it."""
-    return _json(body, separators=(", ", ": "))
+    return _json(body, _SPACED)
 
 
-def _json(body: object, separators: tuple[str, str]) -> bytes:
+_COMPACT: Final = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+_SPACED: Final = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(", ", ": "))
+
+
+def _json(body: object, encoder: json.JSONEncoder) -> bytes:
+    text = encoder.encode(body)
     try:
-        return json.dumps(body, ensure_ascii=False, allow_nan=False, separators=separators).encode()
+        return text.encode()
     except UnicodeEncodeError:  # a lone surrogate: UTF-8 cannot encode it, but JSON can escape it
+        separators = (encoder.item_separator, encoder.key_separator)
         return json.dumps(body, allow_nan=False, separators=separators).encode()
 
 
