@@ -7,12 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from emulated import Mock, opened
+from respx.mocks import HTTPCoreMocker
 
 from falmock.engine.clock import ManualClock
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
     from pathlib import Path
+
+HTTPCoreMocker.add_targets("falmock.system.http1.Pool")  # respx answers falmock's own calls too
 
 
 @pytest.fixture

@@ -91,7 +91,7 @@ def deliveries_name_a_user_agent(patch: Patch) -> None:
 
 def deliveries_accept_deflate(patch: Patch) -> None:
     """accept-encoding names more than gzip."""
-    _change_post(patch, lambda url, headers: (url, headers | {"Accept-Encoding": "gzip, deflate"}))
+    _change_post(patch, lambda url, headers: (url, headers | {"accept-encoding": "gzip, deflate"}))
 
 
 def deliveries_have_a_charset(patch: Patch) -> None:

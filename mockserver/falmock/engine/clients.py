@@ -18,23 +18,20 @@ if TYPE_CHECKING:
     from falmock.system.dialler import Dialler
 
 
+def transport(dialler: Dialler) -> httpx.AsyncBaseTransport:
+    """Return what calls without a client: it adds no headers, follows no redirects and keeps no cookies."""
+    return CheckedTransport(dialler, verify=trusted())
+
+
 def client(dialler: Dialler) -> httpx.AsyncClient:
     """Return a client that follows no redirects and keeps no cookies."""
     return httpx.AsyncClient(
-        transport=CheckedTransport(dialler, verify=trusted()),
+        transport=transport(dialler),
         trust_env=False,
         follow_redirects=False,
         headers={"User-Agent": f"falmock/{__version__}"},
         cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),  # none reaches another receiver
     )
-
-
-def webhook_client(dialler: Dialler) -> httpx.AsyncClient:
-    """Return a client with the headers of fal's webhooks and no others (PROTOCOL.md 9.3)."""
-    http = client(dialler)
-    http.headers["accept-encoding"] = "gzip"
-    del http.headers["user-agent"], http.headers["connection"]
-    return http
 
 
 @cache

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
 from falmock.engine.ids import retry_jitter
@@ -17,6 +18,8 @@ from falmock.protocol.authorities import Authority, AuthorityError, parse_url
 from falmock.protocol.errors import compact
 
 if TYPE_CHECKING:
+    import httpx
+
     from falmock.engine.rows import Delivery, Request
     from falmock.engine.signing import Signer
     from falmock.faults.effects import AttemptPlan
@@ -112,18 +115,31 @@ def signed_headers(signer: Signer, delivery: Delivery, plan: AttemptPlan, now: f
     }
 
 
-def is_deliverable(url: str) -> bool:
-    """Return whether a webhook can be posted to a URL."""
+@lru_cache(256)
+def parsed(url: str) -> httpx.URL:
+    """Return a URL of a webhook, parsed; many webhooks go to the same few URLs.
+
+    Raises:
+        httpx.InvalidURL: it is none.
+    """
     import httpx  # noqa: PLC0415 - loads slowly, and most requests have no webhook
 
+    return httpx.URL(url)
+
+
+def is_deliverable(url: str) -> bool:
+    """Return whether a webhook can be posted to a URL."""
+    import httpx  # noqa: PLC0415 - see above
+
     try:
-        parts, target = urls.split(url), httpx.URL(url)
+        parts, target = urls.split(url), parsed(url)
         same = parts.hostname == target.host  # both parsers must agree on the host
         return parts.scheme in {"http", "https"} and bool(parts.hostname) and same and parts.port != 0
     except (ValueError, httpx.InvalidURL):
         return False
 
 
+@lru_cache(256)
 def without_secrets(url: str) -> str:
     """Return a URL for logs: without query and user info, which may contain tokens."""
     try:
@@ -137,5 +153,8 @@ def receiver(url: str) -> str:
     """Return scheme, host and port of a URL: attempts to one receiver share a limit."""
     import httpx  # noqa: PLC0415 - see above
 
-    target = httpx.URL(url)
+    try:
+        target = parsed(url)
+    except httpx.InvalidURL:
+        return url  # its attempt fails
     return f"{target.scheme}://{Authority(target.host, target.port)}"

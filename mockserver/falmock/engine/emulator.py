@@ -15,7 +15,7 @@ from falmock.engine import logs
 from falmock.engine.ids import rng
 from falmock.engine.lifecycle import DeliveryState, State
 from falmock.engine.manual import Manual
-from falmock.engine.notifier import first
+from falmock.engine.notifier import ANY
 from falmock.engine.timeline import Timeline
 from falmock.engine.transitions import Transitions
 from falmock.engine.uploads import Uploads
@@ -164,9 +164,15 @@ class Emulator:
 
     # Wait for changes
 
-    def changed(self) -> asyncio.Event:
-        """Return an event that is set at the next change of any request."""
-        return self._transitions.changed.subscribe()
+    def changed(self, request: Request | None = None) -> asyncio.Event:
+        """Return an event that is set at the next change of a request; of any request for None.
+
+        The position of a waiting request changes with others of its application.
+        """
+        if request is None:
+            return self._transitions.changed.subscribe(ANY)
+        waits = request.state == State.IN_QUEUE
+        return self._transitions.changed.subscribe(request.application if waits else request.id)
 
     async def wait_for(self, request_id: str, state: State) -> Request:
         """Return a request once it is in a state, or completed.
@@ -177,7 +183,7 @@ class Emulator:
         """
         while (request := self._known(request_id)).state not in {state, State.COMPLETED}:
             self._check_open()
-            await self.changed().wait()
+            await self._transitions.changed.subscribe(request_id).wait()
         return request
 
     async def wait_for_delivery(self, request_id: str) -> Delivery:
@@ -194,7 +200,7 @@ class Emulator:
             if delivery is not None and delivery.outcome != DeliveryState.PENDING:
                 return delivery
             self._check_open()
-            await first(self.changed().wait(), self._transitions.attempted.subscribe().wait())
+            await self._transitions.changed.subscribe(request_id).wait()
 
     def _check_open(self) -> None:
         if self.closing:
@@ -256,10 +262,10 @@ class Emulator:
     def shutdown(self) -> None:
         """Wake everything that waits, because the server is about to stop."""
         self.closing = True
-        self._transitions.notify()
+        self._transitions.changed.notify_all()
 
     async def close(self) -> None:
         """Stop all work. Accepted requests continue after the next start."""
         await self._transitions.runs.close()
         await self._transitions.sender.close()
-        self._transitions.notify()
+        self._transitions.changed.notify_all()

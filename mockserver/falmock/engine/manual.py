@@ -117,7 +117,7 @@ class Manual:
             self._clear_rules(test)
         self._resources.observer.forget(test=test, caller=caller)
         self._transitions.reschedule()
-        self._transitions.notify()
+        self._transitions.changed.notify_all()
         await asyncio.gather(*stopped, return_exceptions=True)
         return len(chosen)
 
@@ -137,7 +137,7 @@ class Manual:
             ]
         stopped += transitions.sender.break_off()
         transitions.resume()
-        transitions.notify()
+        transitions.changed.notify_all()
         await asyncio.gather(*stopped, return_exceptions=True)
 
     def _set_locked(self, key_id: str | None, *, locked: bool) -> None:
@@ -147,7 +147,7 @@ class Manual:
             transitions.locks.change(key_id, locked=locked)
             transitions.queue.recheck(now)
         transitions.reschedule()
-        transitions.notify()
+        transitions.changed.notify_all()
 
     def _set_held(self, request_id: str, *, held: bool) -> Request:
         request, now = self._unfinished(request_id), self._clock.now()
@@ -160,7 +160,7 @@ class Manual:
 
     def _after_change(self, request: Request) -> Request:
         self._transitions.reschedule()
-        self._transitions.notify()
+        self._transitions.notify(request.id, request.application)
         return self._known(request.id)
 
     def _known(self, request_id: str) -> Request:

@@ -3,26 +3,40 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable
 
+ANY: Final = ""  # the key of those that wait for a change of anything
+
 
 class Notifier:
-    """Wakes all subscribers together. Only waiting needs an event loop."""
+    """Wakes those that wait for a change of one thing, such as a request.
+
+    Only waiting needs an event loop.
+    """
 
     def __init__(self) -> None:
-        self._next = asyncio.Event()
+        self._waiting: dict[str, asyncio.Event] = {}
 
-    def notify(self) -> None:
-        """Wake the current subscribers."""
-        current, self._next = self._next, asyncio.Event()
-        current.set()
+    def subscribe(self, key: str) -> asyncio.Event:
+        """Return an event that the next `notify` with this key sets."""
+        event = self._waiting.get(key)
+        if event is None:
+            event = self._waiting[key] = asyncio.Event()
+        return event
 
-    def subscribe(self) -> asyncio.Event:
-        """Return an event that the next `notify` sets."""
-        return self._next
+    def notify(self, *keys: str) -> None:
+        """Wake the current subscribers of these keys."""
+        for key in keys:
+            event = self._waiting.pop(key, None)
+            if event is not None:
+                event.set()
+
+    def notify_all(self) -> None:
+        """Wake all current subscribers."""
+        self.notify(*self._waiting)
 
 
 async def first(*awaitables: Awaitable[object]) -> None:

@@ -18,6 +18,7 @@ class Attempt:
     """One POST of a webhook, or the decision not to send it.
 
     Attributes:
+        endpoint, caller, test: of the request.
         at: emulated time of the start, in unix seconds.
         took: real seconds.
         number: 1 for the first attempt.
@@ -27,7 +28,10 @@ class Attempt:
         fault: name of the fault that shaped the attempt, or None.
     """
 
-    request: Request
+    request_id: str
+    endpoint: str
+    caller: str
+    test: str | None
     at: float
     took: float
     url: str

@@ -122,10 +122,10 @@ async def open_emulator(
                 stack=parts,
             )
 
-        def webhook_client() -> httpx.AsyncClient:
+        def webhook_transport() -> httpx.AsyncBaseTransport:
             from falmock.engine import clients  # noqa: PLC0415 - loads httpx
 
-            http = clients.webhook_client(to_receivers)
+            http = clients.transport(to_receivers)
             parts.push_async_callback(http.aclose)
             return http
 
@@ -143,7 +143,7 @@ async def open_emulator(
                     runner=runner,
                     signer=signer,
                     plan=plan,
-                    http=Once(webhook_client),
+                    http=Once(webhook_transport),
                     dialler=to_receivers,
                     is_local=is_local,
                     seed=seed,

@@ -7,24 +7,24 @@ import contextlib
 import errno
 import socket
 import ssl
-from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Final
 
 import httpx
 
-from falmock.engine.delivery import Answer
+from falmock.engine.delivery import Answer, parsed
 from falmock.system.descriptors import with_descriptors
 from falmock.system.dialler import AddressRefusedError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
+ACCEPTED: Final = {"Accept": "*/*", "accept-encoding": "gzip"}  # as recorded (PROTOCOL.md 9.3)
 BEGINNING: Final = 4096  # bytes of a receiver's answer that are kept
 BODY_TIMEOUT: Final = 0.5  # real seconds to wait for them
 
 
 async def post(
-    http: httpx.AsyncClient,
+    http: httpx.AsyncBaseTransport,
     url: str,
     *,
     body: bytes,
@@ -35,7 +35,7 @@ async def post(
     """Post a body and return the answer.
 
     Args:
-        http: does the posting; it must not follow redirects.
+        http: does the posting. A transport follows no redirect and keeps no cookie.
         url: the receiver.
         body: the content.
         headers: of the call, including `Content-Length`.
@@ -44,17 +44,32 @@ async def post(
     """
 
     async def attempt() -> Answer:
-        content = _in_halves(body, pause) if pause else body
-        async with AsyncExitStack() as stack:
-            async with asyncio.timeout(limit):
-                posting = http.stream("POST", url, content=content, headers=headers, timeout=limit)
-                response = await stack.enter_async_context(posting)
+        request = httpx.Request(
+            "POST",
+            parsed(url),
+            content=_in_halves(body, pause) if pause else body,
+            headers=ACCEPTED | headers,
+            extensions={"timeout": httpx.Timeout(limit).as_dict()},
+        )
+        _authorize(request)
+        async with asyncio.timeout(limit):
+            response = await http.handle_async_request(request)
+        try:
             return Answer(response.status_code, response.headers.raw, await _beginning(response))
+        finally:
+            await response.aclose()
 
     try:
         return await with_descriptors(attempt)
     except (httpx.HTTPError, httpx.InvalidURL, TimeoutError) as error:
         return Answer(error=_reason(error))
+
+
+def _authorize(request: httpx.Request) -> None:
+    """Send the user and the password of the URL, as HTTP libraries do."""
+    url = request.url
+    if url.userinfo:
+        next(httpx.BasicAuth(url.username, url.password).auth_flow(request))
 
 
 REASONS: Final[tuple[tuple[type[BaseException], str], ...]] = (  # the first that fits
@@ -95,9 +110,10 @@ def _reason(error: BaseException) -> str:
 async def _beginning(response: httpx.Response) -> bytes:
     """Return the first bytes of the body. The verdict does not need them."""
     body = b""
+    assert isinstance(response.stream, httpx.AsyncByteStream)  # noqa: S101 - for the type checker
     with contextlib.suppress(httpx.HTTPError, TimeoutError):
         async with asyncio.timeout(BODY_TIMEOUT):
-            async for chunk in response.aiter_raw(BEGINNING):
+            async for chunk in response.stream:
                 body += chunk
                 if len(body) >= BEGINNING:
                     break

@@ -52,7 +52,7 @@ class Resources:
 
     Attributes:
         catalogue: the models that can run.
-        http: sends webhooks; it must not follow redirects.
+        http: sends webhooks.
         dialler: decides where webhooks may go; knows the emulator's own addresses.
         is_local: whether a host is on this machine.
         seed: decides ids and timings.
@@ -67,7 +67,7 @@ class Resources:
     runner: Once[Runner]
     signer: Signer
     plan: RuleSet
-    http: Once[httpx.AsyncClient]
+    http: Once[httpx.AsyncBaseTransport]
     dialler: Dialler
     is_local: Callable[[str], bool]
     seed: int

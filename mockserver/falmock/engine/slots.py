@@ -1,21 +1,15 @@
-"""A semaphore with a limit for each key, fair between keys."""
+"""Slots for a limited number of items at once, fair between their keys."""
 
 from __future__ import annotations
 
-import asyncio
 from collections import Counter, deque
-from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
 
 
 class Slots:
-    """A semaphore with a limit for each key.
+    """Items wait for slots. Their keys take turns, and each key has a limit.
 
-    Waiting keys take turns. While half of the slots or more are taken, each key gets one slot at most, so
-    that a few keys cannot take all of them.
+    While half of the slots or more are taken, each key gets one slot at most, so that a few keys cannot take
+    all of them.
 
     Args:
         total: number of slots.
@@ -27,50 +21,38 @@ class Slots:
         self._each = each
         self._all_taken = 0
         self._taken: Counter[str] = Counter()
-        self._waiting: dict[str, deque[asyncio.Future[None]]] = {}  # keys in the order of their turns
+        self._waiting: dict[str, deque[str]] = {}  # keys in the order of their turns
 
-    @asynccontextmanager
-    async def slot(self, key: str) -> AsyncIterator[None]:
-        """Wait for a slot, and keep it for the length of a block."""
-        turn = asyncio.get_running_loop().create_future()
-        self._waiting.setdefault(key, deque()).append(turn)
-        self._grant()
-        try:
-            await turn
-            yield
-        finally:
-            if turn.cancelled() or not turn.done():
-                self._leave(key, turn)
-            else:
-                self._give_back(key)
-            self._grant()
+    def join(self, key: str, item: str) -> None:
+        """Let an item wait for a slot."""
+        self._waiting.setdefault(key, deque()).append(item)
 
-    def _grant(self) -> None:
-        while (key := self._next_key()) is not None:
-            turns = self._waiting.pop(key)
-            turn = turns.popleft()
-            if turns:
-                self._waiting[key] = turns  # at the end: the other keys come first now
-            if not turn.done():
-                turn.set_result(None)
-                self._taken[key] += 1
-                self._all_taken += 1
+    def take(self) -> tuple[str, str] | None:
+        """Give a slot to the next item; return its key and the item. None if no item may have one now."""
+        key = self._next_key()
+        if key is None:
+            return None
+        items = self._waiting.pop(key)
+        item = items.popleft()
+        if items:
+            self._waiting[key] = items  # at the end: the other keys come first now
+        self._taken[key] += 1
+        self._all_taken += 1
+        return key, item
+
+    def give_back(self, key: str) -> None:
+        """Free a slot of a key."""
+        self._all_taken -= 1
+        self._taken[key] -= 1
+        if not self._taken[key]:
+            del self._taken[key]
+
+    def clear(self) -> None:
+        """Forget the items that wait. Slots that are taken stay taken."""
+        self._waiting.clear()
 
     def _next_key(self) -> str | None:
         if self._all_taken >= self._total:
             return None
         limit = self._each if 2 * self._all_taken < self._total else 1
         return next((key for key in self._waiting if self._taken[key] < limit), None)
-
-    def _give_back(self, key: str) -> None:
-        self._all_taken -= 1
-        self._taken[key] -= 1
-        if not self._taken[key]:
-            del self._taken[key]
-
-    def _leave(self, key: str, turn: asyncio.Future[None]) -> None:
-        turns = self._waiting.get(key)
-        if turns is not None and turn in turns:
-            turns.remove(turn)
-            if not turns:
-                del self._waiting[key]

@@ -153,6 +153,12 @@ class Store(Database):
             self._keep_in_memory(found)
         return found
 
+    def labels(self, request_id: str) -> tuple[str, str, str | None] | None:
+        """Return endpoint, caller and test of a request."""
+        query = "SELECT trim(application || '/' || path, '/'), caller, test FROM requests WHERE id = ?"
+        labels: tuple[str, str, str | None] | None = self._db.execute(query, (request_id,)).fetchone()
+        return labels
+
     def requests(self) -> list[Request]:
         """Return all requests, the oldest first."""
         return self._select(Request, "true ORDER BY seq")
@@ -194,9 +200,10 @@ class Store(Database):
         """Return all webhooks, the oldest first."""
         return self._select(Delivery, "true ORDER BY rowid")
 
-    def pending_deliveries(self) -> list[Delivery]:
-        """Return the webhooks that have a next attempt."""
-        return self._select(Delivery, "next_at IS NOT NULL")
+    def pending_deliveries(self) -> list[tuple[float, str, str]]:
+        """Return the time of the next attempt, request id and URL of the webhooks that have one."""
+        query = "SELECT next_at, request_id, url FROM deliveries WHERE next_at IS NOT NULL"
+        return self._db.execute(query).fetchall()
 
     def delivered(self) -> int:
         """Return the number of webhooks that were delivered."""

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Final
 from falmock.engine.admission import Admission
 from falmock.engine.keys import Locks
 from falmock.engine.lifecycle import Event, State
-from falmock.engine.notifier import Notifier
+from falmock.engine.notifier import ANY, Notifier
 from falmock.engine.payloads import Payloads
 from falmock.engine.queue import Job, Queue, QueueEvent
 from falmock.engine.rows import Request
@@ -66,9 +66,9 @@ class Transitions:
         queue: is replaced by another object when it is rebuilt from the store.
         locks: the accounts whose requests do not start.
         due: when the queue has its next event; infinity for never.
-        wake: is set when `due` or `trouble` changes.
-        changed: notifies when something has happened to a request.
-        attempted: notifies when a webhook attempt has ended.
+        wake: is set when the scheduler has something to do earlier than it knows, and when `trouble` changes.
+        changed: notifies of a request by its id, also when an attempt at its webhook has ended; of any
+            request by `ANY`; and by its name of an application whose waiting requests have changed.
     """
 
     def __init__(self, resources: Resources) -> None:
@@ -77,6 +77,8 @@ class Transitions:
         self.store = resources.store
         self.payloads = Payloads(resources.store, resources.files)
         self.locks = Locks(resources.store, settings.locked)
+        self.wake = asyncio.Event()
+        self.changed = Notifier()
         self.sender = Sender(
             store=resources.store,
             signer=resources.signer,
@@ -84,7 +86,8 @@ class Transitions:
             http=resources.http,
             observer=resources.observer,
             is_local=None if settings.delivers_anywhere else resources.is_local,
-            changed=self._attempted,
+            wake=self.wake.set,
+            changed=self.changed.notify,
             observed=self._observed,
             transaction=self.transaction,
         )
@@ -109,9 +112,6 @@ class Transitions:
         )
         self.queue = self._new_queue(now=resources.clock.now())
         self.due = math.inf
-        self.wake = asyncio.Event()
-        self.changed = Notifier()
-        self.attempted = Notifier()
         self.resume()
 
     # Events that are due
@@ -139,16 +139,18 @@ class Transitions:
         return self._trouble or self.runs.trouble()
 
     def _apply_due(self, now: float) -> None:
+        changed: set[str] = set()
         try:
             with self.transaction():
                 if self._trouble is not None:
                     self.store.probe()
                 for event in self.queue.advance(now):
+                    changed |= {event.job.id, event.job.application}
                     self._guarded(event.job.id, event.at, self._apply, event)
         except StorageUnavailable:
             return  # `Timeline.tick` tries again
         self.reschedule()
-        self.notify()
+        self.notify(*changed)
 
     def _apply(self, event: QueueEvent) -> None:
         job, at = event.job, event.at
@@ -169,19 +171,17 @@ class Transitions:
 
     def reschedule(self) -> None:
         """Recompute `due`."""
-        self.due = self.queue.due()
-        self.wake.set()
+        before, self.due = self.due, self.queue.due()
+        if self.due < before:
+            self.wake.set()
 
-    def notify(self) -> None:
-        """Wake those that wait for a change."""
-        self.changed.notify()
+    def notify(self, *changed: str) -> None:
+        """Wake those that wait for a change of these requests and applications, and the scheduler."""
+        self.changed.notify(ANY, *changed)
+        self.wake.set()  # a result may expire earlier than any before
 
     def _observed(self, injection: Injection) -> None:
         self.steps.observed(injection)
-
-    def _attempted(self) -> None:
-        self.reschedule()
-        self.attempted.notify()
 
     # Events that callers cause
 
@@ -209,7 +209,7 @@ class Transitions:
             take_out(request_id, now)
             self.steps.complete(request, event, outcome, now)
         self.reschedule()
-        self.notify()
+        self.notify(request_id, request.application)
 
     def stop(self, request_id: str) -> list[asyncio.Task[None]]:
         """Cancel a request's run and drop its outcome; return the cancelled tasks."""

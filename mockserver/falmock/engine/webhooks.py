@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import heapq
 import logging
-import math
 import sqlite3
 import time
 from functools import partial
@@ -17,7 +15,6 @@ from falmock.engine.delivery import (
     attempt_body,
     next_attempt,
     payload,
-    receiver,
     signed_headers,
     timeout,
     without_secrets,
@@ -25,6 +22,7 @@ from falmock.engine.delivery import (
 from falmock.engine.lifecycle import DeliveryState
 from falmock.engine.observer import Attempt
 from falmock.engine.rows import Delivery, Request
+from falmock.engine.schedule import Schedule
 from falmock.engine.slots import Slots
 from falmock.faults import effects
 from falmock.protocol import urls
@@ -55,9 +53,10 @@ class Sender:
     """Sends webhooks and retries them. Each receiver has its own slots, so that a slow one delays no other.
 
     Args:
-        http: must not follow redirects.
+        http: sends them.
         is_local: returns whether a host may get webhooks; None allows all.
-        changed: called after each attempt.
+        wake: called when an attempt is due earlier than any before.
+        changed: called with the request id after each attempt.
         observed: called with each fault that takes effect.
         transaction: opens a transaction of the store; raises `StorageUnavailable`.
     """
@@ -68,10 +67,11 @@ class Sender:
         store: Store,
         signer: Signer,
         clock: Clock,
-        http: Once[httpx.AsyncClient],
+        http: Once[httpx.AsyncBaseTransport],
         observer: Observer,
         is_local: Callable[[str], bool] | None,
-        changed: Callable[[], None],
+        wake: Callable[[], None],
+        changed: Callable[[str], None],
         observed: Callable[[Injection], None],
         transaction: Callable[[], AbstractContextManager[None]],
     ) -> None:
@@ -85,9 +85,9 @@ class Sender:
         self._observed = observed
         self._transaction = transaction
         self._held: dict[str, dict[str, None]] = {}  # by URL: request ids that wait for a later delivery
-        self._slots = Slots(total=share(4, most=AT_ONCE), each=AT_ONCE_EACH)
-        self._scheduled: list[tuple[float, str]] = []  # a heap of times and request ids
+        self._schedule = Schedule(Slots(total=share(4, most=AT_ONCE), each=AT_ONCE_EACH), wake)
         self._sending: dict[str, asyncio.Task[None]] = {}
+        self._due_again: set[str] = set()  # those of `_sending` that became due
         self._cancelled: set[asyncio.Task[None]] = set()
         self._reload()
 
@@ -112,28 +112,37 @@ class Sender:
             faults=request.faults,
         )
         self._store.insert(delivery)
-        self._store.on_commit(lambda: heapq.heappush(self._scheduled, (at, request.id)))
+        self._store.on_commit(lambda: self._schedule.add(at, request.id, url))
 
     def due(self) -> float:
         """Return when the next attempt is due; infinity for never."""
-        return self._scheduled[0][0] if self._scheduled else math.inf
+        return self._schedule.due()
 
     def launch(self, now: float) -> None:
-        """Start every attempt that is due."""
-        while self._scheduled and self._scheduled[0][0] <= now:
-            _, request_id = heapq.heappop(self._scheduled)
-            try:
-                delivery = self._store.delivery(request_id)
-            except sqlite3.DatabaseError as error:
-                self._fail(request_id, error)
+        """Start the attempts that are due, as far as there are slots; the others follow when one ends."""
+        while (taken := self._schedule.take(now)) is not None:
+            receiver, request_id = taken
+            delivery = self._due_delivery(request_id, now)
+            if delivery is None:
+                self._schedule.give_back(receiver)
                 continue
-            if delivery is None or delivery.next_at is None or delivery.next_at > now:
-                continue  # the entry is out of date
-            if request_id in self._sending:
-                continue  # `_finished` schedules the next attempt
-            task = asyncio.create_task(self._deliver(delivery), name=request_id)
+            task = asyncio.create_task(self._deliver(delivery))
             self._sending[request_id] = task
-            task.add_done_callback(self._finished)
+            task.add_done_callback(partial(self._finished, request_id, receiver))
+
+    def _due_delivery(self, request_id: str, now: float) -> Delivery | None:
+        """Return a delivery if it is due, and not being sent."""
+        if request_id in self._sending:
+            self._due_again.add(request_id)  # `_finished` schedules the next attempt
+            return None
+        try:
+            delivery = self._store.delivery(request_id)
+        except sqlite3.DatabaseError as error:
+            self._fail(request_id, error)
+            return None
+        if delivery is None or delivery.next_at is None or delivery.next_at > now:
+            return None  # the entry is out of date
+        return delivery
 
     def break_off(self, gone: Collection[str] | None = None) -> list[asyncio.Task[None]]:
         """Cancel attempts, for some requests or all, and reload the schedule; return the cancelled tasks."""
@@ -152,15 +161,17 @@ class Sender:
 
     async def close(self) -> None:
         """Cancel all attempts; they are made again after the next start."""
+        self._schedule.replace([])  # so that no attempt takes the slot of a cancelled one
         tasks = self.in_flight
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
     def _reload(self) -> None:
-        pending = {each.request_id: each.next_at for each in self._store.pending_deliveries()}
-        self._scheduled = [(at, request_id) for request_id, at in pending.items() if at is not None]
-        heapq.heapify(self._scheduled)
+        self._due_again.clear()
+        entries = self._store.pending_deliveries()
+        self._schedule.replace(entries)
+        pending = {request_id for _, request_id, _ in entries}
         for url, held in list(self._held.items()):
             self._release(url, [request_id for request_id in held if request_id not in pending])
 
@@ -175,8 +186,7 @@ class Sender:
             self._observe(lost)
             await self._write(lambda: self._give_up(delivery, DeliveryState.LOST, "lost"))
             return
-        async with self._slots.slot(receiver(delivery.url)):
-            verdict = await self._post(delivery)
+        verdict = await self._post(delivery)
         await self._write(lambda: self._conclude(delivery, verdict))
         log.info("webhook of %s to %s: %s (attempt %d)", request_id, url, verdict, delivery.attempts + 1)
 
@@ -211,12 +221,16 @@ class Sender:
         headers: dict[str, str],
         body: bytes,
     ) -> None:
-        request = self._store.request(delivery.request_id)
-        if request is None:  # reset since the attempt began
+        labels = self._store.labels(delivery.request_id)
+        if labels is None:  # reset since the attempt began
             return
+        endpoint, caller, test = labels
         repeated = delivery.outcome == DeliveryState.DELIVERED
         attempt = Attempt(
-            request=request,
+            request_id=delivery.request_id,
+            endpoint=endpoint,
+            caller=caller,
+            test=test,
             at=at,
             took=took,
             url=delivery.url,
@@ -274,8 +288,7 @@ class Sender:
         self._store.update(Delivery, delivery.request_id, next_at=next_at, **changes)
         self._store.on_commit(lambda: self._release(delivery.url, [delivery.request_id]))
         if next_at is not None:
-            due = (next_at, delivery.request_id)
-            self._store.on_commit(lambda: heapq.heappush(self._scheduled, due))
+            self._store.on_commit(lambda: self._schedule.add(next_at, delivery.request_id, delivery.url))
 
     def _release(self, url: str, request_ids: Collection[str]) -> None:
         """Forget that some requests wait for a later delivery to a URL."""
@@ -285,16 +298,19 @@ class Sender:
         if not held:
             self._held.pop(url, None)
 
-    def _finished(self, task: asyncio.Task[None]) -> None:
-        request_id = task.get_name()
+    def _finished(self, request_id: str, receiver: str, task: asyncio.Task[None]) -> None:
+        self._schedule.give_back(receiver)
         self._cancelled.discard(task)
         error = None if task.cancelled() else task.exception()
         if self._sending.get(request_id) is task:
             del self._sending[request_id]
             if error is not None:
                 self._fail(request_id, error)
-            self._schedule_next(request_id, after_error=error is not None)
-        self._changed()
+            if error is not None or request_id in self._due_again:
+                self._due_again.discard(request_id)
+                self._schedule_next(request_id, after_error=error is not None)
+        self.launch(self._clock.now())
+        self._changed(request_id)
 
     def _schedule_next(self, request_id: str, *, after_error: bool) -> None:
         later = self._clock.now() + STORE_PAUSE
@@ -302,11 +318,11 @@ class Sender:
             delivery = self._store.delivery(request_id)
         except sqlite3.Error as unreadable:
             log.error("the state of a webhook cannot be read: %s", unreadable)  # noqa: TRY400
-            heapq.heappush(self._scheduled, (later, request_id))
+            self._schedule.add(later, request_id, "")
             return
         if delivery is not None and delivery.next_at is not None:
             at = max(delivery.next_at, later) if after_error else delivery.next_at
-            heapq.heappush(self._scheduled, (at, request_id))
+            self._schedule.add(at, request_id, delivery.url)
 
     def _fail(self, request_id: str, error: BaseException) -> None:
         """Give a delivery up after an unexpected error."""

@@ -195,12 +195,12 @@ class QueueHost:
         clock = self._emulator.clock
         sent: dict[str, Any] = {}
         lines_sent = 0
+        heartbeat_at = 0.0
         while True:
-            self._emulator.advance()
-            changed = self._emulator.changed()  # subscribed before the send, which may take long
             found = self._emulator.request(request_id)
             if found is None:
                 return
+            changed = self._emulator.changed(found)  # subscribed before the send, which may take long
             logs = self._emulator.logs(found) if with_logs else None
             status = self._describe(context, found, lines=logs)
             lines = status["logs"] or []
@@ -209,12 +209,13 @@ class QueueHost:
                 fresh = {**status, "logs": lines[lines_sent:]} if with_logs else status
                 yield b"data: " + compact(fresh) + b"\n\n"
                 lines_sent = len(lines)
-            else:
+                heartbeat_at = clock.now() + HEARTBEAT
+            elif clock.now() >= heartbeat_at:
                 yield b": ping\n\n"
+                heartbeat_at = clock.now() + HEARTBEAT
             if found.state == State.COMPLETED or self._emulator.closing:
                 return
             next_line_at = self._emulator.next_log_at(found) if with_logs else math.inf
-            heartbeat_at = clock.now() + HEARTBEAT
             await first(changed.wait(), clock.sleep_until(min(next_line_at, heartbeat_at)))
 
     def _result(self, context: CallContext, scope: Scope, found: Stored) -> Response:

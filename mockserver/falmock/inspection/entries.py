@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from pydantic import TypeAdapter
 
     from falmock.engine.rows import Request
+    from falmock.inspection.raw_attempt import RawAttempt
     from falmock.inspection.received_call import ReceivedCall
 
 Headers = tuple[tuple[str, str], ...]
@@ -164,7 +165,7 @@ class Attempt:
 
 
 Entry = Exchange | Transition | Attempt
-Item = TypeVar("Item", bound="Entry | ReceivedCall")
+Item = TypeVar("Item", bound="Entry | ReceivedCall | RawAttempt")
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,14 +206,14 @@ class JournalFilter:
                 if (self._owns(entry) or entry.request_id in related) and self._matches(entry)
             ]
 
-    def _owns(self, entry: Entry | ReceivedCall) -> bool:
+    def _owns(self, entry: Entry | ReceivedCall | RawAttempt) -> bool:
         return (
             (self.endpoint is None or matches(entry.endpoint or "", self.endpoint))
             and self.test in {None, entry.test}
             and self.caller in {None, entry.caller}
         )
 
-    def _matches(self, entry: Entry | ReceivedCall) -> bool:
+    def _matches(self, entry: Entry | ReceivedCall | RawAttempt) -> bool:
         return (
             (self.request is None or entry.request_id == self.request)
             and (self.operation is None or entry.operation == self.operation)

@@ -1,7 +1,7 @@
 """The journal: every call with its response, every transition of a request, every webhook attempt.
 
-It is a ring in memory, limited by bytes. A call is kept as raw bytes, because every poll is recorded; it is
-parsed, and its secrets are masked, when the journal is read.
+It is a ring in memory, limited by bytes. Calls and attempts are kept as raw bytes, because there are many.
+They are parsed, and their secrets are masked, when the journal is read.
 """
 
 from __future__ import annotations
@@ -15,16 +15,15 @@ from typing import TYPE_CHECKING, Any, Final
 
 from falmock.inspection.entries import EVERYTHING, Attempt, Exchange, JournalFilter, Transition
 from falmock.inspection.known_keys import KnownKeys
+from falmock.inspection.raw_attempt import RawAttempt
 from falmock.inspection.received_call import (
     CONTENT_TYPE,
-    KEPT,
     OVERHEAD,
     ReceivedCall,
     header,
-    join_headers,
     split_headers,
 )
-from falmock.inspection.redaction import Redactor, compacted
+from falmock.inspection.redaction import Redactor
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -42,7 +41,7 @@ LONGEST_SUBJECT: Final = 200  # characters
 PIECE: Final = 48 * 1024  # bytes of entries that are parsed in one piece
 AUTHORIZATION: Final = b"authorization"
 
-Held = ReceivedCall | Transition | Attempt
+Held = ReceivedCall | Transition | RawAttempt
 
 
 class Journal:
@@ -148,30 +147,8 @@ class Journal:
 
     def attempt(self, attempt: observer.Attempt) -> None:
         """Record a webhook attempt that has ended."""
-        redact, request = self.redact, attempt.request
-        sent = redact.headers((name.encode(), value.encode()) for name, value in attempt.headers.items())
-        body, answer_headers = compacted(attempt.body)[:KEPT], join_headers(attempt.answer_headers)
-        entry = Attempt(
-            id=self._next_id(),
-            at=attempt.at,
-            real=self.real() - attempt.took,
-            took=attempt.took,
-            request_id=request.id,
-            endpoint=request.endpoint,
-            caller=request.caller,
-            test=request.test,
-            url=redact.url(attempt.url),
-            number=attempt.number,
-            headers=sent,
-            body=redact.body(body, "application/json"),
-            size=len(attempt.body),
-            status=attempt.status,
-            answer_headers=redact.headers(attempt.answer_headers),
-            answer=redact.body(attempt.answer, _content_type(answer_headers)),
-            error=attempt.error,
-            fault=attempt.fault,
-        )
-        self._keep(entry, 2 * OVERHEAD + len(body) + len(attempt.answer) + len(answer_headers))
+        entry = RawAttempt.of(attempt, id=self._next_id(), real=self.real() - attempt.took)
+        self._keep(entry, entry.weight)
 
     def warn(self, of: observer.Warned, subject: str, text: str) -> None:
         """Log a warning, if it is the first about its subject; see `Observer`."""
@@ -193,8 +170,8 @@ class Journal:
             piece: list[Entry] = []
             weight = 0
             for held in matching:
-                piece.append(self._exchange(held) if isinstance(held, ReceivedCall) else self._masked(held))
-                weight += held.weight if isinstance(held, ReceivedCall) else OVERHEAD
+                piece.append(self._entry(held))
+                weight += OVERHEAD if isinstance(held, Transition) else held.weight
                 if weight >= PIECE:
                     yield piece
                     piece, weight = [], 0
@@ -229,24 +206,40 @@ class Journal:
             self._size -= dropped_size
             self.dropped += 1
 
-    def _masked(self, entry: Transition | Attempt) -> Entry:
-        """Mask the keys that have become known since the entry was recorded."""
+    def _entry(self, held: Held) -> Entry:
+        if isinstance(held, ReceivedCall):
+            return self._exchange(held)
+        if isinstance(held, RawAttempt):
+            return self._attempt(held)
+        return dataclasses.replace(
+            held,
+            endpoint=self.redact.text(held.endpoint),
+            caller=self.redact.text(held.caller),
+            test=self.redact.name(held.test),
+        )
+
+    def _attempt(self, raw: RawAttempt) -> Attempt:
         redact = self.redact
-        masked: dict[str, Any] = {
-            "endpoint": redact.text(entry.endpoint),
-            "caller": redact.text(entry.caller),
-            "test": redact.name(entry.test),
-        }
-        if isinstance(entry, Attempt):
-            masked |= {
-                "url": redact.url(entry.url),
-                "body": redact.json(entry.body),
-                "answer": redact.json(entry.answer),
-                "answer_headers": tuple((name, redact.text(value)) for name, value in entry.answer_headers),
-                "error": redact.name(entry.error),
-                "fault": redact.name(entry.fault),
-            }
-        return dataclasses.replace(entry, **masked)
+        return Attempt(
+            id=raw.id,
+            at=raw.at,
+            real=raw.real,
+            took=raw.took,
+            request_id=raw.request_id,
+            endpoint=redact.text(raw.endpoint),
+            caller=redact.text(raw.caller),
+            test=redact.name(raw.test),
+            url=redact.url(raw.url),
+            number=raw.number,
+            headers=redact.headers(split_headers(raw.headers)),
+            body=redact.body(raw.body, "application/json"),
+            size=raw.size,
+            status=raw.status,
+            answer_headers=redact.headers(split_headers(raw.answer_headers)),
+            answer=redact.body(raw.answer, _content_type(raw.answer_headers)),
+            error=redact.name(raw.error),
+            fault=redact.name(raw.fault),
+        )
 
     def _exchange(self, received: ReceivedCall) -> Exchange:
         redact, call = self.redact, received.call

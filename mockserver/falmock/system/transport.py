@@ -10,10 +10,11 @@ import httpcore
 import httpx
 
 from falmock.system.dialler import AddressRefusedError
+from falmock.system.http1 import Pool
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import AsyncIterator, Iterable
+    from collections.abc import Iterable
 
     from falmock.protocol.addresses import IPAddress
     from falmock.system.dialler import Dialler
@@ -23,6 +24,8 @@ log = logging.getLogger("falmock.system.transport")
 
 class CheckedTransport(httpx.AsyncHTTPTransport):
     """An httpx transport that connects only to addresses checked by a dialler.
+
+    The length of a body must be known.
 
     Args:
         dialler: checks.
@@ -38,52 +41,8 @@ class CheckedTransport(httpx.AsyncHTTPTransport):
         tcp: httpcore.AsyncNetworkBackend | None = None,
     ) -> None:
         super().__init__(verify=verify, trust_env=False)
-        # httpx has no parameter for httpcore's network backend.
-        self._pool = httpcore.AsyncConnectionPool(
-            ssl_context=verify,
-            max_connections=None,  # the senders of webhooks have slots for each receiver
-            max_keepalive_connections=20,
-            keepalive_expiry=5.0,
-            network_backend=_CheckedBackend(dialler, tcp or httpcore.AnyIOBackend()),
-        )
-
-    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """Close the connection of a call that fails. httpcore leaves it open in some moments."""
-        opened: list[httpcore.AsyncNetworkStream] = []
-
-        async def trace(event: str, info: dict[str, Any]) -> None:
-            if event == "connection.connect_tcp.complete":
-                opened.append(info["return_value"])
-
-        request.extensions = {**request.extensions, "trace": trace}
-        try:
-            response = await super().handle_async_request(request)
-        except BaseException:
-            for stream in opened:
-                await stream.aclose()
-            raise
-        connection = response.extensions.get("network_stream")
-        if connection is not None:  # a stand-in for the network has none
-            response.stream = _Body(response.stream, connection)
-        return response
-
-
-class _Body(httpx.AsyncByteStream):
-    """The body of a response. Its connection is closed if the end of the response is cancelled."""
-
-    def __init__(self, stream: Any, connection: httpcore.AsyncNetworkStream) -> None:
-        self._stream = stream
-        self._connection = connection
-
-    def __aiter__(self) -> AsyncIterator[bytes]:
-        return aiter(self._stream)
-
-    async def aclose(self) -> None:
-        try:
-            await self._stream.aclose()
-        except BaseException:
-            await self._connection.aclose()
-            raise
+        network = _CheckedBackend(dialler, tcp or httpcore.AnyIOBackend())
+        self._pool: Any = Pool(network, verify)  # httpx has no parameter for a pool
 
 
 class _CheckedBackend(httpcore.AsyncNetworkBackend):

@@ -62,7 +62,7 @@ class World:
 
     folder: Path
     renderer: Renderer
-    http: httpx.AsyncClient
+    http: httpx.AsyncBaseTransport
     clock: ManualClock
 
     def emulator(self, store: Store) -> Emulator:
@@ -74,7 +74,7 @@ class World:
             renderer=self.renderer,
             decoder=Decoder(max_pixels=1_000_000, memory=2**30),
             measurer=Measurer(find_ffmpeg(), self.folder),
-            fetcher=Fetcher(self.http, public=False, is_local=lambda _: False),
+            fetcher=Fetcher(httpx.AsyncClient(transport=self.http), public=False, is_local=lambda _: False),
             clock=self.clock,
             seed=1,
             style="plain",
@@ -120,7 +120,7 @@ class Agreement(RuleBasedStateMachine):
         folder = Path(self.stack.enter_context(tempfile.TemporaryDirectory()))
         renderer = Renderer(ffmpeg=find_ffmpeg(), cache=self.renders, at_once=2, timeout=60)
         self.stack.push_async_callback(renderer.close)
-        http = httpx.AsyncClient(transport=httpx.MockTransport(self._receive))
+        http = httpx.MockTransport(self._receive)
         await self.stack.enter_async_context(http)
         self.world = World(folder, renderer, http, ManualClock())
         self.store = self.stack.enter_context(Store(None))

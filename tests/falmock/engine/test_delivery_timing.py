@@ -69,7 +69,7 @@ class Deliveries:
     def __init__(self) -> None:
         self.store = Store(None)
         self.clock = ManualClock(1000.0)
-        self.http = httpx.AsyncClient(transport=httpx.MockTransport(self.receive))
+        self.http = httpx.MockTransport(self.receive)
         self.waiting: list[tuple[str, asyncio.Future[int]]] = []
         self.numbers = count()
         self.ports: list[int | None] = []
@@ -85,7 +85,8 @@ class Deliveries:
             http=Once(lambda: self.http),
             observer=Journal(100_000),
             is_local=None,
-            changed=lambda: None,
+            wake=lambda: None,
+            changed=lambda _: None,
             observed=lambda _: None,
             transaction=self.store.transaction,
         )

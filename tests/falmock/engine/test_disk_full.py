@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import logging
 import sqlite3
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
+import httpx
 import pytest
 import respx
 from emulated import BASE, ENDPOINT, GOOD, KEY, Mock
@@ -19,8 +20,6 @@ from falmock.protocol.errors import StorageFull
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
     from pathlib import Path
-
-    import httpx
 
     from falmock.engine.store import Store
 
@@ -216,22 +215,23 @@ async def test_a_commit_that_fails_leaves_no_transaction_open(on_disk: Mock) -> 
 
 
 async def test_a_webhook_whose_outcome_cannot_be_written_is_not_sent_again_and_not_lost(
-    on_disk: Mock, monkeypatch: pytest.MonkeyPatch
+    on_disk: Mock, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr("falmock.engine.webhooks.STORE_PAUSE", 0.001)
-    store = on_disk.emulator.store
-    with respx.mock() as router:
-        hook = router.post(HOOK).respond(200)
+
+    def receive(_: httpx.Request) -> httpx.Response:
+        failures.enter_context(failing(on_disk.emulator.store, times=3))
+        return httpx.Response(200)
+
+    with respx.mock() as router, ExitStack() as failures:
+        hook = router.post(HOOK).mock(side_effect=receive)
         submitted = (await submit(on_disk)).json()
         on_disk.emulator.manual.hold(submitted["request_id"])
         await on_disk.cancel(submitted)
-        with failing(store):
-            on_disk.emulator.timeline.tick()
-            while not on_disk.emulator.trouble():
-                await on_disk.http.get("/health")
         delivered = await on_disk.emulator.wait_for_delivery(submitted["request_id"])
 
     assert (delivered.outcome, hook.call_count) == ("delivered", 1)
+    assert "falmock cannot write" in caplog.text
 
 
 async def test_a_rendering_is_repeated_until_there_is_room(

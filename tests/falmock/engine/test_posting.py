@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import httpx
 import psutil
 import pytest
 from processes import Receiver
 
+from falmock.engine.clients import trusted
 from falmock.engine.posting import BEGINNING, post
 from falmock.intercept.certificates import open_ca
+from falmock.system.dialler import ANYWHERE, Dialler, OwnAddresses
+from falmock.system.transport import CheckedTransport
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -64,6 +67,10 @@ async def resets(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> 
     linger = (1).to_bytes(4, "little") + bytes(4)
     writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
     writer.transport.abort()
+
+
+def transport() -> CheckedTransport:
+    return CheckedTransport(Dialler(OwnAddresses(), beyond=ANYWHERE), verify=trusted())
 
 
 BROKEN = "no HTTP answer"
@@ -126,7 +133,7 @@ async def posted_to(script: Script, body: bytes = BODY, *, limit: float = LIMIT)
     server = await asyncio.start_server(receive, "127.0.0.1")
     url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/hook"
     headers = {"Content-Length": str(len(body))}
-    async with server, httpx.AsyncClient(trust_env=False) as http:
+    async with server, transport() as http:
         return await post(http, url, body=body, headers=headers, limit=limit)
 
 
@@ -143,9 +150,9 @@ def test_an_answer_before_the_body_is_read_counts() -> None:
     assert answer.verdict in {"413", "connection lost", "connection reset"}
 
 
-async def _posted(url: str, **client: Any) -> Answer:
-    async with httpx.AsyncClient(trust_env=False, **client) as http:
-        return await post(http, url, body=BODY, headers={"Content-Length": str(len(BODY))}, limit=LIMIT)
+async def _posted(url: str, http: httpx.AsyncBaseTransport | None = None) -> Answer:
+    async with http or transport() as opened:
+        return await post(opened, url, body=BODY, headers={"Content-Length": str(len(BODY))}, limit=LIMIT)
 
 
 def test_a_closed_port_is_reported_as_a_refused_connection() -> None:
@@ -194,7 +201,7 @@ def test_an_error_of_the_transport_is_reported_in_words(error: Exception, words:
     def fail(request: httpx.Request) -> httpx.Response:
         raise error
 
-    assert asyncio.run(_posted("http://x/", transport=httpx.MockTransport(fail))).verdict == words
+    assert asyncio.run(_posted("http://x/", httpx.MockTransport(fail))).verdict == words
 
 
 @pytest.mark.parametrize("receiver", ["sends a body without end", "never answers", "closes in the headers"])

@@ -1,7 +1,8 @@
 from __future__ import annotations
 
-import asyncio
 from collections import Counter
+from itertools import count
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given
@@ -9,122 +10,108 @@ from hypothesis import strategies as st
 
 from falmock.engine.slots import Slots
 
-
-class SlotHolders:
-    """SlotHolders that each take a slot and keep it until they are released."""
-
-    def __init__(self, slots: Slots) -> None:
-        self.slots = slots
-        self.inside: list[tuple[str, int]] = []
-        self.order: list[str] = []
-        self.leave: dict[tuple[str, int], asyncio.Event] = {}
-        self.tasks: dict[tuple[str, int], asyncio.Task[None]] = {}
-
-    def start(self, key: str) -> None:
-        task_id = key, len(self.tasks)
-        self.leave[task_id] = asyncio.Event()
-        self.tasks[task_id] = asyncio.create_task(self.stay(task_id))
-
-    async def stay(self, task_id: tuple[str, int]) -> None:
-        async with self.slots.slot(task_id[0]):
-            self.inside.append(task_id)
-            self.order.append(task_id[0])
-            try:
-                await self.leave[task_id].wait()
-            finally:
-                self.inside.remove(task_id)
-
-    def taken(self) -> Counter[str]:
-        return Counter(key for key, _ in self.inside)
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
-async def settle() -> None:
-    for _ in range(5):
-        await asyncio.sleep(0)
+def with_items(slots: Slots, keys: str) -> Slots:
+    """Let an item wait for each of the keys."""
+    for number, key in enumerate(keys):
+        slots.join(key, str(number))
+    return slots
 
 
-async def start_tasks(slots: Slots, keys: str) -> SlotHolders:
-    holders = SlotHolders(slots)
-    for key in keys:
-        holders.start(key)
-    await settle()
-    return holders
+def taken(slots: Slots) -> Iterator[tuple[str, str]]:
+    """Take slots for as many items as possible."""
+    while (slot := slots.take()) is not None:
+        yield slot
 
 
-async def cancel_all(holders: SlotHolders) -> None:
-    for task in holders.tasks.values():
-        task.cancel()
-    await asyncio.gather(*holders.tasks.values(), return_exceptions=True)
+def keys_of(slots: Iterator[tuple[str, str]]) -> Counter[str]:
+    return Counter(key for key, _ in slots)
 
 
-@pytest.mark.parametrize(("keys", "taken"), [("a" * 2, 2), ("a" * 3, 3), ("a" * 4, 3)])
-def test_one_key_gets_no_more_slots_than_its_limit(keys: str, taken: int) -> None:
-    async def scene() -> None:
-        holders = await start_tasks(Slots(total=10, each=3), keys)
-        assert holders.taken() == {"a": taken}
-        await cancel_all(holders)
+@pytest.mark.parametrize(("keys", "expected"), [("a" * 2, 2), ("a" * 3, 3), ("a" * 4, 3)])
+def test_one_key_gets_no_more_slots_than_its_limit(keys: str, expected: int) -> None:
+    slots = with_items(Slots(total=10, each=3), keys)
 
-    asyncio.run(scene())
+    assert keys_of(taken(slots)) == {"a": expected}
 
 
-@pytest.mark.parametrize(("keys", "taken"), [("abc", 3), ("abcd", 4), ("abcde", 4)])
-def test_all_keys_together_get_no_more_slots_than_the_total(keys: str, taken: int) -> None:
-    async def scene() -> None:
-        holders = await start_tasks(Slots(total=4, each=4), keys)
-        assert len(holders.inside) == taken
-        await cancel_all(holders)
+@pytest.mark.parametrize(("keys", "expected"), [("abc", 3), ("abcd", 4), ("abcde", 4)])
+def test_all_keys_together_get_no_more_slots_than_the_total(keys: str, expected: int) -> None:
+    slots = with_items(Slots(total=4, each=4), keys)
 
-    asyncio.run(scene())
+    assert len(list(taken(slots))) == expected
 
 
 def test_a_new_key_gets_a_slot_while_other_keys_wait_for_more() -> None:
-    async def scene() -> None:
-        holders = await start_tasks(Slots(total=8, each=4), "a" * 20 + "b" * 20 + "c")
-        assert holders.taken() == {"a": 4, "b": 1, "c": 1}
-        await cancel_all(holders)
+    slots = Slots(total=8, each=4)
+    first = [*taken(with_items(slots, "a" * 20)), *taken(with_items(slots, "b" * 20))]
 
-    asyncio.run(scene())
+    assert keys_of(iter(first)) == {"a": 4, "b": 1}
+    assert keys_of(taken(with_items(slots, "c"))) == {"c": 1}
 
 
 def test_waiting_keys_take_turns() -> None:
-    async def scene() -> None:
-        holders = await start_tasks(Slots(total=1, each=1), "x" + "aaabbc")
-        while holders.inside:
-            holders.leave[holders.inside[0]].set()
-            await settle()
-        assert "".join(holders.order) == "xabcaba"
+    slots = Slots(total=1, each=1)
+    order = ""
+    with_items(slots, "xaaabbc")
+    while (slot := slots.take()) is not None:
+        order += slot[0]
+        slots.give_back(slot[0])
 
-    asyncio.run(scene())
+    assert order == "xabcaba"
 
 
-STEPS = st.lists(
-    st.tuples(st.sampled_from(["start", "leave", "cancel", "settle"]), st.integers(0, 30)), max_size=60
-)
+def test_items_of_a_key_get_slots_in_the_order_in_which_they_came() -> None:
+    slots = with_items(Slots(total=9, each=9), "aaa")
+
+    assert [item for _, item in taken(slots)] == ["0", "1", "2"]
+
+
+def test_forgotten_items_get_no_slot() -> None:
+    slots = with_items(Slots(total=2, each=2), "abc")
+    slots.take()
+
+    slots.clear()
+
+    assert slots.take() is None
+    assert keys_of(taken(with_items(slots, "dd"))) == {"d": 1}
+
+
+STEPS = st.lists(st.tuples(st.sampled_from(["join", "take", "give back", "clear"]), st.integers(0, 30)))
 
 
 @given(st.integers(1, 6), st.integers(1, 4), STEPS)
-def test_slots_stay_limited_and_are_returned_in_any_order_of_events(
+def test_slots_stay_limited_and_every_item_gets_one_in_any_order_of_events(
     total: int, each: int, steps: list[tuple[str, int]]
 ) -> None:
-    async def scene() -> None:
-        holders = SlotHolders(Slots(total=total, each=each))
-        for step, number in steps:
-            known = list(holders.tasks)
-            if step == "start":
-                holders.start("abc"[number % 3])
-            elif step == "settle":
-                await settle()
-            elif known:
-                task_id = known[number % len(known)]
-                holders.leave[task_id].set() if step == "leave" else holders.tasks[task_id].cancel()
-            assert len(holders.inside) <= total
-            assert all(count <= each for count in holders.taken().values())
-        for event in holders.leave.values():
-            event.set()
-        await asyncio.gather(*holders.tasks.values(), return_exceptions=True)
-        fresh = await start_tasks(holders.slots, "abc" * 10)
-        assert fresh.inside
-        assert all(fresh.taken()[key] for key in "abc"[:total])
-        await cancel_all(fresh)
+    slots, numbers = Slots(total=total, each=each), count()
+    held: list[str] = []
+    waiting: set[str] = set()
 
-    asyncio.run(scene())
+    def take() -> bool:
+        if (slot := slots.take()) is None:
+            return False
+        held.append(slot[0])
+        waiting.remove(slot[1])
+        return True
+
+    for step, number in steps:
+        if step == "join":
+            item = str(next(numbers))
+            waiting.add(item)
+            slots.join("abc"[number % 3], item)
+        elif step == "take":
+            take()
+        elif step == "clear":
+            slots.clear()
+            waiting.clear()
+        elif held:
+            slots.give_back(held.pop(number % len(held)))
+        assert len(held) <= total
+        assert all(taken <= each for taken in Counter(held).values())
+    while waiting:
+        if not take():
+            slots.give_back(held.pop())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
+import ssl
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -25,6 +26,8 @@ from falmock.engine.uploads import Uploads
 from falmock.media import Clip, Decoder, Renderer, find_ffmpeg
 from falmock.system import descriptors
 from falmock.system.descriptors import share, with_descriptors, with_spare
+from falmock.system.dialler import NOWHERE, Dialler, OwnAddresses
+from falmock.system.transport import CheckedTransport
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
@@ -75,7 +78,8 @@ def test_a_webhook_waits_for_a_descriptor(play: Play, monkeypatch: pytest.Monkey
     async def scene() -> int:
         server = await asyncio.start_server(take, "127.0.0.1")
         url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
-        async with server, httpx.AsyncClient(trust_env=False) as http:
+        dialler = Dialler(OwnAddresses(), beyond=NOWHERE)
+        async with server, CheckedTransport(dialler, verify=ssl.create_default_context()) as http:
             with none_left(monkeypatch) as relief:
                 answer = await post(http, url, body=b"{}", headers={"Content-Length": "2"}, limit=15)
         assert answer.verdict == "204"

@@ -1,0 +1,61 @@
+"""The times of the next attempts at webhooks, and the order in which those that are due are made."""
+
+from __future__ import annotations
+
+import heapq
+import math
+from typing import TYPE_CHECKING
+
+from falmock.engine.delivery import receiver
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from falmock.engine.slots import Slots
+
+Entry = tuple[float, str, str]  # a time, a request id and a URL
+
+
+class Schedule:
+    """When attempts are due. The sender decides whether an entry is out of date.
+
+    Args:
+        slots: of the attempts in progress; the key is the receiver.
+        wake: called when an attempt is due earlier than any other.
+    """
+
+    def __init__(self, slots: Slots, wake: Callable[[], None]) -> None:
+        self._slots = slots
+        self._wake = wake
+        self._entries: list[Entry] = []  # a heap
+
+    def replace(self, entries: Iterable[Entry]) -> None:
+        """Drop all entries, and take these instead. Attempts in progress keep their slots."""
+        self._slots.clear()
+        self._entries = list(entries)
+        heapq.heapify(self._entries)
+        self._wake()
+
+    def add(self, at: float, request_id: str, url: str) -> None:
+        earlier = at < self.due()
+        heapq.heappush(self._entries, (at, request_id, url))
+        if earlier:
+            self._wake()
+
+    def due(self) -> float:
+        """Return when the next entry is due; infinity for never. Those that wait for a slot do not count."""
+        return self._entries[0][0] if self._entries else math.inf
+
+    def take(self, now: float) -> tuple[str, str] | None:
+        """Give a slot to the next attempt that is due; return the receiver and the request id.
+
+        Return None if no attempt is due that may have a slot now.
+        """
+        while self._entries and self._entries[0][0] <= now:
+            _, request_id, url = heapq.heappop(self._entries)
+            self._slots.join(receiver(url), request_id)
+        return self._slots.take()
+
+    def give_back(self, receiver: str) -> None:
+        """Free a slot of a receiver."""
+        self._slots.give_back(receiver)
