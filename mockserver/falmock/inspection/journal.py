@@ -10,11 +10,11 @@ import dataclasses
 import logging
 import time
 from collections import defaultdict, deque
-from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Final
 
 from falmock.inspection.entries import EVERYTHING, Attempt, Exchange, JournalFilter, Transition
 from falmock.inspection.known_keys import KnownKeys
+from falmock.inspection.packing import Held, Unpacked, id_of, pack, size_of
 from falmock.inspection.raw_attempt import RawAttempt
 from falmock.inspection.received_call import (
     CONTENT_TYPE,
@@ -40,8 +40,6 @@ MOST_WARNINGS: Final = 100  # of a kind
 LONGEST_SUBJECT: Final = 200  # characters
 PIECE: Final = 48 * 1024  # bytes of entries that are parsed in one piece
 AUTHORIZATION: Final = b"authorization"
-
-Held = ReceivedCall | Transition | RawAttempt
 
 
 class Journal:
@@ -70,7 +68,7 @@ class Journal:
         self._stopwatch = stopwatch
         self._opened = stopwatch()
         self._count = 0
-        self._ring: deque[tuple[int, Held]] = deque()
+        self._ring: deque[bytes] = deque()
         self._size = 0
         self._open: dict[int, ReceivedCall] = {}
 
@@ -125,7 +123,8 @@ class Journal:
         received.request_id = request_id or received.call.request_id
         received.public = public
         if self._open.pop(received.id, None) is not None:  # else a `clear` removed it
-            self._keep(received, received.trim())
+            received.trim()
+            self._keep(received)
 
     def step(self, request: Request, event: str, at: float) -> None:
         """Record a transition; `request` is as it is afterwards."""
@@ -143,12 +142,12 @@ class Journal:
             status=request.status,
             error_type=request.error_type,
         )
-        self._keep(transition, OVERHEAD)
+        self._keep(transition)
 
     def attempt(self, attempt: observer.Attempt) -> None:
         """Record a webhook attempt that has ended."""
         entry = RawAttempt.of(attempt, id=self._next_id(), real=self.real() - attempt.took)
-        self._keep(entry, entry.weight)
+        self._keep(entry)
 
     def warn(self, of: observer.Warned, subject: str, text: str) -> None:
         """Log a warning, if it is the first about its subject; see `Observer`."""
@@ -180,8 +179,8 @@ class Journal:
     def clear(self, wanted: JournalFilter = EVERYTHING) -> None:
         """Remove the entries that match."""
         gone = {held.id for piece in wanted.pieces(self._held()) for held in piece}
-        self._ring = deque((size, held) for size, held in self._ring if held.id not in gone)
-        self._size = sum(size for size, _ in self._ring)
+        self._ring = deque(packed for packed in self._ring if id_of(packed) not in gone)
+        self._size = sum(map(size_of, self._ring))
         self._open = {number: received for number, received in self._open.items() if number not in gone}
         self.dropped = self.dropped if self._ring else 0
 
@@ -189,21 +188,19 @@ class Journal:
         """Remove the entries of a test or a caller; None matches all."""
         self.clear(JournalFilter(test=test, caller=caller))
 
-    def _held(self) -> list[Held]:
-        held = [*(entry for _, entry in self._ring), *self._open.values()]
-        held.sort(key=attrgetter("id"))
-        return held
+    def _held(self) -> Unpacked:
+        return Unpacked([*self._ring, *self._open.values()])
 
     def _next_id(self) -> int:
         self._count += 1
         return self._count
 
-    def _keep(self, entry: Held, size: int) -> None:
-        self._ring.append((size, entry))
-        self._size += size
+    def _keep(self, entry: Held) -> None:
+        packed = pack(entry)
+        self._ring.append(packed)
+        self._size += size_of(packed)
         while self._size > self._limit:
-            dropped_size, _ = self._ring.popleft()
-            self._size -= dropped_size
+            self._size -= size_of(self._ring.popleft())
             self.dropped += 1
 
     def _entry(self, held: Held) -> Entry:

@@ -17,7 +17,7 @@ RawHeaders = list[tuple[bytes, bytes]]
 
 KEPT: Final = 64 * 1024  # bytes of a body
 LARGE: Final = 256 * 1024  # bytes; the digest of a larger input takes more than a millisecond
-OVERHEAD: Final = 1024  # bytes that an entry takes besides its texts
+OVERHEAD: Final = 1024  # bytes of text that take as long to parse as the rest of an entry
 CONTENT_TYPE: Final = b"content-type"
 FAILED: Final = 400
 WITH_INPUT: Final = frozenset({Operation.SUBMIT, Operation.RUN})
@@ -25,7 +25,7 @@ WITH_INPUT: Final = frozenset({Operation.SUBMIT, Operation.RUN})
 
 @dataclass(slots=True, repr=False)  # the fields hold secrets
 class ReceivedCall:
-    """A call and the response so far. Headers are one bytes object: cheaper to keep than many short ones."""
+    """A call and the response so far. Headers are one bytes object."""
 
     id: int
     at: float
@@ -67,7 +67,7 @@ class ReceivedCall:
 
     @property
     def weight(self) -> int:
-        """Bytes that are parsed when the call is read."""
+        """The time to parse the call when it is read, in bytes of text."""
         return OVERHEAD + len(self.headers) + len(self.request_body) + len(self.response_body)
 
     def on_request_body(self, chunk: bytes, *, more: bool) -> None:
@@ -106,13 +106,11 @@ class ReceivedCall:
         self.request_body = body if len(body) <= KEPT else compacted(body)[:KEPT]
         self.chunks = []
 
-    def trim(self) -> int:
-        """Shorten an unfinished input; return the size of the call in bytes."""
+    def trim(self) -> None:
+        """Shorten an unfinished input."""
         if self.chunks:  # the call ended before its input did
             self.request_body = b"".join(self.chunks)[:KEPT]
             self.chunks = []
-        texts = (self.path, self.query, self.headers, self.request_body)
-        return OVERHEAD + sum(map(len, texts)) + len(self.response_headers) + len(self.response_body)
 
 
 def join_headers(headers: Sequence[tuple[bytes, bytes]]) -> bytes:
