@@ -6,7 +6,7 @@ import base64
 import json
 from typing import TYPE_CHECKING, Any
 
-from falcontract.mutation.internals import errors, signing, webhooks
+from falcontract.mutation.internals import errors, posting, signing, webhooks
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,7 +26,7 @@ def _change_post(patch: Patch, change: Callable[[str, dict[str, str]], tuple[str
         url, headers = change(url, headers)
         return await original(http, url, headers=headers, **more)
 
-    patch.around(webhooks, "post", post)
+    patch.around(posting, "post", post)
 
 
 def deliveries_are_compact(patch: Patch) -> None:

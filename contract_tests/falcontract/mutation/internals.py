@@ -23,6 +23,7 @@ from falmock.engine import (
     keys,
     logs,
     object_lifecycle,
+    posting,
     queue,
     rows,
     runner,

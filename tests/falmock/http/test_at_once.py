@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import pytest
     from emulated import Mock
 
-MOST_CALLS = 36
+MOST_CALLS = 40
 UNKNOWN = "/fal-ai/veo2/requests/019ab7f5-0000-7000-8000-000000000000/status"
 SUBMISSION = json.dumps({"prompt": "A lego chef cooking eggs", "image_url": HOSTED}).encode()
 
