@@ -66,7 +66,8 @@ class Store(Database):
         columns = ", ".join(f"{column} = ?" for column in changes)
         query = f"UPDATE {TABLES[kind]} SET {columns} WHERE {KEYS[kind]} = ?"
         self._db.execute(query, [*changes.values(), key])
-        self._recent.pop(key, None)
+        if kind is Request:
+            self._recent.pop(key, None)
         if isinstance(expires_at := changes.get("expires_at"), float):
             self._expires_at = min(self._expires_at, expires_at)
 
