@@ -11,6 +11,7 @@ import sqlite3
 import ssl
 import time
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from functools import cache
 from typing import TYPE_CHECKING
 
 from falmock.engine import served_models
@@ -188,10 +189,20 @@ def _check_roots() -> None:
     """Check the file with further authorities, which `clients.trusted` reads."""
     if more := os.environ.get("SSL_CERT_FILE"):
         try:
-            ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(more)
+            _load_roots(more)
         except OSError as error:
             reason = "it has no certificate" if isinstance(error, ssl.SSLError) else error.strerror
             raise StateError(f"cannot use SSL_CERT_FILE={more} ({reason}): correct or unset it") from None
+
+
+@cache
+def _load_roots(path: str) -> None:
+    """Load a file of certificates, once in a process: it takes 20 ms.
+
+    Raises:
+        OSError: it cannot be read, or has no certificate.
+    """
+    ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(path)
 
 
 def _start_scheduler(emulator: Emulator) -> asyncio.Task[None]:
