@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Final
 
-from ahocorasick_rs import BytesAhoCorasick, MatchKind
+from ahocorasick_rs import BytesAhoCorasick, Implementation, MatchKind
 
 from falmock.inspection.escapes import views
 
@@ -45,7 +45,11 @@ class _Searcher:
                     patterns.update(dict.fromkeys(_rewritten(plain), False))
                 patterns.update(dict.fromkeys(_in_base64(text), True))
         self._encoded = list(patterns.values())
-        self._automaton = BytesAhoCorasick(list(patterns), MatchKind.LeftmostLongest)
+        self._automaton = BytesAhoCorasick(
+            list(patterns),
+            matchkind=MatchKind.LeftmostLongest,
+            implementation=Implementation.ContiguousNFA,  # is built in a tenth of the time, and as fast
+        )
 
     def spans(self, data: bytes) -> Iterator[Span]:
         """Yield the span of each key; in base64, up to the end of the encoded text."""
