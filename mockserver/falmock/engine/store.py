@@ -44,7 +44,7 @@ class Store(Database):
 
     def __init__(self, path: Path | None) -> None:
         self._recent: dict[str, Request] = {}
-        self._expires_at = -math.inf  # no result and no file expires earlier
+        self._expires_at = -math.inf  # no result and no file expires earlier; -infinity if it is not known
         super().__init__(path)
 
     def insert(self, row: Row) -> None:
@@ -253,6 +253,8 @@ class Store(Database):
 
     def expires_at(self) -> float:
         """Return when the next result or file expires, or a time before that; infinity for never."""
+        if self._expires_at == -math.inf:
+            self.find_next_expiry()
         return self._expires_at
 
     def find_next_expiry(self) -> None:
