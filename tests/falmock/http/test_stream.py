@@ -10,6 +10,7 @@ import httpx
 import pytest
 from emulated import APPLICATION, KEY, Mock, serving
 
+from falmock.faults.vocabulary import parse
 from falmock.settings import Span
 
 if TYPE_CHECKING:
@@ -112,6 +113,20 @@ async def test_stream_has_an_event_for_each_queue_position(mock: Mock, wire: htt
 
     positions = [event["queue_position"] for event in events if event["status"] == "IN_QUEUE"]
     assert (positions[0], positions == sorted(positions, reverse=True)) == (4, True)
+
+
+async def test_stream_says_nothing_when_other_requests_change(mock: Mock, wire: httpx.AsyncClient) -> None:
+    followed, other = await mock.submit(), await mock.submit()
+    await mock.pass_time(2)
+    stream = watch(wire, followed)
+    events = [await anext(stream)]
+
+    await mock.cancel(other)
+    mock.emulator.manual.fail(other["request_id"], parse("internal_error"))
+    await mock.pass_time(10)
+    events += [event async for event in stream]
+
+    assert [event and event["status"] for event in events] == ["IN_PROGRESS", "COMPLETED"]
 
 
 async def test_stream_of_a_client_that_leaves_is_closed(mock: Mock, wire: httpx.AsyncClient) -> None:
