@@ -92,6 +92,7 @@ def create_app(emulator: Emulator, *, files: str = "", look_up: LookUp | None = 
         Area.CONTROL: _at_first_call(lambda: _control(emulator, ledger)),
         Area.HEALTH: Router([Route(HEALTH, health, methods=["GET"])]),
         Area.PROXY: BrowserProxy(fal, settings, ledger.refuse),
+        Area.PAGE: _at_first_call(lambda: _page(emulator, ledger)),
     }
     middleware = [Middleware(Guard, fal, settings, through_proxy, look_up or system_look_up)]
     if settings.trusted_proxies:
@@ -171,6 +172,12 @@ def _control(emulator: Emulator, ledger: Ledger) -> ASGIApp:
     from falmock.control.routes import Control  # noqa: PLC0415 - loads pydantic, with some 40 models
 
     return Control(emulator, ledger)
+
+
+def _page(emulator: Emulator, ledger: Ledger) -> ASGIApp:
+    from falmock.web.routes import page  # noqa: PLC0415 - loads the templates
+
+    return page(emulator, ledger)
 
 
 def _at_first_call(make: Callable[[], ASGIApp]) -> ASGIApp:

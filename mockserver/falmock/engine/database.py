@@ -77,6 +77,11 @@ class Database:
     def in_transaction(self) -> bool:
         return self._db.in_transaction
 
+    @property
+    def changes(self) -> int:
+        """The number of rows that were written, changed or deleted since it was opened."""
+        return self._db.total_changes
+
     @contextmanager
     def transaction(self) -> Iterator[None]:
         """Commit all writes of the block, or none if it raises. Nested blocks belong to the outer one."""

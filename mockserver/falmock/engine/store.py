@@ -31,10 +31,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from falmock.engine.selection import Selection
+
 Rows = dict[str, list[tuple[Any, ...]]]  # the rows of each table
 
 RECENT: Final = 1000  # requests in memory: about a megabyte
 PAGE: Final = 100  # rows of one read: about a millisecond
+SLICE: Final = 1000  # rows that one step of a selection looks at
 PROBE: Final = 64 * 1024  # bytes
 _LAST_ROW: Final = 2**63 - 1
 
@@ -187,6 +190,28 @@ class Store(Database):
         """
         return self._pages_down(Request, request_id)
 
+    def selected_pages_before(self, selection: Selection, request_id: str | None) -> Iterator[list[Request]]:
+        """Yield the selected requests before one (None: all), the newest first, some lists empty.
+
+        Each list has those of `SLICE` rows: a few milliseconds.
+
+        Raises:
+            KeyError: there is no request of that id.
+        """
+        condition, parameters = selection.sql()
+        query = f"{SELECT[Request]} WHERE rowid < ? AND rowid >= ? AND {condition} ORDER BY rowid DESC"
+        end = self._cursor(Request, request_id)
+        end = min(end, int(self._value("SELECT max(rowid) FROM requests") or 0) + 1)
+        while end > 0:
+            start = end - SLICE
+            yield [Request(*row) for row in self._db.execute(query, (end, start, *parameters))]
+            end = start
+
+    def count_requests(self) -> tuple[int, int]:
+        """Return the number of all requests and of those that are not completed."""
+        every = self._value("SELECT count(*) FROM requests")
+        return int(every), int(self._value("SELECT count(*) FROM requests WHERE state != 'COMPLETED'"))
+
     def body_is_shared(self, body_file: str) -> bool:
         """Return whether more than one request has this body."""
         return bool(self._value("SELECT count(*) > 1 FROM requests WHERE body_file = ?", body_file))
@@ -219,14 +244,19 @@ class Store(Database):
         return self._pages_down(Delivery, request_id)
 
     def _pages_down(self, kind: type[Any], key: str | None) -> Iterator[list[Any]]:
-        cursor = _LAST_ROW
-        if key is not None:
-            cursor = self._value(ROW_ID[kind], key)
-            if cursor is None:
-                raise KeyError(key)
+        cursor = self._cursor(kind, key)
         while rows := self._db.execute(PAGE_DOWN[kind], (cursor, PAGE)).fetchall():
             cursor = rows[-1][0]
             yield [kind(*row) for _, *row in rows]
+
+    def _cursor(self, kind: type[Any], key: str | None) -> int:
+        """Return the row id of a key, or one above all others."""
+        if key is None:
+            return _LAST_ROW
+        cursor = self._value(ROW_ID[kind], key)
+        if cursor is None:
+            raise KeyError(key)
+        return int(cursor)
 
     # Files
 

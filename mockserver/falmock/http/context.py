@@ -34,6 +34,7 @@ class Area(Enum):
     PROXY = auto()  # fal's browser proxy protocol
     HEALTH = auto()
     CONTROL = auto()
+    PAGE = auto()  # the live page
 
 
 class Connection(Protocol):

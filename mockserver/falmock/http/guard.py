@@ -4,8 +4,8 @@ fal's API answers web pages of every origin. An emulator on a developer's machin
 submit requests, read webhook URLs and empty the queue. So a call is refused if
 
 - its Host or Origin header is malformed (400, see `authorities`);
-- it is for the control API, has no control token, and does not come directly from this machine, under one of
-  the emulator's names;
+- it is for the control API or the live page, has no control token, and does not come directly from this
+  machine, under one of the emulator's names;
 - it comes from a page with a foreign origin that no setting allows. Browsers name the origin in `Origin`, or
   send `Sec-Fetch-Site: cross-site` without it.
 
@@ -60,9 +60,12 @@ log = logging.getLogger("falmock")
 
 CONTROL: Final = "/control"
 HEALTH: Final = "/health"
+PAGE: Final = "/ui"  # and below; "/" is the page's too, for GET
 PROXY: Final = "/api/fal/proxy"
 
+_READING: Final = frozenset({"GET", "HEAD"})
 _SAME_SITE: Final = frozenset({"same-origin", "same-site", "none"})
+_STEERING: Final = frozenset({Area.CONTROL, Area.PAGE})  # areas for the emulator's user alone
 _UNIQUE: Final = frozenset({"host", "origin", "sec-fetch-site", *TARGETS})
 
 
@@ -114,7 +117,7 @@ class Policy:
 
     def objection(self, call: Incoming) -> str | None:
         """Return why a call is refused, in one line, or None."""
-        if call.area is Area.CONTROL and (why := self._objection_to_control(call)) is not None:
+        if call.area in _STEERING and (why := self._objection_to_control(call)) is not None:
             return why
         if call.area is Area.MEDIA:
             return None
@@ -211,9 +214,10 @@ class Guard:
             names = self._names
             if "." not in authority.name and not is_own(authority.name, names):
                 names = await self._names_with(authority.name, scope)
-            context = CallContext(_area(scope["path"], authority, headers, names), authority, headers, names)
-            app: ASGIApp = self._fal if context.area is Area.FAL else self._dispatch
-            if context.area is Area.CONTROL or _is_of_page(headers):
+            area = _area(scope, authority, headers, names)
+            context = CallContext(area, authority, headers, names)
+            app: ASGIApp = self._fal if area is Area.FAL else self._dispatch
+            if area in _STEERING or _is_of_page(headers):
                 app = self._checked(scope, context)
                 send = _without_cors_on_request(send, context)
         except AuthorityError as error:
@@ -246,6 +250,8 @@ class Guard:
         if "origin" in headers:
             origin = parse_origin(headers["origin"]) or "null"
         cross_site = headers.get("sec-fetch-site", "none") not in _SAME_SITE
+        if area is Area.PAGE and _follows_a_link(scope["method"], headers):
+            cross_site = False
         if (origin is not None or cross_site) and _reads_a_file(scope, destination):
             area = Area.MEDIA
         peer = scope.get("client")
@@ -253,11 +259,11 @@ class Guard:
             area,
             host,
             peer=peer[0] if peer else None,
-            proxied=area is Area.CONTROL and self._is_proxied(scope),
+            proxied=area in _STEERING and self._is_proxied(scope),
             origin=origin,
             own=origin_of(scope["scheme"], host) if origin and is_own(host.name, context.names) else None,
             cross_site=cross_site,
-            authorized=area is Area.CONTROL and self._has_token(headers),
+            authorized=area in _STEERING and self._has_token(headers),
         )
 
     async def _names_with(self, name: str, scope: Scope) -> frozenset[str]:
@@ -293,7 +299,7 @@ def admits_program(scope: Scope, names: frozenset[str]) -> tuple[Authority, Mapp
         return None
     if _is_of_page(headers) or ("." not in authority.name and not is_own(authority.name, names)):
         return None
-    if _area(scope["path"], authority, headers, names) is not Area.FAL:
+    if _area(scope, authority, headers, names) is not Area.FAL:
         return None
     return authority, headers
 
@@ -302,8 +308,9 @@ def _is_of_page(headers: Mapping[str, str]) -> bool:
     return "origin" in headers or "sec-fetch-site" in headers
 
 
-def _area(path: str, host: Authority, headers: Mapping[str, str], names: frozenset[str]) -> Area:
+def _area(scope: Scope, host: Authority, headers: Mapping[str, str], names: frozenset[str]) -> Area:
     """Return the area of a call. On a host of fal's, every path is fal's."""
+    path = scope["path"]
     if is_fal(host.name):
         return Area.FAL
     if path == PROXY:
@@ -312,9 +319,24 @@ def _area(path: str, host: Authority, headers: Mapping[str, str], names: frozens
         return Area.FAL
     if path == CONTROL or path.startswith(f"{CONTROL}/"):
         return Area.CONTROL
-    if path == HEALTH and is_own(host.name, names):
+    return _own_area(scope["method"], path) if is_own(host.name, names) else Area.FAL
+
+
+def _own_area(method: str, path: str) -> Area:
+    """Return the area of a call under a name of the emulator's own."""
+    if path == HEALTH:
         return Area.HEALTH
-    return Area.FAL
+    first = path == "/" and method in _READING
+    return Area.PAGE if first or path == PAGE or path.startswith(f"{PAGE}/") else Area.FAL
+
+
+def _follows_a_link(method: str, headers: Mapping[str, str]) -> bool:
+    """Return whether a browser opens the live page, whatever page has the link: it can read nothing of it."""
+    return (
+        method in _READING
+        and headers.get("sec-fetch-mode") == "navigate"
+        and headers.get("sec-fetch-dest") == "document"
+    )
 
 
 def _without_cors_on_request(send: Send, context: CallContext) -> Send:
@@ -382,6 +404,6 @@ def _destination(scope: Scope, context: CallContext) -> Destination | None:
 
 
 def _reads_a_file(scope: Scope, destination: Destination | None) -> bool:
-    if scope["method"] not in {"GET", "HEAD"} or destination is None:
+    if scope["method"] not in _READING or destination is None:
         return False
     return destination.host == CDN and destination.path.startswith("/files/")

@@ -72,6 +72,11 @@ class Journal:
         self._size = 0
         self._open: dict[int, ReceivedCall] = {}
 
+    @property
+    def mark(self) -> tuple[int, int]:
+        """A value that differs after each new entry, and after the end of a call."""
+        return self._count, len(self._open)
+
     def real(self) -> float:
         """Return the real seconds since the journal was opened."""
         return self._stopwatch() - self._opened

@@ -215,7 +215,7 @@ class Ledger:
             requests += len(page)
             results += good
             failures += len(completed) - good
-            usd += sum(self._charge(request).due for request in completed)
+            usd += sum(self.charge(request).due for request in completed)
             yield
         return Account(
             requests=requests,
@@ -250,7 +250,7 @@ class Ledger:
             for request in page:
                 if test not in {None, request.test} or caller not in {None, request.caller}:
                     continue
-                charges.append(charge := self._charge(request))
+                charges.append(charge := self.charge(request))
                 doubles.add(request, charge)
                 by_caller[charge.caller] += charge.due
                 by_test[charge.test or ""] += charge.due
@@ -269,7 +269,8 @@ class Ledger:
         models = filter(None, map(self._catalogue.get, sorted(endpoints)))
         return {model.endpoint: model.entry.price for model in models if model.entry.price is not None}
 
-    def _charge(self, request: Request) -> Charge:
+    def charge(self, request: Request) -> Charge:
+        """Return the cost of one request."""
         model = self._catalogue.get(request.endpoint)
         price = model.entry.price if model else None
         units = _expected(model, request, self._body(request)) if request.status is None else _billed(request)

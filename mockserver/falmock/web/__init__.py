@@ -1,0 +1,1 @@
+"""The live page, at `/` and `/ui` of the emulator's own address."""

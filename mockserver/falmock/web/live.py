@@ -1,0 +1,61 @@
+"""Keeps an open page up to date: a stream of server-sent events with the parts that have changed.
+
+A page is looked at a few times a second, not at every change, so a burst of requests costs as much as one. If
+a look takes long, the next one comes later.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING, Final
+
+from starlette.responses import StreamingResponse
+
+from falmock.web.answers import headers
+from falmock.web.regions import Regions, changes
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable
+
+    from starlette.requests import Request
+    from starlette.responses import Response
+
+    from falmock.web.site import Site
+
+PAUSE: Final = 0.3  # real seconds between two looks
+SHARE: Final = 0.05  # of the time, at most, goes into looking
+HEARTBEAT: Final = 15.0  # real seconds after which a silent stream sends a comment
+
+
+def stream(site: Site, request: Request, look: Callable[[Request], Awaitable[Regions]]) -> Response:
+    """Answer with events for as long as the page is open."""
+    return StreamingResponse(
+        _events(site, request, look), headers=headers(request), media_type="text/event-stream"
+    )
+
+
+async def _events(
+    site: Site, request: Request, look: Callable[[Request], Awaitable[Regions]]
+) -> AsyncIterator[str]:
+    shown, mark = Regions(moving=True), site.mark()
+    due = sent_at = time.monotonic()
+    while not site.emulator.closing:
+        began = time.monotonic()
+        if began >= due and (shown.moving or mark != site.mark()):
+            mark = site.mark()
+            regions = await look(request)
+            due = began + (time.monotonic() - began) / SHARE
+            if text := changes(shown, regions):
+                yield event(text)
+                sent_at = began
+            shown = regions
+        if began - sent_at >= HEARTBEAT:
+            yield ": nothing has changed\n\n"
+            sent_at = began
+        await asyncio.sleep(PAUSE)
+
+
+def event(text: str) -> str:
+    """Return a text as one server-sent event."""
+    return "".join(f"data: {line}\n" for line in text.splitlines()) + "\n"

@@ -1,0 +1,149 @@
+"""The list of requests, the newest first."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import TYPE_CHECKING, Final
+
+from falmock.engine.lifecycle import State
+from falmock.engine.selection import Condition, Selection
+from falmock.http.listing import in_turns
+from falmock.protocol import bodies
+from falmock.protocol.patterns import LONGEST
+from falmock.web.answers import Rejected, origin
+from falmock.web.regions import Regions
+
+if TYPE_CHECKING:
+    from markupsafe import Markup
+    from starlette.requests import Request
+    from starlette.responses import Response
+
+    from falmock.engine.rows import Request as Stored
+    from falmock.web.answers import Action, Part
+    from falmock.web.site import Site
+
+ROWS: Final = 50  # of a page
+LONGEST_TEXT: Final = 200  # characters of a search
+EXCERPT: Final = 160  # characters of a prompt
+FILTERS: Final = ("state", "endpoint", "test", "caller", "text")
+STATES: Final = {
+    Condition.IN_QUEUE: "In queue",
+    Condition.IN_PROGRESS: "In progress",
+    Condition.HELD: "Held",
+    Condition.COMPLETED: "Completed",
+    Condition.SUCCEEDED: "Succeeded",
+    Condition.FAILED: "Failed",
+}
+
+
+class RequestsPage:
+    """The first page. Its filters and its place in the list are in its address."""
+
+    path = "/"
+
+    def __init__(self, site: Site) -> None:
+        self._site = site
+        self._emulator = site.emulator
+        self._row = lru_cache(maxsize=1000)(self._render_row)
+        self.actions: dict[str, Action] = {}
+        self.parts: dict[str, Part] = {}
+
+    async def show(self, request: Request) -> Response:
+        """Return the whole page."""
+        query = request.query_params
+        return self._site.page(
+            request,
+            "requests.html",
+            title="Requests",
+            regions=await self.look(request),
+            filters={name: query.get(name, "") for name in FILTERS},
+            filtered=any(query.get(name) for name in FILTERS),
+            states=STATES,
+            before=query.get("before"),
+        )
+
+    async def look(self, request: Request) -> Regions:
+        """Return the rows, the numbers above them and the links below."""
+        total, waiting = self._emulator.store.count_requests()
+        found = await self._find(selection(request), request.query_params.get("before"))
+        rows, more = found[:ROWS], len(found) > ROWS
+        before = request.query_params.get("before")
+        older = request.url.include_query_params(before=rows[-1].id) if more else None
+        newest = request.url.remove_query_params("before") if before else None
+        pages = self._site.render(
+            "requests_pages.html",
+            older=older and f"/?{older.query}",
+            newest=newest and (f"/?{newest.query}" if newest.query else "/"),
+        )
+        parts = {
+            "clock": self._site.clock(),
+            "count": self._site.render("requests_count.html", total=total, waiting=waiting),
+            "empty": self._site.render(
+                "requests_empty.html", shown=not rows, total=total, origin=origin(request)
+            ),
+            "pages": pages,
+        }
+        return Regions(parts, {"rows": {f"r-{row.id}": self._row(row, self._position(row)) for row in rows}})
+
+    async def _find(self, wanted: Selection, before: str | None) -> list[Stored]:
+        """Return the requests of a page, and one more if there are older ones."""
+        store = self._emulator.store
+        if wanted == EVERYTHING:
+            pages = store.request_pages_before(before)
+        else:
+            pages = store.selected_pages_before(wanted, before)
+        found: list[Stored] = []
+        try:
+            async for page in in_turns(pages):
+                found += page
+                if len(found) > ROWS:
+                    break
+        except KeyError:
+            raise Rejected(404, f"There is no request {before}: it was reset, or it has expired.") from None
+        return found[: ROWS + 1]
+
+    def _position(self, row: Stored) -> int | None:
+        return self._emulator.position(row) if row.state == State.IN_QUEUE else None
+
+    def _render_row(self, row: Stored, position: int | None) -> Markup:
+        prompt = excerpt(self._emulator.store.payload(row.id, "input") or b"")
+        return self._site.render(
+            "request_row.html", row=row, position=position, prompt=self._site.redact.text(prompt)
+        )
+
+
+EVERYTHING: Final = Selection()
+
+
+def selection(request: Request) -> Selection:
+    """Read the filters of an address.
+
+    Raises:
+        Rejected: one of them is not possible.
+    """
+    query = {name: value for name, value in request.query_params.items() if value}
+    state, endpoint = query.get("state"), query.get("endpoint")
+    if state is not None and state not in set(Condition):
+        raise Rejected(422, f"There is no state {state!r}.")
+    if len(endpoint or "") > LONGEST or len(query.get("text", "")) > LONGEST_TEXT:
+        raise Rejected(422, "A filter is too long.")
+    return Selection(
+        condition=None if state is None else Condition(state),
+        endpoint=f"*{endpoint}*" if endpoint and "*" not in endpoint else endpoint,
+        caller=query.get("caller"),
+        test=query.get("test"),
+        text=query.get("text"),
+    )
+
+
+def excerpt(body: bytes) -> str:
+    """Return the beginning of an input's prompt, or of its first text; empty without one."""
+    try:
+        given = bodies.load(body)
+    except (ValueError, RecursionError):
+        return ""
+    if not isinstance(given, dict):
+        return ""
+    texts = [given.get("prompt"), *given.values()]
+    text = next((each for each in texts if isinstance(each, str) and not each.startswith("data:")), "")
+    return text[:EXCERPT] + ("…" if len(text) > EXCERPT else "")

@@ -1,0 +1,118 @@
+"""The live page as an application. `http.guard` decides which calls are allowed."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, Protocol
+
+from starlette.exceptions import HTTPException
+from starlette.middleware.exceptions import ExceptionMiddleware
+from starlette.responses import RedirectResponse
+from starlette.routing import Mount, Route, Router
+from starlette.staticfiles import StaticFiles
+
+from falmock.protocol.errors import AlreadyCompleted, RequestNotFound, StorageUnavailable
+from falmock.web import answers, live
+from falmock.web.answers import STATIC, Rejected
+from falmock.web.detail import RequestPage
+from falmock.web.regions import Regions
+from falmock.web.requests import RequestsPage
+from falmock.web.site import Site
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+    from starlette.responses import Response
+    from starlette.types import ASGIApp, Scope
+
+    from falmock.engine.emulator import Emulator
+    from falmock.inspection.ledger import Ledger
+    from falmock.web.answers import Action, Part
+
+FOREVER: Final = "public, max-age=31536000, immutable"  # the address of a file changes with its content
+
+
+class Page(Protocol):
+    """One page.
+
+    Attributes:
+        path: of the page, such as "/ui/webhooks".
+        actions: the handlers of its forms, by path.
+        parts: handlers of what is loaded later, by path.
+    """
+
+    path: str
+    actions: dict[str, Action]
+    parts: dict[str, Part]
+
+    async def show(self, request: Request) -> Response:
+        """Return the whole page."""
+        ...
+
+    async def look(self, request: Request) -> Regions:
+        """Return the parts that change."""
+        ...
+
+
+def page(emulator: Emulator, ledger: Ledger) -> ASGIApp:
+    """Return the application."""
+    site = Site(emulator, ledger)
+    pages: list[Page] = [RequestsPage(site), RequestPage(site)]
+    routes = [
+        Mount(STATIC.rstrip("/"), _Static(directory=Path(__file__).parent / "static")),
+        Route("/ui", _to_first_page),
+    ]
+    for each in pages:
+        routes += [
+            Route(f"/ui/live{each.path}", partial(_stream, site, each)),
+            *(Route(path, part) for path, part in each.parts.items()),
+            *(Route(path, partial(_act, act), methods=["POST"]) for path, act in each.actions.items()),
+            Route(each.path, each.show),
+        ]
+    problem = partial(_problem, site)
+    handlers = dict.fromkeys(
+        (Rejected, HTTPException, RequestNotFound, AlreadyCompleted, StorageUnavailable), problem
+    )
+    return ExceptionMiddleware(Router(routes, redirect_slashes=False), handlers=handlers)
+
+
+async def _to_first_page(request: Request) -> Response:
+    return RedirectResponse("/", 308, answers.headers(request))
+
+
+async def _stream(site: Site, page: Page, request: Request) -> Response:
+    return live.stream(site, request, page.look)
+
+
+async def _act(act: Action, request: Request) -> Response:
+    return answers.done(request, await act(request))
+
+
+async def _problem(site: Site, request: Request, error: Exception) -> Response:
+    """Say why a page or an action is not possible."""
+    status, text = _explanation(error)
+    if answers.wants_part(request):
+        return answers.html(request, answers.note(text, "bad"), status)
+    return site.page(request, "problem.html", title=text, regions=Regions(), status=status, text=text)
+
+
+def _explanation(error: Exception) -> tuple[int, str]:
+    if isinstance(error, RequestNotFound):
+        return 404, "There is no such request: it was reset, or it has expired."
+    if isinstance(error, AlreadyCompleted):
+        return 409, "The request is completed and cannot change any more."
+    if isinstance(error, StorageUnavailable):
+        return 503, "The emulator cannot write: see its log."
+    if isinstance(error, Rejected):
+        return error.status, str(error)
+    status = error.status_code if isinstance(error, HTTPException) else 500
+    return status, "There is no such page." if status == 404 else "That is not possible here."  # noqa: PLR2004
+
+
+class _Static(StaticFiles):
+    async def get_response(self, path: str, scope: Scope) -> Response:
+        """See `StaticFiles`."""
+        response = await super().get_response(path, scope)
+        kept = FOREVER if scope["query_string"] else "no-cache"
+        response.headers.update({**answers.FIXED, "cache-control": kept})
+        return response

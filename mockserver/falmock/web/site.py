@@ -1,0 +1,174 @@
+"""What all pages share: the emulator, the templates, and the formats of values."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from datetime import UTC, datetime
+from functools import cache
+from importlib import resources
+from typing import TYPE_CHECKING, Any, Final
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from falmock import __version__
+from falmock.engine.clock import LAST
+from falmock.inspection.journal import journal_of
+from falmock.web import answers
+from falmock.web.states import badge
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+    from starlette.responses import Response
+
+    from falmock.engine.emulator import Emulator
+    from falmock.inspection.ledger import Ledger
+    from falmock.web.regions import Regions
+
+NAVIGATION: Final = (
+    ("/", "Requests"),
+    ("/ui/webhooks", "Webhooks"),
+    ("/ui/overview", "Overview"),
+    ("/ui/models", "Models"),
+    ("/ui/steer", "Steer"),
+)
+KIB: Final = 1024
+
+
+class Site:
+    """The live page of one emulator.
+
+    Attributes:
+        journal: of the emulator.
+        redact: masks secrets in everything that a page shows.
+    """
+
+    def __init__(self, emulator: Emulator, ledger: Ledger) -> None:
+        self.emulator = emulator
+        self.ledger = ledger
+        self.journal = journal_of(emulator)
+        self.redact = self.journal.redact
+        self._templates = Environment(
+            loader=PackageLoader("falmock.web"),
+            autoescape=True,
+            undefined=StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+        )
+        self._templates.filters |= {
+            "time": time,
+            "seconds": seconds,
+            "size": size,
+            "usd": usd,
+            "pretty": pretty,
+            "badge": badge,
+            "mask": self.redact.text,
+        }
+        self._templates.globals |= {"static": static, "version": __version__, "navigation": NAVIGATION}
+
+    def mark(self) -> object:
+        """Return a value that differs after each change of what a page may show."""
+        self.emulator.advance()
+        clock = self.emulator.clock
+        rules = [
+            (state.id, state.matched, state.injected, state.observed) for state in self.emulator.plan.rules()
+        ]
+        return self.emulator.store.changes, self.journal.mark, clock.scale, rules
+
+    def render(self, template: str, **values: Any) -> Markup:
+        """Return HTML."""
+        return Markup(self._templates.get_template(template).render(values))  # noqa: S704 - it escapes
+
+    def page(
+        self,
+        request: Request,
+        template: str,
+        /,
+        *,
+        title: str,
+        regions: Regions,
+        status: int = 200,
+        **values: Any,
+    ) -> Response:
+        """Return a whole page. Its template extends `layout.html` and shows the regions.
+
+        Args:
+            title: of the document.
+            regions: the parts that change.
+            values: for the template.
+        """
+        query = f"?{request.url.query}" if request.url.query else ""
+        path = request.scope["path"]
+        text = self.render(
+            template,
+            title=title,
+            regions=regions,
+            path=path,
+            live=f"/ui/live{path}{query}",
+            origin=answers.origin(request),
+            clock=self.clock(),
+            **values,
+        )
+        return answers.html(request, text, status)
+
+    def clock(self) -> Markup:
+        """Return the clock of the header. Its HTML stays the same while the clock runs evenly."""
+        clock = self.emulator.clock
+        anchor = clock.now() - clock.scale * clock.wall()
+        return self.render("clock.html", scale=clock.scale, anchor=round(anchor, 1), now=clock.now())
+
+
+def time(at: float | None) -> Markup:
+    """Return a `<time>` element. The script of the page adds how long ago that is."""
+    if at is None or not math.isfinite(at):
+        return Markup('<span class="faint">never</span>')
+    moment = datetime.fromtimestamp(min(at, LAST), UTC)
+    return Markup('<time datetime="{}" data-at="{}">{:%Y-%m-%d %H:%M:%S}</time>').format(
+        moment.isoformat(timespec="milliseconds"), f"{at:.3f}", moment
+    )
+
+
+def seconds(span: float | None) -> str:
+    """Return "4.2 s", "350 ms" or "1 h 5 min"."""
+    if span is None or not math.isfinite(span):
+        return "∞"
+    if span < 1:
+        return f"{span * 1000:.0f} ms"
+    if span < 60:  # noqa: PLR2004 - seconds of a minute, and so on
+        return f"{span:.1f} s"
+    minutes, rest = divmod(round(span), 60)
+    if minutes < 60:  # noqa: PLR2004
+        return f"{minutes} min {rest} s"
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours < 48 else f"{hours // 24} days"  # noqa: PLR2004
+
+
+def size(count: int) -> str:
+    """Return "512 B" or "1.4 MiB"."""
+    if count < KIB:
+        return f"{count} B"
+    return f"{count / KIB:.1f} KiB" if count < KIB * KIB else f"{count / KIB / KIB:.1f} MiB"
+
+
+def usd(amount: float) -> str:
+    """Return "$2.50", or more digits for less than a cent."""
+    return f"${amount:.2f}" if amount == 0 or amount >= 0.01 else f"${amount:.4f}"  # noqa: PLR2004 - a cent
+
+
+def pretty(value: Any) -> str:
+    """Return a JSON value with indentation, and a text as it is."""
+    return value if isinstance(value, str) else json.dumps(value, indent=2, ensure_ascii=False)
+
+
+@cache
+def digests() -> dict[str, str]:
+    """Return the digest of each static file by its name."""
+    folder = resources.files("falmock.web") / "static"
+    return {file.name: hashlib.sha256(file.read_bytes()).hexdigest()[:12] for file in folder.iterdir()}
+
+
+def static(name: str) -> str:
+    """Return the address of a static file, which changes with its content."""
+    return f"{answers.STATIC}{name}?{digests()[name]}"

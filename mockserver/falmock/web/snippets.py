@@ -1,0 +1,82 @@
+"""Lines that repeat a request: for curl, Python and JavaScript. Pure."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from dataclasses import dataclass
+from pprint import pformat
+from typing import Any, Final
+
+LONGEST: Final = 3000  # bytes of an input that a line contains; a longer one is fetched
+
+
+@dataclass(frozen=True, slots=True)
+class Snippet:
+    """A program of a few lines, and how to run it."""
+
+    language: str
+    text: str
+    run: str
+
+
+def snippets(endpoint: str, body: bytes, *, origin: str, input_address: str) -> list[Snippet]:
+    """Return the lines for a request.
+
+    Args:
+        endpoint: the full id.
+        body: of the submission.
+        origin: address of the emulator.
+        input_address: of the body, for one that is too long for a line.
+    """
+    short = len(body) <= LONGEST
+    value = _parsed(body) if short else None
+    return [
+        _curl(endpoint, body if short else None, origin, input_address),
+        *([] if value is None and short else [_python(endpoint, value, input_address)]),
+        *([] if value is None and short else [_javascript(endpoint, value, input_address)]),
+    ]
+
+
+def _parsed(body: bytes) -> Any:
+    try:
+        return json.loads(body)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _curl(endpoint: str, body: bytes | None, origin: str, input_address: str) -> Snippet:
+    head = "" if body is not None else f"curl -s {shlex.quote(input_address)} |\n"
+    data = "@-" if body is None else shlex.quote(body.decode(errors="replace"))
+    text = (
+        f"{head}curl {shlex.quote(f'{origin}/{endpoint}')} \\\n"
+        "  -H 'Authorization: Key my:key' -H 'Content-Type: application/json' \\\n"
+        f"  --data-binary {data}"
+    )
+    return Snippet("curl", text, "in any shell")
+
+
+def _python(endpoint: str, value: Any, input_address: str) -> Snippet:
+    given = (
+        f"json.load(urllib.request.urlopen({input_address!r}))"
+        if value is None
+        else pformat(value, indent=4, width=88, sort_dicts=False)
+    )
+    imports = "import fal_client" if value is not None else "import json, urllib.request\n\nimport fal_client"
+    call = f"fal_client.subscribe(\n    {endpoint!r},\n    arguments={given},\n)"
+    text = f"{imports}\n\nresult = {call}\nprint(result)"
+    return Snippet("Python", text, "falmock run -- python repeat.py")
+
+
+def _javascript(endpoint: str, value: Any, input_address: str) -> Snippet:
+    given = (
+        f"await (await fetch({json.dumps(input_address)})).json()"
+        if value is None
+        else json.dumps(value, indent=2, ensure_ascii=False).replace("\n", "\n  ")
+    )
+    text = (
+        'import { fal } from "@fal-ai/client";\n\n'
+        f"const result = await fal.subscribe({json.dumps(endpoint)}, {{\n  input: {given},\n}});\n"
+        "console.log(result.data);"
+    )
+    return Snippet("JavaScript", text, "falmock run -- node repeat.mjs")

@@ -1,0 +1,158 @@
+"""The course of a request as a drawing: spans in the queue and running, and the steps between them. Pure."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, Literal
+
+from falmock.engine.lifecycle import Event, State
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from falmock.engine.rows import Request
+    from falmock.inspection.entries import Transition
+
+Kind = Literal["queue", "run", "held"]
+
+SHORTEST: Final = 0.001  # seconds that the whole drawing spans at least
+TICKS: Final = 6  # at most
+SAYS: Final = {
+    "submit": "submitted",
+    Event.START: "started",
+    Event.REQUEUE: "queued again",
+    Event.FINISH: "completed",
+    Event.CANCEL: "cancelled",
+    Event.START_TIMEOUT: "start timeout",
+    "hold": "held",
+    "release": "released",
+}
+_STATE_AFTER: Final = {"submit": "queue", Event.START: "run", Event.REQUEUE: "queue"}
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A change of a request.
+
+    Attributes:
+        at: unix seconds of the emulator's clock.
+        event: as in the journal.
+        says: the same for people.
+        status: of the outcome, at the end.
+        run: number of the run that the step starts, or 0.
+    """
+
+    at: float
+    event: str
+    says: str
+    status: int | None = None
+    run: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A time in one state; `start` and `end` are shares of the drawing's width."""
+
+    kind: Kind
+    start: float
+    end: float
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Timeline:
+    """A drawing.
+
+    Attributes:
+        spans: in the queue and running, in order, then those on hold.
+        ticks: shares of the width, and the seconds since the submission there.
+        open: whether the last span goes on.
+    """
+
+    steps: tuple[Step, ...]
+    spans: tuple[Span, ...]
+    ticks: tuple[tuple[float, float], ...]
+    open: bool
+
+
+def draw(request: Request, transitions: Sequence[Transition], now: float) -> Timeline:
+    """Return the drawing of a request.
+
+    Args:
+        request: as it is now.
+        transitions: of it; without them, if the journal has dropped them, the row says the most.
+        now: unix seconds of the emulator's clock.
+    """
+    steps = _recorded(transitions)
+    if not steps or steps[0].event != "submit":
+        steps = _stored(request)
+    start = request.submitted_at
+    end = now if request.completed_at is None else request.completed_at
+    width = max(end - start, SHORTEST)
+    spans = [*_spans(steps, end), *_holds(steps, end)]
+    return Timeline(
+        steps=tuple(steps),
+        spans=tuple(
+            Span(kind, _share(since - start, width), _share(until - start, width), until - since)
+            for kind, since, until in spans
+        ),
+        ticks=tuple((_share(tick, width), tick) for tick in _ticks(width)),
+        open=request.completed_at is None,
+    )
+
+
+def _recorded(transitions: Sequence[Transition]) -> list[Step]:
+    return [
+        Step(
+            step.at,
+            step.event,
+            SAYS.get(step.event, step.event),
+            step.status,
+            step.attempt if step.event == Event.START else 0,
+        )
+        for step in transitions
+    ]
+
+
+def _stored(request: Request) -> list[Step]:
+    steps = [Step(request.submitted_at, "submit", SAYS["submit"])]
+    if request.started_at is not None:
+        steps.append(Step(request.started_at, Event.START, SAYS[Event.START], run=request.attempts))
+    if request.completed_at is not None and request.state == State.COMPLETED:
+        steps.append(Step(request.completed_at, Event.FINISH, SAYS[Event.FINISH], request.status))
+    return steps
+
+
+def _spans(steps: Sequence[Step], end: float) -> list[tuple[Kind, float, float]]:
+    changes = [step for step in steps if step.event not in {"hold", "release"}]
+    ends = [*(step.at for step in changes[1:]), end]
+    found: list[tuple[Kind, float, float]] = []
+    for step, until in zip(changes, ends, strict=True):
+        kind = _STATE_AFTER.get(step.event)
+        if kind is not None:
+            found.append(("run" if kind == "run" else "queue", step.at, until))
+    return found
+
+
+def _holds(steps: Sequence[Step], end: float) -> list[tuple[Kind, float, float]]:
+    found: list[tuple[Kind, float, float]] = []
+    since: float | None = None
+    for step in steps:
+        if step.event == "hold":
+            since = step.at if since is None else since
+        elif since is not None and step.event not in {Event.START, Event.REQUEUE}:
+            found.append(("held", since, step.at))
+            since = None
+    return found if since is None else [*found, ("held", since, end)]
+
+
+def _share(seconds: float, width: float) -> float:
+    return round(min(max(seconds / width, 0.0), 1.0), 4)
+
+
+def _ticks(width: float) -> list[float]:
+    """Return round numbers of seconds from 0 to the width."""
+    power = 10 ** math.floor(math.log10(width / TICKS))
+    step = next(each * power for each in (1, 2, 5, 10, 20) if width / (each * power) <= TICKS)
+    return [round(number * step, 6) for number in range(int(width / step) + 1)]
