@@ -8,17 +8,19 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Final
 
+from starlette.requests import Request
 from starlette.responses import StreamingResponse
 
-from falmock.web.answers import headers
+from falmock.protocol.errors import RequestNotFound
+from falmock.web.answers import Rejected, headers, note
 from falmock.web.regions import Regions, changes
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable
+    from collections.abc import AsyncIterator
 
-    from starlette.requests import Request
     from starlette.responses import Response
 
     from falmock.web.site import Site
@@ -26,25 +28,34 @@ if TYPE_CHECKING:
 PAUSE: Final = 0.3  # real seconds between two looks
 SHARE: Final = 0.05  # of the time, at most, goes into looking
 HEARTBEAT: Final = 15.0  # real seconds after which a silent stream sends a comment
+END: Final = "event: end\ndata: \n\n"  # `hx-sse:close` of the page: it does not open the stream again
 
 
-def stream(site: Site, request: Request, look: Callable[[Request], Awaitable[Regions]]) -> Response:
-    """Answer with events for as long as the page is open."""
-    return StreamingResponse(
-        _events(site, request, look), headers=headers(request), media_type="text/event-stream"
-    )
+Look = Callable[[Request], Awaitable[Regions]]
+
+
+async def stream(site: Site, request: Request, look: Look) -> Response:
+    """Answer with events for as long as the page is open. The first one has all that changes."""
+    mark = site.mark()
+    events = _events(site, request, look, mark, await look(request))
+    return StreamingResponse(events, headers=headers(request), media_type="text/event-stream")
 
 
 async def _events(
-    site: Site, request: Request, look: Callable[[Request], Awaitable[Regions]]
+    site: Site, request: Request, look: Look, mark: object, shown: Regions
 ) -> AsyncIterator[str]:
-    shown, mark = Regions(moving=True), site.mark()
+    yield event(changes(Regions(), shown))
     due = sent_at = time.monotonic()
     while not site.emulator.closing:
         began = time.monotonic()
         if began >= due and (shown.moving or mark != site.mark()):
             mark = site.mark()
-            regions = await look(request)
+            try:
+                regions = await look(request)
+            except (RequestNotFound, Rejected):
+                yield event(note("What this page shows is gone: it was reset, or it has expired.", "bad"))
+                yield END
+                return
             due = began + (time.monotonic() - began) / SHARE
             if text := changes(shown, regions):
                 yield event(text)

@@ -57,7 +57,6 @@ class RequestsPage:
             title="Requests",
             regions=await self.look(request),
             filters={name: query.get(name, "") for name in FILTERS},
-            filtered=any(query.get(name) for name in FILTERS),
             states=STATES,
             before=query.get("before"),
         )

@@ -81,7 +81,7 @@ async def _to_first_page(request: Request) -> Response:
 
 
 async def _stream(site: Site, page: Page, request: Request) -> Response:
-    return live.stream(site, request, page.look)
+    return await live.stream(site, request, page.look)
 
 
 async def _act(act: Action, request: Request) -> Response:

@@ -58,6 +58,12 @@ document.addEventListener("click", async (event) => {
   setTimeout(() => set(button, "Copy"), 1500);
 });
 
+// An empty filter is not in the address.
+document.addEventListener("formdata", ({ target, formData }) => {
+  if (target.method !== "get") return;
+  for (const [name, value] of [...formData]) if (!value) formData.delete(name);
+});
+
 document.addEventListener("keydown", (event) => {
   const typing = event.target.closest("input, select, textarea");
   const field = document.querySelector(`[data-key="${CSS.escape(event.key)}"]`);
