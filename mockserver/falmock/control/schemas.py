@@ -145,6 +145,14 @@ class WebhookFilter(Input):
     before: str | None = Field(None, description="a request id: only older webhooks")
 
 
+class Redelivery(Input):
+    """The fault that the webhook is sent again with, or none."""
+
+    model_config = examples({}, {"fault": "webhook_bad_signature"})
+
+    fault: str | None = None
+
+
 class WebhookView(BaseModel):
     """A delivery. `last` is the result of the last attempt."""
 

@@ -1,14 +1,17 @@
-"""Operations on webhooks: list and wait."""
+"""Operations on webhooks: list, wait, send again."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from starlette.exceptions import HTTPException
+
 from falmock.control.api import operation
 from falmock.control.paging import newest
 from falmock.control.refusals import no_request, refusals_of, time_limit
-from falmock.control.schemas import WebhookFilter, WebhookList, WebhookView, Within
+from falmock.control.schemas import Redelivery, WebhookFilter, WebhookList, WebhookView, Within
 from falmock.engine.delivery import without_secrets
+from falmock.faults.vocabulary import FaultError, parse
 from falmock.inspection.journal import journal_of
 
 if TYPE_CHECKING:
@@ -46,6 +49,20 @@ class WebhookControl:
         with refusals_of(request_id, "with a webhook"):
             async with time_limit(query.within, f"the webhook of {request_id} is still on its way"):
                 return self._view(await self._emulator.wait_for_delivery(request_id.lower()))
+
+    @operation(
+        "POST",
+        "/webhooks/{id}/redeliver",
+        refusals={404: "there is no such request, or it has no webhook yet"},
+    )
+    async def redeliver(self, request_id: str, body: Redelivery) -> WebhookView:
+        """Send a webhook again now, perhaps with a fault."""
+        with refusals_of(request_id, "with a webhook that was due"):
+            try:
+                fault = None if body.fault is None else parse(body.fault)
+                return self._view(self._emulator.manual.redeliver(request_id.lower(), fault))
+            except FaultError as error:
+                raise HTTPException(422, str(error)) from None
 
     def _matches(self, delivery: Delivery, query: WebhookFilter) -> bool:
         if query.outcome not in {None, delivery.outcome}:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 from typing import TYPE_CHECKING
 
-from falmock.engine.lifecycle import Event, State
+from falmock.engine.lifecycle import DeliveryState, Event, State
+from falmock.engine.rows import Delivery
 from falmock.faults import effects
+from falmock.faults.injections import Injection, Injections
 from falmock.faults.vocabulary import FaultError
 from falmock.protocol.calls import TEST_KEY
 from falmock.protocol.errors import AlreadyCompleted, RequestNotFound
@@ -81,6 +84,32 @@ class Manual:
                 transitions.steps.start(request, now)
             transitions.end(request.id, outcome, Event.FINISH)
         return self._known(request_id)
+
+    def redeliver(self, request_id: str, fault: Fault | None = None) -> Delivery:
+        """Send the webhook of a completed request again now, perhaps with a fault.
+
+        An attempt in progress is broken off. Retries follow as after the first delivery.
+
+        Raises:
+            RequestNotFound: there is no such request, or it has no webhook, or none yet.
+            FaultError: a webhook cannot be sent again with that fault.
+        """
+        now = self._clock.now()
+        delivery = self._store.delivery(self._known(request_id).id)
+        if delivery is None:
+            raise RequestNotFound
+        if fault is not None and fault.name not in effects.OF_ATTEMPTS:
+            raise FaultError(
+                f"a webhook cannot be sent again with {fault.name}: "
+                f"name one of {', '.join(effects.OF_ATTEMPTS)}"
+            )
+        injections = Injections([] if fault is None else [Injection(fault)])
+        changes = {"outcome": DeliveryState.PENDING, "next_at": now, "faults": injections.dump()}
+        with self._transitions.transaction(steers=False):
+            self._store.update(Delivery, delivery.request_id, **changes)
+        self._transitions.sender.break_off({delivery.request_id})  # of an attempt in progress
+        self._transitions.reschedule()
+        return dataclasses.replace(delivery, **changes)
 
     def lock(self, key_id: str | None = None) -> None:
         """Lock an account, or all: it may not submit, and its waiting requests do not start."""

@@ -30,6 +30,14 @@ AT_ONCE: Final = (
     "locks_account",
 )
 AT_SUCCESS: Final = ("media_expired", "file_null", "file_missing")  # and when the model succeeds
+OF_ATTEMPTS: Final = (  # these shape an attempt of a webhook, or lead to another one
+    "webhook_slow",
+    "webhook_old_timestamp",
+    "webhook_rotated_key",
+    "webhook_bad_signature",
+    "webhook_reserialized",
+    "webhook_twice",
+)
 BYPASSING: Final = ("stuck_in_queue", "deep_queue")  # later requests need not wait for these
 HALF: Final = 0.5  # of the time in a deep queue: until then its length may grow
 RESERIALIZED: Final = "webhook_reserialized"
@@ -217,20 +225,13 @@ class AttemptPlan:
 
 def attempt_plan(injections: Injections) -> AttemptPlan:
     """Return how to sign and send an attempt."""
-    names = (
-        "webhook_slow",
-        "webhook_old_timestamp",
-        "webhook_rotated_key",
-        "webhook_bad_signature",
-        RESERIALIZED,
-    )
     return AttemptPlan(
         pause=_seconds(injections, "webhook_slow"),
         timestamp_age=_seconds(injections, "webhook_old_timestamp"),
         rotate_key="webhook_rotated_key" in injections,
         wrong_signature="webhook_bad_signature" in injections,
         reserialized=RESERIALIZED in injections,
-        observed=_chosen(injections, *names),
+        observed=_chosen(injections, *OF_ATTEMPTS[:-1]),  # the last one takes effect later
     )
 
 

@@ -96,3 +96,32 @@ async def test_wait_for_the_webhook_of_a_request_without_one_is_a_404(mock: Mock
 
     detail = f"there is no request {submitted['request_id']} with a webhook"
     assert (answer.status_code, answer.json()) == (404, {"detail": detail})
+
+
+async def test_a_webhook_is_sent_again_with_a_fault(mock: Mock, ask: Any, receiver: respx.Route) -> None:
+    request_id = (await mock.finish(query=f"?fal_webhook={HOOK}")).headers["x-fal-request-id"]
+
+    answer = await ask("POST", f"/webhooks/{request_id}/redeliver", fault="webhook_twice")
+    await mock.pass_time(60)
+
+    assert (answer.status_code, answer.json()["outcome"], receiver.call_count) == (200, "pending", 3)
+
+
+@pytest.mark.parametrize("fault", ["webhook_lost", "content_policy_violation", "nonsense"])
+async def test_a_webhook_is_not_sent_again_with_another_fault(
+    mock: Mock, ask: Any, receiver: respx.Route, fault: str
+) -> None:
+    request_id = (await mock.finish(query=f"?fal_webhook={HOOK}")).headers["x-fal-request-id"]
+
+    answer = await ask("POST", f"/webhooks/{request_id}/redeliver", fault=fault)
+    await mock.pass_time(60)
+
+    assert (answer.status_code, receiver.call_count) == (422, 1)
+
+
+async def test_a_webhook_that_is_not_due_yet_is_not_sent_again(mock: Mock, ask: Any) -> None:
+    submitted = await mock.submit(query=f"?fal_webhook={HOOK}")
+
+    answer = await ask("POST", f"/webhooks/{submitted['request_id']}/redeliver")
+
+    assert answer.status_code == 404

@@ -6,6 +6,7 @@ import asyncio
 import json
 from typing import TYPE_CHECKING, Any
 
+import httpx
 import pytest
 import respx
 from emulated import APPLICATION, BASE, ENDPOINT, GOOD, KEY, Mock, data_uri, opened, png
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
     from pathlib import Path
 
-    import httpx
 
 HOOK = "http://localhost:3000/hook"
 NOBODY = "01900000-0000-7000-8000-000000000000"
@@ -431,3 +431,58 @@ async def test_the_stream_of_a_deleted_request_ends(mock: Mock) -> None:
     await mock.emulator.manual.reset()
 
     assert (await watching).status_code in {200, 404}
+
+
+# Send a webhook again
+
+
+async def test_a_webhook_is_sent_again_with_the_same_body_and_a_new_signature(
+    mock: Mock, receiver: respx.Route
+) -> None:
+    request_id = (await mock.finish(query=f"?fal_webhook={HOOK}")).headers["x-fal-request-id"]
+
+    mock.emulator.manual.redeliver(request_id)
+    await mock.pass_time(0)
+
+    first, second = (call.request for call in receiver.calls)
+    delivery = mock.emulator.store.delivery(request_id)
+    assert (first.content, delivery and (delivery.outcome, delivery.attempts)) == (
+        second.content,
+        ("delivered", 2),
+    )
+
+
+async def test_a_webhook_that_failed_for_good_is_sent_again(mock: Mock, receiver: respx.Route) -> None:
+    receiver.respond(302)
+    request_id = (await mock.finish(query=f"?fal_webhook={HOOK}")).headers["x-fal-request-id"]
+    receiver.respond(200)
+
+    mock.emulator.manual.redeliver(request_id)
+    await mock.pass_time(0)
+
+    delivery = mock.emulator.store.delivery(request_id)
+    assert delivery is not None
+    assert delivery.outcome == "delivered"
+
+
+async def test_an_attempt_in_progress_is_broken_off_by_another_one(mock: Mock, receiver: respx.Route) -> None:
+    begun, attempts = asyncio.Event(), 0
+
+    async def answer(_: httpx.Request) -> httpx.Response:
+        nonlocal attempts
+        attempts += 1
+        if attempts == 1:
+            begun.set()
+            await asyncio.Event().wait()
+        return httpx.Response(200)
+
+    receiver.side_effect = answer
+    submitted = await mock.submit(query=f"?fal_webhook={HOOK}")
+    passing = asyncio.create_task(mock.pass_time(60))
+    await begun.wait()
+
+    mock.emulator.manual.redeliver(submitted["request_id"])
+    await passing
+
+    delivery = mock.emulator.store.delivery(submitted["request_id"])
+    assert (attempts, delivery and delivery.outcome) == (2, "delivered")
