@@ -104,12 +104,14 @@ class Manual:
                 f"name one of {', '.join(effects.OF_ATTEMPTS)}"
             )
         injections = Injections([] if fault is None else [Injection(fault)])
-        changes = {"outcome": DeliveryState.PENDING, "next_at": now, "faults": injections.dump()}
+        faults = injections.dump()
         with self._transitions.transaction(steers=False):
-            self._store.update(Delivery, delivery.request_id, **changes)
+            self._store.update(
+                Delivery, delivery.request_id, outcome=DeliveryState.PENDING, next_at=now, faults=faults
+            )
         self._transitions.sender.break_off({delivery.request_id})  # of an attempt in progress
         self._transitions.reschedule()
-        return dataclasses.replace(delivery, **changes)
+        return dataclasses.replace(delivery, outcome=DeliveryState.PENDING, next_at=now, faults=faults)
 
     def lock(self, key_id: str | None = None) -> None:
         """Lock an account, or all: it may not submit, and its waiting requests do not start."""

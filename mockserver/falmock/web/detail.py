@@ -23,6 +23,7 @@ from falmock.web.regions import Regions
 from falmock.web.snippets import snippets
 from falmock.web.states import badge
 from falmock.web.timeline import draw
+from falmock.web.webhooks import WAYS, verdict
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -93,6 +94,7 @@ class RequestPage:
         transitions = [entry for entry in entries if isinstance(entry, Transition)]
         calls = [entry for entry in entries if isinstance(entry, Exchange)]
         attempts = [entry for entry in entries if isinstance(entry, Attempt)]
+        delivery = self._emulator.store.delivery(found.id)
         logs = self._emulator.logs(found)
         render = partial(self._site.render, request=found, endings=ENDINGS)
         waits = found.state == State.IN_QUEUE
@@ -111,8 +113,8 @@ class RequestPage:
             "result": self._shown_result(found),
             "webhook": render(
                 "request_webhook.html",
-                delivery=self._emulator.store.delivery(found.id),
-                attempts=attempts,
+                delivery=delivery,
+                ways=WAYS,
                 url=found.webhook and self._site.redact.text(without_secrets(found.webhook)),
             ),
             "findings": render("request_findings.html", findings=self._findings(entries, now), rules=RULES),
@@ -122,6 +124,12 @@ class RequestPage:
             "logs-count": render("request_logs.html", total=len(logs)),
         }
         lists = {
+            "attempts": {
+                f"attempt-{attempt.id}": render(
+                    "request_attempt.html", attempt=attempt, verdict=verdict(self._site, attempt, delivery)
+                )
+                for attempt in attempts
+            },
             "logs": {f"log-{n}": self._log_line(n, line) for n, line in enumerate(logs)},
             "calls": {f"call-{call.id}": render("request_call.html", call=call) for call in _few(calls)},
         }
@@ -220,10 +228,10 @@ class RequestPage:
         found = self._found(request)
         number = str(request.path_params["call"])
         for entry in await self._entries(found):
-            if isinstance(entry, Exchange) and str(entry.id) == number:
+            if isinstance(entry, Exchange | Attempt) and str(entry.id) == number:
                 if answers.wants_part(request):
                     return answers.html(request, self._site.render("call_body.html", call=entry))
-                title = f"Call {entry.id}"
+                title = f"Call {entry.id}" if isinstance(entry, Exchange) else f"Attempt {entry.number}"
                 return self._site.page(
                     request, "call.html", title=title, regions=Regions(), call=entry, request=found
                 )

@@ -52,7 +52,7 @@ def changes(before: Regions, after: Regions) -> Markup:
 def _row_changes(name: str, before: Rows | None, after: Rows) -> Iterator[Markup]:
     kept = [] if before is None else [key for key in before if key in after]
     if before is None or not kept or kept != [key for key in after if key in before]:
-        if before != after:
+        if before is None or list(before.items()) != list(after.items()):
             yield _swap(name, "innerMorph", Markup("").join(after.values()))
         return
     yield from (_swap(key, "delete", Markup("")) for key in before if key not in after)

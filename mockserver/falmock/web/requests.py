@@ -70,7 +70,7 @@ class RequestsPage:
         older = request.url.include_query_params(before=rows[-1].id) if more else None
         newest = request.url.remove_query_params("before") if before else None
         pages = self._site.render(
-            "requests_pages.html",
+            "pages.html",
             older=older and f"/?{older.query}",
             newest=newest and (f"/?{newest.query}" if newest.query else "/"),
         )

@@ -19,6 +19,7 @@ from falmock.web.detail import RequestPage
 from falmock.web.regions import Regions
 from falmock.web.requests import RequestsPage
 from falmock.web.site import Site
+from falmock.web.webhooks import WebhooksPage
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -57,7 +58,7 @@ class Page(Protocol):
 def page(emulator: Emulator, ledger: Ledger) -> ASGIApp:
     """Return the application."""
     site = Site(emulator, ledger)
-    pages: list[Page] = [RequestsPage(site), RequestPage(site)]
+    pages: list[Page] = [RequestsPage(site), RequestPage(site), WebhooksPage(site)]
     routes = [
         Mount(STATIC.rstrip("/"), _Static(directory=Path(__file__).parent / "static")),
         Route("/ui", _to_first_page),

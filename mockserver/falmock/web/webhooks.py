@@ -1,0 +1,129 @@
+"""The deliveries of webhooks, the newest first, with a form that sends one again."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from falmock.engine.delivery import reserialized, without_secrets
+from falmock.engine.lifecycle import DeliveryState
+from falmock.faults.effects import RESERIALIZED
+from falmock.faults.vocabulary import FaultError, parse
+from falmock.http.listing import in_turns
+from falmock.protocol.errors import RequestNotFound
+from falmock.web.answers import Done, Rejected, form
+from falmock.web.regions import Regions
+from falmock.web.signatures import objection
+
+if TYPE_CHECKING:
+    from markupsafe import Markup
+    from starlette.requests import Request
+    from starlette.responses import Response
+
+    from falmock.engine.rows import Delivery
+    from falmock.inspection.entries import Attempt
+    from falmock.web.answers import Action, Part
+    from falmock.web.site import Site
+
+PATH: Final = "/ui/webhooks"
+ROWS: Final = 50  # of a page
+# How a webhook is sent again, by the fault; the texts are those of the menu.
+WAYS: Final = {
+    "": "as it is",
+    "webhook_twice": "twice",
+    "webhook_bad_signature": "with a wrong signature",
+    "webhook_old_timestamp": "with an old timestamp",
+    "webhook_reserialized": "with the same JSON in other bytes",
+    "webhook_rotated_key": "with a new key",
+    "webhook_slow": "slowly",
+}
+
+
+class WebhooksPage:
+    """The list of deliveries. Its filter and its place in the list are in its address."""
+
+    path = PATH
+
+    def __init__(self, site: Site) -> None:
+        self._site = site
+        self._emulator = site.emulator
+        self.actions: dict[str, Action] = {f"{PATH}/{{id}}/redeliver": self._redeliver}
+        self.parts: dict[str, Part] = {}
+
+    async def show(self, request: Request) -> Response:
+        """Return the whole page."""
+        return self._site.page(
+            request,
+            "webhooks.html",
+            title="Webhooks",
+            regions=await self.look(request),
+            outcomes=list(DeliveryState),
+            outcome=request.query_params.get("outcome", ""),
+        )
+
+    async def look(self, request: Request) -> Regions:
+        """Return the rows and what stands around them."""
+        query = request.query_params
+        found = await self._find(query.get("outcome") or None, query.get("before"))
+        rows = found[:ROWS]
+        older = request.url.include_query_params(before=rows[-1].request_id) if len(found) > ROWS else None
+        newest = request.url.remove_query_params("before") if query.get("before") else None
+        parts = {
+            "clock": self._site.clock(),
+            "empty": self._site.render(
+                "webhooks_empty.html", shown=not rows, filtered=bool(query.get("outcome"))
+            ),
+            "pages": self._site.render(
+                "pages.html",
+                older=older and f"{PATH}?{older.query}",
+                newest=newest and (f"{PATH}?{newest.query}" if newest.query else PATH),
+            ),
+        }
+        return Regions(parts, {"rows": {f"w-{row.request_id}": self._row(row) for row in rows}})
+
+    async def _find(self, outcome: str | None, before: str | None) -> list[Delivery]:
+        if outcome is not None and outcome not in set(DeliveryState):
+            raise Rejected(422, f"There is no outcome {outcome!r}.")
+        found: list[Delivery] = []
+        try:
+            async for page in in_turns(self._emulator.store.delivery_pages_before(before)):
+                found += [row for row in page if outcome in {None, row.outcome}]
+                if len(found) > ROWS:
+                    break
+        except KeyError:
+            raise Rejected(404, "There is no such webhook: it was reset, or it has expired.") from None
+        return found[: ROWS + 1]
+
+    def _row(self, row: Delivery) -> Markup:
+        return self._site.render(
+            "webhook_row.html",
+            row=row,
+            request=self._emulator.store.request(row.request_id),
+            url=without_secrets(row.url),
+            ways=WAYS,
+        )
+
+    async def _redeliver(self, request: Request) -> Done:
+        name = (await form(request)).get("fault", "")
+        request_id = str(request.path_params["id"]).lower()
+        try:
+            self._emulator.manual.redeliver(request_id, parse(name) if name else None)
+        except FaultError as error:
+            raise Rejected(422, f"{error}.") from None
+        except RequestNotFound:
+            raise Rejected(
+                404, "There is no webhook to send: the request has none, or is not completed."
+            ) from None
+        return Done(f"The webhook is sent again {WAYS.get(name, name)}.", f"/ui/requests/{request_id}")
+
+
+def verdict(site: Site, attempt: Attempt, delivery: Delivery | None) -> dict[str, Any]:
+    """Return what a receiver finds when it verifies an attempt: `objection` is None for a valid one.
+
+    `known` is false if the body is gone.
+    """
+    if delivery is None:
+        return {"known": False, "objection": None}
+    body = reserialized(delivery.body) if attempt.fault == RESERIALIZED else delivery.body
+    arrived_at = site.emulator.clock.wall() - (site.journal.real() - attempt.real)
+    keys = site.emulator.signer.jwks()["keys"]
+    return {"known": True, "objection": objection(dict(attempt.headers), body, keys, arrived_at)}
