@@ -24,7 +24,7 @@ STATIC: Final = "/ui/static/"
 LONGEST_FORM: Final = 1024 * 1024  # bytes
 FIXED: Final = {
     "x-content-type-options": "nosniff",
-    "referrer-policy": "no-referrer",
+    "referrer-policy": "same-origin",  # without it, the origin of a form would be opaque
     "cross-origin-opener-policy": "same-origin",
     "cross-origin-resource-policy": "same-origin",
     "x-frame-options": "DENY",

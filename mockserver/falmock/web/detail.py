@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
@@ -154,7 +155,8 @@ class RequestPage:
         return {"price": model.entry.price if model else None}
 
     def _log_line(self, number: int, line: dict[str, Any]) -> Markup:
-        return self._site.render("request_log.html", number=number, line=line)
+        at = datetime.fromisoformat(line["timestamp"]).replace(tzinfo=UTC).timestamp()
+        return self._site.render("request_log.html", number=number, line=line, at=at)
 
     def _shown_input(self, found: Stored) -> Markup:
         body = self._emulator.payloads.kept_body(found)

@@ -125,9 +125,9 @@ def time(at: float | None) -> Markup:
     if at is None or not math.isfinite(at):
         return Markup('<span class="faint">never</span>')
     moment = datetime.fromtimestamp(min(at, LAST), UTC)
-    return Markup('<time datetime="{}" data-at="{}">{:%Y-%m-%d %H:%M:%S}</time>').format(
-        moment.isoformat(timespec="milliseconds"), f"{at:.3f}", moment
-    )
+    return Markup(
+        '<time datetime="{}" data-at="{}"><span class="day">{:%Y-%m-%d} </span>{:%H:%M:%S}</time>'
+    ).format(moment.isoformat(timespec="milliseconds"), f"{at:.3f}", moment, moment)
 
 
 def seconds(span: float | None) -> str:

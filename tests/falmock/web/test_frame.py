@@ -98,7 +98,7 @@ async def test_a_page_runs_no_script_but_its_own(mock: Mock) -> None:
         f"default-src 'none'; script-src {OWN}/ui/static/; style-src {OWN}/ui/static/; img-src 'self' data:; "
         "media-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
     )
-    assert (headers["x-content-type-options"], headers["referrer-policy"]) == ("nosniff", "no-referrer")
+    assert (headers["x-content-type-options"], headers["referrer-policy"]) == ("nosniff", "same-origin")
 
 
 async def test_a_page_names_no_other_host(mock: Mock) -> None:

@@ -22,26 +22,25 @@ function span(seconds) {
 }
 
 const set = (element, text) => {
-  if (element.textContent !== text) element.textContent = text;
+  if (element.textContent !== text || element.firstElementChild) element.textContent = text;
 };
+
+const two = (number) => String(number).padStart(2, "0");
+const day = (moment) => `${moment.getFullYear()}-${two(moment.getMonth() + 1)}-${two(moment.getDate())}`;
+const hour = (moment) => `${two(moment.getHours())}:${two(moment.getMinutes())}:${two(moment.getSeconds())}`;
 
 function tick() {
   const { now } = clock();
-  const local = new Date(now * 1000);
-  set(document.querySelector("#clock [data-now]"), local.toLocaleTimeString());
+  const today = new Date(now * 1000);
+  set(document.querySelector("#clock [data-now]"), hour(today));
   for (const element of document.querySelectorAll("time[data-at]")) {
     const at = Number(element.dataset.at);
-    if (!element.title) element.title = new Date(at * 1000).toLocaleString(undefined, { dateStyle: "medium", timeStyle: "medium" });
     const moment = new Date(at * 1000);
-    const far = moment.toDateString() !== local.toDateString();
-    set(element, element.closest(".when") ? ago(now - at) : far ? moment.toLocaleString() : moment.toLocaleTimeString());
+    element.title ||= `${day(moment)} ${hour(moment)}`;
+    const near = day(moment) === day(today) ? hour(moment) : element.title;
+    set(element, element.closest(".when") ? ago(now - at) : near);
   }
   for (const element of document.querySelectorAll("[data-since]")) set(element, span(now - Number(element.dataset.since)));
-}
-
-function reveal() {
-  for (const button of document.querySelectorAll("button.copy[hidden]")) button.hidden = false;
-  tick();
 }
 
 document.addEventListener("click", async (event) => {
@@ -76,7 +75,7 @@ for (const name of ["htmx:sse:after:connection", "htmx:sse:after:message"])
   document.addEventListener(name, () => document.body.classList.add("is-live"));
 for (const name of ["htmx:sse:error", "htmx:sse:close"])
   document.addEventListener(name, () => document.body.classList.remove("is-live"));
-document.addEventListener("htmx:after:swap", reveal);
+document.addEventListener("htmx:after:swap", tick);
 
 let fading;
 new MutationObserver(() => {
@@ -85,4 +84,4 @@ new MutationObserver(() => {
 }).observe(document.getElementById("notice"), { childList: true });
 
 setInterval(tick, 500);
-reveal();
+tick();
