@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from falmock.web.site import Site
 
 PAUSE: Final = 0.3  # real seconds between two looks
-SHARE: Final = 0.05  # of the time, at most, goes into looking
+SHARE: Final = 0.05  # of one core, at most, goes into looking
 HEARTBEAT: Final = 15.0  # real seconds after which a silent stream sends a comment
 END: Final = "event: end\ndata: \n\n"  # `hx-sse:close` of the page: it does not open the stream again
 
@@ -49,14 +49,14 @@ async def _events(
     while not site.emulator.closing:
         began = time.monotonic()
         if began >= due and (shown.moving or mark != site.mark()):
-            mark = site.mark()
+            mark, worked = site.mark(), time.thread_time()
             try:
                 regions = await look(request)
             except (RequestNotFound, Rejected):
                 yield event(note("What this page shows is gone: it was reset, or it has expired.", "bad"))
                 yield END
                 return
-            due = began + (time.monotonic() - began) / SHARE
+            due = began + (time.thread_time() - worked) / SHARE
             if text := changes(shown, regions):
                 yield event(text)
                 sent_at = began
