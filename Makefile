@@ -5,7 +5,7 @@ ARGS ?=
 
 PIP = $(BIN)/python -m pip install --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: help tools install run wheel test bench torture fuzz check format contract mutants operators fidelity faults catalogue gallery clean
+.PHONY: help tools install run wheel test bench torture fuzz check format contract mutants operators fidelity faults catalogue gallery screenshots clean
 .DEFAULT_GOAL := run
 
 help:  ## list these targets
@@ -83,6 +83,9 @@ catalogue: install  ## write mockserver/falmock/catalogue/data/listed.jsonl from
 
 gallery: install  ## make gallery.png, a sheet of all media for a prompt: make gallery ARGS="A lego chef"
 	@$(BIN)/python fixtures/gallery.py gallery.png docs/gallery.jpg $(ARGS)
+
+screenshots: install  ## make docs/page-*.jpg, pictures of the live page, with Chromium
+	@$(BIN)/python fixtures/screenshots.py docs
 
 models: install  ## run every bundled model and probe its files: some ten minutes
 	@FALMOCK_MODELS=all $(BIN)/pytest -n logical tests/falmock/catalogue $(ARGS)

@@ -124,6 +124,7 @@ def banner(server: ServerInfo, settings: Settings, reachable: str, models: int, 
 falmock {__version__}: fal's queue, offline. Nothing leaves this machine, nothing is paid.
 
   listening   {address}   (health: {address}/health)
+  live page   {address}/   shows every request in a browser, and steers it (falmock serve --open)
   tls, proxy  {server.https}  {server.proxy}{warning}
   state       {settings.state or "in memory"}{clock}
   keys        {keys if settings.auth else "not required"}

@@ -182,7 +182,10 @@ async def _run_with(
         async with open_emulator(settings, listeners=listeners) as emulator:
             app = application(emulator, listeners)
             async with served(emulator, app, listeners) as server:
-                console.print_to_stderr(f"falmock: using a new emulator at {server.http}, in memory")
+                console.print_to_stderr(
+                    f"falmock: using a new emulator at {server.http}, in memory; "
+                    "open that address to see its requests"
+                )
                 ended = await _launch(command, server, forwarder)
             counted = app.state.ledger.account()
             if report is not None:

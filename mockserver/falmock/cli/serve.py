@@ -41,6 +41,7 @@ def port_option(flag: str, text: str, default: int = 0) -> Callable[[Any], Any]:
 @port_option("--proxy-port", "Port of the proxy for programs; 0 picks a free one.")
 @state_option("Folder that keeps requests, files and keys across restarts.")
 @option("--ephemeral", "Keep everything in memory and a temporary folder instead.", is_flag=True)
+@option("--open", "Open the live page in a browser.", is_flag=True)
 @settings_options()
 @log_options("info")
 def serve(  # noqa: PLR0917 - click calls it by name
@@ -53,6 +54,7 @@ def serve(  # noqa: PLR0917 - click calls it by name
     log_level: str,
     *,
     ephemeral: bool,
+    open: bool,  # noqa: A002 - the flag
     **given: Any,
 ) -> None:
     """Serve the emulator until Ctrl-C."""
@@ -60,10 +62,10 @@ def serve(  # noqa: PLR0917 - click calls it by name
     with reporting():
         settings = settings_of(None if ephemeral else state, given)
         with listening(host, port, tls_port, proxy_port) as listeners, event_loop() as runner:
-            runner.run(_serve(settings, listeners))
+            runner.run(_serve(settings, listeners, show=open))
 
 
-async def _serve(settings: Settings, listeners: Listeners) -> None:
+async def _serve(settings: Settings, listeners: Listeners, *, show: bool) -> None:
     stopped = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stopped.set)
@@ -74,4 +76,14 @@ async def _serve(settings: Settings, listeners: Listeners) -> None:
         ahead = emulator.clock.now() - emulator.clock.wall()
         reachable = console.reachable(listeners)
         console.print_to_stderr(console.banner(server, settings, reachable, len(emulator.catalogue), ahead))
+        if show:
+            await _show(server.http)
         await stopped.wait()
+
+
+async def _show(address: str) -> None:
+    """Open the live page in a browser."""
+    import webbrowser  # noqa: PLC0415 - few starts need it
+
+    if not await asyncio.to_thread(webbrowser.open, address):
+        console.print_to_stderr(f"falmock: there is no browser: open {address} yourself")

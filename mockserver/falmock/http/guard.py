@@ -14,6 +14,7 @@ Only the files on the CDN may be read by pages of every origin, as at fal.
 
 from __future__ import annotations
 
+import base64
 import hmac
 import logging
 from dataclasses import dataclass
@@ -121,9 +122,13 @@ class Policy:
             return why
         if call.area is Area.MEDIA:
             return None
-        if call.origin is not None:
-            return None if self._allows_origin(call) else _foreign(call.origin)
-        return CROSS_SITE if call.cross_site else None
+        if self.allows_page_of(call):
+            return None
+        return CROSS_SITE if call.origin is None else _foreign(call.origin)
+
+    def allows_page_of(self, call: Incoming) -> bool:
+        """Return whether the page that sent a call, if one did, may do so."""
+        return not call.cross_site if call.origin is None else self._allows_origin(call)
 
     def _objection_to_control(self, call: Incoming) -> str | None:
         if call.authorized:
@@ -236,7 +241,7 @@ class Guard:
         call = self._incoming(scope, context, destination)
         context.area = call.area
         if (why := self._policy.objection(call)) is not None:
-            return refuse(403, why)
+            return ask_for_token(why) if self._may_ask(call) else refuse(403, why)
         if call.origin is None:
             return self._dispatch
         if call.area is Area.MEDIA:
@@ -274,9 +279,14 @@ class Guard:
 
     def _has_token(self, headers: Mapping[str, str]) -> bool:
         scheme, _, given = headers.get("authorization", "").partition(" ")
-        if self._token is None or scheme.lower() != "bearer":
+        given = _password(given) if scheme.lower() == "basic" else given.strip()
+        if self._token is None or scheme.lower() not in {"bearer", "basic"}:
             return False
-        return hmac.compare_digest(given.strip().encode(), self._token.encode())
+        return hmac.compare_digest(given.encode(), self._token.encode())
+
+    def _may_ask(self, call: Incoming) -> bool:
+        """Return whether the control token would open the live page to a call."""
+        return self._token is not None and call.area is Area.PAGE and self._policy.allows_page_of(call)
 
     def _is_proxied(self, scope: Scope) -> bool:
         peer = scope.get("client")
@@ -319,7 +329,8 @@ def _area(scope: Scope, host: Authority, headers: Mapping[str, str], names: froz
         return Area.FAL
     if path == CONTROL or path.startswith(f"{CONTROL}/"):
         return Area.CONTROL
-    return _own_area(scope["method"], path) if is_own(host.name, names) else Area.FAL
+    area = _own_area(scope["method"], path)
+    return area if area is not Area.FAL and is_own(host.name, names) else Area.FAL
 
 
 def _own_area(method: str, path: str) -> Area:
@@ -368,6 +379,21 @@ def refuse(status: int, why: str) -> Response:
     if status == PlatformError.STATUS["bad_request"]:
         return refusal_response(PlatformError("bad_request", why))
     return explained(status, why)
+
+
+def ask_for_token(why: str) -> Response:
+    """Return a refusal that makes a browser ask for the control token, as the password of any user."""
+    response = explained(401, why)
+    response.headers["www-authenticate"] = 'Basic realm="The control token is the password", charset="UTF-8"'
+    return response
+
+
+def _password(credentials: str) -> str:
+    """Return the password in Basic credentials; empty if they are malformed."""
+    try:
+        return base64.b64decode(credentials.strip()).decode().partition(":")[2]
+    except ValueError:
+        return ""
 
 
 def _headers(scope: Scope) -> dict[str, str]:

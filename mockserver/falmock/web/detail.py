@@ -147,7 +147,7 @@ class RequestPage:
         return [entry async for piece in pieces for entry in piece]
 
     def _findings(self, entries: Sequence[Entry], now: float) -> list[Any]:
-        """Return what the client check finds in this request alone."""
+        """Return the findings of the client check in this request alone."""
         return check(entries, catalogue=self._emulator.catalogue, now=now)
 
     def _price(self, found: Stored) -> dict[str, Any]:

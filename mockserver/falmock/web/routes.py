@@ -39,7 +39,7 @@ class Page(Protocol):
     Attributes:
         path: of the page, such as "/ui/webhooks".
         actions: the handlers of its forms, by path.
-        parts: handlers of what is loaded later, by path.
+        parts: handlers of the parts that are loaded later, by path.
     """
 
     path: str

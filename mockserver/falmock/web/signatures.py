@@ -1,4 +1,4 @@
-"""What a receiver must find when it verifies the signature of a delivery (PROTOCOL.md 9.2). Pure."""
+"""Verifies the signature of a delivery as a receiver must (PROTOCOL.md 9.2). Pure."""
 
 from __future__ import annotations
 

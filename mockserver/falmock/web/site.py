@@ -69,7 +69,7 @@ class Site:
         self._templates.globals |= {"static": static, "version": __version__, "navigation": NAVIGATION}
 
     def mark(self) -> object:
-        """Return a value that differs after each change of what a page may show."""
+        """Return a value that differs after each change that a page may show."""
         self.emulator.advance()
         clock = self.emulator.clock
         rules = [

@@ -61,7 +61,7 @@ class WebhooksPage:
         )
 
     async def look(self, request: Request) -> Regions:
-        """Return the rows and what stands around them."""
+        """Return the rows, the empty state and the pager."""
         query = request.query_params
         found = await self._find(query.get("outcome") or None, query.get("before"))
         rows = found[:ROWS]
@@ -117,7 +117,7 @@ class WebhooksPage:
 
 
 def verdict(site: Site, attempt: Attempt, delivery: Delivery | None) -> dict[str, Any]:
-    """Return what a receiver finds when it verifies an attempt: `objection` is None for a valid one.
+    """Verify an attempt as its receiver does: `objection` is None for a valid one.
 
     `known` is false if the body is gone.
     """

@@ -173,6 +173,35 @@ def test_the_banner_shows_how_to_submit() -> None:
     assert re.search(rf"curl {re.escape(address)}/fal-ai/veo2/image-to-video", server.log)
 
 
+def test_the_banner_names_the_live_page() -> None:
+    with served("--ephemeral") as server:
+        address = server.address
+        server.stop()
+
+    assert re.search(rf"live page +{re.escape(address)}/ ", server.log)
+
+
+def test_the_live_page_is_opened_in_a_browser(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    script, opened = tmp_path / "browser", tmp_path / "opened"
+    script.write_text(f'#!/bin/sh\nprintf %s "$1" > {opened}\n')
+    script.chmod(0o700)
+    monkeypatch.setenv("BROWSER", f"{script} %s")
+    with served("--ephemeral", "--open") as server:
+        address = server.address
+        server.wait_for("Ctrl-C")
+        server.stop()
+
+    assert opened.read_text() == address
+
+
+def test_a_machine_without_a_browser_is_told_the_address(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BROWSER", "/bin/false %s")
+    with served("--ephemeral", "--open") as server:
+        said = server.wait_for("there is no browser: open (http://[0-9.:]+) yourself")
+
+        assert said[1] == server.address
+
+
 def test_the_banner_warns_of_all_ports_that_other_machines_can_call() -> None:
     with served("--ephemeral", "--host", "0.0.0.0") as server:
         server.stop()

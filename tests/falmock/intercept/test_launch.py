@@ -88,7 +88,9 @@ def test_the_program_keeps_its_streams_and_the_account_is_last_on_standard_error
     ran = falmock("run", "--", "sh", "-c", "echo out; echo err >&2")
 
     used, *lines = ran.err.splitlines()
-    assert re.fullmatch(r"falmock: using a new emulator at http://127\.0\.0\.1:\d+, in memory", used)
+    assert re.fullmatch(
+        r"falmock: using a new emulator at http://127\.0\.0\.1:\d+, in memory; .*requests", used
+    )
     assert (ran.out, lines) == (
         "out\n",
         ["err", f"falmock: {NO_REQUEST}", "falmock: 0 requests, 0 results, 0 webhooks, $0.00 not spent"],

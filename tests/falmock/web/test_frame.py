@@ -13,6 +13,8 @@ from emulated import GOOD, KEY
 import falmock.web
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
     from emulated import Mock
 
 STATIC = Path(falmock.web.__file__).parent / "static"
@@ -89,6 +91,40 @@ async def test_other_machines_may_not_open_the_page(mock: Mock) -> None:
     transport.client = ("192.0.2.7", 1)
 
     assert (await mock.http.get("/")).status_code == 403
+
+
+@pytest.mark.parametrize(
+    ("authorization", "status"),
+    [
+        (None, 401),
+        ("Basic YW55OmxldC1tZS1pbg==", 200),  # any:let-me-in
+        ("Bearer let-me-in", 200),
+        ("Basic YW55Om90aGVy", 401),  # any:other
+        ("Basic ***", 401),
+        ("Key any:let-me-in", 401),
+    ],
+)
+async def test_another_machine_opens_the_page_with_the_control_token(
+    start: Callable[..., Awaitable[Mock]], authorization: str | None, status: int
+) -> None:
+    mock = await start(control_token="let-me-in")
+    transport: Any = mock.http._transport
+    transport.client = ("192.0.2.7", 1)
+
+    answer = await mock.http.get("/", headers={"Authorization": authorization} if authorization else {})
+
+    assert (answer.status_code, "www-authenticate" in answer.headers) == (status, status == 401)
+
+
+async def test_a_foreign_page_is_not_asked_for_the_control_token(
+    start: Callable[..., Awaitable[Mock]],
+) -> None:
+    mock = await start(control_token="let-me-in")
+    headers = {"Origin": "https://evil.example", "Authorization": "Basic YW55OmxldC1tZS1pbg=="}
+
+    answer = await mock.http.post("/ui/requests/x/finish", headers=headers)
+
+    assert (answer.status_code, "www-authenticate" in answer.headers) == (403, False)
 
 
 async def test_a_page_runs_no_script_but_its_own(mock: Mock) -> None:
