@@ -14,13 +14,12 @@ Only the files on the CDN may be read by pages of every origin, as at fal.
 
 from __future__ import annotations
 
-import base64
-import hmac
 import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from falmock.http.context import CONTEXT, Area, CallContext
+from falmock.http.control_token import ask_for_token, has_token
 from falmock.http.cors import Mirror, for_pages, for_readers
 from falmock.http.own_names import OwnNames
 from falmock.http.refusals import explained, refusal_response
@@ -268,7 +267,7 @@ class Guard:
             origin=origin,
             own=origin_of(scope["scheme"], host) if origin and is_own(host.name, context.names) else None,
             cross_site=cross_site,
-            authorized=area in _STEERING and self._has_token(headers),
+            authorized=area in _STEERING and has_token(headers, self._token),
         )
 
     async def _names_with(self, name: str, scope: Scope) -> frozenset[str]:
@@ -276,13 +275,6 @@ class Guard:
         server = scope.get("server")
         own = server is not None and await self._own_names.has(name, server[0])
         return self._names | {name} if own else self._names
-
-    def _has_token(self, headers: Mapping[str, str]) -> bool:
-        scheme, _, given = headers.get("authorization", "").partition(" ")
-        given = _password(given) if scheme.lower() == "basic" else given.strip()
-        if self._token is None or scheme.lower() not in {"bearer", "basic"}:
-            return False
-        return hmac.compare_digest(given.encode(), self._token.encode())
 
     def _may_ask(self, call: Incoming) -> bool:
         """Return whether the control token would open the live page to a call."""
@@ -379,21 +371,6 @@ def refuse(status: int, why: str) -> Response:
     if status == PlatformError.STATUS["bad_request"]:
         return refusal_response(PlatformError("bad_request", why))
     return explained(status, why)
-
-
-def ask_for_token(why: str) -> Response:
-    """Return a refusal that makes a browser ask for the control token, as the password of any user."""
-    response = explained(401, why)
-    response.headers["www-authenticate"] = 'Basic realm="The control token is the password", charset="UTF-8"'
-    return response
-
-
-def _password(credentials: str) -> str:
-    """Return the password in Basic credentials; empty if they are malformed."""
-    try:
-        return base64.b64decode(credentials.strip()).decode().partition(":")[2]
-    except ValueError:
-        return ""
 
 
 def _headers(scope: Scope) -> dict[str, str]:

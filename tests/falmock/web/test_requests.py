@@ -208,4 +208,4 @@ async def test_selections_leave_their_turn_to_others(mock: Mock, page: Page) -> 
     shown = await page(state="in_queue")
     task.cancel()
 
-    assert (len(prompts(shown)), turns > 5) == (1, True)
+    assert (len(prompts(shown)), turns >= 5) == (1, True)
