@@ -16,11 +16,12 @@ from falmock.engine.opening import DATABASE, ELSEWHERE, StateError
 from falmock.engine.resources import Once
 from falmock.http import own_names
 from falmock.http.application import Application
+from falmock.http.areas import HEALTH
 from falmock.http.at_once import AtOnce
 from falmock.http.browser_proxy import BrowserProxy
 from falmock.http.context import Area
 from falmock.http.fault_injection import FaultInjector
-from falmock.http.guard import HEALTH, Guard, by_area
+from falmock.http.guard import Guard, by_area
 from falmock.http.identity import Identity
 from falmock.http.queue import QueueHost
 from falmock.http.recorder import Recorder

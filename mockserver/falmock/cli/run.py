@@ -19,7 +19,7 @@ from falmock.cli.options import command_argument, option, settings_of, settings_
 from falmock.cli.report import write as write_report
 from falmock.cli.serving import LOOPBACK, application, event_loop, listening, log_options, reporting, served
 from falmock.engine.served_models import FOLDER as MODELS
-from falmock.http.guard import CONTROL
+from falmock.http.areas import CONTROL
 from falmock.inspection.entries import Exchange
 from falmock.inspection.journal import journal_of
 from falmock.inspection.ledger import Account

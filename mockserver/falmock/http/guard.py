@@ -18,6 +18,7 @@ import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from falmock.http.areas import READING, area_of, follows_a_link
 from falmock.http.context import CONTEXT, Area, CallContext
 from falmock.http.control_token import ask_for_token, has_token
 from falmock.http.cors import Mirror, for_pages, for_readers
@@ -41,7 +42,6 @@ from falmock.protocol.hosts import (
     TARGETS,
     NotServedError,
     find_destination,
-    is_fal,
     is_own,
     own_authority,
 )
@@ -58,12 +58,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("falmock")
 
-CONTROL: Final = "/control"
-HEALTH: Final = "/health"
-PAGE: Final = "/ui"  # and below; "/" is the page's too, for GET
-PROXY: Final = "/api/fal/proxy"
 
-_READING: Final = frozenset({"GET", "HEAD"})
 _SAME_SITE: Final = frozenset({"same-origin", "same-site", "none"})
 _STEERING: Final = frozenset({Area.CONTROL, Area.PAGE})  # areas for the emulator's user alone
 _UNIQUE: Final = frozenset({"host", "origin", "sec-fetch-site", *TARGETS})
@@ -218,7 +213,7 @@ class Guard:
             names = self._names
             if "." not in authority.name and not is_own(authority.name, names):
                 names = await self._names_with(authority.name, scope)
-            area = _area(scope, authority, headers, names)
+            area = area_of(scope, authority, headers, names)
             context = CallContext(area, authority, headers, names)
             app: ASGIApp = self._fal if area is Area.FAL else self._dispatch
             if area in _STEERING or _is_of_page(headers):
@@ -254,7 +249,7 @@ class Guard:
         if "origin" in headers:
             origin = parse_origin(headers["origin"]) or "null"
         cross_site = headers.get("sec-fetch-site", "none") not in _SAME_SITE
-        if area is Area.PAGE and _follows_a_link(scope["method"], headers):
+        if area is Area.PAGE and follows_a_link(scope["method"], headers):
             cross_site = False
         if (origin is not None or cross_site) and _reads_a_file(scope, destination):
             area = Area.MEDIA
@@ -301,45 +296,13 @@ def admits_program(scope: Scope, names: frozenset[str]) -> tuple[Authority, Mapp
         return None
     if _is_of_page(headers) or ("." not in authority.name and not is_own(authority.name, names)):
         return None
-    if _area(scope, authority, headers, names) is not Area.FAL:
+    if area_of(scope, authority, headers, names) is not Area.FAL:
         return None
     return authority, headers
 
 
 def _is_of_page(headers: Mapping[str, str]) -> bool:
     return "origin" in headers or "sec-fetch-site" in headers
-
-
-def _area(scope: Scope, host: Authority, headers: Mapping[str, str], names: frozenset[str]) -> Area:
-    """Return the area of a call. On a host of fal's, every path is fal's."""
-    path = scope["path"]
-    if is_fal(host.name):
-        return Area.FAL
-    if path == PROXY:
-        return Area.PROXY
-    if not TARGETS.isdisjoint(headers):
-        return Area.FAL
-    if path == CONTROL or path.startswith(f"{CONTROL}/"):
-        return Area.CONTROL
-    area = _own_area(scope["method"], path)
-    return area if area is not Area.FAL and is_own(host.name, names) else Area.FAL
-
-
-def _own_area(method: str, path: str) -> Area:
-    """Return the area of a call under a name of the emulator's own."""
-    if path == HEALTH:
-        return Area.HEALTH
-    first = path == "/" and method in _READING
-    return Area.PAGE if first or path == PAGE or path.startswith(f"{PAGE}/") else Area.FAL
-
-
-def _follows_a_link(method: str, headers: Mapping[str, str]) -> bool:
-    """Return whether a browser opens the live page, whatever page has the link: it can read nothing of it."""
-    return (
-        method in _READING
-        and headers.get("sec-fetch-mode") == "navigate"
-        and headers.get("sec-fetch-dest") == "document"
-    )
 
 
 def _without_cors_on_request(send: Send, context: CallContext) -> Send:
@@ -407,6 +370,6 @@ def _destination(scope: Scope, context: CallContext) -> Destination | None:
 
 
 def _reads_a_file(scope: Scope, destination: Destination | None) -> bool:
-    if scope["method"] not in _READING or destination is None:
+    if scope["method"] not in READING or destination is None:
         return False
     return destination.host == CDN and destination.path.startswith("/files/")

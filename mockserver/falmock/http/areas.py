@@ -1,0 +1,53 @@
+"""Finds the part of the emulator that answers a call."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from falmock.http.context import Area
+from falmock.protocol.hosts import TARGETS, is_fal, is_own
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from starlette.types import Scope
+
+    from falmock.protocol.authorities import Authority
+
+CONTROL: Final = "/control"
+HEALTH: Final = "/health"
+PAGE: Final = "/ui"  # and below; "/" is the page's too, for GET
+PROXY: Final = "/api/fal/proxy"
+READING: Final = frozenset({"GET", "HEAD"})
+
+
+def area_of(scope: Scope, host: Authority, headers: Mapping[str, str], names: frozenset[str]) -> Area:
+    """Return the area of a call. On a host of fal's, every path is fal's."""
+    path = scope["path"]
+    if is_fal(host.name):
+        return Area.FAL
+    if path == PROXY:
+        return Area.PROXY
+    if not TARGETS.isdisjoint(headers):
+        return Area.FAL
+    if path == CONTROL or path.startswith(f"{CONTROL}/"):
+        return Area.CONTROL
+    area = _own_area(scope["method"], path)
+    return area if area is not Area.FAL and is_own(host.name, names) else Area.FAL
+
+
+def _own_area(method: str, path: str) -> Area:
+    """Return the area of a call under a name of the emulator's own."""
+    if path == HEALTH:
+        return Area.HEALTH
+    first = path == "/" and method in READING
+    return Area.PAGE if first or path == PAGE or path.startswith(f"{PAGE}/") else Area.FAL
+
+
+def follows_a_link(method: str, headers: Mapping[str, str]) -> bool:
+    """Return whether a browser opens the live page, whatever page has the link: it can read nothing of it."""
+    return (
+        method in READING
+        and headers.get("sec-fetch-mode") == "navigate"
+        and headers.get("sec-fetch-dest") == "document"
+    )
