@@ -32,16 +32,13 @@ def area_of(scope: Scope, host: Authority, headers: Mapping[str, str], names: fr
         return Area.FAL
     if path == CONTROL or path.startswith(f"{CONTROL}/"):
         return Area.CONTROL
-    area = _own_area(scope["method"], path)
-    return area if area is not Area.FAL and is_own(host.name, names) else Area.FAL
-
-
-def _own_area(method: str, path: str) -> Area:
-    """Return the area of a call under a name of the emulator's own."""
     if path == HEALTH:
-        return Area.HEALTH
-    first = path == "/" and method in READING
-    return Area.PAGE if first or path == PAGE or path.startswith(f"{PAGE}/") else Area.FAL
+        area = Area.HEALTH
+    elif path.startswith(f"{PAGE}/") or path == PAGE or (path == "/" and scope["method"] in READING):
+        area = Area.PAGE
+    else:
+        return Area.FAL
+    return area if is_own(host.name, names) else Area.FAL
 
 
 def follows_a_link(method: str, headers: Mapping[str, str]) -> bool:

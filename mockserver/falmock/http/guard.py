@@ -60,7 +60,7 @@ log = logging.getLogger("falmock")
 
 
 _SAME_SITE: Final = frozenset({"same-origin", "same-site", "none"})
-_STEERING: Final = frozenset({Area.CONTROL, Area.PAGE})  # areas for the emulator's user alone
+_STEERING: Final = (Area.CONTROL, Area.PAGE)  # for the emulator's user alone; a set would hash in Python
 _UNIQUE: Final = frozenset({"host", "origin", "sec-fetch-site", *TARGETS})
 
 
