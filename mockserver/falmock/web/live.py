@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 PAUSE: Final = 0.3  # real seconds between two looks
 SHARE: Final = 0.05  # of one core, at most, goes into looking
 HEARTBEAT: Final = 15.0  # real seconds after which a silent stream sends a comment
+BLANK: Final = "\n"  # an event without a text
 END: Final = "event: end\ndata: \n\n"  # `hx-sse:close` of the page: it does not open the stream again
 
 
@@ -56,9 +57,10 @@ async def _events(
                 yield event(note("What this page shows is gone: it was reset, or it has expired.", "bad"))
                 yield END
                 return
+            text = event(changes(shown, regions))
             due = began + (time.thread_time() - worked) / SHARE
-            if text := changes(shown, regions):
-                yield event(text)
+            if text != BLANK:
+                yield text
                 sent_at = began
             shown = regions
         if began - sent_at >= HEARTBEAT:
