@@ -78,6 +78,13 @@ class Catalogue:
             model = self._models[endpoint] = Model(entry)
         return _guessed(endpoint) if model is None and self._accepts_any else model
 
+    def entries(self) -> Iterator[Entry]:
+        """Yield the entry of each model. Those of the source are read, and not kept."""
+        for name, model in list(self._models.items()):
+            entry = self._read(name) if model is None else model.entry
+            if entry is not None:
+                yield entry
+
     def has_application(self, application: str) -> bool:
         """Check whether any endpoint belongs to an application such as "fal-ai/veo2"."""
         return self._accepts_any or application in self._applications

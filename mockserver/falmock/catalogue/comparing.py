@@ -33,7 +33,8 @@ _DEEPEST: Final = 4  # a type may contain itself
 def fields(entry: Entry, part: str) -> dict[str, Facts]:
     """Return the facts of each field of the "input" or "output" by its path, as "image_size.width".
 
-    The facts are "type", "required", "default", "values" (those that it can have) and the bounds in `BOUNDS`.
+    The facts are "type", "required", "default", "description", "values" (those that it can have), and the
+    bounds in `BOUNDS`.
     """
     return dict(_fields(entry.schemas, entry.schemas.get(getattr(entry, part), {}), "", 0))
 
@@ -93,7 +94,7 @@ def _fields(schemas: Mapping[str, Json], schema: Json, start: str, depth: int) -
         facts: Facts = {
             "type": _type(schemas, field),
             "required": name in schema.get("required", ()),
-            **({"default": field["default"]} if "default" in field else {}),
+            **{name: field[name] for name in ("default", "description") if name in field},
         }
         branches = list(_branches(field))
         if values := [json.dumps(value) for branch in branches for value in _choices(branch)]:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from starlette.requests import Request
 
-    Action = Callable[[Request], Awaitable["Done"]]
+    Action = Callable[[Request], Awaitable["Done | Response"]]
     Part = Callable[[Request], Awaitable[Response]]
 
 STATIC: Final = "/ui/static/"

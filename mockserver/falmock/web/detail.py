@@ -81,6 +81,7 @@ class RequestPage:
             title=f"{found.endpoint} {found.id[-8:]}",
             regions=await self.look(request),
             request=found,
+            has_model=self._emulator.catalogue.get(found.endpoint) is not None,
             endings=ENDINGS,
             snippets=snippets(
                 found.endpoint, body.encode(), origin=origin(request), input_address=f"{address}/input.json"
@@ -152,7 +153,7 @@ class RequestPage:
 
     def _price(self, found: Stored) -> dict[str, Any]:
         model = self._emulator.catalogue.get(found.endpoint)
-        return {"price": model.entry.price if model else None}
+        return {"price": model.entry.price if model else None, "has_model": model is not None}
 
     def _log_line(self, number: int, line: dict[str, Any]) -> Markup:
         at = datetime.fromisoformat(line["timestamp"]).replace(tzinfo=UTC).timestamp()

@@ -14,8 +14,10 @@ from starlette.staticfiles import StaticFiles
 
 from falmock.protocol.errors import AlreadyCompleted, RequestNotFound, StorageUnavailable
 from falmock.web import answers, live
-from falmock.web.answers import STATIC, Rejected
+from falmock.web.answers import STATIC, Done, Rejected
 from falmock.web.detail import RequestPage
+from falmock.web.model import ModelPage
+from falmock.web.models import ModelsPage
 from falmock.web.regions import Regions
 from falmock.web.requests import RequestsPage
 from falmock.web.site import Site
@@ -58,7 +60,13 @@ class Page(Protocol):
 def page(emulator: Emulator, ledger: Ledger) -> ASGIApp:
     """Return the application."""
     site = Site(emulator, ledger)
-    pages: list[Page] = [RequestsPage(site), RequestPage(site), WebhooksPage(site)]
+    pages: list[Page] = [
+        RequestsPage(site),
+        RequestPage(site),
+        WebhooksPage(site),
+        ModelsPage(site),
+        ModelPage(site),
+    ]
     routes = [
         Mount(STATIC.rstrip("/"), _Static(directory=Path(__file__).parent / "static")),
         Route("/ui", _to_first_page),
@@ -86,7 +94,8 @@ async def _stream(site: Site, page: Page, request: Request) -> Response:
 
 
 async def _act(act: Action, request: Request) -> Response:
-    return answers.done(request, await act(request))
+    outcome = await act(request)
+    return answers.done(request, outcome) if isinstance(outcome, Done) else outcome
 
 
 async def _problem(site: Site, request: Request, error: Exception) -> Response:

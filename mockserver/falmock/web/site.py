@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from functools import cache
 from importlib import resources
 from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import quote
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.responses import Response
 
+    from falmock.catalogue import Price
     from falmock.engine.emulator import Emulator
     from falmock.inspection.ledger import Ledger
     from falmock.web.regions import Regions
@@ -62,6 +64,8 @@ class Site:
             "seconds": seconds,
             "size": size,
             "usd": usd,
+            "rate": rate,
+            "dollars": dollars,
             "pretty": pretty,
             "badge": badge,
             "mask": self.redact.text,
@@ -78,8 +82,9 @@ class Site:
         return self.emulator.store.changes, self.journal.mark, clock.scale, rules
 
     def render(self, template: str, **values: Any) -> Markup:
-        """Return HTML."""
-        return Markup(self._templates.get_template(template).render(values))  # noqa: S704 - it escapes
+        """Return HTML. Half a surrogate pair, which JSON may have and UTF-8 may not, is a question mark."""
+        text = self._templates.get_template(template).render(values)
+        return Markup(text if text.isascii() else text.encode(errors="replace").decode())  # noqa: S704 - it escapes
 
     def page(
         self,
@@ -106,7 +111,7 @@ class Site:
             title=title,
             regions=regions,
             path=path,
-            live=f"/ui/live{path}{query}",
+            live=f"/ui/live{quote(path)}{query}",
             origin=answers.origin(request),
             clock=self.clock(),
             **values,
@@ -155,6 +160,18 @@ def size(count: int) -> str:
 def usd(amount: float) -> str:
     """Return "$2.50", or more digits for less than a cent."""
     return f"${amount:.2f}" if amount == 0 or amount >= 0.01 else f"${amount:.4f}"  # noqa: PLR2004 - a cent
+
+
+def dollars(amount: float) -> str:
+    """Return "$0.50" or "$0.035": an amount with all its digits."""
+    whole, _, digits = f"{amount:.9f}".rstrip("0").partition(".")
+    return f"${whole}.{digits:0<2}"
+
+
+def rate(price: Price) -> str:
+    """Return "$0.50 per second"."""
+    unit = price.unit if price.unit[:1].isdecimal() else price.unit.removesuffix("s")
+    return f"{dollars(price.usd)} per {unit}"
 
 
 def pretty(value: Any) -> str:

@@ -83,5 +83,6 @@ new MutationObserver(() => {
   fading = setTimeout(() => document.getElementById("notice").replaceChildren(), 8000);
 }).observe(document.getElementById("notice"), { childList: true });
 
+document.querySelector("nav [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
 setInterval(tick, 500);
 tick();
