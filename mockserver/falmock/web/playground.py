@@ -74,7 +74,8 @@ class Draft:
 
     @property
     def has_options(self) -> bool:
-        return self.keeps_webhook or any(map(self.text, OPTIONS))
+        """Whether an option is set, or wrong."""
+        return self.keeps_webhook or any(self.text(name) or name in self.problems for name in OPTIONS)
 
 
 class Playground:

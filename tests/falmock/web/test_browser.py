@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import re
 from typing import TYPE_CHECKING, Any
 
@@ -163,6 +164,97 @@ def test_a_webhook_is_sent_again_and_arrives(tab: Visit, server: Served) -> None
         expect(tab.page.locator("#attempts details")).to_have_count(2)
 
 
+# Submit by hand
+
+
+DROP = """
+    (place, text) => {
+      const data = new DataTransfer();
+      const bytes = Uint8Array.from(atob(text), (character) => character.charCodeAt(0));
+      data.items.add(new File([bytes], "<b>chef</b>.png", {type: "image/png"}));
+      for (const name of ["dragover", "drop"])
+        place.dispatchEvent(new DragEvent(name, {dataTransfer: data, bubbles: true, cancelable: true}));
+    }
+"""
+FORM = "/ui/models/fal-ai/veo2/image-to-video"
+
+
+def test_a_request_is_submitted_from_the_form_with_a_dropped_file(tab: Visit) -> None:
+    tab.page.goto(FORM)
+    tab.page.get_by_label("prompt", exact=True).fill("A lego chef")
+    tab.page.locator("[data-drop]").evaluate(DROP, base64.b64encode(png()).decode())
+    expect(tab.page.locator(".chosen img")).to_be_visible()
+
+    tab.page.get_by_role("button", name="Submit", exact=True).click()
+
+    expect(tab.page.locator("#head .badge")).to_have_text("Completed")
+    expect(tab.page.locator("#input img")).to_have_js_property("naturalWidth", 32)
+
+
+def test_a_form_with_a_missing_file_is_not_sent(tab: Visit) -> None:
+    tab.page.goto(FORM)
+    tab.page.get_by_label("prompt", exact=True).fill("A lego chef")
+
+    tab.page.get_by_role("button", name="Submit", exact=True).click()
+
+    expect(tab.page.get_by_label("image_url", exact=True)).to_be_focused()
+    expect(tab.page).to_have_url(re.compile(f"{FORM}$"))
+
+
+def test_an_invalid_input_can_be_sent_to_see_how_fal_refuses_it(tab: Visit) -> None:
+    tab.page.goto(FORM)
+
+    tab.page.get_by_role("button", name="Submit unchecked").click()
+
+    expect(tab.page.locator("#head .badge")).to_have_text("Failed 422")
+
+
+def test_an_example_fills_its_field(tab: Visit) -> None:
+    tab.page.goto("/ui/models/fal-ai/flux-lora")
+
+    tab.page.get_by_role("button", name="Use it").click()
+
+    expect(tab.page.get_by_label("loras", exact=True)).to_have_value('[{"path": "…", "scale": 1}]')
+
+
+def test_a_request_is_repeated_in_the_form(tab: Visit, server: Served) -> None:
+    tab.page.goto(at(completed(server, prompt=HOSTILE, image_url=data_uri(png()), lenght="5s")))
+    tab.page.get_by_role("link", name="Repeat").click()
+    expect(tab.page.get_by_label("prompt", exact=True)).to_have_value(HOSTILE)
+
+    tab.page.get_by_role("button", name="Submit", exact=True).click()
+
+    expect(tab.page.locator("#head .badge")).to_have_text("Completed")
+    expect(tab.page.locator("#input img")).to_have_js_property("naturalWidth", 32)
+    expect(tab.page.locator("#input-text")).to_contain_text('"lenght": "5s"')
+
+
+def test_a_file_is_sent_without_javascript(browser: Browser, server: Served) -> None:
+    with visit(browser, server.address, java_script_enabled=False) as tab:
+        tab.page.goto(FORM)
+        tab.page.get_by_label("prompt", exact=True).fill("A lego chef")
+        tab.page.locator("[type=file]").set_input_files(
+            files=[{"name": "chef.png", "mimeType": "image/png", "buffer": png()}]
+        )
+        tab.page.get_by_role("button", name="Submit", exact=True).click()
+
+        expect(tab.page.locator("#input img")).to_be_visible()
+        assert "/v3b.fal.media/files/" in str(tab.page.locator("#input-text").text_content())
+
+
+def test_models_are_found_while_a_name_is_typed(tab: Visit) -> None:
+    tab.page.goto("/ui/models")
+    tab.page.get_by_label("Search").fill("veo2 image")
+    expect(tab.page).to_have_url(re.compile(r"/ui/models\?text=veo2\+image$"))
+    expect(tab.page.locator(".models tbody tr")).to_have_count(1)
+
+    tab.page.reload()
+
+    expect(tab.page.get_by_label("Search")).to_have_value("veo2 image")
+    tab.page.get_by_role("link", name="fal-ai/veo2/image-to-video").click()
+    expect(tab.page).to_have_url(re.compile(f"{FORM}$"))
+
+
 # The address
 
 
@@ -299,6 +391,11 @@ def pages(server: Served) -> list[str]:
         at(failed),
         at(waiting),
         "/ui/webhooks",
+        "/ui/models",
+        "/ui/models?text=klnig",
+        f"{FORM}?request={done['request_id']}",
+        "/ui/models/fal-ai/flux-lora",
+        "/ui/models/openrouter/router",
         "/ui/nothing",
     ]
 

@@ -30,7 +30,7 @@ function showChosen(drop) {
   chosen.replaceChildren();
   for (const file of files) {
     const item = document.createElement("span");
-    item.textContent = `${file.name} (${size(file.size)})`;
+    item.textContent = files.length > 1 ? `${file.name}, ${size(file.size)}` : size(file.size); // one is named beside its button
     chosen.append(item);
     if (!file.type.startsWith("image/") || file.size > 8 * 1048576) continue;
     const reader = new FileReader();
@@ -82,12 +82,10 @@ for (const name of ["dragover", "drop"])
     if (event.dataTransfer.types.includes("Files")) event.preventDefault();
   });
 
-for (const button of document.querySelectorAll("button[data-fill]")) {
-  button.hidden = false;
+for (const button of document.querySelectorAll("button[data-fill]"))
   button.addEventListener("click", () => {
     const control = document.getElementById(button.dataset.fill);
     control.value = button.dataset.with;
     control.dispatchEvent(new Event("input", { bubbles: true }));
     control.focus();
   });
-}
