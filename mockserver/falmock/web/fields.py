@@ -46,7 +46,7 @@ class Field:
 
     Attributes:
         name: in the input.
-        line: what is known about it, in words.
+        line: its row in the table of fields.
         control: for its value. "long" is a text of several lines, "files" a list of URLs, one a line, and
             "json" any other value.
         choices: values by their texts.

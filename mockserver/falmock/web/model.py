@@ -1,4 +1,4 @@
-"""One model: what is known about it, and a form that submits a request to it."""
+"""A page for each model: its facts, its schema, and a form that submits a request to it."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ class ModelPage:
         return Regions({"clock": self._site.clock()})
 
     async def _submit(self, request: Request) -> Done | Response:
-        """Submit what the form asks for, or show it again with its problems."""
+        """Submit the request in the form, or show the form again with its problems."""
         model = self._found(request)
         endpoint = endpoints.parse(model.endpoint)
         draft, value = await self._playground.received(request, fields.fields(model.entry))

@@ -135,7 +135,7 @@ class Playground:
         return draft, composed
 
     async def submission(self, request: Request, endpoint: Endpoint, draft: Draft, value: Any) -> Submission:
-        """Return what a form asks for; the problems of its options are added to the draft."""
+        """Return the submission of a form, and add the problems of its options to the draft."""
         problems = draft.problems
         body = dump(value).encode()
         if len(body) > self._emulator.settings.max_body:
@@ -186,7 +186,7 @@ class Playground:
             draft.texts[MORE] = dump(rest, indent=2)
 
     def _masked(self, name: str, value: Any) -> tuple[bool, str]:
-        """Return whether a page shows a value as it is, and the beginning of what it shows."""
+        """Return whether a page shows a value unchanged, and the start of the text that it shows."""
         masked = self._redact.json({name: value})
         shown = next(iter(masked.values()))
         text = shown if isinstance(shown, str) else dump(shown)

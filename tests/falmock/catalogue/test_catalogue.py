@@ -53,6 +53,22 @@ def test_a_catalogue_keeps_the_order_of_its_models() -> None:
     assert len(catalogue) == 2
 
 
+def test_a_catalogue_yields_its_entries_without_keeping_those_that_it_reads() -> None:
+    read: list[str] = []
+
+    def entry(name: str) -> Entry:
+        read.append(name)
+        return veo(endpoint=name).entry
+
+    catalogue = Catalogue([FILMS], (["acme/one/a", "acme/films/animate"], entry))
+
+    assert [each.endpoint for each in [*catalogue.entries(), *catalogue.entries()]] == 2 * [
+        "acme/films/animate",
+        "acme/one/a",
+    ]
+    assert read == 2 * ["acme/one/a"]
+
+
 def test_a_catalogue_refuses_two_models_for_one_endpoint() -> None:
     with pytest.raises(ValueError, match="two models for the endpoint acme/films/animate"):
         Catalogue([FILMS, FILMS])

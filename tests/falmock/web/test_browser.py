@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from browser import AXE, FOREIGN, chromium, violations, visit
 from emulated import data_uri, png
-from playwright.sync_api import expect
+from playwright.sync_api import FilePayload, expect
 from processes import PATIENCE, Receiver, Served, served, web_server
 
 if TYPE_CHECKING:
@@ -233,9 +233,8 @@ def test_a_file_is_sent_without_javascript(browser: Browser, server: Served) -> 
     with visit(browser, server.address, java_script_enabled=False) as tab:
         tab.page.goto(FORM)
         tab.page.get_by_label("prompt", exact=True).fill("A lego chef")
-        tab.page.locator("[type=file]").set_input_files(
-            files=[{"name": "chef.png", "mimeType": "image/png", "buffer": png()}]
-        )
+        file = FilePayload(name="chef.png", mimeType="image/png", buffer=png())
+        tab.page.locator("[type=file]").set_input_files(file)
         tab.page.get_by_role("button", name="Submit", exact=True).click()
 
         expect(tab.page.locator("#input img")).to_be_visible()

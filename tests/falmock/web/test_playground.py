@@ -289,6 +289,18 @@ async def test_a_file_is_kept_when_the_form_has_a_problem(mock: Mock) -> None:
     assert (await mock.http.get(url)).content == png()
 
 
+async def test_the_options_are_open_if_one_of_them_is_wrong(mock: Mock, page: Page) -> None:
+    wrong = tree(await send(mock, {**GOOD, "value.prompt": "[[fal: nonsense]]"}))
+
+    assert "open" not in (await page(AT)).one("details", class_="options").attributes
+    assert "open" in wrong.one("details", class_="options").attributes
+    assert [each["name"] for each in wrong.all() if "autofocus" in each.attributes] == ["fault"]
+
+
+async def test_the_stream_of_an_unknown_model_is_refused(mock: Mock) -> None:
+    assert (await mock.http.get("/ui/live/ui/models/fal-ai/nothing")).status_code == 404
+
+
 async def test_hostile_texts_stay_text(mock: Mock) -> None:
     answer = await send(
         mock, {"value.prompt": HOSTILE, "value.duration": HOSTILE, "test": HOSTILE, "more": "{"}
