@@ -28,7 +28,7 @@ FILES = sorted(path for path in FOLDER.rglob("*.py") if path != FOLDER / "__init
 LONGEST_MODULE = 400
 LONGEST_CLASS = 300
 MOST_ROOMS = 16
-MOST_ARROWS = 66
+MOST_ARROWS = 67
 
 
 def name_of(path: Path) -> str:

@@ -13,7 +13,7 @@ from falmock.engine.delivery import is_deliverable
 from falmock.engine.files import DEFAULT_TYPE
 from falmock.engine.queue import LOW, NORMAL
 from falmock.engine.submission import Submission
-from falmock.faults.rules import OF_A_REQUEST
+from falmock.faults.matching import OF_A_REQUEST
 from falmock.faults.triggers import faults_in_header, faults_in_input
 from falmock.faults.vocabulary import FaultError
 from falmock.http.context import CONTEXT, CallContext
@@ -217,7 +217,7 @@ class Playground:
             owner=CALLER,
             lifecycle=None,
         )
-        uploads.publish(upload, (await uploads.receive(_pieces(file))).file)
+        uploads.publish(upload, await uploads.receive(_pieces(file)))
         return self._base_url(request).url(MEDIA, upload.path)
 
     def _base_url(self, request: Request) -> BaseURL:
