@@ -21,6 +21,7 @@ from falmock.web.models import ModelsPage
 from falmock.web.regions import Regions
 from falmock.web.requests import RequestsPage
 from falmock.web.site import Site
+from falmock.web.steer import SteerPage
 from falmock.web.webhooks import WebhooksPage
 
 if TYPE_CHECKING:
@@ -66,6 +67,7 @@ def page(emulator: Emulator, ledger: Ledger) -> ASGIApp:
         WebhooksPage(site),
         ModelsPage(site),
         ModelPage(site),
+        SteerPage(site),
     ]
     routes = [
         Mount(STATIC.rstrip("/"), _Static(directory=Path(__file__).parent / "static")),

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from falmock import __version__
 from falmock.engine.clock import LAST
@@ -67,6 +67,7 @@ class Site:
             "rate": rate,
             "dollars": dollars,
             "pretty": pretty,
+            "code": code,
             "badge": badge,
             "mask": self.redact.text,
         }
@@ -177,6 +178,15 @@ def rate(price: Price) -> str:
 def pretty(value: Any) -> str:
     """Return a JSON value with indentation, and a text as it is."""
     return value if isinstance(value, str) else json.dumps(value, indent=2, ensure_ascii=False)
+
+
+def code(text: str) -> Markup:
+    """Return a text with the parts between backticks as code."""
+    parts = (
+        Markup("<code>{}</code>").format(part) if number % 2 else escape(part)
+        for number, part in enumerate(text.split("`"))
+    )
+    return Markup("").join(parts)
 
 
 @cache

@@ -10,6 +10,10 @@ import pytest
 from emulated import BASE, ENDPOINT, GOOD, KEY, data_uri, png
 from markup import tree
 
+from falmock.faults.vocabulary import OTHER_ERROR
+from falmock.protocol.errors import PlatformError
+from falmock.protocol.model_errors import MODEL_ERRORS
+
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
@@ -190,6 +194,19 @@ async def test_a_request_is_steered_by_a_form(mock: Mock, page: Page, act: str, 
 
     assert (answer.status_code, answer.headers["location"]) == (303, at(submitted))
     assert shown.one("div", id="head").one("span", class_="badge").text == badge
+
+
+async def test_a_request_fails_with_any_of_fals_errors(mock: Mock, page: Page) -> None:
+    submitted = await mock.submit()
+    errors = [option.text for option in (await page(at(submitted))).one("select", id="fault").all("option")]
+    ended = {}
+    for error in errors:
+        submitted = await mock.submit()
+        answer = await mock.http.post(f"{at(submitted)}/fail", data={"fault": error})
+        ended[error] = answer.status_code, (await mock.status(submitted)).json()["status"]
+
+    assert set(errors) == {*MODEL_ERRORS, OTHER_ERROR, *PlatformError.STATUS}
+    assert ended == dict.fromkeys(errors, (303, "COMPLETED"))
 
 
 async def test_a_held_request_can_be_released(mock: Mock, page: Page) -> None:

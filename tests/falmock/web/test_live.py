@@ -9,6 +9,7 @@ import httpx
 import pytest
 from emulated import serving
 
+from falmock.faults.rules import Rule
 from falmock.web.live import event
 
 if TYPE_CHECKING:
@@ -83,6 +84,16 @@ async def test_the_state_of_an_open_request_moves(mock: Mock) -> None:
         sent = await read()
 
     assert ("In queue" in first, 'class="run"' in sent) == (True, True)
+
+
+async def test_a_rule_is_counted_while_it_takes_effect(mock: Mock) -> None:
+    mock.emulator.plan.add(Rule(fault="starts_at_once", times=2))
+    async with stream(mock, "/ui/live/ui/steer") as read:
+        first = await read()
+        await mock.submit()
+        sent = await read()
+
+    assert ("took effect <b>0</b> of 2" in first, "took effect <b>1</b> of 2" in sent) == (True, True)
 
 
 async def test_the_stream_of_an_unknown_request_is_refused(mock: Mock) -> None:

@@ -32,7 +32,8 @@ const hour = (moment) => `${two(moment.getHours())}:${two(moment.getMinutes())}:
 function tick() {
   const { now } = clock();
   const today = new Date(now * 1000);
-  set(document.querySelector("#clock [data-now]"), hour(today));
+  for (const element of document.querySelectorAll("[data-now]"))
+    set(element, element.dataset.now === "date" ? `${day(today)} ${hour(today)}` : hour(today));
   for (const element of document.querySelectorAll("time[data-at]")) {
     const at = Number(element.dataset.at);
     const moment = new Date(at * 1000);

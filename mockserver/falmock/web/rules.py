@@ -1,0 +1,153 @@
+"""Faults and rules in forms and in words. Pure."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from dataclasses import dataclass
+from itertools import groupby
+from operator import attrgetter
+from typing import TYPE_CHECKING, Final
+
+from pydantic import ValidationError
+
+from falmock.faults.rules import ALWAYS, Rule
+from falmock.faults.vocabulary import EXACT, FAULTS, PLACES, FaultError, limits, parse
+from falmock.web.answers import Rejected
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from typing import Any
+
+    from falmock.faults.vocabulary import FaultKind
+
+GROUPS: Final = {
+    group: [kind.name for kind in kinds] for group, kinds in groupby(FAULTS.values(), attrgetter("group"))
+}
+FIRST: Final = "content_policy_violation"  # the fault that is chosen at first
+OPTION: Final = "option."  # before the name of an option, in a form
+FILTERS: Final = ("on", "endpoint", "prompt", "caller", "test")
+PERCENT: Final = 100
+HINTS: Final = {
+    "loc": "Place in the input, such as body.image_urls.0",
+    "msg": "Text of the error. Empty: fal's own",
+    "detail": "Text of the error. Empty: fal's own",
+    "type": "Type of the error",
+    "status": "HTTP status of the result",
+    "reason": "The reason that the answer gives",
+    "limit": "The limit that the answer names",
+    "position": "Requests that are ahead",
+    "peak": "How many they grow to",
+    "seconds": "Seconds",
+    "times": "How often",
+    "lines": "How many lines",
+    "fields": "Names, with commas between them",
+}
+A_FACT: Final = "A fact in the error's ctx"
+FACTS: Final = "A list in the error's ctx, with commas"
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """An option of a fault, as a field of a form.
+
+    Attributes:
+        value: the default.
+        low, high: limits of a number; None for a text.
+        step: of a number, for the browser.
+        hint: one line for people.
+    """
+
+    name: str
+    value: str
+    low: int | None
+    high: int | None
+    step: str
+    hint: str
+
+
+def options_of(kind: FaultKind) -> list[Option]:
+    """Return the options of a fault."""
+    return [_option(kind, name, value) for name, value in kind.options.items()]
+
+
+def _option(kind: FaultKind, name: str, value: Any) -> Option:
+    hint = HINTS.get(name) or (FACTS if isinstance(value, list) else A_FACT)
+    if not isinstance(value, int | float):
+        text = ",".join(value) if isinstance(value, list) else str(value)
+        return Option(name, text, None, None, "", hint)
+    low, high = limits(kind.name, name)
+    if (low, high) != (-EXACT, EXACT):
+        hint = f"{hint}, from {low:,} to {high:,}"
+    if isinstance(value, int):
+        return Option(name, str(value), low, high, "1", hint)
+    return Option(name, f"{value:g}", low, high, "any", hint)
+
+
+def places_of(kind: FaultKind) -> list[str]:
+    """Return the places that a rule may choose; none if there is no choice."""
+    return [place for place in PLACES if place in kind.may] if len(kind.may) > 1 else []
+
+
+def kind_of(name: str) -> FaultKind:
+    """Return a fault of the vocabulary.
+
+    Raises:
+        Rejected: there is none of that name.
+    """
+    if (kind := FAULTS.get(name)) is None:
+        raise Rejected(422, "There is no such fault.")
+    return kind
+
+
+def read(given: Mapping[str, str]) -> Rule:
+    """Return the rule that a form describes.
+
+    Raises:
+        Rejected: a field is not valid.
+    """
+    kind = kind_of(given.get("fault", ""))
+    options = [
+        f"{name}={shlex.quote(given[OPTION + name])}" for name in kind.options if OPTION + name in given
+    ]
+    try:
+        fault = str(parse(" ".join([kind.name, *options])))
+        return Rule.model_validate(
+            {
+                "fault": fault,
+                **{name: given[name] for name in FILTERS if name in given},
+                "after": given.get("after", 0),
+                "times": ALWAYS if "always" in given else given.get("times", 1),
+                "share": float(given.get("share", PERCENT)) / PERCENT,
+            }
+        )
+    except FaultError as error:
+        raise Rejected(422, f"{error}.") from None
+    except ValidationError as invalid:
+        first = invalid.errors()[0]
+        name = f"{first['loc'][0]}: " if first["loc"] else ""
+        raise Rejected(422, f"{name}{first['msg'].removeprefix('Value error, ')}.") from None
+    except ValueError:
+        raise Rejected(422, "share: it should be a number.") from None
+
+
+def conditions(rule: Rule) -> list[tuple[str, str]]:
+    """Return the conditions of a rule with their names, without the request's."""
+    given = {
+        **{name: getattr(rule, name) for name in FILTERS},
+        "input": json.dumps(rule.input, ensure_ascii=False) if rule.input else None,
+        "after": f"{rule.after:,}" if rule.after else None,
+        "share": f"{rule.share * PERCENT:g} %" if rule.share != 1 else None,
+        "then": ", ".join(rule.then) or None,
+    }
+    return [(name, value) for name, value in given.items() if value is not None]
+
+
+def chances(rule: Rule) -> int | None:
+    """Return how many matches get a fault, with those of `then`; None for all of them."""
+    return None if rule.times == ALWAYS else int(rule.times) + len(rule.then)
+
+
+def is_among(rule: Rule, others: Iterable[Rule]) -> bool:
+    """Return whether one of the other rules is equal. Most differ in the fault, which is fast to see."""
+    return any(rule.fault == other.fault and rule == other for other in others)
