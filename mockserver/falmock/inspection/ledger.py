@@ -273,7 +273,11 @@ class Ledger:
         """Return the cost of one request."""
         model = self._catalogue.get(request.endpoint)
         price = model.entry.price if model else None
-        units = _expected(model, request, self._body(request)) if request.status is None else _billed(request)
+        units = (
+            _expected(model, request, self._body(request))
+            if request.status is None
+            else billed(request.headers)
+        )
         return Charge(
             request_id=request.id,
             endpoint=request.endpoint,
@@ -286,10 +290,10 @@ class Ledger:
         )
 
 
-def _billed(request: Request) -> float:
-    """Return the units that the result names, or its seconds if the model is billed by time."""
-    headers = json.loads(request.headers)
-    return float(headers.get("x-fal-billable-units", headers.get("x-fal-raw-time", 0)))
+def billed(headers: str) -> float:
+    """Return the units that the headers of a result name, or its seconds if the model is billed by time."""
+    named = json.loads(headers)
+    return float(named.get("x-fal-billable-units", named.get("x-fal-raw-time", 0)))
 
 
 def _expected(model: Model | None, request: Request, body: bytes) -> float:

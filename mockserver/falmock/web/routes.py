@@ -18,6 +18,7 @@ from falmock.web.answers import STATIC, Done, Rejected
 from falmock.web.detail import RequestPage
 from falmock.web.model import ModelPage
 from falmock.web.models import ModelsPage
+from falmock.web.overview import OverviewPage
 from falmock.web.regions import Regions
 from falmock.web.requests import RequestsPage
 from falmock.web.site import Site
@@ -65,6 +66,7 @@ def page(emulator: Emulator, ledger: Ledger) -> ASGIApp:
         RequestsPage(site),
         RequestPage(site),
         WebhooksPage(site),
+        OverviewPage(site),
         ModelsPage(site),
         ModelPage(site),
         SteerPage(site),

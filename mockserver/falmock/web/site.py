@@ -62,6 +62,7 @@ class Site:
         self._templates.filters |= {
             "time": time,
             "seconds": seconds,
+            "rough": rough,
             "size": size,
             "usd": usd,
             "rate": rate,
@@ -151,6 +152,14 @@ def seconds(span: float | None) -> str:
     return f"{hours} h {minutes} min" if hours < 48 else f"{hours // 24} days"  # noqa: PLR2004
 
 
+def rough(span: int) -> str:
+    """Return "30 s", "5 min", "2 h" or "7 days" for a round number of seconds."""
+    for unit, length in (("days", 86_400), ("h", 3600), ("min", 60)):
+        if span >= length:
+            return "1 day" if span == length == 86_400 else f"{span // length} {unit}"  # noqa: PLR2004 - a day
+    return f"{span} s"
+
+
 def size(count: int) -> str:
     """Return "512 B" or "1.4 MiB"."""
     if count < KIB:
@@ -160,7 +169,7 @@ def size(count: int) -> str:
 
 def usd(amount: float) -> str:
     """Return "$2.50", or more digits for less than a cent."""
-    return f"${amount:.2f}" if amount == 0 or amount >= 0.01 else f"${amount:.4f}"  # noqa: PLR2004 - a cent
+    return f"${amount:,.2f}" if amount == 0 or amount >= 0.01 else f"${amount:.4f}"  # noqa: PLR2004 - a cent
 
 
 def dollars(amount: float) -> str:

@@ -254,6 +254,96 @@ def test_models_are_found_while_a_name_is_typed(tab: Visit) -> None:
     expect(tab.page).to_have_url(re.compile(f"{FORM}$"))
 
 
+def test_a_fault_of_the_page_hits_the_next_request_alone(tab: Visit, server: Served) -> None:
+    tab.page.goto("/ui/steer")
+    expect(tab.page.locator("body")).to_have_class("is-live")
+
+    tab.page.get_by_label("Fault", exact=True).select_option("model_error")
+    tab.page.get_by_role("textbox", name="msg").fill("Try a calmer prompt.")
+    tab.page.get_by_role("button", name="Add the fault").click()
+    expect(tab.page.locator(".rule")).to_contain_text("took effect 0 of 1")
+    ended = [server.http.get(completed(server)["response_url"]) for _ in range(2)]
+
+    assert [answer.status_code for answer in ended] == [422, 200]
+    assert ended[0].json()["detail"][0]["msg"] == "Try a calmer prompt."
+    expect(tab.page.locator(".rule")).to_contain_text("took effect 1 of 1")
+    assert tab.page.url.endswith("/ui/steer?fault=model_error")
+
+
+def test_another_fault_keeps_the_filters_that_are_filled_in(tab: Visit) -> None:
+    tab.page.goto("/ui/steer")
+    tab.page.get_by_text("Only some requests or calls").click()
+    tab.page.get_by_label("Prompt contains").fill("battle")
+
+    tab.page.get_by_label("Fault", exact=True).select_option("requeued")
+
+    expect(tab.page.get_by_role("spinbutton", name="times")).to_have_value("3")
+    expect(tab.page.get_by_label("Prompt contains")).to_have_value("battle")
+
+
+def test_the_clock_is_paused_and_stepped(tab: Visit, server: Served) -> None:
+    tab.page.goto("/ui/steer")
+    speed = tab.page.get_by_role("form", name="Speed")
+
+    speed.get_by_role("button", name="Paused").click()
+    expect(speed.get_by_role("button", name="Paused")).to_have_attribute("aria-pressed", "true")
+    before = server.http.get("/control/clock").json()["now"]
+    tab.page.get_by_role("button", name="Step +10 min").click()
+    expect(tab.page.get_by_role("status")).to_have_text("The clock has moved by 10 min 0 s.")
+    after = server.http.get("/control/clock").json()["now"]
+    speed.get_by_role("button", name="×1", exact=True).click()
+    expect(speed.get_by_role("button", name="Paused")).to_have_attribute("aria-pressed", "false")
+
+    assert after - before == pytest.approx(600)
+
+
+def test_a_reset_asks_before_it_deletes(tab: Visit, server: Served) -> None:
+    completed(server)
+    tab.page.goto("/ui/steer")
+    delete = tab.page.get_by_role("button", name="Delete them")
+    expect(delete).to_be_hidden()
+
+    tab.page.get_by_text("Reset…").click()
+    delete.click()
+
+    expect(tab.page.locator("#reset-what")).to_contain_text("0 now")
+
+
+# Figures
+
+
+def test_the_plots_move_with_the_requests(tab: Visit, server: Served) -> None:
+    completed(server)
+    tab.page.goto("/ui/overview")
+    plots = tab.page.locator(".plot canvas")
+    expect(plots).to_have_count(2)
+    expect(tab.page.locator("body")).to_have_class("is-live")
+    before = [plot.evaluate("(canvas) => canvas.toDataURL()") for plot in plots.all()]
+
+    for _ in range(3):
+        completed(server)
+
+    drawn = """([plot, before]) => new Promise((done) => {
+        const look = () => plot.toDataURL() === before ? requestAnimationFrame(look) : done(true);
+        look();
+    })"""
+    assert all(
+        tab.page.evaluate(drawn, [plot.element_handle(), old])
+        for plot, old in zip(plots.all(), before, strict=True)
+    )
+
+
+def test_a_plot_says_its_figures_under_the_pointer(tab: Visit, server: Served) -> None:
+    completed(server)
+    tab.page.goto("/ui/overview")
+    over = tab.page.locator(".plot .u-over").first
+    expect(over).to_be_visible()
+
+    over.hover(position={"x": 4, "y": 20})
+
+    expect(tab.page.locator("[data-column='1']")).to_have_text("1")
+
+
 # The address
 
 
@@ -370,6 +460,26 @@ def test_the_page_is_complete_without_javascript(browser: Browser, server: Serve
         expect(tab.page.locator("#input-text")).to_contain_text("A quiet page")
 
 
+def test_a_fault_is_added_without_javascript(browser: Browser, server: Served) -> None:
+    with visit(browser, server.address, java_script_enabled=False) as tab:
+        tab.page.goto("/ui/steer")
+        tab.page.get_by_label("Fault", exact=True).select_option("requeued")
+        tab.page.get_by_role("button", name="Choose").click()
+        tab.page.get_by_role("spinbutton", name="times").fill("2")
+        tab.page.get_by_role("button", name="Add the fault").click()
+
+        expect(tab.page.locator(".rule")).to_contain_text("requeued times=2")
+
+
+def test_the_figures_are_a_table_without_javascript(browser: Browser, server: Served) -> None:
+    completed(server)
+    with visit(browser, server.address, java_script_enabled=False) as tab:
+        tab.page.goto("/ui/overview")
+
+        expect(tab.page.locator("#buckets tr").first).to_be_visible()
+        expect(tab.page.locator(".plots")).to_be_hidden()
+
+
 # Looks
 
 
@@ -395,6 +505,10 @@ def pages(server: Served) -> list[str]:
         f"{FORM}?request={done['request_id']}",
         "/ui/models/fal-ai/flux-lora",
         "/ui/models/openrouter/router",
+
+
+        "/ui/overview",
+        "/ui/steer?fault=deep_queue",
         "/ui/nothing",
     ]
 
