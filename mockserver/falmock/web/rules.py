@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Final
 
 from pydantic import ValidationError
 
-from falmock.faults.rules import ALWAYS, Rule
-from falmock.faults.vocabulary import EXACT, FAULTS, PLACES, FaultError, limits, parse
+from falmock.faults.rules import Rule
+from falmock.faults.vocabulary import ALWAYS, EXACT, FAULTS, PLACES, FaultError, limits, parse
 from falmock.web.answers import Rejected
 
 if TYPE_CHECKING:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.responses import Response
 
-    from falmock.faults.rules import RuleState
+    from falmock.faults.rule_set import RuleState
     from falmock.web.answers import Action, Part
     from falmock.web.site import Site
 
