@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
 
 from falmock.engine.lifecycle import DeliveryState, State
 from falmock.faults.injections import Injections
@@ -141,27 +140,3 @@ class StoredFile(WithFaults):
 
 
 Row = Request | Delivery | StoredFile
-
-
-class Summary(NamedTuple):
-    """The columns of a request that figures about many of them need.
-
-    Attributes:
-        beginning: of the result of a failed request; None for another.
-    """
-
-    submitted_at: float
-    started_at: float | None
-    completed_at: float | None
-    status: int | None
-    error_type: str | None
-    application: str
-    path: str
-    test: str | None
-    headers: str
-    beginning: bytes | None
-
-    @property
-    def endpoint(self) -> str:
-        """The full endpoint id."""
-        return f"{self.application}/{self.path}" if self.path else self.application

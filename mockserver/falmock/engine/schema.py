@@ -72,13 +72,3 @@ PAGE_DOWN: Final = {
     " WHERE rowid < ? ORDER BY rowid DESC LIMIT ?"
     for row, table in TABLES.items()
 }
-
-# The newest first. The beginning of a failed request's result has the type of its error.
-SUMMARIES: Final = """
-    SELECT rowid, submitted_at, started_at, completed_at, status, error_type, application, path, test,
-        headers, CASE WHEN status >= 400 THEN (
-            SELECT substr(data, 1, 1000) FROM payloads
-            WHERE request_id = requests.id AND kind = 'output'
-        ) END
-    FROM requests WHERE rowid < ? ORDER BY rowid DESC LIMIT ?
-"""

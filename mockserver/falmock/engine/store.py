@@ -10,9 +10,8 @@ import dataclasses
 import math
 from typing import TYPE_CHECKING, Any, Final
 
-from falmock.engine.database import Database
 from falmock.engine.lifecycle import DeliveryState
-from falmock.engine.rows import Delivery, Request, Row, StoredFile, Summary
+from falmock.engine.rows import Delivery, Request, Row, StoredFile
 from falmock.engine.schema import (
     BY_KEY,
     INSERT,
@@ -22,11 +21,11 @@ from falmock.engine.schema import (
     PAYLOADS,
     ROW_ID,
     SELECT,
-    SUMMARIES,
     TABLES,
     TIMES,
     VALUES,
 )
+from falmock.engine.summaries import Summaries
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -39,12 +38,11 @@ Rows = dict[str, list[tuple[Any, ...]]]  # the rows of each table
 RECENT: Final = 1000  # requests in memory: about a megabyte
 PAGE: Final = 100  # rows of one read: about a millisecond
 SLICE: Final = 1000  # rows that one step of a selection looks at
-PIECE: Final = 250  # summaries of one read: half a millisecond
 PROBE: Final = 64 * 1024  # bytes
 _LAST_ROW: Final = 2**63 - 1
 
 
-class Store(Database):
+class Store(Summaries):
     """The queries and writes of the emulator. The rows of recent requests stay in memory, for polls."""
 
     def __init__(self, path: Path | None) -> None:
@@ -208,25 +206,6 @@ class Store(Database):
             start = end - SLICE
             yield [Request(*row) for row in self._db.execute(query, (end, start, *parameters))]
             end = start
-
-    def summaries(self, since: float) -> Iterator[list[Summary]]:
-        """Yield the requests that were submitted since a time, the newest first, `PIECE` at a time."""
-        cursor = _LAST_ROW
-        while rows := self._db.execute(SUMMARIES, (cursor, PIECE)).fetchall():
-            cursor = rows[-1][0]
-            yield [summary for _, *row in rows if (summary := Summary(*row)).submitted_at >= since]
-            if rows[-1][1] < since:
-                return
-
-    def submits(self, newest: int) -> tuple[float, float] | None:
-        """Return when the first and the last of the newest requests were submitted; None without any.
-
-        Those that were deleted since count as well.
-        """
-        first = "SELECT submitted_at FROM requests WHERE rowid > (SELECT max(rowid) FROM requests) - ?"
-        last = "SELECT submitted_at FROM requests ORDER BY rowid DESC LIMIT 1"
-        at = self._value(f"{first} ORDER BY rowid LIMIT 1", newest)
-        return None if at is None else (at, self._value(last))
 
     def count_requests(self) -> tuple[int, int]:
         """Return the number of all requests and of those that are not completed."""

@@ -13,8 +13,7 @@ from falmock.inspection.ledger import billed
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Mapping, Sequence
 
-    from falmock.engine.rows import Summary
-    from falmock.engine.store import Store
+    from falmock.engine.summaries import Summaries, Summary
 
 WIDTHS: Final = (
     *(1, 2, 5, 10, 15, 30),
@@ -128,7 +127,7 @@ class Figures:
 
 
 def counting(
-    store: Store,
+    store: Summaries,
     price: Callable[[str], float | None],
     *,
     newest: int = MOST_REQUESTS,
