@@ -15,7 +15,7 @@ from falmock.engine.emulator import Emulator
 from falmock.http.server import Server, listen
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Mapping
     from types import FrameType
 
     import pytest
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 MOST_CALLS = 40
 UNKNOWN = "/fal-ai/veo2/requests/019ab7f5-0000-7000-8000-000000000000/status"
+NO_FAULT: Mapping[str, Any] = {"x-falmock-fault": ""}  # looked for in a task
 SUBMISSION = json.dumps({"prompt": "A lego chef cooking eggs", "image_url": HOSTED}).encode()
 
 
@@ -116,8 +117,7 @@ async def test_poll_gets_the_same_answer_with_and_without_a_task(mock: Mock) -> 
     async with connected(mock) as line:
         line.send("GET", path_of(submitted))
         status, headers, body = await line.receive()
-        # The fault does not apply to this poll, but it is looked for in a task.
-        line.send("GET", path_of(submitted), **{"x-falmock-fault": ""})
+        line.send("GET", path_of(submitted), **NO_FAULT)
         status_in_task, headers_in_task, body_in_task = await line.receive()
 
     assert (status, body) == (status_in_task, body_in_task)
@@ -129,7 +129,7 @@ async def test_refused_poll_gets_the_same_answer_with_and_without_a_task(mock: M
     async with connected(mock) as line:
         line.send("GET", UNKNOWN)
         status, headers, body = await line.receive()
-        line.send("GET", UNKNOWN, **{"x-falmock-fault": ""})
+        line.send("GET", UNKNOWN, **NO_FAULT)
         status_in_task, headers_in_task, body_in_task = await line.receive()
 
     assert (status, body) == (status_in_task, body_in_task) == (404, b'{"status":"NOT_FOUND"}')

@@ -505,8 +505,6 @@ def pages(server: Served) -> list[str]:
         f"{FORM}?request={done['request_id']}",
         "/ui/models/fal-ai/flux-lora",
         "/ui/models/openrouter/router",
-
-
         "/ui/overview",
         "/ui/steer?fault=deep_queue",
         "/ui/nothing",
