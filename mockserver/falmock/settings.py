@@ -251,7 +251,7 @@ class Settings:
         default=False,
         text="Serve status, result and cancel under full endpoint ids too. fal refuses them with 405.",
     )
-    journal_size: int = _setting(16 * MIB, "Memory for the journal, in bytes.", least=0)
+    journal_size: int = _setting(4 * MIB, "Memory for the journal, in bytes.", least=0)
     max_body: int = _setting(16 * MIB, "Largest submitted body, in bytes.", least=0)
     max_pixels: int = _setting(50_000_000, "Largest input image, in pixels.", least=1)
     decode_memory: int = _setting(1024 * MIB, "Memory for decoding a large input image, in bytes.", least=MIB)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager
 from functools import partial
@@ -71,6 +72,7 @@ async def served(
             )
             if found:
                 stack.enter_context(advertise(server))
+        gc.freeze()  # the modules stay, so no later collection visits their objects
         try:
             yield server
         finally:

@@ -53,6 +53,8 @@ class Database:
             self._db.execute("PRAGMA journal_mode = WAL")
             self._db.execute("PRAGMA synchronous = NORMAL")
             self._db.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT}")
+            # 500 KB of pages: with more, reads are as fast, because the system caches the file.
+            self._db.execute("PRAGMA cache_size = -500")
             with self.transaction():
                 (version,) = self._db.execute("PRAGMA user_version").fetchone()
                 if version == 0:

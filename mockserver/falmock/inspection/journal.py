@@ -9,12 +9,11 @@ from __future__ import annotations
 import dataclasses
 import logging
 import time
-from collections import defaultdict, deque
+from collections import defaultdict
 from typing import TYPE_CHECKING, Any, Final
 
 from falmock.inspection.entries import EVERYTHING, Attempt, Exchange, JournalFilter, Transition
 from falmock.inspection.known_keys import KnownKeys
-from falmock.inspection.packing import Held, Unpacked, id_of, pack, size_of
 from falmock.inspection.raw_attempt import RawAttempt
 from falmock.inspection.received_call import (
     CONTENT_TYPE,
@@ -24,6 +23,7 @@ from falmock.inspection.received_call import (
     split_headers,
 )
 from falmock.inspection.redaction import Redactor
+from falmock.inspection.ring import Held, Ring
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -64,12 +64,10 @@ class Journal:
         self.known = KnownKeys(keys)
         self.redact = Redactor(self.known)
         self.warned: defaultdict[str, dict[str, None]] = defaultdict(dict)
-        self._limit = limit
         self._stopwatch = stopwatch
         self._opened = stopwatch()
         self._count = 0
-        self._ring: deque[bytes] = deque()
-        self._size = 0
+        self._ring = Ring(limit)
         self._open: dict[int, ReceivedCall] = {}
 
     @property
@@ -170,7 +168,7 @@ class Journal:
 
     def pieces(self, wanted: JournalFilter = EVERYTHING) -> Iterator[list[Entry]]:
         """Yield what `entries` returns in lists, some empty, each after a few ms of work."""
-        for matching in wanted.pieces(self._held()):
+        for matching in wanted.pieces(self._ring.read(self._open.values())):
             piece: list[Entry] = []
             weight = 0
             for held in matching:
@@ -183,9 +181,9 @@ class Journal:
 
     def clear(self, wanted: JournalFilter = EVERYTHING) -> None:
         """Remove the entries that match."""
-        gone = {held.id for piece in wanted.pieces(self._held()) for held in piece}
-        self._ring = deque(packed for packed in self._ring if id_of(packed) not in gone)
-        self._size = sum(map(size_of, self._ring))
+        entries = self._ring.read(self._open.values())
+        gone = {held.id for piece in wanted.pieces(entries) for held in piece}
+        self._ring.remove(gone)
         self._open = {number: received for number, received in self._open.items() if number not in gone}
         self.dropped = self.dropped if self._ring else 0
 
@@ -193,20 +191,12 @@ class Journal:
         """Remove the entries of a test or a caller; None matches all."""
         self.clear(JournalFilter(test=test, caller=caller))
 
-    def _held(self) -> Unpacked:
-        return Unpacked([*self._ring, *self._open.values()])
-
     def _next_id(self) -> int:
         self._count += 1
         return self._count
 
     def _keep(self, entry: Held) -> None:
-        packed = pack(entry)
-        self._ring.append(packed)
-        self._size += size_of(packed)
-        while self._size > self._limit:
-            self._size -= size_of(self._ring.popleft())
-            self.dropped += 1
+        self.dropped += self._ring.append(entry)
 
     def _entry(self, held: Held) -> Entry:
         if isinstance(held, ReceivedCall):

@@ -22,6 +22,14 @@ from programs import falmock, one_line, run
 from falmock.intercept.certificates import open_ca
 
 MIB = 1024 * 1024
+# What the first run, the first webhook or the first call of another kind loads.
+HEAVY = {"httpx", "httpcore", "pydantic", "cryptography", "jwt", "PIL", "ffmpeg", "rich"} | {
+    "falmock.catalogue.performing",
+    "falmock.control.routes",
+    "falmock.engine.runner",
+    "falmock.http.other_hosts",
+    "falmock.media.renderer",
+}
 LESS_THAN_THE_DEFAULTS = 5.0  # seconds: the time limits without flags are longer
 
 
@@ -163,6 +171,20 @@ def test_the_server_works_without_uvloop(tmp_path: Path, monkeypatch: pytest.Mon
 
     assert (code, "Traceback" in server.log) == (0, False)
     assert result["video"]["content_type"] == "video/mp4"
+
+
+def test_a_server_loads_nothing_heavy_before_the_first_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    open_ca(tmp_path / "ca")  # else another process makes it, and logs its imports too
+    monkeypatch.setenv("PYTHONPROFILEIMPORTTIME", "1")
+    with served("--state", str(tmp_path), "--queue-seconds", "60") as server:
+        server.submit()
+        server.stop()
+
+    loaded = set(re.findall(r"^import time:.*\| +(\S+)$", server.log, re.MULTILINE))
+    assert loaded >= {"falmock.http.queue", "uvicorn"}
+    assert loaded & HEAVY == set()
 
 
 def test_the_banner_shows_how_to_submit() -> None:

@@ -327,7 +327,7 @@ async def test_headers_with_a_nul_byte_are_not_recorded(mock: Mock) -> None:
 
 
 async def test_the_oldest_entries_are_dropped_first_and_counted(start: Start) -> None:
-    mock = await start(journal_size=20_000)
+    mock = await start(journal_size=6_000)
     submitted = await mock.submit()
     for _ in range(40):
         await mock.status(submitted)
