@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from bench.rows import clients, comparison, contract, starting, stored, uploads, webhooks
+from bench.rows import clients, comparison, contract, live_page, starting, stored, uploads, webhooks
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,6 +20,7 @@ ROWS: Final[dict[str, Callable[[Setup, Row], None]]] = {
     "memory": starting.memory,
     "webhooks": webhooks.webhooks,
     "clients": clients.clients,
+    "page": live_page.live_page,
     "upload": uploads.upload,
     "contract": contract.programs,
 }
