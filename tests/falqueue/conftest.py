@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, cast
+from pathlib import Path
+from typing import Any, cast
 
 import httpx
 import pytest
 import respx
 from PIL import Image
-from processes import served
 
 import falqueue
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 KEY = "5f0c2f6e-9d6f-4a55-8a3e-1a2b3c4d5e6f:0123456789abcdef0123456789abcdef"
 REQUEST_ID = "019e7b6a-5c1d-7f3e-9a2b-4c5d6e7f8091"
@@ -214,8 +214,25 @@ def sent(fal: respx.Router) -> Callable[[int], Any]:
 @contextmanager
 def serving(*options: str) -> Iterator[str]:
     """Run `falmock serve` in a process; yield its base URL."""
-    with served("--ephemeral", "--seed", "1", "--log-level", "error", *options) as server:
-        yield server.address
+    command = [
+        str(Path(sys.executable).with_name("falmock")),
+        "serve",
+        "--port",
+        "0",
+        "--ephemeral",
+        "--seed",
+        "1",
+    ]
+    quiet = ["--media", "plain", "--log-level", "error"]
+    with subprocess.Popen([*command, *quiet, *options], stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr
+        try:
+            lines = iter(process.stderr.readline, "")
+            found = (re.search(r"listening +(\S+)", line) for line in lines)
+            yield next(match[1] for match in found if match)
+        finally:
+            process.terminate()
+            process.communicate()
 
 
 @pytest.fixture(scope="session")

@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any, get_args
 
 import httpx
 import pytest
-from programs import Ran, forked
 
 import falqueue
 from falmock.media.probe import probe
@@ -49,9 +48,16 @@ def at_emulator(environment: Environment, emulator: str) -> Environment:
     return environment | {"FALQUEUE_BASE_URL": emulator}
 
 
-def piped(environment: Environment, *arguments: object) -> Ran:
-    """Run falqueue without a terminal."""
-    return forked("falqueue", *map(str, arguments), env=environment)
+def piped(environment: Environment, *arguments: object) -> subprocess.CompletedProcess[str]:
+    """Run falqueue with pipes for its input and output."""
+    return subprocess.run(
+        [PROGRAM, *map(str, arguments)],
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
 
 
 @dataclass
@@ -116,10 +122,10 @@ class TestGenerate:
     ) -> None:
         clip = tmp_path / "out.mp4"
         done = piped(at_emulator, "generate", picture, "It waves", "-o", clip)
-        assert (done.code, done.out) == (0, f"{clip}\n")
+        assert (done.returncode, done.stdout) == (0, f"{clip}\n")
         assert probe(clip).seconds == pytest.approx(5.0, abs=0.1)
-        assert re.search(r"^COMPLETED, ran [\d.]+ s$", done.err, re.MULTILINE)
-        assert "\x1b" not in done.err
+        assert re.search(r"^COMPLETED, ran [\d.]+ s$", done.stderr, re.MULTILINE)
+        assert "\x1b" not in done.stderr
 
     def test_ctrl_c_during_generate_cancels_the_job(
         self, environment: Environment, slow_emulator: str, picture: Path, tmp_path: Path, key: str
@@ -141,8 +147,8 @@ class TestGenerate:
     ) -> None:
         arguments = ("generate", picture, "It waves", "-o", tmp_path / "x.mp4", "--timeout", "0.1")
         done = piped(environment, *arguments, "--base-url", slow_emulator)
-        assert done.code == 6
-        assert re.search(r"CANCELLATION_REQUESTED to the cancel .*\nhandle: http", done.err)
+        assert done.returncode == 6
+        assert re.search(r"CANCELLATION_REQUESTED to the cancel .*\nhandle: http", done.stderr)
 
     def test_generate_asks_before_it_spends_money_at_fal(
         self, environment: Environment, picture: Path, tmp_path: Path
@@ -157,7 +163,7 @@ class TestGenerate:
         self, environment: Environment, picture: Path, tmp_path: Path
     ) -> None:
         done = piped(environment, "generate", picture, "It waves", "-o", tmp_path / "x.mp4")
-        assert (done.code, done.err) == (
+        assert (done.returncode, done.stderr) == (
             2,
             "falqueue: this costs about $2.50; pass --yes to accept it\n",
         )
@@ -173,8 +179,8 @@ class TestGenerate:
         self, at_emulator: Environment, tmp_path: Path, image: str, said: str
     ) -> None:
         done = piped(at_emulator, "generate", image, "It waves", "-o", tmp_path / "x.mp4")
-        assert done.code == 2
-        assert said in done.err
+        assert done.returncode == 2
+        assert said in done.stderr
 
 
 @pytest.fixture
@@ -188,24 +194,24 @@ def finished(emulator: str, key: str, picture: Path) -> str:
 
 class TestHandleCommands:
     def test_status_prints_the_status_of_a_handle(self, at_emulator: Environment, finished: str) -> None:
-        assert piped(at_emulator, "status", finished).out.startswith("COMPLETED, ran ")
+        assert piped(at_emulator, "status", finished).stdout.startswith("COMPLETED, ran ")
 
     @pytest.mark.parametrize("way", [[], ["--stream"]])
     def test_events_follows_a_handle_until_it_is_completed(
         self, at_emulator: Environment, finished: str, way: list[str]
     ) -> None:
         done = piped(at_emulator, "events", finished, *way)
-        assert done.out.splitlines()[0].startswith("COMPLETED, ran ")
+        assert done.stdout.splitlines()[0].startswith("COMPLETED, ran ")
 
     def test_result_prints_the_output_and_downloads_the_video(
         self, at_emulator: Environment, finished: str, tmp_path: Path
     ) -> None:
         done = piped(at_emulator, "result", finished, "-o", tmp_path / "out.mp4")
-        assert json.loads(done.out)["video"]["file_size"] == (tmp_path / "out.mp4").stat().st_size
+        assert json.loads(done.stdout)["video"]["file_size"] == (tmp_path / "out.mp4").stat().st_size
 
     def test_cancel_of_a_completed_job_exits_with_1(self, at_emulator: Environment, finished: str) -> None:
         done = piped(at_emulator, "cancel", finished)
-        assert (done.code, done.out) == (1, "ALREADY_COMPLETED\n")
+        assert (done.returncode, done.stdout) == (1, "ALREADY_COMPLETED\n")
 
     def test_cancel_of_a_running_job_exits_with_0(
         self, environment: Environment, slow_emulator: str, key: str, picture: Path
@@ -213,11 +219,11 @@ class TestHandleCommands:
         with Client(key, base_url=slow_emulator) as client:
             handle = client.submit(falqueue.Veo2ImageToVideo(prompt="It waves", image_url=picture))
         done = piped(environment, "cancel", handle, "--base-url", slow_emulator)
-        assert (done.code, done.out) == (0, "CANCELLATION_REQUESTED\n")
+        assert (done.returncode, done.stdout) == (0, "CANCELLATION_REQUESTED\n")
 
     def test_the_key_is_not_sent_to_the_service_of_a_foreign_handle(self, at_emulator: Environment) -> None:
         done = piped(at_emulator, "status", "https://queue.fal.run/a/b/requests/019e#a/b")
-        assert (done.code, done.err.splitlines()[0]) == (
+        assert (done.returncode, done.stderr.splitlines()[0]) == (
             2,
             "falqueue: the handle is of another service; the key is not sent there (request 019e)",
         )
@@ -247,7 +253,7 @@ def test_each_kind_of_error_has_its_exit_code(
     code: int,
 ) -> None:
     changed, arguments = prepare(environment, emulator)
-    assert piped(changed, *arguments).code == code
+    assert piped(changed, *arguments).returncode == code
 
 
 class Screen(io.StringIO):
@@ -306,7 +312,7 @@ def test_verify_webhook_rejects_keys_that_are_not_json(environment: Environment,
     (tmp_path / "saved.http").write_bytes(b"POST / HTTP/1.1\r\n\r\n{}")
     (tmp_path / "keys.json").write_text("no JSON")
     done = piped(environment, "verify-webhook", tmp_path / "saved.http", "--keys", tmp_path / "keys.json")
-    assert (done.code, done.err) == (2, "falqueue: --keys is not a JSON document\n")
+    assert (done.returncode, done.stderr) == (2, "falqueue: --keys is not a JSON document\n")
 
 
 def test_the_choices_of_generate_are_those_of_the_model() -> None:

@@ -15,7 +15,6 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any, Self
 
 import httpx
-from fork_server import Forked
 
 if TYPE_CHECKING:
     import ssl
@@ -26,10 +25,10 @@ PATIENCE = 30  # seconds after which a test that waits for an event has failed
 
 
 class Served:
-    """An emulator that is served by a separate process, which has a pipe as its standard error."""
+    """An emulator that is served by a separate process."""
 
-    def __init__(self, process: subprocess.Popen[str] | Forked) -> None:
-        self.process = process
+    def __init__(self, *command: str) -> None:
+        self.process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
         self.lines: queue.Queue[str] = queue.Queue()
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
@@ -106,20 +105,15 @@ class Served:
 @contextmanager
 def served(*arguments: str, port: int = 0) -> Iterator[Served]:
     """Serve an emulator for the length of a block."""
-    command = ("falmock", "serve", "--port", str(port), "--media", "plain", *arguments)
-    with _ended(Served(Forked(*command, stderr=subprocess.PIPE))) as server:
+    command = [sys.executable, "-m", "falmock", "serve", "--port", str(port), "--media", "plain"]
+    with running(*command, *arguments) as server:
         yield server
 
 
 @contextmanager
 def running(*command: str) -> Iterator[Served]:
     """Run a command that serves an emulator for the length of a block."""
-    with _ended(Served(subprocess.Popen(command, stderr=subprocess.PIPE, text=True))) as server:
-        yield server
-
-
-@contextmanager
-def _ended(server: Served) -> Iterator[Served]:
+    server = Served(*command)
     try:
         yield server
     finally:

@@ -10,16 +10,12 @@ import sys
 import tempfile
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
-from fork_server import Forked
 
 from falmock.intercept import netns
 from falmock.protocol.hosts import is_fal
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 NODE = Path(__file__).parents[1] / "node"
 PROGRAMS = Path(__file__).parents[1] / "programs"
@@ -67,19 +63,9 @@ def run(*command: str, cwd: Path | None = None, **environment: str) -> Ran:
     return Ran(done.returncode, done.stdout, done.stderr)
 
 
-def forked(*command: str, cwd: Path | None = None, env: Mapping[str, str]) -> Ran:
-    """Run a program of this repository to its end, as a fork of a process that has imported it."""
-    with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err:
-        with Forked(*command, stdout=out.fileno(), stderr=err.fileno(), cwd=cwd, env=env) as process:
-            code = process.wait(PATIENCE)
-        out.seek(0)
-        err.seek(0)
-        return Ran(code, out.read(), err.read())
-
-
 def falmock(*arguments: str, cwd: Path | None = None, **environment: str) -> Ran:
     """Run a command of falmock's."""
-    return forked("falmock", *arguments, cwd=cwd, env=os.environ | {"FAL_KEY": "me:secret"} | environment)
+    return run(sys.executable, "-m", "falmock", *arguments, cwd=cwd, **environment)
 
 
 def one_line(ran: Ran) -> str:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 import re
 import subprocess
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
-from fork_server import Forked
-from processes import served
+from processes import PATIENCE, served
 from programs import falmock, one_line
 
 from falmock.faults.scenarios import presets
@@ -95,15 +95,19 @@ def test_journal_and_ledger_are_readable_text_when_asked(tmp_path: Path) -> None
 
 def test_follow_prints_each_entry_once(tmp_path: Path) -> None:
     state = ("--state", str(tmp_path / "state"))
-    with (
-        served(*state, "--queue-seconds", "0", "--run-seconds", "0") as server,
-        Forked("falmock", "journal", *state, "--follow", stdout=subprocess.PIPE) as follower,
-    ):
+    with served(*state, "--queue-seconds", "0", "--run-seconds", "0") as server:
+        follower = subprocess.Popen(
+            [sys.executable, "-m", "falmock", "journal", *state, "--follow"],
+            stdout=subprocess.PIPE,
+            text=True,
+        )
         assert follower.stdout is not None
         first = server.submit()["request_id"]
         seen = [follower.stdout.readline() for _ in range(4)]
         second = server.submit()["request_id"]
         seen += [follower.stdout.readline() for _ in range(4)]
+        follower.terminate()
+        follower.communicate(timeout=PATIENCE)
 
     assert [sum(each in line for line in seen) for each in (first, second)] == [3, 3]
 

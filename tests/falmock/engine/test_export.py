@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from emulated import opened
-from programs import falmock
 
 from falmock.engine import export
 from falmock.engine.clock import ManualClock
@@ -82,11 +83,16 @@ async def test_infinity_is_exported_as_a_string(renders: Path, tmp_path: Path) -
     assert [row["ready_at"] for row in exported(tmp_path) if row["table"] == "requests"] == ["inf"]
 
 
-async def test_state_export_prints_the_rows_and_their_counts(state: Path) -> None:
-    done = falmock("state", "export", "--state", str(state))
+def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "falmock", "state", "export", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
 
-    assert (done.code, len(done.out.splitlines())) == (0, 80)
-    assert done.err == "falmock: 40 requests, 40 payloads, 0 deliveries, 0 files\n"
+
+async def test_state_export_prints_the_rows_and_their_counts(state: Path) -> None:
+    done = run("--state", str(state))
+
+    assert (done.returncode, len(done.stdout.splitlines())) == (0, 80)
+    assert done.stderr == "falmock: 40 requests, 40 payloads, 0 deliveries, 0 files\n"
 
 
 @pytest.mark.parametrize("content", [None, b"not a database, but long enough for one " * 200])
@@ -96,7 +102,7 @@ def test_state_export_of_an_unreadable_database_is_one_line_on_stderr(
     if content is not None:
         (tmp_path / "falmock.db").write_bytes(content)
 
-    done = falmock("state", "export", "--state", str(tmp_path))
+    done = run("--state", str(tmp_path))
 
-    assert (done.code, done.out, done.err.count("\n")) == (2, "", 1)
-    assert str(tmp_path / "falmock.db") in done.err
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
+    assert str(tmp_path / "falmock.db") in done.stderr

@@ -7,11 +7,12 @@ import json
 import os
 import signal
 import stat
+import subprocess
+import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from processes import served, web_server
-from programs import falmock
+from processes import PATIENCE, served, web_server
 
 from falmock.intercept.server_info import FILE, ServerInfo, find
 
@@ -38,6 +39,11 @@ def point(state: Path, server_info: ServerInfo, address: str) -> None:
     (state / FILE).write_text(dataclasses.replace(server_info, http=address).to_json())
 
 
+def falmock(*arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "falmock", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False)
+
+
 def test_a_foreign_program_on_the_port_of_a_killed_emulator_is_not_found(tmp_path: Path) -> None:
     state = tmp_path / "state"
     left = file_of_a_killed_emulator(state)
@@ -52,7 +58,7 @@ def test_a_foreign_program_on_the_port_of_a_killed_emulator_is_not_found(tmp_pat
         point(state, left, address)
         for command in (["journal"], ["ledger"], ["lint"], ["env"]):
             done = falmock(*command, "--state", str(state))
-            assert (done.code, "no emulator serves" in done.err) == (2, True)
+            assert (done.returncode, "no emulator serves" in done.stderr) == (2, True)
 
 
 def test_another_emulator_on_the_port_of_a_killed_one_is_not_found(tmp_path: Path) -> None:
@@ -68,7 +74,7 @@ def test_a_running_emulator_is_found_and_its_token_stays_secret(tmp_path: Path) 
         server_info = find(tmp_path / "state")
         assert server_info is not None
         texts = [server.http.get("/health", params={"challenge": each}).text for each in ("", "0" * 64)]
-        texts += [falmock("env", "--state", str(tmp_path / "state")).out, repr(server_info)]
+        texts += [falmock("env", "--state", str(tmp_path / "state")).stdout, repr(server_info)]
 
         assert [server_info.token in each for each in texts] == [False] * 4
         assert stat.S_IMODE((tmp_path / "state" / FILE).stat().st_mode) == 0o600
