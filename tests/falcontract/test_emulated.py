@@ -49,7 +49,7 @@ def test_an_exception_in_the_emulator_is_a_500_and_is_logged(
 def test_an_exception_in_a_stream_breaks_the_connection(
     mock: Emulated, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def fail(*_: object) -> AsyncIterator[bytes]:
+    async def fail(*_: object, **__: object) -> AsyncIterator[bytes]:
         yield b": ping\n\n"
         raise KeyError("boom")
 

@@ -197,7 +197,8 @@ class Files:
     def _replace(self, file: StoredFile) -> StoredFile | None:
         with self._store.transaction():
             earlier = self._store.file(file.path)
-            self._store.delete(StoredFile, file.path)
+            if earlier is not None:
+                self._store.delete(StoredFile, file.path)
             self._store.insert(file)
         return earlier
 

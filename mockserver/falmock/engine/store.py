@@ -78,6 +78,8 @@ class Store(Summaries):
         """Delete a row if it exists."""
         self._db.execute(f"DELETE FROM {TABLES[kind]} WHERE {KEYS[kind]} = ?", (key,))
         self._recent.pop(key, None)
+        if kind is not Delivery:
+            self._expires_at = -math.inf
 
     def _keep_in_memory(self, request: Request) -> None:
         self._recent.pop(request.id, None)

@@ -33,7 +33,13 @@ class Application(Starlette):
         self._at_once = at_once
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        response = self.answer_at_once(scope, None) if scope["type"] == "http" else None
+        response = None
+        if self._at_once is not None and scope["type"] == "http":
+            try:
+                response = self._at_once(scope, None)
+            except Exception:  # as in Starlette's own middleware: the caller gets a response, the server logs
+                await failure()(scope, receive, send)
+                raise
         await (super().__call__ if response is None else response)(scope, receive, send)
 
     def answer_at_once(self, scope: Scope, body: bytes | None) -> Response | None:
@@ -47,6 +53,6 @@ class Application(Starlette):
             return None
         try:
             return self._at_once(scope, body)
-        except Exception:  # a defect: its caller gets a response, as from Starlette's own middleware
+        except Exception:  # a defect: its caller gets a response
             log.exception("a call failed; this is a bug in falmock")
             return failure()

@@ -333,9 +333,9 @@ async def test_poll_is_answered_before_a_long_listing_ends(
     [
         ("/control/journal", "falmock.control.inspection.line"),
         ("/control/journal?format=har", "falmock.inspection.har._entry"),
-        ("/control/ledger", "falmock.inspection.ledger.Ledger._charge"),
+        ("/control/ledger", "falmock.inspection.ledger.Ledger.charge"),
         ("/control/ledger", "falmock.control.inspection.asdict"),  # of an item that is masked next
-        ("/control/account", "falmock.inspection.ledger.Ledger._charge"),
+        ("/control/account", "falmock.inspection.ledger.Ledger.charge"),
         ("/control/requests?limit=10000", "falmock.control.requests.RequestControl._view"),
         ("/control/webhooks?limit=10000", "falmock.control.webhooks.WebhookControl._view"),
         ("/rest.fal.ai/requests/webhooks", "falmock.http.rest._webhook"),
