@@ -17,7 +17,7 @@ from falmock.cli.options import option
 from falmock.faults.vocabulary import ScenarioError
 from falmock.http.server import listen
 from falmock.inspection.journal import journal_of
-from falmock.intercept.authority import DamagedCAError, make_apart, open_ca
+from falmock.intercept.authority import DamagedCAError, NoProcessError, make_apart, open_ca
 from falmock.intercept.listeners import Listeners, open_listeners
 from falmock.intercept.server_info import ServerInfo, advertise
 from falmock.protocol.addresses import is_loopback
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from starlette.applications import Starlette
 
     from falmock.engine.emulator import Emulator
+    from falmock.intercept.authority import CertificateAuthority
 
 LOOPBACK: Final = "127.0.0.1"
 PORT: Final = 8787
@@ -66,7 +67,7 @@ async def served(
     settings = emulator.settings
     async with AsyncExitStack() as stack:
         with _writing_to(emulator):
-            opening = partial(open_ca, emulator.files.folder / "ca", os.environ, make_apart)
+            opening = partial(open_ca, emulator.files.folder / "ca", os.environ, _make_certificates)
             server = await stack.enter_async_context(
                 open_listeners(app, listeners, opening, sealed=settings.sealed)
             )
@@ -77,6 +78,16 @@ async def served(
             yield server
         finally:
             emulator.shutdown()  # ends open streams, which the listeners would wait for
+
+
+def _make_certificates(ca: CertificateAuthority) -> None:
+    """Make the files of a CA in another process, which leaves this one small; here if there can be none."""
+    try:
+        make_apart(ca)
+    except NoProcessError:
+        from falmock.intercept.certificates import make  # noqa: PLC0415 - loads cryptography
+
+        make(ca)
 
 
 @contextmanager

@@ -38,6 +38,10 @@ NAMES: Final = tuple(  # all fal hosts, emulated or not, so that each gets an an
 _CERTIFICATE: Final = re.compile(rb"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.DOTALL)
 
 
+class NoProcessError(Exception):
+    """No other process can be started."""
+
+
 class DamagedCAError(Exception):
     """The files of a CA cannot be used. The text is one line that says what to do."""
 
@@ -132,11 +136,18 @@ def open_ca(
 
 
 def make_apart(ca: CertificateAuthority) -> None:
-    """Make the files of a CA in a process of its own. Raises as `certificates.make` does."""
+    """Make the files of a CA in a process of its own. Raises as `certificates.make` does.
+
+    Raises:
+        NoProcessError: it cannot be started.
+    """
     command = [sys.executable, "-P", "-m", "falmock.intercept.certificates", str(ca.key.parent)]
-    made = subprocess.run(  # noqa: S603 - this program
-        command, stdout=subprocess.PIPE, check=False, start_new_session=True
-    )
+    try:
+        made = subprocess.run(  # noqa: S603 - this program
+            command, stdout=subprocess.PIPE, check=False, start_new_session=True
+        )
+    except OSError as error:
+        raise NoProcessError from error
     if made.returncode == 0:
         return
     error = json.loads(made.stdout)  # as `certificates.main` prints it
