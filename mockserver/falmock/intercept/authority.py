@@ -146,8 +146,8 @@ def make_apart(ca: CertificateAuthority) -> None:
         made = subprocess.run(  # noqa: S603 - this program
             command, stdout=subprocess.PIPE, check=False, start_new_session=True
         )
-    except OSError as error:
-        raise NoProcessError from error
+    except OSError as reason:
+        raise NoProcessError from reason
     if made.returncode == 0:
         return
     error = json.loads(made.stdout)  # as `certificates.main` prints it
