@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from falmock.engine.payloads import Payloads
     from falmock.engine.resources import Resources
     from falmock.engine.rows import Request
-    from falmock.engine.runner import PreparedRun
+    from falmock.engine.runner import PreparedRun, Runner
     from falmock.faults.injections import Injection
 
 log = logging.getLogger("falmock")
@@ -67,6 +67,7 @@ class Runs:
         self._reschedule = reschedule
         self._tasks: dict[asyncio.Task[None], str] = {}
         self._blocked: dict[str, str] = {}  # the missing resource, by request id
+        self._loading: asyncio.Future[Runner] | None = None
 
     @property
     def tasks(self) -> list[asyncio.Task[None]]:
@@ -97,10 +98,11 @@ class Runs:
         return tasks
 
     async def close(self) -> None:
-        """Cancel all runs."""
+        """Cancel all runs, and wait until a runner that is being loaded can be closed."""
         for task in self._tasks:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        loading = [] if self._loading is None else [self._loading]
+        await asyncio.gather(*self._tasks, *loading, return_exceptions=True)
 
     def _prepare(self, request: Request) -> Outcome | PreparedRun:
         return self._runner().prepare(request, self._payloads.body(request))
@@ -108,7 +110,7 @@ class Runs:
     async def _begin_in_thread(self, request: Request, at: float) -> None:
         """Begin a run with work that takes a while: to load the runner, or to parse a large body."""
         if not self._runner.made:
-            await with_descriptors(lambda: asyncio.to_thread(self._runner))
+            await self._load_runner()
         prepare: Callable[[], Outcome | PreparedRun] = partial(self._prepare, request)
         if request.body_file is not None:
             preparing = asyncio.ensure_future(asyncio.to_thread(prepare))
@@ -123,6 +125,12 @@ class Runs:
             self._carry_out(request, prepare(), at, now)
 
         self._guarded(request.id, now, carry_out)
+
+    async def _load_runner(self) -> None:
+        """Load the runner in a thread, which goes on if the run that waits for it is cancelled."""
+        if self._loading is None or self._loading.done():
+            self._loading = asyncio.ensure_future(with_descriptors(lambda: asyncio.to_thread(self._runner)))
+        await asyncio.shield(self._loading)
 
     def _carry_out(self, request: Request, prepared: Outcome | PreparedRun, at: float, now: float) -> None:
         limit = self._settings.run_timeout
