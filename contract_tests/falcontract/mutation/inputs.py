@@ -18,12 +18,12 @@ def unknown_fields_are_refused(patch: Patch) -> None:
 def lone_surrogates_break_the_json(patch: Patch) -> None:
     """A body with a lone surrogate is cut off."""
 
-    def write(original: Any, body: object, **kwargs: Any) -> bytes:
+    def write(original: Any, body: object, encoder: Any) -> bytes:
         try:
             json.dumps(body, ensure_ascii=False).encode()
         except UnicodeEncodeError:
             return b'{"detail":'
-        return bytes(original(body, **kwargs))
+        return bytes(original(body, encoder))
 
     patch.around(errors, "_json", write)
 

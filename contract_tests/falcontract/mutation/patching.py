@@ -194,6 +194,7 @@ def change_status(patch: Patch, change: Callable[[dict[str, Any], Any], None]) -
         return status
 
     patch.around(queue_host.QueueHost, "_describe", describe)
+    patch.around(queue_host._Status, "shows", lambda original, *args: False)  # change each one anew
 
 
 def change_answer(patch: Patch, method: str, change: Callable[[Response, Any], Response]) -> None:
