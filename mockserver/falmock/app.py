@@ -99,7 +99,7 @@ def create_app(emulator: Emulator, *, files: str = "", look_up: LookUp | None = 
     if settings.trusted_proxies:
         middleware.insert(0, Middleware(TrustedProxies, settings.trusted_proxies, through_proxy))
     at_once = AtOnce(
-        settings.own_names,
+        settings,
         fal,
         recorder=recorder,
         rules=emulator.plan,

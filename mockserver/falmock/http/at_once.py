@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from falmock.protocol.authorities import Authority
     from falmock.protocol.calls import Call
     from falmock.protocol.hosts import Destination
+    from falmock.settings import Settings
 
 OPERATIONS: Final = frozenset({Operation.SUBMIT, Operation.STATUS, Operation.RESULT, Operation.CANCEL})
 REMEMBERED: Final = 500  # calls
@@ -60,7 +61,7 @@ class AtOnce:
     """Answers calls at once.
 
     Args:
-        names: of this emulator, besides those of loopback.
+        settings: of the emulator.
         router: finds the host of a call.
         recorder: records the calls.
         rules: of the emulator; calls that one watches are not answered here.
@@ -70,7 +71,7 @@ class AtOnce:
 
     def __init__(
         self,
-        names: frozenset[str],
+        settings: Settings,
         router: HostRouter,
         *,
         recorder: Recorder,
@@ -78,7 +79,8 @@ class AtOnce:
         queue: HostAtOnce,
         arrivals: Counter[str],
     ) -> None:
-        self._names = names
+        self._names = settings.own_names
+        self._largest = min(LARGE_INPUT, settings.max_body)
         self._router = router
         self._recorder = recorder
         self._rules = rules
@@ -101,7 +103,7 @@ class AtOnce:
         context.call = reading.call
         context.base_url = reading.destination.base_url
         if reading.call.operation is Operation.SUBMIT:
-            if body is None or len(body) > LARGE_INPUT or may_have_triggers(body) or wants_webhook(scope):
+            if body is None or len(body) > self._largest or may_have_triggers(body) or wants_webhook(scope):
                 return None
             context.body = body
         self._arrivals[QUEUE] += 1

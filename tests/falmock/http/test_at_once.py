@@ -15,7 +15,7 @@ from falmock.engine.emulator import Emulator
 from falmock.http.server import Server, listen
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping
+    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
     from types import FrameType
 
     import pytest
@@ -217,6 +217,15 @@ async def test_submit_may_ask_before_it_sends_its_body(mock: Mock) -> None:
 
     assert asked.startswith(b"HTTP/1.1 100 ")
     assert status == 200
+
+
+async def test_submit_beyond_the_limit_is_refused(start: Callable[..., Awaitable[Mock]]) -> None:
+    mock = await start(max_body=len(SUBMISSION) - 1)
+    async with connected(mock) as line:
+        line.send("POST", f"/{ENDPOINT}", SUBMISSION)
+        status, _, _ = await line.receive()
+
+    assert status == 413
 
 
 async def test_head_of_a_poll_has_no_body(mock: Mock) -> None:
