@@ -37,7 +37,7 @@ def number(value: float) -> str:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What was measured, beside its goal.
+    """A measured value, and its goal.
 
     Attributes:
         measured: as text.
@@ -111,7 +111,7 @@ class Figure:
 
 
 def ratios(samples: Sequence[float] | None, others: Sequence[float] | None) -> list[float] | None:
-    """Return the ratios of the samples of each round; None if there are none.
+    """Return the ratio of the two samples of each round; None without samples.
 
     A processor time may be zero: it is counted in hundredths of a second.
     """
@@ -122,14 +122,14 @@ def ratios(samples: Sequence[float] | None, others: Sequence[float] | None) -> l
 
 @dataclass
 class Row:
-    """What a row of the table has measured.
+    """The results of a row of the table.
 
     Attributes:
         name: for `--only`.
         figures: lines of the table.
         notes: sentences for below the table.
         errors: the number of calls without an expected answer. A row with errors has failed.
-        first_error: what the first of them got.
+        first_error: the answer to the first of them.
     """
 
     name: str

@@ -57,13 +57,13 @@ OK_OR_ACCEPTED: Final = frozenset({b"200", b"202"})
 
 @dataclass
 class Measured:
-    """What a load has measured.
+    """The results of a load.
 
     Attributes:
         seconds: from the first call to the last answer.
         latencies: of all calls, in seconds.
         errors: the number of calls without an expected answer.
-        first_error: what the first of them got.
+        first_error: the answer to the first of them.
     """
 
     seconds: float = 0.0

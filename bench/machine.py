@@ -1,4 +1,4 @@
-"""What the figures were measured on."""
+"""The machine that the figures are from."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from bench.targets import HERE, aimock
 
 
 def machine(seconds: float) -> dict[str, Any]:
-    """Describe the machine, the programs, and what the load generator needs in some seconds of load."""
+    """Return facts about the machine, the programs, and the cost of the load generator."""
     peer = aimock()
     return {
         "at": datetime.now(UTC).isoformat(timespec="minutes"),

@@ -1,4 +1,4 @@
-"""A receiver of webhooks in a process of its own.
+"""A receiver of webhooks, in a separate process.
 
 The processes share two numbers in a file: the status that it answers with, and how many webhooks have
 arrived.

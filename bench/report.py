@@ -44,7 +44,7 @@ def table(rows: Sequence[Row]) -> Table:
 
 
 def figure_text(figure: Figure, name: str) -> str:
-    """Return what was measured of a target; nothing for a figure of falmock alone."""
+    """Return the spread of a target as text; empty for a figure that only falmock has."""
     if name in figure.samples:
         return str(Spread.of(figure.samples[name]))
     return NOT_MEASURED if name == AIMOCK and BARE in figure.samples else ""

@@ -26,7 +26,7 @@ EVENT: Final = b"data: {"
 
 
 def clients(setup: Setup, row: Row) -> None:
-    """Let each client poll a request of its own, with the default settings of falmock."""
+    """Poll with many clients, one request each, with the default settings of falmock."""
     scale = setup.scale
     p99 = row.figure(f"{scale.clients} clients poll, {scale.streams} streams: p99, ms")
     rate = row.figure("clients: calls a second (10 each)")

@@ -30,8 +30,7 @@ def in_turns(
         row: gets the errors.
         scale: of the load.
         servers: each with the conversations to hold.
-        note: gets the position of the server, what was measured, and the microseconds of processor time of a
-            call.
+        note: gets the position of the server, the results, and the processor time of a call in microseconds.
     """
     for number in range(-1, scale.rounds):
         for position, (server, talk) in enumerate(servers):
@@ -67,7 +66,7 @@ def flows(setup: Setup, row: Row) -> None:
 
 
 def polls(setup: Setup, row: Row) -> None:
-    """Status polls alone: each connection polls a request of its own."""
+    """Poll the status: one request for each connection."""
     rate = row.figure("polls: calls a second")
     cpu = row.figure("polls: processor time of a call, us")
     targets = compared(*RUNNING)

@@ -113,7 +113,7 @@ class QueueHost:
         return self._accept(context, submitted)
 
     def _admit(self, context: CallContext, scope: Scope) -> tuple[Endpoint, Caller]:
-        """Return what a submit runs, and for whom."""
+        """Return the endpoint and the caller of a submit that is allowed."""
         if context.call.parsed is None:
             raise Unrouted
         endpoint = access.existing(self._emulator, context.call.parsed, context.call.endpoint or "")
