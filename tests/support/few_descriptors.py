@@ -6,6 +6,7 @@ import logging
 import os
 import resource
 import socket
+import sys
 import time
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
@@ -42,6 +43,7 @@ class _Relief(logging.Handler):
 def none_left(monkeypatch: pytest.MonkeyPatch, *, until_waiting: bool = True) -> Iterator[_Relief]:
     """Leave no descriptor in a block, by default until the log says that work waits for one."""
     monkeypatch.setattr(descriptors.spare, "logged", False)
+    monkeypatch.setitem(sys.modules, "sniffio", None)  # httpx looks for it in folders at each call
     limits = resource.getrlimit(resource.RLIMIT_NOFILE)
     relief = _Relief(limits, restores=until_waiting)
     log = logging.getLogger("falmock")

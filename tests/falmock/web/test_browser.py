@@ -65,9 +65,11 @@ def at(submitted: Any) -> str:
 
 
 def held(server: Served, **more: Any) -> Any:
-    """Submit a request that stays in the queue."""
+    """Submit a request that stays in the queue: time stands still until it is held."""
+    server.http.post("/control/clock", json={"scale": 0}).raise_for_status()
     submitted = server.submit(**more)
     server.http.post(f"/control/requests/{submitted['request_id']}/hold").raise_for_status()
+    server.http.post("/control/clock", json={"scale": 1}).raise_for_status()
     return submitted
 
 
@@ -259,6 +261,7 @@ def test_a_fault_of_the_page_hits_the_next_request_alone(tab: Visit, server: Ser
     expect(tab.page.locator("body")).to_have_class("is-live")
 
     tab.page.get_by_label("Fault", exact=True).select_option("model_error")
+    expect(tab.page.locator("#fault [name=fault]")).to_have_value("model_error")  # its fields are there
     tab.page.get_by_role("textbox", name="msg").fill("Try a calmer prompt.")
     tab.page.get_by_role("button", name="Add the fault").click()
     expect(tab.page.locator(".rule")).to_contain_text("took effect 0 of 1")
