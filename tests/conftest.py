@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import tempfile
@@ -24,10 +25,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 ROOT = Path(__file__).parents[1]
-NODE = (
-    ROOT / "tests" / "node"
-)  # its folders with a dot are copies of applications under test, perhaps of another worker
-TOOLS = {".coverage", ".hypothesis", ".mypy_cache", ".pytest_cache", ".ruff_cache"}  # the tools' own notes
+NODE = ROOT / "tests" / "node"  # its folders with a dot are copies of applications, perhaps of another worker
+CACHES = {
+    *(".git", ".venv", "node_modules", "__pycache__"),
+    *(".hypothesis", ".mypy_cache", ".pytest_cache", ".ruff_cache"),
+}
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -62,6 +64,17 @@ def pytest_configure() -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+def pytest_collection() -> None:
+    """Collect tests without the garbage collector, ..."""
+    gc.disable()
+
+
+def pytest_collection_finish() -> None:
+    """... and let it not look through thousands of them during each test."""
+    gc.freeze()
+    gc.enable()
+
+
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """Fail the run in CI if a test was skipped, for example because a program is missing."""
     measured = coverage.Coverage.current()
@@ -72,16 +85,13 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
-def in_checkout() -> set[Path]:
+def in_checkout() -> set[str]:
     """Return the files of the checkout, but for caches."""
-    return {
-        path
-        for path in ROOT.rglob("*")
-        if not TOOLS
-        & {part.partition(".coverage.")[0] or ".coverage" for part in path.relative_to(ROOT).parts}
-        and "__pycache__" not in path.parts
-        and ".venv" not in path.parts
-        and ".git" not in path.parts
-        and "node_modules" not in path.parts
-        and not (path.is_relative_to(NODE) and path.relative_to(NODE).as_posix().startswith("."))
-    }
+    found = set()
+    for folder, folders, files in os.walk(ROOT):
+        at_node = Path(folder) == NODE
+        folders[:] = [
+            name for name in folders if name not in CACHES and not (at_node and name.startswith("."))
+        ]
+        found |= {f"{folder}/{name}" for name in (*folders, *files) if not name.startswith(".coverage")}
+    return found

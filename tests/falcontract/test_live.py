@@ -144,7 +144,7 @@ async def stand_in(tmp_path: Path, renders: Path) -> Callable[..., Any]:
                     yield StandIn(emulator, resolver)
                 finally:
                     await resolver.aclose()
-                    server.should_exit = True
+                    server.stop()
                     await task
         await renderer.close()
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 from emulated import Mock, opened, serving
+from processes import WITHOUT_TLS
 
 from falmock.engine.clock import ManualClock
 
@@ -38,7 +39,7 @@ async def start(renders: Path) -> AsyncIterator[Start]:
         async def start(**settings: Any) -> Mock:
             mock = await stack.enter_async_context(opened(renders, ManualClock(1_790_000_000.0), **settings))
             address = await stack.enter_async_context(serving(mock.emulator))
-            http = await stack.enter_async_context(httpx.AsyncClient(base_url=address))
+            http = await stack.enter_async_context(httpx.AsyncClient(base_url=address, verify=WITHOUT_TLS))
             return replace(mock, http=http)
 
         yield start

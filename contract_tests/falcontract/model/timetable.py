@@ -6,6 +6,7 @@ A plain quadratic simulation on purpose: it checks an optimised queue and must n
 from __future__ import annotations
 
 import math
+from collections import Counter
 from dataclasses import dataclass
 from typing import Final
 
@@ -56,16 +57,25 @@ def _next_start(order: list[Entry], runners: int, concurrency: int) -> tuple[flo
     )
     latest = max((job.started for job in order if job.started < math.inf), default=-math.inf)
     for at in (t for t in times if t >= latest):
-        for application in dict.fromkeys(job.application for job in order):
-            if sum(_runs(job, at) for job in order if job.application == application) >= runners:
-                continue
-            waiting = [job for job in order if job.application == application and _may_start(job, at)]
-            free = [
-                j for j in waiting if sum(_runs(k, at) for k in order if k.caller == j.caller) < concurrency
-            ]
-            if free and free[0].ready <= at:
-                return at, free[0]
+        heads = [
+            job
+            for application in dict.fromkeys(job.application for job in order)
+            if (job := _next_of(application, order, at, runners, concurrency)) is not None
+        ]
+        if heads:
+            return at, min(heads, key=order.index)  # applications share the limit of a caller
     return None
+
+
+def _next_of(application: str, order: list[Entry], at: float, runners: int, concurrency: int) -> Entry | None:
+    """Return the job of an application that starts at a time, or None."""
+    jobs = [job for job in order if job.application == application]
+    if sum(_runs(job, at) for job in jobs) >= runners:
+        return None
+    running = Counter(job.caller for job in order if _runs(job, at))
+    free = (job for job in jobs if _may_start(job, at) and running[job.caller] < concurrency)
+    first = next(free, None)
+    return first if first is not None and first.ready <= at else None
 
 
 def _runs(job: Entry, at: float) -> bool:

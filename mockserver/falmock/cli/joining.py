@@ -6,7 +6,6 @@ from functools import wraps
 from typing import TYPE_CHECKING, Any, Final
 
 import click
-import httpx
 from click.core import ParameterSource
 
 from falmock.cli.options import option, state_option
@@ -19,6 +18,8 @@ from falmock.settings import SettingsError, check_token
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
     from pathlib import Path
+
+    import httpx
 
     from falmock.intercept.server_info import ServerInfo
     from falmock.protocol.authorities import HttpUrl
@@ -104,6 +105,8 @@ class ControlAPI:
 
     def call(self, method: str, path: str, query: Mapping[str, Any] = NO_QUERY) -> httpx.Response:
         """Make a call with any method; see `get`."""
+        import httpx  # noqa: PLC0415 - loads slowly, and a new emulator gets no call from here
+
         address = running_server(self._state, None).http if self._join is None else _parse(self._join).base
         params = {name: value for name, value in query.items() if value is not None}
         try:
@@ -165,6 +168,8 @@ def with_token(token: str | None) -> dict[str, str]:
 
 def control_error(address: str, error: httpx.HTTPError) -> click.ClickException:
     """Return the error for a call to the control API that failed."""
+    import httpx  # noqa: PLC0415 - as above
+
     why = str(error).partition("\n")[0]
     if isinstance(error, httpx.HTTPStatusError) and error.response.status_code == httpx.codes.FORBIDDEN:
         try:

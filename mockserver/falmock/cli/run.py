@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import click
-import httpx
 from click.core import ParameterSource
 
 from falmock.app import open_emulator
@@ -37,6 +36,8 @@ from falmock.settings import OPTIONS, flag_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+
+    import httpx
 
     from falmock.engine.emulator import Emulator
     from falmock.inspection.entries import Entry
@@ -214,6 +215,8 @@ def _is_of_page(entry: Entry) -> bool:
 async def _run_beside(
     server: ServerInfo, command: Sequence[str], headers: dict[str, str]
 ) -> tuple[Ended, Account]:
+    import httpx  # noqa: PLC0415 - loads slowly, and a new emulator does not need it
+
     with SignalForwarder() as forwarder:
         async with httpx.AsyncClient(base_url=server.http, headers=headers, trust_env=False) as http:
             before = await _account(http)
@@ -223,6 +226,8 @@ async def _run_beside(
 
 
 async def _account(http: httpx.AsyncClient) -> Account:
+    import httpx  # noqa: PLC0415 - as above
+
     try:
         answer = (await http.get(f"{CONTROL}/account")).raise_for_status()
     except httpx.HTTPError as error:

@@ -82,4 +82,5 @@ async def open_listeners(
         try:
             yield server
         finally:
-            plain.should_exit = secure.should_exit = True  # so that both close at the same time
+            for each in (plain, secure):  # so that both close at the same time
+                each.stop()

@@ -54,11 +54,12 @@ def check(path: Path, expected: Shape) -> None:
         frame = dict(_elements(video[_VIDEO]))
         size = int.from_bytes(frame[_WIDTH]), int.from_bytes(frame[_HEIGHT])
         found = (*size, blocks[int.from_bytes(video[_NUMBER])], _IS_SOUND in kinds)
+        silent = _IS_SOUND in kinds and not blocks[int.from_bytes(kinds[_IS_SOUND][_NUMBER])]
     except (KeyError, IndexError) as error:
         raise BrokenFile(f"not a whole WebM: {error!r}") from None
     if found != (expected.width, expected.height, expected.frames, expected.sound):
         raise BrokenFile(f"{found} instead of {expected}")
-    if expected.sound and not blocks[int.from_bytes(kinds[_IS_SOUND][_NUMBER])]:
+    if silent:
         raise BrokenFile("the sound is missing")
 
 

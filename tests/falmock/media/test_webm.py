@@ -54,6 +54,14 @@ def test_a_file_that_is_not_a_video_is_refused(path: Path, data: bytes) -> None:
         checked(path, data)
 
 
+def test_a_video_whose_sound_track_has_no_number_is_refused(path: Path, video: bytes) -> None:
+    number = b"\xd7\x81\x02"  # the element TrackNumber
+    assert number in video
+
+    with pytest.raises(BrokenFile):
+        checked(path, video.replace(number, b"\xec" + number[1:]))  # Void, which readers skip
+
+
 @given(st.data())
 def test_a_video_truncated_at_any_byte_is_refused(path: Path, video: bytes, data: st.DataObject) -> None:
     with pytest.raises(BrokenFile):

@@ -197,10 +197,11 @@ def test_any_text_is_classified_without_an_error(text: str) -> None:
 
 @given(st.from_regex(r"[0-9a-fx.:%\[\]]{1,20}", fullmatch=True))
 def test_parsed_address_equals_the_systems_resolution(text: str) -> None:
-    address = parse(text.strip("[]"))
+    text = text.strip("[]")
+    address = parse(text)
     if address is None or "%" in text or text.endswith("."):
         return
 
-    found = socket.getaddrinfo(text.strip("[]"), 80, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
+    found = socket.getaddrinfo(text, 80, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
 
     assert {ipaddress.ip_address(each[4][0]) for each in found} == {address}
