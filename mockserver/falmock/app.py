@@ -12,7 +12,7 @@ from falmock import __version__
 from falmock.engine import opening
 from falmock.engine.keys import Keyring
 from falmock.engine.observer import Warned
-from falmock.engine.opening import DATABASE, ELSEWHERE, StateError
+from falmock.engine.opening import ELSEWHERE, StateError
 from falmock.engine.resources import Once
 from falmock.http import own_names
 from falmock.http.application import Application
@@ -51,7 +51,6 @@ if TYPE_CHECKING:
     from falmock.settings import Settings
 
 __all__: Final = [
-    "DATABASE",
     "ELSEWHERE",
     "FfmpegNotFound",
     "StateError",

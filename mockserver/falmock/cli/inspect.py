@@ -1,4 +1,4 @@
-"""The commands about scenarios and running emulators: `scenario`, `env`, `journal`, `lint`, `clock`, ..."""
+"""The commands about a running emulator or its state: `env`, `journal`, `ledger`, `lint`, `clock`, ..."""
 
 from __future__ import annotations
 
@@ -13,14 +13,11 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 import click
 
-from falmock.app import DATABASE
 from falmock.cli import console
 from falmock.cli.joining import ControlAPI, on_control_api, running_server, server_options
 from falmock.cli.options import option, state_option
-from falmock.cli.serving import reporting
 from falmock.engine import export
-from falmock.faults import scenarios
-from falmock.faults.vocabulary import EXACT, FAULTS, Fault, limits
+from falmock.engine.database import DATABASE
 from falmock.inspection.entries import JournalError, JournalFilter
 from falmock.inspection.entries import read as read_journal
 from falmock.inspection.lint import RULES, Finding
@@ -34,54 +31,6 @@ if TYPE_CHECKING:
     from falmock.inspection.entries import Entry
 
 FOLLOW_SECONDS: Final = 0.5
-
-
-@click.group()
-def scenario() -> None:
-    """Show presets, faults and scenario files."""
-
-
-@scenario.command("list")
-def list_scenarios() -> None:
-    """List the presets and what each teaches."""
-    presets = scenarios.presets()
-    width = max(map(len, presets))
-    for name, preset in presets.items():
-        click.echo(f"{name:{width}}  {preset.teaches}")
-
-
-@scenario.command()
-@click.argument("name")
-def show(name: str) -> None:
-    """Print a preset or a file as TOML, to start a file of your own."""
-    with reporting():
-        click.echo(scenarios.text(scenarios.find(name)), nl=False)
-
-
-@scenario.command()
-@click.argument("names", nargs=-1, required=True)
-def check(names: tuple[str, ...]) -> None:
-    """Check files: falmock scenario check night.toml."""
-    with reporting():
-        for name in names:
-            count = len(scenarios.find(name).rules)
-            click.echo(f"{name}: {count} rule{'' if count == 1 else 's'}, valid")
-
-
-@scenario.command()
-def faults() -> None:
-    """List all faults with their options."""
-    for name, kind in FAULTS.items():
-        options = " ".join(
-            f"{option}={value}" for option, value in Fault(name, kind.options).option_texts().items()
-        )
-        ranges = [
-            f" {option}: {low} to {high}."
-            for option, default in kind.options.items()
-            for low, high in [limits(name, option)]
-            if isinstance(default, int | float) and high != EXACT
-        ]
-        click.echo(f"{name}{options and ' '}{options}\n    {kind.says}{''.join(ranges)}")
 
 
 @click.command()

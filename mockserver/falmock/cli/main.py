@@ -30,7 +30,7 @@ COMMANDS: Final = {
     "lint": ("inspect:lint", "Check an application for mistakes in its use of fal."),
     "models": ("models:models", "List the models that are emulated, and add others."),
     "run": ("run:run", "Run a program with all fal hosts led to an emulator."),
-    "scenario": ("inspect:scenario", "Show presets, faults and scenario files."),
+    "scenario": ("scenario:scenario", "Show presets, faults and scenario files."),
     "serve": ("serve:serve", "Serve the emulator until Ctrl-C."),
     "state": ("inspect:state_group", "Work with state folders."),
 }

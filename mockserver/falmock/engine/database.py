@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
+DATABASE: Final = "falmock.db"  # its name in a state folder
 CHECKPOINT: Final = 250  # pages of the log: a quarter of the usual, so that a commit waits less for the disk
 
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from falmock.engine import served_models
 from falmock.engine.clock import Clock, SystemClock
-from falmock.engine.database import StoreInUseError
+from falmock.engine.database import DATABASE, StoreInUseError
 from falmock.engine.emulator import Emulator
 from falmock.engine.files import Files
 from falmock.engine.integrity import DamagedError, VersionError
@@ -45,7 +45,6 @@ if TYPE_CHECKING:
 log = logging.getLogger("falmock")
 
 ELSEWHERE = "choose another folder with --state, or use --ephemeral"
-DATABASE = "falmock.db"
 CERTIFICATE = b"CERTIFICATE-----"
 STATE = frozenset(  # the names in a state folder
     {
