@@ -75,17 +75,21 @@ def _reasons(value: str) -> frozenset[str]:
 @server_options
 @settings_options(without=LONG_RUNNING)
 @log_options("warning")
-@option("--account", "File for the final account, as JSON.", type=click.Path(path_type=Path, dir_okay=False))
+@option(
+    "--account",
+    "File for the summary of the calls, as JSON.",
+    type=click.Path(path_type=Path, dir_okay=False),
+)
 @option(
     "--report",
-    "Folder for the journal, an HTTP archive, the account and the videos. Always a new emulator.",
+    "Folder for the journal, an HTTP archive, the summary and the videos. Starts a new emulator.",
     type=click.Path(path_type=Path, file_okay=False, writable=True),
 )
-@option("--alone", "Use a new emulator, whatever runs.", is_flag=True)
+@option("--alone", "Start a new emulator, even if one runs.", is_flag=True)
 @option(
     "--fail-on",
     "Exit with 3 if a call was refused, a fault had no effect, or the client check found a mistake: "
-    f"a list of {', '.join(REASONS)}. Always a new emulator.",
+    f"a list of {', '.join(REASONS)}. Starts a new emulator.",
     type=_reasons,
     default="",
     metavar="LIST",
@@ -108,11 +112,11 @@ def run(  # noqa: PLR0917 - click calls it by name
     sealed: bool,
     **given: Any,
 ) -> int:
-    """Run a program with all fal hosts led to an emulator: falmock run -- python app.py.
+    """Run a program with all fal hosts led to an emulator.
 
-    This is the running emulator of --join or --state, else the one that serves the state folder here, else
-    the only one that runs. It is a new one, in memory, if there is none, or if --sealed is given and it is
-    not sealed. The exit code is that of the program.
+    For example: falmock run -- python app.py. The emulator is the running one of --join or --state, else the
+    one that serves .falmock in this folder, else the only one that runs. If there is none, or if it is not
+    sealed and --sealed is given, a new one starts, in memory. The exit code is that of the program.
     """
     console.set_up_logging(log_format, log_level)
     _check_writable(account)

@@ -397,7 +397,7 @@ async def test_all_accounts_are_locked_but_one(mock: Mock, page: Page) -> None:
     shown = (await page(PATH)).one("div", id="locks")
 
     assert (mock.emulator.locks.is_locked("me"), mock.emulator.locks.is_locked("you")) == (True, False)
-    assert "All accounts are locked but these:" in shown.text
+    assert "All accounts are locked except:" in shown.text
     assert [each.text for each in shown.one("ul").all("span")] == ["you"]
     assert (shown.one("button", id="everyone").text, shown.one("button", id="lock").text) == (
         "Unlock all",
