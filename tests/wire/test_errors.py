@@ -170,9 +170,9 @@ async def test_a_list_of_invalid_fields_in_both_generations_of_pydantic(
 ) -> None:
     async with recorded() as mock:
         by_default = await submit(mock, body)
-        mock.emulator.plan.add(Rule(fault="pydantic_1"))
+        mock.emulator.rule_set.add(Rule(fault="pydantic_1"))
         by_fault = await submit(mock, body)
-        (state,) = mock.emulator.plan.rules()
+        (state,) = mock.emulator.rule_set.rules()
     async with recorded(Catalogue([veo(validation=1)])) as mock:
         by_flag = await submit(mock, body)
 

@@ -82,7 +82,7 @@ async def test_call_is_answered_with_these_bytes_and_headers(
 
 
 async def test_rate_limit_has_a_body_of_its_own_and_says_when_to_come_again(mock: Mock) -> None:
-    mock.emulator.plan.add(Rule(fault="rate_limited", on="platform"))
+    mock.emulator.rule_set.add(Rule(fault="rate_limited", on="platform"))
 
     limited, later = [await get(mock, MODELS) for _ in range(2)]
 

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     import httpx
 
     from falmock.engine.emulator import Emulator
-    from falmock.inspection.entries import Entry
+    from falmock.inspection.entries import JournalEntry
     from falmock.intercept.listeners import Listeners
     from falmock.intercept.server_info import ServerInfo
     from falmock.settings import Settings
@@ -202,8 +202,8 @@ async def _run_with(
             return ended, counted, _remarks(emulator, entries), any(map(_is_of_page, entries))
 
 
-def _remarks(emulator: Emulator, entries: Sequence[Entry]) -> Remarks:
-    unobserved = emulator.plan.unobserved()
+def _remarks(emulator: Emulator, entries: Sequence[JournalEntry]) -> Remarks:
+    unobserved = emulator.rule_set.unobserved()
     findings = check(entries, catalogue=emulator.catalogue, now=emulator.clock.now())
     return {
         UNUSED_FAULTS: [f"the fault {each.rule.fault!r} had no effect" for each in unobserved],
@@ -211,7 +211,7 @@ def _remarks(emulator: Emulator, entries: Sequence[Entry]) -> Remarks:
     }
 
 
-def _is_of_page(entry: Entry) -> bool:
+def _is_of_page(entry: JournalEntry) -> bool:
     """Check whether a page made a call, itself or through the program."""
     return isinstance(entry, Exchange) and any(name in OF_PAGES for name, _ in entry.headers)
 

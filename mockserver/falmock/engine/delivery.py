@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from falmock.engine.rows import Delivery, Request
     from falmock.engine.signing import Signer
-    from falmock.faults.effects import AttemptPlan
+    from falmock.faults.effects import AttemptEffect
 
 FIRST_TIMEOUT: Final = 15.0
 LATER_TIMEOUT: Final = 120.0
@@ -93,25 +93,25 @@ def reserialized(body: bytes) -> bytes:
     return compact(json.loads(body))
 
 
-def attempt_body(delivery: Delivery, plan: AttemptPlan) -> bytes:
+def attempt_body(delivery: Delivery, effect: AttemptEffect) -> bytes:
     """Return the bytes that an attempt sends."""
-    return reserialized(delivery.body) if plan.reserialized else delivery.body
+    return reserialized(delivery.body) if effect.reserialized else delivery.body
 
 
-def signed_headers(signer: Signer, delivery: Delivery, plan: AttemptPlan, now: float) -> dict[str, str]:
+def signed_headers(signer: Signer, delivery: Delivery, effect: AttemptEffect, now: float) -> dict[str, str]:
     """Return the headers of an attempt at `now`, in unix seconds of the wall clock."""
-    if plan.rotate_key:
+    if effect.rotate_key:
         signer.rotate()
     signature = signer.webhook_headers(
         request_id=delivery.request_id,
         user_id=delivery.user_id,
-        timestamp=int(now - plan.timestamp_age),
-        body=delivery.body + b" " if plan.wrong_signature else delivery.body,
+        timestamp=int(now - effect.timestamp_age),
+        body=delivery.body + b" " if effect.wrong_signature else delivery.body,
     )
     return {
         **signature,
         "Content-Type": "application/json",
-        "Content-Length": str(len(attempt_body(delivery, plan))),
+        "Content-Length": str(len(attempt_body(delivery, effect))),
     }
 
 

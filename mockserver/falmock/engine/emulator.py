@@ -67,7 +67,7 @@ class Emulator:
         self.uploads = Uploads(
             resources.files, resources.signer, now=resources.clock.now, new_rng=self.fresh_rng
         )
-        self.plan = resources.plan
+        self.rule_set = resources.rule_set
         self.dialler = resources.dialler
         self.observer = resources.observer
         self.closing = False

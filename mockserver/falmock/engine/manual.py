@@ -154,9 +154,9 @@ class Manual:
 
     def _clear_rules(self, test: str | None) -> None:
         if test is None:
-            self._resources.plan.reset()
+            self._resources.rule_set.reset()
         else:
-            self._resources.plan.clear(test)
+            self._resources.rule_set.clear(test)
 
     async def restore(self, change: Callable[[], None]) -> None:
         """Cancel all work in progress, apply `change` to the store, and resume from its new contents."""

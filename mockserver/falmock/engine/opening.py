@@ -98,7 +98,7 @@ async def open_emulator(
             signer = Signer(_secret(settings, folder))
             files = Files(store, folder, max_size=settings.max_upload)
             files.sweep_leftovers(time.time())
-        plan = RuleSet(seed, _scenarios(settings))
+        rule_set = RuleSet(seed, _scenarios(settings))
         to_receivers, to_files = _diallers(settings, listeners)
         find_ffmpeg(settings.ffmpeg)
         _check_roots()
@@ -141,7 +141,7 @@ async def open_emulator(
                     catalogue=catalogue,
                     runner=runner,
                     signer=signer,
-                    plan=plan,
+                    rule_set=rule_set,
                     http=Once(webhook_transport),
                     dialler=to_receivers,
                     is_local=is_local,

@@ -66,7 +66,7 @@ class Resources:
     catalogue: Catalogue
     runner: Once[Runner]
     signer: Signer
-    plan: RuleSet
+    rule_set: RuleSet
     http: Once[httpx.AsyncBaseTransport]
     dialler: Dialler
     is_local: Callable[[str], bool]

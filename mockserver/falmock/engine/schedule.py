@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from falmock.engine.slots import Slots
 
-Entry = tuple[float, str, str]  # a time, a request id and a URL
+DueAttempt = tuple[float, str, str]  # a time, a request id and a URL
 
 
 class Schedule:
@@ -27,9 +27,9 @@ class Schedule:
     def __init__(self, slots: Slots, wake: Callable[[], None]) -> None:
         self._slots = slots
         self._wake = wake
-        self._entries: list[Entry] = []  # a heap
+        self._entries: list[DueAttempt] = []  # a heap
 
-    def replace(self, entries: Iterable[Entry]) -> None:
+    def replace(self, entries: Iterable[DueAttempt]) -> None:
         """Drop all entries, and take these instead. Attempts in progress keep their slots."""
         self._slots.clear()
         self._entries = list(entries)

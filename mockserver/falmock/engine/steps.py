@@ -38,7 +38,7 @@ class Steps:
     def __init__(self, resources: Resources, payloads: Payloads, sender: Sender) -> None:
         self._settings = resources.settings
         self._store = resources.store
-        self._plan = resources.plan
+        self._rule_set = resources.rule_set
         self._observer = resources.observer
         self._seed = resources.seed
         self._payloads = payloads
@@ -58,7 +58,7 @@ class Steps:
 
     def observed(self, injection: Injection) -> None:
         """Count a fault that took effect."""
-        self._store.on_commit(lambda: self._plan.observed(injection))
+        self._store.on_commit(lambda: self._rule_set.observed(injection))
 
     def _log(self, text: str, *values: object) -> None:
         self._store.on_commit(lambda: log.info(text, *values))
@@ -158,4 +158,4 @@ class Steps:
         self._payloads.drop(request)
         self._store.delete(Delivery, request.id)
         self._store.delete(Request, request.id)
-        self._plan.forget(request.id)
+        self._rule_set.forget(request.id)

@@ -96,16 +96,16 @@ class Sender:
         url = request.webhook
         if url is None:
             return
-        plan = effects.delivery_plan(request.injections)
-        self._observe(*plan.observed)
-        at = now + plan.delay
-        if plan.waits_for_next:
+        effect = effects.on_delivery(request.injections)
+        self._observe(*effect.observed)
+        at = now + effect.delay
+        if effect.waits_for_next:
             self._store.on_commit(lambda: self._held.setdefault(url, {}).update({request.id: None}))
         delivery = Delivery(
             request_id=request.id,
             url=url,
             user_id=user_id,
-            body=payload(request, None if plan.null_payload else output),
+            body=payload(request, None if effect.null_payload else output),
             attempts=0,
             next_at=at,
             give_up_at=max(give_up_at, at),
@@ -192,12 +192,12 @@ class Sender:
 
     async def _post(self, delivery: Delivery) -> str:
         """Return the status code as text, or the reason why there is none."""
-        plan = effects.attempt_plan(delivery.injections)
-        self._observe(*plan.observed)
-        headers = signed_headers(self._signer, delivery, plan, self._clock.wall())
+        effect = effects.on_attempt(delivery.injections)
+        self._observe(*effect.observed)
+        headers = signed_headers(self._signer, delivery, effect, self._clock.wall())
         from falmock.engine.posting import post  # noqa: PLC0415 - loads httpx, for the first webhook
 
-        body = attempt_body(delivery, plan)
+        body = attempt_body(delivery, effect)
         at, began = self._clock.now(), time.perf_counter()
         answer = await post(
             self._http(),
@@ -205,7 +205,7 @@ class Sender:
             body=body,
             headers=headers,
             limit=timeout(delivery.attempts),
-            pause=plan.pause,
+            pause=effect.pause,
         )
         took = time.perf_counter() - began
         self._note(delivery, answer, at=at, took=took, headers=headers, body=body)

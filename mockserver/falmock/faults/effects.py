@@ -176,7 +176,7 @@ def file_expires_at(injections: Injections, usual: float | None, now: float) -> 
 
 
 @dataclass(frozen=True, slots=True)
-class DeliveryPlan:
+class DeliveryEffect:
     """How faults change a delivery.
 
     Attributes:
@@ -192,9 +192,9 @@ class DeliveryPlan:
     observed: tuple[Injection, ...]
 
 
-def delivery_plan(injections: Injections) -> DeliveryPlan:
+def on_delivery(injections: Injections) -> DeliveryEffect:
     """Return how to schedule the webhook of a completed request."""
-    return DeliveryPlan(
+    return DeliveryEffect(
         delay=_seconds(injections, "webhook_late") + _seconds(injections, "webhook_out_of_order"),
         waits_for_next="webhook_out_of_order" in injections,
         null_payload="webhook_null_payload" in injections,
@@ -203,7 +203,7 @@ def delivery_plan(injections: Injections) -> DeliveryPlan:
 
 
 @dataclass(frozen=True, slots=True)
-class AttemptPlan:
+class AttemptEffect:
     """How faults change one POST of a webhook.
 
     Attributes:
@@ -223,9 +223,9 @@ class AttemptPlan:
     observed: tuple[Injection, ...]
 
 
-def attempt_plan(injections: Injections) -> AttemptPlan:
+def on_attempt(injections: Injections) -> AttemptEffect:
     """Return how to sign and send an attempt."""
-    return AttemptPlan(
+    return AttemptEffect(
         pause=_seconds(injections, "webhook_slow"),
         timestamp_age=_seconds(injections, "webhook_old_timestamp"),
         rotate_key="webhook_rotated_key" in injections,

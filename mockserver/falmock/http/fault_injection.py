@@ -58,7 +58,7 @@ class FaultInjector:
 
     def __init__(self, emulator: Emulator) -> None:
         self._emulator = emulator
-        self.rules = emulator.plan
+        self.rules = emulator.rule_set
 
     async def __call__(self, host: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a call through `host`, with a fault if one applies."""

@@ -164,8 +164,8 @@ class Attempt:
         return f"#{self.id} webhook of {self.request_id}, attempt {self.number}: {self.status or self.error}"
 
 
-Entry = Exchange | Transition | Attempt
-Item = TypeVar("Item", bound="Entry | ReceivedCall | RawAttempt")
+JournalEntry = Exchange | Transition | Attempt
+Item = TypeVar("Item", bound="JournalEntry | ReceivedCall | RawAttempt")
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,7 +189,7 @@ class JournalFilter:
     since: float | None = None
     until: float | None = None
 
-    def of(self, entries: Iterable[Entry]) -> list[Entry]:
+    def of(self, entries: Iterable[JournalEntry]) -> list[JournalEntry]:
         return [entry for piece in self.pieces(list(entries)) for entry in piece]
 
     def pieces(self, entries: Sequence[Item]) -> Iterator[list[Item]]:
@@ -206,14 +206,14 @@ class JournalFilter:
                 if (self._owns(entry) or entry.request_id in related) and self._matches(entry)
             ]
 
-    def _owns(self, entry: Entry | ReceivedCall | RawAttempt) -> bool:
+    def _owns(self, entry: JournalEntry | ReceivedCall | RawAttempt) -> bool:
         return (
             (self.endpoint is None or matches(entry.endpoint or "", self.endpoint))
             and self.test in {None, entry.test}
             and self.caller in {None, entry.caller}
         )
 
-    def _matches(self, entry: Entry | ReceivedCall | RawAttempt) -> bool:
+    def _matches(self, entry: JournalEntry | ReceivedCall | RawAttempt) -> bool:
         return (
             (self.request is None or entry.request_id == self.request)
             and (self.operation is None or entry.operation == self.operation)
@@ -233,7 +233,7 @@ def submit_identity(submit: Exchange | Request) -> SubmitIdentity:
     return submit.endpoint, submit.caller, submit.test, submit.input_sha256
 
 
-def lines(entries: Iterable[Entry], dropped: int) -> Iterator[str]:
+def lines(entries: Iterable[JournalEntry], dropped: int) -> Iterator[str]:
     """Yield a journal as JSON lines, the heading first."""
     yield heading(dropped)
     yield from map(line, entries)
@@ -244,11 +244,11 @@ def heading(dropped: int) -> str:
     return json.dumps({"kind": "journal", "falmock": __version__, "dropped": dropped}) + "\n"
 
 
-def line(entry: Entry) -> str:
+def line(entry: JournalEntry) -> str:
     return json.dumps({"kind": entry.kind} | dataclasses.asdict(entry)) + "\n"
 
 
-def read(text: str) -> list[Entry]:
+def read(text: str) -> list[JournalEntry]:
     """Parse what `lines` yields.
 
     Raises:
@@ -269,10 +269,10 @@ def read(text: str) -> list[Entry]:
 
 
 @cache
-def _parser() -> TypeAdapter[Entry]:
+def _parser() -> TypeAdapter[JournalEntry]:
     from pydantic import Field, TypeAdapter  # noqa: PLC0415 - see `read`
 
-    return TypeAdapter(Annotated[Entry, Field(discriminator="kind")])
+    return TypeAdapter(Annotated[JournalEntry, Field(discriminator="kind")])
 
 
 def _split(entries: Sequence[Item]) -> Iterator[Sequence[Item]]:

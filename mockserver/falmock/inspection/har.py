@@ -16,7 +16,7 @@ from falmock.inspection.entries import Exchange, Transition
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from falmock.inspection.entries import Attempt, Entry, Headers
+    from falmock.inspection.entries import Attempt, Headers, JournalEntry
 
 UNKNOWN: Final = -1  # as HAR defines it
 
@@ -27,7 +27,7 @@ def head(dropped: int) -> dict[str, Any]:
     return about | ({"comment": f"{dropped} older entries are missing"} if dropped else {})
 
 
-def archived(entries: Iterable[Entry]) -> list[dict[str, Any]]:
+def archived(entries: Iterable[JournalEntry]) -> list[dict[str, Any]]:
     """Return entries in HAR's form, transitions left out."""
     return [_entry(entry) for entry in entries if not isinstance(entry, Transition)]
 

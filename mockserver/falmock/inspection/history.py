@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from falmock.catalogue import Catalogue
-    from falmock.inspection.entries import Attempt, Entry, SubmitIdentity
+    from falmock.inspection.entries import Attempt, JournalEntry, SubmitIdentity
 
 FAILED: Final = 400
 REJECTED: Final = 422
@@ -89,7 +89,7 @@ class History:
         requests: in the order of their first entry.
     """
 
-    def __init__(self, entries: Sequence[Entry], catalogue: Catalogue, now: float | None) -> None:
+    def __init__(self, entries: Sequence[JournalEntry], catalogue: Catalogue, now: float | None) -> None:
         self.catalogue = catalogue
         self.now = max((entry.at for entry in entries), default=0.0) if now is None else now
         self.calls = [entry for entry in entries if isinstance(entry, Exchange)]

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from falmock.engine import observer
     from falmock.engine.emulator import Emulator
     from falmock.engine.rows import Request
-    from falmock.inspection.entries import Entry
+    from falmock.inspection.entries import JournalEntry
     from falmock.protocol.calls import Call
 
 log = logging.getLogger("falmock")
@@ -162,14 +162,14 @@ class Journal:
             warned[subject] = None
             log.warning("%s: %s", subject, text)
 
-    def entries(self, wanted: JournalFilter = EVERYTHING) -> list[Entry]:
+    def entries(self, wanted: JournalFilter = EVERYTHING) -> list[JournalEntry]:
         """Return the entries that match, in order; a call that has not ended is included as it is so far."""
         return [entry for piece in self.pieces(wanted) for entry in piece]
 
-    def pieces(self, wanted: JournalFilter = EVERYTHING) -> Iterator[list[Entry]]:
+    def pieces(self, wanted: JournalFilter = EVERYTHING) -> Iterator[list[JournalEntry]]:
         """Yield what `entries` returns in lists, some empty, each after a few ms of work."""
         for matching in wanted.pieces(self._ring.read(self._open.values())):
-            piece: list[Entry] = []
+            piece: list[JournalEntry] = []
             weight = 0
             for held in matching:
                 piece.append(self._entry(held))
@@ -198,7 +198,7 @@ class Journal:
     def _keep(self, entry: Held) -> None:
         self.dropped += self._ring.append(entry)
 
-    def _entry(self, held: Held) -> Entry:
+    def _entry(self, held: Held) -> JournalEntry:
         if isinstance(held, ReceivedCall):
             return self._exchange(held)
         if isinstance(held, RawAttempt):

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 
 from falmock.catalogue import BUNDLED
 from falmock.faults.effects import FORGED, RESERIALIZED
-from falmock.inspection.entries import Entry
+from falmock.inspection.entries import JournalEntry
 from falmock.inspection.history import FAILED, History, accepted, last_status
 from falmock.protocol import endpoints
 from falmock.protocol.calls import Operation
@@ -56,7 +56,7 @@ class Finding:
         return "\n".join([f"{self.rule}: {self.says}", *(f"    {line}" for line in self.evidence)])
 
 
-Evidence = tuple[str, Sequence[Entry]]  # the mistake in one line, and the entries that show it
+Evidence = tuple[str, Sequence[JournalEntry]]  # the mistake in one line, and the entries that show it
 RuleFunction = Callable[[History], Iterator[Evidence]]
 
 
@@ -92,7 +92,7 @@ def rule(*, why: str, source: str) -> Callable[[RuleFunction], RuleFunction]:
 
 
 def check(
-    entries: Iterable[Entry], *, catalogue: Catalogue = BUNDLED, now: float | None = None
+    entries: Iterable[JournalEntry], *, catalogue: Catalogue = BUNDLED, now: float | None = None
 ) -> list[Finding]:
     """Return the findings of all rules.
 
@@ -338,7 +338,7 @@ def _by_caller(calls: Sequence[Exchange], says: str) -> Iterator[Evidence]:
         yield f"{says}: key {caller}, {len(group)} times", group
 
 
-def _finding(rule: Rule, says: str, entries: Sequence[Entry]) -> Finding:
+def _finding(rule: Rule, says: str, entries: Sequence[JournalEntry]) -> Finding:
     lines = list(dict.fromkeys(map(str, entries)))
     more = [f"... and {len(lines) - SHOWN} more"] if len(lines) > SHOWN else []
     ids = dict.fromkeys(entry.request_id for entry in entries if entry.request_id is not None)

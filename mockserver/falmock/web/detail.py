@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
 
     from falmock.engine.rows import Request as Stored
-    from falmock.inspection.entries import Entry
+    from falmock.inspection.entries import JournalEntry
     from falmock.web.answers import Action, Part
     from falmock.web.site import Site
 
@@ -143,11 +143,11 @@ class RequestPage:
             raise RequestNotFound
         return found
 
-    async def _entries(self, found: Stored) -> list[Entry]:
+    async def _entries(self, found: Stored) -> list[JournalEntry]:
         pieces = in_turns(self._site.journal.pieces(JournalFilter(request=found.id)))
         return [entry async for piece in pieces for entry in piece]
 
-    def _findings(self, entries: Sequence[Entry], now: float) -> list[Any]:
+    def _findings(self, entries: Sequence[JournalEntry], now: float) -> list[Any]:
         """Return the findings of the client check in this request alone."""
         return check(entries, catalogue=self._emulator.catalogue, now=now)
 

@@ -79,7 +79,8 @@ class Site:
         self.emulator.advance()
         clock = self.emulator.clock
         rules = [
-            (state.id, state.matched, state.injected, state.observed) for state in self.emulator.plan.rules()
+            (state.id, state.matched, state.injected, state.observed)
+            for state in self.emulator.rule_set.rules()
         ]
         return self.emulator.store.changes, self.journal.mark, clock.scale, rules
 
