@@ -1,4 +1,4 @@
-"""Turns exceptions into responses; nothing else does."""
+"""Turns exceptions into responses. No other module does."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ def refusal_response(refusal: Refusal) -> Response:
 
 
 def explained(status: int, why: str) -> Response:
-    """Return a refusal of the emulator's own.
+    """Return a refusal that fal does not have.
 
-    fal's JavaScript client shows `message`, all others show the body or `detail`.
+    fal's JavaScript client shows `message`, others show the body or `detail`.
     """
     return JSONResponse({"detail": why, "message": why}, status)
 
@@ -78,13 +78,13 @@ def response_of_host(error: Exception, host: str) -> Response:
 
 
 async def fail(request: Request, error: Exception) -> Response:
-    """Answer a call that met a defect of falmock. The server logs the traceback."""
+    """Answer a call that failed because of a defect of falmock. The server logs the traceback."""
     del request, error
     return failure()
 
 
 def failure() -> Response:
-    """Return the response to a call that met a defect of falmock."""
+    """Return the 500 for a defect of falmock."""
     return JSONResponse({"detail": "Internal Server Error", "error_type": "internal_error"}, 500)
 
 
