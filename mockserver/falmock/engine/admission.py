@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from falmock.engine.steps import Steps
     from falmock.engine.submission import Submission
 
-MARGIN: Final = 24 * 3600.0  # seconds before the end of emulated time in which nothing is accepted
+MARGIN: Final = 24 * 3600.0  # seconds before the end of emulated time; nothing is accepted in them
 
 
 class Admission:
@@ -38,7 +38,7 @@ class Admission:
 
         Args:
             now: emulated time in unix seconds.
-            direct: for a call to the run host: ready at once, not retried, without a webhook.
+            direct: whether it is a call to the run host: no wait in the queue, no retries, no webhook.
 
         Raises:
             TimeEnded: the request might not end before emulated time does.

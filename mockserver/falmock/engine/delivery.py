@@ -1,8 +1,8 @@
-"""Content, schedule and URLs of webhooks; see `webhooks` for the sending.
+"""Content, pauses and URLs of webhooks; `webhooks` sends them.
 
 From PROTOCOL.md 9: the first attempt may take 15 s, later ones 120 s; only 2xx is success; a redirect is a
 permanent failure; there are at most 31 retries, until the stored result expires. The first six pauses are
-as recorded, give or take a fifth; it is assumed that all later ones are like the sixth.
+as recorded, plus or minus a fifth. Later ones are assumed to be like the sixth.
 """
 
 from __future__ import annotations
@@ -40,10 +40,10 @@ class Answer:
     """The answer of a receiver.
 
     Attributes:
-        status: HTTP's; None when there was no usable answer.
+        status: the HTTP status; None without a usable answer.
         headers: in the order of the answer.
         body: its first bytes.
-        error: why there is no usable answer, in words, or None.
+        error: a text why there is no usable answer, or None.
     """
 
     status: int | None = None
@@ -53,7 +53,7 @@ class Answer:
 
     @property
     def verdict(self) -> str:
-        """The status code as text, or the reason why there is none."""
+        """The status code as text, or the reason for no usable answer."""
         return str(self.status) if self.error is None else self.error
 
 
@@ -85,7 +85,7 @@ def payload(request: Request, output: bytes | None) -> bytes:
         body["error"] = f"Unexpected status code: {request.status}"
     elif "payload_error" not in body:
         body["error"] = None
-    return json.dumps(body, sort_keys=True).encode()  # the live bytes: sorted, with blanks, in ASCII
+    return json.dumps(body, sort_keys=True).encode()  # fal's bytes: sorted, with blanks, in ASCII
 
 
 def reserialized(body: bytes) -> bytes:
@@ -117,10 +117,10 @@ def signed_headers(signer: Signer, delivery: Delivery, effect: AttemptEffect, no
 
 @lru_cache(256)
 def parsed(url: str) -> httpx.URL:
-    """Return a URL of a webhook, parsed; many webhooks go to the same few URLs.
+    """Return the URL of a webhook, parsed. It is cached, because many webhooks have the same URL.
 
     Raises:
-        httpx.InvalidURL: it is none.
+        httpx.InvalidURL: it is not a URL.
     """
     import httpx  # noqa: PLC0415 - loads slowly, and most requests have no webhook
 
@@ -156,5 +156,5 @@ def receiver(url: str) -> str:
     try:
         target = parsed(url)
     except httpx.InvalidURL:
-        return url  # its attempt fails
+        return url  # the attempt will fail
     return f"{target.scheme}://{Authority(target.host, target.port)}"

@@ -1,7 +1,7 @@
-"""Write the steps of a request: its row, its result, its webhook, a journal entry, a log line.
+"""Writes the steps of a request: its row, its result, its webhook, a journal entry, a log line.
 
-`transitions` decides about events and times; this module has no queue. Every method works in the caller's
-transaction. Changes outside of the store follow after the commit.
+`transitions` decides about events and times. Every method works in the caller's transaction. Changes outside
+of the store follow after the commit.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("falmock")
 
 LARGE_RESULT: Final = 10_000  # bytes (PROTOCOL.md 4.6)
-UNSTORED: Final = 3600.0  # seconds that a result is kept whose payloads are not to be stored (4.6)
+UNSTORED: Final = 3600.0  # seconds that a result is kept after `X-Fal-Store-IO: 0` (4.6)
 UNSTORED_LARGE: Final = 360.0
 DAY: Final = 86_400.0
 
@@ -121,7 +121,7 @@ class Steps:
         self.schedule_webhook(request, outcome, at)
 
     def _headers_of_runner(self, request: Request, outcome: Outcome) -> dict[str, str]:
-        """Return what a runner adds to its answer; nothing for an answer of the platform."""
+        """Return the headers that a runner adds to its answer; none for an answer of the platform."""
         if outcome.error_type is not None or request.attempts == 0:
             return {}
         number = self.rng(request.seq, f"runner {request.attempts}").randrange(self._settings.runners)
