@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 Headers = tuple[tuple[str, str], ...]
 
-FILTERED: Final = 500  # entries that are filtered in one piece
+FILTERED: Final = 500  # entries of one piece
 
 
 class JournalError(Exception):
@@ -49,7 +49,7 @@ class Exchange:
         error: name of the exception that ended the call, or None.
         fault: the fault that was injected into the response, or None.
         public: of a download, whether the file needs no key; else None.
-        over: False while the response is incomplete.
+        over: whether the response is complete.
     """
 
     id: int
@@ -95,7 +95,7 @@ class Transition:
         state: the new state.
         attempt: number of the run; 0 before the first.
         status: HTTP status of the outcome; None before.
-        error_type: of a platform error.
+        error_type: the type of a platform error, or None.
     """
 
     id: int
@@ -130,7 +130,7 @@ class Attempt:
         url: without user info and query parameters.
         number: 1 for the first.
         size: bytes of the body.
-        status: of the response; None if there was none.
+        status: HTTP status of the response; None without one.
         answer: the beginning of the response body.
         error: why there was no response, or None.
         fault: the fault that was injected, or None.
@@ -229,7 +229,7 @@ SubmitIdentity = tuple[str | None, str | None, str | None, str | None]
 
 
 def submit_identity(submit: Exchange | Request) -> SubmitIdentity:
-    """Return what two equal submits have in common: endpoint, caller, test and input."""
+    """Return endpoint, caller, test and input: two submits with the same are equal."""
     return submit.endpoint, submit.caller, submit.test, submit.input_sha256
 
 
@@ -265,7 +265,7 @@ def read(text: str) -> list[JournalEntry]:
         where = ".".join(map(str, error.errors()[0]["loc"]))
         raise JournalError(f"an entry has an invalid field: {where}") from None
     except (ValueError, TypeError, KeyError):
-        raise JournalError("it is not made of JSON lines as falmock writes them") from None
+        raise JournalError("it does not have the JSON lines that falmock writes") from None
 
 
 @cache

@@ -1,4 +1,4 @@
-"""A journal sorted by request, as the lint rules read it. Pure."""
+"""A journal sorted by request, for the rules of the client check. Pure."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ class UnknownField:
 
     Attributes:
         known: the fields that it has.
-        calls: those that sent it.
+        calls: the calls that sent it.
     """
 
     endpoint: str
@@ -137,7 +137,7 @@ class History:
             latest[identity] = request, submit
 
     def resubmits_of_rejected_inputs(self) -> Iterator[tuple[Exchange | Attempt, Exchange]]:
-        """Yield what showed the caller a 422, and the next submit or run of the same input."""
+        """Yield the call or attempt that showed a 422, and the next submit or run of the same input."""
         outcomes = {request.id: request.end.status for request in self.requests if request.end is not None}
         identities: dict[str, SubmitIdentity] = {}
         rejections: dict[SubmitIdentity, Exchange | Attempt] = {}

@@ -36,9 +36,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("falmock")
 
-MOST_WARNINGS: Final = 100  # of a kind
+MOST_WARNINGS: Final = 100  # of each kind
 LONGEST_SUBJECT: Final = 200  # characters
-PIECE: Final = 48 * 1024  # bytes of entries that are parsed in one piece
+PIECE: Final = 48 * 1024  # bytes of entries that are parsed in one go
 AUTHORIZATION: Final = b"authorization"
 
 
@@ -54,7 +54,7 @@ class Journal:
         dropped: number of entries that were dropped.
         known: the keys that are masked wherever they appear.
         redact: masks them and other secrets.
-        warned: the subjects of the warnings so far, each once. A reset leaves them.
+        warned: the subjects of the warnings so far, each once. A reset does not remove them.
     """
 
     def __init__(
@@ -84,9 +84,8 @@ class Journal:
 
         Args:
             call: on a fal host.
-            scope: of the call.
             path: on that host.
-            headers: joined.
+            headers: as `join_headers` returns them.
             at: arrival, unix seconds of the emulator's clock.
         """
         for name, value in scope["headers"]:
@@ -125,7 +124,7 @@ class Journal:
         received.fault = fault
         received.request_id = request_id or received.call.request_id
         received.public = public
-        if self._open.pop(received.id, None) is not None:  # else a `clear` removed it
+        if self._open.pop(received.id, None) is not None:  # otherwise `clear` has removed it
             received.trim()
             self._keep(received)
 

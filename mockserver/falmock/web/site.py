@@ -43,7 +43,6 @@ class Site:
     """The live page of one emulator.
 
     Attributes:
-        journal: of the emulator.
         redact: masks secrets in everything that a page shows.
     """
 
@@ -103,7 +102,6 @@ class Site:
         """Return a whole page. Its template extends `layout.html` and shows the regions.
 
         Args:
-            title: of the document.
             regions: the parts that change.
             values: for the template.
         """
