@@ -80,7 +80,7 @@ def entry(loc: str, msg: str, kind: str, given: str) -> str:
         ),
     ],
 )
-async def test_an_error_of_a_model(fault: str, text: str) -> None:
+async def test_a_model_error_has_the_recorded_text(fault: str, text: str) -> None:
     async with recorded() as mock:
         result = await mock.finish(headers={"x-falmock-fault": fault})
 

@@ -171,7 +171,7 @@ async def test_answer_without_cors_headers_cannot_be_read_by_a_page(mock: Mock) 
     assert usual.headers["access-control-allow-origin"] == "http://localhost:3000"
 
 
-async def test_status_line_without_a_reason_phrase(mock: Mock, wire: httpx.AsyncClient) -> None:
+async def test_a_fault_leaves_out_the_reason_phrase(mock: Mock, wire: httpx.AsyncClient) -> None:
     submitted = await mock.submit()
     add_rule(mock, "no_reason", on="status", times=2)
     path = httpx.URL(submitted["status_url"]).path
