@@ -200,7 +200,7 @@ def _start_scheduler(emulator: Emulator) -> asyncio.Task[None]:
 
     def ended(task: asyncio.Task[None]) -> None:
         if not task.cancelled():
-            log.critical("the scheduler has stopped: this is a defect of falmock", exc_info=task.exception())
+            log.critical("the scheduler has stopped: this is a bug in falmock", exc_info=task.exception())
 
     task = asyncio.create_task(emulator.timeline.run())
     task.add_done_callback(ended)

@@ -52,6 +52,6 @@ class Application(Starlette):
             return None
         try:
             return self._at_once(scope, body)
-        except Exception:  # a defect: the caller gets a 500
+        except Exception:  # a bug: the caller gets a 500
             log.exception("a call failed; this is a bug in falmock")
             return failure()
