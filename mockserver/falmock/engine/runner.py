@@ -145,11 +145,13 @@ class Runner:
 
     def _warn_of(self, entry: Entry) -> None:
         if entry.retired is not None:
-            since = f"fal's list does not have this model since {entry.retired}"
-            self.observer.warn(Warned.UNLISTED, entry.endpoint, f"not listed: {since}. It may be gone at fal")
+            text = f"fal has not listed this model since {entry.retired}; it may be gone there"
+            self.observer.warn(Warned.UNLISTED, entry.endpoint, text)
         if entry.certainty == "guess":
             made = f"any input is accepted, and the output is a guess: {entry.medium}"
-            self.observer.warn(Warned.GUESS, entry.endpoint, f"nobody lists this model; {made}. {EXACT}")
+            self.observer.warn(
+                Warned.GUESS, entry.endpoint, f"this model is not in the catalogue; {made}. {EXACT}"
+            )
 
     async def perform(self, assignment: PreparedRun, request: Request) -> Outcome:
         """Run the model; return its outcome.
