@@ -170,7 +170,7 @@ def _check_writable(account: Path | None) -> None:
 
 
 def _refuse_settings(server: ServerInfo) -> None:
-    """Refuse flags that would have no effect, because the running emulator has settings of its own."""
+    """Refuse flags that would have no effect, because the running emulator has its own settings."""
     source = click.get_current_context().get_parameter_source
     given = [flag_of(name) for name in OPTIONS if source(name) is ParameterSource.COMMANDLINE]
     if refused := ", ".join(flag for flag in given if flag not in FOR_JOINED):
