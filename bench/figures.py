@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Spread:
-    """The median, the least and the largest of some samples."""
+    """The median, the minimum and the maximum of some samples."""
 
     median: float
     least: float
@@ -40,8 +40,8 @@ class Verdict:
     """A measured value, and its goal.
 
     Attributes:
-        measured: as text.
-        goal: as text; empty for a ratio without a goal.
+        measured: the value as text.
+        goal: the goal as text; empty for a ratio without a goal.
         met: None if it could not be measured.
     """
 
@@ -51,7 +51,7 @@ class Verdict:
 
     @property
     def word(self) -> str:
-        """Whether the goal is met, in a word; nothing if there is no goal."""
+        """Whether the goal is met, as a word; empty without a goal."""
         if not self.goal:
             return ""
         return {None: "?", True: "yes", False: "no"}[self.met]
@@ -62,7 +62,7 @@ class Figure:
     """One measured quantity.
 
     Attributes:
-        what: its name with its unit.
+        what: name and unit.
         samples: by the name of the target, one for each round.
         verdicts: on its goals.
     """
@@ -113,7 +113,7 @@ class Figure:
 def ratios(samples: Sequence[float] | None, others: Sequence[float] | None) -> list[float] | None:
     """Return the ratio of the two samples of each round; None without samples.
 
-    A processor time may be zero: it is counted in hundredths of a second.
+    A sample may be zero, because processor time is measured in hundredths of a second.
     """
     if not samples or not others:
         return None
@@ -127,7 +127,7 @@ class Row:
     Attributes:
         name: for `--only`.
         figures: lines of the table.
-        notes: sentences for below the table.
+        notes: sentences below the table.
         errors: the number of calls without an expected answer. A row with errors has failed.
         first_error: the answer to the first of them.
     """

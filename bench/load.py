@@ -1,7 +1,7 @@
-"""The load generator: one thread, plain sockets, prepared requests, and no more parsing than needed.
+"""The load generator: one thread, plain sockets, prepared requests and little parsing.
 
-A conversation is a generator. It yields a `Call` and is sent the answer, with its head. An answer with
-another status than the call expects is an error: it is counted, and the conversation ends.
+A conversation is a generator: it yields a `Call`, and receives the answer with its head. An answer with a
+status that the call does not expect is an error: it is counted, and the conversation ends.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class Call(NamedTuple):
     Attributes:
         request: the bytes.
         expected: the statuses that an answer may have, as bytes.
-        at: when it is due, by `time.perf_counter`; its latency counts from then. 0: at once.
+        at: when it is due, by `time.perf_counter`; its latency counts from then. 0: now.
     """
 
     request: bytes
@@ -57,7 +57,7 @@ OK_OR_ACCEPTED: Final = frozenset({b"200", b"202"})
 
 @dataclass
 class Measured:
-    """The results of a load.
+    """The results of one load.
 
     Attributes:
         seconds: from the first call to the last answer.
@@ -99,7 +99,7 @@ class _Connection:
 
 
 def is_complete(data: bytes) -> bool:
-    """Check whether an answer has arrived to its end."""
+    """Return whether an answer is complete."""
     head = data.find(b"\r\n\r\n")
     if head < 0:
         return False
@@ -109,7 +109,7 @@ def is_complete(data: bytes) -> bool:
 
 
 def is_complete_call(data: bytes) -> bool:
-    """Check whether a call has arrived to its end; without a length, it has no body."""
+    """Return whether a call is complete; without a length, it has no body."""
     head = data.find(b"\r\n\r\n")
     if head < 0:
         return False
@@ -126,7 +126,7 @@ def drive(
 ) -> Measured:
     """Hold conversations on several connections until the time is over, or all have ended.
 
-    It lasts longer if there is no answer in that time, as on a machine with other work.
+    Without any answer in that time, as on a busy machine, it goes on until there is one.
 
     Raises:
         BenchError: there is no answer at all.

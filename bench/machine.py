@@ -1,4 +1,4 @@
-"""The machine that the figures are from."""
+"""Facts about the machine that the figures are measured on."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def _said(*command: str) -> str | None:
 
 
 def _load(seconds: float) -> float:
-    """Return the processor time of the load generator for a call, with a server of fixed answers."""
+    """Return the processor time of the load generator for a call, with a server that sends a fixed answer."""
     with receiving(FOR_SERVERS) as server:
 
         def talk() -> Any:

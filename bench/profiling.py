@@ -1,4 +1,4 @@
-"""Profiles of a server: by py-spy if it is installed, which costs little, else by cProfile."""
+"""Profiles of a server: by py-spy if it is installed, because it costs little, otherwise by cProfile."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def _py_spy() -> str | None:
 def _summary(folded: str) -> str:
     """Return the functions with the most samples, from lines of "frame;frame;frame number".
 
-    Other threads than the main one are left out: py-spy may take a thread that waits for one that runs.
+    Only the main thread counts, because py-spy may take a waiting thread for a running one.
     """
     own: Counter[str] = Counter()
     total: Counter[str] = Counter()

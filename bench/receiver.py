@@ -1,7 +1,7 @@
 """A receiver of webhooks, in a separate process.
 
-The processes share two numbers in a file: the status that it answers with, and how many webhooks have
-arrived.
+The processes share two numbers in a file: the status that the receiver answers with, and the number of
+webhooks that have arrived.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from bench.load import Address
 
-STATUS: Final = 0  # places of the numbers
+STATUS: Final = 0  # positions of the numbers
 COUNT: Final = 1
 SIZE: Final = 16  # bytes
 _WAIT: Final = 0.002  # seconds
@@ -44,7 +44,7 @@ class Receiver:
         shared.write_bytes(bytes(SIZE))
         self._numbers = _numbers(shared)
         self.answer(200)
-        self._numbers[COUNT] = -1  # until it listens
+        self._numbers[COUNT] = -1  # changes when it listens
         command = [sys.executable, "-m", "bench.receiver", str(self.address[1]), str(shared)]
         with on_core(core):
             self.process = subprocess.Popen(command, cwd=HERE.parent)

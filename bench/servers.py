@@ -1,4 +1,4 @@
-"""Server processes: pinned on a core of their own, measured, profiled if asked."""
+"""Server processes: each pinned to a core, measured, and optionally profiled."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ FOR_LOAD: Final = 1
 
 
 class Server:
-    """A server that runs in a folder of its own.
+    """A server that runs in a separate folder.
 
     Args:
         target: what to start.
         folder: where it runs.
-        called: wait until it has answered a submit; otherwise, until it accepts connections.
-        profile: is made of it.
+        called: whether to wait until it has answered a submit, or only until it accepts connections.
+        profile: records a profile of it.
 
     Attributes:
         start_seconds: from the start of the process to the end of that wait.
@@ -155,7 +155,7 @@ def new_folder() -> Iterator[Path]:
 def free_port() -> int:
     """Return a free port that the system does not choose for clients.
 
-    A client that waits for a server at such a port would connect to itself in the end.
+    At a port that the system chooses, a client that waits for a server would in the end connect to itself.
     """
     while True:
         port = random.randrange(*PORTS)  # noqa: S311 - no secret
@@ -174,7 +174,7 @@ PINNED: Final = len(CORES) > 1
 
 
 def pin_load() -> None:
-    """Keep this process away from the core of the servers."""
+    """Pin this process to the core for the load."""
     if PINNED:
         os.sched_setaffinity(0, {CORES[FOR_LOAD]})
 
@@ -207,7 +207,7 @@ def _bound_to(cores: Sequence[int]) -> Iterator[None]:
 
 
 def _environment(folder: Path) -> dict[str, str]:
-    """Return the environment without proxies and settings; no `falmock run` of the user finds the server."""
+    """Return an environment without proxies and settings, in which `falmock run` does not find the server."""
     kept = {
         name: value
         for name, value in os.environ.items()

@@ -1,4 +1,4 @@
-"""What a row measures with: how much, and servers."""
+"""The scale of a row, and its servers."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ class Scale:
     """How much is measured; the defaults are those of the goals.
 
     Attributes:
-        rounds: of each target, in turns: A B C A B C.
-        seconds: of one round of load.
-        starts: of each target.
-        requests: that memory is measured over.
-        stored: requests in the full database.
-        webhooks: that are due at once.
-        clients: that poll at the same time.
-        streams: that are open at the same time.
-        upload: bytes of a file.
-        programs: of the contract suite.
+        rounds: rounds of each target, in turns: A B C A B C.
+        seconds: the length of one round of load.
+        starts: starts of each target.
+        requests: requests over which the memory grows.
+        stored: requests in the large database.
+        webhooks: webhooks that are due at the same time.
+        clients: clients that poll at the same time.
+        streams: status streams that are open at the same time.
+        upload: the size of the uploaded file, in bytes.
+        programs: programs of the contract suite.
     """
 
     rounds: int = 5
@@ -54,7 +54,7 @@ FULL: Final = Scale()
 QUICK: Final = Scale(
     rounds=3, seconds=1.0, starts=5, requests=10_000, stored=100_000, webhooks=1_000, upload=256 * MIB
 )
-TINY: Final = Scale(  # to see that it works
+TINY: Final = Scale(  # to test the bench
     rounds=1,
     seconds=0.1,
     starts=1,
@@ -70,7 +70,7 @@ TINY: Final = Scale(  # to see that it works
 
 @dataclass(frozen=True)
 class Setup:
-    """What a row measures with.
+    """The scale of a row, and its servers.
 
     Attributes:
         scale: how much.
@@ -85,7 +85,7 @@ class Setup:
 
     @contextmanager
     def serving(self, target: Target, *, called: bool = True) -> Iterator[Server]:
-        """Run a server during a block, in a folder of its own; see `Server`."""
+        """Run a server during a block, in a new folder; see `Server`."""
         profile = None
         if self.profiles is not None and target.name == FALMOCK:
             profile = Profile(self.profiles / f"{self.row}-{next(self._numbers)}")

@@ -1,4 +1,4 @@
-"""What is compared, and how each is called."""
+"""The servers that are compared, and the calls to each."""
 
 from __future__ import annotations
 
@@ -97,8 +97,8 @@ class Target:
     """A kind of server.
 
     Attributes:
-        name: for people.
-        command: to start it; `{port}` and `{folder}`, where it runs, are filled in.
+        name: in the table.
+        command: starts it, with `{port}` and `{folder}` replaced.
     """
 
     name: str
@@ -113,12 +113,12 @@ def falmock(*flags: str, state: str = "{folder}/state") -> Target:
 
 
 def bare() -> Target:
-    """Return the application that a user would write by hand."""
+    """Return the bare application."""
     return Target(BARE, (sys.executable, str(HERE / "bare.py"), "{port}"))
 
 
 def aimock() -> Target | None:
-    """Return the peer from npm, if it and node are installed."""
+    """Return aimock, if it and node are installed."""
     node = shutil.which("node")
     if node is None or not _PEER.exists():
         return None

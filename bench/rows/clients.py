@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from bench.setup import Setup
 
 PAUSE: Final = 0.1  # seconds between the polls of one client
-LONGER: Final = 4  # how many rounds of load it lasts
+LONGER: Final = 4  # rounds of load that it lasts
 EVENT: Final = b"data: {"
 
 
@@ -46,7 +46,9 @@ def clients(setup: Setup, row: Row) -> None:
             rate.add(FALMOCK, measured.rate)
             cpu.add(FALMOCK, used / len(measured.latencies) * 1e6)
     p99.limit(FALMOCK, "most", 50, "ms")
-    row.notes.append("The latency of a poll counts from when it is due. 2 requests run, the others wait.")
+    row.notes.append(
+        "The latency of a poll counts from the time when it is due. 2 requests run, the others wait."
+    )
 
 
 def _poll(server: Server, unpolled: Iterator[str], until: float) -> Conversation:

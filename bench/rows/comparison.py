@@ -1,4 +1,4 @@
-"""Flows and status polls, falmock beside the others."""
+"""Flows and status polls of falmock and the others."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def in_turns(
 
 
 def flows(setup: Setup, row: Row) -> None:
-    """Submit, status until completed, result."""
+    """Measure flows: submit, status until completed, result."""
     rate = row.figure("flows: calls a second")
     p99 = row.figure("flows: p99 of a call, ms")
     cpu = row.figure("flows: processor time of a call, us")
@@ -66,7 +66,7 @@ def flows(setup: Setup, row: Row) -> None:
 
 
 def polls(setup: Setup, row: Row) -> None:
-    """Poll the status: one request for each connection."""
+    """Measure polls: each connection polls its own request."""
     rate = row.figure("polls: calls a second")
     cpu = row.figure("polls: processor time of a call, us")
     targets = compared(*RUNNING)
@@ -83,4 +83,4 @@ def polls(setup: Setup, row: Row) -> None:
     rate.compare(FALMOCK, AIMOCK)
     cpu.compare(FALMOCK, BARE)
     cpu.compare(FALMOCK, AIMOCK)
-    row.notes.append("The polled requests of falmock run, those of the others are completed.")
+    row.notes.append("The polled requests of falmock are running, those of the others are completed.")

@@ -32,8 +32,8 @@ with emulated() as target:
 def programs(setup: Setup, row: Row) -> None:
     """Run generated programs."""
     count = setup.scale.programs
-    seconds = row.figure(f"{count} made-up contract programs, s")
-    cpu = row.figure("made-up contract programs: processor time, s")
+    seconds = row.figure(f"{count} generated contract programs, s")
+    cpu = row.figure("generated contract programs: processor time, s")
     for seed in range(setup.scale.rounds):
         command = [sys.executable, "-c", PROGRAM, str(count), str(seed)]
         with on_all_cores():

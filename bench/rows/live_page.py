@@ -22,17 +22,17 @@ if TYPE_CHECKING:
 
 PAGE: Final = "/ui/live/"  # the events of the list of requests
 BURST: Final = 100  # submits a second
-LONGER: Final = 2  # how many rounds of load it lasts
+LONGER: Final = 2  # rounds of load that it lasts
 
 
 def live_page(setup: Setup, row: Row) -> None:
-    """Poll on all connections but one, which submits; in turns with and without the page."""
+    """Poll on all connections but one, which submits; with and without the page, in turns."""
     rate = row.figure(f"polls during {BURST} submits a second, page open: calls a second")
     without = row.figure("the same without the page")
     cpu = row.figure("processor time of a call, page open, us")
     cpu_without = row.figure("the same without the page")
     with setup.serving(falmock(*AT_ONCE)) as server:
-        with _open_page(server):  # the page is loaded when it is opened first
+        with _open_page(server):  # opening it for the first time loads its modules
             _measure(setup, row, server)
         for _ in range(setup.scale.rounds):
             calls, used = _measure(setup, row, server)

@@ -1,4 +1,4 @@
-"""Start and memory."""
+"""The time of a start, and the memory."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def start(setup: Setup, row: Row) -> None:
-    """Start until the first answered submit."""
+    """Measure from the start to the answer to the first submit."""
     seconds = row.figure("start until the first answered submit, s")
     cpu = row.figure("start: processor time, s")
     for number in range(-1, setup.scale.starts):  # the first one fills the caches of the disk
@@ -32,7 +32,7 @@ def start(setup: Setup, row: Row) -> None:
 
 
 def memory(setup: Setup, row: Row) -> None:
-    """Memory after the start, after the first submit, and after many flows."""
+    """Measure the memory after the start, after the first submit, and after many flows."""
     count = setup.scale.requests
     idle = row.figure("memory idle, MB")
     used = row.figure("memory after the first submit, MB")
@@ -49,5 +49,5 @@ def memory(setup: Setup, row: Row) -> None:
         row.count(measured.errors, measured.first_error)
         growth.add(FALMOCK, server.memory() - before)
     idle.limit(FALMOCK, "most", 50, "MB")
-    row.notes.append("The growth counts from before the first submit; the journal is a part of it.")
+    row.notes.append("The growth starts before the first submit, and includes the journal.")
     growth.limit(FALMOCK, "most", 10, "MB")

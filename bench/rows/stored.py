@@ -26,7 +26,7 @@ POLLED: Final = 20_000  # different calls, of requests drawn from all that are s
 
 
 def polls(setup: Setup, row: Row) -> None:
-    """Poll stored requests: one for each connection, and then another one with each call."""
+    """Poll stored requests: one on each connection, then another one with each call."""
     counts = (setup.scale.stored, FEW)
     own = [row.figure(f"polls with {count:,} requests stored, calls a second") for count in counts]
     drawn = [row.figure(f"polls of any of {count:,} stored, calls a second") for count in counts]

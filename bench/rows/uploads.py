@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from bench.setup import Setup
 
 BLOCK: Final = bytes(MIB)
-SAMPLE: Final = 0.02  # seconds between two looks at the memory
+SAMPLE: Final = 0.02  # seconds between two measurements of the memory
 DD: Final = "dd"
 
 
@@ -46,13 +46,11 @@ def upload(setup: Setup, row: Row) -> None:
     memory.limit(FALMOCK, "most", 32, "MB")
     written = Spread.of(speed.samples[DD])
     row.notes.append(f"dd to the same disk: {written} MB a second.")
-    row.notes.append(
-        "dd writes zeros to the same disk in blocks of 1 MiB; neither waits for the disk at the end."
-    )
+    row.notes.append("dd writes zeros in blocks of 1 MiB; neither waits for the disk at the end.")
 
 
 def _put(server: Server, size: int) -> float:
-    """Upload zeros; return the seconds until the answer."""
+    """Upload a file of zeros; return the seconds until the answer."""
     wanted = json.dumps({"file_name": "zeros.bin", "content_type": "application/octet-stream"}).encode()
     answer = server.ask(server.api.post("/rest.fal.ai/storage/upload/initiate", wanted))
     _, _, body = answer.partition(b"\r\n\r\n")

@@ -1,7 +1,7 @@
-"""Webhooks to a local receiver: how many a second, and status polls meanwhile.
+"""Webhooks to a local receiver: their rate, and the latency of status polls during the deliveries.
 
-The clock of falmock stands still, and the receiver refuses the first attempts. So all requests are completed,
-and all second attempts are due at once when the clock runs again.
+The clock of falmock is stopped, and the receiver refuses the first attempts. So all requests are completed,
+and all second attempts are due at the same time when the clock runs again.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def webhooks(setup: Setup, row: Row) -> None:
     count = setup.scale.webhooks // CONNECTIONS * CONNECTIONS
     rate = row.figure(f"webhooks: {count:,} due at once, delivered a second")
     cpu = row.figure("webhooks: processor time of a delivery, us")
-    p99 = row.figure("webhooks: p99 of a status poll meanwhile, ms")
+    p99 = row.figure("webhooks: p99 of a status poll during the deliveries, ms")
     for _ in range(max(1, setup.scale.rounds // 2)):
         with _due(setup, row, count) as (server, receiver):
             before = server.cpu_seconds()
@@ -51,7 +51,9 @@ def webhooks(setup: Setup, row: Row) -> None:
             p99.add(FALMOCK, measured.percentile(99) * 1e3)
     rate.limit(FALMOCK, "least", 1_000, "a second")
     p99.limit(FALMOCK, "most", 20, "ms")
-    row.notes.append(f"Meanwhile {CONNECTIONS} connections poll {1 / PAUSE:g} times a second each.")
+    row.notes.append(
+        f"During the deliveries, {CONNECTIONS} connections poll {1 / PAUSE:g} times a second each."
+    )
 
 
 @contextmanager

@@ -1,7 +1,7 @@
 # ruff: noqa: F403, F405 - the star import is for type checkers only
-"""falqueue: a small typed client for fal.ai's queue that never pays twice by accident.
+"""falqueue: a small typed client for fal.ai's queue.
 
-It talks to fal, or to an emulator if `FALQUEUE_BASE_URL` is set.
+It calls fal, or an emulator if `FALQUEUE_BASE_URL` is set. A submit is not sent again if there may be a job.
 
 >>> with Client() as client:
 ...     output = client.subscribe(Veo2ImageToVideo(prompt="It waves", image_url=picture))

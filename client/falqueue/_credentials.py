@@ -1,4 +1,4 @@
-"""API keys: read from the environment, sent in one header, shown nowhere."""
+"""API keys: read from the environment, sent in one header, and not shown in any text."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The exceptions, a class for each thing that you may want to handle differently.
+"""The exceptions, a class for each case that you may want to handle differently.
 
 docs/falqueue.md shows them as a tree. If there is a job, the exception has its `handle`: with it, the output
 can still be fetched.

@@ -1,4 +1,4 @@
-"""Progress for people: a live line in a terminal, plain lines elsewhere."""
+"""Shows progress: one line that changes in a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 

@@ -165,7 +165,7 @@ class KeyCache:
 
     def verify(self, body: bytes, headers: Mapping[str, str]) -> Flow[Delivery]:
         now = self.clock()
-        _read_headers(headers, now=now, leeway=LEEWAY_SECONDS)  # what these reject needs no keys
+        _read_headers(headers, now=now, leeway=LEEWAY_SECONDS)  # before the keys are fetched
         if now - self._fetched >= DAY_SECONDS:
             yield from self._fetch()
         try:

@@ -70,9 +70,12 @@ def list_properties() -> None:
 
 @falcontract.command()
 @click.option(
-    "--target", default="mock", show_default=True, help="mock, socket, live, or the URL of an emulator."
+    "--target",
+    default="mock",
+    show_default=True,
+    help="mock (falmock in process), socket (falmock on a port), live (fal), or the URL of an emulator.",
 )
-@click.option("--tier", type=click.IntRange(0, 5), help="Highest cost class, 0 to 5; live: 0 by default.")
+@click.option("--tier", type=click.IntRange(0, 5), help="Highest tier, 0 to 5; live: 0 by default.")
 @click.option(
     "--property",
     "ids",
@@ -259,11 +262,13 @@ def show_mutants(*, names: tuple[str, ...], full: bool, processes: int) -> None:
 
 
 @falcontract.command("operators")
-@click.option("--sample", type=click.IntRange(min=1), default=100, show_default=True, help="How many.")
-@click.option("--seed", type=int, default=0, show_default=True, help="Which ones.")
+@click.option(
+    "--sample", type=click.IntRange(min=1), default=100, show_default=True, help="Number of changes."
+)
+@click.option("--seed", type=int, default=0, show_default=True, help="Decides about the places.")
 @click.option("--processes", type=click.IntRange(min=1), default=2, show_default=True)
 def show_operators(*, sample: int, seed: int, processes: int) -> None:
-    """Change falmock's source by generic operators, and show the changes that no property finds."""
+    """Change falmock's source at random places, and show the changes that no property finds."""
     from falcontract.mutation import operators
 
     survivors = 0

@@ -35,14 +35,14 @@ HEAD: Final = """# Fidelity
 The properties that the emulator is tested for, and the evidence for each. This page is the output of
 `falcontract fidelity --markdown`; a test fails when it is out of date.
 
-- **mock**: every push checks the property on the emulator. *Assumed* means that fal has not published the
-  behaviour; the emulator then does the plainest thing that fits the rest.
+- **mock**: CI checks the property on the emulator. *Assumed* means that fal has not published the
+  behaviour; the emulator then does the simplest thing that fits the rest.
 - **live**: the date of the last recorded transcript in which fal agreed. UNVERIFIED means that no such
-  transcript exists: the property rests on fal's documentation and source code.
-- **captures**: published captures of fal's answers, transcribed in `fixtures/transcripts`, that agree with
-  the property. They come from third parties, so they do not count as verified.
+  transcript exists: the property follows from fal's documentation and source code only.
+- **captures**: how many published answers of fal, transcribed in `fixtures/transcripts`, agree with the
+  property. They come from third parties, so they do not count as verified.
 - **tier**: the cost of the check on fal, from T0 (no job) to T5 (a clip, $2.50 or more).
-- **holds for**: the models that it is checked with; a general rule is about the queue, and holds for all.
+- **holds for**: the models that it is checked with. A general rule is about the queue, and holds for all.
   {models}.
 - **evidence**: sections of [fal's protocol](protocol.md), with that page's tags for the sources.
 """

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from falcontract.live.execution import Live, Outcome
-    from falcontract.live.planning import Entry
+    from falcontract.live.planning import PlannedProgram
     from falcontract.live.transcripts import Transcript
     from falcontract.properties.claims import Property
     from falcontract.suite import Finding, PropertyResult, Show
@@ -160,22 +160,22 @@ def _explore(report: Report, target: Target, reference: Target | None, programs:
         row.verdict, row.finding = _verdict(result, target, reference)
 
 
-def planned(live: Live, wanted: Sequence[Property], tier: int, *, only: bool) -> list[Entry]:
-    """Return the entries of the plan up to a tier; with `only`, those of the wanted properties."""
+def planned(live: Live, wanted: Sequence[Property], tier: int, *, only: bool) -> list[PlannedProgram]:
+    """Return the programs of the plan up to a tier; with `only`, those of the wanted properties."""
     names = {name for p in wanted for name in p.programs}
     return [entry for entry in live.planned(tier) if not only or entry.program.name in names]
 
 
 def on_fal(
     live: Live,
-    entries: Sequence[Entry],
+    entries: Sequence[PlannedProgram],
     wanted: Sequence[Property],
     reference: Target,
     known: Sequence[Transcript],
     *,
     show: Show = show_nothing,
 ) -> tuple[Report, Outcome]:
-    """Send entries of the plan to fal, each once; entries with findings a second time.
+    """Send programs of the plan to fal, each once; those with findings a second time.
 
     Args:
         live: fal. Both times count against its budget.

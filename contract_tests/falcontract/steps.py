@@ -111,7 +111,7 @@ class Program:
     # settings of the target ("runners": 1); `FAULTS` in it is a list of fault rules. Only a target
     # that can be configured runs a program with a setup
     setup: Json = field(default_factory=dict)
-    tier: int = 2  # cost class on fal, 0 (no job) to 5 (dollars); see docs/contract.md
+    tier: int = 2  # cost on fal, 0 (no job) to 5 (a clip); see docs/contract.md
 
     def needs(self) -> frozenset[str]:
         """Return the abilities that a target needs to run the program."""

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class Clip:
-    """A clip: `status` is shown to people, `video` is a URL once there is one."""
+    """A clip: `status` is shown on the page, `video` is the URL, empty until there is one."""
 
     prompt: str
     handle: falqueue.Handle[VideoOutput]

@@ -101,7 +101,7 @@ def create_app(emulator: Emulator, *, files: str = "", look_up: LookUp | None = 
         settings,
         fal,
         recorder=recorder,
-        rules=emulator.plan,
+        rules=emulator.rule_set,
         queue=queue.answer,
         arrivals=ledger.calls,
     )

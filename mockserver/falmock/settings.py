@@ -181,7 +181,7 @@ class Settings:
     )
     unknown_models: Literal["refuse", "generic"] = _setting(
         "refuse",
-        "Models that nobody lists: refuse answers 404; generic takes any input and guesses the output.",
+        "Models not in the catalogue: refuse answers 404; generic takes any input and guesses the output.",
         choices=("refuse", "generic"),
     )
     ffmpeg: str | None = _setting(None, "Path of the ffmpeg program.", type=str, unset="bundled")
@@ -190,7 +190,7 @@ class Settings:
         60.0, "Real seconds after which an ffmpeg process is killed.", least=_INSTANT
     )
     render_cache: int = _setting(
-        2048 * MIB, "Largest total of rendered media that are kept to use again, in bytes.", least=0
+        2048 * MIB, "Largest total size of the rendered media that are kept, in bytes.", least=0
     )
     fetch: bool = _setting(
         default=False,

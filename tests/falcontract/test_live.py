@@ -23,7 +23,7 @@ from falcontract.live import planning, scrubbing, transcripts
 from falcontract.live.budget import Budget
 from falcontract.live.execution import Live
 from falcontract.live.guard import LiveDisabled, LiveGuard, WrongHost, settings
-from falcontract.live.planning import Entry, NotPlanned
+from falcontract.live.planning import NotPlanned, PlannedProgram
 from falcontract.steps import VALID_INPUT, Program, call, cancel, result, status, submit, until
 from falmock.app import create_app, open_emulator
 from falmock.http.server import Server, listen
@@ -108,7 +108,7 @@ class StandIn:
     def running(self) -> int:
         return len(self.emulator._transitions.queue._jobs)
 
-    def live(self, *entries: Entry, transport: Any = None, **environ: str) -> Live:
+    def live(self, *entries: PlannedProgram, transport: Any = None, **environ: str) -> Live:
         plan = {entry.program.name: entry for entry in entries} or None
         return Live(
             OPEN | environ,
@@ -151,8 +151,8 @@ async def stand_in(tmp_path: Path, renders: Path) -> Callable[..., Any]:
     return opened
 
 
-def entry(name: str, *steps: Any, usd: float = 2.5, tier: int = 2, requests: int = 400) -> Entry:
-    return Entry(Program(name=name, steps=steps, tier=tier), usd, requests, "a test")
+def entry(name: str, *steps: Any, usd: float = 2.5, tier: int = 2, requests: int = 400) -> PlannedProgram:
+    return PlannedProgram(Program(name=name, steps=steps, tier=tier), usd, requests, "a test")
 
 
 REJECTED = entry("broken-input", submit(given={}), status(), until("COMPLETED", seconds=300), result())

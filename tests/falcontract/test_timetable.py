@@ -6,15 +6,15 @@ import math
 
 import pytest
 
-from falcontract.model.timetable import Entry, position_of, schedule_jobs
+from falcontract.model.timetable import ScheduledJob, position_of, schedule_jobs
 
 
-def job(name: str, **more: float | str | bool) -> Entry:
+def job(name: str, **more: float | str | bool) -> ScheduledJob:
     values = {"application": "app", "caller": "a", "submitted": 0.0, "ready": 1.0, "run_seconds": 4.0, **more}
-    return Entry(name=name, **values)  # type: ignore[arg-type]
+    return ScheduledJob(name=name, **values)  # type: ignore[arg-type]
 
 
-def times(jobs: list[Entry], *, runners: int = 1, concurrency: int = 9) -> list[tuple[float, float]]:
+def times(jobs: list[ScheduledJob], *, runners: int = 1, concurrency: int = 9) -> list[tuple[float, float]]:
     schedule_jobs(jobs, runners=runners, concurrency=concurrency)
     return [(one.started, one.ended) for one in jobs]
 

@@ -55,15 +55,15 @@ HEAD: Final = """\
 # What your application sees
 
 Each fault of falmock, injected once, as three clients report it: fal-client {fal_client} and falqueue in
-Python, and @fal-ai/client {fal_js} in Node. "the result" means that the client recovered by itself. The
-number of jobs is given unless it is one for a result or none for an error; fal bills each job.
+Python, and @fal-ai/client {fal_js} in Node. "the result" means that the client recovered by itself. fal
+bills each job, so the number of jobs is given where it is not one for a result and none for an error.
 
 `make faults` generates this page by running the clients, and a test checks that it is up to date.
 [scenarios.md](scenarios.md) describes the faults; [pytest.md](pytest.md) shows how to inject them in a test.
 
-The runs behind this table have a time limit, because some requests never end. A `hang` is not waited for:
-the Python clients report their own timeout at once (120 seconds for fal-client). Node's timeout of five
-minutes is not reached.
+The runs behind this table have a time limit, because some requests never end. The timeouts of the Python
+clients (120 seconds for fal-client) pass without waiting. A `hang` that Node waits for longer than the
+limit is "still waits"; its own timeout is five minutes.
 """
 COSTS: Final = """\
 ## What each fault costs

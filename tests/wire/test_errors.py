@@ -80,7 +80,7 @@ def entry(loc: str, msg: str, kind: str, given: str) -> str:
         ),
     ],
 )
-async def test_an_error_of_a_model(fault: str, text: str) -> None:
+async def test_a_model_error_has_the_recorded_text(fault: str, text: str) -> None:
     async with recorded() as mock:
         result = await mock.finish(headers={"x-falmock-fault": fault})
 
@@ -170,9 +170,9 @@ async def test_a_list_of_invalid_fields_in_both_generations_of_pydantic(
 ) -> None:
     async with recorded() as mock:
         by_default = await submit(mock, body)
-        mock.emulator.plan.add(Rule(fault="pydantic_1"))
+        mock.emulator.rule_set.add(Rule(fault="pydantic_1"))
         by_fault = await submit(mock, body)
-        (state,) = mock.emulator.plan.rules()
+        (state,) = mock.emulator.rule_set.rules()
     async with recorded(Catalogue([veo(validation=1)])) as mock:
         by_flag = await submit(mock, body)
 

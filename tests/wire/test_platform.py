@@ -81,8 +81,8 @@ async def test_call_is_answered_with_these_bytes_and_headers(
     assert headers_of(answer) == HEADERS
 
 
-async def test_rate_limit_has_a_body_of_its_own_and_says_when_to_come_again(mock: Mock) -> None:
-    mock.emulator.plan.add(Rule(fault="rate_limited", on="platform"))
+async def test_a_rate_limit_has_its_own_body_and_a_retry_after_header(mock: Mock) -> None:
+    mock.emulator.rule_set.add(Rule(fault="rate_limited", on="platform"))
 
     limited, later = [await get(mock, MODELS) for _ in range(2)]
 
@@ -110,7 +110,9 @@ async def test_cursors_are_page_numbers_in_base64_without_padding(start: Start) 
 
 
 @pytest.mark.parametrize(("headers", "favourite"), [({}, None), (KEY, False)], ids=["anonymous", "key"])
-async def test_metadata_of_a_model(mock: Mock, headers: dict[str, str], favourite: object) -> None:
+async def test_a_model_has_the_recorded_metadata(
+    mock: Mock, headers: dict[str, str], favourite: object
+) -> None:
     (model,) = (await get(mock, f"{MODELS}?endpoint_id={ENDPOINT}", headers)).json()["models"]
 
     assert model == {

@@ -25,7 +25,7 @@ from falcontract.targets.wire import Wire
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 
-    from falcontract.live.planning import Entry
+    from falcontract.live.planning import PlannedProgram
     from falcontract.live.transcripts import Transcript
     from falcontract.suite import Show
     from falcontract.traces import Exchange, Trace
@@ -89,16 +89,16 @@ class Live:
         transport: httpx.AsyncBaseTransport | None = None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         clock: Callable[[], float] = time.monotonic,
-        plan: dict[str, Entry] | None = None,
+        plan: dict[str, PlannedProgram] | None = None,
     ) -> None:
         self._key, self.budget = settings(environ)
         self._transport, self._sleep, self._clock, self._today = transport, sleep, clock, today
         self._plan = planning.read() if plan is None else plan
 
-    def planned(self, tier: int) -> list[Entry]:
+    def planned(self, tier: int) -> list[PlannedProgram]:
         return [entry for entry in self._plan.values() if entry.program.tier <= tier]
 
-    async def execute(self, entries: Sequence[Entry], show: Show = show_nothing) -> Outcome:
+    async def execute(self, entries: Sequence[PlannedProgram], show: Show = show_nothing) -> Outcome:
         """Send each entry once, and cancel every job that is left.
 
         Raises:
@@ -140,7 +140,7 @@ class Live:
                 poll_seconds=1.0,
             )
 
-    async def _run(self, entry: Entry, session: Session, guard: LiveGuard, outcome: Outcome) -> None:
+    async def _run(self, entry: PlannedProgram, session: Session, guard: LiveGuard, outcome: Outcome) -> None:
         guard.admit(entry)
         wire = Wire(entry.program, session, self.name)
         try:
@@ -152,7 +152,7 @@ class Live:
             await asyncio.shield(self._cancel_jobs(wire, guard, outcome))
         self._record(wire.trace, entry, outcome)
 
-    def _record(self, trace: Trace, entry: Entry, outcome: Outcome) -> None:
+    def _record(self, trace: Trace, entry: PlannedProgram, outcome: Outcome) -> None:
         """Store a transcript, unless limits, locks or a broken connection make it useless."""
         name = entry.program.name
         if reason := next(filter(None, map(_unusable, trace.exchanges)), None):

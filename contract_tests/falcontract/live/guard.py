@@ -16,7 +16,7 @@ from falcontract.live.planning import NotPlanned
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
-    from falcontract.live.planning import Entry
+    from falcontract.live.planning import PlannedProgram
 
 HOSTS: Final = ("queue.fal.run", "rest.fal.ai")
 VARIABLES: Final = ("FAL_KEY", "FAL_LIVE", "FAL_LIVE_BUDGET_USD")
@@ -80,7 +80,7 @@ class LiveGuard(httpx.AsyncBaseTransport):
         self.sent = 0
         self.unacknowledged: list[str] = []
 
-    def admit(self, entry: Entry) -> None:
+    def admit(self, entry: PlannedProgram) -> None:
         """Allow the calls of one program of the plan."""
         self._left, self._usd = entry.requests, entry.usd
 

@@ -51,7 +51,7 @@ class NotPlanned(Exception):
 
 
 @dataclass(frozen=True)
-class Entry:
+class PlannedProgram:
     program: Program
     usd: float  # price of each submit if it succeeded
     requests: int  # most calls
@@ -72,20 +72,22 @@ class Entry:
         return self.usd * sum(step.do == "submit" for step in self.program.steps)
 
 
-def read() -> dict[str, Entry]:
+def read() -> dict[str, PlannedProgram]:
     """Return the reviewed plan, by program name."""
     data = json.loads((files("falcontract.live") / "plan.json").read_text())
-    entries = [Entry(Program.from_json(e["program"]), e["usd"], e["requests"], e["why"]) for e in data]
+    entries = [
+        PlannedProgram(Program.from_json(e["program"]), e["usd"], e["requests"], e["why"]) for e in data
+    ]
     return {entry.program.name: entry for entry in entries}
 
 
-def digest(plan: dict[str, Entry]) -> str:
+def digest(plan: dict[str, PlannedProgram]) -> str:
     """Return a hash that identifies the plan in transcripts."""
     text = json.dumps([entry.as_json() for entry in plan.values()], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def proposal() -> list[Entry]:
+def proposal() -> list[PlannedProgram]:
     """Return the plan that this version proposes for review."""
     return [*_without_jobs(), *_rejected(), *_cheap()]
 
@@ -95,11 +97,13 @@ def text() -> str:
     return json.dumps([entry.as_json() for entry in proposal()], indent=1) + "\n"
 
 
-def _entry(why: str, planned: Program, usd: float = 0.0) -> Entry:
+def _entry(why: str, planned: Program, usd: float = 0.0) -> PlannedProgram:
     steps = tuple(_guarded(step) for step in planned.steps)
     requests = sum(POLLS if step.do == "until" else step.times for step in steps)
     cancels = sum(step.do == "submit" for step in steps)
-    return Entry(Program(name=planned.name, steps=steps, tier=planned.tier), usd, requests + cancels, why)
+    return PlannedProgram(
+        Program(name=planned.name, steps=steps, tier=planned.tier), usd, requests + cancels, why
+    )
 
 
 def _guarded(step: Step) -> Step:
@@ -109,7 +113,7 @@ def _guarded(step: Step) -> Step:
     return replace(step, headers=GUARDS | step.headers)
 
 
-def _without_jobs() -> list[Entry]:
+def _without_jobs() -> list[PlannedProgram]:
     known = catalogue()
     bad_keys = ("none", "bearer", "garbage", "half", "unknown")
     return [
@@ -140,7 +144,7 @@ def _without_jobs() -> list[Entry]:
     ]
 
 
-def _rejected() -> list[Entry]:
+def _rejected() -> list[PlannedProgram]:
     """The only invalid input for veo2 is {}: without both required fields it cannot run."""
     known = catalogue()
     usd = published.price({})
@@ -158,7 +162,7 @@ def _rejected() -> list[Entry]:
     ]
 
 
-def _cheap() -> list[Entry]:
+def _cheap() -> list[PlannedProgram]:
     job = submit(given=FLUX_INPUT, endpoint=FLUX)
     cancelled = (job, status(), cancel(), status(), cancel(), until("COMPLETED", seconds=60), result())
     lifecycle = (

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from falcontract.model import fields, published
 from falcontract.model.models import MODELS
-from falcontract.model.timetable import Entry, schedule_jobs
+from falcontract.model.timetable import ScheduledJob, schedule_jobs
 from falcontract.steps import FAULTS, HOSTS
 
 if TYPE_CHECKING:
@@ -47,28 +47,28 @@ class Timetables:
         self._cancels = [
             (n, e) for n, e in enumerate(trace.exchanges) if e.step.do == "cancel" and e.state == REQUESTED
         ]
-        self._known: dict[int, list[Entry]] = {}
+        self._known: dict[int, list[ScheduledJob]] = {}
 
-    def before(self, e: Exchange) -> list[Entry]:
+    def before(self, e: Exchange) -> list[ScheduledJob]:
         """Return the timetable at the time of a call, with the jobs that existed then."""
         at = self._trace.exchanges.index(e)
         earlier = {id(exchange) for exchange in self._trace.exchanges[:at]}
         known = sum(id(submit) in earlier for submit in self._trace.submits())
         return self._with(sum(n < at for n, _ in self._cancels))[:known]
 
-    def final(self) -> list[Entry]:
+    def final(self) -> list[ScheduledJob]:
         return self._with(len(self._cancels))
 
-    def _with(self, cancels: int) -> list[Entry]:
+    def _with(self, cancels: int) -> list[ScheduledJob]:
         if cancels not in self._known:
             seen = [e for _, e in self._cancels[:cancels]]
-            entries = [
-                _entry(self._trace, e, seen, delay=_delay(self._trace, order))
+            jobs = [
+                _scheduled_job(self._trace, e, seen, delay=_delay(self._trace, order))
                 for order, e in enumerate(self._trace.submits())
             ]
             facts = self._trace.facts
-            schedule_jobs(entries, runners=facts["runners"], concurrency=facts["concurrency"])
-            self._known[cancels] = entries
+            schedule_jobs(jobs, runners=facts["runners"], concurrency=facts["concurrency"])
+            self._known[cancels] = jobs
         return self._known[cancels]
 
 
@@ -96,14 +96,14 @@ def _delay(trace: Trace, order: int) -> float:
     return sum(float(fault.partition("seconds=")[2]) for fault in faults if fault.startswith(SLOW))
 
 
-def _entry(trace: Trace, e: Exchange, cancels: list[Exchange], *, delay: float) -> Entry:
+def _scheduled_job(trace: Trace, e: Exchange, cancels: list[Exchange], *, delay: float) -> ScheduledJob:
     facts = trace.facts
     run_seconds = float(facts["run_seconds"]) + delay
     if is_rejected(e):
         run_seconds = min(run_seconds, facts["rejection_seconds"])
     elif facts["run_timeout"] is not None:
         run_seconds = min(run_seconds, facts["run_timeout"])
-    return Entry(
+    return ScheduledJob(
         name=e.step.job,
         application=application(e.step.endpoint),
         caller=e.step.key,

@@ -14,7 +14,7 @@ ROUNDING: Final = 1e-4  # seconds; times are differences of unix seconds
 
 
 @dataclass(slots=True)
-class Entry:
+class ScheduledJob:
     """One job. All times are seconds; infinity means never."""
 
     name: str
@@ -39,7 +39,7 @@ class Entry:
         return self.submitted <= at + ROUNDING and self.state(at) == "IN_QUEUE"
 
 
-def schedule_jobs(jobs: list[Entry], *, runners: int, concurrency: int) -> None:
+def schedule_jobs(jobs: list[ScheduledJob], *, runners: int, concurrency: int) -> None:
     """Compute start and end of each job; `jobs` are in the order of their submits."""
     for job in jobs:
         job.started, job.ended = math.inf, min(job.start_by, job.cancelled)
@@ -50,7 +50,9 @@ def schedule_jobs(jobs: list[Entry], *, runners: int, concurrency: int) -> None:
         job.started, job.ended = at, min(end, job.cancelled) if job.honours_cancel else end
 
 
-def _next_start(order: list[Entry], runners: int, concurrency: int) -> tuple[float, Entry] | None:
+def _next_start(
+    order: list[ScheduledJob], runners: int, concurrency: int
+) -> tuple[float, ScheduledJob] | None:
     """Return the next start. Only jobs of a caller at its limit are overtaken (PROTOCOL.md 4.8)."""
     times = sorted(
         {t for job in order for t in (job.submitted, job.ready, job.ended, job.started) if t < math.inf}
@@ -67,7 +69,9 @@ def _next_start(order: list[Entry], runners: int, concurrency: int) -> tuple[flo
     return None
 
 
-def _next_of(application: str, order: list[Entry], at: float, runners: int, concurrency: int) -> Entry | None:
+def _next_of(
+    application: str, order: list[ScheduledJob], at: float, runners: int, concurrency: int
+) -> ScheduledJob | None:
     """Return the job of an application that starts at a time, or None."""
     jobs = [job for job in order if job.application == application]
     if sum(_runs(job, at) for job in jobs) >= runners:
@@ -78,17 +82,17 @@ def _next_of(application: str, order: list[Entry], at: float, runners: int, conc
     return first if first is not None and first.ready <= at else None
 
 
-def _runs(job: Entry, at: float) -> bool:
+def _runs(job: ScheduledJob, at: float) -> bool:
     return job.started <= at < job.ended
 
 
-def _may_start(job: Entry, at: float) -> bool:
+def _may_start(job: ScheduledJob, at: float) -> bool:
     """A call at a time counts after everything that was due by then."""
     submitted = job.submitted < at or job.ready <= at
     return submitted and job.started == math.inf and at <= job.cancelled and at <= job.start_by
 
 
-def position_of(job: Entry, jobs: list[Entry], at: float) -> int:
+def position_of(job: ScheduledJob, jobs: list[ScheduledJob], at: float) -> int:
     """Return the queue position of a waiting job: the number of jobs ahead of it."""
     order = sorted(jobs, key=lambda other: other.low)
     before = order[: order.index(job)]

@@ -51,7 +51,7 @@ class Property:
     title: str
     mock: Strength  # strength on the emulator
     live: Strength  # strength on fal
-    tier: int | None  # cost class of checking it on fal; None for never
+    tier: int | None  # that of its programs on fal; None if it is never checked there
     evidence: str  # source of the rule
     programs: tuple[str, ...]  # programs that show it
     general: bool  # it applies to the traces of all programs

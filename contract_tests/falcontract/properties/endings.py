@@ -13,7 +13,7 @@ from falcontract.properties.claims import Claims, claim, equal, member, prop
 from falcontract.targets.base import STREAM_STEP
 
 if TYPE_CHECKING:
-    from falcontract.model.timetable import Entry
+    from falcontract.model.timetable import ScheduledJob
     from falcontract.traces import Event, Trace
 
 ROUNDING: Final = 1e-3  # seconds
@@ -82,7 +82,7 @@ def _within(key: str, seconds: Any, span: tuple[float, float], e: Any) -> Any:
     return claim(key, fits, f"a rejection takes {span[0]} to {span[1]} s", e, seconds)
 
 
-def _fits_entry(entry: Entry, seconds: Any, e: Any) -> Claims:
+def _fits_entry(entry: ScheduledJob, seconds: Any, e: Any) -> Claims:
     if entry.started == float("inf"):
         yield equal("never", seconds, None, "a job that never ran has no inference_time", e)
     else:

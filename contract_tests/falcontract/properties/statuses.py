@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from falcontract.model.automaton import DONE, QUEUED, RUNNING, STATES, judgements
 from falcontract.model.prediction import Timetables, has_timetable, may_run_again
-from falcontract.model.timetable import Entry, position_of
+from falcontract.model.timetable import ScheduledJob, position_of
 from falcontract.properties.claims import Claim, Claims, claim, equal, member, prop
 from falcontract.targets.base import STREAM_STEP
 
@@ -157,7 +157,7 @@ def states_are_on_schedule(trace: Trace) -> Claims:
             yield Claim("schedule", found in allowed, text, e, entry.state(at), found)
 
 
-def _states_in_stream(entry: Entry, at: float) -> set[str]:
+def _states_in_stream(entry: ScheduledJob, at: float) -> set[str]:
     """Return the states that a stream may report: it is read in steps, and a run may be shorter than one."""
     passed = {RUNNING} if at - STREAM_STEP <= entry.started <= at else set()
     return {entry.state(at - STREAM_STEP), entry.state(at)} | passed

@@ -85,7 +85,7 @@ class Emulated:
             await process.start()
             stack.push_async_callback(process.stop)
             for rule in program.setup.get(FAULTS, ()):
-                process.emulator.plan.add(Rule(**rule))
+                process.emulator.rule_set.add(Rule(**rule))
             in_process = process.served
             base = await stack.enter_async_context(_serve(in_process)) if self._over_socket else IN_PROCESS
 

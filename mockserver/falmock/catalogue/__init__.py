@@ -1,4 +1,4 @@
-"""fal's models as data: what is known about each endpoint, and how a request to it is answered."""
+"""fal's models as data: the facts of each endpoint, and the outputs of runs."""
 
 from falmock.catalogue.catalogue import BUNDLED, Catalogue
 from falmock.catalogue.entries import Entry, Price

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from falmock.catalogue.entries import Json
     from falmock.catalogue.planning import Plan
-    from falmock.catalogue.texts import Span, Transcript
+    from falmock.catalogue.texts import Span, Transcription
     from falmock.media import Clip
 
 _SPOKEN: Final = ("text", "transcription", "transcript", "transcribed_text", "output")
@@ -108,22 +108,22 @@ class Known:
             return self._spans(name, schema)
         if not self._is_transcriber:
             return Filler.UNKNOWN
-        transcript = self.transcript
+        transcription = self.transcription
         language = self.plan.fields.first(["language", "language_code"]) or "en"
         found: Json = {
-            **dict.fromkeys(_SPOKEN, transcript.text),
+            **dict.fromkeys(_SPOKEN, transcription.text),
             **dict.fromkeys(("language", "language_code", "detected_language"), language),
             "languages": [language],
             "inferred_languages": [language],
             **dict.fromkeys(("language_probability", "confidence", "probability"), 0.98),
             "has_speech": True,
-            "subtitle_count": len(transcript.sentences),
+            "subtitle_count": len(transcription.sentences),
         }
         return self._spans(name, schema) if name in _SPANS else found.get(name, Filler.UNKNOWN)
 
     def _spans(self, name: str, schema: Json) -> Any:
         """Return words or sentences with their times, in the shape of the schema."""
-        fields, transcript = self.plan.fields, self.transcript
+        fields, transcription = self.plan.fields, self.transcription
         level = fields.values.get("chunk_level")
         if level == "none" or (name == "diarization_segments" and fields.values.get("diarize") is not True):
             return []
@@ -134,7 +134,7 @@ class Known:
         if not many:
             return Filler.UNKNOWN
         filler = Filler(self.plan.entry.schemas, lambda *_: Filler.UNKNOWN)
-        spans = transcript.words if by_word else transcript.sentences
+        spans = transcription.words if by_word else transcription.sentences
         return [self._span(item, span, filler) for span in spans]
 
     def _span(self, item: Json, span: Span, filler: Filler) -> Json:
@@ -188,9 +188,9 @@ class Known:
         return value if repeated and not name.endswith(("_url", "_urls")) else Filler.UNKNOWN
 
     @cached_property
-    def transcript(self) -> Transcript:
+    def transcription(self) -> Transcription:
         """The words of the recording, made up once."""
-        return self.plan.transcript()
+        return self.plan.transcription()
 
     @property
     def _is_transcriber(self) -> bool:

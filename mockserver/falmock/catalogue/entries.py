@@ -1,4 +1,4 @@
-"""What is known about one endpoint."""
+"""The facts of one endpoint."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ class Model:
     """One endpoint of a catalogue. Its pydantic classes are built at their first use.
 
     Attributes:
-        entry: what is known about it.
+        entry: the facts of its endpoint.
         perform: makes the output; may raise ModelError.
     """
 

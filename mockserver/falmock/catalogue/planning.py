@@ -156,12 +156,12 @@ class Plan:
         return Weights(seed=self.seed)
 
     def document(self, name: str) -> Document:
-        """Describe a text file: subtitles, a transcript, or the settings of a training in JSON."""
+        """Describe a text file: subtitles, a transcription, or the settings of a training in JSON."""
         suffix = name.rpartition(".")[2]
         if suffix in {"srt", "vtt"}:
             return Document(
                 name=name,
-                data=texts.subtitles(self.transcript(), vtt=suffix == "vtt").encode(),
+                data=texts.subtitles(self.transcription(), vtt=suffix == "vtt").encode(),
             )
         if suffix == "json":
             simple = str | int | float | bool
@@ -169,9 +169,9 @@ class Plan:
             return Document(
                 name=name, data=json.dumps({"model": self.entry.endpoint, **facts}, indent=2).encode()
             )
-        return Document(name=name, data=f"{self.transcript().text}\n".encode())
+        return Document(name=name, data=f"{self.transcription().text}\n".encode())
 
-    def transcript(self) -> texts.Transcript:
+    def transcription(self) -> texts.Transcription:
         """Return the words of the output's voice, or make up those of the input."""
         if self.entry.medium == "audio":
             return texts.spread([reading.speech(self.fields).split()], self.sound().seconds)

@@ -30,7 +30,7 @@ class Span:
 
 
 @dataclass(frozen=True, slots=True)
-class Transcript:
+class Transcription:
     """The words of a recording."""
 
     words: tuple[Span, ...]
@@ -41,8 +41,8 @@ class Transcript:
         return " ".join(span.text for span in self.sentences)
 
 
-def transcribe(seconds: float, seed: int) -> Transcript:
-    """Make a transcript that fits a length."""
+def transcribe(seconds: float, seed: int) -> Transcription:
+    """Make a transcription that fits a length."""
     count = min(max(1, round(seconds / _SECONDS_PER_WORD)), _MOST_WORDS)
     sentences: list[list[str]] = []
     while (missing := count - sum(map(len, sentences))) > 0:
@@ -51,7 +51,7 @@ def transcribe(seconds: float, seed: int) -> Transcript:
     return spread(sentences, seconds)
 
 
-def spread(sentences: list[list[str]], seconds: float) -> Transcript:
+def spread(sentences: list[list[str]], seconds: float) -> Transcription:
     """Give the words of some sentences equal shares of a time."""
     words = [word for sentence in sentences for word in sentence]
     step = seconds / max(len(words), 1)
@@ -60,18 +60,18 @@ def spread(sentences: list[list[str]], seconds: float) -> Transcript:
         return Span(" ".join(words[start:end]), round(start * step, 2), round(end * step, 2))
 
     ends = list(accumulate(map(len, sentences), initial=0))
-    return Transcript(
+    return Transcription(
         tuple(span(index, index + 1) for index in range(len(words))),
         tuple(span(start, end) for start, end in pairwise(ends)),
     )
 
 
-def subtitles(transcript: Transcript, *, vtt: bool) -> str:
-    """Return a transcript in the format of SubRip, or of WebVTT."""
+def subtitles(transcription: Transcription, *, vtt: bool) -> str:
+    """Return a transcription in the format of SubRip, or of WebVTT."""
     mark = "." if vtt else ","
     blocks = [
         f"{number}\n{_clock(span.start, mark)} --> {_clock(span.end, mark)}\n{span.text}\n"
-        for number, span in enumerate(transcript.sentences, 1)
+        for number, span in enumerate(transcription.sentences, 1)
     ]
     return "\n".join((["WEBVTT\n"] if vtt else []) + blocks)
 

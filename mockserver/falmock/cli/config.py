@@ -73,7 +73,7 @@ def config() -> None:
 @state_option("Folder that keeps requests, files and keys across restarts.")
 @settings_options()
 def show(**given: Any) -> None:
-    """Print each setting with its value and where it comes from: falmock config show."""
+    """Print each setting with its value and where it comes from."""
     path, _ = read(Path())
     source = click.get_current_context().get_parameter_source
     flags = {"state": "--state", **{name: flag_of(name) for name in OPTIONS}}

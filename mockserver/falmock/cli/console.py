@@ -110,7 +110,7 @@ def banner(server: ServerInfo, settings: Settings, reachable: str, models: int, 
         ""
         if ahead < 1
         else f"""
-  clock       {ahead:,.0f} s ahead of this machine, as stored in its folder; falmock clock reset undoes it"""
+  clock       {ahead:,.0f} s ahead of this machine, as stored in --state; falmock clock reset undoes it"""
     )
     others_can = _WHAT_OTHERS_CAN.format(
         "this\n              machine only"
@@ -121,10 +121,10 @@ def banner(server: ServerInfo, settings: Settings, reachable: str, models: int, 
     keys = "any id:secret" if settings.keys is None else f"{len(settings.keys)} from --keys"
     address = server.http
     return f"""
-falmock {__version__}: fal's queue, offline. Nothing leaves this machine, nothing is paid.
+falmock {__version__}, an offline emulator of fal.ai. No call goes to fal, and nothing is paid.
 
   listening   {address}   (health: {address}/health)
-  live page   {address}/   shows every request in a browser, and steers it (falmock serve --open)
+  live page   {address}/   shows every request in a browser (falmock serve --open)
   tls, proxy  {server.https}  {server.proxy}{warning}
   state       {settings.state or "in memory"}{clock}
   keys        {keys if settings.auth else "not required"}

@@ -46,9 +46,7 @@ def doctor(command: tuple[str, ...], state: Path) -> int:
     try:
         found = examine(command)
     except CannotTryError as error:
-        raise click.ClickException(
-            f"doctor runs a program in a network of its own, so that nothing can leak, and {error}"
-        ) from None
+        raise click.ClickException(f"cannot run the program in a separate network: {error}") from None
     click.echo(str(found))
     return 0 if found.good else 1
 

@@ -28,7 +28,7 @@ from falmock.protocol.calls import Operation
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from falmock.inspection.entries import Entry
+    from falmock.inspection.entries import JournalEntry
 
 FOLLOW_SECONDS: Final = 0.5
 
@@ -101,7 +101,7 @@ def _follow(control: ControlAPI, query: Mapping[str, Any]) -> NoReturn:
         time.sleep(FOLLOW_SECONDS)
 
 
-def journal_line(entry: Entry) -> str:
+def journal_line(entry: JournalEntry) -> str:
     """Return an entry as a line of text, with its emulated time in the zone of this machine."""
     at = dt.datetime.fromtimestamp(entry.at).astimezone().strftime("%H:%M:%S.%f")[:-3]
     fault = getattr(entry, "fault", None)

@@ -176,4 +176,4 @@ def control_error(address: str, error: httpx.HTTPError) -> click.ClickException:
             why = error.response.json()["detail"]
         except (ValueError, KeyError, TypeError):  # not an emulator
             why = "it answers 403"
-    return click.ClickException(f"the emulator at {address} gives no information: {why}")
+    return click.ClickException(f"cannot query the emulator at {address}: {why}")

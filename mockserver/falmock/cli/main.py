@@ -74,10 +74,10 @@ class LazyGroup(click.Group):
 @click.version_option(__version__, prog_name="falmock")
 @click.pass_context
 def falmock(context: click.Context) -> None:
-    """An offline emulator of fal.ai's queue for video models.
+    """An offline emulator of fal.ai.
 
-    Start it with `falmock serve`, then send to http://127.0.0.1:8787 what you would send to
-    https://queue.fal.run, with any key of the form id:secret. Nothing leaves your machine.
+    Start it with `falmock serve`, then call http://127.0.0.1:8787 instead of https://queue.fal.run, with any
+    key of the form id:secret. Or run a program unchanged: falmock run -- python app.py.
     """
     from falmock.cli import config
 

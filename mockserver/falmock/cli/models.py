@@ -58,7 +58,7 @@ def _own_options(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.option("--summary", is_flag=True, help="Print how many there are of each certainty, without your own.")
 def list_models(text: str, state: Path, models: tuple[str, ...], *, as_json: bool, summary: bool) -> None:
-    """List the models, or those with a text in their ids: falmock models list kling."""
+    """List all models, or those with TEXT in their ids."""
     if summary:
         _print_summary()
         return
@@ -108,7 +108,7 @@ def _price(price: Price | None) -> str | None:
 @_own_options
 @click.option("--openapi", is_flag=True, help="Print the OpenAPI document, as fal's website has it.")
 def show(endpoint: str, state: Path, models: tuple[str, ...], *, openapi: bool) -> None:
-    """Print what is known of a model: falmock models show fal-ai/flux/dev."""
+    """Print the fields, bounds and price of a model."""
     entry = _entry(endpoint, own := _own(state, models))
     if openapi:
         click.echo(json.dumps(documents.document(entry), indent=1, ensure_ascii=False))
@@ -139,7 +139,10 @@ def show(endpoint: str, state: Path, models: tuple[str, ...], *, openapi: bool) 
 @click.argument("newer", type=click.Path(path_type=Path))
 @_own_options
 def diff(older: str, newer: Path, state: Path, models: tuple[str, ...]) -> int:
-    """Compare a model with a newer document of it. The exit code is 1 if they differ."""
+    """Compare a model with a newer document.
+
+    The exit code is 1 if they differ.
+    """
     try:
         before = _only(Path(older)) if Path(older).is_file() else _entry(older, _own(state, models))
         after = _only(newer)
@@ -155,9 +158,10 @@ def diff(older: str, newer: Path, state: Path, models: tuple[str, ...]) -> int:
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
 @_state
 def add(files: tuple[Path, ...], state: Path) -> int:
-    """Add OpenAPI documents of fal, folders of them, or node_modules/@fal-ai/client.
+    """Add models from OpenAPI documents of fal.
 
-    They are copied into the state folder. If one is broken, none is added.
+    FILES are documents, folders of them, or node_modules/@fal-ai/client. They are copied into the state
+    folder. If one is broken, none is added.
     """
     try:
         found = own_models.read(files)
@@ -175,7 +179,10 @@ def add(files: tuple[Path, ...], state: Path) -> int:
 @click.argument("endpoint")
 @_state
 def pull(endpoint: str, state: Path) -> int:
-    """Fetch the document of a model from fal's website, with FAL_KEY if it is set, and add it."""
+    """Fetch the document of a model from fal, and add it.
+
+    The call has FAL_KEY as its key, if that is set.
+    """
     key = os.environ.get("FAL_KEY")
     try:
         answer = httpx.get(
@@ -211,7 +218,10 @@ def pull(endpoint: str, state: Path) -> int:
 @click.argument("endpoint")
 @_state
 def remove(endpoint: str, state: Path) -> None:
-    """Remove a model of your own from the state folder. A bundled one is then served again."""
+    """Remove a model of your own from the state folder.
+
+    If it replaced a bundled model, that is served again.
+    """
     own = _own(state, ())
     if endpoint not in own:
         raise click.ClickException(f"{state / FOLDER} does not have the model {endpoint}")

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     import httpx
 
     from falmock.engine.emulator import Emulator
-    from falmock.inspection.entries import Entry
+    from falmock.inspection.entries import JournalEntry
     from falmock.intercept.listeners import Listeners
     from falmock.intercept.server_info import ServerInfo
     from falmock.settings import Settings
@@ -75,17 +75,21 @@ def _reasons(value: str) -> frozenset[str]:
 @server_options
 @settings_options(without=LONG_RUNNING)
 @log_options("warning")
-@option("--account", "File for the final account, as JSON.", type=click.Path(path_type=Path, dir_okay=False))
+@option(
+    "--account",
+    "File for the summary of the calls, as JSON.",
+    type=click.Path(path_type=Path, dir_okay=False),
+)
 @option(
     "--report",
-    "Folder for the journal, an HTTP archive, the account and the videos. Always a new emulator.",
+    "Folder for the journal, an HTTP archive, the summary and the videos. Starts a new emulator.",
     type=click.Path(path_type=Path, file_okay=False, writable=True),
 )
-@option("--alone", "Use a new emulator, whatever runs.", is_flag=True)
+@option("--alone", "Start a new emulator, even if one runs.", is_flag=True)
 @option(
     "--fail-on",
     "Exit with 3 if a call was refused, a fault had no effect, or the client check found a mistake: "
-    f"a list of {', '.join(REASONS)}. Always a new emulator.",
+    f"a list of {', '.join(REASONS)}. Starts a new emulator.",
     type=_reasons,
     default="",
     metavar="LIST",
@@ -108,11 +112,11 @@ def run(  # noqa: PLR0917 - click calls it by name
     sealed: bool,
     **given: Any,
 ) -> int:
-    """Run a program with all fal hosts led to an emulator: falmock run -- python app.py.
+    """Run a program with all fal hosts led to an emulator.
 
-    This is the running emulator of --join or --state, else the one that serves the state folder here, else
-    the only one that runs. It is a new one, in memory, if there is none, or if --sealed is given and it is
-    not sealed. The exit code is that of the program.
+    For example: falmock run -- python app.py. The emulator is the running one of --join or --state, else the
+    one that serves .falmock in this folder, else the only one that runs. If there is none, or if it is not
+    sealed and --sealed is given, a new one starts, in memory. The exit code is that of the program.
     """
     console.set_up_logging(log_format, log_level)
     _check_writable(account)
@@ -166,7 +170,7 @@ def _check_writable(account: Path | None) -> None:
 
 
 def _refuse_settings(server: ServerInfo) -> None:
-    """Refuse flags that would have no effect, because the running emulator has settings of its own."""
+    """Refuse flags that would have no effect, because the running emulator has its own settings."""
     source = click.get_current_context().get_parameter_source
     given = [flag_of(name) for name in OPTIONS if source(name) is ParameterSource.COMMANDLINE]
     if refused := ", ".join(flag for flag in given if flag not in FOR_JOINED):
@@ -198,8 +202,8 @@ async def _run_with(
             return ended, counted, _remarks(emulator, entries), any(map(_is_of_page, entries))
 
 
-def _remarks(emulator: Emulator, entries: Sequence[Entry]) -> Remarks:
-    unobserved = emulator.plan.unobserved()
+def _remarks(emulator: Emulator, entries: Sequence[JournalEntry]) -> Remarks:
+    unobserved = emulator.rule_set.unobserved()
     findings = check(entries, catalogue=emulator.catalogue, now=emulator.clock.now())
     return {
         UNUSED_FAULTS: [f"the fault {each.rule.fault!r} had no effect" for each in unobserved],
@@ -207,7 +211,7 @@ def _remarks(emulator: Emulator, entries: Sequence[Entry]) -> Remarks:
     }
 
 
-def _is_of_page(entry: Entry) -> bool:
+def _is_of_page(entry: JournalEntry) -> bool:
     """Check whether a page made a call, itself or through the program."""
     return isinstance(entry, Exchange) and any(name in OF_PAGES for name, _ in entry.headers)
 

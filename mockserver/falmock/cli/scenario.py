@@ -26,7 +26,7 @@ def list_scenarios() -> None:
 @scenario.command()
 @click.argument("name")
 def show(name: str) -> None:
-    """Print a preset or a file as TOML, to start a file of your own."""
+    """Print a preset or a scenario file as TOML, to start your own from it."""
     with reporting():
         click.echo(scenarios.text(scenarios.find(name)), nl=False)
 
@@ -34,7 +34,7 @@ def show(name: str) -> None:
 @scenario.command()
 @click.argument("names", nargs=-1, required=True)
 def check(names: tuple[str, ...]) -> None:
-    """Check files: falmock scenario check night.toml."""
+    """Check scenario files, and print the number of their rules."""
     with reporting():
         for name in names:
             count = len(scenarios.find(name).rules)

@@ -1,4 +1,4 @@
-"""What the commands share that open an emulator: ports, logs, errors and the event loop."""
+"""Ports, logs, errors and the event loop of the commands that open an emulator."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from falmock.engine.emulator import Emulator
-    from falmock.inspection.entries import Entry
+    from falmock.inspection.entries import JournalEntry
     from falmock.inspection.ledger import Charge, Double, Ledger
 
 LINES: Final = "application/x-ndjson"
@@ -89,7 +89,7 @@ class InspectionControl:
         )
 
 
-async def _lines(pieces: AsyncIterator[list[Entry]], dropped: int) -> AsyncIterator[str]:
+async def _lines(pieces: AsyncIterator[list[JournalEntry]], dropped: int) -> AsyncIterator[str]:
     yield heading(dropped)
     async for piece in pieces:
         if piece:

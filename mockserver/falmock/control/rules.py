@@ -30,7 +30,7 @@ class RuleControl:
     @operation("GET", "/rules", gives=RuleList)
     async def list_rules(self, query: RuleFilter) -> StreamingResponse:
         """List rules with their counters."""
-        rule_set = self._emulator.plan
+        rule_set = self._emulator.rule_set
         states = rule_set.unobserved() if query.unobserved else rule_set.rules()
         chosen = [state for state in states if query.test in {None, state.rule.test}]
         views = in_pieces(chosen, lambda state: RuleView.model_validate(state).model_dump(mode="json"))
@@ -39,30 +39,32 @@ class RuleControl:
     @operation("POST", "/rules", status=201)
     async def add(self, body: Rule) -> RuleView:
         """Add a rule after the others."""
-        return self._views([self._emulator.plan.add(body)])[0]
+        return self._views([self._emulator.rule_set.add(body)])[0]
 
     @operation("POST", "/rules/load", status=201)
     async def load(self, body: ScenarioIn) -> RuleList:
         """Add the rules of a scenario after the others."""
-        return RuleList(rules=self._views(self._emulator.plan.load(_scenario(body))))
+        return RuleList(rules=self._views(self._emulator.rule_set.load(_scenario(body))))
 
     @operation("DELETE", "/rules", status=204)
     async def clear(self, query: RulesOfTest) -> Response:
         """Remove all rules, or those of a test."""
-        self._emulator.plan.clear(query.test)
+        self._emulator.rule_set.clear(query.test)
         return Response(status_code=204)
 
     @operation("DELETE", "/rules/{id}", status=204, refusals={404: "there is no such rule"})
     async def remove(self, rule_id: str) -> Response:
         """Remove a rule."""
         try:
-            self._emulator.plan.remove(int(rule_id))
+            self._emulator.rule_set.remove(int(rule_id))
         except (KeyError, ValueError):
             raise HTTPException(404, f"there is no rule {rule_id}") from None
         return Response(status_code=204)
 
     def _views(self, ids: Collection[int]) -> list[RuleView]:
-        return [RuleView.model_validate(state) for state in self._emulator.plan.rules() if state.id in ids]
+        return [
+            RuleView.model_validate(state) for state in self._emulator.rule_set.rules() if state.id in ids
+        ]
 
 
 def _scenario(body: ScenarioIn) -> Scenario:

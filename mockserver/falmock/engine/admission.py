@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from falmock.engine.steps import Steps
     from falmock.engine.submission import Submission
 
-MARGIN: Final = 24 * 3600.0  # seconds before the end of emulated time in which nothing is accepted
+MARGIN: Final = 24 * 3600.0  # seconds before the end of emulated time; nothing is accepted in them
 
 
 class Admission:
@@ -29,7 +29,7 @@ class Admission:
     def __init__(self, resources: Resources, payloads: Payloads, steps: Steps) -> None:
         self._settings = resources.settings
         self._store = resources.store
-        self._plan = resources.plan
+        self._rule_set = resources.rule_set
         self._payloads = payloads
         self._steps = steps
 
@@ -38,7 +38,7 @@ class Admission:
 
         Args:
             now: emulated time in unix seconds.
-            direct: for a call to the run host: ready at once, not retried, without a webhook.
+            direct: whether it is a call to the run host: no wait in the queue, no retries, no webhook.
 
         Raises:
             TimeEnded: the request might not end before emulated time does.
@@ -85,17 +85,19 @@ class Admission:
         return request
 
     def _injections(self, submission: Submission, request_id: str) -> list[Injection]:
-        watched = [place for place in OF_A_REQUEST if self._plan.watches(place, request_id)]
+        watched = [place for place in OF_A_REQUEST if self._rule_set.watches(place, request_id)]
         if not submission.faults and not watched:
             return []
-        self._store.on_rollback(self._plan.checkpoint())
+        self._store.on_rollback(self._rule_set.checkpoint())
         contexts = submission.contexts(request_id)
-        injections = [injection for place in watched for injection in self._plan.injections(contexts[place])]
+        injections = [
+            injection for place in watched for injection in self._rule_set.injections(contexts[place])
+        ]
         for fault in submission.faults:
             if any(place in OF_A_REQUEST for place in fault.kind.on):
                 injections.append(Injection(fault))
             else:  # it applies to a later call about the request
                 from falmock.faults.rules import Rule  # noqa: PLC0415 - loads pydantic; few requests need it
 
-                self._plan.add(Rule(fault=str(fault), request=request_id))
+                self._rule_set.add(Rule(fault=str(fault), request=request_id))
         return injections

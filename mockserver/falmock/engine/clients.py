@@ -1,4 +1,4 @@
-"""The HTTP clients of an emulator, for webhooks and for input files. Each checks addresses."""
+"""The HTTP clients of an emulator, for webhooks and for input files. A dialler checks their addresses."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def transport(dialler: Dialler) -> httpx.AsyncBaseTransport:
-    """Return what calls without a client: it adds no headers, follows no redirects and keeps no cookies."""
+    """Return a transport, for calls without a client: no added headers, no redirects, no cookies."""
     return CheckedTransport(dialler, verify=trusted())
 
 
@@ -30,7 +30,9 @@ def client(dialler: Dialler) -> httpx.AsyncClient:
         trust_env=False,
         follow_redirects=False,
         headers={"User-Agent": f"falmock/{__version__}"},
-        cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),  # none reaches another receiver
+        cookies=CookieJar(
+            DefaultCookiePolicy(allowed_domains=())
+        ),  # no cookie of one host is sent to another
     )
 
 

@@ -1,4 +1,4 @@
-"""The clock that the emulator is opened with. It has two times.
+"""The clock of an emulator. It has two times.
 
 `now()` is emulated time, which may be faster than real time, or stopped. `wall()` is real time, for
 signatures: the receiver of a webhook compares the timestamp with its own clock.
@@ -44,7 +44,7 @@ class Clock(Protocol):
         ...
 
     def reset(self, when: float) -> None:
-        """Set emulated time to any time, also an earlier one. The caller moves all other times with it."""
+        """Set emulated time, also to an earlier time. The caller moves all stored times with it."""
         ...
 
     async def sleep_until(self, when: float) -> None:
@@ -60,7 +60,7 @@ class SystemClock:
         start: the emulated time to begin at, if it is later than `wall` (a restart must not fall behind the
             times that an earlier, faster run stored).
         wall: returns the time of day.
-        monotonic: returns real seconds; time servers cannot set it back.
+        monotonic: returns real seconds, and never goes back.
     """
 
     def __init__(
@@ -146,7 +146,7 @@ class SystemClock:
 class ManualClock(SystemClock):
     """A clock that only `move_to` moves, for tests.
 
-    Both of its times are the same, so that signatures do not depend on the day on which a test runs.
+    Both of its times are the same, so signatures do not depend on the day on which a test runs.
     """
 
     def __init__(self, start: float = 1_790_000_000.0) -> None:

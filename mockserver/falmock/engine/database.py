@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 DATABASE: Final = "falmock.db"  # its name in a state folder
-CHECKPOINT: Final = 250  # pages of the log: a quarter of the usual, so that a commit waits less for the disk
+CHECKPOINT: Final = 250  # pages of the log: a quarter of SQLite's default, because a commit waits for it
 
 
 class StoreInUseError(Exception):
@@ -54,7 +54,7 @@ class Database:
             self._db.execute("PRAGMA journal_mode = WAL")
             self._db.execute("PRAGMA synchronous = NORMAL")
             self._db.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT}")
-            # 500 KB of pages: with more, reads are as fast, because the system caches the file.
+            # 500 KB of pages. More would not make reads faster, because the system caches the file.
             self._db.execute("PRAGMA cache_size = -500")
             with self.transaction():
                 (version,) = self._db.execute("PRAGMA user_version").fetchone()
@@ -82,7 +82,7 @@ class Database:
 
     @property
     def changes(self) -> int:
-        """The number of rows that were written, changed or deleted since it was opened."""
+        """The number of rows that were inserted, changed or deleted since the database was opened."""
         return self._db.total_changes
 
     @contextmanager
@@ -96,7 +96,7 @@ class Database:
             yield
             self._db.execute("COMMIT")
         except BaseException:
-            if self._db.in_transaction:  # some errors make SQLite roll back by itself
+            if self._db.in_transaction:  # after some errors SQLite has rolled back already
                 self._db.execute("ROLLBACK")
             self._rolled_back()
             raise
@@ -132,7 +132,10 @@ class Database:
             self._after_rollback.append(action)
 
     def _rolled_back(self, commits: int = 0, rollbacks: int = 0) -> None:
-        """Drop the later actions for a commit, and call the later ones for a rollback."""
+        """Call the later rollback actions, and drop the later commit actions.
+
+        The arguments are the numbers of earlier actions, which stay.
+        """
         del self._after_commit[commits:]
         actions = self._after_rollback[rollbacks:]
         del self._after_rollback[rollbacks:]

@@ -1,8 +1,8 @@
-"""Content, schedule and URLs of webhooks; see `webhooks` for the sending.
+"""Content, pauses and URLs of webhooks; `webhooks` sends them.
 
 From PROTOCOL.md 9: the first attempt may take 15 s, later ones 120 s; only 2xx is success; a redirect is a
 permanent failure; there are at most 31 retries, until the stored result expires. The first six pauses are
-as recorded, give or take a fifth; it is assumed that all later ones are like the sixth.
+as recorded, plus or minus a fifth. Later ones are assumed to be like the sixth.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from falmock.engine.rows import Delivery, Request
     from falmock.engine.signing import Signer
-    from falmock.faults.effects import AttemptPlan
+    from falmock.faults.effects import AttemptEffect
 
 FIRST_TIMEOUT: Final = 15.0
 LATER_TIMEOUT: Final = 120.0
@@ -40,10 +40,10 @@ class Answer:
     """The answer of a receiver.
 
     Attributes:
-        status: HTTP's; None when there was no usable answer.
+        status: the HTTP status; None without a usable answer.
         headers: in the order of the answer.
         body: its first bytes.
-        error: why there is no usable answer, in words, or None.
+        error: a text why there is no usable answer, or None.
     """
 
     status: int | None = None
@@ -53,7 +53,7 @@ class Answer:
 
     @property
     def verdict(self) -> str:
-        """The status code as text, or the reason why there is none."""
+        """The status code as text, or the reason for no usable answer."""
         return str(self.status) if self.error is None else self.error
 
 
@@ -85,7 +85,7 @@ def payload(request: Request, output: bytes | None) -> bytes:
         body["error"] = f"Unexpected status code: {request.status}"
     elif "payload_error" not in body:
         body["error"] = None
-    return json.dumps(body, sort_keys=True).encode()  # the live bytes: sorted, with blanks, in ASCII
+    return json.dumps(body, sort_keys=True).encode()  # fal's bytes: sorted, with blanks, in ASCII
 
 
 def reserialized(body: bytes) -> bytes:
@@ -93,34 +93,34 @@ def reserialized(body: bytes) -> bytes:
     return compact(json.loads(body))
 
 
-def attempt_body(delivery: Delivery, plan: AttemptPlan) -> bytes:
+def attempt_body(delivery: Delivery, effect: AttemptEffect) -> bytes:
     """Return the bytes that an attempt sends."""
-    return reserialized(delivery.body) if plan.reserialized else delivery.body
+    return reserialized(delivery.body) if effect.reserialized else delivery.body
 
 
-def signed_headers(signer: Signer, delivery: Delivery, plan: AttemptPlan, now: float) -> dict[str, str]:
+def signed_headers(signer: Signer, delivery: Delivery, effect: AttemptEffect, now: float) -> dict[str, str]:
     """Return the headers of an attempt at `now`, in unix seconds of the wall clock."""
-    if plan.rotate_key:
+    if effect.rotate_key:
         signer.rotate()
     signature = signer.webhook_headers(
         request_id=delivery.request_id,
         user_id=delivery.user_id,
-        timestamp=int(now - plan.timestamp_age),
-        body=delivery.body + b" " if plan.wrong_signature else delivery.body,
+        timestamp=int(now - effect.timestamp_age),
+        body=delivery.body + b" " if effect.wrong_signature else delivery.body,
     )
     return {
         **signature,
         "Content-Type": "application/json",
-        "Content-Length": str(len(attempt_body(delivery, plan))),
+        "Content-Length": str(len(attempt_body(delivery, effect))),
     }
 
 
 @lru_cache(256)
 def parsed(url: str) -> httpx.URL:
-    """Return a URL of a webhook, parsed; many webhooks go to the same few URLs.
+    """Return the URL of a webhook, parsed. It is cached, because many webhooks have the same URL.
 
     Raises:
-        httpx.InvalidURL: it is none.
+        httpx.InvalidURL: it is not a URL.
     """
     import httpx  # noqa: PLC0415 - loads slowly, and most requests have no webhook
 
@@ -156,5 +156,5 @@ def receiver(url: str) -> str:
     try:
         target = parsed(url)
     except httpx.InvalidURL:
-        return url  # its attempt fails
+        return url  # the attempt will fail
     return f"{target.scheme}://{Authority(target.host, target.port)}"

@@ -1,7 +1,7 @@
-"""The emulator: what callers ask of it, and its other parts.
+"""The emulator: the methods that hosts and the control API call.
 
 The status of a request depends on the time alone, so every method applies the due events before it answers.
-The scheduler (`timeline.run`) applies those that no call asks for, so that webhooks leave and streams move.
+Between calls, the scheduler (`timeline.run`) applies them, for webhooks and streams.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class Emulator:
     """All requests of one server.
 
     Attributes:
-        manual: steers requests by hand.
+        manual: steers requests for the control API and tests.
         timeline: the scheduler, and how emulated time passes.
         payloads: inputs and results.
         locks: the accounts that are locked; `manual` changes them.
@@ -67,7 +67,7 @@ class Emulator:
         self.uploads = Uploads(
             resources.files, resources.signer, now=resources.clock.now, new_rng=self.fresh_rng
         )
-        self.plan = resources.plan
+        self.rule_set = resources.rule_set
         self.dialler = resources.dialler
         self.observer = resources.observer
         self.closing = False
@@ -113,7 +113,7 @@ class Emulator:
         try:
             return await self.wait_for(request.id, State.COMPLETED)
         except asyncio.CancelledError:
-            with suppress(StorageUnavailable):  # then it continues, and its result is not read
+            with suppress(StorageUnavailable):  # the request then continues, and its result is not read
                 self._end(request, PlatformError("client_disconnected"))
             raise
         except RequestNotFound:  # deleted by a reset
@@ -135,7 +135,7 @@ class Emulator:
         return self.payloads.output(request, self.clock.now())
 
     def position(self, request: Request) -> int:
-        """Return how many requests are before a waiting one."""
+        """Return how many requests wait before a waiting one."""
         phantoms = effects.phantom_requests(request, self.clock.now())
         return self._transitions.queue.position(request.id) + phantoms
 
@@ -187,7 +187,7 @@ class Emulator:
         return request
 
     async def wait_for_delivery(self, request_id: str) -> Delivery:
-        """Return the webhook of a request once it was delivered, or has failed for good.
+        """Return the webhook of a request once it is delivered or has failed for good.
 
         Raises:
             RequestNotFound: the request does not exist, or has no webhook.
@@ -214,7 +214,7 @@ class Emulator:
     # End requests
 
     def cancel(self, request: Request) -> None:
-        """Cancel a waiting or running request. By default the model of a running one ignores the signal.
+        """Cancel a waiting or running request. With `--cancel ignored`, a running one is not affected.
 
         Raises:
             AlreadyCompleted: it has ended.
@@ -224,7 +224,7 @@ class Emulator:
         if request.state == State.IN_QUEUE:
             self._end(request, PlatformError("client_cancelled"))
         elif self.settings.cancel == "honoured":
-            # The runner answers here, and runners know no error types (PROTOCOL.md 13).
+            # This is an answer of the runner, and runners send no error types (PROTOCOL.md 13).
             self._transitions.end(request.id, Outcome.refused(499, "Request cancelled by the client."))
 
     def flush(self, application: str, caller: str | None = None) -> Iterator[None]:

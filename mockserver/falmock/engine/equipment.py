@@ -1,4 +1,4 @@
-"""The runner with what it works with. The first run makes it: it loads pydantic, Pillow and httpx."""
+"""Makes the runner and its tools, at the first run: this loads pydantic, Pillow and httpx."""
 
 from __future__ import annotations
 

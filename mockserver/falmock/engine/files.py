@@ -3,7 +3,7 @@
 inputs/    bodies of submissions that are too large for a row, named by their SHA-256
 files/     the files of the CDN
 uploads/   uploads in progress
-renders/   rendered clips (see `media`); a file of the CDN is a hard link to one
+renders/   rendered media (see `media`); a generated file of the CDN is a hard link to one
 snapshots/ bodies and files of snapshots, as hard links
 """
 
@@ -59,7 +59,7 @@ class Files:
     Args:
         store: has a row for each file of the CDN.
         folder: the parent of all folders; the state folder, or a temporary one.
-        max_size: of an uploaded file, in bytes.
+        max_size: the limit on an uploaded file, in bytes.
     """
 
     def __init__(self, store: Store, folder: Path, *, max_size: int) -> None:
@@ -121,11 +121,11 @@ class Files:
         return None
 
     def find(self, url: str, now: float) -> StoredFile | None:
-        """Return the file of a URL of this emulator, whatever its base URL."""
+        """Return the file of a URL of this emulator, under any base URL."""
         try:
             path = unquote(urls.split(url).path)
             path.encode()
-        except ValueError:  # also a lone surrogate, which no path has
+        except ValueError:  # also for a lone surrogate
             return None
         start = path.find("/files/")
         return self.live(path[start:], now) if start >= 0 else None
@@ -159,8 +159,8 @@ class Files:
         """Publish a file on the CDN. It replaces a file at the same path.
 
         Args:
-            source: the complete file. It is linked, so it must not change any more.
-            path: of its URL.
+            source: the complete file. It is linked, so it must not change later.
+            path: the path of its URL.
             content_type, owner, faults, request_id: see `StoredFile`.
             lifecycle: its expiry and access list.
             now: unix seconds.

@@ -1,4 +1,4 @@
-"""Ids, and the random numbers they are made of: the same seed gives the same ids."""
+"""Ids, and random numbers: the same seed gives the same ids."""
 
 from __future__ import annotations
 
@@ -32,6 +32,6 @@ def webhook_user(caller: str) -> str:
 def retry_jitter(request_id: str, attempts: int) -> float:
     """Return a factor for the pause after this number of attempts.
 
-    It depends on the last group of the request id, which follows from the seed, whatever the time is.
+    It depends on the last group of the request id, which follows from the seed and not from the time.
     """
     return rng(0, "retry", request_id[-12:], attempts).uniform(0.8, 1.2)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("falmock.engine.store")
 
-LATEST: Final = 4e10  # unix seconds; emulated time ends before
+LATEST: Final = 4e10  # unix seconds, after the end of emulated time
 
 
 class DamagedError(Exception):
@@ -28,7 +28,7 @@ class DamagedError(Exception):
 
 
 class VersionError(Exception):
-    """The database is from another version of falmock. The text names both layouts."""
+    """The database is from another version of falmock. The text names the layouts of both versions."""
 
 
 def check(path: Path) -> None:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from falmock.settings import Settings
 
 ANONYMOUS: Final = "anonymous"
-BALANCE: Final = 100.0  # US dollars; the emulator has no accounts
+BALANCE: Final = 100.0  # US dollars, of every account that is not locked
 
 
 class Problem(Enum):
@@ -36,7 +36,7 @@ class Caller:
 
     @property
     def balance(self) -> float:
-        """The credit in US dollars. A locked account has none: that is why it is locked."""
+        """The credit in US dollars. It is 0 for a locked account, because at fal that is the usual reason."""
         return 0.0 if self.locked else BALANCE
 
 
@@ -101,7 +101,7 @@ class Keyring:
         settings: the keys.
         token_claims: returns the claims of a token, or None for an invalid or expired one.
         is_locked: returns whether the account of a key id is locked.
-        malformed: is called with the wrong form of a key that is refused, in words.
+        malformed: is called with a description of a key that is refused for its form.
     """
 
     def __init__(

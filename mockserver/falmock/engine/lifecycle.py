@@ -24,8 +24,8 @@ class Event(StrEnum):
     START = "start"  # a runner takes the request
     FINISH = "finish"  # the runner answered, with a result or an error
     REQUEUE = "requeue"  # the runner failed, and the platform tries again
-    CANCEL = "cancel"  # the caller cancelled it
-    START_TIMEOUT = "start_timeout"  # no runner took it before the caller's deadline
+    CANCEL = "cancel"  # the caller cancelled the request
+    START_TIMEOUT = "start_timeout"  # no runner took the request before the caller's deadline
 
 
 TRANSITIONS: Final[dict[State, dict[Event, State]]] = {

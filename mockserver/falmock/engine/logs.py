@@ -29,7 +29,7 @@ def entries(
     """Return the log entries of a request's run so far.
 
     Args:
-        seed: of the ids in the labels.
+        seed: determines the ids in the labels.
         flat: add `level` and `source` beside the labels.
     """
     lines = list(_lines(catalogue, request, now, seed))
@@ -38,7 +38,7 @@ def entries(
 
 
 def next_at(catalogue: Catalogue, request: Request, now: float) -> float:
-    """Return the time of the next line that the model writes; infinity for none."""
+    """Return the time of the next log entry; infinity for none."""
     if request.completed_at is not None:
         return math.inf
     return min((at for at, _ in _written(catalogue, request) if at > now), default=math.inf)
@@ -61,7 +61,7 @@ def _written(catalogue: Catalogue, request: Request) -> Iterator[tuple[float, st
 
 
 def _access_line(request: Request, rng: random.Random) -> str:
-    """Return the line with which the runner's web server ends a call."""
+    """Return the access line, which the runner's web server logs at the end of a call."""
     status = request.status or 0
     phrase = HTTPStatus(status).phrase if status in set(HTTPStatus) else ""
     peer = (

@@ -1,4 +1,4 @@
-"""Steer requests by hand: hold, release, finish, fail; reset and restore the whole state."""
+"""Steers requests: hold, release, finish, fail; resets and restores the whole state."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 class Manual:
-    """Manual control of requests, for the control API and for tests.
+    """Steers requests, for the control API and for tests.
 
     Methods with a request id raise `RequestNotFound` for an unknown one, `AlreadyCompleted` for a request
     that has ended, and `StorageUnavailable`.
@@ -51,11 +51,11 @@ class Manual:
     def finish(self, request_id: str) -> Request:
         """End a request now with its own outcome, or as soon as that is rendered.
 
-        A waiting request starts first, on an extra runner if none is free. An outcome that the platform
-        retries is retried.
+        A waiting request starts first, on an extra runner if none is free. If the platform retries the
+        outcome, the request waits for its next run.
         """
         request = self._unfinished(request_id)
-        self._resources.runner()  # else the first run would begin later, in a thread
+        self._resources.runner()  # load it now, or the first run would begin later, in a thread
         now = self._clock.now()
         transitions = self._transitions
         with transitions.transaction():
@@ -88,10 +88,10 @@ class Manual:
     def redeliver(self, request_id: str, fault: Fault | None = None) -> Delivery:
         """Send the webhook of a completed request again now, perhaps with a fault.
 
-        An attempt in progress is broken off. Retries follow as after the first delivery.
+        An attempt in progress is cancelled. A failure is retried as after the first delivery.
 
         Raises:
-            RequestNotFound: there is no such request, or it has no webhook, or none yet.
+            RequestNotFound: there is no such request, or it has no webhook, or is not completed.
             FaultError: a webhook cannot be sent again with that fault.
         """
         now = self._clock.now()
@@ -154,9 +154,9 @@ class Manual:
 
     def _clear_rules(self, test: str | None) -> None:
         if test is None:
-            self._resources.plan.reset()
+            self._resources.rule_set.reset()
         else:
-            self._resources.plan.clear(test)
+            self._resources.rule_set.clear(test)
 
     async def restore(self, change: Callable[[], None]) -> None:
         """Cancel all work in progress, apply `change` to the store, and resume from its new contents."""

@@ -1,4 +1,4 @@
-"""Wake the tasks that wait for a change."""
+"""Wakes the tasks that wait for a change."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Awaitable
 
-ANY: Final = ""  # the key of those that wait for a change of anything
+ANY: Final = ""  # the key for a change of anything
 
 
 class Notifier:
-    """Wakes those that wait for a change of one thing, such as a request.
+    """Wakes the tasks that wait for a change of one thing, such as a request.
 
-    Only waiting needs an event loop.
+    `notify` needs no event loop.
     """
 
     def __init__(self) -> None:

@@ -1,4 +1,4 @@
-"""The interface through which others watch the engine. `inspection.journal.Journal` implements it."""
+"""The interface for what follows the engine. `inspection.journal.Journal` implements it."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ class Attempt:
     """One POST of a webhook, or the decision not to send it.
 
     Attributes:
-        endpoint, caller, test: of the request.
+        endpoint, caller, test: those of the request.
         at: emulated time of the start, in unix seconds.
         took: real seconds.
         number: 1 for the first attempt.
-        status: of the receiver's response; None without a response.
-        answer_headers, answer: of the response; the body may be cut.
+        status: the HTTP status of the response; None without a response.
+        answer_headers, answer: headers and body of the response; the body may be cut.
         error: why there is no response, or None.
         fault: name of the fault that shaped the attempt, or None.
     """
@@ -46,13 +46,13 @@ class Attempt:
 
 
 class Warned(StrEnum):
-    """What people are warned of."""
+    """The kinds of warnings."""
 
     MODEL = "models"  # an endpoint that is not emulated
     KEY = "keys"  # credentials of a wrong form
     INPUT = "inputs"  # a file that was not fetched
-    GUESS = "guesses"  # an endpoint that nobody lists is emulated
-    APPROXIMATE = "approximate"  # an input was refused by facts that are not certain
+    GUESS = "guesses"  # an endpoint that is not in the catalogue is emulated
+    APPROXIMATE = "approximate"  # an input was refused because of facts that are not certain
     UNLISTED = "unlisted"  # an endpoint that fal does not list any more
 
 
@@ -63,7 +63,7 @@ class Observer(Protocol):
         """Handle a step.
 
         Args:
-            request: as it is after the step.
+            request: the request after the step.
             event: "submit", "hold", "release", or a value of `lifecycle.Event`.
             at: emulated time in unix seconds.
         """
@@ -74,7 +74,7 @@ class Observer(Protocol):
         ...
 
     def warn(self, of: Warned, subject: str, text: str) -> None:
-        """Tell people about something that their program may not notice, once for each subject.
+        """Warn the user of something that their program may not notice, once for each subject.
 
         Args:
             of: the kind of warning.
@@ -89,7 +89,7 @@ class Observer(Protocol):
 
 
 def warn_of_model(observer: Observer, catalogue: Catalogue, endpoint: str) -> dict[str, str]:
-    """Warn that an endpoint is called which nobody lists; return the header that says what to do."""
+    """Warn that the catalogue does not have an endpoint; return a header that says what to do."""
     nearest = catalogue.nearest(endpoint)
     hint = f"{'' if nearest is None else f'did you mean {nearest}? '}to add this model: {HOW}"
     observer.warn(Warned.MODEL, endpoint, f"this model is not in the catalogue, so the answer is 404; {hint}")

@@ -73,11 +73,10 @@ async def open_emulator(
     """Open an emulator with all its parts, and close them again.
 
     Args:
-        settings: of the emulator.
         clock: by default the system's, at the speed that the settings give.
-        renderer: renders clips; by default one that keeps its clips with the emulator's files.
-        is_local: checks whether webhooks and input images may be on a host in any case.
-        listeners: the sockets at which the emulator will be served. Webhooks and input images at these
+        renderer: by default one that keeps its media with the emulator's files.
+        is_local: returns whether a host is allowed for webhooks and input files in any case.
+        listeners: the sockets at which the emulator will be served. Webhooks and input files at these
             addresses are refused. Add sockets that are opened later to `emulator.dialler.own`.
         catalogue: the models to serve; by default those that come with falmock, and those that the settings
             and the state folder add.
@@ -98,12 +97,14 @@ async def open_emulator(
             signer = Signer(_secret(settings, folder))
             files = Files(store, folder, max_size=settings.max_upload)
             files.sweep_leftovers(time.time())
-        plan = RuleSet(seed, _scenarios(settings))
+        rule_set = RuleSet(seed, _scenarios(settings))
         to_receivers, to_files = _diallers(settings, listeners)
         find_ffmpeg(settings.ffmpeg)
         _check_roots()
         catalogue = served_models.catalogue(settings) if catalogue is None else catalogue
-        parts = await stack.enter_async_context(AsyncExitStack())  # those that are made at their first use
+        parts = await stack.enter_async_context(
+            AsyncExitStack()
+        )  # the parts that are made at their first use
 
         def new_runner() -> Runner:
             from falmock.engine import equipment  # noqa: PLC0415 - see there
@@ -141,7 +142,7 @@ async def open_emulator(
                     catalogue=catalogue,
                     runner=runner,
                     signer=signer,
-                    plan=plan,
+                    rule_set=rule_set,
                     http=Once(webhook_transport),
                     dialler=to_receivers,
                     is_local=is_local,
@@ -173,7 +174,7 @@ def _temporary_folder(stack: AsyncExitStack) -> Path:
 
 
 def _diallers(settings: Settings, listeners: Iterable[socket.socket]) -> tuple[Dialler, Dialler]:
-    """Return what connects to the receivers of webhooks, and to the hosts of input images."""
+    """Return the diallers for webhooks and for input files."""
     own = OwnAddresses(settings.hostnames, settings.public_url)
     for listener in listeners:
         own.add(listener)
@@ -199,7 +200,7 @@ def _start_scheduler(emulator: Emulator) -> asyncio.Task[None]:
 
     def ended(task: asyncio.Task[None]) -> None:
         if not task.cancelled():
-            log.critical("the scheduler has stopped: this is a defect of falmock", exc_info=task.exception())
+            log.critical("the scheduler has stopped: this is a bug in falmock", exc_info=task.exception())
 
     task = asyncio.create_task(emulator.timeline.run())
     task.add_done_callback(ended)

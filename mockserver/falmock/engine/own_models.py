@@ -35,7 +35,7 @@ class Own:
     """A model that a user has added.
 
     Attributes:
-        path: of the file.
+        path: the file.
         document: the content of the file.
         entry: the facts in it.
     """
@@ -49,7 +49,7 @@ def read(paths: Iterable[Path]) -> dict[str, Own]:
     """Return the models in some files and folders by endpoint.
 
     Raises:
-        Problems: of all files.
+        Problems: one or more files are broken.
     """
     found: dict[str, Own] = {}
     lines: list[str] = []
@@ -98,7 +98,7 @@ def marked(document: dict[str, Any], certainty: str, date: str) -> dict[str, Any
 
 
 def entry(document: object) -> Entry:
-    """Return the entry of a document. It has the price of the bundled one, because no document has one.
+    """Return the entry for a document. Its price is that of the bundled entry, because documents have none.
 
     Raises:
         Problems: it is broken.
@@ -151,7 +151,7 @@ def _in_file(path: Path) -> Own:
 
 
 def _in_package(path: Path) -> Iterator[Own]:
-    """Yield the models of the npm package that are not bundled: the bundled ones are more exact."""
+    """Yield the models of the npm package that are not bundled: bundled entries are more exact."""
     from falmock.catalogue.declarations import Unreadable  # noqa: PLC0415 - packages are rare
     from falmock.catalogue.typescript import Types  # noqa: PLC0415 - the same
 

@@ -35,11 +35,11 @@ async def post(
     """Post a body and return the answer.
 
     Args:
-        http: does the posting. A transport follows no redirect and keeps no cookie.
+        http: a transport, because it follows no redirect and keeps no cookie.
         url: the receiver.
         body: the content.
-        headers: of the call, including `Content-Length`.
-        limit: real seconds until the status and the headers must be there.
+        headers: all headers, `Content-Length` included.
+        limit: real seconds until the status and the headers must have arrived.
         pause: real seconds between the first and the second half of the body.
     """
 
@@ -66,13 +66,13 @@ async def post(
 
 
 def _authorize(request: httpx.Request) -> None:
-    """Send the user and the password of the URL, as HTTP libraries do."""
+    """Send the user and the password in the URL as Basic credentials, as HTTP libraries do."""
     url = request.url
     if url.userinfo:
         next(httpx.BasicAuth(url.username, url.password).auth_flow(request))
 
 
-REASONS: Final[tuple[tuple[type[BaseException], str], ...]] = (  # the first that fits
+REASONS: Final[tuple[tuple[type[BaseException], str], ...]] = (  # the first that applies
     (socket.gaierror, "name not found"),
     (UnicodeError, "name not found"),
     (ConnectionRefusedError, "connection refused"),
@@ -90,7 +90,7 @@ UNREACHABLE: Final = frozenset({errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENE
 
 
 def _reason(error: BaseException) -> str:
-    """Return in words why an attempt has no usable answer; the causes of an error tell more than itself."""
+    """Return a text why an attempt has no usable answer, from an error and its causes."""
     chain = [error]
     while (inner := chain[-1].__cause__ or chain[-1].__context__) is not None and inner not in chain:
         chain.append(inner)

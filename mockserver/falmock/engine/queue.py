@@ -1,7 +1,7 @@
 """Runners, positions, priorities and deadlines: a discrete-event simulation.
 
 The queue gets the time `now` and returns the events since the last call, in order, each with its own time.
-It reads no clock, so polls do not change it, and an hour takes no longer than a second. Its rules, with
+It reads no clock, so polls do not change it, and an hour is simulated as fast as a second. Its rules, with
 their source in PROTOCOL.md:
 
 * An application has a number of runners. They take jobs in order: `normal` priority before `low`, then first
@@ -42,15 +42,15 @@ class Job:
 
     Attributes:
         id: the request id.
-        application: its runners take the job.
+        application: the application whose runners take the job.
         order: rises with each submit.
         priority: NORMAL or LOW.
-        ready_at: no runner takes it earlier.
-        start_by: no runner takes it later.
+        ready_at: the earliest start.
+        start_by: the latest start.
         started_at: None while it waits.
         bypass: it does not block others while it waits.
         held: it stays in its state, waiting or running.
-        due_at: ends its run then, whatever `run_seconds` says; None without a manual end.
+        due_at: when its run ends if it is ended by hand, instead of after `run_seconds`; else None.
         ends_at: when its run ends; None until its outcome is known.
     """
 
@@ -119,7 +119,7 @@ class Queue:
     Args:
         runners: the maximum of running jobs of an application.
         concurrency: the maximum of running jobs of a caller, in all applications.
-        is_locked: whether the account of a caller is locked; `recheck` is called after a change.
+        is_locked: returns whether the account of a caller is locked; call `recheck` after a change.
     """
 
     def __init__(
@@ -179,7 +179,7 @@ class Queue:
         return math.inf if event is None else event.at
 
     def settle(self, job_id: str, now: float, *, due: float | None = None) -> None:
-        """Set that the outcome is known: the run ends at its time (or at `due`), but not before `now`."""
+        """Note that the outcome is known: the run ends at its time (or at `due`), but not before `now`."""
         job = self._jobs[job_id]
         if job.started_at is None:
             raise ValueError(f"{job_id} has an outcome, but has not started")
@@ -201,7 +201,7 @@ class Queue:
         self._set_held(job_id, now, held=False)
 
     def recheck(self, now: float) -> None:
-        """Note that a lock has changed: a job that may start by that starts now, not earlier."""
+        """Note that a lock has changed: jobs that may now start do so at `now`, not earlier."""
         self._time = max(self._time, now)
 
     def start(self, job_id: str, now: float) -> QueueEvent:
@@ -250,8 +250,8 @@ class Queue:
         return self._running_of[caller]
 
     def _next(self) -> QueueEvent | None:
-        """Return the next event. At equal times a finish is first, because it frees a runner, and a start
-        is before a start timeout, because it is in time."""
+        """Return the next event. At equal times a finish comes first, because it frees a runner, and a start
+        comes before a start timeout, because it is not late."""
         self._drop_stale()
         candidates = list(self._starts())
         if self._ends:

@@ -26,7 +26,7 @@ Part = TypeVar("Part")
 
 
 class Once(Generic[Part]):
-    """A part that is made when it is needed first, in any thread: its modules take a while to load."""
+    """A part that is made at its first use, in any thread, because its modules take a while to load."""
 
     def __init__(self, make: Callable[[], Part]) -> None:
         self._make = make
@@ -55,7 +55,7 @@ class Resources:
         http: sends webhooks.
         dialler: decides where webhooks may go; knows the emulator's own addresses.
         is_local: whether a host is on this machine.
-        seed: decides ids and timings.
+        seed: determines ids and times.
         observer: gets every step and every webhook attempt.
     """
 
@@ -66,7 +66,7 @@ class Resources:
     catalogue: Catalogue
     runner: Once[Runner]
     signer: Signer
-    plan: RuleSet
+    rule_set: RuleSet
     http: Once[httpx.AsyncBaseTransport]
     dialler: Dialler
     is_local: Callable[[str], bool]

@@ -39,12 +39,12 @@ class Request(WithFaults):
         start_by: the start timeout that the caller set, or None.
         lifecycle: JSON of the object lifecycle preference, or None.
         faults: the injections, as `Injections.dump` returns them.
-        gateway_id: id of the last run; the request id until the request runs again.
+        gateway_id: id of the last run; that of the first run is the request id.
         status: HTTP status of the outcome; None before completion.
         headers: JSON of the outcome's headers.
         expires_at: when the result is deleted.
         held: whether it stays in its state until it is released.
-        due_at: when its run was ended by the control API, or None.
+        due_at: when the control API ended its run, or None.
     """
 
     id: str
@@ -93,7 +93,7 @@ class Delivery(WithFaults):
     """A webhook to deliver.
 
     Attributes:
-        user_id: a part of the signed message.
+        user_id: fal's user id in the headers; a part of the signed message.
         body: the same bytes at each attempt.
         next_at: when the next attempt is due; None after the last one.
         give_up_at: when the result expires; there is no attempt after that.
@@ -119,12 +119,12 @@ class StoredFile(WithFaults):
     """A file on the CDN.
 
     Attributes:
-        path: of its URL, for example "/files/b/0aa9eef6/..._output.mp4".
+        path: the path of its URL, for example "/files/b/0aa9eef6/..._output.mp4".
         disk: its name in the `files` folder.
         owner: the key id that uploaded or generated it.
         acl: JSON of its access list; None allows every reader.
         faults: the injections, as `Injections.dump` returns them.
-        request_id: of the request that produced it; None for an upload.
+        request_id: the request that produced it; None for an upload.
     """
 
     path: str

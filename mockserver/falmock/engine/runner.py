@@ -57,7 +57,7 @@ Loc = tuple[str | int, ...]
 NOT_FETCHED: Final = (
     "because it is on another machine: the output does not show it. Use an upload, a data URI, or --fetch"
 )
-SHORT: Final = 64 * 1024  # characters of a data URI; decoding it takes less time than a hop to a thread
+SHORT: Final = 64 * 1024  # characters of a data URI; decoding it here is faster than in a thread
 EXACT: Final = "To emulate it exactly: falmock models add FILE"
 UNCERTAIN: Final = {"types": "the types of an npm package", "guess": "a guess"}
 
@@ -77,12 +77,12 @@ class Runner:
         catalogue: the models that can run.
         files: inputs and outputs.
         renderer: renders the outputs.
-        decoder: of input pictures.
+        decoder: decodes input pictures.
         measurer: measures input videos and sounds.
         fetcher: gets input files by URL.
-        style: of images and videos, as in `Settings.media`.
+        style: `Settings.media`.
         observer: gets warnings.
-        limits: on the depth and members of an input.
+        limits: those on the depth and members of an input.
     """
 
     def __init__(
@@ -145,11 +145,13 @@ class Runner:
 
     def _warn_of(self, entry: Entry) -> None:
         if entry.retired is not None:
-            since = f"fal's list does not have this model since {entry.retired}"
-            self.observer.warn(Warned.UNLISTED, entry.endpoint, f"not listed: {since}. It may be gone at fal")
+            text = f"fal has not listed this model since {entry.retired}; it may be gone there"
+            self.observer.warn(Warned.UNLISTED, entry.endpoint, text)
         if entry.certainty == "guess":
             made = f"any input is accepted, and the output is a guess: {entry.medium}"
-            self.observer.warn(Warned.GUESS, entry.endpoint, f"nobody lists this model; {made}. {EXACT}")
+            self.observer.warn(
+                Warned.GUESS, entry.endpoint, f"this model is not in the catalogue; {made}. {EXACT}"
+            )
 
     async def perform(self, assignment: PreparedRun, request: Request) -> Outcome:
         """Run the model; return its outcome.
@@ -187,7 +189,7 @@ class Published:
 
 
 def _price_headers(model: Model, units: float | None, run_seconds: float) -> dict[str, str]:
-    """Return what a success says about its price: units or, for a model billed by time, its seconds."""
+    """Return the headers of a result about its price: units or, for a model billed by time, seconds."""
     price = model.entry.price
     if price is not None and price.is_by_time and math.isfinite(run_seconds):
         return {"x-fal-raw-time": str(run_seconds)}
@@ -219,7 +221,7 @@ class _Tools:
         return None if data is None else await measurer.measure(data, medium, loc=loc, value=url)
 
     async def _fetch(self, url: str, loc: Loc, unreadable: str, limit: int) -> bytes | None:
-        """Return a file of the input; None for a remote one. `unreadable` is the error of a bad data URI."""
+        """Return an input file, or None if it is not fetched. `unreadable`: the error of a bad data URI."""
         observer = self._runner.observer
         try:
             data = await with_descriptors(lambda: self._data(url.strip(), limit))
@@ -276,7 +278,7 @@ class _Tools:
 
 
 def _decode_data_uri(uri: str) -> bytes:
-    """Return the bytes of a data URI, as Python's urllib does, but in any case (PROTOCOL.md 8.5, RFC 2397).
+    """Return the bytes of a data URI as Python's urllib does, with `;base64` in any case (PROTOCOL.md 8.5).
 
     In base64, characters of another alphabet are skipped, such as line breaks, and the padding must be there.
 

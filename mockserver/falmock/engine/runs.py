@@ -39,7 +39,7 @@ class Runs:
     """Starts and stops runs.
 
     Args:
-        guarded: `(request_id, now, act, *arguments)` calls `act`; its error ends this request only.
+        guarded: `(request_id, now, act, *arguments)` calls `act`; an error ends this request only.
         settle: `(request, outcome, now, due)` is called when an outcome is known; `due` fixes the end of the
             run, or is None.
         observed: counts a fault that took effect.
@@ -76,11 +76,11 @@ class Runs:
 
     @property
     def request_ids(self) -> set[str]:
-        """The requests with such runs."""
+        """The requests whose runs have not ended."""
         return set(self._tasks.values())
 
     def trouble(self) -> str | None:
-        """Return which resource a run waits for, or None."""
+        """Return the missing resource that a run waits for, or None."""
         return next(iter(self._blocked.values()), None)
 
     def begin(self, request: Request, at: float) -> None:
@@ -108,7 +108,7 @@ class Runs:
         return self._runner().prepare(request, self._payloads.body(request))
 
     async def _begin_in_thread(self, request: Request, at: float) -> None:
-        """Begin a run with work that takes a while: to load the runner, or to parse a large body."""
+        """Begin a run that needs a thread, to load the runner or to parse a large body."""
         if not self._runner.made:
             await self._load_runner()
         prepare: Callable[[], Outcome | PreparedRun] = partial(self._prepare, request)
@@ -127,7 +127,7 @@ class Runs:
         self._guarded(request.id, now, carry_out)
 
     async def _load_runner(self) -> None:
-        """Load the runner in a thread, which goes on if the run that waits for it is cancelled."""
+        """Load the runner in a thread. The thread continues if the run is cancelled."""
         if self._loading is None or self._loading.done():
             self._loading = asyncio.ensure_future(with_descriptors(lambda: asyncio.to_thread(self._runner)))
         await asyncio.shield(self._loading)

@@ -13,24 +13,24 @@ if TYPE_CHECKING:
 
     from falmock.engine.slots import Slots
 
-Entry = tuple[float, str, str]  # a time, a request id and a URL
+DueAttempt = tuple[float, str, str]  # a time, a request id and a URL
 
 
 class Schedule:
-    """When attempts are due. The sender decides whether an entry is out of date.
+    """When attempts are due. The sender checks whether an attempt is still wanted.
 
     Args:
-        slots: of the attempts in progress; the key is the receiver.
+        slots: for the attempts in progress; their key is the receiver.
         wake: called when an attempt is due earlier than any other.
     """
 
     def __init__(self, slots: Slots, wake: Callable[[], None]) -> None:
         self._slots = slots
         self._wake = wake
-        self._entries: list[Entry] = []  # a heap
+        self._entries: list[DueAttempt] = []  # a heap
 
-    def replace(self, entries: Iterable[Entry]) -> None:
-        """Drop all entries, and take these instead. Attempts in progress keep their slots."""
+    def replace(self, entries: Iterable[DueAttempt]) -> None:
+        """Replace all attempts by others. Attempts in progress keep their slots."""
         self._slots.clear()
         self._entries = list(entries)
         heapq.heapify(self._entries)
@@ -43,13 +43,13 @@ class Schedule:
             self._wake()
 
     def due(self) -> float:
-        """Return when the next entry is due; infinity for never. Those that wait for a slot do not count."""
+        """Return when the next attempt is due, without those that wait for a slot; infinity for never."""
         return self._entries[0][0] if self._entries else math.inf
 
     def take(self, now: float) -> tuple[str, str] | None:
         """Give a slot to the next attempt that is due; return the receiver and the request id.
 
-        Return None if no attempt is due that may have a slot now.
+        Return None if no attempt is due, or none of those may have a slot now.
         """
         while self._entries and self._entries[0][0] <= now:
             _, request_id, url = heapq.heappop(self._entries)

@@ -1,4 +1,4 @@
-"""Selects requests by state, names and text, as an SQL condition: a page that is open looks every second."""
+"""Selects requests by state, names and text, as an SQL condition, so that an open page costs little."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ class Selection:
             terms.append(f"{_ENDPOINT} GLOB ?")
             parameters.append(self.endpoint)
         if self.text is not None:
-            escaped = json.dumps(self.text)[1:-1]  # the input is JSON, which may spell a text in two ways
+            escaped = json.dumps(self.text)[1:-1]  # the input is JSON, with or without escapes
             terms.append(
                 f"({' OR '.join(f'instr(lower({column}), ?)' for column in _NAMES)}"
                 f" OR instr(lower(CAST({_INPUT} AS TEXT)), ?) OR instr(lower(CAST({_INPUT} AS TEXT)), ?))"

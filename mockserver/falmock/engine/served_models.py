@@ -17,7 +17,7 @@ FOLDER: Final = "models"  # of own models, in the state folder
 def catalogue(settings: Settings) -> Catalogue:
     """Return the bundled models, with those that the settings and the state folder add.
 
-    Of several with one id the last counts; a bundled one comes first.
+    Of several with one id the last counts; bundled ones come first.
 
     Raises:
         SettingsError: a file or folder is missing, or a document is broken.

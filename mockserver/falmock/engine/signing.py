@@ -3,7 +3,7 @@
 The signed message of a webhook has four lines: request id, user id, timestamp, hex SHA-256 of the body.
 Receivers get the public key from a JWKS document (PROTOCOL.md 9.2).
 
-The keys are made at their first use, and cryptography and PyJWT are loaded then: they take 20 and 50 ms.
+The keys are made at their first use. cryptography and PyJWT are loaded then, because that takes 20 and 50 ms.
 """
 
 from __future__ import annotations
@@ -73,13 +73,13 @@ class Signer:
         }
 
     def rotate(self) -> None:
-        """Sign later webhooks with a new key, which the published set has not had before."""
+        """Add a new key to the published set, and sign later webhooks with it."""
         self._keys.insert(0, self._webhook_key(str(len(self._keys))))
 
     def jwks(self) -> dict[str, Any]:
         """Return the key set of `/.well-known/jwks.json`: two keys, and one more for each rotation.
 
-        The first one has signed nothing, so a receiver must try all of them.
+        No webhook is signed with the first one, so a receiver must try all keys.
         """
         return {"keys": [_jwk(key) for key in (self._next, *self._keys)]}
 

@@ -1,4 +1,4 @@
-"""Slots for a limited number of items at once, fair between their keys."""
+"""A limited number of slots, shared fairly between keys."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Slots:
         items = self._waiting.pop(key)
         item = items.popleft()
         if items:
-            self._waiting[key] = items  # at the end: the other keys come first now
+            self._waiting[key] = items  # at the end: the other keys come first
         self._taken[key] += 1
         self._all_taken += 1
         return key, item

@@ -1,7 +1,7 @@
-"""Write the steps of a request: its row, its result, its webhook, a journal entry, a log line.
+"""Writes the steps of a request: its row, its result, its webhook, a journal entry, a log line.
 
-`transitions` decides about events and times; this module has no queue. Every method works in the caller's
-transaction. Changes outside of the store follow after the commit.
+`transitions` decides about events and times. Every method works in the caller's transaction. Changes outside
+of the store follow after the commit.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("falmock")
 
 LARGE_RESULT: Final = 10_000  # bytes (PROTOCOL.md 4.6)
-UNSTORED: Final = 3600.0  # seconds that a result is kept whose payloads are not to be stored (4.6)
+UNSTORED: Final = 3600.0  # seconds that a result is kept after `X-Fal-Store-IO: 0` (4.6)
 UNSTORED_LARGE: Final = 360.0
 DAY: Final = 86_400.0
 
@@ -38,7 +38,7 @@ class Steps:
     def __init__(self, resources: Resources, payloads: Payloads, sender: Sender) -> None:
         self._settings = resources.settings
         self._store = resources.store
-        self._plan = resources.plan
+        self._rule_set = resources.rule_set
         self._observer = resources.observer
         self._seed = resources.seed
         self._payloads = payloads
@@ -58,7 +58,7 @@ class Steps:
 
     def observed(self, injection: Injection) -> None:
         """Count a fault that took effect."""
-        self._store.on_commit(lambda: self._plan.observed(injection))
+        self._store.on_commit(lambda: self._rule_set.observed(injection))
 
     def _log(self, text: str, *values: object) -> None:
         self._store.on_commit(lambda: log.info(text, *values))
@@ -121,7 +121,7 @@ class Steps:
         self.schedule_webhook(request, outcome, at)
 
     def _headers_of_runner(self, request: Request, outcome: Outcome) -> dict[str, str]:
-        """Return what a runner adds to its answer; nothing for an answer of the platform."""
+        """Return the headers that a runner adds to its answer; none for an answer of the platform."""
         if outcome.error_type is not None or request.attempts == 0:
             return {}
         number = self.rng(request.seq, f"runner {request.attempts}").randrange(self._settings.runners)
@@ -158,4 +158,4 @@ class Steps:
         self._payloads.drop(request)
         self._store.delete(Delivery, request.id)
         self._store.delete(Request, request.id)
-        self._plan.forget(request.id)
+        self._rule_set.forget(request.id)

@@ -37,7 +37,7 @@ Rows = dict[str, list[tuple[Any, ...]]]  # the rows of each table
 
 RECENT: Final = 1000  # requests in memory: about a megabyte
 PAGE: Final = 100  # rows of one read: about a millisecond
-SLICE: Final = 1000  # rows that one step of a selection looks at
+SLICE: Final = 1000  # rows that one step of a selection reads
 PROBE: Final = 64 * 1024  # bytes
 _LAST_ROW: Final = 2**63 - 1
 
@@ -47,7 +47,7 @@ class Store(Summaries):
 
     def __init__(self, path: Path | None) -> None:
         self._recent: dict[str, Request] = {}
-        self._expires_at = -math.inf  # no result and no file expires earlier; -infinity if it is not known
+        self._expires_at = -math.inf  # a lower bound of the next expiry; -infinity if it is not known
         super().__init__(path)
 
     def insert(self, row: Row) -> None:
@@ -193,9 +193,9 @@ class Store(Summaries):
         return self._pages_down(Request, request_id)
 
     def selected_pages_before(self, selection: Selection, request_id: str | None) -> Iterator[list[Request]]:
-        """Yield the selected requests before one (None: all), the newest first, some lists empty.
+        """Yield the selected requests before one (None: all), the newest first.
 
-        Each list has those of `SLICE` rows: a few milliseconds.
+        Each list has those among `SLICE` rows, which takes a few milliseconds, and may be empty.
 
         Raises:
             KeyError: there is no request of that id.
@@ -284,7 +284,7 @@ class Store(Summaries):
     # Rows of several tables
 
     def expires_at(self) -> float:
-        """Return when the next result or file expires, or a time before that; infinity for never."""
+        """Return when the next result or file expires, or an earlier time; infinity for never."""
         if self._expires_at == -math.inf:
             self.find_next_expiry()
         return self._expires_at

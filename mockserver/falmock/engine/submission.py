@@ -27,13 +27,13 @@ class Submission:
         test: the test that it belongs to, or None.
         webhook: the URL to deliver to, or None.
         priority: `queue.NORMAL` or `queue.LOW`.
-        start_within: seconds until a runner must have started it; infinity for no limit.
+        start_within: seconds within which a runner must start it; infinity for no limit.
         retry: run it again after a 503 or 504.
         store_io: keep its payloads.
         lifecycle: JSON of the object lifecycle preference, or None.
         max_queue_length: refuse it when more requests than this wait.
-        faults: the faults that it asks for itself.
-        parsed: returns the same as `parse_input(body)`, if the body was parsed before.
+        faults: the faults that its headers or its input ask for.
+        parsed: returns the result of `parse_input(body)`, if the body was parsed before.
     """
 
     endpoint: Endpoint
@@ -54,7 +54,7 @@ class Submission:
     parsed: Callable[[], dict[str, Any]] | None = None
 
     def contexts(self, request_id: str) -> dict[str, MatchContext]:
-        """Return what rules are matched against, by place. The body is parsed at most once."""
+        """Return the facts that rules are matched against, by place. The body is parsed at most once."""
         parsed = self.parsed or cache(lambda: parse_input(self.body))
         return {
             place: MatchContext(place, str(self.endpoint), self.caller, self.test, request_id, parsed)

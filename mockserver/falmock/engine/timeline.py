@@ -1,4 +1,4 @@
-"""How time passes: the scheduler, and the ways to move emulated time by hand."""
+"""The scheduler, and methods that move emulated time."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Timeline:
 
     Attributes:
         scheduling: whether the scheduler (`run`) is running.
-        moving: is held while emulated time is moved by hand.
+        moving: a lock that is held while emulated time is moved.
     """
 
     def __init__(self, resources: Resources, transitions: Transitions) -> None:
@@ -73,11 +73,11 @@ class Timeline:
                 self._sweep(now)
 
     def due(self) -> float:
-        """Return when something will happen by itself; infinity for never."""
+        """Return when the next event, attempt or expiry is due; infinity for never."""
         return min(self.next_at(), self._store.expires_at())
 
     def next_at(self) -> float:
-        """Return when a request or a webhook will move on by itself; infinity for never."""
+        """Return when the next event or attempt is due; infinity for never."""
         return min(self._transitions.due, self._transitions.sender.due())
 
     def busy(self) -> list[asyncio.Task[None]]:
@@ -91,7 +91,7 @@ class Timeline:
     async def pass_time(self, seconds: float) -> None:
         """Move emulated time from event to event, each with the work that it causes.
 
-        The clock is stopped during renderings and webhook attempts, so that all machines get the same times.
+        The clock is stopped during renderings and webhook attempts, so all machines get the same times.
         Afterwards it continues with its old scale.
 
         Raises:
@@ -117,7 +117,7 @@ class Timeline:
             self._remember_time()
 
     async def settle(self) -> None:
-        """Wait until no work is left that takes no emulated time.
+        """Wait until all renderings and webhook attempts are done.
 
         Raises:
             StorageUnavailable: the store cannot write.

@@ -1,4 +1,4 @@
-"""The one writer of the engine: applies events to the queue in memory and to the store.
+"""Applies events to the queue in memory and to the store; the only writer of the engine.
 
 The queue, the outcomes and the running tasks are in memory; everything else is in the store. Both agree after
 every transaction, even after one that failed. An error of one request ends that request and no other.
@@ -65,10 +65,10 @@ class Transitions:
     Attributes:
         queue: is replaced by another object when it is rebuilt from the store.
         locks: the accounts whose requests do not start.
-        due: when the queue has its next event; infinity for never.
-        wake: is set when the scheduler has something to do earlier than it knows, and when `trouble` changes.
-        changed: notifies of a request by its id, also when an attempt at its webhook has ended; of any
-            request by `ANY`; and by its name of an application whose waiting requests have changed.
+        due: when the next event of the queue is due; infinity for never.
+        wake: is set when the scheduler must look earlier than planned, and when `trouble` changes.
+        changed: notifies with the id of a request that has changed or whose webhook attempt has ended, with
+            the name of an application whose waiting requests have changed, and with `ANY` each time.
     """
 
     def __init__(self, resources: Resources) -> None:
@@ -246,7 +246,7 @@ class Transitions:
         changes in `Store.on_commit`, or is restored in `Store.on_rollback`.
 
         Args:
-            steers: whether the block changes the queue.
+            steers: whether the block may change the queue.
 
         Raises:
             StorageUnavailable: the store cannot write.

@@ -1,9 +1,9 @@
 """Uploads to the CDN, whole or in parts: announce, receive, complete.
 
-An announced upload is not in the store. Python's multipart upload has an id, in which its data is sealed. The
-URL of a PUT has a signature of 16 characters only, so such an upload is kept in memory. Each call writes to a
-new file, which is moved into place when it is complete, so concurrent uploads of the same file or part do not
-interfere.
+An announced upload is not in the store. The id of Python's multipart upload is a token with its data. The URL
+of a PUT has a signature of only 16 characters, so the data of such an upload is kept in memory. Each call
+writes to a new file, which is moved into place when it is complete, so concurrent uploads of the same file or
+part do not interfere.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from falmock.engine.rows import StoredFile
     from falmock.engine.signing import Signer
 
-BATCH: Final = 512 * 1024  # bytes that are written at once
+BATCH: Final = 512 * 1024  # bytes of one write
 MOST_CHUNKS: Final = 1000  # in a batch: each takes some memory, however small it is
 TOKEN_LIFETIME: Final = 24 * 3600  # seconds; fal's server SDK renews below one hour
 MOST_ANNOUNCED: Final = 2_000  # uploads with a signed URL; the oldest is forgotten
@@ -45,8 +45,7 @@ class Upload:
 
     Attributes:
         id: the name of the folder for its parts.
-        path: of the file's URL.
-        content_type: of the file.
+        path: the path of the file's URL.
         owner: the key id.
         lifecycle: JSON of its object lifecycle, or None.
     """
@@ -81,13 +80,13 @@ class Uploads:
         self._signer = signer
         self._now = now
         self._new_rng = new_rng
-        self._announced: dict[str, tuple[Upload, float]] = {}  # by path, with the end of their lives
+        self._announced: dict[str, tuple[Upload, float]] = {}  # by path, with the time of their expiry
         self._completing: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     # Tokens
 
     def token(self, owner: str, lifetime: int = TOKEN_LIFETIME) -> str:
-        """Return a token with which uploads can be announced in the name of a key id."""
+        """Return a token to announce uploads with, as a key id."""
         return self._seal({"owner": owner}, lifetime)
 
     def owner(self, token: str) -> str:
@@ -247,7 +246,7 @@ class Uploads:
             return file
 
     def _join(self, folder: Path, parts: list[tuple[int, str]]) -> Path:
-        """Return a new file with the bytes of all parts. One part at a time is open."""
+        """Return a new file with the bytes of all parts. Only one part is open at a time."""
         if len({number for number, _ in parts}) < len(parts):
             raise _parts_mismatch()
         sources = [folder / f"{number}.{_plain(etag)}" for number, etag in parts]
@@ -288,7 +287,7 @@ def _plain(etag: str) -> str:
 
 
 async def _batches(chunks: AsyncIterator[bytes], limit: int) -> AsyncIterator[list[bytes]]:
-    """Collect chunks, so that a thread is used once for many."""
+    """Collect chunks into batches, because each write needs a thread."""
     batch: list[bytes] = []
     size = total = 0
     async for chunk in chunks:
@@ -315,7 +314,7 @@ async def _write_behind(batches: AsyncIterator[list[bytes]], write: Callable[[li
             writing = loop.run_in_executor(None, write, batch)
         await asyncio.wait({writing})
     finally:
-        await asyncio.wait({writing})  # again if the task is cancelled: the caller closes the file
+        await asyncio.wait({writing})  # also after a cancellation, because the caller closes the file
         error = writing.exception()
     if error is not None:
         raise error

@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("falmock.engine.webhooks")
 
 STORE_PAUSE: Final = 1.0  # seconds between tries to write or read the state of a delivery
-AT_ONCE: Final = 256  # attempts in progress, all receivers together
+AT_ONCE: Final = 256  # attempts in progress, to all receivers
 AT_ONCE_EACH: Final = 8  # attempts in progress to one receiver
 
 
@@ -96,16 +96,16 @@ class Sender:
         url = request.webhook
         if url is None:
             return
-        plan = effects.delivery_plan(request.injections)
-        self._observe(*plan.observed)
-        at = now + plan.delay
-        if plan.waits_for_next:
+        effect = effects.on_delivery(request.injections)
+        self._observe(*effect.observed)
+        at = now + effect.delay
+        if effect.waits_for_next:
             self._store.on_commit(lambda: self._held.setdefault(url, {}).update({request.id: None}))
         delivery = Delivery(
             request_id=request.id,
             url=url,
             user_id=user_id,
-            body=payload(request, None if plan.null_payload else output),
+            body=payload(request, None if effect.null_payload else output),
             attempts=0,
             next_at=at,
             give_up_at=max(give_up_at, at),
@@ -119,7 +119,7 @@ class Sender:
         return self._schedule.due()
 
     def launch(self, now: float) -> None:
-        """Start the attempts that are due, as far as there are slots; the others follow when one ends."""
+        """Start the due attempts for which there are slots; the others start when one ends."""
         while (taken := self._schedule.take(now)) is not None:
             receiver, request_id = taken
             delivery = self._due_delivery(request_id, now)
@@ -141,11 +141,11 @@ class Sender:
             self._fail(request_id, error)
             return None
         if delivery is None or delivery.next_at is None or delivery.next_at > now:
-            return None  # the entry is out of date
+            return None  # it is not wanted any more
         return delivery
 
     def break_off(self, gone: Collection[str] | None = None) -> list[asyncio.Task[None]]:
-        """Cancel attempts, for some requests or all, and reload the schedule; return the cancelled tasks."""
+        """Cancel attempts, of some requests or all, and reload the schedule; return the cancelled tasks."""
         ids = [request_id for request_id in self._sending if gone is None or request_id in gone]
         cancelled = [self._sending.pop(request_id) for request_id in ids]
         for task in cancelled:
@@ -161,7 +161,7 @@ class Sender:
 
     async def close(self) -> None:
         """Cancel all attempts; they are made again after the next start."""
-        self._schedule.replace([])  # so that no attempt takes the slot of a cancelled one
+        self._schedule.replace([])  # or another attempt would take the slot of a cancelled one
         tasks = self.in_flight
         for task in tasks:
             task.cancel()
@@ -192,12 +192,12 @@ class Sender:
 
     async def _post(self, delivery: Delivery) -> str:
         """Return the status code as text, or the reason why there is none."""
-        plan = effects.attempt_plan(delivery.injections)
-        self._observe(*plan.observed)
-        headers = signed_headers(self._signer, delivery, plan, self._clock.wall())
+        effect = effects.on_attempt(delivery.injections)
+        self._observe(*effect.observed)
+        headers = signed_headers(self._signer, delivery, effect, self._clock.wall())
         from falmock.engine.posting import post  # noqa: PLC0415 - loads httpx, for the first webhook
 
-        body = attempt_body(delivery, plan)
+        body = attempt_body(delivery, effect)
         at, began = self._clock.now(), time.perf_counter()
         answer = await post(
             self._http(),
@@ -205,7 +205,7 @@ class Sender:
             body=body,
             headers=headers,
             limit=timeout(delivery.attempts),
-            pause=plan.pause,
+            pause=effect.pause,
         )
         took = time.perf_counter() - began
         self._note(delivery, answer, at=at, took=took, headers=headers, body=body)
@@ -278,7 +278,7 @@ class Sender:
                 self._update(held, next_at=now)
 
     def _give_up(self, delivery: Delivery, outcome: DeliveryState, why: str) -> None:
-        """Record that nothing is sent."""
+        """Record that the webhook is not sent, or not again."""
         answer, at = Answer(error=why), self._clock.now()
         note = partial(self._note, delivery, answer, at=at, headers={}, body=delivery.body)
         self._store.on_commit(note)
@@ -325,7 +325,7 @@ class Sender:
             self._schedule.add(at, request_id, delivery.url)
 
     def _fail(self, request_id: str, error: BaseException) -> None:
-        """Give a delivery up after an unexpected error."""
+        """Give up a delivery after an unexpected error."""
         log.error("the webhook of %s cannot be sent: %r", request_id, error)
         failed, last = DeliveryState.FAILED, type(error).__name__
         with contextlib.suppress(StorageUnavailable, sqlite3.DatabaseError), self._transaction():

@@ -1,1 +1,1 @@
-"""What can go wrong: the vocabulary, the rules that choose, and the effects."""
+"""Faults: the vocabulary, rules that choose requests and calls, and effects."""

@@ -1,4 +1,4 @@
-"""What faults change in a request, its run, its webhook, its file and its status. Pure functions."""
+"""The effects of faults on a request, its run, its webhook, its file and its status. Pure functions."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ OF_ATTEMPTS: Final = (  # these shape an attempt of a webhook, or lead to anothe
     "webhook_twice",
 )
 BYPASSING: Final = ("stuck_in_queue", "deep_queue")  # later requests need not wait for these
-HALF: Final = 0.5  # of the time in a deep queue: until then its length may grow
+HALF: Final = 0.5  # of the time in a deep queue; the queue may grow until then
 RESERIALIZED: Final = "webhook_reserialized"
 FORGED: Final = frozenset(  # a receiver must reject these
     {"webhook_bad_signature", "webhook_old_timestamp", RESERIALIZED}
@@ -47,7 +47,7 @@ FORGED: Final = frozenset(  # a receiver must reject these
 
 
 class RequestFacts(Protocol):
-    """What effects depend on."""
+    """The facts about a request that effects depend on."""
 
     @property
     def injections(self) -> Injections:
@@ -176,7 +176,7 @@ def file_expires_at(injections: Injections, usual: float | None, now: float) -> 
 
 
 @dataclass(frozen=True, slots=True)
-class DeliveryPlan:
+class DeliveryEffect:
     """How faults change a delivery.
 
     Attributes:
@@ -192,9 +192,9 @@ class DeliveryPlan:
     observed: tuple[Injection, ...]
 
 
-def delivery_plan(injections: Injections) -> DeliveryPlan:
-    """Return how to schedule the webhook of a completed request."""
-    return DeliveryPlan(
+def on_delivery(injections: Injections) -> DeliveryEffect:
+    """Return the effect of faults on the webhook of a completed request."""
+    return DeliveryEffect(
         delay=_seconds(injections, "webhook_late") + _seconds(injections, "webhook_out_of_order"),
         waits_for_next="webhook_out_of_order" in injections,
         null_payload="webhook_null_payload" in injections,
@@ -203,7 +203,7 @@ def delivery_plan(injections: Injections) -> DeliveryPlan:
 
 
 @dataclass(frozen=True, slots=True)
-class AttemptPlan:
+class AttemptEffect:
     """How faults change one POST of a webhook.
 
     Attributes:
@@ -211,7 +211,7 @@ class AttemptPlan:
         timestamp_age: seconds between the timestamp and now.
         rotate_key: sign with a new key.
         wrong_signature: sign other bytes.
-        reserialized: send the same JSON in other bytes, under the signature of the usual ones.
+        reserialized: send the same JSON in other bytes, with the signature of the usual bytes.
         observed: the faults behind this.
     """
 
@@ -223,9 +223,9 @@ class AttemptPlan:
     observed: tuple[Injection, ...]
 
 
-def attempt_plan(injections: Injections) -> AttemptPlan:
-    """Return how to sign and send an attempt."""
-    return AttemptPlan(
+def on_attempt(injections: Injections) -> AttemptEffect:
+    """Return the effect of faults on an attempt."""
+    return AttemptEffect(
         pause=_seconds(injections, "webhook_slow"),
         timestamp_age=_seconds(injections, "webhook_old_timestamp"),
         rotate_key="webhook_rotated_key" in injections,
@@ -244,8 +244,7 @@ def fault_of_attempt(injections: Injections, *, repeated: bool) -> str | None:
     """Return the fault that the journal names for an attempt: a forgery before any other.
 
     Args:
-        injections: of the delivery.
-        repeated: an earlier attempt was successful.
+        repeated: whether an earlier attempt was successful.
     """
     names = [name for name in injections if name.startswith("webhook_")]
     if not repeated:

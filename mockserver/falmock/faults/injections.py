@@ -66,4 +66,4 @@ def _parse(text: str) -> Injections:
     try:
         return Injections(Injection(parse(fault), rule) for rule, fault in json.loads(text))
     except (TypeError, KeyError, AttributeError, RecursionError) as error:
-        raise ValueError(f"no list of rules and faults: {error}") from None
+        raise ValueError(f"not a list of rules and faults: {error}") from None

@@ -1,4 +1,4 @@
-"""What rules are matched against: the facts of a request or a call."""
+"""The facts of a request or a call that rules are matched against."""
 
 from __future__ import annotations
 

@@ -24,10 +24,8 @@ class RuleState:
     """A rule with its counters.
 
     Attributes:
-        id: of the rule.
-        rule: as it was added.
-        matched: matches of the rule.
-        injected: faults chosen, "ok" included.
+        matched: requests and calls that the rule matched.
+        injected: faults that were chosen, "ok" included.
         observed: faults that took effect, "ok" included.
     """
 
@@ -71,7 +69,7 @@ class RuleSet:
     """All rules of one emulator.
 
     Args:
-        seed: for rules with a share.
+        seed: decides which matches get a fault from rules with a share.
         scenarios: the initial rules.
     """
 
@@ -79,7 +77,7 @@ class RuleSet:
         self._seed = seed
         self._initial = tuple(scenarios)
         self._states: dict[int, RuleState] = {}
-        # Rules that are not spent, by place and request id (None: any request). Each poll looks here.
+        # Rules that are not spent, by place and request id (None: any request), because each poll looks here.
         self._active: defaultdict[str, dict[str | None, dict[int, RuleState]]] = defaultdict(dict)
         self._of_request: defaultdict[str, set[int]] = defaultdict(set)
         self._last = 0
@@ -149,7 +147,7 @@ class RuleSet:
         return list(self._states.values())
 
     def unobserved(self) -> list[RuleState]:
-        """Return the rules of which no fault has taken effect."""
+        """Return the rules without a fault that took effect."""
         return [state for state in self.rules() if not state.observed]
 
     def watches(self, place: str, request_id: str | None = None) -> bool:
@@ -158,7 +156,7 @@ class RuleSet:
         return active is not None and (None in active or request_id in active)
 
     def injection(self, context: MatchContext) -> Injection | None:
-        """Return the fault of the first rule that chooses one."""
+        """Return the fault of the first rule that gives one."""
         return next(self._chosen(context), None)
 
     def injections(self, context: MatchContext) -> list[Injection]:

@@ -1,4 +1,4 @@
-"""Rules: which requests and calls get a fault, and how often. Named rules are a scenario."""
+"""Rules: which requests and calls get a fault, and how often. A scenario is a list of rules with a name."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ class Rule(BaseModel):
         return (self.on,) if self.on is not None else parse(self.fault).kind.on
 
     def matches(self, context: MatchContext) -> bool:
-        """Check the conditions, those on the input last: they need a parsed body."""
+        """Check the conditions; those on the input last, because they need a parsed body."""
         return (
             self.request in {None, context.request}
             and self.test in {None, context.test}
@@ -93,7 +93,7 @@ class Scenario(BaseModel):
 
     Attributes:
         name: of the preset, or of the file without its suffix.
-        teaches: one line for people: the lesson for an application.
+        teaches: one line for the user: what an application can learn from it.
         rules: in the order in which they are tried.
     """
 

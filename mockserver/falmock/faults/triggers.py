@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 MAGIC_HOST: Final = "falmock.invalid"
 MAGIC_HEADER: Final = "x-falmock-fault"
-LONGEST_FAULT: Final = 1000  # characters of one trigger: splitting it is slow
+LONGEST_FAULT: Final = 1000  # characters of one trigger, because splitting it is slow
 _START: Final = "[[fal:"
 _END: Final = "]"
 

@@ -1,4 +1,4 @@
-"""The faults there are: names, options, and the places where each can occur.
+"""All faults: their names, their options, and the places where each can occur.
 
 A fault is written as its name and options: `content_policy_violation`, `requeued times=3`,
 `image_too_small min_width=512`. Names of errors are fal's own.
@@ -26,10 +26,10 @@ OPERATIONS: Final = ("submit", "status", "stream", "result", "cancel", "run", "u
 PLATFORM: Final = "platform"  # a call of the platform API
 PLACES: Final = (JOB, WEBHOOK, FILE, *OPERATIONS, PLATFORM)
 
-OTHER_ERROR: Final = "model_error"  # any type, text and place
+OTHER_ERROR: Final = "model_error"  # with any type, message and location
 
 OK: Final = "ok"  # in the sequence of a rule: no fault this time
-ALWAYS: Final = "always"  # the times of a rule that never ends
+ALWAYS: Final = "always"  # `times` of a rule for all matches
 
 LONGEST_NAME: Final = 40  # characters of an unknown name that are compared with those of faults
 
@@ -53,8 +53,7 @@ class FaultKind:
     """A fault that can be injected.
 
     Attributes:
-        name: as written in rules.
-        group: the heading under which documents list it.
+        group: its heading in the documents.
         says: one line about its effect.
         on: the places where it occurs by default.
         may: the places that a rule may choose.
@@ -78,7 +77,7 @@ class Fault:
 
     @property
     def kind(self) -> FaultKind:
-        """The entry of the vocabulary."""
+        """The kind of the fault."""
         return FAULTS[self.name]
 
     def option_texts(self) -> dict[str, str]:

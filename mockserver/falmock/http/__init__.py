@@ -1,1 +1,1 @@
-"""The wire: thin. Parse, call the emulator, shape the reply; one module for each fal host."""
+"""HTTP: parses calls, calls the emulator and writes the responses. Each fal host has a module."""

@@ -29,7 +29,7 @@ def existing(emulator: Emulator, endpoint: Endpoint | None, text: str) -> Endpoi
     """Return the endpoint if its application exists. fal checks this before everything else.
 
     Raises:
-        ApplicationNotFound: it does not. If the owner exists, fal's text has the alias only.
+        ApplicationNotFound: there is none. If the owner exists, fal's text has the alias only.
     """
     if endpoint is None:
         raise ApplicationNotFound(text)

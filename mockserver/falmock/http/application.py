@@ -1,4 +1,4 @@
-"""The ASGI application, with a short way for most calls of the queue."""
+"""The ASGI application. Most calls to the queue take a short way past its layers."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ log = logging.getLogger("falmock")
 
 
 class Application(Starlette):
-    """An ASGI application that answers most calls of the queue without another layer, and without a task.
+    """An ASGI application that answers most calls to the queue itself, and passes the others to its layers.
 
     Args:
-        at_once: does what `answer_at_once` does, but may raise; None to answer no call at once.
-        given: arguments of Starlette's, for all other calls.
+        at_once: as `answer_at_once`, but may raise; None if every call passes through the layers.
+        given: arguments of Starlette's.
     """
 
     def __init__(
@@ -37,22 +37,21 @@ class Application(Starlette):
         if self._at_once is not None and scope["type"] == "http":
             try:
                 response = self._at_once(scope, None)
-            except Exception:  # as in Starlette's own middleware: the caller gets a response, the server logs
+            except Exception:  # as Starlette's own middleware does: the caller gets a 500, the server logs
                 await failure()(scope, receive, send)
                 raise
         await (super().__call__ if response is None else response)(scope, receive, send)
 
     def answer_at_once(self, scope: Scope, body: bytes | None) -> Response | None:
-        """Return the response to a call that waits for nothing, or None.
+        """Return the response to an HTTP call, or None for a call that needs the layers. Does not wait.
 
         Args:
-            scope: of an HTTP call.
-            body: of the call, complete; None if it has not been received.
+            body: complete; None if it has not been received.
         """
         if self._at_once is None:
             return None
         try:
             return self._at_once(scope, body)
-        except Exception:  # a defect: its caller gets a response
+        except Exception:  # a bug: the caller gets a 500
             log.exception("a call failed; this is a bug in falmock")
             return failure()

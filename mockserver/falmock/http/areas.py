@@ -16,13 +16,13 @@ if TYPE_CHECKING:
 
 CONTROL: Final = "/control"
 HEALTH: Final = "/health"
-PAGE: Final = "/ui"  # and below; "/" is the page's too, for GET
+PAGE: Final = "/ui"  # and below; GET "/" is the page too
 PROXY: Final = "/api/fal/proxy"
 READING: Final = frozenset({"GET", "HEAD"})
 
 
 def area_of(scope: Scope, host: Authority, headers: Mapping[str, str], names: frozenset[str]) -> Area:
-    """Return the area of a call. On a host of fal's, every path is fal's."""
+    """Return the area of a call. Under the name of a fal host, every path is fal's."""
     path = scope["path"]
     if is_fal(host.name):
         return Area.FAL
@@ -42,7 +42,7 @@ def area_of(scope: Scope, host: Authority, headers: Mapping[str, str], names: fr
 
 
 def follows_a_link(method: str, headers: Mapping[str, str]) -> bool:
-    """Return whether a browser opens the live page, whatever page has the link: it can read nothing of it."""
+    """Return whether a browser opens the live page by a link. The page with the link cannot read it."""
     return (
         method in READING
         and headers.get("sec-fetch-mode") == "navigate"

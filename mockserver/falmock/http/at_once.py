@@ -1,8 +1,9 @@
-"""Answers calls of the queue that wait for nothing, without a task; it reads repeated calls once.
+"""Answers polls, results and submits without a task and without the ASGI layers.
 
-Polls and submits are most of the calls that an emulator gets. All others pass through the ASGI layers: calls
-of pages, to other hosts, for streams, with a webhook or a large input, and those that a fault may affect.
-Both ways use the same guard, router, recorder and host.
+These are most of the calls that an emulator gets, and they need not wait. All others pass through the layers:
+calls of pages, to other hosts, for streams, with a webhook or a large input, and those that a fault may
+affect. Both ways use the same guard, router, recorder and host. Headers and paths that a client repeats are
+parsed once.
 """
 
 from __future__ import annotations
@@ -42,12 +43,12 @@ LONGEST: Final = 2000  # bytes of the path and the headers of a call that is rem
 
 @dataclass(frozen=True, slots=True)
 class _Reading:
-    """What a call says, besides its query and its body.
+    """A parsed call, without its query and its body.
 
     Attributes:
         headers: by name.
-        joined: all headers.
-        call: on the queue host.
+        joined: all headers as bytes.
+        call: the operation on the queue host.
     """
 
     authority: Authority
@@ -58,13 +59,12 @@ class _Reading:
 
 
 class AtOnce:
-    """Answers calls at once.
+    """Answers the calls that need not wait.
 
     Args:
-        settings: of the emulator.
         router: finds the host of a call.
         recorder: records the calls.
-        rules: of the emulator; calls that one watches are not answered here.
+        rules: calls that a rule may apply to are not answered here.
         queue: returns the response of the queue host.
         arrivals: counts the calls for each host.
     """
@@ -89,11 +89,11 @@ class AtOnce:
         self._readings: dict[object, _Reading] = {}
 
     def __call__(self, scope: Scope, body: bytes | None) -> Response | None:
-        """Return the response to a call; None for one that must take the other way.
+        """Return the response to a call; None for one that must pass through the layers.
 
         Args:
-            scope: of the call; it is not changed.
-            body: of the call, complete; None if it has not been received.
+            scope: is not changed.
+            body: complete; None if it has not been received.
         """
         key = (scope["method"], scope["path"], scope["scheme"], *scope["headers"])
         reading = self._readings.get(key) or self._read(scope, key)

@@ -1,8 +1,8 @@
 """The proxy that fal's clients use from a page, at `/api/fal/proxy` (PROTOCOL.md 12).
 
-A page must not have a key, so its calls go to its own server, with fal's URL in `x-fal-target-url`. That
-server adds the key and calls fal. Here the emulator is that server. The target may also be a URL of the
-emulator itself, such as one from an earlier answer.
+A page must not have a key, so it calls its own server, with fal's URL in `x-fal-target-url`. That server adds
+the key and calls fal. Here the emulator is that server. The target may also be a URL of the emulator itself,
+such as one from an earlier answer.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class BrowserProxy:
 
     Args:
         fal: answers calls for fal's hosts.
-        settings: the first of the known keys is the proxy's own.
+        settings: the proxy uses the first of the keys.
         refused: called with each host name that a call was refused for.
     """
 

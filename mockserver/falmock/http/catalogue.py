@@ -1,6 +1,6 @@
 """fal's catalogue: models and prices on the platform API, OpenAPI documents on the website (PROTOCOL.md 15).
 
-There are no accounts here, so the balance is a fixed number, or zero for a locked account.
+The balance is a fixed number, or zero for a locked account.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 PAGE: Final = 50
 LONGEST_BODY: Final = 64 * 1024
-ADDED: Final = "2025-01-01T00:00:00.000Z"  # of every model; the real dates are not known
+ADDED: Final = "2025-01-01T00:00:00.000Z"  # the date of every model; the real ones are not known
 
 
 class Quantity(BaseModel):
@@ -197,7 +197,7 @@ def _described(model: Model, *, known: bool, with_schema: bool) -> dict[str, Any
         "pinned": False,
         "license_type": "commercial",
         "group": {"key": alias, "label": _title(*path) or name},
-        "kind": "inference",  # a `stream_url` would follow for a model with a stream
+        "kind": "inference",  # fal has a `stream_url` after it for a model with a stream
     }
     schema = {"openapi": documents.document(model.entry)} if with_schema else {}
     return {"endpoint_id": model.endpoint, "metadata": metadata, **schema}

@@ -1,4 +1,4 @@
-"""The CDN: uploads by the ways of fal's clients, and downloads (PROTOCOL.md 8)."""
+"""The CDN: uploads as fal's clients make them, and downloads (PROTOCOL.md 8)."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 MOST_PARTS: Final = 10_000
 ANNOUNCED: Final = "/files/b/{digits}/{name}"  # the path of an upload_url
 LONGEST_COMPLETION: Final = MOST_PARTS * 256  # bytes
-# The first three are as recorded (v3b.fal.media, 2026-09). The last two are not fal's: fal serves
+# The first three are as recorded (v3b.fal.media, 2026-09). The last two are the emulator's: fal serves
 # files from a separate domain. Here they share the API's, and an uploaded page must not run in that origin.
 # It is not known how fal caches files with an access list; here they are not cached.
 SERVED: Final = {

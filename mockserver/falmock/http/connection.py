@@ -102,7 +102,7 @@ class BoundedProtocol(HttpToolsProtocol):
         super().on_headers_complete()
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Keep a header field. A field after the body, a trailer, is dropped: the guard did not see it."""
+        """Keep a header field. A trailer, after the body, is dropped, because the guard did not check it."""
         if self._part == BODY:
             return
         name = name.lower()
@@ -121,7 +121,7 @@ class BoundedProtocol(HttpToolsProtocol):
         super().on_body(body)
 
     def on_response_complete(self) -> None:
-        """Start the next request. uvicorn also reads on, however many wait already."""
+        """Start the next request. uvicorn also goes on reading, even if many requests wait."""
         super().on_response_complete()
         if self.pipeline:
             self.flow.pause_reading()
@@ -161,7 +161,9 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def _go_on(self) -> None:
         """Wait for the rest of a request."""
-        if self._part == BODY and self._framing > self._limits.header_bytes:  # a chunk extension or a trailer
+        if (
+            self._part == BODY and self._framing > self._limits.header_bytes
+        ):  # of chunk extensions or trailers
             self._refuse_head()
         elif self._part == BODY:
             self._expect(self._limits.body_seconds, self._body_is_late)

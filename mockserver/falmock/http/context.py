@@ -29,8 +29,8 @@ LONGEST_CACHED: Final = 300  # bytes of a query
 class Area(Enum):
     """The part of the emulator that answers a call."""
 
-    FAL = auto()  # a host of fal's
-    MEDIA = auto()  # to read a file on the CDN
+    FAL = auto()  # fal's hosts
+    MEDIA = auto()  # reading a file on the CDN
     PROXY = auto()  # fal's browser proxy protocol
     HEALTH = auto()
     CONTROL = auto()
@@ -55,18 +55,18 @@ class Connection(Protocol):
 
 @dataclass(slots=True)
 class CallContext:
-    """One call. The guard creates it, the router completes it, hosts and faults add the notes.
+    """One call. The guard creates it, the router completes it, hosts and fault injection add the notes.
 
     Attributes:
-        area: that answers it.
-        authority: of its Host header.
-        headers: names in lower case; of several with one name the first.
-        names: of this emulator for this call, besides those of loopback.
+        area: the part of the emulator that answers it.
+        authority: from its Host header.
+        headers: names in lower case; the first of several with one name.
+        names: the names of this emulator for this call, besides those of loopback.
         call: the operation on a fal host.
         base_url: for the URLs in the answer.
-        body: of a submit, if it has arrived completely and is not too large.
+        body: the body of a submit, if it has arrived completely and is not too large.
         model_input: returns the input of a submit, if fault injection has parsed it.
-        later: the faults that the caller asked for and that affect the submitted request, not this call.
+        later: faults that the caller asked for, for the submitted request instead of this call.
         fault: note for the journal: the fault injected into this call.
         request_id: note for the journal: the request that this call created.
         public: note for the journal: whether the served file has no access list.
@@ -111,13 +111,13 @@ def connection_of(scope: Scope) -> Connection:
 
 
 class _NoConnection:
-    """For a caller in this process without a server between: it gets an exception."""
+    """For a caller in this process, which has no connection: the faults are exceptions."""
 
     async def drop(self) -> None:
         raise ConnectionResetError("the connection was reset by an injected fault")
 
     async def hang(self) -> None:
-        raise TimeoutError("no answer comes, because of an injected fault")
+        raise TimeoutError("there is no answer, because of an injected fault")
 
     def omit_reason(self) -> None:
         """Do nothing: such a caller gets no status line."""

@@ -57,8 +57,8 @@ class Mirror:
     """CORS of the queue host: it allows the origin, method and headers that a page names (PROTOCOL.md 10.2).
 
     Args:
-        app: answers the calls. Every call has an Origin.
-        exposes: let pages read the headers of answers, too.
+        app: answers the calls, which must have an Origin.
+        exposes: whether pages may read the headers of answers too.
     """
 
     def __init__(self, app: ASGIApp, *, exposes: bool) -> None:

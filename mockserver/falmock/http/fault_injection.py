@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from falmock.protocol.errors import Refusal
 
 SUBMITS: Final = frozenset({Operation.SUBMIT, Operation.RUN})
-INSPECTED: Final = SUBMITS | {Operation.DOWNLOAD}  # a prompt or a file may carry faults
+INSPECTED: Final = SUBMITS | {Operation.DOWNLOAD}  # a prompt or a file may ask for faults
 
 BAD_GATEWAY: Final = (
     "<html>\r\n<head><title>502 Bad Gateway</title></head>\r\n<body>\r\n"
@@ -47,18 +47,11 @@ BAD_GATEWAY: Final = (
 
 
 class FaultInjector:
-    """Injects the faults that rules, headers, prompts and files ask for.
-
-    Args:
-        emulator: of the calls.
-
-    Attributes:
-        rules: of the emulator.
-    """
+    """Injects the faults that rules, headers, prompts and files ask for."""
 
     def __init__(self, emulator: Emulator) -> None:
         self._emulator = emulator
-        self.rules = emulator.plan
+        self.rules = emulator.rule_set
 
     async def __call__(self, host: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a call through `host`, with a fault if one applies."""
@@ -247,7 +240,7 @@ async def _slow(fault: Fault, host: ASGIApp, scope: Scope, receive: Receive, sen
 
 async def _without_cors(fault: Fault, host: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
     del fault
-    scope[CONTEXT].no_cors = True  # the guard adds them for a page, and leaves them out then
+    scope[CONTEXT].no_cors = True  # the guard, which adds the headers, leaves them out
     await host(scope, receive, send)
 
 

@@ -23,15 +23,15 @@ MOST_FIELDS: Final = 1000
 
 @asynccontextmanager
 async def with_files(request: Request, *, most: int, longest: int) -> AsyncIterator[FormData]:
-    """Read a form of the type `TYPE`; its files are temporary and gone after the block.
+    """Read a form of the type `TYPE`; its files are temporary and deleted after the block.
 
     Args:
         request: the call.
-        most: bytes of the whole form.
-        longest: bytes of a field that is no file.
+        most: the limit on the whole form, in bytes.
+        longest: the limit on a field that is not a file, in bytes.
 
     Raises:
-        MultiPartException: it is not such a form, or a limit is exceeded.
+        MultiPartException: it is not such a form, has too many fields or files, or a field is too long.
         BodyTooLarge: it has more than `most` bytes. The rest is not read.
         StorageFull: the disk is full.
     """

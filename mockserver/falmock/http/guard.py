@@ -1,6 +1,6 @@
-"""Access control: checks every call, and lets web pages read only the answers that they may.
+"""Access control: checks every call, and decides which answers web pages can read.
 
-fal's API answers web pages of every origin. An emulator on a developer's machine must not: any page could
+fal's API answers web pages of every origin. On a developer's machine, any page on the internet could then
 submit requests, read webhook URLs and empty the queue. So a call is refused if
 
 - its Host or Origin header is malformed (400, see `authorities`);
@@ -60,23 +60,23 @@ log = logging.getLogger("falmock")
 
 
 _SAME_SITE: Final = frozenset({"same-origin", "same-site", "none"})
-_STEERING: Final = (Area.CONTROL, Area.PAGE)  # for the emulator's user alone; a set would hash in Python
+_STEERING: Final = (Area.CONTROL, Area.PAGE)  # not for callers; a tuple, because hashing an enum is slow
 _UNIQUE: Final = frozenset({"host", "origin", "sec-fetch-site", *TARGETS})
 
 
 @dataclass(frozen=True, slots=True)
 class Incoming:
-    """The facts that the policy decides by.
+    """The facts about a call that the policy depends on.
 
     Attributes:
-        area: that would answer.
+        area: the part of the emulator that would answer.
         host: the authority that the call names.
-        peer: its IP address; None if the server does not know it.
-        proxied: it came through a proxy that no setting names.
-        origin: of the page that sent it; "null" for an opaque one, None for a call without an Origin.
+        peer: the caller's IP address; None if the server does not know it.
+        proxied: whether it came through a proxy that no setting names.
+        origin: the origin of the page that sent it; "null" if it is opaque, None without an Origin header.
         own: the origin of the emulator's own pages under this name; None under foreign names.
-        cross_site: the browser says that a page of another site made the call.
-        authorized: it has the control token.
+        cross_site: whether the browser says that a page of another site made the call.
+        authorized: whether it has the control token.
     """
 
     area: Area
@@ -91,11 +91,11 @@ class Incoming:
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """The rules that follow from the settings.
+    """Decides which calls are allowed.
 
     Attributes:
-        names: of this emulator, besides those of loopback.
-        origins: allowed besides those of this machine.
+        names: the names of this emulator, besides those of loopback.
+        origins: the allowed origins, besides those of this machine.
     """
 
     names: frozenset[str] = frozenset()
@@ -137,7 +137,7 @@ class Policy:
         name = call.host.name
         if not is_loopback(name) and name not in self.names:
             return (
-                f"the control API is not reached as {name!r}: say localhost, or start with --hostname {name}"
+                f"the control API does not answer as {name!r}: use localhost, or start with --hostname {name}"
             )
         return None
 
@@ -155,7 +155,7 @@ CROSS_SITE: Final = (
     "To allow that page, start with --allow-origin and its origin, and call with fetch(), which names it."
 )
 OPAQUE: Final = (
-    f"{ONLY}, and this one has no origin of its own: it is a file, or in a sandboxed frame. Serve it from "
+    f"{ONLY}, and this one has the origin null: it is a file, or in a sandboxed frame. Serve it from "
     "http://localhost instead."
 )
 
@@ -175,7 +175,6 @@ class Guard:
     Args:
         app: answers the other calls.
         fal: answers calls for fal's hosts.
-        settings: of the emulator.
         through_proxy: source addresses of the emulator's own proxy, which may carry calls of other machines.
         look_up: returns the addresses of a name of one label (see `own_names`).
     """
@@ -195,7 +194,7 @@ class Guard:
         self._token = settings.control_token
         self._names = settings.own_names
         self._through_proxy = through_proxy
-        # These only add headers: the calls that they get are allowed.
+        # They only add headers: their calls have been checked.
         self._for_pages = for_pages(self._dispatch)
         self._for_readers = for_readers(self._dispatch)
         self._for_pages_of_queue = Mirror(self._dispatch, exposes=settings.expose_headers)
@@ -266,7 +265,7 @@ class Guard:
         )
 
     async def _names_with(self, name: str, scope: Scope) -> frozenset[str]:
-        """Return the emulator's names; with one more if it leads to the address of the call."""
+        """Return the emulator's names, and `name` too if it leads to the address of the call."""
         server = scope.get("server")
         own = server is not None and await self._own_names.has(name, server[0])
         return self._names | {name} if own else self._names
@@ -287,7 +286,7 @@ def admits_program(scope: Scope, names: frozenset[str]) -> tuple[Authority, Mapp
 
     Args:
         scope: of the call.
-        names: of this emulator, besides those of loopback.
+        names: the names of this emulator, besides those of loopback.
     """
     try:
         headers = _headers(scope)
@@ -306,7 +305,7 @@ def _is_of_page(headers: Mapping[str, str]) -> bool:
 
 
 def _without_cors_on_request(send: Send, context: CallContext) -> Send:
-    """Return a `send` that leaves out CORS headers if a fault says so."""
+    """Return a `send` that leaves out CORS headers if the call has that fault."""
 
     async def sending(message: Message) -> None:
         if context.no_cors and message["type"] == "http.response.start":
@@ -329,7 +328,7 @@ def by_area(areas: Mapping[Area, ASGIApp]) -> ASGIApp:
 
 
 def refuse(status: int, why: str) -> Response:
-    """Return a refusal, and log it: a page cannot read the response, so its developer looks here."""
+    """Return a refusal, and log it, because a page cannot read the response."""
     log.warning("refused a call: %s", why)
     if status == PlatformError.STATUS["bad_request"]:
         return refusal_response(PlatformError("bad_request", why))
@@ -340,7 +339,7 @@ def _headers(scope: Scope) -> dict[str, str]:
     """Return the headers by name; of several with one name the first.
 
     Raises:
-        AuthorityError: one that the decision depends on occurs twice, so that two readers could differ.
+        AuthorityError: a header that the decision depends on occurs twice.
     """
     headers: dict[str, str] = {}
     for raw_name, value in scope["headers"]:

@@ -1,4 +1,4 @@
-"""Proves that a server is the one of a server-info file: it knows the token in the file.
+"""Proves that a server is the one that a server-info file describes: it knows the token in the file.
 
 The token itself is never sent.
 """

@@ -1,4 +1,4 @@
-"""Long work and long responses in pieces, so that other calls are answered between two pieces."""
+"""Splits long work and long responses into pieces, so that other calls are answered in between."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Generator, Iterable, Mapping, Sequence
 
-PIECE: Final = 100  # items between which no other task runs
+PIECE: Final = 100  # items that are converted in one go
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")

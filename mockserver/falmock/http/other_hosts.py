@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def other_hosts(emulator: Emulator, keyring: Keyring) -> dict[str, ASGIApp]:
-    """Return an application for each."""
+    """Return their applications, by the name of the host."""
     rest = [*rest_routes(emulator, keyring), *token_routes(emulator, keyring)]
     platform = [*platform_routes(emulator, keyring), *catalogue_routes(keyring, emulator.catalogue)]
     return {

@@ -1,7 +1,7 @@
 """Names of one label, such as that of a compose service, under which clients reach this machine.
 
-A name counts only if it leads to the address at which the call arrived. For an address of loopback the hosts
-file decides: a name server of the local network could give it to a name of its own, and lead a browser here.
+A name counts only if it leads to the address at which the call arrived. For a loopback address only the hosts
+file counts: a name server of the local network could answer any name with 127.0.0.1, and lead a browser here.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     LookUp = Callable[[str], Iterable[str]]
 
 HOSTS: Final = Path("/etc/hosts")
-LOOK_UP_SECONDS: Final = 2.0  # after which a call does not wait any longer
-AGAIN_SECONDS: Final = 10.0  # before a name that led elsewhere is looked up again
+LOOK_UP_SECONDS: Final = 2.0  # how long a call waits
+AGAIN_SECONDS: Final = 10.0  # until a name that led elsewhere is looked up again
 MOST_NAMES: Final = 64
 
 
@@ -59,7 +59,7 @@ class OwnNames:
         self._running: asyncio.Task[None] | None = None
 
     async def has(self, name: str, address: str) -> bool:
-        """Return whether a name leads to an address of this machine, that of the call."""
+        """Return whether a name leads to the address at which a call arrived."""
         parsed = parse(address)
         if parsed is None:
             return False
@@ -78,7 +78,7 @@ class OwnNames:
         while self._running is not None and not self._running.done():
             await asyncio.wait({self._running})
         if self._is_due(key):
-            # It goes on if the call is given up, so that calls cannot use up the threads.
+            # It continues if the call ends, so that there is never more than one look-up in a thread.
             self._running = asyncio.create_task(self._store(key))
             await asyncio.shield(self._running)
 

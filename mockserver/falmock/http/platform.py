@@ -58,7 +58,7 @@ def platform_caller(request: Request, keyring: Keyring, refusal: str | None = No
     Args:
         request: the call.
         keyring: knows the keys.
-        refusal: text for a call without a usable key, instead of the usual one.
+        refusal: the text for a call without a usable key; None for fal's usual one.
 
     Raises:
         PlatformApiError: the key is missing, malformed or unknown.

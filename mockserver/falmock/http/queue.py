@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from falmock.protocol.hosts import BaseURL
 
 HEARTBEAT: Final = 15.0  # seconds between comments on a silent stream
-KNOWN: Final = 512  # requests whose status is ready bytes
+KNOWN: Final = 512  # requests whose response to a poll is kept
 
 _ID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _TRUE: Final = frozenset({"1", "true"})
@@ -76,12 +76,12 @@ class QueueHost:
         await response(scope, receive, send)
 
     def answer(self, context: CallContext, scope: Scope) -> Response:
-        """Return the response to a call that waits for nothing: any but a submit.
+        """Return the response to a call that need not wait.
 
-        It may also be a submit whose body has arrived, if it wants no webhook.
+        That is any call but a submit, or a submit without a webhook whose body has arrived.
         """
         call = context.call
-        # The router decides by method and path, before credentials and request are looked at (PROTOCOL.md 3).
+        # fal's router decides by method and path, before it checks credentials and request (PROTOCOL.md 3).
         if call.endpoint is None:
             raise Unrouted
         if call.operation is Operation.OTHER:
@@ -236,7 +236,7 @@ class QueueHost:
 
 @dataclass(frozen=True, slots=True)
 class _Status:
-    """The response to a poll, which is the same until something of the request changes."""
+    """The response to a poll, which stays the same until the request changes."""
 
     found: Stored
     base_url: BaseURL

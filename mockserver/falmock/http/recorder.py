@@ -25,7 +25,7 @@ BODILESS: Final = frozenset({"GET", "HEAD"})
 
 
 class Recorder:
-    """Copies the messages of calls to the journal, unchanged and without delay.
+    """Copies the messages of calls to the journal.
 
     Args:
         journal: gets the calls.
@@ -44,7 +44,7 @@ class Recorder:
         Args:
             host: returns the response.
             path: on that host.
-            headers: of the call, joined.
+            headers: as `join_headers` returns them.
         """
         record = self._journal.open(context.call, scope, path, headers, self._clock.now())
         if context.body is not None:

@@ -1,4 +1,4 @@
-"""Turns exceptions into responses; nothing else does."""
+"""Turns exceptions into responses. No other module does."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ def refusal_response(refusal: Refusal) -> Response:
 
 
 def explained(status: int, why: str) -> Response:
-    """Return a refusal of the emulator's own.
+    """Return a refusal that fal does not have.
 
-    fal's JavaScript client shows `message`, all others show the body or `detail`.
+    fal's JavaScript client shows `message`, others show the body or `detail`.
     """
     return JSONResponse({"detail": why, "message": why}, status)
 
@@ -42,7 +42,7 @@ async def refuse(request: Request, error: Exception) -> Response:
     """Answer a call that ended with an exception.
 
     Raises:
-        Exception: the error itself, if it is a defect.
+        Exception: the error itself, if it is a bug in falmock.
     """
     del request
     return _response_to(error)
@@ -70,7 +70,7 @@ def response_of_host(error: Exception, host: str) -> Response:
     """Return the response to a call to a fal host that ended with an exception, with the host's headers.
 
     Raises:
-        Exception: the error itself, if it is a defect.
+        Exception: the error itself, if it is a bug in falmock.
     """
     response = _response_to(error)
     response.headers.update(ROUTER_HEADERS if isinstance(error, Unrouted) else HEADERS.get(host, {}))
@@ -78,13 +78,13 @@ def response_of_host(error: Exception, host: str) -> Response:
 
 
 async def fail(request: Request, error: Exception) -> Response:
-    """Answer a call that met a defect of falmock. The server logs the traceback."""
+    """Answer a call that failed because of a bug in falmock. The server logs the traceback."""
     del request, error
     return failure()
 
 
 def failure() -> Response:
-    """Return the response to a call that met a defect of falmock."""
+    """Return the 500 for a bug in falmock."""
     return JSONResponse({"detail": "Internal Server Error", "error_type": "internal_error"}, 500)
 
 

@@ -1,4 +1,4 @@
-"""Responses whose headers are ready bytes."""
+"""JSON responses with encoded headers."""
 
 from __future__ import annotations
 
@@ -18,9 +18,7 @@ class Reply(Response):
     """A JSON response with its headers in the recorded order (PROTOCOL.md 11.2).
 
     Args:
-        status: of HTTP.
-        body: complete.
-        headers: those that follow the headers about the body.
+        headers: they follow those about the body.
     """
 
     def __init__(self, status: int, body: bytes, headers: RawHeaders) -> None:
@@ -32,7 +30,7 @@ class Reply(Response):
             (b"content-length", b"%d" % len(body)),
             *headers,
         ]
-        self.head: bytes | None = None  # these, joined at their first use; they do not change after it
+        self.head: bytes | None = None  # the joined headers, made at the first use
 
 
 def head_of(response: Response) -> bytes:

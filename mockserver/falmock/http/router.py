@@ -54,7 +54,6 @@ class HostRouter:
 
     Args:
         hosts: an ASGI application for each.
-        settings: of the emulator.
         recorder: records the calls.
         faults: injects faults into them.
         arrivals: counts the calls for each host.
@@ -162,7 +161,7 @@ def with_headers(app: ASGIApp, headers: Mapping[str, str]) -> ASGIApp:
 
 
 def _not_served(host: str) -> Response:
-    """Return a refusal that cannot be mistaken for fal's 404, and log it."""
+    """Return a refusal with 421, which fal does not have, and log it."""
     what = "does not emulate" if is_fal(host) else "is not"
     log.warning("refused a call for %s, which falmock %s", host, what)
     return explained(MISDIRECTED, f"falmock {what} {host}. {NOT_EMULATED if is_fal(host) else NOT_OWN}")

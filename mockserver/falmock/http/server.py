@@ -88,7 +88,7 @@ class Connection:
 
 
 class _WithoutReason:
-    """A transport for one response: its first write is the head, after a 100 perhaps."""
+    """A transport for one response. It removes the reason phrase from the first status line but a 100."""
 
     def __init__(self, transport: asyncio.Transport) -> None:
         self._transport = transport
@@ -106,10 +106,10 @@ class _WithoutReason:
 
 
 class ConnectionProtocol(BoundedProtocol):
-    """uvicorn's protocol, with the connection in the scope, and without a task for most calls of the queue.
+    """uvicorn's protocol, with the connection in the scope. Most calls to the queue get no task.
 
     Args:
-        answer_at_once: see `Application.answer_at_once`; None for another application.
+        answer_at_once: `Application.answer_at_once`; None if the application is another one.
         given: arguments of `BoundedProtocol`.
     """
 
@@ -118,7 +118,9 @@ class ConnectionProtocol(BoundedProtocol):
     ) -> None:
         super().__init__(**given)
         self._answer_at_once = answer_at_once
-        self._incomplete: tuple[RequestResponseCycle, ASGIApp] | None = None  # a call whose body arrives
+        self._incomplete: tuple[RequestResponseCycle, ASGIApp] | None = (
+            None  # a call whose body has not arrived
+        )
         self._answering = False
         self._connection = Connection(self)
 
@@ -144,7 +146,7 @@ class ConnectionProtocol(BoundedProtocol):
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGIApp) -> None:  # type: ignore[override]
         if (
             self._answer_at_once is None
-            or self._answering  # the next call of a pipeline: this would call itself for each of them
+            or self._answering  # a pipelined call: answering it here would recurse
             or self.flow.write_paused
             or cycle.waiting_for_100_continue
         ):
@@ -155,7 +157,7 @@ class ConnectionProtocol(BoundedProtocol):
             self._answer(cycle, app, None)
 
     def _answer(self, cycle: RequestResponseCycle, app: ASGIApp, body: bytes | None) -> None:
-        """Answer a call at once if possible, else in a task."""
+        """Answer a call without a task if possible."""
         scope: Scope = cycle.scope  # type: ignore[assignment]  # Starlette types it differently
         response = None if self._answer_at_once is None else self._answer_at_once(scope, body)
         if response is None:
@@ -168,7 +170,7 @@ class ConnectionProtocol(BoundedProtocol):
             self._answering = False
 
     def _write(self, cycle: RequestResponseCycle, response: Response) -> None:
-        """Send a complete response in one piece, as `RequestResponseCycle.send` does in two."""
+        """Send a complete response in one write; `RequestResponseCycle.send` needs two."""
         head = head_of(response)
         if not head:
             raise RuntimeError("a header of the response has a line break")
@@ -194,7 +196,7 @@ class Server(uvicorn.Server):
     """
 
     def __init__(self, app: ASGIApp, tls: ssl.SSLContext | None = None, *, limits: Limits = DEFAULT) -> None:
-        # uvicorn only calls it
+        # A partial instead of a class: uvicorn only calls it.
         protocol: Any = partial(
             ConnectionProtocol,
             limits=limits,
@@ -244,7 +246,7 @@ class Server(uvicorn.Server):
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Install no signal handlers: uvicorn's would cut the shutdown of the emulator short."""
+        """Install no signal handlers, because uvicorn's would interrupt the shutdown of the emulator."""
         yield
 
     @asynccontextmanager

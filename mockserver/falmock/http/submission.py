@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from falmock.protocol.calls import Call
     from falmock.protocol.endpoints import Endpoint
 
-MOST_DIGITS = 18  # of a content-length; Python refuses to read thousands
+MOST_DIGITS = 18  # of a content-length; Python does not parse thousands of digits
 SHORTEST_START = 0.1  # seconds; fal's documentation requires more than this
 LONGEST_START = 365 * 86_400.0  # seconds; assumed
 PREFERENCE = "X-Fal-Object-Lifecycle-Preference"
@@ -44,9 +44,7 @@ async def read(
 
     Args:
         request: the call.
-        endpoint: to run.
-        caller: of the call.
-        max_body: in bytes.
+        max_body: the limit on the body, in bytes.
         objection: returns why webhooks cannot be posted to a URL, or None.
 
     Raises:
@@ -68,7 +66,7 @@ def wants_webhook(scope: Scope) -> bool:
 
 
 def webhook_of(scope: Scope) -> str | None:
-    """Return the URL that a submission wants its webhook at.
+    """Return the URL for the webhook of a submission, or None.
 
     Raises:
         PlatformError: `bad_request`: it is not a URL to deliver to.
@@ -82,7 +80,7 @@ def webhook_of(scope: Scope) -> str | None:
 def parse(
     context: CallContext, scope: Scope, endpoint: Endpoint, caller: Caller, *, webhook: str | None
 ) -> Submission:
-    """Parse the headers and the query of a submission; its body is the one that has arrived, if it has.
+    """Parse the headers and the query of a submission. Its body is that of the context, or empty.
 
     Raises:
         PlatformError: `bad_request`, for an invalid header or query parameter.

@@ -1,4 +1,4 @@
-"""Reverse proxies that may say where a call comes from."""
+"""Reverse proxies whose `X-Forwarded-*` headers count."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class TrustedProxies:
             return False
         try:
             address = ipaddress.ip_address(peer[0])
-        except ValueError:  # the server does not listen at a TCP port
+        except ValueError:  # the server does not listen on a TCP port
             return False
         return any(address in network for network in self._networks)
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 Headers = tuple[tuple[str, str], ...]
 
-FILTERED: Final = 500  # entries that are filtered in one piece
+FILTERED: Final = 500  # entries of one piece
 
 
 class JournalError(Exception):
@@ -49,7 +49,7 @@ class Exchange:
         error: name of the exception that ended the call, or None.
         fault: the fault that was injected into the response, or None.
         public: of a download, whether the file needs no key; else None.
-        over: False while the response is incomplete.
+        over: whether the response is complete.
     """
 
     id: int
@@ -95,7 +95,7 @@ class Transition:
         state: the new state.
         attempt: number of the run; 0 before the first.
         status: HTTP status of the outcome; None before.
-        error_type: of a platform error.
+        error_type: the type of a platform error, or None.
     """
 
     id: int
@@ -130,7 +130,7 @@ class Attempt:
         url: without user info and query parameters.
         number: 1 for the first.
         size: bytes of the body.
-        status: of the response; None if there was none.
+        status: HTTP status of the response; None without one.
         answer: the beginning of the response body.
         error: why there was no response, or None.
         fault: the fault that was injected, or None.
@@ -164,8 +164,8 @@ class Attempt:
         return f"#{self.id} webhook of {self.request_id}, attempt {self.number}: {self.status or self.error}"
 
 
-Entry = Exchange | Transition | Attempt
-Item = TypeVar("Item", bound="Entry | ReceivedCall | RawAttempt")
+JournalEntry = Exchange | Transition | Attempt
+Item = TypeVar("Item", bound="JournalEntry | ReceivedCall | RawAttempt")
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,7 +189,7 @@ class JournalFilter:
     since: float | None = None
     until: float | None = None
 
-    def of(self, entries: Iterable[Entry]) -> list[Entry]:
+    def of(self, entries: Iterable[JournalEntry]) -> list[JournalEntry]:
         return [entry for piece in self.pieces(list(entries)) for entry in piece]
 
     def pieces(self, entries: Sequence[Item]) -> Iterator[list[Item]]:
@@ -206,14 +206,14 @@ class JournalFilter:
                 if (self._owns(entry) or entry.request_id in related) and self._matches(entry)
             ]
 
-    def _owns(self, entry: Entry | ReceivedCall | RawAttempt) -> bool:
+    def _owns(self, entry: JournalEntry | ReceivedCall | RawAttempt) -> bool:
         return (
             (self.endpoint is None or matches(entry.endpoint or "", self.endpoint))
             and self.test in {None, entry.test}
             and self.caller in {None, entry.caller}
         )
 
-    def _matches(self, entry: Entry | ReceivedCall | RawAttempt) -> bool:
+    def _matches(self, entry: JournalEntry | ReceivedCall | RawAttempt) -> bool:
         return (
             (self.request is None or entry.request_id == self.request)
             and (self.operation is None or entry.operation == self.operation)
@@ -229,11 +229,11 @@ SubmitIdentity = tuple[str | None, str | None, str | None, str | None]
 
 
 def submit_identity(submit: Exchange | Request) -> SubmitIdentity:
-    """Return what two equal submits have in common: endpoint, caller, test and input."""
+    """Return endpoint, caller, test and input: two submits with the same are equal."""
     return submit.endpoint, submit.caller, submit.test, submit.input_sha256
 
 
-def lines(entries: Iterable[Entry], dropped: int) -> Iterator[str]:
+def lines(entries: Iterable[JournalEntry], dropped: int) -> Iterator[str]:
     """Yield a journal as JSON lines, the heading first."""
     yield heading(dropped)
     yield from map(line, entries)
@@ -244,11 +244,11 @@ def heading(dropped: int) -> str:
     return json.dumps({"kind": "journal", "falmock": __version__, "dropped": dropped}) + "\n"
 
 
-def line(entry: Entry) -> str:
+def line(entry: JournalEntry) -> str:
     return json.dumps({"kind": entry.kind} | dataclasses.asdict(entry)) + "\n"
 
 
-def read(text: str) -> list[Entry]:
+def read(text: str) -> list[JournalEntry]:
     """Parse what `lines` yields.
 
     Raises:
@@ -265,14 +265,14 @@ def read(text: str) -> list[Entry]:
         where = ".".join(map(str, error.errors()[0]["loc"]))
         raise JournalError(f"an entry has an invalid field: {where}") from None
     except (ValueError, TypeError, KeyError):
-        raise JournalError("it is not made of JSON lines as falmock writes them") from None
+        raise JournalError("it does not have the JSON lines that falmock writes") from None
 
 
 @cache
-def _parser() -> TypeAdapter[Entry]:
+def _parser() -> TypeAdapter[JournalEntry]:
     from pydantic import Field, TypeAdapter  # noqa: PLC0415 - see `read`
 
-    return TypeAdapter(Annotated[Entry, Field(discriminator="kind")])
+    return TypeAdapter(Annotated[JournalEntry, Field(discriminator="kind")])
 
 
 def _split(entries: Sequence[Item]) -> Iterator[Sequence[Item]]:

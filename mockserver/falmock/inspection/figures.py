@@ -1,4 +1,4 @@
-"""Figures about many requests: their number and lengths over time, their cost and their errors."""
+"""Figures about many requests: counts and times, cost and errors."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ WIDTHS: Final = (
 )  # seconds of a bucket
 MOST_BUCKETS: Final = 60
 FEWEST_BUCKETS: Final = 30
-MOST_REQUESTS: Final = 20_000  # those that figures are made of: a tenth of a second
-SORTED_AT_ONCE: Final = 10  # buckets
+MOST_REQUESTS: Final = 20_000  # that figures are made of, in a tenth of a second
+SORTED_AT_ONCE: Final = 10  # buckets in one step
 FAILED: Final = 400  # HTTP status, and above
 CANCELLED: Final = 499  # HTTP status
 _TYPE: Final = re.compile(rb'"type":\s*"([^"\\]{1,100})"')  # in a text, the quotes have backslashes
@@ -58,14 +58,14 @@ class Counts:
 
 @dataclass(frozen=True, slots=True)
 class Spread:
-    """Lengths of time in seconds: half of them are at most `median`, nine of ten at most `most`."""
+    """The median and the 90th percentile (`most`) of some times, in seconds."""
 
     median: float
     most: float
 
     @classmethod
     def of(cls, spans: list[float]) -> Spread | None:
-        """Return the spread of lengths, and sort them; None without any."""
+        """Sort times, and return their spread; None if there are none."""
         if not spans:
             return None
         spans.sort()
@@ -74,11 +74,11 @@ class Spread:
 
 @dataclass(frozen=True, slots=True)
 class Bucket:
-    """The requests that were submitted within one length of time.
+    """The requests that were submitted within one interval.
 
     Attributes:
         at: its start, in unix seconds of the emulator's clock.
-        queue, run: time in the queue, and time running.
+        queue, run: the times in the queue, and the times running.
     """
 
     at: int
@@ -107,7 +107,7 @@ class Figures:
 
     Attributes:
         width: of each bucket, in seconds.
-        buckets: one after the other, also those without requests.
+        buckets: in order, also those without requests.
         counts, queue, run: see `Bucket`, of all requests.
         usd: price of the results.
         models: the cost by endpoint, the highest first.
@@ -138,8 +138,8 @@ def counting(
 
     Args:
         price: returns the US dollars of a unit of an endpoint, or None.
-        newest: only so many requests count.
-        since: requests that were submitted before do not count; the buckets reach from there to `now`.
+        newest: how many requests count, the newest.
+        since: requests submitted earlier do not count; the buckets reach from there to `now`.
     """
     submits = store.submits(newest) if since is None else (since, now)
     tally = _Tally(*(submits or (0.0, 0.0)))
@@ -173,7 +173,7 @@ def counting(
 
 @dataclass(slots=True)
 class _Slot:
-    """What is known of a bucket so far."""
+    """The contents of a bucket while requests are counted."""
 
     counts: Counts = field(default_factory=Counts)
     queue: list[float] = field(default_factory=list)
@@ -227,7 +227,7 @@ class _Tally:
 
 
 def _by(costs: Mapping[tuple[Any, ...], Cost], place: int) -> list[tuple[Any, Cost]]:
-    """Return the costs by one of their names, the highest first."""
+    """Return the costs by endpoint or by test, the highest first."""
     sums: defaultdict[Any, Cost] = defaultdict(Cost)
     for names, cost in costs.items():
         sums[names[place]].add(cost)
@@ -235,7 +235,7 @@ def _by(costs: Mapping[tuple[Any, ...], Cost], place: int) -> list[tuple[Any, Co
 
 
 def _error(summary: Summary) -> str:
-    """Return the type of an error, or its HTTP status where it has none."""
+    """Return the type of an error, or its HTTP status if it has no type."""
     if summary.error_type is not None:
         return summary.error_type
     found = _TYPE.search(summary.beginning or b"")

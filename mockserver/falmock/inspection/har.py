@@ -16,18 +16,18 @@ from falmock.inspection.entries import Exchange, Transition
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from falmock.inspection.entries import Attempt, Entry, Headers
+    from falmock.inspection.entries import Attempt, Headers, JournalEntry
 
 UNKNOWN: Final = -1  # as HAR defines it
 
 
 def head(dropped: int) -> dict[str, Any]:
-    """Return the members of a log without its entries."""
+    """Return the members of the HAR log but its entries."""
     about = {"version": "1.2", "creator": {"name": "falmock", "version": __version__}}
     return about | ({"comment": f"{dropped} older entries are missing"} if dropped else {})
 
 
-def archived(entries: Iterable[Entry]) -> list[dict[str, Any]]:
+def archived(entries: Iterable[JournalEntry]) -> list[dict[str, Any]]:
     """Return entries in HAR's form, transitions left out."""
     return [_entry(entry) for entry in entries if not isinstance(entry, Transition)]
 
@@ -68,7 +68,7 @@ def _sent(headers: Headers, body: Any, size: int) -> dict[str, Any]:
 
 
 def _response(entry: Exchange | Attempt) -> dict[str, Any]:
-    """Return the response; status 0 means that there is none, as in browsers."""
+    """Return the response; its status is 0 without a response, as in browsers."""
     size = entry.answer_size if isinstance(entry, Exchange) else len(_text(entry.answer))
     return {
         "status": entry.status or 0,
@@ -83,7 +83,7 @@ def _response(entry: Exchange | Attempt) -> dict[str, Any]:
 
 
 def _message(headers: Headers, size: int) -> dict[str, Any]:
-    """Return what requests and responses have in common."""
+    """Return the members that requests and responses share."""
     return {
         "httpVersion": "HTTP/1.1",
         "cookies": [],

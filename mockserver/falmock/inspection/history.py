@@ -1,4 +1,4 @@
-"""A journal sorted by request, as the lint rules read it. Pure."""
+"""A journal sorted by request, for the rules of the client check. Pure."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from falmock.catalogue import Catalogue
-    from falmock.inspection.entries import Attempt, Entry, SubmitIdentity
+    from falmock.inspection.entries import Attempt, JournalEntry, SubmitIdentity
 
 FAILED: Final = 400
 REJECTED: Final = 422
@@ -70,7 +70,7 @@ class UnknownField:
 
     Attributes:
         known: the fields that it has.
-        calls: those that sent it.
+        calls: the calls that sent it.
     """
 
     endpoint: str
@@ -89,7 +89,7 @@ class History:
         requests: in the order of their first entry.
     """
 
-    def __init__(self, entries: Sequence[Entry], catalogue: Catalogue, now: float | None) -> None:
+    def __init__(self, entries: Sequence[JournalEntry], catalogue: Catalogue, now: float | None) -> None:
         self.catalogue = catalogue
         self.now = max((entry.at for entry in entries), default=0.0) if now is None else now
         self.calls = [entry for entry in entries if isinstance(entry, Exchange)]
@@ -137,7 +137,7 @@ class History:
             latest[identity] = request, submit
 
     def resubmits_of_rejected_inputs(self) -> Iterator[tuple[Exchange | Attempt, Exchange]]:
-        """Yield what showed the caller a 422, and the next submit or run of the same input."""
+        """Yield the call or attempt that showed a 422, and the next submit or run of the same input."""
         outcomes = {request.id: request.end.status for request in self.requests if request.end is not None}
         identities: dict[str, SubmitIdentity] = {}
         rejections: dict[SubmitIdentity, Exchange | Attempt] = {}

@@ -31,14 +31,14 @@ if TYPE_CHECKING:
     from falmock.engine import observer
     from falmock.engine.emulator import Emulator
     from falmock.engine.rows import Request
-    from falmock.inspection.entries import Entry
+    from falmock.inspection.entries import JournalEntry
     from falmock.protocol.calls import Call
 
 log = logging.getLogger("falmock")
 
-MOST_WARNINGS: Final = 100  # of a kind
+MOST_WARNINGS: Final = 100  # of each kind
 LONGEST_SUBJECT: Final = 200  # characters
-PIECE: Final = 48 * 1024  # bytes of entries that are parsed in one piece
+PIECE: Final = 48 * 1024  # bytes of entries that are parsed in one go
 AUTHORIZATION: Final = b"authorization"
 
 
@@ -54,7 +54,7 @@ class Journal:
         dropped: number of entries that were dropped.
         known: the keys that are masked wherever they appear.
         redact: masks them and other secrets.
-        warned: the subjects of the warnings so far, each once. A reset leaves them.
+        warned: the subjects of the warnings so far, each once. A reset does not remove them.
     """
 
     def __init__(
@@ -84,9 +84,8 @@ class Journal:
 
         Args:
             call: on a fal host.
-            scope: of the call.
             path: on that host.
-            headers: joined.
+            headers: as `join_headers` returns them.
             at: arrival, unix seconds of the emulator's clock.
         """
         for name, value in scope["headers"]:
@@ -125,7 +124,7 @@ class Journal:
         received.fault = fault
         received.request_id = request_id or received.call.request_id
         received.public = public
-        if self._open.pop(received.id, None) is not None:  # else a `clear` removed it
+        if self._open.pop(received.id, None) is not None:  # otherwise `clear` has removed it
             received.trim()
             self._keep(received)
 
@@ -162,14 +161,14 @@ class Journal:
             warned[subject] = None
             log.warning("%s: %s", subject, text)
 
-    def entries(self, wanted: JournalFilter = EVERYTHING) -> list[Entry]:
+    def entries(self, wanted: JournalFilter = EVERYTHING) -> list[JournalEntry]:
         """Return the entries that match, in order; a call that has not ended is included as it is so far."""
         return [entry for piece in self.pieces(wanted) for entry in piece]
 
-    def pieces(self, wanted: JournalFilter = EVERYTHING) -> Iterator[list[Entry]]:
+    def pieces(self, wanted: JournalFilter = EVERYTHING) -> Iterator[list[JournalEntry]]:
         """Yield what `entries` returns in lists, some empty, each after a few ms of work."""
         for matching in wanted.pieces(self._ring.read(self._open.values())):
-            piece: list[Entry] = []
+            piece: list[JournalEntry] = []
             weight = 0
             for held in matching:
                 piece.append(self._entry(held))
@@ -198,7 +197,7 @@ class Journal:
     def _keep(self, entry: Held) -> None:
         self.dropped += self._ring.append(entry)
 
-    def _entry(self, held: Held) -> Entry:
+    def _entry(self, held: Held) -> JournalEntry:
         if isinstance(held, ReceivedCall):
             return self._exchange(held)
         if isinstance(held, RawAttempt):

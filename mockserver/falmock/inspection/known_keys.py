@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from falmock.inspection.escapes import Span
 
-SHORTEST: Final = 6  # characters of a key that a caller sent; a shorter one occurs in many words
+SHORTEST: Final = 6  # characters of a sent key that is masked; a shorter one occurs in ordinary text
 LONG_SECRET: Final = 16  # characters of a secret that is masked without its id; a shorter one may be a word
 SHORTEST_BASE64: Final = 8
 ENOUGH_BASE64: Final = 24  # characters of a key in base64 that are searched for

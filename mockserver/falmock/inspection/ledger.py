@@ -1,4 +1,4 @@
-"""The price of the requests at fal: an account of totals, and a bill with a charge for each request.
+"""The price of the requests at fal: a summary of totals, and a bill with a charge for each request.
 
 Prices are fal's list prices, each with its source. A request is billed for the units that its result names;
 waiting and 5xx cost nothing. fal has no idempotency keys, so a submit that is sent twice is billed twice;
@@ -31,12 +31,12 @@ Result = TypeVar("Result")
 
 GOOD: Final = 200
 DOUBLE_WITHIN: Final = 60.0  # seconds
-NAMED: Final = ("refused", "models", "keys", "inputs")  # fields of an account that name things
+NAMED: Final = ("refused", "models", "keys", "inputs")  # the fields of an account that are lists
 
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """Totals since the start.
+    """The summary of the calls: totals since the start.
 
     Attributes:
         requests: accepted.
@@ -111,8 +111,8 @@ class Charge:
 
     Attributes:
         at: time of the submit, unix seconds of the emulator's clock.
-        status: of the outcome; None before it.
-        units: billed units; without an outcome, those of a successful result.
+        status: HTTP status of the outcome; None before it.
+        units: billed units; before the outcome, those of a successful result.
         usd: units times the price; 0 if the price is unknown.
     """
 
@@ -127,7 +127,7 @@ class Charge:
 
     @property
     def due(self) -> float:
-        """Dollars to pay now: a request without an outcome costs nothing yet."""
+        """US dollars so far: a request without an outcome costs nothing yet."""
         return 0.0 if self.status is None else self.usd
 
 
@@ -163,7 +163,7 @@ class Bill:
     Attributes:
         usd: the sum.
         by_caller, by_test: sums for each key id and each test; requests without a test are under "".
-        prices: of each endpoint in the bill.
+        prices: the price of each endpoint in the bill.
         charges: in the order of submits.
     """
 
@@ -291,7 +291,7 @@ class Ledger:
 
 
 def billed(headers: str) -> float:
-    """Return the units that the headers of a result name, or its seconds if the model is billed by time."""
+    """Return the units in the headers of a result, or its seconds if the model is billed by time."""
     named = json.loads(headers)
     return float(named.get("x-fal-billable-units", named.get("x-fal-raw-time", 0)))
 

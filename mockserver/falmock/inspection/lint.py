@@ -1,7 +1,7 @@
 """The client check: mistakes of an application that cost money, results or trust, found in a journal. Pure.
 
-The journal must prove a finding. Nothing is reported that could be a choice; the docstring of each rule says
-where it draws the line.
+The journal must prove a finding. Anything that may be intended is not reported; the docstring of each rule
+says what is.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 
 from falmock.catalogue import BUNDLED
 from falmock.faults.effects import FORGED, RESERIALIZED
-from falmock.inspection.entries import Entry
+from falmock.inspection.entries import JournalEntry
 from falmock.inspection.history import FAILED, History, accepted, last_status
 from falmock.protocol import endpoints
 from falmock.protocol.calls import Operation
@@ -42,7 +42,7 @@ class Finding:
     Attributes:
         rule: a name in `RULES`.
         says: the mistake, in one line.
-        evidence: some of the entries that show it, a line each.
+        evidence: some of the entries that show it, one line each.
         request_ids: the requests concerned.
     """
 
@@ -56,7 +56,7 @@ class Finding:
         return "\n".join([f"{self.rule}: {self.says}", *(f"    {line}" for line in self.evidence)])
 
 
-Evidence = tuple[str, Sequence[Entry]]  # the mistake in one line, and the entries that show it
+Evidence = tuple[str, Sequence[JournalEntry]]  # the mistake in one line, and the entries that show it
 RuleFunction = Callable[[History], Iterator[Evidence]]
 
 
@@ -67,7 +67,7 @@ class Rule:
     Attributes:
         name: in findings and on the command line.
         why: the cost of the mistake.
-        source: where that is known from.
+        source: where that is documented.
         find: yields the evidence of each finding; its docstring says when.
     """
 
@@ -92,7 +92,7 @@ def rule(*, why: str, source: str) -> Callable[[RuleFunction], RuleFunction]:
 
 
 def check(
-    entries: Iterable[Entry], *, catalogue: Catalogue = BUNDLED, now: float | None = None
+    entries: Iterable[JournalEntry], *, catalogue: Catalogue = BUNDLED, now: float | None = None
 ) -> list[Finding]:
     """Return the findings of all rules.
 
@@ -131,7 +131,7 @@ def completed_as_success(history: History) -> Iterator[Evidence]:
 def polls_too_fast(history: History) -> Iterator[Evidence]:
     """Found where six or more polls of a request came less than 0.09 s apart (median).
 
-    Both on the emulator's clock and in real time, because a test may run either of them fast.
+    The pauses are short on the emulator's clock and in real time, because a test may make either fast.
     """
     for request in history.requests:
         completed = request.completed_poll
@@ -171,8 +171,8 @@ def status_under_subpath(history: History) -> Iterator[Evidence]:
 def resubmits_after_timeout(history: History) -> Iterator[Evidence]:
     """Found where an equal submit came before the first request ended, and the first was then abandoned.
 
-    Abandoned means: no later call about it, no cancel, no webhook. Equal requests that are all followed are
-    a choice.
+    Abandoned means: no later call about it, no cancel, no webhook. If all equal requests are followed, they
+    may be intended.
     """
     for first, submit, again in history.repeats():
         handled = first.has_webhook or first.of(Operation.CANCEL, Operation.RESULT)
@@ -338,7 +338,7 @@ def _by_caller(calls: Sequence[Exchange], says: str) -> Iterator[Evidence]:
         yield f"{says}: key {caller}, {len(group)} times", group
 
 
-def _finding(rule: Rule, says: str, entries: Sequence[Entry]) -> Finding:
+def _finding(rule: Rule, says: str, entries: Sequence[JournalEntry]) -> Finding:
     lines = list(dict.fromkeys(map(str, entries)))
     more = [f"... and {len(lines) - SHOWN} more"] if len(lines) > SHOWN else []
     ids = dict.fromkeys(entry.request_id for entry in entries if entry.request_id is not None)

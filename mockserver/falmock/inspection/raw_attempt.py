@@ -38,7 +38,7 @@ class RawAttempt:
 
     @classmethod
     def of(cls, attempt: observer.Attempt, *, id: int, real: float) -> RawAttempt:  # noqa: A002 - of the field
-        """Return what is kept of an attempt that has ended."""
+        """Return the record of an attempt that has ended."""
         headers = [(name.encode(), value.encode()) for name, value in attempt.headers.items()]
         return cls(
             id=id,

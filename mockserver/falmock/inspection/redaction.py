@@ -1,7 +1,7 @@
 """Masks keys, tokens and signed URLs, and shortens data URIs. Pure.
 
-All values that are not known to be harmless are masked: an `Authorization` keeps its scheme and key id, a
-query the parameters of fal's API, a data URI its type, size and digest.
+All values that are not known to be harmless are masked. Of an `Authorization` header, scheme and key id are
+kept, of a query the parameters of fal's API, of a data URI its type, size and digest.
 """
 
 from __future__ import annotations
@@ -131,7 +131,7 @@ class Redactor:
     def json(self, value: Any, depth: int = 0) -> Any:
         """Return a parsed JSON value, masked."""
         if isinstance(value, str):
-            bare = value.lstrip()  # of megabytes, this is the same text if there is nothing to strip
+            bare = value.lstrip()  # does not copy if there is nothing to strip
             return self.text(shortened(bare) if bare[:5].lower() == "data:" else value)
         if depth > DEPTH:
             return "..."

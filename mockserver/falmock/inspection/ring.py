@@ -27,11 +27,11 @@ if TYPE_CHECKING:
 
 Held = ReceivedCall | Transition | RawAttempt
 
-SHARED: Final = 100  # texts that later ones are compared with
+SHARED: Final = 100  # recent texts that new ones are compared with
 LONGEST_SHARED: Final = 2000  # bytes of such a text
 _PLACE: Final = 8 + 16 + 2 * getsizeof(1)  # bytes: in the ring, for the garbage collector, id and size
 _TEXTS: Final = ("headers", "request_body", "response_headers", "response_body")
-_APART: Final = frozenset({"kind", "call", "chunks", *_TEXTS})  # of all kinds
+_APART: Final = frozenset({"kind", "call", "chunks", *_TEXTS})  # fields that are stored separately
 _KINDS: Final[tuple[type[Held], ...]] = (ReceivedCall, Transition, RawAttempt)
 _NAMES: Final = {
     ReceivedCall: tuple(each.name for each in fields(ReceivedCall) if each.name not in _APART),

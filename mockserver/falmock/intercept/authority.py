@@ -136,7 +136,7 @@ def open_ca(
 
 
 def make_apart(ca: CertificateAuthority) -> None:
-    """Make the files of a CA in a process of its own. Raises as `certificates.make` does.
+    """Make the files of a CA in a separate process. Raises as `certificates.make` does.
 
     Raises:
         NoProcessError: it cannot be started.

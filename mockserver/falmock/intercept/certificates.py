@@ -87,7 +87,7 @@ def check_ca(folder: Path) -> None:
 
 
 def key_digest(certificate: str) -> str:
-    """Return the digest of a certificate's key, by which Chromium can be told to trust it.
+    """Return the digest of a certificate's key, for the flag that makes Chromium trust it.
 
     Args:
         certificate: as PEM.

@@ -26,7 +26,7 @@ FROM_KEYBOARD: Final = (signal.SIGINT, signal.SIGQUIT)
 NOT_FOUND: Final = 127
 NOT_EXECUTABLE: Final = 126
 KILLED: Final = 128  # plus the number of the signal, as in shells
-PAST: Final = frozenset({"workerd"})  # programs whose calls go past the proxy, whatever the environment says
+PAST: Final = frozenset({"workerd"})  # programs that ignore the proxy variables
 LOOK_SECONDS: Final = 0.1  # between two looks at the children of a program
 
 

@@ -124,7 +124,7 @@ class Proxy:
         def done(task: asyncio.Task[None]) -> None:
             connections.discard(task)
             if not task.cancelled() and (error := task.exception()) is not None:
-                log.error("a call through the proxy failed: this is a defect of falmock", exc_info=error)
+                log.error("a call through the proxy failed: this is a bug in falmock", exc_info=error)
 
         server = await asyncio.start_server(accept, sock=listener)
         try:

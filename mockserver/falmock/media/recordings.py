@@ -46,7 +46,7 @@ _DURATION: Final = re.compile(r"Duration: (\d+):(\d\d):(\d\d\.\d+)")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recording:
-    """What is known of a video or a sound.
+    """The facts of a video or a sound.
 
     Attributes:
         width: of the video, upright, in pixels; 0 without one.

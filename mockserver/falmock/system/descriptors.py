@@ -18,7 +18,7 @@ log = logging.getLogger("falmock")
 
 T = TypeVar("T")
 
-PATIENCE: Final = 60.0  # real seconds; then the error is raised
+PATIENCE: Final = 60.0  # real seconds until the error is raised
 FIRST_PAUSE: Final = 0.02  # real seconds; it doubles up to the longest
 LONGEST_PAUSE: Final = 1.0
 _NONE_LEFT: Final = frozenset({errno.EMFILE, errno.ENFILE})
@@ -59,7 +59,9 @@ def none_left(error: BaseException) -> bool:
     """Return whether an error or one of its causes is EMFILE or ENFILE."""
     return any(
         (isinstance(cause, OSError) and cause.errno in _NONE_LEFT)
-        or (isinstance(cause, ImportError) and os.strerror(errno.EMFILE) in str(cause))  # it has no errno
+        or (
+            isinstance(cause, ImportError) and os.strerror(errno.EMFILE) in str(cause)
+        )  # an ImportError has no errno
         for cause in _causes(error)
     )
 
@@ -83,7 +85,7 @@ async def with_descriptors(work: Callable[[], Awaitable[T]]) -> T:
 
 
 def with_spare(work: Callable[[], T]) -> T:
-    """Call a function that needs one descriptor and cannot wait. It gets the spare one if none is left."""
+    """Call a function that needs one descriptor and cannot wait. If none is left, the spare one is closed."""
     try:
         spare.reserve()
         return work()

@@ -1,4 +1,4 @@
-"""Decides which addresses the connections of webhooks and of input files may go to.
+"""Decides which addresses webhooks are sent to and input files are fetched from.
 
 A name is looked up once, all its addresses are checked, and the connection goes to one of them. So a second
 look-up cannot give another address. TLS still verifies the name. The emulator never connects to its own
@@ -40,7 +40,7 @@ LOOK_UP_SECONDS: Final = 2.0  # for the name in a webhook's URL, at the submissi
 
 
 class AddressRefusedError(Exception):
-    """The dialler does not connect to this host. The text says why."""
+    """The host or its address is not allowed. The text says why."""
 
 
 async def look_up(host: str, port: int) -> list[str]:
@@ -79,8 +79,8 @@ class OwnAddresses:
     A listener on a wildcard address has every address of this machine: 0.0.0.0 the IPv4 ones, :: all.
 
     Args:
-        names: of this machine.
-        public_url: see `Settings`.
+        names: names of this machine.
+        public_url: `Settings.public_url`.
     """
 
     def __init__(self, names: Collection[str] = (), public_url: str | None = None) -> None:
@@ -96,7 +96,7 @@ class OwnAddresses:
     @contextmanager
     def listening(self, listener: socket.socket) -> Iterator[None]:
         """Add a listening socket for the length of a block."""
-        own = _listening_address(listener)  # a server closes its listener before the block ends
+        own = _listening_address(listener)  # now: a server closes its listener before the block ends
         self._listening.add(own)
         try:
             yield
@@ -104,16 +104,16 @@ class OwnAddresses:
             self._listening.discard(own)
 
     def has_port(self, port: int) -> bool:
-        """Check whether any listener has this port."""
+        """Return whether any listener has this port."""
         return any(port == own for _, own in self._listening)
 
     def has_name(self, host: str, port: int) -> bool:
-        """Check for a name and port of the emulator, without a look-up."""
+        """Return whether these are a name and a port of the emulator, without a look-up."""
         name = host.lower().removesuffix(".")
         return (name in self._names and self.has_port(port)) or (name, port) == self._public
 
     def has(self, address: IPAddress, port: int) -> bool:
-        """Check whether a connection to an address reaches one of the listeners."""
+        """Return whether a connection to an address reaches one of the listeners."""
         there = delivered(address)
         return any(
             port == own_port and (there == own or (_covers(own, there) and _is_this_machine(there)))
@@ -129,12 +129,12 @@ def _listening_address(listener: socket.socket) -> tuple[IPAddress, int]:
 
 
 def _covers(own: IPAddress, address: IPAddress) -> bool:
-    """Check whether a listener on a wildcard address accepts connections to an address."""
+    """Return whether a listener on a wildcard address accepts connections to an address."""
     return own.is_unspecified and (own.version == 6 or address.version == 4)  # noqa: PLR2004 - of IP
 
 
 def _is_this_machine(address: IPAddress) -> bool:
-    """Check for an address of this machine: only to such an address can a socket be bound."""
+    """Return whether this machine has an address: if so, a socket can be bound to it."""
     if address.is_loopback:
         return True
     family = socket.AF_INET if address.version == 4 else socket.AF_INET6  # noqa: PLR2004 - of IP
@@ -151,7 +151,7 @@ class Dialler:
 
     Args:
         own: the emulator's own addresses, which are refused.
-        beyond: the allowed reach for hosts whose text is not loopback. Loopback hosts get only loopback.
+        beyond: the kinds of addresses that hosts besides loopback ones may have.
         look_up: returns the addresses of a name.
     """
 
@@ -203,7 +203,7 @@ class Dialler:
             async with asyncio.timeout(LOOK_UP_SECONDS):
                 found = await resolve(host, port, self._look_up)
         except (OSError, UnicodeError, TimeoutError):
-            return False  # the delivery checks again
+            return False  # the attempt checks again
         return any(self.own.has(address, port) for address in found)
 
 

@@ -1,4 +1,4 @@
-"""Writing to disk: complete or an error."""
+"""Writes to disk completely, or raises an error."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from falmock.system import transient
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-PIECE: Final = 1024 * 1024  # bytes that are read and written at once
+PIECE: Final = 1024 * 1024  # bytes of one read and one write
 
 
 @contextmanager
@@ -33,7 +33,7 @@ def room() -> Iterator[None]:
 
 
 def write_all(sink: BinaryIO, data: bytes) -> None:
-    """Write all bytes: the system may take some of them and report the full disk at the next write only."""
+    """Write all bytes. One write may take only some of them, and the next one report the full disk."""
     left = memoryview(data)
     while left:
         left = left[sink.write(left) :]
@@ -44,7 +44,7 @@ def append(source: BinaryIO, sink: BinaryIO) -> None:
 
     The system copies the bytes where it can. Where it cannot, they are read and written.
     """
-    with suppress(OSError, AttributeError):  # if it is about space, it occurs again below
+    with suppress(OSError, AttributeError):  # a full disk is reported again below
         while os.copy_file_range(source.fileno(), sink.fileno(), PIECE):
             pass
     while data := source.read(PIECE):

@@ -1,7 +1,7 @@
 """HTTP/1.1 calls for httpx, over connections that httpcore opens.
 
-httpcore itself takes a millisecond of CPU for a call, and leaves the connection open if the call is cancelled
-in some moments.
+httpcore's own implementation takes a millisecond of processor time for a call, and may leave the connection
+open if the call is cancelled.
 """
 
 from __future__ import annotations
@@ -21,23 +21,23 @@ if TYPE_CHECKING:
 IDLE: Final = 20  # connections that are kept for later calls
 IDLE_SECONDS: Final = 5.0
 LONGEST_HEAD: Final = 100 * 1024  # bytes of a status line with headers
-PIECE: Final = 64 * 1024  # bytes that are read at once
+PIECE: Final = 64 * 1024  # bytes of one read
 SWITCHING_PROTOCOLS: Final = 101
 FINAL: Final = 200  # the first status of an answer that is not informational
 DELIMITERS: Final = frozenset({b"content-length", b"transfer-encoding"})
 
 
 class Pool:
-    """Makes calls, and keeps idle connections for later ones. httpx uses it as a pool of httpcore's."""
+    """Makes calls, and keeps idle connections for later ones. httpx uses it instead of httpcore's pool."""
 
     def __init__(self, network: httpcore.AsyncNetworkBackend, tls: ssl.SSLContext) -> None:
         self._network = network
         self._tls = tls
         self._tls.set_alpn_protocols(["http/1.1"])
-        self._idle: list[Connection] = []  # the longest idle one first
+        self._idle: list[Connection] = []  # in the order in which they became idle
 
     async def handle_async_request(self, request: httpcore.Request) -> httpcore.Response:
-        """Make a call, and return when the headers of the answer are there.
+        """Make a call, and return when the headers of the answer have arrived.
 
         Raises:
             httpcore.NetworkError, httpcore.ProtocolError, httpcore.TimeoutException: there is no answer.
@@ -106,8 +106,8 @@ class Connection:
     """A connection, which carries one call after another.
 
     Attributes:
-        origin: the scheme, host and port that it leads to.
-        answer: to the last call.
+        origin: scheme, host and port of the other side.
+        answer: the answer to the last call.
         idle_since: seconds of the monotonic clock.
     """
 
@@ -148,7 +148,7 @@ class Connection:
 
     @property
     def is_readable(self) -> bool:
-        """Whether an idle connection has something to read: its end, or bytes that no call asked for."""
+        """Whether an idle connection is readable: it is closed, or has bytes that no call asked for."""
         return bool(self._stream.get_extra_info("is_readable"))
 
     async def close(self) -> None:
@@ -173,15 +173,15 @@ def _head(request: httpcore.Request) -> bytes:
 
 
 class Answer:
-    """The current answer on a connection, as far as it has been read.
+    """The current answer on a connection, while it is read.
 
     The parser calls the methods `on_...`.
 
     Attributes:
-        status, headers: are known when the answer has begun.
-        has_begun: the headers are complete.
-        complete: the body is complete too.
-        keeps_alive: the connection can carry another call.
+        status, headers: set when `has_begun` is true.
+        has_begun: whether the headers are complete.
+        complete: whether the body is complete too.
+        keeps_alive: whether the connection can carry another call.
     """
 
     def __init__(self) -> None:
@@ -190,7 +190,7 @@ class Answer:
         self.expect()
 
     def expect(self) -> None:
-        """Begin with the next answer."""
+        """Expect the next answer."""
         self.status = 0
         self.headers: list[tuple[bytes, bytes]] = []
         self.has_begun = self.complete = self.keeps_alive = False
@@ -200,7 +200,7 @@ class Answer:
         self._error: httpcore.RemoteProtocolError | None = None
 
     def feed(self, data: bytes) -> None:
-        """Parse what was read; nothing is the end of the connection.
+        """Parse bytes that were read; no bytes are the end of the connection.
 
         Raises:
             httpcore.RemoteProtocolError: the answer has not begun, and cannot begin.
@@ -245,7 +245,7 @@ class Answer:
             self.keeps_alive = False
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        if not self.has_begun:  # else it is a trailer
+        if not self.has_begun:  # otherwise it is a trailer
             self.headers.append((name, value))
             self._ends_with_connection &= name.lower() not in DELIMITERS
 
@@ -263,7 +263,7 @@ class Answer:
     def on_message_complete(self) -> None:
         if self.has_begun:
             self.complete = True
-        else:  # it was informational
+        else:  # an informational answer
             self.headers.clear()
             self._length_of_head = 0
             self._ends_with_connection = True

@@ -1,4 +1,4 @@
-"""Files and folders that only their owner can read or change, whatever the umask says."""
+"""Files and folders that only their owner can read or change, with any umask."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ PART: Final = ".part"  # suffix of an incomplete file
 
 
 def write(path: Path, content: bytes) -> None:
-    """Write a complete file or none. No other user can read it at any time."""
+    """Write a complete file, or none. No other user can read it, not even while it is written."""
     part = path.with_suffix(PART)
     part.unlink(missing_ok=True)
     try:
@@ -42,7 +42,7 @@ def create(path: Path, *, buffering: int = -1) -> BinaryIO:
     """
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, FILE)
     with suppress(PermissionError):  # a file system without modes
-        os.fchmod(descriptor, FILE)  # a umask can take bits away, from the owner too
+        os.fchmod(descriptor, FILE)  # the umask may have removed bits of the owner
     return os.fdopen(descriptor, "wb", buffering=buffering)
 
 
@@ -54,7 +54,7 @@ def folder(path: Path) -> Path:
 
 
 def publish(path: Path) -> None:
-    """Let other users read a folder and its files, if they may enter its parent."""
+    """Let other users read a folder and its files. They must be able to enter its parent."""
     for each, mode in ((path, PUBLIC_FOLDER), *((file, PUBLIC_FILE) for file in path.iterdir())):
         with suppress(PermissionError):  # a file system without modes
             each.chmod(mode)

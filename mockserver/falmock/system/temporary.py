@@ -1,7 +1,7 @@
 """Temporary folders that do not outlive their process for long.
 
-A process that is killed leaves its folder. The next one removes it: it holds a lock as long as it lives,
-and the system drops the lock with the process.
+A process that is killed leaves its folder, and the next process removes it. Each process locks its folder;
+the system releases the lock when the process ends.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Recognizes errors of missing resources, such as a full disk: the same operation can succeed later."""
+"""Recognises errors of missing resources, such as a full disk, after which an operation can succeed later."""
 
 from __future__ import annotations
 

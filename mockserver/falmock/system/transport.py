@@ -28,9 +28,9 @@ class CheckedTransport(httpx.AsyncHTTPTransport):
     The length of a body must be known.
 
     Args:
-        dialler: checks.
+        dialler: checks the addresses.
         verify: the TLS settings.
-        tcp: connects to an address; httpcore's own by default.
+        tcp: connects to an address; by default httpcore's backend.
     """
 
     def __init__(
@@ -89,7 +89,7 @@ class _CheckedBackend(httpcore.AsyncNetworkBackend):
         timeout: float | None = None,
         socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
     ) -> httpcore.AsyncNetworkStream:
-        """Refuse: callers cannot name socket files."""
+        """Refuse, because a URL must not lead to a socket file."""
         del timeout, socket_options
         raise httpcore.ConnectError(f"{path} is not a network address")
 

@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from falmock.engine.emulator import Emulator
     from falmock.engine.rows import Delivery
     from falmock.engine.rows import Request as Row
-    from falmock.inspection.entries import Entry
+    from falmock.inspection.entries import JournalEntry
     from falmock.inspection.lint import Finding
     from falmock.testing.session import TestSession
     from falmock.testing.transport import LeakError
@@ -145,7 +145,7 @@ class Harness:
             ValueError: the fault does not exist, or does not apply to that kind of call.
         """
         rule = Rule(fault=fault, **match)
-        self._rules.append(self.call(lambda: self.emulator.plan.add(rule)))
+        self._rules.append(self.call(lambda: self.emulator.rule_set.add(rule)))
         return self._rules[-1]
 
     # Time
@@ -234,7 +234,7 @@ class Harness:
         return self.call(lambda: [self._webhook(delivery) for delivery in self._deliveries()])
 
     @property
-    def journal(self) -> list[Entry]:
+    def journal(self) -> list[JournalEntry]:
         """Every call, every step of a request and every attempt at a webhook, in order, without secrets."""
         return self.call(self._journal.entries)
 
@@ -342,7 +342,7 @@ class Harness:
         return [
             *(
                 f"the fault {state.rule.fault!r} never took effect"
-                for state in self.emulator.plan.unobserved()
+                for state in self.emulator.rule_set.unobserved()
                 if state.id in self._rules  # not those of a scenario, which a test need not use up
             ),
             *(

@@ -112,7 +112,7 @@ def falmock(
 
 @pytest.fixture
 def falmock_no_backoff(monkeypatch: pytest.MonkeyPatch) -> None:
-    """fal-client sends a call again at once, instead of after up to ten seconds. Polls keep their pauses."""
+    """Skip the pauses of fal-client before it sends a call again (up to ten seconds). Polls keep theirs."""
     from fal_client import client  # noqa: PLC0415 - it need not be installed
 
     monkeypatch.setattr(client, "_get_retry_delay", lambda *_, **__: 0.0)

@@ -1,4 +1,4 @@
-"""Responses of the live page, with the headers that keep other content out of it."""
+"""Responses of the live page, with its security headers."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Done:
     """The outcome of an action.
 
     Attributes:
-        text: one sentence for people.
+        text: one sentence for the user.
         page: address of the page that shows it.
     """
 
@@ -45,7 +45,7 @@ class Done:
 
 
 class Rejected(Exception):
-    """An action or a page that is not possible; the text is one sentence for people."""
+    """An action or a page that is not possible; the text is one sentence for the user."""
 
     def __init__(self, status: int, text: str) -> None:
         self.status = status
@@ -61,7 +61,7 @@ def origin(request: Request) -> str:
 def headers(request: Request) -> dict[str, str]:
     """Return the security headers of a page.
 
-    Scripts and styles come from the folder of the page alone: files of the CDN have the same origin.
+    Scripts and styles may come from the page's folder only, because files of the CDN have the same origin.
     """
     files = origin(request) + STATIC
     policy = (
@@ -77,7 +77,7 @@ def html(request: Request, text: str, status: int = 200) -> Response:
 
 
 def wants_part(request: Request) -> bool:
-    """Return whether the script of the page made the call, so that it needs no whole page."""
+    """Return whether the script of the page made the call, and so needs only a part of it."""
     return "hx-request" in request.headers
 
 

@@ -33,14 +33,14 @@ if TYPE_CHECKING:
     from starlette.requests import Request
 
     from falmock.engine.rows import Request as Stored
-    from falmock.inspection.entries import Entry
+    from falmock.inspection.entries import JournalEntry
     from falmock.web.answers import Action, Part
     from falmock.web.site import Site
 
 PATH: Final = "/ui/requests/{id}"
-CALLS: Final = 100  # exchanges that are shown: the first fifth and the last ones
+CALLS: Final = 100  # exchanges that are shown: the first 20 and the last 80
 LONGEST: Final = 32 * 1024  # characters of a JSON text that are shown
-# Errors that a request may end with, for the form, by the heading under which documents list them.
+# The errors that the form offers, by their heading in the documents.
 ENDINGS: Final = {
     group: [kind.name for kind in FAULTS.values() if kind.group == group and JOB in kind.on]
     for group in ("model errors", "platform errors")
@@ -143,12 +143,12 @@ class RequestPage:
             raise RequestNotFound
         return found
 
-    async def _entries(self, found: Stored) -> list[Entry]:
+    async def _entries(self, found: Stored) -> list[JournalEntry]:
         pieces = in_turns(self._site.journal.pieces(JournalFilter(request=found.id)))
         return [entry async for piece in pieces for entry in piece]
 
-    def _findings(self, entries: Sequence[Entry], now: float) -> list[Any]:
-        """Return the findings of the client check in this request alone."""
+    def _findings(self, entries: Sequence[JournalEntry], now: float) -> list[Any]:
+        """Return the findings of the client check about this request."""
         return check(entries, catalogue=self._emulator.catalogue, now=now)
 
     def _price(self, found: Stored) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """The fields of a model's input as controls of a form, and the values that their texts stand for. Pure.
 
-A text of a control is "" for a field that is not sent, so the model uses its default.
+An empty text means that the field is not sent, so the model uses its default.
 """
 
 from __future__ import annotations
@@ -47,12 +47,11 @@ class Field:
     Attributes:
         name: in the input.
         line: its row in the table of fields.
-        control: for its value. "long" is a text of several lines, "files" a list of URLs, one a line, and
-            "json" any other value.
+        control: the kind of control. "long" is a text of several lines, "files" a list of URLs, one a line,
+            and "json" any other value.
         choices: values by their texts.
         kinds: JSON types that it can have besides the choices.
-        least: of a number, or None.
-        most: of a number, or None.
+        least, most: the bounds of a number, or None.
         accept: types of files that a browser offers, as "image/*"; empty for all.
         start: a value to start from, which may not be valid.
         example: JSON of a value that is none of the choices.
@@ -122,10 +121,10 @@ def _control(name: str, kinds: frozenset[str], *, takes_files: bool) -> Control:
 
 
 def read(field: Field, text: str) -> Any:
-    """Return the value that the text of a control stands for. An impossible text is a value too.
+    """Return the value that the text of a control stands for. A text that is not valid stands for itself.
 
     Raises:
-        NotJsonError: it should be JSON, and is not.
+        NotJsonError: it must be JSON, and is not.
     """
     match field.control:
         case "choice":
@@ -143,7 +142,7 @@ def read(field: Field, text: str) -> Any:
 
 
 def read_other(field: Field, text: str) -> Any:
-    """Return the value of a JSON text; a field that takes texts has them without quotes, too.
+    """Return the value of a JSON text. If the field takes strings, they need no quotes.
 
     Raises:
         NotJsonError: it is not JSON.

@@ -9,7 +9,7 @@ from falmock.protocol import bodies
 
 
 class NotJsonError(ValueError):
-    """A text is not JSON; the message is one sentence for people."""
+    """A text is not JSON; the message is one sentence for the user."""
 
 
 def load(text: str) -> Any:
@@ -29,7 +29,7 @@ def load(text: str) -> Any:
 
 
 def dump(value: Any, *, indent: int | None = None) -> str:
-    """Return JSON as people write it, and with escapes only where UTF-8 has no other way."""
+    """Return JSON in Unicode, with escapes only for what UTF-8 cannot encode."""
     text = json.dumps(value, ensure_ascii=False, indent=indent)
     return text if is_unicode(text) else json.dumps(value, indent=indent)
 

@@ -1,7 +1,7 @@
 """Keeps an open page up to date: a stream of server-sent events with the parts that have changed.
 
-A page is looked at a few times a second, not at every change, so a burst of requests costs as much as one. If
-a look takes long, the next one comes later.
+A page is checked a few times a second, not at every change, so a burst of requests costs as much as one. If a
+check takes long, the next one comes later.
 """
 
 from __future__ import annotations
@@ -25,18 +25,18 @@ if TYPE_CHECKING:
 
     from falmock.web.site import Site
 
-PAUSE: Final = 0.3  # real seconds between two looks
-SHARE: Final = 0.05  # of one core, at most, goes into looking
+PAUSE: Final = 0.3  # real seconds between two checks
+SHARE: Final = 0.05  # of one core that checks may take
 HEARTBEAT: Final = 15.0  # real seconds after which a silent stream sends a comment
 BLANK: Final = "\n"  # an event without a text
-END: Final = "event: end\ndata: \n\n"  # `hx-sse:close` of the page: it does not open the stream again
+END: Final = "event: end\ndata: \n\n"  # see `hx-sse:close`: the page does not open the stream again
 
 
 Look = Callable[[Request], Awaitable[Regions]]
 
 
 async def stream(site: Site, request: Request, look: Look) -> Response:
-    """Answer with events for as long as the page is open. The first one has all that changes."""
+    """Answer with events while the page is open. The first one has all parts that can change."""
     mark = site.mark()
     events = _events(site, request, look, mark, await look(request))
     return StreamingResponse(events, headers=headers(request), media_type="text/event-stream")

@@ -1,7 +1,7 @@
 """The files in an input or a result, and the addresses on this origin at which a page may show them.
 
-A page loads nothing from another host: an image elsewhere is a link. Files of the CDN are answered with a
-sandbox (see `http.cdn`), so that opening one runs no script on this origin.
+A page loads nothing from another host: an image elsewhere is a link. The CDN sends its files with a sandbox
+(see `http.cdn`), so they run no script on this origin.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from falmock.engine.emulator import Emulator
 
-MOST: Final = 24  # files that are shown of one value
+MOST: Final = 24  # files of one value that are shown
 DEPTH: Final = 12  # levels of a value that are searched
 # Types that a page shows from a data URI. SVG is not among them: it may contain scripts.
 SHOWN: Final = frozenset(

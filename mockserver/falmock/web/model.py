@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from falmock.web.site import Site
 
 PATH: Final = "/ui/models/{endpoint:path}"
-# The faults that the form offers, by the heading under which documents list them.
+# The faults that the form offers, by their heading in the documents.
 OFFERED: Final = {
     group: names
     for group in dict.fromkeys(kind.group for kind in FAULTS.values())
@@ -136,7 +136,7 @@ def _groups(known: Sequence[Field]) -> dict[str, list[Field]]:
 
 
 def _rules(rule: Mapping[str, Any], start: str = "") -> Iterator[tuple[str, str]]:
-    """Yield the amounts of a price rule, each with its options in words."""
+    """Yield the amounts of a price rule, each with its options as text."""
     for name, value in rule.items():
         words = f"{start}, {name}" if start else name
         if isinstance(value, dict):

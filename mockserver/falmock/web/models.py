@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from falmock.web.site import Site
 
 PATH: Final = "/ui/models"
-ROWS: Final = 50  # of a page
+ROWS: Final = 50  # on a page
 LONGEST_TEXT: Final = 200  # characters of a search
 FILTERS: Final = ("text", "medium", "certainty")
 SHOWN: Final = 4  # names of fields in a row
@@ -103,13 +103,13 @@ class ModelsPage:
         return Regions({"clock": self._site.clock()})
 
     async def _all(self) -> tuple[Row, ...]:
-        """Return all rows. The first call reads the catalogue, in turns with other tasks."""
+        """Return all rows. The first call reads the catalogue, and other tasks run in between."""
         if self._rows is None:
             self._rows = tuple([_row(entry) async for entry in in_turns(self._catalogue.entries())])
         return self._rows
 
     def _advice(self, text: str) -> Mapping[str, Any] | None:
-        """Return a model that may be meant by a text that no model has in its name."""
+        """Return the model with the most similar name."""
         if not text:
             return None
         guessed = self._catalogue.get(text)
@@ -118,7 +118,7 @@ class ModelsPage:
 
 
 def matching(rows: Iterable[Row], filters: Mapping[str, str]) -> Iterable[Row]:
-    """Yield the rows that have all words of the text, and the other filters as their values.
+    """Yield the rows that have all words of the text and match the other filters.
 
     Raises:
         Rejected: the text is too long.

@@ -1,4 +1,4 @@
-"""Figures about all requests: tables, of which the script of the page draws some as plots."""
+"""Figures about all requests, in tables. The script of the page draws plots from them."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ class Line(NamedTuple):
     """A line of a table with bars.
 
     Attributes:
-        name: of a model, a test or a type of error; empty for requests without.
+        name: a model, a test or a type of error; empty for requests without one.
         link: address of its requests, or empty.
         share: length of the bar, in percent.
-        usd: the price of the requests; None if that is not known.
+        usd: the price of the requests; None if it is not known.
     """
 
     name: str

@@ -55,9 +55,9 @@ class Draft:
     Attributes:
         texts: by the names of controls.
         source: the request that it repeats.
-        kept: how the values are shown that it takes from that request, by the names of fields.
+        kept: values that are taken from that request, as they are shown, by the names of fields.
         keeps_webhook: whether it takes the webhook of that request.
-        note: one sentence for people.
+        note: one sentence for the user.
         problems: one sentence each, by the names of controls.
     """
 
@@ -86,10 +86,10 @@ class Playground:
         self._redact = site.redact
 
     def repeating(self, request_id: str, known: Sequence[Field]) -> Draft:
-        """Return a form that stands for the input and the options of a request.
+        """Return a form with the input and the options of a request.
 
         Raises:
-            RequestNotFound: there is no such request.
+            RequestNotFound: the id is unknown.
         """
         source = self._stored(request_id)
         options = {"test": source.test or "", "priority": "low" if source.priority == LOW else ""}
@@ -104,10 +104,10 @@ class Playground:
         return draft
 
     async def received(self, request: Request, known: Sequence[Field]) -> tuple[Draft, Any]:
-        """Return the form in a call, with its files on the CDN, and the input that it stands for.
+        """Return the form in a call, and its input. Its files are then on the CDN.
 
         Raises:
-            RequestNotFound: it repeats a request that is gone.
+            RequestNotFound: it repeats a request that does not exist any more.
             Rejected: it cannot be read.
         """
         settings = self._emulator.settings
@@ -221,7 +221,7 @@ class Playground:
         return self._base_url(request).url(MEDIA, upload.path)
 
     def _base_url(self, request: Request) -> BaseURL:
-        """Return the base of URLs, as for a submit to the emulator's own address."""
+        """Return the base URL, as for a submit to the emulator's own address."""
         context: CallContext = request.scope[CONTEXT]
         public = self._emulator.settings.public_url
         if public is None:

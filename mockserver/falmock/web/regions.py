@@ -1,4 +1,4 @@
-"""The parts of a page that change, and the differences between two looks at them. Pure."""
+"""The parts of a page that change, and the differences between two states of them. Pure."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Regions:
     Attributes:
         parts: one element each, by its id.
         lists: the rows of lists, by the id of the list; each row is an element, by its own id and in order.
-        moving: whether a part changes with the time alone.
+        moving: whether a part changes as time passes, without an event.
     """
 
     parts: Mapping[str, Markup] = field(default_factory=dict)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from falmock.web.answers import Action, Part
     from falmock.web.site import Site
 
-ROWS: Final = 50  # of a page
+ROWS: Final = 50  # on a page
 LONGEST_TEXT: Final = 200  # characters of a search
 EXCERPT: Final = 160  # characters of a prompt
 FILTERS: Final = ("state", "endpoint", "test", "caller", "text")

@@ -34,14 +34,14 @@ if TYPE_CHECKING:
     from falmock.inspection.ledger import Ledger
     from falmock.web.answers import Action, Part
 
-FOREVER: Final = "public, max-age=31536000, immutable"  # the address of a file changes with its content
+FOREVER: Final = "public, max-age=31536000, immutable"  # a file with other content has another address
 
 
 class Page(Protocol):
     """One page.
 
     Attributes:
-        path: of the page, such as "/ui/webhooks".
+        path: such as "/ui/webhooks".
         actions: the handlers of its forms, by path.
         parts: handlers of the parts that are loaded later, by path.
     """
@@ -103,7 +103,7 @@ async def _act(act: Action, request: Request) -> Response:
 
 
 async def _problem(site: Site, request: Request, error: Exception) -> Response:
-    """Say why a page or an action is not possible."""
+    """Return a response that says why a page or an action is not possible."""
     status, text = _explanation(error)
     if answers.wants_part(request):
         return answers.html(request, answers.note(text, "bad"), status)

@@ -1,4 +1,4 @@
-"""Faults and rules in forms and in words. Pure."""
+"""Faults and rules in forms and as text. Pure."""
 
 from __future__ import annotations
 
@@ -54,8 +54,8 @@ class Option:
     Attributes:
         value: the default.
         low, high: limits of a number; None for a text.
-        step: of a number, for the browser.
-        hint: one line for people.
+        step: the step of a number, for the browser.
+        hint: one line for the user.
     """
 
     name: str
@@ -93,7 +93,7 @@ def kind_of(name: str) -> FaultKind:
     """Return a fault of the vocabulary.
 
     Raises:
-        Rejected: there is none of that name.
+        Rejected: the name is unknown.
     """
     if (kind := FAULTS.get(name)) is None:
         raise Rejected(422, "There is no such fault.")
@@ -132,7 +132,7 @@ def read(given: Mapping[str, str]) -> Rule:
 
 
 def conditions(rule: Rule) -> list[tuple[str, str]]:
-    """Return the conditions of a rule with their names, without the request's."""
+    """Return the conditions of a rule but `request`, with their names."""
     given = {
         **{name: getattr(rule, name) for name in FILTERS},
         "input": json.dumps(rule.input, ensure_ascii=False) if rule.input else None,
@@ -144,10 +144,10 @@ def conditions(rule: Rule) -> list[tuple[str, str]]:
 
 
 def chances(rule: Rule) -> int | None:
-    """Return how many matches get a fault, with those of `then`; None for all of them."""
+    """Return how many matches get a fault, those of `then` included; None if all do."""
     return None if rule.times == ALWAYS else int(rule.times) + len(rule.then)
 
 
 def is_among(rule: Rule, others: Iterable[Rule]) -> bool:
-    """Return whether one of the other rules is equal. Most differ in the fault, which is fast to see."""
+    """Return whether one of the other rules is equal. Faults are compared first, because that is fast."""
     return any(rule.fault == other.fault and rule == other for other in others)

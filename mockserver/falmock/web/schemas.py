@@ -1,4 +1,4 @@
-"""Schemas in words: the rows of a table of fields, and examples. Pure."""
+"""Schemas as text: the rows of a table of fields, and examples. Pure."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 PROMPT: Final = "A lego chef cooking eggs"
 FILES: Final = {"image": "image.png", "video": "video.mp4", "audio": "sound.mp3"}  # kinds, with a name of one
-DEEPEST: Final = 4  # levels of schemas in schemas; a type may contain itself
+DEEPEST: Final = 4  # levels of nested schemas; there is a limit because a type may contain itself
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +25,7 @@ class Line:
 
     Attributes:
         parent: path of the object that has the field; empty for the outermost.
-        values: those that it can have, if they are listed.
+        values: the values that it can have, if they are listed.
     """
 
     parent: str
@@ -59,12 +59,12 @@ def line(path: str, facts: Json) -> Line:
 
 
 def plain(value: Any) -> str:
-    """Return a value as people write it: a text without quotes, and nothing for null."""
+    """Return a value as text: a string without quotes, and nothing for null."""
     return "" if value is None else value if isinstance(value, str) else dump(value)
 
 
 def limits(facts: Json) -> str:
-    """Return the bounds of a field in words, as "1 to 50" or "at most 2500 characters"."""
+    """Return the bounds of a field as text, as "1 to 50" or "at most 2500 characters"."""
     found = [
         *(
             f"{comparing.BOUNDS[name]} {facts[name]}"
@@ -88,7 +88,7 @@ def _range(facts: Json, least: str, most: str, unit: str) -> str:
 
 
 def example(schemas: Mapping[str, Json], schema: Json, name: str, depth: int = 0) -> Any:
-    """Return a value as a schema describes it, to start from. Of several types, it has the largest one."""
+    """Return an example for a schema. Of several types, it has the largest one."""
     options = list(alternatives(schemas, schema))
     large = (each for each in options if not kinds(each).isdisjoint({"array", "object"}))
     chosen = next(large, options[0])

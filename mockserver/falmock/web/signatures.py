@@ -23,8 +23,8 @@ def objection(
 
     Args:
         headers: names in lower case.
-        body: as it was sent.
-        keys: of the published JWKS.
+        body: the bytes that were sent.
+        keys: the keys of the published JWKS.
         arrived_at: real time, unix seconds.
     """
     try:

@@ -43,7 +43,6 @@ class Site:
     """The live page of one emulator.
 
     Attributes:
-        journal: of the emulator.
         redact: masks secrets in everything that a page shows.
     """
 
@@ -79,7 +78,8 @@ class Site:
         self.emulator.advance()
         clock = self.emulator.clock
         rules = [
-            (state.id, state.matched, state.injected, state.observed) for state in self.emulator.plan.rules()
+            (state.id, state.matched, state.injected, state.observed)
+            for state in self.emulator.rule_set.rules()
         ]
         return self.emulator.store.changes, self.journal.mark, clock.scale, rules
 
@@ -102,7 +102,6 @@ class Site:
         """Return a whole page. Its template extends `layout.html` and shows the regions.
 
         Args:
-            title: of the document.
             regions: the parts that change.
             values: for the template.
         """

@@ -25,9 +25,9 @@ def snippets(endpoint: str, body: bytes, *, origin: str, input_address: str) -> 
 
     Args:
         endpoint: the full id.
-        body: of the submission.
+        body: the body of the submission.
         origin: address of the emulator.
-        input_address: of the body, for one that is too long for a line.
+        input_address: address of the body, if it is too long for a line.
     """
     short = len(body) <= LONGEST
     value = _parsed(body) if short else None

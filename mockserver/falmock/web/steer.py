@@ -78,7 +78,7 @@ class SteerPage:
 
     async def look(self, request: Request) -> Regions:  # noqa: ARG002
         """Return the state of everything that can be steered."""
-        states = self._emulator.plan.rules()
+        states = self._emulator.rule_set.rules()
         shown = states[-ROWS:]
         parts = {
             "clock": self._site.clock(),
@@ -176,31 +176,31 @@ class SteerPage:
 
     async def _add_rule(self, request: Request) -> Done:
         rule = rules.read(await form(request))
-        added = self._emulator.plan.add(rule)
+        added = self._emulator.rule_set.add(rule)
         return Done(f"Rule {added} is in force: {rule.fault}.", f"{PATH}?fault={rule.fault.split()[0]}")
 
     async def _remove_rule(self, request: Request) -> Done:
         rule_id = int(request.path_params["id"])
         try:
-            self._emulator.plan.remove(rule_id)
+            self._emulator.rule_set.remove(rule_id)
         except KeyError:
             raise Rejected(404, f"There is no rule {rule_id}: it is removed already.") from None
         return Done(f"Rule {rule_id} is removed.", PATH)
 
     async def _clear_rules(self, request: Request) -> Done:  # noqa: ARG002
-        self._emulator.plan.clear()
+        self._emulator.rule_set.clear()
         return Done("All rules are removed.", PATH)
 
     async def _load_preset(self, request: Request) -> Done:
         preset = _preset(request)
-        self._emulator.plan.load(preset)
+        self._emulator.rule_set.load(preset)
         return Done(f"{preset.name} is on.", PATH)
 
     async def _unload_preset(self, request: Request) -> Done:
         preset = _preset(request)
-        for state in self._emulator.plan.rules():
+        for state in self._emulator.rule_set.rules():
             if rules.is_among(state.rule, preset.rules):
-                self._emulator.plan.remove(state.id)
+                self._emulator.rule_set.remove(state.id)
         return Done(f"{preset.name} is off.", PATH)
 
     # Accounts and the whole state

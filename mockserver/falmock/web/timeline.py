@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 Kind = Literal["queue", "run", "held"]
 
-SHORTEST: Final = 0.001  # seconds that the whole drawing spans at least
+SHORTEST: Final = 0.001  # seconds that the drawing spans at least
 TICKS: Final = 6  # at most
 SAYS: Final = {
     "submit": "submitted",
@@ -38,8 +38,8 @@ class Step:
     Attributes:
         at: unix seconds of the emulator's clock.
         event: as in the journal.
-        says: the same for people.
-        status: of the outcome, at the end.
+        says: the same for the user.
+        status: the HTTP status of the outcome, at the end.
         run: number of the run that the step starts, or 0.
     """
 
@@ -65,7 +65,7 @@ class Timeline:
     """A drawing.
 
     Attributes:
-        spans: in the queue and running, in order, then those on hold.
+        spans: those in the queue and running, in order, then those on hold.
         ticks: shares of the width, and the seconds since the submission there.
         open: whether the last span goes on.
     """
@@ -80,8 +80,8 @@ def draw(request: Request, transitions: Sequence[Transition], now: float) -> Tim
     """Return the drawing of a request.
 
     Args:
-        request: as it is now.
-        transitions: of it; without them, if the journal has dropped them, the row says the most.
+        request: its current row.
+        transitions: those of the request. If the journal has dropped them, the row is used.
         now: unix seconds of the emulator's clock.
     """
     steps = _recorded(transitions)

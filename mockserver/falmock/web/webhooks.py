@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from falmock.web.site import Site
 
 PATH: Final = "/ui/webhooks"
-ROWS: Final = 50  # of a page
-# How a webhook is sent again, by the fault; the texts are those of the menu.
+ROWS: Final = 50  # on a page
+# How a webhook is sent again: the texts of the menu, by the fault.
 WAYS: Final = {
     "": "as it is",
     "webhook_twice": "twice",

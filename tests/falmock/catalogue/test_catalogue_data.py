@@ -186,7 +186,7 @@ def test_no_release_is_younger_than_those_after_it() -> None:
     ]
 
 
-def test_a_field_has_a_line_of_its_own() -> None:
+def test_each_field_has_one_line() -> None:
     value = {"types": {"A": {"class": "A", "fields": {"a": {"any": [{"type": "x"}]}}}}, "endpoints": {}}
 
     assert catalogue_data.laid_out(value).splitlines() == [

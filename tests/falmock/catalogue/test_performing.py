@@ -344,7 +344,7 @@ async def test_speech_is_as_long_as_its_text() -> None:
     assert {spec.content_type for spec in sounds} == {"audio/mpeg"}
 
 
-async def test_a_transcript_has_times_that_fit_the_recording() -> None:
+async def test_a_transcription_has_times_that_fit_the_recording() -> None:
     body = {"audio_url": "https://example.com/audio.wav"}
 
     segments = (await perform("fal-ai/whisper", body)).output
@@ -363,7 +363,7 @@ async def test_a_transcript_has_times_that_fit_the_recording() -> None:
     assert segments["inferred_languages"] == ["en"]
 
 
-async def test_a_transcript_of_hours_ends_with_the_recording_and_is_not_endless() -> None:
+async def test_a_transcription_of_hours_ends_with_the_recording_and_is_not_endless() -> None:
     hours = RecordedTools(sound=replace(SOUND, seconds=7200.0))
     body = {"audio_url": "https://example.com/audio.wav", "chunk_level": "word"}
 

@@ -174,7 +174,7 @@ def test_an_object_without_a_component_may_contain_the_one_that_it_is_in() -> No
 
 
 @pytest.mark.parametrize("kind", [{"type": "string"}, True, None])
-def test_a_union_is_not_told_apart_by_a_field_without_constants(kind: Any) -> None:
+def test_a_field_without_constants_does_not_discriminate_a_union(kind: Any) -> None:
     branch = {"properties": {} if kind is None else {"kind": kind}}
     union = {
         "oneOf": [{"$ref": f"#/components/schemas/{name}"} for name in "AB"],

@@ -275,7 +275,7 @@ def test_fields_keep_their_order_and_their_names() -> None:
     assert list(found.input) == ["b", "a-1", "H264_output", "3"]
 
 
-def test_an_endpoint_with_the_type_of_another_is_an_entry_of_its_own() -> None:
+def test_an_endpoint_with_the_type_of_another_is_a_separate_entry() -> None:
     types = Types(
         "export type OneInput = { prompt: string; };\nexport type OneOutput = { image: Image; };\n"
         "export type Image = { url: string; };\n"
@@ -296,7 +296,7 @@ def test_an_endpoint_that_may_take_anything_has_no_fields() -> None:
     assert types.listing("fal-ai/x") == ({}, {}, {})
 
 
-def test_a_type_that_nobody_asks_for_is_not_parsed() -> None:
+def test_an_unused_type_is_not_parsed() -> None:
     assert field("a: string;", "export type Broken = { this is no type };") == {
         "required": True,
         "type": "string",

@@ -216,7 +216,7 @@ def test_the_live_page_is_opened_in_a_browser(tmp_path: Path, monkeypatch: pytes
     assert opened.read_text() == address
 
 
-def test_a_machine_without_a_browser_is_told_the_address(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_address_is_printed_on_a_machine_without_a_browser(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BROWSER", "/bin/false %s")
     with served("--ephemeral", "--open") as server:
         said = server.wait_for("there is no browser: open (http://[0-9.:]+) yourself")
@@ -441,7 +441,7 @@ def modes(folder: Path) -> dict[str, int]:
     }
 
 
-def test_the_folder_for_clients_has_no_key_and_everybody_who_gets_it_can_read_it(
+def test_the_folder_for_clients_has_no_key_and_other_users_can_read_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with_key = open_ca(tmp_path / "company").server

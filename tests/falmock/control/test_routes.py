@@ -52,7 +52,7 @@ async def test_control_api_answers_to_a_hostname_from_the_settings(
 async def test_control_api_refuses_other_hosts_against_dns_rebinding(mock: Mock, host: str) -> None:
     answer = await mock.http.get(CLOCK, headers={"Host": host})
 
-    assert (answer.status_code, "is not reached as" in answer.json()["detail"]) == (403, True)
+    assert (answer.status_code, "does not answer as" in answer.json()["detail"]) == (403, True)
 
 
 @pytest.mark.parametrize("origin", ["https://evil.example", "null", "http://localhost.evil.example"])

@@ -79,7 +79,9 @@ async def test_a_preset_or_a_scenario_text_can_be_loaded(
     loaded = (await ask("POST", "/rules/load", **scenario)).json()
 
     assert (
-        [rule["id"] for rule in loaded["rules"]] == [state.id for state in mock.emulator.plan.rules()] != []
+        [rule["id"] for rule in loaded["rules"]]
+        == [state.id for state in mock.emulator.rule_set.rules()]
+        != []
     )
 
 
@@ -111,4 +113,4 @@ async def test_a_scenario_text_that_is_slow_to_parse_is_a_422(
     mock: Mock, ask: Any, toml: str, status: int
 ) -> None:
     assert (await ask("POST", "/rules/load", toml=toml)).status_code == status
-    assert len(mock.emulator.plan.rules()) == (status == 201)
+    assert len(mock.emulator.rule_set.rules()) == (status == 201)

@@ -89,7 +89,7 @@ class World:
                 catalogue=BUNDLED,
                 runner=Once(lambda: runner),
                 signer=Signer(bytes(32)),
-                plan=RuleSet(1),
+                rule_set=RuleSet(1),
                 http=Once(lambda: self.http),
                 dialler=Dialler(OwnAddresses(), beyond=NOWHERE),
                 is_local=lambda _: True,
@@ -125,7 +125,7 @@ class Agreement(RuleBasedStateMachine):
         self.world = World(folder, renderer, http, ManualClock())
         self.store = self.stack.enter_context(Store(None))
         self.emulator = self.world.emulator(self.store)
-        self.emulator.plan.add(Rule(fault="slow seconds=2", times="always"))
+        self.emulator.rule_set.add(Rule(fault="slow seconds=2", times="always"))
         self.stack.push_async_callback(self.emulator.close)
 
     def _receive(self, request: httpx.Request) -> httpx.Response:
@@ -226,7 +226,7 @@ class Agreement(RuleBasedStateMachine):
     @invariant()
     def knows_what_it_accepted_and_nothing_else(self) -> None:
         assert [request.id for request in self.store.requests()] == self.accepted
-        (slow, *_) = self.emulator.plan.rules()
+        (slow, *_) = self.emulator.rule_set.rules()
         assert (slow.matched, slow.injected, slow.observed) == (len(self.accepted),) * 3
 
     @invariant()

@@ -100,15 +100,17 @@ async def test_a_large_body_that_was_refused_leaves_no_file(on_disk: Mock, tmp_p
 
 
 async def test_the_counters_of_rules_are_unchanged_after_a_refused_submit(on_disk: Mock) -> None:
-    plan = on_disk.emulator.plan
-    plan.add(Rule(fault="slow", times=2))
+    rule_set = on_disk.emulator.rule_set
+    rule_set.add(Rule(fault="slow", times=2))
 
     with full(on_disk.emulator.store):
         await on_disk.http.post(
             f"/{ENDPOINT}", json=GOOD, headers=KEY | {"x-falmock-fault": "gateway_timeout"}
         )
 
-    assert [(each.id, each.matched, each.injected, each.observed) for each in plan.rules()] == [(1, 0, 0, 0)]
+    assert [(each.id, each.matched, each.injected, each.observed) for each in rule_set.rules()] == [
+        (1, 0, 0, 0)
+    ]
 
 
 async def test_requests_stay_readable_while_the_disk_is_full(on_disk: Mock) -> None:

@@ -47,7 +47,7 @@ async def test_new_work_is_refused_while_the_account_is_locked(mock: Mock, path:
     mock.emulator.manual.lock("me")
     refused = await mock.http.post(path, json=body, headers=KEY)
     mock.emulator.manual.unlock("me")
-    mock.emulator.plan.add(Rule(fault="rate_limited", on="run"))  # the test does not wait for a run
+    mock.emulator.rule_set.add(Rule(fault="rate_limited", on="run"))  # the test does not wait for a run
     accepted = await mock.http.post(path, json=body, headers=KEY)
 
     assert (refused.status_code, refused.text) == (403, LOCKED)

@@ -395,12 +395,12 @@ async def test_a_reset_keeps_the_initial_rules(
     start: Callable[..., Awaitable[Mock]],
 ) -> None:
     mock = await start(scenarios=("strict-review",))
-    before = [each.rule for each in mock.emulator.plan.rules()]
-    mock.emulator.plan.add(Rule(fault="slow"))
+    before = [each.rule for each in mock.emulator.rule_set.rules()]
+    mock.emulator.rule_set.add(Rule(fault="slow"))
 
     await mock.emulator.manual.reset()
 
-    assert [each.rule for each in mock.emulator.plan.rules()] == before
+    assert [each.rule for each in mock.emulator.rule_set.rules()] == before
 
 
 @pytest.mark.parametrize(("test", "left"), [(None, 0), ("a", 2)])
@@ -415,11 +415,11 @@ async def test_a_reset_clears_the_journal(mock: Mock, test: str | None, left: in
 
 async def test_a_reset_of_a_test_removes_its_rules(mock: Mock) -> None:
     for test in ("a", "b"):
-        mock.emulator.plan.add(Rule(fault="slow", test=test))
+        mock.emulator.rule_set.add(Rule(fault="slow", test=test))
 
     await mock.emulator.manual.reset(test="a")
 
-    assert [each.rule.test for each in mock.emulator.plan.rules()] == ["b"]
+    assert [each.rule.test for each in mock.emulator.rule_set.rules()] == ["b"]
 
 
 async def test_the_stream_of_a_deleted_request_ends(mock: Mock) -> None:

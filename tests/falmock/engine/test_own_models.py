@@ -175,7 +175,7 @@ async def test_an_unknown_id_takes_any_input_and_its_name_says_what_comes_out(
 
     assert (answer.status_code, next(iter(answer.json()))) == (200, output), answer.text
     (warning,) = warnings(caplog)
-    assert warning.startswith(f"{endpoint}: nobody lists this model; any input is accepted")
+    assert warning.startswith(f"{endpoint}: this model is not in the catalogue; any input is accepted")
     assert (await mock.http.get("/control/lint")).json()["findings"] == []
 
 
@@ -231,7 +231,4 @@ async def test_a_model_that_is_not_listed_any_more_works_and_the_log_says_since_
     await mock.pass_time(60)
 
     lines = [warning for warning in warnings(caplog) if "not listed" in warning]
-    assert lines == [
-        f"{endpoint}: not listed: fal's list does not have this model since {entry.retired}. "
-        "It may be gone at fal"
-    ]
+    assert lines == [f"{endpoint}: fal has not listed this model since {entry.retired}; it may be gone there"]

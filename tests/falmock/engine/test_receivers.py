@@ -43,7 +43,7 @@ async def attempt(mock: Mock, url: str) -> Attempt:
     return next(entry for entry in mock.journal.entries() if isinstance(entry, Attempt))
 
 
-def test_receiver_with_an_authority_of_its_own_is_trusted_if_ssl_cert_file_names_that(
+def test_a_receiver_with_another_authority_is_trusted_if_ssl_cert_file_names_it(
     receiver: Receiver, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "certificate" / "ca.pem"))

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 
 from falmock.engine.clock import ManualClock
 from falmock.faults import effects
-from falmock.faults.effects import AttemptPlan, DeliveryPlan
+from falmock.faults.effects import AttemptEffect, DeliveryEffect
 from falmock.faults.injections import Injection, Injections
 from falmock.faults.rules import Rule
 from falmock.faults.vocabulary import FAULTS, parse
@@ -44,11 +44,11 @@ def receiver() -> Iterator[respx.Route]:
 
 
 def inject(mock: Mock, fault: str, **rule: Any) -> None:
-    mock.emulator.plan.add(Rule(fault=fault, **rule))
+    mock.emulator.rule_set.add(Rule(fault=fault, **rule))
 
 
 def unobserved(mock: Mock) -> list[str]:
-    return [state.rule.fault for state in mock.emulator.plan.unobserved()]
+    return [state.rule.fault for state in mock.emulator.rule_set.unobserved()]
 
 
 async def states(mock: Mock, submitted: Any, seconds: float, step: float = 0.5) -> list[str]:
@@ -114,17 +114,17 @@ def test_the_journal_names_a_forgery_before_other_faults_of_an_attempt(
 
 
 def test_delays_of_a_webhook_add_up() -> None:
-    plan = effects.delivery_plan(injections("webhook_late seconds=5", "webhook_out_of_order seconds=7"))
+    effect = effects.on_delivery(injections("webhook_late seconds=5", "webhook_out_of_order seconds=7"))
 
-    assert (plan.delay, plan.waits_for_next, plan.null_payload) == (12.0, True, False)
-    assert {each.fault.name for each in plan.observed} == {"webhook_late", "webhook_out_of_order"}
+    assert (effect.delay, effect.waits_for_next, effect.null_payload) == (12.0, True, False)
+    assert {each.fault.name for each in effect.observed} == {"webhook_late", "webhook_out_of_order"}
 
 
 def test_a_request_without_faults_is_delivered_unchanged() -> None:
-    assert effects.delivery_plan(injections()) == DeliveryPlan(
+    assert effects.on_delivery(injections()) == DeliveryEffect(
         delay=0.0, waits_for_next=False, null_payload=False, observed=()
     )
-    assert effects.attempt_plan(injections()) == AttemptPlan(
+    assert effects.on_attempt(injections()) == AttemptEffect(
         pause=0.0,
         timestamp_age=0.0,
         rotate_key=False,

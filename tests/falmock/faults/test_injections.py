@@ -35,6 +35,6 @@ def test_the_last_injection_of_a_name_counts() -> None:
     "text",
     ["{", "1", '{"slow": 1}', "[1]", "[[1]]", "[[1, 2]]", '[[1, "no_such_fault"]]', "[" * 100_000],
 )
-def test_a_text_that_is_no_list_of_injections_is_rejected(text: str) -> None:
-    with pytest.raises(ValueError, match=r"no fault|no list|JSON|Expecting|expected"):
+def test_a_text_that_is_not_a_list_of_injections_is_rejected(text: str) -> None:
+    with pytest.raises(ValueError, match=r"no fault|not a list|JSON|Expecting|expected"):
         Injections.parse(text)

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     Start = Callable[..., Awaitable[Mock]]
 
 
-def plan(mock: Mock, fault: str, **rule: Any) -> None:
-    mock.emulator.plan.add(Rule(fault=fault, **rule))
+def add_rule(mock: Mock, fault: str, **rule: Any) -> None:
+    mock.emulator.rule_set.add(Rule(fault=fault, **rule))
 
 
 @pytest.fixture
@@ -35,7 +35,7 @@ async def wire(mock: Mock) -> AsyncIterator[httpx.AsyncClient]:
 
 async def test_locked_account_cannot_submit_but_can_poll(mock: Mock) -> None:
     submitted = await mock.submit()
-    plan(mock, "locked", times="always")
+    add_rule(mock, "locked", times="always")
 
     refused = await mock.http.post(f"/{ENDPOINT}", json=GOOD, headers=KEY)
     read = await mock.status(submitted)
@@ -57,7 +57,7 @@ async def test_locked_account_cannot_submit_but_can_poll(mock: Mock) -> None:
 async def test_submit_is_answered_with_the_injected_error(
     mock: Mock, fault: str, status: int, member: str
 ) -> None:
-    plan(mock, fault, on="submit")
+    add_rule(mock, fault, on="submit")
 
     refused = await mock.http.post(f"/{ENDPOINT}", json=GOOD, headers=KEY)
 
@@ -69,7 +69,7 @@ async def test_submit_is_answered_with_the_injected_error(
 async def test_result_times_out_twice_and_is_then_returned(mock: Mock) -> None:
     submitted = await mock.submit(data_uri(png()))
     await mock.pass_time(60)
-    plan(mock, "gateway_timeout", on="result", times=2)
+    add_rule(mock, "gateway_timeout", on="result", times=2)
 
     answers = [await mock.result(submitted) for _ in range(3)]
 
@@ -79,7 +79,7 @@ async def test_result_times_out_twice_and_is_then_returned(mock: Mock) -> None:
 
 async def test_bad_gateway_is_html_without_a_request_id(mock: Mock) -> None:
     submitted = await mock.submit()
-    plan(mock, "bad_gateway", on="status")
+    add_rule(mock, "bad_gateway", on="status")
 
     answer = await mock.status(submitted)
 
@@ -90,7 +90,7 @@ async def test_bad_gateway_is_html_without_a_request_id(mock: Mock) -> None:
 
 
 async def test_run_host_answers_with_an_injected_concurrency_limit(mock: Mock) -> None:
-    plan(mock, "concurrency_limit")
+    add_rule(mock, "concurrency_limit")
 
     answer = await mock.http.post(f"/fal.run/{ENDPOINT}", json=GOOD, headers=KEY)
 
@@ -99,7 +99,7 @@ async def test_run_host_answers_with_an_injected_concurrency_limit(mock: Mock) -
 
 
 async def test_submit_on_a_reset_connection_creates_no_request(mock: Mock, wire: httpx.AsyncClient) -> None:
-    plan(mock, "connection_reset", on="submit")
+    add_rule(mock, "connection_reset", on="submit")
 
     with pytest.raises(httpx.ReadError):
         await wire.post(f"/{ENDPOINT}", json=GOOD)
@@ -108,7 +108,7 @@ async def test_submit_on_a_reset_connection_creates_no_request(mock: Mock, wire:
 
 
 async def test_submit_whose_response_is_lost_creates_a_request(mock: Mock, wire: httpx.AsyncClient) -> None:
-    plan(mock, "answer_lost")
+    add_rule(mock, "answer_lost")
 
     with pytest.raises(httpx.ReadError):
         await wire.post(f"/{ENDPOINT}", json=GOOD)
@@ -120,7 +120,7 @@ async def test_hanging_call_gets_no_response_until_the_caller_gives_up(
     mock: Mock, wire: httpx.AsyncClient
 ) -> None:
     submitted = await mock.submit()
-    plan(mock, "hang", on="status")
+    add_rule(mock, "hang", on="status")
 
     with pytest.raises(httpx.ReadTimeout):
         await wire.get(httpx.URL(submitted["status_url"]).path, timeout=0.05)
@@ -128,7 +128,7 @@ async def test_hanging_call_gets_no_response_until_the_caller_gives_up(
 
 async def test_truncated_response_ends_early(mock: Mock, wire: httpx.AsyncClient) -> None:
     submitted = await mock.submit()
-    plan(mock, "truncated_body", on="status")
+    add_rule(mock, "truncated_body", on="status")
 
     with pytest.raises(httpx.RemoteProtocolError, match="without sending complete message body"):
         await wire.get(httpx.URL(submitted["status_url"]).path)
@@ -136,7 +136,7 @@ async def test_truncated_response_ends_early(mock: Mock, wire: httpx.AsyncClient
 
 async def test_call_after_a_broken_connection_is_answered(mock: Mock, wire: httpx.AsyncClient) -> None:
     submitted = await mock.submit()
-    plan(mock, "connection_reset", on="status")
+    add_rule(mock, "connection_reset", on="status")
     path = httpx.URL(submitted["status_url"]).path
 
     with pytest.raises(httpx.ReadError):
@@ -147,7 +147,7 @@ async def test_call_after_a_broken_connection_is_answered(mock: Mock, wire: http
 
 @pytest.mark.parametrize("path", ["initiate?storage_type=gcs", "initiate?storage_type=fal-cdn-v3"])
 async def test_storage_type_of_an_upload_is_refused(mock: Mock, path: str) -> None:
-    plan(mock, "storage_type_refused")
+    add_rule(mock, "storage_type_refused")
 
     first, second = [
         await mock.http.post(
@@ -161,7 +161,7 @@ async def test_storage_type_of_an_upload_is_refused(mock: Mock, path: str) -> No
 
 
 async def test_answer_without_cors_headers_cannot_be_read_by_a_page(mock: Mock) -> None:
-    plan(mock, "no_cors", on="submit")
+    add_rule(mock, "no_cors", on="submit")
     page = KEY | {"origin": "http://localhost:3000"}
 
     bare, usual = [await mock.http.post(f"/{ENDPOINT}", json=GOOD, headers=page) for _ in range(2)]
@@ -171,9 +171,9 @@ async def test_answer_without_cors_headers_cannot_be_read_by_a_page(mock: Mock) 
     assert usual.headers["access-control-allow-origin"] == "http://localhost:3000"
 
 
-async def test_status_line_without_a_reason_phrase(mock: Mock, wire: httpx.AsyncClient) -> None:
+async def test_a_fault_leaves_out_the_reason_phrase(mock: Mock, wire: httpx.AsyncClient) -> None:
     submitted = await mock.submit()
-    plan(mock, "no_reason", on="status", times=2)
+    add_rule(mock, "no_reason", on="status", times=2)
     path = httpx.URL(submitted["status_url"]).path
 
     answers = [await wire.get(path) for _ in range(3)]
@@ -183,7 +183,7 @@ async def test_status_line_without_a_reason_phrase(mock: Mock, wire: httpx.Async
 
 
 async def test_answer_to_a_caller_in_the_same_process_has_no_status_line_to_change(mock: Mock) -> None:
-    plan(mock, "no_reason", on="submit")
+    add_rule(mock, "no_reason", on="submit")
 
     assert (await mock.http.post(f"/{ENDPOINT}", json=GOOD, headers=KEY)).status_code == 200
 
@@ -194,7 +194,7 @@ async def test_upload_that_waits_for_a_100_gets_it_before_a_status_line_without_
     upload = await mock.http.post(
         "/rest.fal.ai/storage/upload/initiate", json={"file_name": "x", "content_type": "a/b"}, headers=KEY
     )
-    plan(mock, "no_reason", on="upload")
+    add_rule(mock, "no_reason", on="upload")
     url = httpx.URL(upload.json()["upload_url"])
     head = f"PUT {url.raw_path.decode()} HTTP/1.1\r\nhost: 127.0.0.1:8787\r\ncontent-length: 1\r\n"
 
@@ -269,7 +269,7 @@ async def test_fault_in_a_prompt_affects_a_later_call(mock: Mock) -> None:
     answers = [await mock.status(submitted) for _ in range(2)]
 
     assert [answer.status_code for answer in answers] == [504, 202]
-    assert mock.emulator.plan.rules() == []
+    assert mock.emulator.rule_set.rules() == []
 
 
 @pytest.mark.parametrize("fault", ["nonsense", "slow minutes=5"])
@@ -292,14 +292,14 @@ async def test_fault_that_cannot_affect_the_call_is_a_bad_request(mock: Mock) ->
 async def test_rule_for_a_prompt_affects_the_calls_about_that_request(mock: Mock) -> None:
     dragon = await mock.submit(prompt="a dragon")
     cat = await mock.submit(prompt="a cat")
-    plan(mock, "internal_error", on="status", prompt="dragon", endpoint=ENDPOINT, times="always")
+    add_rule(mock, "internal_error", on="status", prompt="dragon", endpoint=ENDPOINT, times="always")
 
     assert (await mock.status(dragon)).status_code == 500
     assert (await mock.status(cat)).status_code == 202
 
 
 async def test_rule_for_a_test_does_not_affect_other_tests(mock: Mock) -> None:
-    plan(mock, "rate_limited", test="one", times="always")
+    add_rule(mock, "rate_limited", test="one", times="always")
 
     async def submit(test: str) -> int:
         headers = KEY | {"x-falmock-test": test}

@@ -278,7 +278,7 @@ async def test_any_body_is_answered_without_a_server_error(
     headers = [(b"host", host.encode()), (b"authorization", KEY["Authorization"].encode()), *extra]
 
     answer = await call(create_app(mock.emulator), method, path.encode(), headers, body)
-    mock.emulator.plan.reset()
+    mock.emulator.rule_set.reset()
 
     assert 0 < answer.status < SERVER_ERROR
     await mock.assert_alive()

@@ -102,7 +102,7 @@ async def test_there_are_from_30_to_60_buckets(mock: Mock, request_: Request, la
     assert 30 <= len(figures(mock).buckets) <= 60
 
 
-async def test_times_are_given_as_median_and_as_that_of_nine_of_ten(mock: Mock, request_: Request) -> None:
+async def test_times_are_given_as_median_and_90th_percentile(mock: Mock, request_: Request) -> None:
     for seconds in range(1, 11):
         at = START + 1
         insert(mock, request_, 1, started_at=at + seconds, completed_at=at + 3 * seconds)

@@ -147,7 +147,7 @@ def test_a_strict_run_has_the_exit_code_of_the_program_if_nothing_is_wrong_or_th
 
 @pytest.mark.parametrize("trouble", TROUBLES)
 @pytest.mark.parametrize("fail_on", [*TROUBLES, "unused-faults, lint", "strict", "nothing"])
-def test_run_exits_with_3_for_what_it_was_told_to_fail_on(fail_on: str, trouble: str) -> None:
+def test_run_exits_with_3_for_each_reason_of_fail_on(fail_on: str, trouble: str) -> None:
     if "curl" in TROUBLES[trouble]:
         tool("curl")
     flags = {"strict": ["--strict"], "nothing": []}.get(fail_on, ["--fail-on", fail_on])

@@ -130,4 +130,4 @@ def test_a_client_that_resets_its_tunnel_before_the_answer_causes_no_error(
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(reset_tunnels())
 
-    assert "defect" not in caplog.text
+    assert "bug in falmock" not in caplog.text

@@ -73,7 +73,7 @@ def test_a_video_with_sound_passes_the_check(path: Path, with_sound: bytes) -> N
     checked(path, with_sound, replace(SHAPE, sound=True))
 
 
-def test_a_sound_track_that_nobody_asked_for_is_refused(path: Path, with_sound: bytes) -> None:
+def test_a_video_with_an_unexpected_sound_track_is_refused(path: Path, with_sound: bytes) -> None:
     with pytest.raises(BrokenFile, match="instead of"):
         checked(path, with_sound)
 

@@ -103,8 +103,8 @@ async def test_a_large_body_is_searched_for_faults_off_the_event_loop(
     here = threading.current_thread()
     monkeypatch.setattr(bodies, "load", watched)
     if not trigger:
-        mock.emulator.plan.add(Rule(fault="slow seconds=1", prompt="something else"))
-        mock.emulator.plan.add(Rule(fault="rate_limited", prompt="something else"))
+        mock.emulator.rule_set.add(Rule(fault="slow seconds=1", prompt="something else"))
+        mock.emulator.rule_set.add(Rule(fault="rate_limited", prompt="something else"))
     await mock.submit(prompt=trigger + "a" * 100_000)
     await mock.pass_time(20)
 
@@ -215,8 +215,10 @@ async def test_poll_does_not_match_rules_for_other_requests(
     mock: Mock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for number in range(1000):
-        mock.emulator.plan.add(Rule(fault="bad_gateway", on="status", request=str(number), times="always"))
-    mock.emulator.plan.add(for_all := Rule(fault="bad_gateway", on="status", test="other"))
+        mock.emulator.rule_set.add(
+            Rule(fault="bad_gateway", on="status", request=str(number), times="always")
+        )
+    mock.emulator.rule_set.add(for_all := Rule(fault="bad_gateway", on="status", test="other"))
     submitted = await mock.submit()
     matched: list[Rule] = []
     monkeypatch.setattr(Rule, "matches", lambda rule, _: matched.append(rule))
@@ -227,12 +229,12 @@ async def test_poll_does_not_match_rules_for_other_requests(
 
 
 def test_spent_rule_is_not_matched_but_still_listed() -> None:
-    plan = RuleSet(1)
-    plan.add(Rule(fault="bad_gateway", on="status"))
+    rule_set = RuleSet(1)
+    rule_set.add(Rule(fault="bad_gateway", on="status"))
 
-    injections = [plan.injection(MatchContext("status")) for _ in range(2)]
+    injections = [rule_set.injection(MatchContext("status")) for _ in range(2)]
 
-    assert (bool(injections[0]), injections[1], plan.watches("status"), len(plan.rules())) == (
+    assert (bool(injections[0]), injections[1], rule_set.watches("status"), len(rule_set.rules())) == (
         True,
         None,
         False,
@@ -241,10 +243,10 @@ def test_spent_rule_is_not_matched_but_still_listed() -> None:
 
 
 def test_rules_for_one_request_and_for_all_are_matched_in_their_order() -> None:
-    plan = RuleSet(1)
-    added = [plan.add(Rule(fault="slow", request=request)) for request in ("a", None, "a", "b", None)]
+    rule_set = RuleSet(1)
+    added = [rule_set.add(Rule(fault="slow", request=request)) for request in ("a", None, "a", "b", None)]
 
-    injections: list[Injection] = plan.injections(MatchContext("job", request="a"))
+    injections: list[Injection] = rule_set.injections(MatchContext("job", request="a"))
 
     assert [injection.rule for injection in injections] == [added[index] for index in (0, 1, 2, 4)]
 
@@ -253,15 +255,15 @@ async def test_rules_for_a_request_are_deleted_with_it(start: Start) -> None:
     mock = await start(payload_days=0, retention=3600)
     for _ in range(3):
         await mock.submit(headers={"x-falmock-fault": "gateway_timeout"})
-    before = len(mock.emulator.plan.rules())
+    before = len(mock.emulator.rule_set.rules())
     await mock.pass_time(7200)
 
-    assert (before, mock.emulator.plan.rules()) == (3, [])
+    assert (before, mock.emulator.rule_set.rules()) == (3, [])
 
 
 async def test_body_is_parsed_once_for_all_rules(mock: Mock, monkeypatch: pytest.MonkeyPatch) -> None:
     for _ in range(50):
-        mock.emulator.plan.add(Rule(fault="slow", prompt="dragon"))
+        mock.emulator.rule_set.add(Rule(fault="slow", prompt="dragon"))
     load, parsed = bodies.load, []
 
     def advertise(body: bytes) -> Any:

@@ -83,7 +83,7 @@ async def test_calls_to_one_origin_share_a_connection() -> None:
     assert (answers, server.connections) == (["ok"] * 3, 1)
 
 
-async def test_calls_at_once_have_a_connection_each() -> None:
+async def test_concurrent_calls_have_a_connection_each() -> None:
     async with serving() as (server, http):
         await asyncio.gather(*(http.get(server.url) for _ in range(3)))
 
@@ -147,7 +147,7 @@ BODIES = {
 
 
 @pytest.mark.parametrize(("answer", "closes", "body"), BODIES.values(), ids=BODIES.keys())
-async def test_body_is_delimited_by(answer: bytes, closes: bool, body: str) -> None:
+async def test_a_body_ends_where_its_framing_says(answer: bytes, closes: bool, body: str) -> None:
     async with serving(answer, closes=closes) as (server, http):
         assert (await http.get(server.url)).text == body
 

@@ -87,7 +87,7 @@ async def test_the_state_of_an_open_request_moves(mock: Mock) -> None:
 
 
 async def test_a_rule_is_counted_while_it_takes_effect(mock: Mock) -> None:
-    mock.emulator.plan.add(Rule(fault="starts_at_once", times=2))
+    mock.emulator.rule_set.add(Rule(fault="starts_at_once", times=2))
     async with stream(mock, "/ui/live/ui/steer") as read:
         first = await read()
         await mock.submit()

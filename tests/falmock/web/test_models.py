@@ -110,7 +110,7 @@ async def test_a_model_that_is_written_wrongly_is_suggested(page: Page) -> None:
 async def test_a_retired_model_is_marked(start: Callable[..., Awaitable[Mock]]) -> None:
     mock = await start(catalogue=Catalogue([veo(retired="2026-01-01")]))
 
-    assert "fal does not list it since 2026-01-01" in (await mock.http.get("/ui/models")).text
+    assert "not listed by fal since 2026-01-01" in (await mock.http.get("/ui/models")).text
 
 
 async def test_hostile_names_stay_text(start: Callable[..., Awaitable[Mock]]) -> None:

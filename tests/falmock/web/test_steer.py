@@ -33,7 +33,7 @@ async def add(mock: Mock, **fields: Any) -> Rule:
     """Add a rule by the form; return it."""
     answer = await post(mock, "/rules", **fields)
     assert answer.status_code == 303, answer.text
-    return mock.emulator.plan.rules()[-1].rule
+    return mock.emulator.rule_set.rules()[-1].rule
 
 
 # Faults
@@ -67,7 +67,7 @@ async def test_every_fault_can_be_added_as_its_form_comes(mock: Mock, page: Page
         fields = (await page(PATH, fault=name)).one("div", id="fault").all("input")
         await add(mock, **{field["name"]: field["value"] for field in fields})
 
-    assert [state.rule for state in mock.emulator.plan.rules()] == [Rule(fault=name) for name in FAULTS]
+    assert [state.rule for state in mock.emulator.rule_set.rules()] == [Rule(fault=name) for name in FAULTS]
 
 
 async def test_an_unknown_fault_is_explained(mock: Mock) -> None:
@@ -140,7 +140,7 @@ async def test_an_impossible_rule_is_explained(mock: Mock, fields: dict[str, str
     answer = await post(mock, "/rules", **fields)
 
     assert (answer.status_code, says in tree(answer).text, tree(answer).all("b")) == (422, True, [])
-    assert mock.emulator.plan.rules() == []
+    assert mock.emulator.rule_set.rules() == []
 
 
 async def test_a_rule_is_listed_with_its_conditions_and_counts(mock: Mock, page: Page) -> None:
@@ -193,7 +193,7 @@ async def test_all_rules_are_removed(mock: Mock, page: Page) -> None:
 
 async def test_of_many_rules_the_last_are_listed(mock: Mock, page: Page) -> None:
     for _ in range(150):
-        mock.emulator.plan.add(Rule(fault="requeued"))
+        mock.emulator.rule_set.add(Rule(fault="requeued"))
 
     shown = await page(PATH)
 
@@ -205,7 +205,7 @@ async def test_of_many_rules_the_last_are_listed(mock: Mock, page: Page) -> None
 
 async def test_a_rule_for_one_request_leads_to_it(mock: Mock, page: Page) -> None:
     submitted = await mock.submit()
-    mock.emulator.plan.add(Rule(fault="hang", request=submitted["request_id"]))
+    mock.emulator.rule_set.add(Rule(fault="hang", request=submitted["request_id"]))
 
     link = (await page(PATH)).one("li", id="rule-1").one("a")
 
@@ -243,13 +243,13 @@ async def test_a_preset_is_turned_on_and_off(mock: Mock, page: Page, name: str) 
         await mock.http.post(form["action"])
         return button.text
 
-    rules_before = mock.emulator.plan.rules()
+    rules_before = mock.emulator.rule_set.rules()
     first = await turn()
-    loaded = tuple(state.rule for state in mock.emulator.plan.rules())
+    loaded = tuple(state.rule for state in mock.emulator.rule_set.rules())
     second = await turn()
 
     assert (first, second) == ("Turn on", "Turn off")
-    assert (loaded, mock.emulator.plan.rules()) == (scenarios.presets()[name].rules, rules_before)
+    assert (loaded, mock.emulator.rule_set.rules()) == (scenarios.presets()[name].rules, rules_before)
 
 
 async def test_a_preset_leaves_other_rules_in_force(mock: Mock) -> None:
@@ -257,7 +257,7 @@ async def test_a_preset_leaves_other_rules_in_force(mock: Mock) -> None:
     await post(mock, "/presets/outage/on")
     await post(mock, "/presets/outage/off")
 
-    assert [state.rule for state in mock.emulator.plan.rules()] == [rule]
+    assert [state.rule for state in mock.emulator.rule_set.rules()] == [rule]
 
 
 async def test_a_preset_from_the_start_is_on(start: Callable[..., Awaitable[Mock]]) -> None:
@@ -397,7 +397,7 @@ async def test_all_accounts_are_locked_but_one(mock: Mock, page: Page) -> None:
     shown = (await page(PATH)).one("div", id="locks")
 
     assert (mock.emulator.locks.is_locked("me"), mock.emulator.locks.is_locked("you")) == (True, False)
-    assert "All accounts are locked but these:" in shown.text
+    assert "All accounts are locked except:" in shown.text
     assert [each.text for each in shown.one("ul").all("span")] == ["you"]
     assert (shown.one("button", id="everyone").text, shown.one("button", id="lock").text) == (
         "Unlock all",
@@ -424,7 +424,7 @@ async def test_a_reset_deletes_all_requests_after_a_second_click(mock: Mock, pag
 
     assert "open" not in confirmation.attributes
     assert "entries: 1 now" in shown.one("p", id="reset-what").text
-    assert (mock.emulator.store.count_requests(), mock.emulator.plan.rules()) == ((0, 0), [])
+    assert (mock.emulator.store.count_requests(), mock.emulator.rule_set.rules()) == ((0, 0), [])
 
 
 @pytest.mark.parametrize(("field", "value"), [("test", "checkout"), ("caller", "you")])

@@ -76,7 +76,7 @@ for (const drop of document.querySelectorAll("[data-drop]")) {
   checkFile(drop);
 }
 
-// A file that misses its place must not replace the page.
+// A file that is dropped beside a field must not replace the page.
 for (const name of ["dragover", "drop"])
   document.addEventListener(name, (event) => {
     if (event.dataTransfer.types.includes("Files")) event.preventDefault();

@@ -24,7 +24,7 @@
     return step >= 60 ? hour(shown).slice(0, 5) : hour(shown);
   }
 
-  // The columns of the table; the first one has the middle of each length of time.
+  // The columns of the table; the first one has the middle of each interval.
   function read() {
     const columns = Array.from({ length: 9 }, () => []);
     for (const row of rows.rows)
@@ -37,13 +37,13 @@
     return { columns, width };
   }
 
-  // Each column of bars stands on the one before.
+  // The bars are stacked.
   function stacked(columns) {
     let sum = columns[0].map(() => 0);
     return columns.map((column) => (sum = sum.map((below, at) => below + column[at])));
   }
 
-  // Whole pixels, so that no bar shines through the edge of another.
+  // Whole pixels, so that no edge is blurred.
   function rectangles({ data, valToPos }, number, from, to) {
     const fill = new Path2D();
     const pixel = (value, scale) => Math.round(valToPos(value, scale, true));
