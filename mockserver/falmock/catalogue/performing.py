@@ -60,6 +60,7 @@ _FILE_NAMES: Final = {
     "diffusers_lora_file": "pytorch_lora_weights.safetensors",
     "lora_file": "lora.safetensors",
 }
+_READ: Final = ("image", "video", "audio", "archive")  # the first that a model takes has a log line
 _FRAMES_IN_ZIP: Final = 8
 
 
@@ -261,23 +262,17 @@ def _bytes(data_uri: str) -> bytes:
 
 def logs(entry: Entry) -> tuple[tuple[float, str], ...]:
     """Return the log lines of a run, as (share of the run, message)."""
-    files = sources.kinds(entry.fields)
-    shares = {
-        "video": ("Generating video", "Uploading the video"),
-        "image": ("Generating image", "Uploading the image"),
-        "audio": ("Generating audio", "Uploading the audio"),
-        "mesh": ("Building the mesh", "Uploading the mesh"),
-        "weights": ("Training", "Uploading the weights"),
-    }
-    begin, end = shares.get(entry.medium, ("Processing", ""))
-    lines = [(0.05, f"Starting {begin[0].lower()}{begin[1:]}")]
-    if entry.medium == "video":
-        lines = [(0.05, "Starting video generation")]
-    for kind, words in (("image", "image"), ("video", "video"), ("audio", "audio"), ("archive", "archive")):
-        if kind in files:
-            lines.append((0.1, f"Reading the input {words}"))
-            break
-    lines += [(share, f"{begin}: {percent}%") for share, percent in ((0.3, 25), (0.5, 50), (0.7, 75))]
+    files = sources.kinds(entry)
+    begin, work, end = {
+        "video": ("Starting video generation", "Generating video", "Uploading the video"),
+        "image": ("Starting image generation", "Generating image", "Uploading the image"),
+        "audio": ("Starting audio generation", "Generating audio", "Uploading the audio"),
+        "mesh": ("Starting mesh generation", "Building the mesh", "Uploading the mesh"),
+        "weights": ("Starting training", "Training", "Uploading the weights"),
+    }.get(entry.medium, ("Starting", "Processing", ""))
+    lines = [(0.05, begin)]
+    lines += [(0.1, f"Reading the input {kind}") for kind in _READ if kind in files][:1]
+    lines += [(share, f"{work}: {percent}%") for share, percent in ((0.3, 25), (0.5, 50), (0.7, 75))]
     return tuple([*lines, (0.9, end)] if end else lines)
 
 

@@ -8,7 +8,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from falmock.catalogue import limits
-from falmock.catalogue.outputs import resolve
+from falmock.catalogue.outputs import resolve, target_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -39,6 +39,7 @@ _GUIDES: Final = re.compile(
     r"mask|ref(erence)?_|control|style|garment|pose|depth|canny|background|texture|trajector|loras|adapter"
     r"|elements|guide|normal_|segmentation|teed|swap|fill|product|change_map|back_|left_|right_"
 )
+_NOT_TEXT: Final = frozenset({"integer", "number", "boolean"})
 _MOST: Final = 64  # files of one input
 
 
@@ -110,9 +111,15 @@ async def fetch(entry: Entry, fields: Fields, tools: Tools) -> Sources:
     return sources
 
 
-def kinds(names: list[str]) -> set[str]:
-    """Return the kinds of files that fields of these names take."""
-    return {kind for name in names if (kind := _kind(name)) is not None}
+def kinds(entry: Entry) -> set[Kind]:
+    """Return the kinds of files that the fields of a model's input take."""
+    properties = entry.schemas[entry.input].get("properties", {})
+    return {
+        kind
+        for name, schema in properties.items()
+        if (kind := kind_of(name)) is not None
+        and target_of(entry.schemas, schema)[0].get("type") not in _NOT_TEXT  # `num_images` is no image
+    }
 
 
 def _files(
@@ -134,11 +141,12 @@ def _files(
             yield from _files(schemas, member, (*loc, index), items)
     elif isinstance(value, str) and (value or len(loc) == len(("body", "field"))):
         name = next(str(part) for part in reversed(loc) if isinstance(part, str))
-        kind = _kind(name)
+        kind = kind_of(name)
         if kind is not None and ("url" in name or re.match(r"(https?|data):", value, re.IGNORECASE)):
             yield loc, value, kind, resolved.get("x-fal") or {}
 
 
-def _kind(name: str) -> Kind | None:
+def kind_of(name: str) -> Kind | None:
+    """Return the kind of file that a field of this name takes, or None."""
     plain = re.sub(r"_\d+$", "", name)
     return next((kind for kind, pattern in _KINDS if pattern.search(plain)), None)

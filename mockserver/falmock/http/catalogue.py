@@ -159,7 +159,7 @@ def _category(model: Model) -> str:
 
 
 def _source(model: Model) -> str:
-    kinds = sources.kinds(model.entry.fields)
+    kinds = sources.kinds(model.entry)
     return next((kind for kind in ("video", "audio", "image") if kind in kinds), "text")
 
 

@@ -119,8 +119,7 @@ def _text(name: str, schema: Json) -> str:
 def kind_of_file(name: str, schemas: Sequence[Json]) -> str | None:
     """Return the kind of files that a field of these schemas names, "" for any; None if it names no files."""
     hint = next((each["_fal_ui_field"] for each in schemas if "_fal_ui_field" in each), None)
-    known = sources.kinds([name])
-    found = hint if isinstance(hint, str) else next((kind for kind in FILES if kind in known), "")
+    found = hint if isinstance(hint, str) else sources.kind_of(name)
     if found in FILES:
         return found
     return "" if found or not {"url", "urls"}.isdisjoint(name.split("_")) else None

@@ -594,6 +594,16 @@ def test_the_log_of_a_run_says_what_it_reads_and_makes() -> None:
         assert all(0 < share < 1 for share in shares)
 
 
+def test_the_log_of_a_model_that_takes_only_texts_and_numbers_reads_no_file() -> None:
+    entry = entry_of("fal-ai/flux/dev")
+
+    assert "num_images" in entry.fields
+    assert [text for _, text in performing.logs(entry)][:2] == [
+        "Starting image generation",
+        "Generating image: 25%",
+    ]
+
+
 async def test_the_output_states_the_frames_of_its_video() -> None:
     tools = RecordedTools()
     body = {
