@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 import psutil
 
 from bench.load import BenchError, is_complete
+from bench.targets import request_id_in
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -101,6 +102,13 @@ class Server:
         """
         with socket.create_connection(self.address) as connection:
             return self._check(ask(connection, *pieces))
+
+    def complete_one(self) -> str:
+        """Submit a request and wait until it is completed; return its id."""
+        request_id = request_id_in(self.ask(self.api.submit().request))
+        while b'"COMPLETED"' not in self.ask(self.api.status(request_id).request):
+            time.sleep(0.01)
+        return request_id
 
     def _check(self, answer: bytes) -> bytes:
         if answer[9:10] != b"2":

@@ -35,19 +35,22 @@ def memory(setup: Setup, row: Row) -> None:
     """Measure the memory after the start, after the first submit, and after many flows."""
     count = setup.scale.requests
     idle = row.figure("memory idle, MB")
-    used = row.figure("memory after the first submit, MB")
+    used = row.figure("memory after the first request, MB")
     growth = row.figure(f"memory: growth over {count:,} requests, MB")
     for target in compared(*AT_ONCE):
         with setup.serving(target, called=False) as server:
             idle.add(target.name, server.memory())
-            server.ask(server.api.submit().request)
+            server.complete_one()
             used.add(target.name, server.memory())
     with setup.serving(falmock(*AT_ONCE), called=False) as server:
+        server.complete_one()
         before = server.memory()
         talk = partial(server.api.flows, count // CONNECTIONS)
         measured = drive(server.address, talk, connections=CONNECTIONS)
         row.count(measured.errors, measured.first_error)
         growth.add(FALMOCK, server.memory() - before)
     idle.limit(FALMOCK, "most", 50, "MB")
-    row.notes.append("The growth starts before the first submit, and includes the journal.")
+    row.notes.append(
+        "The growth starts after the first request, whose run loads modules, and includes the journal."
+    )
     growth.limit(FALMOCK, "most", 10, "MB")

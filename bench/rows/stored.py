@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from bench.rows.comparison import in_turns
 from bench.servers import new_folder
-from bench.targets import AT_ONCE, FALMOCK, Api, falmock, request_id_in
+from bench.targets import AT_ONCE, FALMOCK, Api, falmock
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -69,10 +69,7 @@ def _poll_any(calls: Sequence[Call]) -> Conversation:
 def fill(setup: Setup, state: Path, count: int) -> list[Call]:
     """Fill a state folder with copies of one completed request; return polls of them."""
     with setup.serving(falmock(*AT_ONCE, state=str(state))) as server:
-        answer = server.ask(server.api.submit().request)
-        model = request_id_in(answer)
-        while b'"COMPLETED"' not in server.ask(server.api.status(model).request):
-            pass
+        model = server.complete_one()
     rng = random.Random(count)  # noqa: S311 - no secret
     ids = [_new_id(rng) for _ in range(count)]
     with closing(sqlite3.connect(state / "falmock.db", isolation_level=None)) as db:

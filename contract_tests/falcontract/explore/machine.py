@@ -6,6 +6,7 @@ It drives a `Target`, which fal is not, so generated programs never reach fal.
 from __future__ import annotations
 
 import asyncio
+import gc
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import AsyncExitStack
 from functools import partial
@@ -282,6 +283,7 @@ _targets: list[Target] = []  # of a worker process
 
 def _set_target(target: Target) -> None:
     _targets.append(target)
+    gc.freeze()  # modules and models stay: collections need not visit them
 
 
 def _share(number: int, *, programs: int, steps: int, seed: int | None) -> Finding | None:

@@ -6,6 +6,7 @@ import asyncio
 import json
 from contextlib import AsyncExitStack, suppress
 from dataclasses import replace
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
@@ -233,11 +234,16 @@ class Wire:
 def _request(method: str, url: str, headers: dict[str, str], content: bytes = b"") -> httpx.Request:
     return httpx.Request(
         method,
-        url,
+        _parsed(url),
         headers={"User-Agent": "falcontract", **headers},
         content=content or None,
         extensions={"timeout": TIMEOUT},
     )
+
+
+@lru_cache(maxsize=256)  # a program reads a job many times
+def _parsed(url: str) -> httpx.URL:
+    return httpx.URL(url)
 
 
 class _AnswerReader:
