@@ -118,10 +118,9 @@ class ConnectionProtocol(BoundedProtocol):
     ) -> None:
         super().__init__(**given)
         self._answer_at_once = answer_at_once
-        self._incomplete: tuple[RequestResponseCycle, ASGIApp] | None = (
-            None  # a call whose body has not arrived
-        )
-        self._answering = False
+        # A call whose body has not arrived.
+        self._incomplete: tuple[RequestResponseCycle, ASGIApp] | None = None
+        self._pipelined = False  # the call that starts has waited for the answer to an earlier one
         self._connection = Connection(self)
 
     def on_message_begin(self) -> None:
@@ -143,10 +142,19 @@ class ConnectionProtocol(BoundedProtocol):
             (cycle, app), self._incomplete = self._incomplete, None
             self._answer(cycle, app, bytes(cycle.body))
 
+    def on_response_complete(self) -> None:
+        """Start the next call of a pipeline, in a task."""
+        self._pipelined = True
+        try:
+            super().on_response_complete()
+        finally:
+            self._pipelined = False
+
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGIApp) -> None:  # type: ignore[override]
+        self._unset_keepalive_if_required()  # set after an answer to an earlier call in the same bytes
         if (
             self._answer_at_once is None
-            or self._answering  # a pipelined call: answering it here would recurse
+            or self._pipelined  # answering it here would recurse
             or self.flow.write_paused
             or cycle.waiting_for_100_continue
         ):
@@ -162,12 +170,8 @@ class ConnectionProtocol(BoundedProtocol):
         response = None if self._answer_at_once is None else self._answer_at_once(scope, body)
         if response is None:
             super()._start_asgi_task(cycle, app)  # type: ignore[arg-type]
-            return
-        self._answering = True
-        try:
+        else:
             self._write(cycle, response)
-        finally:
-            self._answering = False
 
     def _write(self, cycle: RequestResponseCycle, response: Response) -> None:
         """Send a complete response in one write; `RequestResponseCycle.send` needs two."""
@@ -175,11 +179,10 @@ class ConnectionProtocol(BoundedProtocol):
         if not head:
             raise RuntimeError("a header of the response has a line break")
         own = join_headers(self.server_state.default_headers)
-        if not cycle.keep_alive:
-            own += b"connection: close\r\n"
+        close = b"" if cycle.keep_alive else b"connection: close\r\n"
         body = b"" if cycle.scope["method"] == "HEAD" else response.body
         cycle.response_started = cycle.response_complete = True
-        self.transport.write(b"".join((STATUS_LINE[response.status_code], own, head, b"\r\n", body)))
+        self.transport.write(b"".join((STATUS_LINE[response.status_code], own, head, close, b"\r\n", body)))
         cycle.message_event.set()
         if not cycle.keep_alive:
             self.transport.close()
