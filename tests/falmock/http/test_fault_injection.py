@@ -77,6 +77,18 @@ async def test_result_times_out_twice_and_is_then_returned(mock: Mock) -> None:
     assert {answer.headers["x-fal-request-id"] for answer in answers} == {submitted["request_id"]}
 
 
+@pytest.mark.parametrize("text", ["%0d%0ax-injected:%201", "%F0%9F%A6%84", "x"])
+async def test_text_in_the_place_of_a_request_id_is_not_repeated_in_a_header(
+    mock: Mock, wire: httpx.AsyncClient, text: str
+) -> None:
+    add_rule(mock, "gateway_timeout", on="result")
+
+    answer = await wire.get(f"/fal-ai/veo2/requests/{text}", headers=KEY)
+
+    assert answer.status_code == 504
+    assert {"x-fal-request-id", "x-injected"}.isdisjoint(answer.headers)
+
+
 async def test_bad_gateway_is_html_without_a_request_id(mock: Mock) -> None:
     submitted = await mock.submit()
     add_rule(mock, "bad_gateway", on="status")
