@@ -65,9 +65,9 @@ class RequestsPage:
         """Return the rows, the numbers above them and the links below."""
         total, waiting = self._emulator.store.count_requests()
         found = await self._find(selection(request), request.query_params.get("before"))
-        rows, more = found[:ROWS], len(found) > ROWS
+        rows, more = self._as_now(found[:ROWS]), len(found) > ROWS
         before = request.query_params.get("before")
-        older = request.url.include_query_params(before=rows[-1].id) if more else None
+        older = request.url.include_query_params(before=found[ROWS - 1].id) if more else None
         newest = request.url.remove_query_params("before") if before else None
         pages = self._site.render(
             "pages.html",
@@ -100,6 +100,11 @@ class RequestsPage:
         except KeyError:
             raise Rejected(404, f"There is no request {before}: it was reset, or it has expired.") from None
         return found[: ROWS + 1]
+
+    def _as_now(self, rows: list[Stored]) -> list[Stored]:
+        """Return the rows without those that are gone: other calls were answered while they were read."""
+        current = (self._emulator.store.request(row.id) for row in rows)
+        return [row for row in current if row is not None]
 
     def _shown(self, row: Stored) -> Markup:
         position = self._emulator.position(row) if row.state == State.IN_QUEUE else None

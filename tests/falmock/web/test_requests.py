@@ -40,6 +40,23 @@ async def test_requests_are_listed_the_newest_first(mock: Mock, page: Page) -> N
     assert prompts(await page()) == ["three", "two", "one"]
 
 
+@pytest.mark.parametrize("path", ["/", "/?state=in_queue", "/ui/requests/{id}"])
+async def test_a_request_may_end_while_a_page_that_shows_it_is_made(mock: Mock, path: str) -> None:
+    async def cancel(submitted: Any, turns: int) -> None:
+        for _ in range(turns):  # of the event loop; the page takes a few
+            await asyncio.sleep(0)
+        await mock.cancel(submitted)
+
+    statuses = set()
+    for turns in range(20):
+        submitted = await mock.submit()
+        shown = mock.http.get(path.format(id=submitted["request_id"]))
+        answer, _ = await asyncio.gather(shown, cancel(submitted, turns))
+        statuses.add(answer.status_code)
+
+    assert statuses == {200}
+
+
 async def test_a_prompt_is_not_listed_after_its_payloads_are_deleted(mock: Mock, page: Page) -> None:
     submitted = await mock.submit(prompt="one")
     await mock.pass_time(60)
