@@ -152,6 +152,8 @@ class ConnectionProtocol(BoundedProtocol):
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGIApp) -> None:  # type: ignore[override]
         self._unset_keepalive_if_required()  # set after an answer to an earlier call in the same bytes
+        if self.transport.is_closing():  # the client has left since that answer
+            return
         if (
             self._answer_at_once is None
             or self._pipelined  # answering it here would recurse

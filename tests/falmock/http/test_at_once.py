@@ -227,6 +227,24 @@ async def test_stream_after_a_poll_in_the_same_bytes_stays_open(mock: Mock) -> N
     assert b"COMPLETED" in rest
 
 
+async def test_calls_of_a_client_that_has_left_are_dropped(
+    mock: Mock, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The connection breaks at an answer to one of the calls that arrived together."""
+    submitted = await mock.submit()
+    async with connected(mock) as line:
+        line.writer.write(head("GET", path_of(submitted)) * 100)
+        line.writer.close()
+        reader, writer = await asyncio.open_connection(*line.writer.get_extra_info("peername"))
+        after = Line(reader, writer)
+        after.send("GET", path_of(submitted))
+        status, _, _ = await after.receive()
+        writer.close()
+
+    assert status == 202
+    assert "socket.send() raised exception" not in caplog.text
+
+
 async def test_submit_may_arrive_in_pieces(mock: Mock) -> None:
     async with connected(mock) as line:
         sent = head("POST", f"/{ENDPOINT}", len(SUBMISSION)) + SUBMISSION
