@@ -166,6 +166,20 @@ async def test_the_curl_line_repeats_the_request(mock: Mock, page: Page) -> None
     ) == mock.emulator.payloads.kept_body(mock.emulator.store.request(submitted["request_id"]))  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize(
+    "body", [b'{"prompt": "\x1b[201~\x03\nid\n"}', b'{"prompt": "caf\xe9"}'], ids=["control", "not-utf-8"]
+)
+async def test_an_input_that_no_line_can_contain_is_fetched_by_curl(
+    mock: Mock, page: Page, body: bytes
+) -> None:
+    submitted = (await mock.http.post(f"/{ENDPOINT}", content=body, headers=KEY)).json()
+    line = (await page(at(submitted))).one("pre", id="snippet-1").text
+
+    assert line.startswith(f"curl -s {BASE}{at(submitted)}/input.json |")
+    assert "--data-binary @-" in line
+    assert (await mock.http.get(f"{at(submitted)}/input.json")).content == body
+
+
 async def test_a_large_input_is_fetched_by_the_lines_that_repeat_it(mock: Mock, page: Page) -> None:
     submitted = await mock.submit(data_uri(b"x" * 20_000))
     lines = [(await page(at(submitted))).one("pre", id=f"snippet-{n}").text for n in (1, 2, 3)]
