@@ -90,6 +90,23 @@ async def test_the_course_is_drawn_with_its_steps(mock: Mock, page: Page) -> Non
     ]
 
 
+@pytest.mark.parametrize("change", ["pass", "cancel"])
+async def test_the_course_has_no_steps_that_a_restored_snapshot_has_undone(
+    mock: Mock, page: Page, change: str
+) -> None:
+    submitted = await mock.submit()
+    await mock.http.post("/control/snapshots", json={"name": "waiting"})
+    if change == "pass":
+        await mock.pass_time(60)
+    else:
+        await mock.cancel(submitted)
+
+    await mock.http.post("/control/snapshots/waiting/restore")
+    course = (await page(at(submitted))).one("div", id="course")
+
+    assert [step.text.split()[-1] for step in course.one("ol").all("li")] == ["submitted"]
+
+
 async def test_a_request_that_ran_again_shows_both_runs(mock: Mock, page: Page) -> None:
     submitted = await mock.submit(headers={"x-falmock-fault": "requeued times=1"})
     await mock.pass_time(60)
