@@ -300,9 +300,10 @@ class Transitions:
         self._rebuild_queue(self.clock.now())
         for request in self.store.open_requests():
             if request.direct:  # its caller has lost the connection
-                self.end(request.id, effects.ended(PlatformError("client_disconnected")))
-            elif request.started_at is not None:
-                self._guarded(request.id, self.clock.now(), self.runs.begin, request, request.started_at)
+                with suppress(StorageUnavailable):  # then the request goes on
+                    self.end(request.id, effects.ended(PlatformError("client_disconnected")))
+                    continue
+            self.runs.begin_again(request)
         self.reschedule()
 
     def _drop_unreadable_faults(self) -> None:
