@@ -7,7 +7,7 @@ from typing import Any
 
 from starlette.responses import Response
 
-from falcontract.mutation.internals import access, errors, keys, queue_host
+from falcontract.mutation.internals import access, calls, errors, keys, queue_host
 from falcontract.mutation.patching import Patch, answers_500, change_error
 
 
@@ -35,7 +35,7 @@ def malformed_ids_are_500(patch: Patch) -> None:
     """An id that is not a UUID is a 500."""
 
     def find(original: Any, host: Any, context: Any, scope: Any) -> Any:
-        if not queue_host._ID.fullmatch(context.call.request_id or ""):
+        if not calls.REQUEST_ID.fullmatch(context.call.request_id or ""):
             raise errors.PlatformError("internal_error")
         return original(host, context, scope)
 
@@ -47,7 +47,7 @@ def any_application_finds_a_job(patch: Patch) -> None:
 
     def find(original: Any, host: Any, context: Any, scope: Any) -> Any:
         request_id = context.call.request_id or ""
-        found = host._emulator.request(request_id) if queue_host._ID.fullmatch(request_id) else None
+        found = host._emulator.request(request_id) if calls.REQUEST_ID.fullmatch(request_id) else None
         return found or original(host, context, scope)
 
     patch.around(queue_host.QueueHost, "_find", find)

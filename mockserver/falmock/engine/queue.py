@@ -97,6 +97,10 @@ class _Application:
     def ahead_of(self, job: Job) -> int:
         return sum(bisect_left(waiting, job.place, key=_place) for waiting in self.waiting_of.values())
 
+    def has_behind(self, job: Job) -> bool:
+        last = chain(self.bypass, (waiting[-1] for waiting in self.waiting_of.values()))
+        return any(other.place > job.place for other in last)
+
     def join(self, job: Job) -> None:
         if job.bypass or job.held:
             self.bypass.append(job)
@@ -227,6 +231,11 @@ class Queue:
         """Return how many jobs wait before this one; 0 is next."""
         job = self._jobs[job_id]
         return self._applications[job.application].ahead_of(job)
+
+    def overtakes(self, job_id: str) -> bool:
+        """Return whether jobs that came earlier wait behind this one."""
+        job = self._jobs[job_id]
+        return job.priority < LOW and self._applications[job.application].has_behind(job)
 
     def waiting(self, application: str) -> int:
         """Return how many jobs of an application wait."""

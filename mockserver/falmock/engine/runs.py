@@ -90,6 +90,23 @@ class Runs:
         else:
             self._store.on_commit(lambda: self._employ(request, lambda: self._begin_in_thread(request, at)))
 
+    def begin_again(self, request: Request) -> None:
+        """Begin a run that was broken off, if there is one; later if the store cannot write now."""
+        at = request.started_at
+        if at is None:
+            return
+
+        def again() -> None:
+            self._guarded(request.id, self._clock.now(), self.begin, request, at)
+
+        async def later() -> None:
+            again()
+
+        try:
+            again()
+        except StorageUnavailable:
+            self._employ(request, later)
+
     def stop(self, request_id: str) -> list[asyncio.Task[None]]:
         """Cancel a run after the commit; return its tasks."""
         tasks = [task for task, worked_on in self._tasks.items() if worked_on == request_id]

@@ -105,10 +105,7 @@ class Transitions:
         self._in_step = True  # the queue agrees with the store
         self._outcomes: dict[str, Ending] = {}
         self._new_queue = partial(
-            Queue,
-            runners=settings.runners,
-            concurrency=settings.concurrency,
-            is_locked=self.locks.is_locked,
+            Queue, runners=settings.runners, concurrency=settings.concurrency, is_locked=self.locks.is_locked
         )
         self.queue = self._new_queue(now=resources.clock.now())
         self.due = math.inf
@@ -191,6 +188,8 @@ class Transitions:
             request = self._admission.accept(submission, self.clock.now(), direct=direct)
         self.queue.add(job_of(request))
         self.reschedule()
+        if self.queue.overtakes(request.id):
+            self.changed.notify(request.application)
         return request
 
     def start(self, request: Request, at: float) -> None:
@@ -301,9 +300,10 @@ class Transitions:
         self._rebuild_queue(self.clock.now())
         for request in self.store.open_requests():
             if request.direct:  # its caller has lost the connection
-                self.end(request.id, effects.ended(PlatformError("client_disconnected")))
-            elif request.started_at is not None:
-                self._guarded(request.id, self.clock.now(), self.runs.begin, request, request.started_at)
+                with suppress(StorageUnavailable):  # then the request goes on
+                    self.end(request.id, effects.ended(PlatformError("client_disconnected")))
+                    continue
+            self.runs.begin_again(request)
         self.reschedule()
 
     def _drop_unreadable_faults(self) -> None:

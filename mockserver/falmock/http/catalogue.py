@@ -144,8 +144,11 @@ def _page(request: Request, names: Sequence[str]) -> tuple[Sequence[str], str | 
     if limit < 1 or number < 1:
         raise PlatformApiError("validation_error")
     end = number * limit
-    more = base64.urlsafe_b64encode(str(number + 1).encode()).decode().rstrip("=")
-    return names[end - limit : end], more if end < len(names) else None
+    return names[end - limit : end], _cursor(number + 1) if end < len(names) else None
+
+
+def _cursor(page: int) -> str:
+    return base64.urlsafe_b64encode(str(page).encode()).decode().rstrip("=")
 
 
 def _page_number(cursor: str) -> int:

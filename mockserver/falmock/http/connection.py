@@ -36,10 +36,15 @@ class BoundedProtocol(HttpToolsProtocol):
     Args:
         limits: on size and time.
         given: arguments of uvicorn's.
+
+    Attributes:
+        started: the request that has a task, or had the last one. uvicorn's `cycle` is the one that arrived
+            last: with pipelining, a later one.
     """
 
     def __init__(self, *, limits: Limits, **given: Any) -> None:
         super().__init__(**given)
+        self.started: RequestResponseCycle | None = None
         self._limits = limits
         self._part = BETWEEN
         self._unfinished = 0  # at most the bytes received since the last complete request
@@ -55,8 +60,11 @@ class BoundedProtocol(HttpToolsProtocol):
         self._expect(self._limits.idle_seconds, self._close)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Cancel all timers."""
+        """Cancel all timers, and tell the application."""
         super().connection_lost(exc)
+        if self.started is not None and not self.started.response_complete:
+            self.started.disconnected = True
+            self.started.message_event.set()
         for timer in (self._head_timer, self._pause_timer, self._write_timer):
             if timer is not None:
                 timer.cancel()
@@ -136,6 +144,8 @@ class BoundedProtocol(HttpToolsProtocol):
         """Answer a request that the parser rejects."""
         if self._too_large:
             self._refuse_head()
+        elif self._is_answering():
+            self._close()
         else:
             super().send_400_response(msg)
 
@@ -154,6 +164,14 @@ class BoundedProtocol(HttpToolsProtocol):
     def _is_idle(self) -> bool:
         cycle: RequestResponseCycle | None = self.cycle  # uvicorn's type leaves out None
         return cycle is None or cycle.response_complete
+
+    def _is_answering(self) -> bool:
+        started = self.started
+        return started is not None and started.response_started and not started.response_complete
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        self.started = cycle
+        super()._start_asgi_task(cycle, app)
 
     def _head_bytes(self) -> int:
         fields = sum(len(name) + len(value) + FIELD_BYTES for name, value in self.headers)
@@ -191,7 +209,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def _refuse(self, status: int, why: str) -> None:
         """Send a refusal, unless another response is being sent, and close the connection."""
-        if self._is_idle() or not self.cycle.response_started:
+        if not self._is_answering():
             body = json.dumps({"detail": f"{HTTPStatus(status).phrase}: {why}"}).encode()
             head = b"content-type: application/json\r\ncontent-length: %d\r\nconnection: close\r\n\r\n"
             self.transport.write(STATUS_LINE[status] + head % len(body) + body)

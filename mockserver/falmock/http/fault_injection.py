@@ -174,8 +174,8 @@ async def _refuse(fault: Fault, host: ASGIApp, scope: Scope, receive: Receive, s
     call = context.call
     if call.operation is Operation.PLATFORM:
         refused = PlatformRateLimited()
-    if call.request_id and call.repeats_id(refused.status):
-        refused.headers["x-fal-request-id"] = call.request_id
+    if call.repeats_id(refused.status):
+        refused.headers["x-fal-request-id"] = str(call.request_id)
     raise refused
 
 

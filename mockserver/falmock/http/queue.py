@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -17,7 +16,7 @@ from falmock.faults import effects
 from falmock.http import access, submission
 from falmock.http.context import CONTEXT, query_of
 from falmock.http.replies import Reply, encoded
-from falmock.protocol.calls import Operation
+from falmock.protocol.calls import REQUEST_ID, Operation
 from falmock.protocol.errors import (
     MethodNotAllowed,
     Refusal,
@@ -47,7 +46,6 @@ if TYPE_CHECKING:
 HEARTBEAT: Final = 15.0  # seconds between comments on a silent stream
 KNOWN: Final = 512  # requests whose response to a poll is kept
 
-_ID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _TRUE: Final = frozenset({"1", "true"})
 _HEADERS: Final = encoded(HEADERS[QUEUE])
 
@@ -136,7 +134,7 @@ class QueueHost:
         call = context.call
         application = call.parsed.application if call.parsed else ""
         request_id = call.request_id or ""
-        found = self._emulator.request(request_id) if _ID.fullmatch(request_id) else None
+        found = self._emulator.request(request_id) if REQUEST_ID.fullmatch(request_id) else None
         if found is not None and (found.direct or found.application != application):
             found = None
         if found is None and not access.has_credentials(context, scope):

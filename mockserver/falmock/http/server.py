@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from starlette.responses import Response
     from starlette.types import ASGIApp, Scope
-    from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+    from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
 BACKLOG: Final = 2048
 GRACE: Final = 1.0  # seconds that open calls have to end
@@ -63,13 +63,13 @@ def address(listener: socket.socket) -> str:
 class Connection:
     """The connection of a call (see `http.context.Connection`)."""
 
-    def __init__(self, protocol: HttpToolsProtocol) -> None:
+    def __init__(self, protocol: BoundedProtocol) -> None:
         self._protocol = protocol
 
     async def drop(self) -> None:
         """Reset it, or close it early if a part of the response has been sent."""
-        transport, cycle = self._protocol.transport, self._protocol.cycle
-        if cycle.response_started:
+        transport = self._protocol.transport
+        if self._cycle.response_started:
             transport.close()
         else:
             transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET_ON_CLOSE)
@@ -78,13 +78,19 @@ class Connection:
 
     async def hang(self) -> None:
         """Wait until the caller has left."""
-        while (await self._protocol.cycle.receive())["type"] != "http.disconnect":
+        while (await self._cycle.receive())["type"] != "http.disconnect":
             pass
 
     def omit_reason(self) -> None:
         """Send the next status line without a reason phrase."""
-        cycle = self._protocol.cycle
+        cycle = self._cycle
         cycle.transport = _WithoutReason(cycle.transport)  # type: ignore[assignment]
+
+    @property
+    def _cycle(self) -> RequestResponseCycle:
+        cycle = self._protocol.started
+        assert cycle is not None  # noqa: S101 - a call that uses this has a task
+        return cycle
 
 
 class _WithoutReason:
@@ -118,10 +124,9 @@ class ConnectionProtocol(BoundedProtocol):
     ) -> None:
         super().__init__(**given)
         self._answer_at_once = answer_at_once
-        self._incomplete: tuple[RequestResponseCycle, ASGIApp] | None = (
-            None  # a call whose body has not arrived
-        )
-        self._answering = False
+        # A call whose body has not arrived.
+        self._incomplete: tuple[RequestResponseCycle, ASGIApp] | None = None
+        self._pipelined = False  # the call that starts has waited for the answer to an earlier one
         self._connection = Connection(self)
 
     def on_message_begin(self) -> None:
@@ -134,7 +139,7 @@ class ConnectionProtocol(BoundedProtocol):
         super().data_received(data)
         if self._incomplete is not None:
             incomplete, self._incomplete = self._incomplete, None
-            super()._start_asgi_task(*incomplete)  # type: ignore[arg-type]  # Starlette types it differently
+            super()._start_asgi_task(*incomplete)
 
     def on_message_complete(self) -> None:
         """Answer a call whose body has arrived with its head."""
@@ -143,14 +148,26 @@ class ConnectionProtocol(BoundedProtocol):
             (cycle, app), self._incomplete = self._incomplete, None
             self._answer(cycle, app, bytes(cycle.body))
 
+    def on_response_complete(self) -> None:
+        """Start the next call of a pipeline, in a task."""
+        self._pipelined = True
+        try:
+            super().on_response_complete()
+        finally:
+            self._pipelined = False
+
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGIApp) -> None:  # type: ignore[override]
+        if self.timeout_keep_alive_task is not None:  # set by the answer to an earlier call in the same bytes
+            self._unset_keepalive_if_required()
+        if self.transport.is_closing():  # the client has left since that answer
+            return
         if (
             self._answer_at_once is None
-            or self._answering  # a pipelined call: answering it here would recurse
+            or self._pipelined  # answering it here would recurse
             or self.flow.write_paused
             or cycle.waiting_for_100_continue
         ):
-            super()._start_asgi_task(cycle, app)  # type: ignore[arg-type]
+            super()._start_asgi_task(cycle, app)
         elif cycle.scope["method"] == "POST":
             self._incomplete = (cycle, app)
         else:
@@ -161,13 +178,9 @@ class ConnectionProtocol(BoundedProtocol):
         scope: Scope = cycle.scope  # type: ignore[assignment]  # Starlette types it differently
         response = None if self._answer_at_once is None else self._answer_at_once(scope, body)
         if response is None:
-            super()._start_asgi_task(cycle, app)  # type: ignore[arg-type]
-            return
-        self._answering = True
-        try:
+            super()._start_asgi_task(cycle, app)
+        else:
             self._write(cycle, response)
-        finally:
-            self._answering = False
 
     def _write(self, cycle: RequestResponseCycle, response: Response) -> None:
         """Send a complete response in one write; `RequestResponseCycle.send` needs two."""
@@ -175,11 +188,10 @@ class ConnectionProtocol(BoundedProtocol):
         if not head:
             raise RuntimeError("a header of the response has a line break")
         own = join_headers(self.server_state.default_headers)
-        if not cycle.keep_alive:
-            own += b"connection: close\r\n"
+        close = b"" if cycle.keep_alive else b"connection: close\r\n"
         body = b"" if cycle.scope["method"] == "HEAD" else response.body
         cycle.response_started = cycle.response_complete = True
-        self.transport.write(b"".join((STATUS_LINE[response.status_code], own, head, b"\r\n", body)))
+        self.transport.write(b"".join((STATUS_LINE[response.status_code], own, head, close, b"\r\n", body)))
         cycle.message_event.set()
         if not cycle.keep_alive:
             self.transport.close()

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from falmock.protocol.endpoints import Endpoint
 
+REQUEST_ID: Final = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 TEST_HEADER: Final = "x-falmock-test"
 TEST_KEY: Final = "test-"
 LONGEST_CACHED: Final = 300  # characters of a path; fal's own have about 120
@@ -75,8 +76,13 @@ class Call(NamedTuple):
     parsed: Endpoint | None = None
 
     def repeats_id(self, status: int) -> bool:
-        """Return whether an answer with this status has the request id in a header (PROTOCOL.md 11.2)."""
-        return self.operation is Operation.RESULT or status >= HTTPStatus.INTERNAL_SERVER_ERROR
+        """Return whether an answer with this status has the request id in a header (PROTOCOL.md 11.2).
+
+        A path may have any text in the place of an id; not every text may be in a header.
+        """
+        if self.operation is not Operation.RESULT and status < HTTPStatus.INTERNAL_SERVER_ERROR:
+            return False
+        return self.request_id is not None and REQUEST_ID.fullmatch(self.request_id) is not None
 
 
 def read(host: str, method: str, path: str, headers: Mapping[str, str], *, lenient: bool = False) -> Call:

@@ -11,6 +11,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from falmock.http.context import CONTEXT, CallContext
 from falmock.http.submission import read_body
+from falmock.protocol.errors import BodyTooLarge
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 STATIC: Final = "/ui/static/"
 LONGEST_FORM: Final = 1024 * 1024  # bytes
+MOST_FIELDS: Final = 1000
 FIXED: Final = {
     "x-content-type-options": "nosniff",
     "referrer-policy": "same-origin",  # without it, the origin of a form would be opaque
@@ -96,7 +98,16 @@ def done(request: Request, outcome: Done) -> Response:
 
 
 async def form(request: Request) -> Mapping[str, str]:
-    """Return the fields of a form, empty ones left out; of several with one name the last."""
-    body = await read_body(request, LONGEST_FORM)
-    pairs = parse_qsl(body.decode(errors="replace"), max_num_fields=1000)
+    """Return the fields of a form, empty ones left out; of several with one name the last.
+
+    Raises:
+        Rejected: it is too large.
+    """
+    try:
+        body = await read_body(request, LONGEST_FORM)
+        pairs = parse_qsl(body.decode(errors="replace"), max_num_fields=MOST_FIELDS)
+    except BodyTooLarge:
+        raise Rejected(413, f"A form has at most {LONGEST_FORM:,} bytes.") from None
+    except ValueError:
+        raise Rejected(413, f"A form has at most {MOST_FIELDS:,} fields.") from None
     return {name: value for name, value in pairs if value}

@@ -90,8 +90,8 @@ class RequestPage:
 
     async def look(self, request: Request) -> Regions:
         """Return everything about the request as it is now."""
-        found = self._found(request)
-        entries = await self._entries(found)
+        entries = await self._entries(self._found(request))
+        found = self._found(request)  # again: other calls were answered meanwhile
         now = self._emulator.clock.now()
         transitions = [entry for entry in entries if isinstance(entry, Transition)]
         calls = [entry for entry in entries if isinstance(entry, Exchange)]

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from falmock.web.site import Site
 
 PAUSE: Final = 0.3  # real seconds between two checks
-SHARE: Final = 0.05  # of one core that checks may take
+SHARE: Final = 0.05  # of one core that checks of all open pages may take
 HEARTBEAT: Final = 15.0  # real seconds after which a silent stream sends a comment
 BLANK: Final = "\n"  # an event without a text
 END: Final = "event: end\ndata: \n\n"  # see `hx-sse:close`: the page does not open the stream again
@@ -45,28 +45,34 @@ async def stream(site: Site, request: Request, look: Look) -> Response:
 async def _events(
     site: Site, request: Request, look: Look, mark: object, shown: Regions
 ) -> AsyncIterator[str]:
-    yield event(changes(Regions(), shown))
-    due = sent_at = time.monotonic()
-    while not site.emulator.closing:
-        began = time.monotonic()
-        if began >= due and (shown.moving or mark != site.mark()):
-            mark, worked = site.mark(), time.thread_time()
-            try:
-                regions = await look(request)
-            except (RequestNotFound, Rejected):
-                yield event(note("What this page shows is gone: it was reset, or it has expired.", "bad"))
-                yield END
-                return
-            text = event(changes(shown, regions))
-            due = began + (time.thread_time() - worked) / SHARE
-            if text != BLANK:
-                yield text
+    with site.open_page():
+        yield event(changes(Regions(), shown))
+        due = sent_at = time.monotonic()
+        while not site.emulator.closing:
+            began = time.monotonic()
+            if began >= due and (shown.moving or mark != site.mark()):
+                mark, worked = site.mark(), time.thread_time()
+                try:
+                    regions = await look(request)
+                except (RequestNotFound, Rejected):
+                    yield event(note("What this page shows is gone: it was reset, or it has expired.", "bad"))
+                    yield END
+                    return
+                text = event(changes(shown, regions))
+                due = began + pause(time.thread_time() - worked, site.open_pages)
+                if text != BLANK:
+                    yield text
+                    sent_at = began
+                shown = regions
+            if began - sent_at >= HEARTBEAT:
+                yield ": nothing has changed\n\n"
                 sent_at = began
-            shown = regions
-        if began - sent_at >= HEARTBEAT:
-            yield ": nothing has changed\n\n"
-            sent_at = began
-        await asyncio.sleep(PAUSE)
+            await asyncio.sleep(PAUSE)
+
+
+def pause(worked: float, pages: int) -> float:
+    """Return the seconds between two looks at a page, if each takes `worked` seconds."""
+    return worked * pages / SHARE
 
 
 def event(text: str) -> str:

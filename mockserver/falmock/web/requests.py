@@ -65,9 +65,9 @@ class RequestsPage:
         """Return the rows, the numbers above them and the links below."""
         total, waiting = self._emulator.store.count_requests()
         found = await self._find(selection(request), request.query_params.get("before"))
-        rows, more = found[:ROWS], len(found) > ROWS
+        rows, more = self._as_now(found[:ROWS]), len(found) > ROWS
         before = request.query_params.get("before")
-        older = request.url.include_query_params(before=rows[-1].id) if more else None
+        older = request.url.include_query_params(before=found[ROWS - 1].id) if more else None
         newest = request.url.remove_query_params("before") if before else None
         pages = self._site.render(
             "pages.html",
@@ -82,7 +82,7 @@ class RequestsPage:
             ),
             "pages": pages,
         }
-        return Regions(parts, {"rows": {f"r-{row.id}": self._row(row, self._position(row)) for row in rows}})
+        return Regions(parts, {"rows": {f"r-{row.id}": self._shown(row) for row in rows}})
 
     async def _find(self, wanted: Selection, before: str | None) -> list[Stored]:
         """Return the requests of a page, and one more if there are older ones."""
@@ -101,14 +101,21 @@ class RequestsPage:
             raise Rejected(404, f"There is no request {before}: it was reset, or it has expired.") from None
         return found[: ROWS + 1]
 
-    def _position(self, row: Stored) -> int | None:
-        return self._emulator.position(row) if row.state == State.IN_QUEUE else None
+    def _as_now(self, rows: list[Stored]) -> list[Stored]:
+        """Return the rows without those that are gone: other calls were answered while they were read."""
+        current = (self._emulator.store.request(row.id) for row in rows)
+        return [row for row in current if row is not None]
 
-    def _render_row(self, row: Stored, position: int | None) -> Markup:
-        prompt = excerpt(self._emulator.store.payload(row.id, "input") or b"")
-        return self._site.render(
-            "request_row.html", row=row, position=position, prompt=self._site.redact.text(prompt)
-        )
+    def _shown(self, row: Stored) -> Markup:
+        position = self._emulator.position(row) if row.state == State.IN_QUEUE else None
+        body = self._emulator.store.payload(row.id, "input")
+        return self._row(row, position, body is not None)
+
+    def _render_row(self, row: Stored, position: int | None, has_input: bool) -> Markup:  # noqa: FBT001
+        """Return a row; the arguments are all that can change in it."""
+        body = self._emulator.store.payload(row.id, "input") if has_input else None
+        prompt = self._site.redact.text(excerpt(body or b""))
+        return self._site.render("request_row.html", row=row, position=position, prompt=prompt)
 
 
 EVERYTHING: Final = Selection()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import cache
 from importlib import resources
@@ -21,6 +22,8 @@ from falmock.web import answers
 from falmock.web.states import badge
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from starlette.requests import Request
     from starlette.responses import Response
 
@@ -44,6 +47,7 @@ class Site:
 
     Attributes:
         redact: masks secrets in everything that a page shows.
+        open_pages: the number of those that are kept up to date.
     """
 
     def __init__(self, emulator: Emulator, ledger: Ledger) -> None:
@@ -51,6 +55,7 @@ class Site:
         self.ledger = ledger
         self.journal = journal_of(emulator)
         self.redact = self.journal.redact
+        self.open_pages = 0
         self._templates = Environment(
             loader=PackageLoader("falmock.web"),
             autoescape=True,
@@ -72,6 +77,15 @@ class Site:
             "mask": self.redact.text,
         }
         self._templates.globals |= {"static": static, "version": __version__, "navigation": NAVIGATION}
+
+    @contextmanager
+    def open_page(self) -> Iterator[None]:
+        """Count a page as open during a block."""
+        self.open_pages += 1
+        try:
+            yield
+        finally:
+            self.open_pages -= 1
 
     def mark(self) -> object:
         """Return a value that differs after each change that a page may show."""

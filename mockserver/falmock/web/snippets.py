@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import re
 import shlex
 from dataclasses import dataclass
 from pprint import pformat
 from typing import Any, Final
+from urllib.parse import quote
 
 LONGEST: Final = 3000  # bytes of an input that a line contains; a longer one is fetched
+# Control characters, which act in a terminal, and the one that stands for bytes that are not UTF-8.
+_NOT_IN_A_LINE: Final = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ufffd]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,14 +29,15 @@ def snippets(endpoint: str, body: bytes, *, origin: str, input_address: str) -> 
 
     Args:
         endpoint: the full id.
-        body: the body of the submission.
+        body: the body of the submission; curl fetches it if no line can contain it.
         origin: address of the emulator.
         input_address: address of the body, if it is too long for a line.
     """
     short = len(body) <= LONGEST
     value = _parsed(body) if short else None
+    text = body.decode(errors="replace")
     return [
-        _curl(endpoint, body if short else None, origin, input_address),
+        _curl(endpoint, None if not short or _NOT_IN_A_LINE.search(text) else text, origin, input_address),
         *([] if value is None and short else [_python(endpoint, value, input_address)]),
         *([] if value is None and short else [_javascript(endpoint, value, input_address)]),
     ]
@@ -45,11 +50,11 @@ def _parsed(body: bytes) -> Any:
         return None
 
 
-def _curl(endpoint: str, body: bytes | None, origin: str, input_address: str) -> Snippet:
+def _curl(endpoint: str, body: str | None, origin: str, input_address: str) -> Snippet:
     head = "" if body is not None else f"curl -s {shlex.quote(input_address)} |\n"
-    data = "@-" if body is None else shlex.quote(body.decode(errors="replace"))
+    data = "@-" if body is None else shlex.quote(body)
     text = (
-        f"{head}curl {shlex.quote(f'{origin}/{endpoint}')} \\\n"
+        f"{head}curl {shlex.quote(f'{origin}/{quote(endpoint)}')} \\\n"
         "  -H 'Authorization: Key my:key' -H 'Content-Type: application/json' \\\n"
         f"  --data-binary {data}"
     )

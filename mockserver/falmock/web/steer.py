@@ -51,7 +51,7 @@ class SteerPage:
             f"{PATH}/clock/settle": self._settle,
             f"{PATH}/rules": self._add_rule,
             f"{PATH}/rules/clear": self._clear_rules,
-            f"{PATH}/rules/{{id:int}}/remove": self._remove_rule,
+            f"{PATH}/rules/{{id}}/remove": self._remove_rule,
             f"{PATH}/presets/{{name}}/on": self._load_preset,
             f"{PATH}/presets/{{name}}/off": self._unload_preset,
             f"{PATH}/lock": partial(self._lock, locked=True),
@@ -180,10 +180,10 @@ class SteerPage:
         return Done(f"Rule {added} is in force: {rule.fault}.", f"{PATH}?fault={rule.fault.split()[0]}")
 
     async def _remove_rule(self, request: Request) -> Done:
-        rule_id = int(request.path_params["id"])
+        rule_id = request.path_params["id"]
         try:
-            self._emulator.rule_set.remove(rule_id)
-        except KeyError:
+            self._emulator.rule_set.remove(int(rule_id))
+        except (KeyError, ValueError):
             raise Rejected(404, f"There is no rule {rule_id}: it is removed already.") from None
         return Done(f"Rule {rule_id} is removed.", PATH)
 

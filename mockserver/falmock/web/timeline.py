@@ -29,6 +29,7 @@ SAYS: Final = {
     "release": "released",
 }
 _STATE_AFTER: Final = {"submit": "queue", Event.START: "run", Event.REQUEUE: "queue"}
+_ENDS: Final = frozenset({Event.FINISH, Event.CANCEL, Event.START_TIMEOUT})
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,11 +82,12 @@ def draw(request: Request, transitions: Sequence[Transition], now: float) -> Tim
 
     Args:
         request: its current row.
-        transitions: those of the request. If the journal has dropped them, the row is used.
+        transitions: those of the request. The row is used if the journal has dropped some, or if a restored
+            snapshot has undone some.
         now: unix seconds of the emulator's clock.
     """
     steps = _recorded(transitions)
-    if not steps or steps[0].event != "submit":
+    if not _lead_to(request, steps):
         steps = _stored(request)
     start = request.submitted_at
     end = now if request.completed_at is None else request.completed_at
@@ -112,6 +114,15 @@ def _recorded(transitions: Sequence[Transition]) -> list[Step]:
             step.attempt if step.event == Event.START else 0,
         )
         for step in transitions
+    ]
+
+
+def _lead_to(request: Request, steps: Sequence[Step]) -> bool:
+    """Return whether steps are those of a request: a restored snapshot and a reset clock move its times."""
+    starts = [step.at for step in steps[:1] if step.event == "submit"]
+    ends = [step.at for step in steps if step.event in _ENDS]
+    return starts == [request.submitted_at] and ends == [
+        at for at in (request.completed_at,) if at is not None
     ]
 
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import json
 import shutil
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import pytest
@@ -12,6 +13,7 @@ from storage import failing
 
 from falmock.control.snapshots import Snapshots
 from falmock.engine.clock import ManualClock
+from falmock.protocol.errors import StorageUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -115,6 +117,21 @@ async def test_a_restored_run_continues_where_it_was(mock: Mock, snapshots: Snap
 
     status = (await mock.status(submitted)).json()
     assert (status["status"], status["metrics"]) == ("COMPLETED", {"inference_time": 4.0})
+
+
+@pytest.mark.parametrize("after", range(16))
+async def test_a_restored_run_continues_although_a_write_fails_meanwhile(
+    mock: Mock, snapshots: Snapshots, after: int
+) -> None:
+    submitted = await mock.submit()
+    await mock.pass_time(2)
+    snapshots.take("running")
+
+    with failing(mock.emulator.store, after=after, times=1), suppress(StorageUnavailable):
+        await snapshots.restore("running")
+    await mock.pass_time(60)
+
+    assert (await mock.result(submitted)).status_code == 200
 
 
 async def test_restore_cancels_runs_in_progress(mock: Mock, snapshots: Snapshots) -> None:

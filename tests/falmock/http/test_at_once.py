@@ -8,17 +8,18 @@ import sys
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
+import pytest
 from emulated import ENDPOINT, HOSTED, KEY
 
 from falmock.app import create_app
 from falmock.engine.emulator import Emulator
 from falmock.http.server import Server, listen
+from falmock.protocol.limits import DEFAULT, Limits
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
     from types import FrameType
 
-    import pytest
     from emulated import Mock
 
 MOST_CALLS = 40
@@ -54,9 +55,9 @@ def head(method: str, path: str, size: int = 0, **headers: str) -> bytes:
 
 
 @asynccontextmanager
-async def connected(mock: Mock) -> AsyncIterator[Line]:
+async def connected(mock: Mock, limits: Limits = DEFAULT) -> AsyncIterator[Line]:
     with listen("127.0.0.1", 0) as listener:
-        async with Server(create_app(mock.emulator)).running(listener):
+        async with Server(create_app(mock.emulator), limits=limits).running(listener):
             reader, writer = await asyncio.open_connection(*listener.getsockname())
             try:
                 yield Line(reader, writer)
@@ -112,12 +113,14 @@ async def test_poll_makes_few_python_calls(mock: Mock) -> None:
     assert len(called) <= MOST_CALLS, "\n".join(called)
 
 
-async def test_poll_gets_the_same_answer_with_and_without_a_task(mock: Mock) -> None:
+@pytest.mark.parametrize("connection", ["keep-alive", "close"])
+async def test_poll_gets_the_same_answer_with_and_without_a_task(mock: Mock, connection: str) -> None:
     submitted = await mock.submit()
     async with connected(mock) as line:
-        line.send("GET", path_of(submitted))
+        line.send("GET", path_of(submitted), connection=connection)
         status, headers, body = await line.receive()
-        line.send("GET", path_of(submitted), **NO_FAULT)
+    async with connected(mock) as line:
+        line.send("GET", path_of(submitted), connection=connection, **NO_FAULT)
         status_in_task, headers_in_task, body_in_task = await line.receive()
 
     assert (status, body) == (status_in_task, body_in_task)
@@ -194,6 +197,52 @@ async def test_thousands_of_polls_may_be_pipelined(mock: Mock) -> None:
         statuses = [(await line.receive())[0] for _ in range(3000)]
 
     assert set(statuses) == {202}
+
+
+async def test_submit_is_answered_after_an_earlier_call_that_takes_longer(mock: Mock) -> None:
+    async with connected(mock) as line:
+        line.send("GET", "/health")
+        line.send("POST", f"/{ENDPOINT}", SUBMISSION)
+        health = await line.receive()
+        submitted = await line.receive()
+
+    assert (health[0], submitted[0]) == (200, 200)
+    assert json.loads(submitted[2])["status"] == "IN_QUEUE"
+
+
+async def test_stream_after_a_poll_in_the_same_bytes_stays_open(mock: Mock) -> None:
+    """The poll's answer must not start the time after which an idle connection is closed."""
+    submitted = await mock.submit()
+    async with connected(mock, Limits(idle_seconds=0.1)) as line:
+        line.writer.write(head("GET", path_of(submitted)) + head("GET", f"{path_of(submitted)}/stream"))
+        await line.receive()
+        first = await line.reader.readuntil(b"\n\n\r\n")
+        idle, writer = await asyncio.open_connection(*line.writer.get_extra_info("peername"))
+        await idle.read()  # an idle connection is closed meanwhile
+        writer.close()
+        await mock.pass_time(60)
+        rest = await line.reader.readuntil(b"0\r\n\r\n")
+
+    assert b"IN_QUEUE" in first
+    assert b"COMPLETED" in rest
+
+
+async def test_calls_of_a_client_that_has_left_are_dropped(
+    mock: Mock, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The connection breaks at an answer to one of the calls that arrived together."""
+    submitted = await mock.submit()
+    async with connected(mock) as line:
+        line.writer.write(head("GET", path_of(submitted)) * 100)
+        line.writer.close()
+        reader, writer = await asyncio.open_connection(*line.writer.get_extra_info("peername"))
+        after = Line(reader, writer)
+        after.send("GET", path_of(submitted))
+        status, _, _ = await after.receive()
+        writer.close()
+
+    assert status == 202
+    assert "socket.send() raised exception" not in caplog.text
 
 
 async def test_submit_may_arrive_in_pieces(mock: Mock) -> None:

@@ -133,6 +133,13 @@ async def test_invalid_page_is_400(mock: Mock, query: str) -> None:
     assert (await mock.http.get(f"{V1}/models?{query}")).status_code == 400
 
 
+async def test_page_beyond_the_last_is_empty(mock: Mock) -> None:
+    longest = base64.urlsafe_b64encode(b"9" * 4300).decode()  # a number of as many digits as Python reads
+    answer = await mock.http.get(f"{V1}/models?cursor={longest}")
+
+    assert (answer.status_code, answer.json()["models"]) == (200, [])
+
+
 async def test_cursor_leads_to_the_next_page(mock: Mock) -> None:
     second = base64.b64encode(b"2").decode().rstrip("=")
     answer = (await mock.http.get(f"{V1}/models?limit=1&cursor={second}")).json()

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from emulated import Mock
-    from starlette.types import Receive, Scope, Send
+    from starlette.types import ASGIApp, Receive, Scope, Send
 
 SOON = 0.01  # real seconds; nothing is asserted about how long anything takes
 NEVER = 3600.0
@@ -208,19 +208,52 @@ async def test_body_that_does_not_arrive_in_time_is_answered_408() -> None:
         assert b"the body did not arrive in time" in await rest(reader)
 
 
-async def test_application_that_reads_a_late_body_gets_a_disconnect() -> None:
-    received: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+def until_disconnect(received: asyncio.Future[str]) -> ASGIApp:
+    """Return an application that reads until it gets a disconnect."""
 
-    async def waiting(scope: Scope, receive: Receive, send: Send) -> None:
+    async def application(scope: Scope, receive: Receive, send: Send) -> None:
         del scope, send
         while (message := await receive())["type"] != "http.disconnect":
             pass
         received.set_result(message["type"])
 
-    async with connected(waiting, body_seconds=SOON) as (_, writer):
+    return application
+
+
+async def test_application_that_reads_a_late_body_gets_a_disconnect() -> None:
+    received: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+
+    async with connected(until_disconnect(received), body_seconds=SOON) as (_, writer):
         writer.write(b"POST / HTTP/1.1\r\nhost: localhost\r\ncontent-length: 10\r\n\r\n")
 
         assert await received == "http.disconnect"
+
+
+async def test_application_gets_a_disconnect_although_another_request_waits_for_its_turn() -> None:
+    received: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+
+    async with connected(until_disconnect(received)) as (_, writer):
+        writer.write(head(100) * 2)
+        writer.close()
+
+        assert await received == "http.disconnect"
+
+
+@pytest.mark.parametrize("late", [b"GET / HT", b"no request\r\n\r\n"], ids=["incomplete", "malformed"])
+async def test_response_is_not_mixed_with_the_refusal_of_a_later_request(late: bytes) -> None:
+    async def once() -> AsyncIterator[bytes]:
+        yield b"the only piece"
+        await asyncio.Event().wait()
+
+    async def stream(scope: Scope, receive: Receive, send: Send) -> None:
+        await StreamingResponse(once())(scope, receive, send)
+
+    async with connected(stream, head_seconds=SOON) as (reader, writer):
+        writer.write(head(100))
+        await reader.readuntil(b"the only piece\r\n")
+        writer.write(head(100) + late)
+
+        assert await rest(reader) == b""
 
 
 async def test_application_may_delay_reading_a_body() -> None:

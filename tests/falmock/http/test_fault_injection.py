@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -75,6 +76,18 @@ async def test_result_times_out_twice_and_is_then_returned(mock: Mock) -> None:
 
     assert [answer.status_code for answer in answers] == [504, 504, 200]
     assert {answer.headers["x-fal-request-id"] for answer in answers} == {submitted["request_id"]}
+
+
+@pytest.mark.parametrize("text", ["%0d%0ax-injected:%201", "%F0%9F%A6%84", "x"])
+async def test_text_in_the_place_of_a_request_id_is_not_repeated_in_a_header(
+    mock: Mock, wire: httpx.AsyncClient, text: str
+) -> None:
+    add_rule(mock, "gateway_timeout", on="result")
+
+    answer = await wire.get(f"/fal-ai/veo2/requests/{text}", headers=KEY)
+
+    assert answer.status_code == 504
+    assert {"x-fal-request-id", "x-injected"}.isdisjoint(answer.headers)
 
 
 async def test_bad_gateway_is_html_without_a_request_id(mock: Mock) -> None:
@@ -180,6 +193,23 @@ async def test_a_fault_leaves_out_the_reason_phrase(mock: Mock, wire: httpx.Asyn
 
     assert [answer.reason_phrase for answer in answers] == ["", "", "Accepted"]
     assert [answer.json()["request_id"] for answer in answers] == [submitted["request_id"]] * 3
+
+
+async def test_fault_of_a_connection_strikes_its_own_call_of_a_pipeline(mock: Mock) -> None:
+    submitted = await mock.submit()
+    add_rule(mock, "no_reason", on="status")
+    path = httpx.URL(submitted["status_url"]).path
+    poll = f"GET {path} HTTP/1.1\r\nhost: localhost\r\nauthorization: Key me:secret"
+    health = "GET /health HTTP/1.1\r\nhost: localhost\r\nconnection: close"
+
+    async with serving(mock.emulator) as address:
+        url = httpx.URL(address)
+        reader, writer = await asyncio.open_connection(url.host, url.port)
+        writer.write(f"{poll}\r\n\r\n{health}\r\n\r\n".encode())
+        received = await reader.read()
+        writer.close()
+
+    assert re.findall(rb"HTTP/1.1 [^\r]*", received) == [b"HTTP/1.1 202 ", b"HTTP/1.1 200 OK"]
 
 
 async def test_answer_to_a_caller_in_the_same_process_has_no_status_line_to_change(mock: Mock) -> None:

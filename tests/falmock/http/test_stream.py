@@ -55,6 +55,20 @@ async def test_stream_has_one_event_for_each_change_and_ends_after_completed(
     assert [event["status"] for event in events] == ["IN_QUEUE", "IN_PROGRESS", "COMPLETED"]
 
 
+async def test_stream_says_that_a_request_of_higher_priority_has_overtaken(
+    mock: Mock, wire: httpx.AsyncClient
+) -> None:
+    submitted = await mock.submit(headers={"x-fal-queue-priority": "low"})
+
+    stream = watch(wire, submitted)
+    before = await anext(stream)
+    await mock.submit()
+    after = await anext(stream)
+    await stream.aclose()
+
+    assert (before["queue_position"], after["queue_position"]) == (0, 1)
+
+
 async def test_last_event_of_a_stream_equals_the_status_afterwards(
     mock: Mock, wire: httpx.AsyncClient
 ) -> None:

@@ -90,6 +90,23 @@ async def test_the_course_is_drawn_with_its_steps(mock: Mock, page: Page) -> Non
     ]
 
 
+@pytest.mark.parametrize("change", ["pass", "cancel"])
+async def test_the_course_has_no_steps_that_a_restored_snapshot_has_undone(
+    mock: Mock, page: Page, change: str
+) -> None:
+    submitted = await mock.submit()
+    await mock.http.post("/control/snapshots", json={"name": "waiting"})
+    if change == "pass":
+        await mock.pass_time(60)
+    else:
+        await mock.cancel(submitted)
+
+    await mock.http.post("/control/snapshots/waiting/restore")
+    course = (await page(at(submitted))).one("div", id="course")
+
+    assert [step.text.split()[-1] for step in course.one("ol").all("li")] == ["submitted"]
+
+
 async def test_a_request_that_ran_again_shows_both_runs(mock: Mock, page: Page) -> None:
     submitted = await mock.submit(headers={"x-falmock-fault": "requeued times=1"})
     await mock.pass_time(60)
@@ -164,6 +181,20 @@ async def test_the_curl_line_repeats_the_request(mock: Mock, page: Page) -> None
     assert mock.emulator.payloads.kept_body(
         mock.emulator.store.request(repeated.json()["request_id"])  # type: ignore[arg-type]
     ) == mock.emulator.payloads.kept_body(mock.emulator.store.request(submitted["request_id"]))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "body", [b'{"prompt": "\x1b[201~\x03\nid\n"}', b'{"prompt": "caf\xe9"}'], ids=["control", "not-utf-8"]
+)
+async def test_an_input_that_no_line_can_contain_is_fetched_by_curl(
+    mock: Mock, page: Page, body: bytes
+) -> None:
+    submitted = (await mock.http.post(f"/{ENDPOINT}", content=body, headers=KEY)).json()
+    line = (await page(at(submitted))).one("pre", id="snippet-1").text
+
+    assert line.startswith(f"curl -s {BASE}{at(submitted)}/input.json |")
+    assert "--data-binary @-" in line
+    assert (await mock.http.get(f"{at(submitted)}/input.json")).content == body
 
 
 async def test_a_large_input_is_fetched_by_the_lines_that_repeat_it(mock: Mock, page: Page) -> None:

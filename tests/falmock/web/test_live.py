@@ -10,7 +10,7 @@ import pytest
 from emulated import serving
 
 from falmock.faults.rules import Rule
-from falmock.web.live import event
+from falmock.web.live import event, pause
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
@@ -118,3 +118,7 @@ def test_a_text_with_line_breaks_is_one_event(text: str) -> None:
 
     assert (blank, end) == ("", "")
     assert all(line.startswith("data: ") and "\r" not in line for line in lines)
+
+
+def test_all_open_pages_together_take_a_share_of_a_core() -> None:
+    assert [1 / pause(1, pages) * pages for pages in (1, 7, 40)] == pytest.approx([0.05] * 3)

@@ -40,6 +40,34 @@ async def test_requests_are_listed_the_newest_first(mock: Mock, page: Page) -> N
     assert prompts(await page()) == ["three", "two", "one"]
 
 
+@pytest.mark.parametrize("path", ["/", "/?state=in_queue", "/ui/requests/{id}"])
+async def test_a_request_may_end_while_a_page_that_shows_it_is_made(mock: Mock, path: str) -> None:
+    async def cancel(submitted: Any, turns: int) -> None:
+        for _ in range(turns):  # of the event loop; the page takes a few
+            await asyncio.sleep(0)
+        await mock.cancel(submitted)
+
+    statuses = set()
+    for turns in range(20):
+        submitted = await mock.submit()
+        shown = mock.http.get(path.format(id=submitted["request_id"]))
+        answer, _ = await asyncio.gather(shown, cancel(submitted, turns))
+        statuses.add(answer.status_code)
+
+    assert statuses == {200}
+
+
+async def test_a_prompt_is_not_listed_after_its_payloads_are_deleted(mock: Mock, page: Page) -> None:
+    submitted = await mock.submit(prompt="one")
+    await mock.pass_time(60)
+    before = prompts(await page())
+
+    await mock.http.delete(f"/api.fal.ai/v1/models/requests/{submitted['request_id']}/payloads", headers=KEY)
+
+    assert before == ["one"]
+    assert (await page()).one("tbody", id="rows").all("span", class_="prompt") == []
+
+
 async def test_a_row_has_state_endpoint_caller_test_and_time(mock: Mock, page: Page) -> None:
     submitted = await mock.submit(headers={"x-falmock-test": "checkout"})
     row = (await page()).one("tr", id=f"r-{submitted['request_id']}")

@@ -182,6 +182,21 @@ async def test_a_rule_is_removed(mock: Mock, page: Page) -> None:
     assert ((await mock.finish()).status_code, again.status_code) == (200, 404)
 
 
+@pytest.mark.parametrize("number", ["x", "9" * 5000])
+async def test_a_rule_that_cannot_be_is_not_found(mock: Mock, number: str) -> None:
+    assert (await post(mock, f"/rules/{number}/remove")).status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("form", "says"), [("a=1&" * 1001, "1,000 fields"), ("a=" + "1" * 1024 * 1024, "1,048,576 bytes")]
+)
+async def test_a_form_that_is_too_large_is_refused_in_words(mock: Mock, form: str, says: str) -> None:
+    answer = await mock.http.post(f"{PATH}/rules", content=form)
+
+    assert answer.status_code == 413
+    assert f"A form has at most {says}." in tree(answer).one("main").text
+
+
 async def test_all_rules_are_removed(mock: Mock, page: Page) -> None:
     await add(mock, fault="content_policy_violation")
     await add(mock, fault="requeued")
