@@ -300,30 +300,30 @@ def test_a_seed_is_read(values: Json, seed: int | None) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "kinds"),
+    ("name", "kind"),
     [
-        ("image_url", {"image"}),
-        ("image_urls", {"image"}),
-        ("image_url_2", {"image"}),
-        ("start_image_url", {"image"}),
-        ("first_frame_url", {"image"}),
-        ("tail_image_url", {"image"}),
-        ("mask_url", {"image"}),
-        ("model_image", {"image"}),
-        ("video_url", {"video"}),
-        ("video_urls", {"video"}),
-        ("mask_video_url", {"video"}),
-        ("audio_url", {"audio"}),
-        ("reference_audio_url", {"audio"}),
-        ("images_data_url", {"archive"}),
-        ("prompt", set()),
-        ("image_size", set()),
-        ("num_frames", set()),
-        ("webhook_url", set()),
+        ("image_url", "image"),
+        ("image_urls", "image"),
+        ("image_url_2", "image"),
+        ("start_image_url", "image"),
+        ("first_frame_url", "image"),
+        ("tail_image_url", "image"),
+        ("mask_url", "image"),
+        ("model_image", "image"),
+        ("video_url", "video"),
+        ("video_urls", "video"),
+        ("mask_video_url", "video"),
+        ("audio_url", "audio"),
+        ("reference_audio_url", "audio"),
+        ("images_data_url", "archive"),
+        ("prompt", None),
+        ("image_size", None),
+        ("num_frames", None),
+        ("webhook_url", None),
     ],
 )
-def test_a_field_for_a_file_is_known_by_its_name(name: str, kinds: set[str]) -> None:
-    assert sources.kinds([name]) == kinds
+def test_a_field_for_a_file_is_known_by_its_name(name: str, kind: str | None) -> None:
+    assert sources.kind_of(name) == kind
 
 
 def test_fields_have_the_names_and_defaults_of_the_schema_and_know_what_was_given() -> None:
