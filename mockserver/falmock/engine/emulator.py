@@ -136,7 +136,13 @@ class Emulator:
 
     def position(self, request: Request) -> int:
         """Return how many requests wait before a waiting one."""
-        phantoms = effects.phantom_requests(request, self.clock.now())
+        phantoms = effects.phantom_requests(
+            request.injections,
+            request.attempts,
+            submitted_at=request.submitted_at,
+            ready_at=request.ready_at,
+            now=self.clock.now(),
+        )
         return self._transitions.queue.position(request.id) + phantoms
 
     def logs(self, request: Request) -> list[dict[str, Any]]:

@@ -142,7 +142,9 @@ class Runs:
             self._settle(request, prepared, now, _end_of_rejection(request, prepared, at))
         elif limit is not None and request.run_seconds > limit:
             self._settle(request, effects.ended(PlatformError("request_timeout")), now, at + limit)
-        elif (failure := effects.failure(request, prepared.model_input)) is not None:
+        elif (
+            failure := effects.failure(request.injections, request.attempts, prepared.model_input)
+        ) is not None:
             injection, outcome = failure
             self._observed(injection)
             self._settle(request, outcome, now, _end_of_rejection(request, outcome, at))

@@ -377,7 +377,7 @@ def job_of(request: Request) -> Job:
         run_seconds=request.run_seconds,
         start_by=math.inf if request.start_by is None else request.start_by,
         started_at=request.started_at,
-        bypass=effects.bypasses_queue(request),
+        bypass=effects.bypasses_queue(request.injections, request.attempts),
         held=bool(request.held),
         due_at=request.due_at,
     )
