@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from falmock.engine import served_models
-from falmock.engine.clock import Clock, SystemClock
+from falmock.engine.clock import Clock
 from falmock.engine.database import DATABASE, StoreInUseError
 from falmock.engine.emulator import Emulator
 from falmock.engine.files import Files
@@ -92,7 +92,7 @@ async def open_emulator(
         folder = settings.state or _temporary_folder(stack)
         with _using(folder):
             store = stack.enter_context(_open_store(settings, folder))
-            clock = clock or SystemClock(settings.time_scale, start=store.latest_time())
+            clock = clock or Clock(settings.time_scale, start=store.latest_time())
             seed = _seed(settings, store)
             signer = Signer(_secret(settings, folder))
             files = Files(store, folder, max_size=settings.max_upload)
