@@ -76,7 +76,7 @@ class Clock:
         self.reset(when)
 
     def reset(self, when: float) -> None:
-        """Set emulated time to any time, also an earlier one. The caller moves all other times with it."""
+        """Set emulated time, also to an earlier time. The caller moves all stored times with it."""
         self._continue(min(when, LAST), self._scale)
 
     async def sleep_until(self, when: float) -> None:

@@ -36,7 +36,6 @@ if TYPE_CHECKING:
 
     from falmock.engine.resources import Resources
     from falmock.engine.submission import Submission
-    from falmock.faults.injections import Injection
     from falmock.protocol.outcomes import Outcome
 
 log = logging.getLogger("falmock")
@@ -88,16 +87,16 @@ class Transitions:
             is_local=None if settings.delivers_anywhere else resources.is_local,
             wake=self.wake.set,
             changed=self.changed.notify,
-            observed=self._observed,
+            rule_set=resources.rule_set,
             transaction=self.transaction,
         )
         self.steps = Steps(resources, self.payloads, self.sender)
         self.runs = Runs(
             resources,
             self.payloads,
+            self.steps,
             guarded=self._guarded,
             settle=self._settle,
-            observed=self.steps.observed,
             reschedule=self.reschedule,
         )
         self._admission = Admission(resources, self.payloads, self.steps)
@@ -179,9 +178,6 @@ class Transitions:
         """Wake those that wait for a change of these requests and applications, and the scheduler."""
         self.changed.notify(ANY, *changed)
         self.wake.set()  # a result may expire earlier than any before
-
-    def _observed(self, injection: Injection) -> None:
-        self.steps.observed(injection)
 
     # Events that callers cause
 
