@@ -63,7 +63,7 @@ class Admission:
             method=submission.method,
             content_type=submission.content_type,
             input_sha256=hashlib.sha256(submission.body).hexdigest(),
-            body_file=self._payloads.keep_body(submission.body),
+            body_file=self._payloads.keep_input(request_id, submission.body),
             submitted_at=now,
             ready_at=effects.ready_at(injected, ready_at, now),
             run_seconds=effects.run_seconds(injected, self._settings.run_seconds.draw(rng)),
@@ -77,7 +77,6 @@ class Admission:
             gateway_id=request_id,
         )
         self._store.insert(request)
-        self._payloads.keep_input(request, submission.body)
         for injection in injections:
             if injection.fault.name in effects.AT_ONCE:
                 self._steps.observed(injection)

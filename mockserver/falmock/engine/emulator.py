@@ -87,16 +87,16 @@ class Emulator:
             QueueTooLong: more requests wait than the submission allows.
             StorageUnavailable: the store cannot write.
         """
-        self.advance()
+        now = self.advance()
         waiting = self._transitions.queue.waiting(submission.endpoint.application)
         if waiting > submission.max_queue_length:
             raise QueueTooLong(waiting, int(submission.max_queue_length))
-        request = self._transitions.accept(submission, direct=False)
+        request = self._transitions.accept(submission, now, direct=False)
         log.info("request %s: IN_QUEUE for %s", request.id, submission.endpoint)
-        if "locks_account" in request.injections:
+        injections = request.injections
+        if "locks_account" in injections:
             self.manual.lock(request.caller)
-        starts = "starts_at_once" in request.injections
-        return (self.request(request.id) or request) if starts else request
+        return (self.request(request.id) or request) if "starts_at_once" in injections else request
 
     async def run_directly(self, submission: Submission) -> Request:
         """Accept a request and return it completed. If this is cancelled, so is the request.
@@ -105,10 +105,10 @@ class Emulator:
             ConcurrencyLimit: the caller has as many running requests as it may have.
             StorageUnavailable: the store cannot write.
         """
-        self.advance()
+        now = self.advance()
         if self._transitions.queue.running_of(submission.caller) >= self.settings.concurrency:
             raise ConcurrencyLimit(self.settings.concurrency)
-        request = self._transitions.accept(submission, direct=True)
+        request = self._transitions.accept(submission, now, direct=True)
         self._transitions.notify()
         try:
             return await self.wait_for(request.id, State.COMPLETED)

@@ -181,10 +181,10 @@ class Transitions:
 
     # Events that callers cause
 
-    def accept(self, submission: Submission, *, direct: bool) -> Request:
+    def accept(self, submission: Submission, now: float, *, direct: bool) -> Request:
         """Create a request and put it into the queue."""
         with self.transaction(steers=False):
-            request = self._admission.accept(submission, self.clock.now(), direct=direct)
+            request = self._admission.accept(submission, now, direct=direct)
         self.queue.add(job_of(request))
         self.reschedule()
         return request
