@@ -20,6 +20,7 @@ from falmock.inspection.received_call import (
     OVERHEAD,
     ReceivedCall,
     header,
+    join_headers,
     split_headers,
 )
 from falmock.inspection.redaction import Redactor
@@ -222,12 +223,12 @@ class Journal:
             test=redact.name(raw.test),
             url=redact.url(raw.url),
             number=raw.number,
-            headers=redact.headers(split_headers(raw.headers)),
+            headers=redact.headers((name.encode(), value.encode()) for name, value in raw.headers.items()),
             body=redact.body(raw.body, "application/json"),
             size=raw.size,
             status=raw.status,
-            answer_headers=redact.headers(split_headers(raw.answer_headers)),
-            answer=redact.body(raw.answer, _content_type(raw.answer_headers)),
+            answer_headers=redact.headers(raw.answer_headers),
+            answer=redact.body(raw.answer, _content_type(join_headers(raw.answer_headers))),
             error=redact.name(raw.error),
             fault=redact.name(raw.fault),
         )
