@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Final
 
 from falmock.engine.lifecycle import State
 from falmock.engine.selection import Condition, Selection
+from falmock.engine.submission import parse_input
 from falmock.http.listing import in_turns
-from falmock.protocol import bodies
 from falmock.protocol.patterns import LONGEST
 from falmock.web.answers import Rejected, origin
 from falmock.web.regions import Regions
@@ -137,12 +137,7 @@ def selection(request: Request) -> Selection:
 
 def excerpt(body: bytes) -> str:
     """Return the beginning of an input's prompt, or of its first text; empty without one."""
-    try:
-        given = bodies.load(body)
-    except (ValueError, RecursionError):
-        return ""
-    if not isinstance(given, dict):
-        return ""
+    given = parse_input(body)
     texts = [given.get("prompt"), *given.values()]
     text = next((each for each in texts if isinstance(each, str) and not each.startswith("data:")), "")
     return text[:EXCERPT] + ("…" if len(text) > EXCERPT else "")
