@@ -108,7 +108,7 @@ class OwnAddresses:
         """Return whether a connection to an address reaches one of the listeners."""
         there = delivered(address)
         return any(
-            port == own_port and (there == own or (_covers(own, there) and _is_this_machine(there)))
+            port == own_port and (there == own or (_covers(own, there) and is_this_machine(there)))
             for own, own_port in self._listening
         )
 
@@ -118,7 +118,7 @@ def _covers(own: IPAddress, address: IPAddress) -> bool:
     return own.is_unspecified and (own.version == 6 or address.version == 4)  # noqa: PLR2004 - of IP
 
 
-def _is_this_machine(address: IPAddress) -> bool:
+def is_this_machine(address: IPAddress) -> bool:
     """Return whether this machine has an address: if so, a socket can be bound to it."""
     if address.is_loopback:
         return True
