@@ -119,6 +119,21 @@ class Site:
         )
         return answers.html(request, text, status)
 
+    def pager(self, request: Request, path: str, last: str | None) -> Markup:
+        """Return the links of a list to its older and to its newest rows.
+
+        Args:
+            path: of the page.
+            last: id of the last row that is shown, if there are older ones.
+        """
+        older = None if last is None else request.url.include_query_params(before=last)
+        newest = request.url.remove_query_params("before") if request.query_params.get("before") else None
+        return self.render(
+            "pages.html",
+            older=older and f"{path}?{older.query}",
+            newest=newest and (f"{path}?{newest.query}" if newest.query else path),
+        )
+
     def clock(self) -> Markup:
         """Return the clock of the header. Its HTML stays the same while the clock runs evenly."""
         clock = self.emulator.clock
