@@ -136,14 +136,16 @@ class Emulator:
 
     def position(self, request: Request) -> int:
         """Return how many requests wait before a waiting one."""
-        phantoms = effects.phantom_requests(
+        position = self._transitions.queue.position(request.id)
+        if request.faults is None:
+            return position
+        return position + effects.phantom_requests(
             request.injections,
             request.attempts,
             submitted_at=request.submitted_at,
             ready_at=request.ready_at,
             now=self.clock.now(),
         )
-        return self._transitions.queue.position(request.id) + phantoms
 
     def logs(self, request: Request) -> list[dict[str, Any]]:
         """Return the log entries of a request so far."""
