@@ -75,7 +75,7 @@ def phantom_requests(
     deep = injections.get("deep_queue")
     if deep is None or attempts > 0 or ready_at <= submitted_at:
         return 0
-    left = (ready_at - now) / (ready_at - submitted_at)
+    left = 1.0 if math.isinf(ready_at) else (ready_at - now) / (ready_at - submitted_at)
     first, peak = int(deep.fault.options["position"]), int(deep.fault.options["peak"])
     if peak <= first:
         ahead = first * left
