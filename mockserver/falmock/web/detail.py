@@ -21,8 +21,8 @@ from falmock.protocol.errors import RequestNotFound
 from falmock.web import answers, media
 from falmock.web.answers import Done, Rejected, form, origin
 from falmock.web.regions import Regions
+from falmock.web.site import badge
 from falmock.web.snippets import snippets
-from falmock.web.states import badge
 from falmock.web.timeline import draw
 from falmock.web.webhooks import WAYS, verdict
 
