@@ -323,15 +323,21 @@ class Transitions:
             StorageUnavailable: the store cannot write.
         """
         with self.transaction():
-            try:
-                with self.store.savepoint():
-                    act(*arguments)
-            except Exception as error:
-                if transient.reason(error) is not None or not self.store.in_transaction:
-                    raise
-                log.error("request %s failed and ends with 500: %r", request_id, error)  # noqa: TRY400 - one line
-                log.debug("traceback of request %s", request_id, exc_info=True)
+            if (error := self._error_of(act, *arguments)) is not None:
+                log.error("request %s failed and ends with 500: %r", request_id, error)
+                log.debug("traceback of request %s", request_id, exc_info=error)
                 self._abandon(request_id, at)
+
+    def _error_of(self, act: Callable[..., None], *arguments: Any) -> Exception | None:
+        """Call `act`; undo it and return its error if it raises, unless the store cannot write."""
+        try:
+            with self.store.savepoint():
+                act(*arguments)
+        except Exception as error:
+            if transient.reason(error) is not None or not self.store.in_transaction:
+                raise
+            return error
+        return None
 
     def _abandon(self, request_id: str, at: float) -> None:
         """End a request as an internal error, without its faults."""
@@ -339,13 +345,8 @@ class Transitions:
             self.stop(request_id)
             if self.queue.has(request_id):
                 self.queue.cancel(request_id, at)
-            try:
-                with self.store.savepoint():
-                    self._complete_abandoned(request_id, at)
-            except Exception as error:
-                if transient.reason(error) is not None or not self.store.in_transaction:
-                    raise
-                log.error("request %s is skipped, its row cannot be updated: %r", request_id, error)  # noqa: TRY400
+            if (error := self._error_of(self._complete_abandoned, request_id, at)) is not None:
+                log.error("request %s is skipped, its row cannot be updated: %r", request_id, error)
 
     def _complete_abandoned(self, request_id: str, at: float) -> None:
         self.store.update(Request, request_id, faults=None)
