@@ -114,7 +114,7 @@ class Emulator:
             return await self.wait_for(request.id, State.COMPLETED)
         except asyncio.CancelledError:
             with suppress(StorageUnavailable):  # the request then continues, and its result is not read
-                self._end(request, PlatformError("client_disconnected"))
+                self._end(request.id, "client_disconnected")
             raise
         except RequestNotFound:  # deleted by a reset
             raise PlatformError("runner_disconnected") from None
@@ -230,7 +230,7 @@ class Emulator:
         if request.state == State.COMPLETED:
             raise AlreadyCompleted
         if request.state == State.IN_QUEUE:
-            self._end(request, PlatformError("client_cancelled"))
+            self._end(request.id, "client_cancelled")
         elif self.settings.cancel == "honoured":
             # This is an answer of the runner, and runners send no error types (PROTOCOL.md 13).
             self._transitions.end(request.id, Outcome.refused(499, "Request cancelled by the client."))
@@ -239,7 +239,7 @@ class Emulator:
         """Cancel the waiting requests of an application: all, or one caller's. Yields after each one."""
         for job in self.waiting_jobs(application):
             if caller in {None, job.caller}:
-                self._transitions.end(job.id, effects.ended(PlatformError("client_cancelled")))
+                self._end(job.id, "client_cancelled")
                 yield
 
     def drop_payloads(self, request: Request) -> list[str]:
@@ -251,8 +251,8 @@ class Emulator:
             self._transitions.steps.change(request, body_file=None)
         return gone
 
-    def _end(self, request: Request, error: PlatformError) -> None:
-        self._transitions.end(request.id, effects.ended(error))
+    def _end(self, request_id: str, error_type: str) -> None:
+        self._transitions.end(request_id, effects.ended(PlatformError(error_type)))
 
     # Tokens and random numbers
 
