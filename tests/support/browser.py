@@ -12,7 +12,6 @@ from programs import NODE, tool
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from playwright.sync_api import Browser, ConsoleMessage
 
@@ -78,9 +77,9 @@ def visit(browser: Browser, address: str, **options: Any) -> Iterator[Visit]:
         context.close()
 
 
-def violations(page: Page, axe: Path = AXE) -> list[str]:
+def violations(page: Page) -> list[str]:
     """Return what axe finds serious on a page, a line each."""
-    page.evaluate(axe.read_text())  # as the debugger does: the page's policy allows no other script
+    page.evaluate(AXE.read_text())  # as the debugger does: the page's policy allows no other script
     found = page.evaluate("axe.run({resultTypes: ['violations']})")["violations"]
     return [
         f"{each['id']}: {each['help']}: {[node['html'][:200] for node in each['nodes'][:3]]}"

@@ -137,6 +137,7 @@ async def opened(
 @asynccontextmanager
 async def serving(emulator: Emulator) -> AsyncIterator[str]:
     """Serve an emulator on a free loopback port, in this event loop; yields its URL."""
-    with listen("127.0.0.1", 0) as listener, emulator.dialler.own.listening(listener):
+    with listen("127.0.0.1", 0) as listener:
+        emulator.dialler.own.add(listener)
         async with Server(create_app(emulator), limits=emulator.settings.limits).running(listener):
             yield address(listener)

@@ -38,7 +38,7 @@ from falmock.media import mp4, pixels
 from falmock.protocol import addresses, endpoints, validation
 from falmock.protocol.authorities import AuthorityError, parse_authority, parse_origin
 from falmock.protocol.errors import Refusal
-from falmock.protocol.hosts import NotServedError, locate
+from falmock.protocol.hosts import NotServedError, find_destination
 from falmock.protocol.limits import Limits
 from falmock.settings import SettingsError, Span
 
@@ -56,7 +56,7 @@ def host(data: bytes) -> None:
     """Read a Host header and a path."""
     authority, _, path = _text(data).partition("\n")
     with contextlib.suppress(AuthorityError, NotServedError, Refusal):
-        locate({"host": authority}, "http", f"/{path}", own_names=(), own_authority="localhost")
+        find_destination(parse_authority(authority), {}, "http", f"/{path}", ())
 
 
 def endpoint(data: bytes) -> None:

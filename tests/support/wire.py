@@ -23,6 +23,6 @@ def lines(answer: httpx.Response) -> list[str]:
     return [f"{name.decode()}: {value.decode()}" for name, value in rest]
 
 
-def about_body(answer: httpx.Response, kind: str = "application/json") -> list[str]:
+def about_body(answer: httpx.Response) -> list[str]:
     """Return the headers about the body that was received."""
-    return [f"content-type: {kind}", f"content-length: {len(answer.content)}"]
+    return ["content-type: application/json", f"content-length: {len(answer.content)}"]

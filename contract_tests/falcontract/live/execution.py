@@ -72,7 +72,6 @@ class Live:
         today: date of the transcripts, YYYY-MM-DD.
         transport: replaces the network.
         sleep: waits so many seconds.
-        clock: monotonic seconds.
         plan: replaces `plan.json`.
 
     Raises:
@@ -88,11 +87,10 @@ class Live:
         today: str,
         transport: httpx.AsyncBaseTransport | None = None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
-        clock: Callable[[], float] = time.monotonic,
         plan: dict[str, PlannedProgram] | None = None,
     ) -> None:
         self._key, self.budget = settings(environ)
-        self._transport, self._sleep, self._clock, self._today = transport, sleep, clock, today
+        self._transport, self._sleep, self._today = transport, sleep, today
         self._plan = planning.read() if plan is None else plan
 
     def planned(self, tier: int) -> list[PlannedProgram]:
@@ -109,7 +107,7 @@ class Live:
                 raise planning.NotPlanned(f"{entry.program.name} is not in the reviewed plan")
         outcome = Outcome()
         inner = self._transport or httpx.AsyncHTTPTransport(retries=0)
-        guard = LiveGuard(inner, self.budget, sleep=self._sleep, clock=self._clock)
+        guard = LiveGuard(inner, self.budget, sleep=self._sleep)
         async with self._session(guard) as session:
             try:
                 for number, entry in enumerate(entries, 1):
@@ -134,7 +132,7 @@ class Live:
                 transport=guard,
                 hosts=BASE_URLS,
                 keys=authorization_headers(self._key),
-                now=self._clock,
+                now=time.monotonic,
                 wall=time.time,
                 pass_time=self._sleep,
                 poll_seconds=1.0,

@@ -138,6 +138,16 @@ def change_header(patch: Patch, applies: Callable[[Answer], bool], name: str, va
     change_wire(patch, change)
 
 
+def change_code(patch: Patch, applies: Callable[[Answer], bool], code: int) -> None:
+    """Set the HTTP status of some answers."""
+
+    def change(answer: Answer) -> None:
+        if applies(answer):
+            answer.status = code
+
+    change_wire(patch, change)
+
+
 def change_wire(patch: Patch, change: Callable[[Answer], object]) -> None:
     """Change what leaves the emulator; `change` gets each answer that is not a stream."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from falcontract.mutation.internals import access, catalogue, emulator, keys, payloads, rest, tokens
-from falcontract.mutation.patching import Answer, Patch, change_json, change_wire
+from falcontract.mutation.patching import Answer, Patch, change_code, change_header, change_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,72 +22,38 @@ def runs_have_an_envelope(patch: Patch) -> None:
 
 def runs_vary(patch: Patch) -> None:
     """A run has the queue's vary."""
-
-    def change(answer: Answer) -> None:
-        if _on("fal.run")(answer):
-            answer.headers["vary"] = "origin, access-control-request-method, access-control-request-headers"
-
-    change_wire(patch, change)
+    vary = "origin, access-control-request-method, access-control-request-headers"
+    change_header(patch, _on("fal.run"), "vary", vary)
 
 
 def runs_have_no_id(patch: Patch) -> None:
     """A run has no x-fal-request-id."""
-
-    def change(answer: Answer) -> None:
-        if _on("fal.run")(answer):
-            del answer.headers["x-fal-request-id"]
-
-    change_wire(patch, change)
+    change_header(patch, _on("fal.run"), "x-fal-request-id", None)
 
 
 def runs_check_the_method_first(patch: Patch) -> None:
     """A GET of a run without a key is a 405."""
-
-    def change(answer: Answer) -> None:
-        if _on("fal.run")(answer) and answer.method == "GET":
-            answer.status = 405
-
-    change_wire(patch, change)
+    change_code(patch, lambda a: _on("fal.run")(a) and a.method == "GET", 405)
 
 
 def runs_answer_202(patch: Patch) -> None:
     """A run is answered 202."""
-
-    def change(answer: Answer) -> None:
-        if _on("fal.run")(answer) and answer.status == 200:
-            answer.status = 202
-
-    change_wire(patch, change)
+    change_code(patch, lambda a: _on("fal.run")(a) and a.status == 200, 202)
 
 
 def rest_answers_have_no_hsts(patch: Patch) -> None:
     """An answer of the REST host has no strict-transport-security."""
-
-    def change(answer: Answer) -> None:
-        if _on("rest.fal.ai")(answer):
-            del answer.headers["strict-transport-security"]
-
-    change_wire(patch, change)
+    change_header(patch, _on("rest.fal.ai"), "strict-transport-security", None)
 
 
 def rest_answers_vary(patch: Patch) -> None:
     """An answer of the REST host has access-control-allow-credentials, without an Origin."""
-
-    def change(answer: Answer) -> None:
-        if _on("rest.fal.ai")(answer):
-            answer.headers["access-control-allow-credentials"] = "true"
-
-    change_wire(patch, change)
+    change_header(patch, _on("rest.fal.ai"), "access-control-allow-credentials", "true")
 
 
 def tokens_are_200(patch: Patch) -> None:
     """A new token is a 200."""
-
-    def change(answer: Answer) -> None:
-        if "/tokens" in answer.path and answer.status == 201:
-            answer.status = 200
-
-    change_wire(patch, change)
+    change_code(patch, lambda a: "/tokens" in a.path and a.status == 201, 200)
 
 
 def tokens_are_objects(patch: Patch) -> None:

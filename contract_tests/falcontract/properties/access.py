@@ -22,7 +22,6 @@ UNKNOWN_APPLICATIONS: Final = {
     "comfy/no-one/no-flow/deep": "comfy/no-one/no-flow",
 }
 UNKNOWN_KEY: Final = "No user found for Key ID and Secret"
-NO_KEY: Final = "Authentication is required to access this application."
 LOCKED: Final = "User is locked. Reason: "
 
 

@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from falcontract.traces import Exchange, Trace
 
 DOCUMENTATION: Final = "https://docs.fal.ai/errors#"
-IMAGE: Final = ["body", "image_url"]
 
 
 @prop(

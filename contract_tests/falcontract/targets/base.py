@@ -136,15 +136,13 @@ class Address:
 
     Args:
         base: for example "http://127.0.0.1:8787".
-        key: credentials.
-        second: credentials of another account.
 
     Raises:
         FalAddressError: the address is fal's.
         ValueError: it is not an http(s) URL.
     """
 
-    def __init__(self, base: str, *, key: str = KEY_A, second: str | None = KEY_B) -> None:
+    def __init__(self, base: str) -> None:
         url = httpx.URL(base)
         if url.scheme not in {"http", "https"} or not url.host:
             raise ValueError(f"{base} is not an http(s) URL")
@@ -153,8 +151,7 @@ class Address:
                 f"{url.host} belongs to fal: use --target live, which sends the reviewed plan only"
             )
         self.name = base.rstrip("/")
-        self.abilities = frozenset({"receive", "hosts"} | ({"second-key"} if second else set()))
-        self._keys = authorization_headers(key, second)
+        self.abilities = frozenset({"receive", "hosts", "second-key"})
 
     @asynccontextmanager
     async def open(self, program: Program) -> AsyncIterator[Session]:
@@ -165,7 +162,7 @@ class Address:
             yield Session(
                 transport=transport,
                 hosts={name: f"{self.name}/{host}" for name, host in HOSTS.items()},
-                keys=self._keys,
+                keys=authorization_headers(KEY_A, KEY_B),
                 now=time.monotonic,
                 wall=time.time,
                 pass_time=asyncio.sleep,

@@ -97,7 +97,7 @@ def _fields(schemas: Mapping[str, Json], schema: Json, start: str, depth: int) -
             **{name: field[name] for name in ("default", "description") if name in field},
         }
         branches = list(_branches(field))
-        if values := [json.dumps(value) for branch in branches for value in _choices(branch)]:
+        if values := [json.dumps(value) for branch in branches for value in choices(branch)]:
             facts["values"] = list(dict.fromkeys(values))
         facts |= {key: branch[key] for branch in branches for key in BOUNDS if key in branch}
         yield f"{start}{name}", facts
@@ -114,7 +114,8 @@ def _branches(schema: Json) -> Iterator[Json]:
             yield from _branches(each)
 
 
-def _choices(schema: Json) -> list[Any]:
+def choices(schema: Json) -> list[Any]:
+    """Return the values that a schema lists."""
     return [*schema.get("enum", ()), *([schema["const"]] if "const" in schema else [])]
 
 

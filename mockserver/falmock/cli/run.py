@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from itertools import chain
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, Final
 
 import click
@@ -15,11 +16,12 @@ from falmock.app import open_emulator
 from falmock.cli import console
 from falmock.cli.joining import control_error, describe, find_server, server_options, with_token
 from falmock.cli.options import command_argument, option, settings_of, settings_options
-from falmock.cli.report import write as write_report
 from falmock.cli.serving import LOOPBACK, application, event_loop, listening, log_options, reporting, served
 from falmock.engine.served_models import FOLDER as MODELS
 from falmock.http.areas import CONTROL
+from falmock.inspection import har
 from falmock.inspection.entries import Exchange
+from falmock.inspection.entries import lines as journal_lines
 from falmock.inspection.journal import journal_of
 from falmock.inspection.ledger import Account
 from falmock.inspection.lint import check
@@ -192,14 +194,33 @@ async def _run_with(
                     "open that address to see its requests"
                 )
                 ended = await _launch(command, server, forwarder)
-            counted = app.state.ledger.account()
+            counted, entries = app.state.ledger.account(), journal_of(emulator).entries()
             if report is not None:
                 try:
-                    write_report(report, emulator, counted)
+                    _write_report(report, emulator, entries, counted)
                 except OSError as error:
                     raise click.ClickException(f"cannot write to {report}: {error.strerror}") from None
-            entries = journal_of(emulator).entries()
             return ended, counted, _remarks(emulator, entries), any(map(_is_of_page, entries))
+
+
+def _write_report(
+    folder: Path, emulator: Emulator, entries: Sequence[JournalEntry], account: Account
+) -> None:
+    """Write journal, HTTP archive, account and the videos of all requests, named by their ids.
+
+    Raises:
+        OSError: a file cannot be written.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    dropped = journal_of(emulator).dropped
+    (folder / "journal.jsonl").write_text("".join(journal_lines(entries, dropped)))
+    archive = {"log": har.head(dropped) | {"entries": har.archived(entries)}}
+    (folder / "calls.har").write_text(json.dumps(archive))
+    (folder / "account.json").write_text(json.dumps(account.to_json()))
+    for file in emulator.store.files():
+        if file.request_id is not None:
+            name = f"{file.request_id}{PurePosixPath(file.path).suffix}"
+            shutil.copyfile(emulator.files.on_disk(file), folder / name)
 
 
 def _remarks(emulator: Emulator, entries: Sequence[JournalEntry]) -> Remarks:

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Final
 from starlette.exceptions import HTTPException
 
 from falmock.control.api import operation
-from falmock.control.paging import newest
 from falmock.control.refusals import no_request, refusals_of, time_limit
 from falmock.control.schemas import Failure, RequestFilter, RequestList, RequestView, RequestWait, Within
 from falmock.engine.delivery import without_secrets
 from falmock.engine.lifecycle import State
 from falmock.faults.vocabulary import FaultError, parse
+from falmock.http.listing import newest
 from falmock.inspection.journal import journal_of
 from falmock.protocol.patterns import matches
 
@@ -37,10 +37,12 @@ class RequestControl:
         self._emulator.advance()
         pages = self._emulator.store.request_pages_before(query.before and query.before.lower())
         try:
-            views, more = await newest(pages, lambda row: _matches(row, query), self._view, query.limit)
+            views, more = await newest(
+                pages, query.limit, view=self._view, matches=lambda row: _matches(row, query)
+            )
         except KeyError:
             raise no_request(str(query.before)) from None
-        return RequestList(requests=views, before=views[0].id if more else None)
+        return RequestList(requests=views[::-1], before=views[-1].id if more else None)
 
     @operation("GET", "/requests/{id}", refusals=UNKNOWN)
     async def show(self, request_id: str) -> RequestView:

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 from starlette.exceptions import HTTPException
 
 from falmock.control.api import operation
-from falmock.control.paging import newest
 from falmock.control.refusals import no_request, refusals_of, time_limit
 from falmock.control.schemas import Redelivery, WebhookFilter, WebhookList, WebhookView, Within
 from falmock.engine.delivery import without_secrets
 from falmock.faults.vocabulary import FaultError, parse
+from falmock.http.listing import newest
 from falmock.inspection.journal import journal_of
 
 if TYPE_CHECKING:
@@ -31,10 +31,12 @@ class WebhookControl:
         self._emulator.advance()
         pages = self._emulator.store.delivery_pages_before(query.before and query.before.lower())
         try:
-            views, more = await newest(pages, lambda row: self._matches(row, query), self._view, query.limit)
+            views, more = await newest(
+                pages, query.limit, view=self._view, matches=lambda row: self._matches(row, query)
+            )
         except KeyError:
             raise no_request(str(query.before), "with a webhook") from None
-        return WebhookList(webhooks=views, before=views[0].request_id if more else None)
+        return WebhookList(webhooks=views[::-1], before=views[-1].request_id if more else None)
 
     @operation(
         "GET",

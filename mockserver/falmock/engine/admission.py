@@ -50,7 +50,8 @@ class Admission:
         request_id = str(uuid7(now, rng))
         injections = self._injections(submission, request_id)
         injected = Injections(injections)
-        ready_at = now if direct else now + self._settings.queue_seconds.draw(rng)
+        queue_seconds = 0.0 if direct else self._settings.queue_seconds.draw(rng)
+        run_seconds = self._settings.run_seconds.draw(rng)
         request = Request(
             id=request_id,
             seq=seq,
@@ -63,10 +64,10 @@ class Admission:
             method=submission.method,
             content_type=submission.content_type,
             input_sha256=hashlib.sha256(submission.body).hexdigest(),
-            body_file=self._payloads.keep_body(submission.body),
+            body_file=self._payloads.keep_input(request_id, submission.body),
             submitted_at=now,
-            ready_at=effects.ready_at(injected, ready_at, now),
-            run_seconds=effects.run_seconds(injected, self._settings.run_seconds.draw(rng)),
+            ready_at=effects.ready_at(injected, now + queue_seconds, now),
+            run_seconds=effects.run_seconds(injected, run_seconds),
             priority=submission.priority,
             start_by=None if submission.start_within == math.inf else now + submission.start_within,
             retry=submission.retry and not direct,
@@ -77,7 +78,6 @@ class Admission:
             gateway_id=request_id,
         )
         self._store.insert(request)
-        self._payloads.keep_input(request, submission.body)
         for injection in injections:
             if injection.fault.name in effects.AT_ONCE:
                 self._steps.observed(injection)

@@ -10,7 +10,7 @@ import asyncio
 import math
 import time
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,45 +18,11 @@ if TYPE_CHECKING:
 LAST: Final = datetime(3000, 1, 1, tzinfo=UTC).timestamp()  # where emulated time stops
 
 
-class Clock(Protocol):
-    """Times in unix seconds.
-
-    Attributes:
-        scale: seconds of emulated time in one real second; 0 stops the clock. It may be set at any time.
-    """
-
-    scale: float
-
-    def now(self) -> float:
-        """Return the emulated time. It goes back only with `reset`, and stops at `LAST`."""
-        ...
-
-    def wall(self) -> float:
-        """Return the time for signatures and certificates."""
-        ...
-
-    def move_to(self, when: float) -> None:
-        """Move emulated time forward; it continues from there.
-
-        Raises:
-            ValueError: `when` is in the past, or beyond `LAST`.
-        """
-        ...
-
-    def reset(self, when: float) -> None:
-        """Set emulated time, also to an earlier time. The caller moves all stored times with it."""
-        ...
-
-    async def sleep_until(self, when: float) -> None:
-        """Return once `now()` has reached `when`."""
-        ...
-
-
-class SystemClock:
-    """The machine's clock, `scale` times as fast.
+class Clock:
+    """The machine's clock, `scale` times as fast. Times are in unix seconds.
 
     Args:
-        scale: see `Clock`.
+        scale: seconds of emulated time in one real second; 0 stops the clock. It may be set at any time.
         start: the emulated time to begin at, if it is later than `wall` (a restart must not fall behind the
             times that an earlier, faster run stored).
         wall: returns the time of day.
@@ -81,9 +47,11 @@ class SystemClock:
         self._alarm_at = math.inf
 
     def now(self) -> float:
+        """Return the emulated time. It goes back only with `reset`, and stops at `LAST`."""
         return min(self._start + (self._monotonic() - self._zero) * self._scale, LAST)
 
     def wall(self) -> float:
+        """Return the time for signatures and certificates."""
         return self._wall()
 
     @property
@@ -95,6 +63,11 @@ class SystemClock:
         self._continue(self.now(), scale)
 
     def move_to(self, when: float) -> None:
+        """Move emulated time forward; it continues from there.
+
+        Raises:
+            ValueError: `when` is in the past, or beyond `LAST`.
+        """
         now = self.now()
         if when < now:
             raise ValueError(f"emulated time cannot go back from {now} to {when}")
@@ -103,9 +76,11 @@ class SystemClock:
         self.reset(when)
 
     def reset(self, when: float) -> None:
+        """Set emulated time, also to an earlier time. The caller moves all stored times with it."""
         self._continue(min(when, LAST), self._scale)
 
     async def sleep_until(self, when: float) -> None:
+        """Return once `now()` has reached `when`."""
         if when <= self.now():
             return
         woken = asyncio.get_running_loop().create_future()
@@ -143,7 +118,7 @@ class SystemClock:
             self._alarm = loop.call_later((when - self.now()) / self._scale, self._wake)
 
 
-class ManualClock(SystemClock):
+class ManualClock(Clock):
     """A clock that only `move_to` moves, for tests.
 
     Both of its times are the same, so signatures do not depend on the day on which a test runs.

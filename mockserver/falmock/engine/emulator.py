@@ -87,16 +87,16 @@ class Emulator:
             QueueTooLong: more requests wait than the submission allows.
             StorageUnavailable: the store cannot write.
         """
-        self.advance()
+        now = self.advance()
         waiting = self._transitions.queue.waiting(submission.endpoint.application)
         if waiting > submission.max_queue_length:
             raise QueueTooLong(waiting, int(submission.max_queue_length))
-        request = self._transitions.accept(submission, direct=False)
+        request = self._transitions.accept(submission, now, direct=False)
         log.info("request %s: IN_QUEUE for %s", request.id, submission.endpoint)
-        if "locks_account" in request.injections:
+        injections = request.injections
+        if "locks_account" in injections:
             self.manual.lock(request.caller)
-        starts = "starts_at_once" in request.injections
-        return (self.request(request.id) or request) if starts else request
+        return (self.request(request.id) or request) if "starts_at_once" in injections else request
 
     async def run_directly(self, submission: Submission) -> Request:
         """Accept a request and return it completed. If this is cancelled, so is the request.
@@ -105,16 +105,16 @@ class Emulator:
             ConcurrencyLimit: the caller has as many running requests as it may have.
             StorageUnavailable: the store cannot write.
         """
-        self.advance()
+        now = self.advance()
         if self._transitions.queue.running_of(submission.caller) >= self.settings.concurrency:
             raise ConcurrencyLimit(self.settings.concurrency)
-        request = self._transitions.accept(submission, direct=True)
+        request = self._transitions.accept(submission, now, direct=True)
         self._transitions.notify()
         try:
             return await self.wait_for(request.id, State.COMPLETED)
         except asyncio.CancelledError:
             with suppress(StorageUnavailable):  # the request then continues, and its result is not read
-                self._end(request, PlatformError("client_disconnected"))
+                self._end(request.id, "client_disconnected")
             raise
         except RequestNotFound:  # deleted by a reset
             raise PlatformError("runner_disconnected") from None
@@ -136,8 +136,16 @@ class Emulator:
 
     def position(self, request: Request) -> int:
         """Return how many requests wait before a waiting one."""
-        phantoms = effects.phantom_requests(request, self.clock.now())
-        return self._transitions.queue.position(request.id) + phantoms
+        position = self._transitions.queue.position(request.id)
+        if request.faults is None:
+            return position
+        return position + effects.phantom_requests(
+            request.injections,
+            request.attempts,
+            submitted_at=request.submitted_at,
+            ready_at=request.ready_at,
+            now=self.clock.now(),
+        )
 
     def logs(self, request: Request) -> list[dict[str, Any]]:
         """Return the log entries of a request so far."""
@@ -222,7 +230,7 @@ class Emulator:
         if request.state == State.COMPLETED:
             raise AlreadyCompleted
         if request.state == State.IN_QUEUE:
-            self._end(request, PlatformError("client_cancelled"))
+            self._end(request.id, "client_cancelled")
         elif self.settings.cancel == "honoured":
             # This is an answer of the runner, and runners send no error types (PROTOCOL.md 13).
             self._transitions.end(request.id, Outcome.refused(499, "Request cancelled by the client."))
@@ -231,7 +239,7 @@ class Emulator:
         """Cancel the waiting requests of an application: all, or one caller's. Yields after each one."""
         for job in self.waiting_jobs(application):
             if caller in {None, job.caller}:
-                self._transitions.end(job.id, effects.ended(PlatformError("client_cancelled")))
+                self._end(job.id, "client_cancelled")
                 yield
 
     def drop_payloads(self, request: Request) -> list[str]:
@@ -243,8 +251,8 @@ class Emulator:
             self._transitions.steps.change(request, body_file=None)
         return gone
 
-    def _end(self, request: Request, error: PlatformError) -> None:
-        self._transitions.end(request.id, effects.ended(error))
+    def _end(self, request_id: str, error_type: str) -> None:
+        self._transitions.end(request_id, effects.ended(PlatformError(error_type)))
 
     # Tokens and random numbers
 

@@ -9,29 +9,14 @@ from falmock.engine.runner import Runner
 from falmock.media import Decoder, Fetcher, Measurer, Renderer, find_ffmpeg
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from contextlib import AsyncExitStack
 
-    from falmock.catalogue import Catalogue
-    from falmock.engine.clock import Clock
-    from falmock.engine.files import Files
-    from falmock.engine.observer import Observer
-    from falmock.settings import Settings
+    from falmock.engine.resources import Resources
     from falmock.system.dialler import Dialler
 
 
 def new_runner(
-    settings: Settings,
-    *,
-    catalogue: Catalogue,
-    files: Files,
-    renderer: Renderer | None,
-    dialler: Dialler,
-    is_local: Callable[[str], bool],
-    clock: Clock,
-    seed: int,
-    observer: Observer,
-    stack: AsyncExitStack,
+    resources: Resources, renderer: Renderer | None, dialler: Dialler, stack: AsyncExitStack
 ) -> Runner:
     """Return a runner.
 
@@ -44,6 +29,7 @@ def new_runner(
         OSError: the folder of the renderer cannot be used.
         FfmpegNotFound: there is no usable ffmpeg.
     """
+    settings, files = resources.settings, resources.files
     ffmpeg = find_ffmpeg(settings.ffmpeg)
     http = client(dialler)
     stack.push_async_callback(http.aclose)
@@ -57,15 +43,15 @@ def new_runner(
         )
         stack.push_async_callback(renderer.close)
     return Runner(
-        catalogue=catalogue,
+        catalogue=resources.catalogue,
         files=files,
         renderer=renderer,
         decoder=Decoder(max_pixels=settings.max_pixels, memory=settings.decode_memory),
         measurer=Measurer(ffmpeg, files.renders),
-        fetcher=Fetcher(http, public=settings.fetches_public_files, is_local=is_local),
-        clock=clock,
-        seed=seed,
+        fetcher=Fetcher(http, public=settings.fetches_public_files, is_local=resources.is_local),
+        clock=resources.clock,
+        seed=resources.seed,
         style=settings.media,
-        observer=observer,
+        observer=resources.observer,
         limits=settings.limits,
     )

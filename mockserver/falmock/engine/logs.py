@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import math
-import uuid
 from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
 
-from falmock.engine.ids import rng
+from falmock.engine.ids import rng, uuid4
 
 if TYPE_CHECKING:
     import random
@@ -74,7 +73,7 @@ def _labels(request: Request, seed: int) -> dict[str, str]:
     """Return the labels that all entries of a request share. The ids are those of the application."""
     owner, _, alias = request.application.rpartition("/")
     ids = rng(seed, request.application, "labels")
-    job, node, app, gpu = (str(uuid.UUID(int=ids.getrandbits(128), version=4)) for _ in range(4))
+    job, node, app, gpu = (str(uuid4(ids)) for _ in range(4))
     return {
         "app": f"github_{ids.randrange(10**6, 10**8)}-{alias}",
         "app_id": app,

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from falmock.engine import served_models
-from falmock.engine.clock import Clock, SystemClock
+from falmock.engine.clock import Clock
 from falmock.engine.database import DATABASE, StoreInUseError
 from falmock.engine.emulator import Emulator
 from falmock.engine.files import Files
@@ -92,7 +92,7 @@ async def open_emulator(
         folder = settings.state or _temporary_folder(stack)
         with _using(folder):
             store = stack.enter_context(_open_store(settings, folder))
-            clock = clock or SystemClock(settings.time_scale, start=store.latest_time())
+            clock = clock or Clock(settings.time_scale, start=store.latest_time())
             seed = _seed(settings, store)
             signer = Signer(_secret(settings, folder))
             files = Files(store, folder, max_size=settings.max_upload)
@@ -109,18 +109,7 @@ async def open_emulator(
         def new_runner() -> Runner:
             from falmock.engine import equipment  # noqa: PLC0415 - see there
 
-            return equipment.new_runner(
-                settings,
-                catalogue=catalogue,
-                files=files,
-                renderer=renderer,
-                dialler=to_files,
-                is_local=is_local,
-                clock=clock,
-                seed=seed,
-                observer=observer,
-                stack=parts,
-            )
+            return equipment.new_runner(resources, renderer, to_files, parts)
 
         def webhook_transport() -> httpx.AsyncBaseTransport:
             from falmock.engine import clients  # noqa: PLC0415 - loads httpx
@@ -129,27 +118,25 @@ async def open_emulator(
             parts.push_async_callback(http.aclose)
             return http
 
-        runner = Once(new_runner)
+        resources = Resources(
+            settings=settings,
+            clock=clock,
+            store=store,
+            files=files,
+            catalogue=catalogue,
+            runner=Once(new_runner),
+            signer=signer,
+            rule_set=rule_set,
+            http=Once(webhook_transport),
+            dialler=to_receivers,
+            is_local=is_local,
+            seed=seed,
+            observer=observer,
+        )
         if renderer is not None:  # its modules are loaded
-            runner()
+            resources.runner()
         with _using(folder):
-            emulator = Emulator(
-                Resources(
-                    settings=settings,
-                    clock=clock,
-                    store=store,
-                    files=files,
-                    catalogue=catalogue,
-                    runner=runner,
-                    signer=signer,
-                    rule_set=rule_set,
-                    http=Once(webhook_transport),
-                    dialler=to_receivers,
-                    is_local=is_local,
-                    seed=seed,
-                    observer=observer,
-                )
-            )
+            emulator = Emulator(resources)
         stack.push_async_callback(emulator.close)
         stack.push_async_callback(_stop, _start_scheduler(emulator))
         await asyncio.sleep(0)  # start the scheduler

@@ -19,14 +19,12 @@ class Payloads:
         self._store = store
         self._files = files
 
-    def keep_body(self, body: bytes) -> str | None:
-        """Keep a large body in a file; return the name of the file, or None for a small body."""
-        return self._files.keep_body(body) if len(body) > LARGE_INPUT else None
-
-    def keep_input(self, request: Request, body: bytes) -> None:
-        """Keep a small body in the store."""
-        if request.body_file is None:
-            self._store.keep(request.id, "input", body)
+    def keep_input(self, request_id: str, body: bytes) -> str | None:
+        """Keep a submitted body; return the name of the file that has it, or None if the store has it."""
+        if len(body) > LARGE_INPUT:
+            return self._files.keep_body(body)
+        self._store.keep(request_id, "input", body)
+        return None
 
     def body(self, request: Request) -> bytes:
         """Return the submitted body.

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Final, Literal
 from urllib.parse import unquote_to_bytes
 
 from falmock.engine.files import Files, new_path
+from falmock.engine.ids import rng
 from falmock.engine.object_lifecycle import Lifecycle, decide
 from falmock.engine.observer import Warned, warn_of_model
 from falmock.faults import effects
@@ -196,10 +197,6 @@ def _price_headers(model: Model, units: float | None, run_seconds: float) -> dic
     return {} if units is None else {"x-fal-billable-units": str(units)}
 
 
-def _rng(seed: int, request: Request, purpose: str) -> random.Random:
-    return random.Random(f"{seed}:{request.seq}:{request.attempts}:{purpose}")  # noqa: S311 - no secrets
-
-
 class _Tools:
     """Implements `catalogue.tools.Tools` for one request."""
 
@@ -265,7 +262,7 @@ class _Tools:
         now = runner.clock.now()
         file = runner.files.publish(
             rendered,
-            new_path(_rng(runner.seed, request, name), name, now),
+            new_path(rng(runner.seed, request.seq, request.attempts, name), name, now),
             content_type=spec.content_type,
             owner=request.caller,
             lifecycle=Lifecycle.parse(request.lifecycle),

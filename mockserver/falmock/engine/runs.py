@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from falmock.engine.resources import Resources
     from falmock.engine.rows import Request
     from falmock.engine.runner import PreparedRun, Runner
-    from falmock.faults.injections import Injection
+    from falmock.engine.steps import Steps
 
 log = logging.getLogger("falmock")
 
@@ -42,7 +42,6 @@ class Runs:
         guarded: `(request_id, now, act, *arguments)` calls `act`; an error ends this request only.
         settle: `(request, outcome, now, due)` is called when an outcome is known; `due` fixes the end of the
             run, or is None.
-        observed: counts a fault that took effect.
         reschedule: is called when a step of a run has ended.
     """
 
@@ -50,10 +49,10 @@ class Runs:
         self,
         resources: Resources,
         payloads: Payloads,
+        steps: Steps,
         *,
         guarded: Callable[..., None],
         settle: Callable[[Request, Outcome, float, float | None], None],
-        observed: Callable[[Injection], None],
         reschedule: Callable[[], None],
     ) -> None:
         self._settings = resources.settings
@@ -63,7 +62,7 @@ class Runs:
         self._payloads = payloads
         self._guarded = guarded
         self._settle = settle
-        self._observed = observed
+        self._steps = steps
         self._reschedule = reschedule
         self._tasks: dict[asyncio.Task[None], str] = {}
         self._blocked: dict[str, str] = {}  # the missing resource, by request id
@@ -155,13 +154,15 @@ class Runs:
             if prepared.status == HTTPStatus.UNPROCESSABLE_ENTITY and (
                 (worded := request.injections.get("pydantic_1")) is not None
             ):
-                self._observed(worded)
+                self._steps.observed(worded)
             self._settle(request, prepared, now, _end_of_rejection(request, prepared, at))
         elif limit is not None and request.run_seconds > limit:
             self._settle(request, effects.ended(PlatformError("request_timeout")), now, at + limit)
-        elif (failure := effects.failure(request, prepared.model_input)) is not None:
+        elif (
+            failure := effects.failure(request.injections, request.attempts, prepared.model_input)
+        ) is not None:
             injection, outcome = failure
-            self._observed(injection)
+            self._steps.observed(injection)
             self._settle(request, outcome, now, _end_of_rejection(request, outcome, at))
         else:
             self._store.on_commit(lambda: self._employ(request, lambda: self._perform(request, prepared, at)))
@@ -174,7 +175,7 @@ class Runs:
     def _finish(self, request: Request, outcome: Outcome, at: float, now: float) -> None:
         for name in effects.AT_SUCCESS if outcome.status == HTTPStatus.OK else ():
             if (injection := request.injections.get(name)) is not None:
-                self._observed(injection)
+                self._steps.observed(injection)
         self._settle(request, outcome, now, _end_of_rejection(request, outcome, at))
 
     # Tasks

@@ -7,6 +7,7 @@ of the store follow after the commit.
 from __future__ import annotations
 
 import logging
+from functools import partial
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
 
@@ -54,14 +55,14 @@ class Steps:
 
     def note(self, request: Request, event: str, at: float) -> None:
         """Pass a step to the observer."""
-        self._store.on_commit(lambda: self._observer.step(request, event, at))
+        self._store.on_commit(partial(self._observer.step, request, event, at))
 
     def observed(self, injection: Injection) -> None:
         """Count a fault that took effect."""
-        self._store.on_commit(lambda: self._rule_set.observed(injection))
+        self._store.on_commit(partial(self._rule_set.observed, injection))
 
     def _log(self, text: str, *values: object) -> None:
-        self._store.on_commit(lambda: log.info(text, *values))
+        self._store.on_commit(partial(log.info, text, *values))
 
     # States
 

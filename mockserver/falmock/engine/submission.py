@@ -64,8 +64,5 @@ class Submission:
 
 def parse_input(body: bytes) -> dict[str, Any]:
     """Return the JSON object in a body; an empty one for any other body, or beyond the limits."""
-    try:
-        parsed = bodies.load(body)
-    except (ValueError, RecursionError):
-        return {}
+    parsed = bodies.load_or_none(body)
     return parsed if isinstance(parsed, dict) else {}

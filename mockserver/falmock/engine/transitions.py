@@ -36,7 +36,6 @@ if TYPE_CHECKING:
 
     from falmock.engine.resources import Resources
     from falmock.engine.submission import Submission
-    from falmock.faults.injections import Injection
     from falmock.protocol.outcomes import Outcome
 
 log = logging.getLogger("falmock")
@@ -88,16 +87,16 @@ class Transitions:
             is_local=None if settings.delivers_anywhere else resources.is_local,
             wake=self.wake.set,
             changed=self.changed.notify,
-            observed=self._observed,
+            rule_set=resources.rule_set,
             transaction=self.transaction,
         )
         self.steps = Steps(resources, self.payloads, self.sender)
         self.runs = Runs(
             resources,
             self.payloads,
+            self.steps,
             guarded=self._guarded,
             settle=self._settle,
-            observed=self.steps.observed,
             reschedule=self.reschedule,
         )
         self._admission = Admission(resources, self.payloads, self.steps)
@@ -177,15 +176,12 @@ class Transitions:
         self.changed.notify(ANY, *changed)
         self.wake.set()  # a result may expire earlier than any before
 
-    def _observed(self, injection: Injection) -> None:
-        self.steps.observed(injection)
-
     # Events that callers cause
 
-    def accept(self, submission: Submission, *, direct: bool) -> Request:
+    def accept(self, submission: Submission, now: float, *, direct: bool) -> Request:
         """Create a request and put it into the queue."""
         with self.transaction(steers=False):
-            request = self._admission.accept(submission, self.clock.now(), direct=direct)
+            request = self._admission.accept(submission, now, direct=direct)
         self.queue.add(job_of(request))
         self.reschedule()
         if self.queue.overtakes(request.id):
@@ -327,15 +323,21 @@ class Transitions:
             StorageUnavailable: the store cannot write.
         """
         with self.transaction():
-            try:
-                with self.store.savepoint():
-                    act(*arguments)
-            except Exception as error:
-                if transient.reason(error) is not None or not self.store.in_transaction:
-                    raise
-                log.error("request %s failed and ends with 500: %r", request_id, error)  # noqa: TRY400 - one line
-                log.debug("traceback of request %s", request_id, exc_info=True)
+            if (error := self._error_of(act, *arguments)) is not None:
+                log.error("request %s failed and ends with 500: %r", request_id, error)
+                log.debug("traceback of request %s", request_id, exc_info=error)
                 self._abandon(request_id, at)
+
+    def _error_of(self, act: Callable[..., None], *arguments: Any) -> Exception | None:
+        """Call `act`; undo it and return its error if it raises, unless the store cannot write."""
+        try:
+            with self.store.savepoint():
+                act(*arguments)
+        except Exception as error:
+            if transient.reason(error) is not None or not self.store.in_transaction:
+                raise
+            return error
+        return None
 
     def _abandon(self, request_id: str, at: float) -> None:
         """End a request as an internal error, without its faults."""
@@ -343,13 +345,8 @@ class Transitions:
             self.stop(request_id)
             if self.queue.has(request_id):
                 self.queue.cancel(request_id, at)
-            try:
-                with self.store.savepoint():
-                    self._complete_abandoned(request_id, at)
-            except Exception as error:
-                if transient.reason(error) is not None or not self.store.in_transaction:
-                    raise
-                log.error("request %s is skipped, its row cannot be updated: %r", request_id, error)  # noqa: TRY400
+            if (error := self._error_of(self._complete_abandoned, request_id, at)) is not None:
+                log.error("request %s is skipped, its row cannot be updated: %r", request_id, error)
 
     def _complete_abandoned(self, request_id: str, at: float) -> None:
         self.store.update(Request, request_id, faults=None)
@@ -377,7 +374,7 @@ def job_of(request: Request) -> Job:
         run_seconds=request.run_seconds,
         start_by=math.inf if request.start_by is None else request.start_by,
         started_at=request.started_at,
-        bypass=effects.bypasses_queue(request),
+        bypass=effects.bypasses_queue(request.injections, request.attempts),
         held=bool(request.held),
         due_at=request.due_at,
     )

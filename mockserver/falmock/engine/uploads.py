@@ -155,15 +155,6 @@ class Uploads:
             f"{rng.getrandbits(128):032x}", new_path(rng, name, self._now()), content_type, owner, lifecycle
         )
 
-    async def receive(self, chunks: AsyncIterator[bytes]) -> Path:
-        """Stream a whole file to disk and return it. Nothing is kept after an error.
-
-        Raises:
-            BodyTooLarge: there are more bytes than a file may have.
-            StorageFull: the disk is full.
-        """
-        return await self._receive(chunks)
-
     async def receive_part(self, upload: Upload, number: int, chunks: AsyncIterator[bytes]) -> str:
         """Stream a part of an upload to disk, keep it until the upload is completed, and return its etag.
 
@@ -174,7 +165,7 @@ class Uploads:
             StorageFull: the disk is full.
         """
         digest = hashlib.md5(usedforsecurity=False)
-        file = await self._receive(chunks, digest.update)
+        file = await self.receive(chunks, digest.update)
         etag = digest.hexdigest()
         try:
             with disk.room():
@@ -185,9 +176,18 @@ class Uploads:
             raise
         return etag
 
-    async def _receive(
+    async def receive(
         self, chunks: AsyncIterator[bytes], inspect: Callable[[bytes], None] = lambda _: None
     ) -> Path:
+        """Stream a whole file to disk and return it. Nothing is kept after an error.
+
+        Args:
+            inspect: called with the bytes, one piece after the other.
+
+        Raises:
+            BodyTooLarge: there are more bytes than a file may have.
+            StorageFull: the disk is full.
+        """
         file = self._new_name(private.PART)
 
         def write(batch: list[bytes]) -> None:

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from falmock.engine.signing import Signer
     from falmock.engine.store import Store
     from falmock.faults.injections import Injection
+    from falmock.faults.rule_set import RuleSet
 
 log = logging.getLogger("falmock.engine.webhooks")
 
@@ -57,7 +58,7 @@ class Sender:
         is_local: returns whether a host may get webhooks; None allows all.
         wake: called when an attempt is due earlier than any before.
         changed: called with the request id after each attempt.
-        observed: called with each fault that takes effect.
+        rule_set: counts the faults that take effect.
         transaction: opens a transaction of the store; raises `StorageUnavailable`.
     """
 
@@ -72,7 +73,7 @@ class Sender:
         is_local: Callable[[str], bool] | None,
         wake: Callable[[], None],
         changed: Callable[[str], None],
-        observed: Callable[[Injection], None],
+        rule_set: RuleSet,
         transaction: Callable[[], AbstractContextManager[None]],
     ) -> None:
         self._store = store
@@ -82,7 +83,7 @@ class Sender:
         self._observer = observer
         self._is_local = is_local
         self._changed = changed
-        self._observed = observed
+        self._rule_set = rule_set
         self._transaction = transaction
         self._held: dict[str, dict[str, None]] = {}  # by URL: request ids that wait for a later delivery
         self._schedule = Schedule(Slots(total=share(4, most=AT_ONCE), each=AT_ONCE_EACH), wake)
@@ -333,4 +334,4 @@ class Sender:
 
     def _observe(self, *injections: Injection) -> None:
         for injection in injections:
-            self._observed(injection)
+            self._store.on_commit(partial(self._rule_set.observed, injection))

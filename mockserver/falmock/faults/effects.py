@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final
 
 from falmock.faults.vocabulary import OTHER_ERROR, model_error, platform_error
 from falmock.protocol.errors import PlatformError, compact
@@ -38,36 +38,12 @@ OF_ATTEMPTS: Final = (  # these shape an attempt of a webhook, or lead to anothe
     "webhook_reserialized",
     "webhook_twice",
 )
-BYPASSING: Final = ("stuck_in_queue", "deep_queue")  # later requests need not wait for these
+BYPASSING: Final = frozenset({"stuck_in_queue", "deep_queue"})  # later requests need not wait for these
 HALF: Final = 0.5  # of the time in a deep queue; the queue may grow until then
 RESERIALIZED: Final = "webhook_reserialized"
 FORGED: Final = frozenset(  # a receiver must reject these
     {"webhook_bad_signature", "webhook_old_timestamp", RESERIALIZED}
 )
-
-
-class RequestFacts(Protocol):
-    """The facts about a request that effects depend on."""
-
-    @property
-    def injections(self) -> Injections:
-        """The faults chosen for the request."""
-        ...
-
-    @property
-    def attempts(self) -> int:
-        """The number of runs so far."""
-        ...
-
-    @property
-    def submitted_at(self) -> float:
-        """Unix seconds."""
-        ...
-
-    @property
-    def ready_at(self) -> float:
-        """The earliest start, in unix seconds."""
-        ...
 
 
 # The request and its run
@@ -87,17 +63,19 @@ def run_seconds(injections: Injections, usual: float) -> float:
     return math.inf if "stuck_running" in injections else usual + _seconds(injections, "slow")
 
 
-def bypasses_queue(request: RequestFacts) -> bool:
-    """Return whether others may pass a waiting request."""
-    return request.attempts == 0 and any(name in request.injections for name in BYPASSING)
+def bypasses_queue(injections: Injections, attempts: int) -> bool:
+    """Return whether others may pass a request that waits after this number of runs."""
+    return attempts == 0 and not BYPASSING.isdisjoint(injections)
 
 
-def phantom_requests(request: RequestFacts, now: float) -> int:
-    """Return how many phantom requests `deep_queue` puts ahead of a waiting one."""
-    deep = request.injections.get("deep_queue")
-    if deep is None or request.attempts > 0 or request.ready_at <= request.submitted_at:
+def phantom_requests(
+    injections: Injections, attempts: int, *, submitted_at: float, ready_at: float, now: float
+) -> int:
+    """Return how many phantom requests `deep_queue` puts ahead of one that waits after some runs."""
+    deep = injections.get("deep_queue")
+    if deep is None or attempts > 0 or ready_at <= submitted_at:
         return 0
-    left = (request.ready_at - now) / (request.ready_at - request.submitted_at)
+    left = 1.0 if math.isinf(ready_at) else (ready_at - now) / (ready_at - submitted_at)
     first, peak = int(deep.fault.options["position"]), int(deep.fault.options["peak"])
     if peak <= first:
         ahead = first * left
@@ -108,11 +86,10 @@ def phantom_requests(request: RequestFacts, now: float) -> int:
     return max(0, math.ceil(ahead))
 
 
-def failure(request: RequestFacts, given: BaseModel) -> tuple[Injection, Outcome] | None:
-    """Return how a run with valid input fails, or None."""
-    injections = request.injections
+def failure(injections: Injections, attempts: int, given: BaseModel) -> tuple[Injection, Outcome] | None:
+    """Return how a run with valid input fails, or None. The number of runs includes this one."""
     requeued = injections.get("requeued")
-    if requeued is not None and request.attempts <= requeued.fault.options["times"]:
+    if requeued is not None and attempts <= requeued.fault.options["times"]:
         return requeued, ended(PlatformError("runner_disconnected"))
     for injection in injections.values():
         if (outcome := outcome_of(injection.fault, given.model_dump())) is not None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
@@ -11,6 +10,8 @@ from typing import TYPE_CHECKING, Final
 from falmock.faults.vocabulary import parse
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from falmock.faults.vocabulary import Fault
 
 LONGEST_CACHED: Final = 500  # characters of stored faults
@@ -24,22 +25,11 @@ class Injection:
     rule: int = 0
 
 
-class Injections(Mapping[str, Injection]):
+class Injections(dict[str, Injection]):
     """Injections by the name of their fault. Of several with one name, the last counts."""
 
-    __slots__ = ("_by_name",)
-
     def __init__(self, injections: Iterable[Injection] = ()) -> None:
-        self._by_name = {injection.fault.name: injection for injection in injections}
-
-    def __getitem__(self, name: str) -> Injection:
-        return self._by_name[name]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._by_name)
-
-    def __len__(self) -> int:
-        return len(self._by_name)
+        super().__init__((injection.fault.name, injection) for injection in injections)
 
     @classmethod
     def parse(cls, text: str | None) -> Injections:

@@ -41,6 +41,22 @@ def existing(emulator: Emulator, endpoint: Endpoint | None, text: str) -> Endpoi
     return endpoint
 
 
+def admit(
+    emulator: Emulator, keyring: Keyring, context: CallContext, scope: Scope
+) -> tuple[Endpoint, Caller]:
+    """Return the endpoint and the caller of a call that runs a model.
+
+    Raises:
+        ApplicationNotFound, AccessDenied, UnknownKey: see `existing` and `caller_of_application`.
+        UserLocked: the caller's account is locked.
+    """
+    endpoint = existing(emulator, context.call.parsed, context.call.endpoint or "")
+    caller = caller_of_application(context, scope, keyring, endpoint.application)
+    if caller.locked:
+        raise UserLocked
+    return endpoint, caller
+
+
 def has_credentials(context: CallContext, scope: Scope) -> bool:
     """Return whether a call to the queue or run host has credentials, usable or not."""
     return _credentials(context, scope) is not None

@@ -97,15 +97,19 @@ class AtOnce:
         """
         key = (scope["method"], scope["path"], scope["scheme"], *scope["headers"])
         reading = self._readings.get(key) or self._read(scope, key)
-        if reading is None or self._rules.watches(reading.call.operation, reading.call.request_id):
+        if reading is None:
+            return None
+        call = reading.call
+        submits = call.operation is Operation.SUBMIT
+        if submits and (
+            body is None or len(body) > self._largest or may_have_triggers(body) or wants_webhook(scope)
+        ):
+            return None
+        if self._rules.watches(call.operation, call.request_id):
             return None
         context = CallContext(Area.FAL, reading.authority, reading.headers, self._names)
-        context.call = reading.call
-        context.base_url = reading.destination.base_url
-        if reading.call.operation is Operation.SUBMIT:
-            if body is None or len(body) > self._largest or may_have_triggers(body) or wants_webhook(scope):
-                return None
-            context.body = body
+        context.call, context.base_url = call, reading.destination.base_url
+        context.body = body if submits else None
         self._arrivals[QUEUE] += 1
         path = reading.destination.path
         return self._recorder.answer_at_once(self._queue, context, scope, path, reading.joined)

@@ -13,6 +13,7 @@ PIECE: Final = 100  # items that are converted in one go
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+View = TypeVar("View")
 
 
 async def in_turns(pieces: Iterable[Item]) -> AsyncIterator[Item]:
@@ -44,6 +45,26 @@ async def in_pieces(items: Sequence[Item], convert: Callable[[Item], Any]) -> As
     pieces = (items[start : start + PIECE] for start in range(0, len(items), PIECE))
     async for piece in in_turns(pieces):
         yield [convert(item) for item in piece]
+
+
+async def newest(
+    pages: Iterable[list[Item]],
+    limit: int,
+    *,
+    view: Callable[[Item], View],
+    matches: Callable[[Item], bool] = lambda _: True,
+) -> tuple[list[View], bool]:
+    """Return views of the newest items that match, at most `limit`, and whether there are older ones.
+
+    Args:
+        pages: the newest items first. Other tasks run between two pages.
+    """
+    found: list[View] = []
+    async for page in in_turns(pages):
+        found += [view(item) for item in page if matches(item)]
+        if len(found) > limit:
+            break
+    return found[:limit], len(found) > limit
 
 
 async def document(

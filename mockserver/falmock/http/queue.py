@@ -23,7 +23,6 @@ from falmock.protocol.errors import (
     RequestNotFound,
     StillInProgress,
     Unrouted,
-    UserLocked,
     compact,
 )
 from falmock.protocol.hosts import HEADERS, QUEUE
@@ -35,12 +34,11 @@ if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
 
     from falmock.engine.emulator import Emulator
-    from falmock.engine.keys import Caller, Keyring
+    from falmock.engine.keys import Keyring
     from falmock.engine.rows import Request as Stored
     from falmock.engine.submission import Submission
     from falmock.http.context import CallContext
     from falmock.http.replies import RawHeaders
-    from falmock.protocol.endpoints import Endpoint
     from falmock.protocol.hosts import BaseURL
 
 HEARTBEAT: Final = 15.0  # seconds between comments on a silent stream
@@ -85,9 +83,10 @@ class QueueHost:
         if call.operation is Operation.OTHER:
             raise MethodNotAllowed("POST")
         if call.operation is Operation.SUBMIT:
-            endpoint, caller = self._admit(context, scope)
-            submitted = submission.parse(context, scope, endpoint, caller, webhook=None)
-            return self._accept(context, submitted)
+            if call.parsed is None:
+                raise Unrouted
+            admitted = access.admit(self._emulator, self._keyring, context, scope)
+            return self._accept(context, submission.parse(context, scope, *admitted, webhook=None))
         method, answer = self._operations[call.operation]
         if scope["method"] not in {method, "HEAD" if method == "GET" else method}:
             raise MethodNotAllowed(method)
@@ -100,25 +99,8 @@ class QueueHost:
             raise
 
     async def _submit(self, request: Request, context: CallContext) -> Response:
-        endpoint, caller = self._admit(context, request.scope)
-        submitted = await submission.read(
-            request,
-            endpoint,
-            caller,
-            max_body=self._emulator.settings.max_body,
-            objection=self._emulator.dialler.objection,
-        )
-        return self._accept(context, submitted)
-
-    def _admit(self, context: CallContext, scope: Scope) -> tuple[Endpoint, Caller]:
-        """Return the endpoint and the caller of a submit that is allowed."""
-        if context.call.parsed is None:
-            raise Unrouted
-        endpoint = access.existing(self._emulator, context.call.parsed, context.call.endpoint or "")
-        caller = access.caller_of_application(context, scope, self._keyring, endpoint.application)
-        if caller.locked:
-            raise UserLocked
-        return endpoint, caller
+        admitted = access.admit(self._emulator, self._keyring, context, request.scope)
+        return self._accept(context, await submission.read(request, *admitted, self._emulator))
 
     def _accept(self, context: CallContext, submitted: Submission) -> Response:
         stored = self._emulator.submit(submitted)

@@ -12,7 +12,6 @@ from starlette.responses import Response
 from falmock.http import access, submission
 from falmock.http.context import context_of
 from falmock.http.replies import Reply, encoded
-from falmock.protocol.errors import UserLocked
 from falmock.protocol.hosts import HEADERS, RUN
 
 if TYPE_CHECKING:
@@ -37,17 +36,8 @@ class RunHost:
     async def __call__(self, request: Request) -> Response:
         """Return the response to one call; the runner checks method and path."""
         context = context_of(request)
-        endpoint = access.existing(self._emulator, context.call.parsed, context.call.endpoint or "")
-        caller = access.caller_of_application(context, request.scope, self._keyring, endpoint.application)
-        if caller.locked:
-            raise UserLocked
-        submitted = await submission.read(
-            request,
-            endpoint,
-            caller,
-            max_body=self._emulator.settings.max_body,
-            objection=self._emulator.dialler.objection,
-        )
+        admitted = access.admit(self._emulator, self._keyring, context, request.scope)
+        submitted = await submission.read(request, *admitted, self._emulator)
         run = asyncio.create_task(self._emulator.run_directly(submitted))
         left = asyncio.create_task(_disconnected(request))
         try:

@@ -15,12 +15,13 @@ from falmock.protocol.calls import named_test
 from falmock.protocol.errors import BodyTooLarge, PlatformError
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import Mapping
 
     from starlette.datastructures import QueryParams
     from starlette.requests import Request
     from starlette.types import Scope
 
+    from falmock.engine.emulator import Emulator
     from falmock.engine.keys import Caller
     from falmock.http.context import CallContext
     from falmock.protocol.calls import Call
@@ -32,32 +33,20 @@ LONGEST_START = 365 * 86_400.0  # seconds; assumed
 PREFERENCE = "X-Fal-Object-Lifecycle-Preference"
 
 
-async def read(
-    request: Request,
-    endpoint: Endpoint,
-    caller: Caller,
-    *,
-    max_body: int,
-    objection: Callable[[str], Awaitable[str | None]],
-) -> Submission:
+async def read(request: Request, endpoint: Endpoint, caller: Caller, emulator: Emulator) -> Submission:
     """Read a submission.
-
-    Args:
-        request: the call.
-        max_body: the limit on the body, in bytes.
-        objection: returns why webhooks cannot be posted to a URL, or None.
 
     Raises:
         PlatformError: `bad_request`, for an invalid header or query parameter.
-        BodyTooLarge: the body has more bytes than `max_body`.
+        BodyTooLarge: the body has more bytes than `Settings.max_body`.
     """
     context = context_of(request)
     url = webhook_of(request.scope)
-    if url is not None and (why := await objection(url)) is not None:
+    if url is not None and (why := await emulator.dialler.objection(url)) is not None:
         raise _bad(f"fal_webhook parameter: {why}")
     submission = parse(context, request.scope, endpoint, caller, webhook=url)
     if context.body is None:
-        return replace(submission, body=await read_body(request, max_body))
+        return replace(submission, body=await read_body(request, emulator.settings.max_body))
     return submission
 
 

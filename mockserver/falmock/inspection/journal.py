@@ -20,13 +20,14 @@ from falmock.inspection.received_call import (
     OVERHEAD,
     ReceivedCall,
     header,
+    join_headers,
     split_headers,
 )
 from falmock.inspection.redaction import Redactor
 from falmock.inspection.ring import Held, Ring
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
     from falmock.engine import observer
     from falmock.engine.emulator import Emulator
@@ -48,7 +49,6 @@ class Journal:
     Args:
         limit: bytes; the oldest entries are dropped first.
         keys: "id:secret" pairs from the settings. Keys that callers send are added.
-        stopwatch: returns real seconds.
 
     Attributes:
         dropped: number of entries that were dropped.
@@ -57,15 +57,12 @@ class Journal:
         warned: the subjects of the warnings so far, each once. A reset does not remove them.
     """
 
-    def __init__(
-        self, limit: int, *, keys: Sequence[str] = (), stopwatch: Callable[[], float] = time.perf_counter
-    ) -> None:
+    def __init__(self, limit: int, *, keys: Sequence[str] = ()) -> None:
         self.dropped = 0
         self.known = KnownKeys(keys)
         self.redact = Redactor(self.known)
         self.warned: defaultdict[str, dict[str, None]] = defaultdict(dict)
-        self._stopwatch = stopwatch
-        self._opened = stopwatch()
+        self._opened = time.perf_counter()
         self._count = 0
         self._ring = Ring(limit)
         self._open: dict[int, ReceivedCall] = {}
@@ -77,7 +74,7 @@ class Journal:
 
     def real(self) -> float:
         """Return the real seconds since the journal was opened."""
-        return self._stopwatch() - self._opened
+        return time.perf_counter() - self._opened
 
     def open(self, call: Call, scope: Any, path: str, headers: bytes, at: float) -> ReceivedCall:
         """Start to record a call.
@@ -222,12 +219,12 @@ class Journal:
             test=redact.name(raw.test),
             url=redact.url(raw.url),
             number=raw.number,
-            headers=redact.headers(split_headers(raw.headers)),
+            headers=redact.headers((name.encode(), value.encode()) for name, value in raw.headers.items()),
             body=redact.body(raw.body, "application/json"),
             size=raw.size,
             status=raw.status,
-            answer_headers=redact.headers(split_headers(raw.answer_headers)),
-            answer=redact.body(raw.answer, _content_type(raw.answer_headers)),
+            answer_headers=redact.headers(raw.answer_headers),
+            answer=redact.body(raw.answer, _content_type(join_headers(raw.answer_headers))),
             error=redact.name(raw.error),
             fault=redact.name(raw.fault),
         )

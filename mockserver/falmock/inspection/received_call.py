@@ -13,8 +13,6 @@ from falmock.protocol.hosts import CDN
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-RawHeaders = list[tuple[bytes, bytes]]
-
 KEPT: Final = 64 * 1024  # bytes of a body
 LARGE: Final = 256 * 1024  # bytes; the digest of a larger input takes more than a millisecond
 OVERHEAD: Final = 1024  # bytes of text that take as long to parse as the rest of an entry

@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import logging
 import os
-import socket
 import stat
 import tempfile
 from contextlib import ExitStack, contextmanager, suppress
@@ -21,6 +20,7 @@ from typing import TYPE_CHECKING, Final, Self
 from falmock.http.identity import Identity, challenge
 from falmock.protocol.authorities import parse_url
 from falmock.system import private
+from falmock.system.dialler import is_this_machine
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 log = logging.getLogger("falmock")
 
 FILE: Final = "server.json"
-IPV6: Final = 6
 LONGEST_HEALTH: Final = 64 * 1024  # bytes of an answer of `/health`
 HEALTH_SECONDS: Final = 5.0
 
@@ -183,17 +182,10 @@ def _read(file: Path) -> ServerInfo | None:
 
 
 def _is_here(url: str) -> bool:
-    """Return whether a URL is of an address of this machine: no other address can be bound."""
+    """Return whether a URL is of an address of this machine, and nothing else."""
     parsed = parse_url(url)
-    if parsed.path or parsed.query is not None:
-        return False
-    address = ip_address(parsed.authority.name)
-    with socket.socket(socket.AF_INET6 if address.version == IPV6 else socket.AF_INET) as probe:
-        try:
-            probe.bind((str(address), 0))
-        except OSError:
-            return False
-    return True
+    plain = not parsed.path and parsed.query is None
+    return plain and is_this_machine(ip_address(parsed.authority.name))
 
 
 def _proves(server: ServerInfo) -> bool:

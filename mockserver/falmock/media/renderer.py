@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Coroutine
     from pathlib import Path
 
-    from falmock.media.fonts import Library
     from falmock.media.specifications import Specification
 
 log = logging.getLogger("falmock.media")
@@ -56,7 +55,6 @@ class Renderer:
         at_once: maximum number of files that are made at the same time.
         timeout: real seconds that ffmpeg may take for a file.
         limit: bytes that the cache may have, or None; files used longest ago are removed.
-        library: the fonts for captions; by default those of the system.
     """
 
     def __init__(
@@ -67,11 +65,10 @@ class Renderer:
         at_once: int,
         timeout: float,
         limit: int | None = None,
-        library: Library | None = None,
     ) -> None:
         self._ffmpeg = ffmpeg
         self._timeout = timeout
-        self._library = library or installed()
+        self._library = installed()
         self._slots = asyncio.Semaphore(at_once)
         self._renders: dict[str, _Render] = {}
         self._tasks: set[asyncio.Task[Any]] = set()

@@ -29,6 +29,14 @@ def load(body: bytes, limits: Limits = DEFAULT) -> Any:
     return json.loads(body)
 
 
+def load_or_none(body: bytes) -> Any:
+    """Parse a JSON body; return None if it is not JSON, or exceeds the limits."""
+    try:
+        return load(body)
+    except (ValueError, RecursionError):
+        return None
+
+
 def measure(body: bytes, limits: Limits = DEFAULT) -> None:
     """Check a body against the limits, without parsing it.
 

@@ -302,7 +302,7 @@ class StorageFull(StorageUnavailable):
     status = 507
     error_type: ClassVar[str] = "storage_full"
 
-    def __init__(self, reason: str = "the disk is full") -> None:
+    def __init__(self, reason: str) -> None:
         super().__init__(reason, "The emulator's disk is full: make room and send this again")
 
 

@@ -146,30 +146,22 @@ def is_served(name: str) -> bool:
     return name in ALIASES
 
 
-def locate(
-    headers: Mapping[str, str], scheme: str, path: str, *, own_names: Collection[str], own_authority: str
+def find_destination(
+    authority: Authority, headers: Mapping[str, str], scheme: str, path: str, own_names: Collection[str]
 ) -> Destination:
     """Find the destination of a call.
 
     Args:
+        authority: of its Host header.
         headers: of the call; names in lower case.
         scheme: of the call.
         path: of the call, decoded.
         own_names: names of this emulator besides those of loopback.
-        own_authority: for a call without a Host header.
 
     Raises:
         AuthorityError: a header does not name a host.
         NotServedError: the emulator does not serve the host, and it is not the emulator's own name.
     """
-    authority = parse_authority(headers.get("host", own_authority))
-    return find_destination(authority, headers, scheme, path, own_names)
-
-
-def find_destination(
-    authority: Authority, headers: Mapping[str, str], scheme: str, path: str, own_names: Collection[str]
-) -> Destination:
-    """Do what `locate` does, for a Host header that has been parsed."""
     name = authority.name
     if name in ALIASES:
         base_url = _base_url("host", scheme, f":{authority.port}" if authority.port else "")

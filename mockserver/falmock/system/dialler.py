@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
@@ -28,7 +27,7 @@ from falmock.protocol.authorities import Authority
 from falmock.protocol.hosts import is_fal
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Collection, Iterator
+    from collections.abc import Awaitable, Callable, Collection
 
     LookUp = Callable[[str, int], Awaitable[list[str]]]
 
@@ -91,17 +90,10 @@ class OwnAddresses:
 
     def add(self, listener: socket.socket) -> None:
         """Add a listening socket."""
-        self._listening.add(_listening_address(listener))
-
-    @contextmanager
-    def listening(self, listener: socket.socket) -> Iterator[None]:
-        """Add a listening socket for the length of a block."""
-        own = _listening_address(listener)  # now: a server closes its listener before the block ends
-        self._listening.add(own)
-        try:
-            yield
-        finally:
-            self._listening.discard(own)
+        host, port = listener.getsockname()[:2]
+        address = parse(host)
+        assert address is not None  # noqa: S101 - the system's own text
+        self._listening.add((address if address.is_unspecified else delivered(address), port))
 
     def has_port(self, port: int) -> bool:
         """Return whether any listener has this port."""
@@ -116,16 +108,9 @@ class OwnAddresses:
         """Return whether a connection to an address reaches one of the listeners."""
         there = delivered(address)
         return any(
-            port == own_port and (there == own or (_covers(own, there) and _is_this_machine(there)))
+            port == own_port and (there == own or (_covers(own, there) and is_this_machine(there)))
             for own, own_port in self._listening
         )
-
-
-def _listening_address(listener: socket.socket) -> tuple[IPAddress, int]:
-    host, port = listener.getsockname()[:2]
-    address = parse(host)
-    assert address is not None  # noqa: S101 - the system's own text
-    return (address if address.is_unspecified else delivered(address)), port
 
 
 def _covers(own: IPAddress, address: IPAddress) -> bool:
@@ -133,7 +118,7 @@ def _covers(own: IPAddress, address: IPAddress) -> bool:
     return own.is_unspecified and (own.version == 6 or address.version == 4)  # noqa: PLR2004 - of IP
 
 
-def _is_this_machine(address: IPAddress) -> bool:
+def is_this_machine(address: IPAddress) -> bool:
     """Return whether this machine has an address: if so, a socket can be bound to it."""
     if address.is_loopback:
         return True

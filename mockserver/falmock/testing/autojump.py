@@ -13,9 +13,9 @@ from falmock.engine.clock import LAST
 from falmock.engine.lifecycle import State
 from falmock.engine.runs import RETRY
 from falmock.protocol import calls
-from falmock.protocol.authorities import AuthorityError
+from falmock.protocol.authorities import AuthorityError, parse_authority
 from falmock.protocol.calls import Operation
-from falmock.protocol.hosts import NotServedError, locate
+from falmock.protocol.hosts import NotServedError, find_destination
 from falmock.testing.transport import BLOCKING
 
 if TYPE_CHECKING:
@@ -162,7 +162,8 @@ def _read(scope: Scope, *, lenient: bool) -> Call | None:
         return None
     headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
     try:
-        found = locate(headers, scope["scheme"], scope["path"], own_names=(), own_authority="localhost")
+        authority = parse_authority(headers.get("host", "localhost"))
+        found = find_destination(authority, headers, scope["scheme"], scope["path"], ())
     except (AuthorityError, NotServedError):
         return None
     call = calls.read(found.host, scope["method"], found.path, headers, lenient=lenient)

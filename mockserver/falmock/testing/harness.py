@@ -22,7 +22,7 @@ from uvicorn.lifespan.on import LifespanOn
 
 from falmock.app import create_app, open_emulator
 from falmock.engine.clients import trusted
-from falmock.engine.clock import SystemClock
+from falmock.engine.clock import Clock
 from falmock.engine.lifecycle import State
 from falmock.faults.rules import Rule
 from falmock.faults.vocabulary import parse
@@ -120,7 +120,7 @@ class Harness:
         self._mounted: dict[str, LocalApp] = {}
         self._rules: list[int] = []
         # Its wall clock keeps going: receivers of webhooks compare signatures with the real time.
-        clock = SystemClock(scale=0.0)
+        clock = Clock(scale=0.0)
         opening = open_emulator(settings, clock, session.renderer, is_local=self._is_local)
         self.emulator: Emulator = stack.enter_context(session.portal.wrap_async_context_manager(opening))
         self._journal = journal_of(self.emulator)

@@ -21,8 +21,8 @@ from falmock.protocol.errors import RequestNotFound
 from falmock.web import answers, media
 from falmock.web.answers import Done, Rejected, form, origin
 from falmock.web.regions import Regions
+from falmock.web.site import badge
 from falmock.web.snippets import snippets
-from falmock.web.states import badge
 from falmock.web.timeline import draw
 from falmock.web.webhooks import WAYS, verdict
 
@@ -161,19 +161,13 @@ class RequestPage:
 
     def _shown_input(self, found: Stored) -> Markup:
         body = self._emulator.payloads.kept_body(found)
-        try:
-            value = bodies.load(body)
-        except (ValueError, RecursionError):
-            value = None
+        value = bodies.load_or_none(body)
         address = f"{PATH.format(id=found.id)}/input/"
         return self._value("input", found, value, body, found.content_type, address)
 
     def _shown_result(self, found: Stored) -> Markup:
         body = self._emulator.output(found)
-        try:
-            value = None if body is None else bodies.load(body)
-        except (ValueError, RecursionError):
-            value = None
+        value = None if body is None else bodies.load_or_none(body)
         headers = self._site.redact.headers(
             (name.encode(), str(text).encode()) for name, text in json.loads(found.headers).items()
         )
@@ -215,10 +209,7 @@ class RequestPage:
     async def _file(self, request: Request) -> Response:
         """Return a file that is a data URI in the input."""
         found = self._found(request)
-        try:
-            value = bodies.load(self._emulator.payloads.kept_body(found))
-        except (ValueError, RecursionError):
-            value = None
+        value = bodies.load_or_none(self._emulator.payloads.kept_body(found))
         uri = dict(media.texts(value)).get(request.path_params["label"], "")
         content = await asyncio.to_thread(media.decode, uri)
         if content is None:

@@ -88,8 +88,8 @@ def fields(entry: Entry) -> list[Field]:
 def _field(components: Mapping[str, Json], name: str, schema: Any, facts: Json) -> Field:
     whole = schema if isinstance(schema, dict) else {}
     options = list(schemas.alternatives(components, whole))
-    listed = [value for option in options for value in schemas.choices(option)]
-    others = [option for option in options if not schemas.choices(option)]
+    listed = [value for option in options for value in comparing.choices(option)]
+    others = [option for option in options if not comparing.choices(option)]
     kinds = frozenset(kind for option in others for kind in schemas.kinds(option))
     items = [schemas.items(components, option) for option in others if "array" in schemas.kinds(option)]
     file = schemas.kind_of_file(name, [whole, *others, *items])

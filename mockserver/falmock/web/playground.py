@@ -166,10 +166,7 @@ class Playground:
 
     def _input(self, source: Stored) -> Any:
         """Return the input of a request; None if it is gone or not JSON."""
-        try:
-            return bodies.load(self._emulator.payloads.kept_body(source))
-        except (ValueError, RecursionError):
-            return None
+        return bodies.load_or_none(self._emulator.payloads.kept_body(source))
 
     def _fill(self, draft: Draft, value: dict[str, Any], known: Sequence[Field]) -> None:
         by_name = {each.name: each for each in known}

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Final
 
 from falmock.engine.lifecycle import State
 from falmock.engine.selection import Condition, Selection
-from falmock.http.listing import in_turns
-from falmock.protocol import bodies
+from falmock.engine.submission import parse_input
+from falmock.http.listing import newest
 from falmock.protocol.patterns import LONGEST
 from falmock.web.answers import Rejected, origin
 from falmock.web.regions import Regions
@@ -64,42 +64,29 @@ class RequestsPage:
     async def look(self, request: Request) -> Regions:
         """Return the rows, the numbers above them and the links below."""
         total, waiting = self._emulator.store.count_requests()
-        found = await self._find(selection(request), request.query_params.get("before"))
-        rows, more = self._as_now(found[:ROWS]), len(found) > ROWS
-        before = request.query_params.get("before")
-        older = request.url.include_query_params(before=found[ROWS - 1].id) if more else None
-        newest = request.url.remove_query_params("before") if before else None
-        pages = self._site.render(
-            "pages.html",
-            older=older and f"/?{older.query}",
-            newest=newest and (f"/?{newest.query}" if newest.query else "/"),
-        )
+        found, more = await self._find(selection(request), request.query_params.get("before"))
+        rows = self._as_now(found)
         parts = {
             "clock": self._site.clock(),
             "count": self._site.render("requests_count.html", total=total, waiting=waiting),
             "empty": self._site.render(
                 "requests_empty.html", shown=not rows, total=total, origin=origin(request)
             ),
-            "pages": pages,
+            "pages": self._site.pager(request, self.path, found[-1].id if more else None),
         }
         return Regions(parts, {"rows": {f"r-{row.id}": self._shown(row) for row in rows}})
 
-    async def _find(self, wanted: Selection, before: str | None) -> list[Stored]:
-        """Return the requests of a page, and one more if there are older ones."""
+    async def _find(self, wanted: Selection, before: str | None) -> tuple[list[Stored], bool]:
+        """Return the requests of a page, and whether there are older ones."""
         store = self._emulator.store
         if wanted == EVERYTHING:
             pages = store.request_pages_before(before)
         else:
             pages = store.selected_pages_before(wanted, before)
-        found: list[Stored] = []
         try:
-            async for page in in_turns(pages):
-                found += page
-                if len(found) > ROWS:
-                    break
+            return await newest(pages, ROWS, view=lambda row: row)
         except KeyError:
             raise Rejected(404, f"There is no request {before}: it was reset, or it has expired.") from None
-        return found[: ROWS + 1]
 
     def _as_now(self, rows: list[Stored]) -> list[Stored]:
         """Return the rows without those that are gone: other calls were answered while they were read."""
@@ -144,12 +131,7 @@ def selection(request: Request) -> Selection:
 
 def excerpt(body: bytes) -> str:
     """Return the beginning of an input's prompt, or of its first text; empty without one."""
-    try:
-        given = bodies.load(body)
-    except (ValueError, RecursionError):
-        return ""
-    if not isinstance(given, dict):
-        return ""
+    given = parse_input(body)
     texts = [given.get("prompt"), *given.values()]
     text = next((each for each in texts if isinstance(each, str) and not each.startswith("data:")), "")
     return text[:EXCERPT] + ("…" if len(text) > EXCERPT else "")

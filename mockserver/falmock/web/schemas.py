@@ -94,7 +94,7 @@ def example(schemas: Mapping[str, Json], schema: Json, name: str, depth: int = 0
     chosen = next(large, options[0])
     if chosen.get("default") not in (None, [], {}):
         return chosen["default"]
-    if listed := choices(chosen):
+    if listed := comparing.choices(chosen):
         return listed[0]
     kind = next(iter(kinds(chosen)), "null")
     if kind == "array" and depth < DEEPEST:
@@ -141,11 +141,6 @@ def items(schemas: Mapping[str, Json], schema: Json) -> Json:
     """Return the schema of the items of a list, the first of several."""
     inner = schema.get("items")
     return next(alternatives(schemas, inner)) if isinstance(inner, dict) else {}
-
-
-def choices(schema: Json) -> list[Any]:
-    """Return the values that a schema lists."""
-    return [*schema.get("enum", ()), *([schema["const"]] if "const" in schema else [])]
 
 
 def kinds(schema: Json) -> frozenset[str]:

@@ -8,8 +8,9 @@ import math
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import cache
+from http import HTTPStatus
 from importlib import resources
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from urllib.parse import quote
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -17,9 +18,9 @@ from markupsafe import Markup, escape
 
 from falmock import __version__
 from falmock.engine.clock import LAST
+from falmock.engine.lifecycle import State
 from falmock.inspection.journal import journal_of
 from falmock.web import answers
-from falmock.web.states import badge
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
     from falmock.catalogue import Price
     from falmock.engine.emulator import Emulator
+    from falmock.engine.rows import Request as Stored
     from falmock.inspection.ledger import Ledger
     from falmock.web.regions import Regions
 
@@ -40,6 +42,7 @@ NAVIGATION: Final = (
     ("/ui/steer", "Steer"),
 )
 KIB: Final = 1024
+CANCELLED: Final = frozenset({"client_cancelled", "client_disconnected"})
 
 
 class Site:
@@ -133,11 +136,47 @@ class Site:
         )
         return answers.html(request, text, status)
 
+    def pager(self, request: Request, path: str, last: str | None) -> Markup:
+        """Return the links of a list to its older and to its newest rows.
+
+        Args:
+            path: of the page.
+            last: id of the last row that is shown, if there are older ones.
+        """
+        older = None if last is None else request.url.include_query_params(before=last)
+        newest = request.url.remove_query_params("before") if request.query_params.get("before") else None
+        return self.render(
+            "pages.html",
+            older=older and f"{path}?{older.query}",
+            newest=newest and (f"{path}?{newest.query}" if newest.query else path),
+        )
+
     def clock(self) -> Markup:
         """Return the clock of the header. Its HTML stays the same while the clock runs evenly."""
         clock = self.emulator.clock
         anchor = clock.now() - clock.scale * clock.wall()
         return self.render("clock.html", scale=clock.scale, anchor=round(anchor, 1), now=clock.now())
+
+
+class Badge(NamedTuple):
+    """The text of a badge, and the class of its colour."""
+
+    text: str
+    colour: str
+
+
+def badge(request: Stored) -> Badge:
+    """Return the state of a request in one or two words."""
+    if request.state == State.IN_QUEUE:
+        return Badge("In queue", "queue")
+    if request.state == State.IN_PROGRESS:
+        return Badge("In progress", "run")
+    status = request.status or 0
+    if status < HTTPStatus.BAD_REQUEST:
+        return Badge("Completed", "good")
+    if request.error_type in CANCELLED or status == 499:  # noqa: PLR2004 - a cancel that the model honoured
+        return Badge("Cancelled", "off")
+    return Badge(f"Failed {status}", "bad")
 
 
 def time(at: float | None) -> Markup:

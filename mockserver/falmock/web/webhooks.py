@@ -8,7 +8,7 @@ from falmock.engine.delivery import reserialized, without_secrets
 from falmock.engine.lifecycle import DeliveryState
 from falmock.faults.effects import RESERIALIZED
 from falmock.faults.vocabulary import FaultError, parse
-from falmock.http.listing import in_turns
+from falmock.http.listing import newest
 from falmock.protocol.errors import RequestNotFound
 from falmock.web.answers import Done, Rejected, form
 from falmock.web.regions import Regions
@@ -63,35 +63,26 @@ class WebhooksPage:
     async def look(self, request: Request) -> Regions:
         """Return the rows, the empty state and the pager."""
         query = request.query_params
-        found = await self._find(query.get("outcome") or None, query.get("before"))
-        rows = found[:ROWS]
-        older = request.url.include_query_params(before=rows[-1].request_id) if len(found) > ROWS else None
-        newest = request.url.remove_query_params("before") if query.get("before") else None
+        rows, more = await self._find(query.get("outcome") or None, query.get("before"))
         parts = {
             "clock": self._site.clock(),
             "empty": self._site.render(
                 "webhooks_empty.html", shown=not rows, filtered=bool(query.get("outcome"))
             ),
-            "pages": self._site.render(
-                "pages.html",
-                older=older and f"{PATH}?{older.query}",
-                newest=newest and (f"{PATH}?{newest.query}" if newest.query else PATH),
-            ),
+            "pages": self._site.pager(request, PATH, rows[-1].request_id if more else None),
         }
         return Regions(parts, {"rows": {f"w-{row.request_id}": self._row(row) for row in rows}})
 
-    async def _find(self, outcome: str | None, before: str | None) -> list[Delivery]:
+    async def _find(self, outcome: str | None, before: str | None) -> tuple[list[Delivery], bool]:
         if outcome is not None and outcome not in set(DeliveryState):
             raise Rejected(422, f"There is no outcome {outcome!r}.")
-        found: list[Delivery] = []
+        pages = self._emulator.store.delivery_pages_before(before)
         try:
-            async for page in in_turns(self._emulator.store.delivery_pages_before(before)):
-                found += [row for row in page if outcome in {None, row.outcome}]
-                if len(found) > ROWS:
-                    break
+            return await newest(
+                pages, ROWS, view=lambda row: row, matches=lambda row: outcome in {None, row.outcome}
+            )
         except KeyError:
             raise Rejected(404, "There is no such webhook: it was reset, or it has expired.") from None
-        return found[: ROWS + 1]
 
     def _row(self, row: Delivery) -> Markup:
         return self._site.render(

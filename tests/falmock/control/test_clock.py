@@ -9,7 +9,7 @@ from processes import served
 from programs import falmock, one_line
 from storage import failing
 
-from falmock.engine.clock import LAST, SystemClock
+from falmock.engine.clock import LAST, Clock
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -83,7 +83,7 @@ async def test_an_invalid_clock_change_is_a_422(ask: Any, body: dict[str, float]
 
 
 async def test_the_scale_of_the_clock_can_be_changed(renders: Path) -> None:
-    clock = SystemClock()
+    clock = Clock()
     async with opened(renders, clock) as mock:
         answer = await mock.http.post("/control/clock", json={"scale": 0})
 
@@ -107,7 +107,7 @@ START = 1_790_000_000.0
 @pytest.fixture
 async def moved(renders: Path) -> AsyncIterator[Mock]:
     """An emulator with a stopped clock, which can be ahead of real time."""
-    async with opened(renders, SystemClock(0.0, wall=lambda: START)) as mock:
+    async with opened(renders, Clock(0.0, wall=lambda: START)) as mock:
         yield mock
 
 
@@ -133,9 +133,7 @@ async def test_a_running_request_keeps_its_time_when_the_clock_is_reset(moved: M
 
 
 async def test_a_result_expires_no_later_when_the_clock_is_reset(renders: Path) -> None:
-    async with opened(
-        renders, SystemClock(0.0, wall=lambda: START), retention=100, retention_large=100
-    ) as mock:
+    async with opened(renders, Clock(0.0, wall=lambda: START), retention=100, retention_large=100) as mock:
         submitted = await mock.submit()
         await mock.pass_time(5 + 90)
 

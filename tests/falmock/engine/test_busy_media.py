@@ -11,7 +11,7 @@ import pytest
 from emulated import KEY, Mock, opened
 from PIL import Image
 
-from falmock.engine.clock import SystemClock
+from falmock.engine.clock import Clock
 from falmock.settings import Span
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ async def fetched(mock: Mock, width: int, *, inline: bool) -> tuple[int, int]:
 
 async def test_files_are_served_whole_while_the_cache_is_too_small_for_all(tmp_path: Path) -> None:
     async with opened(
-        tmp_path / "renders", SystemClock(), cache_bytes=4096, runners=8, concurrency=1000, **AT_ONCE
+        tmp_path / "renders", Clock(), cache_bytes=4096, runners=8, concurrency=1000, **AT_ONCE
     ) as mock:
         widths = [256 + 32 * (index % 24) for index in range(96)]
         pairs = await asyncio.gather(
@@ -58,7 +58,7 @@ async def test_a_status_is_answered_while_fifty_different_media_are_made(tmp_pat
         *(("fal-ai/wan-t2v", {"frames_per_second": 5 + index}) for index in range(15)),
     ]
     async with opened(
-        tmp_path / "renders", SystemClock(), media="animate", runners=25, concurrency=1000, **AT_ONCE
+        tmp_path / "renders", Clock(), media="animate", runners=25, concurrency=1000, **AT_ONCE
     ) as mock:
         submitted = [
             (await mock.http.post(f"/{endpoint}", json={"prompt": f"Fox {index}"} | more, headers=KEY)).json()
@@ -91,7 +91,7 @@ async def test_a_status_is_answered_while_fifty_different_media_are_made(tmp_pat
     ids=["long", "scripts and controls", "half", "combining", "one word", "lines", "empty"],
 )
 async def test_an_image_is_made_of_any_prompt(tmp_path: Path, prompt: str) -> None:
-    async with opened(tmp_path / "renders", SystemClock(), media="animate", **AT_ONCE) as mock:
+    async with opened(tmp_path / "renders", Clock(), media="animate", **AT_ONCE) as mock:
         body = json.dumps({"prompt": prompt, "image_size": "square"})
         headers = KEY | {"content-type": "application/json"}
         answer = await mock.http.post(f"/fal.run/{IMAGES}", content=body, headers=headers)

@@ -3,14 +3,10 @@ from __future__ import annotations
 import asyncio
 import math
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
 
 import pytest
 
-from falmock.engine.clock import LAST, ManualClock, SystemClock
-
-if TYPE_CHECKING:
-    from falmock.engine.clock import Clock
+from falmock.engine.clock import LAST, Clock, ManualClock
 
 
 class Stopwatch:
@@ -20,8 +16,8 @@ class Stopwatch:
         self.wall = 1000.0
         self.monotonic = 50.0
 
-    def clock(self, scale: float = 1.0, start: float = 0.0) -> SystemClock:
-        return SystemClock(scale, start=start, wall=lambda: self.wall, monotonic=lambda: self.monotonic)
+    def clock(self, scale: float = 1.0, start: float = 0.0) -> Clock:
+        return Clock(scale, start=start, wall=lambda: self.wall, monotonic=lambda: self.monotonic)
 
 
 def test_emulated_time_runs_scale_times_as_fast() -> None:
@@ -54,7 +50,7 @@ def test_a_restart_begins_no_earlier_than_the_stored_time() -> None:
 
 
 async def test_the_system_clock_sleeps_only_for_the_remaining_time() -> None:
-    clock = SystemClock(scale=1000)
+    clock = Clock(scale=1000)
 
     await clock.sleep_until(clock.now() + 1)
 
@@ -87,7 +83,7 @@ def test_a_clock_continues_from_where_it_was_moved() -> None:
 
 
 async def test_a_sleeper_wakes_when_the_clock_is_moved() -> None:
-    clock = SystemClock(scale=1e-6)
+    clock = Clock(scale=1e-6)
     sleeping = asyncio.create_task(clock.sleep_until(clock.now() + 3600))
     await asyncio.sleep(0)
 
@@ -97,7 +93,7 @@ async def test_a_sleeper_wakes_when_the_clock_is_moved() -> None:
 
 
 async def test_a_sleeper_wakes_in_time_when_the_scale_rises() -> None:
-    clock = SystemClock(scale=0)
+    clock = Clock(scale=0)
     sleeping = asyncio.create_task(clock.sleep_until(clock.now() + 3600))
     await asyncio.sleep(0)
 
@@ -107,7 +103,7 @@ async def test_a_sleeper_wakes_in_time_when_the_scale_rises() -> None:
 
 
 async def test_a_longer_sleep_does_not_delay_a_shorter_one() -> None:
-    clock = SystemClock(scale=1e6)
+    clock = Clock(scale=1e6)
     late = asyncio.create_task(clock.sleep_until(clock.now() + 1e9))
     await asyncio.sleep(0)
 
@@ -118,7 +114,7 @@ async def test_a_longer_sleep_does_not_delay_a_shorter_one() -> None:
 
 
 async def test_a_cancelled_sleep_does_not_delay_others() -> None:
-    clock = SystemClock(scale=1e4)
+    clock = Clock(scale=1e4)
     early = asyncio.create_task(clock.sleep_until(clock.now() + 1e9))
     late = asyncio.create_task(clock.sleep_until(clock.now() + 60))
     await asyncio.sleep(0)
@@ -129,7 +125,7 @@ async def test_a_cancelled_sleep_does_not_delay_others() -> None:
 
 
 async def test_a_sleeper_continues_to_sleep_when_the_clock_is_stopped() -> None:
-    clock = SystemClock(scale=1e6)
+    clock = Clock(scale=1e6)
     sleeping = asyncio.create_task(clock.sleep_until(clock.now() + 3600))
     clock.scale = 0
 
@@ -168,7 +164,7 @@ async def test_a_cancelled_sleep_is_not_woken() -> None:
     assert waiting.cancelled()
 
 
-@pytest.mark.parametrize("clock", [ManualClock(100), SystemClock(0)])
+@pytest.mark.parametrize("clock", [ManualClock(100), Clock(0)])
 def test_a_clock_cannot_be_moved_back(clock: Clock) -> None:
     with pytest.raises(ValueError, match="cannot go back"):
         clock.move_to(clock.now() - 1)

@@ -21,6 +21,7 @@ from falmock.engine.signing import Signer
 from falmock.engine.store import Store
 from falmock.engine.webhooks import Sender
 from falmock.faults.injections import Injection, Injections
+from falmock.faults.rule_set import RuleSet
 from falmock.faults.vocabulary import parse
 from falmock.inspection.journal import Journal
 from falmock.system.descriptors import share
@@ -87,7 +88,7 @@ class Deliveries:
             is_local=None,
             wake=lambda: None,
             changed=lambda _: None,
-            observed=lambda _: None,
+            rule_set=RuleSet(1),
             transaction=self.store.transaction,
         )
 

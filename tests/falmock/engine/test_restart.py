@@ -12,7 +12,7 @@ import respx
 from emulated import BASE, KEY, Mock, opened
 from processes import Receiver, served
 
-from falmock.engine.clock import ManualClock, SystemClock
+from falmock.engine.clock import Clock, ManualClock
 from falmock.inspection.ledger import Ledger
 from falmock.settings import Span
 
@@ -122,13 +122,13 @@ async def test_a_wall_clock_that_jumps_between_two_processes_does_not_stop_a_req
     renders: Path, tmp_path: Path, jump: float
 ) -> None:
     wall = 1_790_000_000.0
-    async with opened(renders, SystemClock(0.0, wall=lambda: wall), state=tmp_path) as first:
+    async with opened(renders, Clock(0.0, wall=lambda: wall), state=tmp_path) as first:
         submitted = await first.submit()
         await first.pass_time(2)
         stood = first.emulator.store.latest_time()
     wall += jump
 
-    clock = SystemClock(0.0, start=stood, wall=lambda: wall)
+    clock = Clock(0.0, start=stood, wall=lambda: wall)
     async with opened(renders, clock, state=tmp_path) as second:
         await second.pass_time(4)
 
@@ -141,7 +141,7 @@ async def test_a_wall_clock_that_jumps_does_not_change_when_a_request_ends(
     renders: Path, jump: float
 ) -> None:
     wall = 1_790_000_000.0
-    async with opened(renders, SystemClock(0.0, wall=lambda: wall)) as mock:
+    async with opened(renders, Clock(0.0, wall=lambda: wall)) as mock:
         submitted = await mock.submit()
         await mock.pass_time(2)
         wall += jump

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from emulated import Mock, opened
 
-from falmock.engine.clock import ManualClock, SystemClock
+from falmock.engine.clock import Clock, ManualClock
 from falmock.settings import Settings
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ async def state(mock: Mock, submitted: Any) -> str:
 
 
 async def test_pass_time_works_with_a_running_clock(renders: Path) -> None:
-    clock = SystemClock(scale=0.001)
+    clock = Clock(scale=0.001)
     async with opened(renders, clock) as mock:
         submitted = await mock.submit()
         await mock.pass_time(60)

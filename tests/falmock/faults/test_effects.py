@@ -237,6 +237,17 @@ async def test_the_position_in_a_deep_queue_grows_to_its_peak_first(mock: Mock) 
     assert positions == [8663, 10659, 12654, 6327]
 
 
+async def test_a_request_that_is_stuck_in_a_deep_queue_keeps_its_position(mock: Mock) -> None:
+    inject(mock, "stuck_in_queue")
+    inject(mock, "deep_queue position=500 seconds=100")
+    submitted = await mock.submit()
+    await mock.pass_time(1000)
+
+    status = (await mock.status(submitted)).json()
+
+    assert submitted["queue_position"] == status["queue_position"] == 500
+
+
 @pytest.mark.parametrize(("busy", "status"), [(1, "IN_PROGRESS"), (2, "IN_QUEUE")])
 async def test_a_submit_is_answered_with_in_progress_if_a_runner_is_free(
     mock: Mock, busy: int, status: str

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import json
-import threading
 from contextlib import contextmanager
 from dataclasses import dataclass
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from emulated import png
-from processes import Served, served
+from processes import Served, served, web_server
 from programs import NODE, run, tool
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from email.message import Message
 
 WELCOME = ["local", "other local", "allowed"]
 
@@ -40,27 +39,12 @@ def page_server() -> Iterator[tuple[int, list[str]]]:
     """Serve an empty page at every path; gives the port and the fetched paths."""
     fetched: list[str] = []
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            fetched.append(self.path)
-            self.send_response(200)
-            self.send_header("content-type", "text/html")
-            self.end_headers()
-            self.wfile.write(b"<!doctype html><title>a page</title>")
+    def answer(path: str, _: Message) -> tuple[int, str, bytes]:
+        fetched.append(path)
+        return 200, "text/html", b"<!doctype html><title>a page</title>"
 
-        def log_message(self, *_: object) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = False
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-    thread.start()
-    try:
-        yield server.server_port, fetched
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
+    with web_server(answer) as address:
+        yield int(address.rpartition(":")[2]), fetched
 
 
 def upload(server: Served, content: bytes, kind: str) -> str:

@@ -4,7 +4,7 @@ from urllib.parse import unquote
 
 import pytest
 
-from falmock.protocol.authorities import AuthorityError
+from falmock.protocol.authorities import AuthorityError, parse_authority
 from falmock.protocol.hosts import (
     CDN,
     MEDIA,
@@ -13,18 +13,24 @@ from falmock.protocol.hosts import (
     REST,
     RUN,
     BaseURL,
+    Destination,
     NotServedError,
+    find_destination,
     is_fal,
-    locate,
+    own_authority,
 )
 
 OWN = "127.0.0.1:8787"
 
 
+def find(headers: dict[str, str], path: str = "/a/b", scheme: str = "http") -> Destination:
+    return find_destination(parse_authority(headers["host"]), headers, scheme, path, {"falmock.internal"})
+
+
 def place(path: str = "/x", *, host: str = OWN, scheme: str = "http", **headers: str) -> tuple[str, str, str]:
     """Return the fal host, the path there, and the queue's URL of /y for the answer."""
     named = {name.replace("_", "-"): value for name, value in headers.items()}
-    arrival = locate(named | {"host": host}, scheme, path, own_names={"falmock.internal"}, own_authority=OWN)
+    arrival = find(named | {"host": host}, path, scheme)
     return arrival.host, arrival.path, arrival.base_url.url(QUEUE, "/y")
 
 
@@ -59,9 +65,7 @@ def test_host_is_found_by_the_host_header(host: str, meant: str) -> None:
 
 def test_target_url_header_gives_host_path_and_query() -> None:
     target = "https://queue.fal.run/fal-ai/veo2?fal_webhook=http%3A%2F%2Flocalhost"
-    arrival = locate(
-        {"host": OWN, "x-fal-target-url": target}, "http", "/api/fal/proxy", own_names=(), own_authority=OWN
-    )
+    arrival = find({"host": OWN, "x-fal-target-url": target}, "/api/fal/proxy")
 
     assert (arrival.host, arrival.path, arrival.query) == (
         QUEUE,
@@ -119,7 +123,7 @@ def test_base_url_is_parsed_back_from_its_text(style: str) -> None:
 @pytest.mark.parametrize("host", ["evil.example", "fal.example:8787", "gateway.fal.ai", "queue.falrun.com"])
 def test_host_that_is_not_emulated_is_refused(host: str) -> None:
     with pytest.raises(NotServedError):
-        locate({"host": host}, "http", "/a/b", own_names=(), own_authority=OWN)
+        find({"host": host})
 
 
 @pytest.mark.parametrize(
@@ -135,7 +139,7 @@ def test_host_that_is_not_emulated_is_refused(host: str) -> None:
 )
 def test_header_that_names_no_host_is_refused(headers: dict[str, str]) -> None:
     with pytest.raises(AuthorityError):
-        locate(headers, "http", "/a/b", own_names=(), own_authority=OWN)
+        find(headers)
 
 
 @pytest.mark.parametrize(
@@ -166,9 +170,8 @@ def test_target_url_of_the_emulator_itself_is_read_as_the_same_call_made_directl
 
 def test_target_url_of_the_emulator_itself_keeps_its_query() -> None:
     target = f"http://{OWN}/queue.fal.run/a/b?fal_webhook=http%3A%2F%2Flocalhost"
-    arrival = locate({"host": OWN, "x-fal-target-url": target}, "http", "/", own_names=(), own_authority=OWN)
 
-    assert arrival.query == "fal_webhook=http%3A%2F%2Flocalhost"
+    assert find({"host": OWN, "x-fal-target-url": target}, "/").query == "fal_webhook=http%3A%2F%2Flocalhost"
 
 
 def test_target_url_without_a_port_is_of_the_emulator_at_the_default_port() -> None:
@@ -189,9 +192,7 @@ def test_own_names_and_ip_addresses_are_accepted(host: str) -> None:
 
 
 def test_call_without_a_host_header_is_for_the_address_that_received_it() -> None:
-    arrival = locate({}, "http", "/a/b", own_names=(), own_authority=OWN)
-
-    assert arrival.base_url == BaseURL("bare", "http", OWN)
+    assert own_authority({"server": ("127.0.0.1", 8787)}) == OWN
 
 
 @pytest.mark.parametrize(("name", "is_one"), [("fal.run", True), ("x.fal.ai", True), ("notfal.run", False)])

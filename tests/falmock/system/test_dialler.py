@@ -352,14 +352,6 @@ async def test_a_webhook_url_is_accepted_if_its_name_cannot_be_looked_up_at_subm
     assert await Dialler(own, beyond=ANYWHERE, look_up=unknown).objection(f"http://app:{port}/") is None
 
 
-async def test_a_closed_listener_is_no_longer_the_emulators() -> None:
-    own = OwnAddresses()
-    with listen("127.0.0.1", 0) as listener, own.listening(listener):
-        address = listener.getsockname()
-
-    assert not own.has(parse(address[0]) or pytest.fail(str(address)), address[1])
-
-
 ADDRESSES = st.lists((st.ip_addresses(v=4) | st.ip_addresses(v=6)).map(str), min_size=1, max_size=4)
 HOSTS = (
     st.sampled_from(["localhost", "x.localhost", "127.1", "0", "::1", "::ffff:127.0.0.1", "app.example"])
