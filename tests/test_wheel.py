@@ -28,6 +28,11 @@ CI = (ROOT / "docs" / "ci.md").read_text()
 INSTALLING = 300  # seconds after which pip has failed
 SOURCES = ("mockserver", "client", "contract_tests", "pyproject.toml", "README.md", "LICENSE")
 HAS_IT = "pip install 'falmock[contract]'"  # works only where falmock is installed
+PIP = {
+    "PIP_CONSTRAINT": str(ROOT / "constraints.txt"),
+    "PIP_DISABLE_PIP_VERSION_CHECK": "1",
+    "PIP_COMPILE": "0",  # a program that runs once compiles less than pip would
+}
 LINES = {
     line
     for document in ("README.md", "docs/install.md")
@@ -63,7 +68,7 @@ def programs(dist: Path) -> Path:
 def environment(programs: Path) -> dict[str, str]:
     """The variables of a shell in which that environment is active."""
     own = {"PATH": f"{programs}{os.pathsep}{os.environ['PATH']}", "VIRTUAL_ENV": str(programs.parent)}
-    return own | {"PIP_CONSTRAINT": str(ROOT / "constraints.txt"), "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
+    return own | PIP
 
 
 @pytest.fixture(scope="module")
@@ -153,7 +158,7 @@ def test_the_recipe_for_any_ci_system_runs_an_app(
 ) -> None:
     """Its environment is the one that has falmock's dependencies already, to save time."""
     (recipe,) = [command for command in commands("docs/ci.md") if "-m venv" in command]
-    variables = make_project(tmp_path) | {"PIP_CONSTRAINT": environment["PIP_CONSTRAINT"]}
+    variables = make_project(tmp_path) | PIP
     (tmp_path / "falmock").symlink_to(ROOT)
 
     ran = in_shell(recipe.replace(".falmock-venv", str(programs.parent)), variables, tmp_path)
@@ -170,7 +175,7 @@ def test_the_recipe_for_github_runs_an_app(
     recipe = yaml.safe_load(re.findall(r"```yaml\n(.*?)```", CI, re.DOTALL)[0])
     folder = programs.parents[1]
     runner = {"RUNNER_TEMP": str(folder), "GITHUB_ACTION_PATH": str(ROOT)}
-    variables = make_project(tmp_path) | {"PIP_CONSTRAINT": environment["PIP_CONSTRAINT"]} | runner
+    variables = make_project(tmp_path) | PIP | runner
     said = ""
     for step in recipe["jobs"]["test"]["steps"]:
         scripts = [step["run"]] if "run" in step else []
