@@ -146,8 +146,9 @@ def pascal(endpoint: str) -> str:
 
 
 def category(endpoint: str) -> str:
-    """Return fal's category of a model: for most endpoints the last segment of the id."""
-    return endpoint.rpartition("/")[2]
+    """Return fal's category of a model if the last segment of its id is one, as "text-to-image"; else ""."""
+    last = endpoint.rpartition("/")[2]
+    return last if "-to-" in last else ""
 
 
 def medium(schemas: Mapping[str, Json], output: str) -> Medium | None:

@@ -156,14 +156,13 @@ def _page_number(cursor: str) -> int:
 
 
 def _category(model: Model) -> str:
-    """Return fal's category of a model: for many endpoints the last segment of the id."""
-    last = model.endpoint.rpartition("/")[2]
-    return model.entry.category or (last if "-to-" in last else f"{_source(model)}-to-{model.entry.medium}")
-
-
-def _source(model: Model) -> str:
-    kinds = sources.kinds(model.entry)
-    return next((kind for kind in ("video", "audio", "image") if kind in kinds), "text")
+    """Return fal's category of a model, or one such as "text-to-image" from its files."""
+    entry = model.entry
+    if entry.category or entry.medium == "weights":
+        return entry.category or "training"
+    kinds = sources.kinds(entry)
+    source = next((kind for kind in ("video", "audio", "image") if kind in kinds), "text")
+    return f"{source}-to-{'3d' if entry.medium == 'mesh' else entry.medium}"
 
 
 def _price(model: Model) -> Price:

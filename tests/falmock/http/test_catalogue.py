@@ -59,6 +59,25 @@ async def test_models_that_do_not_match_the_query_are_not_listed(mock: Mock, que
     assert answer == {"models": [], "next_cursor": None, "has_more": False}
 
 
+@pytest.mark.parametrize(
+    ("endpoint", "category"),
+    [
+        (ENDPOINT, "image-to-video"),
+        ("fal-ai/flux/dev", "text-to-image"),  # it takes num_images, but no image
+        ("fal-ai/flux-pro/kontext", "image-to-image"),
+        ("fal-ai/whisper", "audio-to-text"),
+        ("fal-ai/trellis", "image-to-3d"),
+        ("fal-ai/flux-lora-fast-training", "training"),
+    ],
+)
+async def test_the_category_of_a_model_says_what_it_takes_and_makes(
+    mock: Mock, endpoint: str, category: str
+) -> None:
+    answer = await mock.http.get(f"{V1}/models?endpoint_id={endpoint}")
+
+    assert answer.json()["models"][0]["metadata"]["category"] == category
+
+
 async def test_model_metadata_has_the_fields_that_fal_sends(mock: Mock) -> None:
     (model, *_) = (await mock.http.get(f"{V1}/models")).json()["models"]
 
