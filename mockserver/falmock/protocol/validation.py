@@ -10,7 +10,7 @@ import json
 import math
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic import BaseModel, ValidationError
 
 from falmock.protocol import bodies
 from falmock.protocol.errors import InvalidBody, UnparseableBody
@@ -65,7 +65,7 @@ def check(schema: type[Schema], value: object, place: str) -> Schema:
     """
     try:
         # FastAPI sets from_attributes too, and the texts of the errors depend on it
-        return TypeAdapter(schema).validate_python(value, from_attributes=True)
+        return schema.model_validate(value, from_attributes=True)
     except ValidationError as invalid:
         errors = invalid.errors(include_url=False)[:MOST_ERRORS]
         raise InvalidBody(_echo([{**error, "loc": [place, *error["loc"]]} for error in errors])) from None
