@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -145,6 +146,18 @@ class Emulator:
             submitted_at=request.submitted_at,
             ready_at=request.ready_at,
             now=self.clock.now(),
+        )
+
+    def next_position_at(self, request: Request) -> float:
+        """Return when the position of a waiting request may change with time; infinity for never."""
+        now = self.clock.now()
+        if request.faults is None or request.state != State.IN_QUEUE or now >= request.ready_at:
+            return math.inf
+        return now + effects.seconds_of_a_position(
+            request.injections,
+            request.attempts,
+            submitted_at=request.submitted_at,
+            ready_at=request.ready_at,
         )
 
     def logs(self, request: Request) -> list[dict[str, Any]]:

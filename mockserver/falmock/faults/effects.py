@@ -40,6 +40,7 @@ OF_ATTEMPTS: Final = (  # these shape an attempt of a webhook, or lead to anothe
 )
 BYPASSING: Final = frozenset({"stuck_in_queue", "deep_queue"})  # later requests need not wait for these
 HALF: Final = 0.5  # of the time in a deep queue; the queue may grow until then
+SHORTEST: Final = 0.1  # seconds between two positions that a stream shows, if there are very many
 RESERIALIZED: Final = "webhook_reserialized"
 FORGED: Final = frozenset(  # a receiver must reject these
     {"webhook_bad_signature", "webhook_old_timestamp", RESERIALIZED}
@@ -84,6 +85,18 @@ def phantom_requests(
     else:
         ahead = peak * left / HALF
     return max(0, math.ceil(ahead))
+
+
+def seconds_of_a_position(
+    injections: Injections, attempts: int, *, submitted_at: float, ready_at: float
+) -> float:
+    """Return how long `deep_queue` keeps a position where it changes fastest, at least `SHORTEST`."""
+    deep = injections.get("deep_queue")
+    if deep is None or attempts > 0 or not submitted_at < ready_at < math.inf:
+        return math.inf
+    first, peak = int(deep.fault.options["position"]), int(deep.fault.options["peak"])
+    positions = peak / HALF if peak > first else first
+    return max(SHORTEST, (ready_at - submitted_at) / positions) if positions else math.inf
 
 
 def failure(injections: Injections, attempts: int, given: BaseModel) -> tuple[Injection, Outcome] | None:

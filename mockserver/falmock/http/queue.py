@@ -193,10 +193,12 @@ class QueueHost:
             elif clock.now() >= heartbeat_at:
                 yield b": ping\n\n"
                 heartbeat_at = clock.now() + HEARTBEAT
+            heartbeat_at = min(heartbeat_at, clock.now() + HEARTBEAT)  # the clock may have been set back
             if found.state == State.COMPLETED or self._emulator.closing:
                 return
             next_line_at = self._emulator.next_log_at(found) if with_logs else math.inf
-            await first(changed.wait(), clock.sleep_until(min(next_line_at, heartbeat_at)))
+            next_at = min(next_line_at, self._emulator.next_position_at(found), heartbeat_at)
+            await first(changed.wait(), clock.sleep_until(next_at))
 
     def _result(self, context: CallContext, scope: Scope, found: Stored) -> Response:
         del scope

@@ -8,13 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
-from emulated import APPLICATION, KEY, Mock, serving
+from emulated import APPLICATION, KEY, Mock, opened, serving
 
+from falmock.engine.clock import Clock
+from falmock.faults.rules import Rule
 from falmock.faults.vocabulary import parse
 from falmock.settings import Span
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+    from pathlib import Path
 
 
 @pytest.fixture
@@ -117,6 +120,42 @@ async def test_silent_stream_is_kept_alive_with_comments(start: Callable[..., Aw
         await stream.aclose()
 
     assert statuses == ["IN_QUEUE", None, None]
+
+
+async def test_silent_stream_is_kept_alive_after_the_clock_is_set_back(tmp_path: Path) -> None:
+    clock = Clock(scale=0.0, wall=lambda: 1_790_000_000.0)
+    async with (
+        opened(tmp_path, clock, queue_seconds=Span(600, 600)) as mock,
+        serving(mock.emulator) as address,
+        httpx.AsyncClient(base_url=address, headers=KEY) as http,
+    ):
+        await mock.pass_time(300)
+        stream = watch(http, await mock.submit())
+        statuses = [(await anext(stream))["status"]]
+        await http.post("/control/clock/reset")
+        for _ in range(4):  # the stream may look at the clock after the first one
+            await mock.pass_time(15)
+            await http.get("/health")
+        statuses.append(await anext(stream))
+        await stream.aclose()
+
+    assert statuses == ["IN_QUEUE", None]
+
+
+async def test_stream_has_an_event_for_each_position_in_a_deep_queue(
+    mock: Mock, wire: httpx.AsyncClient
+) -> None:
+    mock.emulator.rule_set.add(Rule(fault="deep_queue position=50 seconds=100"))
+    submitted = await mock.submit()
+    stream = watch(wire, submitted)
+    positions = [(await anext(stream))["queue_position"]]
+
+    for _ in range(4):
+        await mock.pass_time(2)
+        positions.append((await anext(stream))["queue_position"])
+    await stream.aclose()
+
+    assert positions == [50, 49, 48, 47, 46]
 
 
 async def test_stream_has_an_event_for_each_queue_position(mock: Mock, wire: httpx.AsyncClient) -> None:
