@@ -109,7 +109,9 @@ class Client:
         return self._iterate(self._flows.events(handle, logs=logs))
 
     def stream(self, handle: Handle[Any], *, logs: bool = False) -> Generator[Status, None, None]:
-        """Yield each status that fal sends (server-sent events). A broken stream is opened again.
+        """Yield each status that fal sends (server-sent events), with the log entries that are new.
+
+        A broken stream is opened again.
 
         >>> [*client.stream(handle)][-1].__class__.__name__
         'Completed'

@@ -12,7 +12,7 @@ import httpx
 
 from falqueue._errors import TransferFailed
 from falqueue._handle import UsageError
-from falqueue._responses import is_transient
+from falqueue._sending import is_transient
 from falqueue._steps import Emit, Flow, HttpRequest, ReadChunk, RunBlocking
 from falqueue._types import origin
 
@@ -60,7 +60,7 @@ class Downloads:
                 if not problem:
                     yield RunBlocking(partial(part.replace, target))
                     return target
-            except httpx.TransportError as error:
+            except httpx.RequestError as error:
                 problem = f"the connection broke ({type(error).__name__})"
             except OSError as error:
                 raise TransferFailed(f"cannot write: {error}") from error

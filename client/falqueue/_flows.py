@@ -18,13 +18,13 @@ from falqueue._requests import Job, WaitOptions, application, encode, headers_of
 from falqueue._responses import (
     GATEWAY_ERRORS,
     failure,
-    is_transient,
     json_object,
     parse_handle,
     parse_status,
+    parsed_object,
     refusal,
 )
-from falqueue._sending import FOREVER, Sender, require_accepted
+from falqueue._sending import FOREVER, Sender, is_transient, require_accepted
 from falqueue._sse import EventBuffer
 from falqueue._statuses import Cancellation, Completed, LogEntry, Queued, Status, new_entries
 from falqueue._steps import Emit, Flow, HttpRequest, ReadChunk, Sleep
@@ -71,8 +71,7 @@ class Flows:
         return _parse_output(job.output, response, handle=None)
 
     def status(self, handle: Handle[Any], *, logs: bool, deadline: float = FOREVER) -> Flow[Status]:
-        left = max(deadline - self.sender.clock(), 0.01)
-        request = self._get(handle, "/status", logs=logs, timeout=min(left, POLL_SECONDS))
+        request = self._get(handle, "/status", logs=logs)
         response = yield from self.sender.repeat(request, handle, deadline=deadline)
         if response.is_error:
             raise refusal(response, handle=handle)
@@ -84,13 +83,14 @@ class Flows:
     def stream(self, handle: Handle[Any], *, logs: bool) -> Flow[None]:
         """Emit statuses as fal sends them. A broken stream is opened again, which is free."""
         attempt = 0
+        shown: list[LogEntry] = []
         while True:
             attempt += 1
             request = self._get(handle, "/status/stream", logs=logs, stream=True)
             response = yield from self.sender.repeat(request, handle)
             if response.is_error:
                 raise refusal(response, handle=handle)
-            last = yield from self._forward(handle)
+            last = yield from self._forward(handle, shown)
             if isinstance(last, Completed):
                 return
             attempt = 1 if last else attempt
@@ -112,12 +112,12 @@ class Flows:
     def cancel(self, handle: Handle[Any]) -> Flow[Cancellation]:
         request = replace(self._get(handle, "/cancel", logs=None), method="PUT")
         response = yield from self.sender.repeat(request, handle)
+        body = parsed_object(response) or {}
         try:
-            body = response.json()
             answer = (
                 Cancellation.REQUESTED if body.get("success") is True else Cancellation(body.get("status"))
             )
-        except (ValueError, AttributeError) as error:
+        except ValueError as error:
             raise refusal(response, handle=handle) from error
         if answer is Cancellation.REQUESTED and not response.is_success:
             raise refusal(response, handle=handle)
@@ -162,13 +162,19 @@ class Flows:
             yield Sleep(min(left, self.polls.seconds(attempt, self.sender.rng)))
         return False
 
-    def _forward(self, handle: Handle[Any]) -> Flow[Status | None]:
-        """Emit the statuses of the open stream until it ends, breaks or completes; return the last one."""
+    def _forward(self, handle: Handle[Any], shown: list[LogEntry]) -> Flow[Status | None]:
+        """Emit the statuses of the open stream until it ends, breaks or completes; return the last one.
+
+        A stream that is opened again repeats the log entries in `shown`, which are left out.
+        """
         buffer, status = EventBuffer(), None
         try:
             while chunk := (yield ReadChunk()):
                 for data in buffer.feed(chunk):
                     status = parse_status(_parse_event(data, handle), handle)
+                    if not isinstance(status, Queued):
+                        status = replace(status, logs=new_entries(shown, status.logs))
+                        shown += status.logs
                     yield Emit(status)
                     if isinstance(status, Completed):
                         return status
@@ -219,7 +225,6 @@ class Flows:
         *,
         logs: bool | None,
         stream: bool = False,
-        timeout: float = POLL_SECONDS,
     ) -> HttpRequest:
         if not self.hosts.may_receive_key(handle.url):
             raise InvalidHandle("the handle is of another service; the key is not sent there", handle=handle)
@@ -229,7 +234,7 @@ class Flows:
             params=None if logs is None else {"logs": str(int(logs))},
             headers={"accept": "text/event-stream", "accept-encoding": "identity"} if stream else {},
             auth=self.credentials,
-            timeout=timeout,
+            timeout=POLL_SECONDS,
             stream=stream,
         )
 
@@ -250,7 +255,7 @@ def _parse_output(output: Callable[[Any], T], response: httpx.Response, *, handl
 def _parse_event(data: str, handle: Handle[Any]) -> dict[str, Any]:
     try:
         body = json.loads(data)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ProtocolError("an event of the status stream is not JSON", handle=handle) from error
     if not isinstance(body, dict):
         raise ProtocolError("an event of the status stream is not an object", handle=handle)

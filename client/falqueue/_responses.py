@@ -28,7 +28,6 @@ UNKNOWN_PATH: Final = "Path "
 LOCKED: Final = "User is locked"
 
 GATEWAY_ERRORS: Final = frozenset({502, 503, 504})
-TRANSIENT: Final = frozenset({408, 409, 429, 500}) | GATEWAY_ERRORS
 TRUE: Final = frozenset({"1", "true", "yes"})
 FALSE: Final = frozenset({"0", "false", "no"})
 
@@ -61,13 +60,14 @@ MODEL_ERRORS: Final[dict[str, type[RequestFailed]]] = {
     "file_download_error": exceptions.FileDownloadFailed,
     **dict.fromkeys(FILE_ERRORS, exceptions.FileRejected),
 }
+CANCELLED: Final = frozenset({"client_cancelled", "client_disconnected"})
 # PROTOCOL.md 14.3: the platform errors that another submit would meet again
-PLATFORM_FINAL: Final = frozenset({"bad_request", "client_cancelled", "client_disconnected"})
+PLATFORM_FINAL: Final = CANCELLED | {"bad_request"}
 
 
 def json_object(response: httpx.Response, *, handle: Handle[Any] | None = None) -> Json:
     """Return the JSON object of a 2xx response; raise ProtocolError for anything else."""
-    body = _object(response)
+    body = parsed_object(response)
     if response.is_success and body is not None:
         return body
     raise ProtocolError(f"HTTP {response.status_code} without a JSON object", handle=handle)
@@ -108,7 +108,7 @@ def parse_status(body: Json, handle: Handle[Any]) -> Status:
                 return Completed(handle.request_id, _logs(body), _inference_time(body))
             case other:
                 raise exceptions.UnknownStatus(other, handle=handle)
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, OverflowError, TypeError, ValueError) as error:
         raise ProtocolError(f"the status is malformed: {error!r}", handle=handle) from error
 
 
@@ -172,10 +172,12 @@ def webhook_failure(payload: Json, *, error: str | None, request_id: str) -> Req
     kind: type[RequestFailed] = RequestFailed
     error_type: str | None = None
     if platform := payload.get("error_type"):
-        kind = exceptions.Cancelled if platform == "client_cancelled" else exceptions.PlatformFailed
         error_type = str(platform)
+        kind = exceptions.Cancelled if error_type in CANCELLED else exceptions.PlatformFailed
     elif errors:
         kind, error_type = _by_type(errors)
+    elif str(detail).startswith(UNKNOWN_PATH):
+        kind = exceptions.UnknownPath
     message = "; ".join(map(str, errors)) or detail or error or "the job failed"
     return kind(
         f"{message!s:.500}",
@@ -193,14 +195,6 @@ def wants_retry(response: httpx.Response) -> bool | None:
     return True if value.lower() in TRUE else False if value.lower() in FALSE else None
 
 
-def is_transient(response: httpx.Response) -> bool:
-    """Whether the same read may succeed if sent again (PROTOCOL.md 10, 11.2)."""
-    if response.status_code < 400 or "x-fal-request-timeout-type" in response.headers:
-        return False
-    advice = wants_retry(response)
-    return response.status_code in TRANSIENT if advice is None else advice
-
-
 def is_from_runner(response: httpx.Response) -> bool:
     """Whether a runner gave this response, so that a job did run (PROTOCOL.md 11.2)."""
     return "x-fal-served-from" in response.headers
@@ -212,7 +206,7 @@ def field_errors(detail: object) -> tuple[FieldError, ...]:
         return ()
     return tuple(
         FieldError(
-            loc=tuple(entry.get("loc") or ()),
+            loc=tuple(loc if isinstance(loc := entry.get("loc") or (), list | tuple) else [str(loc)]),
             message=str(entry.get("msg", "")),
             type=str(entry.get("type", "")),
             input=entry.get("input"),
@@ -225,7 +219,7 @@ def field_errors(detail: object) -> tuple[FieldError, ...]:
 
 def _kind(response: httpx.Response, detail: Any) -> tuple[type[RequestFailed] | None, str | None]:
     code = response.status_code
-    platform = (_object(response) or {}).get("error_type") or response.headers.get("x-fal-error-type")
+    platform = (parsed_object(response) or {}).get("error_type") or response.headers.get("x-fal-error-type")
     if code == 504 and response.headers.get("x-fal-request-timeout-type") == "user":
         return exceptions.StartTimedOut, platform or "request_timeout"
     if code == 499:
@@ -264,7 +258,8 @@ def _retryable(kind: type[RequestFailed], error_type: str | None, *, advice: boo
     return issubclass(kind, exceptions.RunnerFailed)
 
 
-def _object(response: httpx.Response) -> Json | None:
+def parsed_object(response: httpx.Response) -> Json | None:
+    """Return the JSON object of a response with any status code, or None."""
     try:
         body = response.json()
     except (ValueError, RecursionError):
@@ -273,7 +268,7 @@ def _object(response: httpx.Response) -> Json | None:
 
 
 def _detail(response: httpx.Response) -> Any:
-    body = _object(response) or {}
+    body = parsed_object(response) or {}
     return body.get("detail") or body.get("status")
 
 

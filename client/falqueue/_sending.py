@@ -13,13 +13,14 @@ one: `SubmitUnconfirmed`.
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 import httpx
 
 from falqueue._errors import AnswerLost, NotSent, SubmitUnconfirmed, Unreachable
-from falqueue._responses import is_from_runner, is_transient, refusal
+from falqueue._responses import GATEWAY_ERRORS, is_from_runner, refusal, wants_retry
 from falqueue._steps import Flow, HttpRequest, Sleep
 
 if TYPE_CHECKING:
@@ -33,7 +34,17 @@ log = logging.getLogger("falqueue")
 NEVER_SENT: Final = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol)
 SUBMIT_ATTEMPTS: Final = 4  # report soon that nothing listens at the address: no job is at stake yet
 UNCONFIRMED: Final = frozenset({408, 499})
+TRANSIENT: Final = frozenset({408, 409, 429, 500}) | GATEWAY_ERRORS
 FOREVER: Final = float("inf")
+MOST_ASKED: Final = 60.0  # seconds of `Retry-After` that are waited
+
+
+def is_transient(response: httpx.Response) -> bool:
+    """Whether the same read may succeed if sent again (PROTOCOL.md 10, 11.2)."""
+    if response.status_code < 400 or "x-fal-request-timeout-type" in response.headers:
+        return False
+    advice = wants_retry(response)
+    return response.status_code in TRANSIENT if advice is None else advice
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,13 +63,16 @@ class Sender:
         retry: Callable[[httpx.Response], bool] = is_transient,
         deadline: float = FOREVER,
     ) -> Flow[httpx.Response]:
-        """Send a free request, again if that may help; return the last response or raise Unreachable."""
+        """Send a free request, again if that may help; return the last response or raise Unreachable.
+
+        No attempt starts after `deadline`, nor waits longer for the server.
+        """
         attempt = 0
         while True:
             attempt += 1
             outcome: httpx.Response | Unreachable
             try:
-                response: httpx.Response = yield request
+                response: httpx.Response = yield self._within(request, deadline)
             except httpx.RequestError as error:
                 log.debug("%s %s: %s", request.method, request.url, type(error).__name__)
                 outcome = _unreachable(error, handle)
@@ -68,7 +82,8 @@ class Sender:
                     return response
                 outcome = response
             if attempt < self.retries.max_attempts:
-                yield from self.sleep(attempt, deadline)
+                asked = _retry_after(outcome) if isinstance(outcome, httpx.Response) else 0.0
+                yield from self.sleep(attempt, deadline, at_least=asked)
             if attempt >= self.retries.max_attempts or self.clock() >= deadline:
                 if isinstance(outcome, Unreachable):
                     raise outcome
@@ -82,6 +97,7 @@ class Sender:
         attempt, last = 0, min(SUBMIT_ATTEMPTS, self.retries.max_attempts)
         while True:
             attempt += 1
+            asked = 0.0
             try:
                 response: httpx.Response = yield request
             except NEVER_SENT as error:
@@ -96,12 +112,17 @@ class Sender:
                 refused_by_fal = response.status_code == 429 and not is_from_runner(response)
                 if not (refused_by_fal and retry_429) or attempt >= last:
                     return response
-            yield from self.sleep(attempt)
+                asked = _retry_after(response)
+            yield from self.sleep(attempt, at_least=asked)
 
-    def sleep(self, attempt: int, deadline: float = FOREVER) -> Flow[None]:
-        """Wait after this attempt, at most until `deadline`."""
+    def sleep(self, attempt: int, deadline: float = FOREVER, *, at_least: float = 0.0) -> Flow[None]:
+        """Wait after this attempt, at most until `deadline`; `at_least` is what the server asked for."""
         left = max(deadline - self.clock(), 0.0)
-        yield Sleep(min(left, self.retries.seconds(attempt, self.rng)))
+        yield Sleep(min(left, max(self.retries.seconds(attempt, self.rng), min(at_least, MOST_ASKED))))
+
+    def _within(self, request: HttpRequest, deadline: float) -> HttpRequest:
+        left = max(deadline - self.clock(), 0.01)
+        return request if left >= (request.timeout or FOREVER) else replace(request, timeout=left)
 
 
 def require_accepted(response: httpx.Response) -> None:
@@ -114,6 +135,12 @@ def require_accepted(response: httpx.Response) -> None:
             f"{error.message}: there may be a job, so it is not sent again", request_id=error.request_id
         ) from error
     raise error
+
+
+def _retry_after(response: httpx.Response) -> float:
+    """Return the seconds of `Retry-After`; 0 without it, and for a date."""
+    value = response.headers.get("retry-after", "")
+    return float(value) if re.fullmatch(r"[0-9]{1,9}", value) else 0.0
 
 
 def _unreachable(error: httpx.RequestError, handle: Handle[Any] | None) -> Unreachable:

@@ -89,7 +89,7 @@ def new_entries(before: Sequence[LogEntry], now: Sequence[LogEntry]) -> tuple[Lo
     >>> [entry.message for entry in new_entries([a, b], [b, c])]
     ['c']
     """
-    for gone in range(len(before) + 1):
+    for gone in range(max(len(before) - len(now), 0), len(before) + 1):
         overlap = before[gone:]
         if tuple(now[: len(overlap)]) == tuple(overlap):
             return tuple(now[len(overlap) :])

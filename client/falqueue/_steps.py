@@ -240,5 +240,5 @@ def _request(http: httpx.Client | httpx.AsyncClient, step: HttpRequest, content:
         params=step.params,
         headers=dict(step.headers),
         content=content,
-        timeout=httpx.Timeout(step.timeout, connect=CONNECT_SECONDS),
+        timeout=httpx.Timeout(step.timeout, connect=min(step.timeout or CONNECT_SECONDS, CONNECT_SECONDS)),
     )

@@ -56,7 +56,7 @@ class Delivery:
             ProtocolError: not the body of a webhook.
         """
         status, request_id = body.get("status"), body.get("request_id")
-        if status not in {"OK", "ERROR"} or not isinstance(request_id, str):
+        if status not in ("OK", "ERROR") or not isinstance(request_id, str):
             raise ProtocolError("a webhook without a request_id, or with an unknown status")
         return cls(
             request_id=request_id,
@@ -75,7 +75,8 @@ class Delivery:
         """Return the output.
 
         Raises:
-            RequestFailed: the job failed; the class is the one that `Client.result` raises.
+            RequestFailed: the job failed. The class is the one that `Client.result` raises, if fal names a
+                type; a webhook does not say that a `PlatformFailed` is a `StartTimedOut`.
             ProtocolError: the payload is malformed, or not in the webhook: use `Client.result`.
         """
         payload = self.payload if isinstance(self.payload, dict) else None
@@ -123,7 +124,7 @@ def verify(
         raise SignatureMismatch("no key signed this request")
     try:
         parsed = json.loads(body)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ProtocolError("a signed webhook whose body is not JSON") from error
     return Delivery.parse(parsed if isinstance(parsed, dict) else {})
 

@@ -223,6 +223,14 @@ def test_a_compressed_download_is_not_accepted(
     assert not target.exists()
 
 
+def test_a_download_is_tried_again_after_an_error_page_that_cannot_be_read(
+    client: Client, fal: respx.Router, target: Path, streamed: Streamed, ranged: Any
+) -> None:
+    page = streamed(b"no gzip", status=502, headers={"content-encoding": "gzip"})
+    fal.get(URL).mock(side_effect=in_turn(page, ranged))
+    assert client.download(URL, target).read_bytes() == CONTENT
+
+
 def test_a_download_over_a_folder_is_an_error(
     client: Client, fal: respx.Router, tmp_path: Path, ranged: Any
 ) -> None:

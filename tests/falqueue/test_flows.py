@@ -24,6 +24,12 @@ INPUT = {"prompt": "It waves", "image_url": "https://example.com/a.png"}
 Body = dict[str, Any]
 AnyHandle = Handle[Body]
 Streamed = Callable[..., httpx.Response]
+NO_STATUS = [
+    b"data: nothing\n\n",
+    b"data: []\n\n",
+    b"data: " + b"[" * 100_000 + b"\n\n",
+    b'data: {"status": "DONE"}\n\n',
+]
 
 
 class TestSubmit:
@@ -205,6 +211,9 @@ class TestStatus:
             pytest.param(httpx.Response(200, json=[]), id="a list"),
             pytest.param(httpx.Response(202, json={"status": "IN_QUEUE"}), id="no position"),
             pytest.param(httpx.Response(202, json={"status": "IN_QUEUE", "queue_position": None}), id="null"),
+            pytest.param(
+                httpx.Response(202, content=b'{"status": "IN_QUEUE", "queue_position": 1e999}'), id="infinity"
+            ),
             pytest.param(httpx.Response(202, json={"status": "IN_PROGRESS", "logs": ["line"]}), id="logs"),
             pytest.param(httpx.Response(200, json={"status": "COMPLETED", "request_id": "x"}), id="other"),
             pytest.param(httpx.Response(307, headers={"location": "https://evil.example"}), id="redirect"),
@@ -313,6 +322,22 @@ class TestStream:
         )
         assert list(client.stream(handle)) == [Queued(ID, 0), InProgress(ID), Completed(ID)]
 
+    def test_stream_yields_each_log_entry_once(
+        self, client: Client, fal: respx.Router, handle: AnyHandle, streamed: Streamed
+    ) -> None:
+        def event(status: str, *lines: str) -> bytes:
+            logs = [{"message": line, "timestamp": line} for line in lines]
+            return f"data: {json.dumps({'status': status, 'logs': logs})}\n\n".encode()
+
+        fal.get(STREAM).mock(
+            side_effect=[
+                streamed(event("IN_PROGRESS", "a"), event("IN_PROGRESS", "b"), httpx.ReadTimeout("silent")),
+                streamed(event("IN_PROGRESS", "a", "b"), event("COMPLETED", "c")),
+            ]
+        )
+        shown = [getattr(status, "logs", ()) for status in client.stream(handle, logs=True)]
+        assert shown == [(LogEntry("a", "a"),), (LogEntry("b", "b"),), (), (LogEntry("c", "c"),)]
+
     def test_stream_gives_up_if_fal_never_sends_a_status(
         self, client: Client, fal: respx.Router, handle: AnyHandle, slept: list[float], streamed: Streamed
     ) -> None:
@@ -328,7 +353,7 @@ class TestStream:
         with pytest.raises(falqueue.NotFound):
             list(client.stream(handle))
 
-    @pytest.mark.parametrize("data", [b"data: nothing\n\n", b"data: []\n\n", b'data: {"status": "DONE"}\n\n'])
+    @pytest.mark.parametrize("data", NO_STATUS)
     def test_a_stream_event_that_is_no_status_is_an_error(
         self, client: Client, fal: respx.Router, handle: AnyHandle, data: bytes, streamed: Streamed
     ) -> None:
@@ -436,6 +461,14 @@ class TestCancel:
         with pytest.raises(error, match=ID):
             client.cancel(handle)
 
+    @pytest.mark.parametrize("content", [b"", b"[]", b"<html>nginx</html>", b"[" * 100_000])
+    def test_cancel_raises_for_an_answer_that_is_no_object(
+        self, client: Client, fal: respx.Router, handle: AnyHandle, content: bytes
+    ) -> None:
+        fal.put(CANCEL).respond(200, content=content)
+        with pytest.raises(falqueue.ProtocolError, match=ID):
+            client.cancel(handle)
+
 
 class TestSubscribe:
     def test_subscribe_submits_waits_and_returns_the_output(
@@ -522,6 +555,24 @@ class TestSubscribe:
             client.subscribe(ENDPOINT, INPUT, timeout=10)
         assert caught.value.cancellation is Cancellation.REQUESTED
         assert sum(slept) == pytest.approx(10)
+
+    def test_no_poll_may_take_longer_than_the_time_that_is_left(
+        self, client: Client, fal: respx.Router, submitted: Body, time: Any
+    ) -> None:
+        allowed: list[float] = []
+
+        def slow(request: httpx.Request) -> httpx.Response:
+            timeout = request.extensions["timeout"]
+            allowed.append(max(timeout["connect"], timeout["read"]))
+            time.now += 4
+            raise httpx.ReadTimeout("slow")
+
+        fal.post(SUBMIT).respond(200, json=submitted)
+        fal.get(STATUS).mock(side_effect=slow)
+        fal.put(CANCEL).respond(202, json={"status": "CANCELLATION_REQUESTED"})
+        with pytest.raises(falqueue.TookTooLong):
+            client.subscribe(ENDPOINT, INPUT, timeout=10)
+        assert allowed == [10, 5.5, 0.5]
 
     def test_subscribe_cancels_the_job_if_a_malformed_status_arrives_after_the_timeout(
         self, client: Client, fal: respx.Router, submitted: Body, time: Any

@@ -270,3 +270,14 @@ class TestFailures:
         with pytest.raises(falqueue.InputRejected) as caught:
             client.result(handle)
         assert caught.value.errors[0].loc == tuple(loc or ())
+
+    @pytest.mark.parametrize(
+        ("loc", "place"), [("prompt", ("prompt",)), (5, ("5",)), ({"a": 1}, ("{'a': 1}",))]
+    )
+    def test_a_field_error_may_have_a_loc_that_is_no_list(
+        self, client: Client, fal: respx.Router, handle: AnyHandle, loc: object, place: tuple[str]
+    ) -> None:
+        fal.get(REQUEST).respond(422, json={"detail": [{"loc": loc, "msg": "No", "type": "t"}]})
+        with pytest.raises(falqueue.InputRejected) as caught:
+            client.result(handle)
+        assert caught.value.errors[0].loc == place

@@ -89,6 +89,23 @@ class TestSubmit:
         )
         assert client.submit(ENDPOINT, {}).request_id == ID
 
+    @pytest.mark.parametrize(
+        ("asked", "waited"), [("10", 10.0), ("0", 0.5), ("3600", 60.0), ("9" * 5000, 0.5), ("soon", 0.5)]
+    )
+    def test_submit_waits_after_a_429_as_long_as_fal_asks_but_at_most_a_minute(
+        self,
+        client: Client,
+        fal: respx.Router,
+        submitted: Body,
+        slept: list[float],
+        asked: str,
+        waited: float,
+    ) -> None:
+        refused = httpx.Response(429, json={"detail": "Too many"}, headers={"retry-after": asked})
+        fal.post(SUBMIT).mock(side_effect=[refused, httpx.Response(200, json=submitted)])
+        client.submit(ENDPOINT, {})
+        assert slept == [waited]
+
     def test_submit_with_max_queue_length_is_not_retried_after_a_429(
         self, client: Client, fal: respx.Router
     ) -> None:
@@ -153,6 +170,19 @@ class TestPoll:
     ) -> None:
         fal.get(f"{REQUEST}/status").mock(side_effect=[httpx.Response(code, text=NGINX), completed])
         assert isinstance(client.status(handle), Completed)
+
+    def test_a_poll_waits_as_long_as_fal_asks(
+        self,
+        client: Client,
+        fal: respx.Router,
+        handle: AnyHandle,
+        completed: httpx.Response,
+        slept: list[float],
+    ) -> None:
+        busy = httpx.Response(503, text=NGINX, headers={"retry-after": "7"})
+        fal.get(f"{REQUEST}/status").mock(side_effect=[busy, completed])
+        client.status(handle)
+        assert slept == [7.0]
 
     @pytest.mark.parametrize("spelled", ["1", "true", "True"])
     @pytest.mark.parametrize("name", ["x-fal-needs-retry", "x-fal-retryable"])

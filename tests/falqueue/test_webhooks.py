@@ -280,7 +280,8 @@ class TestDelivery:
             ),
             ({"detail": "Runner disconnected", "error_type": "runner_disconnected"}, falqueue.PlatformFailed),
             ({"detail": "Cancelled", "error_type": "client_cancelled"}, falqueue.Cancelled),
-            ({"detail": "Path /x not found"}, falqueue.RequestFailed),
+            ({"detail": "Gone", "error_type": "client_disconnected"}, falqueue.Cancelled),
+            ({"detail": "Path /x not found"}, falqueue.UnknownPath),
             (None, falqueue.RequestFailed),
         ],
     )
@@ -314,6 +315,11 @@ class TestDelivery:
         body = OK | {"payload": None, "payload_error": "Response payload is not JSON serializable."}
         with pytest.raises(falqueue.ProtocolError, match=r"not JSON serializable.*Client\.result"):
             Delivery.parse(body).result()
+
+    @pytest.mark.parametrize("status", [None, "DONE", ["OK"], {}])
+    def test_a_delivery_with_an_unknown_status_is_an_error(self, status: object) -> None:
+        with pytest.raises(falqueue.ProtocolError, match="unknown status"):
+            Delivery.parse(OK | {"status": status})
 
     def test_a_delivery_with_a_malformed_payload_is_an_error(self) -> None:
         with pytest.raises(falqueue.ProtocolError):
