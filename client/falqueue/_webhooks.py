@@ -163,6 +163,7 @@ class KeyCache:
     clock: Callable[[], float]
     _keys: tuple[bytes, ...] = ()
     _fetched: float = float("-inf")
+    _tried: float = float("-inf")
 
     def verify(self, body: bytes, headers: Mapping[str, str]) -> Flow[Delivery]:
         now = self.clock()
@@ -172,13 +173,16 @@ class KeyCache:
         try:
             return verify(body, headers, self._keys, now=now)
         except SignatureMismatch:
-            if now - self._fetched < REFRESH_SECONDS:
+            if now - self._tried < REFRESH_SECONDS:
                 raise
         yield from self._fetch()
         return verify(body, headers, self._keys, now=now)
 
     def _fetch(self) -> Flow[None]:
-        response = yield from self.sender.repeat(HttpRequest("GET", self.url, timeout=15.0))
+        try:
+            response = yield from self.sender.repeat(HttpRequest("GET", self.url, timeout=15.0))
+        finally:
+            self._tried = self.clock()
         if not response.is_success:
             raise refusal(response)
         self._keys, self._fetched = keys_of(json_object(response)), self.clock()

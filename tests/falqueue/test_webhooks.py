@@ -228,6 +228,21 @@ class TestVerifyWebhook:
                 client.verify_webhook(*delivery(OK))
         assert route.call_count == 1
 
+    def test_forged_webhooks_do_not_cause_repeated_key_requests_while_there_is_no_answer(
+        self, client: Client, fal: respx.Router, time: Any
+    ) -> None:
+        fal.get(JWKS).respond(200, json=jwks(OTHERS))
+        raw = json.dumps(OK).encode()
+        client.verify_webhook(raw, signed(raw, key=OTHERS))
+        time.now += 60
+        route = fal.get(JWKS).respond(503)
+        with pytest.raises(falqueue.Unavailable):
+            client.verify_webhook(*delivery(OK))
+        calls = route.call_count
+        with pytest.raises(falqueue.SignatureMismatch):
+            client.verify_webhook(*delivery(OK))
+        assert route.call_count == calls
+
     @pytest.mark.parametrize(
         "change", [{"X-Fal-Webhook-Signature": ""}, {"X-Fal-Webhook-Timestamp": "999699"}]
     )

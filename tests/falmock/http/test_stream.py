@@ -158,6 +158,21 @@ async def test_stream_has_an_event_for_each_position_in_a_deep_queue(
     assert positions == [50, 49, 48, 47, 46]
 
 
+async def test_stream_has_an_event_for_each_position_while_a_deep_queue_grows(
+    mock: Mock, wire: httpx.AsyncClient
+) -> None:
+    mock.emulator.rule_set.add(Rule(fault="deep_queue position=10 peak=20 seconds=100"))
+    stream = watch(wire, await mock.submit())
+    positions = [(await anext(stream))["queue_position"]]
+
+    for seconds in (2.5, 5, 5):
+        await mock.pass_time(seconds)
+        positions.append((await anext(stream))["queue_position"])
+    await stream.aclose()
+
+    assert positions == [10, 11, 12, 13]
+
+
 async def test_stream_has_an_event_for_each_queue_position(mock: Mock, wire: httpx.AsyncClient) -> None:
     for _ in range(5):
         submitted = await mock.submit()
