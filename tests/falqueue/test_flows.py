@@ -556,7 +556,7 @@ class TestSubscribe:
         assert caught.value.cancellation is Cancellation.REQUESTED
         assert sum(slept) == pytest.approx(10)
 
-    def test_no_poll_may_take_longer_than_the_time_that_is_left(
+    def test_no_poll_waits_longer_for_the_server_than_the_time_that_is_left(
         self, client: Client, fal: respx.Router, submitted: Body, time: Any
     ) -> None:
         allowed: list[float] = []
