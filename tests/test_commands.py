@@ -42,6 +42,7 @@ ELSEWHERE = {
     ("docs/catalogue.md", "falmock models remove"): "tests/falmock/cli/test_models.py",
     ("docs/install.md", "pip install"): "tests/test_wheel.py",
     ("docs/journal.md", "falmock journal --follow"): "tests/falmock/cli/test_inspect.py",
+    ("docs/journal.md", "falmock journal --last"): "tests/falmock/cli/test_inspect.py",
     ("docs/network.md", "falmock browser"): "tests/falmock/intercept/test_browser.py",
     ("docs/scenarios.md", "curl"): "tests/test_docs.py",
     ("docs/settings.md", "make run"): "tests/test_docs.py",  # with other flags

@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 import click
+from click.core import ParameterSource
 
-from falmock.cli import console
+from falmock.cli import console, last_run
 from falmock.cli.joining import ControlAPI, on_control_api, running_server, server_options
 from falmock.cli.options import option, state_option
 from falmock.engine import export
@@ -65,6 +66,7 @@ def env(
     help="Text, JSON lines, or an HTTP archive; by default text in a terminal, else jsonl.",
     type=click.Choice(["text", "jsonl", "har"]),
 )
+@click.option("--last", help="The journal of the last falmock run that started an emulator.", is_flag=True)
 @click.option("--follow", "-f", help="Print new entries as text until Ctrl-C.", is_flag=True)
 @click.option("--request", help="Only entries of this request id.")
 @click.option("--endpoint", help="Only entries of this endpoint, or of a pattern such as fal-ai/*.")
@@ -73,14 +75,22 @@ def env(
 @click.option("--operation", help="Only calls of this kind.", type=click.Choice([*map(str, Operation)]))
 @click.option("--since", help="Only entries from this emulated time on, in unix seconds.", type=float)
 @click.option("--until", help="Only entries before this emulated time.", type=float)
-def journal(control: ControlAPI, form: str | None, *, follow: bool, **query: Any) -> None:
+def journal(control: ControlAPI, form: str | None, *, last: bool, follow: bool, **query: Any) -> None:
     """Print the journal: calls, steps of requests, attempts at webhooks."""
+    source = click.get_current_context().get_parameter_source
+    if last and (follow or ParameterSource.COMMANDLINE in {source("state"), source("join")}):
+        raise click.UsageError("--last is a run that has ended: leave out --follow, --state and --join")
     if follow:
         if form not in {None, "text"}:
             raise click.UsageError(f"--follow prints text, not {form}")
         _follow(control, query)
     form = form or ("text" if sys.stdout.isatty() else "jsonl")
-    fetched = control.get("/journal", query | {"format": None if form == "text" else form}).text
+    wanted = "jsonl" if form == "text" else form
+    fetched = (
+        last_run.journal(wanted, **query)
+        if last
+        else control.get("/journal", query | {"format": wanted}).text
+    )
     if form != "text":
         click.echo(fetched, nl=False)
         return

@@ -13,7 +13,7 @@ import click
 from click.core import ParameterSource
 
 from falmock.app import open_emulator
-from falmock.cli import console
+from falmock.cli import console, last_run
 from falmock.cli.joining import control_error, describe, find_server, server_options, with_token
 from falmock.cli.options import command_argument, option, settings_of, settings_options
 from falmock.cli.serving import LOOPBACK, application, event_loop, listening, log_options, reporting, served
@@ -195,16 +195,18 @@ async def _run_with(
                 )
                 ended = await _launch(command, server, forwarder)
             counted, entries = app.state.ledger.account(), journal_of(emulator).entries()
+            journal = "".join(journal_lines(entries, journal_of(emulator).dropped))
+            last_run.keep(journal)
             if report is not None:
                 try:
-                    _write_report(report, emulator, entries, counted)
+                    _write_report(report, emulator, journal, entries, counted)
                 except OSError as error:
                     raise click.ClickException(f"cannot write to {report}: {error.strerror}") from None
             return ended, counted, _remarks(emulator, entries), any(map(_is_of_page, entries))
 
 
 def _write_report(
-    folder: Path, emulator: Emulator, entries: Sequence[JournalEntry], account: Account
+    folder: Path, emulator: Emulator, journal: str, entries: Sequence[JournalEntry], account: Account
 ) -> None:
     """Write journal, HTTP archive, account and the videos of all requests, named by their ids.
 
@@ -212,10 +214,8 @@ def _write_report(
         OSError: a file cannot be written.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    dropped = journal_of(emulator).dropped
-    (folder / "journal.jsonl").write_text("".join(journal_lines(entries, dropped)))
-    archive = {"log": har.head(dropped) | {"entries": har.archived(entries)}}
-    (folder / "calls.har").write_text(json.dumps(archive))
+    (folder / "journal.jsonl").write_text(journal)
+    (folder / "calls.har").write_text(json.dumps(har.archive(entries, journal_of(emulator).dropped)))
     (folder / "account.json").write_text(json.dumps(account.to_json()))
     for file in emulator.store.files():
         if file.request_id is not None:

@@ -27,6 +27,11 @@ def head(dropped: int) -> dict[str, Any]:
     return about | ({"comment": f"{dropped} older entries are missing"} if dropped else {})
 
 
+def archive(entries: Iterable[JournalEntry], dropped: int) -> dict[str, Any]:
+    """Return a complete HTTP archive."""
+    return {"log": head(dropped) | {"entries": archived(entries)}}
+
+
 def archived(entries: Iterable[JournalEntry]) -> list[dict[str, Any]]:
     """Return entries in HAR's form, transitions left out."""
     return [_entry(entry) for entry in entries if not isinstance(entry, Transition)]

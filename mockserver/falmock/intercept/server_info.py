@@ -120,11 +120,8 @@ def advertise(server: ServerInfo) -> Iterator[None]:
         if server.state:
             _keep(stack, Path(server.state) / FILE, server)
         try:
-            with suppress(FileExistsError):
-                folder.mkdir(mode=private.FOLDER)
-            if not _is_private(folder):
-                raise PermissionError(EPERM, "other users can write there")
-            _keep(stack, folder / f"{parse_url(server.http).authority}.json".replace(":", "-"), server)
+            name = f"{parse_url(server.http).authority}.json".replace(":", "-")
+            _keep(stack, _make_runtime_folder() / name, server)
         except OSError as error:
             log.warning("other folders do not find this emulator: %s: %s", folder, error.strerror)
         yield
@@ -136,17 +133,44 @@ def _keep(stack: ExitStack, file: Path, server: ServerInfo) -> None:
 
 
 def runtime_folder() -> Path:
-    """Return the folder with the files of this user's running emulators; it may not exist."""
+    """Return the folder with what commands of this user leave for others; it may not exist."""
     given = os.environ.get("XDG_RUNTIME_DIR")
     if given and os.access(given, os.W_OK | os.X_OK):  # not that of another user, as after su
         return Path(given) / "falmock"
     return Path(tempfile.gettempdir()) / f"falmock-of-{os.geteuid()}"
 
 
+def leave(name: str, content: bytes) -> None:
+    """Leave a file in the runtime folder, in the place of one of that name.
+
+    Raises:
+        OSError: it cannot be written, or other users can change the folder.
+    """
+    folder = _make_runtime_folder()
+    mine = folder / f"{os.getpid()}-{name}"  # another process may leave one at the same time
+    private.write(mine, content)
+    mine.replace(folder / name)
+
+
+def _make_runtime_folder() -> Path:
+    folder = runtime_folder()
+    with suppress(FileExistsError):
+        folder.mkdir(mode=private.FOLDER)
+    if not _is_private(folder):
+        raise PermissionError(EPERM, "other users can write there")
+    return folder
+
+
+def private_runtime_folder() -> Path | None:
+    """Return the runtime folder, or None if there is none that only this user can change."""
+    folder = runtime_folder()
+    return folder if _is_private(folder) else None
+
+
 def running() -> list[ServerInfo]:
     """Return the emulators of this user that run and that any folder may use."""
-    folder = runtime_folder()
-    files = sorted(folder.glob("*.json")) if _is_private(folder) else []
+    folder = private_runtime_folder()
+    files = sorted(folder.glob("*.json")) if folder is not None else []
     return [server for server in map(_read, files) if server is not None]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import stat
 import subprocess
 import sys
 from typing import TYPE_CHECKING
@@ -116,6 +117,105 @@ def test_follow_prints_text_only(tmp_path: Path) -> None:
     assert "--follow prints text, not har" in one_line(
         falmock("journal", "--follow", "--format", "har", "--state", str(tmp_path))
     )
+
+
+CALLS = """if True:
+    import httpx, sys
+    for endpoint in sys.argv[1:]:
+        key = {"Authorization": "Key me:secret"}
+        httpx.post(f"https://queue.fal.run/{endpoint}", json={}, headers=key).raise_for_status()
+"""
+MODELS = ("fal-ai/flux/dev", "fal-ai/any-llm")
+
+
+@pytest.fixture(scope="module")
+def runtime(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Run two programs, of which the second calls other models; return the runtime folder."""
+    folder = tmp_path_factory.mktemp("runtime")
+    for models in (["fal-ai/veo2/image-to-video"], MODELS):
+        ran = falmock("run", "--", sys.executable, "-c", CALLS, *models, XDG_RUNTIME_DIR=str(folder))
+        assert ran.code == 0, ran.err
+    return folder
+
+
+def last(runtime: Path, *flags: str) -> str:
+    ran = falmock("journal", "--last", *flags, XDG_RUNTIME_DIR=str(runtime))
+    assert ran.code == 0, ran.err
+    return ran.out
+
+
+def test_the_last_run_has_its_journal_as_text_json_lines_or_archive(runtime: Path) -> None:
+    text = last(runtime, "--format", "text")
+    submits = [line for line in text.splitlines() if " POST " in line]
+    head, *entries = [json.loads(line) for line in last(runtime).splitlines()]
+    archive = json.loads(last(runtime, "--format", "har"))["log"]
+
+    assert [line.partition("queue.fal.run/")[2] for line in submits] == [f"{name}: 200" for name in MODELS]
+    assert (head["kind"], head["dropped"]) == ("journal", 0)
+    assert [each["endpoint"] for each in entries if each["kind"] == "exchange"] == list(MODELS)
+    assert [each["request"]["url"] for each in archive["entries"]] == [
+        f"https://queue.fal.run/{name}" for name in MODELS
+    ]
+    assert "secret" not in text + json.dumps([entries, archive])
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [
+        ("--endpoint", "fal-ai/flux/*", "--operation", "submit"),
+        ("--operation", "submit", "--endpoint", "fal-ai/any-llm", "--key", "me"),
+    ],
+)
+def test_the_journal_of_the_last_run_has_the_usual_filters(runtime: Path, flags: tuple[str, ...]) -> None:
+    assert len(last(runtime, *flags).splitlines()) == 2  # the heading, and one call
+
+
+def test_the_journal_of_the_last_run_of_another_key_is_empty(runtime: Path) -> None:
+    assert len(last(runtime, "--key", "you").splitlines()) == 1
+
+
+def test_only_its_user_can_read_the_journal_of_the_last_run(runtime: Path) -> None:
+    files = {path.name: stat.S_IMODE(path.stat().st_mode) for path in (runtime / "falmock").iterdir()}
+
+    assert files == {"last-run.jsonl": 0o600}
+
+
+@pytest.mark.parametrize("text", [None, "", "nonsense"])
+def test_a_last_run_without_a_journal_is_reported_in_one_line(tmp_path: Path, text: str | None) -> None:
+    (tmp_path / "falmock").mkdir(mode=0o700)
+    if text is not None:
+        (tmp_path / "falmock" / "last-run.jsonl").write_text(text)
+
+    line = one_line(falmock("journal", "--last", XDG_RUNTIME_DIR=str(tmp_path)))
+
+    assert line.startswith("falmock: ")
+    assert "run" in line
+
+
+def test_a_journal_that_other_users_could_have_written_is_not_read(tmp_path: Path) -> None:
+    (tmp_path / "falmock").mkdir()
+    (tmp_path / "falmock").chmod(0o777)
+    (tmp_path / "falmock" / "last-run.jsonl").write_text('{"kind": "journal", "dropped": 0}\n')
+
+    line = one_line(falmock("journal", "--last", XDG_RUNTIME_DIR=str(tmp_path)))
+
+    assert "no falmock run has left a journal here" in line
+
+
+@pytest.mark.parametrize("flag", [("--follow",), ("--state", "x"), ("--join", "http://127.0.0.1:1")])
+def test_the_last_run_is_no_running_emulator(tmp_path: Path, flag: tuple[str, ...]) -> None:
+    line = one_line(falmock("journal", "--last", *flag, XDG_RUNTIME_DIR=str(tmp_path)))
+
+    assert "--last is a run that has ended" in line
+
+
+def test_a_run_that_cannot_keep_its_journal_says_so_and_ends_as_usual(tmp_path: Path) -> None:
+    (tmp_path / "falmock").write_text("no folder")
+
+    ran = falmock("run", "--", "sh", "-c", "exit 7", XDG_RUNTIME_DIR=str(tmp_path))
+
+    assert ran.code == 7
+    assert "falmock journal --last does not find this run" in ran.err
 
 
 def test_the_ledger_says_that_no_price_is_known(tmp_path: Path) -> None:
