@@ -1,4 +1,4 @@
-// Starts a web application and visits it in headless Chromium: chooses a picture and waits for the video.
+// Starts a web application and visits it in headless Chromium: chooses a picture and plays the video.
 // The application inherits the environment. The browser does not: it knows nothing of an emulator.
 // Usage: falmock run -- node web_app.mjs <chromium> <folder for the profile> <picture> <command of the application>
 import { spawn } from "node:child_process";
@@ -52,9 +52,12 @@ try {
   await tab.goto(url, { waitUntil: "networkidle" });
   await tab.setInputFiles("input", picture);
   await Promise.race([tab.waitForFunction(() => document.querySelector("video").readyState > 0), failed, ended]);
-  const video = await tab.evaluate(() => {
-    const { src, duration, videoWidth } = document.querySelector("video");
-    return { src, duration, videoWidth };
+  const video = await tab.evaluate(async () => {
+    const video = document.querySelector("video");
+    await video.play();
+    await new Promise((resolve) => video.addEventListener("timeupdate", () => video.currentTime > 0.2 && resolve()));
+    const { src, duration, videoWidth } = video;
+    return { src, duration, videoWidth, played: video.currentTime > 0.2 };
   });
   console.log(JSON.stringify({ url, video, calls, seconds: (ready - started) / 1000 }));
 } finally {

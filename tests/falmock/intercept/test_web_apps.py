@@ -59,7 +59,7 @@ class Visit:
 
 
 def visit(folder: Path, *command: str, cwd: Path, **environment: str) -> Visit:
-    """Start an application with `falmock run`, choose a picture in its page, and wait for the video."""
+    """Start an application with `falmock run`, choose a picture in its page, and play the video."""
     account = folder / "account.json"
     visitor = (tool("node"), str(NODE / "web_app.mjs"), tool("chromium"), str(folder / "profile"))
     flags = ("--account", str(account))
@@ -98,7 +98,9 @@ def visited(request: pytest.FixtureRequest) -> Visit:
 
 
 def test_a_page_of_an_application_plays_the_video_that_it_asked_for(visited: Visit) -> None:
-    assert (visited.video["duration"], visited.video["videoWidth"]) == (5, 1280)
+    video = visited.video
+
+    assert (video["duration"], video["videoWidth"], video["played"]) == (5, 1280, True)
 
 
 def test_a_page_of_an_application_calls_the_application_and_the_emulator_only(visited: Visit) -> None:
@@ -133,7 +135,7 @@ def test_the_page_of_a_next_application_uploads_streams_the_status_and_plays_wit
     with copied("next_app") as folder:
         seen = visit(tmp_path, *start, cwd=folder, NEXT_TELEMETRY_DISABLED="1")
 
-    assert seen.video["duration"] == 5
+    assert (seen.video["duration"], seen.video["played"]) == (5, True)
     assert seen.authorities == {seen.app, seen.emulator}
     (upload,) = [url for method, url in seen.calls if method == "PUT"]
     assert upload.startswith(f"http://{seen.emulator}/v3b.fal.media/files/b/")
