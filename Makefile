@@ -5,7 +5,7 @@ ARGS ?=
 
 PIP = $(BIN)/python -m pip install --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: help tools install run wheel test bench torture fuzz check format contract mutants operators fidelity faults catalogue gallery screenshots clean
+.PHONY: help tools install run wheel test bench torture fuzz check format contract mutants operators fidelity faults catalogue gallery screenshots models clean
 .DEFAULT_GOAL := run
 
 help:  ## list these targets

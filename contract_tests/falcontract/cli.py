@@ -304,6 +304,9 @@ def main() -> None:
         falcontract.main(standalone_mode=False)
     except click.exceptions.Abort:
         sys.exit(130)
+    except click.exceptions.NoArgsIsHelpError as error:
+        error.show()
+        sys.exit(NOTHING_CHECKED)
     except click.ClickException as error:
         click.echo(f"falcontract: {error.format_message()}", err=True)
         sys.exit(NOTHING_CHECKED)

@@ -51,6 +51,16 @@ class LazyGroup(click.Group):
         command: click.Command = getattr(import_module(f"falmock.cli.{module}"), name)
         return command
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        try:
+            return super().resolve_command(ctx, args)
+        except click.exceptions.NoSuchCommand as error:  # click itself suggests imported commands only
+            raise click.exceptions.NoSuchCommand(
+                error.command_name, possibilities=COMMANDS, ctx=ctx
+            ) from None
+
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
         """Complete names without an import of their modules."""
         from click.shell_completion import CompletionItem
@@ -96,6 +106,9 @@ def main() -> None:
         code = falmock.main(standalone_mode=False)
     except click.exceptions.Abort:
         code = EXIT_INTERRUPTED
+    except click.exceptions.NoArgsIsHelpError as error:
+        error.show()
+        code = EXIT_USAGE
     except click.ClickException as error:
         click.echo(f"falmock: {error.format_message()}", err=True)
         code = EXIT_USAGE

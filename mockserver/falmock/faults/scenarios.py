@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import tomllib
+from difflib import get_close_matches
 from functools import cache
 from importlib import resources
 from pathlib import Path
@@ -27,8 +28,9 @@ def find(name: str) -> Scenario:
         return preset
     path = Path(name)
     if not path.is_file():
+        near = "".join(f" (did you mean {each!r}?)" for each in get_close_matches(name, presets(), 1))
         raise ScenarioError(
-            f"there is no scenario {name!r}: name a TOML file or one of {', '.join(presets())}"
+            f"there is no scenario {name!r}{near}: name a TOML file or one of {', '.join(presets())}"
         )
     return read(path.read_text(encoding="utf-8", errors="replace"), name=path.stem, where=name)
 

@@ -81,5 +81,18 @@ def test_the_list_of_commands_has_the_first_sentence_of_each_command(name: str) 
     assert (command.help or "").replace("\n", " ").startswith(main.COMMANDS[name][1].rstrip("."))
 
 
-def test_an_unknown_command_is_reported_in_one_line() -> None:
-    assert "No such command 'srve'" in one_line(falmock("srve"))
+def test_an_unknown_command_is_reported_in_one_line_with_the_nearest() -> None:
+    assert one_line(falmock("srve")) == "falmock: No such command 'srve'. Did you mean 'serve'?"
+
+
+def test_an_unknown_flag_among_the_commands_is_reported_in_one_line() -> None:
+    assert "No such option '--prot'" in one_line(falmock("--prot"))
+
+
+@pytest.mark.parametrize("group", [(), ("scenario",)])
+def test_without_a_command_the_help_is_printed(group: tuple[str, ...]) -> None:
+    ran = falmock(*group)
+
+    assert (ran.code, ran.out) == (2, "")
+    assert ran.err.startswith("Usage: ")
+    assert f"{' '.join(['falmock', *group])} [OPTIONS] COMMAND" in ran.err.splitlines()[0]

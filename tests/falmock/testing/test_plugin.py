@@ -113,7 +113,9 @@ WRONG_MARKS = {
     "limits=3": "limits: should be an instance of Limits, not int",
     "runners=0": "--runners is a number from 1 to 9007199254740992, not 0",
     "public_url='x'": "--public-url 'x' is not a scheme, a host and a port, as http://falmock:8787",
-    "scenarios=('lockd',)": f"there is no scenario 'lockd': name a TOML file or one of {PRESETS}",
+    "scenarios=('lockd',)": (
+        f"there is no scenario 'lockd' (did you mean 'locked'?): name a TOML file or one of {PRESETS}"
+    ),
     "scenarios=['night.toml']": "night.toml: rules.0: there is no fault 'sloow', did you mean 'slow'?",
 }
 GOOD_MARKS = (
