@@ -34,6 +34,7 @@ seconds: 5.0
 frames: 120
 faststart: True
 """
+MOST_BYTES = 200_000  # of a picture
 PROGRAMS = ("bash", "curl", "sed")  # that the commands of the README need
 ADDRESS = "http://127.0.0.1:8787"
 
@@ -124,6 +125,18 @@ def test_every_make_target_of_the_documents_exists() -> None:
 
     for target in re.findall(r"^make (\w+)", documents, re.MULTILINE):
         assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
+
+
+def test_no_make_target_is_taken_for_a_file() -> None:
+    makefile = (ROOT / "Makefile").read_text()
+    (phony,) = re.findall(r"^\.PHONY: (.*)$", makefile, re.MULTILINE)
+
+    assert set(re.findall(r"^(\w+):", makefile, re.MULTILINE)) == set(phony.split())
+
+
+@pytest.mark.parametrize("picture", sorted((ROOT / "docs").glob("*.jpg")), ids=lambda path: path.name)
+def test_a_picture_of_the_documents_is_small(picture: Path) -> None:
+    assert picture.stat().st_size < MOST_BYTES
 
 
 def anchors(document: Path) -> set[str]:
