@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import sys
@@ -125,6 +126,22 @@ def test_every_make_target_of_the_documents_exists() -> None:
 
     for target in re.findall(r"^make (\w+)", documents, re.MULTILINE):
         assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
+
+
+CLIENT = re.compile(r"^\| (@?[\w./-]+)\b[^|]*\| ([\d.]+) \|", re.MULTILINE)
+RUNTIME = re.compile(r"(Bun|Deno) (\d[\d.]*\d)")
+
+
+def test_the_versions_on_the_clients_page_are_those_that_the_tests_use() -> None:
+    page = (ROOT / "docs" / "clients.md").read_text()
+    listed = CLIENT.findall(page) + [(name.lower(), version) for name, version in RUNTIME.findall(page)]
+    packages = json.loads((ROOT / "tests" / "node" / "package.json").read_text())["dependencies"]
+    texts = [(ROOT / name).read_text() for name in ("pyproject.toml", ".ci/tools")]
+    pinned = dict(re.findall(r"([\w-]+)==([\d.]+)", "".join(texts)))
+    used = packages | pinned
+
+    assert len(listed) == 13
+    assert [(name, used.get(name.replace("_", "-"))) for name, _ in listed] == listed
 
 
 def test_no_make_target_is_taken_for_a_file() -> None:
