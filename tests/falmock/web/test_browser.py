@@ -28,6 +28,7 @@ WIDTHS = (360, 768, 1280, 2560)
 MOST_SHIFT = 0.02  # of the layout; Lighthouse calls 0.1 good
 MOST_BYTES = 250_000  # of a first view, not compressed
 MOST_REQUESTS = 8  # of a first view
+PAGE_ROWS = 50  # of the list of requests
 
 expect.set_options(timeout=PATIENCE * 1000)
 
@@ -92,6 +93,31 @@ def test_a_submit_appears_without_a_reload(tab: Visit, server: Served) -> None:
     expect(row).to_contain_text("A surprise")
     expect(row).to_contain_text("Completed")
     expect(tab.page.get_by_text("No requests yet")).to_be_hidden()
+
+
+def test_a_burst_of_requests_leaves_a_page_of_the_newest_that_can_be_used(tab: Visit, server: Served) -> None:
+    tab.page.goto("/")
+    expect(tab.page.locator("body")).to_have_class("is-live")
+
+    for number in range(3 * PAGE_ROWS):
+        server.http.post("/fal-ai/any-llm", json={"prompt": f"number {number}"}).raise_for_status()
+
+    rows = tab.page.locator("#rows tr")
+    expect(rows.first).to_contain_text(f"number {3 * PAGE_ROWS - 1}")
+    expect(rows).to_have_count(PAGE_ROWS)
+    tab.page.get_by_label("Search").fill("number 7")
+    expect(rows.last).to_contain_text("number 7")
+
+
+def test_a_line_that_repeats_a_request_is_copied(browser: Browser, server: Served) -> None:
+    submitted = completed(server, prompt=HOSTILE)
+    with visit(browser, server.address, permissions=["clipboard-read", "clipboard-write"]) as tab:
+        tab.page.goto(at(submitted))
+        line = tab.page.locator("#snippet-1")
+        tab.page.locator("[data-copy=snippet-1]").click()
+
+        expect(tab.page.locator("[data-copy=snippet-1]")).to_have_text("Copied")
+        assert tab.page.evaluate("navigator.clipboard.readText()") == line.text_content()
 
 
 def test_the_timeline_of_an_open_request_moves(tab: Visit, server: Served) -> None:
