@@ -95,6 +95,15 @@ async def test_a_webhook_is_sent_again_by_a_form_and_its_signature_is_judged(
     assert verdict in attempts[1].text
 
 
+async def test_a_webhook_is_sent_twice_by_a_form(mock: Mock, receiver: respx.Route) -> None:
+    request_id = await delivered(mock)
+
+    await mock.http.post(f"/ui/webhooks/{request_id}/redeliver", data={"fault": "webhook_twice"})
+    await mock.pass_time(60)
+
+    assert receiver.call_count == 3  # the first, and two more
+
+
 async def test_the_answer_of_a_receiver_stays_text(mock: Mock, page: Page, receiver: respx.Route) -> None:
     request_id = await delivered(mock)
     link = (await page(f"/ui/requests/{request_id}")).one("div", id="attempts").one("a")["href"]
