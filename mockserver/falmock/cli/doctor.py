@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import socket
+from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import click
@@ -21,10 +23,11 @@ from falmock.protocol.authorities import parse_url
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 Check = tuple[bool, str]  # whether all is well, and a sentence
 
+SOCKETS: Final = (Path("/proc/net/tcp"), Path("/proc/net/tcp6"))
+LISTENING: Final = "0A"  # a state in these files
 PROXIES: Final = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy")
 
 
@@ -98,7 +101,21 @@ def _port() -> Check:
     with socket.socket() as probe:
         if probe.connect_ex((LOOPBACK, PORT)) != 0:
             return True, f"port {PORT}: free"
-    return False, f"port {PORT}: another program listens there; choose another with --port"
+    return False, f"port {PORT}: {_listener(PORT)} listens there; choose another with --port"
+
+
+def _listener(port: int) -> str:
+    """Name the process that listens on a port, on Linux and if this user may see it."""
+    rows = (line.split() for file in SOCKETS if file.exists() for line in file.read_text().splitlines()[1:])
+    sockets = {
+        f"socket:[{row[9]}]" for row in rows if row[1].endswith(f":{port:04X}") and row[3] == LISTENING
+    }
+    for descriptor in Path("/proc").glob("[0-9]*/fd/*") if sockets else ():
+        with suppress(OSError):  # the process has ended, or is another user's
+            if str(descriptor.readlink()) in sockets:
+                process = descriptor.parents[1]
+                return f"{(process / 'comm').read_text().strip()} (process {process.name})"
+    return "another program"
 
 
 def _authority(folder: Path) -> Check:

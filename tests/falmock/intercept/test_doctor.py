@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import sys
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -15,7 +17,6 @@ from falmock.cli.serving import PORT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 ASK = "import httpx; httpx.get('https://api.fal.ai/v1/meta')"
 PAST = "import httpx; httpx.get('https://queue.fal.run/', trust_env=False)"
@@ -81,12 +82,24 @@ def test_doctor_without_a_command_names_what_is_wrong(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux says who listens")
+def test_doctor_names_the_program_on_the_port_of_the_emulator(tmp_path: Path) -> None:
+    with occupied(PORT) as by_this_test:
+        (line, *_) = problems(falmock("doctor", "--state", str(tmp_path)))
+
+    own = f"port {PORT}: {Path('/proc/self/comm').read_text().strip()} (process {os.getpid()}) listens there"
+    assert line.startswith(own if by_this_test else f"port {PORT}: ")
+
+
 @contextmanager
-def occupied(port: int) -> Iterator[None]:
-    """Listen on a port, unless another program does."""
+def occupied(port: int) -> Iterator[bool]:
+    """Listen on a port, unless another program does; return whether this one does."""
     with socket.socket() as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        with suppress(OSError):
+        try:
             listener.bind(("127.0.0.1", port))
             listener.listen()
-        yield
+        except OSError:
+            yield False
+        else:
+            yield True
