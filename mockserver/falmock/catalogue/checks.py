@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from pydantic import PydanticUserError, ValidationError
 from pydantic_core import SchemaError, SchemaValidator, core_schema
 
-from falmock.catalogue.entries import ORDER
+from falmock.catalogue.entries import ORDER, REFERENCE
 from falmock.catalogue.schema import LIST_BOUNDS, NUMBER_BOUNDS, TEXT_BOUNDS, build
 
 if TYPE_CHECKING:
@@ -36,7 +36,29 @@ def problems(schemas: Mapping[str, Any]) -> list[str]:
             else [f"{name}: {short(schema)} is not a schema"]
         )
     ]
+    found = found or [
+        f"{name}: it refers to itself with no object or list in between"
+        for name in schemas
+        if _stands_for(schemas, name, name, set())
+    ]
     return found or [line for name in schemas for line in _building(schemas, name)]
+
+
+def _stands_for(schemas: Mapping[str, Any], name: str, other: str, seen: set[str]) -> bool:
+    """Return whether the type of a component is that of another, or may be."""
+    seen.add(name)
+    todo = [schemas[name]]
+    while todo:
+        schema = todo.pop()
+        if not isinstance(schema, dict):
+            continue
+        todo += [each for keyword in ("anyOf", "oneOf", "allOf") for each in schema.get(keyword, ())]
+        target = schema.get("$ref", "").removeprefix(REFERENCE)
+        if target == other:
+            return True
+        if target in schemas and target not in seen and _stands_for(schemas, target, other, seen):
+            return True
+    return False
 
 
 def short(value: object) -> str:

@@ -95,6 +95,7 @@ def read(document: object) -> Entry:
             schemas[names[end]] = schema
     if broken := broken + problems(schemas):
         raise Problems(broken)
+    schemas = {name: _without_booleans(schema) for name, schema in schemas.items()}
     return Entry(
         endpoint=endpoint,
         schemas=schemas,
@@ -104,6 +105,23 @@ def read(document: object) -> Entry:
         category=category,
         metadata={key: value for key, value in metadata.items() if _pages(endpoint).get(key) != value},
     )
+
+
+def _without_booleans(schema: Any) -> Any:
+    """Return a schema with `{}` for the schemas true and false in it: pydantic never writes these."""
+    if not isinstance(schema, dict):
+        return {}
+    plain = dict(schema)
+    for keyword in ("items", "anyOf", "oneOf", "allOf", "prefixItems"):
+        if isinstance(inner := plain.get(keyword), list):
+            plain[keyword] = [_without_booleans(each) for each in inner]
+        elif keyword in plain:
+            plain[keyword] = _without_booleans(inner)
+    if "properties" in plain:
+        plain["properties"] = {name: _without_booleans(each) for name, each in plain["properties"].items()}
+    if isinstance(more := plain.get("additionalProperties"), dict):
+        plain["additionalProperties"] = _without_booleans(more)
+    return plain
 
 
 def document(entry: Entry) -> Json:

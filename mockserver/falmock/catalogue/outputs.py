@@ -18,6 +18,7 @@ Path = tuple[str, ...]
 
 _LONGEST: Final = 16  # of a list that a schema asks for
 _DEEPEST: Final = 6  # levels of objects; a schema may refer to itself
+_MOST: Final = 10_000  # values or characters that are made for one output; a schema may ask for any number
 _URL: Final = re.compile(r"(^|_)urls?$")
 _OMIT: Final = object()
 
@@ -58,6 +59,7 @@ class Filler:
     def __init__(self, schemas: Mapping[str, Json], known: Callable[[str, Json], Any]) -> None:
         self._schemas = schemas
         self._known = known
+        self._left = _MOST
 
     def fill(self, schema: Json, files: Mapping[Path, Any], path: Path = ()) -> Json:
         """Return an object with all its fields in their order; those that are unknown and optional are null.
@@ -98,8 +100,8 @@ class Filler:
         """Check a value against a schema, without patterns and formats."""
         if "$ref" in schema:
             return self.matches(self._resolve(schema), value)
-        if "anyOf" in schema:
-            return any(self.matches(branch, value) for branch in schema["anyOf"])
+        if branches := _branches(schema):
+            return any(self.matches(branch, value) for branch in branches)
         kind = schema.get("type")
         return (
             (kind is None or _is(kind, value))
@@ -118,13 +120,14 @@ class Filler:
                 for name, member in value.items()
             )
         if isinstance(value, list):
-            items = schema.get("prefixItems") or [schema.get("items", {})] * len(value)
+            items = _items(schema, len(value))
             fits = schema.get("minItems", 0) <= len(value) <= schema.get("maxItems", len(value))
             return fits and len(items) == len(value) and all(map(self.matches, items, value))
         return _is_within(schema, value)
 
     def make(self, schema: Json, depth: int = 0) -> Any:
         """Return a simple value that a schema accepts: its default, the first choice, the least number."""
+        self._left -= 1
         for key in ("const", "default"):
             if key in schema and self.matches({**schema, "default": None}, schema[key]):
                 return schema[key]
@@ -132,21 +135,21 @@ class Filler:
             return schema["enum"][0]
         if "$ref" in schema:
             return self.make(self._resolve(schema), depth)
-        if branches := schema.get("anyOf") or schema.get("allOf"):
-            return None if {"type": "null"} in branches else self.make(branches[0], depth)
-        return self._of_type(schema, depth)
+        if branches := _branches(schema) or schema.get("allOf"):
+            return None if any(map(_is_null, branches)) else self.make(branches[0], depth)
+        return self._of_type(schema, depth if self._left > 0 else _DEEPEST)
 
     def _of_type(self, schema: Json, depth: int) -> Any:
         kind = schema.get("type")
         if kind == "array":
-            items = schema.get("prefixItems") or [schema.get("items", {})] * schema.get("minItems", 0)
-            return [self.make(item, depth + 1) for item in items] if depth < _DEEPEST else []
+            items = _items(schema, min(schema.get("minItems", 0), self._left)) if depth < _DEEPEST else []
+            return [self.make(item, depth + 1) for item in items]
         if kind in {"integer", "number"}:
             return _number(schema, whole=kind == "integer")
         if kind == "boolean":
             return False
         if kind == "string":
-            return "-" * schema.get("minLength", 0)
+            return "-" * min(schema.get("minLength", 0), _MOST)
         if kind == "object" or "properties" in schema:
             required = schema.get("required", ()) if depth < _DEEPEST else ()
             return {
@@ -217,10 +220,10 @@ def target_of(schemas: Mapping[str, Json], schema: Json) -> tuple[Json, bool, bo
     nullable = many = False
     for _ in range(_DEEPEST):
         schema = resolve(schemas, schema)
-        branches = schema.get("anyOf") or schema.get("allOf")
+        branches = _branches(schema) or schema.get("allOf")
         if branches:
-            nullable = nullable or {"type": "null"} in branches
-            real = [branch for branch in branches if branch.get("type") != "null"]
+            nullable = nullable or any(map(_is_null, branches))
+            real = [branch for branch in branches if not _is_null(branch)]
             schema = real[0] if real else {}
         elif schema.get("type") == "array" and isinstance(schema.get("items"), dict) and not many:
             many, schema = True, schema["items"]
@@ -229,13 +232,30 @@ def target_of(schemas: Mapping[str, Json], schema: Json) -> tuple[Json, bool, bo
     return schema, many, nullable
 
 
+def _branches(schema: Json) -> list[Json]:
+    """Return the schemas of which a value needs to match one; none for a schema that is no union."""
+    kind = schema.get("type")
+    if isinstance(kind, list):
+        return [{**schema, "type": each} for each in kind]
+    branches: list[Json] = schema.get("anyOf") or schema.get("oneOf") or []
+    return branches
+
+
+def _items(schema: Json, count: int) -> list[Json]:
+    """Return the schema of each item of a list."""
+    items = schema.get("prefixItems") or schema.get("items", {})
+    return items if isinstance(items, list) else [items] * count
+
+
+def _is_null(schema: Json) -> bool:
+    return schema.get("type") == "null"
+
+
 def _is_file(schema: Json) -> bool:
     return "url" in schema.get("properties", {})
 
 
-def _is(kind: str | list[str], value: Any) -> bool:
-    if isinstance(kind, list):
-        return any(_is(each, value) for each in kind)
+def _is(kind: str, value: Any) -> bool:
     if isinstance(value, bool):
         return kind == "boolean"
     types: dict[str, type | tuple[type, ...]] = {

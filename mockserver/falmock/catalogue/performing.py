@@ -107,7 +107,7 @@ class _Run:
     async def _files(self, slot: Slot, filler: Filler, *, main: bool) -> Any:
         count = reading.count(self.plan.fields) if slot.many and main else 1
         if slot.many and self.plan.fields.values.get("return_multiple_masks") is True and "mask" in slot.name:
-            count = round(self.plan.fields.number(["max_masks"]) or 1)
+            count = reading.count(self.plan.fields, ["max_masks"])
         found = [await self._file(slot, index, filler, main=main) for index in range(count)]
         return found if slot.many else found[0]
 
@@ -206,7 +206,7 @@ class _Run:
 
 def _described(entry: Entry) -> Json:
     """Return the schema of the output; for one that says nothing, a guess by the medium."""
-    schema = outputs.resolve(entry.schemas, entry.schemas[entry.output])
+    schema, _, _ = outputs.target_of(entry.schemas, entry.schemas[entry.output])
     guessed = entry.medium if entry.medium in {"image", "video", "audio"} else None
     if schema.get("properties") or guessed is None:
         return schema

@@ -6,8 +6,8 @@ where an input says nothing; it never refuses a value, because the schema has ac
 
 from __future__ import annotations
 
-import math
 import re
+import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from falmock.catalogue.entries import Entry, Json
 
+_LARGEST: Final = sys.float_info.max
 LONGEST: Final = 600.0  # seconds of a medium; the types of some models have no bounds
 
 _SECONDS: Final = {
@@ -210,9 +211,9 @@ def gave_rate(fields: Fields) -> bool:
     return fields.gave(_RATES)
 
 
-def count(fields: Fields) -> int:
+def count(fields: Fields, names: Iterable[str] = _COUNTS) -> int:
     """Return the number of images, videos or sounds that an input asks for."""
-    return max(1, min(100, round(fields.number(_COUNTS) or 1)))
+    return max(1, min(100, round(fields.number(names) or 1)))
 
 
 def factor(fields: Fields) -> float:
@@ -316,7 +317,7 @@ def seed(fields: Fields) -> int | None:
 def as_number(value: object, unit: str = "") -> float | None:
     """Return a number, or that in a text such as "5" or, with a unit, "5s"."""
     if isinstance(value, int | float) and not isinstance(value, bool):
-        return float(value) if math.isfinite(value) else None
+        return float(value) if abs(value) <= _LARGEST else None
     if isinstance(value, str) and (found := re.fullmatch(rf"\s*(\d{{1,9}}(?:\.\d{{1,9}})?){unit}\s*", value)):
         return float(found[1])
     return None

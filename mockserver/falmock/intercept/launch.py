@@ -117,7 +117,7 @@ def _names(pid: int) -> Iterator[str]:
     """Yield the names of a process and all processes below it. Each may end at any time."""
     folder = Path(f"/proc/{pid}")
     with suppress(OSError):
-        yield (folder / "comm").read_text().rstrip()
+        yield (folder / "comm").read_text(errors="replace").rstrip()  # cut at 15 bytes, or not UTF-8
     for children in folder.glob("task/*/children"):  # a list for each thread
         with suppress(OSError):
             for child in children.read_text().split():

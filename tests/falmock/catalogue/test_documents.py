@@ -98,6 +98,18 @@ def test_the_medium_follows_from_the_output_or_the_id() -> None:
     }
 
 
+def test_the_schemas_true_and_false_are_read_as_anything() -> None:
+    document = deepcopy(RECENT.document)
+    document["components"]["schemas"]["PaintDevInput"]["properties"]["image_size"] = {
+        "anyOf": [True, {"type": "array", "items": False}]
+    }
+
+    entry = documents.read(document)
+
+    field = entry.schemas["PaintDevInput"]["properties"]["image_size"]
+    assert field == {"anyOf": [{}, {"type": "array", "items": {}}]}
+
+
 def test_an_object_in_a_default_becomes_a_model() -> None:
     size = model(PUBLISHED["objects as defaults"].document)().image_size  # type: ignore[attr-defined]
 
@@ -177,6 +189,11 @@ BROKEN: list[Broken] = [
         'paths./fal-ai/paint/dev.post.requestBody: "#/components/schemas/Gone" does not exist',
     ),
     (INPUT, True, "PaintDevInput: true is not a schema"),
+    (
+        INPUT,
+        {"anyOf": [{"$ref": "#/components/schemas/PaintDevInput"}, {"type": "null"}]},
+        "PaintDevInput: it refers to itself with no object or list in between",
+    ),
     ((*INPUT, "required"), "prompt", 'PaintDevInput.required: "prompt" is not a list of names'),
     ((*INPUT, "required"), ["prompts"], 'PaintDevInput.required: "prompts" is not in properties'),
     ((*INPUT, "properties"), [], "PaintDevInput.properties: [] is not an object"),

@@ -81,6 +81,45 @@ def test_a_schema_that_refers_to_itself_has_an_end() -> None:
     assert Filler(schemas, nothing).make(node)
 
 
+@pytest.mark.parametrize(
+    "part",
+    [
+        {"type": "array", "minItems": 10**9, "items": {"type": "string"}},
+        {"type": "array", "minItems": 30, "items": {"$ref": "#/components/schemas/Part"}},
+        {"type": "string", "minLength": 10**10},
+        {
+            "type": "object",
+            "required": list("abcdefghijkl"),
+            "properties": {name: {"$ref": "#/components/schemas/Part"} for name in "abcdefghijkl"},
+        },
+    ],
+    ids=["items", "lists of lists", "characters", "fields"],
+)
+def test_an_output_is_limited_in_size(part: Json) -> None:
+    made = Filler({"Part": part}, nothing).make(part)
+
+    assert len(str(made)) < 200_000
+
+
+@pytest.mark.parametrize(
+    "field",
+    [
+        {"oneOf": [REFERENCE, NULL]},
+        {"oneOf": [{**NULL, "title": "None"}, REFERENCE], "discriminator": {"propertyName": "kind"}},
+        {"type": ["string", "null"]},
+    ],
+)
+def test_a_file_is_found_in_every_kind_of_union(field: Json) -> None:
+    output = {"type": "object", "properties": {"image_url": field}, "required": ["image_url"]}
+
+    assert [slot.path for slot in outputs.slots({"File": FILE}, output)] == [("image_url",)]
+    assert Filler({"File": FILE}, nothing).fill(output, {}) == {"image_url": None}
+
+
+def test_a_field_of_several_types_has_the_first_one() -> None:
+    assert Filler({}, nothing).make({"type": ["integer", "string"], "minimum": 3}) == 3
+
+
 def test_a_file_has_true_facts_and_null_for_what_is_unknown() -> None:
     filler = Filler({}, nothing)
 

@@ -106,6 +106,38 @@ async def test_a_bundled_model_makes_a_valid_output_of_what_its_input_asks_for(
         assert output["seed"] == asked["seed"]
 
 
+@pytest.mark.parametrize("keyword", ["allOf", "anyOf", "oneOf"])
+async def test_an_output_behind_a_union_has_its_files(keyword: str) -> None:
+    entry = entry_of("fal-ai/flux/dev")
+    output = {keyword: [{"$ref": f"#/components/schemas/{entry.output}"}]}
+    wrapped = replace(entry, schemas={**entry.schemas, "Wrapped": output}, output="Wrapped")
+
+    made = (await perform(wrapped, {"prompt": "a hill"})).output
+
+    assert len(made["images"]) == 1
+
+
+async def test_the_number_of_masks_is_limited() -> None:
+    entry = entry_of("fal-ai/flux/dev")
+    masks = {"type": "array", "items": {"$ref": "#/components/schemas/Image"}}
+    switches = {
+        "return_multiple_masks": {"type": "boolean", "default": True},
+        "max_masks": {"type": "integer", "default": 10**6},
+    }
+    own = replace(
+        entry,
+        schemas={
+            **entry.schemas,
+            "In": {"type": "object", "properties": switches},
+            "Out": {"type": "object", "properties": {"masks": masks}},
+        },
+        input="In",
+        output="Out",
+    )
+
+    assert len((await perform(own, {})).output["masks"]) == 100
+
+
 def is_of(spec: Specification, medium: str) -> bool:
     """Check for the medium; an image may also be a GIF or a drawing in vectors."""
     is_image = medium == "image" and spec.content_type in {"image/gif", "image/svg+xml"}

@@ -293,7 +293,14 @@ def test_the_factor_of_an_upscaler_is_read(values: Json, factor: float) -> None:
 
 @pytest.mark.parametrize(
     ("values", "seed"),
-    [({"seed": 7}, 7), ({"seed": 0}, 0), ({"seed": -1}, None), ({"seed": None}, None), ({}, None)],
+    [
+        ({"seed": 7}, 7),
+        ({"seed": 0}, 0),
+        ({"seed": -1}, None),
+        ({"seed": None}, None),
+        ({"seed": 10**400}, None),  # more than a float holds
+        ({}, None),
+    ],
 )
 def test_a_seed_is_read(values: Json, seed: int | None) -> None:
     assert reading.seed(fields(values)) == seed

@@ -107,6 +107,15 @@ def test_run_warns_of_programs_that_go_past_the_proxy_among_the_children(tmp_pat
     assert "falmock: workerd ran: its calls go past falmock" in ran.err
 
 
+@pytest.mark.parametrize("name", ["éééééééééé", os.fsdecode(b"caf\xe9")])
+def test_a_program_may_have_any_name(tmp_path: Path, name: str) -> None:
+    program = tmp_path / name
+    program.write_text("#!/bin/sh\nexit 7\n")
+    program.chmod(0o755)
+
+    assert falmock("run", "--", str(program)).code == 7
+
+
 def test_run_says_nothing_of_requests_for_a_program_that_was_not_started() -> None:
     assert NO_REQUEST not in falmock("run", "--", "no-such-program").err
 
