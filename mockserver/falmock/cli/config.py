@@ -44,10 +44,17 @@ def read(folder: Path) -> tuple[Path | None, dict[str, Any]]:
         except (OSError, ValueError) as error:
             raise click.ClickException(f"cannot read {path}: {error}") from None
         if path.name == "pyproject.toml":
-            content = content.get("tool", {}).get("falmock", {})
+            content = _table(path, _table(path, content, "tool"), "falmock")
         if content:
             return path, _by_parameter(path, content)
     return None, {}
+
+
+def _table(path: Path, content: dict[str, Any], name: str) -> dict[str, Any]:
+    found = content.get(name, {})
+    if not isinstance(found, dict):
+        raise click.ClickException(f"{path}: {name} is not a table")
+    return found
 
 
 def _by_parameter(path: Path, content: dict[str, Any]) -> dict[str, Any]:
@@ -56,12 +63,31 @@ def _by_parameter(path: Path, content: dict[str, Any]) -> dict[str, Any]:
     if unknown:
         near = "".join(f", did you mean {each}?" for each in get_close_matches(unknown[0], parameters, 1))
         raise click.ClickException(f"{path} has an unknown setting: {unknown[0]}{near}")
-    return {parameters[key]: _listed(parameters[key], value) for key, value in content.items()}
+    return {
+        parameters[key]: _value(f"{path}: {key}", parameters[key], value) for key, value in content.items()
+    }
 
 
-def _listed(name: str, value: Any) -> Any:
-    """Return one value of a flag that may be given several times as a list."""
-    return [value] if name in OPTIONS and OPTIONS[name][0].repeated and isinstance(value, str) else value
+def _value(place: str, name: str, value: Any) -> Any:
+    """Return a value as flags have it: true or false, a text, or a list of texts.
+
+    Raises:
+        click.ClickException: it is of another type, or contains a character that no path can have.
+    """
+    option, default = OPTIONS.get(name, (None, None))
+    is_list = option is not None and (option.repeated or tuple in {option.type, type(default)})
+    members = value if isinstance(value, list) and is_list else [value]
+    is_flag = isinstance(default, bool) or name == "ephemeral"
+    expected = bool if is_flag else str | int | float
+    if any(not isinstance(each, expected) or isinstance(each, bool) != is_flag for each in members):
+        kind = "true or false" if is_flag else "a text or a number"
+        raise click.ClickException(f"{place} takes {kind}{', or a list of these' if is_list else ''}")
+    if is_flag:
+        return value
+    texts = [str(each) for each in members]
+    if any("\0" in text for text in texts):
+        raise click.ClickException(f"{place} has the character NUL, which nothing here can have")
+    return texts if isinstance(value, list) or (option is not None and option.repeated) else texts[0]
 
 
 @click.group()

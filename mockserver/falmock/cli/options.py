@@ -31,7 +31,17 @@ def _attributes(flag: str, text: str, **more: Any) -> dict[str, Any]:
 
 def state_option(text: str) -> Callable[[Any], Any]:
     """Return `--state`, the state folder."""
-    return option("--state", text, type=click.Path(path_type=Path), default=STATE)
+    return option("--state", text, type=click.Path(path_type=Path), default=STATE, callback=_check_path)
+
+
+def _check_path(ctx: click.Context, param: click.Parameter, value: Path) -> Path:
+    """Refuse a path that the system does not take: one that is too long, or below a folder that is closed."""
+    del ctx, param
+    try:
+        value.exists()
+    except OSError as error:
+        raise click.BadParameter(f"cannot use {value} ({error.strerror}): name another folder") from None
+    return value
 
 
 def command_argument(*, required: bool) -> Callable[[Any], Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from collections import Counter
 from itertools import chain
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, Final
@@ -57,6 +58,7 @@ REFUSED: Final = "refused"  # a call was refused
 UNUSED_FAULTS: Final = "unused-faults"  # a fault had no effect
 LINT: Final = "lint"  # the client check found a mistake
 REASONS: Final = (REFUSED, UNUSED_FAULTS, LINT)
+INCOMPLETE: Final = "incomplete"  # there is no account, or no report: always a failure
 OF_PAGES: Final = ("x-fal-client-proxy", "sec-fetch-site")  # headers of fal's proxies, and of browsers
 NOT_COUNTED: Final = (
     "not counted: calls of a browser to fal's own hosts, unless falmock browser has opened it"
@@ -121,7 +123,7 @@ def run(  # noqa: PLR0917 - click calls it by name
     sealed and --sealed is given, a new one starts, in memory. The exit code is that of the program.
     """
     console.set_up_logging(log_format, log_level)
-    _check_writable(account)
+    _check_writable(account, report)
     fail_on = frozenset(REASONS) if strict else fail_on
     server = None if alone or fail_on or report else find_server(state, join, "--join, --state or --alone")
     if join is not None and not alone and (server is None or server.sealed < sealed):
@@ -136,17 +138,26 @@ def run(  # noqa: PLR0917 - click calls it by name
         if server is not None and server.sealed >= sealed:
             _refuse_settings(server)
             console.print_to_stderr(f"falmock: using the emulator at {describe(server)}")
-            ended, counted = runner.run(_run_beside(server, command, with_token(given["control_token"])))
+            token = with_token(given["control_token"])
+            ended, counted, remarks = runner.run(_run_beside(server, command, token))
         else:
             settings = settings_of(None, given | {"sealed": sealed, "models": _models(state, given)})
             with listening(LOOPBACK, 0, 0, 0) as listeners:
                 ended, counted, remarks, paged = runner.run(_run_with(settings, listeners, command, report))
-    if account is not None:
-        account.write_text(json.dumps(counted.to_json()))
-    for line in (*chain(*remarks.values()), *_warnings(ended, counted, paged=paged), counted):
+    if counted is not None:
+        if account is not None:
+            try:
+                account.write_text(json.dumps(counted.to_json()))
+            except OSError as error:
+                remarks[INCOMPLETE] = [f"cannot write to {account}: {error.strerror}"]
+        remarks[REFUSED] = [*counted.refused]
+    for line in (
+        *chain(*(lines for reason, lines in remarks.items() if reason != REFUSED)),
+        *(() if counted is None else (*_warnings(ended, counted, paged=paged), counted)),
+    ):
         console.print_to_stderr(f"falmock: {line}")
-    found = {reason for reason, lines in remarks.items() if lines} | ({REFUSED} if counted.refused else set())
-    return FAILED if ended.code == 0 and fail_on & found else ended.code
+    found = {reason for reason, lines in remarks.items() if lines}
+    return FAILED if ended.code == 0 and {INCOMPLETE, *fail_on} & found else ended.code
 
 
 def _models(state: Path, given: dict[str, Any]) -> tuple[str, ...]:
@@ -165,10 +176,17 @@ def _warnings(ended: Ended, counted: Account, *, paged: bool) -> Iterator[str]:
         yield NOT_COUNTED
 
 
-def _check_writable(account: Path | None) -> None:
-    """Refuse a file that cannot be written before the program runs, not after."""
+def _check_writable(account: Path | None, report: Path | None) -> None:
+    """Refuse a file or folder that cannot be written before the program runs, not after."""
     if account is not None and not os.access(account if account.exists() else account.parent, os.W_OK):
         raise click.ClickException(f"cannot write to {account}: choose another --account")
+    if report is not None:
+        try:
+            report.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise click.ClickException(
+                f"cannot write to {report} ({error.strerror}): choose another --report"
+            ) from None
 
 
 def _refuse_settings(server: ServerInfo) -> None:
@@ -197,29 +215,32 @@ async def _run_with(
             counted, entries = app.state.ledger.account(), journal_of(emulator).entries()
             journal = "".join(journal_lines(entries, journal_of(emulator).dropped))
             last_run.keep(journal)
+            remarks = _remarks(emulator, entries)
             if report is not None:
                 try:
                     _write_report(report, emulator, journal, entries, counted)
                 except OSError as error:
-                    raise click.ClickException(f"cannot write to {report}: {error.strerror}") from None
-            return ended, counted, _remarks(emulator, entries), any(map(_is_of_page, entries))
+                    remarks[INCOMPLETE] = [f"cannot write to {report}: {error.strerror}"]
+            return ended, counted, remarks, any(map(_is_of_page, entries))
 
 
 def _write_report(
     folder: Path, emulator: Emulator, journal: str, entries: Sequence[JournalEntry], account: Account
 ) -> None:
-    """Write journal, HTTP archive, account and the videos of all requests, named by their ids.
+    """Write journal, HTTP archive, account and the files of all requests, named by their ids.
 
     Raises:
         OSError: a file cannot be written.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     (folder / "journal.jsonl").write_text(journal)
     (folder / "calls.har").write_text(json.dumps(har.archive(entries, journal_of(emulator).dropped)))
     (folder / "account.json").write_text(json.dumps(account.to_json()))
+    copied = Counter[str]()
     for file in emulator.store.files():
         if file.request_id is not None:
-            name = f"{file.request_id}{PurePosixPath(file.path).suffix}"
+            copied[file.request_id] += 1
+            number = f"-{copied[file.request_id]}" if copied[file.request_id] > 1 else ""
+            name = f"{file.request_id}{number}{PurePosixPath(file.path).suffix}"
             shutil.copyfile(emulator.files.on_disk(file), folder / name)
 
 
@@ -239,15 +260,17 @@ def _is_of_page(entry: JournalEntry) -> bool:
 
 async def _run_beside(
     server: ServerInfo, command: Sequence[str], headers: dict[str, str]
-) -> tuple[Ended, Account]:
+) -> tuple[Ended, Account | None, Remarks]:
     import httpx  # noqa: PLC0415 - loads slowly, and a new emulator does not need it
 
     with SignalForwarder() as forwarder:
         async with httpx.AsyncClient(base_url=server.http, headers=headers, trust_env=False) as http:
             before = await _account(http)
             ended = await _launch(command, server, forwarder)
-            after = await _account(http)
-    return ended, after.since(before)
+            try:
+                return ended, (await _account(http)).since(before), {}
+            except click.ClickException as error:
+                return ended, None, {INCOMPLETE: [f"no summary: {error.message}"]}
 
 
 async def _account(http: httpx.AsyncClient) -> Account:

@@ -72,7 +72,8 @@ def _covers_fal(entry: str) -> bool:
 
 
 def _with_option(before: str, option: str) -> str:
-    quoted = json.dumps(option) if " " in option else option  # Node and Bun split at spaces outside of quotes
+    # Node and Bun split at spaces outside of quotes. In quotes, a backslash stands before a quote or another.
+    quoted = json.dumps(option, ensure_ascii=False) if {" ", '"'} & set(option) else option
     return before if quoted in before else f"{before} {quoted}".lstrip()
 
 

@@ -74,6 +74,13 @@ def test_a_control_token_that_is_not_given_is_shown_as_such(tmp_path: Path) -> N
         ("sede = 7", "falmock.toml has an unknown setting: sede, did you mean seed?"),
         ("seed = ", "cannot read falmock.toml: "),
         ("runners = 'many'", "Invalid value for '--runners'"),
+        ("seed = 1.5", "'1.5' is not a valid integer"),
+        ("seed = true", "falmock.toml: seed takes a text or a number"),
+        ("run-seconds = [1, 2]", "falmock.toml: run-seconds takes a text or a number"),
+        ("keys = {a = 1}", "falmock.toml: keys takes a text or a number, or a list of these"),
+        ("models = [['a']]", "falmock.toml: models takes a text or a number, or a list of these"),
+        ("sealed = []", "falmock.toml: sealed takes true or false"),
+        (r"models = 'a\u0000'".replace("'", '"'), "falmock.toml: models has the character NUL"),
     ],
 )
 @pytest.mark.parametrize("command", [("config", "show"), ("run", "--", "true")], ids=str)
@@ -83,6 +90,31 @@ def test_a_wrong_file_is_reported_in_one_line(
     (tmp_path / "falmock.toml").write_text(text)
 
     assert expected in one_line(falmock(*command, cwd=tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("text", "name"), [("tool = 1", "tool"), ("[tool]\nfalmock = 5", "falmock"), ("tool = []", "tool")]
+)
+def test_a_wrong_table_is_reported_in_one_line(tmp_path: Path, text: str, name: str) -> None:
+    (tmp_path / "pyproject.toml").write_text(text)
+
+    expected = f"falmock: pyproject.toml: {name} is not a table"
+    assert one_line(falmock("config", "show", cwd=tmp_path)) == expected
+
+
+def test_a_list_of_keys_may_be_one_text(tmp_path: Path) -> None:
+    for text in ('keys = "a:b,c:d"', 'keys = ["a:b", "c:d"]'):
+        (tmp_path / "falmock.toml").write_text(text)
+        assert shown(tmp_path)["--keys"] == ("***", "falmock.toml")
+
+
+@pytest.mark.parametrize(
+    "command", [("models", "list"), ("run", "--", "true"), ("doctor",), ("serve",)], ids=str
+)
+def test_an_impossible_state_folder_is_reported_in_one_line(command: tuple[str, ...]) -> None:
+    ran = falmock(*command, FALMOCK_STATE="a" * 300)
+
+    assert one_line(ran).endswith("(File name too long): name another folder")
 
 
 def test_run_takes_its_settings_from_the_file(tmp_path: Path) -> None:

@@ -70,7 +70,7 @@ def test_no_entry_of_no_proxy_ever_covers_fal(entries: list[str]) -> None:
     ("name", "before", "option"),
     [("NODE_OPTIONS", "--no-warnings", "--require="), ("BUN_OPTIONS", "--smol", "--preload=")],
 )
-@pytest.mark.parametrize("folder", ["/state", "/two words"])
+@pytest.mark.parametrize("folder", ["/state", "/two words", "/José's state", '/a"quote'])
 def test_options_of_a_runtime_are_kept_and_the_preload_is_added_once(
     name: str, before: str, option: str, folder: str
 ) -> None:

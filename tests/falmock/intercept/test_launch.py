@@ -10,16 +10,14 @@ import signal
 import socket
 import subprocess
 import sys
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import psutil
 import pytest
 from processes import PATIENCE, served
-from programs import IMAGE, PROGRAMS, QUICK, falmock, one_line, tool
-
-if TYPE_CHECKING:
-    from pathlib import Path
+from programs import IMAGE, PROGRAMS, QUICK, falmock, one_line, run, tool
 
 NO_REQUEST = "no request arrived; `falmock doctor -- COMMAND` shows the calls to fal that go past falmock"
 WAITS = """if True:
@@ -208,6 +206,44 @@ def test_report_leaves_journal_archive_account_and_videos(tmp_path: Path) -> Non
     assert b'"event": "finish"' in files["journal.jsonl"]
 
 
+def test_a_report_has_every_file_of_a_request(tmp_path: Path) -> None:
+    image = [tool("curl"), "-sS", "https://fal.run/fal-ai/flux/dev", "--json"]
+    flags = ("--report", str(tmp_path), "--run-seconds", "0", "--media", "plain")
+
+    falmock(
+        "run", *flags, "--", *image, '{"prompt": "a hill", "num_images": 3}', "-H", "Authorization: Key a:b"
+    )
+
+    names = sorted(path.name for path in tmp_path.glob("*.jpg"))
+    assert [name[36:] for name in names] == ["-2.jpg", "-3.jpg", ".jpg"]  # after the request id
+
+
+def test_a_report_that_cannot_be_written_is_refused_before_the_program_runs(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+
+    ran = falmock("run", "--report", str(tmp_path / "file" / "report"), "--", "echo", "ran")
+
+    assert one_line(ran).endswith("(Not a directory): choose another --report")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="a device of Linux")
+@pytest.mark.parametrize(("code", "ended"), [(0, 3), (7, 7)])
+def test_run_keeps_the_code_of_a_program_that_failed_when_there_is_no_room_for_the_account(
+    code: int, ended: int
+) -> None:
+    ran = falmock("run", "--account", "/dev/full", "--", "sh", "-c", f"exit {code}")
+
+    assert ran.code == ended
+    assert "falmock: cannot write to /dev/full: No space left on device\n" in ran.err
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+def test_run_works_without_a_standard_stream(closed: str) -> None:
+    started = f'"{sys.executable}" -m falmock run -- sh -c "exit 7" {closed}'
+
+    assert run("sh", "-c", started).code == 7
+
+
 def test_an_account_that_cannot_be_written_is_refused_before_the_program_runs(tmp_path: Path) -> None:
     path = tmp_path / "no-such-folder" / "account.json"
 
@@ -339,6 +375,19 @@ def test_the_account_of_a_joined_emulator_covers_only_this_run(tmp_path: Path) -
         ran = falmock("run", "--state", str(tmp_path), "--", *submit, "-H", "Authorization: Key a:b")
 
     assert re.search(r"falmock: 1 request, 0 results", ran.err)
+
+
+@pytest.mark.parametrize(("code", "ended"), [(0, 3), (7, 7)])
+def test_run_keeps_the_code_of_the_program_when_the_joined_emulator_has_ended(
+    tmp_path: Path, code: int, ended: int
+) -> None:
+    with served("--state", str(tmp_path)) as server:
+        kill = f"kill -KILL {server.process.pid}; exit {code}"
+        ran = falmock("run", "--state", str(tmp_path), "--", "sh", "-c", kill)
+        server.stop(signal.SIGKILL)  # it has ended; closes its streams
+
+    assert ran.code == ended
+    assert ran.err.splitlines()[-1].startswith("falmock: no summary: cannot query the emulator at ")
 
 
 def test_run_does_not_join_an_emulator_that_was_killed(tmp_path: Path) -> None:
