@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from falmock.catalogue import reading, sizes, texts
-from falmock.media import MAX_FRAMES, MAX_PIXELS, Clip, Document, Mesh, Sound, Still, Weights
+from falmock.media import MAX_FRAMES, Clip, Document, Mesh, Sound, Still, Weights, can_have
 from falmock.protocol.model_errors import ModelError
 
 if TYPE_CHECKING:
@@ -66,7 +66,8 @@ class Plan:
         """
         video = self._source_video
         frames, rate = self._frames_and_rate()
-        width, height = self._frame_size()
+        container = reading.container(self.fields) or "mp4"
+        width, height = _checked(self._frame_size(), container)
         if frames > MAX_FRAMES or frames * width * height > MOST_PIXELS:
             raise ModelError("no_media_generated", ("body",))
         starts_at_end = video is not None and "extend" in self.entry.endpoint
@@ -77,7 +78,7 @@ class Plan:
             frames=frames,
             frames_per_second=rate,
             sound=self._has_sound(),
-            container=cast("Any", reading.container(self.fields) or "mp4"),
+            container=cast("Any", container),
             picture=shown or self.sources.first,
             last_picture=self.sources.last,
             prompt=reading.prompt(self.fields),
@@ -100,6 +101,7 @@ class Plan:
             drawing = texts.draw(width, height, reading.prompt(self.fields), self.seed + index)
             return Document(name="output.svg", data=drawing.encode())
         kind = reading.image_format(self.fields) or ("png" if transparent else default)
+        width, height = _checked((width, height), kind)
         first = self.sources.first or (self.sources.video.first if self.sources.video else None)
         caption = {"prompt": reading.prompt(self.fields), "model": self.entry.endpoint, "style": self.style}
         if kind == "gif":
@@ -228,13 +230,13 @@ class Plan:
         if video is not None and video.has_video:
             kept = video.width, video.height
             if self._upscales:
-                return _checked(self._enlarged(kept))
+                return self._enlarged(kept)
             if not sizes.gave_size(self.fields):
                 return kept
         asked = sizes.size(self.fields, like=like, video=True)
         if asked is None and like is not None:
             asked = sizes.fit_side(like[0] / like[1], min(LANDSCAPE))
-        return _checked(asked or LANDSCAPE)
+        return asked or LANDSCAPE
 
     def _frames_and_rate(self) -> tuple[int, float]:
         fields, video = self.fields, self._source_video
@@ -283,12 +285,12 @@ class Plan:
         return asked or (EFFECT if _EFFECTS.search(self.entry.endpoint) else MUSIC)
 
 
-def _checked(size: Size) -> Size:
-    """Check that an image can be made.
+def _checked(size: Size, kind: str = "") -> Size:
+    """Check that media of some kind can have a size.
 
     Raises:
         ModelError: it is too large, or has no pixels.
     """
-    if min(size) < 1 or size[0] * size[1] > MAX_PIXELS:
+    if not can_have(*size, kind):
         raise ModelError("no_media_generated", ("body",))
     return size

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from falmock.media.renderer import Renderer
     from falmock.media.specifications import (
         MAX_FRAMES,
-        MAX_PIXELS,
         Clip,
         Document,
         Mesh,
@@ -24,12 +23,12 @@ if TYPE_CHECKING:
         Specification,
         Still,
         Weights,
+        can_have,
     )
 
 __all__ = [
     "MAX_BYTES",
     "MAX_FRAMES",
-    "MAX_PIXELS",
     "MAX_RECORDING",
     "Clip",
     "Decoder",
@@ -48,13 +47,13 @@ __all__ = [
     "Still",
     "Weights",
     "archive",
+    "can_have",
     "find_ffmpeg",
 ]
 
 _MODULES = {
     "MAX_BYTES": "images",
     "MAX_FRAMES": "specifications",
-    "MAX_PIXELS": "specifications",
     "MAX_RECORDING": "recordings",
     "Clip": "specifications",
     "Decoder": "images",
@@ -73,6 +72,7 @@ _MODULES = {
     "Still": "specifications",
     "Weights": "specifications",
     "archive": "objects",
+    "can_have": "specifications",
     "find_ffmpeg": "ffmpeg",
 }
 

@@ -21,6 +21,8 @@ Style = Literal["animate", "plain"]
 
 LOOK: Final = 3  # increased when media change, to invalidate caches
 MAX_PIXELS: Final = 89_000_000  # of a still or a frame; Pillow takes more for an attack
+LONGEST_SIDE: Final = 65_500  # pixels; the limit of JPEG
+LONGEST_SIDES: Final = {"webp": 16_383, "mp4": 16_384, "mov": 16_384}  # where it is less
 MAX_FRAMES: Final = 100_000  # more than an hour
 MAX_SECONDS: Final = 2 * 3600.0  # of a sound
 _STEP: Final = 2  # pixels a frame; even, so that the half-sized chroma is not resampled
@@ -106,7 +108,7 @@ class Clip:
     style: Style = "animate"
 
     def __post_init__(self) -> None:
-        _check_size(self.width, self.height)
+        _check_size(self.width, self.height, self.container)
         if not (1 <= self.frames <= MAX_FRAMES and 0 < self.frames_per_second <= 1000):  # noqa: PLR2004
             raise ValueError("a video needs a frame and a rate")
 
@@ -193,7 +195,7 @@ class Still:
     style: Style = "animate"
 
     def __post_init__(self) -> None:
-        _check_size(self.width, self.height)
+        _check_size(self.width, self.height, self.format)
 
     @property
     def content_type(self) -> str:
@@ -335,6 +337,12 @@ def _fact(value: Any) -> Any:
     return hashlib.sha256(value).hexdigest() if isinstance(value, bytes) else value
 
 
-def _check_size(width: int, height: int) -> None:
-    if min(width, height) < 1 or width * height > MAX_PIXELS:
-        raise ValueError(f"{width}x{height} pixels are none or too many")
+def can_have(width: int, height: int, kind: str = "") -> bool:
+    """Return whether media can have a size, those of a container or format, or those of any."""
+    longest = LONGEST_SIDES.get(kind, LONGEST_SIDE)
+    return min(width, height) >= 1 and max(width, height) <= longest and width * height <= MAX_PIXELS
+
+
+def _check_size(width: int, height: int, kind: str) -> None:
+    if not can_have(width, height, kind):
+        raise ValueError(f"{width}x{height} pixels are none or too many for this format")

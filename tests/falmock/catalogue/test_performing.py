@@ -587,6 +587,36 @@ async def test_an_image_that_is_too_large_to_make_is_an_error_of_the_model() -> 
 
 
 WILD = st.integers(-5, 10**9) | st.floats(allow_nan=False) | st.sampled_from(["auto", "5", "9:16", "x"])
+
+
+@pytest.mark.parametrize(
+    ("medium", "form", "longest"),
+    [
+        ("image", "webp", 16_383),
+        ("image", "jpeg", 65_500),
+        ("image", "png", 65_500),
+        ("video", "mp4", 16_384),
+    ],
+)
+async def test_a_side_is_at_most_what_the_format_can_have(medium: Any, form: str, longest: int) -> None:
+    names = ("prompt", "width", "height", "output_format", "num_frames")
+    schemas = {
+        "In": {"type": "object", "properties": {name: {} for name in names}},
+        "Out": {"type": "object", "properties": {medium: FILE}},
+    }
+    entry = Entry(endpoint="acme/wild/it", schemas=schemas, input="In", output="Out", medium=medium)
+    body = {"height": 16, "output_format": form, "num_frames": 1}
+
+    tools = RecordedTools()
+    await perform(entry, {**body, "width": longest}, tools)
+    with pytest.raises(ModelError, match="did not generate the expected output"):
+        await perform(entry, {**body, "width": longest + 1})
+
+    (made,) = tools.specifications
+    assert isinstance(made, Still | Clip)
+    assert (made.width, made.height) == (longest, 16)
+
+
 NAMES = ("duration", "num_frames", "fps", "width", "height", "num_images", "sample_rate", "channels", "speed")
 
 
