@@ -10,10 +10,9 @@ import asyncio
 import logging
 import os
 import socket
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import ExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
-from unittest.mock import patch
 
 import httpx
 from anyio.from_thread import start_blocking_portal
@@ -23,6 +22,7 @@ from falmock.http.context import CONNECTION
 from falmock.protocol import credentials
 from falmock.protocol.hosts import is_fal, is_served
 from falmock.settings import Settings
+from falmock.testing.wrapping import wrapped
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Collection, Iterator
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("falmock")
 
+_RESOLVERS: Final = ("getaddrinfo", "gethostbyname", "gethostbyname_ex")
 BLOCKING: Final = "falmock.blocking"  # in a scope: the caller blocks its event loop until the answer
 
 
@@ -93,18 +94,22 @@ class LocalApp:
         loop: the event loop that it runs in, in another thread than that of synchronous callers.
         forgiving: answer 500 for the application's exceptions, as servers do, and log them; else they are
             raised in the caller.
+        process: that of the loop. A fork of it has no such loop.
     """
 
     app: ASGIApp
     loop: asyncio.AbstractEventLoop
     forgiving: bool = False
+    process: int = field(default_factory=os.getpid)
 
     def send(self, request: httpx.Request) -> httpx.Response:
         """Answer a call of a synchronous client.
 
         Raises:
-            RuntimeError: it comes from the application's own event loop, which would wait for itself.
+            RuntimeError: it comes from the application's own event loop, which would wait for itself, or from
+                a forked process, which would wait forever.
         """
+        self._check_process(request)
         request.read()
         here = _running_loop()
         if here is self.loop:
@@ -114,11 +119,19 @@ class LocalApp:
 
     async def send_async(self, request: httpx.Request) -> httpx.Response:
         """Answer a call of an asynchronous client."""
+        self._check_process(request)
         await request.aread()
         response = self._respond(request, blocking=False)
         if asyncio.get_running_loop() is self.loop:
             return await response
         return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(response, self.loop))
+
+    def _check_process(self, request: httpx.Request) -> None:
+        if os.getpid() != self.process:
+            raise RuntimeError(
+                f"a call to {request.url.host} in a forked process, where no emulator runs: "
+                "for other processes use falmock_server or falmock run"
+            )
 
     async def _respond(self, request: httpx.Request, *, blocking: bool) -> httpx.Response:
         connection = Connection()
@@ -185,19 +198,22 @@ class TransportRouter:
     @contextmanager
     def installed(self) -> Iterator[None]:
         """Route the calls of all httpx clients for the length of a block."""
-        with _routed(self.find), patch.object(socket, "getaddrinfo", self._guarded(socket.getaddrinfo)):
+        with ExitStack() as stack:
+            stack.enter_context(_routed(self.find))
+            for name in _RESOLVERS:
+                stack.enter_context(wrapped(socket, name, self._guarded))
             yield
 
     def _guarded(self, resolve: Callable[..., Any]) -> Callable[..., Any]:
         """Refuse to resolve fal's hosts, for libraries that this does not route."""
 
-        def getaddrinfo(host: Any, *arguments: Any, **keywords: Any) -> Any:
+        def guarded(host: Any, *arguments: Any, **keywords: Any) -> Any:
             name = host.decode("ascii", "replace") if isinstance(host, bytes) else str(host)
             if is_fal(name.lower().rstrip(".")):
                 self._refuse(PastRedirectError(name))
             return resolve(host, *arguments, **keywords)
 
-        return getaddrinfo
+        return guarded
 
 
 @contextmanager
@@ -259,20 +275,24 @@ def callers_blocked(callers: Collection[str]) -> Iterator[None]:
 @contextmanager
 def _routed(find: Callable[[httpx.Request], LocalApp | None]) -> Iterator[None]:
     """Send calls of httpx clients to the application that `find` returns, or as usual for None."""
-    send = httpx.HTTPTransport.handle_request
-    send_async = httpx.AsyncHTTPTransport.handle_async_request
 
-    def handle(transport: httpx.HTTPTransport, request: httpx.Request) -> httpx.Response:
-        app = find(request)
-        return send(transport, request) if app is None else app.send(request)
+    def blocking(send: Callable[..., Any]) -> Callable[..., Any]:
+        def handle(transport: httpx.HTTPTransport, request: httpx.Request) -> Any:
+            app = find(request)
+            return send(transport, request) if app is None else app.send(request)
 
-    async def handle_async(transport: httpx.AsyncHTTPTransport, request: httpx.Request) -> httpx.Response:
-        app = find(request)
-        return await (send_async(transport, request) if app is None else app.send_async(request))
+        return handle
+
+    def asynchronous(send: Callable[..., Any]) -> Callable[..., Any]:
+        async def handle(transport: httpx.AsyncHTTPTransport, request: httpx.Request) -> Any:
+            app = find(request)
+            return await (send(transport, request) if app is None else app.send_async(request))
+
+        return handle
 
     with (
-        patch.object(httpx.HTTPTransport, "handle_request", handle),
-        patch.object(httpx.AsyncHTTPTransport, "handle_async_request", handle_async),
+        wrapped(httpx.HTTPTransport, "handle_request", blocking),
+        wrapped(httpx.AsyncHTTPTransport, "handle_async_request", asynchronous),
     ):
         yield
 

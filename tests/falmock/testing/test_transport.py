@@ -3,6 +3,8 @@ from __future__ import annotations
 import asyncio
 import gc
 import os
+import socket
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 import fal_client
@@ -90,6 +92,46 @@ def test_a_call_to_a_host_that_is_not_emulated_is_an_error(host: str) -> None:
 def test_calls_to_other_hosts_are_sent_as_usual() -> None:
     with offline(QUICK), pytest.raises(httpx.ConnectError):
         httpx.get("http://127.0.0.1:1/")
+
+
+def test_blocks_that_overlap_may_end_in_any_order() -> None:
+    before = httpx.HTTPTransport.handle_request, socket.getaddrinfo
+    first, second = ExitStack(), ExitStack()
+
+    first.enter_context(offline(QUICK))
+    emulator = second.enter_context(offline(QUICK))
+    first.close()
+    with second:
+        answer = httpx.post(SUBMIT, json=GOOD, headers=KEY)
+        with pytest.raises(LeakError):
+            socket.getaddrinfo("queue.fal.run", 443)
+        assert [row.id for page in emulator.store.request_pages() for row in page] == [
+            answer.json()["request_id"]
+        ]
+
+    assert (httpx.HTTPTransport.handle_request, socket.getaddrinfo) == before
+
+
+@pytest.mark.parametrize("resolve", ["gethostbyname", "gethostbyname_ex"])
+def test_a_host_of_fals_is_not_looked_up_in_any_way(resolve: str) -> None:
+    with offline(QUICK), pytest.raises(LeakError, match="only calls by httpx reach the emulator"):
+        getattr(socket, resolve)("queue.fal.run")
+
+
+@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
+def test_a_call_of_a_forked_process_is_an_error() -> None:
+    with offline(QUICK):
+        child = os.fork()
+        if child == 0:
+            try:
+                httpx.post(SUBMIT, json=GOOD, headers=KEY)
+            except RuntimeError as error:
+                os._exit(7 if "in a forked process" in str(error) else 1)
+            finally:
+                os._exit(2)
+        _, status = os.waitpid(child, 0)
+
+    assert os.waitstatus_to_exitcode(status) == 7
 
 
 def test_calls_are_sent_as_usual_after_the_block() -> None:
