@@ -24,6 +24,7 @@ from falmock.inspection.entries import read as read_journal
 from falmock.inspection.lint import RULES, Finding
 from falmock.inspection.lint import check as check_client
 from falmock.intercept.environment import render, variables
+from falmock.protocol.authorities import AuthorityError, parse_authority
 from falmock.protocol.calls import Operation
 
 if TYPE_CHECKING:
@@ -32,6 +33,17 @@ if TYPE_CHECKING:
     from falmock.inspection.entries import JournalEntry
 
 FOLLOW_SECONDS: Final = 0.5
+
+
+def _host(via: str) -> str:
+    """Return a name or an address as it is in a URL."""
+    try:
+        authority = parse_authority(f"[{via}]" if via.count(":") > 1 else via)
+    except AuthorityError:
+        authority = None
+    if authority is None or authority.port is not None:
+        raise click.ClickException(f"--via {via!r} is not a name or an address: write it without a port")
+    return authority.text
 
 
 @click.command()
@@ -54,7 +66,8 @@ def env(
     fal_hosts: bool,
 ) -> None:
     """Print the environment variables that lead programs to the emulator: eval "$(falmock env)"."""
-    server = running_server(state, join).seen_from(via, ca_folder)
+    host = None if via is None else _host(via)
+    server = running_server(state, join).seen_from(host, ca_folder)
     click.echo(render(variables(server, os.environ, proxied=not fal_hosts), format), nl=False)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import tomllib
 from difflib import get_close_matches
 from functools import cache
@@ -27,7 +28,7 @@ def find(name: str) -> Scenario:
     if preset is not None:
         return preset
     path = Path(name)
-    if not path.is_file():
+    if not os.path.isfile(path):  # noqa: PTH113 - `Path.is_file` raises for a name that is too long
         near = "".join(f" (did you mean {each!r}?)" for each in get_close_matches(name, presets(), 1))
         raise ScenarioError(
             f"there is no scenario {name!r}{near}: name a TOML file or one of {', '.join(presets())}"

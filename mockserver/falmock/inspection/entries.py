@@ -264,7 +264,7 @@ def read(text: str) -> list[JournalEntry]:
     except ValidationError as error:
         where = ".".join(map(str, error.errors()[0]["loc"]))
         raise JournalError(f"an entry has an invalid field: {where}") from None
-    except (ValueError, TypeError, KeyError):
+    except (ValueError, TypeError, KeyError, RecursionError):
         raise JournalError("it does not have the JSON lines that falmock writes") from None
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -67,10 +68,12 @@ def examine(command: Sequence[str]) -> Findings:
     """Run a command with `falmock run` in an isolated network, and return the result.
 
     Raises:
-        CannotTryError: a tool is missing, or the system refuses.
+        CannotTryError: the program or a tool is missing, or the system refuses.
     """
     if missing := netns.missing():
         raise CannotTryError(f"there is no {' and no '.join(missing)} here")
+    if shutil.which(command[0]) is None:
+        raise CannotTryError(f"{command[0]} is not a program")
     with temporary.folder() as folder:
         names, account = folder / "names.json", folder / "account.json"
         run = [sys.executable, "-m", "falmock", "run", "--alone", "--sealed", "--account", str(account)]

@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 
 import httpx
 from anyio.from_thread import start_blocking_portal
+from pydantic import ValidationError
 from uvicorn import Config
 from uvicorn.lifespan.on import LifespanOn
 
@@ -144,7 +145,12 @@ class Harness:
         Raises:
             ValueError: the fault does not exist, or does not apply to that kind of call.
         """
-        rule = Rule(fault=fault, **match)
+        try:
+            rule = Rule(fault=fault, **match)
+        except ValidationError as invalid:
+            first = invalid.errors()[0]
+            place = "".join(f"{part}: " for part in first["loc"])
+            raise ValueError(f"{place}{first['msg'].removeprefix('Value error, ')}") from None
         self._rules.append(self.call(lambda: self.emulator.rule_set.add(rule)))
         return self._rules[-1]
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 import re
 import sys
 import warnings
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
@@ -84,6 +85,8 @@ def falmock(
 
     Only polls and `advance` move its clock. A call that would have left fails the test.
     """
+    from falmock.app import FfmpegNotFound, StateError  # noqa: PLC0415 - see above
+    from falmock.settings import SettingsError  # noqa: PLC0415 - see above
     from falmock.testing.harness import open_harness  # noqa: PLC0415 - see above
     from falmock.testing.marks import MarkError, read  # noqa: PLC0415 - see above
 
@@ -92,10 +95,14 @@ def falmock(
         settings, switches = read(reversed([*request.node.iter_markers(MARK)]), falmock_settings, usual)
     except MarkError as error:
         raise pytest.fail.Exception(f"@pytest.mark.{MARK}: {error}", pytrace=False) from None
-    __tracebackhide__ = True
     monkeypatch.setenv("FAL_KEY", falmock_key)
     _forget_key()
-    with open_harness(_falmock_session, settings) as harness:
+    with ExitStack() as stack:
+        try:
+            harness = stack.enter_context(open_harness(_falmock_session, settings))
+        except (SettingsError, StateError, FfmpegNotFound) as error:
+            raise pytest.fail.Exception(f"falmock: {error}", pytrace=False) from None
+        __tracebackhide__ = True
         harness.polls_pass_time = switches[POLLS]
         request.node.stash[HARNESS] = harness
         yield harness

@@ -33,7 +33,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("falmock")
 
-_RESOLVERS: Final = ("getaddrinfo", "gethostbyname", "gethostbyname_ex")
 BLOCKING: Final = "falmock.blocking"  # in a scope: the caller blocks its event loop until the answer
 
 
@@ -200,20 +199,41 @@ class TransportRouter:
         """Route the calls of all httpx clients for the length of a block."""
         with ExitStack() as stack:
             stack.enter_context(_routed(self.find))
-            for name in _RESOLVERS:
-                stack.enter_context(wrapped(socket, name, self._guarded))
+            for owner, name, place in _resolvers():
+                stack.enter_context(wrapped(owner, name, self._guarded(place)))
             yield
 
-    def _guarded(self, resolve: Callable[..., Any]) -> Callable[..., Any]:
-        """Refuse to resolve fal's hosts, for libraries that this does not route."""
+    def _guarded(self, place: int) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+        """Return a wrapper that refuses fal's hosts, for libraries that this does not route.
 
-        def guarded(host: Any, *arguments: Any, **keywords: Any) -> Any:
-            name = host.decode("ascii", "replace") if isinstance(host, bytes) else str(host)
-            if is_fal(name.lower().rstrip(".")):
-                self._refuse(PastRedirectError(name))
-            return resolve(host, *arguments, **keywords)
+        Args:
+            place: of the host among the arguments of the function.
+        """
 
-        return guarded
+        def wrap(resolve: Callable[..., Any]) -> Callable[..., Any]:
+            def guarded(*arguments: Any, **keywords: Any) -> Any:
+                host = keywords.get("host", arguments[place] if len(arguments) > place else None)
+                name = host.decode("ascii", "replace") if isinstance(host, bytes) else str(host)
+                if is_fal(name.lower().rstrip(".")):
+                    self._refuse(PastRedirectError(name))
+                return resolve(*arguments, **keywords)
+
+            return guarded
+
+        return wrap
+
+
+def _resolvers() -> Iterator[tuple[Any, str, int]]:
+    """Yield the functions that look up a host: the owner, the name, and the place of the host."""
+    for name in ("getaddrinfo", "gethostbyname", "gethostbyname_ex"):
+        yield socket, name, 0
+    try:
+        import uvloop  # noqa: PLC0415 - it may not be there
+    except ImportError:
+        return
+    # uvloop does not call Python's functions
+    yield uvloop.Loop, "getaddrinfo", 1
+    yield uvloop.Loop, "create_connection", 2
 
 
 @contextmanager

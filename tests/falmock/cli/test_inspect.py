@@ -237,7 +237,27 @@ def test_a_query_without_a_running_emulator_is_reported_in_one_line(tmp_path: Pa
     assert "no emulator serves" in one_line(falmock(command, "--state", str(tmp_path)))
 
 
-def test_lint_rejects_a_file_that_is_no_journal(tmp_path: Path) -> None:
-    (tmp_path / "x").write_bytes(b"\xff")
+@pytest.mark.parametrize("via", ["a b", "x/y", "host:80", "", "[::1", "u@h"])
+def test_env_refuses_a_name_that_no_url_can_have(tmp_path: Path, via: str) -> None:
+    with served("--state", str(tmp_path)):
+        ran = falmock("env", "--state", str(tmp_path), "--via", via)
+
+    assert one_line(ran) == f"falmock: --via {via!r} is not a name or an address: write it without a port"
+
+
+def test_env_takes_an_address_of_version_6(tmp_path: Path) -> None:
+    with served("--state", str(tmp_path)):
+        ran = falmock("env", "--state", str(tmp_path), "--via", "fd00::1", "--format", "json")
+
+    assert json.loads(ran.out)["HTTPS_PROXY"].startswith("http://[fd00::1]:")
+
+
+def test_a_scenario_with_an_impossible_name_is_reported_in_one_line() -> None:
+    assert "there is no scenario 'aaa" in one_line(falmock("scenario", "check", "a" * 300))
+
+
+@pytest.mark.parametrize("content", [b"\xff", b"[" * 100_000], ids=["no text", "deep"])
+def test_lint_rejects_a_file_that_is_no_journal(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "x").write_bytes(content)
 
     assert "is not a journal" in one_line(falmock("lint", "--journal", str(tmp_path / "x")))

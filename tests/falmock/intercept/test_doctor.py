@@ -48,6 +48,15 @@ def test_doctor_reports_where_the_calls_of_a_program_go(program: str, code: int,
     assert (ran.code, ran.out[-len(expected) :]) == (code, expected)
 
 
+def test_doctor_refuses_a_program_that_does_not_exist() -> None:
+    for needed in ("unshare", "ip"):
+        tool(needed)
+
+    ran = falmock("doctor", "--", "no-such-program")
+
+    assert (ran.code, ran.err.endswith(": no-such-program is not a program\n")) == (2, True)
+
+
 def test_doctor_names_the_tools_that_are_missing() -> None:
     ran = falmock("doctor", "--", "true", PATH="/nowhere")
 

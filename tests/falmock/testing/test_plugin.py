@@ -118,6 +118,10 @@ WRONG_MARKS = {
     ),
     "scenarios=['night.toml']": "night.toml: rules.0: there is no fault 'sloow', did you mean 'slow'?",
 }
+UNUSABLE_MARKS = {
+    "models=('gone.json',)": "gone.json: cannot read it (No such file or directory)",
+    "ffmpeg='gone'": "ffmpeg cannot be run: 'gone' is not an executable program.",
+}
 GOOD_MARKS = (
     "**{each.name: each.default for each in fields(Settings)}",
     "run_seconds=Span(1, 2), time_scale=0, run_timeout=5, locked=['me'], seed=None",
@@ -131,7 +135,7 @@ def test_wrong_arguments_of_a_mark_are_reported_in_one_line(tmp_path: Path) -> N
         "from dataclasses import fields\nimport pytest\nfrom falmock import Settings, Span\n"
         + "".join(
             f"@pytest.mark.falmock({arguments})\ndef test_{number}(falmock):\n    pass\n"
-            for number, arguments in enumerate([*WRONG_MARKS, *GOOD_MARKS])
+            for number, arguments in enumerate([*WRONG_MARKS, *UNUSABLE_MARKS, *GOOD_MARKS])
         )
     )
 
@@ -139,6 +143,7 @@ def test_wrong_arguments_of_a_mark_are_reported_in_one_line(tmp_path: Path) -> N
 
     assert [ran.ends[f"test_{number}"] for number in range(len(ran.ends))] == [
         *(("error", f"@pytest.mark.falmock: {line}") for line in WRONG_MARKS.values()),
+        *(("error", f"falmock: {line}") for line in UNUSABLE_MARKS.values()),
         *(("passed", "") for _ in GOOD_MARKS),
     ]
     assert "me:private" not in ran.out

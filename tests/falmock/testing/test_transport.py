@@ -17,7 +17,7 @@ from falmock.settings import Settings, Span
 from falmock.testing.transport import LeakError, offline, redirected
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Coroutine, Iterator
 
 QUICK = Settings(media="plain", queue_seconds=Span(0, 0), run_seconds=Span(0, 0))
 SUBMIT = f"https://queue.fal.run/{ENDPOINT}"
@@ -116,6 +116,22 @@ def test_blocks_that_overlap_may_end_in_any_order() -> None:
 def test_a_host_of_fals_is_not_looked_up_in_any_way(resolve: str) -> None:
     with offline(QUICK), pytest.raises(LeakError, match="only calls by httpx reach the emulator"):
         getattr(socket, resolve)("queue.fal.run")
+
+
+async def look_up() -> None:
+    await asyncio.get_running_loop().getaddrinfo("queue.fal.run", 443)
+
+
+async def connect() -> None:
+    await asyncio.open_connection("queue.fal.run", 443)
+
+
+@pytest.mark.parametrize("call", [look_up, connect])
+def test_a_host_of_fals_is_not_looked_up_by_uvloop(call: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    uvloop = pytest.importorskip("uvloop")
+
+    with offline(QUICK), pytest.raises(LeakError, match="only calls by httpx reach the emulator"):
+        uvloop.run(call())
 
 
 @pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
