@@ -176,9 +176,16 @@ def medium_of(endpoint: str) -> Medium:
     return "unknown"
 
 
-def _is_file(name: str, field: Json, schemas: Mapping[str, Json]) -> bool:
-    urls = (schemas.get(reference, {}).get("properties", {}) for reference in _references(field))
-    return any("url" in properties for properties in urls) or name.endswith(("_url", "_urls"))
+def _is_file(name: str, field: Json, schemas: Mapping[str, Json], *, deeper: bool = True) -> bool:
+    """Check whether a field is a file, or an object that has one."""
+    if name.endswith(("_url", "_urls")):
+        return True
+    shapes = [schemas.get(reference, {}).get("properties", {}) for reference in _references(field)]
+    return any("url" in shape or (deeper and _has_file(shape, schemas)) for shape in shapes)
+
+
+def _has_file(shape: Mapping[str, Json], schemas: Mapping[str, Json]) -> bool:
+    return any(_is_file(name, field, schemas, deeper=False) for name, field in shape.items())
 
 
 def _references(field: Any) -> Iterator[str]:

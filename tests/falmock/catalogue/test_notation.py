@@ -268,6 +268,13 @@ def test_the_medium_is_that_of_the_main_file_in_the_output(output: Json, medium:
     assert notation.entry("fal-ai/x/image-to-video", facts(made=output), TYPES).medium == medium
 
 
+def test_a_file_within_an_object_of_the_output_decides_the_medium() -> None:
+    types = {**TYPES, "Made": {"class": "Made", "fields": {"audio": {"ref": "File"}}}}
+    output = {"audio": {"type": "array", "items": {"ref": "Made"}}, "prompt": {"type": "string"}}
+
+    assert notation.entry("fal-ai/x/video-to-audio", facts(made=output), types).medium == "audio"
+
+
 def test_a_stated_medium_goes_before_the_names_of_fields() -> None:
     assert notation.entry("fal-ai/x", facts(made={"video": FILE}, medium="audio"), TYPES).medium == "audio"
 
