@@ -245,8 +245,8 @@ def falqueue_client(harness: Harness, trial: Trial) -> tuple[str | None, float]:
     pauses: list[float] = []
     usual = Sender.sleep
 
-    def noted(self: Sender, *arguments: Any) -> Any:
-        for step in usual(self, *arguments):
+    def noted(self: Sender, *arguments: Any, **more: Any) -> Any:
+        for step in usual(self, *arguments, **more):
             if isinstance(step, Sleep):
                 pauses.append(step.seconds)
             yield step
