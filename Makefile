@@ -35,7 +35,8 @@ run: .venv/served  ## serve the emulator: make run ARGS="--port 9000"
 wheel: .venv/python  ## build dist/falmock-*.whl, to install elsewhere
 	@$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir dist .
 
-test: export PYTHONDONTWRITEBYTECODE = # hundreds of processes use what the first one compiles
+# Hundreds of processes use what the first one compiles.
+test bench: export PYTHONDONTWRITEBYTECODE =
 test: install  ## run the tests, in random order, on every core; COVERAGE=1 prints what they cover
 	@$(if $(COVERAGE),$(BIN)/coverage erase)
 	@$(BIN)/$(if $(COVERAGE),coverage run,python) -m pytest -n logical --dist worksteal $(ARGS)

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 START: Final = 120.0  # seconds that a server may take to start
 STOP: Final = 20.0  # seconds that a server may take to stop
+SETTLE: Final = 1.0  # seconds
 PORTS: Final = (20_000, 32_000)
 FOR_SERVERS: Final = 0  # the number of a core
 FOR_LOAD: Final = 1
@@ -114,6 +115,11 @@ class Server:
         if answer[9:10] != b"2":
             raise BenchError(f"{self.target.name} refuses a call: {answer.decode()}")
         return answer
+
+    def settle(self) -> None:
+        """Wait until it has started completely and its processes, as that for certificates, have ended."""
+        time.sleep(SETTLE)
+        psutil.wait_procs(self._process.children(recursive=True), timeout=SETTLE)
 
     def memory(self) -> float:
         """Return its resident memory with its children's, in MB of 1,000,000 bytes."""

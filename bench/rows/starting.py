@@ -39,11 +39,14 @@ def memory(setup: Setup, row: Row) -> None:
     growth = row.figure(f"memory: growth over {count:,} requests, MB")
     for target in compared(*AT_ONCE):
         with setup.serving(target, called=False) as server:
+            server.settle()
             idle.add(target.name, server.memory())
             server.complete_one()
+            server.settle()
             used.add(target.name, server.memory())
     with setup.serving(falmock(*AT_ONCE), called=False) as server:
         server.complete_one()
+        server.settle()
         before = server.memory()
         talk = partial(server.api.flows, count // CONNECTIONS)
         measured = drive(server.address, talk, connections=CONNECTIONS)

@@ -34,6 +34,7 @@ def upload(setup: Setup, row: Row) -> None:
     cpu = row.figure("upload: processor time for 1 GB, s")
     memory = row.figure("upload: growth of the memory, MB")
     with setup.serving(falmock(*AT_ONCE)) as server:
+        server.settle()
         for _ in range(max(1, setup.scale.rounds // 2)):
             before, used = server.memory(), server.cpu_seconds()
             with _peak(server) as peak:
