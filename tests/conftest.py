@@ -65,12 +65,12 @@ def pytest_configure() -> None:
 
 
 def pytest_collection() -> None:
-    """Collect tests without the garbage collector, ..."""
+    """Disable the garbage collector while thousands of tests are collected."""
     gc.disable()
 
 
 def pytest_collection_finish() -> None:
-    """... and let it not look through thousands of them during each test."""
+    """Enable it again, for the objects of the tests only."""
     gc.freeze()
     gc.enable()
 

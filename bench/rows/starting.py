@@ -32,7 +32,7 @@ def start(setup: Setup, row: Row) -> None:
 
 
 def memory(setup: Setup, row: Row) -> None:
-    """Measure the memory after the start, after the first submit, and after many flows."""
+    """Measure the memory after the start and after the first request, and its growth with many more."""
     count = setup.scale.requests
     idle = row.figure("memory idle, MB")
     used = row.figure("memory after the first request, MB")

@@ -116,7 +116,7 @@ class Sender:
             yield from self.sleep(attempt, at_least=asked)
 
     def sleep(self, attempt: int, deadline: float = FOREVER, *, at_least: float = 0.0) -> Flow[None]:
-        """Wait after this attempt, at most until `deadline`; `at_least` is what the server asked for."""
+        """Wait after this attempt, at most until `deadline`. `at_least`: the seconds of `Retry-After`."""
         left = max(deadline - self.clock(), 0.0)
         yield Sleep(min(left, max(self.retries.seconds(attempt, self.rng), min(at_least, MOST_ASKED))))
 

@@ -57,6 +57,13 @@ def delivery(body: object) -> tuple[bytes, dict[str, str]]:
     return raw, signed(raw)
 
 
+def fetch_keys_of_others(client: Client, fal: respx.Router) -> None:
+    """Let a client fetch keys that have not signed the webhooks of `delivery`."""
+    fal.get(JWKS).respond(200, json=jwks(OTHERS))
+    raw = json.dumps(OK).encode()
+    client.verify_webhook(raw, signed(raw, key=OTHERS))
+
+
 class TestVerify:
     def test_verify_accepts_a_webhook_that_fal_signed(self) -> None:
         assert verify(*delivery(OK), keys=public(FALS), now=NOW) == Delivery.parse(OK)
@@ -209,9 +216,7 @@ class TestVerifyWebhook:
     def test_the_client_fetches_the_webhook_keys_again_for_an_unknown_signature(
         self, client: Client, fal: respx.Router, time: Any
     ) -> None:
-        fal.get(JWKS).respond(200, json=jwks(OTHERS))
-        raw = json.dumps(OK).encode()
-        client.verify_webhook(raw, signed(raw, key=OTHERS))
+        fetch_keys_of_others(client, fal)
         fal.get(JWKS).respond(200, json=jwks(OTHERS, FALS))
         time.now += 59
         with pytest.raises(falqueue.SignatureMismatch):
@@ -231,9 +236,7 @@ class TestVerifyWebhook:
     def test_forged_webhooks_do_not_cause_repeated_key_requests_while_there_is_no_answer(
         self, client: Client, fal: respx.Router, time: Any
     ) -> None:
-        fal.get(JWKS).respond(200, json=jwks(OTHERS))
-        raw = json.dumps(OK).encode()
-        client.verify_webhook(raw, signed(raw, key=OTHERS))
+        fetch_keys_of_others(client, fal)
         time.now += 60
         route = fal.get(JWKS).respond(503)
         with pytest.raises(falqueue.Unavailable):

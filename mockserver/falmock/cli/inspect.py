@@ -18,7 +18,6 @@ from falmock.cli import console, last_run
 from falmock.cli.joining import ControlAPI, on_control_api, running_server, server_options
 from falmock.cli.options import option, state_option
 from falmock.engine import export
-from falmock.engine.database import DATABASE
 from falmock.inspection.entries import JournalError, JournalFilter
 from falmock.inspection.entries import read as read_journal
 from falmock.inspection.lint import RULES, Finding
@@ -218,6 +217,8 @@ def export_state(state: Path) -> None:
     The database may be damaged, and does not change. There is one line for each request, payload, webhook and
     file.
     """
+    from falmock.engine.database import DATABASE  # noqa: PLC0415 - the other commands do not need it
+
     counts = Counter[str]()
     try:
         for row in export.rows(state / DATABASE):

@@ -144,19 +144,18 @@ def run(  # noqa: PLR0917 - click calls it by name
             settings = settings_of(None, given | {"sealed": sealed, "models": _models(state, given)})
             with listening(LOOPBACK, 0, 0, 0) as listeners:
                 ended, counted, remarks, paged = runner.run(_run_with(settings, listeners, command, report))
+    if account is not None and counted is not None:
+        try:
+            account.write_text(json.dumps(counted.to_json()))
+        except OSError as error:
+            remarks[INCOMPLETE] = [f"cannot write to {account}: {error.strerror}"]
+    found = {reason for reason, said in remarks.items() if said}
+    lines: list[object] = [*chain(*remarks.values())]
     if counted is not None:
-        if account is not None:
-            try:
-                account.write_text(json.dumps(counted.to_json()))
-            except OSError as error:
-                remarks[INCOMPLETE] = [f"cannot write to {account}: {error.strerror}"]
-        remarks[REFUSED] = [*counted.refused]
-    for line in (
-        *chain(*(lines for reason, lines in remarks.items() if reason != REFUSED)),
-        *(() if counted is None else (*_warnings(ended, counted, paged=paged), counted)),
-    ):
+        lines += [*_warnings(ended, counted, paged=paged), counted]
+        found |= {REFUSED} if counted.refused else set()
+    for line in lines:
         console.print_to_stderr(f"falmock: {line}")
-    found = {reason for reason, lines in remarks.items() if lines}
     return FAILED if ended.code == 0 and {INCOMPLETE, *fail_on} & found else ended.code
 
 

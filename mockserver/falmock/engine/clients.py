@@ -30,9 +30,7 @@ def client(dialler: Dialler) -> httpx.AsyncClient:
         trust_env=False,
         follow_redirects=False,
         headers={"User-Agent": f"falmock/{__version__}"},
-        cookies=CookieJar(
-            DefaultCookiePolicy(allowed_domains=())
-        ),  # no cookie of one host is sent to another
+        cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),  # no host gets a cookie of another
     )
 
 

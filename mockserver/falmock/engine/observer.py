@@ -1,4 +1,4 @@
-"""The interface for what follows the engine. `inspection.journal.Journal` implements it."""
+"""The interface of an observer of the engine. `inspection.journal.Journal` implements it."""
 
 from __future__ import annotations
 

@@ -102,9 +102,8 @@ async def open_emulator(
         find_ffmpeg(settings.ffmpeg)
         _check_roots()
         catalogue = served_models.catalogue(settings) if catalogue is None else catalogue
-        parts = await stack.enter_async_context(
-            AsyncExitStack()
-        )  # the parts that are made at their first use
+        # Closes the parts that are made at their first use.
+        parts = await stack.enter_async_context(AsyncExitStack())
 
         def new_runner() -> Runner:
             from falmock.engine import equipment  # noqa: PLC0415 - see there

@@ -179,9 +179,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def _go_on(self) -> None:
         """Wait for the rest of a request."""
-        if (
-            self._part == BODY and self._framing > self._limits.header_bytes
-        ):  # of chunk extensions or trailers
+        if self._part == BODY and self._framing > self._limits.header_bytes:  # chunk extensions, trailers
             self._refuse_head()
         elif self._part == BODY:
             self._expect(self._limits.body_seconds, self._body_is_late)

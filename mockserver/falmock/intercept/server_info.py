@@ -133,7 +133,7 @@ def _keep(stack: ExitStack, file: Path, server: ServerInfo) -> None:
 
 
 def runtime_folder() -> Path:
-    """Return the folder with what commands of this user leave for others; it may not exist."""
+    """Return the folder for the files that commands of this user share; it may not exist."""
     given = os.environ.get("XDG_RUNTIME_DIR")
     if given and os.access(given, os.W_OK | os.X_OK):  # not that of another user, as after su
         return Path(given) / "falmock"

@@ -152,7 +152,7 @@ def find_destination(
     """Find the destination of a call.
 
     Args:
-        authority: of its Host header.
+        authority: from the Host header.
         headers: of the call; names in lower case.
         scheme: of the call.
         path: of the call, decoded.

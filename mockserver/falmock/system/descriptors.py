@@ -59,9 +59,7 @@ def none_left(error: BaseException) -> bool:
     """Return whether an error or one of its causes is EMFILE or ENFILE."""
     return any(
         (isinstance(cause, OSError) and cause.errno in _NONE_LEFT)
-        or (
-            isinstance(cause, ImportError) and os.strerror(errno.EMFILE) in str(cause)
-        )  # an ImportError has no errno
+        or (isinstance(cause, ImportError) and os.strerror(errno.EMFILE) in str(cause))  # it has no errno
         for cause in _causes(error)
     )
 

@@ -207,7 +207,7 @@ class TransportRouter:
         """Return a wrapper that refuses fal's hosts, for libraries that this does not route.
 
         Args:
-            place: of the host among the arguments of the function.
+            place: the position of the host among the arguments of the function.
         """
 
         def wrap(resolve: Callable[..., Any]) -> Callable[..., Any]:
@@ -224,7 +224,7 @@ class TransportRouter:
 
 
 def _resolvers() -> Iterator[tuple[Any, str, int]]:
-    """Yield the functions that look up a host: the owner, the name, and the place of the host."""
+    """Yield the functions that look up a host: owner, name, and position of the host."""
     for name in ("getaddrinfo", "gethostbyname", "gethostbyname_ex"):
         yield socket, name, 0
     try:

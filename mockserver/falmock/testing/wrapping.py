@@ -27,12 +27,12 @@ class _Wrapper:
 
 @contextmanager
 def wrapped(owner: Any, name: str, wrap: Callable[[Function], Function]) -> Iterator[None]:
-    """Replace a function by what `wrap` makes of it, for the length of a block.
+    """Replace a function with the one that `wrap` returns, for the length of a block.
 
     Args:
         owner: the module or class that has the function.
-        name: of the function.
-        wrap: returns the replacement; it gets the function as it was, which may be another replacement.
+        name: the name of the function.
+        wrap: is called with the function, which may be a replacement itself; returns its replacement.
     """
     with _changing:
         wrapper = _Wrapper(getattr(owner, name))
