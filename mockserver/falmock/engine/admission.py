@@ -10,8 +10,8 @@ from falmock.engine.clock import LAST
 from falmock.engine.ids import uuid7
 from falmock.engine.rows import Request
 from falmock.faults import effects
-from falmock.faults.injections import Injection, Injections
-from falmock.faults.matching import OF_A_REQUEST
+from falmock.faults.effects import Injection, Injections
+from falmock.faults.vocabulary import OF_A_REQUEST
 from falmock.protocol.errors import TimeEnded
 
 if TYPE_CHECKING:

@@ -23,7 +23,7 @@ from urllib.parse import unquote
 
 from falmock.engine.rows import StoredFile
 from falmock.faults import effects
-from falmock.faults.injections import Injections
+from falmock.faults.effects import Injections
 from falmock.protocol import urls
 from falmock.system import disk, private
 from falmock.system.descriptors import spare, with_spare

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from falmock.engine.lifecycle import DeliveryState, Event, State
 from falmock.engine.rows import Delivery
 from falmock.faults import effects
-from falmock.faults.injections import Injection, Injections
+from falmock.faults.effects import Injection, Injections
 from falmock.faults.vocabulary import FaultError
 from falmock.protocol.calls import TEST_KEY
 from falmock.protocol.errors import AlreadyCompleted, RequestNotFound

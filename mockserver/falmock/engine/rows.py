@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from falmock.engine.lifecycle import DeliveryState, State
-from falmock.faults.injections import Injections
+from falmock.faults.effects import Injections
 
 
 class WithFaults:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from falmock.engine.payloads import Payloads
     from falmock.engine.resources import Resources
     from falmock.engine.webhooks import Sender
-    from falmock.faults.injections import Injection
+    from falmock.faults.effects import Injection
     from falmock.protocol.outcomes import Outcome
 
 log = logging.getLogger("falmock")

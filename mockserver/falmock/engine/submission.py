@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from falmock.faults.matching import OF_A_REQUEST, MatchContext
+from falmock.faults.vocabulary import OF_A_REQUEST, MatchContext
 from falmock.protocol import bodies
 
 if TYPE_CHECKING:

@@ -27,7 +27,7 @@ from falmock.engine.runs import Runs
 from falmock.engine.steps import Steps
 from falmock.engine.webhooks import Sender
 from falmock.faults import effects
-from falmock.faults.injections import Injections
+from falmock.faults.effects import Injections
 from falmock.protocol.errors import PlatformError, StorageFull, StorageUnavailable
 from falmock.system import transient
 

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from falmock.engine.resources import Once
     from falmock.engine.signing import Signer
     from falmock.engine.store import Store
-    from falmock.faults.injections import Injection
+    from falmock.faults.effects import Injection
     from falmock.faults.rule_set import RuleSet
 
 log = logging.getLogger("falmock.engine.webhooks")

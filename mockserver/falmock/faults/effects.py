@@ -1,23 +1,26 @@
-"""The effects of faults on a request, its run, its webhook, its file and its status. Pure functions."""
+"""The faults chosen for a request, and their effects on it, its run, its webhook and its file."""
 
 from __future__ import annotations
 
+import json
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
-from falmock.faults.vocabulary import OTHER_ERROR, model_error, platform_error
+from falmock.faults.vocabulary import OTHER_ERROR, model_error, parse, platform_error
 from falmock.protocol.errors import PlatformError, compact
 from falmock.protocol.model_errors import MODEL_ERRORS
 from falmock.protocol.outcomes import UNBILLED, Outcome
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from pydantic import BaseModel
 
-    from falmock.faults.injections import Injection, Injections
     from falmock.faults.vocabulary import Fault
+
+LONGEST_CACHED: Final = 500  # characters of stored faults
 
 # Faults that take effect when the request is accepted
 AT_ONCE: Final = (
@@ -45,6 +48,48 @@ RESERIALIZED: Final = "webhook_reserialized"
 FORGED: Final = frozenset(  # a receiver must reject these
     {"webhook_bad_signature", "webhook_old_timestamp", RESERIALIZED}
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Injection:
+    """A fault chosen for one request or call, and the id of its rule; 0 if the call asks for it."""
+
+    fault: Fault
+    rule: int = 0
+
+
+class Injections(dict[str, Injection]):
+    """Injections by the name of their fault. Of several with one name, the last counts."""
+
+    def __init__(self, injections: Iterable[Injection] = ()) -> None:
+        super().__init__((injection.fault.name, injection) for injection in injections)
+
+    @classmethod
+    def parse(cls, text: str | None) -> Injections:
+        """Read what `dump` returned.
+
+        Raises:
+            ValueError: the text is not valid, or this version has no such fault.
+        """
+        if not text:
+            return NONE
+        return _parse(text) if len(text) <= LONGEST_CACHED else _parse.__wrapped__(text)
+
+    def dump(self) -> str | None:
+        """Return JSON for the store: `[[rule id, fault], ...]`; None without injections."""
+        pairs = [[injection.rule, str(injection.fault)] for injection in self.values()]
+        return json.dumps(pairs) if pairs else None
+
+
+NONE: Final = Injections()
+
+
+@lru_cache(maxsize=1024)
+def _parse(text: str) -> Injections:
+    try:
+        return Injections(Injection(parse(fault), rule) for rule, fault in json.loads(text))
+    except (TypeError, KeyError, AttributeError, RecursionError) as error:
+        raise ValueError(f"not a list of rules and faults: {error}") from None
 
 
 # The request and its run

@@ -8,15 +8,14 @@ from dataclasses import dataclass, field
 from operator import attrgetter
 from typing import TYPE_CHECKING
 
-from falmock.faults.injections import Injection
+from falmock.faults.effects import Injection
 from falmock.faults.vocabulary import ALWAYS, parse
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from falmock.faults.matching import MatchContext
     from falmock.faults.rules import Rule, Scenario
-    from falmock.faults.vocabulary import Fault
+    from falmock.faults.vocabulary import Fault, MatchContext
 
 
 @dataclass(slots=True)

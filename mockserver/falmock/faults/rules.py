@@ -12,7 +12,7 @@ from falmock.protocol.patterns import matches
 from falmock.protocol.validation import check_json
 
 if TYPE_CHECKING:
-    from falmock.faults.matching import MatchContext
+    from falmock.faults.vocabulary import MatchContext
 
 MOST: Final = 1_000_000_000  # the highest count in a rule
 LONGEST_SEQUEL: Final = 1_000  # faults in `then`

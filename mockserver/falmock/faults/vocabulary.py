@@ -17,14 +17,15 @@ from falmock.protocol.errors import OUT_OF_BALANCE, PlatformError
 from falmock.protocol.model_errors import MODEL_ERRORS, ModelError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
 JOB: Final = "job"
 WEBHOOK: Final = "webhook"
 FILE: Final = "file"
 OPERATIONS: Final = ("submit", "status", "stream", "result", "cancel", "run", "upload", "download")
 PLATFORM: Final = "platform"  # a call of the platform API
-PLACES: Final = (JOB, WEBHOOK, FILE, *OPERATIONS, PLATFORM)
+OF_A_REQUEST: Final = (JOB, WEBHOOK, FILE)  # faults in these places are chosen when a request is accepted
+PLACES: Final = (*OF_A_REQUEST, *OPERATIONS, PLATFORM)
 
 OTHER_ERROR: Final = "model_error"  # with any type, message and location
 
@@ -91,6 +92,26 @@ class Fault:
             if value != self.kind.options[name]
         )
         return " ".join([self.name, *given])
+
+
+@dataclass(frozen=True, slots=True)
+class MatchContext:
+    """A request or call to match rules with.
+
+    Attributes:
+        place: one of `PLACES`.
+        endpoint: the endpoint, or the application where only that is known.
+        caller: the key id.
+        request: the request id.
+        model_input: returns the input if that is a JSON object, otherwise an empty one.
+    """
+
+    place: str
+    endpoint: str | None = None
+    caller: str | None = None
+    test: str | None = None
+    request: str | None = None
+    model_input: Callable[[], Mapping[str, Any]] = dict
 
 
 def parse(text: str) -> Fault:

@@ -11,10 +11,9 @@ from starlette.responses import HTMLResponse
 
 from falmock.engine.payloads import LARGE_INPUT
 from falmock.engine.submission import parse_input
-from falmock.faults.injections import Injection
-from falmock.faults.matching import MatchContext
+from falmock.faults.effects import Injection
 from falmock.faults.triggers import MAGIC_HEADER, faults_in_header, faults_in_input, may_have_triggers
-from falmock.faults.vocabulary import Fault, FaultError, platform_error
+from falmock.faults.vocabulary import Fault, FaultError, MatchContext, platform_error
 from falmock.http.context import CONTEXT, CallContext, connection_of
 from falmock.protocol.calls import Operation
 from falmock.protocol.errors import (

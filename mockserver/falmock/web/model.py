@@ -7,8 +7,7 @@ from urllib.parse import quote
 
 from falmock.catalogue import comparing
 from falmock.engine.delivery import without_secrets
-from falmock.faults.matching import OF_A_REQUEST
-from falmock.faults.vocabulary import FAULTS
+from falmock.faults.vocabulary import FAULTS, OF_A_REQUEST
 from falmock.protocol import endpoints
 from falmock.protocol.errors import TimeEnded
 from falmock.web import fields, schemas

@@ -13,9 +13,8 @@ from falmock.engine.delivery import is_deliverable
 from falmock.engine.files import DEFAULT_TYPE
 from falmock.engine.queue import LOW, NORMAL
 from falmock.engine.submission import Submission
-from falmock.faults.matching import OF_A_REQUEST
 from falmock.faults.triggers import faults_in_header, faults_in_input
-from falmock.faults.vocabulary import FaultError
+from falmock.faults.vocabulary import OF_A_REQUEST, FaultError
 from falmock.http.context import CONTEXT, CallContext
 from falmock.http.forms import TYPE, with_files
 from falmock.http.reading import CONTENT_TYPE

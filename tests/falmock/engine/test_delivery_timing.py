@@ -20,7 +20,7 @@ from falmock.engine.rows import Delivery, Request
 from falmock.engine.signing import Signer
 from falmock.engine.store import Store
 from falmock.engine.webhooks import Sender
-from falmock.faults.injections import Injection, Injections
+from falmock.faults.effects import Injection, Injections
 from falmock.faults.rule_set import RuleSet
 from falmock.faults.vocabulary import parse
 from falmock.inspection.journal import Journal

@@ -20,8 +20,7 @@ from hypothesis import strategies as st
 
 from falmock.engine.clock import ManualClock
 from falmock.faults import effects
-from falmock.faults.effects import AttemptEffect, DeliveryEffect
-from falmock.faults.injections import Injection, Injections
+from falmock.faults.effects import AttemptEffect, DeliveryEffect, Injection, Injections
 from falmock.faults.rules import Rule
 from falmock.faults.vocabulary import FAULTS, parse
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from falmock.faults.injections import Injection, Injections
+from falmock.faults.effects import Injection, Injections
 from falmock.faults.vocabulary import FAULTS, parse
 
 STORED = st.lists(st.builds(Injection, st.sampled_from(sorted(FAULTS)).map(parse), st.integers(0, 1000)))

@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from falmock.faults.matching import MatchContext
 from falmock.faults.rule_set import RuleSet
 from falmock.faults.rules import Rule
+from falmock.faults.vocabulary import MatchContext
 
 
 def context(place: str = "status", **known: Any) -> MatchContext:

@@ -16,11 +16,10 @@ from emulated import BASE, ENDPOINT, GOOD, KEY, Mock
 
 from falmock.app import create_app
 from falmock.engine.store import PAGE, Store
-from falmock.faults import injections, triggers
-from falmock.faults.matching import MatchContext
+from falmock.faults import effects, triggers
 from falmock.faults.rule_set import RuleSet
 from falmock.faults.rules import Rule
-from falmock.faults.vocabulary import FaultError, parse
+from falmock.faults.vocabulary import FaultError, MatchContext, parse
 from falmock.http import listing as listing_pieces
 from falmock.http.server import Server, listen
 from falmock.inspection.entries import JournalFilter
@@ -33,7 +32,7 @@ from falmock.protocol.limits import DEFAULT, Limits
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
 
-    from falmock.faults.injections import Injection
+    from falmock.faults.effects import Injection
 
     Start = Callable[..., Awaitable[Mock]]
 
@@ -529,12 +528,12 @@ def test_long_host_name_is_not_an_address_and_is_not_cached() -> None:
 
 
 def test_long_faults_of_a_request_are_not_cached() -> None:
-    detail = "a" * injections.LONGEST_CACHED
-    before = injections._parse.cache_info().currsize
+    detail = "a" * effects.LONGEST_CACHED
+    before = effects._parse.cache_info().currsize
 
-    injections.Injections.parse(json.dumps([[1, f"internal_error detail={detail}"]]))
+    effects.Injections.parse(json.dumps([[1, f"internal_error detail={detail}"]]))
 
-    assert injections._parse.cache_info().currsize == before
+    assert effects._parse.cache_info().currsize == before
 
 
 # Streams
