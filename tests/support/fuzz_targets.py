@@ -21,7 +21,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 
 from falmock.engine.delivery import is_deliverable
-from falmock.engine.object_lifecycle import Lifecycle, LifecycleError
+from falmock.engine.files import Lifecycle, LifecycleError
 from falmock.engine.signing import Signer
 from falmock.faults import scenarios, triggers
 from falmock.faults.vocabulary import FaultError, ScenarioError, parse

@@ -22,7 +22,6 @@ from falmock.engine import (
     ids,
     keys,
     logs,
-    object_lifecycle,
     posting,
     queue,
     rows,

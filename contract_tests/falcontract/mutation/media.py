@@ -6,7 +6,7 @@ import dataclasses
 import json
 from typing import TYPE_CHECKING, Any
 
-from falcontract.mutation.internals import object_lifecycle, planning, reading, runner
+from falcontract.mutation.internals import files, planning, reading, runner
 from falcontract.mutation.patching import Answer, Patch, change_answer, change_wire, with_body
 
 if TYPE_CHECKING:
@@ -58,12 +58,12 @@ def output_has_an_envelope(patch: Patch) -> None:
 
 def lifetimes_are_ignored(patch: Patch) -> None:
     """A file does not expire."""
-    patch.around(object_lifecycle.Lifecycle, "expires_at", lambda original, *args: None)
+    patch.around(files.Lifecycle, "expires_at", lambda original, *args: None)
 
 
 def files_expire_early(patch: Patch) -> None:
     """Every file expires after 20 seconds."""
-    patch.around(object_lifecycle.Lifecycle, "expires_at", lambda original, lifecycle, now: now + 20)
+    patch.around(files.Lifecycle, "expires_at", lambda original, lifecycle, now: now + 20)
 
 
 def clips_forget_their_length(patch: Patch) -> None:

@@ -217,7 +217,7 @@ def export_state(state: Path) -> None:
     The database may be damaged, and does not change. There is one line for each request, payload, webhook and
     file.
     """
-    from falmock.engine.database import DATABASE  # noqa: PLC0415 - the other commands do not need it
+    from falmock.engine.store import DATABASE  # noqa: PLC0415 - the other commands do not need it
 
     counts = Counter[str]()
     try:

@@ -7,12 +7,13 @@ as recorded, plus or minus a fifth. Later ones are assumed to be like the sixth.
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
-from falmock.engine.ids import retry_jitter
+from falmock.engine.ids import rng
 from falmock.protocol import urls
 from falmock.protocol.authorities import Authority, AuthorityError, parse_url
 from falmock.protocol.errors import compact
@@ -67,8 +68,15 @@ def next_attempt(attempts: int, now: float, give_up_at: float, request_id: str) 
     if attempts > RETRIES:
         return None
     pause = PAUSES[min(attempts, len(PAUSES)) - 1]
-    at = now + pause * retry_jitter(request_id, attempts)
+    # The last group of the request id follows from the seed and not from the time.
+    at = now + pause * rng(0, "retry", request_id[-12:], attempts).uniform(0.8, 1.2)
     return at if at < give_up_at else None
+
+
+def user_id(caller: str) -> str:
+    """Return the user id in the webhooks of a key id, in the form of fal's (PROTOCOL.md 9.2)."""
+    digest = hashlib.sha256(caller.encode(errors="replace")).digest()
+    return f"github|{int.from_bytes(digest[:8]) % 10**9}"
 
 
 def payload(request: Request, output: bytes | None) -> bytes:

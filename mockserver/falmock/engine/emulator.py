@@ -261,7 +261,7 @@ class Emulator:
         with self._transitions.transaction(steers=False):
             gone = [base_url.url(MEDIA, path) for path in self.files.withdraw(request.id)]
             self.payloads.drop(request)
-            self._transitions.steps.change(request, body_file=None)
+            self.store.change(request, body_file=None)
         return gone
 
     def _end(self, request_id: str, error_type: str) -> None:

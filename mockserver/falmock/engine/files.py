@@ -16,9 +16,10 @@ import os
 import re
 import shutil
 import stat
+from dataclasses import dataclass
 from functools import partial
 from itertools import chain
-from typing import TYPE_CHECKING, BinaryIO, Final
+from typing import TYPE_CHECKING, Any, BinaryIO, Final
 from urllib.parse import unquote
 
 from falmock.engine.rows import StoredFile
@@ -33,17 +34,20 @@ if TYPE_CHECKING:
     from collections.abc import Collection
     from pathlib import Path
 
-    from falmock.engine.object_lifecycle import Lifecycle
+    from falmock.engine.rows import Request
     from falmock.engine.store import Store
 
 log = logging.getLogger("falmock.engine.files")
 
+LARGE_INPUT: Final = 16 * 1024  # bytes; a larger body is kept in a file
 LONGEST_NAME: Final = 100
 STALE_UPLOAD: Final = 24 * 3600.0
 DEFAULT_TYPE: Final = "application/octet-stream"
 
 _ALPHABET: Final = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-"
 DISCARDED: Final = ".gone"  # suffix of a folder that is being deleted
+_DECISIONS: Final = ("allow", "forbid", "hide")
+_LONGEST: Final = 1e10  # seconds, some 300 years
 
 
 def new_path(rng: random.Random, name: str, now: float) -> str:
@@ -51,6 +55,77 @@ def new_path(rng: random.Random, name: str, now: float) -> str:
     nanoid = "".join(rng.choices(_ALPHABET, k=21))
     safe = re.sub(r"[^A-Za-z0-9._-]+", "_", name)[-LONGEST_NAME:] or "file"
     return f"/files/b/{int(now // 10):08x}/{nanoid}_{safe}"
+
+
+class LifecycleError(ValueError):
+    """An object lifecycle header is invalid. The text says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lifecycle:
+    """The expiry and access list of a file on the CDN (PROTOCOL.md 8.4).
+
+    Attributes:
+        seconds: until the file expires; None for never.
+        acl: `{"default": decision, "rules": [{"user", "decision"}]}`; None allows every reader.
+    """
+
+    seconds: float | None = None
+    acl: dict[str, Any] | None = None
+
+    @classmethod
+    def parse(cls, text: str | None) -> Lifecycle:
+        """Read the JSON of an `X-Fal-Object-Lifecycle(-Preference)` header; None is the default.
+
+        Raises:
+            LifecycleError: the text is invalid.
+        """
+        if text is None:
+            return cls()
+        try:
+            value = json.loads(text)
+        except (ValueError, RecursionError):
+            raise LifecycleError("not JSON") from None
+        if not isinstance(value, dict):
+            raise LifecycleError("not a JSON object")
+        return cls(_seconds(value.get("expiration_duration_seconds")), _acl(value.get("initial_acl")))
+
+    def expires_at(self, now: float) -> float | None:
+        """Return when a file that is published now expires."""
+        return None if self.seconds is None else now + self.seconds
+
+
+def decide(file: StoredFile, reader: str | None) -> str:
+    """Return "allow", "forbid" or "hide" for a reader: a key id, or None without credentials."""
+    if file.acl is None or reader == file.owner:
+        return "allow"
+    acl = json.loads(file.acl)
+    for rule in acl["rules"]:
+        if rule["user"] == reader:
+            return str(rule["decision"])
+    return str(acl["default"])
+
+
+def _seconds(value: object) -> float | None:
+    if value is None or value == 0:  # both mean no expiry to fal (a comment in its Python client)
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < _LONGEST:
+        raise LifecycleError("expiration_duration_seconds is not a positive number")
+    return float(value)
+
+
+def _acl(value: object) -> dict[str, Any] | None:
+    if value is None:
+        return None
+    if not isinstance(value, dict) or value.get("default", "allow") not in _DECISIONS:
+        raise LifecycleError("initial_acl has no usable default")
+    rules = value.get("rules") or []
+    if not isinstance(rules, list) or not all(
+        isinstance(rule, dict) and isinstance(rule.get("user"), str) and rule.get("decision") in _DECISIONS
+        for rule in rules
+    ):
+        raise LifecycleError("initial_acl has an unusable rule")
+    return {"default": value.get("default", "allow"), "rules": rules}
 
 
 class Files:
@@ -66,40 +141,14 @@ class Files:
         self._store = store
         self.max_size = max_size
         self.folder = folder
-        self._inputs = folder / "inputs"
+        self.inputs = folder / "inputs"
         self._files = folder / "files"
         self.uploads = folder / "uploads"
         self.renders = folder / "renders"
         self.snapshots = folder / "snapshots"
-        for path in (self._inputs, self._files, self.uploads, self.renders, self.snapshots):
+        for path in (self.inputs, self._files, self.uploads, self.renders, self.snapshots):
             private.folder(path)
         spare.reserve()  # before there is none left
-
-    # Bodies of submissions
-
-    def keep_body(self, body: bytes) -> str:
-        """Write a submission's body, unless it is there already, and return its name.
-
-        Raises:
-            StorageFull: the disk is full.
-        """
-        name = hashlib.sha256(body).hexdigest()
-        path = self._inputs / name
-        if not path.exists():
-            with disk.room():
-                with_spare(lambda: private.write(path, body))
-            self._store.on_rollback(lambda: path.unlink(missing_ok=True))
-        return name
-
-    def body(self, name: str) -> bytes:
-        """Return a submission's body."""
-        return with_spare((self._inputs / name).read_bytes)
-
-    def drop_body(self, name: str) -> None:
-        """Delete a submission's body, unless another submission has the same."""
-        if not self._store.body_is_shared(name):
-            path = self._inputs / name
-            self._store.on_commit(lambda: path.unlink(missing_ok=True))
 
     # The CDN
 
@@ -151,7 +200,7 @@ class Files:
         *,
         content_type: str,
         owner: str,
-        lifecycle: Lifecycle,
+        lifecycle: str | None,
         now: float,
         faults: str | None = None,
         request_id: str | None = None,
@@ -160,14 +209,12 @@ class Files:
 
         Args:
             source: the complete file. It is linked, so it must not change later.
-            path: the path of its URL.
-            content_type, owner, faults, request_id: see `StoredFile`.
-            lifecycle: its expiry and access list.
-            now: unix seconds.
+            lifecycle: JSON of its object lifecycle.
 
         Raises:
             StorageFull: the disk is full; nothing has changed.
         """
+        wanted = Lifecycle.parse(lifecycle)
         target = self._files / os.urandom(16).hex()
         try:
             with disk.room():
@@ -179,14 +226,16 @@ class Files:
                     size=target.stat().st_size,
                     owner=owner,
                     created_at=now,
-                    expires_at=effects.file_expires_at(
-                        Injections.parse(faults), lifecycle.expires_at(now), now
-                    ),
-                    acl=json.dumps(lifecycle.acl) if lifecycle.acl else None,
+                    expires_at=effects.file_expires_at(Injections.parse(faults), wanted.expires_at(now), now),
+                    acl=json.dumps(wanted.acl) if wanted.acl else None,
                     faults=faults,
                     request_id=request_id,
                 )
-                earlier = self._replace(file)
+                with self._store.transaction():
+                    earlier = self._store.file(path)
+                    if earlier is not None:
+                        self._store.delete(StoredFile, path)
+                    self._store.insert(file)
         except BaseException:
             target.unlink(missing_ok=True)
             raise
@@ -194,19 +243,11 @@ class Files:
             self.on_disk(earlier).unlink(missing_ok=True)
         return file
 
-    def _replace(self, file: StoredFile) -> StoredFile | None:
-        with self._store.transaction():
-            earlier = self._store.file(file.path)
-            if earlier is not None:
-                self._store.delete(StoredFile, file.path)
-            self._store.insert(file)
-        return earlier
-
     # Deletion
 
     def sweep(self, now: float) -> None:
         """Delete the expired files."""
-        for file in self._store.expired_files(now):
+        for file in self._store.expired(StoredFile, now):
             self._remove(file)
 
     def _remove(self, file: StoredFile) -> None:
@@ -223,7 +264,7 @@ class Files:
 
     def keep(self, folder: Path) -> None:
         """Link all bodies and files into a new folder."""
-        for part in (self._inputs, self._files):
+        for part in (self.inputs, self._files):
             (folder / part.name).mkdir(parents=True)
             for source in part.iterdir():
                 link(source, folder / part.name / source.name)
@@ -234,7 +275,7 @@ class Files:
         Raises:
             OSError: one of them cannot be linked; nothing has changed.
         """
-        for part in (self._inputs, self._files):
+        for part in (self.inputs, self._files):
             wanted = {source.name for source in (folder / part.name).iterdir()}
             for name in wanted:
                 beside = part / f"{name}{private.PART}"
@@ -251,7 +292,7 @@ class Files:
         """
         for folder in [*self.snapshots.iterdir(), *self.uploads.glob(f"*{DISCARDED}")]:
             shutil.rmtree(folder)
-        incomplete = (folder.glob(f"*{private.PART}") for folder in (self._inputs, self._files, self.uploads))
+        incomplete = (folder.glob(f"*{private.PART}") for folder in (self.inputs, self._files, self.uploads))
         for path in chain.from_iterable(incomplete):
             path.unlink(missing_ok=True)
         for name in {path.name for path in self._files.iterdir()} - self._store.file_names():
@@ -259,6 +300,61 @@ class Files:
         for folder in self.uploads.iterdir():
             if folder.stat().st_mtime < wall - STALE_UPLOAD:
                 shutil.rmtree(folder, ignore_errors=True)
+
+
+class Payloads:
+    """The inputs and results of requests: small ones are in the store, large inputs in files."""
+
+    def __init__(self, store: Store, files: Files) -> None:
+        self._store = store
+        self._inputs = files.inputs
+
+    def keep_input(self, request_id: str, body: bytes) -> str | None:
+        """Keep a submitted body; return the name of the file that has it, or None if the store has it.
+
+        Raises:
+            StorageFull: the disk is full.
+        """
+        if len(body) <= LARGE_INPUT:
+            self._store.keep(request_id, "input", body)
+            return None
+        name = hashlib.sha256(body).hexdigest()
+        path = self._inputs / name
+        if not path.exists():
+            with disk.room():
+                with_spare(lambda: private.write(path, body))
+            self._store.on_rollback(lambda: path.unlink(missing_ok=True))
+        return name
+
+    def body(self, request: Request) -> bytes:
+        """Return the submitted body.
+
+        Raises:
+            FileNotFoundError: the body file is missing.
+        """
+        if request.body_file is not None:
+            return with_spare((self._inputs / request.body_file).read_bytes)
+        return self._store.payload(request.id, "input") or b""
+
+    def kept_body(self, request: Request) -> bytes:
+        """Return the submitted body, or nothing if the body file is missing."""
+        try:
+            return self.body(request)
+        except FileNotFoundError:
+            return b""
+
+    def output(self, request: Request, now: float) -> bytes | None:
+        """Return the body of the result; None before the end and after it expired."""
+        if request.expires_at is None or request.expires_at <= now:
+            return None
+        return self._store.payload(request.id, "output")
+
+    def drop(self, request: Request) -> None:
+        """Delete the input and the result."""
+        if request.body_file is not None and not self._store.body_is_shared(request.body_file):
+            path = self._inputs / request.body_file
+            self._store.on_commit(lambda: path.unlink(missing_ok=True))
+        self._store.drop(request.id, "input", "output")
 
 
 def _swap(folder: Path, wanted: Collection[str]) -> None:

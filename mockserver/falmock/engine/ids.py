@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import random
 import uuid
 
@@ -21,17 +20,3 @@ def uuid7(now: float, rng: random.Random) -> uuid.UUID:
     """Return a version 7 UUID (RFC 9562): unix time in milliseconds, then random bits."""
     value = int(now * 1000) << 80 | rng.getrandbits(80)
     return uuid.UUID(int=value & ~(0xF << 76 | 0x3 << 62) | 0x7 << 76 | 0x2 << 62)
-
-
-def webhook_user(caller: str) -> str:
-    """Return the user id in the webhooks of a key id, in the form of fal's (PROTOCOL.md 9.2)."""
-    digest = hashlib.sha256(caller.encode(errors="replace")).digest()
-    return f"github|{int.from_bytes(digest[:8]) % 10**9}"
-
-
-def retry_jitter(request_id: str, attempts: int) -> float:
-    """Return a factor for the pause after this number of attempts.
-
-    It depends on the last group of the request id, which follows from the seed and not from the time.
-    """
-    return rng(0, "retry", request_id[-12:], attempts).uniform(0.8, 1.2)

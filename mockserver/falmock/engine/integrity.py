@@ -12,8 +12,7 @@ import sqlite3
 from contextlib import closing
 from typing import TYPE_CHECKING, Final
 
-from falmock.engine import schema
-from falmock.engine.rows import Delivery, Request, Row, StoredFile
+from falmock.engine.rows import EXPECTED, TABLES, VERSION, Delivery, Request, Row, StoredFile
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -60,12 +59,12 @@ def _check(db: sqlite3.Connection) -> None:
     (is_empty,) = db.execute("SELECT count(*) = 0 FROM sqlite_schema").fetchone()
     if found == 0 and is_empty:
         return
-    if found != schema.VERSION:
-        raise VersionError(f"its layout is {found}, not {schema.VERSION}")
+    if found != VERSION:
+        raise VersionError(f"its layout is {found}, not {VERSION}")
     (verdict,) = db.execute("PRAGMA quick_check(1)").fetchone()
     if verdict != "ok":
         raise DamagedError(" ".join(str(verdict).split()))
-    for table, columns in schema.EXPECTED.items():
+    for table, columns in EXPECTED.items():
         there = {name for _, name, *_ in db.execute(f"PRAGMA table_info({table})")}
         if not there.issuperset(columns):
             raise DamagedError(f"the table {table} is not complete")
@@ -74,7 +73,7 @@ def _check(db: sqlite3.Connection) -> None:
 def set_aside_damaged_rows(db: sqlite3.Connection) -> None:
     """Move invalid rows to `damaged_<table>`. Call this inside a transaction."""
     for row, conditions in _VALID.items():
-        table = schema.TABLES[row]
+        table = TABLES[row]
         query = f"SELECT rowid FROM {table} WHERE NOT ({' AND '.join(conditions)})"
         for (rowid,) in db.execute(query).fetchall():
             damaged = f"damaged_{table}"

@@ -59,7 +59,7 @@ class Manual:
         now = self._clock.now()
         transitions = self._transitions
         with transitions.transaction():
-            request = transitions.steps.change(request, held=False, due_at=now)
+            request = self._store.change(request, held=False, due_at=now)
             if request.state == State.IN_QUEUE:
                 transitions.queue.start(request.id, now)
                 transitions.start(request, now)
@@ -182,11 +182,11 @@ class Manual:
 
     def _set_held(self, request_id: str, *, held: bool) -> Request:
         request, now = self._unfinished(request_id), self._clock.now()
-        steps, queue = self._transitions.steps, self._transitions.queue
+        queue = self._transitions.queue
         steer = queue.hold if held else queue.release
         with self._transitions.transaction():
             steer(request.id, now)
-            steps.note(steps.change(request, held=held), "hold" if held else "release", now)
+            self._transitions.steps.hold(request, now, held=held)
         return self._after_change(request)
 
     def _after_change(self, request: Request) -> Request:

@@ -15,13 +15,12 @@ from typing import TYPE_CHECKING
 
 from falmock.engine import served_models
 from falmock.engine.clock import Clock
-from falmock.engine.database import DATABASE, StoreInUseError
 from falmock.engine.emulator import Emulator
 from falmock.engine.files import Files
 from falmock.engine.integrity import DamagedError, VersionError
 from falmock.engine.resources import Once, Resources
 from falmock.engine.signing import SECRET_BYTES, Signer
-from falmock.engine.store import Store
+from falmock.engine.store import DATABASE, Store, StoreInUseError
 from falmock.faults.rule_set import RuleSet
 from falmock.media import find_ffmpeg
 from falmock.protocol.addresses import is_loopback

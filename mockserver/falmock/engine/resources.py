@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from threading import Lock
 from typing import TYPE_CHECKING, Generic, TypeVar
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from falmock.engine.runner import Runner
     from falmock.engine.signing import Signer
     from falmock.engine.store import Store
+    from falmock.faults.effects import Injection
     from falmock.faults.rule_set import RuleSet
     from falmock.settings import Settings
     from falmock.system.dialler import Dialler
@@ -72,3 +74,8 @@ class Resources:
     is_local: Callable[[str], bool]
     seed: int
     observer: Observer
+
+    def observed(self, *injections: Injection) -> None:
+        """Count faults that took effect, after the commit."""
+        for injection in injections:
+            self.store.on_commit(partial(self.rule_set.observed, injection))

@@ -18,9 +18,8 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Final, Literal
 from urllib.parse import unquote_to_bytes
 
-from falmock.engine.files import Files, new_path
+from falmock.engine.files import Files, decide, new_path
 from falmock.engine.ids import rng
-from falmock.engine.object_lifecycle import Lifecycle, decide
 from falmock.engine.observer import Warned, warn_of_model
 from falmock.faults import effects
 from falmock.media import (
@@ -265,7 +264,7 @@ class _Tools:
             new_path(rng(runner.seed, request.seq, request.attempts, name), name, now),
             content_type=spec.content_type,
             owner=request.caller,
-            lifecycle=Lifecycle.parse(request.lifecycle),
+            lifecycle=request.lifecycle,
             now=now,
             faults=request.faults,
             request_id=request.id,

@@ -24,11 +24,10 @@ from falmock.system.descriptors import with_descriptors
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from falmock.engine.payloads import Payloads
+    from falmock.engine.files import Payloads
     from falmock.engine.resources import Resources
     from falmock.engine.rows import Request
     from falmock.engine.runner import PreparedRun, Runner
-    from falmock.engine.steps import Steps
 
 log = logging.getLogger("falmock")
 
@@ -49,12 +48,12 @@ class Runs:
         self,
         resources: Resources,
         payloads: Payloads,
-        steps: Steps,
         *,
         guarded: Callable[..., None],
         settle: Callable[[Request, Outcome, float, float | None], None],
         reschedule: Callable[[], None],
     ) -> None:
+        self._resources = resources
         self._settings = resources.settings
         self._clock = resources.clock
         self._store = resources.store
@@ -62,7 +61,6 @@ class Runs:
         self._payloads = payloads
         self._guarded = guarded
         self._settle = settle
-        self._steps = steps
         self._reschedule = reschedule
         self._tasks: dict[asyncio.Task[None], str] = {}
         self._blocked: dict[str, str] = {}  # the missing resource, by request id
@@ -154,7 +152,7 @@ class Runs:
             if prepared.status == HTTPStatus.UNPROCESSABLE_ENTITY and (
                 (worded := request.injections.get("pydantic_1")) is not None
             ):
-                self._steps.observed(worded)
+                self._resources.observed(worded)
             self._settle(request, prepared, now, _end_of_rejection(request, prepared, at))
         elif limit is not None and request.run_seconds > limit:
             self._settle(request, effects.ended(PlatformError("request_timeout")), now, at + limit)
@@ -162,7 +160,7 @@ class Runs:
             failure := effects.failure(request.injections, request.attempts, prepared.model_input)
         ) is not None:
             injection, outcome = failure
-            self._steps.observed(injection)
+            self._resources.observed(injection)
             self._settle(request, outcome, now, _end_of_rejection(request, outcome, at))
         else:
             self._store.on_commit(lambda: self._employ(request, lambda: self._perform(request, prepared, at)))
@@ -175,7 +173,7 @@ class Runs:
     def _finish(self, request: Request, outcome: Outcome, at: float, now: float) -> None:
         for name in effects.AT_SUCCESS if outcome.status == HTTPStatus.OK else ():
             if (injection := request.injections.get(name)) is not None:
-                self._steps.observed(injection)
+                self._resources.observed(injection)
         self._settle(request, outcome, now, _end_of_rejection(request, outcome, at))
 
     # Tasks

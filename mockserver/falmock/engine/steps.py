@@ -9,20 +9,18 @@ from __future__ import annotations
 import logging
 from functools import partial
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
-from falmock.engine.ids import rng, uuid4, uuid7, webhook_user
+from falmock.engine.delivery import user_id
+from falmock.engine.ids import rng, uuid4, uuid7
 from falmock.engine.lifecycle import Event, State, after
 from falmock.engine.rows import Delivery, Request
 from falmock.protocol.errors import compact
 
 if TYPE_CHECKING:
-    import random
-
-    from falmock.engine.payloads import Payloads
+    from falmock.engine.files import Payloads
     from falmock.engine.resources import Resources
     from falmock.engine.webhooks import Sender
-    from falmock.faults.effects import Injection
     from falmock.protocol.outcomes import Outcome
 
 log = logging.getLogger("falmock")
@@ -37,42 +35,32 @@ class Steps:
     """Writes the steps of requests."""
 
     def __init__(self, resources: Resources, payloads: Payloads, sender: Sender) -> None:
+        self._resources = resources
         self._settings = resources.settings
         self._store = resources.store
-        self._rule_set = resources.rule_set
-        self._observer = resources.observer
         self._seed = resources.seed
         self._payloads = payloads
         self._sender = sender
 
-    def rng(self, seq: int, purpose: str) -> random.Random:
-        """Return the source of random numbers of a request."""
-        return rng(self._seed, seq, purpose)
-
-    def change(self, request: Request, **changes: Any) -> Request:
-        """Change columns of a row; return the new row."""
-        return self._store.change(request, **changes)
-
-    def note(self, request: Request, event: str, at: float) -> None:
-        """Pass a step to the observer."""
-        self._store.on_commit(partial(self._observer.step, request, event, at))
-
-    def observed(self, injection: Injection) -> None:
-        """Count a fault that took effect."""
-        self._store.on_commit(partial(self._rule_set.observed, injection))
+    def _note(self, request: Request, event: str, at: float) -> None:
+        self._store.on_commit(partial(self._resources.observer.step, request, event, at))
 
     def _log(self, text: str, *values: object) -> None:
         self._store.on_commit(partial(log.info, text, *values))
 
     # States
 
+    def hold(self, request: Request, at: float, *, held: bool) -> None:
+        """Write that a request is held or released."""
+        self._note(self._store.change(request, held=held), "hold" if held else "release", at)
+
     def start(self, request: Request, at: float) -> Request:
         """Write the start of a run; return the new row."""
         attempts = request.attempts + 1
         gateway_id = request.id
         if attempts > 1:
-            gateway_id = str(uuid7(at, self.rng(request.seq, f"gateway {attempts}")))
-        request = self.change(
+            gateway_id = str(uuid7(at, rng(self._seed, request.seq, f"gateway {attempts}")))
+        request = self._store.change(
             request,
             state=after(State(request.state), Event.START),
             started_at=at,
@@ -80,32 +68,32 @@ class Steps:
             gateway_id=gateway_id,
         )
         self._log("request %s: IN_PROGRESS", request.id)
-        self.note(request, Event.START, at)
+        self._note(request, Event.START, at)
         return request
 
     def requeue(self, request: Request, at: float) -> Request:
         """Write that a request waits for another run; return the new row."""
-        rng = self.rng(request.seq, f"attempt {request.attempts + 1}")
-        request = self.change(
+        random = rng(self._seed, request.seq, f"attempt {request.attempts + 1}")
+        request = self._store.change(
             request,
             state=after(State(request.state), Event.REQUEUE),
             started_at=None,
             due_at=None,
-            ready_at=at + self._settings.queue_seconds.draw(rng),
-            run_seconds=self._settings.run_seconds.draw(rng),
+            ready_at=at + self._settings.queue_seconds.draw(random),
+            run_seconds=self._settings.run_seconds.draw(random),
         )
         self._log("request %s: IN_QUEUE again after attempt %d", request.id, request.attempts)
-        self.note(request, Event.REQUEUE, at)
+        self._note(request, Event.REQUEUE, at)
         return request
 
     def complete(self, request: Request, event: Event, outcome: Outcome, at: float) -> None:
         """Write the end of a request, and schedule its webhook."""
         kept = self._retention(request, outcome)
         if (expired := request.injections.get("result_expired")) is not None:
-            self.observed(expired)
+            self._resources.observed(expired)
             kept = expired.fault.options["seconds"]
         headers = outcome.headers | self._headers_of_runner(request, outcome)
-        request = self.change(
+        request = self._store.change(
             request,
             state=after(State(request.state), event),
             completed_at=at,
@@ -116,16 +104,16 @@ class Steps:
             error_type=outcome.error_type,
             expires_at=at + kept,
         )
-        self._payloads.keep_output(request, outcome.body)
+        self._store.keep(request.id, "output", outcome.body)
         self._log("request %s: COMPLETED with %d", request.id, outcome.status)
-        self.note(request, event, at)
+        self._note(request, event, at)
         self.schedule_webhook(request, outcome, at)
 
     def _headers_of_runner(self, request: Request, outcome: Outcome) -> dict[str, str]:
         """Return the headers that a runner adds to its answer; none for an answer of the platform."""
         if outcome.error_type is not None or request.attempts == 0:
             return {}
-        number = self.rng(request.seq, f"runner {request.attempts}").randrange(self._settings.runners)
+        number = rng(self._seed, request.seq, f"runner {request.attempts}").randrange(self._settings.runners)
         runner = uuid4(rng(self._seed, request.application, f"runner {number}"))
         rejected = outcome.status == HTTPStatus.UNPROCESSABLE_ENTITY
         return ({"x-fal-needs-retry": "false"} if rejected else {}) | {"x-fal-served-from": str(runner)}
@@ -135,8 +123,8 @@ class Steps:
         if request.webhook is None or self._store.delivery(request.id) is not None:
             return
         give_up_at = at + self._retention(request, outcome)
-        user_id = webhook_user(request.caller)
-        self._sender.add(request, outcome.body, user_id=user_id, now=at, give_up_at=give_up_at)
+        user = user_id(request.caller)
+        self._sender.add(request, outcome.body, user_id=user, now=at, give_up_at=give_up_at)
 
     def _retention(self, request: Request, outcome: Outcome) -> float:
         large = len(outcome.body) >= LARGE_RESULT
@@ -148,9 +136,9 @@ class Steps:
     def expire(self, request: Request, now: float) -> None:
         """Delete the result; some weeks later, delete everything about the request."""
         forget_at = (request.completed_at or now) + self._settings.payload_days * DAY
-        self._payloads.drop_output(request)
+        self._store.drop(request.id, "output")
         if request.store_io and forget_at > (request.expires_at or 0):
-            self.change(request, expires_at=forget_at)
+            self._store.change(request, expires_at=forget_at)
         else:
             self.forget(request)
 
@@ -159,4 +147,4 @@ class Steps:
         self._payloads.drop(request)
         self._store.delete(Delivery, request.id)
         self._store.delete(Request, request.id)
-        self._rule_set.forget(request.id)
+        self._resources.rule_set.forget(request.id)

@@ -8,41 +8,168 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from typing import TYPE_CHECKING, Any, Final
+import sqlite3
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
-from falmock.engine.lifecycle import DeliveryState
-from falmock.engine.rows import Delivery, Request, Row, StoredFile
-from falmock.engine.schema import (
+from falmock.engine import integrity
+from falmock.engine.pages import Pages
+from falmock.engine.rows import (
     BY_KEY,
+    CREATE,
     INSERT,
     KEYS,
-    PAGE_DOWN,
-    PAGE_UP,
     PAYLOADS,
-    ROW_ID,
     SELECT,
     TABLES,
     TIMES,
     VALUES,
+    Delivery,
+    Request,
+    Row,
+    StoredFile,
 )
-from falmock.engine.summaries import Summaries
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
-    from falmock.engine.selection import Selection
-
+AnyRow = TypeVar("AnyRow", Request, Delivery, StoredFile)
 Rows = dict[str, list[tuple[Any, ...]]]  # the rows of each table
 
 RECENT: Final = 1000  # requests in memory: about a megabyte
-PAGE: Final = 100  # rows of one read: about a millisecond
-SLICE: Final = 1000  # rows that one step of a selection reads
 PROBE: Final = 64 * 1024  # bytes
-_LAST_ROW: Final = 2**63 - 1
+DATABASE: Final = "falmock.db"  # its name in a state folder
+CHECKPOINT: Final = 250  # pages of the log: a quarter of SQLite's default, because a commit waits for it
 
 
-class Store(Summaries):
+class StoreInUseError(Exception):
+    """Another process has the database open."""
+
+
+class Database:
+    """An open database that this process owns, with nested transactions and actions that follow their end.
+
+    Args:
+        path: the database file; None keeps it in memory.
+
+    Raises:
+        StoreInUseError: another process has it open.
+        DamagedError: the file is damaged; it is not changed.
+        VersionError: the file is from another version of falmock; it is not changed.
+    """
+
+    def __init__(self, path: Path | None) -> None:
+        self._after_commit: list[Callable[[], object]] = []
+        self._after_rollback: list[Callable[[], object]] = []
+        try:
+            if path is not None and path.exists():
+                integrity.check(path)
+            self._db = sqlite3.connect(
+                path or ":memory:", isolation_level=None, timeout=0, check_same_thread=False
+            )
+            self._open()
+        except sqlite3.OperationalError as error:
+            if "locked" in str(error):
+                raise StoreInUseError from None
+            raise
+
+    def _open(self) -> None:
+        try:
+            # With EXCLUSIVE, WAL needs no shared-memory file.
+            self._db.execute("PRAGMA locking_mode = EXCLUSIVE")
+            self._db.execute("PRAGMA journal_mode = WAL")
+            self._db.execute("PRAGMA synchronous = NORMAL")
+            self._db.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT}")
+            # 500 KB of pages. More would not make reads faster, because the system caches the file.
+            self._db.execute("PRAGMA cache_size = -500")
+            with self.transaction():
+                (version,) = self._db.execute("PRAGMA user_version").fetchone()
+                if version == 0:
+                    for statement in CREATE:
+                        self._db.execute(statement)
+                integrity.set_aside_damaged_rows(self._db)
+        except BaseException:
+            self._db.close()
+            raise
+
+    def close(self) -> None:
+        """Close the database, so that another process can open it."""
+        self._db.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @property
+    def in_transaction(self) -> bool:
+        return self._db.in_transaction
+
+    @property
+    def changes(self) -> int:
+        """The number of rows that were inserted, changed or deleted since the database was opened."""
+        return self._db.total_changes
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """Commit all writes of the block, or none if it raises. Nested blocks belong to the outer one."""
+        if self._db.in_transaction:
+            yield
+            return
+        self._db.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+            self._db.execute("COMMIT")
+        except BaseException:
+            if self._db.in_transaction:  # after some errors SQLite has rolled back already
+                self._db.execute("ROLLBACK")
+            self._rolled_back()
+            raise
+        self._after_rollback.clear()
+        actions, self._after_commit = self._after_commit, []
+        _call_all(actions)
+
+    @contextmanager
+    def savepoint(self) -> Iterator[None]:
+        """Undo only this part of a transaction if it raises."""
+        commits, rollbacks = len(self._after_commit), len(self._after_rollback)
+        self._db.execute("SAVEPOINT part")
+        try:
+            yield
+        except BaseException:
+            if self._db.in_transaction:
+                self._db.execute("ROLLBACK TO part")
+                self._db.execute("RELEASE part")
+                self._rolled_back(commits, rollbacks)
+            raise
+        self._db.execute("RELEASE part")
+
+    def on_commit(self, action: Callable[[], object]) -> None:
+        """Call `action` after the commit, or immediately if no transaction is open."""
+        if self._db.in_transaction:
+            self._after_commit.append(action)
+        else:
+            action()
+
+    def on_rollback(self, action: Callable[[], object]) -> None:
+        """Call `action` if the transaction is rolled back, in reverse order of registration."""
+        if self._db.in_transaction:
+            self._after_rollback.append(action)
+
+    def _rolled_back(self, commits: int = 0, rollbacks: int = 0) -> None:
+        """Call the later rollback actions, and drop the later commit actions.
+
+        The arguments are the numbers of earlier actions, which stay.
+        """
+        del self._after_commit[commits:]
+        actions = self._after_rollback[rollbacks:]
+        del self._after_rollback[rollbacks:]
+        _call_all(reversed(actions))
+
+
+class Store(Database, Pages):
     """The queries and writes of the emulator. The rows of recent requests stay in memory, for polls."""
 
     def __init__(self, path: Path | None) -> None:
@@ -91,10 +218,10 @@ class Store(Summaries):
         self._recent.clear()
         super()._rolled_back(commits, rollbacks)
 
-    def _select(self, kind: type[Any], condition: str, *parameters: object) -> list[Any]:
+    def _select(self, kind: type[AnyRow], condition: str, *parameters: object) -> list[AnyRow]:
         return [kind(*row) for row in self._db.execute(f"{SELECT[kind]} WHERE {condition}", parameters)]
 
-    def _get(self, kind: type[Any], key: str) -> Any:
+    def _get(self, kind: type[AnyRow], key: str) -> AnyRow | None:
         row = self._db.execute(BY_KEY[kind], (key,)).fetchone()
         return kind(*row) if row else None
 
@@ -154,7 +281,7 @@ class Store(Summaries):
     def request(self, request_id: str) -> Request | None:
         if (recent := self._recent.get(request_id)) is not None:
             return recent
-        found: Request | None = self._get(Request, request_id)
+        found = self._get(Request, request_id)
         if found is not None:
             self._keep_in_memory(found)
         return found
@@ -173,47 +300,6 @@ class Store(Summaries):
         """Return the requests that are not completed, the oldest first."""
         return self._select(Request, "state != 'COMPLETED' ORDER BY seq")
 
-    def expired_requests(self, now: float) -> list[Request]:
-        """Return the requests with an expired result."""
-        return self._select(Request, "expires_at <= ?", now)
-
-    def request_pages(self) -> Iterator[list[Request]]:
-        """Yield all requests, the oldest first, `PAGE` at a time. Later ones are included."""
-        last = 0
-        while rows := self._db.execute(PAGE_UP[Request], (last, PAGE)).fetchall():
-            last = rows[-1][0]
-            yield [Request(*row) for _, *row in rows]
-
-    def request_pages_before(self, request_id: str | None) -> Iterator[list[Request]]:
-        """Yield the requests before one (None: all), the newest first, `PAGE` at a time.
-
-        Raises:
-            KeyError: there is no request of that id.
-        """
-        return self._pages_down(Request, request_id)
-
-    def selected_pages_before(self, selection: Selection, request_id: str | None) -> Iterator[list[Request]]:
-        """Yield the selected requests before one (None: all), the newest first.
-
-        Each list has those among `SLICE` rows, which takes a few milliseconds, and may be empty.
-
-        Raises:
-            KeyError: there is no request of that id.
-        """
-        condition, parameters = selection.sql()
-        query = f"{SELECT[Request]} WHERE rowid < ? AND rowid >= ? AND {condition} ORDER BY rowid DESC"
-        end = self._cursor(Request, request_id)
-        end = min(end, int(self._value("SELECT max(rowid) FROM requests") or 0) + 1)
-        while end > 0:
-            start = end - SLICE
-            yield [Request(*row) for row in self._db.execute(query, (end, start, *parameters))]
-            end = start
-
-    def count_requests(self) -> tuple[int, int]:
-        """Return the number of all requests and of those that are not completed."""
-        every = self._value("SELECT count(*) FROM requests")
-        return int(every), int(self._value("SELECT count(*) FROM requests WHERE state != 'COMPLETED'"))
-
     def body_is_shared(self, body_file: str) -> bool:
         """Return whether more than one request has this body."""
         return bool(self._value("SELECT count(*) > 1 FROM requests WHERE body_file = ?", body_file))
@@ -221,8 +307,7 @@ class Store(Summaries):
     # Webhooks
 
     def delivery(self, request_id: str) -> Delivery | None:
-        found: Delivery | None = self._get(Delivery, request_id)
-        return found
+        return self._get(Delivery, request_id)
 
     def deliveries(self) -> list[Delivery]:
         """Return all webhooks, the oldest first."""
@@ -233,39 +318,11 @@ class Store(Summaries):
         query = "SELECT next_at, request_id, url FROM deliveries WHERE next_at IS NOT NULL"
         return self._db.execute(query).fetchall()
 
-    def delivered(self) -> int:
-        """Return the number of webhooks that were delivered."""
-        return int(self._value("SELECT count(*) FROM deliveries WHERE outcome = ?", DeliveryState.DELIVERED))
-
-    def delivery_pages_before(self, request_id: str | None) -> Iterator[list[Delivery]]:
-        """Yield the webhooks before a request's (None: all), the newest first and without bodies.
-
-        Raises:
-            KeyError: there is no webhook of that request.
-        """
-        return self._pages_down(Delivery, request_id)
-
-    def _pages_down(self, kind: type[Any], key: str | None) -> Iterator[list[Any]]:
-        cursor = self._cursor(kind, key)
-        while rows := self._db.execute(PAGE_DOWN[kind], (cursor, PAGE)).fetchall():
-            cursor = rows[-1][0]
-            yield [kind(*row) for _, *row in rows]
-
-    def _cursor(self, kind: type[Any], key: str | None) -> int:
-        """Return the row id of a key, or one above all others."""
-        if key is None:
-            return _LAST_ROW
-        cursor = self._value(ROW_ID[kind], key)
-        if cursor is None:
-            raise KeyError(key)
-        return int(cursor)
-
     # Files
 
     def file(self, path: str) -> StoredFile | None:
         """Return a file by the path of its URL."""
-        found: StoredFile | None = self._get(StoredFile, path)
-        return found
+        return self._get(StoredFile, path)
 
     def files(self, owner: str | None = None) -> list[StoredFile]:
         """Return all files on the CDN, or those of one key."""
@@ -278,10 +335,11 @@ class Store(Summaries):
     def file_names(self) -> set[str]:
         return {name for (name,) in self._db.execute("SELECT disk FROM files")}
 
-    def expired_files(self, now: float) -> list[StoredFile]:
-        return self._select(StoredFile, "expires_at <= ?", now)
-
     # Rows of several tables
+
+    def expired(self, kind: type[AnyRow], now: float) -> list[AnyRow]:
+        """Return the requests with an expired result, or the expired files."""
+        return self._select(kind, "expires_at <= ?", now)
 
     def expires_at(self) -> float:
         """Return when the next result or file expires, or an earlier time; infinity for never."""
@@ -333,3 +391,10 @@ class Store(Summaries):
             self._db.execute(f"UPDATE {TABLES[row]} SET {moved}", {"later": later})
         self._recent.clear()
         self._expires_at = -math.inf
+
+
+def _call_all(actions: Iterable[Callable[[], object]]) -> None:
+    """Call every action; then raise the error of the last one that failed."""
+    with ExitStack() as stack:
+        for action in [*actions][::-1]:
+            stack.callback(action)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from falmock.engine import runs
 from falmock.engine.clock import LAST
 from falmock.engine.notifier import first
+from falmock.engine.rows import Request
 from falmock.engine.transitions import unavailable
 from falmock.protocol.errors import StorageUnavailable
 
@@ -158,7 +159,7 @@ class Timeline:
     def _sweep(self, now: float) -> None:
         """Delete results, requests and files that have expired."""
         with suppress(StorageUnavailable):  # the next tick tries again
-            for request in self._store.expired_requests(now):
+            for request in self._store.expired(Request, now):
                 with self._transitions.transaction(steers=False):
                     self._transitions.steps.expire(request, now)
             with self._transitions.transaction(steers=False):

@@ -16,15 +16,15 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
-from falmock.engine.admission import Admission
+from falmock.engine.files import Payloads
 from falmock.engine.keys import Locks
 from falmock.engine.lifecycle import Event, State
 from falmock.engine.notifier import ANY, Notifier
-from falmock.engine.payloads import Payloads
 from falmock.engine.queue import Job, Queue, QueueEvent
 from falmock.engine.rows import Request
 from falmock.engine.runs import Runs
 from falmock.engine.steps import Steps
+from falmock.engine.submission import accept
 from falmock.engine.webhooks import Sender
 from falmock.faults import effects
 from falmock.faults.effects import Injections
@@ -72,6 +72,7 @@ class Transitions:
 
     def __init__(self, resources: Resources) -> None:
         settings = resources.settings
+        self._resources = resources
         self.clock = resources.clock
         self.store = resources.store
         self.payloads = Payloads(resources.store, resources.files)
@@ -94,12 +95,10 @@ class Transitions:
         self.runs = Runs(
             resources,
             self.payloads,
-            self.steps,
             guarded=self._guarded,
             settle=self._settle,
             reschedule=self.reschedule,
         )
-        self._admission = Admission(resources, self.payloads, self.steps)
         self._trouble: str | None = None  # why the store cannot write, or None
         self._in_step = True  # the queue agrees with the store
         self._outcomes: dict[str, Ending] = {}
@@ -181,7 +180,7 @@ class Transitions:
     def accept(self, submission: Submission, now: float, *, direct: bool) -> Request:
         """Create a request and put it into the queue."""
         with self.transaction(steers=False):
-            request = self._admission.accept(submission, now, direct=direct)
+            request = accept(self._resources, self.payloads, submission, now, direct=direct)
         self.queue.add(job_of(request))
         self.reschedule()
         if self.queue.overtakes(request.id):
@@ -221,7 +220,7 @@ class Transitions:
             end = max(now, due or 0, (request.started_at or 0) + request.run_seconds)
             completed = dataclasses.replace(request, status=int(outcome.status))
             self.steps.schedule_webhook(completed, outcome, end)
-            self.steps.observed(early)
+            self._resources.observed(early)
             due = end + early.fault.options["seconds"]
             self._outcomes[request.id] = Ending(outcome, now, due)
         self.queue.settle(request.id, now, due=due)

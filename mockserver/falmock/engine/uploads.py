@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING, Any, Final
 from weakref import WeakValueDictionary
 
 from falmock.engine.files import DISCARDED, Files, link, new_path
-from falmock.engine.object_lifecycle import Lifecycle
 from falmock.protocol.errors import BodyTooLarge, InvalidToken, PlatformError
 from falmock.system import disk, private
 from falmock.system.descriptors import with_descriptors
@@ -216,7 +215,7 @@ class Uploads:
                 upload.path,
                 content_type=upload.content_type,
                 owner=upload.owner,
-                lifecycle=Lifecycle.parse(upload.lifecycle),
+                lifecycle=upload.lifecycle,
                 now=self._now(),
             )
         finally:

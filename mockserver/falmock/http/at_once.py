@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from falmock.engine.payloads import LARGE_INPUT
+from falmock.engine.files import LARGE_INPUT
 from falmock.faults.triggers import MAGIC_HEADER, may_have_triggers
 from falmock.http.context import Area, CallContext
 from falmock.http.guard import admits_program

@@ -11,9 +11,9 @@ from pydantic import BaseModel, Field
 from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import Route
 
+from falmock.engine.files import decide
 from falmock.engine.ids import rng
 from falmock.engine.keys import Caller
-from falmock.engine.object_lifecycle import decide
 from falmock.http.context import context_of
 from falmock.http.reading import content_type_of, lifecycle_of, read_model
 from falmock.protocol.errors import FileNotServed, InvalidToken, NotFound, PlatformError

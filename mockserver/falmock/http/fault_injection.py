@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from starlette.responses import HTMLResponse
 
-from falmock.engine.payloads import LARGE_INPUT
+from falmock.engine.files import LARGE_INPUT
 from falmock.engine.submission import parse_input
 from falmock.faults.effects import Injection
 from falmock.faults.triggers import MAGIC_HEADER, faults_in_header, faults_in_input, may_have_triggers

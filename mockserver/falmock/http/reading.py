@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 from pydantic import BaseModel
 
-from falmock.engine.files import DEFAULT_TYPE
-from falmock.engine.object_lifecycle import Lifecycle, LifecycleError
+from falmock.engine.files import DEFAULT_TYPE, Lifecycle, LifecycleError
 from falmock.http.submission import read_body
 from falmock.protocol import validation
 from falmock.protocol.errors import PlatformError

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from falmock.engine.delivery import is_deliverable
-from falmock.engine.object_lifecycle import Lifecycle, LifecycleError
+from falmock.engine.files import Lifecycle, LifecycleError
 from falmock.engine.queue import LOW, NORMAL
 from falmock.engine.submission import Submission
 from falmock.http.context import context_of, query_of

@@ -13,7 +13,7 @@ from falmock.inspection.ledger import billed
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Mapping, Sequence
 
-    from falmock.engine.summaries import Summaries, Summary
+    from falmock.engine.pages import Pages, Summary
 
 WIDTHS: Final = (
     *(1, 2, 5, 10, 15, 30),
@@ -127,7 +127,7 @@ class Figures:
 
 
 def counting(
-    store: Summaries,
+    store: Pages,
     price: Callable[[str], float | None],
     *,
     newest: int = MOST_REQUESTS,

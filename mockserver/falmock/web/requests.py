@@ -6,7 +6,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from falmock.engine.lifecycle import State
-from falmock.engine.selection import Condition, Selection
+from falmock.engine.pages import Condition, Selection
 from falmock.engine.submission import parse_input
 from falmock.http.listing import newest
 from falmock.protocol.patterns import LONGEST

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from falmock.engine.object_lifecycle import Lifecycle, LifecycleError, decide
+from falmock.engine.files import Lifecycle, LifecycleError, decide
 from falmock.engine.rows import StoredFile
 
 DECISIONS = ["allow", "forbid", "hide"]

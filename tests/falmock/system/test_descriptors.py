@@ -10,6 +10,7 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from random import Random
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -18,7 +19,7 @@ import uvloop
 from few_descriptors import none_left
 from image_bombs import pixels, png
 
-from falmock.engine.files import Files
+from falmock.engine.files import LARGE_INPUT, Files, Payloads
 from falmock.engine.posting import post
 from falmock.engine.signing import Signer
 from falmock.engine.store import Store
@@ -106,25 +107,31 @@ def test_an_upload_waits_for_a_descriptor(
     assert play(scene()) == 1
 
 
+def submitted(body_file: str | None) -> Any:
+    return SimpleNamespace(body_file=body_file)
+
+
 def test_a_submitted_body_is_written_and_read_with_the_spare_descriptor(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     files = Files(Store(None), tmp_path, max_size=1000)
-    name = files.keep_body(b"one")
+    payloads = Payloads(Store(None), files)
+    one, two = b"1" * (LARGE_INPUT + 1), b"2" * (LARGE_INPUT + 1)
+    first = submitted(payloads.keep_input("1", one))
     with none_left(monkeypatch):
-        assert files.body(name) == b"one"
+        assert payloads.body(first) == one
     with none_left(monkeypatch):
-        assert files.body(files.keep_body(b"two")) == b"two"
+        assert payloads.body(submitted(payloads.keep_input("2", two))) == two
 
 
 def test_the_first_submitted_body_is_written_with_the_spare_descriptor(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     descriptors.spare.give_up()  # as in a new process
-    files = Files(Store(None), tmp_path, max_size=1000)
+    payloads = Payloads(Store(None), Files(Store(None), tmp_path, max_size=1000))
 
     with none_left(monkeypatch):
-        assert files.keep_body(b"one")
+        assert payloads.keep_input("1", b"1" * (LARGE_INPUT + 1))
 
 
 def test_only_one_of_many_threads_gives_the_spare_descriptor_up(monkeypatch: pytest.MonkeyPatch) -> None:
