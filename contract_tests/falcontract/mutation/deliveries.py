@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import dataclasses
 import json
 from typing import TYPE_CHECKING, Any
 
@@ -211,7 +212,7 @@ class _OneTime:
 def timestamps_are_of_emulated_time(patch: Patch) -> None:
     """The timestamp of a delivery is emulated time."""
 
-    def init(original: Any, sender: Any, *, clock: Any, **more: Any) -> None:
-        original(sender, clock=_OneTime(clock), **more)
+    def init(original: Any, sender: Any, resources: Any, **more: Any) -> None:
+        original(sender, dataclasses.replace(resources, clock=_OneTime(resources.clock)), **more)
 
     patch.around(webhooks.Sender, "__init__", init)

@@ -89,15 +89,17 @@ class Emulator:
             StorageUnavailable: the store cannot write.
         """
         now = self.advance()
-        waiting = self._transitions.queue.waiting(submission.endpoint.application)
-        if waiting > submission.max_queue_length:
-            raise QueueTooLong(waiting, int(submission.max_queue_length))
+        if submission.max_queue_length < math.inf:
+            waiting = self._transitions.queue.waiting(submission.endpoint.application)
+            if waiting > submission.max_queue_length:
+                raise QueueTooLong(waiting, int(submission.max_queue_length))
         request = self._transitions.accept(submission, now, direct=False)
         log.info("request %s: IN_QUEUE for %s", request.id, submission.endpoint)
-        injections = request.injections
-        if "locks_account" in injections:
+        if request.faults is None:
+            return request
+        if "locks_account" in request.injections:
             self.manual.lock(request.caller)
-        return (self.request(request.id) or request) if "starts_at_once" in injections else request
+        return self._known(request.id) if "starts_at_once" in request.injections else request
 
     async def run_directly(self, submission: Submission) -> Request:
         """Accept a request and return it completed. If this is cancelled, so is the request.
@@ -138,30 +140,24 @@ class Emulator:
     def position(self, request: Request) -> int:
         """Return how many requests wait before a waiting one."""
         position = self._transitions.queue.position(request.id)
-        if request.faults is None:
+        if request.faults is None or request.attempts > 0:
             return position
-        return position + effects.phantom_requests(
-            request.injections,
-            request.attempts,
-            submitted_at=request.submitted_at,
-            ready_at=request.ready_at,
-            now=self.clock.now(),
-        )
+        submitted_at, ready_at, now = request.submitted_at, request.ready_at, self.clock.now()
+        return position + effects.phantom_requests(request.injections, submitted_at, ready_at, now)
 
     def next_position_at(self, request: Request) -> float:
         """Return when the position of a waiting request may change with time; infinity for never."""
-        now = self.clock.now()
-        if request.faults is None or request.state != State.IN_QUEUE or now >= request.ready_at:
+        now, ready_at = self.clock.now(), request.ready_at
+        if (
+            request.state != State.IN_QUEUE
+            or request.faults is None
+            or request.attempts > 0
+            or now >= ready_at
+        ):
             return math.inf
-        return now + effects.seconds_of_a_position(
-            request.injections,
-            request.attempts,
-            submitted_at=request.submitted_at,
-            ready_at=request.ready_at,
-        )
+        return now + effects.seconds_of_a_position(request.injections, request.submitted_at, ready_at)
 
     def logs(self, request: Request) -> list[dict[str, Any]]:
-        """Return the log entries of a request so far."""
         flat = self.settings.flat_logs
         return logs.entries(self.catalogue, request, self.clock.now(), seed=self.seed, flat=flat)
 
@@ -170,12 +166,10 @@ class Emulator:
         return logs.next_at(self.catalogue, request, self.clock.now())
 
     def waiting_jobs(self, application: str) -> list[Job]:
-        """Return the waiting jobs of an application, in order."""
         self.advance()
         return self._transitions.queue.waiting_jobs(application)
 
     def running(self, application: str) -> int:
-        """Return how many requests of an application run."""
         self.advance()
         return self._transitions.queue.running(application)
 

@@ -16,6 +16,7 @@ import os
 import re
 import shutil
 import stat
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain
@@ -31,7 +32,7 @@ from falmock.system.descriptors import spare, with_spare
 
 if TYPE_CHECKING:
     import random
-    from collections.abc import Collection
+    from collections.abc import Collection, Iterator
     from pathlib import Path
 
     from falmock.engine.rows import Request
@@ -63,14 +64,10 @@ class LifecycleError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Lifecycle:
-    """The expiry and access list of a file on the CDN (PROTOCOL.md 8.4).
+    """The expiry and access list of a file on the CDN (PROTOCOL.md 8.4)."""
 
-    Attributes:
-        seconds: until the file expires; None for never.
-        acl: `{"default": decision, "rules": [{"user", "decision"}]}`; None allows every reader.
-    """
-
-    seconds: float | None = None
+    seconds: float | None = None  # until the file expires; None for never
+    # {"default": decision, "rules": [{"user", "decision"}]}; None allows every reader.
     acl: dict[str, Any] | None = None
 
     @classmethod
@@ -91,7 +88,6 @@ class Lifecycle:
         return cls(_seconds(value.get("expiration_duration_seconds")), _acl(value.get("initial_acl")))
 
     def expires_at(self, now: float) -> float | None:
-        """Return when a file that is published now expires."""
         return None if self.seconds is None else now + self.seconds
 
 
@@ -129,13 +125,7 @@ def _acl(value: object) -> dict[str, Any] | None:
 
 
 class Files:
-    """The files of one emulator.
-
-    Args:
-        store: has a row for each file of the CDN.
-        folder: the parent of all folders; the state folder, or a temporary one.
-        max_size: the limit on an uploaded file, in bytes.
-    """
+    """The files of one emulator, in its state folder or a temporary one."""
 
     def __init__(self, store: Store, folder: Path, *, max_size: int) -> None:
         self._store = store
@@ -205,40 +195,34 @@ class Files:
         faults: str | None = None,
         request_id: str | None = None,
     ) -> StoredFile:
-        """Publish a file on the CDN. It replaces a file at the same path.
+        """Publish a complete file on the CDN. It is linked, so it must not change later.
 
-        Args:
-            source: the complete file. It is linked, so it must not change later.
-            lifecycle: JSON of its object lifecycle.
+        It replaces a file at the same path.
 
         Raises:
             StorageFull: the disk is full; nothing has changed.
         """
         wanted = Lifecycle.parse(lifecycle)
         target = self._files / os.urandom(16).hex()
-        try:
-            with disk.room():
-                link(source, target)
-                file = StoredFile(
-                    path=path,
-                    disk=target.name,
-                    content_type=content_type,
-                    size=target.stat().st_size,
-                    owner=owner,
-                    created_at=now,
-                    expires_at=effects.file_expires_at(Injections.parse(faults), wanted.expires_at(now), now),
-                    acl=json.dumps(wanted.acl) if wanted.acl else None,
-                    faults=faults,
-                    request_id=request_id,
-                )
-                with self._store.transaction():
-                    earlier = self._store.file(path)
-                    if earlier is not None:
-                        self._store.delete(StoredFile, path)
-                    self._store.insert(file)
-        except BaseException:
-            target.unlink(missing_ok=True)
-            raise
+        with all_or_nothing(target), disk.room():
+            link(source, target)
+            file = StoredFile(
+                path=path,
+                disk=target.name,
+                content_type=content_type,
+                size=target.stat().st_size,
+                owner=owner,
+                created_at=now,
+                expires_at=effects.file_expires_at(Injections.parse(faults), wanted.expires_at(now), now),
+                acl=json.dumps(wanted.acl) if wanted.acl else None,
+                faults=faults,
+                request_id=request_id,
+            )
+            with self._store.transaction():
+                earlier = self._store.file(path)
+                if earlier is not None:
+                    self._store.delete(StoredFile, path)
+                self._store.insert(file)
         if earlier is not None:
             self.on_disk(earlier).unlink(missing_ok=True)
         return file
@@ -246,7 +230,6 @@ class Files:
     # Deletion
 
     def sweep(self, now: float) -> None:
-        """Delete the expired files."""
         for file in self._store.expired(StoredFile, now):
             self._remove(file)
 
@@ -287,8 +270,7 @@ class Files:
     def sweep_leftovers(self, wall: float) -> None:
         """Delete incomplete files, files without a row, snapshots and old uploads of an earlier process.
 
-        Args:
-            wall: the real time, unix seconds. Uploads expire after a day of it.
+        Uploads expire after a day of real time.
         """
         for folder in [*self.snapshots.iterdir(), *self.uploads.glob(f"*{DISCARDED}")]:
             shutil.rmtree(folder)
@@ -366,6 +348,16 @@ def _swap(folder: Path, wanted: Collection[str]) -> None:
         part = folder / f"{name}{private.PART}"
         part.replace(folder / name)
         part.unlink(missing_ok=True)  # a rename between two links to one file does nothing
+
+
+@contextmanager
+def all_or_nothing(file: Path) -> Iterator[None]:
+    """Delete a file if the block that makes it raises."""
+    try:
+        yield
+    except BaseException:
+        file.unlink(missing_ok=True)
+        raise
 
 
 def link(source: Path, target: Path) -> None:

@@ -48,12 +48,7 @@ def caller_of(key_id: str, *, locked: bool) -> Caller:
 class Locks:
     """Which accounts are locked: none or all, with exceptions. The store keeps them.
 
-    Args:
-        initial: key ids that are locked at each start.
-
-    Attributes:
-        everyone: whether the accounts without an exception are locked.
-        exceptions: the key ids of the others.
+    The `initial` ones are locked at each start.
     """
 
     def __init__(self, store: Store, initial: Collection[str] = ()) -> None:
@@ -98,9 +93,7 @@ class Keyring:
     """Identifies callers by keys, or by tokens that were issued for a key (PROTOCOL.md 2 and 7.1).
 
     Args:
-        settings: the keys.
         token_claims: returns the claims of a token, or None for an invalid or expired one.
-        is_locked: returns whether the account of a key id is locked.
         malformed: is called with a description of a key that is refused for its form.
     """
 
@@ -123,9 +116,7 @@ class Keyring:
     def identify(self, authorization: str | None, alias: str | None = None) -> Caller | Problem:
         """Return the caller, or the problem with the credentials.
 
-        Args:
-            authorization: the header.
-            alias: of the called application. A token is valid only for the applications that it names.
+        A token is valid only for the applications that it names, so it needs the `alias` of the called one.
         """
         found = self._read(authorization, alias)
         if isinstance(found, Problem):

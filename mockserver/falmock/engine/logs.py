@@ -25,12 +25,7 @@ FLAT: Final = {
 def entries(
     catalogue: Catalogue, request: Request, now: float, *, seed: int, flat: bool
 ) -> list[dict[str, Any]]:
-    """Return the log entries of a request's run so far.
-
-    Args:
-        seed: determines the ids in the labels.
-        flat: add `level` and `source` beside the labels.
-    """
+    """Return the log entries of a request's run so far; `flat` adds `level` and `source` to the labels."""
     lines = list(_lines(catalogue, request, now, seed))
     labels = _labels(request, seed) if lines else {}
     return [_entry(at, message, labels, flat=flat) for at, message in lines]

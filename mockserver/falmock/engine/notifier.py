@@ -35,7 +35,6 @@ class Notifier:
                 event.set()
 
     def notify_all(self) -> None:
-        """Wake all current subscribers."""
         self.notify(*self._waiting)
 
 

@@ -15,34 +15,23 @@ HOW: Final = "falmock models add FILE, or --unknown-models generic"
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One POST of a webhook, or the decision not to send it.
-
-    Attributes:
-        endpoint, caller, test: those of the request.
-        at: emulated time of the start, in unix seconds.
-        took: real seconds.
-        number: 1 for the first attempt.
-        status: the HTTP status of the response; None without a response.
-        answer_headers, answer: headers and body of the response; the body may be cut.
-        error: why there is no response, or None.
-        fault: name of the fault that shaped the attempt, or None.
-    """
+    """One POST of a webhook, or the decision not to send it."""
 
     request_id: str
     endpoint: str
     caller: str
     test: str | None
-    at: float
-    took: float
+    at: float  # emulated time of the start
+    took: float  # real seconds
     url: str
-    number: int
+    number: int  # 1 for the first attempt
     headers: dict[str, str]
     body: bytes
-    status: int | None
+    status: int | None  # None without a response
     answer_headers: list[tuple[bytes, bytes]]
-    answer: bytes
-    error: str | None
-    fault: str | None
+    answer: bytes  # it may be cut
+    error: str | None  # why there is no response
+    fault: str | None  # name of the fault that shaped the attempt
 
 
 class Warned(StrEnum):
@@ -60,13 +49,7 @@ class Observer(Protocol):
     """Gets every step of a request and every webhook attempt, after the commit, and warnings."""
 
     def step(self, request: Request, event: str, at: float) -> None:
-        """Handle a step.
-
-        Args:
-            request: the request after the step.
-            event: "submit", "hold", "release", or a value of `lifecycle.Event`.
-            at: emulated time in unix seconds.
-        """
+        """Handle a step: "submit", "hold", "release", or a value of `lifecycle.Event`."""
         ...
 
     def attempt(self, attempt: Attempt) -> None:
@@ -76,10 +59,7 @@ class Observer(Protocol):
     def warn(self, of: Warned, subject: str, text: str) -> None:
         """Warn the user of something that their program may not notice, once for each subject.
 
-        Args:
-            of: the kind of warning.
-            subject: an endpoint, a form of a key, or a URL. It is masked and may be shortened.
-            text: what happens, and what to do.
+        The subject is an endpoint, a form of a key, or a URL. It is masked and may be shortened.
         """
         ...
 

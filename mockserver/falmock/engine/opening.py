@@ -79,7 +79,6 @@ async def open_emulator(
             addresses are refused. Add sockets that are opened later to `emulator.dialler.own`.
         catalogue: the models to serve; by default those that come with falmock, and those that the settings
             and the state folder add.
-        observer: gets every step of a request and every webhook attempt.
 
     Raises:
         StateError: the state folder is in use or unusable, or no temporary folder can be made.
@@ -104,11 +103,6 @@ async def open_emulator(
         # Closes the parts that are made at their first use.
         parts = await stack.enter_async_context(AsyncExitStack())
 
-        def new_runner() -> Runner:
-            from falmock.engine import equipment  # noqa: PLC0415 - see there
-
-            return equipment.new_runner(resources, renderer, to_files, parts)
-
         def webhook_transport() -> httpx.AsyncBaseTransport:
             from falmock.engine import clients  # noqa: PLC0415 - loads httpx
 
@@ -122,7 +116,7 @@ async def open_emulator(
             store=store,
             files=files,
             catalogue=catalogue,
-            runner=Once(new_runner),
+            runner=Once(lambda: new_runner(resources, renderer, to_files, parts)),
             signer=signer,
             rule_set=rule_set,
             http=Once(webhook_transport),
@@ -139,6 +133,46 @@ async def open_emulator(
         stack.push_async_callback(_stop, _start_scheduler(emulator))
         await asyncio.sleep(0)  # start the scheduler
         yield emulator
+
+
+def new_runner(
+    resources: Resources, renderer: Renderer | None, dialler: Dialler, stack: AsyncExitStack
+) -> Runner:
+    """Return a runner with its tools, which the stack closes, and load pydantic, Pillow and httpx for it.
+
+    Raises:
+        OSError: the folder of the renderer cannot be used.
+        FfmpegNotFound: there is no usable ffmpeg.
+    """
+    from falmock.engine.clients import client  # noqa: PLC0415 - see above
+    from falmock.engine.runner import Runner  # noqa: PLC0415 - see above
+    from falmock.media import Decoder, Fetcher, Measurer, Renderer  # noqa: PLC0415 - see above
+
+    settings, files = resources.settings, resources.files
+    ffmpeg = find_ffmpeg(settings.ffmpeg)
+    http = client(dialler)
+    stack.push_async_callback(http.aclose)
+    if renderer is None:
+        renderer = Renderer(
+            ffmpeg=ffmpeg,
+            cache=files.renders,
+            at_once=settings.renders,
+            timeout=settings.render_timeout,
+            limit=settings.render_cache,
+        )
+        stack.push_async_callback(renderer.close)
+    return Runner(
+        settings=settings,
+        catalogue=resources.catalogue,
+        files=files,
+        clock=resources.clock,
+        seed=resources.seed,
+        observer=resources.observer,
+        renderer=renderer,
+        decoder=Decoder(max_pixels=settings.max_pixels, memory=settings.decode_memory),
+        measurer=Measurer(ffmpeg, files.renders),
+        fetcher=Fetcher(http, public=settings.fetches_public_files, is_local=resources.is_local),
+    )
 
 
 def _scenarios(settings: Settings) -> list[Scenario]:

@@ -32,13 +32,7 @@ _DATE = re.compile(r"\d{4}(?:-\d\d){0,2}|")
 
 @dataclass(frozen=True, slots=True)
 class Own:
-    """A model that a user has added.
-
-    Attributes:
-        path: the file.
-        document: the content of the file.
-        entry: the facts in it.
-    """
+    """A model that a user has added."""
 
     path: Path
     document: dict[str, Any]

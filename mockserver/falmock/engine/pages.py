@@ -57,19 +57,14 @@ _CONDITIONS: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """Selects the requests that match all given fields.
-
-    Attributes:
-        endpoint: a pattern, in which `*` matches any text.
-        caller: a key id.
-        text: part of the id, the endpoint, the caller, the test, the error type or the input, in any case.
-            Inputs that are kept in files are not searched.
-    """
+    """Selects the requests that match all given fields."""
 
     condition: Condition | None = None
-    endpoint: str | None = None
+    endpoint: str | None = None  # a pattern, in which `*` matches any text
     caller: str | None = None
     test: str | None = None
+    # A part of the id, the endpoint, the caller, the test, the error type or the input, in any case.
+    # Inputs that are kept in files are not searched.
     text: str | None = None
 
     def sql(self) -> tuple[str, list[Any]]:
@@ -101,11 +96,7 @@ def _lower(text: str) -> str:
 
 
 class Summary(NamedTuple):
-    """The columns of a request that figures about many of them need.
-
-    Attributes:
-        beginning: of the result of a failed request; None for another.
-    """
+    """The columns of a request that figures about many of them need."""
 
     submitted_at: float
     started_at: float | None
@@ -116,11 +107,10 @@ class Summary(NamedTuple):
     path: str
     test: str | None
     headers: str
-    beginning: bytes | None
+    beginning: bytes | None  # of the result of a failed request; None for another
 
     @property
     def endpoint(self) -> str:
-        """The full endpoint id."""
         return f"{self.application}/{self.path}" if self.path else self.application
 
 
@@ -139,7 +129,6 @@ class Pages:
         return every, unfinished
 
     def delivered(self) -> int:
-        """Return the number of webhooks that were delivered."""
         count = f"SELECT count(*) FROM deliveries WHERE outcome = '{DeliveryState.DELIVERED}'"
         return int(self._db.execute(count).fetchone()[0])
 

@@ -36,8 +36,6 @@ async def post(
 
     Args:
         http: a transport, because it follows no redirect and keeps no cookie.
-        url: the receiver.
-        body: the content.
         headers: all headers, `Content-Length` included.
         limit: real seconds until the status and the headers must have arrived.
         pause: real seconds between the first and the second half of the body.

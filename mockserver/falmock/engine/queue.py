@@ -38,35 +38,21 @@ _place = attrgetter("place")
 
 @dataclass(slots=True, eq=False)
 class Job:
-    """A request in the queue. Times are emulated, in unix seconds.
-
-    Attributes:
-        id: the request id.
-        application: the application whose runners take the job.
-        order: rises with each submit.
-        priority: NORMAL or LOW.
-        ready_at: the earliest start.
-        start_by: the latest start.
-        started_at: None while it waits.
-        bypass: it does not block others while it waits.
-        held: it stays in its state, waiting or running.
-        due_at: when its run ends if it is ended by hand, instead of after `run_seconds`; else None.
-        ends_at: when its run ends; None until its outcome is known.
-    """
+    """A request in the queue. Times are emulated, in unix seconds."""
 
     id: str
-    application: str
+    application: str  # whose runners take the job
     caller: str
-    order: int
-    priority: int
-    ready_at: float
+    order: int  # rises with each submit
+    priority: int  # NORMAL or LOW
+    ready_at: float  # the earliest start
     run_seconds: float
-    start_by: float = math.inf
+    start_by: float = math.inf  # the latest start
     started_at: float | None = None
-    bypass: bool = False
-    held: bool = False
-    due_at: float | None = None
-    ends_at: float | None = None
+    bypass: bool = False  # it does not block others while it waits
+    held: bool = False  # it stays in its state, waiting or running
+    due_at: float | None = None  # when a run that is ended by hand ends, instead of after `run_seconds`
+    ends_at: float | None = None  # when its run ends; None until its outcome is known
 
     @property
     def place(self) -> tuple[int, int]:
@@ -117,13 +103,19 @@ class _Application:
             del self.waiting_of[job.caller]
 
 
+_NONE: Final = _Application()  # for an application without requests
+
+
 class Queue:
     """The jobs of all applications.
 
     Args:
         runners: the maximum of running jobs of an application.
-        concurrency: the maximum of running jobs of a caller, in all applications.
+        concurrency: that of a caller, in all applications.
         is_locked: returns whether the account of a caller is locked; call `recheck` after a change.
+
+    Attributes:
+        time: the time up to which events are applied.
     """
 
     def __init__(
@@ -137,7 +129,7 @@ class Queue:
         self._runners = runners
         self._concurrency = concurrency
         self._is_locked = is_locked
-        self._time = now
+        self.time = now
         self._applications: dict[str, _Application] = {}
         self._jobs: dict[str, Job] = {}
         self._running_of: Counter[str] = Counter()
@@ -145,13 +137,7 @@ class Queue:
         self._ends: list[tuple[float, int, Job]] = []
         self._deadlines: list[tuple[float, int, Job]] = []
 
-    @property
-    def time(self) -> float:
-        """The time up to which events are applied."""
-        return self._time
-
     def has(self, job_id: str) -> bool:
-        """Return whether a job waits or runs."""
         return job_id in self._jobs
 
     def add(self, job: Job) -> None:
@@ -172,10 +158,10 @@ class Queue:
         The consumer may call `settle`, `cancel` or `add` between two events; later events respect that.
         """
         while (event := self._next()) is not None and event.at <= now:
-            self._time = max(self._time, event.at)
+            self.time = max(self.time, event.at)
             self._carry_out(event)
             yield event
-        self._time = max(self._time, now)
+        self.time = max(self.time, now)
 
     def due(self) -> float:
         """Return the time of the next event; infinity for none."""
@@ -190,9 +176,9 @@ class Queue:
         end = job.started_at + job.run_seconds if due is None else due
         self._end_at(job, max(end if job.due_at is None else job.due_at, now))
 
-    def cancel(self, job_id: str, now: float) -> QueueEvent:
+    def cancel(self, job_id: str, now: float) -> None:
         """Remove a job now, waiting or running."""
-        return self._at_once(Event.CANCEL, job_id, now)
+        self._at_once(Event.CANCEL, job_id, now)
 
     # Manual control
 
@@ -206,13 +192,12 @@ class Queue:
 
     def recheck(self, now: float) -> None:
         """Note that a lock has changed: jobs that may now start do so at `now`, not earlier."""
-        self._time = max(self._time, now)
+        self.time = max(self.time, now)
 
-    def start(self, job_id: str, now: float) -> QueueEvent:
+    def start(self, job_id: str, now: float) -> None:
         """Start a waiting job now, on an extra runner if none is free; it is not held."""
-        event = self._at_once(Event.START, job_id, now)
-        event.job.held = False
-        return event
+        self._at_once(Event.START, job_id, now)
+        self._jobs[job_id].held = False
 
     def hurry(self, job_id: str, now: float) -> None:
         """End a run as soon as its outcome is known; it is not held."""
@@ -220,10 +205,6 @@ class Queue:
         job.held, job.due_at = False, now
         if job.ends_at is not None:
             self._end_at(job, now)
-
-    def finish(self, job_id: str, now: float) -> QueueEvent:
-        """End a run now."""
-        return self._at_once(Event.FINISH, job_id, now)
 
     # Read
 
@@ -238,24 +219,16 @@ class Queue:
         return job.priority < LOW and self._applications[job.application].has_behind(job)
 
     def waiting(self, application: str) -> int:
-        """Return how many jobs of an application wait."""
-        found = self._applications.get(application)
-        return found.waiting() if found else 0
+        return self._applications.get(application, _NONE).waiting()
 
     def waiting_jobs(self, application: str) -> list[Job]:
-        """Return the waiting jobs of an application, in order."""
-        found = self._applications.get(application)
-        if found is None:
-            return []
+        found = self._applications.get(application, _NONE)
         return sorted(chain(found.bypass, *found.waiting_of.values()), key=_place)
 
     def running(self, application: str) -> int:
-        """Return how many jobs of an application run."""
-        found = self._applications.get(application)
-        return found.running if found else 0
+        return self._applications.get(application, _NONE).running
 
     def running_of(self, caller: str) -> int:
-        """Return how many jobs of a caller run."""
         return self._running_of[caller]
 
     def _next(self) -> QueueEvent | None:
@@ -265,7 +238,7 @@ class Queue:
         candidates = list(self._starts())
         if self._ends:
             at, _, job = self._ends[0]
-            candidates.append(QueueEvent(Event.FINISH, job, max(at, self._time)))
+            candidates.append(QueueEvent(Event.FINISH, job, max(at, self.time)))
         if self._deadlines:
             at, _, job = self._deadlines[0]
             candidates.append(QueueEvent(Event.START_TIMEOUT, job, at))
@@ -283,7 +256,7 @@ class Queue:
             candidates += [job for job in application.bypass if self._may_start(job.caller)]
             for job in candidates:
                 if job.ready_at < math.inf and not job.held:
-                    yield QueueEvent(Event.START, job, max(job.ready_at, self._time))
+                    yield QueueEvent(Event.START, job, max(job.ready_at, self.time))
 
     def _may_start(self, caller: str) -> bool:
         return self._running_of[caller] < self._concurrency and not self._is_locked(caller)
@@ -301,7 +274,7 @@ class Queue:
         return self._jobs.get(job.id) is job and job.started_at is None
 
     def _set_held(self, job_id: str, now: float, *, held: bool) -> None:
-        self._time = max(self._time, now)
+        self.time = max(self.time, now)
         job = self._jobs[job_id]
         if job.started_at is None:
             application = self._applications[job.application]
@@ -317,11 +290,9 @@ class Queue:
         job.ends_at = at
         heapq.heappush(self._ends, (at, job.order, job))
 
-    def _at_once(self, event: Event, job_id: str, now: float) -> QueueEvent:
-        self._time = max(self._time, now)
-        happened = QueueEvent(event, self._jobs[job_id], now)
-        self._carry_out(happened)
-        return happened
+    def _at_once(self, event: Event, job_id: str, now: float) -> None:
+        self.time = max(self.time, now)
+        self._carry_out(QueueEvent(event, self._jobs[job_id], now))
 
     def _carry_out(self, event: QueueEvent) -> None:
         job = event.job

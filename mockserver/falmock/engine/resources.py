@@ -36,7 +36,6 @@ class Once(Generic[Part]):
         self._lock = Lock()
 
     def __call__(self) -> Part:
-        """Return the part, the same each time."""
         with self._lock:
             if not self._made:
                 self._made.append(self._make())
@@ -44,36 +43,26 @@ class Once(Generic[Part]):
 
     @property
     def made(self) -> bool:
-        """Whether it has been made."""
         return bool(self._made)
 
 
 @dataclass(frozen=True, slots=True)
 class Resources:
-    """Everything that `Emulator` and its parts depend on.
-
-    Attributes:
-        catalogue: the models that can run.
-        http: sends webhooks.
-        dialler: decides where webhooks may go; knows the emulator's own addresses.
-        is_local: whether a host is on this machine.
-        seed: determines ids and times.
-        observer: gets every step and every webhook attempt.
-    """
+    """Everything that `Emulator` and its parts depend on."""
 
     settings: Settings
     clock: Clock
     store: Store
     files: Files
-    catalogue: Catalogue
+    catalogue: Catalogue  # the models that can run
     runner: Once[Runner]
     signer: Signer
     rule_set: RuleSet
-    http: Once[httpx.AsyncBaseTransport]
-    dialler: Dialler
-    is_local: Callable[[str], bool]
-    seed: int
-    observer: Observer
+    http: Once[httpx.AsyncBaseTransport]  # sends webhooks
+    dialler: Dialler  # decides where webhooks may go; knows the emulator's own addresses
+    is_local: Callable[[str], bool]  # whether a host is on this machine
+    seed: int  # determines ids and times
+    observer: Observer  # gets every step and every webhook attempt
 
     def observed(self, *injections: Injection) -> None:
         """Count faults that took effect, after the commit."""

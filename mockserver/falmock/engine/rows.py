@@ -20,7 +20,7 @@ class WithFaults:
     """A row that carries injections."""
 
     __slots__ = ()
-    faults: str | None
+    faults: str | None  # as `Injections.dump` returns them
 
     @property
     def injections(self) -> Injections:
@@ -30,121 +30,78 @@ class WithFaults:
 
 @dataclass(frozen=True, slots=True)
 class Request(WithFaults):
-    """A request, from its submission until it is forgotten.
-
-    Attributes:
-        seq: the number of the submission; with the seed it determines all random choices.
-        application: "owner/alias".
-        path: the rest of the endpoint id, for example "image-to-video".
-        test: the test that it belongs to (see `calls`), or None.
-        origin: the base URL of the submission (see `hosts.BaseURL`).
-        direct: whether it came over the run host; such a request cannot be polled.
-        input_sha256: of the body, in hex.
-        body_file: hex SHA-256 of a large body, which is kept as a file. None for a body in `payloads`.
-        ready_at: the earliest start.
-        run_seconds: the minimum duration of the run.
-        priority: see `queue`.
-        start_by: the start timeout that the caller set, or None.
-        lifecycle: JSON of the object lifecycle preference, or None.
-        faults: the injections, as `Injections.dump` returns them.
-        gateway_id: id of the last run; that of the first run is the request id.
-        status: HTTP status of the outcome; None before completion.
-        headers: JSON of the outcome's headers.
-        expires_at: when the result is deleted.
-        held: whether it stays in its state until it is released.
-        due_at: when the control API ended its run, or None.
-    """
+    """A request, from its submission until it is forgotten."""
 
     id: str
-    seq: int
-    application: str
-    path: str
+    seq: int  # of the submission; with the seed it determines all random choices
+    application: str  # "owner/alias"
+    path: str  # the rest of the endpoint id, for example "image-to-video"
     caller: str
-    test: str | None
-    origin: str
-    direct: bool
+    test: str | None  # the test that it belongs to (see `calls`)
+    origin: str  # the base URL of the submission, as `str(BaseURL)`
+    direct: bool  # whether it came over the run host; such a request cannot be polled
     method: str
     content_type: str | None
-    input_sha256: str
-    body_file: str | None
+    input_sha256: str  # of the body, in hex
+    body_file: str | None  # SHA-256 of a large body, which is kept as a file; None for one in `payloads`
     submitted_at: float
-    ready_at: float
-    run_seconds: float
-    priority: int
-    start_by: float | None
+    ready_at: float  # the earliest start
+    run_seconds: float  # the minimum duration of the run
+    priority: int  # see `queue`
+    start_by: float | None  # the start timeout that the caller set
     retry: bool
     store_io: bool
-    lifecycle: str | None
+    lifecycle: str | None  # JSON of the object lifecycle preference
     webhook: str | None
     faults: str | None = None
     state: str = State.IN_QUEUE
     started_at: float | None = None
     completed_at: float | None = None
     attempts: int = 0
-    gateway_id: str = ""
-    status: int | None = None
-    headers: str = "{}"
+    gateway_id: str = ""  # id of the last run; that of the first run is the request id
+    status: int | None = None  # HTTP status of the outcome; None before completion
+    headers: str = "{}"  # JSON of the outcome's headers
     error: str | None = None
     error_type: str | None = None
-    expires_at: float | None = None
-    held: bool = False
-    due_at: float | None = None
+    expires_at: float | None = None  # when the result is deleted
+    held: bool = False  # whether it stays in its state until it is released
+    due_at: float | None = None  # when the control API ended its run
 
     @property
     def endpoint(self) -> str:
-        """The full endpoint id."""
         return "/".join(filter(None, (self.application, self.path)))
 
 
 @dataclass(frozen=True, slots=True)
 class Delivery(WithFaults):
-    """A webhook to deliver.
-
-    Attributes:
-        user_id: fal's user id in the headers; a part of the signed message.
-        body: the same bytes at each attempt.
-        next_at: when the next attempt is due; None after the last one.
-        give_up_at: when the result expires; there is no attempt after that.
-        faults: the injections, as `Injections.dump` returns them.
-        outcome: a `DeliveryState`.
-        last: the result of the last attempt, for example "200" or "connection refused".
-    """
+    """A webhook to deliver."""
 
     request_id: str
     url: str
-    user_id: str
-    body: bytes
+    user_id: str  # fal's user id in the headers; a part of the signed message
+    body: bytes  # the same bytes at each attempt
     attempts: int
-    next_at: float | None
-    give_up_at: float
+    next_at: float | None  # when the next attempt is due; None after the last one
+    give_up_at: float  # when the result expires; there is no attempt after that
     faults: str | None = None
-    outcome: str = DeliveryState.PENDING
-    last: str | None = None
+    outcome: str = DeliveryState.PENDING  # a `DeliveryState`
+    last: str | None = None  # the result of the last attempt, for example "200" or "connection refused"
 
 
 @dataclass(frozen=True, slots=True)
 class StoredFile(WithFaults):
-    """A file on the CDN.
+    """A file on the CDN."""
 
-    Attributes:
-        path: the path of its URL, for example "/files/b/0aa9eef6/..._output.mp4".
-        disk: its name in the `files` folder.
-        owner: the key id that uploaded or generated it.
-        acl: JSON of its access list; None allows every reader.
-        faults: the injections, as `Injections.dump` returns them.
-        request_id: the request that produced it; None for an upload.
-    """
-
-    path: str
-    disk: str
+    path: str  # the path of its URL, for example "/files/b/0aa9eef6/..._output.mp4"
+    disk: str  # its name in the `files` folder
     content_type: str
     size: int
-    owner: str
+    owner: str  # the key id that uploaded or generated it
     created_at: float
     expires_at: float | None
-    acl: str | None
+    acl: str | None  # JSON of its access list; None allows every reader
     faults: str | None = None
-    request_id: str | None = None
+    request_id: str | None = None  # the request that produced it; None for an upload
 
 
 Row = Request | Delivery | StoredFile

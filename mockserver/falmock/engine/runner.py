@@ -18,7 +18,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Final, Literal
 from urllib.parse import unquote_to_bytes
 
-from falmock.engine.files import Files, decide, new_path
+from falmock.engine.files import decide, new_path
 from falmock.engine.ids import rng
 from falmock.engine.observer import Warned, warn_of_model
 from falmock.faults import effects
@@ -36,7 +36,6 @@ from falmock.media import (
 from falmock.protocol import pydantic_1, validation
 from falmock.protocol.errors import InvalidBody, Refusal, StorageFull, compact
 from falmock.protocol.hosts import MEDIA, BaseURL
-from falmock.protocol.limits import DEFAULT, Limits
 from falmock.protocol.model_errors import ModelError
 from falmock.protocol.outcomes import REJECTION, UNBILLED, Outcome
 from falmock.system import transient
@@ -47,9 +46,11 @@ if TYPE_CHECKING:
 
     from falmock.catalogue import Catalogue, Entry, Model
     from falmock.engine.clock import Clock
+    from falmock.engine.files import Files
     from falmock.engine.observer import Observer
     from falmock.engine.rows import Request, StoredFile
     from falmock.media import Specification
+    from falmock.settings import Settings
 
 log = logging.getLogger("falmock.engine.runner")
 
@@ -70,47 +71,20 @@ class PreparedRun:
     model_input: BaseModel
 
 
+@dataclass(frozen=True, slots=True)
 class Runner:
-    """Runs models.
+    """Runs models, with the tools to read input files and to make media."""
 
-    Args:
-        catalogue: the models that can run.
-        files: inputs and outputs.
-        renderer: renders the outputs.
-        decoder: decodes input pictures.
-        measurer: measures input videos and sounds.
-        fetcher: gets input files by URL.
-        style: `Settings.media`.
-        observer: gets warnings.
-        limits: those on the depth and members of an input.
-    """
-
-    def __init__(
-        self,
-        *,
-        catalogue: Catalogue,
-        files: Files,
-        renderer: Renderer,
-        decoder: Decoder,
-        measurer: Measurer,
-        fetcher: Fetcher,
-        clock: Clock,
-        seed: int,
-        style: str,
-        observer: Observer,
-        limits: Limits = DEFAULT,
-    ) -> None:
-        self.catalogue = catalogue
-        self.files = files
-        self.decoder = decoder
-        self.measurer = measurer
-        self.renderer = renderer
-        self.fetcher = fetcher
-        self.clock = clock
-        self.seed = seed
-        self.style = style
-        self.observer = observer
-        self.limits = limits
+    settings: Settings
+    catalogue: Catalogue
+    files: Files
+    clock: Clock
+    seed: int
+    observer: Observer
+    renderer: Renderer
+    decoder: Decoder
+    measurer: Measurer
+    fetcher: Fetcher
 
     def prepare(self, request: Request, body: bytes) -> Outcome | PreparedRun:
         """Find the model and validate its input."""
@@ -128,7 +102,8 @@ class Runner:
                 seconds=REJECTION,
             )
         try:
-            return PreparedRun(model, validation.read(model.input, body, request.content_type, self.limits))
+            limits = self.settings.limits
+            return PreparedRun(model, validation.read(model.input, body, request.content_type, limits))
         except Refusal as refusal:
             if isinstance(refusal, InvalidBody) and (
                 model.entry.validation == 1 or "pydantic_1" in request.injections
@@ -205,7 +180,7 @@ class _Tools:
         seeded = compact([runner.seed, assignment.model_input.model_dump()])
         self.seed = int.from_bytes(hashlib.sha256(seeded).digest()[:8])
         self.random = random.Random(self.seed)  # noqa: S311 - no secrets
-        self.style = runner.style
+        self.style = runner.settings.media
 
     async def picture(self, url: str, *, loc: Loc) -> Picture | None:
         data = await self._fetch(url, loc, "image_load_error", MAX_BYTES)

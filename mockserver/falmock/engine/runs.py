@@ -149,10 +149,8 @@ class Runs:
     def _carry_out(self, request: Request, prepared: Outcome | PreparedRun, at: float, now: float) -> None:
         limit = self._settings.run_timeout
         if isinstance(prepared, Outcome):
-            if prepared.status == HTTPStatus.UNPROCESSABLE_ENTITY and (
-                (worded := request.injections.get("pydantic_1")) is not None
-            ):
-                self._resources.observed(worded)
+            if prepared.status == HTTPStatus.UNPROCESSABLE_ENTITY:
+                self._resources.observed(*request.injections.chosen("pydantic_1"))
             self._settle(request, prepared, now, _end_of_rejection(request, prepared, at))
         elif limit is not None and request.run_seconds > limit:
             self._settle(request, effects.ended(PlatformError("request_timeout")), now, at + limit)
@@ -171,9 +169,8 @@ class Runs:
         self._guarded(request.id, now, self._finish, request, outcome, at, now)
 
     def _finish(self, request: Request, outcome: Outcome, at: float, now: float) -> None:
-        for name in effects.AT_SUCCESS if outcome.status == HTTPStatus.OK else ():
-            if (injection := request.injections.get(name)) is not None:
-                self._resources.observed(injection)
+        if outcome.status == HTTPStatus.OK:
+            self._resources.observed(*request.injections.chosen(*effects.AT_SUCCESS))
         self._settle(request, outcome, now, _end_of_rejection(request, outcome, at))
 
     # Tasks

@@ -51,7 +51,6 @@ class Steps:
     # States
 
     def hold(self, request: Request, at: float, *, held: bool) -> None:
-        """Write that a request is held or released."""
         self._note(self._store.change(request, held=held), "hold" if held else "release", at)
 
     def start(self, request: Request, at: float) -> Request:

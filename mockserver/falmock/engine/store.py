@@ -50,8 +50,7 @@ class StoreInUseError(Exception):
 class Database:
     """An open database that this process owns, with nested transactions and actions that follow their end.
 
-    Args:
-        path: the database file; None keeps it in memory.
+    Without a path, it is in memory.
 
     Raises:
         StoreInUseError: another process has it open.
@@ -192,7 +191,6 @@ class Store(Database, Pages):
         return changed
 
     def update(self, kind: type[Row], key: str, **changes: object) -> None:
-        """Change some columns of a row."""
         columns = ", ".join(f"{column} = ?" for column in changes)
         query = f"UPDATE {TABLES[kind]} SET {columns} WHERE {KEYS[kind]} = ?"
         self._db.execute(query, [*changes.values(), key])
@@ -266,13 +264,11 @@ class Store(Database, Pages):
         self._db.execute("INSERT OR REPLACE INTO payloads VALUES (?, ?, ?)", (request_id, kind, data))
 
     def payload(self, request_id: str, kind: str) -> bytes | None:
-        """Return a payload, or None."""
         query = "SELECT data FROM payloads WHERE request_id = ? AND kind = ?"
         data: bytes | None = self._value(query, request_id, kind)
         return data
 
     def drop(self, request_id: str, *kinds: str) -> None:
-        """Delete payloads of a request."""
         for kind in kinds:
             self._db.execute("DELETE FROM payloads WHERE request_id = ? AND kind = ?", (request_id, kind))
 
@@ -321,7 +317,6 @@ class Store(Database, Pages):
     # Files
 
     def file(self, path: str) -> StoredFile | None:
-        """Return a file by the path of its URL."""
         return self._get(StoredFile, path)
 
     def files(self, owner: str | None = None) -> list[StoredFile]:
@@ -329,7 +324,6 @@ class Store(Database, Pages):
         return self._select(StoredFile, "owner = ifnull(?, owner)", owner)
 
     def files_of_request(self, request_id: str) -> list[StoredFile]:
-        """Return the files that the runs of a request produced."""
         return self._select(StoredFile, "request_id = ?", request_id)
 
     def file_names(self) -> set[str]:

@@ -30,38 +30,24 @@ MARGIN: Final = 24 * 3600.0  # seconds before the end of emulated time; nothing 
 
 @dataclass(frozen=True, slots=True)
 class Submission:
-    """A submit with its headers and query parsed.
-
-    Attributes:
-        caller: the key id.
-        origin: the base URL, as `str(BaseURL)`.
-        webhook: the URL to deliver to.
-        priority: `queue.NORMAL` or `queue.LOW`.
-        start_within: seconds within which a runner must start it; infinity for no limit.
-        retry: run it again after a 503 or 504.
-        store_io: keep its payloads.
-        lifecycle: JSON of the object lifecycle preference.
-        max_queue_length: refuse it when more requests than this wait.
-        faults: the faults that its headers or its input ask for.
-        parsed: returns the result of `parse_input(body)`, if the body was parsed before.
-    """
+    """A submit with its headers and query parsed."""
 
     endpoint: Endpoint
-    caller: str
-    origin: str
+    caller: str  # the key id
+    origin: str  # as `str(BaseURL)`
     method: str
     content_type: str | None
     body: bytes
     test: str | None = None
     webhook: str | None = None
-    priority: int = 0
-    start_within: float = math.inf
-    retry: bool = True
-    store_io: bool = True
-    lifecycle: str | None = None
-    max_queue_length: float = math.inf
-    faults: tuple[Fault, ...] = ()
-    parsed: Callable[[], dict[str, Any]] | None = None
+    priority: int = 0  # `queue.NORMAL` or `queue.LOW`
+    start_within: float = math.inf  # seconds within which a runner must start it; infinity for no limit
+    retry: bool = True  # run it again after a 503 or 504
+    store_io: bool = True  # keep its payloads
+    lifecycle: str | None = None  # JSON of the object lifecycle preference
+    max_queue_length: float = math.inf  # refuse it when more requests than this wait
+    faults: tuple[Fault, ...] = ()  # the faults that its headers or its input ask for
+    parsed: Callable[[], dict[str, Any]] | None = None  # returns `parse_input(body)`, if that is known
 
 
 def parse_input(body: bytes) -> dict[str, Any]:
@@ -87,10 +73,11 @@ def accept(
     seq = store.next_seq()
     random = rng(resources.seed, seq, "submit")
     request_id = str(uuid7(now, random))
-    chosen = _injections(resources, submission, request_id)
-    injections = Injections(chosen)
     queue_seconds = 0.0 if direct else settings.queue_seconds.draw(random)
     run_seconds = settings.run_seconds.draw(random)
+    body_file = payloads.keep_input(request_id, submission.body)
+    chosen = _injections(resources, submission, request_id)
+    injections = Injections(chosen)
     request = Request(
         id=request_id,
         seq=seq,
@@ -103,7 +90,7 @@ def accept(
         method=submission.method,
         content_type=submission.content_type,
         input_sha256=hashlib.sha256(submission.body).hexdigest(),
-        body_file=payloads.keep_input(request_id, submission.body),
+        body_file=body_file,
         submitted_at=now,
         ready_at=effects.ready_at(injections, now + queue_seconds, now),
         run_seconds=effects.run_seconds(injections, run_seconds),

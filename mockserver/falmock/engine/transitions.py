@@ -46,16 +46,11 @@ RERUN: Final = frozenset({503, 504})  # statuses that the platform tries again
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """The known outcome of a run that has not ended yet.
-
-    Attributes:
-        known_at: when it became known; the run does not end earlier.
-        due: a fixed end of the run, or None; see `Queue.settle`.
-    """
+    """The known outcome of a run that has not ended yet."""
 
     outcome: Outcome
-    known_at: float
-    due: float | None
+    known_at: float  # the run does not end earlier
+    due: float | None  # a fixed end of the run; see `Queue.settle`
 
 
 class Transitions:
@@ -80,16 +75,7 @@ class Transitions:
         self.wake = asyncio.Event()
         self.changed = Notifier()
         self.sender = Sender(
-            store=resources.store,
-            signer=resources.signer,
-            clock=resources.clock,
-            http=resources.http,
-            observer=resources.observer,
-            is_local=None if settings.delivers_anywhere else resources.is_local,
-            wake=self.wake.set,
-            changed=self.changed.notify,
-            rule_set=resources.rule_set,
-            transaction=self.transaction,
+            resources, wake=self.wake.set, changed=self.changed.notify, transaction=self.transaction
         )
         self.steps = Steps(resources, self.payloads, self.sender)
         self.runs = Runs(
@@ -165,7 +151,6 @@ class Transitions:
                 self.steps.complete(request, Event.FINISH, outcome, at)
 
     def reschedule(self) -> None:
-        """Recompute `due`."""
         before, self.due = self.due, self.queue.due()
         if self.due < before:
             self.wake.set()
@@ -197,10 +182,9 @@ class Transitions:
         if request is None or request.state == State.COMPLETED:
             return
         now = self.clock.now()
-        take_out = self.queue.finish if event is Event.FINISH else self.queue.cancel
         with self.transaction():
             self.stop(request_id)
-            take_out(request_id, now)
+            self.queue.cancel(request_id, now)
             self.steps.complete(request, event, outcome, now)
         self.reschedule()
         self.notify(request_id, request.application)
@@ -373,7 +357,7 @@ def job_of(request: Request) -> Job:
         run_seconds=request.run_seconds,
         start_by=math.inf if request.start_by is None else request.start_by,
         started_at=request.started_at,
-        bypass=effects.bypasses_queue(request.injections, request.attempts),
+        bypass=request.faults is not None and effects.bypasses_queue(request.injections, request.attempts),
         held=bool(request.held),
         due_at=request.due_at,
     )

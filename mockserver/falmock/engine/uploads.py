@@ -18,7 +18,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Final
 from weakref import WeakValueDictionary
 
-from falmock.engine.files import DISCARDED, Files, link, new_path
+from falmock.engine.files import DISCARDED, Files, all_or_nothing, link, new_path
 from falmock.protocol.errors import BodyTooLarge, InvalidToken, PlatformError
 from falmock.system import disk, private
 from falmock.system.descriptors import with_descriptors
@@ -40,31 +40,17 @@ LONGEST_TOKEN_LIFETIME: Final = 7 * 24 * 3600  # seconds
 
 @dataclass(frozen=True, slots=True)
 class Upload:
-    """An announced file.
+    """An announced file."""
 
-    Attributes:
-        id: the name of the folder for its parts.
-        path: the path of the file's URL.
-        owner: the key id.
-        lifecycle: JSON of its object lifecycle, or None.
-    """
-
-    id: str
-    path: str
+    id: str  # the name of the folder for its parts
+    path: str  # of the file's URL
     content_type: str
-    owner: str
-    lifecycle: str | None
+    owner: str  # the key id
+    lifecycle: str | None  # JSON of its object lifecycle
 
 
 class Uploads:
-    """Receives uploads and publishes them on the CDN.
-
-    Args:
-        files: the emulator's files.
-        signer: seals tokens.
-        now: returns the emulator's time, unix seconds.
-        new_rng: returns a new random source for a purpose.
-    """
+    """Receives uploads and publishes them on the CDN."""
 
     def __init__(
         self,
@@ -166,22 +152,15 @@ class Uploads:
         digest = hashlib.md5(usedforsecurity=False)
         file = await self.receive(chunks, digest.update)
         etag = digest.hexdigest()
-        try:
-            with disk.room():
-                folder = private.folder(self._folder / upload.id)
-                file.replace(folder / f"{number}.{etag}")
-        except BaseException:
-            file.unlink(missing_ok=True)
-            raise
+        with all_or_nothing(file), disk.room():
+            folder = private.folder(self._folder / upload.id)
+            file.replace(folder / f"{number}.{etag}")
         return etag
 
     async def receive(
         self, chunks: AsyncIterator[bytes], inspect: Callable[[bytes], None] = lambda _: None
     ) -> Path:
-        """Stream a whole file to disk and return it. Nothing is kept after an error.
-
-        Args:
-            inspect: called with the bytes, one piece after the other.
+        """Stream a file to disk and return it; `inspect` gets its bytes. Nothing is kept after an error.
 
         Raises:
             BodyTooLarge: there are more bytes than a file may have.
@@ -194,13 +173,10 @@ class Uploads:
             disk.write_all(sink, data)
             inspect(data)
 
-        try:
+        with all_or_nothing(file):
             sink = await with_descriptors(lambda: asyncio.to_thread(private.create, file, buffering=0))
             with disk.room(), sink:
                 await _write_behind(_batches(chunks, self._files.max_size), write)
-        except BaseException:
-            file.unlink(missing_ok=True)
-            raise
         return file
 
     def publish(self, upload: Upload, whole: Path) -> StoredFile:
@@ -252,15 +228,11 @@ class Uploads:
         if sum(source.stat().st_size for source in sources) > self._files.max_size:
             raise BodyTooLarge(self._files.max_size)
         whole = self._new_name(private.PART)
-        try:
-            with disk.room():
-                if len(sources) == 1:
-                    link(sources[0], whole)
-                else:
-                    _concatenate(sources, whole)
-        except BaseException:
-            whole.unlink(missing_ok=True)
-            raise
+        with all_or_nothing(whole), disk.room():
+            if len(sources) == 1:
+                link(sources[0], whole)
+            else:
+                _concatenate(sources, whole)
         return whole
 
     def _discard(self, folder: Path) -> Path | None:

@@ -22,8 +22,7 @@ from falmock.engine.delivery import (
 from falmock.engine.lifecycle import DeliveryState
 from falmock.engine.observer import Attempt
 from falmock.engine.rows import Delivery, Request
-from falmock.engine.schedule import Schedule
-from falmock.engine.slots import Slots
+from falmock.engine.schedule import Schedule, Slots
 from falmock.faults import effects
 from falmock.protocol import urls
 from falmock.protocol.errors import StorageUnavailable
@@ -33,15 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection
     from contextlib import AbstractContextManager
 
-    import httpx
-
-    from falmock.engine.clock import Clock
-    from falmock.engine.observer import Observer
-    from falmock.engine.resources import Once
-    from falmock.engine.signing import Signer
-    from falmock.engine.store import Store
-    from falmock.faults.effects import Injection
-    from falmock.faults.rule_set import RuleSet
+    from falmock.engine.resources import Resources
 
 log = logging.getLogger("falmock.engine.webhooks")
 
@@ -54,39 +45,27 @@ class Sender:
     """Sends webhooks and retries them. Each receiver has its own slots, so that a slow one delays no other.
 
     Args:
-        http: sends them.
-        is_local: returns whether a host may get webhooks; None allows all.
         wake: called when an attempt is due earlier than any before.
         changed: called with the request id after each attempt.
-        rule_set: counts the faults that take effect.
         transaction: opens a transaction of the store; raises `StorageUnavailable`.
     """
 
     def __init__(
         self,
+        resources: Resources,
         *,
-        store: Store,
-        signer: Signer,
-        clock: Clock,
-        http: Once[httpx.AsyncBaseTransport],
-        observer: Observer,
-        is_local: Callable[[str], bool] | None,
         wake: Callable[[], None],
         changed: Callable[[str], None],
-        rule_set: RuleSet,
         transaction: Callable[[], AbstractContextManager[None]],
     ) -> None:
-        self._store = store
-        self._signer = signer
-        self._clock = clock
-        self._http = http
-        self._observer = observer
-        self._is_local = is_local
+        self._resources = resources
+        self._store = resources.store
+        self._clock = resources.clock
         self._changed = changed
-        self._rule_set = rule_set
         self._transaction = transaction
         self._held: dict[str, dict[str, None]] = {}  # by URL: request ids that wait for a later delivery
-        self._schedule = Schedule(Slots(total=share(4, most=AT_ONCE), each=AT_ONCE_EACH), wake)
+        self._slots = Slots(total=share(4, most=AT_ONCE), each=AT_ONCE_EACH)
+        self._schedule = Schedule(self._slots, wake)
         self._sending: dict[str, asyncio.Task[None]] = {}
         self._due_again: set[str] = set()  # those of `_sending` that became due
         self._cancelled: set[asyncio.Task[None]] = set()
@@ -97,16 +76,16 @@ class Sender:
         url = request.webhook
         if url is None:
             return
-        effect = effects.on_delivery(request.injections)
-        self._observe(*effect.observed)
-        at = now + effect.delay
-        if effect.waits_for_next:
+        injections = request.injections
+        self._resources.observed(*injections.chosen(*effects.OF_DELIVERIES))
+        at = now + injections.seconds("webhook_late") + injections.seconds("webhook_out_of_order")
+        if "webhook_out_of_order" in injections:  # it is sent earlier if a later delivery succeeds
             self._store.on_commit(lambda: self._held.setdefault(url, {}).update({request.id: None}))
         delivery = Delivery(
             request_id=request.id,
             url=url,
             user_id=user_id,
-            body=payload(request, None if effect.null_payload else output),
+            body=payload(request, None if "webhook_null_payload" in injections else output),
             attempts=0,
             next_at=at,
             give_up_at=max(give_up_at, at),
@@ -125,7 +104,7 @@ class Sender:
             receiver, request_id = taken
             delivery = self._due_delivery(request_id, now)
             if delivery is None:
-                self._schedule.give_back(receiver)
+                self._slots.give_back(receiver)
                 continue
             task = asyncio.create_task(self._deliver(delivery))
             self._sending[request_id] = task
@@ -157,7 +136,6 @@ class Sender:
 
     @property
     def in_flight(self) -> list[asyncio.Task[None]]:
-        """The attempts in progress."""
         return [*self._sending.values(), *self._cancelled]
 
     async def close(self) -> None:
@@ -178,35 +156,39 @@ class Sender:
 
     async def _deliver(self, delivery: Delivery) -> None:
         request_id, url = delivery.request_id, without_secrets(delivery.url)
-        if self._is_local is not None and not self._is_local(urls.split(delivery.url).hostname or ""):
+        if not self._may_send(delivery.url):
             reason = "is not on this machine (allow it with --webhooks any)"
             log.warning("webhook of %s not sent: %s %s", request_id, url, reason)
             await self._write(lambda: self._give_up(delivery, DeliveryState.REFUSED, "not local"))
             return
         if (lost := delivery.injections.get("webhook_lost")) is not None:
-            self._observe(lost)
+            self._resources.observed(lost)
             await self._write(lambda: self._give_up(delivery, DeliveryState.LOST, "lost"))
             return
         verdict = await self._post(delivery)
         await self._write(lambda: self._conclude(delivery, verdict))
         log.info("webhook of %s to %s: %s (attempt %d)", request_id, url, verdict, delivery.attempts + 1)
 
+    def _may_send(self, url: str) -> bool:
+        anywhere = self._resources.settings.delivers_anywhere
+        return anywhere or self._resources.is_local(urls.split(url).hostname or "")
+
     async def _post(self, delivery: Delivery) -> str:
         """Return the status code as text, or the reason why there is none."""
-        effect = effects.on_attempt(delivery.injections)
-        self._observe(*effect.observed)
-        headers = signed_headers(self._signer, delivery, effect, self._clock.wall())
+        injections = delivery.injections
+        self._resources.observed(*injections.chosen(*effects.SHAPING))
+        headers = signed_headers(self._resources.signer, delivery, self._clock.wall())
         from falmock.engine.posting import post  # noqa: PLC0415 - loads httpx, for the first webhook
 
-        body = attempt_body(delivery, effect)
+        body = attempt_body(delivery)
         at, began = self._clock.now(), time.perf_counter()
         answer = await post(
-            self._http(),
+            self._resources.http(),
             delivery.url,
             body=body,
             headers=headers,
             limit=timeout(delivery.attempts),
-            pause=effect.pause,
+            pause=injections.seconds("webhook_slow"),
         )
         took = time.perf_counter() - began
         self._note(delivery, answer, at=at, took=took, headers=headers, body=body)
@@ -244,7 +226,7 @@ class Sender:
             error=answer.error,
             fault=effects.fault_of_attempt(delivery.injections, repeated=repeated),
         )
-        self._observer.attempt(attempt)
+        self._resources.observer.attempt(attempt)
 
     async def _write(self, conclude: Callable[[], None]) -> None:
         """Store the result of an attempt; retry while the store cannot write."""
@@ -256,7 +238,7 @@ class Sender:
     def _conclude(self, delivery: Delivery, verdict: str) -> None:
         attempts = delivery.attempts + 1
         if delivery.outcome == DeliveryState.DELIVERED:  # the second delivery of `webhook_twice`
-            self._observe(delivery.injections["webhook_twice"])
+            self._resources.observed(delivery.injections["webhook_twice"])
             self._update(delivery, last=verdict, attempts=attempts)
         elif verdict.startswith("2"):
             self._delivered(delivery, verdict, attempts)
@@ -300,7 +282,7 @@ class Sender:
             self._held.pop(url, None)
 
     def _finished(self, request_id: str, receiver: str, task: asyncio.Task[None]) -> None:
-        self._schedule.give_back(receiver)
+        self._slots.give_back(receiver)
         self._cancelled.discard(task)
         error = None if task.cancelled() else task.exception()
         if self._sending.get(request_id) is task:
@@ -331,7 +313,3 @@ class Sender:
         failed, last = DeliveryState.FAILED, type(error).__name__
         with contextlib.suppress(StorageUnavailable, sqlite3.DatabaseError), self._transaction():
             self._store.update(Delivery, request_id, next_at=None, outcome=failed, last=last)
-
-    def _observe(self, *injections: Injection) -> None:
-        for injection in injections:
-            self._store.on_commit(partial(self._rule_set.observed, injection))

@@ -33,18 +33,19 @@ AT_ONCE: Final = (
     "locks_account",
 )
 AT_SUCCESS: Final = ("media_expired", "file_null", "file_missing")  # and when the model succeeds
-OF_ATTEMPTS: Final = (  # these shape an attempt of a webhook, or lead to another one
+RESERIALIZED: Final = "webhook_reserialized"
+SHAPING: Final = (  # an attempt of a webhook
     "webhook_slow",
     "webhook_old_timestamp",
     "webhook_rotated_key",
     "webhook_bad_signature",
-    "webhook_reserialized",
-    "webhook_twice",
+    RESERIALIZED,
 )
+OF_DELIVERIES: Final = ("webhook_null_payload", "webhook_late", "webhook_out_of_order")
+OF_ATTEMPTS: Final = (*SHAPING, "webhook_twice")  # the last one leads to another attempt
 BYPASSING: Final = frozenset({"stuck_in_queue", "deep_queue"})  # later requests need not wait for these
 HALF: Final = 0.5  # of the time in a deep queue; the queue may grow until then
 SHORTEST: Final = 0.1  # seconds between two positions that a stream shows, if there are very many
-RESERIALIZED: Final = "webhook_reserialized"
 FORGED: Final = frozenset(  # a receiver must reject these
     {"webhook_bad_signature", "webhook_old_timestamp", RESERIALIZED}
 )
@@ -75,6 +76,15 @@ class Injections(dict[str, Injection]):
             return NONE
         return _parse(text) if len(text) <= LONGEST_CACHED else _parse.__wrapped__(text)
 
+    def seconds(self, name: str) -> float:
+        """Return the `seconds` of a fault, or 0 without it."""
+        injection = self.get(name)
+        return 0.0 if injection is None else float(injection.fault.options["seconds"])
+
+    def chosen(self, *names: str) -> list[Injection]:
+        """Return those of some names that are there."""
+        return [self[name] for name in names if name in self]
+
     def dump(self) -> str | None:
         """Return JSON for the store: `[[rule id, fault], ...]`; None without injections."""
         pairs = [[injection.rule, str(injection.fault)] for injection in self.values()]
@@ -101,12 +111,12 @@ def ready_at(injections: Injections, usual: float, now: float) -> float:
         return math.inf
     if "starts_at_once" in injections:
         return now
-    return max(usual, now + _seconds(injections, "deep_queue"))
+    return max(usual, now + injections.seconds("deep_queue"))
 
 
 def run_seconds(injections: Injections, usual: float) -> float:
     """Return how long a request runs."""
-    return math.inf if "stuck_running" in injections else usual + _seconds(injections, "slow")
+    return math.inf if "stuck_running" in injections else usual + injections.seconds("slow")
 
 
 def bypasses_queue(injections: Injections, attempts: int) -> bool:
@@ -114,15 +124,12 @@ def bypasses_queue(injections: Injections, attempts: int) -> bool:
     return attempts == 0 and not BYPASSING.isdisjoint(injections)
 
 
-def phantom_requests(
-    injections: Injections, attempts: int, *, submitted_at: float, ready_at: float, now: float
-) -> int:
-    """Return how many phantom requests `deep_queue` puts ahead of one that waits after some runs."""
-    deep = injections.get("deep_queue")
-    if deep is None or attempts > 0 or ready_at <= submitted_at:
+def phantom_requests(injections: Injections, submitted_at: float, ready_at: float, now: float) -> int:
+    """Return how many phantom requests `deep_queue` puts ahead of one that waits for its first run."""
+    if "deep_queue" not in injections or ready_at <= submitted_at:
         return 0
     left = 1.0 if math.isinf(ready_at) else (ready_at - now) / (ready_at - submitted_at)
-    first, peak = int(deep.fault.options["position"]), int(deep.fault.options["peak"])
+    first, peak = _positions(injections)
     if peak <= first:
         ahead = first * left
     elif left > HALF:
@@ -132,16 +139,18 @@ def phantom_requests(
     return max(0, math.ceil(ahead))
 
 
-def seconds_of_a_position(
-    injections: Injections, attempts: int, *, submitted_at: float, ready_at: float
-) -> float:
+def seconds_of_a_position(injections: Injections, submitted_at: float, ready_at: float) -> float:
     """Return how long `deep_queue` keeps a position where it changes fastest, at least `SHORTEST`."""
-    deep = injections.get("deep_queue")
-    if deep is None or attempts > 0 or not submitted_at < ready_at < math.inf:
+    if "deep_queue" not in injections or not submitted_at < ready_at < math.inf:
         return math.inf
-    first, peak = int(deep.fault.options["position"]), int(deep.fault.options["peak"])
+    first, peak = _positions(injections)
     positions = peak / HALF if peak > first else first
     return max(SHORTEST, (ready_at - submitted_at) / positions) if positions else math.inf
+
+
+def _positions(injections: Injections) -> tuple[int, int]:
+    options = injections["deep_queue"].fault.options
+    return int(options["position"]), int(options["peak"])
 
 
 def failure(injections: Injections, attempts: int, given: BaseModel) -> tuple[Injection, Outcome] | None:
@@ -204,93 +213,23 @@ def visible_logs(injections: Injections, lines: list[Any]) -> list[Any]:
 
 def file_expires_at(injections: Injections, usual: float | None, now: float) -> float | None:
     """Return when a file that is made now expires; None for never."""
-    return now + _seconds(injections, "media_expired") if "media_expired" in injections else usual
+    return now + injections.seconds("media_expired") if "media_expired" in injections else usual
 
 
 # The webhook
 
 
-@dataclass(frozen=True, slots=True)
-class DeliveryEffect:
-    """How faults change a delivery.
-
-    Attributes:
-        delay: seconds until the first attempt.
-        waits_for_next: send it early if a later delivery to the same URL succeeds.
-        null_payload: deliver null instead of the result.
-        observed: the faults behind this.
-    """
-
-    delay: float
-    waits_for_next: bool
-    null_payload: bool
-    observed: tuple[Injection, ...]
-
-
-def on_delivery(injections: Injections) -> DeliveryEffect:
-    """Return the effect of faults on the webhook of a completed request."""
-    return DeliveryEffect(
-        delay=_seconds(injections, "webhook_late") + _seconds(injections, "webhook_out_of_order"),
-        waits_for_next="webhook_out_of_order" in injections,
-        null_payload="webhook_null_payload" in injections,
-        observed=_chosen(injections, "webhook_null_payload", "webhook_late", "webhook_out_of_order"),
-    )
-
-
-@dataclass(frozen=True, slots=True)
-class AttemptEffect:
-    """How faults change one POST of a webhook.
-
-    Attributes:
-        pause: real seconds between the halves of the body.
-        timestamp_age: seconds between the timestamp and now.
-        rotate_key: sign with a new key.
-        wrong_signature: sign other bytes.
-        reserialized: send the same JSON in other bytes, with the signature of the usual bytes.
-        observed: the faults behind this.
-    """
-
-    pause: float
-    timestamp_age: float
-    rotate_key: bool
-    wrong_signature: bool
-    reserialized: bool
-    observed: tuple[Injection, ...]
-
-
-def on_attempt(injections: Injections) -> AttemptEffect:
-    """Return the effect of faults on an attempt."""
-    return AttemptEffect(
-        pause=_seconds(injections, "webhook_slow"),
-        timestamp_age=_seconds(injections, "webhook_old_timestamp"),
-        rotate_key="webhook_rotated_key" in injections,
-        wrong_signature="webhook_bad_signature" in injections,
-        reserialized=RESERIALIZED in injections,
-        observed=_chosen(injections, *OF_ATTEMPTS[:-1]),  # the last one takes effect later
-    )
-
-
 def second_delivery_at(injections: Injections, now: float) -> float | None:
     """Return when a webhook that was delivered now is delivered again; None for never."""
-    return now + _seconds(injections, "webhook_twice") if "webhook_twice" in injections else None
+    return now + injections.seconds("webhook_twice") if "webhook_twice" in injections else None
 
 
 def fault_of_attempt(injections: Injections, *, repeated: bool) -> str | None:
     """Return the fault that the journal names for an attempt: a forgery before any other.
 
-    Args:
-        repeated: whether an earlier attempt was successful.
+    It is `repeated` if an earlier attempt was successful.
     """
     names = [name for name in injections if name.startswith("webhook_")]
     if not repeated:
         names = [name for name in names if name != "webhook_twice"]
     return min(names, key=lambda name: name not in FORGED, default=None)
-
-
-def _seconds(injections: Injections, name: str) -> float:
-    injection = injections.get(name)
-    return 0.0 if injection is None else float(injection.fault.options["seconds"])
-
-
-def _chosen(injections: Injections, *names: str) -> tuple[Injection, ...]:
-    return tuple(injections[name] for name in names if name in injections)

@@ -20,19 +20,13 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class RuleState:
-    """A rule with its counters.
-
-    Attributes:
-        matched: requests and calls that the rule matched.
-        injected: faults that were chosen, "ok" included.
-        observed: faults that took effect, "ok" included.
-    """
+    """A rule with its counters."""
 
     id: int
     rule: Rule
-    matched: int = 0
-    injected: int = 0
-    observed: int = 0
+    matched: int = 0  # requests and calls that the rule matched
+    injected: int = 0  # faults that were chosen, "ok" included
+    observed: int = 0  # faults that took effect, "ok" included
     _sequel: list[Fault | None] = field(default_factory=list)
     _fault: Fault | None = None
 
@@ -65,12 +59,7 @@ class RuleState:
 
 
 class RuleSet:
-    """All rules of one emulator.
-
-    Args:
-        seed: decides which matches get a fault from rules with a share.
-        scenarios: the initial rules.
-    """
+    """All rules of one emulator. The seed decides which matches get a fault from rules with a share."""
 
     def __init__(self, seed: int, scenarios: Iterable[Scenario] = ()) -> None:
         self._seed = seed
@@ -93,7 +82,6 @@ class RuleSet:
         return state.id
 
     def load(self, scenario: Scenario) -> list[int]:
-        """Append the rules of a scenario; return their ids."""
         return [self.add(rule) for rule in scenario.rules]
 
     def remove(self, rule_id: int) -> None:
@@ -110,7 +98,6 @@ class RuleSet:
                 del self._of_request[request]
 
     def forget(self, request_id: str) -> None:
-        """Remove the rules for one request."""
         for rule_id in tuple(self._of_request.get(request_id, ())):
             self.remove(rule_id)
 

@@ -37,12 +37,7 @@ def find(name: str) -> Scenario:
 
 
 def read(text: str, *, name: str, where: str) -> Scenario:
-    """Parse a scenario from TOML.
-
-    Args:
-        text: the TOML.
-        name: the scenario's name, unless the text has one.
-        where: the origin of the text, for error messages.
+    """Parse a scenario from TOML. It has the given name, unless the text has one; errors say where it is.
 
     Raises:
         ScenarioError: the text is no valid scenario.

@@ -51,21 +51,14 @@ class ScenarioError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class FaultKind:
-    """A fault that can be injected.
-
-    Attributes:
-        group: its heading in the documents.
-        says: one line about its effect.
-        on: the places where it occurs by default.
-        may: the places that a rule may choose.
-        options: default values; the type of a value is the type of the option.
-    """
+    """A fault that can be injected."""
 
     name: str
-    group: str
-    says: str
-    on: tuple[str, ...]
-    may: frozenset[str]
+    group: str  # its heading in the documents
+    says: str  # one line about its effect
+    on: tuple[str, ...]  # the places where it occurs by default
+    may: frozenset[str]  # the places that a rule may choose
+    # Default values; the type of a value is the type of the option.
     options: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -78,7 +71,6 @@ class Fault:
 
     @property
     def kind(self) -> FaultKind:
-        """The kind of the fault."""
         return FAULTS[self.name]
 
     def option_texts(self) -> dict[str, str]:
@@ -96,21 +88,14 @@ class Fault:
 
 @dataclass(frozen=True, slots=True)
 class MatchContext:
-    """A request or call to match rules with.
+    """A request or call to match rules with."""
 
-    Attributes:
-        place: one of `PLACES`.
-        endpoint: the endpoint, or the application where only that is known.
-        caller: the key id.
-        request: the request id.
-        model_input: returns the input if that is a JSON object, otherwise an empty one.
-    """
-
-    place: str
-    endpoint: str | None = None
-    caller: str | None = None
+    place: str  # one of `PLACES`
+    endpoint: str | None = None  # the endpoint, or the application where only that is known
+    caller: str | None = None  # the key id
     test: str | None = None
     request: str | None = None
+    # Returns the input if that is a JSON object, otherwise an empty one.
     model_input: Callable[[], Mapping[str, Any]] = dict
 
 

@@ -69,16 +69,16 @@ class World:
         journal = Journal(2**20)
         files = Files(store, self.folder, max_size=10**9)
         runner = Runner(
+            settings=SETTINGS,
             catalogue=BUNDLED,
             files=files,
+            clock=self.clock,
+            seed=1,
+            observer=journal,
             renderer=self.renderer,
             decoder=Decoder(max_pixels=1_000_000, memory=2**30),
             measurer=Measurer(find_ffmpeg(), self.folder),
             fetcher=Fetcher(httpx.AsyncClient(transport=self.http), public=False, is_local=lambda _: False),
-            clock=self.clock,
-            seed=1,
-            style="plain",
-            observer=journal,
         )
         return Emulator(
             Resources(

@@ -11,7 +11,7 @@ import httpx
 from emulated import BASE, ENDPOINT, HOSTED, KEY
 
 from falmock.app import create_app, open_emulator
-from falmock.engine import equipment
+from falmock.engine import opening
 from falmock.settings import Settings, Span
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ async def test_an_emulator_that_closes_while_its_first_run_begins_leaves_no_fold
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    usual = equipment.new_runner
+    usual = opening.new_runner
     begun, may_end, ended = threading.Event(), threading.Event(), threading.Event()
 
     def late(*given: Any, **named: Any) -> Any:
@@ -35,7 +35,7 @@ async def test_an_emulator_that_closes_while_its_first_run_begins_leaves_no_fold
         finally:
             ended.set()
 
-    monkeypatch.setattr(equipment, "new_runner", late)
+    monkeypatch.setattr(opening, "new_runner", late)
     async with open_emulator(Settings(queue_seconds=Span(0, 0))) as emulator:
         async with httpx.AsyncClient(
             transport=httpx.ASGITransport(create_app(emulator)), base_url=BASE

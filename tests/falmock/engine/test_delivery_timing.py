@@ -15,7 +15,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from falmock.engine.clock import ManualClock
-from falmock.engine.resources import Once
+from falmock.engine.resources import Once, Resources
 from falmock.engine.rows import Delivery, Request
 from falmock.engine.signing import Signer
 from falmock.engine.store import Store
@@ -24,6 +24,7 @@ from falmock.faults.effects import Injection, Injections
 from falmock.faults.rule_set import RuleSet
 from falmock.faults.vocabulary import parse
 from falmock.inspection.journal import Journal
+from falmock.settings import Settings
 from falmock.system.descriptors import share
 
 if TYPE_CHECKING:
@@ -79,16 +80,26 @@ class Deliveries:
         self.sender = self.new_sender()
 
     def new_sender(self) -> Sender:
-        return Sender(
-            store=self.store,
-            signer=Signer(bytes(32)),
+        unused: Any = None
+        resources = Resources(
+            settings=Settings(),
             clock=self.clock,
+            store=self.store,
+            files=unused,
+            catalogue=unused,
+            runner=unused,
+            signer=Signer(bytes(32)),
+            rule_set=RuleSet(1),
             http=Once(lambda: self.http),
+            dialler=unused,
+            is_local=lambda _: True,
+            seed=1,
             observer=Journal(100_000),
-            is_local=None,
+        )
+        return Sender(
+            resources,
             wake=lambda: None,
             changed=lambda _: None,
-            rule_set=RuleSet(1),
             transaction=self.store.transaction,
         )
 

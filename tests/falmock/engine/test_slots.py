@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from falmock.engine.slots import Slots
+from falmock.engine.schedule import Slots
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

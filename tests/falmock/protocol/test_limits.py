@@ -15,7 +15,8 @@ import pytest
 from emulated import BASE, ENDPOINT, GOOD, KEY, Mock
 
 from falmock.app import create_app
-from falmock.engine.store import PAGE, Store
+from falmock.engine.pages import PAGE
+from falmock.engine.store import Store
 from falmock.faults import effects, triggers
 from falmock.faults.rule_set import RuleSet
 from falmock.faults.rules import Rule
