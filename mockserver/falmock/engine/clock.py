@@ -80,7 +80,7 @@ class Clock:
         self._continue(min(when, LAST), self._scale)
 
     async def sleep_until(self, when: float) -> None:
-        """Return once `now()` has reached `when`."""
+        """Return once `now()` has reached `when`; never for infinity."""
         if when <= self.now():
             return
         woken = asyncio.get_running_loop().create_future()

@@ -74,7 +74,7 @@ class Emulator:
         self.closing = False
         self.seed = resources.seed
         self._transitions = Transitions(resources)
-        self.payloads = self._transitions.payloads
+        self.payloads = resources.files.payloads
         self.locks = self._transitions.locks
         self.manual = Manual(resources, self._transitions)
         self.timeline = Timeline(resources, self._transitions)

@@ -131,13 +131,14 @@ class Files:
         self._store = store
         self.max_size = max_size
         self.folder = folder
-        self.inputs = folder / "inputs"
+        self._inputs = folder / "inputs"
         self._files = folder / "files"
         self.uploads = folder / "uploads"
         self.renders = folder / "renders"
         self.snapshots = folder / "snapshots"
-        for path in (self.inputs, self._files, self.uploads, self.renders, self.snapshots):
+        for path in (self._inputs, self._files, self.uploads, self.renders, self.snapshots):
             private.folder(path)
+        self.payloads = Payloads(store, self._inputs)
         spare.reserve()  # before there is none left
 
     # The CDN
@@ -247,7 +248,7 @@ class Files:
 
     def keep(self, folder: Path) -> None:
         """Link all bodies and files into a new folder."""
-        for part in (self.inputs, self._files):
+        for part in (self._inputs, self._files):
             (folder / part.name).mkdir(parents=True)
             for source in part.iterdir():
                 link(source, folder / part.name / source.name)
@@ -258,7 +259,7 @@ class Files:
         Raises:
             OSError: one of them cannot be linked; nothing has changed.
         """
-        for part in (self.inputs, self._files):
+        for part in (self._inputs, self._files):
             wanted = {source.name for source in (folder / part.name).iterdir()}
             for name in wanted:
                 beside = part / f"{name}{private.PART}"
@@ -274,7 +275,7 @@ class Files:
         """
         for folder in [*self.snapshots.iterdir(), *self.uploads.glob(f"*{DISCARDED}")]:
             shutil.rmtree(folder)
-        incomplete = (folder.glob(f"*{private.PART}") for folder in (self.inputs, self._files, self.uploads))
+        incomplete = (folder.glob(f"*{private.PART}") for folder in (self._inputs, self._files, self.uploads))
         for path in chain.from_iterable(incomplete):
             path.unlink(missing_ok=True)
         for name in {path.name for path in self._files.iterdir()} - self._store.file_names():
@@ -287,9 +288,9 @@ class Files:
 class Payloads:
     """The inputs and results of requests: small ones are in the store, large inputs in files."""
 
-    def __init__(self, store: Store, files: Files) -> None:
+    def __init__(self, store: Store, inputs: Path) -> None:
         self._store = store
-        self._inputs = files.inputs
+        self._inputs = inputs
 
     def keep_input(self, request_id: str, body: bytes) -> str | None:
         """Keep a submitted body; return the name of the file that has it, or None if the store has it.

@@ -56,7 +56,7 @@ class Locks:
         self._initial = initial
         kept = json.loads(store.fact("locks") or '{"everyone": false, "exceptions": []}')
         self.everyone: bool = kept["everyone"]
-        self.exceptions: set[str] = set(kept["exceptions"])
+        self.exceptions: set[str] = set(kept["exceptions"])  # those accounts are in the other state
         self._except(initial, locked=True)
 
     def is_locked(self, key_id: str) -> bool:

@@ -207,7 +207,8 @@ class Manual:
         return request
 
     def _outcome_of(self, request: Request, fault: Fault) -> Outcome:
-        prepared = self._resources.runner().prepare(request, self._transitions.payloads.kept_body(request))
+        body = self._resources.files.payloads.kept_body(request)
+        prepared = self._resources.runner().prepare(request, body)
         model_input = {} if isinstance(prepared, Outcome) else prepared.model_input.model_dump()
         outcome = effects.outcome_of(fault, model_input)
         if outcome is None:

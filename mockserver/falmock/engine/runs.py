@@ -24,7 +24,6 @@ from falmock.system.descriptors import with_descriptors
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from falmock.engine.files import Payloads
     from falmock.engine.resources import Resources
     from falmock.engine.rows import Request
     from falmock.engine.runner import PreparedRun, Runner
@@ -47,7 +46,6 @@ class Runs:
     def __init__(
         self,
         resources: Resources,
-        payloads: Payloads,
         *,
         guarded: Callable[..., None],
         settle: Callable[[Request, Outcome, float, float | None], None],
@@ -58,7 +56,6 @@ class Runs:
         self._clock = resources.clock
         self._store = resources.store
         self._runner = resources.runner
-        self._payloads = payloads
         self._guarded = guarded
         self._settle = settle
         self._reschedule = reschedule
@@ -119,7 +116,7 @@ class Runs:
         await asyncio.gather(*self._tasks, *loading, return_exceptions=True)
 
     def _prepare(self, request: Request) -> Outcome | PreparedRun:
-        return self._runner().prepare(request, self._payloads.body(request))
+        return self._runner().prepare(request, self._resources.files.payloads.body(request))
 
     async def _begin_in_thread(self, request: Request, at: float) -> None:
         """Begin a run that needs a thread, to load the runner or to parse a large body."""

@@ -18,7 +18,6 @@ from falmock.engine.rows import Delivery, Request
 from falmock.protocol.errors import compact
 
 if TYPE_CHECKING:
-    from falmock.engine.files import Payloads
     from falmock.engine.resources import Resources
     from falmock.engine.webhooks import Sender
     from falmock.protocol.outcomes import Outcome
@@ -34,12 +33,11 @@ DAY: Final = 86_400.0
 class Steps:
     """Writes the steps of requests."""
 
-    def __init__(self, resources: Resources, payloads: Payloads, sender: Sender) -> None:
+    def __init__(self, resources: Resources, sender: Sender) -> None:
         self._resources = resources
         self._settings = resources.settings
         self._store = resources.store
         self._seed = resources.seed
-        self._payloads = payloads
         self._sender = sender
 
     def _note(self, request: Request, event: str, at: float) -> None:
@@ -143,7 +141,7 @@ class Steps:
 
     def forget(self, request: Request) -> None:
         """Delete the request, its payloads, its webhook and its rules."""
-        self._payloads.drop(request)
+        self._resources.files.payloads.drop(request)
         self._store.delete(Delivery, request.id)
         self._store.delete(Request, request.id)
         self._resources.rule_set.forget(request.id)

@@ -20,7 +20,6 @@ from falmock.protocol.errors import TimeEnded
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from falmock.engine.files import Payloads
     from falmock.engine.resources import Resources
     from falmock.faults.vocabulary import Fault
     from falmock.protocol.endpoints import Endpoint
@@ -56,9 +55,7 @@ def parse_input(body: bytes) -> dict[str, Any]:
     return parsed if isinstance(parsed, dict) else {}
 
 
-def accept(
-    resources: Resources, payloads: Payloads, submission: Submission, now: float, *, direct: bool
-) -> Request:
+def accept(resources: Resources, submission: Submission, now: float, *, direct: bool) -> Request:
     """Insert a request, in the caller's transaction.
 
     Args:
@@ -75,7 +72,7 @@ def accept(
     request_id = str(uuid7(now, random))
     queue_seconds = 0.0 if direct else settings.queue_seconds.draw(random)
     run_seconds = settings.run_seconds.draw(random)
-    body_file = payloads.keep_input(request_id, submission.body)
+    body_file = resources.files.payloads.keep_input(request_id, submission.body)
     chosen = _injections(resources, submission, request_id)
     injections = Injections(chosen)
     request = Request(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import math
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -16,8 +15,6 @@ from falmock.engine.transitions import unavailable
 from falmock.protocol.errors import StorageUnavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable
-
     from falmock.engine.resources import Resources
     from falmock.engine.transitions import Transitions
 
@@ -56,12 +53,11 @@ class Timeline:
                             "the scheduler failed and continues; this is a bug in falmock", exc_info=True
                         )
                     failed = repr(error)
-                    await asyncio.sleep(runs.RETRY)
-                    continue
-                if self._transitions.can_write:
-                    await self._sleep_until(due)
                 else:
-                    await asyncio.sleep(runs.RETRY)
+                    if self._transitions.can_write:
+                        await first(self._transitions.wake.wait(), self._clock.sleep_until(due))
+                        continue
+                await asyncio.sleep(runs.RETRY)
         finally:
             self.scheduling = False
 
@@ -145,12 +141,6 @@ class Timeline:
             await asyncio.sleep(0)  # yield to other tasks, and let an enclosing timeout fire
         self._clock.move_to(max(end, self._clock.now()))  # another task may have moved it
         await self.settle()
-
-    async def _sleep_until(self, when: float) -> None:
-        waits: list[Awaitable[object]] = [self._transitions.wake.wait()]
-        if when < math.inf:
-            waits.append(self._clock.sleep_until(when))
-        await first(*waits)
 
     def _remember_time(self) -> None:
         with self._transitions.transaction(steers=False):

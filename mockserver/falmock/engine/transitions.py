@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
-from falmock.engine.files import Payloads
 from falmock.engine.keys import Locks
 from falmock.engine.lifecycle import Event, State
 from falmock.engine.notifier import ANY, Notifier
@@ -70,21 +69,14 @@ class Transitions:
         self._resources = resources
         self.clock = resources.clock
         self.store = resources.store
-        self.payloads = Payloads(resources.store, resources.files)
         self.locks = Locks(resources.store, settings.locked)
         self.wake = asyncio.Event()
         self.changed = Notifier()
         self.sender = Sender(
             resources, wake=self.wake.set, changed=self.changed.notify, transaction=self.transaction
         )
-        self.steps = Steps(resources, self.payloads, self.sender)
-        self.runs = Runs(
-            resources,
-            self.payloads,
-            guarded=self._guarded,
-            settle=self._settle,
-            reschedule=self.reschedule,
-        )
+        self.steps = Steps(resources, self.sender)
+        self.runs = Runs(resources, guarded=self._guarded, settle=self._settle, reschedule=self.reschedule)
         self._trouble: str | None = None  # why the store cannot write, or None
         self._in_step = True  # the queue agrees with the store
         self._outcomes: dict[str, Ending] = {}
@@ -165,7 +157,7 @@ class Transitions:
     def accept(self, submission: Submission, now: float, *, direct: bool) -> Request:
         """Create a request and put it into the queue."""
         with self.transaction(steers=False):
-            request = accept(self._resources, self.payloads, submission, now, direct=direct)
+            request = accept(self._resources, submission, now, direct=direct)
         self.queue.add(job_of(request))
         self.reschedule()
         if self.queue.overtakes(request.id):
@@ -197,8 +189,6 @@ class Transitions:
 
     def _settle(self, request: Request, outcome: Outcome, now: float, due: float | None) -> None:
         """Keep an outcome until the run ends: when its time is up, or at `due`."""
-        self._outcomes[request.id] = Ending(outcome, now, due)
-        self.store.on_rollback(lambda: self._outcomes.pop(request.id, None))
         early = request.injections.get("webhook_early")
         if early is not None and not _runs_again(request, outcome):
             end = max(now, due or 0, (request.started_at or 0) + request.run_seconds)
@@ -206,7 +196,8 @@ class Transitions:
             self.steps.schedule_webhook(completed, outcome, end)
             self._resources.observed(early)
             due = end + early.fault.options["seconds"]
-            self._outcomes[request.id] = Ending(outcome, now, due)
+        self._outcomes[request.id] = Ending(outcome, now, due)
+        self.store.on_rollback(lambda: self._outcomes.pop(request.id, None))
         self.queue.settle(request.id, now, due=due)
 
     def _forget_ending(self, request_id: str) -> Ending:

@@ -19,7 +19,7 @@ import uvloop
 from few_descriptors import none_left
 from image_bombs import pixels, png
 
-from falmock.engine.files import LARGE_INPUT, Files, Payloads
+from falmock.engine.files import LARGE_INPUT, Files
 from falmock.engine.posting import post
 from falmock.engine.signing import Signer
 from falmock.engine.store import Store
@@ -114,8 +114,7 @@ def submitted(body_file: str | None) -> Any:
 def test_a_submitted_body_is_written_and_read_with_the_spare_descriptor(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    files = Files(Store(None), tmp_path, max_size=1000)
-    payloads = Payloads(Store(None), files)
+    payloads = Files(Store(None), tmp_path, max_size=1000).payloads
     one, two = b"1" * (LARGE_INPUT + 1), b"2" * (LARGE_INPUT + 1)
     first = submitted(payloads.keep_input("1", one))
     with none_left(monkeypatch):
@@ -128,7 +127,7 @@ def test_the_first_submitted_body_is_written_with_the_spare_descriptor(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     descriptors.spare.give_up()  # as in a new process
-    payloads = Payloads(Store(None), Files(Store(None), tmp_path, max_size=1000))
+    payloads = Files(Store(None), tmp_path, max_size=1000).payloads
 
     with none_left(monkeypatch):
         assert payloads.keep_input("1", b"1" * (LARGE_INPUT + 1))
