@@ -40,9 +40,7 @@ class Caller:
         return 0.0 if self.locked else BALANCE
 
 
-@lru_cache(maxsize=64)
-def caller_of(key_id: str, *, locked: bool) -> Caller:
-    return Caller(key_id, locked)
+_known_caller = lru_cache(maxsize=64)(Caller)  # each poll needs one
 
 
 class Locks:
@@ -132,7 +130,7 @@ class Keyring:
         return not self._auth or caller.key_id == owner
 
     def _caller(self, key_id: str) -> Caller:
-        return caller_of(key_id, locked=self._is_locked(key_id))
+        return _known_caller(key_id, self._is_locked(key_id))
 
     def _read(self, authorization: str | None, alias: str | None) -> str | Problem:
         if authorization is None:
