@@ -34,13 +34,14 @@ AT_ONCE: Final = (
 )
 AT_SUCCESS: Final = ("media_expired", "file_null", "file_missing")  # and when the model succeeds
 RESERIALIZED: Final = "webhook_reserialized"
-SHAPING: Final = (  # an attempt of a webhook
+SHAPING: Final = (  # these shape an attempt of a webhook
     "webhook_slow",
     "webhook_old_timestamp",
     "webhook_rotated_key",
     "webhook_bad_signature",
     RESERIALIZED,
 )
+# These shape a delivery, with all of its attempts
 OF_DELIVERIES: Final = ("webhook_null_payload", "webhook_late", "webhook_out_of_order")
 OF_ATTEMPTS: Final = (*SHAPING, "webhook_twice")  # the last one leads to another attempt
 BYPASSING: Final = frozenset({"stuck_in_queue", "deep_queue"})  # later requests need not wait for these
