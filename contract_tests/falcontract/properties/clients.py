@@ -1,19 +1,21 @@
-"""What falqueue sends, and what it makes of trouble."""
+"""What clients understand; what falqueue sends, and what it makes of trouble."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from falcontract.model.models import EVERY
 from falcontract.model.prediction import application
 from falcontract.properties.claims import Claims, claim, equal, member, prop
 from falcontract.steps import CLIENT_FAULTS, HOSTS, VEO2
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from falcontract.traces import Trace
 
-    from falcontract.steps import Step
-    from falcontract.traces import Sent, Trace
-
+AS_THE_WIRE: Final = """
+    lifecycle early-result broken-input unknown-path cancel-queued cancel-running cancel-late run-timeout
+    start-timeout unknown-application bad-credentials unknown-key
+"""
 NEEDS: Final = ("stand-still", "hosts")
 EVIDENCE: Final = "docs/falqueue.md"
 # The CDN gets the upload token, in the same header.
@@ -37,11 +39,23 @@ MOST_POLLS: Final = 15  # in the five seconds of a job
 WINDOW: Final = (-300, 0, 300)  # seconds; 9.2: more than 300 s off is refused
 
 
-def _by_step(trace: Trace) -> Iterator[tuple[Step, list[Sent]]]:
-    steps = dict.fromkeys(id(sent.step) for sent in trace.sent)
-    for one in steps:
-        calls = [sent for sent in trace.sent if id(sent.step) == one]
-        yield calls[0].step, calls
+@prop(
+    55,
+    AS_THE_WIRE,
+    tier=3,
+    needs=("stand-still",),
+    evidence="PROTOCOL 10 (C); falqueue is under test, fal_client agrees",
+    models=EVERY,
+    each="run",
+)
+def clients_agree(trace: Trace) -> Claims:
+    """falqueue and fal's Python client understand each answer as the wire does.
+
+    `clients.agreement` repeats the program with each client and records the observations.
+    """
+    for seen in trace.observations:
+        text = f"{seen.client} understands step {seen.step}"
+        yield equal(seen.client, seen.found, seen.expected, text, seen.exchange)
 
 
 @prop(
