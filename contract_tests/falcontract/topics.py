@@ -1,4 +1,4 @@
-"""The topics of the suite, in their order. Each has a module of programs, one of properties, one of mutants."""
+"""The topics of the suite, in their order: each has a module of programs, of properties and of mutants."""
 
 from __future__ import annotations
 

@@ -65,14 +65,7 @@ class Outcome:
 
 
 class Live:
-    """fal itself.
-
-    Args:
-        environ: see `guard.settings`.
-        today: date of the transcripts, YYYY-MM-DD.
-        transport: replaces the network.
-        sleep: waits so many seconds.
-        plan: replaces `plan.json`.
+    """fal itself. `environ` is that of `guard.settings`; `today` is the date of the transcripts, YYYY-MM-DD.
 
     Raises:
         LiveDisabled: calls to fal are not enabled.

@@ -57,14 +57,7 @@ class MutantResult:
 def run_mutants(
     names: Sequence[str], *, processes: int = 2, full: bool = False, show: Show = suite.show_nothing
 ) -> list[MutantResult]:
-    """Run the suite on mutants.
-
-    Args:
-        names: of the mutants.
-        processes: share the mutants.
-        full: check all properties on every mutant.
-        show: shows what runs.
-    """
+    """Run the suite on mutants; with `full`, check all properties on every one."""
     with tempfile.TemporaryDirectory(prefix="falcontract-") as folder:
         warm = Path(folder) / "warm"
         show("the emulator without a mutant")
@@ -158,8 +151,7 @@ def server_errors(mutant: Mutant, traces: Sequence[Trace]) -> list[str]:
 
 def _is_fault(trace: Trace, e: Exchange) -> bool:
     """Return whether a failure is the fault that a rule of the program asks for."""
-    detail = e.get("detail")
-    kind = e.get("error_type") or (detail[0].get("type") if isinstance(detail, list) and detail else None)
+    kind = e.get("error_type") or (e.details[0].get("type") if e.details else None)
     return any(rule["fault"].partition(" ")[0] == kind for rule in trace.program.setup.get(FAULTS, ()))
 
 

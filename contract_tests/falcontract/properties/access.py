@@ -110,9 +110,7 @@ def other_accounts_change_nothing(trace: Trace) -> Claims:
 @prop(
     25,
     "locked",
-    live="-",
     mock="D",
-    tier=None,
     needs=("lock",),
     evidence="PROTOCOL 2.2 (L-lock); reads work, PROTOCOL 2.1 (R)",
 )

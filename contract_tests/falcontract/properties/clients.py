@@ -61,8 +61,6 @@ def clients_agree(trace: Trace) -> Claims:
 @prop(
     98,
     "client-calls lifecycle cancel-late client-trouble client-short-files",
-    live="-",
-    tier=None,
     needs=NEEDS,
     evidence=f"PROTOCOL 3, 8.3 (R, L), 10 (C); {EVIDENCE}",
 )
@@ -88,8 +86,6 @@ def _is_of_job(path: str, tail: str) -> bool:
 @prop(
     99,
     "client-calls lifecycle cancel-late",
-    live="-",
-    tier=None,
     needs=NEEDS,
     evidence=EVIDENCE,
 )
@@ -108,8 +104,6 @@ def clients_send_each_call_once(trace: Trace) -> Claims:
 @prop(
     100,
     "client-submit-reset client-submit-lost client-submit-502 client-submit-503 client-submit-429",
-    live="-",
-    tier=None,
     needs=(*NEEDS, "faults"),
     evidence=f"PROTOCOL 4.1: no idempotency key exists; {EVIDENCE}",
 )
@@ -129,8 +123,6 @@ def clients_do_not_pay_twice(trace: Trace) -> Claims:
 @prop(
     101,
     "client-trouble client-half-answers",
-    live="-",
-    tier=None,
     needs=(*NEEDS, "faults"),
     evidence=f"PROTOCOL 10 (C); {EVIDENCE}",
 )
@@ -149,8 +141,6 @@ def clients_repeat_what_is_free(trace: Trace) -> Claims:
 @prop(
     102,
     "client-limit client-limit-outage client-patience",
-    live="-",
-    tier=None,
     needs=NEEDS,
     evidence=f"PROTOCOL 10 (C: client timeout cancels); {EVIDENCE}",
 )
@@ -172,8 +162,6 @@ def clients_wait_with_a_limit(trace: Trace) -> Claims:
 @prop(
     103,
     "client-calls client-short-files client-broken-file",
-    live="-",
-    tier=None,
     needs=NEEDS,
     evidence=f"PROTOCOL 8.1, 8.3; {EVIDENCE}",
 )
@@ -199,8 +187,6 @@ def clients_check_what_they_download(trace: Trace) -> Claims:
 @prop(
     104,
     "client-webhook",
-    live="-",
-    tier=None,
     needs=(*NEEDS, "receive"),
     evidence="PROTOCOL 9.2 (D-hook): more than 300 s off is refused",
 )

@@ -156,8 +156,6 @@ def attempts_have_recorded_gaps(trace: Trace) -> Claims:
 @prop(
     74,
     "webhook-clocks",
-    live="-",
-    tier=None,
     needs=("receive", "configure"),
     evidence="PROTOCOL 9.2: receivers compare the timestamp with their own clock",
 )

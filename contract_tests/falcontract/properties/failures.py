@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from falcontract.model import fields, published
 from falcontract.model.automaton import DONE
-from falcontract.model.models import EVERY, MODELS
-from falcontract.properties.claims import Claims, claim, equal, member, prop
+from falcontract.model.models import EVERY
+from falcontract.properties.claims import Claims, claim, equal, member, prop, results_of
 
 if TYPE_CHECKING:
     from falcontract.traces import Exchange, Trace
@@ -61,15 +61,8 @@ def validation_errors_are_listed(trace: Trace) -> Claims:
     The (type, loc) pairs are those of the published schema, in the order of its fields; the wording is not
     checked.
     """
-    for job in trace.jobs():
-        submit = trace.submitted(job)
-        if submit is None or submit.step.endpoint not in MODELS:
-            continue
-        model = MODELS[submit.step.endpoint]
-        expected = fields.body_errors(model, submit.request_body, submit.step.content_type)
-        if not expected:
-            continue
-        for e in trace.final_results(job):
+    for model, submit, e in results_of(trace):
+        if expected := fields.body_errors(model, submit.request_body, submit.step.content_type):
             yield equal("code", e.status, 422, "an invalid input is a 422", e)
             found = fields.reported(e.get("detail"))
             text = "the errors are those of the schema, in the order of its fields"
@@ -87,15 +80,11 @@ def validation_errors_are_listed(trace: Trace) -> Claims:
 )
 def schema_agrees(trace: Trace) -> Claims:
     """An input is accepted exactly if the published schema accepts it."""
-    for job in trace.jobs():
-        submit = trace.submitted(job)
-        for e in trace.final_results(job):
-            if submit is None or submit.step.endpoint not in MODELS:
-                continue
-            if fields.errors(MODELS[submit.step.endpoint], submit.step.input):
-                yield claim("refused", not e.ok, "an invalid input is refused", e, e.status)
-            else:
-                yield claim("accepted", e.ok, "a valid input is accepted", e, e.status)
+    for model, submit, e in results_of(trace):
+        if fields.errors(model, submit.step.input):
+            yield claim("refused", not e.ok, "an invalid input is refused", e, e.status)
+        else:
+            yield claim("accepted", e.ok, "a valid input is accepted", e, e.status)
 
 
 @prop(

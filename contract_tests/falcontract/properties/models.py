@@ -380,10 +380,6 @@ def small_images_are_refused(trace: Trace) -> Claims:
             if image is None or min(image.width, image.height) >= least:
                 continue
             for e in trace.final_results(job):
-                detail = e.get("detail")
-                entries = detail if isinstance(detail, list) else []
-                found = [
-                    (entry.get("type"), entry.get("ctx")) for entry in entries if isinstance(entry, dict)
-                ]
+                found = [(entry.get("type"), entry.get("ctx")) for entry in e.details]
                 expected = [("image_too_small", {"min_height": least, "min_width": least})]
                 yield equal("small", found, expected, "a small image is refused with the least size", e)

@@ -13,8 +13,6 @@ if TYPE_CHECKING:
 @prop(
     95,
     "restarts",
-    live="-",
-    tier=None,
     needs=("restart", "receive"),
     evidence="of emulators: fal's queue is durable (PROTOCOL 4.6, R: results after days)",
 )

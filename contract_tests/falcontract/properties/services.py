@@ -120,8 +120,6 @@ def _error(e: Exchange, kind: str) -> Any:
 @prop(
     94,
     "two-accounts",
-    live="-",
-    tier=None,
     needs=("hosts", "second-key", "receive"),
     evidence="PROTOCOL 4.9, 9.3 (O)",
 )

@@ -161,8 +161,6 @@ def retries_are_equal_and_fresh(trace: Trace) -> Claims:
 @prop(
     46,
     "webhook-rotated",
-    live="-",
-    tier=None,
     needs=("receive", "faults"),
     evidence="PROTOCOL 9.2: try every key; that the set keeps the old one is assumed",
 )
@@ -196,7 +194,7 @@ def status_is_completed_at_delivery(trace: Trace) -> Claims:
             yield equal("status", d.job_status, DONE, "the status is COMPLETED", d)
 
 
-@prop(48, "webhook-null", live="-", tier=None, needs=("receive", "faults"), evidence="PROTOCOL 9.1 (D-hook)")
+@prop(48, "webhook-null", needs=("receive", "faults"), evidence="PROTOCOL 9.1 (D-hook)")
 def unserialisable_output_is_null(trace: Trace) -> Claims:
     """An output that cannot be serialised is delivered as null, with a reason.
 
