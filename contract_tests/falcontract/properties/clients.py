@@ -83,12 +83,7 @@ def _is_of_job(path: str, tail: str) -> bool:
     return head == application(VEO2) and rest.partition("/")[2] == tail.lstrip("/")
 
 
-@prop(
-    99,
-    "client-calls lifecycle cancel-late",
-    needs=NEEDS,
-    evidence=EVIDENCE,
-)
+@prop(99, "client-calls lifecycle cancel-late", needs=NEEDS, evidence=EVIDENCE)
 def clients_send_each_call_once(trace: Trace) -> Claims:
     """Without trouble falqueue sends one call for each step."""
     if CLIENT_FAULTS in trace.program.setup:

@@ -16,11 +16,8 @@ def any_text_may_be_a_prompt(trace: Trace) -> Claims:
 
     Each prompt is sent in a valid input, and in an invalid one: the refusal echoes it.
     """
-    for job in trace.jobs():
-        submit = trace.submitted(job)
-        if submit is None:
-            continue
-        sent = submit.step.input
+    for submit in trace.submits():
+        job, sent = submit.step.job, submit.step.input
         results = trace.final_results(job)
         yield claim("ends", results, f"{job} ends")
         for e in results:

@@ -84,10 +84,8 @@ def jobs_do_not_mix(trace: Trace) -> Claims:
 
     Each job has a different invalid duration, which its result echoes.
     """
-    for job in trace.jobs():
-        submit = trace.submitted(job)
-        if submit is None:
-            continue
+    for submit in trace.submits():
+        job = submit.step.job
         for _, status, e in trace.states(job):
             ids = status.get("request_id"), submit.get("request_id")
             yield equal("status", *ids, f"the status has the id of {job}", e)
@@ -96,6 +94,6 @@ def jobs_do_not_mix(trace: Trace) -> Claims:
             given = submit.step.input["duration"]
             yield equal("echo", echo, given, f"the result echoes the input of {job}", e)
     for d in trace.deliveries:
-        submit = trace.submitted(d.receiver.upper())
-        own = submit.get("request_id") if submit else None
-        yield equal("delivery", d.get("request_id"), own, "each receiver gets the job that named it", d)
+        own = trace.submitted(d.receiver.upper())
+        own_id = own.get("request_id") if own else None
+        yield equal("delivery", d.get("request_id"), own_id, "each receiver gets the job that named it", d)
