@@ -79,7 +79,9 @@ def offline(
     begun = time.monotonic()
     report = Report(target.name, everything=tier is None)
     results = suite.run(wanted, target, tier=tier, durations=report.durations, show=show)
-    waived = {id(result): waiver for result, waiver in verdicts.waive(results, _today())}
+    waived = {
+        id(result): waiver for result, waiver in verdicts.waive(results, dt.datetime.now(dt.UTC).date())
+    }
     for result in results:
         if result.findings:
             show(f"{result.property.id} again, to find the shortest program")
@@ -91,10 +93,6 @@ def offline(
         _explore(report, target, reference, *generate)
     report.seconds = time.monotonic() - begun
     return report
-
-
-def _today() -> dt.date:
-    return dt.datetime.now(dt.UTC).date()
 
 
 def _row(result: PropertyResult, target: Target, reference: Target | None, waiver: Waiver | None) -> Row:

@@ -101,7 +101,6 @@ class Delivery(_WithBody):
     wall: float  # unix seconds on the clock that signatures are checked against
     headers: Mapping[str, str]  # names in lower case
     body: bytes
-    answered: int  # HTTP status of the receiver's answer; 0 if it closed the connection
     method: str = "POST"
     target: str = ""  # path and query, as sent
     job_status: str | None = None  # status of the job, read before the receiver answered

@@ -74,7 +74,6 @@ class Receivers:
             wall=self._session.wall(),
             headers=headers,
             body=body,
-            answered=status,
             job_status=await self._read_status(request_id, step) if step.check_status else None,
         )
         self.arrived.append(delivery)
