@@ -57,7 +57,8 @@ class Emit:
     value: Any
 
 
-Step: TypeAlias = HttpRequest | ReadChunk | Sleep | RunBlocking | Emit
+Operation: TypeAlias = HttpRequest | ReadChunk | Sleep | RunBlocking
+Step: TypeAlias = Operation | Emit
 Flow: TypeAlias = Generator[Step, Any, T]
 
 
@@ -107,7 +108,7 @@ class _Driver:
         self._response: httpx.Response | None = None
         self._chunks: Iterator[bytes]
 
-    def do(self, step: Step) -> Any:
+    def do(self, step: Operation) -> Any:
         match step:
             case HttpRequest():
                 return self._send(step)
@@ -117,7 +118,6 @@ class _Driver:
                 return self._sleep(seconds)
             case RunBlocking(function):
                 return function()
-        raise AssertionError(step)  # pragma: no cover
 
     def _send(self, step: HttpRequest) -> httpx.Response:
         content = step.content() if callable(step.content) else step.content
@@ -183,7 +183,7 @@ class _AsyncDriver:
         self._response: httpx.Response | None = None
         self._chunks: AsyncIterator[bytes]
 
-    async def do(self, step: Step) -> Any:
+    async def do(self, step: Operation) -> Any:
         match step:
             case HttpRequest():
                 return await self._send(step)
@@ -193,7 +193,6 @@ class _AsyncDriver:
                 return await self._sleep(seconds)
             case RunBlocking(function):
                 return await asyncio.to_thread(function)
-        raise AssertionError(step)  # pragma: no cover
 
     async def _send(self, step: HttpRequest) -> httpx.Response:
         content = _in_threads(step.content()) if callable(step.content) else step.content
