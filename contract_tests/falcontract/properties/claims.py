@@ -95,11 +95,11 @@ def prop(
 ) -> Callable[[Check], Check]:
     """Register a check as a property. Its docstring is the title; `programs` are separated by spaces.
 
-    Without a tier it is never checked on fal. `models` are those that it holds for: all if it is general,
-    else the video model. `each` is the kind of the programs that show it for each of them, see
-    `programs.models`: "run", "fields" or "bounds".
+    Without a tier it is never checked on fal. `each` is the kind of the programs that show it for each of
+    its models, see `programs.models`: "run", "fields" or "bounds". `models` are those that it holds for: by
+    default all if it is general or has such programs, else the video model.
     """
-    held = models or (EVERY if general else (VEO2,))
+    held = models or (EVERY if general or each else (VEO2,))
     of_models = [f"{each}-{MODELS[name].short}" for name in held if each and (name != VEO2 or each != "run")]
 
     def register(check: Check) -> Check:

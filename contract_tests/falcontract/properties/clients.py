@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from falcontract.model.models import EVERY
 from falcontract.model.prediction import application
 from falcontract.properties.claims import Claims, claim, equal, member, prop
 from falcontract.steps import CLIENT_FAULTS, HOSTS, VEO2
@@ -45,7 +44,6 @@ WINDOW: Final = (-300, 0, 300)  # seconds; 9.2: more than 300 s off is refused
     tier=3,
     needs=("stand-still",),
     evidence="PROTOCOL 10 (C); falqueue is under test, fal_client agrees",
-    models=EVERY,
     each="run",
 )
 def clients_agree(trace: Trace) -> Claims:

@@ -10,7 +10,6 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import unquote
 
-from falcontract.model.models import EVERY
 from falcontract.properties.claims import Claims, claim, equal, prop
 from falcontract.properties.signatures import problem
 
@@ -38,7 +37,6 @@ GAP_OFF: Final = 0.25  # accepted share
     tier=2,
     needs=RECEIVE,
     evidence="PROTOCOL 9.1 (R 2025-07, 2026-07)",
-    models=EVERY,
     each="run",
 )
 def deliveries_are_written_by_json_dumps(trace: Trace) -> Claims:
@@ -57,7 +55,6 @@ def deliveries_are_written_by_json_dumps(trace: Trace) -> Claims:
     tier=2,
     needs=RECEIVE,
     evidence="PROTOCOL 9.2, 9.3 (R 2026-07)",
-    models=EVERY,
     each="run",
 )
 def deliveries_have_their_headers(trace: Trace) -> Claims:
@@ -114,7 +111,6 @@ def _decoded(text: Any) -> int | None:
     tier=2,
     needs=RECEIVE,
     evidence="PROTOCOL 4.1 (C), 9.1 (D-hook)",
-    models=EVERY,
     each="run",
 )
 def deliveries_arrive_at_the_address(trace: Trace) -> Claims:

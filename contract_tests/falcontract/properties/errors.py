@@ -6,7 +6,6 @@ import re
 from typing import TYPE_CHECKING, Any, Final
 
 from falcontract.model import fields, published
-from falcontract.model.models import EVERY
 from falcontract.properties.claims import Claims, claim, equal, prop, results_of
 
 if TYPE_CHECKING:
@@ -89,7 +88,6 @@ def _echo(given: dict[str, Any], loc: Any) -> Any:
     "schema broken-input malformed-bodies",
     tier=2,
     evidence="PROTOCOL 14.1 (I from FastAPI; the literal is L), 16.3; R 2026-07: no url",
-    models=EVERY,
     each="fields",
 )
 def validation_errors_have_their_members(trace: Trace) -> Claims:

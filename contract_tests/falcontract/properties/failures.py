@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 from falcontract.model import fields, published
 from falcontract.model.automaton import DONE
-from falcontract.model.models import EVERY
 from falcontract.properties.claims import Claims, claim, equal, member, prop, results_of
 
 if TYPE_CHECKING:
@@ -18,7 +17,6 @@ if TYPE_CHECKING:
     "broken-input unknown-path run-timeout start-timeout",
     tier=2,
     evidence="PROTOCOL 4.3 (C, L-422)",
-    models=EVERY,
     each="run",
 )
 def failed_jobs_are_completed(trace: Trace) -> Claims:
@@ -52,7 +50,6 @@ def _error_in_status(status: dict[str, Any], failed: Exchange, e: Exchange) -> C
     "broken-input schema malformed-bodies",
     tier=2,
     evidence="PROTOCOL 14.1 (I from FastAPI; live wording in part), 16.3",
-    models=EVERY,
     each="fields",
 )
 def validation_errors_are_listed(trace: Trace) -> Claims:
@@ -69,15 +66,7 @@ def validation_errors_are_listed(trace: Trace) -> Claims:
             yield equal("errors", found, [(error.type, error.loc) for error in expected], text, e)
 
 
-@prop(
-    15,
-    "schema",
-    live="S",
-    tier=2,
-    evidence="PROTOCOL 16.1 (SEED), 16.3",
-    models=EVERY,
-    each="bounds",
-)
+@prop(15, "schema", live="S", tier=2, evidence="PROTOCOL 16.1 (SEED), 16.3", each="bounds")
 def schema_agrees(trace: Trace) -> Claims:
     """An input is accepted exactly if the published schema accepts it."""
     for model, submit, e in results_of(trace):

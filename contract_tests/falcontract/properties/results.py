@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from falcontract.model.automaton import IN_PROGRESS_TEXT, NOT_FOUND
-from falcontract.model.models import EVERY, MODELS
+from falcontract.model.models import MODELS
 from falcontract.model.prediction import Timetables, is_rejected
 from falcontract.properties.claims import Claims, claim, equal, prop
 
@@ -32,7 +32,6 @@ def early_result_is_400(trace: Trace) -> Claims:
     "retention retention-large repeated-results",
     tier=4,
     evidence="PROTOCOL 4.6 (R 2026-09: after six days; D: 30 days); the answer after it is assumed",
-    models=EVERY,
     each="run",
 )
 def results_are_stable(trace: Trace) -> Claims:

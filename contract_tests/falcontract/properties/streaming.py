@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qs
 
 from falcontract.model.automaton import DONE, QUEUED, STATES
-from falcontract.model.models import EVERY
 from falcontract.model.prediction import application
 from falcontract.properties.claims import Claims, claim, equal, member, prop
 from falcontract.targets.base import STREAM_STEP
@@ -53,7 +52,7 @@ def logs_come_on_request(trace: Trace) -> Claims:
             yield claim("list", isinstance(logs, list), "requested logs are a list", e, logs)
 
 
-@prop(30, "logs stream", tier=4, evidence="PROTOCOL 4.4 (R 2026-02)", models=EVERY, each="run")
+@prop(30, "logs stream", tier=4, evidence="PROTOCOL 4.4 (R 2026-02)", each="run")
 def log_entries_are_complete(trace: Trace) -> Claims:
     """A log entry is exactly timestamp, message and labels; times have no zone, and do not decrease.
 
@@ -72,7 +71,7 @@ def log_entries_are_complete(trace: Trace) -> Claims:
             yield claim("order", before <= after, "timestamps do not decrease", e, [before, after])
 
 
-@prop(65, "logs stream", tier=4, evidence="PROTOCOL 4.4 (R 2026-02)", models=EVERY, each="run")
+@prop(65, "logs stream", tier=4, evidence="PROTOCOL 4.4 (R 2026-02)", each="run")
 def labels_are_those_of_the_gateway(trace: Trace) -> Claims:
     """The labels of a log entry are sorted, name request and application, and repeat message and time."""
     for _, status, e in trace.states():
@@ -95,7 +94,7 @@ def labels_are_those_of_the_gateway(trace: Trace) -> Claims:
             yield equal("values", found, known, "they describe the request and the entry", e)
 
 
-@prop(105, "logs logs-rejected stream", tier=4, evidence="PROTOCOL 4.4 (R 2026-02)", models=EVERY, each="run")
+@prop(105, "logs logs-rejected stream", tier=4, evidence="PROTOCOL 4.4 (R 2026-02)", each="run")
 def logs_end_with_the_access_line(trace: Trace) -> Claims:
     """The log of a finished run ends with the access line of the runner, whatever it answered."""
     for _, status, e in trace.states():
@@ -154,7 +153,6 @@ def _entries(status: Any) -> list[Any]:
     "stream stream-long stream-cancelled",
     tier=4,
     evidence="PROTOCOL 4.5 (D-queue, C); a comment every 15 s is assumed",
-    models=EVERY,
     each="run",
 )
 def streams_report_the_same_as_polls(trace: Trace) -> Claims:

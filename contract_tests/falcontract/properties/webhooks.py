@@ -6,7 +6,6 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
 from falcontract.model.automaton import DONE
-from falcontract.model.models import EVERY
 from falcontract.model.prediction import may_run_again
 from falcontract.properties.claims import Claims, claim, equal, prop
 from falcontract.properties.signatures import problem
@@ -55,7 +54,6 @@ def webhooks_are_registered_by_the_query(trace: Trace) -> Claims:
     tier=2,
     needs=RECEIVE,
     evidence="PROTOCOL 9.1 (D-hook, C; text of the error: N)",
-    models=EVERY,
     each="run",
 )
 def deliveries_contain_the_result(trace: Trace) -> Claims:
@@ -115,7 +113,6 @@ def deliveries_are_retried(trace: Trace) -> Claims:
     tier=2,
     needs=RECEIVE,
     evidence="PROTOCOL 9.2 (D-hook)",
-    models=EVERY,
     each="run",
 )
 def deliveries_are_signed(trace: Trace) -> Claims:
