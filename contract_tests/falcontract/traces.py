@@ -181,6 +181,12 @@ class Trace:
     def jobs(self) -> list[str]:
         return list(dict.fromkeys((*self.known_jobs, *(e.step.job for e in self.submits()))))
 
+    def webhooks(self) -> Iterator[tuple[Exchange, list[Delivery]]]:
+        """Yield each submit with a webhook, and its deliveries."""
+        for e in self.submits():
+            if e.step.webhook:
+                yield e, [d for d in self.deliveries if d.receiver == e.step.webhook]
+
     def is_plain(self, e: Exchange) -> bool:
         """Return whether a call has the usual path and method and the key that submitted the job."""
         submit = self.submitted(e.step.job)

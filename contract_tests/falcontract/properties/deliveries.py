@@ -115,10 +115,7 @@ def _decoded(text: Any) -> int | None:
 )
 def deliveries_arrive_at_the_address(trace: Trace) -> Claims:
     """A delivery is a POST to exactly the URL of the submit: path and query with their escapes."""
-    for e in trace.submits():
-        if not e.step.webhook:
-            continue
-        found = [d for d in trace.deliveries if d.receiver == e.step.webhook]
+    for e, found in trace.webhooks():
         yield claim("arrives", found, "the webhook is delivered", e)
         asked = unquote(e.url.partition("fal_webhook=")[2].partition("&")[0])
         authority, _, target = asked.removeprefix("http://").partition("/")
@@ -157,8 +154,7 @@ def attempts_have_recorded_gaps(trace: Trace) -> Claims:
 )
 def timestamps_are_of_the_receivers_clock(trace: Trace) -> Claims:
     """A delivery verifies on the receiver's clock, also if emulated time is ahead of it."""
-    for e in trace.submits():
-        arrived = [d for d in trace.deliveries if d.receiver == e.step.webhook]
+    for e, arrived in trace.webhooks():
         yield equal("attempts", len(arrived), len(e.step.answers), "the webhook is delivered", e)
         for d in arrived:
             found = problem(d.headers, d.body, trace.jwks, d.wall)
