@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from falmock.media import pixels, processes
-from falmock.media.ffmpeg import RenderFailed
 from falmock.media.pixels import MAX_SIDE, Broken, Picture, TooLarge, Unsupported
+from falmock.media.processes import RenderFailed
 from falmock.protocol.model_errors import ModelError
 
 MAX_BYTES: Final = 8 * 1024 * 1024
@@ -102,7 +102,7 @@ class Decoder:
             raise TooLarge
         if done.code:
             raise Broken(f"the decoder ended with code {done.code}")
-        return await asyncio.to_thread(_read, done.stdout)
+        return await asyncio.to_thread(_read, done.output)
 
 
 def _read(output: bytes) -> Picture:

@@ -16,7 +16,7 @@ from PIL import Image
 
 from falmock.media import processes
 from falmock.media.pixels import KEPT_SIDE, MAX_SIDE, Picture
-from falmock.media.scratch import in_thread, scratch
+from falmock.media.processes import in_thread, scratch
 from falmock.protocol.model_errors import ModelError
 from falmock.system import private
 
@@ -203,7 +203,7 @@ class Measurer:
             raise Broken("it takes too long") from error
         except processes.TooMuchOutput as error:
             raise Broken("it has too many faults") from error
-        report = done.stderr.decode(errors="replace")
+        report = done.output.decode(errors="replace")
         if done.code:
             raise Broken(report[-500:])
         return report

@@ -11,13 +11,12 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import PIL
 
-from falmock.media import checks, drawing, graph, making, processes, specifications
+from falmock.media import checks, drawing, graph, objects, processes, specifications
 from falmock.media.cache import Cache
-from falmock.media.ffmpeg import RenderFailed
+from falmock.media.checks import BrokenFile
 from falmock.media.fonts import installed
-from falmock.media.mp4 import BrokenFile
-from falmock.media.scratch import in_thread, remove_leftovers, scratch
-from falmock.media.specifications import Clip, Sound, Still
+from falmock.media.processes import RenderFailed, in_thread, remove_leftovers, scratch
+from falmock.media.specifications import Clip, Document, Mesh, Sound, Still, Weights
 from falmock.system import private
 from falmock.system.descriptors import with_spare
 
@@ -25,6 +24,9 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Coroutine
     from pathlib import Path
 
+    from PIL import Image
+
+    from falmock.media.fonts import Library
     from falmock.media.specifications import Specification
 
 log = logging.getLogger("falmock.media")
@@ -34,6 +36,11 @@ _MAX_ERRORS: Final = 1024 * 1024  # bytes of error output; an ffmpeg that writes
 _MAX_VERSION: Final = 64 * 1024  # bytes of output of `ffmpeg -version`
 _VERSION_SECONDS: Final = 10.0  # real seconds for `ffmpeg -version`
 _CLOSED: Final = "The renderer is closed."
+_ENCODINGS: Final[dict[str, dict[str, Any]]] = {
+    "png": {"compress_level": 1},
+    "jpeg": {"quality": 88},
+    "webp": {"quality": 85, "method": 1},
+}
 _T = TypeVar("_T")
 
 
@@ -58,13 +65,7 @@ class Renderer:
     """
 
     def __init__(
-        self,
-        *,
-        ffmpeg: str,
-        cache: Path,
-        at_once: int,
-        timeout: float,
-        limit: int | None = None,
+        self, *, ffmpeg: str, cache: Path, at_once: int, timeout: float, limit: int | None = None
     ) -> None:
         self._ffmpeg = ffmpeg
         self._timeout = timeout
@@ -196,7 +197,7 @@ class Renderer:
 
     async def _write(self, wanted: Specification, target: Path) -> None:
         """Write a medium to a file, with other files beside it."""
-        await in_thread(making.prepare, wanted, target, self._library)
+        await in_thread(_prepare, wanted, target, self._library)
         if isinstance(wanted, Clip):
             await self._run(graph.video(self._ffmpeg, wanted, target.parent, target))
         elif isinstance(wanted, Sound):
@@ -210,7 +211,7 @@ class Renderer:
         except processes.TooMuchOutput as error:
             raise RenderFailed(f"ffmpeg wrote too many errors: {error}") from None
         if done.code:
-            tail = done.stderr[-_TAIL:].decode(errors="replace").strip()
+            tail = done.output[-_TAIL:].decode(errors="replace").strip()
             raise RenderFailed(f"ffmpeg ended with code {done.code}: {tail}")
 
     async def _ffmpeg_version(self) -> str:
@@ -238,9 +239,40 @@ async def _version(program: str, timeout: float) -> str:
         raise RenderFailed(f"ffmpeg does not report its version: {error}") from error
     if done.code:
         raise RenderFailed(f"ffmpeg does not report its version: it ended with code {done.code}.")
-    return done.stdout.decode(errors="replace").partition("\n")[0]
+    return done.output.decode(errors="replace").partition("\n")[0]
 
 
 async def _check(path: Path, wanted: Specification) -> None:
     """Check a file in a thread. Raises as `checks.check` does."""
     await in_thread(checks.check, path, wanted)
+
+
+def _prepare(wanted: Specification, target: Path, library: Library) -> None:
+    """Write a medium that needs no ffmpeg, or for a video the images that it is made of, beside it."""
+    match wanted:
+        case Clip():
+            _prepare_clip(wanted, target.parent, library)
+        case Still():
+            drawing.still(wanted, library).save(target, wanted.format, **_ENCODINGS[wanted.format])
+        case Document():
+            target.write_bytes(wanted.data)
+        case Mesh():
+            target.write_bytes(objects.mesh(wanted))
+        case Weights():
+            target.write_bytes(objects.weights(wanted))
+
+
+def _prepare_clip(clip: Clip, folder: Path, library: Library) -> None:
+    canvas, strip = drawing.canvas(clip), drawing.caption(clip, library)
+    if clip.style == "plain":
+        canvas.paste(strip, (0, 0), strip)
+    else:
+        _save(strip, folder / "caption.png", compress_level=1)
+        if clip.last_picture is not None:
+            _save(drawing.last(clip, clip.last_picture), folder / "last.ppm")
+    _save(canvas, folder / "canvas.ppm")
+
+
+def _save(image: Image.Image, path: Path, **options: Any) -> None:
+    with private.create(path) as file:
+        image.save(file, path.suffix[1:], **options)
