@@ -14,11 +14,9 @@ if TYPE_CHECKING:
 
 
 class Cache:
-    """Files by name.
+    """Files by name. Those of an earlier cache in the folder are kept, in the order of their times of change.
 
-    Args:
-        folder: that has them. The files of an earlier cache are kept, in the order of their times of change.
-        limit: bytes that all may have together, or None. Files that are held count, but stay.
+    `limit` is the number of bytes that all may have together. Files that are held count, but stay.
     """
 
     def __init__(self, folder: Path, limit: int | None) -> None:
@@ -27,9 +25,8 @@ class Cache:
         self._held: Counter[str] = Counter()
         found = [(path.name, path.stat()) for path in folder.iterdir() if path.is_file()]
         found.sort(key=lambda pair: pair[1].st_mtime_ns)
-        self._sizes = OrderedDict(
-            (name, status.st_size) for name, status in found
-        )  # the one used last is last
+        # The one used last is last.
+        self._sizes = OrderedDict((name, status.st_size) for name, status in found)
         self._total = sum(self._sizes.values())
 
     def path(self, name: str) -> Path:

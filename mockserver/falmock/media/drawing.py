@@ -104,9 +104,8 @@ def caption(wanted: Clip | Still, library: Library, *, width: int | None = None)
         strip.alpha_composite(badge, (layout.margin, round(top)))
     left = layout.margin + (indent if beside else 0)
     for row in rows:
-        baseline = (
-            top + below + badge.height * 0.5 + layout.small * 0.36 if beside else top + below + layout.small
-        )
+        upper = top + below
+        baseline = upper + badge.height * 0.5 + layout.small * 0.36 if beside else upper + layout.small
         details.draw(strip, (left, baseline), row, column, _GREY)
         top += small
     return strip
@@ -121,23 +120,14 @@ def used_fonts(wanted: Clip | Still, library: Library) -> tuple[str, ...]:
 
 @dataclass(frozen=True, slots=True)
 class _Layout:
-    """Sizes of a caption in pixels.
+    """Sizes of a caption in pixels."""
 
-    Attributes:
-        prompt_lines: at most so many.
-        large: size of the prompt's letters.
-        small: size of the other letters; 0 for a picture that is too small for text.
-        margin: around the text.
-        fade: height of the gradient's end.
-        brief: whether only the most important facts have room.
-    """
-
-    prompt_lines: int
-    large: float
-    small: float
-    margin: int
-    fade: int
-    brief: bool
+    prompt_lines: int  # at most so many
+    large: float  # size of the prompt's letters
+    small: float  # size of the other letters; 0 for a picture that is too small for text
+    margin: int  # around the text
+    fade: int  # height of the gradient's end
+    brief: bool  # only the most important facts have room
 
     @classmethod
     def of(cls, wanted: Clip | Still) -> _Layout:
@@ -210,9 +200,8 @@ def _subject(size: tuple[int, int]) -> Image.Image:
     mask = Image.new("L", (width, height))
     box = (width * 0.08, height * 0.08, width * 0.92, height * 0.92)
     ImageDraw.Draw(mask).ellipse(box, 255)
-    return mask.filter(ImageFilter.GaussianBlur(min(width, height) / 50)).resize(
-        size, Image.Resampling.BICUBIC
-    )
+    blurred = mask.filter(ImageFilter.GaussianBlur(min(width, height) / 50))
+    return blurred.resize(size, Image.Resampling.BICUBIC)
 
 
 def _colour(hue: int, brightness: float) -> Colour:
