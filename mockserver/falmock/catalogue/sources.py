@@ -1,22 +1,23 @@
-"""Fetches and measures the files that an input names."""
+"""Fetches and measures the files that an input names, and checks them against the limits of their fields."""
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
 
-from falmock.catalogue import limits
 from falmock.catalogue.outputs import resolve, target_of
+from falmock.protocol.model_errors import ModelError
 
 if TYPE_CHECKING:
+    import random
     from collections.abc import Iterator, Mapping
 
     from falmock.catalogue.entries import Entry, Json
     from falmock.catalogue.reading import Fields
-    from falmock.catalogue.tools import Tools
-    from falmock.media import Picture, Recording
+    from falmock.media import Picture, Recording, Specification
 
 Loc = tuple[str | int, ...]
 Kind = Literal["archive", "video", "audio", "image"]
@@ -43,27 +44,69 @@ _NOT_TEXT: Final = frozenset({"integer", "number", "boolean"})
 _MOST: Final = 64  # files of one input
 
 
+class Published(Protocol):
+    """A file on the CDN."""
+
+    @property
+    def url(self) -> str: ...
+
+    @property
+    def file_size(self) -> int | None: ...
+
+
+class Tools(Protocol):
+    """Services of the runner for a model that runs."""
+
+    async def picture(self, url: str, *, loc: Loc) -> Picture | None:
+        """Return the image at a URL or in a data URI; None for a remote one, which is not fetched.
+
+        Raises:
+            ModelError: it could not be fetched or decoded.
+        """
+        ...
+
+    async def recording(self, url: str, *, loc: Loc, medium: Literal["video", "audio"]) -> Recording | None:
+        """Measure the video or sound at a URL or in a data URI; None for a remote one.
+
+        Raises:
+            ModelError: it could not be fetched or decoded.
+        """
+        ...
+
+    async def publish(self, spec: Specification, *, name: str) -> Published:
+        """Render a medium and publish it under a file name, which no other file of the request has."""
+        ...
+
+    async def inline(self, spec: Specification) -> str:
+        """Render a medium and return it as a data URI."""
+        ...
+
+    @property
+    def seed(self) -> int:
+        """A seed that the emulator's seed and the input decide."""
+        ...
+
+    @property
+    def style(self) -> Any:
+        """The style of media, from the settings: "animate" or "plain"."""
+        ...
+
+    @property
+    def random(self) -> random.Random:
+        """Numbers that the emulator's seed and the input decide."""
+        ...
+
+
 @dataclass(slots=True)
 class Sources:
-    """The input files of a request.
+    """The input files of a request. Of one that was not fetched, only the kind is known."""
 
-    A file that was not fetched, because it is not on this machine, is known by its kind only.
-
-    Attributes:
-        first: the picture that the output starts from.
-        last: the picture that a video ends with.
-        video: the video that the output continues or changes.
-        sound: the sound that the output follows.
-        pictures: the sizes of all input pictures.
-        kinds: of the files, also of those that were not fetched: "image", "video", "audio", "archive".
-    """
-
-    first: Picture | None = None
-    last: Picture | None = None
-    video: Recording | None = None
-    sound: Recording | None = None
-    pictures: list[tuple[int, int]] = field(default_factory=list)
-    kinds: set[str] = field(default_factory=set)
+    first: Picture | None = None  # that the output starts from
+    last: Picture | None = None  # that a video ends with
+    video: Recording | None = None  # that the output continues or changes
+    sound: Recording | None = None  # that the output follows
+    pictures: list[tuple[int, int]] = field(default_factory=list)  # the sizes of all input pictures
+    kinds: set[Kind] = field(default_factory=set)
 
 
 async def fetch(entry: Entry, fields: Fields, tools: Tools) -> Sources:
@@ -89,7 +132,7 @@ async def fetch(entry: Entry, fields: Fields, tools: Tools) -> Sources:
             picture = await tools.picture(url, loc=loc)
             if picture is None:
                 continue
-            limits.check_picture(bounds, picture, loc=loc, value=url)
+            _check_picture(bounds, picture, loc, url)
             sources.pictures.append((picture.width, picture.height))
             if _LAST.search(names):
                 sources.last = sources.last or picture
@@ -99,7 +142,7 @@ async def fetch(entry: Entry, fields: Fields, tools: Tools) -> Sources:
             recording = await tools.recording(url, loc=loc, medium=kind)
             if recording is None:
                 continue
-            limits.check_recording(bounds, recording, kind=kind, loc=loc, value=url)
+            _check_recording(bounds, recording, kind, loc, url)
             if guides:
                 continue
             if recording.has_video and kind == "video":
@@ -150,3 +193,36 @@ def kind_of(name: str) -> Kind | None:
     """Return the kind of file that a field of this name takes, or None."""
     plain = re.sub(r"_\d+$", "", name)
     return next((kind for kind, pattern in _KINDS if pattern.search(plain)), None)
+
+
+# The limits of a field: `x-fal` in fal's documents (PROTOCOL.md 14.2).
+
+
+def _check_picture(limits: Json, picture: Picture, loc: Loc, url: str) -> None:
+    def limit(default: float, *names: str) -> dict[str, float]:
+        return {name: limits.get(name, default) for name in names}
+
+    least, most = limit(1, "min_height", "min_width"), limit(math.inf, "max_height", "max_width")
+    ratios = limit(0, "min_aspect_ratio") | limit(math.inf, "max_aspect_ratio")
+    if picture.width < least["min_width"] or picture.height < least["min_height"]:
+        raise _refusal("image_too_small", loc, url, least)
+    if picture.width > most["max_width"] or picture.height > most["max_height"]:
+        raise _refusal("image_too_large", loc, url, most)
+    if not ratios["min_aspect_ratio"] <= picture.width / picture.height <= ratios["max_aspect_ratio"]:
+        raise _refusal("image_aspect_ratio_error", loc, url, ratios)
+
+
+def _check_recording(limits: Json, recording: Recording, kind: Kind, loc: Loc, url: str) -> None:
+    seconds = round(recording.seconds, 3)
+    shortest, longest = limits.get("min_duration", 0), limits.get("max_duration", math.inf)
+    if seconds < shortest:
+        facts = {"min_duration": shortest, "provided_duration": seconds}
+        raise _refusal(f"{kind}_duration_too_short", loc, url, facts)
+    if seconds > longest:
+        facts = {"max_duration": longest, "provided_duration": seconds}
+        raise _refusal(f"{kind}_duration_too_long", loc, url, facts)
+
+
+def _refusal(error_type: str, loc: Loc, url: str, facts: Mapping[str, float]) -> ModelError:
+    known = {name: fact for name, fact in facts.items() if fact != math.inf}
+    return ModelError(error_type, loc, url, known)
