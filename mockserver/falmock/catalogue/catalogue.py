@@ -102,13 +102,9 @@ class Model:
 class Catalogue:
     """An immutable collection of models.
 
-    Iterating it yields the models that were given, in order, then those of the source.
-
-    Args:
-        models: they replace models of the source with the same endpoint.
-        source: further endpoint ids, and the function that reads the entry of one. A model is made at its
-            first use.
-        accepts_any: also serves any other endpoint id, with a guess. Iterating does not yield these.
+    Iterating it yields the models that were given, in order, then those of the source. A source has further
+    endpoint ids, and the function that reads the entry of one; a model is made of it at its first use.
+    With `accepts_any` there is a model for any other id, too, which iterating does not yield.
 
     Raises:
         ValueError: a model's endpoint is not an endpoint id, or two models have the same one.

@@ -29,32 +29,21 @@ class Unreadable(ValueError):
 
 
 class Type(NamedTuple):
-    """A type expression.
+    """A type expression."""
 
-    Attributes:
-        kind: "name", "literal", "array", "record", "object", "tuple" or "union".
-        value: a name, the value of a literal, the members of an object, the items of a tuple, or the options
-            of a union.
-        inner: the type of the items of an array, or of the values of a record.
-    """
-
-    kind: str
-    value: Any = None
-    inner: Type | None = None
+    kind: str  # "name", "literal", "array", "record", "object", "tuple" or "union"
+    value: Any = (
+        None  # a name, the value of a literal, members of an object, items of a tuple, options of a union
+    )
+    inner: Type | None = None  # of the items of an array, or of the values of a record
 
 
 class Member(NamedTuple):
-    """A member of an object type.
+    """A member of an object type."""
 
-    Attributes:
-        optional: it has a question mark.
-        type: of its value.
-        default: the text that its comment gives as the default value.
-    """
-
-    optional: bool
+    optional: bool  # it has a question mark
     type: Type
-    default: str | None
+    default: str | None  # as its comment has it
 
 
 class Declarations(Mapping[str, Type]):

@@ -41,11 +41,7 @@ def build(schemas: Mapping[str, Json], name: str) -> type[BaseModel]:
     """Return the pydantic model of a component.
 
     A field is the attribute of that name, see `attribute` for the exceptions. A component that is not an
-    object becomes a RootModel.
-
-    Args:
-        schemas: components by name; a reference to another name takes any value.
-        name: of the component.
+    object becomes a RootModel. A reference that leads nowhere takes any value.
     """
     builder = _Builder(schemas)
     found = builder.component(name)
@@ -106,9 +102,7 @@ class _Builder:
     def _type(self, schema: Any, name: str) -> Any:
         """Return the type of a schema, which takes null if the schema does.
 
-        Args:
-            schema: as in the document.
-            name: of the component or the field, for an object without a title.
+        The name is that of the component or the field, for an object without a title.
         """
         if isinstance(schema, dict):
             for keyword, read in self._READERS.items():

@@ -56,9 +56,6 @@ _TYPES: Final[Mapping[str, Callable[[Any], bool]]] = {
 class Types:
     """The types of one release of the package.
 
-    Args:
-        text: of `endpoints.d.ts`.
-
     Raises:
         Unreadable: for another text. Errors within a type are raised when it is asked for.
     """
@@ -87,12 +84,7 @@ class Types:
         return notation.Listing(reading.fields(given), reading.fields(made), reading.types)
 
     def entry(self, endpoint: str, *, date: str = "") -> Entry:
-        """Return the entry of an endpoint.
-
-        Args:
-            endpoint: one of `endpoints`.
-            date: of the release.
-        """
+        """Return the entry of an endpoint in a release of a date."""
         found = self.listing(endpoint)
         facts = {"certainty": "types", "date": date, "input": found.input, "output": found.output}
         return notation.entry(endpoint, facts, found.types)
