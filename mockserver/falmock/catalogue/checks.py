@@ -143,16 +143,15 @@ class _Discriminator(BaseModel):
 
 def _is_valid(keyword: str, value: object) -> bool:
     try:
-        _validator(keyword).validate_python(value, strict=True)
+        _validators()[keyword].validate_python(value, strict=True)
     except ValidationError:
         return False
     return True
 
 
 @cache
-def _validator(keyword: str) -> TypeAdapter[Any]:
-    kind, _ = _KEYWORDS[keyword]
-    return TypeAdapter(kind)
+def _validators() -> Mapping[str, TypeAdapter[Any]]:
+    return {keyword: TypeAdapter(kind) for keyword, (kind, _) in _KEYWORDS.items()}
 
 
 _Number = Annotated[float, AllowInfNan(allow_inf_nan=False)]

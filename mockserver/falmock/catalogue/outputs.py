@@ -100,7 +100,7 @@ class Filler:
             return any(self.matches(branch, value) for branch in branches)
         kind = schema.get("type")
         return (
-            (kind is None or _is(kind, value))
+            (kind is None or is_of(kind, value))
             and ("const" not in schema or value == schema["const"])
             and ("enum" not in schema or value in schema["enum"])
             and all(self.matches(branch, value) for branch in schema.get("allOf", ()))
@@ -242,7 +242,8 @@ def _is_null(schema: Json) -> bool:
     return schema.get("type") == "null"
 
 
-def _is(kind: str, value: Any) -> bool:
+def is_of(kind: str, value: Any) -> bool:
+    """Check whether a value has a type of JSON Schema."""
     if isinstance(value, bool):
         return kind == "boolean"
     return isinstance(value, _TYPES.get(kind, ()))

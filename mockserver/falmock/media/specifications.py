@@ -26,7 +26,7 @@ LONGEST_SIDES: Final = {"webp": 16_383, "mp4": 16_384, "mov": 16_384}  # where i
 MAX_FRAMES: Final = 100_000  # more than an hour
 MAX_SECONDS: Final = 2 * 3600.0  # of a sound
 _STEP: Final = 2  # pixels a frame; even, so that the half-sized chroma is not resampled
-_DIRECTIONS: Final = ((1, 0), (-1, 0), (0, 1), (0, -1))
+_DIRECTIONS: Final = ((_STEP, 0), (-_STEP, 0), (0, _STEP), (0, -_STEP))
 _TRAVEL: Final = 3  # the camera moves at most a third of the frame, then back
 _NTSC: Final = Fraction(1000, 1001)
 _NOT_SHOWN: Final = {"prompt", "seed", "picture", "last_picture"}  # in the plain style
@@ -139,10 +139,7 @@ class Clip(_File):
     @property
     def camera(self) -> tuple[int, int]:
         """Movement of the camera to the right and down, in pixels a frame."""
-        if self.style == "plain":
-            return 0, 0
-        right, down = _DIRECTIONS[self.seed % len(_DIRECTIONS)]
-        return right * _STEP, down * _STEP
+        return (0, 0) if self.style == "plain" else _DIRECTIONS[self.seed % len(_DIRECTIONS)]
 
     @property
     def travel(self) -> tuple[int, int]:
