@@ -39,6 +39,7 @@ _WHOLE: Final = {  # keys of a field that stand beside `anyOf`
 }
 ANY_FILE: Final = ("file", "any")  # fal has no word for it
 _NESTED: Final = frozenset({"ref", "any", "items", "values", "tuple", "null", "required"})
+_AS_THEY_ARE: Final = ("price_rule", "certainty", "date", "validation", "retired")
 _OUTPUTS: Final[tuple[tuple[Medium, re.Pattern[str]], ...]] = (
     ("weights", re.compile(r"lora_file|safetensors|^(?:config_file|lora_url)$")),
     ("mesh", re.compile(r"mesh|glb|^(?:fbx|obj|ply|point_cloud|gaussian)")),
@@ -79,11 +80,7 @@ def entry(endpoint: str, facts: Json, types: Mapping[str, Json]) -> Entry:
         medium=facts.get("medium") or medium(schemas, names["output"]) or medium_of(endpoint),
         category=category(endpoint),
         price=Price(**price) if price else None,
-        price_rule=facts.get("price_rule"),
-        certainty=facts["certainty"],
-        date=facts["date"],
-        validation=facts.get("validation", 2),
-        retired=facts.get("retired"),
+        **{key: facts[key] for key in _AS_THEY_ARE if key in facts},
     )
 
 

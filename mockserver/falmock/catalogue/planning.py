@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from falmock.catalogue.reading import Fields
     from falmock.catalogue.sizes import Size
     from falmock.catalogue.sources import Sources
-    from falmock.media import Recording
+    from falmock.media import Picture, Recording
 
 FRAMES_PER_SECOND: Final = 24.0  # where a model does not say; usual for videos
 SECONDS: Final = 5.0  # the same; the shortest clip of most models
@@ -65,18 +65,13 @@ class Plan:
         starts_at_end = video is not None and "extend" in self.entry.endpoint
         shown = (video.last if starts_at_end else video.first) if video is not None else None
         return Clip(
-            width=width,
-            height=height,
             frames=frames,
             frames_per_second=rate,
             sound=self._has_sound(),
             container=cast("Any", container),
-            picture=shown or self.sources.first,
             last_picture=self.sources.last,
-            prompt=reading.prompt(self.fields),
-            model=self.entry.endpoint,
             seed=self.seed + variant,
-            style=self.style,
+            **self._look(width, height, shown or self.sources.first),
         )
 
     def still(self, index: int, *, main: bool, default: str) -> Still | Clip | Document:
@@ -93,11 +88,15 @@ class Plan:
         kind = reading.image_format(self.fields) or ("png" if transparent else default)
         width, height = _checked((width, height), kind)
         first = self.sources.first or (self.sources.video.first if self.sources.video else None)
-        shown = {"prompt": reading.prompt(self.fields), "model": self.entry.endpoint, "style": self.style}
-        shown |= {"width": width, "height": height, "picture": first}
+        look = self._look(width, height, first)
         if kind == "gif":
-            return Clip(frames=1, container="gif", seed=self.seed + index, **shown)
-        return Still(format=cast("Any", kind), transparent=transparent, seed=self.seed, index=index, **shown)
+            return Clip(frames=1, container="gif", seed=self.seed + index, **look)
+        return Still(format=cast("Any", kind), transparent=transparent, seed=self.seed, index=index, **look)
+
+    def _look(self, width: int, height: int, picture: Picture | None) -> dict[str, Any]:
+        """Return the fields that videos and images have in common."""
+        shown = {"prompt": reading.prompt(self.fields), "model": self.entry.endpoint, "style": self.style}
+        return {"width": width, "height": height, "picture": picture, **shown}
 
     def still_size(self) -> Size:
         """Return the size of the images."""

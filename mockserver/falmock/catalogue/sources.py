@@ -26,10 +26,8 @@ Kind = Literal["archive", "video", "audio", "image"]
 _KINDS: Final[tuple[tuple[Kind, re.Pattern[str]], ...]] = (
     ("archive", re.compile(r"(^|_)data_url$|archive|zip")),
     ("video", re.compile(r"(^|_)(videos?|media)(_file)?(_urls?)?$")),
-    (
-        "audio",
-        re.compile(r"(^|_)(audios?|sound|voice|speech|music|song|vocals)(_file)?_urls?$|(^|_)audios?$"),
-    ),
+    ("audio", re.compile(r"(^|_)(audios?|sound|voice|speech|music|song|vocals)(_file)?_urls?$")),
+    ("audio", re.compile(r"(^|_)audios?$")),
     ("image", re.compile(r"(^|_)(images?|picture|photo|mask|face|selfie|garment|texture)(_file)?(_urls?)?$")),
     ("image", re.compile(r"(^|_)(frames?|masks)_urls?$")),
 )
@@ -57,6 +55,10 @@ class Published(Protocol):
 class Tools(Protocol):
     """Services of the runner for a model that runs."""
 
+    seed: int  # that the emulator's seed and the input decide
+    random: random.Random  # the same
+    style: Any  # of media, from the settings: "animate" or "plain"
+
     async def picture(self, url: str, *, loc: Loc) -> Picture | None:
         """Return the image at a URL or in a data URI; None for a remote one, which is not fetched.
 
@@ -79,21 +81,6 @@ class Tools(Protocol):
 
     async def inline(self, spec: Specification) -> str:
         """Render a medium and return it as a data URI."""
-        ...
-
-    @property
-    def seed(self) -> int:
-        """A seed that the emulator's seed and the input decide."""
-        ...
-
-    @property
-    def style(self) -> Any:
-        """The style of media, from the settings: "animate" or "plain"."""
-        ...
-
-    @property
-    def random(self) -> random.Random:
-        """Numbers that the emulator's seed and the input decide."""
         ...
 
 
@@ -125,7 +112,7 @@ async def fetch(entry: Entry, fields: Fields, tools: Tools) -> Sources:
     }
     found = _files(entry.schemas, given, ("body",), {"properties": fields.properties})
     for loc, url, kind, bounds in islice(found, _MOST):
-        names = "/".join(str(part) for part in loc[1:])
+        names = "/".join(map(str, loc[1:]))
         guides = _GUIDES.search(names) is not None
         sources.kinds.add(kind)
         if kind == "image":
@@ -177,9 +164,8 @@ def _files(
         for name, member in value.items():
             yield from _files(schemas, member, (*loc, name), properties.get(name, {}))
     elif isinstance(value, list):
-        items: Json = next(
-            (branch["items"] for branch in branches if isinstance(branch.get("items"), dict)), {}
-        )
+        described = (branch.get("items") for branch in branches)
+        items: Json = next((each for each in described if isinstance(each, dict)), {})
         for index, member in enumerate(value):
             yield from _files(schemas, member, (*loc, index), items)
     elif isinstance(value, str) and (value or len(loc) == len(("body", "field"))):
