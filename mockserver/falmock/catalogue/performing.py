@@ -178,10 +178,11 @@ class _Run:
         sounds = [spec for spec in main if isinstance(spec, Sound)]
         clip = clips[0] if clips else None
         seconds = clip.seconds if clip is not None else sounds[0].seconds if sounds else None
+        images = [spec for spec in main if spec.content_type.startswith("image/")]  # a GIF is one, too
         spoken = reading.speech(plan.fields)
         written = " ".join(value for value in output.values() if isinstance(value, str))
         return Made(
-            images=tuple(spec.size for spec in main if isinstance(spec, Still | Clip) and _is_image(spec)),
+            images=tuple(spec.size for spec in images if isinstance(spec, Still | Clip)),
             pictures=tuple(plan.sources.pictures),
             seconds=seconds if seconds is not None else plan.heard_seconds or UNHEARD_SECONDS,
             width=clip.size[0] if clip else 0,
@@ -241,10 +242,6 @@ def _measures(spec: Specification, size: int | None) -> Mapping[str, Any]:
         rate = {"sample_rate": spec.rate, "channels": spec.channels, "bitrate": bits}
         return {"duration": spec.seconds, "codec": spec.format, "container": spec.format, **rate}
     return {}
-
-
-def _is_image(spec: Specification) -> bool:
-    return spec.content_type.startswith("image/")  # a GIF is one, too
 
 
 def _bytes(data_uri: str) -> bytes:

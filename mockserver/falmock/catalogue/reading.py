@@ -137,11 +137,10 @@ class Fields:
         """Return the first value that is not null."""
         return next((self.values[name] for name in names if self.values.get(name) is not None), None)
 
-    def number(self, names: Iterable[str]) -> float | None:
-        """Return the first value that is a number, or a text of one."""
-        return next(
-            (found for name in names if (found := as_number(self.values.get(name))) is not None), None
-        )
+    def number(self, names: Iterable[str], unit: str = "") -> float | None:
+        """Return the first value that is a number, or a text of one, which may have a unit."""
+        found = (as_number(self.values.get(name), unit) for name in names)
+        return next((number for number in found if number is not None), None)
 
     def texts(self, names: Iterable[str]) -> list[str]:
         """Return the values that are texts, in lower case."""
@@ -208,10 +207,8 @@ def count(fields: Fields, names: Iterable[str] = _COUNTS) -> int:
 
 def factor(fields: Fields) -> float:
     """Return how many times an upscaler enlarges each side."""
-    found = next(
-        (found for name in _FACTORS if (found := as_number(fields.values.get(name), "x?")) is not None), 2.0
-    )
-    return min(max(found, 1.0), 16.0)
+    found = fields.number(_FACTORS, "x?")
+    return 2.0 if found is None else min(max(found, 1.0), 16.0)
 
 
 def image_format(fields: Fields) -> str | None:
@@ -258,9 +255,8 @@ def inline(fields: Fields) -> bool:
 
 def sound(fields: Fields) -> bool | None:
     """Return whether a video has sound; None if the model has no switch for it."""
-    return next(
-        (value for name in _SOUND_SWITCHES if isinstance(value := fields.values.get(name), bool)), None
-    )
+    switches = (fields.values.get(name) for name in _SOUND_SWITCHES)
+    return next((switch for switch in switches if isinstance(switch, bool)), None)
 
 
 def prompt(fields: Fields) -> str:

@@ -44,12 +44,7 @@ def canvas(clip: Clip) -> Image.Image:
     """Draw what the camera moves over: a picture or a backdrop. The plain style has one colour."""
     if clip.style == "plain":
         return Image.new("RGB", clip.canvas, _SLATE)
-    return _scene(clip.picture, clip.canvas, clip.seed)
-
-
-def last(clip: Clip, picture: Picture) -> Image.Image:
-    """Draw the frame that a clip ends with, but for the caption."""
-    return _scene(picture, clip.size, clip.seed)
+    return scene(clip.picture, clip.canvas, clip.seed)
 
 
 def still(wanted: Still, library: Library) -> Image.Image:
@@ -58,7 +53,7 @@ def still(wanted: Still, library: Library) -> Image.Image:
     if wanted.style == "plain":
         image = Image.new("RGB", size, _colour(218 + _INDEX_ANGLE * wanted.index, 0.33))
     else:
-        image = _scene(wanted.picture, size, wanted.seed + _INDEX_ANGLE * wanted.index)
+        image = scene(wanted.picture, size, wanted.seed + _INDEX_ANGLE * wanted.index)
         if wanted.picture is not None and wanted.index:
             tint = Image.new("RGB", size, _colour(_INDEX_ANGLE * wanted.index, 0.8))
             image = Image.blend(image, tint, _TINT)
@@ -173,7 +168,8 @@ def _badge(size: float, column: int) -> Image.Image:
     return badge
 
 
-def _scene(picture: Picture | None, size: tuple[int, int], seed: int) -> Image.Image:
+def scene(picture: Picture | None, size: tuple[int, int], seed: int) -> Image.Image:
+    """Draw a picture cut to a size, or a backdrop."""
     if picture is None:
         return _backdrop(size, seed)
     image = Image.frombytes("RGB", picture.size, picture.rgb)

@@ -324,7 +324,7 @@ def _prepare_clip(clip: Clip, folder: Path, library: Library) -> None:
     else:
         _save(strip, folder / "caption.png", compress_level=1)
         if clip.last_picture is not None:
-            _save(drawing.last(clip, clip.last_picture), folder / "last.ppm")
+            _save(drawing.scene(clip.last_picture, clip.size, clip.seed), folder / "last.ppm")
     _save(canvas, folder / "canvas.ppm")
 
 
