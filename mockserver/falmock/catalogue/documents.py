@@ -111,15 +111,13 @@ def _without_booleans(schema: Any) -> Any:
     if not isinstance(schema, dict):
         return {}
     plain = dict(schema)
-    for keyword in ("items", "anyOf", "oneOf", "allOf", "prefixItems"):
-        if isinstance(inner := plain.get(keyword), list):
+    for keyword, inner in schema.items():
+        if keyword == "properties":
+            plain[keyword] = {name: _without_booleans(each) for name, each in inner.items()}
+        elif keyword in {"items", "anyOf", "oneOf", "allOf", "prefixItems"} and isinstance(inner, list):
             plain[keyword] = [_without_booleans(each) for each in inner]
-        elif keyword in plain:
+        elif keyword == "items" or (keyword == "additionalProperties" and isinstance(inner, dict)):
             plain[keyword] = _without_booleans(inner)
-    if "properties" in plain:
-        plain["properties"] = {name: _without_booleans(each) for name, each in plain["properties"].items()}
-    if isinstance(more := plain.get("additionalProperties"), dict):
-        plain["additionalProperties"] = _without_booleans(more)
     return plain
 
 

@@ -12,7 +12,6 @@ import subprocess
 import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import BinaryIO
 
 from falmock.media.processes import environment, find_ffmpeg
 
@@ -73,16 +72,9 @@ def _command(program: str, path: Path) -> list[str]:
 def _index_first(path: Path) -> bool:
     """Return whether the box moov precedes mdat."""
     with path.open("rb") as file:
-        while (name := _next_box(file)) not in {b"moov", b"mdat", b""}:
-            pass
-    return name == b"moov"
-
-
-def _next_box(file: BinaryIO) -> bytes:
-    """Skip a box and return its name, empty at the end of the file."""
-    header = file.read(8)
-    file.seek(max(0, int.from_bytes(header[:4]) - len(header)), 1)
-    return header[4:]
+        while (header := file.read(8)) and header[4:] not in {b"moov", b"mdat"}:
+            file.seek(max(0, int.from_bytes(header[:4]) - len(header)), 1)
+    return header[4:] == b"moov"
 
 
 def main(arguments: list[str]) -> int:

@@ -199,7 +199,7 @@ class Renderer:
             return False
         if name not in self._checked:
             try:
-                await _check(path, wanted)
+                await in_thread(checks.check, path, wanted)
             except (BrokenFile, FileNotFoundError) as error:
                 log.warning("a cached file is damaged and is made again: %s", error)
                 return False
@@ -240,7 +240,7 @@ class Renderer:
                     with_spare(partial(private.create, unchecked)).close()  # for its mode, whatever the umask
                     await self._write(wanted, unchecked)
                     unchecked.chmod(private.FILE)  # a wrapper script may have replaced the file
-                    await _check(unchecked, wanted)
+                    await in_thread(checks.check, unchecked, wanted)
                     unchecked.replace(path)
                     self._checked -= self._cache.add(name)
                     self._checked.add(name)
@@ -295,11 +295,6 @@ async def _version(program: str, timeout: float) -> str:
     if done.code:
         raise RenderFailed(f"ffmpeg does not report its version: it ended with code {done.code}.")
     return done.output.decode(errors="replace").partition("\n")[0]
-
-
-async def _check(path: Path, wanted: Specification) -> None:
-    """Check a file in a thread. Raises as `checks.check` does."""
-    await in_thread(checks.check, path, wanted)
 
 
 def _prepare(wanted: Specification, target: Path, library: Library) -> None:

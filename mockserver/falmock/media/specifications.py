@@ -71,7 +71,7 @@ _RATES: Final[dict[str, tuple[int, ...]]] = {  # that a format can have; the oth
 
 
 class _File:
-    """What all media have."""
+    """What all media have. The format is the suffix, unless a class says otherwise."""
 
     __slots__ = ()
     format: str
