@@ -34,7 +34,7 @@ from falmock.inspection.redaction import Redactor
 from falmock.intercept import server_info as server_file
 from falmock.intercept.proxy import Peer, Proxy
 from falmock.intercept.targets import RefusedError, forward_url, onward, tunnel_address
-from falmock.media import mp4, pixels
+from falmock.media import checks, pixels
 from falmock.protocol import addresses, endpoints, validation
 from falmock.protocol.authorities import AuthorityError, parse_authority, parse_origin
 from falmock.protocol.errors import Refusal
@@ -206,11 +206,11 @@ async def _proxy_head(data: bytes) -> None:
 
 def video(data: bytes) -> None:
     """Check an mp4 file."""
-    expected = mp4.Shape(width=160, height=90, frames=24, rate=Fraction(24))  # of the seed
-    with tempfile.NamedTemporaryFile() as file, contextlib.suppress(mp4.BrokenFile):
+    expected = checks.Shape(width=160, height=90, frames=24, rate=Fraction(24))  # of the seed
+    with tempfile.NamedTemporaryFile() as file, contextlib.suppress(checks.BrokenFile):
         file.write(data)
         file.flush()
-        mp4.check(Path(file.name), expected)
+        checks.check_mp4(Path(file.name), expected)
 
 
 def server_info(data: bytes) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import falqueue
 from falmock.catalogue import (
     answers,
-    limits,
     outputs,
     performing,
     planning,
@@ -13,8 +12,9 @@ from falmock.catalogue import (
     reading,
     schema,
     sizes,
+    sources,
 )
-from falmock.catalogue import models as catalogue_models
+from falmock.catalogue import catalogue as catalogue_models
 from falmock.engine import (
     delivery,
     emulator,

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 from falcontract.mutation.internals import (
     answers,
     catalogue_models,
-    limits,
     outputs,
     performing,
     planning,
@@ -18,6 +17,7 @@ from falcontract.mutation.internals import (
     runner,
     schema,
     sizes,
+    sources,
 )
 from falcontract.mutation.patching import planted, replaces
 
@@ -279,4 +279,4 @@ def time_is_billed_in_units(patch: Patch) -> None:
 def small_images_are_accepted(patch: Patch) -> None:
     """An image has no least size."""
 
-    patch.set(limits, "check_picture", lambda *_, **__: None)
+    patch.set(sources, "_check_picture", lambda *_, **__: None)

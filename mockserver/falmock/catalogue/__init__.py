@@ -1,7 +1,6 @@
 """fal's models as data: the facts of each endpoint, and the outputs of runs."""
 
-from falmock.catalogue.catalogue import BUNDLED, Catalogue
+from falmock.catalogue.catalogue import BUNDLED, Catalogue, Model
 from falmock.catalogue.entries import Entry, Price
-from falmock.catalogue.models import Model
 
 __all__ = ["BUNDLED", "Catalogue", "Entry", "Model", "Price"]

@@ -45,15 +45,10 @@ _ANSWERS: Final = (
 
 @dataclass(frozen=True)  # no slots, for the cached property
 class Known:
-    """Finds the value of a field by its name, if the name is known.
-
-    Attributes:
-        plan: of the run.
-        random: for times and ids.
-    """
+    """Finds the value of a field by its name, if the name is known."""
 
     plan: Plan
-    random: random.Random
+    random: random.Random  # for times and ids
 
     def __call__(self, name: str, schema: Json) -> Any:
         """Return the value of a field, which may not fit its schema; `Filler.UNKNOWN` for none."""
@@ -67,19 +62,14 @@ class Known:
         plan, count = self.plan, reading.count(self.plan.fields)
         shown, pictures = reading.prompt(plan.fields), plan.sources.pictures
         values: dict[str, Callable[[], Any]] = {
-            "seed": lambda: plan.seed,
-            "used_seed": lambda: plan.seed,
+            **dict.fromkeys(("seed", "used_seed"), lambda: plan.seed),
             "seeds": lambda: [plan.seed + index for index in range(count)],
             "timings": lambda: {"inference": round(self.random.uniform(0.8, 6.0), 6)},
-            "has_nsfw_concepts": lambda: [False] * count,
-            "nsfw_content_detected": lambda: [False] * count,
-            "prompt": lambda: shown or Filler.UNKNOWN,
-            "actual_prompt": lambda: shown or Filler.UNKNOWN,
-            "revised_prompt": lambda: shown or Filler.UNKNOWN,
+            **dict.fromkeys(("has_nsfw_concepts", "nsfw_content_detected"), lambda: [False] * count),
+            **dict.fromkeys(("prompt", "actual_prompt", "revised_prompt"), lambda: shown or Filler.UNKNOWN),
             "caption": lambda: texts.describe(*pictures[0]) if pictures else Filler.UNKNOWN,
             "svg_content": lambda: texts.draw(*plan.still_size(), shown, plan.seed),
-            "duration": lambda: self._seconds(1),
-            "length": lambda: self._seconds(1),
+            **dict.fromkeys(("duration", "length"), lambda: self._seconds(1)),
             "duration_ms": lambda: self._seconds(1000),
             "num_frames": lambda: self._of_clip(lambda clip: clip.frames),
             "fps": lambda: self._of_clip(lambda clip: float(clip.rate)),
@@ -165,8 +155,8 @@ class Known:
         thinks = self.plan.fields.values.get("reasoning") is True
         thoughts = "The answer is a placeholder, so there is no reasoning." if thinks else None
         usage = _usage(question, answer)
-        usage |= {"input_tokens": usage["prompt_tokens"], "output_tokens": usage["completion_tokens"]}
-        usage |= {"cost": 0.0}
+        more = {"input_tokens": usage["prompt_tokens"], "output_tokens": usage["completion_tokens"]}
+        usage |= {**more, "cost": 0.0}
         found: Json = {
             **dict.fromkeys(_ANSWERS, answer),
             **usage,
@@ -196,9 +186,8 @@ class Known:
     def _is_transcriber(self) -> bool:
         endpoint, inputs = self.plan.entry.endpoint, self.plan.fields.values
         words = r"whisper|wizper|speech-to-text|transcri|subtitle|caption.*video|asr|diariz|-vad"
-        return re.search(words, endpoint) is not None and any(
-            "audio" in key or "video" in key for key in inputs
-        )
+        takes_recording = any("audio" in key or "video" in key for key in inputs)
+        return takes_recording and re.search(words, endpoint) is not None
 
 
 def chat_completion(plan: Plan, random: random.Random) -> Json:
@@ -211,11 +200,7 @@ def chat_completion(plan: Plan, random: random.Random) -> Json:
         "object": "chat.completion",
         "model": plan.fields.first(["model"]) or "placeholder",
         "choices": [
-            {
-                "index": 0,
-                "message": {"role": "assistant", "content": answer},
-                "finish_reason": "stop",
-            }
+            {"index": 0, "message": {"role": "assistant", "content": answer}, "finish_reason": "stop"}
         ],
         "usage": _usage(question, answer),
     }

@@ -3,23 +3,29 @@
 from __future__ import annotations
 
 import json
-import math
-from typing import TYPE_CHECKING, Any, Final
+from functools import cache
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, get_args
 
-from pydantic import PydanticUserError, ValidationError
+from pydantic import (
+    AfterValidator,
+    AllowInfNan,
+    BaseModel,
+    Field,
+    PydanticUserError,
+    TypeAdapter,
+    ValidationError,
+)
 from pydantic_core import SchemaError, SchemaValidator, core_schema
 
 from falmock.catalogue.entries import ORDER, REFERENCE
 from falmock.catalogue.schema import LIST_BOUNDS, NUMBER_BOUNDS, TEXT_BOUNDS, build
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
 
     from falmock.catalogue.entries import Json
 
-_TYPES: Final = frozenset({"string", "number", "integer", "boolean", "array", "object", "null"})
 _LONGEST: Final = 40  # characters of a value in a problem
-_MOST: Final = 2**63 - 1  # items or characters
 
 
 def problems(schemas: Mapping[str, Any]) -> list[str]:
@@ -31,9 +37,9 @@ def problems(schemas: Mapping[str, Any]) -> list[str]:
         line
         for name, schema in schemas.items()
         for line in (
-            _schema(schema, name)
-            if isinstance(schema, dict)
-            else [f"{name}: {short(schema)} is not a schema"]
+            [f"{name}: {short(schema)} is not a schema"]
+            if isinstance(schema, bool)
+            else _schema(schema, name)
         )
     ]
     found = found or [
@@ -73,8 +79,8 @@ def _schema(schema: object, place: str) -> Iterator[str]:
     if not isinstance(schema, dict):
         yield f"{place}: {short(schema)} is not a schema"
         return
-    for keyword, (check, expected) in _KEYWORDS.items():
-        if keyword in schema and not check(schema[keyword]):
+    for keyword, (_, expected) in _KEYWORDS.items():
+        if keyword in schema and not _is_valid(keyword, schema[keyword]):
             yield f"{place}.{keyword}: {short(schema[keyword])} is not {expected}"
     yield from _whole_bounds(schema, place)
     yield from _fields(schema, place)
@@ -94,7 +100,7 @@ def _fields(schema: Json, place: str) -> Iterator[str]:
     for name, inner in fields.items():
         yield from _schema(inner, f"{place}.properties.{name}")
     required = schema.get("required", [])
-    for name in required if _is_texts(required) else ():
+    for name in required if _is_valid("required", required) else ():
         if name not in fields:
             yield f"{place}.required: {short(name)} is not in properties"
 
@@ -103,7 +109,7 @@ def _whole_bounds(schema: Json, place: str) -> Iterator[str]:
     if schema.get("type") == "integer":
         for keyword in NUMBER_BOUNDS:
             bound = schema.get(keyword, 0)
-            if _is_number(bound) and bound != int(bound):
+            if _is_valid("minimum", bound) and bound != int(bound):
                 yield f"{place}.{keyword}: {short(bound)} is not a whole number, but the type is integer"
 
 
@@ -122,72 +128,56 @@ def _building(schemas: Mapping[str, Any], name: str) -> Iterator[str]:
         yield f"{name}: pydantic has no such model: {str(error).partition(chr(10))[0]}"
 
 
-def _is_number(value: Any) -> bool:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return False
-    try:
-        return math.isfinite(value)
-    except OverflowError:
-        return False
-
-
-def _is_length(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= _MOST
-
-
-def _is_text(value: Any) -> bool:
-    return isinstance(value, str)
-
-
-def _is_texts(value: Any) -> bool:
-    return isinstance(value, list) and all(isinstance(item, str) for item in value)
-
-
-def _is_plain(value: Any) -> bool:
-    return value is None or isinstance(value, str | int | float)
-
-
-def _is_type(value: Any) -> bool:
-    return (
-        value in _TYPES
-        if isinstance(value, str)
-        else _is_texts(value) and bool(value) and set(value) <= _TYPES
-    )
-
-
-def _is_pattern(value: Any) -> bool:
+def _pattern(value: Any) -> Any:
+    """Refuse a pattern that pydantic does not take."""
     try:
         SchemaValidator(core_schema.str_schema(pattern=value))
-    except SchemaError:
+    except SchemaError as error:
+        raise ValueError from error
+    return value
+
+
+class _Discriminator(BaseModel):
+    propertyName: str  # noqa: N815 - the name in OpenAPI
+
+
+def _is_valid(keyword: str, value: object) -> bool:
+    try:
+        _validators()[keyword].validate_python(value, strict=True)
+    except ValidationError:
         return False
     return True
 
 
-_Check = tuple["Callable[[Any], bool]", str]
-_LENGTH: Final[_Check] = (_is_length, "a number of items or characters")
-_BRANCHES: Final[_Check] = (lambda value: isinstance(value, list) and bool(value), "a list of schemas")
-_KEYWORDS: Final[Mapping[str, _Check]] = {
-    "$ref": (_is_text, "a text"),
-    "title": (lambda value: _is_text(value) and "\0" not in value, "a text"),
-    "type": (_is_type, f"one of {', '.join(sorted(_TYPES))}"),
-    "const": (_is_plain, "a text, a number, true, false or null"),
+@cache
+def _validators() -> Mapping[str, TypeAdapter[Any]]:
+    return {keyword: TypeAdapter(kind) for keyword, (kind, _) in _KEYWORDS.items()}
+
+
+_Number = Annotated[float, AllowInfNan(allow_inf_nan=False)]
+_Length = Annotated[int, Field(ge=0, le=2**63 - 1)]
+_Kind = Literal["array", "boolean", "integer", "null", "number", "object", "string"]
+_Plain = str | int | float | bool | None
+_Names = list[str]
+_Branches = Annotated[list[Any], Field(min_length=1)]
+_KEYWORDS: Final[Mapping[str, tuple[Any, str]]] = {  # the type of each, in Python and in words
+    "$ref": (str, "a text"),
+    "title": (Annotated[str, Field(pattern=r"^[^\x00]*$")], "a text"),
+    "type": (_Kind | Annotated[list[_Kind], Field(min_length=1)], f"one of {', '.join(get_args(_Kind))}"),
+    "const": (_Plain, "a text, a number, true, false or null"),
     "enum": (
-        lambda value: isinstance(value, list) and bool(value) and all(map(_is_plain, value)),
+        Annotated[list[_Plain], Field(min_length=1)],
         "a list of texts, numbers, true, false or null",
     ),
-    "properties": (lambda value: isinstance(value, dict), "an object"),
-    "required": (_is_texts, "a list of names"),
-    ORDER: (_is_texts, "a list of names"),
-    "discriminator": (
-        lambda value: isinstance(value, dict) and _is_text(value.get("propertyName")),
-        "an object with propertyName",
-    ),
-    "items": (lambda value: isinstance(value, dict | list | bool) and value != [], "a schema"),
-    "prefixItems": _BRANCHES,
-    **dict.fromkeys(("anyOf", "oneOf", "allOf"), _BRANCHES),
-    "additionalProperties": (lambda value: isinstance(value, dict | bool), "a schema, true or false"),
-    **dict.fromkeys(NUMBER_BOUNDS, (_is_number, "a number")),
-    "multipleOf": (lambda value: _is_number(value) and value > 0, "a number above 0"),
-    **dict.fromkeys((*TEXT_BOUNDS, *LIST_BOUNDS), _LENGTH),
-    "pattern": (_is_pattern, "a pattern that pydantic takes"),
+    "properties": (dict, "an object"),
+    "required": (_Names, "a list of names"),
+    ORDER: (_Names, "a list of names"),
+    "discriminator": (_Discriminator, "an object with propertyName"),
+    "items": (dict | bool | _Branches, "a schema"),
+    **dict.fromkeys(("prefixItems", "anyOf", "oneOf", "allOf"), (_Branches, "a list of schemas")),
+    "additionalProperties": (dict | bool, "a schema, true or false"),
+    **dict.fromkeys(NUMBER_BOUNDS, (_Number, "a number")),
+    "multipleOf": (Annotated[_Number, Field(gt=0)], "a number above 0"),
+    **dict.fromkeys((*TEXT_BOUNDS, *LIST_BOUNDS), (_Length, "a number of items or characters")),
+    "pattern": (Annotated[Any, AfterValidator(_pattern)], "a pattern that pydantic takes"),
 }

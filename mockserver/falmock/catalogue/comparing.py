@@ -88,9 +88,8 @@ def _fields(schemas: Mapping[str, Json], schema: Json, start: str, depth: int) -
     if depth == _DEEPEST or not isinstance(schema.get("properties"), dict):
         return
     for name in ordered(schema):
-        field = schema["properties"][name]
-        if not isinstance(field, dict):
-            field = {}
+        stated = schema["properties"][name]
+        field = stated if isinstance(stated, dict) else {}
         facts: Facts = {
             "type": _type(schemas, field),
             "required": name in schema.get("required", ()),
@@ -108,10 +107,13 @@ def _fields(schemas: Mapping[str, Json], schema: Json, start: str, depth: int) -
 def _branches(schema: Json) -> Iterator[Json]:
     """Yield the schema, its options, and those of its items."""
     yield schema
-    inner = [option for key in ("anyOf", "oneOf", "allOf") for option in schema.get(key, ())]
-    for each in [*inner, schema.get("items")]:
+    for each in [*_options(schema), schema.get("items")]:
         if isinstance(each, dict):
             yield from _branches(each)
+
+
+def _options(schema: Json) -> list[Any]:
+    return [option for key in ("anyOf", "oneOf", "allOf") for option in schema.get(key, ())]
 
 
 def choices(schema: Json) -> list[Any]:
@@ -130,8 +132,7 @@ def _type(schemas: Mapping[str, Json], schema: Any) -> str:
     if "$ref" in schema:
         component = _referred(schemas, schema)
         return str(component.get("title") or schema["$ref"].removeprefix(REFERENCE))
-    options = [option for key in ("anyOf", "oneOf", "allOf") for option in schema.get(key, ())]
-    if options:
+    if options := _options(schema):
         return " | ".join(dict.fromkeys(_type(schemas, option) for option in options))
     kind = schema.get("type", "anything")
     if isinstance(kind, list):

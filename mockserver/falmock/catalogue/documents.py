@@ -22,6 +22,7 @@ REQUEST_ID: Final[Json] = {
     "required": True,
     "schema": {"type": "string", "description": "Request ID"},
 }
+KEY: Final = {"type": "apiKey", "in": "header", "name": "Authorization", "description": "Fal Key"}
 LINKS: Final = ("response_url", "status_url", "cancel_url")
 STATUS: Final = "QueueStatus"
 QUEUE_STATUS: Final[Json] = {
@@ -39,11 +40,7 @@ QUEUE_STATUS: Final[Json] = {
 
 
 class Problems(ValueError):
-    """A document is broken.
-
-    Attributes:
-        lines: one for each problem.
-    """
+    """A document is broken: a line for each problem."""
 
     def __init__(self, lines: list[str]) -> None:
         super().__init__("\n".join(lines))
@@ -91,7 +88,9 @@ def read(document: object) -> Entry:
         elif name:
             broken.append(f"paths.{place}: {short(schema['$ref'])} does not exist")
         else:
-            names[end] = _unused(notation.pascal(str(endpoint)) + end, schemas)
+            names[end] = notation.pascal(str(endpoint)) + end
+            while names[end] in schemas:
+                names[end] += "_"
             schemas[names[end]] = schema
     if broken := broken + problems(schemas):
         raise Problems(broken)
@@ -112,15 +111,13 @@ def _without_booleans(schema: Any) -> Any:
     if not isinstance(schema, dict):
         return {}
     plain = dict(schema)
-    for keyword in ("items", "anyOf", "oneOf", "allOf", "prefixItems"):
-        if isinstance(inner := plain.get(keyword), list):
+    for keyword, inner in schema.items():
+        if keyword == "properties":
+            plain[keyword] = {name: _without_booleans(each) for name, each in inner.items()}
+        elif keyword in {"items", "anyOf", "oneOf", "allOf", "prefixItems"} and isinstance(inner, list):
             plain[keyword] = [_without_booleans(each) for each in inner]
-        elif keyword in plain:
+        elif keyword == "items" or (keyword == "additionalProperties" and isinstance(inner, dict)):
             plain[keyword] = _without_booleans(inner)
-    if "properties" in plain:
-        plain["properties"] = {name: _without_booleans(each) for name, each in plain["properties"].items()}
-    if isinstance(more := plain.get("additionalProperties"), dict):
-        plain["additionalProperties"] = _without_booleans(more)
     return plain
 
 
@@ -140,14 +137,7 @@ def document(entry: Entry) -> Json:
             },
         },
         "components": {
-            "securitySchemes": {
-                "apiKeyAuth": {
-                    "type": "apiKey",
-                    "in": "header",
-                    "name": "Authorization",
-                    "description": "Fal Key",
-                }
-            },
+            "securitySchemes": {"apiKeyAuth": KEY},
             "schemas": {STATUS: QUEUE_STATUS, **entry.schemas},
         },
         "paths": _paths(entry),
@@ -158,17 +148,13 @@ def document(entry: Entry) -> Json:
 
 def _paths(entry: Entry) -> Json:
     endpoint, request = f"/{entry.endpoint}", f"/{entry.endpoint}/requests/{{request_id}}"
+    body = {"required": True, "content": _json(entry.input)}
     cancelled = {"type": "object", "properties": {"success": {"type": "boolean"}}}
     logs = {"name": "logs", "in": "query", "required": False, "schema": {"type": "number"}}
     return {
         f"{request}/status": {"get": _operation(STATUS, REQUEST_ID, logs)},
         f"{request}/cancel": {"put": _operation(cancelled, REQUEST_ID)},
-        endpoint: {
-            "post": {
-                "requestBody": {"required": True, "content": _json(entry.input)},
-                **_operation(STATUS),
-            }
-        },
+        endpoint: {"post": {"requestBody": body, **_operation(STATUS)}},
         request: {"get": _operation(entry.output, REQUEST_ID)},
     }
 
@@ -181,11 +167,8 @@ def _operation(answer: str | Json, *parameters: Json) -> Json:
 
 
 def _json(schema: str | Json) -> Json:
-    return {
-        "application/json": {
-            "schema": {"$ref": f"{REFERENCE}{schema}"} if isinstance(schema, str) else schema
-        }
-    }
+    whole = {"$ref": f"{REFERENCE}{schema}"} if isinstance(schema, str) else schema
+    return {"application/json": {"schema": whole}}
 
 
 def _pages(endpoint: str) -> dict[str, str]:
@@ -210,9 +193,3 @@ def _at(value: object, *keys: str) -> Any:
     for key in keys:
         value = value.get(key) if isinstance(value, dict) else None
     return value
-
-
-def _unused(name: str, schemas: Json) -> str:
-    while name in schemas:
-        name += "_"
-    return name

@@ -13,24 +13,17 @@ Medium = Literal["image", "video", "audio", "text", "mesh", "weights", "unknown"
 Certainty = Literal["page", "document", "schema", "types", "guess"]
 
 REFERENCE: Final = "#/components/schemas/"  # before the name of a component
-ORDER: Final = "x-fal-order-properties"
+ORDER: Final = "x-fal-order-properties"  # the names of the fields in the order of the class
 
 
 @dataclass(frozen=True, slots=True)
 class Price:
-    """A list price in US dollars.
+    """A list price in US dollars."""
 
-    Attributes:
-        unit: in the plural, as "seconds".
-        usd: for one unit.
-        source: a URL or description.
-        date: of the source: "2026-07-28", "2026-07" or "2026".
-    """
-
-    unit: str
-    usd: float
-    source: str
-    date: str
+    unit: str  # in the plural, as "seconds"
+    usd: float  # for one unit
+    source: str  # a URL or description
+    date: str  # of the source: "2026-07-28", "2026-07" or "2026"
 
     @property
     def is_by_time(self) -> bool:
@@ -40,41 +33,25 @@ class Price:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """One endpoint of the catalogue.
+    """One endpoint of the catalogue."""
 
-    Attributes:
-        endpoint: the full id, as "fal-ai/flux/dev".
-        schemas: the components of its OpenAPI document by name: input, output, and what they refer to as
-            `{"$ref": "#/components/schemas/Image"}`. `title` is fal's Python class, and
-            `x-fal-order-properties` the order of its fields.
-        input: the name of the input in `schemas`.
-        output: the name of the output.
-        medium: of the main output.
-        category: as fal's model list has it: "text-to-image".
-        price: None if unknown.
-        price_rule: the price by option, in dollars and words; None if there is one price or none is known.
-        certainty: where the schemas come from, the most certain first: fal's page of the model; an OpenAPI
-            document of fal; JSON Schemas made of such documents; the types of a package of fal, which have no
-            bounds; a guess from the name.
-        date: of that source: "2026-05-12".
-        validation: the generation of pydantic that its lists of invalid fields come from; both are live at
-            fal.
-        retired: since when fal does not list it, or None.
-        metadata: what `x-fal-metadata` of its document has beside id and category: "about", "thumbnailUrl".
-    """
-
-    endpoint: str
+    endpoint: str  # the full id, as "fal-ai/flux/dev"
+    # The components of its OpenAPI document by name: input, output, and what they refer to as
+    # `{"$ref": "#/components/schemas/Image"}`. `title` is fal's Python class.
     schemas: Mapping[str, Json]
-    input: str
+    input: str  # its name in `schemas`
     output: str
-    medium: Medium = "unknown"
-    category: str = ""
-    price: Price | None = None
-    price_rule: Json | None = None
+    medium: Medium = "unknown"  # of the main output
+    category: str = ""  # as fal's model list has it: "text-to-image"
+    price: Price | None = None  # None if unknown
+    price_rule: Json | None = None  # the price by option, in dollars and words, if there are several
+    # Where the schemas come from, the most certain first: its page at fal, an OpenAPI document of fal,
+    # JSON Schemas made of such documents, the types of a package of fal, which have no bounds, or the name.
     certainty: Certainty = "document"
-    date: str = ""
-    validation: Literal[1, 2] = 2
-    retired: str | None = None
+    date: str = ""  # of that source: "2026-05-12"
+    validation: Literal[1, 2] = 2  # the pydantic of its lists of invalid fields; both are live at fal
+    retired: str | None = None  # since when fal does not list it
+    # What `x-fal-metadata` of its document has beside id and category: "about", "thumbnailUrl"
     metadata: Mapping[str, Any] = field(default_factory=dict)
 
     @property

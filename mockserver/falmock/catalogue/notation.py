@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import re
 from itertools import count
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from falmock.catalogue.entries import ORDER, REFERENCE, Entry, Json, Medium, Price
@@ -18,7 +17,6 @@ if TYPE_CHECKING:
 Field = dict[str, Any]
 Fields = dict[str, Field]
 
-_NONE: Final[Mapping[str, str]] = MappingProxyType({})
 _BRANCH: Final = {  # keys of a field that describe its value
     "type": "type",
     "enum": "enum",
@@ -41,6 +39,7 @@ _WHOLE: Final = {  # keys of a field that stand beside `anyOf`
 }
 ANY_FILE: Final = ("file", "any")  # fal has no word for it
 _NESTED: Final = frozenset({"ref", "any", "items", "values", "tuple", "null", "required"})
+_AS_THEY_ARE: Final = ("price_rule", "certainty", "date", "validation", "retired")
 _OUTPUTS: Final[tuple[tuple[Medium, re.Pattern[str]], ...]] = (
     ("weights", re.compile(r"lora_file|safetensors|^(?:config_file|lora_url)$")),
     ("mesh", re.compile(r"mesh|glb|^(?:fbx|obj|ply|point_cloud|gaussian)")),
@@ -59,33 +58,19 @@ _IDS: Final[tuple[tuple[Medium, re.Pattern[str]], ...]] = (
 
 
 class Listing(NamedTuple):
-    """The fields of an endpoint in compact notation.
+    """The fields of an endpoint in compact notation."""
 
-    Attributes:
-        input: fields of the input by name, in fal's order.
-        output: fields of the output.
-        types: by name the objects that these refer to, each with `class` and `fields`.
-    """
-
-    input: Fields
+    input: Fields  # by name, in fal's order
     output: Fields
-    types: Mapping[str, Json]
+    types: Mapping[str, Json]  # by name the objects that these refer to, each with `class` and `fields`
 
 
 def entry(endpoint: str, facts: Json, types: Mapping[str, Json]) -> Entry:
-    """Return the entry that the facts of an endpoint stand for.
+    """Return the entry that the facts of an endpoint in a data file stand for.
 
-    Args:
-        endpoint: the full id.
-        facts: as in the data files.
-        types: all that the facts may refer to.
+    They may refer to the types.
     """
-    listing = Listing(facts["input"], facts["output"], types)
-    schemas, names = components(
-        endpoint,
-        listing,
-        **{key: facts[key] for key in ("components", "classes", "descriptions") if key in facts},
-    )
+    schemas, names = _components(endpoint, facts, types)
     price = facts.get("price")
     return Entry(
         endpoint=endpoint,
@@ -95,47 +80,30 @@ def entry(endpoint: str, facts: Json, types: Mapping[str, Json]) -> Entry:
         medium=facts.get("medium") or medium(schemas, names["output"]) or medium_of(endpoint),
         category=category(endpoint),
         price=Price(**price) if price else None,
-        price_rule=facts.get("price_rule"),
-        certainty=facts["certainty"],
-        date=facts["date"],
-        validation=facts.get("validation", 2),
-        retired=facts.get("retired"),
+        **{key: facts[key] for key in _AS_THEY_ARE if key in facts},
     )
 
 
-def components(
-    endpoint: str,
-    listing: Listing,
-    *,
-    components: Mapping[str, str] = _NONE,
-    classes: Mapping[str, str] = _NONE,
-    descriptions: Mapping[str, str] = _NONE,
+def _components(
+    endpoint: str, facts: Json, types: Mapping[str, Json]
 ) -> tuple[dict[str, Json], dict[str, str]]:
     """Return the components of an endpoint by name, and the names of its `input` and `output`.
 
-    Args:
-        endpoint: the full id, which names input and output as at fal.
-        listing: the fields.
-        components: the names of `input` and `output`, if they are not made of the id.
-        classes: their Python classes, if known.
-        descriptions: their descriptions, if any.
+    If the facts do not name these, their names and classes are made of the id, as at fal.
     """
-    parts = {"input": listing.input, "output": listing.output}
-    roots = {part: components.get(part, f"{pascal(endpoint)}{part.title()}") for part in parts}
-    found = used(parts.values(), listing.types)
+    roots = {part: f"{pascal(endpoint)}{part.title()}" for part in ("input", "output")}
+    roots |= facts.get("components", {})
+    classes, descriptions = roots | facts.get("classes", {}), facts.get("descriptions", {})
+    found = used((facts[part] for part in roots), types)
     names: dict[str, str] = {}
     for type_ in found:
         names[type_] = _free(type_.partition("~")[0], {*roots.values(), *names.values()})
     schemas = {
-        **{
-            roots[part]: _component(classes.get(part, roots[part]), fields, descriptions.get(part), names)
-            for part, fields in parts.items()
-        },
-        **{
-            names[type_]: _component(known["class"], known["fields"], known.get("description"), names)
-            for type_, known in found.items()
-        },
+        root: _component(classes[part], facts[part], descriptions.get(part), names)
+        for part, root in roots.items()
     }
+    for type_, known in found.items():
+        schemas[names[type_]] = _component(known["class"], known["fields"], known.get("description"), names)
     return dict(sorted(schemas.items())), roots
 
 
@@ -161,7 +129,7 @@ def medium(schemas: Mapping[str, Json], output: str) -> Medium | None:
     types = {reference.lower() for field in files.values() for reference in _references(field)}
     for names in (files.keys(), types):
         for kind, pattern in _OUTPUTS:
-            if any(pattern.search(name) for name in names):
+            if any(map(pattern.search, names)):
                 return kind
     return "text" if fields and not files else None
 
@@ -181,11 +149,10 @@ def _is_file(name: str, field: Json, schemas: Mapping[str, Json], *, deeper: boo
     if name.endswith(("_url", "_urls")):
         return True
     shapes = [schemas.get(reference, {}).get("properties", {}) for reference in _references(field)]
-    return any("url" in shape or (deeper and _has_file(shape, schemas)) for shape in shapes)
-
-
-def _has_file(shape: Mapping[str, Json], schemas: Mapping[str, Json]) -> bool:
-    return any(_is_file(name, field, schemas, deeper=False) for name, field in shape.items())
+    inner = [each for shape in shapes for each in shape.items()] if deeper else []
+    return any("url" in shape for shape in shapes) or any(
+        _is_file(name, field, schemas, deeper=False) for name, field in inner
+    )
 
 
 def _references(field: Any) -> Iterator[str]:

@@ -21,25 +21,25 @@ _DEEPEST: Final = 6  # levels of objects; a schema may refer to itself
 _MOST: Final = 10_000  # values or characters that are made for one output; a schema may ask for any number
 _URL: Final = re.compile(r"(^|_)urls?$")
 _OMIT: Final = object()
+_TYPES: Final[Mapping[str, type | tuple[type, ...]]] = {
+    "string": str,
+    "integer": int,
+    "number": (int, float),
+    "array": list,
+    "object": dict,
+    "null": type(None),
+}
 
 
 @dataclass(frozen=True, slots=True)
 class Slot:
-    """A place in an output for one file or a list of files.
+    """A place in an output for one file or a list of files."""
 
-    Attributes:
-        path: names of fields, from the outside.
-        many: a list.
-        bare: a URL, instead of an object with one.
-        required: the output needs it, and everything around it.
-        schema: of the file.
-    """
-
-    path: Path
-    many: bool
-    bare: bool
-    required: bool
-    schema: Json
+    path: Path  # names of fields, from the outside
+    many: bool  # a list
+    bare: bool  # a URL, instead of an object with one
+    required: bool  # the output needs it, and everything around it
+    schema: Json  # of the file
 
     @property
     def name(self) -> str:
@@ -47,11 +47,9 @@ class Slot:
 
 
 class Filler:
-    """Fills the outputs of one model.
+    """Fills the outputs of one model, from the components of its document by name.
 
-    Args:
-        schemas: components of the model's document, by name.
-        known: returns the value of a field by its name and schema, or `Filler.UNKNOWN`.
+    `known` returns the value of a field by its name and schema, or `Filler.UNKNOWN`.
     """
 
     UNKNOWN: Final = object()
@@ -64,9 +62,7 @@ class Filler:
     def fill(self, schema: Json, files: Mapping[Path, Any], path: Path = ()) -> Json:
         """Return an object with all its fields in their order; those that are unknown and optional are null.
 
-        Args:
-            schema: of the object.
-            files: the contents of the slots, by their paths.
+        `files` are the contents of the slots by their paths.
         """
         required = schema.get("required", ())
         output: Json = {}
@@ -99,12 +95,12 @@ class Filler:
     def matches(self, schema: Json, value: Any) -> bool:
         """Check a value against a schema, without patterns and formats."""
         if "$ref" in schema:
-            return self.matches(self._resolve(schema), value)
+            return self.matches(resolve(self._schemas, schema), value)
         if branches := _branches(schema):
             return any(self.matches(branch, value) for branch in branches)
         kind = schema.get("type")
         return (
-            (kind is None or _is(kind, value))
+            (kind is None or is_of(kind, value))
             and ("const" not in schema or value == schema["const"])
             and ("enum" not in schema or value in schema["enum"])
             and all(self.matches(branch, value) for branch in schema.get("allOf", ()))
@@ -134,7 +130,7 @@ class Filler:
         if "enum" in schema:
             return schema["enum"][0]
         if "$ref" in schema:
-            return self.make(self._resolve(schema), depth)
+            return self.make(resolve(self._schemas, schema), depth)
         if branches := _branches(schema) or schema.get("allOf"):
             return None if any(map(_is_null, branches)) else self.make(branches[0], depth)
         return self._of_type(schema, depth if self._left > 0 else _DEEPEST)
@@ -165,8 +161,7 @@ class Filler:
     def _field(self, name: str, field: Json, files: Mapping[Path, Any], path: Path, *, required: bool) -> Any:
         if path in files:
             return files[path]
-        inner = any(slot[: len(path)] == path for slot in files)
-        if inner:
+        if any(slot[: len(path)] == path for slot in files):
             target, many, _ = target_of(self._schemas, field)
             filled = self.fill(target, files, path)
             lists = ([filled] * length for length in range(1, _LONGEST))
@@ -180,9 +175,6 @@ class Filler:
             return self.make(field)
         return None if self.matches(field, None) else _OMIT
 
-    def _resolve(self, schema: Json) -> Json:
-        return resolve(self._schemas, schema)
-
 
 def slots(
     schemas: Mapping[str, Json], schema: Json, path: Path = (), *, required: bool = True
@@ -192,14 +184,13 @@ def slots(
         return
     for name, field in _fields(schema):
         here = (*path, name)
-        needed = required and name in schema.get("required", ())
         target, many, nullable = target_of(schemas, field)
-        if _is_file(target):
-            yield Slot(here, many, bare=False, required=needed and not nullable, schema=target)
-        elif target.get("type") == "string" and _URL.search(name) and "enum" not in target:
-            yield Slot(here, many, bare=True, required=needed and not nullable, schema=target)
+        needed = required and name in schema.get("required", ()) and not nullable
+        bare = target.get("type") == "string" and _URL.search(name) is not None and "enum" not in target
+        if bare or "url" in target.get("properties", {}):
+            yield Slot(here, many, bare, needed, target)
         elif target.get("properties"):
-            yield from slots(schemas, target, here, required=needed and not nullable)
+            yield from slots(schemas, target, here, required=needed)
 
 
 def _fields(schema: Json) -> list[tuple[str, Json]]:
@@ -251,22 +242,11 @@ def _is_null(schema: Json) -> bool:
     return schema.get("type") == "null"
 
 
-def _is_file(schema: Json) -> bool:
-    return "url" in schema.get("properties", {})
-
-
-def _is(kind: str, value: Any) -> bool:
+def is_of(kind: str, value: Any) -> bool:
+    """Check whether a value has a type of JSON Schema."""
     if isinstance(value, bool):
         return kind == "boolean"
-    types: dict[str, type | tuple[type, ...]] = {
-        "string": str,
-        "integer": int,
-        "number": (int, float),
-        "array": list,
-        "object": dict,
-        "null": type(None),
-    }
-    return kind in types and isinstance(value, types[kind])
+    return isinstance(value, _TYPES.get(kind, ()))
 
 
 def _is_within(schema: Json, value: Any) -> bool:

@@ -12,7 +12,7 @@ from falmock.catalogue import answers, outputs, reading, sources
 from falmock.catalogue.outputs import Filler
 from falmock.catalogue.planning import UNHEARD_SECONDS, Plan
 from falmock.catalogue.pricing import Made
-from falmock.media import Clip, Document, Sound, Still, archive
+from falmock.media import Clip, Document, Sound, Still, Weights, archive
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -21,21 +21,16 @@ if TYPE_CHECKING:
 
     from falmock.catalogue.entries import Entry, Json
     from falmock.catalogue.outputs import Path, Slot
-    from falmock.catalogue.tools import Tools
+    from falmock.catalogue.sources import Tools
     from falmock.media import Specification
 
 
 @dataclass(frozen=True, slots=True)
 class Performance:
-    """What a run returns.
+    """What a run returns."""
 
-    Attributes:
-        output: in the order of its fields.
-        made: for the price.
-    """
-
-    output: Json
-    made: Made
+    output: Json  # in the order of its fields
+    made: Made  # for the price
 
 
 _MEDIA: Final = tuple(
@@ -54,7 +49,6 @@ _MEDIA: Final = tuple(
         (r"txt|text|transcript", "txt"),
     )
 )
-_CLASSES: Final = (("video", "video"), ("audio", "audio"), ("image", "image"))
 _FILE_NAMES: Final = {
     "config_file": "config.json",
     "diffusers_lora_file": "pytorch_lora_weights.safetensors",
@@ -125,11 +119,8 @@ class _Run:
         return url if slot.bare else filler.file(slot.schema, {**facts, **_measures(spec, size)})
 
     async def _specification(self, slot: Slot, index: int, *, main: bool) -> Specification:
-        plan, medium, variant = (
-            self.plan,
-            _medium(slot, self.plan.entry),
-            index + (0 if main else len(self.made)),
-        )
+        plan, medium = self.plan, _medium(slot, self.plan.entry)
+        variant = index + (0 if main else len(self.made))
         if medium == "zip":
             return await self._archive(slot.name)
         if medium in {"json", "srt", "vtt", "txt"}:
@@ -140,7 +131,7 @@ class _Run:
             "video": lambda: plan.clip(variant),
             "audio": lambda: plan.sound(variant),
             "mesh": lambda: plan.mesh(slot.name),
-            "weights": plan.weights,
+            "weights": lambda: Weights(seed=plan.seed),
             "image": lambda: plan.still(variant, main=main, default=default),
         }
         return makers[medium]()
@@ -187,10 +178,11 @@ class _Run:
         sounds = [spec for spec in main if isinstance(spec, Sound)]
         clip = clips[0] if clips else None
         seconds = clip.seconds if clip is not None else sounds[0].seconds if sounds else None
+        images = [spec for spec in main if spec.content_type.startswith("image/")]  # a GIF is one, too
         spoken = reading.speech(plan.fields)
         written = " ".join(value for value in output.values() if isinstance(value, str))
         return Made(
-            images=tuple(spec.size for spec in main if isinstance(spec, Still | Clip) and _is_image(spec)),
+            images=tuple(spec.size for spec in images if isinstance(spec, Still | Clip)),
             pictures=tuple(plan.sources.pictures),
             seconds=seconds if seconds is not None else plan.heard_seconds or UNHEARD_SECONDS,
             width=clip.size[0] if clip else 0,
@@ -218,11 +210,11 @@ def _described(entry: Entry) -> Json:
 def _main(slots: list[Slot], entry: Entry) -> Slot | None:
     """Return the place of the file that the model is called for."""
     usual = {entry.medium, f"{entry.medium}s"}
-    ranked = sorted(
+    return min(
         slots,
         key=lambda slot: (_medium(slot, entry) != entry.medium, slot.name not in usual, not slot.required),
+        default=None,
     )
-    return ranked[0] if ranked else None
 
 
 def _medium(slot: Slot, entry: Entry) -> str:
@@ -230,8 +222,8 @@ def _medium(slot: Slot, entry: Entry) -> str:
     for pattern, medium in _MEDIA:
         if pattern.search(name):
             return medium
-    for word, medium in _CLASSES:
-        if word in title:
+    for medium in ("video", "audio", "image"):
+        if medium in title:
             return medium
     return entry.medium if entry.medium not in {"text", "unknown"} else "image"
 
@@ -250,10 +242,6 @@ def _measures(spec: Specification, size: int | None) -> Mapping[str, Any]:
         rate = {"sample_rate": spec.rate, "channels": spec.channels, "bitrate": bits}
         return {"duration": spec.seconds, "codec": spec.format, "container": spec.format, **rate}
     return {}
-
-
-def _is_image(spec: Specification) -> bool:
-    return spec.content_type.startswith("image/")  # a GIF is one, too
 
 
 def _bytes(data_uri: str) -> bytes:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from falmock.catalogue import reading, sizes, texts
-from falmock.media import MAX_FRAMES, Clip, Document, Mesh, Sound, Still, Weights, can_have
+from falmock.media import MAX_FRAMES, Clip, Document, Mesh, Sound, Still, can_have
 from falmock.protocol.model_errors import ModelError
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from falmock.catalogue.reading import Fields
     from falmock.catalogue.sizes import Size
     from falmock.catalogue.sources import Sources
-    from falmock.media import Recording
+    from falmock.media import Picture, Recording
 
 FRAMES_PER_SECOND: Final = 24.0  # where a model does not say; usual for videos
 SECONDS: Final = 5.0  # the same; the shortest clip of most models
@@ -37,26 +37,18 @@ _EFFECTS: Final = re.compile(r"sound-effect|sfx|foley")
 _AUDIBLE: Final = re.compile(r"sora|mmaudio|video-to-audio|foley|thinksound|merge-audio|lip-?sync|avatar")
 _LIPS: Final = re.compile(r"lip-?sync|latentsync|avatar|talking|omnihuman|infinitalk|musetalk|dub")
 _MP3: Final = re.compile(r"elevenlabs|minimax|playai|mp3")
-_MESH_NAMES: Final = (("obj", "obj"), ("stl", "stl"), ("ply", "ply"), ("splat", "ply"))
+_MESH_NAMES: Final = (("obj", "obj"), ("stl", "stl"), ("ply", "ply"), ("splat", "ply"), ("glb", "glb"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """The media that one request asks for.
-
-    Attributes:
-        entry: the model.
-        fields: its input.
-        sources: the input files.
-        seed: of the input, or drawn.
-        style: of images and videos.
-    """
+    """The media that one request asks for."""
 
     entry: Entry
     fields: Fields
     sources: Sources
-    seed: int
-    style: Any
+    seed: int  # of the input, or drawn
+    style: Any  # of images and videos
 
     def clip(self, variant: int = 0) -> Clip:
         """Describe a video. Variants have other colours.
@@ -73,27 +65,20 @@ class Plan:
         starts_at_end = video is not None and "extend" in self.entry.endpoint
         shown = (video.last if starts_at_end else video.first) if video is not None else None
         return Clip(
-            width=width,
-            height=height,
             frames=frames,
             frames_per_second=rate,
             sound=self._has_sound(),
             container=cast("Any", container),
-            picture=shown or self.sources.first,
             last_picture=self.sources.last,
-            prompt=reading.prompt(self.fields),
-            model=self.entry.endpoint,
             seed=self.seed + variant,
-            style=self.style,
+            **self._look(width, height, shown or self.sources.first),
         )
 
     def still(self, index: int, *, main: bool, default: str) -> Still | Clip | Document:
         """Describe an image: a GIF is a video of one frame, and a drawing in vectors is a document.
 
-        Args:
-            index: of several.
-            main: a cut-out has a transparent background; masks and previews have not.
-            default: the format, if the input does not say.
+        A main one may be a cut-out with a transparent background; masks and previews have none. `default` is
+        the format, if the input does not say.
         """
         width, height = self.still_size()
         transparent = main and self._is_transparent
@@ -103,27 +88,15 @@ class Plan:
         kind = reading.image_format(self.fields) or ("png" if transparent else default)
         width, height = _checked((width, height), kind)
         first = self.sources.first or (self.sources.video.first if self.sources.video else None)
-        caption = {"prompt": reading.prompt(self.fields), "model": self.entry.endpoint, "style": self.style}
+        look = self._look(width, height, first)
         if kind == "gif":
-            return Clip(
-                width=width,
-                height=height,
-                frames=1,
-                container="gif",
-                picture=first,
-                seed=self.seed + index,
-                **caption,
-            )
-        return Still(
-            width=width,
-            height=height,
-            format=cast("Any", kind),
-            transparent=transparent,
-            picture=first,
-            seed=self.seed,
-            index=index,
-            **caption,
-        )
+            return Clip(frames=1, container="gif", seed=self.seed + index, **look)
+        return Still(format=cast("Any", kind), transparent=transparent, seed=self.seed, index=index, **look)
+
+    def _look(self, width: int, height: int, picture: Picture | None) -> dict[str, Any]:
+        """Return the fields that videos and images have in common."""
+        shown = {"prompt": reading.prompt(self.fields), "model": self.entry.endpoint, "style": self.style}
+        return {"width": width, "height": height, "picture": picture, **shown}
 
     def still_size(self) -> Size:
         """Return the size of the images."""
@@ -138,12 +111,11 @@ class Plan:
         kind, sample_rate, channels = reading.sound_format(self.fields)
         kind = kind or ("mp3" if _MP3.search(self.entry.endpoint) else "wav")
         is_speech = self._is_speech
+        usual = 24000 if is_speech and kind == "wav" else 44100
         return Sound(
             seconds=round(min(max(self._sound_seconds(), 0.1), LONGEST_SOUND), 3),
             format=cast("Any", kind),
-            sample_rate=min(
-                max(sample_rate or (24000 if is_speech and kind == "wav" else 44100), 8000), 192_000
-            ),
+            sample_rate=min(max(sample_rate or usual, 8000), 192_000),
             channels=min(max(channels or (1 if is_speech else 2), 1), 2),
             seed=self.seed + variant,
         )
@@ -151,27 +123,21 @@ class Plan:
     def mesh(self, name: str) -> Mesh:
         """Describe the mesh of an output field."""
         named = next((kind for word, kind in _MESH_NAMES if word in name), None)
-        kind = named or ("glb" if "glb" in name else reading.mesh_format(self.fields)) or "glb"
+        kind = named or reading.mesh_format(self.fields) or "glb"
         return Mesh(format=cast("Any", kind), seed=self.seed)
-
-    def weights(self) -> Weights:
-        return Weights(seed=self.seed)
 
     def document(self, name: str) -> Document:
         """Describe a text file: subtitles, a transcription, or the settings of a training in JSON."""
         suffix = name.rpartition(".")[2]
-        if suffix in {"srt", "vtt"}:
-            return Document(
-                name=name,
-                data=texts.subtitles(self.transcription(), vtt=suffix == "vtt").encode(),
-            )
         if suffix == "json":
             simple = str | int | float | bool
             facts = {key: value for key, value in self.fields.values.items() if isinstance(value, simple)}
-            return Document(
-                name=name, data=json.dumps({"model": self.entry.endpoint, **facts}, indent=2).encode()
-            )
-        return Document(name=name, data=f"{self.transcription().text}\n".encode())
+            text = json.dumps({"model": self.entry.endpoint, **facts}, indent=2)
+        elif suffix in {"srt", "vtt"}:
+            text = texts.subtitles(self.transcription(), vtt=suffix == "vtt")
+        else:
+            text = f"{self.transcription().text}\n"
+        return Document(name=name, data=text.encode())
 
     def transcription(self) -> texts.Transcription:
         """Return the words of the output's voice, or make up those of the input."""
@@ -214,9 +180,8 @@ class Plan:
     @property
     def _is_speech(self) -> bool:
         is_effect = _EFFECTS.search(self.entry.endpoint) is not None
-        known = reading.has_voice(self.fields) or _SPEECH.search(
-            f"{self.entry.endpoint} {self.entry.category}"
-        )
+        names = f"{self.entry.endpoint} {self.entry.category}"
+        known = self.fields.has(reading.VOICES) or _SPEECH.search(names)
         follows = "audio" in self.sources.kinds and not reading.speech(self.fields)
         return bool(known) and not is_effect and not follows
 
@@ -241,7 +206,7 @@ class Plan:
     def _frames_and_rate(self) -> tuple[int, float]:
         fields, video = self.fields, self._source_video
         asked_rate, kept_rate = reading.rate(fields), video.frames_per_second if video is not None else 0
-        rate = (None if kept_rate and not reading.gave_rate(fields) else asked_rate) or kept_rate
+        rate = (None if kept_rate and not fields.gave(reading.RATES) else asked_rate) or kept_rate
         rate = rate or FRAMES_PER_SECOND
         frames, seconds = reading.frames(fields), reading.seconds(fields)
         kept = self._kept_seconds()
@@ -257,11 +222,8 @@ class Plan:
         video, sound = self._source_video, self.sources.sound
         if video is None or "extend" in self.entry.endpoint:
             # The sound of an avatar is its speech, unless the model has a field for the length
-            return (
-                sound.seconds
-                if sound is not None and not self.fields.has(["duration", *reading.FRAMES])
-                else None
-            )
+            has_length = self.fields.has(["duration", *reading.FRAMES])
+            return None if sound is None or has_length else sound.seconds
         if sound is None or not _LIPS.search(self.entry.endpoint):
             return float(video.seconds)
         cut = self.fields.values.get("sync_mode") == "cut_off"

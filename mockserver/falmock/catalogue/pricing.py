@@ -27,33 +27,19 @@ _TOKEN: Final = 1024  # pixels of a frame, as Seedance counts
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Made:
-    """The facts of a run that prices depend on.
+    """The facts of a run that prices depend on."""
 
-    Attributes:
-        images: width and height of each image.
-        pictures: of each input image.
-        seconds: the length of the video or sound, or of the recording that was transcribed.
-        width: of the video.
-        height: of the video.
-        frames: of the video.
-        frames_per_second: of the video.
-        sound: whether the video has sound.
-        files: the number of main files.
-        characters: of the spoken text, else of the answer.
-        words: that a language model has read and written.
-    """
-
-    images: tuple[tuple[int, int], ...] = ()
-    pictures: tuple[tuple[int, int], ...] = ()
-    seconds: float = 0.0
-    width: int = 0
+    images: tuple[tuple[int, int], ...] = ()  # width and height of each
+    pictures: tuple[tuple[int, int], ...] = ()  # of each input image
+    seconds: float = 0.0  # the length of the video or sound, or of the recording that was transcribed
+    width: int = 0  # of the video, as the next four
     height: int = 0
     frames: int = 0
     frames_per_second: float = 0.0
     sound: bool = False
-    files: int = 1
-    characters: int = 0
-    words: int = 0
+    files: int = 1  # main ones
+    characters: int = 0  # of the spoken text, else of the answer
+    words: int = 0  # that a language model has read and written
 
 
 def units(entry: Entry, model_input: BaseModel, made: Made) -> float | None:
@@ -81,15 +67,11 @@ def _tokens(made: Made) -> float:
     return made.height * made.width * made.frames / _TOKEN
 
 
-def _video_megapixels(made: Made) -> float:
-    return made.width * made.height * made.frames / MEGAPIXEL
-
-
 _COUNTS: Final[dict[str, Callable[[Made], float]]] = {
     "seconds": lambda made: made.seconds,
     "second": lambda made: made.seconds,
     "images": lambda made: len(made.images) or made.files,
-    "megapixels": lambda made: megapixels(made) or _video_megapixels(made),
+    "megapixels": lambda made: megapixels(made) or made.width * made.height * made.frames / MEGAPIXEL,
     "processed megapixels": lambda made: megapixels(made) + sum(map(_megapixels, made.pictures)),
     "videos": lambda made: made.files,
     "audios": lambda made: made.files,
@@ -134,9 +116,8 @@ def _by_rule(rule: Json, price: Price, fields: Fields, made: Made) -> float | No
         if amount is not None and times is not None:
             is_double = rule.get("60 fps") == "double" and made.frames_per_second >= 60  # noqa: PLR2004
             searches = fields.values.get("enable_web_search") is True
-            return amount * times * (2 if is_double else 1) + (
-                rule.get("web search", 0.0) if searches else 0.0
-            )
+            search = rule.get("web search", 0.0) if searches else 0.0
+            return amount * times * (2 if is_double else 1) + search
     return None
 
 
@@ -153,8 +134,7 @@ def _times(key: str, rule: Json, made: Made) -> float | None:
 
 
 def _by_tokens(rule: Json, price: Price, fields: Fields, made: Made) -> float | None:
-    counts = {"per million": 1_000_000, "per thousand": 1000}
-    for key, size in counts.items():
+    for key, size in (("per million", 1_000_000), ("per thousand", 1000)):
         amount = _choose(rule.get(key), fields, made)
         if amount is not None:
             is_4k = str(fields.values.get("resolution")).lower() in {"4k", "2160p"}

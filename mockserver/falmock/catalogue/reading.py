@@ -40,7 +40,7 @@ _SECONDS: Final = {
     "length_ms": 0.001,
 }
 FRAMES: Final = ("num_frames", "number_of_frames", "frames_num", "frame_count", "n_frames")
-_RATES: Final = (
+RATES: Final = (
     "frames_per_second",
     "fps",
     "frame_rate",
@@ -101,7 +101,7 @@ _TEXTS: Final = (
     "dialogue",
     "prompt",
 )
-_VOICES: Final = ("voice", "voice_id", "voice_setting", "voices", "speaker", "speakers", "preview_text")
+VOICES: Final = ("voice", "voice_id", "voice_setting", "voices", "speaker", "speakers", "preview_text")
 
 _CONTAINERS: Final = {
     "mp4": "mp4",
@@ -110,6 +110,7 @@ _CONTAINERS: Final = {
     "vp9": "webm",
     "mov": "mov",
     "prores": "mov",
+    "gif": "gif",
 }
 _SOUND_FORMATS: Final = ("mp3", "wav", "flac", "opus", "ogg", "m4a", "aac", "pcm", "ulaw", "alaw")
 _MESH_FORMATS: Final = ("glb", "obj", "stl", "ply")
@@ -117,37 +118,29 @@ _MESH_FORMATS: Final = ("glb", "obj", "stl", "ply")
 
 @dataclass(frozen=True, slots=True)
 class Fields:
-    """The fields of one validated input.
+    """The fields of one validated input."""
 
-    Attributes:
-        values: by name, defaults included.
-        given: the names of those that the caller set.
-        properties: their schemas, by name.
-    """
-
-    values: Mapping[str, Any]
-    given: frozenset[str]
-    properties: Mapping[str, Json]
+    values: Mapping[str, Any]  # by name, defaults included
+    given: frozenset[str]  # the names of those that the caller set
+    properties: Mapping[str, Json]  # their schemas
 
     @classmethod
     def of(cls, entry: Entry, model_input: BaseModel) -> Fields:
         aliases = {name: info.alias or name for name, info in type(model_input).model_fields.items()}
         given = frozenset(aliases.get(name, name) for name in model_input.model_fields_set)
         properties = entry.schemas.get(entry.input, {}).get("properties", {})
-        values: object = model_input.model_dump(
-            by_alias=True, warnings=False
-        )  # not an object, if the input takes anything
+        # Not an object, if the input takes anything
+        values: object = model_input.model_dump(by_alias=True, warnings=False)
         return cls(values if isinstance(values, dict) else {}, given, properties)
 
     def first(self, names: Iterable[str]) -> Any:
         """Return the first value that is not null."""
         return next((self.values[name] for name in names if self.values.get(name) is not None), None)
 
-    def number(self, names: Iterable[str]) -> float | None:
-        """Return the first value that is a number, or a text of one."""
-        return next(
-            (found for name in names if (found := as_number(self.values.get(name))) is not None), None
-        )
+    def number(self, names: Iterable[str], unit: str = "") -> float | None:
+        """Return the first value that is a number, or a text of one, which may have a unit."""
+        found = (as_number(self.values.get(name), unit) for name in names)
+        return next((number for number in found if number is not None), None)
 
     def texts(self, names: Iterable[str]) -> list[str]:
         """Return the values that are texts, in lower case."""
@@ -177,16 +170,17 @@ def seconds(fields: Fields) -> float | None:
             return min(found * unit, LONGEST)
     plan = fields.values.get("composition_plan")
     sections = objects(plan.get("sections")) if isinstance(plan, dict) else []
-    planned = sum(as_number(section.get("duration_ms")) or 0.0 for section in sections) / 1000
+    planned = sum(_milliseconds(section, "duration_ms") for section in sections) / 1000
     # `fal-ai/ffmpeg-api/compose` counts in milliseconds
-    keyframes = [
-        frame for track in objects(fields.values.get("tracks")) for frame in objects(track.get("keyframes"))
-    ]
-    ends = [
-        sum(as_number(frame.get(name)) or 0.0 for name in ("timestamp", "duration")) for frame in keyframes
-    ]
+    tracks = objects(fields.values.get("tracks"))
+    keyframes = [frame for track in tracks for frame in objects(track.get("keyframes"))]
+    ends = [_milliseconds(frame, "timestamp") + _milliseconds(frame, "duration") for frame in keyframes]
     found = planned or max(ends, default=0.0) / 1000
     return min(found, LONGEST) if found > 0 else None
+
+
+def _milliseconds(facts: Json, name: str) -> float:
+    return as_number(facts.get(name)) or 0.0
 
 
 def gave_length(fields: Fields) -> bool:
@@ -202,13 +196,8 @@ def frames(fields: Fields) -> int | None:
 
 def rate(fields: Fields) -> float | None:
     """Return the frames a second that an input asks for."""
-    found = fields.number(_RATES)
+    found = fields.number(RATES)
     return found if found is not None and 0.1 <= found <= 1000 else None  # noqa: PLR2004 - what media can have
-
-
-def gave_rate(fields: Fields) -> bool:
-    """Check whether the caller chose a frame rate."""
-    return fields.gave(_RATES)
 
 
 def count(fields: Fields, names: Iterable[str] = _COUNTS) -> int:
@@ -218,10 +207,8 @@ def count(fields: Fields, names: Iterable[str] = _COUNTS) -> int:
 
 def factor(fields: Fields) -> float:
     """Return how many times an upscaler enlarges each side."""
-    found = next(
-        (found for name in _FACTORS if (found := as_number(fields.values.get(name), "x?")) is not None), 2.0
-    )
-    return min(max(found, 1.0), 16.0)
+    found = fields.number(_FACTORS, "x?")
+    return 2.0 if found is None else min(max(found, 1.0), 16.0)
 
 
 def image_format(fields: Fields) -> str | None:
@@ -235,7 +222,7 @@ def image_format(fields: Fields) -> str | None:
 def container(fields: Fields) -> str | None:
     """Return "mp4", "webm", "mov" or "gif"; also for names like "X264 (.mp4)"."""
     for text in fields.texts(_FORMATS):
-        for word, found in {**_CONTAINERS, "gif": "gif"}.items():
+        for word, found in _CONTAINERS.items():
             if word in text:
                 return found
     return None
@@ -268,19 +255,16 @@ def inline(fields: Fields) -> bool:
 
 def sound(fields: Fields) -> bool | None:
     """Return whether a video has sound; None if the model has no switch for it."""
-    return next(
-        (value for name in _SOUND_SWITCHES if isinstance(value := fields.values.get(name), bool)), None
-    )
+    switches = (fields.values.get(name) for name in _SOUND_SWITCHES)
+    return next((switch for switch in switches if isinstance(switch, bool)), None)
 
 
 def prompt(fields: Fields) -> str:
     """Return the text that a model is asked to show or play."""
     names = ("prompt", "text", "text_prompt", "scene_description", "tags", "lyrics_prompt")
     found = next((value for name in names if isinstance(value := fields.values.get(name), str) and value), "")
-    if not found and isinstance(shots := fields.values.get("multi_prompt"), list) and shots:
-        return " ".join(
-            str(shot.get("prompt", "")) if isinstance(shot, dict) else str(shot) for shot in shots
-        )
+    if not found and isinstance(shots := fields.values.get("multi_prompt"), list):
+        return " ".join(str(shot.get("prompt", "") if isinstance(shot, dict) else shot) for shot in shots)
     return found
 
 
@@ -294,11 +278,6 @@ def speech(fields: Fields) -> str:
         if isinstance(value, str) and value:
             return value
     return ""
-
-
-def has_voice(fields: Fields) -> bool:
-    """Check whether a model lets the caller choose a voice."""
-    return fields.has(_VOICES)
 
 
 def speed(fields: Fields) -> float:

@@ -7,14 +7,14 @@ JSON Schema. A model takes a millisecond or more to build, so build it when it i
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, ForwardRef, Literal, Union
+from typing import TYPE_CHECKING, Annotated, Any, Final, ForwardRef, Literal, Union
 
 from pydantic import BaseModel, ConfigDict, Field, RootModel, create_model
 
 from falmock.catalogue.entries import REFERENCE, ordered
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
     from falmock.catalogue.entries import Json
 
@@ -41,11 +41,7 @@ def build(schemas: Mapping[str, Json], name: str) -> type[BaseModel]:
     """Return the pydantic model of a component.
 
     A field is the attribute of that name, see `attribute` for the exceptions. A component that is not an
-    object becomes a RootModel.
-
-    Args:
-        schemas: components by name; a reference to another name takes any value.
-        name: of the component.
+    object becomes a RootModel. A reference that leads nowhere takes any value.
     """
     builder = _Builder(schemas)
     found = builder.component(name)
@@ -106,31 +102,27 @@ class _Builder:
     def _type(self, schema: Any, name: str) -> Any:
         """Return the type of a schema, which takes null if the schema does.
 
-        Args:
-            schema: as in the document.
-            name: of the component or the field, for an object without a title.
+        The name is that of the component or the field, for an object without a title.
         """
-        if isinstance(schema, dict):
-            for keyword, read in self._READERS.items():
-                if keyword in schema:
-                    return read(self, schema, name)
-        return Any
-
-    def _reference(self, schema: Json, _name: str) -> Any:
-        return self.component(schema["$ref"].removeprefix(REFERENCE))
-
-    def _const(self, schema: Json, _name: str) -> Any:
-        return Literal[schema["const"]]
-
-    def _enum(self, schema: Json, _name: str) -> Any:
-        return _distinct(Literal[tuple(schema["enum"])])
-
-    def _nullable(self, schema: Json, name: str) -> Any:
-        kind = self._type({key: schema[key] for key in schema if key != "nullable"}, name)
-        return _union([kind, None]) if schema["nullable"] else kind
-
-    def _all(self, schema: Json, name: str) -> Any:
-        return self._type(schema["allOf"][0], name) if len(schema["allOf"]) == 1 else Any
+        kind: Any = Any
+        if not isinstance(schema, dict):
+            return kind
+        if "$ref" in schema:
+            kind = self.component(schema["$ref"].removeprefix(REFERENCE))
+        elif "const" in schema:
+            kind = Literal[schema["const"]]
+        elif "enum" in schema:
+            kind = _distinct(Literal[tuple(schema["enum"])])
+        elif "nullable" in schema:
+            kind = self._type({key: schema[key] for key in schema if key != "nullable"}, name)
+            kind = _union([kind, None]) if schema["nullable"] else kind
+        elif "anyOf" in schema or "oneOf" in schema:
+            kind = self._any(schema, name)
+        elif "allOf" in schema:
+            kind = self._type(schema["allOf"][0], name) if len(schema["allOf"]) == 1 else Any
+        else:
+            kind = self._plain(schema, name)
+        return kind
 
     def _any(self, schema: Json, name: str) -> Any:
         branches = schema.get("anyOf") or schema["oneOf"]
@@ -150,13 +142,16 @@ class _Builder:
         field = self._schemas[name].get("properties", {}).get(key)
         return isinstance(field, dict) and ("const" in field or "enum" in field)
 
-    def _kind(self, schema: Json, name: str) -> Any:
-        kind = schema["type"]
+    def _plain(self, schema: Json, name: str) -> Any:
+        kind = schema.get("type", "object" if "properties" in schema else None)
         if isinstance(kind, list):
             return _distinct(_union([self._type(schema | {"type": one}, name) for one in kind]))
         if kind == "array":
             return self._list(schema, name)
-        return self._object(schema, name) if kind == "object" else _scalar(schema)
+        if kind == "object":
+            return self._object(schema, name)
+        scalar, bounds = _SCALARS.get(str(kind), (Any, {}))
+        return _bounded(scalar, schema, bounds)
 
     def _list(self, schema: Json, name: str) -> Any:
         items = schema.get("prefixItems", schema.get("items"))
@@ -191,19 +186,6 @@ class _Builder:
         # An object of the document is an instance of a class in fal's code. Nothing else is validated there.
         return kind, Field(default=default, alias=alias, validate_default=isinstance(default, dict | list))
 
-    # The first keyword of these that a schema has decides how it is read.
-    _READERS: ClassVar[Mapping[str, Callable[[_Builder, Json, str], Any]]] = {
-        "$ref": _reference,
-        "const": _const,
-        "enum": _enum,
-        "nullable": _nullable,
-        "anyOf": _any,
-        "oneOf": _any,
-        "allOf": _all,
-        "type": _kind,
-        "properties": _object,
-    }
-
 
 def _has_any_field(schema: Any) -> bool:
     """Return whether a schema is of an object, or of anything: fal has `{}` for outputs."""
@@ -225,11 +207,6 @@ def _distinct(kind: Any) -> Any:
 
 def _union(kinds: list[Any]) -> Any:
     return Union[tuple(kinds)]  # noqa: UP007 - `|` does not take None twice
-
-
-def _scalar(schema: Json) -> Any:
-    kind, bounds = _SCALARS.get(schema["type"], (Any, {}))
-    return _bounded(kind, schema, bounds)
 
 
 def _bounded(kind: Any, schema: Json, names: Mapping[str, str]) -> Any:

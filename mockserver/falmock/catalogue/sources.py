@@ -1,22 +1,23 @@
-"""Fetches and measures the files that an input names."""
+"""Fetches and measures the files that an input names, and checks them against the limits of their fields."""
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
 
-from falmock.catalogue import limits
 from falmock.catalogue.outputs import resolve, target_of
+from falmock.protocol.model_errors import ModelError
 
 if TYPE_CHECKING:
+    import random
     from collections.abc import Iterator, Mapping
 
     from falmock.catalogue.entries import Entry, Json
     from falmock.catalogue.reading import Fields
-    from falmock.catalogue.tools import Tools
-    from falmock.media import Picture, Recording
+    from falmock.media import Picture, Recording, Specification
 
 Loc = tuple[str | int, ...]
 Kind = Literal["archive", "video", "audio", "image"]
@@ -25,10 +26,8 @@ Kind = Literal["archive", "video", "audio", "image"]
 _KINDS: Final[tuple[tuple[Kind, re.Pattern[str]], ...]] = (
     ("archive", re.compile(r"(^|_)data_url$|archive|zip")),
     ("video", re.compile(r"(^|_)(videos?|media)(_file)?(_urls?)?$")),
-    (
-        "audio",
-        re.compile(r"(^|_)(audios?|sound|voice|speech|music|song|vocals)(_file)?_urls?$|(^|_)audios?$"),
-    ),
+    ("audio", re.compile(r"(^|_)(audios?|sound|voice|speech|music|song|vocals)(_file)?_urls?$")),
+    ("audio", re.compile(r"(^|_)audios?$")),
     ("image", re.compile(r"(^|_)(images?|picture|photo|mask|face|selfie|garment|texture)(_file)?(_urls?)?$")),
     ("image", re.compile(r"(^|_)(frames?|masks)_urls?$")),
 )
@@ -43,27 +42,58 @@ _NOT_TEXT: Final = frozenset({"integer", "number", "boolean"})
 _MOST: Final = 64  # files of one input
 
 
+class Published(Protocol):
+    """A file on the CDN."""
+
+    @property
+    def url(self) -> str: ...
+
+    @property
+    def file_size(self) -> int | None: ...
+
+
+class Tools(Protocol):
+    """Services of the runner for a model that runs."""
+
+    seed: int  # that the emulator's seed and the input decide
+    random: random.Random  # the same
+    style: Any  # of media, from the settings: "animate" or "plain"
+
+    async def picture(self, url: str, *, loc: Loc) -> Picture | None:
+        """Return the image at a URL or in a data URI; None for a remote one, which is not fetched.
+
+        Raises:
+            ModelError: it could not be fetched or decoded.
+        """
+        ...
+
+    async def recording(self, url: str, *, loc: Loc, medium: Literal["video", "audio"]) -> Recording | None:
+        """Measure the video or sound at a URL or in a data URI; None for a remote one.
+
+        Raises:
+            ModelError: it could not be fetched or decoded.
+        """
+        ...
+
+    async def publish(self, spec: Specification, *, name: str) -> Published:
+        """Render a medium and publish it under a file name, which no other file of the request has."""
+        ...
+
+    async def inline(self, spec: Specification) -> str:
+        """Render a medium and return it as a data URI."""
+        ...
+
+
 @dataclass(slots=True)
 class Sources:
-    """The input files of a request.
+    """The input files of a request. Of one that was not fetched, only the kind is known."""
 
-    A file that was not fetched, because it is not on this machine, is known by its kind only.
-
-    Attributes:
-        first: the picture that the output starts from.
-        last: the picture that a video ends with.
-        video: the video that the output continues or changes.
-        sound: the sound that the output follows.
-        pictures: the sizes of all input pictures.
-        kinds: of the files, also of those that were not fetched: "image", "video", "audio", "archive".
-    """
-
-    first: Picture | None = None
-    last: Picture | None = None
-    video: Recording | None = None
-    sound: Recording | None = None
-    pictures: list[tuple[int, int]] = field(default_factory=list)
-    kinds: set[str] = field(default_factory=set)
+    first: Picture | None = None  # that the output starts from
+    last: Picture | None = None  # that a video ends with
+    video: Recording | None = None  # that the output continues or changes
+    sound: Recording | None = None  # that the output follows
+    pictures: list[tuple[int, int]] = field(default_factory=list)  # the sizes of all input pictures
+    kinds: set[Kind] = field(default_factory=set)
 
 
 async def fetch(entry: Entry, fields: Fields, tools: Tools) -> Sources:
@@ -82,14 +112,14 @@ async def fetch(entry: Entry, fields: Fields, tools: Tools) -> Sources:
     }
     found = _files(entry.schemas, given, ("body",), {"properties": fields.properties})
     for loc, url, kind, bounds in islice(found, _MOST):
-        names = "/".join(str(part) for part in loc[1:])
+        names = "/".join(map(str, loc[1:]))
         guides = _GUIDES.search(names) is not None
         sources.kinds.add(kind)
         if kind == "image":
             picture = await tools.picture(url, loc=loc)
             if picture is None:
                 continue
-            limits.check_picture(bounds, picture, loc=loc, value=url)
+            _check_picture(bounds, picture, loc, url)
             sources.pictures.append((picture.width, picture.height))
             if _LAST.search(names):
                 sources.last = sources.last or picture
@@ -99,7 +129,7 @@ async def fetch(entry: Entry, fields: Fields, tools: Tools) -> Sources:
             recording = await tools.recording(url, loc=loc, medium=kind)
             if recording is None:
                 continue
-            limits.check_recording(bounds, recording, kind=kind, loc=loc, value=url)
+            _check_recording(bounds, recording, kind, loc, url)
             if guides:
                 continue
             if recording.has_video and kind == "video":
@@ -134,9 +164,8 @@ def _files(
         for name, member in value.items():
             yield from _files(schemas, member, (*loc, name), properties.get(name, {}))
     elif isinstance(value, list):
-        items: Json = next(
-            (branch["items"] for branch in branches if isinstance(branch.get("items"), dict)), {}
-        )
+        described = (branch.get("items") for branch in branches)
+        items: Json = next((each for each in described if isinstance(each, dict)), {})
         for index, member in enumerate(value):
             yield from _files(schemas, member, (*loc, index), items)
     elif isinstance(value, str) and (value or len(loc) == len(("body", "field"))):
@@ -150,3 +179,36 @@ def kind_of(name: str) -> Kind | None:
     """Return the kind of file that a field of this name takes, or None."""
     plain = re.sub(r"_\d+$", "", name)
     return next((kind for kind, pattern in _KINDS if pattern.search(plain)), None)
+
+
+# The limits of a field: `x-fal` in fal's documents (PROTOCOL.md 14.2).
+
+
+def _check_picture(limits: Json, picture: Picture, loc: Loc, url: str) -> None:
+    def limit(default: float, *names: str) -> dict[str, float]:
+        return {name: limits.get(name, default) for name in names}
+
+    least, most = limit(1, "min_height", "min_width"), limit(math.inf, "max_height", "max_width")
+    ratios = limit(0, "min_aspect_ratio") | limit(math.inf, "max_aspect_ratio")
+    if picture.width < least["min_width"] or picture.height < least["min_height"]:
+        raise _refusal("image_too_small", loc, url, least)
+    if picture.width > most["max_width"] or picture.height > most["max_height"]:
+        raise _refusal("image_too_large", loc, url, most)
+    if not ratios["min_aspect_ratio"] <= picture.width / picture.height <= ratios["max_aspect_ratio"]:
+        raise _refusal("image_aspect_ratio_error", loc, url, ratios)
+
+
+def _check_recording(limits: Json, recording: Recording, kind: Kind, loc: Loc, url: str) -> None:
+    seconds = round(recording.seconds, 3)
+    shortest, longest = limits.get("min_duration", 0), limits.get("max_duration", math.inf)
+    if seconds < shortest:
+        facts = {"min_duration": shortest, "provided_duration": seconds}
+        raise _refusal(f"{kind}_duration_too_short", loc, url, facts)
+    if seconds > longest:
+        facts = {"max_duration": longest, "provided_duration": seconds}
+        raise _refusal(f"{kind}_duration_too_long", loc, url, facts)
+
+
+def _refusal(error_type: str, loc: Loc, url: str, facts: Mapping[str, float]) -> ModelError:
+    known = {name: fact for name, fact in facts.items() if fact != math.inf}
+    return ModelError(error_type, loc, url, known)

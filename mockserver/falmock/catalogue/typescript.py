@@ -13,15 +13,13 @@ from __future__ import annotations
 import json
 import re
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from falmock.catalogue import notation
-from falmock.catalogue.declarations import Declarations, Type, Unreadable
+from falmock.catalogue import notation, outputs
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
-    from falmock.catalogue.declarations import Member
     from falmock.catalogue.entries import Entry, Json
     from falmock.catalogue.notation import Field, Fields
 
@@ -43,21 +41,81 @@ _MEDIA: Final = {
 _FREE: Final = frozenset({"any", "unknown", "void", "never"})
 _NULL: Final = frozenset({"null", "undefined"})
 _UPLOADS: Final = frozenset({"Blob", "File"})  # the classes of a file in a browser
-_TYPES: Final[Mapping[str, Callable[[Any], bool]]] = {
-    "string": lambda value: isinstance(value, str),
-    "boolean": lambda value: isinstance(value, bool),
-    "integer": lambda value: isinstance(value, int | float) and not isinstance(value, bool),
-    "number": lambda value: isinstance(value, int | float) and not isinstance(value, bool),
-    "array": lambda value: isinstance(value, list),
-    "object": lambda value: isinstance(value, dict),
-}
+
+_TOKEN: Final = re.compile(
+    r"""\s*(?:
+      (?P<comment>/\*.*?\*/|//[^\n]*)
+    | (?P<text>"(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*')
+    | (?P<number>-?\d+(?:\.\d+)?(?:e[+-]?\d+)?)
+    | (?P<name>[A-Za-z_$][\w$]*)
+    | (?P<sign>[{}<>|;:?,=()[\]])
+    )""",
+    re.VERBOSE | re.DOTALL,
+)
+_HEAD: Final = re.compile(r"^export (?:declare )?(?:type|interface) ([\w$]+)", re.MULTILINE)
+_DEFAULT: Final = re.compile(r".*Default value: `(.*)`[\s*]*/\Z", re.DOTALL)  # at the end of a comment
+_ESCAPE: Final = re.compile(r"\\(.)")
+_BOOLEANS: Final = {"true": True, "false": False}
+_CONTAINERS: Final = {"Array": "array", "ReadonlyArray": "array", "Set": "array", "Record": "record"}
+
+
+class Unreadable(ValueError):
+    """The text has no types of the kind that fal generates. The message names the line."""
+
+
+class Type(NamedTuple):
+    """A type expression."""
+
+    kind: str  # "name", "literal", "array", "record", "object", "tuple" or "union"
+    value: Any = None  # a name, a literal, members by name, or the types of a tuple or union
+    inner: Type | None = None  # of the items of an array, or of the values of a record
+
+
+class Member(NamedTuple):
+    """A member of an object type."""
+
+    optional: bool  # it has a question mark
+    type: Type
+    default: str | None  # as its comment has it
+
+
+class Declarations:
+    """The types that a text declares, by name. Each is parsed when it is asked for."""
+
+    def __init__(self, text: str) -> None:
+        heads = list(_HEAD.finditer(text))
+        ends = [*(head.start() for head in heads[1:]), len(text)]
+        self._text = text
+        self._places = {head[1]: (head.end(), end) for head, end in zip(heads, ends, strict=False)}
+        self._parsed: dict[str, Type] = {}
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._places
+
+    def resolve(self, name: str) -> str:
+        """Follow a name that only stands for another one."""
+        seen = {name}
+        while name in self and (declared := self.declared(name)).kind == "name":
+            name = declared.value
+            if name in seen:
+                raise Unreadable(f"type {name} stands for itself")
+            seen.add(name)
+        return name
+
+    def members(self, name: str) -> Mapping[str, Member]:
+        """Return the members of a type by name; none of one that is no object or is not declared."""
+        declared = self.declared(self.resolve(name))
+        return declared.value if declared.kind == "object" else {}
+
+    def declared(self, name: str) -> Type:
+        """Return a type, or for one that is not declared its name."""
+        if name not in self._parsed and name in self:
+            self._parsed[name] = _Parser(self._text, *self._places[name]).declaration()
+        return self._parsed.get(name) or Type("name", name)
 
 
 class Types:
     """The types of one release of the package.
-
-    Args:
-        text: of `endpoints.d.ts`.
 
     Raises:
         Unreadable: for another text. Errors within a type are raised when it is asked for.
@@ -87,12 +145,7 @@ class Types:
         return notation.Listing(reading.fields(given), reading.fields(made), reading.types)
 
     def entry(self, endpoint: str, *, date: str = "") -> Entry:
-        """Return the entry of an endpoint.
-
-        Args:
-            endpoint: one of `endpoints`.
-            date: of the release.
-        """
+        """Return the entry of an endpoint in a release of a date."""
         found = self.listing(endpoint)
         facts = {"certainty": "types", "date": date, "input": found.input, "output": found.output}
         return notation.entry(endpoint, facts, found.types)
@@ -160,7 +213,7 @@ class _Reading:
 
     def _reference(self, type_: str, name: str) -> Field:
         resolved = self._declared.resolve(type_)
-        declared = self._declared[resolved] if resolved in self._declared else Type("name", resolved)
+        declared = self._declared.declared(resolved)
         if declared.kind != "object":
             return self._shape(declared, name)
         if resolved not in self.types:
@@ -202,13 +255,10 @@ def _flat(options: Iterable[Type]) -> Iterator[Type]:
 
 
 def _literals(values: list[Any]) -> Field:
-    kind = next(kind for kind in ("boolean", "integer", "number", "string") if _are(kind, values))
+    types = {type(value) for value in values}
+    kinds = (("boolean", {bool}), ("integer", {int}), ("number", {int, float}))
+    kind = next((kind for kind, allowed in kinds if types <= allowed), "string")
     return {"type": kind, "const": values[0]} if len(values) == 1 else {"type": kind, "enum": values}
-
-
-def _are(kind: str, values: list[Any]) -> bool:
-    whole = kind != "integer" or all(isinstance(value, int) for value in values)
-    return kind == "string" or (whole and all(_TYPES[kind](value) for value in values))
 
 
 def _medium(name: str) -> str | None:
@@ -236,4 +286,114 @@ def _value(text: str, field: Field) -> Any:
 def _fits(value: Any, field: Field) -> bool:
     if "enum" in field or "const" in field:
         return value in field.get("enum", [field.get("const")])
-    return _TYPES[field.get("type", "object")](value)
+    kind = field.get("type", "object")
+    return outputs.is_of("number" if kind == "integer" else kind, value)  # a default may have a fraction
+
+
+class _Parser:
+    """A parser of one declaration, `text[start:end]`, as fal generates it: not of the whole language."""
+
+    def __init__(self, text: str, start: int, end: int) -> None:
+        self._text, self._at, self._end = text, start, end
+        self._kind = self._word = self._comment = ""
+        self._advance()
+
+    def declaration(self) -> Type:
+        self._skip("=")
+        return self._union()
+
+    def _advance(self) -> tuple[str, str]:
+        """Go to the next token and return the last one. The comment before a token is kept."""
+        last = self._kind, self._word
+        self._comment = ""
+        while match := _TOKEN.match(self._text, self._at, self._end):
+            self._at = match.end()
+            self._kind = str(match.lastgroup)
+            self._word = match[self._kind]
+            if self._kind != "comment":
+                return last
+            self._comment = self._word
+        rest = self._text[self._at : self._end].split(maxsplit=1)
+        if rest:
+            raise self._unreadable(rest[0])
+        self._kind, self._word = "end", "the end"
+        return last
+
+    def _unreadable(self, found: str) -> Unreadable:
+        line = self._text.count("\n", 0, self._at) + 1
+        return Unreadable(f"line {line}: {found[:40]!r} is not expected in a type")
+
+    def _skip(self, sign: str) -> bool:
+        """Go past a sign, if it is there."""
+        found = self._word == sign
+        if found:
+            self._advance()
+        return found
+
+    def _take(self, sign: str) -> None:
+        if not self._skip(sign):
+            raise self._unreadable(self._word)
+
+    def _union(self) -> Type:
+        self._skip("|")
+        options = [self._option()]
+        while self._skip("|"):
+            options.append(self._option())
+        return options[0] if len(options) == 1 else Type("union", options)
+
+    def _option(self) -> Type:
+        if self._word == "{":
+            option = self._object()
+        elif self._word == "[":
+            option = Type("tuple", self._list("[", "]"))
+        elif self._skip("("):
+            option = self._union()
+            self._take(")")
+        else:
+            option = self._atom()
+        while self._skip("["):
+            self._take("]")
+            option = Type("array", inner=option)
+        return option
+
+    def _atom(self) -> Type:
+        kind, word = self._advance()
+        if kind == "text":
+            return Type("literal", _text(word))
+        if kind == "number":
+            return Type("literal", json.loads(word))
+        if kind != "name":
+            raise self._unreadable(word)
+        if self._word == "<":
+            if word not in _CONTAINERS:
+                raise self._unreadable(f"{word}<")
+            return Type(_CONTAINERS[word], inner=self._list("<", ">")[-1])
+        return Type("literal", _BOOLEANS[word]) if word in _BOOLEANS else Type("name", word)
+
+    def _list(self, opening: str, closing: str) -> list[Type]:
+        self._take(opening)
+        types = [self._union()]
+        while self._skip(","):
+            types.append(self._union())
+        self._take(closing)
+        return types
+
+    def _object(self) -> Type:
+        self._take("{")
+        members: dict[str, Member] = {}
+        while not self._skip("}"):
+            comment = _DEFAULT.match(self._comment)
+            kind, word = self._advance()
+            if kind not in {"name", "text", "number"}:
+                raise self._unreadable(word)
+            optional = self._skip("?")
+            self._take(":")
+            name = _text(word) if kind == "text" else word
+            members[name] = Member(optional, self._union(), comment and comment[1])
+            self._skip(";") or self._skip(",")
+        return Type("object", members)
+
+
+def _text(word: str) -> str:
+    """Return the value of a string. fal writes no escapes but those of quotes."""
+    return _ESCAPE.sub(r"\1", word[1:-1])

@@ -146,8 +146,7 @@ def _in_file(path: Path) -> Own:
 
 def _in_package(path: Path) -> Iterator[Own]:
     """Yield the models of the npm package that are not bundled: bundled entries are more exact."""
-    from falmock.catalogue.declarations import Unreadable  # noqa: PLC0415 - packages are rare
-    from falmock.catalogue.typescript import Types  # noqa: PLC0415 - the same
+    from falmock.catalogue.typescript import Types, Unreadable  # noqa: PLC0415 - packages are rare
 
     try:
         types = Types(_text(path))

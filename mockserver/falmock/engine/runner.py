@@ -172,7 +172,7 @@ def _price_headers(model: Model, units: float | None, run_seconds: float) -> dic
 
 
 class _Tools:
-    """Implements `catalogue.tools.Tools` for one request."""
+    """Implements `catalogue.sources.Tools` for one request."""
 
     def __init__(self, runner: Runner, assignment: PreparedRun, request: Request) -> None:
         self._runner = runner

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from falmock.media.fetching import Fetcher, FetchError
-    from falmock.media.ffmpeg import FfmpegNotFound, RenderFailed, find_ffmpeg
     from falmock.media.images import MAX_BYTES, Decoder
     from falmock.media.objects import archive
     from falmock.media.pixels import Picture
+    from falmock.media.processes import FfmpegNotFound, RenderFailed, find_ffmpeg
     from falmock.media.recordings import MAX_RECORDING, Measurer, Recording
     from falmock.media.renderer import Renderer
     from falmock.media.specifications import (
@@ -51,37 +51,22 @@ __all__ = [
     "find_ffmpeg",
 ]
 
-_MODULES = {
-    "MAX_BYTES": "images",
-    "MAX_FRAMES": "specifications",
-    "MAX_RECORDING": "recordings",
-    "Clip": "specifications",
-    "Decoder": "images",
-    "Document": "specifications",
-    "FetchError": "fetching",
-    "Fetcher": "fetching",
-    "FfmpegNotFound": "ffmpeg",
-    "Measurer": "recordings",
-    "Mesh": "specifications",
+_MODULES = {  # of the names that are not in `specifications`
+    **dict.fromkeys(("Fetcher", "FetchError"), "fetching"),
+    **dict.fromkeys(("MAX_BYTES", "Decoder"), "images"),
+    **dict.fromkeys(("FfmpegNotFound", "RenderFailed", "find_ffmpeg"), "processes"),
+    **dict.fromkeys(("MAX_RECORDING", "Measurer", "Recording"), "recordings"),
     "Picture": "pixels",
-    "Recording": "recordings",
-    "RenderFailed": "ffmpeg",
     "Renderer": "renderer",
-    "Sound": "specifications",
-    "Specification": "specifications",
-    "Still": "specifications",
-    "Weights": "specifications",
     "archive": "objects",
-    "can_have": "specifications",
-    "find_ffmpeg": "ffmpeg",
 }
 
 if not TYPE_CHECKING:  # for type checkers, other names do not exist
 
     def __getattr__(name: str) -> object:
         """Import a name at its first use: Pillow and the drawings are needed when a request runs."""
-        if name not in _MODULES:
+        if name not in __all__:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        value = getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
+        value = getattr(import_module(f"{__name__}.{_MODULES.get(name, 'specifications')}"), name)
         globals()[name] = value
         return value

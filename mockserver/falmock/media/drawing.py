@@ -44,12 +44,7 @@ def canvas(clip: Clip) -> Image.Image:
     """Draw what the camera moves over: a picture or a backdrop. The plain style has one colour."""
     if clip.style == "plain":
         return Image.new("RGB", clip.canvas, _SLATE)
-    return _scene(clip.picture, clip.canvas, clip.seed)
-
-
-def last(clip: Clip, picture: Picture) -> Image.Image:
-    """Draw the frame that a clip ends with, but for the caption."""
-    return _scene(picture, clip.size, clip.seed)
+    return scene(clip.picture, clip.canvas, clip.seed)
 
 
 def still(wanted: Still, library: Library) -> Image.Image:
@@ -58,7 +53,7 @@ def still(wanted: Still, library: Library) -> Image.Image:
     if wanted.style == "plain":
         image = Image.new("RGB", size, _colour(218 + _INDEX_ANGLE * wanted.index, 0.33))
     else:
-        image = _scene(wanted.picture, size, wanted.seed + _INDEX_ANGLE * wanted.index)
+        image = scene(wanted.picture, size, wanted.seed + _INDEX_ANGLE * wanted.index)
         if wanted.picture is not None and wanted.index:
             tint = Image.new("RGB", size, _colour(_INDEX_ANGLE * wanted.index, 0.8))
             image = Image.blend(image, tint, _TINT)
@@ -104,9 +99,8 @@ def caption(wanted: Clip | Still, library: Library, *, width: int | None = None)
         strip.alpha_composite(badge, (layout.margin, round(top)))
     left = layout.margin + (indent if beside else 0)
     for row in rows:
-        baseline = (
-            top + below + badge.height * 0.5 + layout.small * 0.36 if beside else top + below + layout.small
-        )
+        upper = top + below
+        baseline = upper + badge.height * 0.5 + layout.small * 0.36 if beside else upper + layout.small
         details.draw(strip, (left, baseline), row, column, _GREY)
         top += small
     return strip
@@ -121,23 +115,14 @@ def used_fonts(wanted: Clip | Still, library: Library) -> tuple[str, ...]:
 
 @dataclass(frozen=True, slots=True)
 class _Layout:
-    """Sizes of a caption in pixels.
+    """Sizes of a caption in pixels."""
 
-    Attributes:
-        prompt_lines: at most so many.
-        large: size of the prompt's letters.
-        small: size of the other letters; 0 for a picture that is too small for text.
-        margin: around the text.
-        fade: height of the gradient's end.
-        brief: whether only the most important facts have room.
-    """
-
-    prompt_lines: int
-    large: float
-    small: float
-    margin: int
-    fade: int
-    brief: bool
+    prompt_lines: int  # at most so many
+    large: float  # size of the prompt's letters
+    small: float  # size of the other letters; 0 for a picture that is too small for text
+    margin: int  # around the text
+    fade: int  # height of the gradient's end
+    brief: bool  # only the most important facts have room
 
     @classmethod
     def of(cls, wanted: Clip | Still) -> _Layout:
@@ -183,7 +168,8 @@ def _badge(size: float, column: int) -> Image.Image:
     return badge
 
 
-def _scene(picture: Picture | None, size: tuple[int, int], seed: int) -> Image.Image:
+def scene(picture: Picture | None, size: tuple[int, int], seed: int) -> Image.Image:
+    """Draw a picture cut to a size, or a backdrop."""
     if picture is None:
         return _backdrop(size, seed)
     image = Image.frombytes("RGB", picture.size, picture.rgb)
@@ -210,9 +196,8 @@ def _subject(size: tuple[int, int]) -> Image.Image:
     mask = Image.new("L", (width, height))
     box = (width * 0.08, height * 0.08, width * 0.92, height * 0.92)
     ImageDraw.Draw(mask).ellipse(box, 255)
-    return mask.filter(ImageFilter.GaussianBlur(min(width, height) / 50)).resize(
-        size, Image.Resampling.BICUBIC
-    )
+    blurred = mask.filter(ImageFilter.GaussianBlur(min(width, height) / 50))
+    return blurred.resize(size, Image.Resampling.BICUBIC)
 
 
 def _colour(hue: int, brightness: float) -> Colour:

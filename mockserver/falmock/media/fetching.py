@@ -36,12 +36,9 @@ class FetchError(Exception):
 
 
 class Fetcher:
-    """Fetches files over HTTP.
+    """Fetches files over HTTP, from public addresses too if it is told to.
 
-    Args:
-        http: a client with a `CheckedTransport` that does not follow redirects and ignores proxy variables.
-        public: fetch from public addresses too.
-        is_local: returns whether a host is on this machine.
+    The client has a `CheckedTransport`, does not follow redirects, and ignores proxy variables.
     """
 
     def __init__(
@@ -65,7 +62,7 @@ class Fetcher:
                 return await self._follow(url, limit)
         except TimeoutError:
             raise FetchError(f"no answer within {TIMEOUT:.0f} s") from None
-        except (httpx.HTTPError, httpx.InvalidURL, OSError, UnicodeError) as error:
+        except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError) as error:  # of httpx, or of `urljoin`
             raise FetchError(f"{type(error).__name__}: {error}") from error
 
     async def _follow(self, url: str, limit: int) -> bytes | None:
@@ -88,7 +85,10 @@ class Fetcher:
             try:
                 if not response.has_redirect_location:
                     return await self._read(response, limit)
-                url = _joined(url, response.headers["location"])
+                location = response.headers["location"]
+                if len(location) > LONGEST_URL:
+                    raise FetchError("a redirect to a URL that is too long")
+                url = urljoin(url, location)
             finally:
                 await response.aclose()
         raise FetchError(f"more than {REDIRECTS} redirects")
@@ -108,17 +108,3 @@ def _is_usable(target: httpx.URL) -> bool:
     host = target.raw_host.decode("ascii")
     port_exists = target.port is None or 0 < target.port <= LAST_PORT  # httpx accepts any number
     return target.scheme in {"http", "https"} and port_exists and (parse(host) is not None or is_name(host))
-
-
-def _joined(url: str, location: str) -> str:
-    """Return the URL of a redirect.
-
-    Raises:
-        FetchError: it is not a URL, or too long.
-    """
-    if len(location) > LONGEST_URL:
-        raise FetchError("a redirect to a URL that is too long")
-    try:
-        return urljoin(url, location)
-    except ValueError as error:
-        raise FetchError(f"a redirect to an invalid URL ({error})") from None

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 # The number of threads is fixed, because the output of x264 depends on it. Slower presets take 50 % longer;
 # for motion by whole pixels the difference is not visible.
-_X264: Final[dict[str, Any]] = {"vcodec": "libx264", "threads": 2, "bf": 0}
+_X264: Final[dict[str, Any]] = {"movflags": "+faststart", "vcodec": "libx264", "threads": 2, "bf": 0}
 _STYLES: Final[dict[str, dict[str, Any]]] = {
     "animate": {"preset": "superfast", "crf": 22, "g": 48},
     "plain": {"preset": "ultrafast", "crf": 23},
@@ -50,19 +50,14 @@ _SEMITONES: Final = 12
 
 
 def video(program: str, clip: Clip, folder: Path, target: Path) -> list[str]:
-    """Return the command for a clip.
+    """Return the command for a clip. The target is overwritten.
 
-    Args:
-        program: ffmpeg.
-        clip: what to make.
-        folder: has `canvas.ppm`, and unless the style is plain `caption.png` and perhaps `last.ppm`.
-        target: the video to write; overwritten.
+    The folder has `canvas.ppm`, and unless the style is plain `caption.png` and perhaps `last.ppm`.
     """
     # Converted once, then repeated; a looped input would be decoded and converted for each frame.
     moving = _image(folder / "canvas.ppm", "ppm_pipe", clip).filter("loop", loop=-1, size=1)
     if clip.style == "animate":
-        left, top = _camera(clip)
-        moving = moving.filter("crop", *clip.size, left, top)
+        moving = moving.filter("crop", *clip.size, *map(_there_and_back, clip.camera, clip.travel))
         if clip.last_picture is not None and clip.frames > 1:
             last = _image(folder / "last.ppm", "ppm_pipe", clip, pixels="yuva420p")
             last = last.filter("loop", loop=-1, size=1)
@@ -80,13 +75,7 @@ def video(program: str, clip: Clip, folder: Path, target: Path) -> list[str]:
     elif clip.container == "webm":
         options |= {"format": "webm", **_VP9, **_COLOURS}
     else:
-        options |= {
-            "format": clip.container,
-            "movflags": "+faststart",
-            **_X264,
-            **_STYLES[clip.style],
-            **_COLOURS,
-        }
+        options |= {"format": clip.container, **_X264, **_STYLES[clip.style], **_COLOURS}
     if clip.has_sound:
         seed = 0 if clip.style == "plain" else clip.seed
         samples = max(1, round(clip.seconds * _TRACK_RATE))
@@ -104,8 +93,7 @@ def sound(program: str, wanted: Sound, target: Path) -> list[str]:
 
 
 def _compiled(program: str, output: Any) -> list[str]:
-    arguments: list[str] = output.compile([program, *_QUIET], overwrite_output=True)
-    return arguments
+    return list(output.compile([program, *_QUIET], overwrite_output=True))
 
 
 def _image(path: Path, demuxer: str, clip: Clip, pixels: str = "yuv420p") -> Any:
@@ -116,19 +104,14 @@ def _image(path: Path, demuxer: str, clip: Clip, pixels: str = "yuv420p") -> Any
 
 def _with_palette(moving: Any) -> Any:
     """Reduce a video to the colours of its first frame: those of all would need all of it in memory."""
-    both = (
-        moving.filter("scale", in_color_matrix="bt709").filter("format", "rgb24").filter_multi_output("split")
-    )
+    coloured = moving.filter("scale", in_color_matrix="bt709").filter("format", "rgb24")
+    both = coloured.filter_multi_output("split")
     palette = both[0].filter("trim", end_frame=1).filter("palettegen", max_colors=128)
     return ffmpeg.filter([both[1], palette], "paletteuse", dither="bayer", bayer_scale=4)
 
 
-def _camera(clip: Clip) -> tuple[str, str]:
-    """Return left and top of frame n on the canvas, as ffmpeg expressions."""
-    return _there_and_back(clip.camera[0], clip.travel[0]), _there_and_back(clip.camera[1], clip.travel[1])
-
-
 def _there_and_back(step: int, travel: int) -> str:
+    """Return the left or upper edge of frame n on the canvas, as an ffmpeg expression."""
     if not travel:
         return "0"
     position = f"{travel}-abs({travel}-mod({abs(step)}*n,{2 * travel}))"

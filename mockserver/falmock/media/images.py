@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from falmock.media import pixels, processes
-from falmock.media.ffmpeg import RenderFailed
 from falmock.media.pixels import MAX_SIDE, Broken, Picture, TooLarge, Unsupported
+from falmock.media.processes import RenderFailed
 from falmock.protocol.model_errors import ModelError
 
 MAX_BYTES: Final = 8 * 1024 * 1024
@@ -35,10 +35,7 @@ _MAX_OUTPUT: Final = 3 * MAX_SIDE * MAX_SIDE + 100  # bytes
 class Decoder:
     """Decodes small images in a thread, and large ones one at a time in a separate process.
 
-    Args:
-        max_pixels: limit for an image.
-        memory: limit for the process, in bytes.
-        seconds: limit for the process, in seconds of processor time.
+    The process is limited in memory (bytes) and in seconds of processor time.
     """
 
     def __init__(
@@ -52,10 +49,7 @@ class Decoder:
     async def picture(self, data: bytes, *, loc: tuple[str | int, ...], value: object) -> Picture:
         """Decode the first frame of an image.
 
-        Args:
-            data: the file.
-            loc: the field of the input that it came from, as `("body", "image_url")`, for errors.
-            value: of that field, for errors.
+        Errors name the field of the input that it came from, as `("body", "image_url")`, and its value.
 
         Raises:
             ModelError: `file_too_large`, `unsupported_image_format`, `image_too_large` or `image_load_error`.
@@ -102,7 +96,7 @@ class Decoder:
             raise TooLarge
         if done.code:
             raise Broken(f"the decoder ended with code {done.code}")
-        return await asyncio.to_thread(_read, done.stdout)
+        return await asyncio.to_thread(_read, done.output)
 
 
 def _read(output: bytes) -> Picture:

@@ -19,7 +19,13 @@ if TYPE_CHECKING:
 Vertex = tuple[float, float, float]
 
 _GOLDEN: Final = (1 + math.sqrt(5)) / 2
-_CORNERS: Final = ((-1, _GOLDEN), (1, _GOLDEN), (-1, -_GOLDEN), (1, -_GOLDEN))
+_LENGTH: Final = math.hypot(1, _GOLDEN)
+_CORNERS: Final = [(x / _LENGTH, y / _LENGTH) for y in (_GOLDEN, -_GOLDEN) for x in (-1, 1)]
+_VERTICES: Final[list[Vertex]] = [
+    *((x, y, 0.0) for x, y in _CORNERS),
+    *((0.0, x, y) for x, y in _CORNERS),
+    *((y, 0.0, x) for x, y in _CORNERS),
+]
 _FACES: Final = (  # counterclockwise from outside, as numbers of vertices
     *((0, 11, 5), (0, 5, 1), (0, 1, 7), (0, 7, 10), (0, 10, 11)),
     *((1, 5, 9), (5, 11, 4), (11, 10, 2), (10, 7, 6), (7, 1, 8)),
@@ -65,52 +71,30 @@ def archive(members: Mapping[str, bytes]) -> bytes:
     return whole.getvalue()
 
 
-def _vertices() -> list[Vertex]:
-    length = math.hypot(1, _GOLDEN)
-    flat = [(x / length, y / length) for x, y in _CORNERS]
-    return [
-        *((x, y, 0.0) for x, y in flat),
-        *((0.0, x, y) for x, y in flat),
-        *((y, 0.0, x) for x, y in flat),
-    ]
-
-
 def _normal(face: tuple[int, int, int]) -> Vertex:
     """Return the direction that a face looks in; the centre of the mesh is the origin."""
-    corners = [_vertices()[index] for index in face]
+    corners = [_VERTICES[index] for index in face]
     x, y, z = (sum(axis) for axis in zip(*corners, strict=True))
     length = math.hypot(x, y, z)
     return x / length, y / length, z / length
 
 
 def _glb(seed: int) -> bytes:
-    vertices = _vertices()
-    points = b"".join(struct.pack("<3f", *vertex) for vertex in vertices)  # of length 1, so also the normals
+    points = b"".join(struct.pack("<3f", *vertex) for vertex in _VERTICES)  # of length 1, so also the normals
     indices = b"".join(struct.pack("<3H", *face) for face in _FACES)
     size = len(points)
-    red, green, blue = colorsys.hsv_to_rgb(seed * _GOLDEN_ANGLE % 360 / 360, 0.6, 0.85)
-    extremes = {"max": [max(axis) for axis in zip(*vertices, strict=True)]}
-    extremes |= {"min": [min(axis) for axis in zip(*vertices, strict=True)]}
-    extremes = {name: [_single(value) for value in values] for name, values in extremes.items()}
-    points_of = {"bufferView": 0, "componentType": _FLOAT, "count": len(vertices), "type": "VEC3"}
+    look = {"baseColorFactor": [*_colour(seed), 1], "metallicFactor": 0, "roughnessFactor": 0.6}
+    axes = list(zip(*_VERTICES, strict=True))
+    extremes = {"max": [_single(max(axis)) for axis in axes], "min": [_single(min(axis)) for axis in axes]}
+    shape = {"attributes": {"POSITION": 0, "NORMAL": 1}, "indices": 2, "material": 0}
+    points_of = {"bufferView": 0, "componentType": _FLOAT, "count": len(_VERTICES), "type": "VEC3"}
     document = {
         "asset": {"version": "2.0", "generator": "falmock"},
         "scene": 0,
         "scenes": [{"nodes": [0]}],
         "nodes": [{"mesh": 0, "name": "placeholder"}],
-        "meshes": [
-            {"primitives": [{"attributes": {"POSITION": 0, "NORMAL": 1}, "indices": 2, "material": 0}]}
-        ],
-        "materials": [
-            {
-                "name": "placeholder",
-                "pbrMetallicRoughness": {
-                    "baseColorFactor": [red, green, blue, 1],
-                    "metallicFactor": 0,
-                    "roughnessFactor": 0.6,
-                },
-            }
-        ],
+        "meshes": [{"primitives": [shape]}],
+        "materials": [{"name": "placeholder", "pbrMetallicRoughness": look}],
         "accessors": [
             points_of | extremes,
             points_of,
@@ -131,30 +115,33 @@ def _glb(seed: int) -> bytes:
 def _obj(seed: int) -> bytes:
     del seed  # its colour would need a second file
     lines = ["# placeholder", "o placeholder"]
-    lines += [f"v {x:.6f} {y:.6f} {z:.6f}" for x, y, z in _vertices()]
+    lines += [f"v {x:.6f} {y:.6f} {z:.6f}" for x, y, z in _VERTICES]
     lines += ["f {} {} {}".format(*(index + 1 for index in face)) for face in _FACES]
     return "\n".join([*lines, ""]).encode()
 
 
 def _stl(seed: int) -> bytes:
     del seed
-    vertices = _vertices()
     triangles = (
-        struct.pack("<12fH", *_normal(face), *(axis for index in face for axis in vertices[index]), 0)
+        struct.pack("<12fH", *_normal(face), *(axis for index in face for axis in _VERTICES[index]), 0)
         for face in _FACES
     )
     return b"placeholder".ljust(80) + struct.pack("<I", len(_FACES)) + b"".join(triangles)
 
 
 def _ply(seed: int) -> bytes:
-    colour = [round(255 * part) for part in colorsys.hsv_to_rgb(seed * _GOLDEN_ANGLE % 360 / 360, 0.6, 0.85)]
-    lines = ["ply", "format ascii 1.0", "comment placeholder", f"element vertex {len(_vertices())}"]
+    colour = [round(255 * part) for part in _colour(seed)]
+    lines = ["ply", "format ascii 1.0", "comment placeholder", f"element vertex {len(_VERTICES)}"]
     lines += [f"property float {axis}" for axis in "xyz"]
     lines += [f"property uchar {part}" for part in ("red", "green", "blue")]
     lines += [f"element face {len(_FACES)}", "property list uchar int vertex_indices", "end_header"]
-    lines += ["{:.6f} {:.6f} {:.6f} {} {} {}".format(*vertex, *colour) for vertex in _vertices()]
+    lines += ["{:.6f} {:.6f} {:.6f} {} {} {}".format(*vertex, *colour) for vertex in _VERTICES]
     lines += ["3 {} {} {}".format(*face) for face in _FACES]
     return "\n".join([*lines, ""]).encode()
+
+
+def _colour(seed: int) -> tuple[float, float, float]:
+    return colorsys.hsv_to_rgb(seed * _GOLDEN_ANGLE % 360 / 360, 0.6, 0.85)
 
 
 def _padded(data: bytes, step: int, filler: bytes) -> bytes:

@@ -51,7 +51,7 @@ _TURNS: Final[dict[object, Image.Transpose]] = {  # by EXIF orientation
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-_SIDEWAYS = {_TURNS[orientation] for orientation in (5, 6, 7, 8)}
+_SIDEWAYS = (5, 6, 7, 8)
 
 # This bounds the memory; also, warning filters are global to the process.
 _one_at_a_time = threading.Lock()
@@ -71,21 +71,13 @@ class Broken(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """A decoded image, upright and opaque. Pictures with equal pixels are equal.
+    """A decoded image, upright and opaque. Pictures with equal pixels are equal."""
 
-    Attributes:
-        width: of the original after rotation, in pixels.
-        height: of the original after rotation, in pixels.
-        size: width and height of `rgb`, which is scaled down to the size that a video needs.
-        rgb: rows of 8-bit red, green, blue.
-        digest: SHA-256 of the pixels in hex.
-    """
-
-    width: int
+    width: int  # of the original after rotation
     height: int
-    size: tuple[int, int] = field(compare=False)
-    rgb: bytes = field(compare=False, repr=False)
-    digest: str
+    size: tuple[int, int] = field(compare=False)  # of `rgb`, which is scaled down to what a video needs
+    rgb: bytes = field(compare=False, repr=False)  # rows of 8-bit red, green, blue
+    digest: str  # SHA-256 of the pixels in hex
 
     @classmethod
     def of(cls, width: int, height: int, size: tuple[int, int], rgb: bytes) -> Picture:
@@ -157,10 +149,10 @@ def _picture(image: Image.Image) -> Picture:
     kept = _in_colour(image)
     kept.thumbnail(box)
     kept = _opaque(kept)
-    turn = _TURNS.get(_orientation(image))
-    if turn is not None:
-        kept = kept.transpose(turn)
-    if turn in _SIDEWAYS:
+    orientation = _orientation(image)
+    if orientation in _TURNS:
+        kept = kept.transpose(_TURNS[orientation])
+    if orientation in _SIDEWAYS:
         width, height = height, width
     return Picture.of(width, height, kept.size, kept.tobytes())
 

@@ -6,14 +6,14 @@ because imageio-ffmpeg does not include it.
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
 import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import BinaryIO
 
-from falmock.media import processes
-from falmock.media.ffmpeg import find_ffmpeg
+from falmock.media.processes import environment, find_ffmpeg
 
 _STREAM = re.compile(
     r"Stream #.*?: Video: (?P<codec>\w+).*?, (?P<pixels>\w+)(?:\(.*?\))?, (?P<width>\d+)x(?P<height>\d+)"
@@ -23,40 +23,31 @@ _STREAM = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """Properties of a video.
+    """Properties of a video."""
 
-    Attributes:
-        codec: ffmpeg's name, as "h264".
-        pixel_format: ffmpeg's name, as "yuv420p".
-        width: in pixels.
-        height: in pixels.
-        frames_per_second: from the stream's header.
-        seconds: from the start of the first to the end of the last decoded frame.
-        frames: number of decoded frames.
-        faststart: whether the index (moov) precedes the data (mdat), so that a player can start early.
-    """
-
-    codec: str
-    pixel_format: str
+    codec: str  # ffmpeg's name, as "h264"
+    pixel_format: str  # the same, as "yuv420p"
     width: int
     height: int
-    frames_per_second: float
-    seconds: float
-    frames: int
-    faststart: bool
+    frames_per_second: float  # from the stream's header
+    seconds: float  # from the start of the first to the end of the last decoded frame
+    frames: int  # decoded ones
+    faststart: bool  # the index (moov) precedes the data (mdat), so that a player can start early
 
 
 def probe(path: Path, *, ffmpeg: str | None = None) -> Facts:
-    """Decode a video and return its facts.
-
-    Args:
-        path: an mp4.
-        ffmpeg: the program; by default the one of imageio-ffmpeg.
+    """Decode an mp4 and return its facts.
 
     Raises:
         ValueError: ffmpeg cannot decode it without an error.
     """
-    done = processes.run_blocking(_command(find_ffmpeg(ffmpeg), path))
+    done = subprocess.run(  # noqa: S603 - the program is ffmpeg
+        _command(find_ffmpeg(ffmpeg), path),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        check=False,
+        env=environment(os.environ),
+    )
     stream = _STREAM.search(done.stderr.decode(errors="replace"))
     progress = dict(re.findall(r"^(\w+)=(\d+)$", done.stdout.decode(), re.MULTILINE))
     if done.returncode or stream is None or "out_time_us" not in progress:
@@ -81,16 +72,9 @@ def _command(program: str, path: Path) -> list[str]:
 def _index_first(path: Path) -> bool:
     """Return whether the box moov precedes mdat."""
     with path.open("rb") as file:
-        while (name := _next_box(file)) not in {b"moov", b"mdat", b""}:
-            pass
-    return name == b"moov"
-
-
-def _next_box(file: BinaryIO) -> bytes:
-    """Skip a box and return its name, empty at the end of the file."""
-    header = file.read(8)
-    file.seek(max(0, int.from_bytes(header[:4]) - len(header)), 1)
-    return header[4:]
+        while (header := file.read(8)) and header[4:] not in {b"moov", b"mdat"}:
+            file.seek(max(0, int.from_bytes(header[:4]) - len(header)), 1)
+    return header[4:] == b"moov"
 
 
 def main(arguments: list[str]) -> int:

@@ -16,7 +16,7 @@ from PIL import Image
 
 from falmock.media import processes
 from falmock.media.pixels import KEPT_SIDE, MAX_SIDE, Picture
-from falmock.media.scratch import in_thread, scratch
+from falmock.media.processes import in_thread, scratch
 from falmock.protocol.model_errors import ModelError
 from falmock.system import private
 
@@ -46,26 +46,15 @@ _DURATION: Final = re.compile(r"Duration: (\d+):(\d\d):(\d\d\.\d+)")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recording:
-    """The facts of a video or a sound.
+    """The facts of a video or a sound."""
 
-    Attributes:
-        width: of the video, upright, in pixels; 0 without one.
-        height: the same.
-        seconds: the length of the longer of the two.
-        frames_per_second: of the video; 0 without one.
-        has_video: whether there is one; the cover of a song is none.
-        has_sound: whether there is a sound.
-        first: the first frame, or None.
-        last: the last frame, or None.
-    """
-
-    width: int = 0
+    width: int = 0  # of the video, upright; 0 without one
     height: int = 0
-    seconds: float
-    frames_per_second: float = 0
-    has_video: bool = False
+    seconds: float  # the length of the longer of the two
+    frames_per_second: float = 0  # of the video; 0 without one
+    has_video: bool = False  # the cover of a song is none
     has_sound: bool = False
-    first: Picture | None = None
+    first: Picture | None = None  # the first frame
     last: Picture | None = None
 
 
@@ -105,11 +94,8 @@ class Measurer:
     ) -> Recording:
         """Measure a video or a sound.
 
-        Args:
-            data: the file or its content.
-            medium: what it must have; a video may do as a sound if it has one.
-            loc: the field of the input that it came from, as `("body", "video_url")`, for errors.
-            value: of that field, for errors.
+        A video may do as a sound if it has one. Errors name the field of the input that the file came from,
+        as `("body", "video_url")`, and its value.
 
         Raises:
             ModelError: `file_too_large`, `unsupported_video_format` or `unsupported_audio_format`; fal's list
@@ -132,18 +118,14 @@ class Measurer:
 
     async def _measure(self, data: Path | bytes) -> Recording:
         async with scratch(self._folder) as folder:
-            if isinstance(data, Path):
-                return await self._read(data, folder)
-            path = folder / "input"
-            await in_thread(private.write, path, data)
+            path = data if isinstance(data, Path) else folder / "input"
+            if isinstance(data, bytes):
+                await in_thread(private.write, path, data)
             return await self._read(path, folder)
 
     async def _read(self, path: Path, folder: Path) -> Recording:
-        # Copying reads the whole file without decoding it, so the length is known even
-        # if the header lacks it.
-        report = await self._run(
-            [*self._input(path), "-map", "0:v?", "-map", "0:a?", "-c", "copy", "-f", "null", "-"]
-        )
+        # Copying reads the whole file without decoding it: the length is known even if the header lacks it.
+        report = await self._run(path, ["-map", "0:v?", "-map", "0:a?", "-c", "copy", "-f", "null", "-"])
         seconds = _seconds(report)
         streams = [line for line in report.splitlines() if line.lstrip().startswith("Stream #0:")]
         has_sound = any(": Audio: " in line for line in streams)
@@ -172,28 +154,16 @@ class Measurer:
     async def _frame(
         self, path: Path, target: Path, options: Sequence[str], start: float = 0
     ) -> Picture | None:
-        seek = ["-ss", f"{start:.3f}"] if start else []
         await in_thread(target.unlink, True)  # noqa: FBT003 - missing_ok
-        command = [
-            *seek,
-            *self._input(path),
-            "-map",
-            "0:v:0",
-            "-an",
-            *options,
-            "-f",
-            "image2",
-            f"file:{target}",
-        ]
-        await self._run(command)
+        output = ["-map", "0:v:0", "-an", *options, "-f", "image2", f"file:{target}"]
+        await self._run(path, output, ["-ss", f"{start:.3f}"] if start else [])
         return await in_thread(_picture, target)
 
-    def _input(self, path: Path) -> list[str]:
+    async def _run(self, path: Path, output: list[str], seek: Sequence[str] = ()) -> str:
+        """Run ffmpeg on a file and return its report."""
         limits = ["-max_pixels", str(MAX_DECODED), "-threads", "1"]
-        return [*limits, "-format_whitelist", _DEMUXERS, "-protocol_whitelist", "file", "-i", f"file:{path}"]
-
-    async def _run(self, arguments: list[str]) -> str:
-        """Run ffmpeg and return its report."""
+        limits += ["-format_whitelist", _DEMUXERS, "-protocol_whitelist", "file"]
+        arguments = [*seek, *limits, "-i", f"file:{path}", *output]
         command = [self._ffmpeg, "-hide_banner", "-nostdin", "-y", *arguments]
         try:
             done = await processes.run(
@@ -203,7 +173,7 @@ class Measurer:
             raise Broken("it takes too long") from error
         except processes.TooMuchOutput as error:
             raise Broken("it has too many faults") from error
-        report = done.stderr.decode(errors="replace")
+        report = done.output.decode(errors="replace")
         if done.code:
             raise Broken(report[-500:])
         return report

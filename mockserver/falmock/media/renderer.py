@@ -4,27 +4,31 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from contextlib import asynccontextmanager
+import math
+import os
+from collections import Counter, OrderedDict
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import PIL
 
-from falmock.media import checks, drawing, graph, making, processes, specifications
-from falmock.media.cache import Cache
-from falmock.media.ffmpeg import RenderFailed
+from falmock.media import checks, drawing, graph, objects, processes, specifications
+from falmock.media.checks import BrokenFile
 from falmock.media.fonts import installed
-from falmock.media.mp4 import BrokenFile
-from falmock.media.scratch import in_thread, remove_leftovers, scratch
-from falmock.media.specifications import Clip, Sound, Still
+from falmock.media.processes import RenderFailed, in_thread, remove_leftovers, scratch
+from falmock.media.specifications import Clip, Document, Mesh, Sound, Still, Weights
 from falmock.system import private
 from falmock.system.descriptors import with_spare
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Coroutine
+    from collections.abc import AsyncIterator, Coroutine, Iterator
     from pathlib import Path
 
+    from PIL import Image
+
+    from falmock.media.fonts import Library
     from falmock.media.specifications import Specification
 
 log = logging.getLogger("falmock.media")
@@ -34,7 +38,65 @@ _MAX_ERRORS: Final = 1024 * 1024  # bytes of error output; an ffmpeg that writes
 _MAX_VERSION: Final = 64 * 1024  # bytes of output of `ffmpeg -version`
 _VERSION_SECONDS: Final = 10.0  # real seconds for `ffmpeg -version`
 _CLOSED: Final = "The renderer is closed."
+_ENCODINGS: Final[dict[str, dict[str, Any]]] = {
+    "png": {"compress_level": 1},
+    "jpeg": {"quality": 88},
+    "webp": {"quality": 85, "method": 1},
+}
 _T = TypeVar("_T")
+
+
+class Cache:
+    """Files by name. Those of an earlier cache in the folder are kept, in the order of their times of change.
+
+    `limit` is the number of bytes that all may have together. Files that are held count, but stay.
+    """
+
+    def __init__(self, folder: Path, limit: int | None) -> None:
+        self._folder = folder
+        self._limit = math.inf if limit is None else limit
+        self._held: Counter[str] = Counter()
+        found = [(path.name, path.stat()) for path in folder.iterdir() if path.is_file()]
+        found.sort(key=lambda pair: pair[1].st_mtime_ns)
+        # The one used last is last.
+        self._sizes = OrderedDict((name, status.st_size) for name, status in found)
+        self._total = sum(self._sizes.values())
+
+    def path(self, name: str) -> Path:
+        return self._folder / name
+
+    def use(self, name: str) -> None:
+        """Note that a file is used, also for later caches of this folder."""
+        if name in self._sizes:
+            self._sizes.move_to_end(name)
+            with suppress(OSError):  # only its place in the order is lost
+                os.utime(self.path(name))
+
+    def add(self, name: str) -> set[str]:
+        """Add a file that is in the folder, or replace it. Return the names of those that were removed."""
+        self._total -= self._sizes.pop(name, 0)
+        self._sizes[name] = self.path(name).stat().st_size
+        self._total += self._sizes[name]
+        removed = set()
+        for old in list(self._sizes):
+            if self._total <= self._limit:
+                break
+            if not self._held[old]:
+                self.path(old).unlink(missing_ok=True)
+                self._total -= self._sizes.pop(old)
+                removed.add(old)
+        return removed
+
+    @contextmanager
+    def held(self, name: str) -> Iterator[None]:
+        """Keep a file for the length of a block, whether it exists or is about to."""
+        self._held[name] += 1
+        try:
+            yield
+        finally:
+            self._held[name] -= 1
+            if not self._held[name]:
+                del self._held[name]
 
 
 @dataclass(slots=True)
@@ -58,13 +120,7 @@ class Renderer:
     """
 
     def __init__(
-        self,
-        *,
-        ffmpeg: str,
-        cache: Path,
-        at_once: int,
-        timeout: float,
-        limit: int | None = None,
+        self, *, ffmpeg: str, cache: Path, at_once: int, timeout: float, limit: int | None = None
     ) -> None:
         self._ffmpeg = ffmpeg
         self._timeout = timeout
@@ -143,7 +199,7 @@ class Renderer:
             return False
         if name not in self._checked:
             try:
-                await _check(path, wanted)
+                await in_thread(checks.check, path, wanted)
             except (BrokenFile, FileNotFoundError) as error:
                 log.warning("a cached file is damaged and is made again: %s", error)
                 return False
@@ -184,7 +240,7 @@ class Renderer:
                     with_spare(partial(private.create, unchecked)).close()  # for its mode, whatever the umask
                     await self._write(wanted, unchecked)
                     unchecked.chmod(private.FILE)  # a wrapper script may have replaced the file
-                    await _check(unchecked, wanted)
+                    await in_thread(checks.check, unchecked, wanted)
                     unchecked.replace(path)
                     self._checked -= self._cache.add(name)
                     self._checked.add(name)
@@ -196,7 +252,7 @@ class Renderer:
 
     async def _write(self, wanted: Specification, target: Path) -> None:
         """Write a medium to a file, with other files beside it."""
-        await in_thread(making.prepare, wanted, target, self._library)
+        await in_thread(_prepare, wanted, target, self._library)
         if isinstance(wanted, Clip):
             await self._run(graph.video(self._ffmpeg, wanted, target.parent, target))
         elif isinstance(wanted, Sound):
@@ -210,7 +266,7 @@ class Renderer:
         except processes.TooMuchOutput as error:
             raise RenderFailed(f"ffmpeg wrote too many errors: {error}") from None
         if done.code:
-            tail = done.stderr[-_TAIL:].decode(errors="replace").strip()
+            tail = done.output[-_TAIL:].decode(errors="replace").strip()
             raise RenderFailed(f"ffmpeg ended with code {done.code}: {tail}")
 
     async def _ffmpeg_version(self) -> str:
@@ -238,9 +294,35 @@ async def _version(program: str, timeout: float) -> str:
         raise RenderFailed(f"ffmpeg does not report its version: {error}") from error
     if done.code:
         raise RenderFailed(f"ffmpeg does not report its version: it ended with code {done.code}.")
-    return done.stdout.decode(errors="replace").partition("\n")[0]
+    return done.output.decode(errors="replace").partition("\n")[0]
 
 
-async def _check(path: Path, wanted: Specification) -> None:
-    """Check a file in a thread. Raises as `checks.check` does."""
-    await in_thread(checks.check, path, wanted)
+def _prepare(wanted: Specification, target: Path, library: Library) -> None:
+    """Write a medium that needs no ffmpeg, or for a video the images that it is made of, beside it."""
+    match wanted:
+        case Clip():
+            _prepare_clip(wanted, target.parent, library)
+        case Still():
+            drawing.still(wanted, library).save(target, wanted.format, **_ENCODINGS[wanted.format])
+        case Document():
+            target.write_bytes(wanted.data)
+        case Mesh():
+            target.write_bytes(objects.mesh(wanted))
+        case Weights():
+            target.write_bytes(objects.weights(wanted))
+
+
+def _prepare_clip(clip: Clip, folder: Path, library: Library) -> None:
+    canvas, strip = drawing.canvas(clip), drawing.caption(clip, library)
+    if clip.style == "plain":
+        canvas.paste(strip, (0, 0), strip)
+    else:
+        _save(strip, folder / "caption.png", compress_level=1)
+        if clip.last_picture is not None:
+            _save(drawing.scene(clip.last_picture, clip.size, clip.seed), folder / "last.ppm")
+    _save(canvas, folder / "canvas.ppm")
+
+
+def _save(image: Image.Image, path: Path, **options: Any) -> None:
+    with private.create(path) as file:
+        image.save(file, path.suffix[1:], **options)

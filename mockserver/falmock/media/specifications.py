@@ -26,95 +26,89 @@ LONGEST_SIDES: Final = {"webp": 16_383, "mp4": 16_384, "mov": 16_384}  # where i
 MAX_FRAMES: Final = 100_000  # more than an hour
 MAX_SECONDS: Final = 2 * 3600.0  # of a sound
 _STEP: Final = 2  # pixels a frame; even, so that the half-sized chroma is not resampled
-_DIRECTIONS: Final = ((1, 0), (-1, 0), (0, 1), (0, -1))
+_DIRECTIONS: Final = ((_STEP, 0), (-_STEP, 0), (0, _STEP), (0, -_STEP))
 _TRAVEL: Final = 3  # the camera moves at most a third of the frame, then back
 _NTSC: Final = Fraction(1000, 1001)
 _NOT_SHOWN: Final = {"prompt", "seed", "picture", "last_picture"}  # in the plain style
 
-_CONTAINERS: Final[dict[str, str]] = {
-    "mp4": "video/mp4",
-    "webm": "video/webm",
-    "mov": "video/quicktime",
-    "gif": "image/gif",
+_TYPES: Final = {  # by the suffix of a file; the others have no registered type
+    ".mp4": "video/mp4",
+    ".webm": "video/webm",
+    ".mov": "video/quicktime",
+    ".gif": "image/gif",
+    ".png": "image/png",
+    ".jpg": "image/jpeg",
+    ".webp": "image/webp",
+    ".svg": "image/svg+xml",
+    ".wav": "audio/wav",
+    ".mp3": "audio/mpeg",
+    ".flac": "audio/flac",
+    ".ogg": "audio/ogg",
+    ".opus": "audio/ogg",
+    ".m4a": "audio/mp4",
+    ".aac": "audio/aac",
+    ".pcm": "audio/pcm",
+    ".ulaw": "audio/basic",
+    ".alaw": "audio/x-alaw-basic",
+    ".glb": "model/gltf-binary",
+    ".obj": "model/obj",
+    ".stl": "model/stl",
+    ".json": "application/json",
+    ".txt": "text/plain",
+    ".srt": "application/x-subrip",
+    ".vtt": "text/vtt",
+    ".csv": "text/csv",
+    ".html": "text/html",
+    ".zip": "application/zip",
 }
-_SOUNDS: Final[dict[str, str]] = {
-    "wav": "audio/wav",
-    "mp3": "audio/mpeg",
-    "flac": "audio/flac",
-    "ogg": "audio/ogg",
-    "opus": "audio/ogg",
-    "m4a": "audio/mp4",
-    "aac": "audio/aac",
-    "pcm": "audio/pcm",
-    "ulaw": "audio/basic",
-    "alaw": "audio/x-alaw-basic",
-}
+_AAC_RATES: Final = (7350, 8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000, 64000, 88200, 96000)
 _RATES: Final[dict[str, tuple[int, ...]]] = {  # that a format can have; the others take any
     "mp3": (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000),
     "opus": (8000, 12000, 16000, 24000, 48000),
-    "m4a": (7350, 8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000, 64000, 88200, 96000),
-    "aac": (7350, 8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000, 64000, 88200, 96000),
+    "m4a": _AAC_RATES,
+    "aac": _AAC_RATES,
 }
-_MESHES: Final[dict[str, str]] = {
-    "glb": "model/gltf-binary",
-    "obj": "model/obj",
-    "stl": "model/stl",
-    "ply": "application/octet-stream",  # no type is registered
-}
-_DOCUMENTS: Final[dict[str, str]] = {
-    "json": "application/json",
-    "txt": "text/plain",
-    "srt": "application/x-subrip",
-    "vtt": "text/vtt",
-    "csv": "text/csv",
-    "svg": "image/svg+xml",
-    "html": "text/html",
-    "zip": "application/zip",
-}
+
+
+class _File:
+    """What all media have. The format is the suffix, unless a class says otherwise."""
+
+    __slots__ = ()
+    format: str
+
+    @property
+    def suffix(self) -> str:
+        return f".{self.format}"
+
+    @property
+    def content_type(self) -> str:
+        return _TYPES.get(self.suffix, "application/octet-stream")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Clip:
-    """One video.
+class Clip(_File):
+    """One video. The seed decides the direction of the camera, the colours of the backdrop and the tones."""
 
-    Attributes:
-        width: in pixels, as asked for; see `size`.
-        height: the same.
-        frames: their number.
-        frames_per_second: the rate; 23.976, 29.97 and 59.94 stand for 24000/1001 and so on. A GIF counts in
-            hundredths of a second.
-        sound: whether it has a soft sound track. A GIF has none.
-        container: the kind of file.
-        picture: the first frame shows it, and the camera moves over it; None for a generated backdrop.
-        last_picture: the video fades into it and ends with it, or None.
-        prompt: for the caption.
-        model: the endpoint id, for the caption.
-        seed: decides the direction of the camera, the colours of the backdrop and the tones.
-        style: "animate"; or "plain" for tests, a still of one colour that does not depend on pictures, prompt
-            and seed, so that it is fast to make and most requests share it.
-    """
-
-    width: int
+    width: int  # as asked for, see `size`
     height: int
     frames: int
+    # 23.976, 29.97 and 59.94 stand for 24000/1001 and so on. A GIF counts in hundredths of a second.
     frames_per_second: float = 24
-    sound: bool = False
+    sound: bool = False  # a soft one; a GIF has none
     container: Container = "mp4"
-    picture: Picture | None = None
-    last_picture: Picture | None = None
-    prompt: str = ""
-    model: str = ""
+    picture: Picture | None = None  # in the first frame, and the camera moves over it; None for a backdrop
+    last_picture: Picture | None = None  # that the video fades into and ends with
+    prompt: str = ""  # for the caption
+    model: str = ""  # the endpoint id, for the caption
     seed: int = 0
+    # "plain" is for tests: a still of one colour that does not depend on pictures, prompt and seed, so that
+    # it is fast to make and most requests share it.
     style: Style = "animate"
 
     def __post_init__(self) -> None:
         _check_size(self.width, self.height, self.container)
         if not (1 <= self.frames <= MAX_FRAMES and 0 < self.frames_per_second <= 1000):  # noqa: PLR2004
             raise ValueError("a video needs a frame and a rate")
-
-    @property
-    def content_type(self) -> str:
-        return _CONTAINERS[self.container]
 
     @property
     def suffix(self) -> str:
@@ -145,10 +139,7 @@ class Clip:
     @property
     def camera(self) -> tuple[int, int]:
         """Movement of the camera to the right and down, in pixels a frame."""
-        if self.style == "plain":
-            return 0, 0
-        right, down = _DIRECTIONS[self.seed % len(_DIRECTIONS)]
-        return right * _STEP, down * _STEP
+        return (0, 0) if self.style == "plain" else _DIRECTIONS[self.seed % len(_DIRECTIONS)]
 
     @property
     def travel(self) -> tuple[int, int]:
@@ -167,39 +158,22 @@ class Clip:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Still:
-    """One image.
-
-    Attributes:
-        width: in pixels.
-        height: in pixels.
-        format: the kind of file.
-        transparent: a subject with soft edges on nothing, as a background remover makes it. A JPEG has white.
-        picture: it shows this, cut to its ratio; None for a generated backdrop.
-        prompt: for the caption.
-        model: the endpoint id, for the caption.
-        seed: decides the colours of the backdrop.
-        index: of several images of one request; each looks different.
-        style: "animate" or "plain", as for a clip. A plain one depends on the index, too.
-    """
+class Still(_File):
+    """One image. The seed decides the colours of the backdrop."""
 
     width: int
     height: int
     format: ImageFormat = "png"
-    transparent: bool = False
-    picture: Picture | None = None
-    prompt: str = ""
-    model: str = ""
+    transparent: bool = False  # as of a background remover: a subject with soft edges; on white in a JPEG
+    picture: Picture | None = None  # that it shows, cut to its ratio; None for a backdrop
+    prompt: str = ""  # for the caption
+    model: str = ""  # the endpoint id, for the caption
     seed: int = 0
-    index: int = 0
+    index: int = 0  # of several images of one request; each looks different, also in the plain style
     style: Style = "animate"
 
     def __post_init__(self) -> None:
         _check_size(self.width, self.height, self.format)
-
-    @property
-    def content_type(self) -> str:
-        return f"image/{self.format}"
 
     @property
     def suffix(self) -> str:
@@ -211,21 +185,13 @@ class Still:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Sound:
-    """Quiet tones.
-
-    Attributes:
-        seconds: the length.
-        format: the kind of file. "ogg" is Vorbis, "pcm" has 16 bits and no header, "ulaw" and "alaw" have 8.
-        sample_rate: samples a second; the nearest one that the format can have, see `rate`.
-        channels: 1 or 2.
-        seed: decides the tones.
-    """
+class Sound(_File):
+    """Quiet tones, which the seed decides."""
 
     seconds: float
-    format: AudioFormat = "wav"
-    sample_rate: int = 44100
-    channels: int = 1
+    format: AudioFormat = "wav"  # "ogg" is Vorbis, "pcm" has 16 bits and no header, "ulaw" and "alaw" have 8
+    sample_rate: int = 44100  # as asked for, see `rate`
+    channels: int = 1  # or 2
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -235,15 +201,8 @@ class Sound:
             raise ValueError("a sound has one or two channels")
 
     @property
-    def content_type(self) -> str:
-        return _SOUNDS[self.format]
-
-    @property
-    def suffix(self) -> str:
-        return f".{self.format}"
-
-    @property
     def rate(self) -> int:
+        """The nearest sample rate that the format can have."""
         rates = _RATES.get(self.format, (self.sample_rate,))
         return min(rates, key=lambda rate: abs(rate - self.sample_rate))
 
@@ -254,36 +213,19 @@ class Sound:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Mesh:
+class Mesh(_File):
     """An icosahedron; the seed decides its colour."""
 
     format: MeshFormat = "glb"
     seed: int = 0
 
-    @property
-    def content_type(self) -> str:
-        return _MESHES[self.format]
-
-    @property
-    def suffix(self) -> str:
-        return f".{self.format}"
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Weights:
-    """A small LoRA in the format of safetensors.
-
-    Attributes:
-        seed: decides the numbers.
-        rank: of the matrices.
-    """
+class Weights(_File):
+    """A small LoRA in the format of safetensors; the seed decides its numbers."""
 
     seed: int = 0
-    rank: int = 4
-
-    @property
-    def content_type(self) -> str:
-        return "application/octet-stream"
+    rank: int = 4  # of the matrices
 
     @property
     def suffix(self) -> str:
@@ -291,20 +233,11 @@ class Weights:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Document:
-    """Bytes as they are.
-
-    Attributes:
-        name: of the file; its suffix decides the content type.
-        data: the content. `archive` makes that of a zip.
-    """
+class Document(_File):
+    """Bytes as they are; `archive` makes those of a zip. The suffix of the name decides the content type."""
 
     name: str
     data: bytes
-
-    @property
-    def content_type(self) -> str:
-        return _DOCUMENTS.get(self.suffix[1:], "application/octet-stream")
 
     @property
     def suffix(self) -> str:
@@ -318,9 +251,7 @@ Specification = Clip | Still | Sound | Mesh | Weights | Document
 def key(specification: Specification, tools: Iterable[str] = ()) -> str:
     """Return a SHA-256 in hex of everything that the bytes of a medium depend on.
 
-    Args:
-        specification: of the medium.
-        tools: names and versions of the programs and fonts that make it.
+    `tools` are names and versions of the programs and fonts that make it.
     """
     plain = isinstance(specification, Clip | Still) and specification.style == "plain"
     facts = [

@@ -19,6 +19,8 @@ from falmock.media.fonts import AILERON, Font, Library
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+Point = tuple[float, float]
+
 MAX_LENGTH: Final = 400  # characters of a text; more than its lines can hold
 ASCENT: Final = 0.95  # of the size: from the upper edge of a line to its baseline
 _ELLIPSIS: Final = "…"
@@ -34,21 +36,13 @@ _RIGHT_TO_LEFT: Final = {"R", "AL"}
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """Characters of one word in one font.
-
-    Attributes:
-        text: of the run.
-        font: that has all its characters.
-        right_to_left: whether it is read so; None for marks that follow their surroundings.
-        glued: whether it follows the run before it without a space.
-        is_code: whether it stands for a character that no font has.
-    """
+    """Characters of one word in one font that has them all."""
 
     text: str
     font: Font
-    right_to_left: bool | None
-    glued: bool = False
-    is_code: bool = False
+    right_to_left: bool | None  # None for marks that follow their surroundings
+    glued: bool = False  # to the run before it, without a space
+    is_code: bool = False  # of a character that no font has
 
 
 def clean(text: str) -> str:
@@ -70,9 +64,7 @@ def _cleaned(character: str) -> str:
 def runs(text: str, library: Library) -> list[Run]:
     """Choose the fonts for a text."""
     words = [part for word in clean(text).split() for part in _parts(word)]
-    characters = {
-        character for word, _ in words for cluster in _clusters(word) for character in _visible(cluster)
-    }
+    characters = {character for word, _ in words for character in _visible(word)}
     missing = [character for character in characters if not AILERON.has(character)]
     useful = library.useful(sorted(filter(fonts.can_be_shaped, missing))) if missing else []
     whole = {each for each in characters if not fonts.is_emoji(each) and fonts.can_be_shaped(each)}
@@ -160,13 +152,7 @@ def _is_right_to_left(text: str) -> bool | None:
 
 
 class Setter:
-    """Sets one text.
-
-    Args:
-        text: in any script.
-        size: of the letters, in pixels.
-        library: the fonts beside Pillow's own.
-    """
+    """Sets one text in letters of a size in pixels."""
 
     def __init__(self, text: str, size: float, library: Library) -> None:
         self._size = size
@@ -199,21 +185,11 @@ class Setter:
         return sum(map(self._advance, line)) + spaces * self._space
 
     def draw(
-        self,
-        image: Image.Image,
-        at: tuple[float, float],
-        line: list[Run],
-        width: float,
-        fill: tuple[int, ...],
+        self, image: Image.Image, at: Point, line: list[Run], width: float, fill: tuple[int, ...]
     ) -> None:
-        """Draw a line. One that is read from the right ends at the right.
+        """Draw a line on an image in RGBA, from the left end of its baseline in a column of a width.
 
-        Args:
-            image: in RGBA.
-            at: left end of the baseline.
-            line: as `lines` returns it.
-            width: of the column.
-            fill: the colour; emoji have their own.
+        A line that is read from the right ends at the right. Emoji have their own colours.
         """
         left, baseline = at
         if self._from_right:
@@ -245,7 +221,7 @@ class Setter:
             self._loaded[font] = font.at(self._size)
         return self._loaded[font]
 
-    def _draw(self, image: Image.Image, at: tuple[float, float], run: Run, fill: tuple[int, ...]) -> None:
+    def _draw(self, image: Image.Image, at: Point, run: Run, fill: tuple[int, ...]) -> None:
         font, scale = self._load(run.font)
         if scale == 1:
             ImageDraw.Draw(image).text(
@@ -256,11 +232,8 @@ class Setter:
         glyph = Image.new("RGBA", (max(1, round(right - left)), max(1, round(lower - upper))))
         ImageDraw.Draw(glyph).text((-left, -upper), run.text, "white", font, anchor="ls", embedded_color=True)
         small = glyph.resize([max(1, round(side * scale)) for side in glyph.size], Image.Resampling.BOX)
-        image.alpha_composite(small, _inside(at[0] + left * scale, at[1] + upper * scale))
-
-
-def _inside(left: float, upper: float) -> tuple[int, int]:
-    return max(0, round(left)), max(0, round(upper))
+        corner = at[0] + left * scale, at[1] + upper * scale
+        image.alpha_composite(small, (max(0, round(corner[0])), max(0, round(corner[1]))))
 
 
 def _direction(font: ImageFont.FreeTypeFont, run: Run) -> str | None:

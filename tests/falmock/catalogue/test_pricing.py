@@ -8,8 +8,7 @@ from typing import Any
 import pytest
 from recorded_tools import RecordedTools
 
-from falmock.catalogue import bundled, performing, pricing, schema
-from falmock.catalogue.models import Model
+from falmock.catalogue import Model, bundled, performing, pricing, schema
 from falmock.protocol import validation
 
 Json = dict[str, Any]

@@ -6,8 +6,7 @@ from typing import Any
 
 import pytest
 
-from falmock.catalogue.declarations import Unreadable
-from falmock.catalogue.typescript import Types
+from falmock.catalogue.typescript import Types, Unreadable
 
 Json = dict[str, Any]
 COLOUR = "export type Colour = { /** Red. */ r?: number; };"

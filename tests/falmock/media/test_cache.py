@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from falmock.media import Document, Renderer, find_ffmpeg
-from falmock.media.cache import Cache
+from falmock.media.renderer import Cache
 
 if TYPE_CHECKING:
     from pathlib import Path

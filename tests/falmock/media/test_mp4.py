@@ -10,7 +10,7 @@ from example_count import examples
 from hypothesis import given
 from hypothesis import strategies as st
 
-from falmock.media.mp4 import BrokenFile, Shape, check
+from falmock.media.checks import BrokenFile, Shape, check_mp4
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -38,7 +38,7 @@ def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def checked(path: Path, data: bytes, shape: Shape = SHAPE) -> None:
     path.write_bytes(data)
-    check(path, shape)
+    check_mp4(path, shape)
 
 
 def pictures(video: bytes) -> int:

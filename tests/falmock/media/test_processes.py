@@ -71,18 +71,18 @@ def test_a_finished_program_has_the_exit_code_that_a_shell_reports(
 
 
 def test_the_error_output_explains_why_a_program_could_not_be_started(run_async: RunAsync) -> None:
-    assert b"No such file" in run_async(run(["/no/such/program"], "stderr")).stderr
+    assert b"No such file" in run_async(run(["/no/such/program"], "stderr")).output
 
 
 @pytest.mark.parametrize("capture", ["stdout", "stderr"])
 def test_only_one_stream_is_captured(run_async: RunAsync, capture: str) -> None:
     ended = run_async(run(shell("echo out; echo err >&2"), capture))
-    assert (ended.stdout, ended.stderr) == ((b"out\n", b"") if capture == "stdout" else (b"", b"err\n"))
+    assert ended.output == (b"out\n" if capture == "stdout" else b"err\n")
 
 
 @pytest.mark.parametrize("size", [0, 4095, 4096])
 def test_a_program_may_write_up_to_the_limit(run_async: RunAsync, size: int) -> None:
-    assert len(run_async(run(shell(f"head -c {size} /dev/zero"))).stdout) == size
+    assert len(run_async(run(shell(f"head -c {size} /dev/zero"))).output) == size
 
 
 @pytest.mark.parametrize("script", ["head -c 4097 /dev/zero", "exec cat /dev/zero"])
@@ -106,7 +106,7 @@ def test_a_program_gets_all_of_its_input(run_async: RunAsync, size: int) -> None
     script = "import sys; sys.stdout.buffer.write(sys.stdin.buffer.read())"
     command = [sys.executable, "-c", script]
     ended = run_async(processes.communicate(command, data, limit=size, timeout=60))
-    assert (ended.code, ended.stdout) == (0, data)
+    assert (ended.code, ended.output) == (0, data)
 
 
 def test_a_program_may_end_without_reading_its_input(run_async: RunAsync) -> None:
@@ -156,7 +156,7 @@ def test_a_program_is_killed_when_the_server_is_killed(fake_ffmpeg: FakeFfmpeg, 
 @pytest.mark.skipif(sys.platform == "darwin", reason="macOS has no such limit")
 def test_the_memory_of_a_program_can_be_limited() -> None:
     limited = processes.run(shell("ulimit -v"), limit=100, timeout=60, capture="stdout", memory=2**30)
-    assert asyncio.run(limited).stdout == b"1048576\n"
+    assert asyncio.run(limited).output == b"1048576\n"
 
 
 def test_a_supervisor_kills_its_program_when_its_input_is_closed(tmp_path: Path) -> None:

@@ -9,8 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from falmock.media.mp4 import BrokenFile, Shape
-from falmock.media.webm import check
+from falmock.media.checks import BrokenFile, Shape, check_webm
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,7 +32,7 @@ def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def checked(path: Path, data: bytes, shape: Shape = SHAPE) -> None:
     path.write_bytes(data)
-    check(path, shape)
+    check_webm(path, shape)
 
 
 def test_a_rendered_video_passes_the_check(path: Path, video: bytes) -> None:
