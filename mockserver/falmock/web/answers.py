@@ -35,12 +35,7 @@ FIXED: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """The outcome of an action.
-
-    Attributes:
-        text: one sentence for the user.
-        page: address of the page that shows it.
-    """
+    """The outcome of an action: one sentence for the user, and the address of the page that shows it."""
 
     text: str
     page: str

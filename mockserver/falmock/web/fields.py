@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 from falmock.catalogue import comparing
 from falmock.web import schemas
-from falmock.web.json_texts import NotJsonError, dump, is_unicode, load
+from falmock.web.schemas import NotJsonError, dump, is_unicode, load
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -42,31 +42,18 @@ _KINDS: Final[Mapping[type, str]] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Field:
-    """A field of an input.
-
-    Attributes:
-        name: in the input.
-        line: its row in the table of fields.
-        control: the kind of control. "long" is a text of several lines, "files" a list of URLs, one a line,
-            and "json" any other value.
-        choices: values by their texts.
-        kinds: JSON types that it can have besides the choices.
-        least, most: the bounds of a number, or None.
-        accept: types of files that a browser offers, as "image/*"; empty for all.
-        start: a value to start from, which may not be valid.
-        example: JSON of a value that is none of the choices.
-    """
+    """A field of an input."""
 
     name: str
-    line: Line
-    control: Control
-    choices: Mapping[str, Any]
-    kinds: frozenset[str]
-    least: float | None
+    line: Line  # its row in the table of fields
+    control: Control  # "long" is a text of several lines, "files" URLs, one a line, "json" any other value
+    choices: Mapping[str, Any]  # values by their texts
+    kinds: frozenset[str]  # JSON types that it can have besides the choices
+    least: float | None  # the bounds of a number
     most: float | None
-    accept: str
-    start: Any
-    example: str
+    accept: str  # types of files that a browser offers, as "image/*"; empty for all
+    start: Any  # a value to start from, which may not be valid
+    example: str  # JSON of a value that is none of the choices
 
     @property
     def required(self) -> bool:

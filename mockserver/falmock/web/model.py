@@ -13,10 +13,11 @@ from falmock.protocol import endpoints
 from falmock.protocol.errors import TimeEnded
 from falmock.web import fields, schemas
 from falmock.web.answers import Done, Rejected, origin
-from falmock.web.json_texts import dump
+from falmock.web.live import Page
 from falmock.web.models import SOURCES
 from falmock.web.playground import CALLER, Draft, Playground
 from falmock.web.regions import Regions
+from falmock.web.schemas import dump
 from falmock.web.site import dollars
 from falmock.web.snippets import snippets
 
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
     from starlette.responses import Response
 
     from falmock.catalogue import Entry, Model
-    from falmock.web.answers import Action, Part
     from falmock.web.fields import Field
     from falmock.web.site import Site
 
@@ -46,27 +46,23 @@ OFFERED: Final = {
 }
 
 
-class ModelPage:
+class ModelPage(Page):
     """The page of one model. Its address may name a request that the form repeats."""
 
     path = PATH
 
     def __init__(self, site: Site) -> None:
-        self._site = site
-        self._emulator = site.emulator
+        super().__init__(site)
         self._playground = Playground(site)
-        self.actions: dict[str, Action] = {PATH: self._submit}
-        self.parts: dict[str, Part] = {}
+        self.actions = {PATH: self._submit}
 
     async def show(self, request: Request) -> Response:
-        """Return the whole page."""
         entry = self._found(request).entry
         source = request.query_params.get("request")
         draft = Draft() if source is None else self._playground.repeating(source, fields.fields(entry))
         return self._page(request, entry, draft)
 
     async def look(self, request: Request) -> Regions:
-        """Return the parts that change."""
         self._found(request)
         return Regions({"clock": self._site.clock()})
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from falmock.http.listing import in_turns
 from falmock.web.answers import Rejected
-from falmock.web.regions import Regions
+from falmock.web.live import Page
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from starlette.responses import Response
 
     from falmock.catalogue import Entry, Price
-    from falmock.web.answers import Action, Part
     from falmock.web.site import Site
 
 PATH: Final = "/ui/models"
@@ -56,20 +55,17 @@ class Row:
     words: str
 
 
-class ModelsPage:
+class ModelsPage(Page):
     """The list of models. Its filters and its place in the list are in its address."""
 
     path = PATH
 
     def __init__(self, site: Site) -> None:
-        self._site = site
-        self._catalogue = site.emulator.catalogue
+        super().__init__(site)
         self._rows: tuple[Row, ...] | None = None
-        self.actions: dict[str, Action] = {}
-        self.parts: dict[str, Part] = {}
 
     async def show(self, request: Request) -> Response:
-        """Return the whole page."""
+        """Return the whole page. The models stay as they are while the emulator runs."""
         rows = await self._all()
         filters = {name: request.query_params.get(name, "") for name in FILTERS}
         found = list(matching(rows, filters))
@@ -97,23 +93,18 @@ class ModelsPage:
             advice=self._advice(filters["text"].strip()) if not found else None,
         )
 
-    async def look(self, request: Request) -> Regions:
-        """Return the parts that change. The models stay as they are while the emulator runs."""
-        del request
-        return Regions({"clock": self._site.clock()})
-
     async def _all(self) -> tuple[Row, ...]:
         """Return all rows. The first call reads the catalogue, and other tasks run in between."""
         if self._rows is None:
-            self._rows = tuple([_row(entry) async for entry in in_turns(self._catalogue.entries())])
+            self._rows = tuple([_row(entry) async for entry in in_turns(self._emulator.catalogue.entries())])
         return self._rows
 
     def _advice(self, text: str) -> Mapping[str, Any] | None:
         """Return the model with the most similar name."""
         if not text:
             return None
-        guessed = self._catalogue.get(text)
-        name = self._catalogue.nearest(text) if guessed is None else guessed.endpoint
+        guessed = self._emulator.catalogue.get(text)
+        name = self._emulator.catalogue.nearest(text) if guessed is None else guessed.endpoint
         return None if name is None else {"endpoint": name, "guessed": guessed is not None}
 
 

@@ -17,17 +17,11 @@ Rows = Mapping[str, Markup]
 
 @dataclass(frozen=True, slots=True)
 class Regions:
-    """The parts of a page that change, as HTML.
+    """The parts of a page that change, as HTML."""
 
-    Attributes:
-        parts: one element each, by its id.
-        lists: the rows of lists, by the id of the list; each row is an element, by its own id and in order.
-        moving: whether a part changes as time passes, without an event.
-    """
-
-    parts: Mapping[str, Markup] = field(default_factory=dict)
-    lists: Mapping[str, Rows] = field(default_factory=dict)
-    moving: bool = False
+    parts: Mapping[str, Markup] = field(default_factory=dict)  # one element each, by its id
+    lists: Mapping[str, Rows] = field(default_factory=dict)  # rows by their ids, in order, by the list's id
+    moving: bool = False  # whether a part changes as time passes, without an event
 
     def rows(self, name: str) -> Markup:
         """Return a whole list."""

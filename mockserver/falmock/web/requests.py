@@ -11,6 +11,7 @@ from falmock.engine.submission import parse_input
 from falmock.http.listing import newest
 from falmock.protocol.patterns import LONGEST
 from falmock.web.answers import Rejected, origin
+from falmock.web.live import Page
 from falmock.web.regions import Regions
 
 if TYPE_CHECKING:
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from starlette.responses import Response
 
     from falmock.engine.rows import Request as Stored
-    from falmock.web.answers import Action, Part
     from falmock.web.site import Site
 
 ROWS: Final = 50  # on a page
@@ -36,20 +36,16 @@ STATES: Final = {
 }
 
 
-class RequestsPage:
+class RequestsPage(Page):
     """The first page. Its filters and its place in the list are in its address."""
 
     path = "/"
 
     def __init__(self, site: Site) -> None:
-        self._site = site
-        self._emulator = site.emulator
+        super().__init__(site)
         self._row = lru_cache(maxsize=1000)(self._render_row)
-        self.actions: dict[str, Action] = {}
-        self.parts: dict[str, Part] = {}
 
     async def show(self, request: Request) -> Response:
-        """Return the whole page."""
         query = request.query_params
         return self._site.page(
             request,
@@ -62,7 +58,6 @@ class RequestsPage:
         )
 
     async def look(self, request: Request) -> Regions:
-        """Return the rows, the numbers above them and the links below."""
         total, waiting = self._emulator.store.count_requests()
         found, more = await self._find(selection(request), request.query_params.get("before"))
         rows = self._as_now(found)
