@@ -10,12 +10,9 @@ from typing import TYPE_CHECKING
 
 from falmock import __version__
 from falmock.inspection.redaction import Redactor
-from falmock.protocol.addresses import is_loopback
-from falmock.protocol.authorities import Authority
 
 if TYPE_CHECKING:
     from falmock.inspection.known_keys import KnownKeys
-    from falmock.intercept.listeners import Listeners
     from falmock.intercept.server_info import ServerInfo
     from falmock.settings import Settings
 
@@ -85,15 +82,6 @@ def mask(known: KnownKeys) -> None:
 _WHAT_OTHERS_CAN = """
               They can submit, read and upload with any accepted key. The control API answers {}.
               Without --host no other machine can call."""
-
-
-def reachable(listeners: Listeners) -> str:
-    """Return the addresses that other machines can call, as one text; it is empty for loopback."""
-    bound = {"http": listeners.http, "tls": listeners.https, "proxy": listeners.proxy}
-    addresses = {name: listener.getsockname()[:2] for name, listener in bound.items()}
-    return ", ".join(
-        f"{name} {Authority(*address)}" for name, address in addresses.items() if not is_loopback(address[0])
-    )
 
 
 def banner(server: ServerInfo, settings: Settings, reachable: str, models: int, ahead: float = 0) -> str:

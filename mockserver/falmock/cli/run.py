@@ -17,7 +17,7 @@ from falmock.app import open_emulator
 from falmock.cli import console, last_run
 from falmock.cli.joining import control_error, describe, find_server, server_options, with_token
 from falmock.cli.options import command_argument, option, settings_of, settings_options
-from falmock.cli.serving import LOOPBACK, application, event_loop, listening, log_options, reporting, served
+from falmock.cli.serve import LOOPBACK, application, event_loop, listening, log_options, reporting, served
 from falmock.engine.served_models import FOLDER as MODELS
 from falmock.http.areas import CONTROL
 from falmock.inspection import har
@@ -42,9 +42,9 @@ if TYPE_CHECKING:
 
     import httpx
 
+    from falmock.cli.serve import Listeners
     from falmock.engine.emulator import Emulator
     from falmock.inspection.entries import JournalEntry
-    from falmock.intercept.listeners import Listeners
     from falmock.intercept.server_info import ServerInfo
     from falmock.settings import Settings
 

@@ -18,9 +18,15 @@ from typing import TYPE_CHECKING, Final
 import h11
 
 from falmock.intercept.pipes import carry, close, join, send, shutdown
-from falmock.intercept.targets import Address, RefusedError, forward_url, onward, tunnel_address
 from falmock.protocol.addresses import is_loopback
-from falmock.protocol.authorities import Authority, parse_url
+from falmock.protocol.authorities import (
+    Authority,
+    AuthorityError,
+    HttpUrl,
+    origin_of,
+    parse_authority,
+    parse_url,
+)
 from falmock.protocol.hosts import is_fal, is_served
 from falmock.system.dialler import resolve
 
@@ -39,21 +45,36 @@ LINGER_SECONDS: Final = 10.0
 HTTP: Final = 80
 HTTPS: Final = 443
 TOO_LARGE: Final = 431
+DROPPED: Final = frozenset(
+    {
+        b"host",  # replaced by that of the URL
+        b"proxy-connection",
+        b"proxy-authorization",
+        b"keep-alive",
+        b"forwarded",  # the emulator must not trust a client's claims about its own address
+        b"x-real-ip",
+    }
+)
+FORWARDED: Final = b"x-forwarded-"
+
+Address = tuple[str, int]
+
+
+class RefusedError(Exception):
+    """The proxy refuses a request; the text gives the reason."""
+
+    def __init__(self, status: int, why: str) -> None:
+        super().__init__(why)
+        self.status = status
 
 
 @dataclass(frozen=True, slots=True)
 class Timeouts:
-    """Time limits of the proxy, in real seconds.
+    """Time limits of the proxy, in real seconds."""
 
-    Attributes:
-        head: until the head of a request is complete.
-        stall: between two pieces of a body, and until a peer reads the data sent to it.
-        silence: between two pieces of data in a tunnel, in either direction.
-    """
-
-    head: float = 10.0
-    stall: float = 600.0
-    silence: float = 3600.0
+    head: float = 10.0  # until the head of a request is complete
+    stall: float = 600.0  # between two pieces of a body, and until a peer reads the data sent to it
+    silence: float = 3600.0  # between two pieces of data in a tunnel, in either direction
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,12 +87,10 @@ class Peer:
 
     @property
     def is_local(self) -> bool:
-        """Whether it is on this machine."""
         address = self.writer.get_extra_info("peername")  # None if it has left already
         return address is not None and is_loopback(address[0])
 
     async def receive(self) -> h11.Event | type:
-        """Return the next event."""
         while (event := self.http.next_event()) is h11.NEED_DATA:
             self.http.receive_data(await self.reader.read(CHUNK))
         return event
@@ -85,13 +104,11 @@ class Proxy:
     """An HTTP proxy that leads calls to fal hosts to an emulator.
 
     Args:
-        http: URL of the emulator's plain port.
-        https: URL of its TLS port.
+        http, https: URLs of the emulator's plain port and of its TLS port.
         sealed: refuse calls to other machines.
         refused: called with the name of each host that a call is refused for.
         calling: filled with the local addresses of the proxy's connections, by which the emulator
             recognises calls through the proxy.
-        timeouts: time limits.
     """
 
     def __init__(
@@ -329,3 +346,49 @@ def _forms(here: Address) -> set[Address]:
     """Return an address as listeners see it: one on `::` sees IPv4 addresses as mapped."""
     host, port = here
     return {here} if ":" in host else {here, (f"::ffff:{host}", port)}
+
+
+def tunnel_address(target: str) -> Address:
+    """Parse the target of CONNECT, `host:port`.
+
+    Raises:
+        RefusedError: it is something else.
+    """
+    try:
+        authority = parse_authority(target)
+    except AuthorityError as error:
+        raise RefusedError(400, str(error)) from None
+    if authority.port is None:
+        raise RefusedError(400, "the request target has no port")
+    return authority.name, authority.port
+
+
+def forward_url(target: str) -> HttpUrl:
+    """Parse the target of any other request, an http URL.
+
+    Raises:
+        RefusedError: it is something else.
+    """
+    try:
+        url = parse_url(target, userinfo=True)
+    except AuthorityError as error:
+        raise RefusedError(400, str(error)) from None
+    if url.scheme != "http":
+        raise RefusedError(400, "this is falmock's proxy: it accepts CONNECT and http://... only")
+    return url
+
+
+def onward(request: h11.Request, url: HttpUrl, *, upgrades: bool) -> h11.Request:
+    """Return the request in origin form, with `Connection: close` unless it upgrades."""
+    host = str(origin_of(url.scheme, url.authority).authority)
+    path = (url.path or "/") + ("" if url.query is None else f"?{url.query}")
+    dropped = DROPPED if upgrades else DROPPED | {b"connection"}
+    kept = [
+        (name, value)
+        for name, value in request.headers.raw_items()
+        if name.lower() not in dropped and not name.lower().startswith(FORWARDED)
+    ]
+    kept.insert(0, (b"Host", host.encode("ascii")))
+    if not upgrades:
+        kept.append((b"Connection", b"close"))
+    return h11.Request(method=request.method, target=path, headers=kept)
