@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import logging.config
 import sys
 from typing import TYPE_CHECKING
 
@@ -47,29 +46,12 @@ class JsonFormatter(TextFormatter):
 
 
 def set_up_logging(form: str, level: str) -> None:
-    """Log to standard error: falmock from `level` on, other packages from "warning" on.
-
-    Args:
-        form: "text" or "json".
-        level: "debug", "info", "warning" or "error".
-    """
-    logging.config.dictConfig(
-        {
-            "version": 1,
-            "disable_existing_loggers": False,
-            "formatters": {
-                "text": {
-                    "()": TextFormatter,
-                    "fmt": "%(asctime)s %(levelname)-7s %(message)s",
-                    "datefmt": "%H:%M:%S",
-                },
-                "json": {"()": JsonFormatter},
-            },
-            "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": form}},
-            "root": {"handlers": ["stderr"], "level": "WARNING"},
-            "loggers": {"falmock": {"level": level.upper()}},
-        }
-    )
+    """Log to standard error: falmock from `level` on, other packages from "warning" on."""
+    text = TextFormatter("%(asctime)s %(levelname)-7s %(message)s", "%H:%M:%S")
+    handler = logging.StreamHandler()
+    handler.setFormatter(JsonFormatter() if form == "json" else text)
+    logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
+    logging.getLogger("falmock").setLevel(level.upper())
 
 
 def mask(known: KnownKeys) -> None:
@@ -79,6 +61,7 @@ def mask(known: KnownKeys) -> None:
             handler.formatter.redact = Redactor(known)
 
 
+_CLOCK = "as stored in --state; falmock clock reset undoes it"
 _WHAT_OTHERS_CAN = """
               They can submit, read and upload with any accepted key. The control API answers {}.
               Without --host no other machine can call."""
@@ -90,16 +73,11 @@ def banner(server: ServerInfo, settings: Settings, reachable: str, models: int, 
     Args:
         server: its addresses.
         settings: of the emulator.
-        reachable: see there.
+        reachable: see `Listeners.reachable`.
         models: how many are emulated.
         ahead: seconds between the time of this machine and emulated time.
     """
-    clock = (
-        ""
-        if ahead < 1
-        else f"""
-  clock       {ahead:,.0f} s ahead of this machine, as stored in --state; falmock clock reset undoes it"""
-    )
+    clock = f"\n  clock       {ahead:,.0f} s ahead of this machine, {_CLOCK}" if ahead >= 1 else ""
     others_can = _WHAT_OTHERS_CAN.format(
         "this\n              machine only"
         if settings.control_token is None

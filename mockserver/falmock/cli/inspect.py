@@ -101,7 +101,7 @@ def journal(control: ControlAPI, form: str | None, *, last: bool, follow: bool, 
     fetched = (
         last_run.journal(wanted, **query)
         if last
-        else control.get("/journal", query | {"format": wanted}).text
+        else control.call("/journal", query | {"format": wanted}).text
     )
     if form != "text":
         click.echo(fetched, nl=False)
@@ -114,7 +114,7 @@ def _follow(control: ControlAPI, query: Mapping[str, Any]) -> NoReturn:
     """Print each entry once, a call when its response is complete."""
     printed: set[int] = set()
     while True:
-        entries = read_journal(control.get("/journal", query).text)
+        entries = read_journal(control.call("/journal", query).text)
         for entry in entries:
             if entry.id not in printed and getattr(entry, "over", True):
                 click.echo(journal_line(entry))
@@ -143,7 +143,7 @@ def journal_line(entry: JournalEntry) -> str:
 @click.option("--window", help="Seconds within which an equal submit counts as a double.", type=float)
 def ledger(control: ControlAPI, form: str | None, **query: Any) -> None:
     """Print what all requests would have cost at fal's list prices."""
-    answer = control.get("/ledger", query)
+    answer = control.call("/ledger", query)
     if (form or ("text" if sys.stdout.isatty() else "json")) == "json":
         click.echo(answer.text)
         return
@@ -174,7 +174,7 @@ def lint(control: ControlAPI, test: str | None, journal: Path | None) -> int:
     Exits with 1 if there is a finding, with 2 if there is no journal to check.
     """
     if journal is None:
-        found = control.get("/lint", {"test": test}).json()["findings"]
+        found = control.call("/lint", {"test": test}).json()["findings"]
         findings = [Finding(**each) for each in found]
     else:
         try:
@@ -198,8 +198,8 @@ def reset_clock(api: ControlAPI) -> None:
 
     Every request keeps the time that it has left.
     """
-    before = api.get("/clock", {}).json()
-    api.call("POST", "/clock/reset")
+    before = api.call("/clock").json()
+    api.call("/clock/reset", method="POST")
     moved = before["now"] - before["wall"]
     click.echo(f"the clock is at real time; it was {abs(moved):,.0f} s {'ahead' if moved > 0 else 'behind'}")
 

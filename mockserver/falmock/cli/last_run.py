@@ -26,16 +26,7 @@ def keep(journal: str) -> None:
 
 
 def journal(form: str, *, key: str | None, **query: Any) -> str:
-    """Return the entries that match, as "jsonl" or "har".
-
-    Args:
-        form: of the text.
-        key: a key id.
-        query: other fields of `JournalFilter`.
-
-    Raises:
-        click.ClickException: there is no such journal, or it cannot be read.
-    """
+    """Return the entries that match, as "jsonl" or "har". `query` has other fields of `JournalFilter`."""
     folder = private_runtime_folder()
     try:
         text = (folder / FILE).read_text() if folder is not None else ""

@@ -106,19 +106,13 @@ def _span(value: Any) -> Span:
 
 
 def _texts(value: Any) -> tuple[str, ...]:
-    return (
-        tuple(value)
-        if isinstance(value, tuple | list)
-        else tuple(filter(None, map(str.strip, value.split(","))))
-    )
+    if isinstance(value, tuple | list):
+        return tuple(value)
+    return tuple(filter(None, map(str.strip, value.split(","))))
 
 
 def settings_of(state: Path | None, given: dict[str, Any]) -> Settings:
-    """Return the settings that the options of `settings_options` were given.
-
-    Raises:
-        SettingsError: they are impossible.
-    """
+    """Return the settings that the options of `settings_options` were given."""
     names = {each.name for each in fields(Limits)}
     limits = Limits(**{name: value for name, value in given.items() if name in names})
     others = {name: value for name, value in given.items() if name not in names}
