@@ -81,12 +81,7 @@ def _find(browser: str | None) -> str:
 
 
 async def _open_page(program: str, *arguments: str) -> int:
-    """Run a browser to its end, with a temporary profile, and return its exit code.
-
-    Raises:
-        OSError: the emulator does not answer.
-        NotStartedError: the browser cannot be executed.
-    """
+    """Run a browser to its end, with a temporary profile, and return its exit code."""
     server = json.loads(os.environ["FALMOCK_SERVER"])
     certificate = ssl.get_server_certificate(
         (server["host"], server["https"]), ca_certs=os.environ["NODE_EXTRA_CA_CERTS"]

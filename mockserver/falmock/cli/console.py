@@ -70,12 +70,7 @@ _WHAT_OTHERS_CAN = """
 def banner(server: ServerInfo, settings: Settings, reachable: str, models: int, ahead: float = 0) -> str:
     """Return what `falmock serve` prints when it listens.
 
-    Args:
-        server: its addresses.
-        settings: of the emulator.
-        reachable: see `Listeners.reachable`.
-        models: how many are emulated.
-        ahead: seconds between the time of this machine and emulated time.
+    Emulated time is `ahead` seconds ahead of the time of this machine.
     """
     clock = f"\n  clock       {ahead:,.0f} s ahead of this machine, {_CLOCK}" if ahead >= 1 else ""
     others_can = _WHAT_OTHERS_CAN.format(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
 import os
 import sys
 import time
@@ -14,15 +15,17 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn
 import click
 from click.core import ParameterSource
 
-from falmock.cli import console, last_run
+from falmock.cli import console
 from falmock.cli.joining import ControlAPI, on_control_api, running_server, server_options
 from falmock.cli.options import option, state_option
 from falmock.engine import export
-from falmock.inspection.entries import JournalError, JournalFilter
+from falmock.inspection import har
+from falmock.inspection.entries import JournalError, JournalFilter, lines
 from falmock.inspection.entries import read as read_journal
 from falmock.inspection.lint import RULES, Finding
 from falmock.inspection.lint import check as check_client
 from falmock.intercept.environment import render, variables
+from falmock.intercept.server_info import LAST_RUN, private_runtime_folder
 from falmock.protocol.authorities import AuthorityError, parse_authority
 from falmock.protocol.calls import Operation
 
@@ -99,15 +102,32 @@ def journal(control: ControlAPI, form: str | None, *, last: bool, follow: bool, 
     form = form or ("text" if sys.stdout.isatty() else "jsonl")
     wanted = "jsonl" if form == "text" else form
     fetched = (
-        last_run.journal(wanted, **query)
-        if last
-        else control.call("/journal", query | {"format": wanted}).text
+        _of_last_run(wanted, **query) if last else control.call("/journal", query | {"format": wanted}).text
     )
     if form != "text":
         click.echo(fetched, nl=False)
         return
     for entry in read_journal(fetched):
         click.echo(journal_line(entry))
+
+
+def _of_last_run(form: str, *, key: str | None, **query: Any) -> str:
+    """Return the journal of the last `falmock run` with an emulator of its own, as "jsonl" or "har"."""
+    folder = private_runtime_folder()
+    try:
+        text = (folder / LAST_RUN).read_text() if folder is not None else ""
+    except OSError:
+        text = ""
+    if not text:
+        raise click.ClickException("no falmock run has left a journal here: --last needs one that has ended")
+    try:
+        entries = JournalFilter(caller=key, **query).of(read_journal(text))
+    except JournalError as error:
+        raise click.ClickException(f"the journal of the last run cannot be read: {error}") from None
+    dropped = json.loads(text.partition("\n")[0])["dropped"]
+    if form == "har":
+        return json.dumps(har.archive(entries, dropped)) + "\n"
+    return "".join(lines(entries, dropped))
 
 
 def _follow(control: ControlAPI, query: Mapping[str, Any]) -> NoReturn:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import shutil
 from collections import Counter
@@ -14,7 +15,7 @@ import click
 from click.core import ParameterSource
 
 from falmock.app import open_emulator
-from falmock.cli import console, last_run
+from falmock.cli import console
 from falmock.cli.joining import control_error, describe, find_server, server_options, with_token
 from falmock.cli.options import command_argument, option, settings_of, settings_options
 from falmock.cli.serve import LOOPBACK, application, event_loop, listening, log_options, reporting, served
@@ -35,6 +36,7 @@ from falmock.intercept.launch import (
     SignalForwarder,
     launch,
 )
+from falmock.intercept.server_info import LAST_RUN, leave
 from falmock.settings import OPTIONS, flag_of
 
 if TYPE_CHECKING:
@@ -49,6 +51,8 @@ if TYPE_CHECKING:
     from falmock.settings import Settings
 
     Remarks = dict[str, list[str]]  # by what `falmock run` can fail on, the lines that say so
+
+log = logging.getLogger("falmock")
 
 LONG_RUNNING: Final = ("hostnames", "trusted_proxies")  # settings that `falmock run` has no flag for
 FOR_JOINED: Final = ("--sealed", "--control-token")  # settings that do not change the emulator that is joined
@@ -213,7 +217,7 @@ async def _run_with(
                 ended = await _launch(command, server, forwarder)
             counted, entries = app.state.ledger.account(), journal_of(emulator).entries()
             journal = "".join(journal_lines(entries, journal_of(emulator).dropped))
-            last_run.keep(journal)
+            _keep(journal)
             remarks = _remarks(emulator, entries)
             if report is not None:
                 try:
@@ -223,14 +227,18 @@ async def _run_with(
             return ended, counted, remarks, any(map(_is_of_page, entries))
 
 
+def _keep(journal: str) -> None:
+    """Keep a journal in the place of that of the run before."""
+    try:
+        leave(LAST_RUN, journal.encode())
+    except OSError as error:
+        log.warning("falmock journal --last does not find this run: %s", error.strerror)
+
+
 def _write_report(
     folder: Path, emulator: Emulator, journal: str, entries: Sequence[JournalEntry], account: Account
 ) -> None:
-    """Write journal, HTTP archive, account and the files of all requests, named by their ids.
-
-    Raises:
-        OSError: a file cannot be written.
-    """
+    """Write journal, HTTP archive, account and the files of all requests, named by their ids."""
     (folder / "journal.jsonl").write_text(journal)
     (folder / "calls.har").write_text(json.dumps(har.archive(entries, journal_of(emulator).dropped)))
     (folder / "account.json").write_text(json.dumps(account.to_json()))

@@ -250,11 +250,7 @@ def _make_certificates(ca: CertificateAuthority) -> None:
 
 @contextmanager
 def _writing_to(emulator: Emulator) -> Iterator[None]:
-    """Report files that cannot be written in the state folder, or in the temporary one that stands for it.
-
-    Raises:
-        StateError: there is such a file.
-    """
+    """Raise `StateError` for files that cannot be written in the state folder or the temporary one."""
     try:
         yield
     except OSError as error:

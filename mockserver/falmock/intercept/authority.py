@@ -46,21 +46,14 @@ class DamagedCAError(Exception):
 
 
 class CertificateAuthority:
-    """The files of a CA: keys in one folder, and what clients need in another.
-
-    Attributes:
-        certificate: of the CA, in the folder for clients.
-        bundle: the usual roots and `certificate`, for programs that read a single file; in the same folder.
-        server: key and certificate of the TLS port, readable by their owner only.
-        named: the same without addresses, for clients that ask for a name.
-    """
+    """The files of a CA: keys in one folder, and what clients need in another."""
 
     def __init__(self, folder: Path) -> None:
         self.key = folder / "ca.key"
         self.certificate = certificate_of(folder)
-        self.bundle = self.certificate.with_name("bundle.pem")
-        self.server = folder / "server.pem"
-        self.named = folder / "named.pem"
+        self.bundle = self.certificate.with_name("bundle.pem")  # it, and the usual roots
+        self.server = folder / "server.pem"  # key and certificate of the TLS port
+        self.named = folder / "named.pem"  # the same without addresses, for clients that ask for a name
 
     def context(self) -> ssl.SSLContext:
         """Return the TLS settings of the server."""

@@ -40,15 +40,10 @@ class NotStartedError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """A command that has ended.
+    """A command that has ended."""
 
-    Attributes:
-        code: its exit code, as a shell gives it.
-        past: the programs of `PAST` that were among its children. Linux only.
-    """
-
-    code: int
-    past: frozenset[str] = frozenset()
+    code: int  # as a shell gives it
+    past: frozenset[str] = frozenset()  # the programs of `PAST` that were among its children; Linux only
 
 
 class SignalForwarder:

@@ -46,11 +46,7 @@ async def join(
 
 
 def send(writer: asyncio.StreamWriter, data: bytes) -> None:
-    """Write bytes.
-
-    Raises:
-        ConnectionResetError: the connection is closed. uvloop would raise a RuntimeError.
-    """
+    """Write bytes, or raise an OSError if the connection is closed: uvloop would raise a RuntimeError."""
     if writer.transport.is_closing():
         raise ConnectionResetError("the connection is closed")
     writer.write(data)

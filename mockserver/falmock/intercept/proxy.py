@@ -153,16 +153,7 @@ class Proxy:
             await asyncio.gather(*connections, return_exceptions=True)
 
     def destination(self, host: str, port: int, *, local: bool = True) -> Address:
-        """Return the address to connect to.
-
-        Args:
-            host: name or IP address, as `parse_authority` returns it.
-            port: of the call.
-            local: the call comes from this machine; other machines must not reach local servers.
-
-        Raises:
-            RefusedError: the call is not allowed.
-        """
+        """Return the address to connect to; for a call from another machine, never that of a local server."""
         if is_fal(host):
             if not is_served(host):
                 self._refused(host)  # the emulator notes it too, unless TLS fails
@@ -253,12 +244,7 @@ class Proxy:
                 await asyncio.gather(body, answer, return_exceptions=True)
 
     async def _send_body(self, client: Peer, server: Peer, *, upgrades: bool) -> None:
-        """Send the body of a request, then end the connection or continue with another protocol.
-
-        Raises:
-            h11.RemoteProtocolError: the body is cut off.
-            TimeoutError: one of the two sides stalls.
-        """
+        """Send the body of a request, then end the connection or continue with another protocol."""
         stall = self._timeouts.stall
         event: object = None
         while not isinstance(event, h11.EndOfMessage):
@@ -322,11 +308,7 @@ class Proxy:
 
 
 async def _connect(host: str, port: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-    """Connect to the first address of a host that accepts.
-
-    Raises:
-        OSError: no address does.
-    """
+    """Connect to the first address of a host that accepts."""
     untried: list[IPAddress] = await resolve(host, port)
     while True:
         address, *untried = untried
@@ -349,11 +331,7 @@ def _forms(here: Address) -> set[Address]:
 
 
 def tunnel_address(target: str) -> Address:
-    """Parse the target of CONNECT, `host:port`.
-
-    Raises:
-        RefusedError: it is something else.
-    """
+    """Parse the target of CONNECT, `host:port`."""
     try:
         authority = parse_authority(target)
     except AuthorityError as error:
@@ -364,11 +342,7 @@ def tunnel_address(target: str) -> Address:
 
 
 def forward_url(target: str) -> HttpUrl:
-    """Parse the target of any other request, an http URL.
-
-    Raises:
-        RefusedError: it is something else.
-    """
+    """Parse the target of any other request, an http URL."""
     try:
         url = parse_url(target, userinfo=True)
     except AuthorityError as error:

@@ -65,11 +65,7 @@ def none_left(error: BaseException) -> bool:
 
 
 async def with_descriptors(work: Callable[[], Awaitable[T]]) -> T:
-    """Call a function that needs descriptors; if none is left, wait and call it again.
-
-    Args:
-        work: called again after an error only if `none_left` is true for it.
-    """
+    """Call a function that needs descriptors; if none is left, wait and call it again."""
     pauses = _pauses()
     while True:
         try:

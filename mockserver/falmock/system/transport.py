@@ -41,11 +41,6 @@ class CheckedTransport(httpx.AsyncHTTPTransport):
     """An httpx transport that connects only to addresses checked by a dialler.
 
     The length of a body must be known.
-
-    Args:
-        dialler: checks the addresses.
-        verify: the TLS settings.
-        tcp: connects to an address; by default httpcore's backend.
     """
 
     def __init__(
@@ -214,11 +209,7 @@ class Connection:
 
 
 def _head(request: httpcore.Request) -> bytes:
-    """Return the request line and the headers.
-
-    Raises:
-        httpcore.LocalProtocolError: one of them has a line break, or the length of the body is not known.
-    """
+    """Return the request line and the headers; refuse a line break in one, or a body of unknown length."""
     lines = [b"%b %b HTTP/1.1" % (request.method, request.url.target)]
     for name, value in request.headers:
         if name.lower() == b"transfer-encoding":
@@ -231,16 +222,7 @@ def _head(request: httpcore.Request) -> bytes:
 
 
 class Answer:
-    """The current answer on a connection, while it is read.
-
-    The parser calls the methods `on_...`.
-
-    Attributes:
-        status, headers: set when `has_begun` is true.
-        has_begun: whether the headers are complete.
-        complete: whether the body is complete too.
-        keeps_alive: whether the connection can carry another call.
-    """
+    """The current answer on a connection, while it is read. The parser calls the methods `on_...`."""
 
     def __init__(self) -> None:
         self._parser = httptools.HttpResponseParser(self)
@@ -251,7 +233,9 @@ class Answer:
         """Expect the next answer."""
         self.status = 0
         self.headers: list[tuple[bytes, bytes]] = []
-        self.has_begun = self.complete = self.keeps_alive = False
+        self.has_begun = False  # the status and the headers are complete
+        self.complete = False  # the body is complete too
+        self.keeps_alive = False  # the connection can carry another call
         self._ends_with_connection = True
         self._length_of_head = 0
         self._body: list[bytes] = []

@@ -166,11 +166,7 @@ class TransportRouter:
     callers: set[str] = field(default_factory=set, repr=False)  # the `Authorization` headers sent to fal
 
     def find(self, request: httpx.Request) -> LocalApp | None:
-        """Return the application for a call, or None to send it as usual.
-
-        Raises:
-            LeakError: it is for a host of fal's that is not emulated.
-        """
+        """Return the application for a call, or None to send it as usual."""
         name = request.url.host.rstrip(".")
         if is_served(name):
             self.callers.add(request.headers.get("authorization", ""))

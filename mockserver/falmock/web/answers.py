@@ -93,11 +93,7 @@ def done(request: Request, outcome: Done) -> Response:
 
 
 async def form(request: Request) -> Mapping[str, str]:
-    """Return the fields of a form, empty ones left out; of several with one name the last.
-
-    Raises:
-        Rejected: it is too large.
-    """
+    """Return the fields of a form, empty ones left out; of several with one name the last."""
     try:
         body = await read_body(request, LONGEST_FORM)
         pairs = parse_qsl(body.decode(errors="replace"), max_num_fields=MOST_FIELDS)

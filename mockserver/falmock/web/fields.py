@@ -129,11 +129,7 @@ def read(field: Field, text: str) -> Any:
 
 
 def read_other(field: Field, text: str) -> Any:
-    """Return the value of a JSON text. If the field takes strings, they need no quotes.
-
-    Raises:
-        NotJsonError: it is not JSON.
-    """
+    """Return the value of a JSON text. If the field takes strings, they need no quotes."""
     try:
         value = load(text)
     except NotJsonError:
@@ -147,7 +143,8 @@ def show(field: Field, value: Any) -> dict[str, str] | None:
     """Return the texts of the field's controls, by their names, that stand for a value; None if none do."""
     candidates = [(VALUE, read, text) for text in _texts(field, value)]
     if field.takes_others:
-        candidates += [(OTHER, read_other, text) for text in (*_plain(value), dump(value))]
+        others = [value, dump(value)] if isinstance(value, str) else [dump(value)]
+        candidates += [(OTHER, read_other, text) for text in others]
     for prefix, reading, text in candidates:
         several = prefix == VALUE and field.control in {"long", "files", "json"}
         if _can_be_typed(text, several=several) and _stands_for(reading, field, text, value):
@@ -160,10 +157,7 @@ def compose(
 ) -> tuple[Any, dict[str, str]]:
     """Return the input that a form stands for, and its problems by the names of controls.
 
-    Args:
-        known: the fields of the model.
-        texts: by the names of controls.
-        kept: values of fields that have no text.
+    `texts` are by the names of controls; `kept` has values of fields that have no text.
     """
     value: dict[str, Any] = {}
     problems: dict[str, str] = {}
@@ -203,18 +197,12 @@ def _texts(field: Field, value: Any) -> Iterator[str]:
     if field.control == "choice":
         yield from (text for text, each in field.choices.items() if each == value)
         return
-    yield from _plain(value)
-    if field.control == "files" and isinstance(value, list):
-        yield "\n".join(map(str, value))
-    if field.control == "json":
-        yield dump(value, indent=2)
-    if field.control in {"switch", "number"}:
-        yield dump(value)
-
-
-def _plain(value: Any) -> Iterator[str]:
     if isinstance(value, str):
         yield value
+    if field.control == "files" and isinstance(value, list):
+        yield "\n".join(map(str, value))
+    if field.control in {"json", "switch", "number"}:
+        yield dump(value, indent=2)
 
 
 def _stands_for(reading: Any, field: Field, text: str, value: Any) -> bool:

@@ -77,11 +77,7 @@ class Playground:
         self._redact = site.redact
 
     def repeating(self, request_id: str, known: Sequence[Field]) -> Draft:
-        """Return a form with the input and the options of a request.
-
-        Raises:
-            RequestNotFound: the id is unknown.
-        """
+        """Return a form with the input and the options of a request."""
         source = self._stored(request_id)
         options = {"test": source.test or "", "priority": "low" if source.priority == LOW else ""}
         draft = Draft(options, source, keeps_webhook=source.webhook is not None)
@@ -95,12 +91,7 @@ class Playground:
         return draft
 
     async def received(self, request: Request, known: Sequence[Field]) -> tuple[Draft, Any]:
-        """Return the form in a call, and its input. Its files are then on the CDN.
-
-        Raises:
-            RequestNotFound: it repeats a request that does not exist any more.
-            Rejected: it cannot be read.
-        """
+        """Return the form in a call, and its input. Its files are then on the CDN."""
         settings = self._emulator.settings
         if not request.headers.get("content-type", "").startswith(TYPE):
             raise Rejected(415, f"The form is sent as {TYPE}.")

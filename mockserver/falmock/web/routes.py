@@ -16,8 +16,7 @@ from falmock.protocol.errors import AlreadyCompleted, RequestNotFound, StorageUn
 from falmock.web import answers
 from falmock.web.answers import STATIC, Done, Rejected
 from falmock.web.detail import RequestPage
-from falmock.web.model import ModelPage
-from falmock.web.models import ModelsPage
+from falmock.web.models import ModelPage, ModelsPage
 from falmock.web.overview import OverviewPage
 from falmock.web.regions import Regions
 from falmock.web.requests import RequestsPage

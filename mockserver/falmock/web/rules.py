@@ -84,22 +84,14 @@ def places_of(kind: FaultKind) -> list[str]:
 
 
 def kind_of(name: str) -> FaultKind:
-    """Return a fault of the vocabulary.
-
-    Raises:
-        Rejected: the name is unknown.
-    """
+    """Return a fault of the vocabulary."""
     if (kind := FAULTS.get(name)) is None:
         raise Rejected(422, "There is no such fault.")
     return kind
 
 
 def read(given: Mapping[str, str]) -> Rule:
-    """Return the rule that a form describes.
-
-    Raises:
-        Rejected: a field is not valid.
-    """
+    """Return the rule that a form describes."""
     kind = kind_of(given.get("fault", ""))
     options = [
         f"{name}={shlex.quote(given[OPTION + name])}" for name in kind.options if OPTION + name in given

@@ -46,19 +46,14 @@ CANCELLED: Final = frozenset({"client_cancelled", "client_disconnected"})
 
 
 class Site:
-    """The live page of one emulator.
-
-    Attributes:
-        redact: masks secrets in everything that a page shows.
-        open_pages: the number of those that are kept up to date.
-    """
+    """The live page of one emulator."""
 
     def __init__(self, emulator: Emulator, ledger: Ledger) -> None:
         self.emulator = emulator
         self.ledger = ledger
         self.journal = journal_of(emulator)
-        self.redact = self.journal.redact
-        self.open_pages = 0
+        self.redact = self.journal.redact  # masks secrets in everything that a page shows
+        self.open_pages = 0  # those that are kept up to date
         self._templates = Environment(
             loader=PackageLoader("falmock.web"),
             autoescape=True,
@@ -66,19 +61,8 @@ class Site:
             trim_blocks=True,
             lstrip_blocks=True,
         )
-        self._templates.filters |= {
-            "time": time,
-            "seconds": seconds,
-            "rough": rough,
-            "size": size,
-            "usd": usd,
-            "rate": rate,
-            "dollars": dollars,
-            "pretty": pretty,
-            "code": code,
-            "badge": badge,
-            "mask": self.redact.text,
-        }
+        filters = (time, seconds, rough, size, usd, rate, dollars, pretty, code, badge)
+        self._templates.filters |= {each.__name__: each for each in filters} | {"mask": self.redact.text}
         self._templates.globals |= {"static": static, "version": __version__, "navigation": NAVIGATION}
 
     @contextmanager
@@ -116,12 +100,7 @@ class Site:
         status: int = 200,
         **values: Any,
     ) -> Response:
-        """Return a whole page. Its template extends `layout.html` and shows the regions.
-
-        Args:
-            regions: the parts that change.
-            values: for the template.
-        """
+        """Return a whole page. Its template extends `layout.html` and shows the regions."""
         query = f"?{request.url.query}" if request.url.query else ""
         path = request.scope["path"]
         text = self.render(
@@ -139,9 +118,7 @@ class Site:
     def pager(self, request: Request, path: str, last: str | None) -> Markup:
         """Return the links of a list to its older and to its newest rows.
 
-        Args:
-            path: of the page.
-            last: id of the last row that is shown, if there are older ones.
+        `last` is the id of the last row that is shown, if there are older ones.
         """
         older = None if last is None else request.url.include_query_params(before=last)
         newest = request.url.remove_query_params("before") if request.query_params.get("before") else None

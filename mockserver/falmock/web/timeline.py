@@ -34,18 +34,12 @@ _ENDS: Final = frozenset({Event.FINISH, Event.CANCEL, Event.START_TIMEOUT})
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """A change of a request.
-
-    Attributes:
-        event: as in the journal.
-        status: the HTTP status of the outcome, at the end.
-        run: number of the run that the step starts, or 0.
-    """
+    """A change of a request."""
 
     at: float
-    event: str
-    status: int | None = None
-    run: int = 0
+    event: str  # as in the journal
+    status: int | None = None  # of the outcome, at the end
+    run: int = 0  # number of the run that the step starts
 
     @property
     def says(self) -> str:
@@ -65,18 +59,12 @@ class Span:
 
 @dataclass(frozen=True, slots=True)
 class Timeline:
-    """A drawing.
-
-    Attributes:
-        spans: those in the queue and running, in order, then those on hold.
-        ticks: shares of the width, and the seconds since the submission there.
-        open: whether the last span goes on.
-    """
+    """A drawing."""
 
     steps: tuple[Step, ...]
-    spans: tuple[Span, ...]
-    ticks: tuple[tuple[float, float], ...]
-    open: bool
+    spans: tuple[Span, ...]  # those in the queue and running, in order, then those on hold
+    ticks: tuple[tuple[float, float], ...]  # shares of the width, and the seconds since the submission
+    open: bool  # whether the last span goes on
 
 
 def draw(request: Request, transitions: Sequence[Transition], now: float) -> Timeline:

@@ -130,13 +130,9 @@ def verdict(site: Site, attempt: Attempt, delivery: Delivery | None) -> dict[str
 def objection(
     headers: Mapping[str, str], body: bytes, keys: Iterable[Mapping[str, Any]], arrived_at: float
 ) -> str | None:
-    """Return why a receiver must refuse a delivery, or None for a valid one.
+    """Return why a receiver must refuse a delivery that arrives at a real time, or None for a valid one.
 
-    Args:
-        headers: names in lower case.
-        body: the bytes that were sent.
-        keys: the keys of the published JWKS.
-        arrived_at: real time, unix seconds.
+    The names of the headers are in lower case; `keys` are those of the published JWKS.
     """
     try:
         lines = [headers[f"x-fal-webhook-{name}"] for name in SIGNED]
