@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final
 
 import h11
 
-from falmock.intercept.pipes import carry, close, join, send, shutdown
+from falmock.intercept.pipes import CHUNK, Peer, carry, join
 from falmock.protocol.addresses import is_loopback
 from falmock.protocol.authorities import (
     Authority,
@@ -38,7 +38,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("falmock")
 
-CHUNK: Final = 64 * 1024
 HEAD_BYTES: Final = 64 * 1024
 CONNECT_SECONDS: Final = 30.0
 LINGER_SECONDS: Final = 10.0
@@ -75,29 +74,6 @@ class Timeouts:
     head: float = 10.0  # until the head of a request is complete
     stall: float = 600.0  # between two pieces of a body, and until a peer reads the data sent to it
     silence: float = 3600.0  # between two pieces of data in a tunnel, in either direction
-
-
-@dataclass(frozen=True, slots=True)
-class Peer:
-    """One end of a connection: a client of the proxy, or the server that it calls."""
-
-    reader: asyncio.StreamReader
-    writer: asyncio.StreamWriter
-    http: h11.Connection
-
-    @property
-    def is_local(self) -> bool:
-        address = self.writer.get_extra_info("peername")  # None if it has left already
-        return address is not None and is_loopback(address[0])
-
-    async def receive(self) -> h11.Event | type:
-        while (event := self.http.next_event()) is h11.NEED_DATA:
-            self.http.receive_data(await self.reader.read(CHUNK))
-        return event
-
-    def send(self, event: h11.Event) -> None:
-        """Send an event, without waiting."""
-        send(self.writer, self.http.send(event) or b"")
 
 
 class Proxy:
@@ -187,7 +163,7 @@ class Proxy:
         except (OSError, h11.RemoteProtocolError, h11.LocalProtocolError) as error:
             log.debug("a connection through the proxy ended early: %r", error)
         finally:
-            await close(writer)
+            await client.close()
 
     async def _head(self, client: Peer) -> h11.Request | None:
         """Return the head of a request; None if the client closes the connection without one.
@@ -220,10 +196,8 @@ class Proxy:
                 while not isinstance(await client.receive(), h11.EndOfMessage):
                     pass
             client.send(h11.Response(status_code=200, headers=[], reason=b"Connection Established"))
-            send(server.writer, client.http.trailing_data[0])
-            await join(
-                client.reader, server.writer, server.reader, client.writer, silence=self._timeouts.silence
-            )
+            server.write(client.http.trailing_data[0])
+            await join(client, server, silence=self._timeouts.silence)
 
     async def _forward(self, client: Peer, request: h11.Request) -> None:
         url = forward_url(request.target.decode("ascii"))
@@ -232,7 +206,7 @@ class Proxy:
             upgrades = any(name == b"upgrade" for name, _ in request.headers)
             server.send(onward(request, url, upgrades=upgrades))
             body = asyncio.create_task(self._send_body(client, server, upgrades=upgrades))
-            answer = asyncio.create_task(carry(server.reader, client.writer, stall=self._timeouts.stall))
+            answer = asyncio.create_task(carry(server, client, stall=self._timeouts.stall))
             try:
                 await asyncio.wait([body, answer], return_when=asyncio.FIRST_COMPLETED)
                 if not answer.done():
@@ -263,13 +237,12 @@ class Proxy:
             except OSError:  # it has stopped reading, but may have answered
                 return
         if upgrades:
-            send(server.writer, client.http.trailing_data[0])
-            await carry(client.reader, server.writer, stall=stall)
+            server.write(client.http.trailing_data[0])
+            await carry(client, server, stall=stall)
             return
         while await client.reader.read(CHUNK):  # a second request is discarded
             pass
-        with suppress(OSError, RuntimeError):
-            server.writer.write_eof()  # shows the server that the client has left
+        server.end()  # shows the server that the client has left
 
     @asynccontextmanager
     async def _connected(self, address: Address) -> AsyncIterator[Peer]:
@@ -281,12 +254,13 @@ class Proxy:
         here = writer.get_extra_info("sockname")[:2]
         self._calls[here] += 1
         self._calling.update(_forms(here))
+        server = Peer(reader, writer, h11.Connection(h11.CLIENT))
         try:
-            yield Peer(reader, writer, h11.Connection(h11.CLIENT))
+            yield server
         finally:
             # The emulator may still have data of this connection to read.
             asyncio.get_running_loop().call_later(LINGER_SECONDS, self._forget, here)
-            await close(writer)
+            await server.close()
 
     def _forget(self, here: Address) -> None:
         self._calls[here] -= 1
@@ -304,7 +278,7 @@ class Proxy:
         client.send(h11.EndOfMessage())
         async with asyncio.timeout(self._timeouts.stall):
             await client.writer.drain()
-        await shutdown(client.reader, client.writer)
+        await client.shutdown()
 
 
 async def _connect(host: str, port: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:

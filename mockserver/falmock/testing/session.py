@@ -80,19 +80,11 @@ def open_session(folder: Path) -> Iterator[TestSession]:
     """Set up the shared resources, with a folder for the clips."""
     with ExitStack() as stack:
         portal = stack.enter_context(start_blocking_portal(name="falmock"))
-        renderer = stack.enter_context(portal.wrap_async_context_manager(_open_renderer(folder)))
+        renderer = Renderer(ffmpeg=find_ffmpeg(), cache=folder, at_once=2, timeout=60)
+        stack.callback(portal.call, renderer.close)
         session = TestSession(portal, portal.call(asyncio.get_running_loop), renderer, stack)
         stack.enter_context(callers_blocked(session.callers))
         yield session
-
-
-@asynccontextmanager
-async def _open_renderer(folder: Path) -> AsyncIterator[Renderer]:
-    renderer = Renderer(ffmpeg=find_ffmpeg(), cache=folder, at_once=2, timeout=60)
-    try:
-        yield renderer
-    finally:
-        await renderer.close()
 
 
 @asynccontextmanager

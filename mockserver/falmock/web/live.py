@@ -66,7 +66,8 @@ class Page:
 
     async def _events(self, request: Request, mark: object, shown: Regions) -> AsyncIterator[str]:
         site = self._site
-        with site.open_page():
+        site.open_pages += 1
+        try:
             yield event(changes(Regions(), shown))
             due = sent_at = time.monotonic()
             while not site.emulator.closing:
@@ -89,6 +90,8 @@ class Page:
                     yield ": nothing has changed\n\n"
                     sent_at = began
                 await asyncio.sleep(PAUSE)
+        finally:
+            site.open_pages -= 1
 
 
 def pause(worked: float, pages: int) -> float:

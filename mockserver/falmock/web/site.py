@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import cache
 from http import HTTPStatus
@@ -23,8 +22,6 @@ from falmock.inspection.journal import journal_of
 from falmock.web import answers
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from starlette.requests import Request
     from starlette.responses import Response
 
@@ -64,15 +61,6 @@ class Site:
         filters = (time, seconds, rough, size, usd, rate, dollars, pretty, code, badge)
         self._templates.filters |= {each.__name__: each for each in filters} | {"mask": self.redact.text}
         self._templates.globals |= {"static": static, "version": __version__, "navigation": NAVIGATION}
-
-    @contextmanager
-    def open_page(self) -> Iterator[None]:
-        """Count a page as open during a block."""
-        self.open_pages += 1
-        try:
-            yield
-        finally:
-            self.open_pages -= 1
 
     def mark(self) -> object:
         """Return a value that differs after each change that a page may show."""
