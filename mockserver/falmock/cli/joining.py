@@ -134,7 +134,6 @@ def on_control_api(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def with_token(token: str | None) -> dict[str, str]:
-    """Return the header of a control token."""
     if token is None:
         return {}
     try:

@@ -225,7 +225,6 @@ def remove(endpoint: str, state: Path) -> None:
 
 
 def _report(problems: Problems) -> int:
-    """Print a line for each problem."""
     for line in problems.lines:
         click.echo(f"falmock: {line}", err=True)
     return BROKEN

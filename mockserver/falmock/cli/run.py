@@ -70,7 +70,6 @@ NOT_COUNTED: Final = (
 
 
 def _reasons(value: str) -> frozenset[str]:
-    """Read the list of `--fail-on`."""
     given = frozenset(filter(None, map(str.strip, value.split(","))))
     if unknown := ", ".join(sorted(given.difference(REASONS))):
         raise click.BadParameter(f"{unknown}: choose from {', '.join(REASONS)}")

@@ -106,7 +106,6 @@ async def _serve(settings: Settings, listeners: Listeners, *, show: bool) -> Non
 
 
 async def _show(address: str) -> None:
-    """Open the live page in a browser."""
     import webbrowser  # noqa: PLC0415 - few starts need it
 
     if not await asyncio.to_thread(webbrowser.open, address):

@@ -56,7 +56,6 @@ class CertificateAuthority:
         self.named = folder / "named.pem"  # the same without addresses, for clients that ask for a name
 
     def context(self) -> ssl.SSLContext:
-        """Return the TLS settings of the server."""
         context, named = _context(self.server), _context(self.named)
 
         def choose(connection: ssl.SSLObject | ssl.SSLSocket, name: str | None, _: object) -> None:
@@ -132,7 +131,6 @@ def make_apart(ca: CertificateAuthority) -> None:
 
 
 def certificate_of(folder: Path) -> Path:
-    """Return the certificate of the CA in a folder."""
     return folder / "certificate" / "ca.pem"
 
 

@@ -68,7 +68,6 @@ class SignalForwarder:
             asyncio.get_running_loop().remove_signal_handler(number)
 
     def attach(self, pid: int) -> None:
-        """Forward signals to this process from now on."""
         self._pid = pid
         for number in self._early:
             self._forward(number)

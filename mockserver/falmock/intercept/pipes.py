@@ -47,7 +47,6 @@ class Peer:
         self.writer.write(data)
 
     def end(self) -> None:
-        """Close the sending side."""
         with suppress(OSError, RuntimeError):
             if self.writer.can_write_eof():
                 self.writer.write_eof()

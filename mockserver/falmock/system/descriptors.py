@@ -66,16 +66,15 @@ def none_left(error: BaseException) -> bool:
 
 async def with_descriptors(work: Callable[[], Awaitable[T]]) -> T:
     """Call a function that needs descriptors; if none is left, wait and call it again."""
-    pauses = _pauses()
-    while True:
+    for pause in _pauses():
         try:
             return await work()
         except Exception as error:
-            pause = next(pauses, None) if none_left(error) else None
-            if pause is None:
+            if not none_left(error):
                 raise
         spare.log_once()
         await asyncio.sleep(pause)
+    return await work()
 
 
 def with_spare(work: Callable[[], T]) -> T:

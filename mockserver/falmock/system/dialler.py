@@ -85,14 +85,12 @@ class OwnAddresses:
         self._public = (public.hostname, public.port or PORTS.get(public.scheme))
 
     def add(self, listener: socket.socket) -> None:
-        """Add a listening socket."""
         host, port = listener.getsockname()[:2]
         address = parse(host)
         assert address is not None  # noqa: S101 - the system's own text
         self._listening.add((address if address.is_unspecified else delivered(address), port))
 
     def has_port(self, port: int) -> bool:
-        """Return whether any listener has this port."""
         return any(port == own for _, own in self._listening)
 
     def has_name(self, host: str, port: int) -> bool:

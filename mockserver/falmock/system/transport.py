@@ -150,12 +150,11 @@ class Pool:
             await self._idle.pop(0).close()
 
     async def aclose(self) -> None:
-        """Close the idle connections."""
         while self._idle:
             await self._idle.pop().close()
 
     async def __aenter__(self) -> None:
-        """See `aclose`."""
+        pass
 
     async def __aexit__(self, *_: object) -> None:
         await self.aclose()
@@ -191,12 +190,10 @@ class Connection:
         await self._stream.write(unsent, timeout)
 
     async def read(self, timeout: float | None) -> None:
-        """Read a piece of the answer."""
         self.answer.feed(await self._stream.read(PIECE, timeout))
 
     @property
     def is_usable(self) -> bool:
-        """Whether it can carry another call."""
         return self._sent and self.answer.complete and self.answer.keeps_alive
 
     @property
@@ -230,7 +227,6 @@ class Answer:
         self.expect()
 
     def expect(self) -> None:
-        """Expect the next answer."""
         self.status = 0
         self.headers: list[tuple[bytes, bytes]] = []
         self.has_begun = False  # the status and the headers are complete

@@ -340,7 +340,6 @@ class Harness:
 
 @contextmanager
 def open_harness(session: TestSession, settings: Settings = QUICK) -> Iterator[Harness]:
-    """Open an emulator for a test."""
     with ExitStack() as stack:
         yield Harness(session, stack, settings)
 

@@ -114,7 +114,6 @@ class LocalApp:
         return asyncio.run_coroutine_threadsafe(response, self.loop).result()
 
     async def send_async(self, request: httpx.Request) -> httpx.Response:
-        """Answer a call of an asynchronous client."""
         self._check_process(request)
         await request.aread()
         response = self._respond(request, blocking=False)

@@ -69,7 +69,6 @@ def headers(request: Request) -> dict[str, str]:
 
 
 def html(request: Request, text: str, status: int = 200) -> Response:
-    """Return a page or a part of one."""
     return HTMLResponse(text, status, headers(request))
 
 

@@ -209,7 +209,6 @@ class RequestPage(Page):
         return _sandboxed(request, content[1], content[0])
 
     async def _call(self, request: Request) -> Response:
-        """Return the headers and bodies of a call."""
         found = self._found(request)
         number = str(request.path_params["call"])
         for entry in await self._entries(found):

@@ -116,7 +116,6 @@ class ModelsPage(Page):
         return self._rows
 
     def _advice(self, text: str) -> Mapping[str, Any] | None:
-        """Return the model with the most similar name."""
         if not text:
             return None
         guessed = self._emulator.catalogue.get(text)

@@ -77,7 +77,6 @@ class OverviewPage(Page):
         return Regions(parts, {"buckets": self._buckets(figures)}, moving=last is not None)
 
     def _price(self, endpoint: str) -> float | None:
-        """Return the dollars of a unit."""
         model = self._emulator.catalogue.get(endpoint)
         return model.entry.price.usd if model and model.entry.price else None
 

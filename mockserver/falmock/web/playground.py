@@ -60,7 +60,6 @@ class Draft:
     problems: dict[str, str] = field(default_factory=dict)  # one sentence each, by the names of controls
 
     def text(self, name: str) -> str:
-        """Return the text of a control, empty for none."""
         return self.texts.get(name, "")
 
     @property

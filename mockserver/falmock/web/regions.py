@@ -24,7 +24,6 @@ class Regions:
     moving: bool = False  # whether a part changes as time passes, without an event
 
     def rows(self, name: str) -> Markup:
-        """Return a whole list."""
         return Markup("").join(self.lists[name].values())
 
 

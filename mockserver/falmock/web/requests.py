@@ -104,7 +104,6 @@ EVERYTHING: Final = Selection()
 
 
 def selection(request: Request) -> Selection:
-    """Read the filters of an address."""
     query = {name: value for name, value in request.query_params.items() if value}
     state, endpoint = query.get("state"), query.get("endpoint")
     if state is not None and state not in set(Condition):

@@ -46,7 +46,6 @@ FOREVER: Final = "public, max-age=31536000, immutable"  # a file with other cont
 
 
 def page(emulator: Emulator, ledger: Ledger) -> ASGIApp:
-    """Return the application."""
     site = Site(emulator, ledger)
     pages = [make(site) for make in PAGES]
     routes = [
@@ -99,7 +98,6 @@ def _explanation(error: Exception) -> tuple[int, str]:
 
 class _Static(StaticFiles):
     async def get_response(self, path: str, scope: Scope) -> Response:
-        """See `StaticFiles`."""
         response = await super().get_response(path, scope)
         kept = FOREVER if scope["query_string"] else "no-cache"
         response.headers.update({**answers.FIXED, "cache-control": kept})

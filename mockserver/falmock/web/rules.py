@@ -60,7 +60,6 @@ class Option:
 
 
 def options_of(kind: FaultKind) -> list[Option]:
-    """Return the options of a fault."""
     return [_option(kind, name, value) for name, value in kind.options.items()]
 
 
@@ -84,14 +83,12 @@ def places_of(kind: FaultKind) -> list[str]:
 
 
 def kind_of(name: str) -> FaultKind:
-    """Return a fault of the vocabulary."""
     if (kind := FAULTS.get(name)) is None:
         raise Rejected(422, "There is no such fault.")
     return kind
 
 
 def read(given: Mapping[str, str]) -> Rule:
-    """Return the rule that a form describes."""
     kind = kind_of(given.get("fault", ""))
     options = [
         f"{name}={shlex.quote(given[OPTION + name])}" for name in kind.options if OPTION + name in given

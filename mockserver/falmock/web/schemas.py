@@ -34,7 +34,6 @@ class Line:
 
 
 def lines(entry: Entry, part: str) -> list[Line]:
-    """Return the rows for the "input" or "output" of a model."""
     return [line(path, facts) for path, facts in comparing.fields(entry, part).items()]
 
 

@@ -43,7 +43,6 @@ class Step:
 
     @property
     def says(self) -> str:
-        """The event, for the user."""
         return SAYS.get(self.event, self.event)
 
 
