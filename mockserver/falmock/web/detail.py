@@ -20,8 +20,7 @@ from falmock.protocol import bodies
 from falmock.protocol.errors import RequestNotFound
 from falmock.web import answers, media
 from falmock.web.answers import Done, Rejected, form, origin
-from falmock.web.live import Page
-from falmock.web.regions import Regions
+from falmock.web.live import Page, Regions
 from falmock.web.site import badge, pretty
 from falmock.web.snippets import snippets
 from falmock.web.timeline import draw
@@ -73,7 +72,7 @@ class RequestPage(Page):
         body = self._site.redact.text(
             self._emulator.payloads.kept_body(found)[:LONGEST].decode(errors="replace")
         )
-        return self._site.page(
+        return self.page(
             request,
             "request.html",
             title=f"{found.endpoint} {found.id[-8:]}",
@@ -216,7 +215,7 @@ class RequestPage(Page):
                 if answers.wants_part(request):
                     return answers.html(request, self._site.render("call_body.html", call=entry))
                 title = f"Call {entry.id}" if isinstance(entry, Exchange) else f"Attempt {entry.number}"
-                return self._site.page(
+                return self.page(
                     request, "call.html", title=title, regions=Regions(), call=entry, request=found
                 )
         raise Rejected(404, "The journal does not have this call any more.")

@@ -18,9 +18,8 @@ from falmock.protocol import endpoints
 from falmock.protocol.errors import TimeEnded
 from falmock.web import fields, schemas
 from falmock.web.answers import Done, Rejected, origin
-from falmock.web.live import Page
+from falmock.web.live import Page, Regions
 from falmock.web.playground import CALLER, Draft, Playground
-from falmock.web.regions import Regions
 from falmock.web.site import dollars
 from falmock.web.snippets import snippets
 
@@ -91,7 +90,7 @@ class ModelsPage(Page):
             raise Rejected(404, f"The list of models has no page {number}.")
         media = Counter(row.medium for row in rows)
         certainties = Counter(row.certainty for row in rows)
-        return self._site.page(
+        return self.page(
             request,
             "models.html",
             title="Models",
@@ -220,7 +219,7 @@ class ModelPage(Page):
         known = fields.fields(entry)
         start = schemas.dump({each.name: each.start for each in known if each.required})
         webhook = draft.source.webhook if draft.source is not None else None
-        return self._site.page(
+        return self.page(
             request,
             "model.html",
             title=entry.endpoint,

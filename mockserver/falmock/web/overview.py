@@ -9,8 +9,7 @@ from falmock.http.listing import completed
 from falmock.inspection.figures import MOST_REQUESTS, Cost, counting
 from falmock.protocol.errors import PlatformError
 from falmock.web.answers import Rejected
-from falmock.web.live import Page
-from falmock.web.regions import Regions
+from falmock.web.live import Page, Regions
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -43,7 +42,7 @@ class OverviewPage(Page):
 
     async def show(self, request: Request) -> Response:
         last = request.query_params.get("last", "")
-        return self._site.page(
+        return self.page(
             request,
             "overview.html",
             title="Overview",

@@ -11,8 +11,7 @@ from falmock.engine.submission import parse_input
 from falmock.http.listing import newest
 from falmock.protocol.patterns import LONGEST
 from falmock.web.answers import Rejected, origin
-from falmock.web.live import Page
-from falmock.web.regions import Regions
+from falmock.web.live import Page, Regions
 
 if TYPE_CHECKING:
     from markupsafe import Markup
@@ -47,7 +46,7 @@ class RequestsPage(Page):
 
     async def show(self, request: Request) -> Response:
         query = request.query_params
-        return self._site.page(
+        return self.page(
             request,
             "requests.html",
             title="Requests",
@@ -67,7 +66,7 @@ class RequestsPage(Page):
             "empty": self._site.render(
                 "requests_empty.html", shown=not rows, total=total, origin=origin(request)
             ),
-            "pages": self._site.pager(request, self.path, found[-1].id if more else None),
+            "pages": self.pager(request, found[-1].id if more else None),
         }
         return Regions(parts, {"rows": {f"r-{row.id}": self._shown(row) for row in rows}})
 

@@ -16,9 +16,9 @@ from falmock.protocol.errors import AlreadyCompleted, RequestNotFound, StorageUn
 from falmock.web import answers
 from falmock.web.answers import STATIC, Done, Rejected
 from falmock.web.detail import RequestPage
+from falmock.web.live import Page, Regions
 from falmock.web.models import ModelPage, ModelsPage
 from falmock.web.overview import OverviewPage
-from falmock.web.regions import Regions
 from falmock.web.requests import RequestsPage
 from falmock.web.site import Site
 from falmock.web.steer import SteerPage
@@ -80,7 +80,7 @@ async def _problem(site: Site, request: Request, error: Exception) -> Response:
     status, text = _explanation(error)
     if answers.wants_part(request):
         return answers.html(request, answers.note(text, "bad"), status)
-    return site.page(request, "problem.html", title=text, regions=Regions(), status=status, text=text)
+    return Page(site).page(request, "problem.html", title=text, regions=Regions(), status=status, text=text)
 
 
 def _explanation(error: Exception) -> tuple[int, str]:

@@ -10,7 +10,6 @@ from functools import cache
 from http import HTTPStatus
 from importlib import resources
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
-from urllib.parse import quote
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
@@ -19,17 +18,13 @@ from falmock import __version__
 from falmock.engine.clock import LAST
 from falmock.engine.lifecycle import State
 from falmock.inspection.journal import journal_of
-from falmock.web import answers
+from falmock.web.answers import STATIC
 
 if TYPE_CHECKING:
-    from starlette.requests import Request
-    from starlette.responses import Response
-
     from falmock.catalogue import Price
     from falmock.engine.emulator import Emulator
     from falmock.engine.rows import Request as Stored
     from falmock.inspection.ledger import Ledger
-    from falmock.web.regions import Regions
 
 NAVIGATION: Final = (
     ("/", "Requests"),
@@ -76,45 +71,6 @@ class Site:
         """Return HTML. Half a surrogate pair, which JSON may have and UTF-8 may not, is a question mark."""
         text = self._templates.get_template(template).render(values)
         return Markup(text if text.isascii() else text.encode(errors="replace").decode())  # noqa: S704 - it escapes
-
-    def page(
-        self,
-        request: Request,
-        template: str,
-        /,
-        *,
-        title: str,
-        regions: Regions,
-        status: int = 200,
-        **values: Any,
-    ) -> Response:
-        """Return a whole page. Its template extends `layout.html` and shows the regions."""
-        query = f"?{request.url.query}" if request.url.query else ""
-        path = request.scope["path"]
-        text = self.render(
-            template,
-            title=title,
-            regions=regions,
-            path=path,
-            live=f"/ui/live{quote(path)}{query}",
-            origin=answers.origin(request),
-            clock=self.clock(),
-            **values,
-        )
-        return answers.html(request, text, status)
-
-    def pager(self, request: Request, path: str, last: str | None) -> Markup:
-        """Return the links of a list to its older and to its newest rows.
-
-        `last` is the id of the last row that is shown, if there are older ones.
-        """
-        older = None if last is None else request.url.include_query_params(before=last)
-        newest = request.url.remove_query_params("before") if request.query_params.get("before") else None
-        return self.render(
-            "pages.html",
-            older=older and f"{path}?{older.query}",
-            newest=newest and (f"{path}?{newest.query}" if newest.query else path),
-        )
 
     def clock(self) -> Markup:
         """Return the clock of the header. Its HTML stays the same while the clock runs evenly."""
@@ -224,4 +180,4 @@ def digests() -> dict[str, str]:
 
 def static(name: str) -> str:
     """Return the address of a static file, which changes with its content."""
-    return f"{answers.STATIC}{name}?{digests()[name]}"
+    return f"{STATIC}{name}?{digests()[name]}"

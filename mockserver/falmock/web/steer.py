@@ -14,8 +14,7 @@ from falmock.faults.rules import Scenario
 from falmock.http.listing import in_turns
 from falmock.web import rules
 from falmock.web.answers import Done, Rejected, form
-from falmock.web.live import Page
-from falmock.web.regions import Regions
+from falmock.web.live import Page, Regions
 from falmock.web.site import seconds as span
 
 if TYPE_CHECKING:
@@ -60,7 +59,7 @@ class SteerPage(Page):
 
     async def show(self, request: Request) -> Response:
         kind = rules.kind_of(request.query_params.get("fault", rules.FIRST))
-        return self._site.page(
+        return self.page(
             request,
             "steer.html",
             title="Steer",

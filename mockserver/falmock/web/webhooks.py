@@ -19,8 +19,7 @@ from falmock.faults.vocabulary import FaultError, parse
 from falmock.http.listing import newest
 from falmock.protocol.errors import RequestNotFound
 from falmock.web.answers import Done, Rejected, form
-from falmock.web.live import Page
-from falmock.web.regions import Regions
+from falmock.web.live import Page, Regions
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -59,7 +58,7 @@ class WebhooksPage(Page):
         self.actions = {f"{PATH}/{{id}}/redeliver": self._redeliver}
 
     async def show(self, request: Request) -> Response:
-        return self._site.page(
+        return self.page(
             request,
             "webhooks.html",
             title="Webhooks",
@@ -76,7 +75,7 @@ class WebhooksPage(Page):
             "empty": self._site.render(
                 "webhooks_empty.html", shown=not rows, filtered=bool(query.get("outcome"))
             ),
-            "pages": self._site.pager(request, PATH, rows[-1].request_id if more else None),
+            "pages": self.pager(request, rows[-1].request_id if more else None),
         }
         return Regions(parts, {"rows": {f"w-{row.request_id}": self._row(row) for row in rows}})
 
