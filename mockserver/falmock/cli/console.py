@@ -1,10 +1,9 @@
-"""The log and the banner, on standard error."""
+"""The log, which is on standard error, and the banner."""
 
 from __future__ import annotations
 
 import json
 import logging
-import sys
 from typing import TYPE_CHECKING
 
 from falmock import __version__
@@ -14,11 +13,6 @@ if TYPE_CHECKING:
     from falmock.inspection.known_keys import KnownKeys
     from falmock.intercept.server_info import ServerInfo
     from falmock.settings import Settings
-
-
-def print_to_stderr(text: str) -> None:
-    """Print to standard error: standard output is the program's under `falmock run`."""
-    print(text, file=sys.stderr, flush=True)  # noqa: T201 - for people
 
 
 class TextFormatter(logging.Formatter):

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn
 import click
 from click.core import ParameterSource
 
-from falmock.cli import console
 from falmock.cli.joining import ControlAPI, on_control_api, running_server, server_options
 from falmock.cli.options import option, state_option
 from falmock.engine import export
@@ -246,4 +245,4 @@ def export_state(state: Path) -> None:
             click.echo(export.line(row))
     except (export.NoDatabaseError, OSError) as error:
         raise click.ClickException(str(error)) from None
-    console.print_to_stderr(f"falmock: {', '.join(f'{counts[table]} {table}' for table in export.TABLES)}")
+    click.echo(f"falmock: {', '.join(f'{counts[table]} {table}' for table in export.TABLES)}", err=True)

@@ -140,7 +140,7 @@ def run(  # noqa: PLR0917 - click calls it by name
     with reporting(), event_loop() as runner:
         if server is not None and server.sealed >= sealed:
             _refuse_settings(server)
-            console.print_to_stderr(f"falmock: using the emulator at {describe(server)}")
+            click.echo(f"falmock: using the emulator at {describe(server)}", err=True)
             token = with_token(given["control_token"])
             ended, counted, remarks = runner.run(_run_beside(server, command, token))
         else:
@@ -158,7 +158,7 @@ def run(  # noqa: PLR0917 - click calls it by name
         lines += [*_warnings(ended, counted, paged=paged), counted]
         found |= {REFUSED} if counted.refused else set()
     for line in lines:
-        console.print_to_stderr(f"falmock: {line}")
+        click.echo(f"falmock: {line}", err=True)
     return FAILED if ended.code == 0 and {INCOMPLETE, *fail_on} & found else ended.code
 
 
@@ -209,9 +209,10 @@ async def _run_with(
         async with open_emulator(settings, listeners=listeners) as emulator:
             app = application(emulator, listeners)
             async with served(emulator, app, listeners) as server:
-                console.print_to_stderr(
+                click.echo(
                     f"falmock: using a new emulator at {server.http}, in memory; "
-                    "open that address to see its requests"
+                    "open that address to see its requests",
+                    err=True,
                 )
                 ended = await _launch(command, server, forwarder)
             counted, entries = app.state.ledger.account(), journal_of(emulator).entries()
@@ -293,5 +294,5 @@ async def _launch(command: Sequence[str], server: ServerInfo, forwarder: SignalF
     try:
         return await launch(command, os.environ | variables(server, os.environ), forwarder)
     except NotStartedError as error:
-        console.print_to_stderr(f"falmock: {error}")
+        click.echo(f"falmock: {error}", err=True)
         return Ended(error.code)

@@ -99,7 +99,7 @@ async def _serve(settings: Settings, listeners: Listeners, *, show: bool) -> Non
     ):
         ahead = emulator.clock.now() - emulator.clock.wall()
         reachable = listeners.reachable()
-        console.print_to_stderr(console.banner(server, settings, reachable, len(emulator.catalogue), ahead))
+        click.echo(console.banner(server, settings, reachable, len(emulator.catalogue), ahead), err=True)
         if show:
             await _show(server.http)
         await stopped.wait()
@@ -109,7 +109,7 @@ async def _show(address: str) -> None:
     import webbrowser  # noqa: PLC0415 - few starts need it
 
     if not await asyncio.to_thread(webbrowser.open, address):
-        console.print_to_stderr(f"falmock: there is no browser: open {address} yourself")
+        click.echo(f"falmock: there is no browser: open {address} yourself", err=True)
 
 
 @contextmanager
