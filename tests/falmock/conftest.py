@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
     from pathlib import Path
 
-HTTPCoreMocker.add_targets("falmock.system.http1.Pool")  # respx answers falmock's own calls too
+HTTPCoreMocker.add_targets("falmock.system.transport.Pool")  # respx answers falmock's own calls too
 
 
 @pytest.fixture

@@ -32,8 +32,8 @@ from falmock.inspection.entries import JournalError
 from falmock.inspection.known_keys import KnownKeys
 from falmock.inspection.redaction import Redactor
 from falmock.intercept import server_info as server_file
-from falmock.intercept.proxy import Peer, Proxy
-from falmock.intercept.targets import RefusedError, forward_url, onward, tunnel_address
+from falmock.intercept.pipes import Peer
+from falmock.intercept.proxy import Proxy, RefusedError, forward_url, onward, tunnel_address
 from falmock.media import checks, pixels
 from falmock.protocol import addresses, endpoints, validation
 from falmock.protocol.authorities import AuthorityError, parse_authority, parse_origin

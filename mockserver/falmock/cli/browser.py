@@ -1,10 +1,12 @@
-"""The command `browser`."""
+"""The command `browser`: opens a page in a browser that is led to an emulator."""
 
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import shutil
+import ssl
 import sys
 from typing import TYPE_CHECKING, Final
 
@@ -13,8 +15,9 @@ from click.core import ParameterSource
 
 from falmock.cli.joining import server_options
 from falmock.cli.options import option
-from falmock.intercept.browser import is_led, open_page
-from falmock.intercept.launch import NotStartedError
+from falmock.intercept.certificates import key_digest
+from falmock.intercept.launch import NotStartedError, SignalForwarder, launch
+from falmock.system import temporary
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -27,6 +30,15 @@ BROWSERS: Final = (
     "google-chrome-stable",
     "microsoft-edge",
     *map(MACOS.format, ("Google Chrome", "Chromium", "Microsoft Edge")),
+)
+OF_RUN: Final = ("FALMOCK_SERVER", "HTTPS_PROXY", "NODE_EXTRA_CA_CERTS")  # variables of `falmock run`
+LONGEST_FOLDER: Final = 55  # characters: 104 on macOS, less those of the names that Chromium adds
+FLAGS: Final = (
+    "--no-first-run",
+    "--no-default-browser-check",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
 )
 
 
@@ -43,14 +55,14 @@ def browser(state: Path, join: str | None, browser: str | None, url: str, flags:
     runs below it, else the one that `falmock run` would use.
     """
     program = _find(browser)
-    if not is_led(os.environ):
+    if not all(map(os.environ.get, OF_RUN)):
         falmock = (sys.executable, "-m", "falmock")
         again = (*falmock, "browser", "--browser", program, url, *flags)
         given = click.get_current_context().get_parameter_source("state") is ParameterSource.COMMANDLINE
         where = (*(("--state", str(state)) if given else ()), *(("--join", join) if join else ()))
         os.execv(sys.executable, [*falmock, "run", *where, "--", *again])  # noqa: S606 - itself
     try:
-        return asyncio.run(open_page(program, [*flags, url], os.environ))
+        return asyncio.run(_open_page(program, *flags, url))
     except (OSError, NotStartedError) as error:
         raise click.ClickException(
             f"cannot open a browser for the emulator that FALMOCK_SERVER names: {error}"
@@ -66,3 +78,23 @@ def _find(browser: str | None) -> str:
         if browser is None
         else f"{browser} is not a program: name another with --browser"
     )
+
+
+async def _open_page(program: str, *arguments: str) -> int:
+    """Run a browser to its end, with a temporary profile, and return its exit code."""
+    server = json.loads(os.environ["FALMOCK_SERVER"])
+    certificate = ssl.get_server_certificate(
+        (server["host"], server["https"]), ca_certs=os.environ["NODE_EXTRA_CA_CERTS"]
+    )
+    with SignalForwarder() as forwarder, temporary.folder() as folder:
+        command = (
+            program,
+            *FLAGS,
+            f"--user-data-dir={folder / 'profile'}",
+            f"--proxy-server={os.environ['HTTPS_PROXY']}",
+            f"--ignore-certificate-errors-spki-list={key_digest(certificate)}",
+            *arguments,
+        )
+        # A browser that a signal ends leaves a folder with a socket, and the path of a socket must be short.
+        temporaries = {"TMPDIR": str(folder)} if len(str(folder)) <= LONGEST_FOLDER else {}
+        return (await launch(command, {**os.environ, **temporaries}, forwarder)).code

@@ -31,11 +31,7 @@ SOURCES: Final = {
 
 
 def read(folder: Path) -> tuple[Path | None, dict[str, Any]]:
-    """Return the file that has settings, if any, and its values by the name of the parameter.
-
-    Raises:
-        click.ClickException: the file is not TOML, or a key is not a flag.
-    """
+    """Return the file that has settings, if any, and its values by the name of the parameter."""
     for path in (folder / name for name in FILES):
         try:
             content = tomllib.loads(path.read_text())
@@ -69,11 +65,7 @@ def _by_parameter(path: Path, content: dict[str, Any]) -> dict[str, Any]:
 
 
 def _value(place: str, name: str, value: Any) -> Any:
-    """Return a value as flags have it: true or false, a text, or a list of texts.
-
-    Raises:
-        click.ClickException: it is of another type, or contains a character that no path can have.
-    """
+    """Return a value as flags have it: true or false, a text, or a list of texts."""
     option, default = OPTIONS.get(name, (None, None))
     is_list = option is not None and (option.repeated or tuple in {option.type, type(default)})
     members = value if isinstance(value, list) and is_list else [value]

@@ -1,28 +1,18 @@
-"""The log and the banner, on standard error."""
+"""The log, which is on standard error, and the banner."""
 
 from __future__ import annotations
 
 import json
 import logging
-import logging.config
-import sys
 from typing import TYPE_CHECKING
 
 from falmock import __version__
 from falmock.inspection.redaction import Redactor
-from falmock.protocol.addresses import is_loopback
-from falmock.protocol.authorities import Authority
 
 if TYPE_CHECKING:
     from falmock.inspection.known_keys import KnownKeys
-    from falmock.intercept.listeners import Listeners
     from falmock.intercept.server_info import ServerInfo
     from falmock.settings import Settings
-
-
-def print_to_stderr(text: str) -> None:
-    """Print to standard error: standard output is the program's under `falmock run`."""
-    print(text, file=sys.stderr, flush=True)  # noqa: T201 - for people
 
 
 class TextFormatter(logging.Formatter):
@@ -50,29 +40,12 @@ class JsonFormatter(TextFormatter):
 
 
 def set_up_logging(form: str, level: str) -> None:
-    """Log to standard error: falmock from `level` on, other packages from "warning" on.
-
-    Args:
-        form: "text" or "json".
-        level: "debug", "info", "warning" or "error".
-    """
-    logging.config.dictConfig(
-        {
-            "version": 1,
-            "disable_existing_loggers": False,
-            "formatters": {
-                "text": {
-                    "()": TextFormatter,
-                    "fmt": "%(asctime)s %(levelname)-7s %(message)s",
-                    "datefmt": "%H:%M:%S",
-                },
-                "json": {"()": JsonFormatter},
-            },
-            "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": form}},
-            "root": {"handlers": ["stderr"], "level": "WARNING"},
-            "loggers": {"falmock": {"level": level.upper()}},
-        }
-    )
+    """Log to standard error: falmock from `level` on, other packages from "warning" on."""
+    text = TextFormatter("%(asctime)s %(levelname)-7s %(message)s", "%H:%M:%S")
+    handler = logging.StreamHandler()
+    handler.setFormatter(JsonFormatter() if form == "json" else text)
+    logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
+    logging.getLogger("falmock").setLevel(level.upper())
 
 
 def mask(known: KnownKeys) -> None:
@@ -82,36 +55,18 @@ def mask(known: KnownKeys) -> None:
             handler.formatter.redact = Redactor(known)
 
 
+_CLOCK = "as stored in --state; falmock clock reset undoes it"
 _WHAT_OTHERS_CAN = """
               They can submit, read and upload with any accepted key. The control API answers {}.
               Without --host no other machine can call."""
 
 
-def reachable(listeners: Listeners) -> str:
-    """Return the addresses that other machines can call, as one text; it is empty for loopback."""
-    bound = {"http": listeners.http, "tls": listeners.https, "proxy": listeners.proxy}
-    addresses = {name: listener.getsockname()[:2] for name, listener in bound.items()}
-    return ", ".join(
-        f"{name} {Authority(*address)}" for name, address in addresses.items() if not is_loopback(address[0])
-    )
-
-
 def banner(server: ServerInfo, settings: Settings, reachable: str, models: int, ahead: float = 0) -> str:
     """Return what `falmock serve` prints when it listens.
 
-    Args:
-        server: its addresses.
-        settings: of the emulator.
-        reachable: see there.
-        models: how many are emulated.
-        ahead: seconds between the time of this machine and emulated time.
+    Emulated time is `ahead` seconds ahead of the time of this machine.
     """
-    clock = (
-        ""
-        if ahead < 1
-        else f"""
-  clock       {ahead:,.0f} s ahead of this machine, as stored in --state; falmock clock reset undoes it"""
-    )
+    clock = f"\n  clock       {ahead:,.0f} s ahead of this machine, {_CLOCK}" if ahead >= 1 else ""
     others_can = _WHAT_OTHERS_CAN.format(
         "this\n              machine only"
         if settings.control_token is None

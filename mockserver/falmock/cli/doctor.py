@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
+import shutil
 import socket
+import subprocess
+import sys
 from contextlib import suppress
+from itertools import filterfalse
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -13,16 +18,18 @@ import click
 from falmock.app import FfmpegNotFound, find_ffmpeg
 from falmock.cli.joining import describe
 from falmock.cli.options import command_argument, state_option
-from falmock.cli.serving import LOOPBACK, PORT
+from falmock.cli.serve import LOOPBACK, PORT
+from falmock.inspection.ledger import Account
 from falmock.intercept import netns
 from falmock.intercept.authority import DamagedCAError, certificate_of
 from falmock.intercept.certificates import check_ca
-from falmock.intercept.doctor import CannotTryError, examine
 from falmock.intercept.server_info import find, running
 from falmock.protocol.authorities import parse_url
+from falmock.protocol.hosts import is_fal
+from falmock.system import temporary
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator, Sequence
 
 Check = tuple[bool, str]  # whether all is well, and a sentence
 
@@ -41,17 +48,10 @@ def doctor(command: tuple[str, ...], state: Path) -> int:
     `falmock run`. This takes Linux, and the programs unshare and ip. Exits with 1 if a call to fal misses
     the emulator. Without a command, exits with 1 if `falmock serve` would not work here.
     """
-    if not command:
-        checks = list(check_machine(state))
-        for good, text in checks:
-            click.echo(f"{'ok     ' if good else 'PROBLEM'}  {text}")
-        return 0 if all(good for good, _ in checks) else 1
-    try:
-        found = examine(command)
-    except CannotTryError as error:
-        raise click.ClickException(f"cannot run the program in a separate network: {error}") from None
-    click.echo(str(found))
-    return 0 if found.good else 1
+    checks = list(try_program(command) if command else check_machine(state))
+    for good, text in checks:
+        click.echo(text if command else f"{'ok     ' if good else 'PROBLEM'}  {text}")
+    return 0 if all(good for good, _ in checks) else 1
 
 
 def check_machine(state: Path) -> Iterator[Check]:
@@ -71,14 +71,8 @@ def check_machine(state: Path) -> Iterator[Check]:
     if found := [name for name in PROXIES if os.environ.get(name)]:
         yield True, f"proxy: {', '.join(found)}; falmock run replaces it for its program"
     missing = netns.missing()
-    yield (
-        True,
-        (
-            f"falmock doctor -- CMD: not here, there is no {' and no '.join(missing)}"
-            if missing
-            else "falmock doctor -- CMD: its programs are installed"
-        ),
-    )
+    where = f"not here, there is no {' and no '.join(missing)}" if missing else "its programs are installed"
+    yield True, f"falmock doctor -- CMD: {where}"
 
 
 def _ffmpeg() -> Check:
@@ -127,3 +121,48 @@ def _authority(folder: Path) -> Check:
     except (DamagedCAError, OSError) as error:
         return False, f"certificate {path}: {error}"
     return True, f"certificate {path}: valid"
+
+
+def try_program(command: Sequence[str]) -> Iterator[Check]:
+    """Run a command with `falmock run` in a network that has only loopback, and yield what it calls."""
+    if missing := netns.missing():
+        raise _cannot_try(f"there is no {' and no '.join(missing)} here")
+    if shutil.which(command[0]) is None:
+        raise _cannot_try(f"{command[0]} is not a program")
+    with temporary.folder() as folder:
+        looked_up, summary = folder / "names.json", folder / "account.json"
+        run = [sys.executable, "-m", "falmock", "run", "--alone", "--sealed", "--account", str(summary)]
+        code = subprocess.run(  # noqa: S603 - the program of the caller
+            [*netns.prefix(looked_up), *run, "--", *command], check=False
+        ).returncode
+        if not summary.exists():
+            raise _cannot_try("the system does not allow it")
+        names = dict.fromkeys(json.loads(looked_up.read_text()))  # called without the proxy
+        account = Account.from_json(json.loads(summary.read_text()))
+    yield True, f"the program ended with {code}"
+    yield from _seen(account, names)
+    yield True, "not checked: calls of a page in a browser that you open"
+
+
+def _seen(account: Account, names: Collection[str]) -> Iterator[Check]:
+    for host, count in account.calls.items():
+        yield True, f"reaches the emulator: {host} (calls: {count})"
+    if not account.calls:
+        yield True, "no calls to fal"
+    for model in account.models:
+        yield True, f"not emulated: {model} was answered with 404"
+    for key in account.keys:
+        yield True, f"wrong form: {key} was refused with 401"
+    for url in account.inputs:
+        yield True, f"not fetched: {url}"
+    for host in account.refused:
+        why = "a fal host that is not emulated" if is_fal(host) else "another machine, and doctor is sealed"
+        yield not is_fal(host), f"refused: {host} ({why})"
+    for name in filter(is_fal, names):
+        yield False, f"DOES NOT REACH THE EMULATOR: {name} was called without the proxy"
+    for name in filterfalse(is_fal, names):
+        yield True, f"not fal, called without the proxy: {name}"
+
+
+def _cannot_try(why: str) -> click.ClickException:
+    return click.ClickException(f"cannot run the program in a separate network: {why}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
 import os
 import sys
 import time
@@ -14,15 +15,16 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn
 import click
 from click.core import ParameterSource
 
-from falmock.cli import console, last_run
 from falmock.cli.joining import ControlAPI, on_control_api, running_server, server_options
 from falmock.cli.options import option, state_option
 from falmock.engine import export
-from falmock.inspection.entries import JournalError, JournalFilter
+from falmock.inspection import har
+from falmock.inspection.entries import JournalError, JournalFilter, lines
 from falmock.inspection.entries import read as read_journal
 from falmock.inspection.lint import RULES, Finding
 from falmock.inspection.lint import check as check_client
 from falmock.intercept.environment import render, variables
+from falmock.intercept.server_info import LAST_RUN, private_runtime_folder
 from falmock.protocol.authorities import AuthorityError, parse_authority
 from falmock.protocol.calls import Operation
 
@@ -99,9 +101,7 @@ def journal(control: ControlAPI, form: str | None, *, last: bool, follow: bool, 
     form = form or ("text" if sys.stdout.isatty() else "jsonl")
     wanted = "jsonl" if form == "text" else form
     fetched = (
-        last_run.journal(wanted, **query)
-        if last
-        else control.get("/journal", query | {"format": wanted}).text
+        _of_last_run(wanted, **query) if last else control.call("/journal", query | {"format": wanted}).text
     )
     if form != "text":
         click.echo(fetched, nl=False)
@@ -110,11 +110,30 @@ def journal(control: ControlAPI, form: str | None, *, last: bool, follow: bool, 
         click.echo(journal_line(entry))
 
 
+def _of_last_run(form: str, *, key: str | None, **query: Any) -> str:
+    """Return the journal of the last `falmock run` with an emulator of its own, as "jsonl" or "har"."""
+    folder = private_runtime_folder()
+    try:
+        text = (folder / LAST_RUN).read_text() if folder is not None else ""
+    except OSError:
+        text = ""
+    if not text:
+        raise click.ClickException("no falmock run has left a journal here: --last needs one that has ended")
+    try:
+        entries = JournalFilter(caller=key, **query).of(read_journal(text))
+    except JournalError as error:
+        raise click.ClickException(f"the journal of the last run cannot be read: {error}") from None
+    dropped = json.loads(text.partition("\n")[0])["dropped"]
+    if form == "har":
+        return json.dumps(har.archive(entries, dropped)) + "\n"
+    return "".join(lines(entries, dropped))
+
+
 def _follow(control: ControlAPI, query: Mapping[str, Any]) -> NoReturn:
     """Print each entry once, a call when its response is complete."""
     printed: set[int] = set()
     while True:
-        entries = read_journal(control.get("/journal", query).text)
+        entries = read_journal(control.call("/journal", query).text)
         for entry in entries:
             if entry.id not in printed and getattr(entry, "over", True):
                 click.echo(journal_line(entry))
@@ -143,7 +162,7 @@ def journal_line(entry: JournalEntry) -> str:
 @click.option("--window", help="Seconds within which an equal submit counts as a double.", type=float)
 def ledger(control: ControlAPI, form: str | None, **query: Any) -> None:
     """Print what all requests would have cost at fal's list prices."""
-    answer = control.get("/ledger", query)
+    answer = control.call("/ledger", query)
     if (form or ("text" if sys.stdout.isatty() else "json")) == "json":
         click.echo(answer.text)
         return
@@ -174,7 +193,7 @@ def lint(control: ControlAPI, test: str | None, journal: Path | None) -> int:
     Exits with 1 if there is a finding, with 2 if there is no journal to check.
     """
     if journal is None:
-        found = control.get("/lint", {"test": test}).json()["findings"]
+        found = control.call("/lint", {"test": test}).json()["findings"]
         findings = [Finding(**each) for each in found]
     else:
         try:
@@ -198,8 +217,8 @@ def reset_clock(api: ControlAPI) -> None:
 
     Every request keeps the time that it has left.
     """
-    before = api.get("/clock", {}).json()
-    api.call("POST", "/clock/reset")
+    before = api.call("/clock").json()
+    api.call("/clock/reset", method="POST")
     moved = before["now"] - before["wall"]
     click.echo(f"the clock is at real time; it was {abs(moved):,.0f} s {'ahead' if moved > 0 else 'behind'}")
 
@@ -226,4 +245,4 @@ def export_state(state: Path) -> None:
             click.echo(export.line(row))
     except (export.NoDatabaseError, OSError) as error:
         raise click.ClickException(str(error)) from None
-    console.print_to_stderr(f"falmock: {', '.join(f'{counts[table]} {table}' for table in export.TABLES)}")
+    click.echo(f"falmock: {', '.join(f'{counts[table]} {table}' for table in export.TABLES)}", err=True)

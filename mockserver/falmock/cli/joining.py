@@ -38,13 +38,7 @@ def server_options(command: Any) -> Any:
 def find_server(state: Path, join: str | None, flags: str = "--join or --state") -> ServerInfo | None:
     """Find the running emulator of `--join` or `--state`, else of the current folder, else the only one.
 
-    Args:
-        state: folder of the emulator.
-        join: its address.
-        flags: with which a user can choose.
-
-    Raises:
-        click.ClickException: none of this user's is at the address, or there are several.
+    A user can choose one of several with `flags`. It is an error if none of this user's is at the address.
     """
     if join is not None:
         wanted = _place(_parse(join))
@@ -95,16 +89,8 @@ class ControlAPI:
         self._join = join
         self._headers = with_token(token)
 
-    def get(self, path: str, query: Mapping[str, Any]) -> httpx.Response:
-        """Make a call; the emulator of `--join` may be on another machine.
-
-        Raises:
-            click.ClickException: no emulator answers, or it refuses.
-        """
-        return self.call("GET", path, query)
-
-    def call(self, method: str, path: str, query: Mapping[str, Any] = NO_QUERY) -> httpx.Response:
-        """Make a call with any method; see `get`."""
+    def call(self, path: str, query: Mapping[str, Any] = NO_QUERY, method: str = "GET") -> httpx.Response:
+        """Make a call; the emulator of `--join` may be on another machine."""
         import httpx  # noqa: PLC0415 - loads slowly, and a new emulator gets no call from here
 
         address = running_server(self._state, None).http if self._join is None else _parse(self._join).base
@@ -126,11 +112,7 @@ class ControlAPI:
 
 
 def running_server(state: Path, join: str | None) -> ServerInfo:
-    """Do what `find_server` does, for a command that cannot do without.
-
-    Raises:
-        click.ClickException: there is none.
-    """
+    """Do what `find_server` does, for a command that cannot do without."""
     server = find_server(state, join)
     if server is None:
         raise click.ClickException(
@@ -152,11 +134,6 @@ def on_control_api(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def with_token(token: str | None) -> dict[str, str]:
-    """Return the header of a control token.
-
-    Raises:
-        click.ClickException: no header can have it.
-    """
     if token is None:
         return {}
     try:

@@ -22,7 +22,7 @@ from falmock.engine.served_models import FOLDER
 from falmock.protocol.hosts import WEBSITE
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Iterable, Mapping
 
     from falmock.catalogue import Entry, Price
     from falmock.engine.own_models import Own
@@ -38,23 +38,16 @@ def models() -> None:
     """List the models that are emulated, and add others."""
 
 
-def _state(command: Callable[..., Any]) -> Callable[..., Any]:
-    return state_option("State folder, which has models of your own.")(command)  # type: ignore[no-any-return]
-
-
-def _own_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    files = option(
-        "--models",
-        "More models of your own: a file, or a folder of files.",
-        multiple=True,
-        show_default=False,
-    )
-    return _state(files(command))
+_state: Final = state_option("State folder, which has models of your own.")
+_models: Final = option(
+    "--models", "More models of your own: a file, or a folder of files.", multiple=True, show_default=False
+)
 
 
 @models.command("list")
 @click.argument("text", default="")
-@_own_options
+@_state
+@_models
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.option("--summary", is_flag=True, help="Print how many there are of each certainty, without your own.")
 def list_models(text: str, state: Path, models: tuple[str, ...], *, as_json: bool, summary: bool) -> None:
@@ -105,7 +98,8 @@ def _price(price: Price | None) -> str | None:
 
 @models.command()
 @click.argument("endpoint")
-@_own_options
+@_state
+@_models
 @click.option("--openapi", is_flag=True, help="Print the OpenAPI document, as fal's website has it.")
 def show(endpoint: str, state: Path, models: tuple[str, ...], *, openapi: bool) -> None:
     """Print the fields, bounds and price of a model."""
@@ -137,7 +131,8 @@ def show(endpoint: str, state: Path, models: tuple[str, ...], *, openapi: bool) 
 @models.command()
 @click.argument("older", metavar="ENDPOINT|FILE")
 @click.argument("newer", type=click.Path(path_type=Path))
-@_own_options
+@_state
+@_models
 def diff(older: str, newer: Path, state: Path, models: tuple[str, ...]) -> int:
     """Compare a model with a newer document.
 
@@ -230,7 +225,6 @@ def remove(endpoint: str, state: Path) -> None:
 
 
 def _report(problems: Problems) -> int:
-    """Print a line for each problem."""
     for line in problems.lines:
         click.echo(f"falmock: {line}", err=True)
     return BROKEN
@@ -262,11 +256,7 @@ def _entry(endpoint: str, own: Mapping[str, Own]) -> Entry:
 
 
 def _only(path: Path) -> Entry:
-    """Return the model of a file.
-
-    Raises:
-        Problems: it is broken.
-    """
+    """Return the model of a file, which must have one."""
     found = own_models.read([path])
     if len(found) != 1:
         raise click.ClickException(f"{path} has {len(found)} models; compare one")

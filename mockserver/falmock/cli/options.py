@@ -47,13 +47,12 @@ def _check_path(ctx: click.Context, param: click.Parameter, value: Path) -> Path
 def command_argument(*, required: bool) -> Callable[[Any], Any]:
     """Return the argument for a program with its own arguments. A shell completes names of files."""
     return click.argument(
-        "command", nargs=-1, required=required, type=click.UNPROCESSED, shell_complete=_complete_files
+        "command",
+        nargs=-1,
+        required=required,
+        type=click.UNPROCESSED,
+        shell_complete=lambda _ctx, _param, incomplete: [CompletionItem(incomplete, type="file")],
     )
-
-
-def _complete_files(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    del ctx, param
-    return [CompletionItem(incomplete, type="file")]
 
 
 def settings_options(*, without: Collection[str] = ()) -> Callable[[Any], Any]:
@@ -71,18 +70,14 @@ def settings_options(*, without: Collection[str] = ()) -> Callable[[Any], Any]:
 def _of_setting(name: str, setting: Option, default: Any) -> Callable[[Any], Any]:
     more: dict[str, Any]
     if isinstance(default, bool):
-        more = {"is_flag": True, "default": False, "callback": _negate if default else None}
+        negate = (lambda _ctx, _param, value: not value) if default else None
+        more = {"is_flag": True, "default": False, "callback": negate}
     elif setting.repeated:
         more = {"multiple": True, "show_default": setting.unset}
     else:
         more = {"default": default, "show_default": setting.unset or True} | _type_of(setting, default)
     flag = flag_of(name)
     return click.option(flag, name, **_attributes(flag, setting.help, **more))
-
-
-def _negate(ctx: click.Context, param: click.Parameter, value: Any) -> bool:
-    del ctx, param
-    return not value
 
 
 def _type_of(setting: Option, default: Any) -> dict[str, Any]:
@@ -106,19 +101,13 @@ def _span(value: Any) -> Span:
 
 
 def _texts(value: Any) -> tuple[str, ...]:
-    return (
-        tuple(value)
-        if isinstance(value, tuple | list)
-        else tuple(filter(None, map(str.strip, value.split(","))))
-    )
+    if isinstance(value, tuple | list):
+        return tuple(value)
+    return tuple(filter(None, map(str.strip, value.split(","))))
 
 
 def settings_of(state: Path | None, given: dict[str, Any]) -> Settings:
-    """Return the settings that the options of `settings_options` were given.
-
-    Raises:
-        SettingsError: they are impossible.
-    """
+    """Return the settings that the options of `settings_options` were given."""
     names = {each.name for each in fields(Limits)}
     limits = Limits(**{name: value for name, value in given.items() if name in names})
     others = {name: value for name, value in given.items() if name not in names}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import shutil
 from collections import Counter
@@ -14,10 +15,10 @@ import click
 from click.core import ParameterSource
 
 from falmock.app import open_emulator
-from falmock.cli import console, last_run
+from falmock.cli import console
 from falmock.cli.joining import control_error, describe, find_server, server_options, with_token
 from falmock.cli.options import command_argument, option, settings_of, settings_options
-from falmock.cli.serving import LOOPBACK, application, event_loop, listening, log_options, reporting, served
+from falmock.cli.serve import LOOPBACK, application, event_loop, listening, log_options, reporting, served
 from falmock.engine.served_models import FOLDER as MODELS
 from falmock.http.areas import CONTROL
 from falmock.inspection import har
@@ -35,6 +36,7 @@ from falmock.intercept.launch import (
     SignalForwarder,
     launch,
 )
+from falmock.intercept.server_info import LAST_RUN, leave
 from falmock.settings import OPTIONS, flag_of
 
 if TYPE_CHECKING:
@@ -42,13 +44,15 @@ if TYPE_CHECKING:
 
     import httpx
 
+    from falmock.cli.serve import Listeners
     from falmock.engine.emulator import Emulator
     from falmock.inspection.entries import JournalEntry
-    from falmock.intercept.listeners import Listeners
     from falmock.intercept.server_info import ServerInfo
     from falmock.settings import Settings
 
     Remarks = dict[str, list[str]]  # by what `falmock run` can fail on, the lines that say so
+
+log = logging.getLogger("falmock")
 
 LONG_RUNNING: Final = ("hostnames", "trusted_proxies")  # settings that `falmock run` has no flag for
 FOR_JOINED: Final = ("--sealed", "--control-token")  # settings that do not change the emulator that is joined
@@ -66,7 +70,6 @@ NOT_COUNTED: Final = (
 
 
 def _reasons(value: str) -> frozenset[str]:
-    """Read the list of `--fail-on`."""
     given = frozenset(filter(None, map(str.strip, value.split(","))))
     if unknown := ", ".join(sorted(given.difference(REASONS))):
         raise click.BadParameter(f"{unknown}: choose from {', '.join(REASONS)}")
@@ -137,7 +140,7 @@ def run(  # noqa: PLR0917 - click calls it by name
     with reporting(), event_loop() as runner:
         if server is not None and server.sealed >= sealed:
             _refuse_settings(server)
-            console.print_to_stderr(f"falmock: using the emulator at {describe(server)}")
+            click.echo(f"falmock: using the emulator at {describe(server)}", err=True)
             token = with_token(given["control_token"])
             ended, counted, remarks = runner.run(_run_beside(server, command, token))
         else:
@@ -155,7 +158,7 @@ def run(  # noqa: PLR0917 - click calls it by name
         lines += [*_warnings(ended, counted, paged=paged), counted]
         found |= {REFUSED} if counted.refused else set()
     for line in lines:
-        console.print_to_stderr(f"falmock: {line}")
+        click.echo(f"falmock: {line}", err=True)
     return FAILED if ended.code == 0 and {INCOMPLETE, *fail_on} & found else ended.code
 
 
@@ -206,14 +209,15 @@ async def _run_with(
         async with open_emulator(settings, listeners=listeners) as emulator:
             app = application(emulator, listeners)
             async with served(emulator, app, listeners) as server:
-                console.print_to_stderr(
+                click.echo(
                     f"falmock: using a new emulator at {server.http}, in memory; "
-                    "open that address to see its requests"
+                    "open that address to see its requests",
+                    err=True,
                 )
                 ended = await _launch(command, server, forwarder)
             counted, entries = app.state.ledger.account(), journal_of(emulator).entries()
             journal = "".join(journal_lines(entries, journal_of(emulator).dropped))
-            last_run.keep(journal)
+            _keep(journal)
             remarks = _remarks(emulator, entries)
             if report is not None:
                 try:
@@ -223,14 +227,18 @@ async def _run_with(
             return ended, counted, remarks, any(map(_is_of_page, entries))
 
 
+def _keep(journal: str) -> None:
+    """Keep a journal in the place of that of the run before."""
+    try:
+        leave(LAST_RUN, journal.encode())
+    except OSError as error:
+        log.warning("falmock journal --last does not find this run: %s", error.strerror)
+
+
 def _write_report(
     folder: Path, emulator: Emulator, journal: str, entries: Sequence[JournalEntry], account: Account
 ) -> None:
-    """Write journal, HTTP archive, account and the files of all requests, named by their ids.
-
-    Raises:
-        OSError: a file cannot be written.
-    """
+    """Write journal, HTTP archive, account and the files of all requests, named by their ids."""
     (folder / "journal.jsonl").write_text(journal)
     (folder / "calls.har").write_text(json.dumps(har.archive(entries, journal_of(emulator).dropped)))
     (folder / "account.json").write_text(json.dumps(account.to_json()))
@@ -286,5 +294,5 @@ async def _launch(command: Sequence[str], server: ServerInfo, forwarder: SignalF
     try:
         return await launch(command, os.environ | variables(server, os.environ), forwarder)
     except NotStartedError as error:
-        console.print_to_stderr(f"falmock: {error}")
+        click.echo(f"falmock: {error}", err=True)
         return Ended(error.code)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from falmock.cli.serving import reporting
+from falmock.cli.serve import reporting
 from falmock.faults import scenarios
 from falmock.faults.vocabulary import EXACT, FAULTS, Fault, limits
 

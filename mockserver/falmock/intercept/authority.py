@@ -14,7 +14,6 @@ import ssl
 import subprocess
 import sys
 import time
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -46,38 +45,17 @@ class DamagedCAError(Exception):
     """The files of a CA cannot be used. The text is one line that says what to do."""
 
 
-@dataclass(frozen=True, slots=True)
 class CertificateAuthority:
-    """The files of a CA: keys in one folder, and what clients need in another.
+    """The files of a CA: keys in one folder, and what clients need in another."""
 
-    Attributes:
-        key: of the CA.
-        certificate: of the CA, in the folder for clients.
-        bundle: the usual roots and `certificate`, for programs that read a single file; in the same folder.
-        server: key and certificate of the TLS port, readable by their owner only.
-        named: the same without addresses, for clients that ask for a name.
-    """
-
-    key: Path
-    certificate: Path
-    bundle: Path
-    server: Path
-    named: Path
-
-    @classmethod
-    def of(cls, folder: Path) -> CertificateAuthority:
-        """Return the files in a folder."""
-        clients = certificate_of(folder)
-        return cls(
-            folder / "ca.key",
-            clients,
-            clients.with_name("bundle.pem"),
-            folder / "server.pem",
-            folder / "named.pem",
-        )
+    def __init__(self, folder: Path) -> None:
+        self.key = folder / "ca.key"
+        self.certificate = certificate_of(folder)
+        self.bundle = self.certificate.with_name("bundle.pem")  # it, and the usual roots
+        self.server = folder / "server.pem"  # key and certificate of the TLS port
+        self.named = folder / "named.pem"  # the same without addresses, for clients that ask for a name
 
     def context(self) -> ssl.SSLContext:
-        """Return the TLS settings of the server."""
         context, named = _context(self.server), _context(self.named)
 
         def choose(connection: ssl.SSLObject | ssl.SSLSocket, name: str | None, _: object) -> None:
@@ -88,11 +66,7 @@ class CertificateAuthority:
         return context
 
     def heading(self, end: float) -> bytes:
-        """Return the first line of `server` and `named`: what they are made for, and until when to use them.
-
-        Args:
-            end: unix seconds.
-        """
+        """Return the first line of `server` and `named`: what they are for, and when they end."""
         made_for = hashlib.sha256(json.dumps([NAMES, LOCAL_ADDRESSES, LOCAL_NETWORKS]).encode())
         for path in (self.key, self.certificate):
             made_for.update(path.read_bytes())
@@ -126,7 +100,7 @@ def open_ca(
         OSError: a file cannot be read or written.
         DamagedCAError: key or certificate cannot be parsed.
     """
-    ca = CertificateAuthority.of(folder)
+    ca = CertificateAuthority(folder)
     for each in (folder, ca.certificate.parent):
         private.folder(each)
     if not ca.is_current():
@@ -157,7 +131,6 @@ def make_apart(ca: CertificateAuthority) -> None:
 
 
 def certificate_of(folder: Path) -> Path:
-    """Return the certificate of the CA in a folder."""
     return folder / "certificate" / "ca.pem"
 
 

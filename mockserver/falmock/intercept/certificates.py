@@ -87,11 +87,7 @@ def check_ca(folder: Path) -> None:
 
 
 def key_digest(certificate: str) -> str:
-    """Return the digest of a certificate's key, for the flag that makes Chromium trust it.
-
-    Args:
-        certificate: as PEM.
-    """
+    """Return the digest of a PEM certificate's key, for the flag that makes Chromium trust it."""
     key = x509.load_pem_x509_certificate(certificate.encode()).public_key()
     digest = hashlib.sha256(key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)).digest()
     return base64.b64encode(digest).decode()
@@ -186,7 +182,7 @@ def _private_pem(key: ec.EllipticCurvePrivateKey) -> bytes:
 def main() -> int:
     """Make the files of a CA in the folder that is the argument; print an error for `make_apart`."""
     try:
-        make(CertificateAuthority.of(Path(sys.argv[1])))
+        make(CertificateAuthority(Path(sys.argv[1])))
     except DamagedCAError as error:
         print(json.dumps(str(error)))  # noqa: T201 - see above
     except OSError as error:

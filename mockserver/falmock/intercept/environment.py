@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from falmock.protocol import credentials
 from falmock.protocol.authorities import parse_url
@@ -23,8 +23,7 @@ def variables(server: ServerInfo, before: Mapping[str, str], *, proxied: bool = 
 
     Args:
         server: the emulator.
-        before: the environment as it is; its key, its entries for NO_PROXY, and the options of Node and Bun
-            are kept.
+        before: the environment; its key, its entries for NO_PROXY, and the options of Node and Bun are kept.
         proxied: use the proxy variables. Otherwise use those of fal's Python client, which has some for
             the queue host and the run host only.
     """
@@ -79,7 +78,7 @@ def _with_option(before: str, option: str) -> str:
 
 def _for_preload(server: ServerInfo) -> str:
     http, https = parse_url(server.http), parse_url(server.https)
-    facts: dict[str, Any] = {
+    facts = {
         "host": http.authority.name,
         "http": http.port,
         "https": https.port,

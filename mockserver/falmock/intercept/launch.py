@@ -40,15 +40,10 @@ class NotStartedError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """A command that has ended.
+    """A command that has ended."""
 
-    Attributes:
-        code: its exit code, as a shell gives it.
-        past: the programs of `PAST` that were among its children. Linux only.
-    """
-
-    code: int
-    past: frozenset[str] = frozenset()
+    code: int  # as a shell gives it
+    past: frozenset[str] = frozenset()  # the programs of `PAST` that were among its children; Linux only
 
 
 class SignalForwarder:
@@ -73,7 +68,6 @@ class SignalForwarder:
             asyncio.get_running_loop().remove_signal_handler(number)
 
     def attach(self, pid: int) -> None:
-        """Forward signals to this process from now on."""
         self._pid = pid
         for number in self._early:
             self._forward(number)

@@ -33,7 +33,6 @@ TOOLS: Final = ("unshare", "ip")
 
 
 def missing() -> list[str]:
-    """Return the required programs that are not installed."""
     return [tool for tool in TOOLS if shutil.which(tool) is None]
 
 

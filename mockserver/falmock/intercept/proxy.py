@@ -17,10 +17,16 @@ from typing import TYPE_CHECKING, Final
 
 import h11
 
-from falmock.intercept.pipes import carry, close, join, send, shutdown
-from falmock.intercept.targets import Address, RefusedError, forward_url, onward, tunnel_address
+from falmock.intercept.pipes import CHUNK, Peer, carry, join
 from falmock.protocol.addresses import is_loopback
-from falmock.protocol.authorities import Authority, parse_url
+from falmock.protocol.authorities import (
+    Authority,
+    AuthorityError,
+    HttpUrl,
+    origin_of,
+    parse_authority,
+    parse_url,
+)
 from falmock.protocol.hosts import is_fal, is_served
 from falmock.system.dialler import resolve
 
@@ -32,66 +38,53 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("falmock")
 
-CHUNK: Final = 64 * 1024
 HEAD_BYTES: Final = 64 * 1024
 CONNECT_SECONDS: Final = 30.0
 LINGER_SECONDS: Final = 10.0
 HTTP: Final = 80
 HTTPS: Final = 443
 TOO_LARGE: Final = 431
+DROPPED: Final = frozenset(
+    {
+        b"host",  # replaced by that of the URL
+        b"proxy-connection",
+        b"proxy-authorization",
+        b"keep-alive",
+        b"forwarded",  # the emulator must not trust a client's claims about its own address
+        b"x-real-ip",
+    }
+)
+FORWARDED: Final = b"x-forwarded-"
+
+Address = tuple[str, int]
+
+
+class RefusedError(Exception):
+    """The proxy refuses a request; the text gives the reason."""
+
+    def __init__(self, status: int, why: str) -> None:
+        super().__init__(why)
+        self.status = status
 
 
 @dataclass(frozen=True, slots=True)
 class Timeouts:
-    """Time limits of the proxy, in real seconds.
+    """Time limits of the proxy, in real seconds."""
 
-    Attributes:
-        head: until the head of a request is complete.
-        stall: between two pieces of a body, and until a peer reads the data sent to it.
-        silence: between two pieces of data in a tunnel, in either direction.
-    """
-
-    head: float = 10.0
-    stall: float = 600.0
-    silence: float = 3600.0
-
-
-@dataclass(frozen=True, slots=True)
-class Peer:
-    """One end of a connection: a client of the proxy, or the server that it calls."""
-
-    reader: asyncio.StreamReader
-    writer: asyncio.StreamWriter
-    http: h11.Connection
-
-    @property
-    def is_local(self) -> bool:
-        """Whether it is on this machine."""
-        address = self.writer.get_extra_info("peername")  # None if it has left already
-        return address is not None and is_loopback(address[0])
-
-    async def receive(self) -> h11.Event | type:
-        """Return the next event."""
-        while (event := self.http.next_event()) is h11.NEED_DATA:
-            self.http.receive_data(await self.reader.read(CHUNK))
-        return event
-
-    def send(self, event: h11.Event) -> None:
-        """Send an event, without waiting."""
-        send(self.writer, self.http.send(event) or b"")
+    head: float = 10.0  # until the head of a request is complete
+    stall: float = 600.0  # between two pieces of a body, and until a peer reads the data sent to it
+    silence: float = 3600.0  # between two pieces of data in a tunnel, in either direction
 
 
 class Proxy:
     """An HTTP proxy that leads calls to fal hosts to an emulator.
 
     Args:
-        http: URL of the emulator's plain port.
-        https: URL of its TLS port.
+        http, https: URLs of the emulator's plain port and of its TLS port.
         sealed: refuse calls to other machines.
         refused: called with the name of each host that a call is refused for.
         calling: filled with the local addresses of the proxy's connections, by which the emulator
             recognises calls through the proxy.
-        timeouts: time limits.
     """
 
     def __init__(
@@ -136,16 +129,7 @@ class Proxy:
             await asyncio.gather(*connections, return_exceptions=True)
 
     def destination(self, host: str, port: int, *, local: bool = True) -> Address:
-        """Return the address to connect to.
-
-        Args:
-            host: name or IP address, as `parse_authority` returns it.
-            port: of the call.
-            local: the call comes from this machine; other machines must not reach local servers.
-
-        Raises:
-            RefusedError: the call is not allowed.
-        """
+        """Return the address to connect to; for a call from another machine, never that of a local server."""
         if is_fal(host):
             if not is_served(host):
                 self._refused(host)  # the emulator notes it too, unless TLS fails
@@ -179,7 +163,7 @@ class Proxy:
         except (OSError, h11.RemoteProtocolError, h11.LocalProtocolError) as error:
             log.debug("a connection through the proxy ended early: %r", error)
         finally:
-            await close(writer)
+            await client.close()
 
     async def _head(self, client: Peer) -> h11.Request | None:
         """Return the head of a request; None if the client closes the connection without one.
@@ -212,10 +196,8 @@ class Proxy:
                 while not isinstance(await client.receive(), h11.EndOfMessage):
                     pass
             client.send(h11.Response(status_code=200, headers=[], reason=b"Connection Established"))
-            send(server.writer, client.http.trailing_data[0])
-            await join(
-                client.reader, server.writer, server.reader, client.writer, silence=self._timeouts.silence
-            )
+            server.write(client.http.trailing_data[0])
+            await join(client, server, silence=self._timeouts.silence)
 
     async def _forward(self, client: Peer, request: h11.Request) -> None:
         url = forward_url(request.target.decode("ascii"))
@@ -224,7 +206,7 @@ class Proxy:
             upgrades = any(name == b"upgrade" for name, _ in request.headers)
             server.send(onward(request, url, upgrades=upgrades))
             body = asyncio.create_task(self._send_body(client, server, upgrades=upgrades))
-            answer = asyncio.create_task(carry(server.reader, client.writer, stall=self._timeouts.stall))
+            answer = asyncio.create_task(carry(server, client, stall=self._timeouts.stall))
             try:
                 await asyncio.wait([body, answer], return_when=asyncio.FIRST_COMPLETED)
                 if not answer.done():
@@ -236,12 +218,7 @@ class Proxy:
                 await asyncio.gather(body, answer, return_exceptions=True)
 
     async def _send_body(self, client: Peer, server: Peer, *, upgrades: bool) -> None:
-        """Send the body of a request, then end the connection or continue with another protocol.
-
-        Raises:
-            h11.RemoteProtocolError: the body is cut off.
-            TimeoutError: one of the two sides stalls.
-        """
+        """Send the body of a request, then end the connection or continue with another protocol."""
         stall = self._timeouts.stall
         event: object = None
         while not isinstance(event, h11.EndOfMessage):
@@ -260,13 +237,12 @@ class Proxy:
             except OSError:  # it has stopped reading, but may have answered
                 return
         if upgrades:
-            send(server.writer, client.http.trailing_data[0])
-            await carry(client.reader, server.writer, stall=stall)
+            server.write(client.http.trailing_data[0])
+            await carry(client, server, stall=stall)
             return
         while await client.reader.read(CHUNK):  # a second request is discarded
             pass
-        with suppress(OSError, RuntimeError):
-            server.writer.write_eof()  # shows the server that the client has left
+        server.end()  # shows the server that the client has left
 
     @asynccontextmanager
     async def _connected(self, address: Address) -> AsyncIterator[Peer]:
@@ -278,12 +254,13 @@ class Proxy:
         here = writer.get_extra_info("sockname")[:2]
         self._calls[here] += 1
         self._calling.update(_forms(here))
+        server = Peer(reader, writer, h11.Connection(h11.CLIENT))
         try:
-            yield Peer(reader, writer, h11.Connection(h11.CLIENT))
+            yield server
         finally:
             # The emulator may still have data of this connection to read.
             asyncio.get_running_loop().call_later(LINGER_SECONDS, self._forget, here)
-            await close(writer)
+            await server.close()
 
     def _forget(self, here: Address) -> None:
         self._calls[here] -= 1
@@ -301,15 +278,11 @@ class Proxy:
         client.send(h11.EndOfMessage())
         async with asyncio.timeout(self._timeouts.stall):
             await client.writer.drain()
-        await shutdown(client.reader, client.writer)
+        await client.shutdown()
 
 
 async def _connect(host: str, port: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-    """Connect to the first address of a host that accepts.
-
-    Raises:
-        OSError: no address does.
-    """
+    """Connect to the first address of a host that accepts."""
     untried: list[IPAddress] = await resolve(host, port)
     while True:
         address, *untried = untried
@@ -329,3 +302,41 @@ def _forms(here: Address) -> set[Address]:
     """Return an address as listeners see it: one on `::` sees IPv4 addresses as mapped."""
     host, port = here
     return {here} if ":" in host else {here, (f"::ffff:{host}", port)}
+
+
+def tunnel_address(target: str) -> Address:
+    """Parse the target of CONNECT, `host:port`."""
+    try:
+        authority = parse_authority(target)
+    except AuthorityError as error:
+        raise RefusedError(400, str(error)) from None
+    if authority.port is None:
+        raise RefusedError(400, "the request target has no port")
+    return authority.name, authority.port
+
+
+def forward_url(target: str) -> HttpUrl:
+    """Parse the target of any other request, an http URL."""
+    try:
+        url = parse_url(target, userinfo=True)
+    except AuthorityError as error:
+        raise RefusedError(400, str(error)) from None
+    if url.scheme != "http":
+        raise RefusedError(400, "this is falmock's proxy: it accepts CONNECT and http://... only")
+    return url
+
+
+def onward(request: h11.Request, url: HttpUrl, *, upgrades: bool) -> h11.Request:
+    """Return the request in origin form, with `Connection: close` unless it upgrades."""
+    host = str(origin_of(url.scheme, url.authority).authority)
+    path = (url.path or "/") + ("" if url.query is None else f"?{url.query}")
+    dropped = DROPPED if upgrades else DROPPED | {b"connection"}
+    kept = [
+        (name, value)
+        for name, value in request.headers.raw_items()
+        if name.lower() not in dropped and not name.lower().startswith(FORWARDED)
+    ]
+    kept.insert(0, (b"Host", host.encode("ascii")))
+    if not upgrades:
+        kept.append((b"Connection", b"close"))
+    return h11.Request(method=request.method, target=path, headers=kept)

@@ -28,38 +28,26 @@ if TYPE_CHECKING:
 log = logging.getLogger("falmock")
 
 FILE: Final = "server.json"
+LAST_RUN: Final = "last-run.jsonl"  # the journal of the last `falmock run` with an emulator of its own
 LONGEST_HEALTH: Final = 64 * 1024  # bytes of an answer of `/health`
 HEALTH_SECONDS: Final = 5.0
 
 
 @dataclass(frozen=True, slots=True)
 class ServerInfo:
-    """How a program reaches an emulator.
+    """How a program reaches an emulator."""
 
-    Attributes:
-        http: URL of the plain port, as "http://127.0.0.1:8787".
-        https: URL of the TLS port.
-        proxy: URL of the proxy, "http://...".
-        certificate: file with the certificate of the CA.
-        bundle: file with all roots for a program.
-        preload: file that Node loads before a program.
-        sealed: whether the proxy refuses other machines.
-        state: its state folder; empty for one in memory.
-        token: secret of the process, by which it proves that it wrote the file (see `http.identity`).
-    """
-
-    http: str
+    http: str  # URLs of its ports, as "http://127.0.0.1:8787"
     https: str
     proxy: str
-    certificate: str
-    bundle: str
-    preload: str
-    sealed: bool = False
-    state: str = ""
-    token: str = field(default="", repr=False)
+    certificate: str  # file with the certificate of the CA
+    bundle: str  # file with all roots for a program
+    preload: str  # file that Node loads before a program
+    sealed: bool = False  # whether the proxy refuses other machines
+    state: str = ""  # its state folder; empty for one in memory
+    token: str = field(default="", repr=False)  # proves that it wrote the file (see `http.identity`)
 
     def to_json(self) -> str:
-        """Return what `from_json` reads."""
         return json.dumps(asdict(self), indent=2) + "\n"
 
     @classmethod
@@ -72,9 +60,10 @@ class ServerInfo:
         try:
             server = cls(**json.loads(text))
         except TypeError:
-            server = None
-        if server is None or any(type(value) is not kind for value, kind in _members(server)):
-            raise ValueError("not the addresses of an emulator")
+            raise ValueError("not the addresses of an emulator") from None
+        for name, value in asdict(server).items():
+            if type(value) is not (bool if name == "sealed" else str):
+                raise ValueError(f"{name} is of another type")
         return server
 
     def seen_from(self, host: str | None, folder: str | None) -> ServerInfo:
@@ -101,11 +90,6 @@ class ServerInfo:
             bundle=elsewhere(self.bundle),
             preload=elsewhere(self.preload),
         )
-
-
-def _members(server: ServerInfo) -> Iterator[tuple[object, type]]:
-    """Yield the values of a server with the types that they should have."""
-    return ((value, bool if name == "sealed" else str) for name, value in asdict(server).items())
 
 
 @contextmanager
@@ -185,7 +169,7 @@ def _is_private(folder: Path) -> bool:
 
 
 def find(state: Path) -> ServerInfo | None:
-    """Find the emulator that serves a state folder. Return None without one."""
+    """Return the emulator that serves a state folder, if one does."""
     return _read(state / FILE)
 
 

@@ -65,21 +65,16 @@ def none_left(error: BaseException) -> bool:
 
 
 async def with_descriptors(work: Callable[[], Awaitable[T]]) -> T:
-    """Call a function that needs descriptors; if none is left, wait and call it again.
-
-    Args:
-        work: called again after an error only if `none_left` is true for it.
-    """
-    pauses = _pauses()
-    while True:
+    """Call a function that needs descriptors; if none is left, wait and call it again."""
+    for pause in _pauses():
         try:
             return await work()
         except Exception as error:
-            pause = next(pauses, None) if none_left(error) else None
-            if pause is None:
+            if not none_left(error):
                 raise
         spare.log_once()
         await asyncio.sleep(pause)
+    return await work()
 
 
 def with_spare(work: Callable[[], T]) -> T:

@@ -73,13 +73,9 @@ async def resolve(host: str, port: int, look_up: LookUp = look_up) -> list[IPAdd
 
 
 class OwnAddresses:
-    """The listeners and names of an emulator.
+    """The listeners of an emulator, the names of this machine, and `Settings.public_url`.
 
     A listener on a wildcard address has every address of this machine: 0.0.0.0 the IPv4 ones, :: all.
-
-    Args:
-        names: names of this machine.
-        public_url: `Settings.public_url`.
     """
 
     def __init__(self, names: Collection[str] = (), public_url: str | None = None) -> None:
@@ -89,14 +85,12 @@ class OwnAddresses:
         self._public = (public.hostname, public.port or PORTS.get(public.scheme))
 
     def add(self, listener: socket.socket) -> None:
-        """Add a listening socket."""
         host, port = listener.getsockname()[:2]
         address = parse(host)
         assert address is not None  # noqa: S101 - the system's own text
         self._listening.add((address if address.is_unspecified else delivered(address), port))
 
     def has_port(self, port: int) -> bool:
-        """Return whether any listener has this port."""
         return any(port == own for _, own in self._listening)
 
     def has_name(self, host: str, port: int) -> bool:
@@ -132,12 +126,9 @@ def is_this_machine(address: IPAddress) -> bool:
 
 
 class Dialler:
-    """Decides which addresses a connection may go to.
+    """Decides which addresses a connection may go to: none of the emulator's own.
 
-    Args:
-        own: the emulator's own addresses, which are refused.
-        beyond: the kinds of addresses that hosts besides loopback ones may have.
-        look_up: returns the addresses of a name.
+    `beyond` has the kinds of addresses that hosts besides loopback ones may have.
     """
 
     def __init__(self, own: OwnAddresses, *, beyond: frozenset[Reach], look_up: LookUp = look_up) -> None:

@@ -18,11 +18,7 @@ PIECE: Final = 1024 * 1024  # bytes of one read and one write
 
 @contextmanager
 def room() -> Iterator[None]:
-    """Turn a full disk into a refusal inside the block.
-
-    Raises:
-        StorageFull: a write of the block found no space.
-    """
+    """Raise `StorageFull` if a write of the block finds no space."""
     try:
         yield
     except (OSError, sqlite3.Error) as error:

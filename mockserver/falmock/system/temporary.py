@@ -31,9 +31,6 @@ def folder() -> Iterator[Path]:
     """Make a temporary folder that only its owner can read, and remove it after the block.
 
     Folders that killed processes of this user left are removed first.
-
-    Raises:
-        OSError: no folder can be made.
     """
     remove_abandoned(Path(tempfile.gettempdir()))
     with tempfile.TemporaryDirectory(prefix=PREFIX) as name, private.create(Path(name) / LOCK) as lock:

@@ -30,18 +30,10 @@ _POLLS: Final = frozenset({Operation.STATUS, Operation.RESULT, Operation.STREAM}
 
 
 class Autojump:
-    """An application around an emulator's.
-
-    Args:
-        app: the emulator's.
-        emulator: its clock is stopped, and only this moves it.
-
-    Attributes:
-        on: whether calls move the clock.
-    """
+    """An application around that of an emulator whose clock is stopped. Only this moves it."""
 
     def __init__(self, app: ASGIApp, emulator: Emulator) -> None:
-        self.on = True
+        self.on = True  # whether calls move the clock
         self._app = app
         self._emulator = emulator
         self._last_seen: dict[str, str] = {}  # states, by request id

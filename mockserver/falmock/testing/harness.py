@@ -8,6 +8,7 @@ to fal go to the emulator, and calls to a mounted application go there, webhooks
 
 from __future__ import annotations
 
+import asyncio
 import json
 import math
 from contextlib import ExitStack, asynccontextmanager, contextmanager
@@ -35,7 +36,6 @@ from falmock.protocol.calls import Operation
 from falmock.protocol.hosts import is_fal
 from falmock.settings import Settings, Span
 from falmock.testing.autojump import Autojump
-from falmock.testing.session import current_loop
 from falmock.testing.transport import LocalApp, TransportRouter
 
 if TYPE_CHECKING:
@@ -60,50 +60,29 @@ STATES: Final = list(State)  # in the order in which a request passes through th
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A request that fal would have received.
-
-    Attributes:
-        id: the request id.
-        endpoint: as "fal-ai/veo2/image-to-video".
-        input: parsed JSON; None for a body that is not JSON.
-        state: IN_QUEUE, IN_PROGRESS or COMPLETED; a failed request is COMPLETED too.
-        status_code: HTTP status of the result; None before the end.
-        output: the result's body, parsed; None before the end, and after it has expired.
-        error_type: for platform errors, as "runner_disconnected"; else None.
-        attempts: how often it was run.
-        webhook: URL for the result, or None.
-        key_id: of the caller.
-    """
+    """A request that fal would have received."""
 
     id: str
-    endpoint: str
-    input: Any
-    state: str
-    status_code: int | None
-    output: Any
-    error_type: str | None
-    attempts: int
-    webhook: str | None
-    key_id: str
+    endpoint: str  # as "fal-ai/veo2/image-to-video"
+    input: Any  # parsed JSON; None for a body that is not JSON
+    state: str  # IN_QUEUE, IN_PROGRESS or COMPLETED; a failed request is COMPLETED too
+    status_code: int | None  # HTTP status of the result; None before the end
+    output: Any  # the result's body, parsed; None before the end, and after it has expired
+    error_type: str | None  # for platform errors, as "runner_disconnected"
+    attempts: int  # how often it was run
+    webhook: str | None  # URL for the result
+    key_id: str  # of the caller
 
 
 @dataclass(frozen=True, slots=True)
 class Webhook:
-    """The delivery of a result.
-
-    Attributes:
-        request_id: of the request.
-        url: the receiver.
-        body: parsed JSON.
-        attempts: each POST and its response; see `journal.Attempt`.
-        outcome: "pending", "delivered", "failed", "lost" or "refused".
-    """
+    """The delivery of a result."""
 
     request_id: str
     url: str
-    body: Any
-    attempts: tuple[Attempt, ...]
-    outcome: str
+    body: Any  # parsed JSON
+    attempts: tuple[Attempt, ...]  # each POST and its response
+    outcome: str  # "pending", "delivered", "failed", "lost" or "refused"
 
 
 class Harness:
@@ -177,14 +156,9 @@ class Harness:
     def wait(self, request_id: str, state: str = State.COMPLETED, *, timeout: float = math.inf) -> Request:
         """Move the clock until a request is in a state or past it, and return the request.
 
-        Args:
-            request_id: of the request.
-            state: COMPLETED, or an earlier one.
-            timeout: in emulated seconds.
-
         Raises:
             LookupError: no request has this id.
-            TimeoutError: it does not reach the state in that time, or ever.
+            TimeoutError: it does not reach the state in so many emulated seconds, or ever.
         """
         return self._session.portal.call(self._wait, request_id, state, self.now + timeout)
 
@@ -285,7 +259,7 @@ class Harness:
             raise ValueError(f"cannot mount an application at {url}")
         portal = self._stack.enter_context(start_blocking_portal(name=host))
         started = self._stack.enter_context(portal.wrap_async_context_manager(_started(app)))
-        self._mounted[host] = LocalApp(started, portal.call(current_loop), forgiving=True)
+        self._mounted[host] = LocalApp(started, portal.call(asyncio.get_running_loop), forgiving=True)
         self._stack.callback(self._mounted.pop, host)
         return self._stack.enter_context(httpx.Client(base_url=url, verify=trusted()))
 
@@ -366,7 +340,6 @@ class Harness:
 
 @contextmanager
 def open_harness(session: TestSession, settings: Settings = QUICK) -> Iterator[Harness]:
-    """Open an emulator for a test."""
     with ExitStack() as stack:
         yield Harness(session, stack, settings)
 

@@ -27,12 +27,9 @@ class MarkError(ValueError):
 def read(
     marks: Iterable[pytest.Mark], settings: Settings, switches: dict[str, bool]
 ) -> tuple[Settings, dict[str, bool]]:
-    """Return the settings of a test, and its switches.
+    """Return the settings of a test, and its switches: the other arguments. A later mark wins.
 
-    Args:
-        marks: of the test; a later one wins.
-        settings: of tests without marks.
-        switches: other arguments of a mark, with their values in tests without marks.
+    `settings` and `switches` are those of tests without marks.
 
     Raises:
         MarkError: an argument is unknown, has a wrong type, or an impossible value.

@@ -28,16 +28,13 @@ class TestSession:
     """The shared resources. See `open_session`.
 
     Attributes:
-        portal: runs functions in the thread of the emulators.
-        loop: the event loop of that thread.
-        renderer: shared, because most tests ask for the same clip.
         callers: every `Authorization` header that was sent to fal. Calls with one of them are blocked
             outside of a test, so that a thread that outlives its test does not reach fal.
     """
 
-    portal: BlockingPortal
-    loop: asyncio.AbstractEventLoop
-    renderer: Renderer
+    portal: BlockingPortal  # runs functions in the thread of the emulators
+    loop: asyncio.AbstractEventLoop  # of that thread
+    renderer: Renderer  # most tests ask for the same clip
     _stack: ExitStack
     callers: set[str] = field(default_factory=set, repr=False)
     _served: ASGIApp | None = None
@@ -80,30 +77,14 @@ class TestSession:
 
 @contextmanager
 def open_session(folder: Path) -> Iterator[TestSession]:
-    """Set up the shared resources.
-
-    Args:
-        folder: for the clips.
-    """
+    """Set up the shared resources, with a folder for the clips."""
     with ExitStack() as stack:
         portal = stack.enter_context(start_blocking_portal(name="falmock"))
-        renderer = stack.enter_context(portal.wrap_async_context_manager(_open_renderer(folder)))
-        session = TestSession(portal, portal.call(current_loop), renderer, stack)
+        renderer = Renderer(ffmpeg=find_ffmpeg(), cache=folder, at_once=2, timeout=60)
+        stack.callback(portal.call, renderer.close)
+        session = TestSession(portal, portal.call(asyncio.get_running_loop), renderer, stack)
         stack.enter_context(callers_blocked(session.callers))
         yield session
-
-
-async def current_loop() -> asyncio.AbstractEventLoop:
-    return asyncio.get_running_loop()
-
-
-@asynccontextmanager
-async def _open_renderer(folder: Path) -> AsyncIterator[Renderer]:
-    renderer = Renderer(ffmpeg=find_ffmpeg(), cache=folder, at_once=2, timeout=60)
-    try:
-        yield renderer
-    finally:
-        await renderer.close()
 
 
 @asynccontextmanager

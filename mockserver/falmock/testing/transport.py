@@ -10,8 +10,9 @@ import asyncio
 import logging
 import os
 import socket
-from contextlib import ExitStack, asynccontextmanager, contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from threading import Lock
 from typing import TYPE_CHECKING, Any, Final
 
 import httpx
@@ -22,17 +23,20 @@ from falmock.http.context import CONNECTION
 from falmock.protocol import credentials
 from falmock.protocol.hosts import is_fal, is_served
 from falmock.settings import Settings
-from falmock.testing.wrapping import wrapped
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Collection, Iterator
+    from collections.abc import Callable, Collection, Iterator
 
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
     from falmock.engine.emulator import Emulator
 
+    Function = Callable[..., Any]
+
 log = logging.getLogger("falmock")
 
+WRAPPER: Final = "falmock_wrapper"
+_changing: Final = Lock()
 BLOCKING: Final = "falmock.blocking"  # in a scope: the caller blocks its event loop until the answer
 
 
@@ -55,17 +59,11 @@ class PastRedirectError(LeakError):
 
 
 class Connection:
-    """The connection of a call within this process, for faults to break (see `http.context.Connection`).
-
-    Attributes:
-        started: a part of the response has been sent.
-        extensions: httpx's, of the response.
-    """
-
-    started = False
+    """The connection of a call within this process, for faults to break (see `http.context.Connection`)."""
 
     def __init__(self) -> None:
-        self.extensions: dict[str, Any] = {}
+        self.started = False  # a part of the response has been sent
+        self.extensions: dict[str, Any] = {}  # httpx's, of the response
 
     async def drop(self) -> None:
         """Break it: a reset before the response, or an early end in the middle of it."""
@@ -93,13 +91,12 @@ class LocalApp:
         loop: the event loop that it runs in, in another thread than that of synchronous callers.
         forgiving: answer 500 for the application's exceptions, as servers do, and log them; else they are
             raised in the caller.
-        process: that of the loop. A fork of it has no such loop.
     """
 
     app: ASGIApp
     loop: asyncio.AbstractEventLoop
     forgiving: bool = False
-    process: int = field(default_factory=os.getpid)
+    process: int = field(default_factory=os.getpid)  # a fork of it has no such loop
 
     def send(self, request: httpx.Request) -> httpx.Response:
         """Answer a call of a synchronous client.
@@ -117,7 +114,6 @@ class LocalApp:
         return asyncio.run_coroutine_threadsafe(response, self.loop).result()
 
     async def send_async(self, request: httpx.Request) -> httpx.Response:
-        """Answer a call of an asynchronous client."""
         self._check_process(request)
         await request.aread()
         response = self._respond(request, blocking=False)
@@ -161,26 +157,15 @@ class LocalApp:
 
 @dataclass(slots=True)
 class TransportRouter:
-    """Decides where calls go.
-
-    Attributes:
-        fal: answers for fal's hosts.
-        others: answer for other hosts, by name.
-        leaks: the errors of calls that would have left this machine.
-        callers: every `Authorization` header that was sent to fal.
-    """
+    """Decides where calls go."""
 
     fal: LocalApp
-    others: dict[str, LocalApp] = field(default_factory=dict)
-    leaks: list[LeakError] = field(default_factory=list)
-    callers: set[str] = field(default_factory=set, repr=False)
+    others: dict[str, LocalApp] = field(default_factory=dict)  # for other hosts, by name
+    leaks: list[LeakError] = field(default_factory=list)  # errors of calls that would have left this machine
+    callers: set[str] = field(default_factory=set, repr=False)  # the `Authorization` headers sent to fal
 
     def find(self, request: httpx.Request) -> LocalApp | None:
-        """Return the application for a call, or None to send it as usual.
-
-        Raises:
-            LeakError: it is for a host of fal's that is not emulated.
-        """
+        """Return the application for a call, or None to send it as usual."""
         name = request.url.host.rstrip(".")
         if is_served(name):
             self.callers.add(request.headers.get("authorization", ""))
@@ -200,17 +185,13 @@ class TransportRouter:
         with ExitStack() as stack:
             stack.enter_context(_routed(self.find))
             for owner, name, place in _resolvers():
-                stack.enter_context(wrapped(owner, name, self._guarded(place)))
+                stack.enter_context(_wrapped(owner, name, self._guarded(place)))
             yield
 
-    def _guarded(self, place: int) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-        """Return a wrapper that refuses fal's hosts, for libraries that this does not route.
+    def _guarded(self, place: int) -> Callable[[Function], Function]:
+        """Return a wrapper that refuses fal's hosts, for libraries that this does not route."""
 
-        Args:
-            place: the position of the host among the arguments of the function.
-        """
-
-        def wrap(resolve: Callable[..., Any]) -> Callable[..., Any]:
+        def wrap(resolve: Function) -> Function:
             def guarded(*arguments: Any, **keywords: Any) -> Any:
                 host = keywords.get("host", arguments[place] if len(arguments) > place else None)
                 name = host.decode("ascii", "replace") if isinstance(host, bytes) else str(host)
@@ -246,8 +227,8 @@ def offline(settings: Settings | None = None) -> Iterator[Emulator]:
     with (
         _with_a_key(),
         start_blocking_portal() as portal,
-        portal.wrap_async_context_manager(_open(settings or Settings())) as (emulator, loop),
-        redirected(create_app(emulator), loop),
+        portal.wrap_async_context_manager(open_emulator(settings or Settings())) as emulator,
+        redirected(create_app(emulator), portal.call(asyncio.get_running_loop)),
     ):
         yield emulator
 
@@ -270,11 +251,9 @@ def _with_a_key() -> Iterator[None]:
 
 @contextmanager
 def redirected(app: ASGIApp, loop: asyncio.AbstractEventLoop) -> Iterator[None]:
-    """Lead what httpx clients send to fal to an application, for the length of a block.
+    """Lead what httpx clients send to fal to an emulator's application, for the length of a block.
 
-    Args:
-        app: of an open emulator.
-        loop: in which the emulator was opened. Synchronous clients must be in another thread.
+    Synchronous clients must be in another thread than the event loop, in which the emulator was opened.
     """
     with TransportRouter(LocalApp(app, loop)).installed():
         yield
@@ -296,14 +275,14 @@ def callers_blocked(callers: Collection[str]) -> Iterator[None]:
 def _routed(find: Callable[[httpx.Request], LocalApp | None]) -> Iterator[None]:
     """Send calls of httpx clients to the application that `find` returns, or as usual for None."""
 
-    def blocking(send: Callable[..., Any]) -> Callable[..., Any]:
+    def blocking(send: Function) -> Function:
         def handle(transport: httpx.HTTPTransport, request: httpx.Request) -> Any:
             app = find(request)
             return send(transport, request) if app is None else app.send(request)
 
         return handle
 
-    def asynchronous(send: Callable[..., Any]) -> Callable[..., Any]:
+    def asynchronous(send: Function) -> Function:
         async def handle(transport: httpx.AsyncHTTPTransport, request: httpx.Request) -> Any:
             app = find(request)
             return await (send(transport, request) if app is None else app.send_async(request))
@@ -311,16 +290,10 @@ def _routed(find: Callable[[httpx.Request], LocalApp | None]) -> Iterator[None]:
         return handle
 
     with (
-        wrapped(httpx.HTTPTransport, "handle_request", blocking),
-        wrapped(httpx.AsyncHTTPTransport, "handle_async_request", asynchronous),
+        _wrapped(httpx.HTTPTransport, "handle_request", blocking),
+        _wrapped(httpx.AsyncHTTPTransport, "handle_async_request", asynchronous),
     ):
         yield
-
-
-@asynccontextmanager
-async def _open(settings: Settings) -> AsyncIterator[tuple[Emulator, asyncio.AbstractEventLoop]]:
-    async with open_emulator(settings) as emulator:
-        yield emulator, asyncio.get_running_loop()
 
 
 def _running_loop() -> asyncio.AbstractEventLoop | None:
@@ -328,3 +301,34 @@ def _running_loop() -> asyncio.AbstractEventLoop | None:
         return asyncio.get_running_loop()
     except RuntimeError:
         return None
+
+
+@dataclass(slots=True)
+class _Wrapper:
+    before: Function
+    active: bool = True
+
+
+@contextmanager
+def _wrapped(owner: Any, name: str, wrap: Callable[[Function], Function]) -> Iterator[None]:
+    """Replace a function of a module or class with the one that `wrap` returns, for the length of a block.
+
+    Blocks may overlap: those of two threads, for example, end in any order.
+    """
+    with _changing:
+        wrapper = _Wrapper(getattr(owner, name))
+        replacement = wrap(wrapper.before)
+
+        def call(*arguments: Any, **keywords: Any) -> Any:
+            return (replacement if wrapper.active else wrapper.before)(*arguments, **keywords)
+
+        setattr(call, WRAPPER, wrapper)
+        setattr(owner, name, call)
+    try:
+        yield
+    finally:
+        with _changing:
+            wrapper.active = False
+            # A replacement below an active one stays, and does nothing, until that is removed.
+            while (top := getattr(getattr(owner, name), WRAPPER, None)) is not None and not top.active:
+                setattr(owner, name, top.before)

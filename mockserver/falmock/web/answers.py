@@ -35,12 +35,7 @@ FIXED: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """The outcome of an action.
-
-    Attributes:
-        text: one sentence for the user.
-        page: address of the page that shows it.
-    """
+    """The outcome of an action: one sentence for the user, and the address of the page that shows it."""
 
     text: str
     page: str
@@ -74,7 +69,6 @@ def headers(request: Request) -> dict[str, str]:
 
 
 def html(request: Request, text: str, status: int = 200) -> Response:
-    """Return a page or a part of one."""
     return HTMLResponse(text, status, headers(request))
 
 
@@ -98,11 +92,7 @@ def done(request: Request, outcome: Done) -> Response:
 
 
 async def form(request: Request) -> Mapping[str, str]:
-    """Return the fields of a form, empty ones left out; of several with one name the last.
-
-    Raises:
-        Rejected: it is too large.
-    """
+    """Return the fields of a form, empty ones left out; of several with one name the last."""
     try:
         body = await read_body(request, LONGEST_FORM)
         pairs = parse_qsl(body.decode(errors="replace"), max_num_fields=MOST_FIELDS)

@@ -20,21 +20,20 @@ from falmock.protocol import bodies
 from falmock.protocol.errors import RequestNotFound
 from falmock.web import answers, media
 from falmock.web.answers import Done, Rejected, form, origin
-from falmock.web.regions import Regions
-from falmock.web.site import badge
+from falmock.web.live import Page, Regions
+from falmock.web.site import badge, pretty
 from falmock.web.snippets import snippets
 from falmock.web.timeline import draw
 from falmock.web.webhooks import WAYS, verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
     from markupsafe import Markup
     from starlette.requests import Request
 
     from falmock.engine.rows import Request as Stored
     from falmock.inspection.entries import JournalEntry
-    from falmock.web.answers import Action, Part
     from falmock.web.site import Site
 
 PATH: Final = "/ui/requests/{id}"
@@ -47,35 +46,33 @@ ENDINGS: Final = {
 }
 
 
-class RequestPage:
+class RequestPage(Page):
     """The page of one request."""
 
     path = PATH
 
     def __init__(self, site: Site) -> None:
-        self._site = site
-        self._emulator = site.emulator
+        super().__init__(site)
         manual = site.emulator.manual
-        self.actions: dict[str, Action] = {
+        self.actions = {
             f"{PATH}/hold": partial(self._steer, manual.hold, "The request is held."),
             f"{PATH}/release": partial(self._steer, manual.release, "The request is released."),
             f"{PATH}/finish": partial(self._steer, manual.finish, "The request ends now."),
             f"{PATH}/fail": self._fail,
         }
-        self.parts: dict[str, Part] = {
+        self.parts = {
             f"{PATH}/input.json": self._input,
             f"{PATH}/input/{{label}}": self._file,
             f"{PATH}/calls/{{call}}": self._call,
         }
 
     async def show(self, request: Request) -> Response:
-        """Return the whole page."""
         found = self._found(request)
         address = f"{origin(request)}{PATH.format(id=found.id)}"
         body = self._site.redact.text(
             self._emulator.payloads.kept_body(found)[:LONGEST].decode(errors="replace")
         )
-        return self._site.page(
+        return self.page(
             request,
             "request.html",
             title=f"{found.endpoint} {found.id[-8:]}",
@@ -89,7 +86,6 @@ class RequestPage:
         )
 
     async def look(self, request: Request) -> Regions:
-        """Return everything about the request as it is now."""
         entries = await self._entries(self._found(request))
         found = self._found(request)  # again: other calls were answered meanwhile
         now = self._emulator.clock.now()
@@ -98,18 +94,21 @@ class RequestPage:
         attempts = [entry for entry in entries if isinstance(entry, Attempt)]
         delivery = self._emulator.store.delivery(found.id)
         logs = self._emulator.logs(found)
+        model = self._emulator.catalogue.get(found.endpoint)
         render = partial(self._site.render, request=found, endings=ENDINGS)
-        waits = found.state == State.IN_QUEUE
         parts = {
             "clock": self._site.clock(),
             "head": render(
                 "request_head.html",
                 badge=badge(found),
-                position=self._emulator.position(found) if waits else None,
+                position=self._emulator.position(found) if found.state == State.IN_QUEUE else None,
             ),
             "course": render("request_course.html", timeline=draw(found, transitions, now)),
             "facts": render(
-                "request_facts.html", charge=self._site.ledger.charge(found), **self._price(found)
+                "request_facts.html",
+                charge=self._site.ledger.charge(found),
+                price=model.entry.price if model else None,
+                has_model=model is not None,
             ),
             "input": self._shown_input(found),
             "result": self._shown_result(found),
@@ -119,7 +118,11 @@ class RequestPage:
                 ways=WAYS,
                 url=found.webhook and self._site.redact.text(without_secrets(found.webhook)),
             ),
-            "findings": render("request_findings.html", findings=self._findings(entries, now), rules=RULES),
+            "findings": render(
+                "request_findings.html",
+                findings=check(entries, catalogue=self._emulator.catalogue, now=now),
+                rules=RULES,
+            ),
             "calls-left-out": render(
                 "request_calls.html", left_out=max(0, len(calls) - CALLS), total=len(calls)
             ),
@@ -147,47 +150,36 @@ class RequestPage:
         pieces = in_turns(self._site.journal.pieces(JournalFilter(request=found.id)))
         return [entry async for piece in pieces for entry in piece]
 
-    def _findings(self, entries: Sequence[JournalEntry], now: float) -> list[Any]:
-        """Return the findings of the client check about this request."""
-        return check(entries, catalogue=self._emulator.catalogue, now=now)
-
-    def _price(self, found: Stored) -> dict[str, Any]:
-        model = self._emulator.catalogue.get(found.endpoint)
-        return {"price": model.entry.price if model else None, "has_model": model is not None}
-
     def _log_line(self, number: int, line: dict[str, Any]) -> Markup:
         at = datetime.fromisoformat(line["timestamp"]).replace(tzinfo=UTC).timestamp()
         return self._site.render("request_log.html", number=number, line=line, at=at)
 
     def _shown_input(self, found: Stored) -> Markup:
         body = self._emulator.payloads.kept_body(found)
-        value = bodies.load_or_none(body)
         address = f"{PATH.format(id=found.id)}/input/"
-        return self._value("input", found, value, body, found.content_type, address)
+        return self._value("input", found, body, found.content_type, address=address)
 
     def _shown_result(self, found: Stored) -> Markup:
-        body = self._emulator.output(found)
-        value = None if body is None else bodies.load_or_none(body)
         headers = self._site.redact.headers(
             (name.encode(), str(text).encode()) for name, text in json.loads(found.headers).items()
         )
-        return self._value("result", found, value, body, "application/json", "", headers=headers)
+        return self._value("result", found, self._emulator.output(found), "application/json", headers=headers)
 
-    def _value(  # noqa: PLR0917 - private, and called twice
+    def _value(
         self,
         name: str,
         found: Stored,
-        value: Any,
         body: bytes | None,
         content_type: str | None,
-        address: str,
+        *,
+        address: str = "",
         headers: tuple[tuple[str, str], ...] = (),
     ) -> Markup:
-        text = (
-            ""
-            if body is None
-            else _text(self._site.redact.body(body[:LONGEST] if value is None else body, content_type))
-        )
+        value = None if body is None else bodies.load_or_none(body)
+        shown = None
+        if body is not None:
+            shown = self._site.redact.body(body[:LONGEST] if value is None else body, content_type)
+        text = "" if shown is None else pretty(shown)
         return self._site.render(
             f"request_{name}.html",
             request=found,
@@ -203,8 +195,7 @@ class RequestPage:
     async def _input(self, request: Request) -> Response:
         """Return the body of the submission as it came, so that it can be sent again."""
         body = self._emulator.payloads.kept_body(self._found(request))
-        headers = {**answers.headers(request), "content-security-policy": "sandbox; default-src 'none'"}
-        return Response(body, headers=headers, media_type="application/octet-stream")
+        return _sandboxed(request, body, "application/octet-stream")
 
     async def _file(self, request: Request) -> Response:
         """Return a file that is a data URI in the input."""
@@ -214,11 +205,9 @@ class RequestPage:
         content = await asyncio.to_thread(media.decode, uri)
         if content is None:
             raise Rejected(404, "There is no such file in the input.")
-        headers = {**answers.headers(request), "content-security-policy": "sandbox; default-src 'none'"}
-        return Response(content[1], headers=headers, media_type=content[0])
+        return _sandboxed(request, content[1], content[0])
 
     async def _call(self, request: Request) -> Response:
-        """Return the headers and bodies of a call."""
         found = self._found(request)
         number = str(request.path_params["call"])
         for entry in await self._entries(found):
@@ -226,7 +215,7 @@ class RequestPage:
                 if answers.wants_part(request):
                     return answers.html(request, self._site.render("call_body.html", call=entry))
                 title = f"Call {entry.id}" if isinstance(entry, Exchange) else f"Attempt {entry.number}"
-                return self._site.page(
+                return self.page(
                     request, "call.html", title=title, regions=Regions(), call=entry, request=found
                 )
         raise Rejected(404, "The journal does not have this call any more.")
@@ -252,7 +241,6 @@ def _few(calls: list[Exchange]) -> list[Exchange]:
     return calls if len(calls) <= CALLS else [*calls[:first], *calls[len(calls) - CALLS + first :]]
 
 
-def _text(value: Any) -> str:
-    if value is None:
-        return ""
-    return value if isinstance(value, str) else json.dumps(value, indent=2, ensure_ascii=False)
+def _sandboxed(request: Request, content: bytes, kind: str) -> Response:
+    headers = {**answers.headers(request), "content-security-policy": "sandbox; default-src 'none'"}
+    return Response(content, headers=headers, media_type=kind)

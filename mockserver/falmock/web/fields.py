@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 from falmock.catalogue import comparing
 from falmock.web import schemas
-from falmock.web.json_texts import NotJsonError, dump, is_unicode, load
+from falmock.web.schemas import NotJsonError, dump, is_unicode, load
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -42,31 +42,18 @@ _KINDS: Final[Mapping[type, str]] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Field:
-    """A field of an input.
-
-    Attributes:
-        name: in the input.
-        line: its row in the table of fields.
-        control: the kind of control. "long" is a text of several lines, "files" a list of URLs, one a line,
-            and "json" any other value.
-        choices: values by their texts.
-        kinds: JSON types that it can have besides the choices.
-        least, most: the bounds of a number, or None.
-        accept: types of files that a browser offers, as "image/*"; empty for all.
-        start: a value to start from, which may not be valid.
-        example: JSON of a value that is none of the choices.
-    """
+    """A field of an input."""
 
     name: str
-    line: Line
-    control: Control
-    choices: Mapping[str, Any]
-    kinds: frozenset[str]
-    least: float | None
+    line: Line  # its row in the table of fields
+    control: Control  # "long" is a text of several lines, "files" URLs, one a line, "json" any other value
+    choices: Mapping[str, Any]  # values by their texts
+    kinds: frozenset[str]  # JSON types that it can have besides the choices
+    least: float | None  # the bounds of a number
     most: float | None
-    accept: str
-    start: Any
-    example: str
+    accept: str  # types of files that a browser offers, as "image/*"; empty for all
+    start: Any  # a value to start from, which may not be valid
+    example: str  # JSON of a value that is none of the choices
 
     @property
     def required(self) -> bool:
@@ -142,11 +129,7 @@ def read(field: Field, text: str) -> Any:
 
 
 def read_other(field: Field, text: str) -> Any:
-    """Return the value of a JSON text. If the field takes strings, they need no quotes.
-
-    Raises:
-        NotJsonError: it is not JSON.
-    """
+    """Return the value of a JSON text. If the field takes strings, they need no quotes."""
     try:
         value = load(text)
     except NotJsonError:
@@ -160,7 +143,8 @@ def show(field: Field, value: Any) -> dict[str, str] | None:
     """Return the texts of the field's controls, by their names, that stand for a value; None if none do."""
     candidates = [(VALUE, read, text) for text in _texts(field, value)]
     if field.takes_others:
-        candidates += [(OTHER, read_other, text) for text in (*_plain(value), dump(value))]
+        others = [value, dump(value)] if isinstance(value, str) else [dump(value)]
+        candidates += [(OTHER, read_other, text) for text in others]
     for prefix, reading, text in candidates:
         several = prefix == VALUE and field.control in {"long", "files", "json"}
         if _can_be_typed(text, several=several) and _stands_for(reading, field, text, value):
@@ -173,10 +157,7 @@ def compose(
 ) -> tuple[Any, dict[str, str]]:
     """Return the input that a form stands for, and its problems by the names of controls.
 
-    Args:
-        known: the fields of the model.
-        texts: by the names of controls.
-        kept: values of fields that have no text.
+    `texts` are by the names of controls; `kept` has values of fields that have no text.
     """
     value: dict[str, Any] = {}
     problems: dict[str, str] = {}
@@ -216,18 +197,12 @@ def _texts(field: Field, value: Any) -> Iterator[str]:
     if field.control == "choice":
         yield from (text for text, each in field.choices.items() if each == value)
         return
-    yield from _plain(value)
-    if field.control == "files" and isinstance(value, list):
-        yield "\n".join(map(str, value))
-    if field.control == "json":
-        yield dump(value, indent=2)
-    if field.control in {"switch", "number"}:
-        yield dump(value)
-
-
-def _plain(value: Any) -> Iterator[str]:
     if isinstance(value, str):
         yield value
+    if field.control == "files" and isinstance(value, list):
+        yield "\n".join(map(str, value))
+    if field.control in {"json", "switch", "number"}:
+        yield dump(value, indent=2)
 
 
 def _stands_for(reading: Any, field: Field, text: str, value: Any) -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import binascii
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote, unquote
 
@@ -33,39 +34,25 @@ SHOWN: Final = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Medium:
-    """A file in a value.
+    """A file in a value."""
 
-    Attributes:
-        label: the place in the value, as "images.0.url".
-        url: as it is there, shortened if it is a data URI.
-        kind: "image", "video", "audio" or "file".
-        source: address on this origin; empty if there is none.
-        note: why it is not shown, or its type.
-    """
-
-    label: str
-    url: str
-    kind: str
-    source: str = ""
-    note: str = ""
+    label: str  # its place in the value, as "images.0.url"
+    url: str  # shortened if it is a data URI
+    kind: str  # "image", "video", "audio" or "file"
+    source: str = ""  # address on this origin, if there is one
+    note: str = ""  # why it is not shown, or its type
 
 
 def find(value: Any, emulator: Emulator, data_address: str = "") -> list[Medium]:
-    """Return the files in a value.
+    """Return the files in a JSON value.
 
     Args:
         value: JSON.
         emulator: has the files.
         data_address: address at which data URIs of this value are served; their label is added to it.
     """
-    found: list[Medium] = []
-    for label, text in texts(value):
-        medium = _medium(label, text, emulator, data_address)
-        if medium is not None:
-            found.append(medium)
-            if len(found) == MOST:
-                break
-    return found
+    media = (_medium(label, text, emulator, data_address) for label, text in texts(value))
+    return list(islice(filter(None, media), MOST))
 
 
 def texts(value: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, str]]:
@@ -110,13 +97,10 @@ def path_on_cdn(url: str, names: Collection[str]) -> str | None:
 def _medium(label: str, text: str, emulator: Emulator, data_address: str) -> Medium | None:
     if text[:5].lower() == "data:":
         kind = text[5:].partition(",")[0].partition(";")[0].strip().lower()
-        shown = kind in SHOWN and data_address
+        shown = data_address if kind in SHOWN else ""
+        source = shown and shown + quote(label, safe="")
         return Medium(
-            label,
-            f"{text[:40]}…",
-            kind.partition("/")[0] if shown else "file",
-            data_address + quote(label, safe="") if shown else "",
-            kind or "data",
+            label, f"{text[:40]}…", kind.partition("/")[0] if shown else "file", source, kind or "data"
         )
     if text[:7].lower() != "http://" and text[:8].lower() != "https://":
         return None
@@ -129,10 +113,5 @@ def _medium(label: str, text: str, emulator: Emulator, data_address: str) -> Med
     if file.acl is not None:
         return Medium(label, text, "file", note="has an access list")
     kind = file.content_type.partition("/")[0]
-    return Medium(
-        label,
-        text,
-        kind if kind in {"image", "video", "audio"} else "file",
-        f"/{CDN}{quote(path)}",
-        file.content_type,
-    )
+    kind = kind if kind in {"image", "video", "audio"} else "file"
+    return Medium(label, text, kind, f"/{CDN}{quote(path)}", file.content_type)

@@ -1,23 +1,35 @@
-"""The models that the emulator serves, in pages."""
+"""The list of models, and a page for each: its facts, its schema, and a form that submits a request to it."""
 
 from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
+from itertools import groupby
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import quote
 
+from falmock.catalogue import comparing
+from falmock.engine.delivery import without_secrets
+from falmock.faults.vocabulary import FAULTS, OF_A_REQUEST
 from falmock.http.listing import in_turns
-from falmock.web.answers import Rejected
-from falmock.web.regions import Regions
+from falmock.protocol import endpoints
+from falmock.protocol.errors import TimeEnded
+from falmock.web import fields, schemas
+from falmock.web.answers import Done, Rejected, origin
+from falmock.web.live import Page, Regions
+from falmock.web.playground import CALLER, Draft, Playground
+from falmock.web.site import dollars
+from falmock.web.snippets import snippets
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from starlette.requests import Request
     from starlette.responses import Response
 
-    from falmock.catalogue import Entry, Price
-    from falmock.web.answers import Action, Part
+    from falmock.catalogue import Entry, Model, Price
+    from falmock.web.fields import Field
     from falmock.web.site import Site
 
 PATH: Final = "/ui/models"
@@ -33,17 +45,18 @@ SOURCES: Final[Mapping[str, str]] = {
     "types": "from the types in a package of fal, which have no bounds",
     "guess": "guessed from the name: any input is valid",
 }
+# The faults that the form offers, by their heading in the documents.
+OFFERED: Final = {
+    group: [kind.name for kind in kinds]
+    for group, kinds in groupby(
+        (kind for kind in FAULTS.values() if not set(kind.on).isdisjoint(OF_A_REQUEST)), attrgetter("group")
+    )
+}
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A model in the list.
-
-    Attributes:
-        needs: names of the first required fields.
-        more: how many other fields the input has.
-        words: text that a search looks in.
-    """
+    """A model in the list."""
 
     endpoint: str
     medium: str
@@ -51,25 +64,22 @@ class Row:
     date: str
     retired: str | None
     price: Price | None
-    needs: tuple[str, ...]
-    more: int
-    words: str
+    needs: tuple[str, ...]  # names of the first required fields
+    more: int  # how many other fields the input has
+    words: str  # text that a search looks in
 
 
-class ModelsPage:
+class ModelsPage(Page):
     """The list of models. Its filters and its place in the list are in its address."""
 
     path = PATH
 
     def __init__(self, site: Site) -> None:
-        self._site = site
-        self._catalogue = site.emulator.catalogue
+        super().__init__(site)
         self._rows: tuple[Row, ...] | None = None
-        self.actions: dict[str, Action] = {}
-        self.parts: dict[str, Part] = {}
 
     async def show(self, request: Request) -> Response:
-        """Return the whole page."""
+        """Return the whole page. The models stay as they are while the emulator runs."""
         rows = await self._all()
         filters = {name: request.query_params.get(name, "") for name in FILTERS}
         found = list(matching(rows, filters))
@@ -79,7 +89,7 @@ class ModelsPage:
             raise Rejected(404, f"The list of models has no page {number}.")
         media = Counter(row.medium for row in rows)
         certainties = Counter(row.certainty for row in rows)
-        return self._site.page(
+        return self.page(
             request,
             "models.html",
             title="Models",
@@ -97,32 +107,22 @@ class ModelsPage:
             advice=self._advice(filters["text"].strip()) if not found else None,
         )
 
-    async def look(self, request: Request) -> Regions:
-        """Return the parts that change. The models stay as they are while the emulator runs."""
-        del request
-        return Regions({"clock": self._site.clock()})
-
     async def _all(self) -> tuple[Row, ...]:
         """Return all rows. The first call reads the catalogue, and other tasks run in between."""
         if self._rows is None:
-            self._rows = tuple([_row(entry) async for entry in in_turns(self._catalogue.entries())])
+            self._rows = tuple([_row(entry) async for entry in in_turns(self._emulator.catalogue.entries())])
         return self._rows
 
     def _advice(self, text: str) -> Mapping[str, Any] | None:
-        """Return the model with the most similar name."""
         if not text:
             return None
-        guessed = self._catalogue.get(text)
-        name = self._catalogue.nearest(text) if guessed is None else guessed.endpoint
+        guessed = self._emulator.catalogue.get(text)
+        name = self._emulator.catalogue.nearest(text) if guessed is None else guessed.endpoint
         return None if name is None else {"endpoint": name, "guessed": guessed is not None}
 
 
 def matching(rows: Iterable[Row], filters: Mapping[str, str]) -> Iterable[Row]:
-    """Yield the rows that have all words of the text and match the other filters.
-
-    Raises:
-        Rejected: the text is too long.
-    """
+    """Yield the rows that have all words of the text and match the other filters."""
     if len(filters["text"]) > LONGEST_TEXT:
         raise Rejected(422, "A filter is too long.")
     words = filters["text"].lower().split()
@@ -164,3 +164,98 @@ def _address(request: Request, number: int) -> str:
         else request.url.remove_query_params("page")
     )
     return f"{PATH}?{url.query}" if url.query else PATH
+
+
+class ModelPage(Page):
+    """The page of one model. Its address may name a request that the form repeats."""
+
+    path = f"{PATH}/{{endpoint:path}}"
+
+    def __init__(self, site: Site) -> None:
+        super().__init__(site)
+        self._playground = Playground(site)
+        self.actions = {self.path: self._submit}
+
+    async def show(self, request: Request) -> Response:
+        entry = self._found(request).entry
+        source = request.query_params.get("request")
+        draft = Draft() if source is None else self._playground.repeating(source, fields.fields(entry))
+        return self._page(request, entry, draft)
+
+    async def look(self, request: Request) -> Regions:
+        self._found(request)
+        return await super().look(request)
+
+    async def _submit(self, request: Request) -> Done | Response:
+        """Submit the request in the form, or show the form again with its problems."""
+        model = self._found(request)
+        endpoint = endpoints.parse(model.endpoint)
+        draft, value = await self._playground.received(request, fields.fields(model.entry))
+        if endpoint is None:
+            raise Rejected(404, "There is no such model.")
+        submission = await self._playground.submission(request, endpoint, draft, value)
+        if draft.problems:
+            return self._page(request, model.entry, draft, 422)
+        if self._emulator.locks.is_locked(CALLER):
+            raise Rejected(403, f"The account of {CALLER!r} is locked, so fal refuses the request with 403.")
+        try:
+            stored = self._emulator.submit(submission)
+        except TimeEnded:
+            raise Rejected(
+                503, "Emulated time is about to end, and the request would not end before."
+            ) from None
+        return Done("The request is submitted.", f"/ui/requests/{stored.id}")
+
+    def _found(self, request: Request) -> Model:
+        name = str(request.path_params["endpoint"])
+        model = self._emulator.catalogue.get(name)
+        if model is None:
+            near = self._emulator.catalogue.nearest(name)
+            raise Rejected(404, f"There is no model {name}{f', did you mean {near}?' if near else '.'}")
+        return model
+
+    def _page(self, request: Request, entry: Entry, draft: Draft, status: int = 200) -> Response:
+        known = fields.fields(entry)
+        start = schemas.dump({each.name: each.start for each in known if each.required})
+        webhook = draft.source.webhook if draft.source is not None else None
+        return self.page(
+            request,
+            "model.html",
+            title=entry.endpoint,
+            regions=Regions({"clock": self._site.clock()}),
+            status=status,
+            entry=entry,
+            address=f"{PATH}/{quote(entry.endpoint)}",
+            source=SOURCES[entry.certainty],
+            rules=list(_rules(entry.price_rule or {})),
+            known=known,
+            groups=_groups(known),
+            draft=draft,
+            webhook=None if webhook is None else without_secrets(webhook),
+            tables={part: schemas.lines(entry, part) for part in comparing.PARTS},
+            faults=OFFERED,
+            snippets=snippets(entry.endpoint, start.encode(), origin=origin(request), input_address=""),
+        )
+
+
+def _groups(known: Sequence[Field]) -> dict[str, list[Field]]:
+    """Return the fields by the part of the form that has them."""
+    first = [
+        each for each in known if each.required or each.control in {"file", "files"} or each.name == "prompt"
+    ]
+    written = [each for each in known if each.control in {"json", "long"} and each not in first]
+    return {
+        "first": first,
+        "settings": [each for each in known if each not in first and each not in written],
+        "written": written,
+    }
+
+
+def _rules(rule: Mapping[str, Any], start: str = "") -> Iterator[tuple[str, str]]:
+    """Yield the amounts of a price rule, each with its options as text."""
+    for name, value in rule.items():
+        words = f"{start}, {name}" if start else name
+        if isinstance(value, dict):
+            yield from _rules(value, words)
+        else:
+            yield words, dollars(value) if isinstance(value, int | float) else str(value)

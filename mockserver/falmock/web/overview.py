@@ -9,7 +9,7 @@ from falmock.http.listing import completed
 from falmock.inspection.figures import MOST_REQUESTS, Cost, counting
 from falmock.protocol.errors import PlatformError
 from falmock.web.answers import Rejected
-from falmock.web.regions import Regions
+from falmock.web.live import Page, Regions
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from starlette.responses import Response
 
     from falmock.inspection.figures import Figures
-    from falmock.web.answers import Action, Part
-    from falmock.web.site import Site
 
 PATH: Final = "/ui/overview"
 SPANS: Final = {"": "All", "86400": "Last day", "3600": "Last hour", "600": "Last 10 min"}  # by their seconds
@@ -28,37 +26,23 @@ LINES: Final = 10  # of a table; the others are summed
 
 
 class Line(NamedTuple):
-    """A line of a table with bars.
+    """A line of a table with bars."""
 
-    Attributes:
-        name: a model, a test or a type of error; empty for requests without one.
-        link: address of its requests, or empty.
-        share: length of the bar, in percent.
-        usd: the price of the requests; None if it is not known.
-    """
-
-    name: str
-    link: str
-    share: float
+    name: str  # a model, a test or a type of error; empty for requests without one
+    link: str  # address of its requests, or empty
+    share: float  # length of the bar, in percent
     requests: int
-    usd: float | None = None
+    usd: float | None = None  # None if it is not known
 
 
-class OverviewPage:
+class OverviewPage(Page):
     """The page of figures. The length of time is in its address."""
 
     path = PATH
 
-    def __init__(self, site: Site) -> None:
-        self._site = site
-        self._emulator = site.emulator
-        self.actions: dict[str, Action] = {}
-        self.parts: dict[str, Part] = {}
-
     async def show(self, request: Request) -> Response:
-        """Return the whole page."""
         last = request.query_params.get("last", "")
-        return self._site.page(
+        return self.page(
             request,
             "overview.html",
             title="Overview",
@@ -68,7 +52,6 @@ class OverviewPage:
         )
 
     async def look(self, request: Request) -> Regions:
-        """Return the figures as they are now."""
         now = self._emulator.advance()
         last = _last(request)
         figures = await completed(
@@ -93,16 +76,13 @@ class OverviewPage:
         return Regions(parts, {"buckets": self._buckets(figures)}, moving=last is not None)
 
     def _price(self, endpoint: str) -> float | None:
-        """Return the dollars of a unit."""
         model = self._emulator.catalogue.get(endpoint)
         return model.entry.price.usd if model and model.entry.price else None
 
     def _buckets(self, figures: Figures) -> dict[str, Markup]:
-        if not figures.counts.total:
-            return {}
+        shown = figures.buckets if figures.counts.total else ()
         return {
-            f"b-{bucket.at}": self._site.render("overview_bucket.html", bucket=bucket)
-            for bucket in figures.buckets
+            f"b-{bucket.at}": self._site.render("overview_bucket.html", bucket=bucket) for bucket in shown
         }
 
 

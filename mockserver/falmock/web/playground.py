@@ -24,7 +24,7 @@ from falmock.protocol.hosts import MEDIA, BaseURL
 from falmock.web import fields
 from falmock.web.answers import Rejected
 from falmock.web.fields import MORE, VALUE
-from falmock.web.json_texts import dump
+from falmock.web.schemas import dump
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
@@ -49,26 +49,16 @@ PIECE: Final = 1024 * 1024  # bytes
 
 @dataclass(slots=True)
 class Draft:
-    """The contents of a form.
+    """The contents of a form."""
 
-    Attributes:
-        texts: by the names of controls.
-        source: the request that it repeats.
-        kept: values that are taken from that request, as they are shown, by the names of fields.
-        keeps_webhook: whether it takes the webhook of that request.
-        note: one sentence for the user.
-        problems: one sentence each, by the names of controls.
-    """
-
-    texts: dict[str, str] = field(default_factory=dict)
-    source: Stored | None = None
-    kept: dict[str, str] = field(default_factory=dict)
-    keeps_webhook: bool = False
-    note: str = ""
-    problems: dict[str, str] = field(default_factory=dict)
+    texts: dict[str, str] = field(default_factory=dict)  # by the names of controls
+    source: Stored | None = None  # the request that it repeats
+    kept: dict[str, str] = field(default_factory=dict)  # values of that request, as shown, by their fields
+    keeps_webhook: bool = False  # whether it takes the webhook of that request
+    note: str = ""  # one sentence for the user
+    problems: dict[str, str] = field(default_factory=dict)  # one sentence each, by the names of controls
 
     def text(self, name: str) -> str:
-        """Return the text of a control, empty for none."""
         return self.texts.get(name, "")
 
     @property
@@ -85,11 +75,7 @@ class Playground:
         self._redact = site.redact
 
     def repeating(self, request_id: str, known: Sequence[Field]) -> Draft:
-        """Return a form with the input and the options of a request.
-
-        Raises:
-            RequestNotFound: the id is unknown.
-        """
+        """Return a form with the input and the options of a request."""
         source = self._stored(request_id)
         options = {"test": source.test or "", "priority": "low" if source.priority == LOW else ""}
         draft = Draft(options, source, keeps_webhook=source.webhook is not None)
@@ -103,12 +89,7 @@ class Playground:
         return draft
 
     async def received(self, request: Request, known: Sequence[Field]) -> tuple[Draft, Any]:
-        """Return the form in a call, and its input. Its files are then on the CDN.
-
-        Raises:
-            RequestNotFound: it repeats a request that does not exist any more.
-            Rejected: it cannot be read.
-        """
+        """Return the form in a call, and its input. Its files are then on the CDN."""
         settings = self._emulator.settings
         if not request.headers.get("content-type", "").startswith(TYPE):
             raise Rejected(415, f"The form is sent as {TYPE}.")

@@ -11,7 +11,7 @@ from falmock.engine.submission import parse_input
 from falmock.http.listing import newest
 from falmock.protocol.patterns import LONGEST
 from falmock.web.answers import Rejected, origin
-from falmock.web.regions import Regions
+from falmock.web.live import Page, Regions
 
 if TYPE_CHECKING:
     from markupsafe import Markup
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from starlette.responses import Response
 
     from falmock.engine.rows import Request as Stored
-    from falmock.web.answers import Action, Part
     from falmock.web.site import Site
 
 ROWS: Final = 50  # on a page
@@ -36,22 +35,18 @@ STATES: Final = {
 }
 
 
-class RequestsPage:
+class RequestsPage(Page):
     """The first page. Its filters and its place in the list are in its address."""
 
     path = "/"
 
     def __init__(self, site: Site) -> None:
-        self._site = site
-        self._emulator = site.emulator
+        super().__init__(site)
         self._row = lru_cache(maxsize=1000)(self._render_row)
-        self.actions: dict[str, Action] = {}
-        self.parts: dict[str, Part] = {}
 
     async def show(self, request: Request) -> Response:
-        """Return the whole page."""
         query = request.query_params
-        return self._site.page(
+        return self.page(
             request,
             "requests.html",
             title="Requests",
@@ -62,7 +57,6 @@ class RequestsPage:
         )
 
     async def look(self, request: Request) -> Regions:
-        """Return the rows, the numbers above them and the links below."""
         total, waiting = self._emulator.store.count_requests()
         found, more = await self._find(selection(request), request.query_params.get("before"))
         rows = self._as_now(found)
@@ -72,7 +66,7 @@ class RequestsPage:
             "empty": self._site.render(
                 "requests_empty.html", shown=not rows, total=total, origin=origin(request)
             ),
-            "pages": self._site.pager(request, self.path, found[-1].id if more else None),
+            "pages": self.pager(request, found[-1].id if more else None),
         }
         return Regions(parts, {"rows": {f"r-{row.id}": self._shown(row) for row in rows}})
 
@@ -109,11 +103,6 @@ EVERYTHING: Final = Selection()
 
 
 def selection(request: Request) -> Selection:
-    """Read the filters of an address.
-
-    Raises:
-        Rejected: one of them is not possible.
-    """
     query = {name: value for name, value in request.query_params.items() if value}
     state, endpoint = query.get("state"), query.get("endpoint")
     if state is not None and state not in set(Condition):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final
 
 from starlette.exceptions import HTTPException
 from starlette.middleware.exceptions import ExceptionMiddleware
@@ -13,13 +13,12 @@ from starlette.routing import Mount, Route, Router
 from starlette.staticfiles import StaticFiles
 
 from falmock.protocol.errors import AlreadyCompleted, RequestNotFound, StorageUnavailable
-from falmock.web import answers, live
+from falmock.web import answers
 from falmock.web.answers import STATIC, Done, Rejected
 from falmock.web.detail import RequestPage
-from falmock.web.model import ModelPage
-from falmock.web.models import ModelsPage
+from falmock.web.live import Page, Regions
+from falmock.web.models import ModelPage, ModelsPage
 from falmock.web.overview import OverviewPage
-from falmock.web.regions import Regions
 from falmock.web.requests import RequestsPage
 from falmock.web.site import Site
 from falmock.web.steer import SteerPage
@@ -32,52 +31,30 @@ if TYPE_CHECKING:
 
     from falmock.engine.emulator import Emulator
     from falmock.inspection.ledger import Ledger
-    from falmock.web.answers import Action, Part
+    from falmock.web.answers import Action
 
+PAGES: Final = (
+    RequestsPage,
+    RequestPage,
+    WebhooksPage,
+    OverviewPage,
+    ModelsPage,
+    ModelPage,
+    SteerPage,
+)
 FOREVER: Final = "public, max-age=31536000, immutable"  # a file with other content has another address
 
 
-class Page(Protocol):
-    """One page.
-
-    Attributes:
-        path: such as "/ui/webhooks".
-        actions: the handlers of its forms, by path.
-        parts: handlers of the parts that are loaded later, by path.
-    """
-
-    path: str
-    actions: dict[str, Action]
-    parts: dict[str, Part]
-
-    async def show(self, request: Request) -> Response:
-        """Return the whole page."""
-        ...
-
-    async def look(self, request: Request) -> Regions:
-        """Return the parts that change."""
-        ...
-
-
 def page(emulator: Emulator, ledger: Ledger) -> ASGIApp:
-    """Return the application."""
     site = Site(emulator, ledger)
-    pages: list[Page] = [
-        RequestsPage(site),
-        RequestPage(site),
-        WebhooksPage(site),
-        OverviewPage(site),
-        ModelsPage(site),
-        ModelPage(site),
-        SteerPage(site),
-    ]
+    pages = [make(site) for make in PAGES]
     routes = [
         Mount(STATIC.rstrip("/"), _Static(directory=Path(__file__).parent / "static")),
         Route("/ui", _to_first_page),
     ]
     for each in pages:
         routes += [
-            Route(f"/ui/live{each.path}", partial(_stream, site, each)),
+            Route(f"/ui/live{each.path}", each.stream),
             *(Route(path, part) for path, part in each.parts.items()),
             *(Route(path, partial(_act, act), methods=["POST"]) for path, act in each.actions.items()),
             Route(each.path, each.show),
@@ -93,10 +70,6 @@ async def _to_first_page(request: Request) -> Response:
     return RedirectResponse("/", 308, answers.headers(request))
 
 
-async def _stream(site: Site, page: Page, request: Request) -> Response:
-    return await live.stream(site, request, page.look)
-
-
 async def _act(act: Action, request: Request) -> Response:
     outcome = await act(request)
     return answers.done(request, outcome) if isinstance(outcome, Done) else outcome
@@ -107,7 +80,7 @@ async def _problem(site: Site, request: Request, error: Exception) -> Response:
     status, text = _explanation(error)
     if answers.wants_part(request):
         return answers.html(request, answers.note(text, "bad"), status)
-    return site.page(request, "problem.html", title=text, regions=Regions(), status=status, text=text)
+    return Page(site).page(request, "problem.html", title=text, regions=Regions(), status=status, text=text)
 
 
 def _explanation(error: Exception) -> tuple[int, str]:
@@ -125,7 +98,6 @@ def _explanation(error: Exception) -> tuple[int, str]:
 
 class _Static(StaticFiles):
     async def get_response(self, path: str, scope: Scope) -> Response:
-        """See `StaticFiles`."""
         response = await super().get_response(path, scope)
         kept = FOREVER if scope["query_string"] else "no-cache"
         response.headers.update({**answers.FIXED, "cache-control": kept})

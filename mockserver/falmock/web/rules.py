@@ -49,39 +49,32 @@ FACTS: Final = "A list in the error's ctx, with commas"
 
 @dataclass(frozen=True, slots=True)
 class Option:
-    """An option of a fault, as a field of a form.
-
-    Attributes:
-        value: the default.
-        low, high: limits of a number; None for a text.
-        step: the step of a number, for the browser.
-        hint: one line for the user.
-    """
+    """An option of a fault, as a field of a form."""
 
     name: str
-    value: str
-    low: int | None
-    high: int | None
-    step: str
+    value: str  # the default
     hint: str
+    low: int | None = None  # limits of a number
+    high: int | None = None
+    step: str = ""  # of a number, for the browser
 
 
 def options_of(kind: FaultKind) -> list[Option]:
-    """Return the options of a fault."""
     return [_option(kind, name, value) for name, value in kind.options.items()]
 
 
 def _option(kind: FaultKind, name: str, value: Any) -> Option:
-    hint = HINTS.get(name) or (FACTS if isinstance(value, list) else A_FACT)
+    if isinstance(value, list):
+        return Option(name, ",".join(value), HINTS.get(name, FACTS))
+    hint = HINTS.get(name, A_FACT)
     if not isinstance(value, int | float):
-        text = ",".join(value) if isinstance(value, list) else str(value)
-        return Option(name, text, None, None, "", hint)
+        return Option(name, str(value), hint)
     low, high = limits(kind.name, name)
     if (low, high) != (-EXACT, EXACT):
         hint = f"{hint}, from {low:,} to {high:,}"
     if isinstance(value, int):
-        return Option(name, str(value), low, high, "1", hint)
-    return Option(name, f"{value:g}", low, high, "any", hint)
+        return Option(name, str(value), hint, low, high, "1")
+    return Option(name, f"{value:g}", hint, low, high, "any")
 
 
 def places_of(kind: FaultKind) -> list[str]:
@@ -90,22 +83,12 @@ def places_of(kind: FaultKind) -> list[str]:
 
 
 def kind_of(name: str) -> FaultKind:
-    """Return a fault of the vocabulary.
-
-    Raises:
-        Rejected: the name is unknown.
-    """
     if (kind := FAULTS.get(name)) is None:
         raise Rejected(422, "There is no such fault.")
     return kind
 
 
 def read(given: Mapping[str, str]) -> Rule:
-    """Return the rule that a form describes.
-
-    Raises:
-        Rejected: a field is not valid.
-    """
     kind = kind_of(given.get("fault", ""))
     options = [
         f"{name}={shlex.quote(given[OPTION + name])}" for name in kind.options if OPTION + name in given

@@ -1,4 +1,4 @@
-"""Schemas as text: the rows of a table of fields, and examples. Pure."""
+"""JSON and schemas as text: the rows of a table of fields, and examples. Pure."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from falmock.catalogue import comparing, outputs, sources
-from falmock.web.json_texts import dump
+from falmock.protocol import bodies
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -21,25 +21,19 @@ DEEPEST: Final = 4  # levels of nested schemas; there is a limit because a type 
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A row in a table of fields.
+    """A row in a table of fields."""
 
-    Attributes:
-        parent: path of the object that has the field; empty for the outermost.
-        values: the values that it can have, if they are listed.
-    """
-
-    parent: str
+    parent: str  # path of the object that has the field; empty for the outermost
     name: str
     required: bool
     type: str
     default: str
     limits: str
-    values: Sequence[str]
+    values: Sequence[str]  # that it can have, if they are listed
     description: str
 
 
 def lines(entry: Entry, part: str) -> list[Line]:
-    """Return the rows for the "input" or "output" of a model."""
     return [line(path, facts) for path, facts in comparing.fields(entry, part).items()]
 
 
@@ -66,17 +60,19 @@ def plain(value: Any) -> str:
 def limits(facts: Json) -> str:
     """Return the bounds of a field as text, as "1 to 50" or "at most 2500 characters"."""
     found = [
-        *(
-            f"{comparing.BOUNDS[name]} {facts[name]}"
-            for name in ("exclusiveMinimum", "exclusiveMaximum")
-            if name in facts
-        ),
+        _bound(facts, "exclusiveMinimum"),
+        _bound(facts, "exclusiveMaximum"),
         _range(facts, "minimum", "maximum", ""),
         _range(facts, "minLength", "maxLength", " characters"),
         _range(facts, "minItems", "maxItems", " items"),
-        *(f"{comparing.BOUNDS[name]} {facts[name]}" for name in ("multipleOf", "pattern") if name in facts),
+        _bound(facts, "multipleOf"),
+        _bound(facts, "pattern"),
     ]
     return ", ".join(filter(None, found))
+
+
+def _bound(facts: Json, name: str) -> str:
+    return f"{comparing.BOUNDS[name]} {facts[name]}" if name in facts else ""
 
 
 def _range(facts: Json, least: str, most: str, unit: str) -> str:
@@ -100,20 +96,16 @@ def example(schemas: Mapping[str, Json], schema: Json, name: str, depth: int = 0
     if kind == "array" and depth < DEEPEST:
         return [example(schemas, items(schemas, chosen), name.removesuffix("s"), depth + 1)]
     if kind == "object" and depth < DEEPEST:
-        properties = chosen.get("properties", {}).items()
         return {
             key: example(schemas, inner if isinstance(inner, dict) else {}, key, depth + 1)
-            for key, inner in properties
+            for key, inner in chosen.get("properties", {}).items()
         }
-    simple = {"array": [], "object": {}, "boolean": True, "null": None}
-    if kind in {"integer", "number"}:
-        return chosen.get("minimum", 1)
-    return simple[kind] if kind in simple else _text(name, chosen)
-
-
-def _text(name: str, schema: Json) -> str:
-    kind = kind_of_file(name, [schema])
-    return "…" if kind is None else f"https://example.com/{FILES.get(kind, 'file')}"
+    number = chosen.get("minimum", 1)
+    simple = {"array": [], "object": {}, "boolean": True, "null": None, "integer": number, "number": number}
+    if kind in simple:
+        return simple[kind]
+    file = kind_of_file(name, [chosen])
+    return "…" if file is None else f"https://example.com/{FILES.get(file, 'file')}"
 
 
 def kind_of_file(name: str, schemas: Sequence[Json]) -> str | None:
@@ -147,3 +139,37 @@ def kinds(schema: Json) -> frozenset[str]:
     """Return the JSON types that a schema names, without null; "anything" if it names none."""
     kind = schema.get("type", "object" if "properties" in schema else "anything")
     return frozenset(kind if isinstance(kind, list) else [kind]) - {"null"}
+
+
+class NotJsonError(ValueError):
+    """A text is not JSON; the message is one sentence for the user."""
+
+
+def load(text: str) -> Any:
+    """Parse a text.
+
+    Raises:
+        NotJsonError: it is not JSON.
+    """
+    try:
+        return bodies.load(text.encode(errors="surrogatepass"))
+    except json.JSONDecodeError as error:
+        raise NotJsonError(
+            f"This is not JSON: {error.msg} in line {error.lineno}, column {error.colno}."
+        ) from None
+    except (ValueError, RecursionError):
+        raise NotJsonError("This is not JSON that fal reads: it is too large, or nested too deep.") from None
+
+
+def dump(value: Any, *, indent: int | None = None) -> str:
+    """Return JSON in Unicode, with escapes only for what UTF-8 cannot encode."""
+    text = json.dumps(value, ensure_ascii=False, indent=indent)
+    return text if is_unicode(text) else json.dumps(value, indent=indent)
+
+
+def is_unicode(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

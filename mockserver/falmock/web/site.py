@@ -5,13 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import cache
 from http import HTTPStatus
 from importlib import resources
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
-from urllib.parse import quote
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
@@ -20,19 +18,13 @@ from falmock import __version__
 from falmock.engine.clock import LAST
 from falmock.engine.lifecycle import State
 from falmock.inspection.journal import journal_of
-from falmock.web import answers
+from falmock.web.answers import STATIC
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from starlette.requests import Request
-    from starlette.responses import Response
-
     from falmock.catalogue import Price
     from falmock.engine.emulator import Emulator
     from falmock.engine.rows import Request as Stored
     from falmock.inspection.ledger import Ledger
-    from falmock.web.regions import Regions
 
 NAVIGATION: Final = (
     ("/", "Requests"),
@@ -46,19 +38,14 @@ CANCELLED: Final = frozenset({"client_cancelled", "client_disconnected"})
 
 
 class Site:
-    """The live page of one emulator.
-
-    Attributes:
-        redact: masks secrets in everything that a page shows.
-        open_pages: the number of those that are kept up to date.
-    """
+    """The live page of one emulator."""
 
     def __init__(self, emulator: Emulator, ledger: Ledger) -> None:
         self.emulator = emulator
         self.ledger = ledger
         self.journal = journal_of(emulator)
-        self.redact = self.journal.redact
-        self.open_pages = 0
+        self.redact = self.journal.redact  # masks secrets in everything that a page shows
+        self.open_pages = 0  # those that are kept up to date
         self._templates = Environment(
             loader=PackageLoader("falmock.web"),
             autoescape=True,
@@ -66,29 +53,9 @@ class Site:
             trim_blocks=True,
             lstrip_blocks=True,
         )
-        self._templates.filters |= {
-            "time": time,
-            "seconds": seconds,
-            "rough": rough,
-            "size": size,
-            "usd": usd,
-            "rate": rate,
-            "dollars": dollars,
-            "pretty": pretty,
-            "code": code,
-            "badge": badge,
-            "mask": self.redact.text,
-        }
+        filters = (time, seconds, rough, size, usd, rate, dollars, pretty, code, badge)
+        self._templates.filters |= {each.__name__: each for each in filters} | {"mask": self.redact.text}
         self._templates.globals |= {"static": static, "version": __version__, "navigation": NAVIGATION}
-
-    @contextmanager
-    def open_page(self) -> Iterator[None]:
-        """Count a page as open during a block."""
-        self.open_pages += 1
-        try:
-            yield
-        finally:
-            self.open_pages -= 1
 
     def mark(self) -> object:
         """Return a value that differs after each change that a page may show."""
@@ -104,52 +71,6 @@ class Site:
         """Return HTML. Half a surrogate pair, which JSON may have and UTF-8 may not, is a question mark."""
         text = self._templates.get_template(template).render(values)
         return Markup(text if text.isascii() else text.encode(errors="replace").decode())  # noqa: S704 - it escapes
-
-    def page(
-        self,
-        request: Request,
-        template: str,
-        /,
-        *,
-        title: str,
-        regions: Regions,
-        status: int = 200,
-        **values: Any,
-    ) -> Response:
-        """Return a whole page. Its template extends `layout.html` and shows the regions.
-
-        Args:
-            regions: the parts that change.
-            values: for the template.
-        """
-        query = f"?{request.url.query}" if request.url.query else ""
-        path = request.scope["path"]
-        text = self.render(
-            template,
-            title=title,
-            regions=regions,
-            path=path,
-            live=f"/ui/live{quote(path)}{query}",
-            origin=answers.origin(request),
-            clock=self.clock(),
-            **values,
-        )
-        return answers.html(request, text, status)
-
-    def pager(self, request: Request, path: str, last: str | None) -> Markup:
-        """Return the links of a list to its older and to its newest rows.
-
-        Args:
-            path: of the page.
-            last: id of the last row that is shown, if there are older ones.
-        """
-        older = None if last is None else request.url.include_query_params(before=last)
-        newest = request.url.remove_query_params("before") if request.query_params.get("before") else None
-        return self.render(
-            "pages.html",
-            older=older and f"{path}?{older.query}",
-            newest=newest and (f"{path}?{newest.query}" if newest.query else path),
-        )
 
     def clock(self) -> Markup:
         """Return the clock of the header. Its HTML stays the same while the clock runs evenly."""
@@ -259,4 +180,4 @@ def digests() -> dict[str, str]:
 
 def static(name: str) -> str:
     """Return the address of a static file, which changes with its content."""
-    return f"{answers.STATIC}{name}?{digests()[name]}"
+    return f"{STATIC}{name}?{digests()[name]}"

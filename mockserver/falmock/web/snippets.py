@@ -27,11 +27,7 @@ class Snippet:
 def snippets(endpoint: str, body: bytes, *, origin: str, input_address: str) -> list[Snippet]:
     """Return the lines for a request.
 
-    Args:
-        endpoint: the full id.
-        body: the body of the submission; curl fetches it if no line can contain it.
-        origin: address of the emulator.
-        input_address: address of the body, if it is too long for a line.
+    They fetch its body from `input_address` if no line can contain it.
     """
     short = len(body) <= LONGEST
     value = _parsed(body) if short else None

@@ -14,7 +14,7 @@ from falmock.faults.rules import Scenario
 from falmock.http.listing import in_turns
 from falmock.web import rules
 from falmock.web.answers import Done, Rejected, form
-from falmock.web.regions import Regions
+from falmock.web.live import Page, Regions
 from falmock.web.site import seconds as span
 
 if TYPE_CHECKING:
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from starlette.responses import Response
 
     from falmock.faults.rule_set import RuleState
-    from falmock.web.answers import Action, Part
     from falmock.web.site import Site
 
 PATH: Final = "/ui/steer"
@@ -36,15 +35,14 @@ WITHIN: Final = 30.0  # real seconds that a step may take
 ROWS: Final = 50  # rules, or accounts, that are shown
 
 
-class SteerPage:
+class SteerPage(Page):
     """The page that changes what happens next. The chosen fault is in its address."""
 
     path = PATH
 
     def __init__(self, site: Site) -> None:
-        self._site = site
-        self._emulator = site.emulator
-        self.actions: dict[str, Action] = {
+        super().__init__(site)
+        self.actions = {
             f"{PATH}/clock/speed": self._set_speed,
             f"{PATH}/clock/step": self._step,
             f"{PATH}/clock/next": self._step_to_next,
@@ -58,12 +56,10 @@ class SteerPage:
             f"{PATH}/unlock": partial(self._lock, locked=False),
             f"{PATH}/reset": self._reset,
         }
-        self.parts: dict[str, Part] = {}
 
     async def show(self, request: Request) -> Response:
-        """Return the whole page."""
         kind = rules.kind_of(request.query_params.get("fault", rules.FIRST))
-        return self._site.page(
+        return self.page(
             request,
             "steer.html",
             title="Steer",
@@ -77,7 +73,6 @@ class SteerPage:
         )
 
     async def look(self, request: Request) -> Regions:  # noqa: ARG002
-        """Return the state of everything that can be steered."""
         states = self._emulator.rule_set.rules()
         shown = states[-ROWS:]
         parts = {

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final, Literal
 from falmock.engine.lifecycle import Event, State
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from falmock.engine.rows import Request
     from falmock.inspection.entries import Transition
@@ -28,27 +28,22 @@ SAYS: Final = {
     "hold": "held",
     "release": "released",
 }
-_STATE_AFTER: Final = {"submit": "queue", Event.START: "run", Event.REQUEUE: "queue"}
+_STATE_AFTER: Final[Mapping[str, Kind]] = {"submit": "queue", Event.START: "run", Event.REQUEUE: "queue"}
 _ENDS: Final = frozenset({Event.FINISH, Event.CANCEL, Event.START_TIMEOUT})
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """A change of a request.
-
-    Attributes:
-        at: unix seconds of the emulator's clock.
-        event: as in the journal.
-        says: the same for the user.
-        status: the HTTP status of the outcome, at the end.
-        run: number of the run that the step starts, or 0.
-    """
+    """A change of a request."""
 
     at: float
-    event: str
-    says: str
-    status: int | None = None
-    run: int = 0
+    event: str  # as in the journal
+    status: int | None = None  # of the outcome, at the end
+    run: int = 0  # number of the run that the step starts
+
+    @property
+    def says(self) -> str:
+        return SAYS.get(self.event, self.event)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,30 +58,23 @@ class Span:
 
 @dataclass(frozen=True, slots=True)
 class Timeline:
-    """A drawing.
-
-    Attributes:
-        spans: those in the queue and running, in order, then those on hold.
-        ticks: shares of the width, and the seconds since the submission there.
-        open: whether the last span goes on.
-    """
+    """A drawing."""
 
     steps: tuple[Step, ...]
-    spans: tuple[Span, ...]
-    ticks: tuple[tuple[float, float], ...]
-    open: bool
+    spans: tuple[Span, ...]  # those in the queue and running, in order, then those on hold
+    ticks: tuple[tuple[float, float], ...]  # shares of the width, and the seconds since the submission
+    open: bool  # whether the last span goes on
 
 
 def draw(request: Request, transitions: Sequence[Transition], now: float) -> Timeline:
     """Return the drawing of a request.
 
-    Args:
-        request: its current row.
-        transitions: those of the request. The row is used if the journal has dropped some, or if a restored
-            snapshot has undone some.
-        now: unix seconds of the emulator's clock.
+    Its row is used if the journal has dropped transitions, or if a restored snapshot has undone some.
     """
-    steps = _recorded(transitions)
+    steps = [
+        Step(each.at, each.event, each.status, each.attempt if each.event == Event.START else 0)
+        for each in transitions
+    ]
     if not _lead_to(request, steps):
         steps = _stored(request)
     start = request.submitted_at
@@ -104,46 +92,31 @@ def draw(request: Request, transitions: Sequence[Transition], now: float) -> Tim
     )
 
 
-def _recorded(transitions: Sequence[Transition]) -> list[Step]:
-    return [
-        Step(
-            step.at,
-            step.event,
-            SAYS.get(step.event, step.event),
-            step.status,
-            step.attempt if step.event == Event.START else 0,
-        )
-        for step in transitions
-    ]
-
-
 def _lead_to(request: Request, steps: Sequence[Step]) -> bool:
     """Return whether steps are those of a request: a restored snapshot and a reset clock move its times."""
     starts = [step.at for step in steps[:1] if step.event == "submit"]
     ends = [step.at for step in steps if step.event in _ENDS]
-    return starts == [request.submitted_at] and ends == [
-        at for at in (request.completed_at,) if at is not None
-    ]
+    end = [] if request.completed_at is None else [request.completed_at]
+    return starts == [request.submitted_at] and ends == end
 
 
 def _stored(request: Request) -> list[Step]:
-    steps = [Step(request.submitted_at, "submit", SAYS["submit"])]
+    steps = [Step(request.submitted_at, "submit")]
     if request.started_at is not None:
-        steps.append(Step(request.started_at, Event.START, SAYS[Event.START], run=request.attempts))
+        steps.append(Step(request.started_at, Event.START, run=request.attempts))
     if request.completed_at is not None and request.state == State.COMPLETED:
-        steps.append(Step(request.completed_at, Event.FINISH, SAYS[Event.FINISH], request.status))
+        steps.append(Step(request.completed_at, Event.FINISH, request.status))
     return steps
 
 
 def _spans(steps: Sequence[Step], end: float) -> list[tuple[Kind, float, float]]:
     changes = [step for step in steps if step.event not in {"hold", "release"}]
     ends = [*(step.at for step in changes[1:]), end]
-    found: list[tuple[Kind, float, float]] = []
-    for step, until in zip(changes, ends, strict=True):
-        kind = _STATE_AFTER.get(step.event)
-        if kind is not None:
-            found.append(("run" if kind == "run" else "queue", step.at, until))
-    return found
+    return [
+        (kind, step.at, until)
+        for step, until in zip(changes, ends, strict=True)
+        if (kind := _STATE_AFTER.get(step.event)) is not None
+    ]
 
 
 def _holds(steps: Sequence[Step], end: float) -> list[tuple[Kind, float, float]]:

@@ -1,8 +1,16 @@
-"""The deliveries of webhooks, the newest first, with a form that sends one again."""
+"""The deliveries of webhooks, the newest first, with a form that sends one again.
+
+Signatures are verified as a receiver must (PROTOCOL.md 9.2).
+"""
 
 from __future__ import annotations
 
+import base64
+import hashlib
 from typing import TYPE_CHECKING, Any, Final
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from falmock.engine.delivery import reserialized, without_secrets
 from falmock.engine.lifecycle import DeliveryState
@@ -11,21 +19,23 @@ from falmock.faults.vocabulary import FaultError, parse
 from falmock.http.listing import newest
 from falmock.protocol.errors import RequestNotFound
 from falmock.web.answers import Done, Rejected, form
-from falmock.web.regions import Regions
-from falmock.web.signatures import objection
+from falmock.web.live import Page, Regions
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
     from markupsafe import Markup
     from starlette.requests import Request
     from starlette.responses import Response
 
     from falmock.engine.rows import Delivery
     from falmock.inspection.entries import Attempt
-    from falmock.web.answers import Action, Part
     from falmock.web.site import Site
 
 PATH: Final = "/ui/webhooks"
 ROWS: Final = 50  # on a page
+OLDEST: Final = 300.0  # seconds between the timestamp of a signature and the receiver's clock
+SIGNED: Final = ("request-id", "user-id", "timestamp")
 # How a webhook is sent again: the texts of the menu, by the fault.
 WAYS: Final = {
     "": "as it is",
@@ -38,20 +48,17 @@ WAYS: Final = {
 }
 
 
-class WebhooksPage:
+class WebhooksPage(Page):
     """The list of deliveries. Its filter and its place in the list are in its address."""
 
     path = PATH
 
     def __init__(self, site: Site) -> None:
-        self._site = site
-        self._emulator = site.emulator
-        self.actions: dict[str, Action] = {f"{PATH}/{{id}}/redeliver": self._redeliver}
-        self.parts: dict[str, Part] = {}
+        super().__init__(site)
+        self.actions = {f"{PATH}/{{id}}/redeliver": self._redeliver}
 
     async def show(self, request: Request) -> Response:
-        """Return the whole page."""
-        return self._site.page(
+        return self.page(
             request,
             "webhooks.html",
             title="Webhooks",
@@ -61,7 +68,6 @@ class WebhooksPage:
         )
 
     async def look(self, request: Request) -> Regions:
-        """Return the rows, the empty state and the pager."""
         query = request.query_params
         rows, more = await self._find(query.get("outcome") or None, query.get("before"))
         parts = {
@@ -69,7 +75,7 @@ class WebhooksPage:
             "empty": self._site.render(
                 "webhooks_empty.html", shown=not rows, filtered=bool(query.get("outcome"))
             ),
-            "pages": self._site.pager(request, PATH, rows[-1].request_id if more else None),
+            "pages": self.pager(request, rows[-1].request_id if more else None),
         }
         return Regions(parts, {"rows": {f"w-{row.request_id}": self._row(row) for row in rows}})
 
@@ -118,3 +124,32 @@ def verdict(site: Site, attempt: Attempt, delivery: Delivery | None) -> dict[str
     arrived_at = site.emulator.clock.wall() - (site.journal.real() - attempt.real)
     keys = site.emulator.signer.jwks()["keys"]
     return {"known": True, "objection": objection(dict(attempt.headers), body, keys, arrived_at)}
+
+
+def objection(
+    headers: Mapping[str, str], body: bytes, keys: Iterable[Mapping[str, Any]], arrived_at: float
+) -> str | None:
+    """Return why a receiver must refuse a delivery that arrives at a real time, or None for a valid one.
+
+    The names of the headers are in lower case; `keys` are those of the published JWKS.
+    """
+    try:
+        lines = [headers[f"x-fal-webhook-{name}"] for name in SIGNED]
+        signature = bytes.fromhex(headers["x-fal-webhook-signature"])
+        age = arrived_at - int(lines[-1])
+    except (KeyError, ValueError):
+        return "its headers are incomplete"
+    message = "\n".join([*lines, hashlib.sha256(body).hexdigest()]).encode()
+    if not any(_verifies(key, signature, message) for key in keys):
+        return "its signature does not match the body"
+    if abs(age) > OLDEST:
+        return f"its timestamp is {age:.0f} s old"
+    return None
+
+
+def _verifies(key: Mapping[str, Any], signature: bytes, message: bytes) -> bool:
+    try:
+        Ed25519PublicKey.from_public_bytes(base64.urlsafe_b64decode(key["x"])).verify(signature, message)
+    except InvalidSignature:
+        return False
+    return True

@@ -13,7 +13,7 @@ import pytest
 from processes import served
 from programs import Ran, falmock, tool
 
-from falmock.cli.serving import PORT
+from falmock.cli.serve import PORT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

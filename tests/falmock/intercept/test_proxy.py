@@ -13,8 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from falmock.http.server import listen
-from falmock.intercept.proxy import Proxy, Timeouts
-from falmock.intercept.targets import RefusedError
+from falmock.intercept.proxy import Proxy, RefusedError, Timeouts
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

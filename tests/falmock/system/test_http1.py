@@ -11,8 +11,7 @@ import httpx
 import pytest
 
 from falmock.system.dialler import ANYWHERE, Dialler, OwnAddresses
-from falmock.system.http1 import IDLE
-from falmock.system.transport import CheckedTransport
+from falmock.system.transport import IDLE, CheckedTransport
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

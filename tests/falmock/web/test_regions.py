@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from markupsafe import Markup
 
-from falmock.web.regions import Regions, changes
+from falmock.web.live import Regions, changes
 
 PARTIAL = re.compile(r'<hx-partial hx-target="#(\S+)" hx-swap="(\w+)">(.*?)</hx-partial>')
 ROW = re.compile(r'<li id="(\S+)">(\d+)</li>')

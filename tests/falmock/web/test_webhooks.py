@@ -9,7 +9,7 @@ import pytest
 import respx
 
 from falmock.engine.signing import Signer
-from falmock.web.signatures import objection
+from falmock.web.webhooks import objection
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
