@@ -16,16 +16,11 @@ from falmock.engine.opening import ELSEWHERE, StateError
 from falmock.engine.resources import Once
 from falmock.http import own_names
 from falmock.http.application import Application
-from falmock.http.areas import HEALTH
-from falmock.http.at_once import AtOnce
 from falmock.http.browser_proxy import BrowserProxy
-from falmock.http.context import Area
-from falmock.http.fault_injection import FaultInjector
+from falmock.http.context import HEALTH, Area
 from falmock.http.guard import Guard, by_area
 from falmock.http.identity import Identity
 from falmock.http.queue import QueueHost
-from falmock.http.recorder import Recorder
-from falmock.http.refusals import HANDLERS, fail
 from falmock.http.router import HostRouter
 from falmock.http.run import RunHost
 from falmock.http.trusted_proxies import TrustedProxies
@@ -77,17 +72,8 @@ def create_app(emulator: Emulator, *, files: str = "", look_up: LookUp | None = 
     through_proxy: set[tuple[str, int]] = set()
     system_look_up = own_names.listed if settings.sealed else own_names.look_up
     keyring = _keyring(emulator)
-    queue = QueueHost(emulator, keyring)
-    recorder = Recorder(journal_of(emulator), emulator.clock)
-    fal = HostRouter(
-        {hosts.QUEUE: queue.app, **_hosts_but_the_queue(emulator, keyring)},
-        settings,
-        recorder=recorder,
-        faults=FaultInjector(emulator),
-        arrivals=ledger.calls,
-        refused=ledger.refuse,
-        files=files,
-    )
+    others = _hosts_but_the_queue(emulator, keyring)
+    fal = HostRouter(emulator, QueueHost(emulator, keyring), others, ledger, files=files)
     areas: dict[Area, ASGIApp] = {
         Area.CONTROL: _at_first_call(lambda: _control(emulator, ledger)),
         Area.HEALTH: Router([Route(HEALTH, health, methods=["GET"])]),
@@ -97,20 +83,7 @@ def create_app(emulator: Emulator, *, files: str = "", look_up: LookUp | None = 
     middleware = [Middleware(Guard, fal, settings, through_proxy, look_up or system_look_up)]
     if settings.trusted_proxies:
         middleware.insert(0, Middleware(TrustedProxies, settings.trusted_proxies, through_proxy))
-    at_once = AtOnce(
-        settings,
-        fal,
-        recorder=recorder,
-        rules=emulator.rule_set,
-        queue=queue.answer,
-        arrivals=ledger.calls,
-    )
-    app = Application(
-        None if settings.trusted_proxies else at_once,
-        routes=[Mount("/", by_area(areas))],
-        middleware=middleware,
-        exception_handlers={**HANDLERS, Exception: fail},
-    )
+    app = Application(fal, settings, routes=[Mount("/", by_area(areas))], middleware=middleware)
     app.state.emulator = emulator
     app.state.identity = Identity()
     app.state.ledger = ledger

@@ -6,7 +6,7 @@ import dataclasses
 import math
 from typing import Any
 
-from falcontract.mutation.internals import errors, submission, webhooks
+from falcontract.mutation.internals import access, errors, webhooks
 from falcontract.mutation.patching import Patch, change_error, change_input, change_status
 
 
@@ -97,7 +97,7 @@ def start_timeouts_do_not_name_the_caller(patch: Patch) -> None:
 
 def start_timeouts_are_ignored(patch: Patch) -> None:
     """A job waits for any time."""
-    patch.around(submission, "_start_within", lambda original, *args: (original(*args), math.inf)[1])
+    patch.around(access, "_start_within", lambda original, *args: (original(*args), math.inf)[1])
 
 
 def every_run_is_retried(patch: Patch) -> None:
@@ -106,7 +106,7 @@ def every_run_is_retried(patch: Patch) -> None:
     async def read(original: Any, *args: Any, **kwargs: Any) -> Any:
         return dataclasses.replace(await original(*args, **kwargs), retry=True)
 
-    patch.around(submission, "read", read)
+    patch.around(access, "read_submission", read)
 
 
 def runs_keep_one_id(patch: Patch) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from falcontract.mutation.internals import access, catalogue, emulator, keys, payloads, rest, tokens
+from falcontract.mutation.internals import access, emulator, keys, platform, rest
 from falcontract.mutation.patching import Answer, Patch, change_code, change_header, change_json
 
 if TYPE_CHECKING:
@@ -64,17 +64,17 @@ def tokens_are_objects(patch: Patch) -> None:
 def web_tokens_last_for_ever(patch: Patch) -> None:
     """A token for pages does not expire."""
     patch.around(
-        tokens._Tokens, "_issue", lambda original, host, key, apps, lifetime: original(host, key, apps, 10**6)
+        rest._Rest, "_issue", lambda original, host, key, apps, lifetime: original(host, key, apps, 10**6)
     )
 
 
 def web_tokens_need_no_key(patch: Patch) -> None:
     """A token is issued without a key."""
 
-    def caller(original: Any, request: Any, keyring: Any) -> Any:
+    def caller(original: Any, request: Any, keyring: Any, **more: Any) -> Any:
         if "/tokens" in request.scope["path"]:
             return keyring._caller("00000000-aaaa-4aaa-8aaa-000000000000")
-        return original(request, keyring)
+        return original(request, keyring, **more)
 
     patch.around(access, "caller_of_rest", caller)
 
@@ -87,7 +87,7 @@ def cursors_are_padded(patch: Patch) -> None:
             raise ValueError(cursor)
         return int(original(cursor))
 
-    patch.around(catalogue, "_page_number", number)
+    patch.around(platform, "_page_number", number)
 
 
 def pages_have_any_size(patch: Patch) -> None:
@@ -98,7 +98,7 @@ def pages_have_any_size(patch: Patch) -> None:
             return models, None
         return original(request, models)
 
-    patch.around(catalogue, "_page", page)
+    patch.around(platform, "_page", page)
 
 
 def favourites_are_false(patch: Patch) -> None:
@@ -108,7 +108,7 @@ def favourites_are_false(patch: Patch) -> None:
         del known
         return original(model, known=True, **more)
 
-    patch.around(catalogue, "_described", described)
+    patch.around(platform, "_described", described)
 
 
 def platform_errors_are_details(patch: Patch) -> None:
@@ -120,7 +120,11 @@ def platform_errors_are_details(patch: Patch) -> None:
 
 def prices_need_no_key(patch: Patch) -> None:
     """The prices are answered without a key."""
-    patch.around(catalogue, "platform_caller", lambda *_: keys.Caller("anyone"))
+
+    def caller(original: Any, request: Any, *args: Any) -> Any:
+        return keys.Caller("anyone") if "pricing" in request.scope["path"] else original(request, *args)
+
+    patch.around(access, "caller_of_platform", caller)
 
 
 def flushing_removes_all_jobs(patch: Patch) -> None:
@@ -144,7 +148,7 @@ def anyone_deletes_payloads(patch: Patch) -> None:
         found = core.request(request_id)
         return original(core, keyring, keys.Caller(found.caller) if found else caller, request_id)
 
-    patch.around(payloads, "delete", delete)
+    patch.around(access, "delete_payloads", delete)
 
 
 def payloads_stay(patch: Patch) -> None:

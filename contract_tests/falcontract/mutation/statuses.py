@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING, Any
 
-from falcontract.mutation.internals import emulator, errors, hosts, queue, queue_host, submission, transitions
+from falcontract.mutation.internals import access, emulator, errors, hosts, queue, queue_host, transitions
 from falcontract.mutation.patching import DONE, Patch, change_answer, change_status, with_body
 
 if TYPE_CHECKING:
@@ -105,7 +105,7 @@ def newest_job_runs_first(patch: Patch) -> None:
 
 def low_priority_is_ignored(patch: Patch) -> None:
     """All jobs have the same priority."""
-    patch.around(submission, "_priority", lambda original, *args: 0)
+    patch.around(access, "_priority", lambda original, *args: 0)
 
 
 def polling_moves_jobs(patch: Patch) -> None:

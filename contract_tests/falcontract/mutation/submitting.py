@@ -8,6 +8,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from falcontract.mutation.internals import (
+    access,
     calls,
     cors,
     emulator,
@@ -17,7 +18,6 @@ from falcontract.mutation.internals import (
     outcomes,
     queue_host,
     runner,
-    submission,
     validation,
 )
 from falcontract.mutation.patching import (
@@ -116,7 +116,7 @@ def bad_timeouts_are_ignored(patch: Patch) -> None:
         except errors.PlatformError:
             return math.inf
 
-    patch.around(submission, "_start_within", start_within)
+    patch.around(access, "_start_within", start_within)
 
 
 def bad_timeouts_are_422(patch: Patch) -> None:

@@ -7,7 +7,7 @@ import dataclasses
 import json
 from typing import TYPE_CHECKING, Any
 
-from falcontract.mutation.internals import errors, queue_host, signing, submission, webhooks
+from falcontract.mutation.internals import access, errors, queue_host, signing, webhooks
 from falcontract.mutation.patching import DONE, Patch
 
 if TYPE_CHECKING:
@@ -55,13 +55,13 @@ def webhooks_in_the_body_are_registered(patch: Patch) -> None:
         url = given.get("fal_webhook") if isinstance(given, dict) else None
         return dataclasses.replace(submitted, webhook=submitted.webhook or url)
 
-    patch.around(submission, "read", read)
+    patch.around(access, "read_submission", read)
 
 
 def webhooks_are_ignored(patch: Patch) -> None:
     """No webhook is registered."""
 
-    patch.around(submission, "webhook_of", lambda original, scope: None)
+    patch.around(access, "webhook_of", lambda original, query: None)
 
 
 def payloads_have_an_envelope(patch: Patch) -> None:

@@ -12,7 +12,7 @@ from pydantic.json_schema import models_json_schema
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from falmock.http.submission import read_body
+from falmock.http.context import read_body
 from falmock.protocol import validation
 from falmock.protocol.limits import Limits
 

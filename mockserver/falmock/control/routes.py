@@ -15,7 +15,7 @@ from falmock.control.requests import RequestControl
 from falmock.control.rules import RuleControl
 from falmock.control.state import LockControl, StateControl
 from falmock.control.webhooks import WebhookControl
-from falmock.http.areas import CONTROL
+from falmock.http.context import CONTROL
 
 if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send

@@ -1,28 +1,101 @@
-"""Identifies callers; refuses with the 401 or 403 of each host (PROTOCOL.md 2.2)."""
+"""Identifies the callers of each host (PROTOCOL.md 2.2), and reads submissions (4.1 and 11.1)."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import math
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final
 
+from falmock.engine.delivery import is_deliverable
 from falmock.engine.keys import Caller, Keyring, Problem
+from falmock.engine.lifecycle import State
+from falmock.engine.object_lifecycle import Lifecycle, LifecycleError
 from falmock.engine.observer import warn_of_model
-from falmock.http.context import query_of
+from falmock.engine.queue import LOW, NORMAL
+from falmock.engine.submission import Submission
+from falmock.http.context import query_of, read_body
+from falmock.protocol.calls import named_test
 from falmock.protocol.errors import (
     AccessDenied,
     ApplicationNotFound,
     AuthorizationRequired,
     MalformedKey,
+    PlatformApiError,
+    PlatformError,
+    RequestNotFound,
     UnknownKey,
     UserLocked,
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from starlette.datastructures import QueryParams
     from starlette.requests import Request
     from starlette.types import Scope
 
     from falmock.engine.emulator import Emulator
     from falmock.http.context import CallContext
     from falmock.protocol.endpoints import Endpoint
+
+SHORTEST_START: Final = 0.1  # seconds; fal's documentation requires more than this
+LONGEST_START: Final = 365 * 86_400.0  # seconds; assumed
+PREFERENCE: Final = "X-Fal-Object-Lifecycle-Preference"
+WEBHOOK: Final = "fal_webhook"  # in the query
+PRIORITIES: Final = {"normal": NORMAL, "low": LOW}
+
+
+async def read_submission(
+    context: CallContext, request: Request, emulator: Emulator, keyring: Keyring
+) -> Submission:
+    """Return a submission with its body, if its webhook may be delivered; see `submission`.
+
+    Raises:
+        BodyTooLarge: the body has more bytes than `Settings.max_body`.
+    """
+    submitted = submission(context, request.scope, emulator, keyring)
+    url = submitted.webhook
+    if url is not None and (why := await emulator.dialler.objection(url)) is not None:
+        raise _bad(f"{WEBHOOK} parameter: {why}")
+    if context.body is None:
+        return replace(submitted, body=await read_body(request, emulator.settings.max_body))
+    return submitted
+
+
+def submission(context: CallContext, scope: Scope, emulator: Emulator, keyring: Keyring) -> Submission:
+    """Return a submission to the queue or run host. Its body is that of the context, or empty.
+
+    Raises:
+        ApplicationNotFound, AccessDenied, UnknownKey: see `existing` and `caller_of_application`.
+        UserLocked: the caller's account is locked.
+        PlatformError: `bad_request`, for an invalid header or query parameter.
+    """
+    call, headers, query = context.call, context.headers, query_of(scope)
+    endpoint = existing(emulator, call.parsed, call.endpoint or "")
+    caller = caller_of_application(context, scope, keyring, endpoint.application)
+    if caller.locked:
+        raise UserLocked
+    of_token = (
+        None if caller.key_id == call.caller else named_test(caller.key_id)
+    )  # `Call.test` is of keys only
+    return Submission(
+        endpoint=endpoint,
+        caller=caller.key_id,
+        test=call.test or of_token,
+        origin=str(context.base_url),
+        method=scope["method"],
+        content_type=headers.get("content-type"),
+        webhook=webhook_of(query),
+        priority=_priority(headers),
+        start_within=_start_within(headers),
+        retry=headers.get("x-fal-no-retry", "").strip().lower() not in {"1", "true", "yes"},
+        store_io=headers.get("x-fal-store-io", "").strip() != "0",
+        lifecycle=_lifecycle(headers),
+        max_queue_length=_max_queue_length(query),
+        faults=context.later,
+        parsed=context.model_input,
+        body=context.body or b"",
+    )
 
 
 def existing(emulator: Emulator, endpoint: Endpoint | None, text: str) -> Endpoint:
@@ -39,22 +112,6 @@ def existing(emulator: Emulator, endpoint: Endpoint | None, text: str) -> Endpoi
         known_owner = catalogue.has_owner(endpoint.owner)
         raise ApplicationNotFound(endpoint.alias if known_owner else endpoint.application, headers=hint)
     return endpoint
-
-
-def admit(
-    emulator: Emulator, keyring: Keyring, context: CallContext, scope: Scope
-) -> tuple[Endpoint, Caller]:
-    """Return the endpoint and the caller of a call that runs a model.
-
-    Raises:
-        ApplicationNotFound, AccessDenied, UnknownKey: see `existing` and `caller_of_application`.
-        UserLocked: the caller's account is locked.
-    """
-    endpoint = existing(emulator, context.call.parsed, context.call.endpoint or "")
-    caller = caller_of_application(context, scope, keyring, endpoint.application)
-    if caller.locked:
-        raise UserLocked
-    return endpoint, caller
 
 
 def has_credentials(context: CallContext, scope: Scope) -> bool:
@@ -77,30 +134,14 @@ def caller_of_application(context: CallContext, scope: Scope, keyring: Keyring, 
     return found
 
 
-def _credentials(context: CallContext, scope: Scope) -> str | None:
-    authorization = context.headers.get("authorization")
-    if authorization is None and (token := query_of(scope).get("fal_jwt_token")) is not None:
-        return f"Bearer {token}"
-    return authorization
+def caller_of_rest(request: Request, keyring: Keyring, *, lockable: bool = True) -> Caller:
+    """Return the caller of the rest host.
 
-
-def caller_of_rest(request: Request, keyring: Keyring) -> Caller:
-    """Return the caller of the rest host, which refuses locked accounts.
+    Args:
+        lockable: refuse a locked account.
 
     Raises:
         AuthorizationRequired, MalformedKey, UnknownKey, UserLocked: see their names.
-    """
-    found = known_to_rest(request, keyring)
-    if found.locked:
-        raise UserLocked
-    return found
-
-
-def known_to_rest(request: Request, keyring: Keyring) -> Caller:
-    """Return the caller of the rest host, locked or not.
-
-    Raises:
-        AuthorizationRequired, MalformedKey, UnknownKey: see their names.
     """
     found = keyring.identify(request.headers.get("authorization"))
     if found is Problem.MISSING:
@@ -109,4 +150,95 @@ def known_to_rest(request: Request, keyring: Keyring) -> Caller:
         raise MalformedKey
     if isinstance(found, Problem):
         raise UnknownKey
+    if lockable and found.locked:
+        raise UserLocked
     return found
+
+
+def caller_of_platform(request: Request, keyring: Keyring, refusal: str | None = None) -> Caller:
+    """Return the caller of the platform API.
+
+    Args:
+        refusal: the text for a call without a usable key; None for fal's usual one.
+
+    Raises:
+        PlatformApiError: the key is missing, malformed or unknown.
+    """
+    found = keyring.identify(request.headers.get("authorization"))
+    if not isinstance(found, Caller):
+        raise PlatformApiError("authorization_error", refusal)
+    return found
+
+
+def delete_payloads(emulator: Emulator, keyring: Keyring, caller: Caller, request_id: str) -> dict[str, Any]:
+    """Delete a request's payloads, and return fal's answer with the deleted files (PROTOCOL.md 4.9).
+
+    Raises:
+        RequestNotFound: the caller has no such request, or it is not completed.
+    """
+    found = emulator.request(request_id)
+    if found is None or not keyring.may_see(caller, found.caller) or found.state != State.COMPLETED:
+        raise RequestNotFound
+    links = emulator.drop_payloads(found)
+    return {"cdn_delete_results": [{"link": link, "exception": None} for link in links]}
+
+
+def webhook_of(query: QueryParams) -> str | None:
+    """Return the URL for the webhook of a submission, or None.
+
+    Raises:
+        PlatformError: `bad_request`: it is not a URL to deliver to.
+    """
+    url = query.get(WEBHOOK)
+    if url is not None and not is_deliverable(url):
+        raise _bad(f"{WEBHOOK} parameter")
+    return url
+
+
+def _credentials(context: CallContext, scope: Scope) -> str | None:
+    authorization = context.headers.get("authorization")
+    if authorization is None and (token := query_of(scope).get("fal_jwt_token")) is not None:
+        return f"Bearer {token}"
+    return authorization
+
+
+def _bad(name: str) -> PlatformError:
+    return PlatformError("bad_request", f"Invalid {name}")
+
+
+def _priority(headers: Mapping[str, str]) -> int:
+    try:
+        return PRIORITIES[headers.get("x-fal-queue-priority", "normal").strip().lower()]
+    except KeyError:
+        raise _bad("X-Fal-Queue-Priority header") from None
+
+
+def _start_within(headers: Mapping[str, str]) -> float:
+    text = headers.get("x-fal-request-timeout")
+    if text is None:
+        return math.inf
+    try:
+        seconds = float(text)
+    except ValueError:
+        raise _bad("X-Fal-Request-Timeout header") from None
+    if not SHORTEST_START < seconds <= LONGEST_START:
+        raise _bad("X-Fal-Request-Timeout header")
+    return seconds
+
+
+def _lifecycle(headers: Mapping[str, str]) -> str | None:
+    text = headers.get(PREFERENCE.lower())
+    try:
+        Lifecycle.parse(text)
+    except LifecycleError:
+        raise _bad(f"{PREFERENCE} header") from None
+    return text
+
+
+def _max_queue_length(query: QueryParams) -> float:
+    text = query.get("fal_max_queue_length")
+    if text is None:
+        return math.inf
+    if not (text.isascii() and text.isdecimal()):
+        raise _bad("fal_max_queue_length parameter")
+    return float(text)

@@ -1,4 +1,4 @@
-"""The context of a call: one object in the ASGI scope, shared by the layers around a fal host."""
+"""The context of a call: its head, and the notes of layers and hosts. One object in the ASGI scope."""
 
 from __future__ import annotations
 
@@ -9,8 +9,12 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from starlette.datastructures import QueryParams
 
+from falmock.protocol.authorities import AuthorityError, parse_authority
+from falmock.protocol.errors import BodyTooLarge
+from falmock.protocol.hosts import TARGETS, is_fal, is_own, own_authority
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import AsyncGenerator, Callable, Mapping
     from typing import Any
 
     from starlette.requests import Request
@@ -23,7 +27,14 @@ if TYPE_CHECKING:
 
 CONTEXT: Final = "falmock.call"  # in the scope: the CallContext
 CONNECTION: Final = "falmock.connection"  # in the scope: the Connection, if the server has one
+CONTROL: Final = "/control"
+HEALTH: Final = "/health"
+PAGE: Final = "/ui"  # and below; GET "/" is the page too
+PROXY: Final = "/api/fal/proxy"
+READING: Final = frozenset({"GET", "HEAD"})
 LONGEST_CACHED: Final = 300  # bytes of a query
+MOST_DIGITS: Final = 18  # of a content-length; Python does not parse thousands of digits
+_UNIQUE: Final = frozenset({"host", "origin", "sec-fetch-site", *TARGETS})
 
 
 class Area(Enum):
@@ -55,10 +66,9 @@ class Connection(Protocol):
 
 @dataclass(slots=True)
 class CallContext:
-    """One call. The guard creates it, the router completes it, hosts and fault injection add the notes.
+    """One call, as its head describes it. The router adds the call, hosts and fault injection the notes.
 
     Attributes:
-        area: the part of the emulator that answers it.
         authority: from its Host header.
         headers: names in lower case; the first of several with one name.
         names: the names of this emulator for this call, besides those of loopback.
@@ -87,6 +97,51 @@ class CallContext:
     public: bool | None = None
     no_cors: bool = False
 
+    @property
+    def is_of_page(self) -> bool:
+        """Whether a web page may have made the call."""
+        return "origin" in self.headers or "sec-fetch-site" in self.headers
+
+
+def read_head(scope: Scope) -> tuple[Authority, dict[str, str]]:
+    """Return the authority that a call names, and its headers by name; of several with one name the first.
+
+    Raises:
+        AuthorityError: it names no valid host, or a header that the guard depends on occurs twice.
+    """
+    headers: dict[str, str] = {}
+    for raw_name, value in scope["headers"]:
+        name = raw_name.decode("latin-1")
+        if name not in headers:
+            headers[name] = value.decode("latin-1")
+        elif name in _UNIQUE:
+            raise AuthorityError(f"the call has more than one {name} header")
+    if "host" in headers:
+        return parse_authority(headers["host"]), headers
+    if scope.get("http_version") != "1.0":
+        raise AuthorityError("the call has no Host header")
+    return parse_authority(own_authority(scope)), headers
+
+
+def area_of(scope: Scope, host: Authority, headers: Mapping[str, str], names: frozenset[str]) -> Area:
+    """Return the area of a call. Under the name of a fal host, every path is fal's."""
+    path = scope["path"]
+    if is_fal(host.name):
+        return Area.FAL
+    if path == PROXY:
+        return Area.PROXY
+    if not TARGETS.isdisjoint(headers):
+        return Area.FAL
+    if path == CONTROL or path.startswith(f"{CONTROL}/"):
+        return Area.CONTROL
+    if path == HEALTH:
+        area = Area.HEALTH
+    elif path.startswith(f"{PAGE}/") or path == PAGE or (path == "/" and scope["method"] in READING):
+        area = Area.PAGE
+    else:
+        return Area.FAL
+    return area if is_own(host.name, names) else Area.FAL
+
 
 def context_of(request: Request) -> CallContext:
     """Return the context of a call to a fal host."""
@@ -103,6 +158,28 @@ def query_of(scope: Scope) -> QueryParams:
 @lru_cache(maxsize=256)  # polls repeat their query
 def _query(raw: bytes) -> QueryParams:
     return QueryParams(raw)
+
+
+async def read_body(request: Request, limit: int) -> bytes:
+    """Return the body; see `limited`."""
+    declared = request.headers.get("content-length", "0").lstrip("0")
+    if declared.isdecimal() and (len(declared) > MOST_DIGITS or int(declared) > limit):
+        raise BodyTooLarge(limit)
+    return b"".join([chunk async for chunk in limited(request, limit)])
+
+
+async def limited(request: Request, limit: int) -> AsyncGenerator[bytes, None]:
+    """Yield the body.
+
+    Raises:
+        BodyTooLarge: it has more bytes than `limit`. The rest is not read.
+    """
+    size = 0
+    async for chunk in request.stream():
+        size += len(chunk)
+        if size > limit:
+            raise BodyTooLarge(limit)
+        yield chunk
 
 
 def connection_of(scope: Scope) -> Connection:

@@ -6,12 +6,10 @@ from typing import TYPE_CHECKING
 
 from starlette.routing import Router
 
-from falmock.http.catalogue import catalogue_routes, website_routes
 from falmock.http.cdn import cdn_routes
-from falmock.http.platform import platform_not_found, platform_routes
+from falmock.http.platform import platform_not_found, platform_routes, website_routes
 from falmock.http.rest import rest_routes
 from falmock.http.router import with_headers
-from falmock.http.tokens import token_routes
 from falmock.protocol.hosts import CDN, HEADERS, PLATFORM, REST, WEBSITE
 
 if TYPE_CHECKING:
@@ -23,8 +21,7 @@ if TYPE_CHECKING:
 
 def other_hosts(emulator: Emulator, keyring: Keyring) -> dict[str, ASGIApp]:
     """Return their applications, by the name of the host."""
-    rest = [*rest_routes(emulator, keyring), *token_routes(emulator, keyring)]
-    platform = [*platform_routes(emulator, keyring), *catalogue_routes(keyring, emulator.catalogue)]
+    rest, platform = rest_routes(emulator, keyring), platform_routes(emulator, keyring)
     return {
         REST: with_headers(Router(rest, redirect_slashes=False), HEADERS[REST]),
         CDN: Router(cdn_routes(emulator, keyring), redirect_slashes=False),

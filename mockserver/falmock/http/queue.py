@@ -13,7 +13,7 @@ from starlette.responses import StreamingResponse
 from falmock.engine.lifecycle import State
 from falmock.engine.notifier import first
 from falmock.faults import effects
-from falmock.http import access, submission
+from falmock.http import access
 from falmock.http.context import CONTEXT, query_of
 from falmock.http.replies import Reply, encoded
 from falmock.protocol.calls import REQUEST_ID, Operation
@@ -85,8 +85,7 @@ class QueueHost:
         if call.operation is Operation.SUBMIT:
             if call.parsed is None:
                 raise Unrouted
-            admitted = access.admit(self._emulator, self._keyring, context, scope)
-            return self._accept(context, submission.parse(context, scope, *admitted, webhook=None))
+            return self._accept(context, access.submission(context, scope, self._emulator, self._keyring))
         method, answer = self._operations[call.operation]
         if scope["method"] not in {method, "HEAD" if method == "GET" else method}:
             raise MethodNotAllowed(method)
@@ -99,8 +98,9 @@ class QueueHost:
             raise
 
     async def _submit(self, request: Request, context: CallContext) -> Response:
-        admitted = access.admit(self._emulator, self._keyring, context, request.scope)
-        return self._accept(context, await submission.read(request, *admitted, self._emulator))
+        return self._accept(
+            context, await access.read_submission(context, request, self._emulator, self._keyring)
+        )
 
     def _accept(self, context: CallContext, submitted: Submission) -> Response:
         stored = self._emulator.submit(submitted)

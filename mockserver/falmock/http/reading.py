@@ -1,21 +1,27 @@
-"""Reads JSON bodies and the headers of uploads, for all hosts."""
+"""Reads JSON bodies, the headers of uploads, and forms with files, for all hosts."""
 
 from __future__ import annotations
 
 import asyncio
 import re
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from pydantic import BaseModel
+from starlette.formparsers import MultiPartParser
 
 from falmock.engine.files import DEFAULT_TYPE
 from falmock.engine.object_lifecycle import Lifecycle, LifecycleError
-from falmock.http.submission import read_body
+from falmock.http.context import limited, read_body
 from falmock.protocol import validation
 from falmock.protocol.errors import PlatformError
 from falmock.protocol.limits import Limits
+from falmock.system import disk
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from starlette.datastructures import FormData
     from starlette.requests import Request
 
 Body = TypeVar("Body", bound=BaseModel)
@@ -23,6 +29,9 @@ Body = TypeVar("Body", bound=BaseModel)
 LONGEST_BODY: Final = 64 * 1024  # bytes
 BODY_LIMITS: Final = Limits(members=40_000)  # 10,000 parts of a multipart upload have three members each
 CONTENT_TYPE: Final = r"^[\x20-\x7e]{1,255}$"  # printable ASCII, which is safe in a header
+FORM: Final = "multipart/form-data"
+MOST_FILES: Final = 100
+MOST_FIELDS: Final = 1000
 LIFECYCLE_HEADERS: Final = ("x-fal-object-lifecycle", "x-fal-object-lifecycle-preference")
 
 
@@ -61,3 +70,31 @@ def content_type_of(request: Request) -> str:
     if not re.fullmatch(CONTENT_TYPE, content_type):
         raise PlatformError("bad_request", "Invalid content-type header")
     return content_type
+
+
+@asynccontextmanager
+async def with_files(request: Request, *, most: int, longest: int) -> AsyncIterator[FormData]:
+    """Read a form of the type `FORM`; its files are temporary and deleted after the block.
+
+    Args:
+        most: the limit on the whole form, in bytes.
+        longest: the limit on a field that is not a file, in bytes.
+
+    Raises:
+        MultiPartException: it is not such a form, has too many fields or files, or a field is too long.
+        BodyTooLarge: it has more than `most` bytes. The rest is not read.
+        StorageFull: the disk is full.
+    """
+    parser = MultiPartParser(
+        request.headers,
+        limited(request, most),
+        max_files=MOST_FILES,
+        max_fields=MOST_FIELDS,
+        max_part_size=longest,
+    )
+    with disk.room():
+        form = await parser.parse()
+    try:
+        yield form
+    finally:
+        await form.close()

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from starlette.requests import Request
 from starlette.responses import Response
 
-from falmock.http import access, submission
+from falmock.http import access
 from falmock.http.context import context_of
 from falmock.http.replies import Reply, encoded
 from falmock.protocol.hosts import HEADERS, RUN
@@ -36,8 +36,7 @@ class RunHost:
     async def __call__(self, request: Request) -> Response:
         """Return the response to one call; the runner checks method and path."""
         context = context_of(request)
-        admitted = access.admit(self._emulator, self._keyring, context, request.scope)
-        submitted = await submission.read(request, *admitted, self._emulator)
+        submitted = await access.read_submission(context, request, self._emulator, self._keyring)
         run = asyncio.create_task(self._emulator.run_directly(submitted))
         left = asyncio.create_task(_disconnected(request))
         try:

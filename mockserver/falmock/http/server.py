@@ -17,7 +17,7 @@ from falmock.http.application import Application
 from falmock.http.connection import BoundedProtocol
 from falmock.http.context import CONNECTION
 from falmock.http.replies import head_of
-from falmock.inspection.received_call import join_headers
+from falmock.inspection.recorded import join_headers
 from falmock.protocol.authorities import Authority
 from falmock.protocol.limits import DEFAULT, Limits
 

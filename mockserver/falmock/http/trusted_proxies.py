@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 from typing import TYPE_CHECKING, Final
 
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
@@ -28,7 +27,6 @@ class TrustedProxies:
         self, app: ASGIApp, trusted: Collection[str], through_proxy: Collection[tuple[str, int]]
     ) -> None:
         self._app = app
-        self._networks = [ipaddress.ip_network(network) for network in trusted]
         self._through_proxy = through_proxy
         self._applying = ProxyHeadersMiddleware(self._without_headers, list(trusted))  # type: ignore[arg-type]
 
@@ -38,15 +36,13 @@ class TrustedProxies:
 
     def _is_trusted(self, scope: Scope) -> bool:
         peer = scope.get("client")
-        if scope["type"] != "http" or peer is None or tuple(peer) in self._through_proxy:
-            return False
-        if all(name != b"x-forwarded-for" for name, _ in scope["headers"]):
-            return False
-        try:
-            address = ipaddress.ip_address(peer[0])
-        except ValueError:  # the server does not listen on a TCP port
-            return False
-        return any(address in network for network in self._networks)
+        return (
+            scope["type"] == "http"
+            and peer is not None
+            and tuple(peer) not in self._through_proxy
+            and any(name == b"x-forwarded-for" for name, _ in scope["headers"])
+            and peer[0] in self._applying.trusted_hosts
+        )
 
     async def _without_headers(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Drop the headers after they are applied: the guard takes the remaining ones for untrusted."""

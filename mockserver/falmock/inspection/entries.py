@@ -9,6 +9,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, TypeVar
 
 from falmock import __version__
+from falmock.inspection.recorded import Transition
 from falmock.protocol.calls import Operation
 from falmock.protocol.patterns import matches
 
@@ -18,8 +19,7 @@ if TYPE_CHECKING:
     from pydantic import TypeAdapter
 
     from falmock.engine.rows import Request
-    from falmock.inspection.raw_attempt import RawAttempt
-    from falmock.inspection.received_call import ReceivedCall
+    from falmock.inspection.recorded import Held
 
 Headers = tuple[tuple[str, str], ...]
 
@@ -85,43 +85,6 @@ class Exchange:
 
 
 @dataclass(frozen=True, slots=True)
-class Transition:
-    """A change of a request's state.
-
-    Attributes:
-        id, at, real: as for `Exchange`.
-        endpoint: full endpoint id.
-        event: "submit", a `lifecycle.Event`, or a manual "hold" or "release".
-        state: the new state.
-        attempt: number of the run; 0 before the first.
-        status: HTTP status of the outcome; None before.
-        error_type: the type of a platform error, or None.
-    """
-
-    id: int
-    at: float
-    real: float
-    request_id: str
-    endpoint: str
-    caller: str
-    test: str | None
-    event: str
-    state: str
-    attempt: int
-    status: int | None
-    error_type: str | None
-    kind: Literal["transition"] = "transition"
-
-    @property
-    def operation(self) -> None:
-        return None
-
-    def __str__(self) -> str:
-        outcome = "" if self.status is None else f" with {self.status}"
-        return f"#{self.id} {self.request_id} {self.event}: {self.state}{outcome}"
-
-
-@dataclass(frozen=True, slots=True)
 class Attempt:
     """One POST of a webhook.
 
@@ -165,7 +128,7 @@ class Attempt:
 
 
 JournalEntry = Exchange | Transition | Attempt
-Item = TypeVar("Item", bound="JournalEntry | ReceivedCall | RawAttempt")
+Item = TypeVar("Item", bound="JournalEntry | Held")
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,14 +169,14 @@ class JournalFilter:
                 if (self._owns(entry) or entry.request_id in related) and self._matches(entry)
             ]
 
-    def _owns(self, entry: JournalEntry | ReceivedCall | RawAttempt) -> bool:
+    def _owns(self, entry: JournalEntry | Held) -> bool:
         return (
             (self.endpoint is None or matches(entry.endpoint or "", self.endpoint))
             and self.test in {None, entry.test}
             and self.caller in {None, entry.caller}
         )
 
-    def _matches(self, entry: JournalEntry | ReceivedCall | RawAttempt) -> bool:
+    def _matches(self, entry: JournalEntry | Held) -> bool:
         return (
             (self.request is None or entry.request_id == self.request)
             and (self.operation is None or entry.operation == self.operation)

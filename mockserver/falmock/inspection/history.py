@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from falmock.engine.lifecycle import State
-from falmock.inspection.entries import Exchange, Transition, submit_identity
+from falmock.inspection.entries import Exchange, submit_identity
+from falmock.inspection.recorded import Transition
 from falmock.protocol.calls import Operation
 
 if TYPE_CHECKING:

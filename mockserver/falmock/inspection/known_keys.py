@@ -76,18 +76,21 @@ class KnownKeys:
 
     Args:
         keys: "id:secret" pairs from the settings.
+
+    Attributes:
+        seen: the `Authorization` headers that are remembered.
     """
 
     def __init__(self, keys: Iterable[str] = ()) -> None:
         self._settings = _Searcher(key.encode() for key in keys if key)
-        self._seen: set[bytes] = set()
+        self.seen: set[bytes] = set()
         self._fresh: set[bytes] = set()
         self._generations: list[_Generation] = []  # each has more headers than the next
 
     def see(self, authorization: bytes) -> None:
-        """Remember the keys in an `Authorization` header. Runs for every call, so most work is deferred."""
-        if authorization not in self._seen and len(authorization) <= LONGEST:
-            self._seen.add(authorization)
+        """Remember the keys in an `Authorization` header. Most work is deferred."""
+        if authorization not in self.seen and len(authorization) <= LONGEST:
+            self.seen.add(authorization)
             self._fresh.add(authorization)
             if len(self._fresh) >= MOST:
                 self._refresh()
@@ -104,8 +107,8 @@ class KnownKeys:
         headers, self._fresh = frozenset(self._fresh), set()
         while self._generations and len(self._generations[-1].headers) <= len(headers):
             headers |= self._generations.pop().headers
-        while self._generations and len(self._seen) > MOST:
-            self._seen -= self._generations.pop(0).headers
+        while self._generations and len(self.seen) > MOST:
+            self.seen -= self._generations.pop(0).headers
         keys = (key for header in headers for key in keys_in(header))
         self._generations.append(_Generation(headers, _Searcher(keys)))
 
