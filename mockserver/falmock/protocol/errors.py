@@ -41,14 +41,20 @@ class Refusal(Exception):
     """A call is refused.
 
     Each subclass is one row of a table: a `status`, and a `text` for `{"detail": text}` or another body.
+
+    Args:
+        facts: fill the placeholders of the text.
+        body: replaces `{"detail": text}`.
     """
 
     status: int
     text: ClassVar[str]
     has_spaces: ClassVar[bool] = False  # in the JSON
 
-    def __init__(self, body: Json | None = None, *, headers: dict[str, str] | None = None) -> None:
-        self.body: Json = {"detail": self.text} if body is None else body
+    def __init__(
+        self, *facts: object, body: Json | None = None, headers: dict[str, str] | None = None
+    ) -> None:
+        self.body: Json = {"detail": self.text.format(*facts)} if body is None else body
         self.headers = headers or {}
         super().__init__(str(self.body.get("detail") or self.body.get("status")))
 
@@ -58,22 +64,16 @@ class Refusal(Exception):
 
 
 class ApplicationNotFound(Refusal):
-    """No such application; checked before anything else. For a known owner, `name` is the alias alone."""
+    """No such application, or alias of a known owner; checked before anything else."""
 
-    status = 404
-
-    def __init__(self, name: str, *, headers: dict[str, str] | None = None) -> None:
-        super().__init__({"detail": f'Application "{name}" not found'}, headers=headers)
+    status, text = 404, 'Application "{}" not found'
 
 
 class AccessDenied(Refusal):
     """No credentials, or credentials that cannot be parsed."""
 
     status = 401
-
-    def __init__(self, application: str) -> None:
-        why = "Authentication is required to access this application."
-        super().__init__({"detail": f'Cannot access application "{application}". {why}'})
+    text = 'Cannot access application "{}". Authentication is required to access this application.'
 
 
 class UnknownKey(Refusal):
@@ -104,10 +104,10 @@ class InvalidToken(Refusal):
 class UserLocked(Refusal):
     """The account is locked."""
 
-    status = 403
+    status, text = 403, "User is locked. Reason: {}"
 
     def __init__(self, reason: str = OUT_OF_BALANCE) -> None:
-        super().__init__({"detail": f"User is locked. Reason: {reason}"})
+        super().__init__(reason)
 
 
 class RequestNotFound(Refusal):
@@ -116,7 +116,7 @@ class RequestNotFound(Refusal):
     status = 404
 
     def __init__(self) -> None:
-        super().__init__({"status": "NOT_FOUND"})
+        super().__init__(body={"status": "NOT_FOUND"})
 
 
 class StillInProgress(Refusal):
@@ -125,7 +125,7 @@ class StillInProgress(Refusal):
     status = 400
 
     def __init__(self, links: Json) -> None:
-        super().__init__({"detail": "Request is still in progress", **links})
+        super().__init__(body={"detail": "Request is still in progress", **links})
 
 
 class AlreadyCompleted(Refusal):
@@ -134,7 +134,7 @@ class AlreadyCompleted(Refusal):
     status = 400
 
     def __init__(self) -> None:
-        super().__init__({"status": "ALREADY_COMPLETED"})
+        super().__init__(body={"status": "ALREADY_COMPLETED"})
 
 
 class NotFound(Refusal):
@@ -146,9 +146,11 @@ class NotFound(Refusal):
 class FileNotServed(Refusal):
     """The access list of a file forbids (403) or hides (404) it. Texts assumed."""
 
+    text = "{}"
+
     def __init__(self, decision: str) -> None:
         self.status, detail = (403, "Forbidden") if decision == "forbid" else (404, "Not Found")
-        super().__init__({"detail": detail})
+        super().__init__(detail)
 
 
 class Unrouted(Refusal):
@@ -173,10 +175,7 @@ class MethodNotAllowed(Unrouted):
 class BodyTooLarge(Refusal):
     """The body is over the limit. Limit and text assumed."""
 
-    status = 413
-
-    def __init__(self, limit: int) -> None:
-        super().__init__({"detail": f"Request body exceeds the maximum allowed size of {limit} bytes"})
+    status, text = 413, "Request body exceeds the maximum allowed size of {} bytes"
 
 
 class InvalidBody(Refusal):
@@ -185,7 +184,7 @@ class InvalidBody(Refusal):
     status = 422
 
     def __init__(self, errors: list[Json]) -> None:
-        super().__init__({"detail": errors})
+        super().__init__(body={"detail": errors})
 
 
 class UnparseableBody(Refusal):
@@ -197,10 +196,7 @@ class UnparseableBody(Refusal):
 class QueueTooLong(Refusal):
     """More requests wait than `fal_max_queue_length` allows. Text assumed."""
 
-    status = 429
-
-    def __init__(self, length: int, limit: int) -> None:
-        super().__init__({"detail": f"Queue length {length} exceeds the maximum of {limit}"})
+    status, text = 429, "Queue length {} exceeds the maximum of {}"
 
 
 class ConcurrencyLimit(Refusal):
@@ -214,7 +210,7 @@ class ConcurrencyLimit(Refusal):
             "type": "concurrent_requests_limit",
             "data": {"limit": limit},
         }
-        super().__init__(body, headers={"x-fal-needs-retry": "1"})
+        super().__init__(body=body, headers={"x-fal-needs-retry": "1"})
 
 
 class RateLimited(Refusal):
@@ -273,7 +269,7 @@ class PlatformError(Refusal):
         self.error_type = error_type
         self.detail = detail or self.DETAIL.get(error_type) or error_type.replace("_", " ").capitalize()
         super().__init__(
-            {"detail": self.detail, "error_type": error_type},
+            body={"detail": self.detail, "error_type": error_type},
             headers={"x-fal-error-type": error_type, **(headers or {})},
         )
 
@@ -291,7 +287,8 @@ class StorageUnavailable(Refusal):
     def __init__(self, reason: str, detail: str | None = None) -> None:
         detail = detail or f"The emulator cannot write ({reason}): send this again later"
         super().__init__(
-            {"detail": detail, "error_type": self.error_type}, headers={"x-fal-error-type": self.error_type}
+            body={"detail": detail, "error_type": self.error_type},
+            headers={"x-fal-error-type": self.error_type},
         )
         self.reason = reason
 
@@ -317,7 +314,7 @@ class TimeEnded(Refusal):
             "start the emulator again, with another --state, or --ephemeral"
         )
         super().__init__(
-            {"detail": detail, "error_type": "time_ended"}, headers={"x-fal-error-type": "time_ended"}
+            body={"detail": detail, "error_type": "time_ended"}, headers={"x-fal-error-type": "time_ended"}
         )
 
 
@@ -337,7 +334,7 @@ class PlatformApiError(Refusal):
 
     def __init__(self, kind: str, message: str | None = None) -> None:
         self.status, usual = self.KINDS[kind]
-        super().__init__({"error": {"type": kind, "message": message or usual}})
+        super().__init__(body={"error": {"type": kind, "message": message or usual}})
 
 
 class PlatformRateLimited(Refusal):
@@ -347,4 +344,4 @@ class PlatformRateLimited(Refusal):
 
     def __init__(self) -> None:
         body = {"error": "Too Many Requests", "message": "Rate limit exceeded"}
-        super().__init__(body, headers={"retry-after": "10"})
+        super().__init__(body=body, headers={"retry-after": "10"})
