@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from functools import cache, partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from starlette.responses import HTMLResponse
 
@@ -71,7 +71,8 @@ class FaultInjector:
             return
         self.rules.observed(injection)
         context.fault = injection.fault.name
-        await _EFFECTS.get(injection.fault.name, _refuse)(injection.fault, host, scope, receive, send)
+        effect = _EFFECTS.get(injection.fault.name, _refuse)
+        await effect(_Call(injection.fault, host, scope, receive, send))
 
     async def _injection(self, context: CallContext, path: str, body: bytes, header: str) -> Injection | None:
         """Return the fault for this call; faults for the submitted request are noted in the context."""
@@ -151,9 +152,7 @@ async def _read_body(context: CallContext, receive: Receive, limit: int) -> tupl
 
 
 def refusal(fault: Fault) -> Refusal:
-    if fault.name in PlatformError.STATUS:
-        return platform_error(fault)
-    return _REFUSALS[fault.name](fault.options)
+    return _REFUSALS[fault.name](fault.options) if fault.name in _REFUSALS else platform_error(fault)
 
 
 _REFUSALS: Final[dict[str, Callable[[Mapping[str, Any]], Refusal]]] = {
@@ -167,45 +166,51 @@ _REFUSALS: Final[dict[str, Callable[[Mapping[str, Any]], Refusal]]] = {
 }
 
 
-async def _refuse(fault: Fault, host: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
-    del host, receive, send
-    refused = refusal(fault)
-    context: CallContext = scope[CONTEXT]
-    call = context.call
-    if call.operation is Operation.PLATFORM:
+class _Call(NamedTuple):
+    """A call, and the fault of its answer."""
+
+    fault: Fault
+    host: ASGIApp
+    scope: Scope
+    receive: Receive
+    send: Send
+
+    async def answer(self, send: Send) -> None:
+        """Have the host answer."""
+        await self.host(self.scope, self.receive, send)
+
+
+async def _refuse(call: _Call) -> None:
+    refused = refusal(call.fault)
+    read = call.scope[CONTEXT].call
+    if read.operation is Operation.PLATFORM:
         refused = PlatformRateLimited()
-    if call.repeats_id(refused.status):
-        refused.headers["x-fal-request-id"] = str(call.request_id)
+    if read.repeats_id(refused.status):
+        refused.headers["x-fal-request-id"] = str(read.request_id)
     raise refused
 
 
-async def _bad_gateway(fault: Fault, host: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
-    del fault, host
-    await HTMLResponse(BAD_GATEWAY, 502, {"server": "nginx"})(scope, receive, send)
+async def _bad_gateway(call: _Call) -> None:
+    await HTMLResponse(BAD_GATEWAY, 502, {"server": "nginx"})(call.scope, call.receive, call.send)
 
 
-async def _reset(fault: Fault, host: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
-    del fault, host, receive, send
-    await connection_of(scope).drop()
+async def _reset(call: _Call) -> None:
+    await connection_of(call.scope).drop()
 
 
-async def _hang(fault: Fault, host: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
-    del fault, host, receive, send
-    await connection_of(scope).hang()
+async def _hang(call: _Call) -> None:
+    await connection_of(call.scope).hang()
 
 
-async def _lose(fault: Fault, host: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
-    del fault, send
+async def _lose(call: _Call) -> None:
+    async def nowhere(_: Message) -> None:
+        pass
 
-    async def nowhere(message: Message) -> None:
-        del message
-
-    await host(scope, receive, nowhere)
-    await connection_of(scope).drop()
+    await call.answer(nowhere)
+    await connection_of(call.scope).drop()
 
 
-async def _truncate(fault: Fault, host: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
-    del fault
+async def _truncate(call: _Call) -> None:
     cut = False
 
     async def half(message: Message) -> None:
@@ -214,15 +219,15 @@ async def _truncate(fault: Fault, host: ASGIApp, scope: Scope, receive: Receive,
             return
         if body := message.get("body", b""):
             cut = True
-            await send({**message, "body": body[: len(body) // 2], "more_body": True})
-            await connection_of(scope).drop()
+            await call.send({**message, "body": body[: len(body) // 2], "more_body": True})
+            await connection_of(call.scope).drop()
         else:
-            await send(message)
+            await call.send(message)
 
-    await host(scope, receive, half)
+    await call.answer(half)
 
 
-async def _slow(fault: Fault, host: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
+async def _slow(call: _Call) -> None:
     waited = False
 
     async def slowly(message: Message) -> None:
@@ -230,27 +235,25 @@ async def _slow(fault: Fault, host: ASGIApp, scope: Scope, receive: Receive, sen
         body = message.get("body", b"")
         if body and not waited:
             waited = True
-            await send({**message, "body": body[: len(body) // 2], "more_body": True})
-            await asyncio.sleep(fault.options["seconds"])
+            await call.send({**message, "body": body[: len(body) // 2], "more_body": True})
+            await asyncio.sleep(call.fault.options["seconds"])
             message = {**message, "body": body[len(body) // 2 :]}
-        await send(message)
+        await call.send(message)
 
-    await host(scope, receive, slowly)
-
-
-async def _without_cors(fault: Fault, host: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
-    del fault
-    scope[CONTEXT].no_cors = True  # the guard, which adds the headers, leaves them out
-    await host(scope, receive, send)
+    await call.answer(slowly)
 
 
-async def _without_reason(fault: Fault, host: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
-    del fault
-    connection_of(scope).omit_reason()
-    await host(scope, receive, send)
+async def _without_cors(call: _Call) -> None:
+    call.scope[CONTEXT].no_cors = True  # the guard, which adds the headers, leaves them out
+    await call.answer(call.send)
 
 
-_EFFECTS: Final[dict[str, Callable[[Fault, ASGIApp, Scope, Receive, Send], Awaitable[None]]]] = {
+async def _without_reason(call: _Call) -> None:
+    connection_of(call.scope).omit_reason()
+    await call.answer(call.send)
+
+
+_EFFECTS: Final[dict[str, Callable[[_Call], Awaitable[None]]]] = {
     "bad_gateway": _bad_gateway,
     "connection_reset": _reset,
     "hang": _hang,
