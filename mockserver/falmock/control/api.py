@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 import re
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final, TypeVar, get_type_hints
 
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
+from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
@@ -17,7 +20,7 @@ from falmock.protocol import validation
 from falmock.protocol.limits import Limits
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 
     from starlette.requests import Request
 
@@ -128,6 +131,16 @@ def operations(part: object) -> list[Operation]:
 
 def routes(operations: Iterable[Operation]) -> list[Route]:
     return [Route(each.path, each.__call__, methods=[each.method]) for each in operations]
+
+
+@asynccontextmanager
+async def time_limit(seconds: float, state: str) -> AsyncIterator[None]:
+    """Answer 408 with `state` after so many real seconds."""
+    try:
+        async with asyncio.timeout(seconds):
+            yield
+    except TimeoutError:
+        raise HTTPException(408, f"{state} after {seconds:g} s") from None
 
 
 def document(operations: Sequence[Operation], *, base: str, info: Json, always: Mapping[int, str]) -> Json:

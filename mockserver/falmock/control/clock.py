@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 
 from starlette.exceptions import HTTPException
 
-from falmock.control.api import operation
-from falmock.control.refusals import time_limit
+from falmock.control.api import operation, time_limit
 from falmock.control.schemas import ClockChange, ClockReading
 from falmock.engine.clock import LAST
 

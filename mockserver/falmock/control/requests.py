@@ -1,24 +1,38 @@
-"""Operations on requests: list, wait, hold, release, finish, fail."""
+"""Operations on requests and their webhooks: list, wait, hold, release, finish, fail, send again."""
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
 from starlette.exceptions import HTTPException
 
-from falmock.control.api import operation
-from falmock.control.refusals import no_request, refusals_of, time_limit
-from falmock.control.schemas import Failure, RequestFilter, RequestList, RequestView, RequestWait, Within
+from falmock.control.api import operation, time_limit
+from falmock.control.schemas import (
+    Failure,
+    Redelivery,
+    RequestFilter,
+    RequestList,
+    RequestView,
+    RequestWait,
+    WebhookFilter,
+    WebhookList,
+    WebhookView,
+    Within,
+)
 from falmock.engine.delivery import without_secrets
 from falmock.engine.lifecycle import State
 from falmock.faults.vocabulary import FaultError, parse
 from falmock.http.listing import newest
 from falmock.inspection.journal import journal_of
+from falmock.protocol.errors import AlreadyCompleted, RequestNotFound
 from falmock.protocol.patterns import matches
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from falmock.engine.emulator import Emulator
-    from falmock.engine.rows import Request
+    from falmock.engine.rows import Delivery, Request
 
 UNKNOWN: Final = {404: "there is no such request"}
 COMPLETED: Final = {409: "the request is completed"}
@@ -41,7 +55,7 @@ class RequestControl:
                 pages, query.limit, view=self._view, matches=lambda row: _matches(row, query)
             )
         except KeyError:
-            raise no_request(str(query.before)) from None
+            raise _no_request(str(query.before)) from None
         return RequestList(requests=views[::-1], before=views[-1].id if more else None)
 
     @operation("GET", "/requests/{id}", refusals=UNKNOWN)
@@ -49,39 +63,39 @@ class RequestControl:
         """Show a request."""
         request = self._emulator.request(request_id.lower())
         if request is None:
-            raise no_request(request_id)
+            raise _no_request(request_id)
         return self._view(request)
 
     @operation("GET", "/requests/{id}/wait", refusals=UNKNOWN | LATE)
     async def wait(self, request_id: str, query: RequestWait) -> RequestView:
         """Wait until a request reaches a state or is completed."""
-        with refusals_of(request_id):
+        with _refusals_of(request_id):
             async with time_limit(query.within, f"{request_id} is not {query.state}"):
                 return self._view(await self._emulator.wait_for(request_id.lower(), query.state))
 
     @operation("POST", "/requests/{id}/hold", refusals=UNKNOWN | COMPLETED)
     async def hold(self, request_id: str) -> RequestView:
         """Keep a request in its state: it is not started, or its run does not end."""
-        with refusals_of(request_id):
+        with _refusals_of(request_id):
             return self._view(self._emulator.manual.hold(request_id.lower()))
 
     @operation("POST", "/requests/{id}/release", refusals=UNKNOWN | COMPLETED)
     async def release(self, request_id: str) -> RequestView:
         """Release a held request."""
-        with refusals_of(request_id):
+        with _refusals_of(request_id):
             return self._view(self._emulator.manual.release(request_id.lower()))
 
     @operation("POST", "/requests/{id}/finish", refusals=UNKNOWN | COMPLETED | LATE)
     async def finish(self, request_id: str, body: Within) -> RequestView:
         """End a request now with its own outcome, and wait until that is rendered."""
-        with refusals_of(request_id):
+        with _refusals_of(request_id):
             self._emulator.manual.finish(request_id.lower())
         return await self.wait(request_id, RequestWait(within=body.within))
 
     @operation("POST", "/requests/{id}/fail", refusals=UNKNOWN | COMPLETED)
     async def fail(self, request_id: str, body: Failure) -> RequestView:
         """End a request now with an error of the model or the platform."""
-        with refusals_of(request_id):
+        with _refusals_of(request_id):
             try:
                 return self._view(self._emulator.manual.fail(request_id.lower(), parse(body.fault)))
             except FaultError as error:
@@ -106,6 +120,88 @@ class RequestControl:
             webhook=redact.name(request.webhook and without_secrets(request.webhook)),
             faults=list(request.injections),
         )
+
+
+class WebhookControl:
+    """Lists webhooks and waits for them."""
+
+    def __init__(self, emulator: Emulator) -> None:
+        self._emulator = emulator
+
+    @operation("GET", "/webhooks", refusals={404: "there is no webhook of the request `before`"})
+    async def list_webhooks(self, query: WebhookFilter) -> WebhookList:
+        """List webhooks."""
+        self._emulator.advance()
+        pages = self._emulator.store.delivery_pages_before(query.before and query.before.lower())
+        try:
+            views, more = await newest(
+                pages, query.limit, view=self._view, matches=lambda row: self._matches(row, query)
+            )
+        except KeyError:
+            raise _no_request(str(query.before), "with a webhook") from None
+        return WebhookList(webhooks=views[::-1], before=views[-1].request_id if more else None)
+
+    @operation(
+        "GET",
+        "/webhooks/{id}/wait",
+        refusals={
+            404: "there is no such request, or it has no webhook",
+            408: "the delivery has not ended in time",
+        },
+    )
+    async def wait(self, request_id: str, query: Within) -> WebhookView:
+        """Wait until a request's webhook is delivered or has failed for good."""
+        with _refusals_of(request_id, "with a webhook"):
+            async with time_limit(query.within, f"the webhook of {request_id} is still on its way"):
+                return self._view(await self._emulator.wait_for_delivery(request_id.lower()))
+
+    @operation(
+        "POST",
+        "/webhooks/{id}/redeliver",
+        refusals={404: "there is no such request, or it has no webhook yet"},
+    )
+    async def redeliver(self, request_id: str, body: Redelivery) -> WebhookView:
+        """Send a webhook again now, perhaps with a fault."""
+        with _refusals_of(request_id, "with a webhook that was due"):
+            try:
+                fault = None if body.fault is None else parse(body.fault)
+                return self._view(self._emulator.manual.redeliver(request_id.lower(), fault))
+            except FaultError as error:
+                raise HTTPException(422, str(error)) from None
+
+    def _matches(self, delivery: Delivery, query: WebhookFilter) -> bool:
+        if query.outcome not in {None, delivery.outcome}:
+            return False
+        if query.test is None:
+            return True
+        request = self._emulator.store.request(delivery.request_id)
+        return request is not None and request.test == query.test
+
+    def _view(self, delivery: Delivery) -> WebhookView:
+        return WebhookView(
+            request_id=delivery.request_id,
+            url=journal_of(self._emulator).redact.text(without_secrets(delivery.url)),
+            outcome=delivery.outcome,
+            attempts=delivery.attempts,
+            last=delivery.last,
+            next_at=delivery.next_at,
+        )
+
+
+@contextmanager
+def _refusals_of(request_id: str, which: str = "") -> Iterator[None]:
+    """Translate the emulator's exceptions about a request."""
+    try:
+        yield
+    except RequestNotFound:
+        raise _no_request(request_id, which) from None
+    except AlreadyCompleted:
+        raise HTTPException(409, f"{request_id} is completed and cannot change any more") from None
+
+
+def _no_request(request_id: str, which: str = "") -> HTTPException:
+    """Return the 404 for an unknown request id."""
+    return HTTPException(404, f"there is no request {request_id} {which}".rstrip())
 
 
 def _matches(request: Request, query: RequestFilter) -> bool:

@@ -11,10 +11,9 @@ from falmock import __version__
 from falmock.control.api import Operation, document, operation, operations, routes
 from falmock.control.clock import ClockControl
 from falmock.control.inspection import InspectionControl
-from falmock.control.requests import RequestControl
+from falmock.control.requests import RequestControl, WebhookControl
 from falmock.control.rules import RuleControl
 from falmock.control.state import LockControl, StateControl
-from falmock.control.webhooks import WebhookControl
 from falmock.http.context import CONTROL
 
 if TYPE_CHECKING:
