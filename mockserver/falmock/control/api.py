@@ -46,9 +46,7 @@ class Operation:
 
     Attributes:
         path: with parameters in braces, such as "/requests/{id}".
-        query, body: their models, or None.
         gives: model or media type of the response.
-        status: of a success.
         refusals: other statuses, each with its reason.
     """
 
@@ -68,11 +66,7 @@ class Operation:
         return re.findall(r"{(\w+)}", self.path)
 
     async def __call__(self, request: Request) -> Response:
-        """Handle a call.
-
-        Raises:
-            InvalidBody: the query or the body is invalid.
-        """
+        """Handle a call; an invalid query or body is refused."""
         given: list[object] = [request.path_params[name] for name in self.parameters]
         if self.query is not None:
             given.append(validation.check(self.query, dict(request.query_params), "query"))
@@ -147,8 +141,6 @@ def document(operations: Sequence[Operation], *, base: str, info: Json, always: 
     """Return the OpenAPI 3.1 document of an API.
 
     Args:
-        base: the path that all operations are below.
-        info: title, version and description.
         always: statuses that every operation may answer with, each with its reason.
     """
     models: list[Any] = [(Problem, "serialization")]

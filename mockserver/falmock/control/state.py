@@ -70,9 +70,6 @@ class Snapshot:
 
     Attributes:
         taken_at: unix seconds of the emulator's clock.
-        requests: the number of requests in it.
-        rows: of the store.
-        folder: has the bodies and files.
     """
 
     name: str
@@ -127,11 +124,7 @@ class Snapshots:
         return snapshot
 
     def drop(self, name: str) -> None:
-        """Delete a snapshot.
-
-        Raises:
-            KeyError: the name is unknown.
-        """
+        """Delete a snapshot; an unknown name is a KeyError."""
         shutil.rmtree(self._kept.pop(name).folder, ignore_errors=True)
 
 

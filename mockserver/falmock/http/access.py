@@ -48,11 +48,7 @@ PRIORITIES: Final = {"normal": NORMAL, "low": LOW}
 async def read_submission(
     context: CallContext, request: Request, emulator: Emulator, keyring: Keyring
 ) -> Submission:
-    """Return a submission with its body, if its webhook may be delivered; see `submission`.
-
-    Raises:
-        BodyTooLarge: the body has more bytes than `Settings.max_body`.
-    """
+    """Return a submission with its body, if its webhook may be delivered; see `submission`."""
     submitted = submission(context, request.scope, emulator, keyring)
     url = submitted.webhook
     if url is not None and (why := await emulator.dialler.objection(url)) is not None:
@@ -135,14 +131,7 @@ def caller_of_application(context: CallContext, scope: Scope, keyring: Keyring, 
 
 
 def caller_of_rest(request: Request, keyring: Keyring, *, lockable: bool = True) -> Caller:
-    """Return the caller of the rest host.
-
-    Args:
-        lockable: refuse a locked account.
-
-    Raises:
-        AuthorizationRequired, MalformedKey, UnknownKey, UserLocked: see their names.
-    """
+    """Return the caller of the rest host; `lockable` refuses a locked account."""
     found = keyring.identify(request.headers.get("authorization"))
     if found is Problem.MISSING:
         raise AuthorizationRequired
@@ -156,14 +145,7 @@ def caller_of_rest(request: Request, keyring: Keyring, *, lockable: bool = True)
 
 
 def caller_of_platform(request: Request, keyring: Keyring, refusal: str | None = None) -> Caller:
-    """Return the caller of the platform API.
-
-    Args:
-        refusal: the text for a call without a usable key; None for fal's usual one.
-
-    Raises:
-        PlatformApiError: the key is missing, malformed or unknown.
-    """
+    """Return the caller of the platform API; `refusal` replaces the text for a call without a usable key."""
     found = keyring.identify(request.headers.get("authorization"))
     if not isinstance(found, Caller):
         raise PlatformApiError("authorization_error", refusal)
@@ -184,11 +166,7 @@ def delete_payloads(emulator: Emulator, keyring: Keyring, caller: Caller, reques
 
 
 def webhook_of(query: QueryParams) -> str | None:
-    """Return the URL for the webhook of a submission, or None.
-
-    Raises:
-        PlatformError: `bad_request`: it is not a URL to deliver to.
-    """
+    """Return the URL for the webhook of a submission, or None. It must be a URL to deliver to."""
     url = query.get(WEBHOOK)
     if url is not None and not is_deliverable(url):
         raise _bad(f"{WEBHOOK} parameter")

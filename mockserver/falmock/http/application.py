@@ -55,12 +55,7 @@ class _Head(NamedTuple):
 
 
 class Application(Starlette):
-    """An ASGI application that passes the queue's calls to the router, and others to its layers.
-
-    Args:
-        router: passes calls to fal's hosts.
-        given: arguments of Starlette's.
-    """
+    """An ASGI application that passes the queue's calls to the router, and others to its layers."""
 
     def __init__(self, router: HostRouter, settings: Settings, **given: Any) -> None:
         super().__init__(**given, exception_handlers={**HANDLERS, Exception: fail})

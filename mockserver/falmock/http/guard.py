@@ -61,14 +61,12 @@ class Incoming:
     """The facts about a call that the policy depends on.
 
     Attributes:
-        area: the part of the emulator that would answer.
         host: the authority that the call names.
         peer: the caller's IP address; None if the server does not know it.
         proxied: whether it came through a proxy that no setting names.
         origin: the origin of the page that sent it; "null" if it is opaque, None without an Origin header.
         own: the origin of the emulator's own pages under this name; None under foreign names.
         cross_site: whether the browser says that a page of another site made the call.
-        authorized: whether it has the control token.
     """
 
     area: Area
@@ -83,15 +81,10 @@ class Incoming:
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """Decides which calls are allowed.
+    """Decides which calls are allowed."""
 
-    Attributes:
-        names: the names of this emulator, besides those of loopback.
-        origins: the allowed origins, besides those of this machine.
-    """
-
-    names: frozenset[str] = frozenset()
-    origins: frozenset[WebOrigin] = frozenset()
+    names: frozenset[str] = frozenset()  # of this emulator, besides those of loopback
+    origins: frozenset[WebOrigin] = frozenset()  # besides those of this machine
 
     @classmethod
     def of(cls, settings: Settings) -> Policy:
@@ -165,10 +158,8 @@ class Guard:
     """The first ASGI layer. Refuses a call, or passes it on with a `CallContext` in its scope.
 
     Args:
-        app: answers the other calls.
         fal: answers calls for fal's hosts.
         through_proxy: source addresses of the emulator's own proxy, which may carry calls of other machines.
-        look_up: returns the addresses of a name of one label (see `own_names`).
     """
 
     def __init__(

@@ -168,11 +168,7 @@ def website_routes(catalogue: Catalogue) -> list[Route]:
 
 
 def _requested(request: Request, catalogue: Catalogue) -> list[str]:
-    """Return the endpoint ids that a call names.
-
-    Raises:
-        PlatformApiError: there is no such model.
-    """
+    """Return the endpoint ids that a call names; an unknown one is refused."""
     names = [name for text in request.query_params.getlist("endpoint_id") for name in text.split(",") if name]
     if not set(names) <= set(catalogue.endpoints):
         raise PlatformApiError("not_found")

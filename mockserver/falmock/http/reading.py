@@ -45,11 +45,7 @@ async def read_model(request: Request, kind: type[Body], *, limit: int = LONGEST
 
 
 def lifecycle_of(request: Request) -> str | None:
-    """Return the JSON of the object lifecycle header of an upload, or None.
-
-    Raises:
-        PlatformError: `bad_request`: the header is invalid.
-    """
+    """Return the JSON of the object lifecycle header of an upload, or None; an invalid one is refused."""
     for name in LIFECYCLE_HEADERS:
         if (text := request.headers.get(name)) is not None:
             try:
@@ -61,11 +57,7 @@ def lifecycle_of(request: Request) -> str | None:
 
 
 def content_type_of(request: Request) -> str:
-    """Return the content type of an upload.
-
-    Raises:
-        PlatformError: `bad_request`: it is not safe in the header of a response.
-    """
+    """Return the content type of an upload; one that is not safe in a response's header is refused."""
     content_type = request.headers.get("content-type") or DEFAULT_TYPE
     if not re.fullmatch(CONTENT_TYPE, content_type):
         raise PlatformError("bad_request", "Invalid content-type header")

@@ -56,7 +56,6 @@ class HostRouter:
     """An ASGI application for all fal hosts. It needs a `CallContext` in the scope.
 
     Args:
-        queue: the queue host.
         others: an ASGI application for each of the other hosts.
         ledger: counts the calls for each host, and those that are not emulated.
         files: base URL of files in answers to calls under fal's own names; empty to keep fal's.

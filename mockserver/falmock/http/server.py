@@ -116,7 +116,6 @@ class ConnectionProtocol(BoundedProtocol):
 
     Args:
         answer_at_once: `Application.answer_at_once`; None if the application is another one.
-        given: arguments of `BoundedProtocol`.
     """
 
     def __init__(
@@ -199,13 +198,7 @@ class ConnectionProtocol(BoundedProtocol):
 
 
 class Server(uvicorn.Server):
-    """uvicorn, configured for an emulator. The emulator must be open; signals are left to the caller.
-
-    Args:
-        app: to serve.
-        tls: None for plain HTTP.
-        limits: on calls.
-    """
+    """uvicorn, configured for an emulator. The emulator must be open; signals are left to the caller."""
 
     def __init__(self, app: ASGIApp, tls: ssl.SSLContext | None = None, *, limits: Limits = DEFAULT) -> None:
         # A partial instead of a class: uvicorn only calls it.

@@ -18,8 +18,6 @@ class TrustedProxies:
     """Applies `X-Forwarded-For` and `X-Forwarded-Proto` of the proxies that a setting names.
 
     Args:
-        app: the next layer.
-        trusted: IP addresses and networks of the proxies.
         through_proxy: see `Guard`; the headers of calls from there are ignored.
     """
 

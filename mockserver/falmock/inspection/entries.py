@@ -40,16 +40,11 @@ class Exchange:
         real: arrival, real seconds since the journal was opened.
         took: real seconds until the response was complete, or until now.
         request_id: of a submit or run, the request that it created.
-        path: on that host.
         input: the request body as JSON or text, data URIs shortened; None for binary data.
-        input_size: bytes of the request body.
         input_sha256: hex digest of the body of a submit or run, else None.
         status: None before the response starts.
         answer, answer_size: the response body, as for `input`.
-        error: name of the exception that ended the call, or None.
-        fault: the fault that was injected into the response, or None.
         public: of a download, whether the file needs no key; else None.
-        over: whether the response is complete.
     """
 
     id: int
@@ -91,12 +86,9 @@ class Attempt:
     Attributes:
         id, at, real, took: as for `Exchange`.
         url: without user info and query parameters.
-        number: 1 for the first.
-        size: bytes of the body.
         status: HTTP status of the response; None without one.
         answer: the beginning of the response body.
         error: why there was no response, or None.
-        fault: the fault that was injected, or None.
     """
 
     id: int
@@ -139,7 +131,6 @@ class JournalFilter:
 
     Attributes:
         endpoint: an endpoint id, or a pattern such as "fal-ai/*".
-        caller: a key id.
         operation: a `calls.Operation`; "webhook" for attempts.
         since, until: unix seconds of the emulator's clock; `until` is excluded.
     """

@@ -71,7 +71,6 @@ class UnknownField:
 
     Attributes:
         known: the fields that it has.
-        calls: the calls that sent it.
     """
 
     endpoint: str
@@ -84,9 +83,6 @@ class History:
     """A journal, sorted by request.
 
     Attributes:
-        catalogue: the models that the calls may name.
-        now: unix seconds of the emulator's clock.
-        calls: all calls, in order.
         requests: in the order of their first entry.
     """
 

@@ -52,9 +52,7 @@ class Journal:
         keys: "id:secret" pairs from the settings. Keys that callers send are added.
 
     Attributes:
-        dropped: number of entries that were dropped.
         known: the keys that are masked wherever they appear.
-        redact: masks them and other secrets.
         warned: the subjects of the warnings so far, each once. A reset does not remove them.
     """
 
@@ -83,8 +81,6 @@ class Journal:
         """Start to record a call.
 
         Args:
-            path: on the fal host.
-            at: arrival, unix seconds of the emulator's clock.
             headers: as `join_headers` returns them; None to join those of the scope.
         """
         for name, value in scope["headers"]:
@@ -113,11 +109,7 @@ class Journal:
         request_id: str | None = None,
         public: bool | None = None,
     ) -> None:
-        """Keep a call that has ended; see `Exchange` for the fields.
-
-        Args:
-            request_id: the request that the call created.
-        """
+        """Keep a call that has ended; see `Exchange` for the fields."""
         received.took = self.real() - received.real
         received.error = error
         received.fault = fault
@@ -259,11 +251,7 @@ class Journal:
 
 
 def journal_of(emulator: Emulator) -> Journal:
-    """Return the journal of an emulator.
-
-    Raises:
-        TypeError: the emulator has another observer.
-    """
+    """Return the journal of an emulator that was opened with one."""
     if not isinstance(emulator.observer, Journal):
         raise TypeError("the emulator was opened without a journal")
     return emulator.observer

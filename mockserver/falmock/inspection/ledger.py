@@ -36,20 +36,7 @@ NAMED: Final = ("refused", "models", "keys", "inputs")  # the fields of an accou
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """The summary of the calls: totals since the start.
-
-    Attributes:
-        requests: accepted.
-        results: requests that succeeded.
-        failures: requests that ended with an error.
-        webhooks: delivered.
-        usd: price of the results.
-        calls: number of calls for each of fal's hosts.
-        refused: hosts for which calls were refused.
-        models: endpoints that were called and are not emulated.
-        keys: the wrong forms of keys that were refused.
-        inputs: URLs of input files that were not fetched.
-    """
+    """The summary of the calls: totals since the start. `control.schemas.AccountView` explains the fields."""
 
     requests: int = 0
     results: int = 0
@@ -136,7 +123,6 @@ class Double:
     """A submit that soon repeats an equal one (see `submit_identity`).
 
     Attributes:
-        first, second: request ids.
         seconds: between them, on the emulator's clock.
         usd: price of the second, if it succeeds.
     """
@@ -161,10 +147,8 @@ class Bill:
     """The cost of requests in US dollars.
 
     Attributes:
-        usd: the sum.
         by_caller, by_test: sums for each key id and each test; requests without a test are under "".
         prices: the price of each endpoint in the bill.
-        charges: in the order of submits.
     """
 
     usd: float
@@ -179,8 +163,6 @@ class Ledger:
     """Counts the calls of one emulator and prices the requests in its store.
 
     Args:
-        body: returns the input of a request.
-        catalogue: has the prices.
         warned: the subjects of warnings, by `Warned`.
     """
 

@@ -169,15 +169,11 @@ class Transition:
     """A change of a request's state.
 
     Attributes:
-        id: sequence number.
         at: unix seconds of the emulator's clock.
         real: real seconds since the journal was opened.
-        endpoint: full endpoint id.
         event: "submit", a `lifecycle.Event`, or a manual "hold" or "release".
-        state: the new state.
         attempt: number of the run; 0 before the first.
         status: HTTP status of the outcome; None before.
-        error_type: the type of a platform error, or None.
     """
 
     id: int

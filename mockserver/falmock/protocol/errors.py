@@ -275,11 +275,7 @@ class PlatformError(Refusal):
 
 
 class StorageUnavailable(Refusal):
-    """The emulator cannot write at the moment, and nothing has changed. fal has no such error.
-
-    Args:
-        reason: a short text about the missing resource.
-    """
+    """The emulator cannot write at the moment, and nothing has changed. fal has no such error."""
 
     status = 503
     error_type: ClassVar[str] = "storage_unavailable"
@@ -319,12 +315,7 @@ class TimeEnded(Refusal):
 
 
 class PlatformApiError(Refusal):
-    """An error of the platform API, in its own envelope (PROTOCOL.md 15).
-
-    Args:
-        kind: a key of `KINDS`.
-        message: replaces the usual one.
-    """
+    """An error of the platform API, in its own envelope (PROTOCOL.md 15); `kind` is a key of `KINDS`."""
 
     KINDS: ClassVar[dict[str, tuple[int, str]]] = {
         "authorization_error": (401, "Authentication required"),

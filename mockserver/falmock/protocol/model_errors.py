@@ -25,7 +25,6 @@ class ModelErrorType:
 
     Attributes:
         msg: the text, a format string over the facts.
-        status: HTTP status of the result.
         loc: the usual place in the input, as in "body.image_url".
         facts: example values for `ctx`, which the text repeats.
         seconds: how long a runner takes to find the error; None for a whole run.
@@ -161,8 +160,6 @@ class ModelError(Exception):
         loc: the place in the input, as in `("body", "image_url")`.
         value: the offending input, which fal echoes; omitted if None.
         ctx: machine-readable facts, as in `{"max_size": 8388608}`; omitted if empty.
-        msg: replaces the usual text.
-        status: replaces the usual one.
 
     Attributes:
         seconds: how long a runner takes to find the error; None for a whole run.

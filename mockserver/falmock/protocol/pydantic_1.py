@@ -75,12 +75,7 @@ _LITERAL: Final = re.compile(r"""'[^']*'|"[^"]*"|[^\s,]+""")  # in the `expected
 
 
 def rewrite(errors: list[Json], body: bytes) -> list[Json]:
-    """Return the errors of an invalid body as pydantic 1 lists them.
-
-    Args:
-        errors: of pydantic 2.
-        body: that has them; one that is not JSON is repeated.
-    """
+    """Return the errors that pydantic 2 lists for a body as pydantic 1 lists them."""
     if errors[0]["type"] == "json_invalid":
         return [_decoding(errors[0], body)]
     value = json.loads(body) if any(len(error["loc"]) > _BODY_AND_FIELD for error in errors) else None
