@@ -21,7 +21,7 @@ from falmock.http.context import HEALTH, Area
 from falmock.http.guard import Guard, by_area
 from falmock.http.identity import Identity
 from falmock.http.queue import QueueHost
-from falmock.http.router import HostRouter
+from falmock.http.router import HostRouter, with_headers
 from falmock.http.run import RunHost
 from falmock.http.trusted_proxies import TrustedProxies
 from falmock.inspection.journal import Journal, journal_of
@@ -125,7 +125,7 @@ def _keyring(emulator: Emulator) -> Keyring:
 
 def _hosts_but_the_queue(emulator: Emulator, keyring: Keyring) -> dict[str, ASGIApp]:
     """Return an application for each of fal's hosts but the queue."""
-    others = Once(lambda: _other_hosts(emulator, keyring))
+    others = Once(lambda: _hosts_with_pydantic(emulator, keyring))
     return {
         hosts.RUN: RunHost(emulator, keyring).app,
         hosts.REST: _at_first_call(lambda: others()[hosts.REST]),
@@ -135,10 +135,20 @@ def _hosts_but_the_queue(emulator: Emulator, keyring: Keyring) -> dict[str, ASGI
     }
 
 
-def _other_hosts(emulator: Emulator, keyring: Keyring) -> dict[str, ASGIApp]:
-    from falmock.http.other_hosts import other_hosts  # noqa: PLC0415 - loads pydantic
+def _hosts_with_pydantic(emulator: Emulator, keyring: Keyring) -> dict[str, ASGIApp]:
+    from falmock.http import cdn, platform, rest  # noqa: PLC0415 - load pydantic
 
-    return other_hosts(emulator, keyring)
+    def router(routes: list[Route], **more: Any) -> Router:
+        return Router(routes, redirect_slashes=False, **more)
+
+    of_rest = router(rest.rest_routes(emulator, keyring))
+    of_platform = router(platform.platform_routes(emulator, keyring), default=platform.platform_not_found)
+    return {
+        hosts.REST: with_headers(of_rest, hosts.HEADERS[hosts.REST]),
+        hosts.CDN: router(cdn.cdn_routes(emulator, keyring)),
+        hosts.PLATFORM: with_headers(of_platform, hosts.HEADERS[hosts.PLATFORM]),
+        hosts.WEBSITE: router(platform.website_routes(emulator.catalogue)),
+    }
 
 
 def _control(emulator: Emulator, ledger: Ledger) -> ASGIApp:

@@ -7,19 +7,8 @@ from typing import TYPE_CHECKING, Final
 
 from starlette.exceptions import HTTPException
 
+from falmock.control import schemas
 from falmock.control.api import operation, time_limit
-from falmock.control.schemas import (
-    Failure,
-    Redelivery,
-    RequestFilter,
-    RequestList,
-    RequestView,
-    RequestWait,
-    WebhookFilter,
-    WebhookList,
-    WebhookView,
-    Within,
-)
 from falmock.engine.delivery import without_secrets
 from falmock.engine.lifecycle import State
 from falmock.faults.vocabulary import FaultError, parse
@@ -46,7 +35,7 @@ class RequestControl:
         self._emulator = emulator
 
     @operation("GET", "/requests", refusals={404: "there is no request with the id `before`"})
-    async def list_requests(self, query: RequestFilter) -> RequestList:
+    async def list_requests(self, query: schemas.RequestFilter) -> schemas.RequestList:
         """List requests."""
         self._emulator.advance()
         pages = self._emulator.store.request_pages_before(query.before and query.before.lower())
@@ -56,10 +45,10 @@ class RequestControl:
             )
         except KeyError:
             raise _no_request(str(query.before)) from None
-        return RequestList(requests=views[::-1], before=views[-1].id if more else None)
+        return schemas.RequestList(requests=views[::-1], before=views[-1].id if more else None)
 
     @operation("GET", "/requests/{id}", refusals=UNKNOWN)
-    async def show(self, request_id: str) -> RequestView:
+    async def show(self, request_id: str) -> schemas.RequestView:
         """Show a request."""
         request = self._emulator.request(request_id.lower())
         if request is None:
@@ -67,33 +56,33 @@ class RequestControl:
         return self._view(request)
 
     @operation("GET", "/requests/{id}/wait", refusals=UNKNOWN | LATE)
-    async def wait(self, request_id: str, query: RequestWait) -> RequestView:
+    async def wait(self, request_id: str, query: schemas.RequestWait) -> schemas.RequestView:
         """Wait until a request reaches a state or is completed."""
         with _refusals_of(request_id):
             async with time_limit(query.within, f"{request_id} is not {query.state}"):
                 return self._view(await self._emulator.wait_for(request_id.lower(), query.state))
 
     @operation("POST", "/requests/{id}/hold", refusals=UNKNOWN | COMPLETED)
-    async def hold(self, request_id: str) -> RequestView:
+    async def hold(self, request_id: str) -> schemas.RequestView:
         """Keep a request in its state: it is not started, or its run does not end."""
         with _refusals_of(request_id):
             return self._view(self._emulator.manual.hold(request_id.lower()))
 
     @operation("POST", "/requests/{id}/release", refusals=UNKNOWN | COMPLETED)
-    async def release(self, request_id: str) -> RequestView:
+    async def release(self, request_id: str) -> schemas.RequestView:
         """Release a held request."""
         with _refusals_of(request_id):
             return self._view(self._emulator.manual.release(request_id.lower()))
 
     @operation("POST", "/requests/{id}/finish", refusals=UNKNOWN | COMPLETED | LATE)
-    async def finish(self, request_id: str, body: Within) -> RequestView:
+    async def finish(self, request_id: str, body: schemas.Within) -> schemas.RequestView:
         """End a request now with its own outcome, and wait until that is rendered."""
         with _refusals_of(request_id):
             self._emulator.manual.finish(request_id.lower())
-        return await self.wait(request_id, RequestWait(within=body.within))
+        return await self.wait(request_id, schemas.RequestWait(within=body.within))
 
     @operation("POST", "/requests/{id}/fail", refusals=UNKNOWN | COMPLETED)
-    async def fail(self, request_id: str, body: Failure) -> RequestView:
+    async def fail(self, request_id: str, body: schemas.Failure) -> schemas.RequestView:
         """End a request now with an error of the model or the platform."""
         with _refusals_of(request_id):
             try:
@@ -101,9 +90,9 @@ class RequestControl:
             except FaultError as error:
                 raise HTTPException(422, str(error)) from None
 
-    def _view(self, request: Request) -> RequestView:
+    def _view(self, request: Request) -> schemas.RequestView:
         redact = journal_of(self._emulator).redact
-        return RequestView(
+        return schemas.RequestView(
             id=request.id,
             endpoint=redact.text(request.endpoint),
             caller=redact.text(request.caller),
@@ -129,7 +118,7 @@ class WebhookControl:
         self._emulator = emulator
 
     @operation("GET", "/webhooks", refusals={404: "there is no webhook of the request `before`"})
-    async def list_webhooks(self, query: WebhookFilter) -> WebhookList:
+    async def list_webhooks(self, query: schemas.WebhookFilter) -> schemas.WebhookList:
         """List webhooks."""
         self._emulator.advance()
         pages = self._emulator.store.delivery_pages_before(query.before and query.before.lower())
@@ -139,7 +128,7 @@ class WebhookControl:
             )
         except KeyError:
             raise _no_request(str(query.before), "with a webhook") from None
-        return WebhookList(webhooks=views[::-1], before=views[-1].request_id if more else None)
+        return schemas.WebhookList(webhooks=views[::-1], before=views[-1].request_id if more else None)
 
     @operation(
         "GET",
@@ -149,7 +138,7 @@ class WebhookControl:
             408: "the delivery has not ended in time",
         },
     )
-    async def wait(self, request_id: str, query: Within) -> WebhookView:
+    async def wait(self, request_id: str, query: schemas.Within) -> schemas.WebhookView:
         """Wait until a request's webhook is delivered or has failed for good."""
         with _refusals_of(request_id, "with a webhook"):
             async with time_limit(query.within, f"the webhook of {request_id} is still on its way"):
@@ -160,7 +149,7 @@ class WebhookControl:
         "/webhooks/{id}/redeliver",
         refusals={404: "there is no such request, or it has no webhook yet"},
     )
-    async def redeliver(self, request_id: str, body: Redelivery) -> WebhookView:
+    async def redeliver(self, request_id: str, body: schemas.Redelivery) -> schemas.WebhookView:
         """Send a webhook again now, perhaps with a fault."""
         with _refusals_of(request_id, "with a webhook that was due"):
             try:
@@ -169,7 +158,7 @@ class WebhookControl:
             except FaultError as error:
                 raise HTTPException(422, str(error)) from None
 
-    def _matches(self, delivery: Delivery, query: WebhookFilter) -> bool:
+    def _matches(self, delivery: Delivery, query: schemas.WebhookFilter) -> bool:
         if query.outcome not in {None, delivery.outcome}:
             return False
         if query.test is None:
@@ -177,8 +166,8 @@ class WebhookControl:
         request = self._emulator.store.request(delivery.request_id)
         return request is not None and request.test == query.test
 
-    def _view(self, delivery: Delivery) -> WebhookView:
-        return WebhookView(
+    def _view(self, delivery: Delivery) -> schemas.WebhookView:
+        return schemas.WebhookView(
             request_id=delivery.request_id,
             url=journal_of(self._emulator).redact.text(without_secrets(delivery.url)),
             outcome=delivery.outcome,
@@ -204,7 +193,7 @@ def _no_request(request_id: str, which: str = "") -> HTTPException:
     return HTTPException(404, f"there is no request {request_id} {which}".rstrip())
 
 
-def _matches(request: Request, query: RequestFilter) -> bool:
+def _matches(request: Request, query: schemas.RequestFilter) -> bool:
     return (
         query.state in {None, request.state}
         and query.caller in {None, request.caller}

@@ -17,16 +17,8 @@ from typing import TYPE_CHECKING, Final
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
+from falmock.control import schemas
 from falmock.control.api import operation
-from falmock.control.schemas import (
-    Account,
-    LocksView,
-    Reset,
-    ResetResult,
-    SnapshotIn,
-    SnapshotList,
-    SnapshotView,
-)
 from falmock.inspection.journal import journal_of
 
 if TYPE_CHECKING:
@@ -45,20 +37,22 @@ class LockControl:
         self._emulator = emulator
 
     @operation("GET", "/locks")
-    async def locks(self) -> LocksView:
+    async def locks(self) -> schemas.LocksView:
         """Show which accounts are locked."""
         locks = self._emulator.locks
         redact = journal_of(self._emulator).redact
-        return LocksView(everyone=locks.everyone, exceptions=sorted(map(redact.text, locks.exceptions)))
+        return schemas.LocksView(
+            everyone=locks.everyone, exceptions=sorted(map(redact.text, locks.exceptions))
+        )
 
     @operation("POST", "/lock")
-    async def lock(self, body: Account) -> LocksView:
+    async def lock(self, body: schemas.Account) -> schemas.LocksView:
         """Lock an account or all: submits are refused, and waiting requests do not start."""
         self._emulator.manual.lock(body.key)
         return await self.locks()
 
     @operation("POST", "/unlock")
-    async def unlock(self, body: Account) -> LocksView:
+    async def unlock(self, body: schemas.Account) -> schemas.LocksView:
         """Unlock an account or all: waiting requests start."""
         self._emulator.manual.unlock(body.key)
         return await self.locks()
@@ -136,30 +130,32 @@ class StateControl:
         self._snapshots = Snapshots(emulator)
 
     @operation("POST", "/reset")
-    async def reset(self, body: Reset) -> ResetResult:
+    async def reset(self, body: schemas.Reset) -> schemas.ResetResult:
         """Remove requests, webhooks and files: all, or those of a test or a key."""
-        return ResetResult(requests=await self._emulator.manual.reset(test=body.test, caller=body.key))
+        return schemas.ResetResult(
+            requests=await self._emulator.manual.reset(test=body.test, caller=body.key)
+        )
 
     @operation("GET", "/snapshots")
-    async def list_snapshots(self) -> SnapshotList:
+    async def list_snapshots(self) -> schemas.SnapshotList:
         """List snapshots."""
-        return SnapshotList(
-            snapshots=[SnapshotView.model_validate(snapshot) for snapshot in self._snapshots.all()]
+        return schemas.SnapshotList(
+            snapshots=[schemas.SnapshotView.model_validate(snapshot) for snapshot in self._snapshots.all()]
         )
 
     @operation("POST", "/snapshots", status=201)
-    async def take(self, body: SnapshotIn) -> SnapshotView:
+    async def take(self, body: schemas.SnapshotIn) -> schemas.SnapshotView:
         """Save all requests, webhooks and files."""
-        return SnapshotView.model_validate(self._snapshots.take(body.name))
+        return schemas.SnapshotView.model_validate(self._snapshots.take(body.name))
 
     @operation(
         "POST", "/snapshots/{name}/restore", refusals=UNKNOWN | {409: "files of the snapshot are missing"}
     )
-    async def restore(self, name: str) -> SnapshotView:
+    async def restore(self, name: str) -> schemas.SnapshotView:
         """Restore all requests, webhooks and files."""
         with _known(name):
             try:
-                return SnapshotView.model_validate(await self._snapshots.restore(name))
+                return schemas.SnapshotView.model_validate(await self._snapshots.restore(name))
             except FileNotFoundError:
                 raise HTTPException(
                     409, f"files of the snapshot {name!r} are missing; nothing was changed"

@@ -16,17 +16,8 @@ from falmock.faults.matching import MatchContext
 from falmock.faults.triggers import MAGIC_HEADER, faults_in_header, faults_in_input, may_have_triggers
 from falmock.faults.vocabulary import Fault, FaultError, platform_error
 from falmock.http.context import CONTEXT, CallContext, connection_of
+from falmock.protocol import errors
 from falmock.protocol.calls import Operation
-from falmock.protocol.errors import (
-    ConcurrencyLimit,
-    GatewayTimeout,
-    InvalidStorageType,
-    NotFound,
-    PlatformError,
-    PlatformRateLimited,
-    RateLimited,
-    UserLocked,
-)
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -87,7 +78,7 @@ class FaultInjector:
             if may_have_triggers(body):
                 faults += faults_in_input(model_input(), most - len(faults))
         except FaultError as error:
-            raise PlatformError("bad_request", str(error)) from None
+            raise errors.PlatformError("bad_request", str(error)) from None
         now = [fault for fault in faults if _affects_call(fault, call.operation)]
         if call.operation in SUBMITS:
             context.later = tuple(fault for fault in faults if fault not in now)
@@ -125,7 +116,7 @@ def _affects_call(fault: Fault, operation: Operation) -> bool:
     if operation in SUBMITS:
         return operation in fault.kind.on
     if operation not in fault.kind.may:
-        raise PlatformError("bad_request", f"{fault.name} cannot occur on {operation}")
+        raise errors.PlatformError("bad_request", f"{fault.name} cannot occur on {operation}")
     return True
 
 
@@ -156,13 +147,13 @@ def refusal(fault: Fault) -> Refusal:
 
 
 _REFUSALS: Final[dict[str, Callable[[Mapping[str, Any]], Refusal]]] = {
-    "locked": lambda options: UserLocked(options["reason"]),
-    "rate_limited": lambda _: RateLimited(),
-    "concurrency_limit": lambda options: ConcurrencyLimit(options["limit"]),
-    "gateway_timeout": lambda _: GatewayTimeout(),
-    "storage_type_refused": lambda _: InvalidStorageType(),
-    "media_missing": lambda _: NotFound(),
-    "media_expired": lambda _: NotFound(),
+    "locked": lambda options: errors.UserLocked(options["reason"]),
+    "rate_limited": lambda _: errors.RateLimited(),
+    "concurrency_limit": lambda options: errors.ConcurrencyLimit(options["limit"]),
+    "gateway_timeout": lambda _: errors.GatewayTimeout(),
+    "storage_type_refused": lambda _: errors.InvalidStorageType(),
+    "media_missing": lambda _: errors.NotFound(),
+    "media_expired": lambda _: errors.NotFound(),
 }
 
 
@@ -184,7 +175,7 @@ async def _refuse(call: _Call) -> None:
     refused = refusal(call.fault)
     read = call.scope[CONTEXT].call
     if read.operation is Operation.PLATFORM:
-        refused = PlatformRateLimited()
+        refused = errors.PlatformRateLimited()
     if read.repeats_id(refused.status):
         refused.headers["x-fal-request-id"] = str(read.request_id)
     raise refused

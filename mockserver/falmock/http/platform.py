@@ -15,14 +15,7 @@ from falmock.engine.keys import Caller
 from falmock.http import access
 from falmock.http.listing import through
 from falmock.http.reading import read_model
-from falmock.protocol import endpoints
-from falmock.protocol.errors import (
-    InvalidBody,
-    NotFound,
-    PlatformApiError,
-    RequestNotFound,
-    UnparseableBody,
-)
+from falmock.protocol import endpoints, errors
 from falmock.protocol.hosts import RUN
 
 if TYPE_CHECKING:
@@ -82,7 +75,7 @@ class _Platform:
         access.caller_of_platform(request, self._keyring)
         endpoint = endpoints.parse("{owner}/{name}".format(**request.path_params))
         if endpoint is None or not self._catalogue.has_application(endpoint.application):
-            raise PlatformApiError("not_found", "Application not found")
+            raise errors.PlatformApiError("not_found", "Application not found")
         if request.method == "DELETE":
             await through(self._emulator.flush(endpoint.application))
             return Response(status_code=204)
@@ -95,8 +88,8 @@ class _Platform:
             return JSONResponse(
                 access.delete_payloads(self._emulator, self._keyring, caller, request.path_params["id"])
             )
-        except RequestNotFound:
-            raise PlatformApiError("not_found") from None
+        except errors.RequestNotFound:
+            raise errors.PlatformApiError("not_found") from None
 
     async def models(self, request: Request) -> Response:
         """List models."""
@@ -123,7 +116,7 @@ class _Platform:
         access.caller_of_platform(request, self._keyring, "API key authentication required")
         requested = _requested(request, self._catalogue)
         if not requested:
-            raise PlatformApiError("validation_error")
+            raise errors.PlatformApiError("validation_error")
         page, cursor = _page(request, requested)
         prices = [_priced(_model(self._catalogue, name)) for name in page]
         return JSONResponse({"prices": prices, "next_cursor": cursor, "has_more": cursor is not None})
@@ -133,8 +126,8 @@ class _Platform:
         access.caller_of_platform(request, self._keyring)
         try:
             body = await read_model(request, EstimateBody)
-        except (InvalidBody, UnparseableBody):
-            raise PlatformApiError("validation_error") from None
+        except (errors.InvalidBody, errors.UnparseableBody):
+            raise errors.PlatformApiError("validation_error") from None
         total = sum(
             _cost(_model(self._catalogue, name), quantity) for name, quantity in body.endpoints.items()
         )
@@ -151,7 +144,7 @@ class _Platform:
 
 async def platform_not_found(scope: Scope, receive: Receive, send: Send) -> None:
     """Answer a call for an unknown path."""
-    error = PlatformApiError("not_found")
+    error = errors.PlatformApiError("not_found")
     await Response(error.content(), error.status, media_type="application/json")(scope, receive, send)
 
 
@@ -161,7 +154,7 @@ def website_routes(catalogue: Catalogue) -> list[Route]:
     async def document(request: Request) -> Response:
         model = catalogue.get(request.query_params.get("endpoint_id", "").strip("/"))
         if model is None:
-            raise NotFound
+            raise errors.NotFound
         return JSONResponse(documents.document(model.entry))
 
     return [Route("/api/openapi/queue/openapi.json", document, methods=["GET"])]
@@ -171,14 +164,14 @@ def _requested(request: Request, catalogue: Catalogue) -> list[str]:
     """Return the endpoint ids that a call names; an unknown one is refused."""
     names = [name for text in request.query_params.getlist("endpoint_id") for name in text.split(",") if name]
     if not set(names) <= set(catalogue.endpoints):
-        raise PlatformApiError("not_found")
+        raise errors.PlatformApiError("not_found")
     return names
 
 
 def _model(catalogue: Catalogue, name: str) -> Model:
     model = catalogue.get(name)
     if model is None:
-        raise PlatformApiError("not_found")
+        raise errors.PlatformApiError("not_found")
     return model
 
 
@@ -189,9 +182,9 @@ def _page(request: Request, names: Sequence[str]) -> tuple[Sequence[str], str | 
         limit = int(query.get("limit", PAGE))
         number = _page_number(query["cursor"]) if "cursor" in query else 1
     except (ValueError, binascii.Error):
-        raise PlatformApiError("validation_error") from None
+        raise errors.PlatformApiError("validation_error") from None
     if limit < 1 or number < 1:
-        raise PlatformApiError("validation_error")
+        raise errors.PlatformApiError("validation_error")
     end = number * limit
     return names[end - limit : end], _cursor(number + 1) if end < len(names) else None
 
@@ -216,7 +209,7 @@ def _category(model: Model) -> str:
 
 def _price(model: Model) -> Price:
     if model.entry.price is None:
-        raise PlatformApiError("not_found")
+        raise errors.PlatformApiError("not_found")
     return model.entry.price
 
 
@@ -262,7 +255,7 @@ def _cost(model: Model, quantity: Quantity) -> float:
     if quantity.unit_quantity is not None:
         return quantity.unit_quantity * _price(model).usd
     if quantity.call_quantity is None:
-        raise PlatformApiError("validation_error")
+        raise errors.PlatformApiError("validation_error")
     return quantity.call_quantity * _usual_units(model) * _price(model).usd
 
 

@@ -11,16 +11,9 @@ from starlette.datastructures import MutableHeaders
 from starlette.middleware.exceptions import ExceptionMiddleware
 
 from falmock.faults.triggers import MAGIC_HEADER
+from falmock.http import replies
 from falmock.http.context import CONTEXT, READING, CallContext
 from falmock.http.fault_injection import INSPECTED, FaultInjector
-from falmock.http.replies import (
-    EXPECTED,
-    FAL_HANDLERS,
-    explained,
-    head_of,
-    refusal_response,
-    response_of_host,
-)
 from falmock.inspection.journal import journal_of
 from falmock.inspection.recorded import join_headers
 from falmock.protocol import calls
@@ -82,7 +75,7 @@ class HostRouter:
         self._lenient = settings.lenient_paths
         public = parse_url(settings.public_url) if settings.public_url is not None else None
         self._public = (public.scheme, str(public.authority)) if public is not None else None
-        self._app = ExceptionMiddleware(self._answer, handlers=FAL_HANDLERS)
+        self._app = ExceptionMiddleware(self._answer, handlers=replies.FAL_HANDLERS)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Find the host of a call, and have it answer."""
@@ -94,7 +87,7 @@ class HostRouter:
                 context.authority, context.headers, scope["scheme"], scope["path"], context.names
             )
         except AuthorityError as error:
-            app = refusal_response(PlatformError("bad_request", str(error)))
+            app = replies.refusal_response(PlatformError("bad_request", str(error)))
         except NotServedError as error:
             self._ledger.refuse(error.host)
             host, app = error.host, _not_served(error.host)
@@ -154,9 +147,9 @@ class HostRouter:
         try:
             try:
                 response = self._queue.answer(context, scope)
-            except EXPECTED as expected:
-                response = response_of_host(expected, QUEUE)
-            record.on_response_start(response.status_code, head_of(response))
+            except replies.EXPECTED as expected:
+                response = replies.response_of_host(expected, QUEUE)
+            record.on_response_start(response.status_code, replies.head_of(response))
             record.on_response_body(response.body)  # type: ignore[arg-type]  # bytes, in all of ours
         except BaseException as caught:
             error = type(caught).__name__
@@ -241,4 +234,6 @@ def _not_served(host: str) -> Response:
     """Return a refusal with 421, which fal does not have, and log it."""
     what = "does not emulate" if is_fal(host) else "is not"
     log.warning("refused a call for %s, which falmock %s", host, what)
-    return explained(MISDIRECTED, f"falmock {what} {host}. {NOT_EMULATED if is_fal(host) else NOT_OWN}")
+    return replies.explained(
+        MISDIRECTED, f"falmock {what} {host}. {NOT_EMULATED if is_fal(host) else NOT_OWN}"
+    )
