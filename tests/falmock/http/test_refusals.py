@@ -1,4 +1,4 @@
-"""Exceptions become responses in one place, inside the recorder."""
+"""Exceptions become responses in one place, and the journal has these responses too."""
 
 from __future__ import annotations
 
