@@ -18,12 +18,12 @@ from falmock.http import own_names
 from falmock.http.application import Application
 from falmock.http.browser_proxy import BrowserProxy
 from falmock.http.context import HEALTH, Area
-from falmock.http.guard import Guard, by_area
+from falmock.http.guard import Guard, TrustedProxies, by_area
 from falmock.http.identity import Identity
 from falmock.http.queue import QueueHost
-from falmock.http.router import HostRouter, with_headers
+from falmock.http.replies import with_headers
+from falmock.http.router import HostRouter
 from falmock.http.run import RunHost
-from falmock.http.trusted_proxies import TrustedProxies
 from falmock.inspection.journal import Journal, journal_of
 from falmock.inspection.ledger import Ledger
 from falmock.media import FfmpegNotFound, find_ffmpeg

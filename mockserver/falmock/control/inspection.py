@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from starlette.responses import StreamingResponse
 
 from falmock.control.api import JSON, operation
-from falmock.control.schemas import AccountView, BillView, JournalQuery, LedgerQuery, LintQuery, LintView
+from falmock.control.schemas import AccountView, BillView, JournalQuery, LedgerQuery, LintView, OfTest
 from falmock.http.listing import completed, document, in_pieces, in_turns
 from falmock.inspection import har
 from falmock.inspection.entries import JournalFilter, heading, line
@@ -75,7 +75,7 @@ class InspectionControl:
         return AccountView(**{**account.to_json(), **named})
 
     @operation("GET", "/lint", gives=LintView)
-    async def lint(self, query: LintQuery) -> StreamingResponse:
+    async def lint(self, query: OfTest) -> StreamingResponse:
         """Return the mistakes of the application."""
         now = self._emulator.advance()
         journal = journal_of(self._emulator)

@@ -8,7 +8,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response, StreamingResponse
 
 from falmock.control.api import operation
-from falmock.control.schemas import RuleFilter, RuleList, RulesOfTest, RuleView, ScenarioIn
+from falmock.control.schemas import OfTest, RuleFilter, RuleList, RuleView, ScenarioIn
 from falmock.faults import scenarios
 from falmock.faults.rules import Rule  # noqa: TC001 - read at run time, by `operation`
 from falmock.faults.vocabulary import ScenarioError
@@ -47,7 +47,7 @@ class RuleControl:
         return RuleList(rules=self._views(self._emulator.rule_set.load(_scenario(body))))
 
     @operation("DELETE", "/rules", status=204)
-    async def clear(self, query: RulesOfTest) -> Response:
+    async def clear(self, query: OfTest) -> Response:
         """Remove all rules, or those of a test."""
         self._emulator.rule_set.clear(query.test)
         return Response(status_code=204)

@@ -20,11 +20,12 @@ import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
+
 from falmock.http.context import CONTEXT, READING, Area, CallContext, area_of, read_head
 from falmock.http.cors import Mirror, for_pages, for_readers
 from falmock.http.own_names import OwnNames
 from falmock.http.replies import explained, refusal_response
-from falmock.http.trusted_proxies import FORWARDED
 from falmock.protocol.addresses import is_loopback
 from falmock.protocol.authorities import (
     Authority,
@@ -53,6 +54,7 @@ log = logging.getLogger("falmock")
 
 _SAME_SITE: Final = frozenset({"same-origin", "same-site", "none"})
 _STEERING: Final = (Area.CONTROL, Area.PAGE)  # not for callers; a tuple, because hashing an enum is slow
+FORWARDED: Final = frozenset({b"forwarded", b"x-forwarded-for", b"x-forwarded-host", b"x-forwarded-proto"})
 _CHALLENGE: Final = 'Basic realm="The control token is the password", charset="UTF-8"'
 
 
@@ -340,3 +342,37 @@ def _reads_a_file(scope: Scope, destination: Destination | None) -> bool:
     if scope["method"] not in READING or destination is None:
         return False
     return destination.host == CDN and destination.path.startswith("/files/")
+
+
+class TrustedProxies:
+    """Applies `X-Forwarded-For` and `X-Forwarded-Proto` of the proxies that a setting names.
+
+    Args:
+        through_proxy: see `Guard`; the headers of calls from there are ignored.
+    """
+
+    def __init__(
+        self, app: ASGIApp, trusted: Collection[str], through_proxy: Collection[tuple[str, int]]
+    ) -> None:
+        self._app = app
+        self._through_proxy = through_proxy
+        self._applying = ProxyHeadersMiddleware(self._without_headers, list(trusted))  # type: ignore[arg-type]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        app: ASGIApp = self._applying if self._is_trusted(scope) else self._app  # type: ignore[assignment]
+        await app(scope, receive, send)
+
+    def _is_trusted(self, scope: Scope) -> bool:
+        peer = scope.get("client")
+        return (
+            scope["type"] == "http"
+            and peer is not None
+            and tuple(peer) not in self._through_proxy
+            and any(name == b"x-forwarded-for" for name, _ in scope["headers"])
+            and peer[0] in self._applying.trusted_hosts
+        )
+
+    async def _without_headers(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Drop the headers after they are applied: the guard takes the remaining ones for untrusted."""
+        headers = [(name, value) for name, value in scope["headers"] if name not in FORWARDED]
+        await self._app({**scope, "headers": headers}, receive, send)

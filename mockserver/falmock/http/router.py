@@ -7,7 +7,6 @@ import logging
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from starlette.datastructures import MutableHeaders
 from starlette.middleware.exceptions import ExceptionMiddleware
 
 from falmock.faults.triggers import MAGIC_HEADER
@@ -188,7 +187,7 @@ class HostRouter:
 
         try:
             await app(scope, receive if scope["method"] in READING else receive_and_record, record_and_send)
-            if record.has_undigested_input and complete:
+            if record.chunks and complete:  # a large input
                 await asyncio.to_thread(record.digest_input)
         except BaseException as caught:
             error = type(caught).__name__
@@ -214,20 +213,6 @@ class HostRouter:
             await self._faults(app, scope, receive, send)
         else:
             await app(scope, receive, send)
-
-
-def with_headers(app: ASGIApp, headers: Mapping[str, str]) -> ASGIApp:
-    """Return an application that adds headers to each response of another."""
-
-    async def application(scope: Scope, receive: Receive, send: Send) -> None:
-        async def send_more(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                MutableHeaders(scope=message).update(headers)
-            await send(message)
-
-        await app(scope, receive, send_more)
-
-    return application
 
 
 def _not_served(host: str) -> Response:

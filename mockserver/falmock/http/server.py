@@ -216,7 +216,7 @@ class Server(uvicorn.Server):
                 log_config=None,
                 access_log=False,  # it would contain queries, and so tokens
                 server_header=False,
-                proxy_headers=False,  # see `http.trusted_proxies`
+                proxy_headers=False,  # see `guard.TrustedProxies`
                 timeout_keep_alive=limits.idle_seconds,  # type: ignore[arg-type]  # a float works
                 ssl_context_factory=(lambda *_: tls) if tls else None,
             )

@@ -6,10 +6,10 @@ import dataclasses
 import json
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Literal, TypeVar
 
 from falmock import __version__
-from falmock.inspection.recorded import Transition
+from falmock.inspection.recorded import ReceivedCall, Transition
 from falmock.protocol.calls import Operation
 from falmock.protocol.patterns import matches
 
@@ -111,9 +111,7 @@ class Attempt:
     fault: str | None
     kind: Literal["attempt"] = "attempt"
 
-    @property
-    def operation(self) -> Operation:
-        return Operation.WEBHOOK
+    operation: ClassVar = Operation.WEBHOOK
 
     def __str__(self) -> str:
         return f"#{self.id} webhook of {self.request_id}, attempt {self.number}: {self.status or self.error}"
@@ -161,16 +159,18 @@ class JournalFilter:
             ]
 
     def _owns(self, entry: JournalEntry | Held) -> bool:
+        facts = entry.call if isinstance(entry, ReceivedCall) else entry
         return (
-            (self.endpoint is None or matches(entry.endpoint or "", self.endpoint))
-            and self.test in {None, entry.test}
-            and self.caller in {None, entry.caller}
+            (self.endpoint is None or matches(facts.endpoint or "", self.endpoint))
+            and self.test in {None, facts.test}
+            and self.caller in {None, facts.caller}
         )
 
     def _matches(self, entry: JournalEntry | Held) -> bool:
+        facts = entry.call if isinstance(entry, ReceivedCall) else entry
         return (
             (self.request is None or entry.request_id == self.request)
-            and (self.operation is None or entry.operation == self.operation)
+            and (self.operation is None or facts.operation == self.operation)
             and (self.since is None or entry.at >= self.since)
             and (self.until is None or entry.at < self.until)
         )

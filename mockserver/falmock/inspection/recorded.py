@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from operator import attrgetter, itemgetter
 from sys import getsizeof
-from typing import TYPE_CHECKING, Any, Final, Literal, overload
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, overload
 
 from falmock.engine import observer
 from falmock.inspection.redaction import compacted
@@ -66,7 +66,7 @@ class ReceivedCall:
     path: str
     query: bytes
     headers: bytes
-    chunks: list[bytes] = field(default_factory=list)
+    chunks: list[bytes] = field(default_factory=list)  # of an input that is not digested
     request_body: bytes = b""
     request_size: int = 0
     sha256: str | None = None
@@ -79,22 +79,6 @@ class ReceivedCall:
     error: str | None = None
     fault: str | None = None
     public: bool | None = None
-
-    @property
-    def endpoint(self) -> str | None:
-        return self.call.endpoint
-
-    @property
-    def caller(self) -> str | None:
-        return self.call.caller
-
-    @property
-    def test(self) -> str | None:
-        return self.call.test
-
-    @property
-    def operation(self) -> Operation:
-        return self.call.operation
 
     @property
     def weight(self) -> int:
@@ -125,13 +109,8 @@ class ReceivedCall:
             self.response_body += chunk[: KEPT - self.response_size]
         self.response_size += len(chunk)
 
-    @property
-    def has_undigested_input(self) -> bool:
-        """Whether `digest_input` is still to be called, off the event loop because the input is large."""
-        return bool(self.chunks)
-
     def digest_input(self) -> None:
-        """Hash and shorten an input that is complete."""
+        """Hash and shorten an input that is complete. A large one is digested off the event loop."""
         body = b"".join(self.chunks)
         self.sha256 = hashlib.sha256(body).hexdigest()
         self.request_body = body if len(body) <= KEPT else compacted(body)[:KEPT]
@@ -153,9 +132,7 @@ class RawAttempt(observer.Attempt):
         kept["body"] = compacted(attempt.body)[:KEPT]
         return cls(**kept, id=id, real=real, size=len(attempt.body))
 
-    @property
-    def operation(self) -> Operation:
-        return Operation.WEBHOOK
+    operation: ClassVar = Operation.WEBHOOK
 
     @property
     def weight(self) -> int:
@@ -190,14 +167,8 @@ class Transition:
     error_type: str | None
     kind: Literal["transition"] = "transition"
 
-    @property
-    def operation(self) -> None:
-        return None
-
-    @property
-    def weight(self) -> int:
-        """Bytes of text that take as long to mask."""
-        return OVERHEAD
+    operation: ClassVar = None
+    weight: ClassVar = OVERHEAD
 
     def __str__(self) -> str:
         outcome = "" if self.status is None else f" with {self.status}"
