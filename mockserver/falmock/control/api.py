@@ -16,6 +16,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from falmock.http.context import read_body
+from falmock.inspection.journal import journal_of
 from falmock.protocol import validation
 from falmock.protocol.limits import Limits
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
     from starlette.requests import Request
 
+    from falmock.engine.emulator import Emulator
     from falmock.protocol.errors import Json
 
     Handler = TypeVar("Handler", bound=Callable[..., Awaitable[BaseModel | Response]])
@@ -112,6 +114,14 @@ def operation(
         return handler
 
     return declare
+
+
+class Part:
+    """Some operations on an emulator. What they return of callers' texts is masked by `_redact`."""
+
+    def __init__(self, emulator: Emulator) -> None:
+        self._emulator = emulator
+        self._redact = journal_of(emulator).redact
 
 
 def operations(part: object) -> list[Operation]:

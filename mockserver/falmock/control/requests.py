@@ -8,19 +8,17 @@ from typing import TYPE_CHECKING, Final
 from starlette.exceptions import HTTPException
 
 from falmock.control import schemas
-from falmock.control.api import operation, time_limit
+from falmock.control.api import Part, operation, time_limit
 from falmock.engine.delivery import without_secrets
 from falmock.engine.lifecycle import State
 from falmock.faults.vocabulary import FaultError, parse
 from falmock.http.listing import newest
-from falmock.inspection.journal import journal_of
 from falmock.protocol.errors import AlreadyCompleted, RequestNotFound
 from falmock.protocol.patterns import matches
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from falmock.engine.emulator import Emulator
     from falmock.engine.rows import Delivery, Request
 
 UNKNOWN: Final = {404: "there is no such request"}
@@ -28,11 +26,8 @@ COMPLETED: Final = {409: "the request is completed"}
 LATE: Final = {408: "the state was not reached in time"}
 
 
-class RequestControl:
+class RequestControl(Part):
     """Lists requests, waits for them, and changes their course."""
-
-    def __init__(self, emulator: Emulator) -> None:
-        self._emulator = emulator
 
     @operation("GET", "/requests", refusals={404: "there is no request with the id `before`"})
     async def list_requests(self, query: schemas.RequestFilter) -> schemas.RequestList:
@@ -91,12 +86,11 @@ class RequestControl:
                 raise HTTPException(422, str(error)) from None
 
     def _view(self, request: Request) -> schemas.RequestView:
-        redact = journal_of(self._emulator).redact
         return schemas.RequestView(
             id=request.id,
-            endpoint=redact.text(request.endpoint),
-            caller=redact.text(request.caller),
-            test=redact.name(request.test),
+            endpoint=self._redact.text(request.endpoint),
+            caller=self._redact.text(request.caller),
+            test=self._redact.name(request.test),
             state=State(request.state),
             held=bool(request.held),
             position=self._emulator.position(request) if request.state == State.IN_QUEUE else None,
@@ -106,16 +100,13 @@ class RequestControl:
             attempts=request.attempts,
             status=request.status,
             error_type=request.error_type,
-            webhook=redact.name(request.webhook and without_secrets(request.webhook)),
+            webhook=self._redact.name(request.webhook and without_secrets(request.webhook)),
             faults=list(request.injections),
         )
 
 
-class WebhookControl:
+class WebhookControl(Part):
     """Lists webhooks and waits for them."""
-
-    def __init__(self, emulator: Emulator) -> None:
-        self._emulator = emulator
 
     @operation("GET", "/webhooks", refusals={404: "there is no webhook of the request `before`"})
     async def list_webhooks(self, query: schemas.WebhookFilter) -> schemas.WebhookList:
@@ -169,7 +160,7 @@ class WebhookControl:
     def _view(self, delivery: Delivery) -> schemas.WebhookView:
         return schemas.WebhookView(
             request_id=delivery.request_id,
-            url=journal_of(self._emulator).redact.text(without_secrets(delivery.url)),
+            url=self._redact.text(without_secrets(delivery.url)),
             outcome=delivery.outcome,
             attempts=delivery.attempts,
             last=delivery.last,

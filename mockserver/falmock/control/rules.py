@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from starlette.exceptions import HTTPException
 from starlette.responses import Response, StreamingResponse
 
-from falmock.control.api import operation
+from falmock.control.api import Part, operation
 from falmock.control.schemas import OfTest, RuleFilter, RuleList, RuleView, ScenarioIn
 from falmock.faults import scenarios
 from falmock.faults.rules import Rule  # noqa: TC001 - read at run time, by `operation`
@@ -17,15 +17,11 @@ from falmock.http.listing import document, in_pieces
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-    from falmock.engine.emulator import Emulator
     from falmock.faults.rules import Scenario
 
 
-class RuleControl:
+class RuleControl(Part):
     """Lists and changes the rules of an emulator."""
-
-    def __init__(self, emulator: Emulator) -> None:
-        self._emulator = emulator
 
     @operation("GET", "/rules", gives=RuleList)
     async def list_rules(self, query: RuleFilter) -> StreamingResponse:

@@ -18,8 +18,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from falmock.control import schemas
-from falmock.control.api import operation
-from falmock.inspection.journal import journal_of
+from falmock.control.api import Part, operation
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,19 +29,15 @@ if TYPE_CHECKING:
 UNKNOWN: Final = {404: "there is no such snapshot"}
 
 
-class LockControl:
+class LockControl(Part):
     """Locks and unlocks accounts."""
-
-    def __init__(self, emulator: Emulator) -> None:
-        self._emulator = emulator
 
     @operation("GET", "/locks")
     async def locks(self) -> schemas.LocksView:
         """Show which accounts are locked."""
         locks = self._emulator.locks
-        redact = journal_of(self._emulator).redact
         return schemas.LocksView(
-            everyone=locks.everyone, exceptions=sorted(map(redact.text, locks.exceptions))
+            everyone=locks.everyone, exceptions=sorted(map(self._redact.text, locks.exceptions))
         )
 
     @operation("POST", "/lock")
@@ -122,11 +117,11 @@ class Snapshots:
         shutil.rmtree(self._kept.pop(name).folder, ignore_errors=True)
 
 
-class StateControl:
+class StateControl(Part):
     """Resets an emulator, and keeps its snapshots."""
 
     def __init__(self, emulator: Emulator) -> None:
-        self._emulator = emulator
+        super().__init__(emulator)
         self._snapshots = Snapshots(emulator)
 
     @operation("POST", "/reset")
