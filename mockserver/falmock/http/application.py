@@ -131,13 +131,14 @@ class Application(Starlette):
                 or context.area is not Area.FAL
             ):
                 return None
-            found = self._router.locate(authority, headers, scope["scheme"], scope["path"], names)
+            found = self._router.locate(context, scope)
         except (AuthorityError, NotServedError):
             return None
-        call = self._router.read(found.host, scope["method"], found.path, headers)
+        call = context.call
         if found.host != QUEUE or call.operation not in OPERATIONS:
             return None
-        head = _Head(authority, headers, join_headers(scope["headers"]), found.path, found.base_url, call)
+        joined = join_headers(scope["headers"])
+        head = _Head(authority, headers, joined, found.path, context.base_url, call)
         if len(head.joined) + len(found.path) <= LONGEST:
             if len(self._heads) >= REMEMBERED:
                 self._heads.clear()

@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from falmock.engine.emulator import Emulator
     from falmock.http.queue import QueueHost
     from falmock.inspection.ledger import Ledger
-    from falmock.protocol.authorities import Authority
     from falmock.protocol.hosts import BaseURL, Destination
 
 log = logging.getLogger("falmock")
@@ -79,43 +78,38 @@ class HostRouter:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Find the host of a call, and have it answer."""
         context: CallContext = scope[CONTEXT]
-        host = ""
         app: ASGIApp = self._app
         try:
-            destination = self.locate(
-                context.authority, context.headers, scope["scheme"], scope["path"], context.names
-            )
+            destination = self.locate(context, scope)
         except AuthorityError as error:
             app = replies.refusal_response(PlatformError("bad_request", str(error)))
+            context.call = self._read("", scope["path"], context, scope)
         except NotServedError as error:
             self._ledger.refuse(error.host)
-            host, app = error.host, _not_served(error.host)
+            app = _not_served(error.host)
+            context.call = self._read(error.host, scope["path"], context, scope)
         else:
-            host = destination.host
-            context.base_url = destination.base_url
-            self._ledger.calls[host] += 1
+            self._ledger.calls[destination.host] += 1
             scope["path"] = destination.path
             if destination.query is not None:
                 scope["query_string"] = destination.query.encode()
-        context.call = self.read(host, scope["method"], scope["path"], context.headers)
         await self._record(app, context, scope, receive, send)
 
-    def locate(
-        self,
-        authority: Authority,
-        headers: Mapping[str, str],
-        scheme: str,
-        path: str,
-        names: frozenset[str],
-    ) -> Destination:
-        """Return where a call goes, with the base URL for its answer. See `find_destination`."""
-        destination = find_destination(authority, headers, scheme, path, names)
-        base_url = self._adapted(destination.base_url, headers)
-        return destination if base_url is destination.base_url else replace(destination, base_url=base_url)
+    def locate(self, context: CallContext, scope: Scope) -> Destination:
+        """Return where a call goes; add the operation and the base URL to its context.
 
-    def read(self, host: str, method: str, path: str, headers: Mapping[str, str]) -> calls.Call:
-        """Read a call to a host."""
-        return calls.read(host, method, path, headers, lenient=self._lenient)
+        Raises:
+            AuthorityError, NotServedError: see `find_destination`.
+        """
+        destination = find_destination(
+            context.authority, context.headers, scope["scheme"], scope["path"], context.names
+        )
+        context.base_url = self._adapted(destination.base_url, context.headers)
+        context.call = self._read(destination.host, destination.path, context, scope)
+        return destination
+
+    def _read(self, host: str, path: str, context: CallContext, scope: Scope) -> calls.Call:
+        return calls.read(host, scope["method"], path, context.headers, lenient=self._lenient)
 
     def _adapted(self, base_url: BaseURL, headers: Mapping[str, str]) -> BaseURL:
         if base_url.style == "host":
