@@ -80,10 +80,7 @@ class RequestControl(Part):
     async def fail(self, request_id: str, body: schemas.Failure) -> schemas.RequestView:
         """End a request now with an error of the model or the platform."""
         with _refusals_of(request_id):
-            try:
-                return self._view(self._emulator.manual.fail(request_id.lower(), parse(body.fault)))
-            except FaultError as error:
-                raise HTTPException(422, str(error)) from None
+            return self._view(self._emulator.manual.fail(request_id.lower(), parse(body.fault)))
 
     def _view(self, request: Request) -> schemas.RequestView:
         return schemas.RequestView(
@@ -143,11 +140,8 @@ class WebhookControl(Part):
     async def redeliver(self, request_id: str, body: schemas.Redelivery) -> schemas.WebhookView:
         """Send a webhook again now, perhaps with a fault."""
         with _refusals_of(request_id, "with a webhook that was due"):
-            try:
-                fault = None if body.fault is None else parse(body.fault)
-                return self._view(self._emulator.manual.redeliver(request_id.lower(), fault))
-            except FaultError as error:
-                raise HTTPException(422, str(error)) from None
+            fault = None if body.fault is None else parse(body.fault)
+            return self._view(self._emulator.manual.redeliver(request_id.lower(), fault))
 
     def _matches(self, delivery: Delivery, query: schemas.WebhookFilter) -> bool:
         if query.outcome not in {None, delivery.outcome}:
@@ -175,6 +169,8 @@ def _refusals_of(request_id: str, which: str = "") -> Iterator[None]:
         yield
     except RequestNotFound:
         raise _no_request(request_id, which) from None
+    except FaultError as error:
+        raise HTTPException(422, str(error)) from None
     except AlreadyCompleted:
         raise HTTPException(409, f"{request_id} is completed and cannot change any more") from None
 
