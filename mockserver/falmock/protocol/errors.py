@@ -49,6 +49,7 @@ class Refusal(Exception):
 
     status: int
     text: ClassVar[str]
+    error_type: str | None = None  # in the body and in a header
     has_spaces: ClassVar[bool] = False  # in the JSON
 
     def __init__(
@@ -56,6 +57,9 @@ class Refusal(Exception):
     ) -> None:
         self.body: Json = {"detail": self.text.format(*facts)} if body is None else body
         self.headers = headers or {}
+        if self.error_type is not None:
+            self.body["error_type"] = self.error_type
+            self.headers = {"x-fal-error-type": self.error_type, **self.headers}
         super().__init__(str(self.body.get("detail") or self.body.get("status")))
 
     def content(self) -> bytes:
@@ -232,7 +236,7 @@ class GatewayTimeout(Refusal):
 
 
 class PlatformError(Refusal):
-    """An error of the platform, with `error_type` in the body and in a header.
+    """An error of the platform.
 
     Args:
         error_type: a key of `STATUS`.
@@ -240,6 +244,7 @@ class PlatformError(Refusal):
             disconnected" and "Request was cancelled".
     """
 
+    text = "{}"
     STATUS: ClassVar[dict[str, int]] = {
         "request_timeout": 504,
         "startup_timeout": 504,
@@ -268,50 +273,35 @@ class PlatformError(Refusal):
         self.status = self.STATUS[error_type]
         self.error_type = error_type
         self.detail = detail or self.DETAIL.get(error_type) or error_type.replace("_", " ").capitalize()
-        super().__init__(
-            body={"detail": self.detail, "error_type": error_type},
-            headers={"x-fal-error-type": error_type, **(headers or {})},
-        )
+        super().__init__(self.detail, headers=headers)
 
 
 class StorageUnavailable(Refusal):
     """The emulator cannot write at the moment, and nothing has changed. fal has no such error."""
 
-    status = 503
-    error_type: ClassVar[str] = "storage_unavailable"
+    status, error_type = 503, "storage_unavailable"
+    text = "The emulator cannot write ({}): send this again later"
 
-    def __init__(self, reason: str, detail: str | None = None) -> None:
-        detail = detail or f"The emulator cannot write ({reason}): send this again later"
-        super().__init__(
-            body={"detail": detail, "error_type": self.error_type},
-            headers={"x-fal-error-type": self.error_type},
-        )
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
         self.reason = reason
 
 
 class StorageFull(StorageUnavailable):
     """The emulator's disk is full."""
 
-    status = 507
-    error_type: ClassVar[str] = "storage_full"
-
-    def __init__(self, reason: str) -> None:
-        super().__init__(reason, "The emulator's disk is full: make room and send this again")
+    status, error_type = 507, "storage_full"
+    text = "The emulator's disk is full: make room and send this again"
 
 
 class TimeEnded(Refusal):
     """Emulated time is about to end, so a request would not. fal has no such error."""
 
-    status = 503
-
-    def __init__(self) -> None:
-        detail = (
-            "Emulated time ends with the year 2999, and this is its last day: "
-            "start the emulator again, with another --state, or --ephemeral"
-        )
-        super().__init__(
-            body={"detail": detail, "error_type": "time_ended"}, headers={"x-fal-error-type": "time_ended"}
-        )
+    status, error_type = 503, "time_ended"
+    text = (
+        "Emulated time ends with the year 2999, and this is its last day: "
+        "start the emulator again, with another --state, or --ephemeral"
+    )
 
 
 class PlatformApiError(Refusal):
