@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import Enum, auto
 from functools import lru_cache
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final
 
 from starlette.datastructures import QueryParams
 
@@ -48,20 +48,22 @@ class Area(Enum):
     PAGE = auto()  # the live page
 
 
-class Connection(Protocol):
-    """The TCP connection of a call, for the faults that break it."""
+class Connection:
+    """The TCP connection of a call, for the faults that break it.
+
+    This one is for a caller in this process, which has none: there the faults are exceptions.
+    """
 
     async def drop(self) -> None:
         """Close it with an error. Bytes that were sent before still arrive."""
-        ...
+        raise ConnectionResetError("the connection was reset by an injected fault")
 
     async def hang(self) -> None:
         """Stay silent until the caller has left."""
-        ...
+        raise TimeoutError("there is no answer, because of an injected fault")
 
     def omit_reason(self) -> None:
-        """Send the next status line without a reason phrase."""
-        ...
+        """Send the next status line without a reason phrase; here there is none."""
 
 
 @dataclass(slots=True)
@@ -183,18 +185,5 @@ async def limited(request: Request, limit: int) -> AsyncGenerator[bytes, None]:
 
 
 def connection_of(scope: Scope) -> Connection:
-    connection: Connection = scope.get(CONNECTION) or _NoConnection()
+    connection: Connection = scope.get(CONNECTION) or Connection()
     return connection
-
-
-class _NoConnection:
-    """For a caller in this process, which has no connection: the faults are exceptions."""
-
-    async def drop(self) -> None:
-        raise ConnectionResetError("the connection was reset by an injected fault")
-
-    async def hang(self) -> None:
-        raise TimeoutError("there is no answer, because of an injected fault")
-
-    def omit_reason(self) -> None:
-        """Do nothing: such a caller gets no status line."""
