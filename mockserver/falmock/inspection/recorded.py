@@ -216,7 +216,7 @@ class Ring:
             if entry.chunks:  # the call ended before its input did
                 entry.request_body = b"".join(entry.chunks)[:KEPT]
             host, operation, endpoint, request_id, caller, test, _ = entry.call
-            values += (host, operation.value, endpoint, request_id, caller, test)  # an enum takes much longer
+            values += (host, str(operation), endpoint, request_id, caller, test)  # an enum takes much longer
             for text in _texts(entry):
                 is_short = len(text) <= LONGEST_SHARED
                 kept = self._shared.get(text) if is_short else None
