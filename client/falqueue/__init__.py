@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from falqueue._errors import *
     from falqueue._handle import FalqueueError, FieldError, Handle, InvalidHandle, UsageError
     from falqueue._requests import Lifecycle
+    from falqueue._sending import Backoff
     from falqueue._statuses import Cancellation, Completed, InProgress, LogEntry, Queued, Status
-    from falqueue._timing import Backoff
     from falqueue._types import TypedRequest
     from falqueue._veo2 import File, Veo2ImageToVideo, Veo2TextToVideo, VideoOutput
     from falqueue._webhooks import Delivery, keys_of, verify
@@ -95,8 +95,8 @@ MODULES = (
     "_errors",
     "_handle",
     "_requests",
+    "_sending",
     "_statuses",
-    "_timing",
     "_types",
     "_veo2",
     "_webhooks",

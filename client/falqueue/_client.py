@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Self, TypeVar, Unpack, overload
 
 import httpx
@@ -12,11 +11,11 @@ import httpx
 from falqueue import _steps
 from falqueue._requests import RunOptions, SubmitOptions, SubscribeOptions
 from falqueue._session import USER_AGENT, open_session
-from falqueue._veo2 import File
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Mapping
     from os import PathLike
+    from pathlib import Path
 
     from falqueue._credentials import Credentials
     from falqueue._downloads import Progress
@@ -25,6 +24,7 @@ if TYPE_CHECKING:
     from falqueue._session import ClientOptions
     from falqueue._statuses import Cancellation, Status
     from falqueue._types import Json, TypedRequest
+    from falqueue._veo2 import File
     from falqueue._webhooks import Delivery
 
 T = TypeVar("T")
@@ -222,9 +222,7 @@ class Client:
         >>> client.download(client.upload(b"Hello", name="hello.txt"), "hello.txt").read_text()
         'Hello'
         """
-        url, size = (file.url, file.file_size) if isinstance(file, File) else (file, None)
-        flow = self._session.downloads.fetch(url, Path(target), size)
-        return self._run(flow, watch=on_progress)
+        return self._run(self._session.download(file, target), watch=on_progress)
 
     def verify_webhook(self, body: bytes, headers: Mapping[str, str]) -> Delivery:
         """Verify a webhook with fal's keys, which are fetched and cached for a day.

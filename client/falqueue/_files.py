@@ -7,7 +7,7 @@ import mimetypes
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from functools import partial
-from io import BytesIO
+from io import SEEK_END, BytesIO
 from os import PathLike
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Final, Protocol, TypeAlias
@@ -65,15 +65,16 @@ class Source:
 
 def source_of(value: object, *, name: str | None = None, content_type: str | None = None) -> Source:
     """Return `value` as a source. This may block: it reads files and encodes images."""
-    if isinstance(value, bytes | bytearray | memoryview):
-        return _from_bytes(bytes(value), name, content_type)
-    if isinstance(value, PathLike):
-        path = Path(value)
-        found = content_type or _type_of_name(path.name) or sniff(_head(path))
-        return Source(name or path.name, found, path.stat().st_size, lambda: path.open("rb"))
     if is_pillow(value):
-        return _from_pillow(value, name)
-    return _from_file(value, name, content_type)
+        value, content_type = _encoded(value), None
+    own_name, opened = _opener(value)
+    name = name or own_name
+    typed = own_name if isinstance(value, PathLike) else name  # a path is of the type of its own name
+    with opened() as file:
+        size = file.seek(0, SEEK_END)
+        file.seek(0)
+        found = content_type or mimetypes.guess_type(typed or "")[0] or sniff(file.read(16))
+    return Source(name or f"file{mimetypes.guess_extension(found) or '.bin'}", found, size, opened)
 
 
 def is_file(value: object) -> bool:
@@ -97,35 +98,22 @@ def sniff(head: bytes) -> str:
     return "application/octet-stream"
 
 
-def _from_bytes(content: bytes, name: str | None, content_type: str | None) -> Source:
-    content_type = content_type or _type_of_name(name) or sniff(content[:16])
-    name = name or f"file{mimetypes.guess_extension(content_type) or '.bin'}"
-    return Source(name, content_type, len(content), partial(BytesIO, content))
-
-
-def _from_pillow(image: Any, name: str | None) -> Source:
+def _encoded(image: Any) -> bytes:
     given: str | None = getattr(image, "format", None)
     buffer = BytesIO()
     image.save(buffer, format=given if given in PILLOW_FORMATS else "PNG")
-    return _from_bytes(buffer.getvalue(), name, None)
+    return buffer.getvalue()
 
 
-def _from_file(file: Any, name: str | None, content_type: str | None) -> Source:
-    if not hasattr(file, "read"):
-        raise UsageError(f"cannot read a file from {type(file).__name__}")
-    if not file.seekable():
+def _opener(value: Any) -> tuple[str | None, Callable[[], AbstractContextManager[IO[bytes]]]]:
+    """Return the name of a file, None if it has none, and the function that opens it."""
+    if isinstance(value, bytes | bytearray | memoryview):
+        return None, partial(BytesIO, bytes(value))
+    if isinstance(value, PathLike):
+        path = Path(value)
+        return path.name, lambda: path.open("rb")
+    if not hasattr(value, "read"):
+        raise UsageError(f"cannot read a file from {type(value).__name__}")
+    if not value.seekable():
         raise UsageError("an open file must be seekable, because a failed upload starts again")
-    name = name or Path(str(getattr(file, "name", "file.bin"))).name
-    size = file.seek(0, 2)
-    file.seek(0)
-    found = content_type or _type_of_name(name) or sniff(file.read(16))
-    return Source(name, found, size, lambda: nullcontext(file))
-
-
-def _type_of_name(name: str | None) -> str | None:
-    return mimetypes.guess_type(name)[0] if name else None
-
-
-def _head(path: Path) -> bytes:
-    with path.open("rb") as file:
-        return file.read(16)
+    return Path(str(getattr(value, "name", "file.bin"))).name, lambda: nullcontext(value)

@@ -24,7 +24,7 @@ from falqueue._responses import (
     parsed_object,
     refusal,
 )
-from falqueue._sending import FOREVER, Sender, is_transient, require_accepted
+from falqueue._sending import FOREVER, Backoff, Sender, is_transient, require_accepted
 from falqueue._sse import EventBuffer
 from falqueue._statuses import Cancellation, Completed, LogEntry, Queued, Status, new_entries
 from falqueue._steps import Emit, Flow, HttpRequest, ReadChunk, Sleep
@@ -35,7 +35,6 @@ if TYPE_CHECKING:
     from falqueue._credentials import Credentials
     from falqueue._handle import Handle
     from falqueue._hosts import Hosts
-    from falqueue._timing import Backoff
 
 T = TypeVar("T")
 
@@ -63,7 +62,7 @@ class Flows:
         return handle
 
     def run(self, job: Job[T], options: Mapping[str, Any]) -> Flow[T]:
-        request = self._post(self.hosts.run, job, options, params=None, timeout=options.get("timeout"))
+        request = self._post(self.hosts.run, job, options, timeout=options.get("timeout"))
         response = yield from self.sender.once(request, retry_429=True)
         if failed := failure(response):
             raise failed
@@ -99,7 +98,7 @@ class Flows:
             yield from self.sender.sleep(attempt)
 
     def result(self, handle: Handle[T]) -> Flow[T]:
-        request = self._get(handle, "", logs=None)
+        request = self._get(handle, "")
         response = yield from self.sender.repeat(request, handle, retry=_is_result_transient)
         if failed := failure(response, handle=handle):
             raise failed
@@ -110,7 +109,7 @@ class Flows:
         return _parse_output(handle.output, response, handle=handle)
 
     def cancel(self, handle: Handle[Any]) -> Flow[Cancellation]:
-        request = replace(self._get(handle, "/cancel", logs=None), method="PUT")
+        request = replace(self._get(handle, "/cancel"), method="PUT")
         response = yield from self.sender.repeat(request, handle)
         body = parsed_object(response) or {}
         try:
@@ -204,7 +203,7 @@ class Flows:
         job: Job[Any],
         options: Mapping[str, Any],
         *,
-        params: Mapping[str, str] | None,
+        params: Mapping[str, str] | None = None,
         timeout: float | None,
     ) -> HttpRequest:
         application(job.endpoint)  # raises if it is not an endpoint id
@@ -223,7 +222,7 @@ class Flows:
         handle: Handle[Any],
         action: str,
         *,
-        logs: bool | None,
+        logs: bool | None = None,
         stream: bool = False,
     ) -> HttpRequest:
         if not self.hosts.may_receive_key(handle.url):

@@ -100,11 +100,9 @@ class Job(Generic[T]):
     output: Callable[[Json], T]
 
 
-def job_of(request: TypedRequest[Any] | str, arguments: Mapping[str, Any] | None, *, check: bool) -> Job[Any]:
+def job_of(request: TypedRequest[Any] | str, arguments: Mapping[str, Any] | None) -> Job[Any]:
     """Return the job that the arguments of `submit` describe."""
     if not isinstance(request, str):
-        if check:
-            request.check()
         return Job(request.endpoint, request.arguments(), request.output)
     if arguments is None:
         raise UsageError("an endpoint id needs arguments")
@@ -153,7 +151,10 @@ def headers_of(options: Mapping[str, Any]) -> dict[str, str]:
     if options.get("no_retry"):
         headers["x-fal-no-retry"] = "1"
     if "hint" in options:
-        headers["x-fal-runner-hint"] = _printable(options["hint"])
+        hint: str = options["hint"]
+        if not (hint.isascii() and hint.isprintable()):
+            raise UsageError("hint must be printable ASCII")
+        headers["x-fal-runner-hint"] = hint
     if "lifecycle" in options:
         headers["x-fal-object-lifecycle-preference"] = options["lifecycle"].header()
     return headers
@@ -171,9 +172,3 @@ def encode(arguments: Mapping[str, Any]) -> bytes:
         return json.dumps(arguments, allow_nan=False, separators=(",", ":")).encode()
     except (TypeError, ValueError, RecursionError) as error:
         raise InvalidInput(f"the input cannot be written as JSON: {error}") from error
-
-
-def _printable(text: str) -> str:
-    if not (text.isascii() and text.isprintable()):
-        raise UsageError("hint must be printable ASCII")
-    return text

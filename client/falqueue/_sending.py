@@ -13,6 +13,7 @@ one: `SubmitUnconfirmed`.
 from __future__ import annotations
 
 import logging
+import random
 import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from falqueue._handle import Handle
-    from falqueue._timing import Backoff
 
 log = logging.getLogger("falqueue")
 
@@ -45,6 +45,33 @@ def is_transient(response: httpx.Response) -> bool:
         return False
     advice = wants_retry(response)
     return response.status_code in TRANSIENT if advice is None else advice
+
+
+@dataclass(frozen=True, slots=True)
+class Backoff:
+    """Exponential backoff: `initial` seconds, then `factor` times longer each time, up to `maximum`.
+
+    `jitter` is the fraction by which each wait varies at random. `max_attempts` counts the first attempt;
+    a submit is tried at most four times, and polls ignore it.
+
+    >>> [Backoff(initial=1, maximum=5, jitter=0).seconds(attempt) for attempt in (1, 2, 3, 4)]
+    [1.0, 2.0, 4.0, 5.0]
+    """
+
+    initial: float = 0.5
+    factor: float = 2.0
+    maximum: float = 10.0
+    jitter: float = 0.25
+    max_attempts: int = 10
+
+    def seconds(self, attempt: int, rng: Callable[[], float] = random.random) -> float:
+        """Return the wait after this attempt (the first is 1). `rng` returns numbers in [0, 1)."""
+        wait = self.initial * self.factor ** min(attempt - 1, 64)
+        return min(self.maximum, wait) * (1 + self.jitter * (2 * rng() - 1))
+
+
+RETRIES = Backoff()
+POLLS = Backoff(initial=0.5, factor=1.3, maximum=5.0, jitter=0.1)
 
 
 @dataclass(frozen=True, slots=True)

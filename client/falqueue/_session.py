@@ -6,6 +6,7 @@ import os
 import random
 import time
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypedDict, TypeVar
 
 from falqueue._credentials import Credentials
@@ -14,14 +15,15 @@ from falqueue._files import source_of
 from falqueue._flows import Flows
 from falqueue._hosts import Hosts
 from falqueue._requests import job_of, known_options
-from falqueue._sending import Sender
+from falqueue._sending import POLLS, RETRIES, Backoff, Sender
 from falqueue._steps import Flow, RunBlocking
-from falqueue._timing import POLLS, RETRIES, Backoff
 from falqueue._uploads import Uploads
+from falqueue._veo2 import File
 from falqueue._webhooks import KeyCache
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from os import PathLike
 
     from falqueue._requests import Job, Lifecycle
     from falqueue._types import TypedRequest
@@ -50,10 +52,9 @@ class Session:
     ) -> Flow[T]:
         """Check the input if `check`, upload its files, and continue with `flow`. `kind` has its options."""
         options = known_options(given, kind)
-        if check:
-            job = yield RunBlocking(lambda: job_of(request, arguments, check=True))
-        else:
-            job = job_of(request, arguments, check=False)
+        if check and not isinstance(request, str):
+            yield RunBlocking(request.check)
+        job = job_of(request, arguments)
         embedded = yield from self.uploads.embed(job.arguments)
         return (yield from flow(replace(job, arguments=embedded), options))
 
@@ -62,6 +63,10 @@ class Session:
     ) -> Flow[str]:
         source = yield RunBlocking(lambda: source_of(file, name=name, content_type=content_type))
         return (yield from self.uploads.upload(source, lifecycle))
+
+    def download(self, file: File | str, target: str | PathLike[str]) -> Flow[Path]:
+        url, size = (file.url, file.file_size) if isinstance(file, File) else (file, None)
+        return self.downloads.fetch(url, Path(target), size)
 
 
 class ClientOptions(TypedDict, total=False):

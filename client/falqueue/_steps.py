@@ -57,7 +57,8 @@ class Emit:
     value: Any
 
 
-Step: TypeAlias = HttpRequest | ReadChunk | Sleep | RunBlocking | Emit
+Operation: TypeAlias = HttpRequest | ReadChunk | Sleep | RunBlocking
+Step: TypeAlias = Operation | Emit
 Flow: TypeAlias = Generator[Step, Any, T]
 
 
@@ -92,11 +93,7 @@ def run(
 ) -> T:
     """Drive `flow` to its end and return its value. Call `watch` with each value that it emits."""
     values: list[T] = []
-
-    def keep_value() -> Flow[None]:
-        values.append((yield from flow))
-
-    with closing(iterate(keep_value(), http, sleep)) as emitted:
+    with closing(iterate(_keep_value(flow, values), http, sleep)) as emitted:
         for value in emitted:
             if watch:
                 watch(value)
@@ -109,19 +106,18 @@ class _Driver:
     def __init__(self, http: httpx.Client, sleep: Callable[[float], object]) -> None:
         self._http, self._sleep = http, sleep
         self._response: httpx.Response | None = None
-        self._chunks: Iterator[bytes] = iter(())
+        self._chunks: Iterator[bytes]
 
-    def do(self, step: Step) -> Any:
+    def do(self, step: Operation) -> Any:
         match step:
             case HttpRequest():
                 return self._send(step)
             case ReadChunk():
-                return next(filter(None, self._chunks), b"")
+                return next(self._chunks, b"")
             case Sleep(seconds):
                 return self._sleep(seconds)
             case RunBlocking(function):
                 return function()
-        raise AssertionError(step)  # pragma: no cover
 
     def _send(self, step: HttpRequest) -> httpx.Response:
         content = step.content() if callable(step.content) else step.content
@@ -133,7 +129,7 @@ class _Driver:
         if self._response.is_error:
             self._response.read()
         else:
-            self._chunks = self._response.iter_raw()
+            self._chunks = filter(None, self._response.iter_raw())
         return self._response
 
     def close(self) -> None:
@@ -172,11 +168,7 @@ async def arun(
 ) -> T:
     """Drive `flow` to its end and return its value. Call `watch` with each value that it emits."""
     values: list[T] = []
-
-    def keep_value() -> Flow[None]:
-        values.append((yield from flow))
-
-    async with aclosing(aiterate(keep_value(), http, sleep)) as emitted:
+    async with aclosing(aiterate(_keep_value(flow, values), http, sleep)) as emitted:
         async for value in emitted:
             if watch:
                 watch(value)
@@ -189,19 +181,18 @@ class _AsyncDriver:
     def __init__(self, http: httpx.AsyncClient, sleep: Callable[[float], Awaitable[object]]) -> None:
         self._http, self._sleep = http, sleep
         self._response: httpx.Response | None = None
-        self._chunks: AsyncIterator[bytes] | None = None
+        self._chunks: AsyncIterator[bytes]
 
-    async def do(self, step: Step) -> Any:
+    async def do(self, step: Operation) -> Any:
         match step:
             case HttpRequest():
                 return await self._send(step)
             case ReadChunk():
-                return await self._read()
+                return await anext(self._chunks, b"")
             case Sleep(seconds):
                 return await self._sleep(seconds)
             case RunBlocking(function):
                 return await asyncio.to_thread(function)
-        raise AssertionError(step)  # pragma: no cover
 
     async def _send(self, step: HttpRequest) -> httpx.Response:
         content = _in_threads(step.content()) if callable(step.content) else step.content
@@ -213,15 +204,8 @@ class _AsyncDriver:
         if self._response.is_error:
             await self._response.aread()
         else:
-            self._chunks = self._response.aiter_raw()
+            self._chunks = (chunk async for chunk in self._response.aiter_raw() if chunk)
         return self._response
-
-    async def _read(self) -> bytes:
-        if self._chunks is not None:
-            async for chunk in self._chunks:
-                if chunk:
-                    return chunk
-        return b""
 
     async def aclose(self) -> None:
         if self._response:
@@ -231,6 +215,10 @@ class _AsyncDriver:
 async def _in_threads(chunks: Iterator[bytes]) -> AsyncIterator[bytes]:
     while chunk := await asyncio.to_thread(next, chunks, b""):
         yield chunk
+
+
+def _keep_value(flow: Flow[T], values: list[T]) -> Flow[None]:
+    values.append((yield from flow))
 
 
 def _request(http: httpx.Client | httpx.AsyncClient, step: HttpRequest, content: Any) -> httpx.Request:

@@ -170,13 +170,14 @@ def _server(program: Program) -> list[str]:
 
 def _between(step: Step) -> str:
     """Return the command for a step that sends nothing to fal's hosts."""
-    if step.do == "wait":
-        return f"sleep {step.seconds:g}"
-    return (
-        f"# {step.do} the account of key {step.key}"
-        if step.do in {"lock", "unlock"}
-        else ("# stop the emulator and start it again" if step.do == "restart" else "")
-    )
+    match step.do:
+        case "wait":
+            return f"sleep {step.seconds:g}"
+        case "lock" | "unlock":
+            return f"# {step.do} the account of key {step.key}"
+        case "restart":
+            return "# stop the emulator and start it again"
+    return ""
 
 
 def _polling(e: Exchange, command: str) -> str:

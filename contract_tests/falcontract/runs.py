@@ -51,21 +51,14 @@ def open_target(name: str) -> AbstractContextManager[tuple[Target, Target | None
         FalAddressError: the base URL is fal's.
         ValueError: it is not a base URL.
     """
-    if name in {"mock", "socket"}:
-        return _alone(over_socket=name == "socket")
-    return _with_reference(Address(name))
+    other = None if name in {"mock", "socket"} else Address(name)
+    return _opened(other, over_socket=name == "socket")
 
 
 @contextmanager
-def _alone(*, over_socket: bool) -> Iterator[tuple[Target, None]]:
-    with emulated(over_socket=over_socket) as target:
-        yield target, None
-
-
-@contextmanager
-def _with_reference(target: Target) -> Iterator[tuple[Target, Target]]:
-    with emulated() as reference:
-        yield target, reference
+def _opened(other: Target | None, *, over_socket: bool) -> Iterator[tuple[Target, Target | None]]:
+    with emulated(over_socket=over_socket) as falmock:
+        yield (falmock, None) if other is None else (other, falmock)
 
 
 def offline(
@@ -78,21 +71,17 @@ def offline(
     seed: int | None = None,
     show: Show = show_nothing,
 ) -> Report:
-    """Check properties on an offline target.
+    """Check properties on an offline target, with programs up to a tier.
 
-    Args:
-        wanted: the properties.
-        target: where the programs run.
-        reference: falmock, if the target is another emulator.
-        tier: leaves out programs of a higher tier.
-        generate: number of programs for Hypothesis to generate, and steps of each.
-        seed: repeats them.
-        show: shows what runs.
+    `reference` is falmock, if the target is another emulator. `generate` is the number of programs for
+    Hypothesis to generate, and the steps of each; `seed` repeats them.
     """
     begun = time.monotonic()
     report = Report(target.name, everything=tier is None)
     results = suite.run(wanted, target, tier=tier, durations=report.durations, show=show)
-    waived = {id(result): waiver for result, waiver in verdicts.waive(results, _today())}
+    waived = {
+        id(result): waiver for result, waiver in verdicts.waive(results, dt.datetime.now(dt.UTC).date())
+    }
     for result in results:
         if result.findings:
             show(f"{result.property.id} again, to find the shortest program")
@@ -104,10 +93,6 @@ def offline(
         _explore(report, target, reference, *generate)
     report.seconds = time.monotonic() - begun
     return report
-
-
-def _today() -> dt.date:
-    return dt.datetime.now(dt.UTC).date()
 
 
 def _row(result: PropertyResult, target: Target, reference: Target | None, waiver: Waiver | None) -> Row:
@@ -177,13 +162,7 @@ def on_fal(
 ) -> tuple[Report, Outcome]:
     """Send programs of the plan to fal, each once; those with findings a second time.
 
-    Args:
-        live: fal. Both times count against its budget.
-        entries: of the plan.
-        wanted: the properties.
-        reference: falmock.
-        known: transcripts of earlier runs.
-        show: shows what runs.
+    Both times count against the budget. `known` are the transcripts of earlier runs.
     """
     begun = time.monotonic()
     outcome = asyncio.run(live.execute(entries, show))

@@ -170,14 +170,9 @@ def run(
     durations: dict[str, float] | None = None,
     show: Show = show_nothing,
 ) -> list[PropertyResult]:
-    """Run the programs of some properties on a target and judge them.
+    """Run the programs of some properties on a target, up to a tier, and judge them.
 
-    Args:
-        wanted: the properties.
-        target: where the programs run.
-        tier: leaves out programs of a higher tier.
-        durations: receives the real seconds of each program.
-        show: shows which program runs.
+    `durations` receives the real seconds of each program.
     """
     traces = asyncio.run(run_programs(programs_for(wanted, tier), target, show=show))
     if durations is not None:

@@ -76,6 +76,12 @@ class Exchange(_WithBody):
         """The error type of the body or, without one, of the header."""
         return self.get("error_type") or self.headers.get("x-fal-error-type")
 
+    @property
+    def details(self) -> list[dict[str, Any]]:
+        """The entries of an error list; empty for any other answer."""
+        detail = self.get("detail")
+        return [entry for entry in detail if isinstance(entry, dict)] if isinstance(detail, list) else []
+
     def curl(self) -> str:
         """Return a curl command that repeats the call, with the key in $FAL_KEY or $FAL_KEY_B."""
         parts = ["curl", "-i", "-X", self.method, self.url]
@@ -95,7 +101,6 @@ class Delivery(_WithBody):
     wall: float  # unix seconds on the clock that signatures are checked against
     headers: Mapping[str, str]  # names in lower case
     body: bytes
-    answered: int  # HTTP status of the receiver's answer; 0 if it closed the connection
     method: str = "POST"
     target: str = ""  # path and query, as sent
     job_status: str | None = None  # status of the job, read before the receiver answered
@@ -176,17 +181,28 @@ class Trace:
     def jobs(self) -> list[str]:
         return list(dict.fromkeys((*self.known_jobs, *(e.step.job for e in self.submits()))))
 
+    def webhooks(self) -> Iterator[tuple[Exchange, list[Delivery]]]:
+        """Yield each submit with a webhook, and its deliveries."""
+        for e in self.submits():
+            if e.step.webhook:
+                yield e, [d for d in self.deliveries if d.receiver == e.step.webhook]
+
     def is_plain(self, e: Exchange) -> bool:
         """Return whether a call has the usual path and method and the key that submitted the job."""
         submit = self.submitted(e.step.job)
         owner = submit.step.key if submit is not None else "a" if e.step.job in self.known_jobs else None
         return not (e.step.path or e.step.method) and e.step.key == owner
 
-    def states(self, job: str) -> Iterator[tuple[float, dict[str, Any], Exchange]]:
+    def states(self, job: str | None = None) -> Iterator[tuple[float, dict[str, Any], Exchange]]:
         """Yield (time, status object, exchange) for each reported status of a job, streams included.
 
-        A status that is not an object counts as an empty one.
+        Without a job, those of all jobs, one job after another. A status that is not an object counts as an
+        empty one.
         """
+        if job is None:
+            for each in self.jobs():
+                yield from self.states(each)
+            return
         for e in self.exchanges:
             if e.step.job != job or not self.is_plain(e):
                 continue
@@ -205,8 +221,10 @@ class Trace:
                 return self.exchanges.index(e)
         return None
 
-    def final_results(self, job: str) -> list[Exchange]:
-        """Return the results that were read after COMPLETED was reported."""
+    def final_results(self, job: str | None = None) -> list[Exchange]:
+        """Return the results of a job that were read after COMPLETED was reported; without a job, of each."""
+        if job is None:
+            return [e for each in self.jobs() for e in self.final_results(each)]
         done = self.completed_at(job)
         if done is None:
             return []

@@ -75,11 +75,8 @@ def of_emulator(
 ) -> Verdict:
     """Return the verdict for an emulator.
 
-    Args:
-        result: of the first run.
-        waived: findings were waived.
-        again: result of a second run of the programs with findings.
-        reference: result of the same programs on falmock, if the target is another emulator.
+    `again` is the result of a second run of the programs with findings; `reference` is that of falmock, if
+    the target is another emulator.
     """
     if result.findings:
         if _is_flake(again):
@@ -96,12 +93,7 @@ def of_live(
     """Return the verdict for fal.
 
     If fal and the emulator both contradict the documentation, it is DOC_DRIFT; if only fal does, LIVE_DRIFT.
-
-    Args:
-        live: result on fal.
-        mock: result of the same programs on the emulator.
-        again: result of a second run on fal.
-        recorded: the property agrees with an earlier live transcript.
+    `again` is the result of a second run on fal; `recorded`: an earlier live transcript agrees.
     """
     if not live.claims:
         return Verdict.COULD_NOT_LOOK

@@ -55,7 +55,7 @@ def test_no_client_module_has_more_than_three_hundred_lines() -> None:
 
 
 LAYERS = """
-_types _statuses _timing _sse _steps
+_types _statuses _sse _steps
 _handle
 _errors _hosts _files
 _requests _credentials _veo2

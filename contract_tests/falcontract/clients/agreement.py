@@ -30,13 +30,7 @@ CLIENTS: Final = tuple(name for name in (FALQUEUE, FAL_CLIENT) if name not in mi
 
 
 class ClientRun:
-    """A client that repeats the steps of a trace.
-
-    Args:
-        trace: of the wire; it may still grow.
-        client: the adapter.
-        session: a second session of the target.
-    """
+    """A client that repeats the steps of a trace, which may still grow, on a second session of the target."""
 
     def __init__(self, trace: Trace, client: ClientAdapter, session: Session) -> None:
         self._trace, self._client, self._session = trace, client, session

@@ -76,12 +76,7 @@ class _Client(fal_client.AsyncClient):
 
 
 class FalClientAdapter:
-    """One run of a program through fal's client.
-
-    Args:
-        session: of the target.
-        base: URL of the target.
-    """
+    """One run of a program through fal's client."""
 
     name = FAL_CLIENT
 

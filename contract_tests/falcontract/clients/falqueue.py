@@ -49,13 +49,7 @@ class _Listing(httpx.AsyncBaseTransport):
 
 
 class FalqueueAdapter:
-    """One run of a program through falqueue.
-
-    Args:
-        session: of the target.
-        base: URL of the target.
-        receivers: of the webhooks that submits register.
-    """
+    """One run of a program through falqueue; the receivers get the webhooks that its submits register."""
 
     name = FALQUEUE
 
@@ -221,8 +215,8 @@ def _raw_status(body: Any) -> Reading:
 def _failure(e: Exchange) -> Reading | None:
     """Return the reading of a failed job; None if the result itself was refused (PROTOCOL.md 4.6, 13, 14)."""
     detail, kind = e.get("detail"), e.error_type
-    if kind is None and isinstance(detail, list) and detail:
-        kind = detail[0]["type"]
+    if kind is None and e.details:
+        kind = e.details[0]["type"]
     if kind is None and e.status == CANCELLED:
         kind = "client_cancelled"
     if kind is None and not str(detail).startswith("Path "):

@@ -246,10 +246,9 @@ class QueueMachine(RuleBasedStateMachine):
 
 
 def _is_on_schedule(e: Exchange, timetables: Timetables) -> bool:
-    entries = timetables.before(e)
-    entry = next(one for one in entries if one.name == e.step.job)
+    entry = timetables.of(e)
     state = entry.state(e.at)
-    position = position_of(entry, entries, e.at) if state == "IN_QUEUE" else None
+    position = position_of(entry, timetables.before(e), e.at) if state == "IN_QUEUE" else None
     return (e.state, e.get("queue_position")) == (state, position)
 
 
@@ -261,14 +260,10 @@ def explore(
     seed: int | None = None,
     processes: int = 1,
 ) -> Finding | None:
-    """Generate programs and return the first finding.
+    """Generate programs for an offline target and return the first finding.
 
-    Args:
-        target: an offline one.
-        programs: how many.
-        steps: most steps of a program, before the final reads.
-        seed: repeats a run with the same number of processes.
-        processes: share the programs.
+    A program has at most `steps` before the final reads. `seed` repeats a run with the same number of
+    processes.
     """
     if processes == 1:
         return _explore(target, programs, steps, seed)

@@ -44,7 +44,6 @@ class LiveUnavailable(Exception):
 @dataclass
 class Outcome:
     transcripts: list[Transcript] = field(default_factory=list)  # of complete programs
-    traces: list[Trace] = field(default_factory=list)  # of complete programs
     # reasons, by the name of each program that did not complete
     could_not_look: dict[str, str] = field(default_factory=dict)
     findings: list[str] = field(default_factory=list)  # problems to solve before the next run
@@ -65,14 +64,7 @@ class Outcome:
 
 
 class Live:
-    """fal itself.
-
-    Args:
-        environ: see `guard.settings`.
-        today: date of the transcripts, YYYY-MM-DD.
-        transport: replaces the network.
-        sleep: waits so many seconds.
-        plan: replaces `plan.json`.
+    """fal itself. `environ` is that of `guard.settings`; `today` is the date of the transcripts, YYYY-MM-DD.
 
     Raises:
         LiveDisabled: calls to fal are not enabled.
@@ -116,7 +108,7 @@ class Live:
                     if outcome.findings:
                         break
             except LiveUnavailable as error:
-                done = {trace.program.name for trace in outcome.traces}
+                done = {transcript.name for transcript in outcome.transcripts}
                 for name in (entry.program.name for entry in entries):
                     if name not in done:
                         outcome.could_not_look.setdefault(name, str(error))
@@ -161,7 +153,6 @@ class Live:
             if any(e.step.do == "submit" and not e.status for e in trace.exchanges):
                 outcome.findings.append(f"{name}: a submit had no answer, so an unknown job may be running")
             return
-        outcome.traces.append(trace)
         plan = planning.digest(self._plan)
         outcome.transcripts.append(
             transcripts.record(

@@ -53,14 +53,7 @@ def settings(environ: Mapping[str, str]) -> tuple[str, Budget]:
 
 
 class LiveGuard(httpx.AsyncBaseTransport):
-    """A transport that checks each call before it sends it.
-
-    Args:
-        inner: sends the calls.
-        budget: checked and updated.
-        sleep: waits so many seconds.
-        clock: monotonic seconds.
-    """
+    """A transport that checks each call before it sends it. `clock` returns monotonic seconds."""
 
     def __init__(
         self,

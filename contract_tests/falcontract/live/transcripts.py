@@ -85,7 +85,6 @@ class Transcript:
                 wall=0.0,
                 headers=fill(each["headers"]) | {"content-length": str(len(fill(each["body"])))},
                 body=fill(each["body"]).encode(),
-                answered=200,
             )
             for each in self.head.get("deliveries", ())
         ]

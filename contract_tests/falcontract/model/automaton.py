@@ -33,11 +33,7 @@ NOT_FOUND: Final = {"status": "NOT_FOUND"}  # 4.3
 
 
 class Automaton:
-    """Tracks the set of states that one job may be in.
-
-    Args:
-        reruns: whether the edge of a re-run exists.
-    """
+    """Tracks the set of states that one job may be in. With `reruns`, the edge of a re-run exists."""
 
     def __init__(self, *, reruns: bool = True) -> None:
         self.possible = {QUEUED}

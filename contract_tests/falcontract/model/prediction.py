@@ -56,6 +56,10 @@ class Timetables:
         known = sum(id(submit) in earlier for submit in self._trace.submits())
         return self._with(sum(n < at for n, _ in self._cancels))[:known]
 
+    def of(self, e: Exchange) -> ScheduledJob:
+        """Return the entry of a call's job at the time of the call."""
+        return next(entry for entry in self.before(e) if entry.name == e.step.job)
+
     def final(self) -> list[ScheduledJob]:
         return self._with(len(self._cancels))
 

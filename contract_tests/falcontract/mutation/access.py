@@ -8,7 +8,7 @@ from typing import Any
 from starlette.responses import Response
 
 from falcontract.mutation.internals import access, calls, errors, keys, queue_host
-from falcontract.mutation.patching import Patch, answers_500, change_error
+from falcontract.mutation.patching import Patch, answers_500, change_error, replaces
 
 
 def unknown_ids_have_a_detail(patch: Patch) -> None:
@@ -16,61 +16,46 @@ def unknown_ids_have_a_detail(patch: Patch) -> None:
     change_error(patch, errors.RequestNotFound, lambda error: error.body.update(detail="Not found"))
 
 
-def unknown_ids_are_cancelled(patch: Patch) -> None:
+@replaces(queue_host.QueueHost, "answer")
+def unknown_ids_are_cancelled(original: Any, host: Any, context: Any, scope: Any) -> Any:
     """A cancel of an unknown id is accepted."""
-
-    def answer(original: Any, host: Any, context: Any, scope: Any) -> Any:
-        try:
-            return original(host, context, scope)
-        except errors.RequestNotFound:
-            if scope["method"] != "PUT":
-                raise
-            return Response(b'{"status":"CANCELLATION_REQUESTED"}', 202, media_type="application/json")
-
-    patch.around(queue_host.QueueHost, "answer", answer)
+    try:
+        return original(host, context, scope)
+    except errors.RequestNotFound:
+        if scope["method"] != "PUT":
+            raise
+        return Response(b'{"status":"CANCELLATION_REQUESTED"}', 202, media_type="application/json")
 
 
 @answers_500
-def malformed_ids_are_500(patch: Patch) -> None:
+@replaces(queue_host.QueueHost, "_find")
+def malformed_ids_are_500(original: Any, host: Any, context: Any, scope: Any) -> Any:
     """An id that is not a UUID is a 500."""
-
-    def find(original: Any, host: Any, context: Any, scope: Any) -> Any:
-        if not calls.REQUEST_ID.fullmatch(context.call.request_id or ""):
-            raise errors.PlatformError("internal_error")
-        return original(host, context, scope)
-
-    patch.around(queue_host.QueueHost, "_find", find)
+    if not calls.REQUEST_ID.fullmatch(context.call.request_id or ""):
+        raise errors.PlatformError("internal_error")
+    return original(host, context, scope)
 
 
-def any_application_finds_a_job(patch: Patch) -> None:
+@replaces(queue_host.QueueHost, "_find")
+def any_application_finds_a_job(original: Any, host: Any, context: Any, scope: Any) -> Any:
     """A job is found under the path of every application."""
-
-    def find(original: Any, host: Any, context: Any, scope: Any) -> Any:
-        request_id = context.call.request_id or ""
-        found = host._emulator.request(request_id) if calls.REQUEST_ID.fullmatch(request_id) else None
-        return found or original(host, context, scope)
-
-    patch.around(queue_host.QueueHost, "_find", find)
+    request_id = context.call.request_id or ""
+    found = host._emulator.request(request_id) if calls.REQUEST_ID.fullmatch(request_id) else None
+    return found or original(host, context, scope)
 
 
-def bearer_is_accepted(patch: Patch) -> None:
+@replaces(keys.Keyring, "_read")
+def bearer_is_accepted(original: Any, keyring: Any, authorization: str | None, *args: Any) -> Any:
     """A key is accepted in the Bearer scheme."""
-
-    def read(original: Any, keyring: Any, authorization: str | None, *args: Any) -> Any:
-        return original(keyring, authorization and authorization.replace("Bearer ", "Key "), *args)
-
-    patch.around(keys.Keyring, "_read", read)
+    return original(keyring, authorization and authorization.replace("Bearer ", "Key "), *args)
 
 
-def missing_keys_are_accepted(patch: Patch) -> None:
+@replaces(keys.Keyring, "identify")
+def missing_keys_are_accepted(original: Any, keyring: Any, authorization: str | None, *args: Any) -> Any:
     """A call without a key is accepted."""
-
-    def identify(original: Any, keyring: Any, authorization: str | None, *args: Any) -> Any:
-        if authorization is None:
-            return keyring._caller("anonymous")
-        return original(keyring, authorization, *args)
-
-    patch.around(keys.Keyring, "identify", identify)
+    if authorization is None:
+        return keyring._caller("anonymous")
+    return original(keyring, authorization, *args)
 
 
 def unknown_keys_count_as_missing(patch: Patch) -> None:
@@ -88,29 +73,23 @@ def credentials_come_before_the_id(patch: Patch) -> None:
     patch.around(access, "has_credentials", lambda original, *args: True)
 
 
-def bad_keys_do_not_matter_for_unknown_ids(patch: Patch) -> None:
+@replaces(queue_host.QueueHost, "_find")
+def bad_keys_do_not_matter_for_unknown_ids(original: Any, host: Any, context: Any, scope: Any) -> Any:
     """An unknown id with a bad key is a 404."""
-
-    def find(original: Any, host: Any, context: Any, scope: Any) -> Any:
-        found = host._emulator.request(context.call.request_id or "")
-        if found is None:
-            raise errors.RequestNotFound
-        return original(host, context, scope)
-
-    patch.around(queue_host.QueueHost, "_find", find)
+    found = host._emulator.request(context.call.request_id or "")
+    if found is None:
+        raise errors.RequestNotFound
+    return original(host, context, scope)
 
 
-def body_comes_before_credentials(patch: Patch) -> None:
+@replaces(queue_host.QueueHost, "_submit")
+async def body_comes_before_credentials(original: Any, host: Any, call: Any, *args: Any) -> Any:
     """Broken JSON is a 422 at submit, whatever the credentials."""
-
-    async def submit(original: Any, host: Any, call: Any, *args: Any) -> Any:
-        try:
-            json.loads(await call.body() or b"{}")
-        except ValueError:
-            raise errors.InvalidBody([]) from None
-        return await original(host, call, *args)
-
-    patch.around(queue_host.QueueHost, "_submit", submit)
+    try:
+        json.loads(await call.body() or b"{}")
+    except ValueError:
+        raise errors.InvalidBody([]) from None
+    return await original(host, call, *args)
 
 
 def accounts_see_each_other(patch: Patch) -> None:
@@ -123,16 +102,13 @@ def locked_accounts_may_submit(patch: Patch) -> None:
     patch.around(keys.Keyring, "_caller", lambda original, keyring, key_id: keys.Caller(key_id))
 
 
-def locked_accounts_may_not_read(patch: Patch) -> None:
+@replaces(queue_host.QueueHost, "_find")
+def locked_accounts_may_not_read(original: Any, host: Any, context: Any, scope: Any) -> Any:
     """A lock refuses reads too."""
-
-    def find(original: Any, host: Any, context: Any, scope: Any) -> Any:
-        found = original(host, context, scope)
-        if access.caller_of_application(context, scope, host._keyring, found.application).locked:
-            raise errors.UserLocked
-        return found
-
-    patch.around(queue_host.QueueHost, "_find", find)
+    found = original(host, context, scope)
+    if access.caller_of_application(context, scope, host._keyring, found.application).locked:
+        raise errors.UserLocked
+    return found
 
 
 def wrong_methods_are_404(patch: Patch) -> None:
@@ -145,11 +121,8 @@ def wrong_methods_have_no_allow(patch: Patch) -> None:
     change_error(patch, errors.MethodNotAllowed, lambda error: error.headers.clear())
 
 
-def get_cancels(patch: Patch) -> None:
+@replaces(queue_host.QueueHost, "__init__")
+def get_cancels(original: Any, host: Any, *args: Any) -> None:
     """A cancel is a GET."""
-
-    def init(original: Any, host: Any, *args: Any) -> None:
-        original(host, *args)
-        host._operations["cancel"] = ("GET", host._cancel)
-
-    patch.around(queue_host.QueueHost, "__init__", init)
+    original(host, *args)
+    host._operations["cancel"] = ("GET", host._cancel)

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from falcontract.mutation.internals import access, errors, hosts, queue_host
-from falcontract.mutation.patching import Answer, Patch, change_settings, change_wire
+from falcontract.mutation.patching import Answer, Patch, change_settings, change_wire, planted, replaces
 
 
 def full_ids_are_served(patch: Patch) -> None:
@@ -15,85 +15,61 @@ def full_ids_are_served(patch: Patch) -> None:
     change_settings(patch, lambda _: {"lenient_paths": True})
 
 
-def wrong_paths_have_a_body(patch: Patch) -> None:
+@planted(change_wire)
+def wrong_paths_have_a_body(answer: Answer) -> None:
     """A 405 has FastAPI's body."""
-
-    def change(answer: Answer) -> None:
-        if answer.status == 405:
-            answer.body = json.dumps({"detail": "Method Not Allowed"}).encode()
-            answer.headers["content-type"] = "application/json"
-
-    change_wire(patch, change)
+    if answer.status == 405:
+        answer.body = json.dumps({"detail": "Method Not Allowed"}).encode()
+        answer.headers["content-type"] = "application/json"
 
 
-def wrong_paths_allow_get(patch: Patch) -> None:
+@planted(change_wire)
+def wrong_paths_allow_get(answer: Answer) -> None:
     """A 405 names GET beside POST."""
-
-    def change(answer: Answer) -> None:
-        if answer.headers.get("allow") == "POST":
-            answer.headers["allow"] = "GET, POST"
-
-    change_wire(patch, change)
+    if answer.headers.get("allow") == "POST":
+        answer.headers["allow"] = "GET, POST"
 
 
-def wrong_paths_need_a_key(patch: Patch) -> None:
+@replaces(queue_host.QueueHost, "answer")
+def wrong_paths_need_a_key(original: Any, host: Any, context: Any, scope: Any) -> Any:
     """Credentials are checked before the path."""
-
-    def answer(original: Any, host: Any, context: Any, scope: Any) -> Any:
-        access.caller_of_application(context, scope, host._keyring, "fal-ai/veo2")
-        return original(host, context, scope)
-
-    patch.around(queue_host.QueueHost, "answer", answer)
+    access.caller_of_application(context, scope, host._keyring, "fal-ai/veo2")
+    return original(host, context, scope)
 
 
-def wrong_paths_are_locked(patch: Patch) -> None:
+@replaces(queue_host.QueueHost, "answer")
+def wrong_paths_are_locked(original: Any, host: Any, context: Any, scope: Any) -> Any:
     """The lock of an account is checked before the path."""
-
-    def answer(original: Any, host: Any, context: Any, scope: Any) -> Any:
-        try:
-            locked = access.caller_of_application(context, scope, host._keyring, "fal-ai/veo2").locked
-        except errors.Refusal:
-            locked = False
-        if locked:
-            raise errors.UserLocked
-        return original(host, context, scope)
-
-    patch.around(queue_host.QueueHost, "answer", answer)
+    try:
+        locked = access.caller_of_application(context, scope, host._keyring, "fal-ai/veo2").locked
+    except errors.Refusal:
+        locked = False
+    if locked:
+        raise errors.UserLocked
+    return original(host, context, scope)
 
 
-def one_segment_has_a_body(patch: Patch) -> None:
+@planted(change_wire)
+def one_segment_has_a_body(answer: Answer) -> None:
     """A path of one segment is a 404 with the JSON of an unknown application."""
-
-    def change(answer: Answer) -> None:
-        if answer.status == 404 and not answer.body:
-            answer.body = json.dumps({"detail": 'Application "veo2" not found'}).encode()
-            answer.headers["content-type"] = "application/json"
-
-    change_wire(patch, change)
+    if answer.status == 404 and not answer.body:
+        answer.body = json.dumps({"detail": 'Application "veo2" not found'}).encode()
+        answer.headers["content-type"] = "application/json"
 
 
-def target_urls_lose_their_query(patch: Patch) -> None:
+@replaces(hosts, "find_target")
+def target_urls_lose_their_query(original: Any, *args: Any) -> Any:
     """The query in x-fal-target-url is ignored."""
-
-    def find(original: Any, *args: Any) -> Any:
-        return replace(original(*args), query="")
-
-    patch.around(hosts, "find_target", find)
+    return replace(original(*args), query="")
 
 
-def links_ignore_the_host_header(patch: Patch) -> None:
+@replaces(hosts.BaseURL, "url")
+def links_ignore_the_host_header(original: Any, base: Any, host: str, path: str) -> str:
     """The URLs in an answer lead to the emulator's own address, however it was called."""
-
-    def url(original: Any, base: Any, host: str, path: str) -> str:
-        return f"http://127.0.0.1:8787/{host}{path}" if base.style == "host" else original(base, host, path)
-
-    patch.around(hosts.BaseURL, "url", url)
+    return f"http://127.0.0.1:8787/{host}{path}" if base.style == "host" else original(base, host, path)
 
 
-def host_headers_lose_the_key(patch: Patch) -> None:
+@replaces(access, "_credentials")
+def host_headers_lose_the_key(original: Any, context: Any, scope: Any) -> Any:
     """A call with fal's own name in Host is taken for one without a key."""
-
-    def credentials(original: Any, context: Any, scope: Any) -> Any:
-        return None if context.headers.get("host") == hosts.QUEUE else original(context, scope)
-
-    patch.around(access, "_credentials", credentials)
+    return None if context.headers.get("host") == hosts.QUEUE else original(context, scope)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from falcontract.mutation.internals import effects, emulator, errors, transitions
 from falcontract.mutation.patching import (
@@ -11,16 +11,9 @@ from falcontract.mutation.patching import (
     Patch,
     answers_500,
     change_answer,
+    replaces,
     with_body,
 )
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-
-def _around_cancel(patch: Patch, cancel: Callable[[Any, Any, Any], None]) -> None:
-    """Replace the cancel of the emulator; `cancel` gets the original, the emulator and the request."""
-    patch.around(emulator.Emulator, "cancel", cancel)
 
 
 def cancel_answers_200(patch: Patch) -> None:
@@ -33,14 +26,11 @@ def cancel_answers_cancelled(patch: Patch) -> None:
     change_answer(patch, "_cancel", lambda r, _: with_body(r, {"status": "CANCELLED"}))
 
 
-def late_cancels_are_accepted(patch: Patch) -> None:
+@replaces(emulator.Emulator, "cancel")
+def late_cancels_are_accepted(original: Any, core: Any, job: Any) -> None:
     """A cancel after the end is accepted."""
-
-    def cancel(original: Any, core: Any, job: Any) -> None:
-        if job.state != DONE:
-            original(core, job)
-
-    _around_cancel(patch, cancel)
+    if job.state != DONE:
+        original(core, job)
 
 
 def late_cancels_are_409(patch: Patch) -> None:
@@ -54,38 +44,29 @@ def late_cancels_are_500(patch: Patch) -> None:
     patch.set(errors.AlreadyCompleted, "status", 500)
 
 
-def cancelled_runs_hang(patch: Patch) -> None:
+@replaces(emulator.Emulator, "cancel")
+def cancelled_runs_hang(original: Any, core: Any, job: Any) -> None:
     """A run that is cancelled never ends."""
-
-    def cancel(original: Any, core: Any, job: Any) -> None:
-        if job.state != "IN_PROGRESS":
-            original(core, job)
-        elif core._transitions.queue.has(job.id):
-            core._transitions.queue.cancel(job.id, core.clock.now())
-            core._transitions.stop(job.id)
-
-    _around_cancel(patch, cancel)
+    if job.state != "IN_PROGRESS":
+        original(core, job)
+    elif core._transitions.queue.has(job.id):
+        core._transitions.queue.cancel(job.id, core.clock.now())
+        core._transitions.stop(job.id)
 
 
-def cancels_in_the_queue_are_ignored(patch: Patch) -> None:
+@replaces(emulator.Emulator, "cancel")
+def cancels_in_the_queue_are_ignored(original: Any, core: Any, job: Any) -> None:
     """A cancel in the queue is accepted, but the job runs."""
-
-    def cancel(original: Any, core: Any, job: Any) -> None:
-        if job.state != "IN_QUEUE":
-            original(core, job)
-
-    _around_cancel(patch, cancel)
+    if job.state != "IN_QUEUE":
+        original(core, job)
 
 
-def cancelled_jobs_are_billed(patch: Patch) -> None:
+@replaces(transitions.Transitions, "end")
+def cancelled_jobs_are_billed(original: Any, engine: Any, job_id: str, outcome: Any, *args: Any) -> None:
     """A cancelled job is billed."""
-
-    def end(original: Any, engine: Any, job_id: str, outcome: Any, *args: Any) -> None:
-        if outcome.status == 499:
-            outcome = dataclasses.replace(outcome, headers=outcome.headers | {"x-fal-billable-units": "5"})
-        original(engine, job_id, outcome, *args)
-
-    patch.around(transitions.Transitions, "end", end)
+    if outcome.status == 499:
+        outcome = dataclasses.replace(outcome, headers=outcome.headers | {"x-fal-billable-units": "5"})
+    original(engine, job_id, outcome, *args)
 
 
 def second_cancels_change_the_result(patch: Patch) -> None:
@@ -100,17 +81,14 @@ def second_cancels_change_the_result(patch: Patch) -> None:
         twice = job.id in core.__dict__.get("_cancelled_twice", ())
         return b'{"detail":"Cancelled again"}' if twice else original(core, job)
 
-    _around_cancel(patch, cancel)
+    patch.around(emulator.Emulator, "cancel", cancel)
     patch.around(emulator.Emulator, "output", output)
 
 
-def cancel_ends_another_job(patch: Patch) -> None:
+@replaces(emulator.Emulator, "cancel")
+def cancel_ends_another_job(original: Any, core: Any, job: Any) -> None:
     """A cancel ends another job of the application too."""
-
-    def cancel(original: Any, core: Any, job: Any) -> None:
-        others = [other for other in core._transitions.queue._jobs if other != job.id]
-        original(core, job)
-        if others:
-            core._transitions.end(others[0], effects.ended(errors.PlatformError("client_cancelled")))
-
-    _around_cancel(patch, cancel)
+    others = [other for other in core._transitions.queue._jobs if other != job.id]
+    original(core, job)
+    if others:
+        core._transitions.end(others[0], effects.ended(errors.PlatformError("client_cancelled")))

@@ -15,87 +15,64 @@ from falcontract.mutation.internals import (
     client_webhooks,
     falqueue,
 )
+from falcontract.mutation.patching import replaces
 
 if TYPE_CHECKING:
     from falcontract.mutation.patching import Patch
 
 
-def clients_send_the_key_to_files(patch: Patch) -> None:
+@replaces(client_downloads, "HttpRequest")
+def clients_send_the_key_to_files(original: Any, *args: Any, **more: Any) -> Any:
     """falqueue sends its key with downloads."""
-
-    def request(original: Any, *args: Any, **more: Any) -> Any:
-        return original(*args, **more | {"headers": {**more["headers"], "authorization": "Key leaked"}})
-
-    patch.around(client_downloads, "HttpRequest", request)
+    return original(*args, **more | {"headers": {**more["headers"], "authorization": "Key leaked"}})
 
 
-def clients_ask_under_the_full_id(patch: Patch) -> None:
+@replaces(client_flows.Flows, "_get")
+def clients_ask_under_the_full_id(original: Any, flows: Any, handle: Any, action: str, **more: Any) -> Any:
     """falqueue asks for the status under the full endpoint id, as documented."""
-
-    def get(original: Any, flows: Any, handle: Any, action: str, **more: Any) -> Any:
-        found = original(flows, handle, action, **more)
-        return replace(found, url=found.url.replace("/requests/", "/image-to-video/requests/"))
-
-    patch.around(client_flows.Flows, "_get", get)
+    found = original(flows, handle, action, **more)
+    return replace(found, url=found.url.replace("/requests/", "/image-to-video/requests/"))
 
 
-def clients_poll_twice(patch: Patch) -> None:
+@replaces(client_flows.Flows, "status")
+def clients_poll_twice(original: Any, flows: Any, *args: Any, **more: Any) -> Any:
     """falqueue asks for each status twice."""
-
-    def status(original: Any, flows: Any, *args: Any, **more: Any) -> Any:
-        yield from original(flows, *args, **more)
-        return (yield from original(flows, *args, **more))
-
-    patch.around(client_flows.Flows, "status", status)
+    yield from original(flows, *args, **more)
+    return (yield from original(flows, *args, **more))
 
 
-def clients_submit_again(patch: Patch) -> None:
+@replaces(client_sending.Sender, "once")
+def clients_submit_again(_: Any, sender: Any, request: Any, *, retry_429: bool) -> Any:
     """falqueue sends a submit again if its answer is lost."""
-
-    def once(_: Any, sender: Any, request: Any, *, retry_429: bool) -> Any:
-        del retry_429
-        return (yield from sender.repeat(request))
-
-    patch.around(client_sending.Sender, "once", once)
+    del retry_429
+    return (yield from sender.repeat(request))
 
 
-def clients_do_not_wait_out_a_429(patch: Patch) -> None:
+@replaces(client_sending.Sender, "once")
+def clients_do_not_wait_out_a_429(original: Any, sender: Any, request: Any, **_: Any) -> Any:
     """falqueue does not send a submit again after a 429."""
-
-    def once(original: Any, sender: Any, request: Any, **_: Any) -> Any:
-        return (yield from original(sender, request, retry_429=False))
-
-    patch.around(client_sending.Sender, "once", once)
+    return (yield from original(sender, request, retry_429=False))
 
 
-def clients_repeat_nothing(patch: Patch) -> None:
+@replaces(client_sending.Sender, "repeat")
+def clients_repeat_nothing(original: Any, sender: Any, *args: Any, **more: Any) -> Any:
     """falqueue sends nothing again."""
-
-    def repeat(original: Any, sender: Any, *args: Any, **more: Any) -> Any:
-        single = replace(sender, retries=replace(sender.retries, max_attempts=1))
-        return (yield from original(single, *args, **more))
-
-    patch.around(client_sending.Sender, "repeat", repeat)
+    single = replace(sender, retries=replace(sender.retries, max_attempts=1))
+    return (yield from original(single, *args, **more))
 
 
-def clients_do_not_cancel(patch: Patch) -> None:
+@replaces(client_flows.Flows, "_give_up")
+def clients_do_not_cancel(_: Any, __: Any, handle: Any, *___: Any) -> Any:
     """falqueue gives up without a cancel."""
-
-    def give_up(_: Any, __: Any, handle: Any, *___: Any) -> Any:
-        yield from ()
-        raise falqueue.TookTooLong("late", handle=handle, cancellation=None)
-
-    patch.around(client_flows.Flows, "_give_up", give_up)
+    yield from ()
+    raise falqueue.TookTooLong("late", handle=handle, cancellation=None)
 
 
-def clients_cancel_twice(patch: Patch) -> None:
+@replaces(client_flows.Flows, "_give_up")
+def clients_cancel_twice(original: Any, flows: Any, handle: Any, timeout: Any) -> Any:
     """falqueue cancels twice when its limit has passed."""
-
-    def give_up(original: Any, flows: Any, handle: Any, timeout: Any) -> Any:
-        yield from flows.cancel(handle)
-        return (yield from original(flows, handle, timeout))
-
-    patch.around(client_flows.Flows, "_give_up", give_up)
+    yield from flows.cancel(handle)
+    return (yield from original(flows, handle, timeout))
 
 
 def clients_poll_without_a_pause(patch: Patch) -> None:
@@ -103,27 +80,21 @@ def clients_poll_without_a_pause(patch: Patch) -> None:
     patch.around(falqueue.Backoff, "seconds", lambda original, *args: original(*args) / 10)
 
 
-def short_downloads_are_complete(patch: Patch) -> None:
+@replaces(client_downloads.Downloads, "_continue")
+def short_downloads_are_complete(original: Any, downloads: Any, *args: Any) -> Any:
     """falqueue takes a short file for a complete one."""
-
-    def keep(original: Any, downloads: Any, *args: Any) -> Any:
-        with suppress(httpx.TransportError):
-            yield from original(downloads, *args)
-        return ""
-
-    patch.around(client_downloads.Downloads, "_continue", keep)
+    with suppress(httpx.TransportError):
+        yield from original(downloads, *args)
+    return ""
 
 
-def broken_downloads_begin_anew(patch: Patch) -> None:
+@replaces(client_downloads.Downloads, "_continue")
+def broken_downloads_begin_anew(original: Any, downloads: Any, *args: Any) -> Any:
     """falqueue gives a broken download up."""
-
-    def keep(original: Any, downloads: Any, *args: Any) -> Any:
-        try:
-            return (yield from original(downloads, *args))
-        except httpx.TransportError as error:
-            raise falqueue.TransferFailed("broken") from error
-
-    patch.around(client_downloads.Downloads, "_continue", keep)
+    try:
+        return (yield from original(downloads, *args))
+    except httpx.TransportError as error:
+        raise falqueue.TransferFailed("broken") from error
 
 
 def _window(patch: Patch, early: float, late: float) -> None:

@@ -7,6 +7,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from falcontract.mutation.internals import errors, posting, signing, webhooks
+from falcontract.mutation.patching import planted, replaces
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -40,15 +41,10 @@ def deliveries_are_not_sorted(patch: Patch) -> None:
     _change_bytes(patch, lambda body: json.dumps({n: body[n] for n in order if n in body}).encode())
 
 
-def only_the_outer_members_are_sorted(patch: Patch) -> None:
+@planted(_change_bytes)
+def only_the_outer_members_are_sorted(body: Any) -> bytes:
     """The members of the payload are not sorted."""
-
-    def write(body: Any) -> bytes:
-        return json.dumps(
-            {k: _reversed(v) if k == "payload" else v for k, v in sorted(body.items())}
-        ).encode()
-
-    _change_bytes(patch, write)
+    return json.dumps({k: _reversed(v) if k == "payload" else v for k, v in sorted(body.items())}).encode()
 
 
 def _reversed(value: Any) -> Any:
@@ -62,26 +58,20 @@ def deliveries_are_utf_8(patch: Patch) -> None:
     _change_bytes(patch, lambda body: json.dumps(body, sort_keys=True, ensure_ascii=False).encode())
 
 
-def successes_have_no_error(patch: Patch) -> None:
+@planted(_change_bytes)
+def successes_have_no_error(body: Any) -> bytes:
     """The delivery of a success has no member `error`, as documented."""
-
-    def write(body: Any) -> bytes:
-        if body.get("error", "") is None:
-            del body["error"]
-        return json.dumps(body, sort_keys=True).encode()
-
-    _change_bytes(patch, write)
+    if body.get("error", "") is None:
+        del body["error"]
+    return json.dumps(body, sort_keys=True).encode()
 
 
-def errors_have_the_old_text(patch: Patch) -> None:
+@planted(_change_bytes)
+def errors_have_the_old_text(body: Any) -> bytes:
     """The error of a delivery is the documented text."""
-
-    def write(body: Any) -> bytes:
-        if body.get("error"):
-            body["error"] = body["error"].replace("Unexpected", "Invalid")
-        return json.dumps(body, sort_keys=True).encode()
-
-    _change_bytes(patch, write)
+    if body.get("error"):
+        body["error"] = body["error"].replace("Unexpected", "Invalid")
+    return json.dumps(body, sort_keys=True).encode()
 
 
 def deliveries_name_a_user_agent(patch: Patch) -> None:
@@ -118,14 +108,11 @@ def all_accounts_are_one_user(patch: Patch) -> None:
     _change_user(patch, lambda _: "github|1")
 
 
-def signatures_are_upper_case(patch: Patch) -> None:
+@planted(_change_post)
+def signatures_are_upper_case(url: str, headers: dict[str, str]) -> tuple[str, dict[str, str]]:
     """The signature is upper-case hex, which a strict receiver refuses."""
-
-    def change(url: str, headers: dict[str, str]) -> tuple[str, dict[str, str]]:
-        name = "X-Fal-Webhook-Signature"
-        return url, headers | {name: headers[name].upper()}
-
-    _change_post(patch, change)
+    name = "X-Fal-Webhook-Signature"
+    return url, headers | {name: headers[name].upper()}
 
 
 def _change_keys(patch: Patch, change: Callable[[list[dict[str, str]]], list[dict[str, str]]]) -> None:
@@ -172,14 +159,11 @@ def deliveries_lose_the_query(patch: Patch) -> None:
     _change_post(patch, lambda url, headers: (url.partition("?")[0], headers))
 
 
-def deliveries_lose_the_path(patch: Patch) -> None:
+@planted(_change_post)
+def deliveries_lose_the_path(url: str, headers: dict[str, str]) -> tuple[str, dict[str, str]]:
     """A delivery goes to the first segment of the path."""
-
-    def change(url: str, headers: dict[str, str]) -> tuple[str, dict[str, str]]:
-        head, query, tail = url.partition("?")
-        return "/".join(head.split("/")[:4]) + query + tail, headers
-
-    _change_post(patch, change)
+    head, query, tail = url.partition("?")
+    return "/".join(head.split("/")[:4]) + query + tail, headers
 
 
 def escapes_are_read(patch: Patch) -> None:
@@ -187,15 +171,12 @@ def escapes_are_read(patch: Patch) -> None:
     _change_post(patch, lambda url, headers: (url.replace("%2F", "/").replace("%3D", "="), headers))
 
 
-def gaps_double(patch: Patch) -> None:
+@replaces(webhooks, "next_attempt")
+def gaps_double(original: Any, attempts: int, now: float, give_up_at: float, *more: Any) -> Any:
     """The gaps between attempts double from one second, at most 128."""
-
-    def next_attempt(original: Any, attempts: int, now: float, give_up_at: float, *more: Any) -> Any:
-        if original(attempts, now, give_up_at, *more) is None:
-            return None
-        return now + min(2.0 ** (attempts - 1), 128.0)
-
-    patch.around(webhooks, "next_attempt", next_attempt)
+    if original(attempts, now, give_up_at, *more) is None:
+        return None
+    return now + min(2.0 ** (attempts - 1), 128.0)
 
 
 class _OneTime:
@@ -208,10 +189,7 @@ class _OneTime:
         return getattr(self._clock, "now" if name == "wall" else name)
 
 
-def timestamps_are_of_emulated_time(patch: Patch) -> None:
+@replaces(webhooks.Sender, "__init__")
+def timestamps_are_of_emulated_time(original: Any, sender: Any, *, clock: Any, **more: Any) -> None:
     """The timestamp of a delivery is emulated time."""
-
-    def init(original: Any, sender: Any, *, clock: Any, **more: Any) -> None:
-        original(sender, clock=_OneTime(clock), **more)
-
-    patch.around(webhooks.Sender, "__init__", init)
+    original(sender, clock=_OneTime(clock), **more)

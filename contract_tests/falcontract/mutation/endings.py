@@ -6,7 +6,7 @@ import dataclasses
 from typing import TYPE_CHECKING, Any
 
 from falcontract.mutation.internals import emulator, logs, outcomes, queue, queue_host, steps, transitions
-from falcontract.mutation.patching import DONE, Patch, change_settings, change_status
+from falcontract.mutation.patching import DONE, Patch, change_settings, change_status, planted, replaces
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -17,16 +17,13 @@ def statuses_have_a_gateway_id(patch: Patch) -> None:
     change_status(patch, lambda status, job: status.update(gateway_request_id=job.id))
 
 
-def positions_come_first(patch: Patch) -> None:
+@planted(change_status)
+def positions_come_first(status: dict[str, Any], _: Any) -> None:
     """The position is the second member of a status."""
-
-    def change(status: dict[str, Any], _: Any) -> None:
-        if "queue_position" in status:
-            rest = dict(status)
-            status.clear()
-            status.update(status=rest.pop("status"), queue_position=rest.pop("queue_position"), **rest)
-
-    change_status(patch, change)
+    if "queue_position" in status:
+        rest = dict(status)
+        status.clear()
+        status.update(status=rest.pop("status"), queue_position=rest.pop("queue_position"), **rest)
 
 
 def statuses_have_an_endpoint(patch: Patch) -> None:
@@ -58,25 +55,21 @@ def cancelled_jobs_have_metrics(patch: Patch) -> None:
     _metrics(patch, lambda job, found: found or ({"inference_time": 0.0} if job.completed_at else {}))
 
 
-def rejections_take_a_second(patch: Patch) -> None:
+@replaces(queue.Queue, "settle")
+def rejections_take_a_second(
+    original: Any, line: Any, job_id: str, now: float, *, due: float | None = None
+) -> None:
     """A runner takes a second to reject a field."""
-
-    def settle(original: Any, line: Any, job_id: str, now: float, *, due: float | None = None) -> None:
-        early = due is not None and due < now + 0.5
-        original(line, job_id, now, due=now + 1 if early else due)
-
-    patch.around(queue.Queue, "settle", settle)
+    early = due is not None and due < now + 0.5
+    original(line, job_id, now, due=now + 1 if early else due)
 
 
-def broken_files_are_rejected_at_once(patch: Patch) -> None:
+@replaces(outcomes.Outcome, "__init__")
+def broken_files_are_rejected_at_once(original: Any, outcome: Any, *args: Any, **more: Any) -> None:
     """A file that cannot be read is rejected as fast as a field."""
-
-    def ended(original: Any, outcome: Any, *args: Any, **more: Any) -> None:
-        if more.get("seconds") is not None:
-            more["seconds"] = outcomes.REJECTION
-        original(outcome, *args, **more)
-
-    patch.around(outcomes.Outcome, "__init__", ended)
+    if more.get("seconds") is not None:
+        more["seconds"] = outcomes.REJECTION
+    original(outcome, *args, **more)
 
 
 def _run_again(patch: Patch, *statuses: int) -> None:
@@ -124,15 +117,12 @@ def finished_runs_keep_their_place(patch: Patch) -> None:
     _keep_place(patch, applies)
 
 
-def start_timeouts_take_a_place(patch: Patch) -> None:
+@replaces(queue.Queue, "_carry_out")
+def start_timeouts_take_a_place(original: Any, line: Any, event: Any) -> None:
     """A job that did not start in time takes a place of its account."""
-
-    def carry_out(original: Any, line: Any, event: Any) -> None:
-        original(line, event)
-        if event.event.value == "start_timeout":
-            line._running_of[event.job.caller] += 1
-
-    patch.around(queue.Queue, "_carry_out", carry_out)
+    original(line, event)
+    if event.event.value == "start_timeout":
+        line._running_of[event.job.caller] += 1
 
 
 def _keep_place(patch: Patch, applies: Callable[[Any], bool]) -> None:
@@ -202,26 +192,20 @@ def _events(patch: Patch, change: Callable[[Any, Any], Any]) -> None:
     patch.around(queue_host.QueueHost, "_events", events)
 
 
-def streams_begin_late(patch: Patch) -> None:
+@planted(_events)
+async def streams_begin_late(events: Any, clock: Any) -> Any:
     """The first message of a stream comes after a second."""
-
-    async def change(events: Any, clock: Any) -> Any:
-        await clock.sleep_until(clock.now() + 1)
-        async for event in events:
-            yield event
-
-    _events(patch, change)
+    await clock.sleep_until(clock.now() + 1)
+    async for event in events:
+        yield event
 
 
-def streams_look_every_two_seconds(patch: Patch) -> None:
+@planted(_events)
+async def streams_look_every_two_seconds(events: Any, clock: Any) -> Any:
     """A stream reports changes every two seconds only."""
-
-    async def change(events: Any, clock: Any) -> Any:
-        async for event in events:
-            await clock.sleep_until(-(-clock.now() // 2) * 2)
-            yield event
-
-    _events(patch, change)
+    async for event in events:
+        await clock.sleep_until(-(-clock.now() // 2) * 2)
+        yield event
 
 
 def streams_send_lines_at_changes(patch: Patch) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from falcontract.mutation.internals import errors, model_errors
-from falcontract.mutation.patching import Patch, change_error
+from falcontract.mutation.patching import Patch, change_error, planted
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -50,27 +50,19 @@ def model_errors_have_no_facts(patch: Patch) -> None:
     _change_entry(patch, lambda entry: {k: v for k, v in entry.items() if k != "ctx"})
 
 
-def facts_are_texts(patch: Patch) -> None:
+@planted(_change_entry)
+def facts_are_texts(entry: dict[str, Any]) -> dict[str, Any] | None:
     """The numbers in ctx are texts."""
-
-    def change(entry: dict[str, Any]) -> dict[str, Any] | None:
-        if "ctx" not in entry:
-            return None
-        return entry | {
-            "ctx": {k: str(v) if isinstance(v, int | float) else v for k, v in entry["ctx"].items()}
-        }
-
-    _change_entry(patch, change)
+    if "ctx" not in entry:
+        return None
+    return entry | {"ctx": {k: str(v) if isinstance(v, int | float) else v for k, v in entry["ctx"].items()}}
 
 
-def texts_state_no_facts(patch: Patch) -> None:
+@planted(_change_entry)
+def texts_state_no_facts(entry: dict[str, Any]) -> None:
     """The text of a model's error has no numbers."""
-
-    def change(entry: dict[str, Any]) -> None:
-        for value in entry.get("ctx", {}).values():
-            entry["msg"] = entry["msg"].replace(str(value), "N")
-
-    _change_entry(patch, change)
+    for value in entry.get("ctx", {}).values():
+        entry["msg"] = entry["msg"].replace(str(value), "N")
 
 
 def model_errors_have_short_texts(patch: Patch) -> None:
@@ -83,24 +75,18 @@ def model_errors_have_no_echo(patch: Patch) -> None:
     _change_entry(patch, lambda entry: {k: v for k, v in entry.items() if k != "input"})
 
 
-def echoes_have_no_defaults(patch: Patch) -> None:
+@planted(_change_entry)
+def echoes_have_no_defaults(entry: dict[str, Any]) -> None:
     """The echoed input is what was sent, without defaults."""
-
-    def change(entry: dict[str, Any]) -> None:
-        if isinstance(entry.get("input"), dict):
-            entry["input"].pop("duration", None)
-
-    _change_entry(patch, change)
+    if isinstance(entry.get("input"), dict):
+        entry["input"].pop("duration", None)
 
 
-def refused_prompts_echo_the_prompt(patch: Patch) -> None:
+@planted(_change_entry)
+def refused_prompts_echo_the_prompt(entry: dict[str, Any]) -> None:
     """A refused prompt is echoed alone, without the rest of the input."""
-
-    def change(entry: dict[str, Any]) -> None:
-        if entry["loc"] == ["body", "prompt"] and isinstance(entry.get("input"), dict):
-            entry["input"] = entry["input"]["prompt"]
-
-    _change_entry(patch, change)
+    if entry["loc"] == ["body", "prompt"] and isinstance(entry.get("input"), dict):
+        entry["input"] = entry["input"]["prompt"]
 
 
 def model_errors_have_a_severity(patch: Patch) -> None:
@@ -108,13 +94,10 @@ def model_errors_have_a_severity(patch: Patch) -> None:
     _change_entry(patch, lambda entry: entry.update(severity="error"))
 
 
-def model_errors_are_400(patch: Patch) -> None:
+@planted(change_error, model_errors.ModelError)
+def model_errors_are_400(error: Any) -> None:
     """The error of a model is a 400."""
-
-    def changed(error: Any) -> None:
-        error.status = 400 if error.status == 422 else error.status
-
-    change_error(patch, model_errors.ModelError, changed)
+    error.status = 400 if error.status == 422 else error.status
 
 
 def validation_errors_have_a_link(patch: Patch) -> None:
@@ -142,15 +125,10 @@ def missing_fields_echo_nothing(patch: Patch) -> None:
     _change_invalid(patch, lambda entry: entry.update(input=None) if entry["type"] == "missing" else None)
 
 
-def literals_are_in_another_order(patch: Patch) -> None:
+@planted(_change_invalid)
+def literals_are_in_another_order(entry: dict[str, Any]) -> None:
     """The values that a text lists are sorted backwards."""
-
-    def change(entry: dict[str, Any]) -> None:
-        if entry["type"] == "literal_error":
-            entry["msg"] = (
-                entry["msg"]
-                .replace("'5s', '6s'", "'6s', '5s'")
-                .replace("'16:9' or '9:16'", "'9:16' or '16:9'")
-            )
-
-    _change_invalid(patch, change)
+    if entry["type"] == "literal_error":
+        entry["msg"] = (
+            entry["msg"].replace("'5s', '6s'", "'6s', '5s'").replace("'16:9' or '9:16'", "'9:16' or '16:9'")
+        )

@@ -7,27 +7,21 @@ import math
 from typing import Any
 
 from falcontract.mutation.internals import access, errors, webhooks
-from falcontract.mutation.patching import Patch, change_error, change_input, change_status
+from falcontract.mutation.patching import Patch, change_error, change_input, change_status, planted, replaces
 
 
-def model_errors_are_in_the_status(patch: Patch) -> None:
+@planted(change_status)
+def model_errors_are_in_the_status(status: dict[str, Any], job: Any) -> None:
     """A status has the error of the model."""
-
-    def change(status: dict[str, Any], job: Any) -> None:
-        if job.status == 422:
-            status.update(error="Invalid input", error_type="validation_error")
-
-    change_status(patch, change)
+    if job.status == 422:
+        status.update(error="Invalid input", error_type="validation_error")
 
 
-def platform_errors_are_not_in_the_status(patch: Patch) -> None:
+@planted(change_status)
+def platform_errors_are_not_in_the_status(status: dict[str, Any], _: Any) -> None:
     """A status does not have the platform error."""
-
-    def change(status: dict[str, Any], _: Any) -> None:
-        status.pop("error", None)
-        status.pop("error_type", None)
-
-    change_status(patch, change)
+    status.pop("error", None)
+    status.pop("error_type", None)
 
 
 def validation_errors_are_a_text(patch: Patch) -> None:
@@ -35,14 +29,11 @@ def validation_errors_are_a_text(patch: Patch) -> None:
     change_error(patch, errors.InvalidBody, lambda error: error.body.update(detail="Invalid input"))
 
 
-def validation_errors_have_no_body_in_loc(patch: Patch) -> None:
+@planted(change_error, errors.InvalidBody)
+def validation_errors_have_no_body_in_loc(error: Any) -> None:
     """The loc of a validation error does not start with "body"."""
-
-    def change(error: Any) -> None:
-        for entry in error.body["detail"]:
-            entry["loc"] = entry["loc"][1:]
-
-    change_error(patch, errors.InvalidBody, change)
+    for entry in error.body["detail"]:
+        entry["loc"] = entry["loc"][1:]
 
 
 def only_the_first_validation_error(patch: Patch) -> None:
@@ -55,14 +46,11 @@ def validation_errors_are_400(patch: Patch) -> None:
     patch.set(errors.InvalidBody, "status", 400)
 
 
-def durations_may_be_numbers(patch: Patch) -> None:
+@planted(change_input)
+def durations_may_be_numbers(given: Any) -> Any:
     """A duration of 8 counts as "8s"."""
-
-    def change(given: Any) -> Any:
-        is_number = isinstance(given.get("duration"), int)
-        return given | ({"duration": f"{given['duration']}s"} if is_number else {})
-
-    change_input(patch, change)
+    is_number = isinstance(given.get("duration"), int)
+    return given | ({"duration": f"{given['duration']}s"} if is_number else {})
 
 
 def aspect_ratio_1_1_is_accepted(patch: Patch) -> None:
@@ -100,19 +88,13 @@ def start_timeouts_are_ignored(patch: Patch) -> None:
     patch.around(access, "_start_within", lambda original, *args: (original(*args), math.inf)[1])
 
 
-def every_run_is_retried(patch: Patch) -> None:
+@replaces(access, "read_submission")
+async def every_run_is_retried(original: Any, *args: Any, **kwargs: Any) -> Any:
     """X-Fal-No-Retry is ignored, so a timeout is retried."""
-
-    async def read(original: Any, *args: Any, **kwargs: Any) -> Any:
-        return dataclasses.replace(await original(*args, **kwargs), retry=True)
-
-    patch.around(access, "read_submission", read)
+    return dataclasses.replace(await original(*args, **kwargs), retry=True)
 
 
-def runs_keep_one_id(patch: Patch) -> None:
+@replaces(webhooks, "payload")
+def runs_keep_one_id(original: Any, job: Any, *args: Any) -> Any:
     """A re-run keeps the id of the first run."""
-
-    def payload(original: Any, job: Any, *args: Any) -> Any:
-        return original(dataclasses.replace(job, gateway_id=job.id), *args)
-
-    patch.around(webhooks, "payload", payload)
+    return original(dataclasses.replace(job, gateway_id=job.id), *args)

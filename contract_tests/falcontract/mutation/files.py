@@ -5,7 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from falcontract.mutation.internals import cdn, errors, uploads
-from falcontract.mutation.patching import Answer, Patch, change_header, change_json, change_wire
+from falcontract.mutation.patching import (
+    Answer,
+    Patch,
+    change_header,
+    change_json,
+    change_wire,
+    planted,
+    replaces,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -39,34 +47,25 @@ def files_do_not_announce_ranges(patch: Patch) -> None:
     change_header(patch, _is_download, "accept-ranges", None)
 
 
-def ranges_are_ignored(patch: Patch) -> None:
+@replaces(cdn._Cdn, "serve")
+async def ranges_are_ignored(original: Any, host: Any, request: Any) -> Any:
     """A range is answered with the whole file."""
-
-    async def serve(original: Any, host: Any, request: Any) -> Any:
-        request.scope["headers"] = [pair for pair in request.scope["headers"] if pair[0] != b"range"]
-        return await original(host, request)
-
-    patch.around(cdn._Cdn, "serve", serve)
+    request.scope["headers"] = [pair for pair in request.scope["headers"] if pair[0] != b"range"]
+    return await original(host, request)
 
 
-def ranges_end_too_early(patch: Patch) -> None:
+@planted(change_wire)
+def ranges_end_too_early(answer: Answer) -> None:
     """A range lacks its last byte."""
-
-    def change(answer: Answer) -> None:
-        if answer.status == 206:
-            answer.body = answer.body[:-1]
-
-    change_wire(patch, change)
+    if answer.status == 206:
+        answer.body = answer.body[:-1]
 
 
-def ranges_beyond_the_end_are_empty(patch: Patch) -> None:
+@planted(change_wire)
+def ranges_beyond_the_end_are_empty(answer: Answer) -> None:
     """A range beyond the end is a 206 without bytes."""
-
-    def change(answer: Answer) -> None:
-        if answer.status == 416:
-            answer.status, answer.body = 206, b""
-
-    change_wire(patch, change)
+    if answer.status == 416:
+        answer.status, answer.body = 206, b""
 
 
 def heads_have_no_length(patch: Patch) -> None:
@@ -74,13 +73,10 @@ def heads_have_no_length(patch: Patch) -> None:
     change_header(patch, lambda a: _of_cdn(a) and a.method == "HEAD", "content-length", "0")
 
 
-def uploads_lose_their_type(patch: Patch) -> None:
+@replaces(uploads.Uploads, "announce")
+def uploads_lose_their_type(original: Any, store: Any, **more: Any) -> Any:
     """An uploaded file is served as application/octet-stream."""
-
-    def announce(original: Any, store: Any, **more: Any) -> Any:
-        return original(store, **(more | {"content_type": "application/octet-stream"}))
-
-    patch.around(uploads.Uploads, "announce", announce)
+    return original(store, **(more | {"content_type": "application/octet-stream"}))
 
 
 def uploads_lose_their_name(patch: Patch) -> None:
@@ -88,13 +84,10 @@ def uploads_lose_their_name(patch: Patch) -> None:
     patch.around(uploads, "new_path", lambda original, rng, _, *more: original(rng, "file.txt", *more))
 
 
-def parts_are_joined_as_they_came(patch: Patch) -> None:
+@replaces(uploads.Uploads, "_join")
+def parts_are_joined_as_they_came(original: Any, store: Any, folder: Any, parts: list[Any]) -> Any:
     """The parts of an upload are joined the last first."""
-
-    def join(original: Any, store: Any, folder: Any, parts: list[Any]) -> Any:
-        return original(store, folder, parts[::-1])
-
-    patch.around(uploads.Uploads, "_join", join)
+    return original(store, folder, parts[::-1])
 
 
 def parts_have_no_etag(patch: Patch) -> None:
@@ -115,15 +108,12 @@ def parts_are_numbered_from_zero(patch: Patch) -> None:
     )
 
 
-def puts_have_a_body(patch: Patch) -> None:
+@planted(change_wire)
+def puts_have_a_body(answer: Answer) -> None:
     """The PUT of a whole file is answered with JSON."""
-
-    def change(answer: Answer) -> None:
-        if answer.method == "PUT" and _of_cdn(answer) and not answer.body:
-            answer.body = b"{}"
-            answer.headers["content-type"] = "application/json"
-
-    change_wire(patch, change)
+    if answer.method == "PUT" and _of_cdn(answer) and not answer.body:
+        answer.body = b"{}"
+        answer.headers["content-type"] = "application/json"
 
 
 def puts_have_an_etag(patch: Patch) -> None:
@@ -150,50 +140,38 @@ def announcements_have_a_lifetime(patch: Patch) -> None:
     _change_announcement(patch, lambda body: body | {"expires_in": "3600"})
 
 
-def digits_are_random(patch: Patch) -> None:
+@replaces(uploads, "new_path")
+def digits_are_random(original: Any, rng: Any, *args: Any) -> str:
     """The digits in the URL of a file are not its time."""
-
-    def new_path(original: Any, rng: Any, *args: Any) -> str:
-        path = str(original(rng, *args))
-        return path.replace(path.split("/")[3], f"{rng.getrandbits(32):08x}")
-
-    patch.around(uploads, "new_path", new_path)
+    path = str(original(rng, *args))
+    return path.replace(path.split("/")[3], f"{rng.getrandbits(32):08x}")
 
 
-def tokens_last_for_ever(patch: Patch) -> None:
+@replaces(uploads.Uploads, "_claims")
+def tokens_last_for_ever(_: Any, store: Any, token: str) -> Any:
     """An upload token does not expire."""
-
-    def claims(_: Any, store: Any, token: str) -> Any:
-        found = store._signer.open(token, now=store._now(), lifetime=10**9)
-        if found is None:
-            raise errors.InvalidToken
-        found.pop("until", None)
-        return found
-
-    patch.around(uploads.Uploads, "_claims", claims)
+    found = store._signer.open(token, now=store._now(), lifetime=10**9)
+    if found is None:
+        raise errors.InvalidToken
+    found.pop("until", None)
+    return found
 
 
 def _is_token(answer: Answer) -> bool:
     return answer.path.endswith("/storage/auth/token") and answer.status == 200
 
 
-def tokens_have_naive_times(patch: Patch) -> None:
+@planted(change_json, _is_token)
+def tokens_have_naive_times(body: dict[str, str]) -> None:
     """The times of an upload token have no zone, so that Python cannot compare them."""
-
-    def change(body: dict[str, str]) -> None:
-        for name in ("created_at", "expires_at"):
-            body[name] = body[name].partition("+")[0]
-
-    change_json(patch, _is_token, change)
+    for name in ("created_at", "expires_at"):
+        body[name] = body[name].partition("+")[0]
 
 
-def lifetimes_of_tokens_are_ignored(patch: Patch) -> None:
+@planted(change_json, _is_token)
+def lifetimes_of_tokens_are_ignored(body: dict[str, str]) -> None:
     """Every upload token says that it lasts an hour."""
-
-    def change(body: dict[str, str]) -> None:
-        body["expires_at"] = body["created_at"].replace("2026", "2027")
-
-    change_json(patch, _is_token, change)
+    body["expires_at"] = body["created_at"].replace("2026", "2027")
 
 
 def uploads_need_no_token(patch: Patch) -> None:
@@ -206,19 +184,13 @@ def access_lists_are_ignored(patch: Patch) -> None:
     patch.around(cdn, "decide", lambda original, *args: "allow")
 
 
-def hidden_files_are_forbidden(patch: Patch) -> None:
+@replaces(cdn, "decide")
+def hidden_files_are_forbidden(original: Any, *args: Any) -> str:
     """A hidden file is a 403."""
-
-    def decide(original: Any, *args: Any) -> str:
-        return str(original(*args)).replace("hide", "forbid")
-
-    patch.around(cdn, "decide", decide)
+    return str(original(*args)).replace("hide", "forbid")
 
 
-def forbidden_files_are_hidden(patch: Patch) -> None:
+@replaces(cdn, "decide")
+def forbidden_files_are_hidden(original: Any, *args: Any) -> str:
     """A forbidden file is a 404."""
-
-    def decide(original: Any, *args: Any) -> str:
-        return str(original(*args)).replace("forbid", "hide")
-
-    patch.around(cdn, "decide", decide)
+    return str(original(*args)).replace("forbid", "hide")

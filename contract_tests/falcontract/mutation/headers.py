@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from falcontract.mutation.internals import ids, pricing, steps
-from falcontract.mutation.patching import Answer, Patch, change_header
+from falcontract.mutation.patching import Answer, Patch, change_header, replaces
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -92,15 +92,12 @@ def statuses_are_billed(patch: Patch) -> None:
     change_header(patch, lambda a: a.is_about("status"), "x-fal-billable-units", "5.0")
 
 
-def each_run_has_a_runner(patch: Patch) -> None:
+@replaces(steps.Steps, "_headers_of_runner")
+def each_run_has_a_runner(original: Any, writer: Any, request: Any, outcome: Any) -> dict[str, str]:
     """x-fal-served-from differs from run to run."""
-
-    def headers(original: Any, writer: Any, request: Any, outcome: Any) -> dict[str, str]:
-        found: dict[str, str] = original(writer, request, outcome)
-        own = str(ids.uuid4(ids.rng(request.seq, "run")))
-        return found | ({"x-fal-served-from": own} if "x-fal-served-from" in found else {})
-
-    patch.around(steps.Steps, "_headers_of_runner", headers)
+    found: dict[str, str] = original(writer, request, outcome)
+    own = str(ids.uuid4(ids.rng(request.seq, "run")))
+    return found | ({"x-fal-served-from": own} if "x-fal-served-from" in found else {})
 
 
 def runners_have_other_ids(patch: Patch) -> None:

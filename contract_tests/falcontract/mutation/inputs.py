@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from falcontract.mutation.internals import errors, images, runner, validation
-from falcontract.mutation.patching import Patch, change_input, change_settings
+from falcontract.mutation.patching import Patch, change_input, change_settings, planted, replaces
 
 
 def unknown_fields_are_refused(patch: Patch) -> None:
@@ -15,46 +15,34 @@ def unknown_fields_are_refused(patch: Patch) -> None:
     change_input(patch, lambda given: given if set(given) <= known else given | {"prompt": None})
 
 
-def lone_surrogates_break_the_json(patch: Patch) -> None:
+@replaces(errors, "_json")
+def lone_surrogates_break_the_json(original: Any, body: object, encoder: Any) -> bytes:
     """A body with a lone surrogate is cut off."""
-
-    def write(original: Any, body: object, encoder: Any) -> bytes:
-        try:
-            json.dumps(body, ensure_ascii=False).encode()
-        except UnicodeEncodeError:
-            return b'{"detail":'
-        return bytes(original(body, encoder))
-
-    patch.around(errors, "_json", write)
+    try:
+        json.dumps(body, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        return b'{"detail":'
+    return bytes(original(body, encoder))
 
 
-def echoes_are_cut(patch: Patch) -> None:
+@replaces(validation, "_echo")
+def echoes_are_cut(original: Any, value: Any) -> Any:
     """An echoed text is cut after 1,000 characters."""
-
-    def echo(original: Any, value: Any) -> Any:
-        return value[:1000] if isinstance(value, str) else original(value)
-
-    patch.around(validation, "_echo", echo)
+    return value[:1000] if isinstance(value, str) else original(value)
 
 
-def nul_ends_a_prompt(patch: Patch) -> None:
+@planted(change_input)
+def nul_ends_a_prompt(given: Any) -> Any:
     """A prompt ends at the first NUL."""
-
-    def change(given: Any) -> Any:
-        prompt = given.get("prompt")
-        return given | {"prompt": prompt.partition("\0")[0]} if isinstance(prompt, str) else given
-
-    change_input(patch, change)
+    prompt = given.get("prompt")
+    return given | {"prompt": prompt.partition("\0")[0]} if isinstance(prompt, str) else given
 
 
-def long_prompts_are_refused(patch: Patch) -> None:
+@planted(change_input)
+def long_prompts_are_refused(given: Any) -> Any:
     """A prompt of more than 20,000 characters counts as missing."""
-
-    def change(given: Any) -> Any:
-        is_long = len(str(given.get("prompt"))) > 20_000
-        return {k: v for k, v in given.items() if not (is_long and k == "prompt")}
-
-    change_input(patch, change)
+    is_long = len(str(given.get("prompt"))) > 20_000
+    return {k: v for k, v in given.items() if not (is_long and k == "prompt")}
 
 
 def body_limit_is_one_byte_less(patch: Patch) -> None:

@@ -7,7 +7,15 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from falcontract.mutation.internals import object_lifecycle, planning, reading, runner
-from falcontract.mutation.patching import Answer, Patch, change_answer, change_wire, with_body
+from falcontract.mutation.patching import (
+    Answer,
+    Patch,
+    change_answer,
+    change_wire,
+    planted,
+    replaces,
+    with_body,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -45,15 +53,12 @@ def videos_last_five_seconds(patch: Patch) -> None:
     patch.set(reading, "seconds", lambda _: 5)
 
 
-def output_has_an_envelope(patch: Patch) -> None:
+@planted(change_answer, "_result")
+def output_has_an_envelope(response: Response, job: Any) -> Response:
     """The output is wrapped in an object."""
-
-    def change(response: Response, job: Any) -> Response:
-        if job.status != 200:
-            return response
-        return with_body(response, {"data": json.loads(bytes(response.body))})
-
-    change_answer(patch, "_result", change)
+    if job.status != 200:
+        return response
+    return with_body(response, {"data": json.loads(bytes(response.body))})
 
 
 def lifetimes_are_ignored(patch: Patch) -> None:
@@ -102,19 +107,16 @@ def _is_index(box: Any) -> bool:
     return bool(box[4:8] == b"moov")
 
 
-def indexes_come_last(patch: Patch) -> None:
+@planted(_change_download)
+def indexes_come_last(data: bytes) -> bytes:
     """The index of a video is after its data, so that players must load all of it first."""
-
-    def change(data: bytes) -> bytes:
-        boxes: list[bytes] = []
-        at = 0
-        while at + 8 <= len(data):
-            size = int.from_bytes(data[at : at + 4])
-            boxes.append(data[at : at + size])
-            at += size
-        return b"".join(sorted(boxes, key=_is_index))
-
-    _change_download(patch, change)
+    boxes: list[bytes] = []
+    at = 0
+    while at + 8 <= len(data):
+        size = int.from_bytes(data[at : at + 4])
+        boxes.append(data[at : at + size])
+        at += size
+    return b"".join(sorted(boxes, key=_is_index))
 
 
 def videos_have_half_of_the_frames(patch: Patch) -> None:
@@ -122,13 +124,10 @@ def videos_have_half_of_the_frames(patch: Patch) -> None:
     patch.set(planning, "FRAMES_PER_SECOND", 12.0)
 
 
-def only_plain_data_uris_are_read(patch: Patch) -> None:
+@replaces(runner, "_decode_data_uri")
+def only_plain_data_uris_are_read(original: Any, uri: str) -> bytes:
     """A data URI with upper-case letters is refused."""
-
-    def decode(original: Any, uri: str) -> bytes:
-        return bytes(original(uri if uri.startswith("data:image/png;base64,") else "data:;base64,AAAA"))
-
-    patch.around(runner, "_decode_data_uri", decode)
+    return bytes(original(uri if uri.startswith("data:image/png;base64,") else "data:;base64,AAAA"))
 
 
 def escapes_in_data_uris_are_kept(patch: Patch) -> None:

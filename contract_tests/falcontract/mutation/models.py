@@ -19,6 +19,7 @@ from falcontract.mutation.internals import (
     schema,
     sizes,
 )
+from falcontract.mutation.patching import planted, replaces
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -52,22 +53,16 @@ def least_steps_are_two(patch: Patch) -> None:
     _change_field(patch, "num_inference_steps", lambda field: field.update(minimum=2))
 
 
-def bounds_are_exclusive(patch: Patch) -> None:
+@planted(_change_field, "speed")
+def bounds_are_exclusive(field: Any) -> None:
     """speed must be below 5."""
-
-    def change(field: Any) -> None:
-        field["exclusiveMaximum"] = field.pop("maximum", 5)
-
-    _change_field(patch, "speed", change)
+    field["exclusiveMaximum"] = field.pop("maximum", 5)
 
 
-def webp_is_missing(patch: Patch) -> None:
+@planted(_change_field, "output_format")
+def webp_is_missing(field: Any) -> None:
     """output_format has no webp."""
-
-    def change(field: Any) -> None:
-        field["enum"] = [value for value in field.get("enum", ()) if value != "webp"]
-
-    _change_field(patch, "output_format", change)
+    field["enum"] = [value for value in field.get("enum", ()) if value != "webp"]
 
 
 def durations_are_numbers(patch: Patch) -> None:
@@ -97,14 +92,11 @@ def files_of_flux_are_pngs(patch: Patch) -> None:
     _change_field(patch, "output_format", lambda field: field.update(default="png"))
 
 
-def images_are_taller(patch: Patch) -> None:
+@replaces(planning.Plan, "still_size")
+def images_are_taller(original: Any, plan: Any) -> Any:
     """An image has eight rows too many."""
-
-    def still_size(original: Any, plan: Any) -> Any:
-        width, height = original(plan)
-        return width, height + 8
-
-    patch.around(planning.Plan, "still_size", still_size)
+    width, height = original(plan)
+    return width, height + 8
 
 
 def presets_are_swapped(patch: Patch) -> None:
@@ -132,14 +124,11 @@ def sync_mode_is_ignored(patch: Patch) -> None:
     patch.set(reading, "inline", lambda _: False)
 
 
-def data_uris_are_text(patch: Patch) -> None:
+@replaces(runner._Tools, "inline")
+async def data_uris_are_text(original: Any, tools: Any, spec: Any) -> str:
     """A data URI says that it is text."""
-
-    async def inline(original: Any, tools: Any, spec: Any) -> str:
-        text = str(await original(tools, spec))
-        return text.replace(spec.content_type, "text/plain", 1)
-
-    patch.around(runner._Tools, "inline", inline)
+    text = str(await original(tools, spec))
+    return text.replace(spec.content_type, "text/plain", 1)
 
 
 def _change_known(patch: Patch, name: str, change: Callable[[Any], Any]) -> None:
@@ -190,14 +179,11 @@ def _change_output(patch: Patch, change: Callable[[Any], Any]) -> None:
     patch.around(outputs.Filler, "fill", fill)
 
 
-def files_have_no_name(patch: Patch) -> None:
+@replaces(outputs.Filler, "file")
+def files_have_no_name(original: Any, filler: Any, described: Any, facts: Any) -> Any:
     """Files have no file_name."""
-
-    def file(original: Any, filler: Any, described: Any, facts: Any) -> Any:
-        output = original(filler, described, facts)
-        return {name: output[name] for name in output if name != "file_name"}
-
-    patch.around(outputs.Filler, "file", file)
+    output = original(filler, described, facts)
+    return {name: output[name] for name in output if name != "file_name"}
 
 
 def alpha_is_lost(patch: Patch) -> None:
@@ -235,15 +221,12 @@ def transcripts_outlast_the_sound(patch: Patch) -> None:
     patch.set(planning.Plan, "heard_seconds", property(lambda _: 60.0))
 
 
-def chunk_levels_are_ignored(patch: Patch) -> None:
+@replaces(answers.Known, "_spans")
+def chunk_levels_are_ignored(original: Any, known: Any, name: str, described: Any) -> Any:
     """Chunks are sentences, also if words were asked for."""
-
-    def spans(original: Any, known: Any, name: str, described: Any) -> Any:
-        values = {**known.plan.fields.values, "chunk_level": "segment"}
-        plan = dataclasses.replace(known.plan, fields=dataclasses.replace(known.plan.fields, values=values))
-        return original(dataclasses.replace(known, plan=plan), name, described)
-
-    patch.around(answers.Known, "_spans", spans)
+    values = {**known.plan.fields.values, "chunk_level": "segment"}
+    plan = dataclasses.replace(known.plan, fields=dataclasses.replace(known.plan.fields, values=values))
+    return original(dataclasses.replace(known, plan=plan), name, described)
 
 
 def languages_are_ignored(patch: Patch) -> None:
@@ -280,13 +263,10 @@ def characters_are_words(patch: Patch) -> None:
     patch.item(pricing._COUNTS, "1000 characters", lambda made: made.words / 1000)
 
 
-def sound_is_free(patch: Patch) -> None:
+@replaces(pricing, "_applies")
+def sound_is_free(original: Any, key: str, fields: Any, made: Any) -> bool:
     """A video with sound costs as much as one without."""
-
-    def applies(original: Any, key: str, fields: Any, made: Any) -> bool:
-        return bool(original(key, fields, dataclasses.replace(made, sound=False)))
-
-    patch.around(pricing, "_applies", applies)
+    return bool(original(key, fields, dataclasses.replace(made, sound=False)))
 
 
 def time_is_billed_in_units(patch: Patch) -> None:

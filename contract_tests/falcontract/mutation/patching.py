@@ -1,8 +1,8 @@
 """Mutants: the emulator with one planted bug, patched in while it runs.
 
-Every public function of a topic module is a mutant. It gets a `Patch`, and its docstring is the bug. Bugs
-replace as little as possible: `Patch.around` passes the original function, so that a mutant changes its
-arguments or result.
+Every public function of a topic module is a mutant, and its docstring is the bug. It gets a `Patch`; under
+`replaces` or `planted` it is the replacement itself. Bugs replace as little as possible: `Patch.around`
+passes the original function, so that a mutant changes its arguments or result.
 """
 
 from __future__ import annotations
@@ -89,6 +89,24 @@ class Mutant:
             yield
         finally:
             patch.undo()
+
+
+def planted(by: Callable[..., object], *args: Any) -> Callable[[Callable[..., Any]], Callable[[Patch], None]]:
+    """Make a mutant of a function that is the last argument of `by`, after the patch and `args`."""
+
+    def decorate(function: Callable[..., Any]) -> Callable[[Patch], None]:
+        @wraps(function)
+        def apply(patch: Patch) -> None:
+            by(patch, *args, function)
+
+        return apply
+
+    return decorate
+
+
+def replaces(owner: Any, name: str) -> Callable[[Callable[..., Any]], Callable[[Patch], None]]:
+    """Make a mutant of a function that replaces another, see `Patch.around`."""
+    return planted(Patch.around, owner, name)
 
 
 def answers_500(apply: Callable[[Patch], None]) -> Callable[[Patch], None]:

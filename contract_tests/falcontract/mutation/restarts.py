@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from falcontract.mutation.internals import emulator, rows, transitions, webhooks
-from falcontract.mutation.patching import DONE, Patch
+from falcontract.mutation.patching import DONE, Patch, planted, replaces
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,20 +21,17 @@ def _at_start(patch: Patch, change: Callable[[Any], object]) -> None:
     patch.around(emulator.Emulator, "__init__", init)
 
 
-def deliveries_begin_anew(patch: Patch) -> None:
+@planted(_at_start)
+def deliveries_begin_anew(core: Any) -> None:
     """After a restart, webhooks that were delivered are sent again."""
-
-    def change(core: Any) -> None:
-        engine = core._transitions
-        with engine.transaction():
-            for page in core.store.request_pages_before(None):
-                for job in page:
-                    if core.store.delivery(job.id) is not None:
-                        values = {"outcome": "pending", "next_at": core.clock.now(), "attempts": 0}
-                        core.store.update(rows.Delivery, job.id, **values)
-        engine.sender._reload()
-
-    _at_start(patch, change)
+    engine = core._transitions
+    with engine.transaction():
+        for page in core.store.request_pages_before(None):
+            for job in page:
+                if core.store.delivery(job.id) is not None:
+                    values = {"outcome": "pending", "next_at": core.clock.now(), "attempts": 0}
+                    core.store.update(rows.Delivery, job.id, **values)
+    engine.sender._reload()
 
 
 def pending_deliveries_are_lost(patch: Patch) -> None:
@@ -42,28 +39,22 @@ def pending_deliveries_are_lost(patch: Patch) -> None:
     patch.around(webhooks.Sender, "_reload", lambda original, sender: None)
 
 
-def waiting_jobs_are_lost(patch: Patch) -> None:
+@replaces(transitions.Transitions, "_rebuild_queue")
+def waiting_jobs_are_lost(original: Any, engine: Any, time: float) -> None:
     """A job that waits at a restart is never started."""
-
-    def rebuild(original: Any, engine: Any, time: float) -> None:
-        original(engine, time)
-        for job_id in list(engine.queue._jobs):
-            if engine.queue._jobs[job_id].started_at is None:
-                engine.queue.hold(job_id, time)
-
-    patch.around(transitions.Transitions, "_rebuild_queue", rebuild)
+    original(engine, time)
+    for job_id in list(engine.queue._jobs):
+        if engine.queue._jobs[job_id].started_at is None:
+            engine.queue.hold(job_id, time)
 
 
-def runs_are_lost(patch: Patch) -> None:
+@replaces(transitions.Transitions, "resume")
+def runs_are_lost(original: Any, engine: Any) -> None:
     """A job that runs at a restart never ends."""
-
-    def resume(original: Any, engine: Any) -> None:
-        original(engine)
-        for job_id, job in list(engine.queue._jobs.items()):
-            if job.started_at is not None:
-                engine.queue.hold(job_id, engine.clock.now())
-
-    patch.around(transitions.Transitions, "resume", resume)
+    original(engine)
+    for job_id, job in list(engine.queue._jobs.items()):
+        if job.started_at is not None:
+            engine.queue.hold(job_id, engine.clock.now())
 
 
 def results_are_lost(patch: Patch) -> None:

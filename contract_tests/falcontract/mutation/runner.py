@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from falcontract.mutation.patching import Mutant
-    from falcontract.properties.claims import Property
     from falcontract.steps import Program
     from falcontract.suite import Show
     from falcontract.traces import Exchange, Trace
@@ -57,14 +56,7 @@ class MutantResult:
 def run_mutants(
     names: Sequence[str], *, processes: int = 2, full: bool = False, show: Show = suite.show_nothing
 ) -> list[MutantResult]:
-    """Run the suite on mutants.
-
-    Args:
-        names: of the mutants.
-        processes: share the mutants.
-        full: check all properties on every mutant.
-        show: shows what runs.
-    """
+    """Run the suite on mutants; with `full`, check all properties on every one."""
     with tempfile.TemporaryDirectory(prefix="falcontract-") as folder:
         warm = Path(folder) / "warm"
         show("the emulator without a mutant")
@@ -103,19 +95,17 @@ def run_mutant(
     killers: tuple[str, ...] = ()
     broken: list[str] = []
     wanted = everything
+    # A known killer may need only the first of its programs.
+    attempts = [] if full else [(first, [program]) for program in suite.programs_for(first)]
     logged: list[str] = []
     try:
         with MUTANTS[name].applied(), _logged_errors() as logged:
-            for wanted in [everything] if full or not first else [first, everything]:
-                batches = [suite.programs_for(wanted)] if wanted is everything else _one_by_one(wanted)
-                for programs in batches:
-                    clients = any(suite.is_about_clients(p) for p in wanted)
-                    traces, failed = asyncio.run(_run_programs(programs, target, clients=clients))
-                    broken += [*failed, *server_errors(MUTANTS[name], traces)]
-                    results = suite.judge(wanted, traces, target)
-                    killers = tuple(result.property.id for result in results if result.findings)
-                    if killers:
-                        break
+            for wanted, programs in [*attempts, (everything, suite.programs_for(everything))]:
+                clients = any(suite.is_about_clients(p) for p in wanted)
+                traces, failed = asyncio.run(_run_programs(programs, target, clients=clients))
+                broken += [*failed, *server_errors(MUTANTS[name], traces)]
+                results = suite.judge(wanted, traces, target)
+                killers = tuple(result.property.id for result in results if result.findings)
                 if killers:
                     break
     except StalePatchError as error:
@@ -123,11 +113,6 @@ def run_mutant(
     shutil.rmtree(renders.parent)
     reasons = tuple(dict.fromkeys([*broken, *logged]))
     return MutantResult(name, killers, reasons, complete=wanted is everything)
-
-
-def _one_by_one(wanted: Sequence[Property]) -> list[list[Program]]:
-    """Return the programs of properties as batches of one: a known killer may need only the first."""
-    return [[program] for program in suite.programs_for(wanted)]
 
 
 async def _run_programs(
@@ -158,8 +143,7 @@ def server_errors(mutant: Mutant, traces: Sequence[Trace]) -> list[str]:
 
 def _is_fault(trace: Trace, e: Exchange) -> bool:
     """Return whether a failure is the fault that a rule of the program asks for."""
-    detail = e.get("detail")
-    kind = e.get("error_type") or (detail[0].get("type") if isinstance(detail, list) and detail else None)
+    kind = e.get("error_type") or (e.details[0].get("type") if e.details else None)
     return any(rule["fault"].partition(" ")[0] == kind for rule in trace.program.setup.get(FAULTS, ()))
 
 
@@ -199,8 +183,5 @@ def matrix(results: Sequence[MutantResult]) -> str:
 def useless(results: Sequence[MutantResult]) -> list[str]:
     """Return the properties that kill no mutant of a full run."""
     useful = {killer for result in results if result.killed for killer in result.killers}
-    return [p.id for p in _checkable() if p.id not in useful]
-
-
-def _checkable() -> list[Property]:
-    return [p for p in suite.select_properties() if not p.needs - Emulated.ABILITIES]
+    checkable = [p.id for p in suite.select_properties() if not p.needs - Emulated.ABILITIES]
+    return [name for name in checkable if name not in useful]

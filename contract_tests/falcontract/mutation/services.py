@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from falcontract.mutation.internals import access, emulator, keys, platform, rest
-from falcontract.mutation.patching import Answer, Patch, change_code, change_header, change_json
+from falcontract.mutation.patching import Answer, Patch, change_code, change_header, change_json, replaces
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -68,47 +68,35 @@ def web_tokens_last_for_ever(patch: Patch) -> None:
     )
 
 
-def web_tokens_need_no_key(patch: Patch) -> None:
+@replaces(access, "caller_of_rest")
+def web_tokens_need_no_key(original: Any, request: Any, keyring: Any, **more: Any) -> Any:
     """A token is issued without a key."""
-
-    def caller(original: Any, request: Any, keyring: Any, **more: Any) -> Any:
-        if "/tokens" in request.scope["path"]:
-            return keyring._caller("00000000-aaaa-4aaa-8aaa-000000000000")
-        return original(request, keyring, **more)
-
-    patch.around(access, "caller_of_rest", caller)
+    if "/tokens" in request.scope["path"]:
+        return keyring._caller("00000000-aaaa-4aaa-8aaa-000000000000")
+    return original(request, keyring, **more)
 
 
-def cursors_are_padded(patch: Patch) -> None:
+@replaces(platform, "_page_number")
+def cursors_are_padded(original: Any, cursor: str) -> int:
     """A cursor needs its padding."""
-
-    def number(original: Any, cursor: str) -> int:
-        if not cursor.endswith("="):
-            raise ValueError(cursor)
-        return int(original(cursor))
-
-    patch.around(platform, "_page_number", number)
+    if not cursor.endswith("="):
+        raise ValueError(cursor)
+    return int(original(cursor))
 
 
-def pages_have_any_size(patch: Patch) -> None:
+@replaces(platform, "_page")
+def pages_have_any_size(original: Any, request: Any, models: Any) -> Any:
     """The limit of a page is not checked."""
-
-    def page(original: Any, request: Any, models: Any) -> Any:
-        if request.query_params.get("limit") == "0":
-            return models, None
-        return original(request, models)
-
-    patch.around(platform, "_page", page)
+    if request.query_params.get("limit") == "0":
+        return models, None
+    return original(request, models)
 
 
-def favourites_are_false(patch: Patch) -> None:
+@replaces(platform, "_described")
+def favourites_are_false(original: Any, model: Any, *, known: bool, **more: Any) -> Any:
     """is_favorited is false without a key."""
-
-    def described(original: Any, model: Any, *, known: bool, **more: Any) -> Any:
-        del known
-        return original(model, known=True, **more)
-
-    patch.around(platform, "_described", described)
+    del known
+    return original(model, known=True, **more)
 
 
 def platform_errors_are_details(patch: Patch) -> None:
@@ -118,13 +106,10 @@ def platform_errors_are_details(patch: Patch) -> None:
     )
 
 
-def prices_need_no_key(patch: Patch) -> None:
+@replaces(access, "caller_of_platform")
+def prices_need_no_key(original: Any, request: Any, *args: Any) -> Any:
     """The prices are answered without a key."""
-
-    def caller(original: Any, request: Any, *args: Any) -> Any:
-        return keys.Caller("anyone") if "pricing" in request.scope["path"] else original(request, *args)
-
-    patch.around(access, "caller_of_platform", caller)
+    return keys.Caller("anyone") if "pricing" in request.scope["path"] else original(request, *args)
 
 
 def flushing_removes_all_jobs(patch: Patch) -> None:
@@ -141,14 +126,11 @@ def flushing_removes_nothing(patch: Patch) -> None:
     )
 
 
-def anyone_deletes_payloads(patch: Patch) -> None:
+@replaces(access, "delete_payloads")
+def anyone_deletes_payloads(original: Any, core: Any, keyring: Any, caller: Any, request_id: str) -> Any:
     """An account can delete the payloads of another."""
-
-    def delete(original: Any, core: Any, keyring: Any, caller: Any, request_id: str) -> Any:
-        found = core.request(request_id)
-        return original(core, keyring, keys.Caller(found.caller) if found else caller, request_id)
-
-    patch.around(access, "delete_payloads", delete)
+    found = core.request(request_id)
+    return original(core, keyring, keys.Caller(found.caller) if found else caller, request_id)
 
 
 def payloads_stay(patch: Patch) -> None:
@@ -156,12 +138,9 @@ def payloads_stay(patch: Patch) -> None:
     patch.around(emulator.Emulator, "drop_payloads", lambda original, *args: [])
 
 
-def webhooks_of_all_are_listed(patch: Patch) -> None:
+@replaces(rest, "_webhook_pages")
+def webhooks_of_all_are_listed(original: Any, core: Any, key_id: str) -> Any:
     """The list of webhooks has those of other accounts."""
-
-    def pages(original: Any, core: Any, key_id: str) -> Any:
-        del key_id
-        for key in ("00000000-aaaa-4aaa-8aaa-000000000000", "00000000-bbbb-4bbb-8bbb-000000000000"):
-            yield from original(core, key)
-
-    patch.around(rest, "_webhook_pages", pages)
+    del key_id
+    for key in ("00000000-aaaa-4aaa-8aaa-000000000000", "00000000-bbbb-4bbb-8bbb-000000000000"):
+        yield from original(core, key)

@@ -6,7 +6,15 @@ import dataclasses
 from typing import TYPE_CHECKING, Any
 
 from falcontract.mutation.internals import access, emulator, errors, hosts, queue, queue_host, transitions
-from falcontract.mutation.patching import DONE, Patch, change_answer, change_status, with_body
+from falcontract.mutation.patching import (
+    DONE,
+    Patch,
+    change_answer,
+    change_status,
+    planted,
+    replaces,
+    with_body,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -69,14 +77,11 @@ def position_after_the_queue(patch: Patch) -> None:
     change_status(patch, lambda status, _: status.setdefault("queue_position", 0))
 
 
-def position_is_a_text(patch: Patch) -> None:
+@planted(change_status)
+def position_is_a_text(status: dict[str, Any], _: Any) -> None:
     """The position is a text, which a lenient client accepts."""
-
-    def change(status: dict[str, Any], _: Any) -> None:
-        if "queue_position" in status:
-            status["queue_position"] = str(status["queue_position"])
-
-    change_status(patch, change)
+    if "queue_position" in status:
+        status["queue_position"] = str(status["queue_position"])
 
 
 def position_counts_from_one(patch: Patch) -> None:
@@ -89,13 +94,10 @@ def position_is_always_zero(patch: Patch) -> None:
     patch.around(queue.Queue, "position", lambda original, *args: 0)
 
 
-def position_counts_jobs_behind(patch: Patch) -> None:
+@replaces(queue.Queue, "position")
+def position_counts_jobs_behind(original: Any, line: Any, job_id: str) -> int:
     """The position is the number of jobs behind."""
-
-    def position(original: Any, line: Any, job_id: str) -> int:
-        return int(line.waiting(line._jobs[job_id].application) - 1 - original(line, job_id))
-
-    patch.around(queue.Queue, "position", position)
+    return int(line.waiting(line._jobs[job_id].application) - 1 - original(line, job_id))
 
 
 def newest_job_runs_first(patch: Patch) -> None:
@@ -121,36 +123,29 @@ def polling_moves_jobs(patch: Patch) -> None:
     change_status(patch, change)
 
 
-def early_results_delay_the_run(patch: Patch) -> None:
+@replaces(queue_host.QueueHost, "_result")
+def early_results_delay_the_run(original: Any, host: Any, context: Any, scope: Any, job: Any) -> Any:
     """Each early read of the result adds a second to the run."""
-
-    def result(original: Any, host: Any, context: Any, scope: Any, job: Any) -> Any:
-        if job.state == "IN_PROGRESS":
-            engine = host._emulator._transitions
-            engine.queue._ends[:] = [(at + 1, order, other) for at, order, other in engine.queue._ends]
-            engine.reschedule()
-        return original(host, context, scope, job)
-
-    patch.around(queue_host.QueueHost, "_result", result)
+    if job.state == "IN_PROGRESS":
+        engine = host._emulator._transitions
+        engine.queue._ends[:] = [(at + 1, order, other) for at, order, other in engine.queue._ends]
+        engine.reschedule()
+    return original(host, context, scope, job)
 
 
-def queue_time_is_skipped(patch: Patch) -> None:
+@replaces(transitions, "job_of")
+def queue_time_is_skipped(original: Any, request: Any) -> Any:
     """A free runner starts a job immediately."""
-
-    def job(original: Any, request: Any) -> Any:
-        return dataclasses.replace(original(request), ready_at=request.submitted_at)
-
-    patch.around(transitions, "job_of", job)
+    return dataclasses.replace(original(request), ready_at=request.submitted_at)
 
 
-def runs_are_one_second_short(patch: Patch) -> None:
+@replaces(queue.Queue, "settle")
+def runs_are_one_second_short(
+    original: Any, line: Any, job_id: str, now: float, *, due: float | None = None
+) -> None:
     """A run ends a second early."""
-
-    def settle(original: Any, line: Any, job_id: str, now: float, *, due: float | None = None) -> None:
-        job = line._jobs[job_id]
-        original(line, job_id, now, due=job.started_at + job.run_seconds - 1 if due is None else due)
-
-    patch.around(queue.Queue, "settle", settle)
+    job = line._jobs[job_id]
+    original(line, job_id, now, due=job.started_at + job.run_seconds - 1 if due is None else due)
 
 
 def trailing_slash_matters(patch: Patch) -> None:
@@ -158,22 +153,16 @@ def trailing_slash_matters(patch: Patch) -> None:
     patch.around(hosts, "_trim", lambda original, path: "/" + path.lstrip("/"))
 
 
-def concurrency_is_unlimited(patch: Patch) -> None:
+@replaces(queue.Queue, "__init__")
+def concurrency_is_unlimited(original: Any, line: Any, **kwargs: Any) -> None:
     """An account has no limit of running jobs."""
-
-    def init(original: Any, line: Any, **kwargs: Any) -> None:
-        original(line, **(kwargs | {"concurrency": 10**6}))
-
-    patch.around(queue.Queue, "__init__", init)
+    original(line, **(kwargs | {"concurrency": 10**6}))
 
 
-def jobs_over_the_limit_are_refused(patch: Patch) -> None:
+@replaces(emulator.Emulator, "submit")
+def jobs_over_the_limit_are_refused(original: Any, core: Any, submitted: Any) -> Any:
     """A submit over the limit is answered 429."""
-
-    def submit(original: Any, core: Any, submitted: Any) -> Any:
-        jobs = sum(job.caller == submitted.caller for job in core._transitions.queue._jobs.values())
-        if jobs >= core.settings.concurrency:
-            raise errors.ConcurrencyLimit(core.settings.concurrency)
-        return original(core, submitted)
-
-    patch.around(emulator.Emulator, "submit", submit)
+    jobs = sum(job.caller == submitted.caller for job in core._transitions.queue._jobs.values())
+    if jobs >= core.settings.concurrency:
+        raise errors.ConcurrencyLimit(core.settings.concurrency)
+    return original(core, submitted)

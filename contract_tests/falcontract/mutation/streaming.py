@@ -7,7 +7,7 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from falcontract.mutation.internals import errors, logs, queue_host
-from falcontract.mutation.patching import DONE, Patch, change_answer, with_members
+from falcontract.mutation.patching import DONE, Patch, change_answer, planted, replaces, with_members
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,14 +32,11 @@ def _change_stream(patch: Patch, change: Callable[[Any, Any, str], Any]) -> None
     patch.around(queue_host.QueueHost, "_events", events)
 
 
-def logs_come_without_a_request(patch: Patch) -> None:
+@replaces(queue_host.QueueHost, "_describe")
+def logs_come_without_a_request(original: Any, host: Any, context: Any, job: Any, **_: Any) -> dict[str, Any]:
     """Logs are always a list."""
-
-    def describe(original: Any, host: Any, context: Any, job: Any, **_: Any) -> dict[str, Any]:
-        status: dict[str, Any] = original(host, context, job, lines=host._emulator.logs(job))
-        return status
-
-    patch.around(queue_host.QueueHost, "_describe", describe)
+    status: dict[str, Any] = original(host, context, job, lines=host._emulator.logs(job))
+    return status
 
 
 def logs_key_is_missing(patch: Patch) -> None:
@@ -68,14 +65,13 @@ def log_lines_have_flat_fields(patch: Patch) -> None:
     _change_logs(patch, lambda lines: [{**one, "level": "INFO", "source": "USER"} for one in lines])
 
 
-def rejected_runs_have_no_access_line(patch: Patch) -> None:
+@replaces(logs, "entries")
+def rejected_runs_have_no_access_line(
+    original: Any, catalogue: Any, request: Any, *args: Any, **more: Any
+) -> list[Any]:
     """The log of a rejected run ends before the access line."""
-
-    def entries(original: Any, catalogue: Any, request: Any, *args: Any, **more: Any) -> list[Any]:
-        lines: list[Any] = original(catalogue, request, *args, **more)
-        return lines if request.status == 200 else [one for one in lines if "HTTP/1.1" not in one["message"]]
-
-    patch.around(logs, "entries", entries)
+    lines: list[Any] = original(catalogue, request, *args, **more)
+    return lines if request.status == 200 else [one for one in lines if "HTTP/1.1" not in one["message"]]
 
 
 def log_lines_have_no_labels(patch: Patch) -> None:
@@ -120,26 +116,20 @@ def log_lines_change(patch: Patch) -> None:
     )
 
 
-def streams_never_close(patch: Patch) -> None:
+@planted(_change_stream)
+async def streams_never_close(events: Any, core: Any, _: str) -> Any:
     """A stream stays open after the end."""
-
-    async def change(events: Any, core: Any, _: str) -> Any:
-        async for event in events:
-            yield event
-        await core.clock.sleep_until(math.inf)
-
-    _change_stream(patch, change)
+    async for event in events:
+        yield event
+    await core.clock.sleep_until(math.inf)
 
 
-def streams_end_early(patch: Patch) -> None:
+@planted(_change_stream)
+async def streams_end_early(events: Any, *_: Any) -> Any:
     """A stream ends before the last message."""
-
-    async def change(events: Any, *_: Any) -> Any:
-        async for event in events:
-            if b'"COMPLETED"' not in event:
-                yield event
-
-    _change_stream(patch, change)
+    async for event in events:
+        if b'"COMPLETED"' not in event:
+            yield event
 
 
 def streams_have_no_heartbeat(patch: Patch) -> None:
@@ -147,51 +137,39 @@ def streams_have_no_heartbeat(patch: Patch) -> None:
     patch.set(queue_host, "HEARTBEAT", 1e6)
 
 
-def streams_repeat_logs(patch: Patch) -> None:
+@planted(_change_stream)
+async def streams_repeat_logs(events: Any, *_: Any) -> Any:
     """Each message of a stream has all lines so far."""
-
-    async def change(events: Any, *_: Any) -> Any:
-        lines: list[Any] = []
-        async for event in events:
-            if not event.startswith(b"data: "):
-                yield event
-                continue
-            status = json.loads(event[6:])
-            lines += status["logs"] or []
-            status["logs"] = status["logs"] and lines
-            yield b"data: " + errors.compact(status) + b"\n\n"
-
-    _change_stream(patch, change)
+    lines: list[Any] = []
+    async for event in events:
+        if not event.startswith(b"data: "):
+            yield event
+            continue
+        status = json.loads(event[6:])
+        lines += status["logs"] or []
+        status["logs"] = status["logs"] and lines
+        yield b"data: " + errors.compact(status) + b"\n\n"
 
 
-def streams_repeat_the_end(patch: Patch) -> None:
+@planted(_change_stream)
+async def streams_repeat_the_end(events: Any, *_: Any) -> Any:
     """A stream sends the last message twice."""
+    async for event in events:
+        yield event
+        if b'"COMPLETED"' in event:
+            yield event
 
-    async def change(events: Any, *_: Any) -> Any:
+
+@planted(_change_stream)
+async def late_streams_are_empty(events: Any, core: Any, request_id: str) -> Any:
+    """A stream that is opened after the end sends nothing."""
+    if core.request(request_id).state != DONE:
         async for event in events:
             yield event
-            if b'"COMPLETED"' in event:
-                yield event
-
-    _change_stream(patch, change)
 
 
-def late_streams_are_empty(patch: Patch) -> None:
-    """A stream that is opened after the end sends nothing."""
-
-    async def change(events: Any, core: Any, request_id: str) -> Any:
-        if core.request(request_id).state != DONE:
-            async for event in events:
-                yield event
-
-    _change_stream(patch, change)
-
-
-def streams_are_json(patch: Patch) -> None:
+@planted(change_answer, "_stream")
+def streams_are_json(response: Response, _: Any) -> Response:
     """A stream has the content type application/json."""
-
-    def change(response: Response, _: Any) -> Response:
-        response.headers["content-type"] = "application/json"
-        return response
-
-    change_answer(patch, "_stream", change)
+    response.headers["content-type"] = "application/json"
+    return response

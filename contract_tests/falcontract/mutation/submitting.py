@@ -26,6 +26,8 @@ from falcontract.mutation.patching import (
     change_answer,
     change_status,
     change_submit,
+    planted,
+    replaces,
     with_body,
     with_members,
 )
@@ -54,37 +56,28 @@ def ids_are_not_uuids(patch: Patch) -> None:
     change_submit(patch, with_members(lambda b: b.update(request_id=b["request_id"].replace("-", ""))))
 
 
-def submit_is_idempotent(patch: Patch) -> None:
+@replaces(emulator.Emulator, "submit")
+def submit_is_idempotent(original: Any, core: Any, submitted: Any) -> Any:
     """An equal submit gets the existing job."""
-
-    def submit(original: Any, core: Any, submitted: Any) -> Any:
-        known = core.__dict__.setdefault("_known_submits", {})
-        key = (submitted.body, submitted.caller)
-        if key in known:
-            return core.request(known[key].id)
-        known[key] = original(core, submitted)
-        return known[key]
-
-    patch.around(emulator.Emulator, "submit", submit)
+    known = core.__dict__.setdefault("_known_submits", {})
+    key = (submitted.body, submitted.caller)
+    if key in known:
+        return core.request(known[key].id)
+    known[key] = original(core, submitted)
+    return known[key]
 
 
-def urls_have_the_sub_path(patch: Patch) -> None:
+@replaces(queue_host, "_links")
+def urls_have_the_sub_path(original: Any, call: Any, job: Any) -> dict[str, str]:
     """The URLs contain the whole endpoint."""
-
-    def links(original: Any, call: Any, job: Any) -> dict[str, str]:
-        short, full = f"/{job.application}/requests/", f"/{job.application}/{job.path}".rstrip("/")
-        return {k: url.replace(short, f"{full}/requests/") for k, url in original(call, job).items()}
-
-    patch.around(queue_host, "_links", links)
+    short, full = f"/{job.application}/requests/", f"/{job.application}/{job.path}".rstrip("/")
+    return {k: url.replace(short, f"{full}/requests/") for k, url in original(call, job).items()}
 
 
-def status_urls_point_to_fal(patch: Patch) -> None:
+@planted(change_status)
+def status_urls_point_to_fal(status: dict[str, Any], _: Any) -> None:
     """The status_url of a status points to the real service."""
-
-    def change(status: dict[str, Any], _: Any) -> None:
-        status["status_url"] = "https://queue.fal.run" + status["status_url"].partition(hosts.QUEUE)[2]
-
-    change_status(patch, change)
+    status["status_url"] = "https://queue.fal.run" + status["status_url"].partition(hosts.QUEUE)[2]
 
 
 def response_url_has_a_suffix(patch: Patch) -> None:
@@ -107,16 +100,13 @@ def namespaces_are_ignored(patch: Patch) -> None:
     patch.set(calls, "_read_path", lru_cache(calls._read_path.__wrapped__))  # a new cache, empty
 
 
-def bad_timeouts_are_ignored(patch: Patch) -> None:
+@replaces(access, "_start_within")
+def bad_timeouts_are_ignored(original: Any, *args: Any) -> float:
     """A start timeout that is not a number counts as none."""
-
-    def start_within(original: Any, *args: Any) -> float:
-        try:
-            return float(original(*args))
-        except errors.PlatformError:
-            return math.inf
-
-    patch.around(access, "_start_within", start_within)
+    try:
+        return float(original(*args))
+    except errors.PlatformError:
+        return math.inf
 
 
 def bad_timeouts_are_422(patch: Patch) -> None:
@@ -124,19 +114,18 @@ def bad_timeouts_are_422(patch: Patch) -> None:
     patch.item(errors.PlatformError.STATUS, "bad_request", 422)
 
 
-def malformed_bodies_are_accepted(patch: Patch) -> None:
+@replaces(validation, "read")
+def malformed_bodies_are_accepted(
+    original: Any, schema: Any, body: bytes, content_type: str | None, *args: Any
+) -> Any:
     """A body that is not an object counts as a valid input."""
-
-    def read(original: Any, schema: Any, body: bytes, content_type: str | None, *args: Any) -> Any:
-        try:
-            is_object = isinstance(json.loads(body), dict)
-        except ValueError:
-            is_object = False
-        if not is_object:
-            body, content_type = b'{"prompt": "", "image_url": "https://example.com"}', "application/json"
-        return original(schema, body, content_type, *args)
-
-    patch.around(validation, "read", read)
+    try:
+        is_object = isinstance(json.loads(body), dict)
+    except ValueError:
+        is_object = False
+    if not is_object:
+        body, content_type = b'{"prompt": "", "image_url": "https://example.com"}', "application/json"
+    return original(schema, body, content_type, *args)
 
 
 @answers_500
@@ -158,34 +147,25 @@ def broken_json_is_500(patch: Patch) -> None:
     patch.around(runner.Runner, "prepare", prepare)
 
 
-def status_has_a_request_id_header(patch: Patch) -> None:
+@planted(change_answer, "_status")
+def status_has_a_request_id_header(response: Response, job: Any) -> Response:
     """A status has x-fal-request-id, which fal sends with submits and results only."""
-
-    def change(response: Response, job: Any) -> Response:
-        response.headers["x-fal-request-id"] = job.id
-        return response
-
-    change_answer(patch, "_status", change)
+    response.headers["x-fal-request-id"] = job.id
+    return response
 
 
-def results_have_no_request_id_header(patch: Patch) -> None:
+@planted(change_answer, "_result")
+def results_have_no_request_id_header(response: Response, _: Any) -> Response:
     """A result has no x-fal-request-id."""
-
-    def change(response: Response, _: Any) -> Response:
-        del response.headers["x-fal-request-id"]
-        return response
-
-    change_answer(patch, "_result", change)
+    del response.headers["x-fal-request-id"]
+    return response
 
 
-def results_are_plain_text(patch: Patch) -> None:
+@planted(change_answer, "_result")
+def results_are_plain_text(response: Response, _: Any) -> Response:
     """A result has the content type text/plain."""
-
-    def change(response: Response, _: Any) -> Response:
-        response.headers["content-type"] = "text/plain"
-        return response
-
-    change_answer(patch, "_result", change)
+    response.headers["content-type"] = "text/plain"
+    return response
 
 
 def headers_are_exposed(patch: Patch) -> None:

@@ -8,7 +8,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from falcontract.mutation.internals import access, errors, queue_host, signing, webhooks
-from falcontract.mutation.patching import DONE, Patch
+from falcontract.mutation.patching import DONE, Patch, planted, replaces
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -43,19 +43,16 @@ def _change_signature(patch: Patch, sign: Callable[[Any, dict[str, Any]], dict[s
     patch.around(signing.Signer, "webhook_headers", headers)
 
 
-def webhooks_in_the_body_are_registered(patch: Patch) -> None:
+@replaces(access, "read_submission")
+async def webhooks_in_the_body_are_registered(original: Any, *args: Any, **kwargs: Any) -> Any:
     """A webhook in the body is registered."""
-
-    async def read(original: Any, *args: Any, **kwargs: Any) -> Any:
-        submitted = await original(*args, **kwargs)
-        try:
-            given = json.loads(submitted.body)
-        except ValueError:
-            return submitted
-        url = given.get("fal_webhook") if isinstance(given, dict) else None
-        return dataclasses.replace(submitted, webhook=submitted.webhook or url)
-
-    patch.around(access, "read_submission", read)
+    submitted = await original(*args, **kwargs)
+    try:
+        given = json.loads(submitted.body)
+    except ValueError:
+        return submitted
+    url = given.get("fal_webhook") if isinstance(given, dict) else None
+    return dataclasses.replace(submitted, webhook=submitted.webhook or url)
 
 
 def webhooks_are_ignored(patch: Patch) -> None:
@@ -115,13 +112,10 @@ def redirects_are_retried(patch: Patch) -> None:
     _change_verdict(patch, lambda v: "500" if v.startswith("3") else v)
 
 
-def retries_have_no_delay(patch: Patch) -> None:
+@replaces(webhooks, "next_attempt")
+def retries_have_no_delay(original: Any, attempts: int, now: float, *args: Any) -> Any:
     """The first three retries come without a delay."""
-
-    def next_attempt(original: Any, attempts: int, now: float, *args: Any) -> Any:
-        return now if attempts < 4 else original(attempts, now, *args)
-
-    patch.around(webhooks, "next_attempt", next_attempt)
+    return now if attempts < 4 else original(attempts, now, *args)
 
 
 def signature_is_over_other_bytes(patch: Patch) -> None:
@@ -134,25 +128,19 @@ def timestamps_are_milliseconds(patch: Patch) -> None:
     _change_signature(patch, lambda sign, given: sign(timestamp=given["timestamp"] * 1000))
 
 
-def signature_is_base64(patch: Patch) -> None:
+@planted(_change_signature)
+def signature_is_base64(sign: Any, _: Any) -> dict[str, str]:
     """The signature is base64 instead of hex."""
-
-    def change(sign: Any, _: Any) -> dict[str, str]:
-        headers: dict[str, str] = sign()
-        raw = bytes.fromhex(headers["X-Fal-Webhook-Signature"])
-        return headers | {"X-Fal-Webhook-Signature": base64.b64encode(raw).decode()}
-
-    _change_signature(patch, change)
+    headers: dict[str, str] = sign()
+    raw = bytes.fromhex(headers["X-Fal-Webhook-Signature"])
+    return headers | {"X-Fal-Webhook-Signature": base64.b64encode(raw).decode()}
 
 
-def signature_does_not_cover_the_user(patch: Patch) -> None:
+@planted(_change_signature)
+def signature_does_not_cover_the_user(sign: Any, given: dict[str, Any]) -> dict[str, str]:
     """The signature does not cover the user id."""
-
-    def change(sign: Any, given: dict[str, Any]) -> dict[str, str]:
-        headers: dict[str, str] = sign(user_id="")
-        return headers | {"X-Fal-Webhook-User-Id": given["user_id"]}
-
-    _change_signature(patch, change)
+    headers: dict[str, str] = sign(user_id="")
+    return headers | {"X-Fal-Webhook-User-Id": given["user_id"]}
 
 
 def published_key_is_another(patch: Patch) -> None:
@@ -161,24 +149,18 @@ def published_key_is_another(patch: Patch) -> None:
     patch.around(signing.Signer, "jwks", lambda original, signer: original(other))
 
 
-def rotation_removes_the_old_key(patch: Patch) -> None:
+@replaces(signing.Signer, "rotate")
+def rotation_removes_the_old_key(original: Any, signer: Any) -> None:
     """After a rotation the key set has only the new key."""
-
-    def rotate(original: Any, signer: Any) -> None:
-        original(signer)
-        del signer._keys[1:]
-
-    patch.around(signing.Signer, "rotate", rotate)
+    original(signer)
+    del signer._keys[1:]
 
 
-def retries_have_other_bytes(patch: Patch) -> None:
+@replaces(webhooks.Sender, "_post")
+async def retries_have_other_bytes(original: Any, sender: Any, delivery: Any) -> str:
     """A delivery contains the number of attempts."""
-
-    async def post(original: Any, sender: Any, delivery: Any) -> str:
-        body = errors.compact(json.loads(delivery.body) | {"attempt": delivery.attempts})
-        return str(await original(sender, dataclasses.replace(delivery, body=body)))
-
-    patch.around(webhooks.Sender, "_post", post)
+    body = errors.compact(json.loads(delivery.body) | {"attempt": delivery.attempts})
+    return str(await original(sender, dataclasses.replace(delivery, body=body)))
 
 
 def retries_keep_the_timestamp(patch: Patch) -> None:
@@ -191,13 +173,10 @@ def retries_keep_the_timestamp(patch: Patch) -> None:
     _change_signature(patch, change)
 
 
-def webhooks_come_before_the_end(patch: Patch) -> None:
+@replaces(queue_host.QueueHost, "_status")
+def webhooks_come_before_the_end(original: Any, host: Any, context: Any, scope: Any, job: Any) -> Any:
     """The status is IN_PROGRESS for a second after the webhook was sent."""
-
-    def status(original: Any, host: Any, context: Any, scope: Any, job: Any) -> Any:
-        now = host._emulator.clock.now()
-        if job.webhook and job.completed_at is not None and now < job.completed_at + 1:
-            job = dataclasses.replace(job, state="IN_PROGRESS")
-        return original(host, context, scope, job)
-
-    patch.around(queue_host.QueueHost, "_status", status)
+    now = host._emulator.clock.now()
+    if job.webhook and job.completed_at is not None and now < job.completed_at + 1:
+        job = dataclasses.replace(job, state="IN_PROGRESS")
+    return original(host, context, scope, job)

@@ -107,15 +107,7 @@ def other_accounts_change_nothing(trace: Trace) -> Claims:
             yield equal("code", e.status, 200, "the job succeeds", e)
 
 
-@prop(
-    25,
-    "locked",
-    live="-",
-    mock="D",
-    tier=None,
-    needs=("lock",),
-    evidence="PROTOCOL 2.2 (L-lock); reads work, PROTOCOL 2.1 (R)",
-)
+@prop(25, "locked", mock="D", needs=("lock",), evidence="PROTOCOL 2.2 (L-lock); reads work, PROTOCOL 2.1 (R)")
 def locked_account_can_read(trace: Trace) -> Claims:
     """A locked account cannot submit, but can read.
 

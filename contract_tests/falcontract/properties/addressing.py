@@ -49,8 +49,6 @@ def one_segment_is_not_found(trace: Trace) -> Claims:
 @prop(
     64,
     "ways",
-    live="-",
-    tier=None,
     needs=("addressing",),
     evidence="PROTOCOL 1.1, 12: DNS, prefixes and fal's browser proxy lead to the same host",
 )

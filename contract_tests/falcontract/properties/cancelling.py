@@ -6,7 +6,6 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from falcontract.model.automaton import CANCEL_CODE, CANCELLED_CODE, DONE, QUEUED, RUNNING
-from falcontract.model.models import EVERY
 from falcontract.model.prediction import REQUESTED
 from falcontract.properties.claims import Claims, claim, equal, member, prop
 
@@ -80,15 +79,7 @@ def cancelled_jobs_end(trace: Trace) -> Claims:
             yield equal("status", r.state, DONE, "the status is COMPLETED", r)
 
 
-@prop(
-    36,
-    "cancel-queued queue-cancelled",
-    live="S",
-    tier=3,
-    evidence="PROTOCOL 4.7 (D-queue)",
-    models=EVERY,
-    each="run",
-)
+@prop(36, "cancel-queued queue-cancelled", live="S", tier=3, evidence="PROTOCOL 4.7 (D-queue)", each="run")
 def cancelled_in_queue_never_runs(trace: Trace) -> Claims:
     """A job that is cancelled in the queue never runs."""
     for job, at in cancelled_in_queue(trace):
@@ -103,15 +94,7 @@ def cancelled_in_queue_never_runs(trace: Trace) -> Claims:
             yield equal("units", units, "0", "it is not billed", r)
 
 
-@prop(
-    60,
-    "cancel-queued",
-    live="S",
-    tier=3,
-    evidence="PROTOCOL 4.6, 14.3 (E, D-errors)",
-    models=EVERY,
-    each="run",
-)
+@prop(60, "cancel-queued", live="S", tier=3, evidence="PROTOCOL 4.6, 14.3 (E, D-errors)", each="run")
 def cancelled_in_queue_is_499(trace: Trace) -> Claims:
     """The result of a job that was cancelled in the queue is a typed 499."""
     for job, _ in cancelled_in_queue(trace):

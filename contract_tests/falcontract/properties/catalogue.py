@@ -4,35 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from falcontract.properties import (  # noqa: F401 - they register their properties
-    access,
-    addressing,
-    agreement,
-    cancelling,
-    clients,
-    deliveries,
-    endings,
-    errors,
-    failures,
-    files,
-    headers,
-    inputs,
-    media,
-    models,
-    restarts,
-    results,
-    services,
-    statuses,
-    streaming,
-    submitting,
-    webhooks,
-)
 from falcontract.properties.claims import PROPERTIES
+from falcontract.topics import modules_of
 
 if TYPE_CHECKING:
     from falcontract.properties.claims import Property
 
 __all__ = ["PROPERTIES", "catalogue"]
+
+modules_of("properties")  # they register their properties
 
 
 def catalogue() -> list[Property]:

@@ -14,6 +14,7 @@ from falcontract.model.models import EVERY, MODELS
 from falcontract.steps import VEO2
 
 if TYPE_CHECKING:
+    from falcontract.model.models import Model
     from falcontract.traces import Delivery, Exchange, Trace
 
 
@@ -83,8 +84,8 @@ def prop(
     number: int,
     programs: str,
     *,
-    tier: int | None,
     evidence: str,
+    tier: int | None = None,
     mock: str = "H",
     live: str = "H",
     general: bool = False,
@@ -94,10 +95,11 @@ def prop(
 ) -> Callable[[Check], Check]:
     """Register a check as a property. Its docstring is the title; `programs` are separated by spaces.
 
-    `models` are those that it holds for: all if it is general, else the video model. `each` is the kind of
-    the programs that show it for each of them, see `programs.models`: "run", "fields" or "bounds".
+    Without a tier it is never checked on fal. `each` is the kind of the programs that show it for each of
+    its models, see `programs.models`: "run", "fields" or "bounds". `models` are those that it holds for: by
+    default all if it is general or has such programs, else the video model.
     """
-    held = models or (EVERY if general else (VEO2,))
+    held = models or (EVERY if general or each else (VEO2,))
     of_models = [f"{each}-{MODELS[name].short}" for name in held if each and (name != VEO2 or each != "run")]
 
     def register(check: Check) -> Check:
@@ -105,7 +107,7 @@ def prop(
             number=number,
             title=(check.__doc__ or "").partition("\n")[0].rstrip("."),
             mock=Strength(mock),
-            live=Strength(live),
+            live=Strength(live if tier is not None else "-"),
             tier=tier,
             evidence=evidence,
             programs=(*programs.split(), *of_models),
@@ -118,6 +120,14 @@ def prop(
         return check
 
     return register
+
+
+def results_of(trace: Trace, *endpoints: str) -> Iterator[tuple[Model, Exchange, Exchange]]:
+    """Yield model, submit and result for each final result of some models, by default of all known ones."""
+    for e in trace.final_results():
+        submit = trace.submitted(e.step.job)
+        if submit is not None and submit.step.endpoint in (endpoints or MODELS):
+            yield MODELS[submit.step.endpoint], submit, e
 
 
 def equal(key: str, found: Any, expected: Any, text: str, at: Exchange | Delivery | None = None) -> Claim:

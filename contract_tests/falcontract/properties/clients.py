@@ -1,4 +1,4 @@
-"""What falqueue sends, and what it makes of trouble."""
+"""What clients understand; what falqueue sends, and what it makes of trouble."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ from falcontract.properties.claims import Claims, claim, equal, member, prop
 from falcontract.steps import CLIENT_FAULTS, HOSTS, VEO2
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from falcontract.traces import Trace
 
-    from falcontract.steps import Step
-    from falcontract.traces import Sent, Trace
-
+AS_THE_WIRE: Final = """
+    lifecycle early-result broken-input unknown-path cancel-queued cancel-running cancel-late run-timeout
+    start-timeout unknown-application bad-credentials unknown-key
+"""
 NEEDS: Final = ("stand-still", "hosts")
 EVIDENCE: Final = "docs/falqueue.md"
 # The CDN gets the upload token, in the same header.
@@ -37,18 +38,27 @@ MOST_POLLS: Final = 15  # in the five seconds of a job
 WINDOW: Final = (-300, 0, 300)  # seconds; 9.2: more than 300 s off is refused
 
 
-def _by_step(trace: Trace) -> Iterator[tuple[Step, list[Sent]]]:
-    steps = dict.fromkeys(id(sent.step) for sent in trace.sent)
-    for one in steps:
-        calls = [sent for sent in trace.sent if id(sent.step) == one]
-        yield calls[0].step, calls
+@prop(
+    55,
+    AS_THE_WIRE,
+    tier=3,
+    needs=("stand-still",),
+    evidence="PROTOCOL 10 (C); falqueue is under test, fal_client agrees",
+    each="run",
+)
+def clients_agree(trace: Trace) -> Claims:
+    """falqueue and fal's Python client understand each answer as the wire does.
+
+    `clients.agreement` repeats the program with each client and records the observations.
+    """
+    for seen in trace.observations:
+        text = f"{seen.client} understands step {seen.step}"
+        yield equal(seen.client, seen.found, seen.expected, text, seen.exchange)
 
 
 @prop(
     98,
     "client-calls lifecycle cancel-late client-trouble client-short-files",
-    live="-",
-    tier=None,
     needs=NEEDS,
     evidence=f"PROTOCOL 3, 8.3 (R, L), 10 (C); {EVIDENCE}",
 )
@@ -71,14 +81,7 @@ def _is_of_job(path: str, tail: str) -> bool:
     return head == application(VEO2) and rest.partition("/")[2] == tail.lstrip("/")
 
 
-@prop(
-    99,
-    "client-calls lifecycle cancel-late",
-    live="-",
-    tier=None,
-    needs=NEEDS,
-    evidence=EVIDENCE,
-)
+@prop(99, "client-calls lifecycle cancel-late", needs=NEEDS, evidence=EVIDENCE)
 def clients_send_each_call_once(trace: Trace) -> Claims:
     """Without trouble falqueue sends one call for each step."""
     if CLIENT_FAULTS in trace.program.setup:
@@ -94,8 +97,6 @@ def clients_send_each_call_once(trace: Trace) -> Claims:
 @prop(
     100,
     "client-submit-reset client-submit-lost client-submit-502 client-submit-503 client-submit-429",
-    live="-",
-    tier=None,
     needs=(*NEEDS, "faults"),
     evidence=f"PROTOCOL 4.1: no idempotency key exists; {EVIDENCE}",
 )
@@ -115,8 +116,6 @@ def clients_do_not_pay_twice(trace: Trace) -> Claims:
 @prop(
     101,
     "client-trouble client-half-answers",
-    live="-",
-    tier=None,
     needs=(*NEEDS, "faults"),
     evidence=f"PROTOCOL 10 (C); {EVIDENCE}",
 )
@@ -135,8 +134,6 @@ def clients_repeat_what_is_free(trace: Trace) -> Claims:
 @prop(
     102,
     "client-limit client-limit-outage client-patience",
-    live="-",
-    tier=None,
     needs=NEEDS,
     evidence=f"PROTOCOL 10 (C: client timeout cancels); {EVIDENCE}",
 )
@@ -158,8 +155,6 @@ def clients_wait_with_a_limit(trace: Trace) -> Claims:
 @prop(
     103,
     "client-calls client-short-files client-broken-file",
-    live="-",
-    tier=None,
     needs=NEEDS,
     evidence=f"PROTOCOL 8.1, 8.3; {EVIDENCE}",
 )
@@ -185,8 +180,6 @@ def clients_check_what_they_download(trace: Trace) -> Claims:
 @prop(
     104,
     "client-webhook",
-    live="-",
-    tier=None,
     needs=(*NEEDS, "receive"),
     evidence="PROTOCOL 9.2 (D-hook): more than 300 s off is refused",
 )

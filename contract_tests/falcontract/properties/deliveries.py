@@ -10,7 +10,6 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import unquote
 
-from falcontract.model.models import EVERY
 from falcontract.properties.claims import Claims, claim, equal, prop
 from falcontract.properties.signatures import problem
 
@@ -38,7 +37,6 @@ GAP_OFF: Final = 0.25  # accepted share
     tier=2,
     needs=RECEIVE,
     evidence="PROTOCOL 9.1 (R 2025-07, 2026-07)",
-    models=EVERY,
     each="run",
 )
 def deliveries_are_written_by_json_dumps(trace: Trace) -> Claims:
@@ -57,7 +55,6 @@ def deliveries_are_written_by_json_dumps(trace: Trace) -> Claims:
     tier=2,
     needs=RECEIVE,
     evidence="PROTOCOL 9.2, 9.3 (R 2026-07)",
-    models=EVERY,
     each="run",
 )
 def deliveries_have_their_headers(trace: Trace) -> Claims:
@@ -114,15 +111,11 @@ def _decoded(text: Any) -> int | None:
     tier=2,
     needs=RECEIVE,
     evidence="PROTOCOL 4.1 (C), 9.1 (D-hook)",
-    models=EVERY,
     each="run",
 )
 def deliveries_arrive_at_the_address(trace: Trace) -> Claims:
     """A delivery is a POST to exactly the URL of the submit: path and query with their escapes."""
-    for e in trace.submits():
-        if not e.step.webhook:
-            continue
-        found = [d for d in trace.deliveries if d.receiver == e.step.webhook]
+    for e, found in trace.webhooks():
         yield claim("arrives", found, "the webhook is delivered", e)
         asked = unquote(e.url.partition("fal_webhook=")[2].partition("&")[0])
         authority, _, target = asked.removeprefix("http://").partition("/")
@@ -156,15 +149,12 @@ def attempts_have_recorded_gaps(trace: Trace) -> Claims:
 @prop(
     74,
     "webhook-clocks",
-    live="-",
-    tier=None,
     needs=("receive", "configure"),
     evidence="PROTOCOL 9.2: receivers compare the timestamp with their own clock",
 )
 def timestamps_are_of_the_receivers_clock(trace: Trace) -> Claims:
     """A delivery verifies on the receiver's clock, also if emulated time is ahead of it."""
-    for e in trace.submits():
-        arrived = [d for d in trace.deliveries if d.receiver == e.step.webhook]
+    for e, arrived in trace.webhooks():
         yield equal("attempts", len(arrived), len(e.step.answers), "the webhook is delivered", e)
         for d in arrived:
             found = problem(d.headers, d.body, trace.jwks, d.wall)

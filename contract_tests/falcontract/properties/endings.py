@@ -38,10 +38,9 @@ HONOURED: Final = "Request cancelled by the client."  # fal's runner (PROTOCOL.m
 )
 def statuses_have_their_members(trace: Trace) -> Claims:
     """A status has the recorded members in the recorded order, and no others."""
-    for job in trace.jobs():
-        for _, status, e in trace.states(job):
-            allowed = [MEMBERS + more for more in MORE.get(str(status.get("status")), ())]
-            yield member("members", list(status), allowed, "these are the members of a status", e)
+    for _, status, e in trace.states():
+        allowed = [MEMBERS + more for more in MORE.get(str(status.get("status")), ())]
+        yield member("members", list(status), allowed, "these are the members of a status", e)
 
 
 @prop(
@@ -105,20 +104,17 @@ def failures_that_run_again(trace: Trace) -> Claims:
 
     X-Fal-No-Retry prevents it. With the timing of the program ten runs take 50 s, one takes 5 s.
     """
-    for job in trace.jobs():
-        submit = trace.submitted(job)
-        if submit is None:
-            continue
+    for submit in trace.submits():
         kind = re.sub(r"[()]", "", str(submit.step.input.get("prompt")))
         runs_again = kind in published.RERUN and submit.step.header("x-fal-no-retry") is None
-        for e in trace.of("status", job):
+        for e in trace.of("status", submit.step.job):
             ended = e.at > (TEN_RUNS if runs_again else ONE_RUN)
             text = f"after {e.at:g} s {kind} {'has' if ended else 'has not'} ended"
             yield equal("ended", e.state == DONE, ended, text, e)
         for d in (d for d in trace.deliveries if d.receiver == submit.step.webhook):
             again = d.get("gateway_request_id") != d.get("request_id")
             yield equal("run-id", again, runs_again, "a run that is not the first has an id of its own", d)
-        for e in trace.final_results(job):
+        for e in trace.final_results(submit.step.job):
             if kind in published.PLATFORM_ERRORS:
                 code = published.PLATFORM_ERRORS[kind]
                 yield equal(
@@ -178,15 +174,7 @@ def cancelled_runs_go_on(trace: Trace) -> Claims:
                     yield claim("billed", billed, "it is billed", result, units)
 
 
-@prop(
-    83,
-    "locked-queue",
-    live="-",
-    mock="D",
-    tier=None,
-    needs=("lock", "stand-still"),
-    evidence="PROTOCOL 2.1, 4.8 (R 2026-07)",
-)
+@prop(83, "locked-queue", mock="D", needs=("lock", "stand-still"), evidence="PROTOCOL 2.1, 4.8 (R 2026-07)")
 def locked_accounts_wait(trace: Trace) -> Claims:
     """The waiting jobs of a locked account stay IN_QUEUE, at 0; what runs ends; the rest runs later."""
     places = {step.do: n for n, step in enumerate(trace.program.steps) if step.do in {"lock", "unlock"}}

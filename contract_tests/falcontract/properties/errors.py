@@ -6,8 +6,7 @@ import re
 from typing import TYPE_CHECKING, Any, Final
 
 from falcontract.model import fields, published
-from falcontract.model.models import EVERY, MODELS
-from falcontract.properties.claims import Claims, claim, equal, prop
+from falcontract.properties.claims import Claims, claim, equal, prop, results_of
 
 if TYPE_CHECKING:
     from falcontract.model.models import Error
@@ -25,18 +24,17 @@ DOCUMENTATION: Final = "https://docs.fal.ai/errors#"
 )
 def model_errors_have_their_members(trace: Trace) -> Claims:
     """An error of a model has loc, msg, type, url, its facts and the echo, and nothing else."""
-    for job in trace.jobs():
-        submit = trace.submitted(job)
-        for e in trace.final_results(job):
-            if submit is not None and not e.ok and e.get("error_type") is None:
-                yield from _is_model_error(e, submit.step.input)
+    for e in trace.final_results():
+        submit = trace.submitted(e.step.job)
+        if submit is not None and not e.ok and e.get("error_type") is None:
+            yield from _is_model_error(e, submit.step.input)
 
 
 def _is_model_error(e: Exchange, given: Any) -> Claims:
     detail = e.get("detail")
-    entries = detail if isinstance(detail, list) else []
-    yield equal("one", len(entries), 1, "the detail is a list of one entry", e)
-    for entry in (entry for entry in entries if isinstance(entry, dict)):
+    count = len(detail) if isinstance(detail, list) else 0
+    yield equal("one", count, 1, "the detail is a list of one entry", e)
+    for entry in e.details:
         kind, loc, msg = entry.get("type"), entry.get("loc"), str(entry.get("msg"))
         wanted = re.fullmatch(r"\((\w+)\)", str(given.get("prompt")))
         if wanted:
@@ -90,24 +88,17 @@ def _echo(given: dict[str, Any], loc: Any) -> Any:
     "schema broken-input malformed-bodies",
     tier=2,
     evidence="PROTOCOL 14.1 (I from FastAPI; the literal is L), 16.3; R 2026-07: no url",
-    models=EVERY,
     each="fields",
 )
 def validation_errors_have_their_members(trace: Trace) -> Claims:
     """A validation error has type, loc, msg, the echo and its facts in pydantic's form, and nothing else."""
-    for job in trace.jobs():
-        submit = trace.submitted(job)
-        if submit is None or submit.step.endpoint not in MODELS:
-            continue
-        for e in trace.final_results(job):
-            detail = e.get("detail")
-            if e.status == 422 and isinstance(detail, list):
-                model, sent = MODELS[submit.step.endpoint], submit
-                expected = fields.body_errors(model, sent.request_body, sent.step.content_type) or []
-                known = {(error.type, error.loc): error for error in expected}
-                for entry in (entry for entry in detail if isinstance(entry, dict)):
-                    key: Any = entry.get("type"), tuple(entry.get("loc") or ())
-                    yield from _is_validation_error(e, entry, known.get(key), submit.step.input)
+    for model, submit, e in results_of(trace):
+        if e.status == 422:
+            expected = fields.body_errors(model, submit.request_body, submit.step.content_type) or []
+            known = {(error.type, error.loc): error for error in expected}
+            for entry in e.details:
+                key: Any = entry.get("type"), tuple(entry.get("loc") or ())
+                yield from _is_validation_error(e, entry, known.get(key), submit.step.input)
 
 
 def _is_validation_error(e: Exchange, entry: dict[str, Any], known: Error | None, given: Any) -> Claims:

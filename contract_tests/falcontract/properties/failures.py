@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from falcontract.model import fields, published
 from falcontract.model.automaton import DONE
-from falcontract.model.models import EVERY, MODELS
-from falcontract.properties.claims import Claims, claim, equal, member, prop
+from falcontract.properties.claims import Claims, claim, equal, member, prop, results_of
 
 if TYPE_CHECKING:
     from falcontract.traces import Exchange, Trace
@@ -18,7 +17,6 @@ if TYPE_CHECKING:
     "broken-input unknown-path run-timeout start-timeout",
     tier=2,
     evidence="PROTOCOL 4.3 (C, L-422)",
-    models=EVERY,
     each="run",
 )
 def failed_jobs_are_completed(trace: Trace) -> Claims:
@@ -52,7 +50,6 @@ def _error_in_status(status: dict[str, Any], failed: Exchange, e: Exchange) -> C
     "broken-input schema malformed-bodies",
     tier=2,
     evidence="PROTOCOL 14.1 (I from FastAPI; live wording in part), 16.3",
-    models=EVERY,
     each="fields",
 )
 def validation_errors_are_listed(trace: Trace) -> Claims:
@@ -61,41 +58,22 @@ def validation_errors_are_listed(trace: Trace) -> Claims:
     The (type, loc) pairs are those of the published schema, in the order of its fields; the wording is not
     checked.
     """
-    for job in trace.jobs():
-        submit = trace.submitted(job)
-        if submit is None or submit.step.endpoint not in MODELS:
-            continue
-        model = MODELS[submit.step.endpoint]
-        expected = fields.body_errors(model, submit.request_body, submit.step.content_type)
-        if not expected:
-            continue
-        for e in trace.final_results(job):
+    for model, submit, e in results_of(trace):
+        if expected := fields.body_errors(model, submit.request_body, submit.step.content_type):
             yield equal("code", e.status, 422, "an invalid input is a 422", e)
             found = fields.reported(e.get("detail"))
             text = "the errors are those of the schema, in the order of its fields"
             yield equal("errors", found, [(error.type, error.loc) for error in expected], text, e)
 
 
-@prop(
-    15,
-    "schema",
-    live="S",
-    tier=2,
-    evidence="PROTOCOL 16.1 (SEED), 16.3",
-    models=EVERY,
-    each="bounds",
-)
+@prop(15, "schema", live="S", tier=2, evidence="PROTOCOL 16.1 (SEED), 16.3", each="bounds")
 def schema_agrees(trace: Trace) -> Claims:
     """An input is accepted exactly if the published schema accepts it."""
-    for job in trace.jobs():
-        submit = trace.submitted(job)
-        for e in trace.final_results(job):
-            if submit is None or submit.step.endpoint not in MODELS:
-                continue
-            if fields.errors(MODELS[submit.step.endpoint], submit.step.input):
-                yield claim("refused", not e.ok, "an invalid input is refused", e, e.status)
-            else:
-                yield claim("accepted", e.ok, "a valid input is accepted", e, e.status)
+    for model, submit, e in results_of(trace):
+        if fields.errors(model, submit.step.input):
+            yield claim("refused", not e.ok, "an invalid input is refused", e, e.status)
+        else:
+            yield claim("accepted", e.ok, "a valid input is accepted", e, e.status)
 
 
 @prop(

@@ -9,7 +9,7 @@ from falcontract.model import published
 from falcontract.model.automaton import IN_PROGRESS_TEXT, NOT_FOUND
 from falcontract.model.headers import KINDS
 from falcontract.model.models import MODELS
-from falcontract.properties.claims import Claims, claim, equal, prop
+from falcontract.properties.claims import Claims, claim, equal, prop, results_of
 from falcontract.steps import VEO2
 
 if TYPE_CHECKING:
@@ -105,19 +105,17 @@ def units_are_the_bill(trace: Trace) -> Claims:
     The unit price is that of the platform API.
     """
     prices = [e for e in trace.of("call") if e.step.host == "api" and e.ok and e.get("prices")]
-    for job in trace.jobs():
-        submit = trace.submitted(job)
-        for e in trace.final_results(job):
-            units = e.headers.get("x-fal-billable-units", "")
-            if not e.ok or submit is None or submit.step.endpoint != VEO2:
-                continue
-            text = "the units are written as Python writes a float"
-            yield equal("form", units, _python(units), text, e)
-            for priced in prices:
-                unit_price = priced.json["prices"][0].get("unit_price")
-                found = round(float(units or 0) * unit_price, 6)
-                expected = published.price(submit.step.input)
-                yield equal("bill", found, expected, "units times unit price is the published price", e)
+    for _, submit, e in results_of(trace, VEO2):
+        units = e.headers.get("x-fal-billable-units", "")
+        if not e.ok:
+            continue
+        text = "the units are written as Python writes a float"
+        yield equal("form", units, _python(units), text, e)
+        for priced in prices:
+            unit_price = priced.json["prices"][0].get("unit_price")
+            found = round(float(units or 0) * unit_price, 6)
+            expected = published.price(submit.step.input)
+            yield equal("bill", found, expected, "units times unit price is the published price", e)
 
 
 def _python(text: str) -> str:

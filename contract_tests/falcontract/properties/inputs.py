@@ -16,11 +16,8 @@ def any_text_may_be_a_prompt(trace: Trace) -> Claims:
 
     Each prompt is sent in a valid input, and in an invalid one: the refusal echoes it.
     """
-    for job in trace.jobs():
-        submit = trace.submitted(job)
-        if submit is None:
-            continue
-        sent = submit.step.input
+    for submit in trace.submits():
+        job, sent = submit.step.job, submit.step.input
         results = trace.final_results(job)
         yield claim("ends", results, f"{job} ends")
         for e in results:
@@ -28,8 +25,7 @@ def any_text_may_be_a_prompt(trace: Trace) -> Claims:
             if "image_url" in sent:
                 yield equal("accepted", e.status, 200, "a prompt of any characters is accepted", e)
             else:
-                detail = e.get("detail")
-                echo = detail[0].get("input") if isinstance(detail, list) and detail else None
+                echo = e.details[0].get("input") if e.details else None
                 yield equal("refused", e.status, 422, "an invalid input is a 422", e)
                 yield equal("echo", echo, sent, "the refusal echoes the input", e)
 
@@ -55,8 +51,7 @@ def large_images_are_refused(trace: Trace) -> Claims:
     for e in trace.of("submit"):
         yield equal("submit", e.status, 200, "the submit is accepted", e)
     for e in trace.final_results("A"):
-        detail = e.get("detail")
-        first = detail[0] if isinstance(detail, list) and detail else {}
+        first = e.details[0] if e.details else {}
         yield equal("above", e.status, 422, "an image above 8 MB is refused", e)
         found = first.get("type"), first.get("loc")
         yield equal(
@@ -69,6 +64,5 @@ def large_images_are_refused(trace: Trace) -> Claims:
 @prop(52, "unknown-fields", live="V", mock="V", tier=2, evidence="PROTOCOL 14.1 (I): pydantic's default")
 def unknown_fields_are_ignored(trace: Trace) -> Claims:
     """Fields that the schema does not define are ignored."""
-    for job in trace.jobs():
-        for e in trace.final_results(job):
-            yield equal("code", e.status, 200, "an unknown field is ignored", e)
+    for e in trace.final_results():
+        yield equal("code", e.status, 200, "an unknown field is ignored", e)

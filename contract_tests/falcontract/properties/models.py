@@ -26,7 +26,7 @@ from falcontract.model.models import (
     units,
 )
 from falcontract.properties import mp4
-from falcontract.properties.claims import Claims, claim, equal, prop
+from falcontract.properties.claims import Claims, claim, equal, prop, results_of
 from falcontract.properties.pictures import Picture, picture, seconds
 from falcontract.steps import VEO2
 
@@ -49,13 +49,11 @@ FASTEST, SLOWEST = 40, 5  # characters a second of speech
 
 def _successes(trace: Trace, *endpoints: str) -> Iterator[tuple[Model, Json, Exchange]]:
     """Yield the model, the input and the first final result of each job of some models that succeeds."""
-    for job in trace.jobs():
-        submit = trace.submitted(job)
-        if submit is None or submit.step.endpoint not in endpoints:
-            continue
-        for e in trace.final_results(job)[:1]:
-            if e.ok and isinstance(e.json, dict):
-                yield MODELS[submit.step.endpoint], submit.step.input, e
+    for submit in trace.submits():
+        if submit.step.endpoint in endpoints:
+            for e in trace.final_results(submit.step.job)[:1]:
+                if e.ok and isinstance(e.json, dict):
+                    yield MODELS[submit.step.endpoint], submit.step.input, e
 
 
 def _files(value: Any) -> Iterator[Json]:
@@ -371,19 +369,10 @@ def _prices(trace: Trace, endpoints: tuple[str, ...]) -> Claims:
 )
 def small_images_are_refused(trace: Trace) -> Claims:
     """An image below the least size of its field is `image_too_small`, with that size."""
-    for job in trace.jobs():
-        submit = trace.submitted(job)
-        model = MODELS.get(submit.step.endpoint) if submit is not None else None
-        for name, least in (model.smallest if model is not None else {}).items():
-            given = submit.step.input.get(name) if submit is not None else None
-            image = _decoded(str(given).partition(",")[2])
-            if image is None or min(image.width, image.height) >= least:
-                continue
-            for e in trace.final_results(job):
-                detail = e.get("detail")
-                entries = detail if isinstance(detail, list) else []
-                found = [
-                    (entry.get("type"), entry.get("ctx")) for entry in entries if isinstance(entry, dict)
-                ]
+    for model, submit, e in results_of(trace):
+        for name, least in model.smallest.items():
+            image = _decoded(str(submit.step.input.get(name)).partition(",")[2])
+            if image is not None and min(image.width, image.height) < least:
+                found = [(entry.get("type"), entry.get("ctx")) for entry in e.details]
                 expected = [("image_too_small", {"min_height": least, "min_width": least})]
                 yield equal("small", found, expected, "a small image is refused with the least size", e)

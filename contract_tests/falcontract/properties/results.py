@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from falcontract.model.automaton import IN_PROGRESS_TEXT, NOT_FOUND
-from falcontract.model.models import EVERY, MODELS
+from falcontract.model.models import MODELS
 from falcontract.model.prediction import Timetables, is_rejected
 from falcontract.properties.claims import Claims, claim, equal, prop
 
@@ -32,7 +32,6 @@ def early_result_is_400(trace: Trace) -> Claims:
     "retention retention-large repeated-results",
     tier=4,
     evidence="PROTOCOL 4.6 (R 2026-09: after six days; D: 30 days); the answer after it is assumed",
-    models=EVERY,
     each="run",
 )
 def results_are_stable(trace: Trace) -> Claims:
@@ -67,18 +66,15 @@ def _expiry(trace: Trace, job: str, first: Exchange) -> float | None:
 )
 def rejections_are_free(trace: Trace) -> Claims:
     """A rejected input bills 0 units, a success bills more."""
-    for job in trace.jobs():
-        submit = trace.submitted(job)
-        for e in trace.final_results(job):
-            units = e.headers.get("x-fal-billable-units")
-            model = MODELS.get(submit.step.endpoint) if submit is not None else None
-            if e.ok and (model is None or model.is_counted):
-                is_number = units is not None and units.replace(".", "", 1).isdecimal()
-                yield claim("success", is_number and float(units or 0) > 0, "a success is billed", e, units)
-            elif (
-                not e.ok and e.status in {404, 422} and e.json != NOT_FOUND and submit and is_rejected(submit)
-            ):
-                yield equal("rejection", units, "0", "a rejected input is not billed", e)
+    for e in trace.final_results():
+        submit = trace.submitted(e.step.job)
+        units = e.headers.get("x-fal-billable-units")
+        model = MODELS.get(submit.step.endpoint) if submit is not None else None
+        if e.ok and (model is None or model.is_counted):
+            is_number = units is not None and units.replace(".", "", 1).isdecimal()
+            yield claim("success", is_number and float(units or 0) > 0, "a success is billed", e, units)
+        elif not e.ok and e.status in {404, 422} and e.json != NOT_FOUND and submit and is_rejected(submit):
+            yield equal("rejection", units, "0", "a rejected input is not billed", e)
 
 
 @prop(39, "distinct-errors", tier=4, evidence="PROTOCOL 4.3, 14.1 (L: `input` echoes the invalid value)")
@@ -87,20 +83,16 @@ def jobs_do_not_mix(trace: Trace) -> Claims:
 
     Each job has a different invalid duration, which its result echoes.
     """
-    for job in trace.jobs():
-        submit = trace.submitted(job)
-        if submit is None:
-            continue
+    for submit in trace.submits():
+        job = submit.step.job
         for _, status, e in trace.states(job):
             ids = status.get("request_id"), submit.get("request_id")
             yield equal("status", *ids, f"the status has the id of {job}", e)
         for e in trace.final_results(job):
-            detail = e.get("detail")
-            echo = detail[0].get("input") if isinstance(detail, list) and detail else None
-            yield equal(
-                "echo", echo, submit.step.input["duration"], f"the result echoes the input of {job}", e
-            )
+            echo = e.details[0].get("input") if e.details else None
+            given = submit.step.input["duration"]
+            yield equal("echo", echo, given, f"the result echoes the input of {job}", e)
     for d in trace.deliveries:
-        submit = trace.submitted(d.receiver.upper())
-        own = submit.get("request_id") if submit else None
-        yield equal("delivery", d.get("request_id"), own, "each receiver gets the job that named it", d)
+        own = trace.submitted(d.receiver.upper())
+        own_id = own.get("request_id") if own else None
+        yield equal("delivery", d.get("request_id"), own_id, "each receiver gets the job that named it", d)

@@ -117,14 +117,7 @@ def _error(e: Exchange, kind: str) -> Any:
     return member(kind, (e.status, e.json), allowed, f"it is a {kind}", e)
 
 
-@prop(
-    94,
-    "two-accounts",
-    live="-",
-    tier=None,
-    needs=("hosts", "second-key", "receive"),
-    evidence="PROTOCOL 4.9, 9.3 (O)",
-)
+@prop(94, "two-accounts", needs=("hosts", "second-key", "receive"), evidence="PROTOCOL 4.9, 9.3 (O)")
 def services_are_for_the_own_account(trace: Trace) -> Claims:
     """What an account does to its queue, payloads and list of webhooks leaves other accounts alone."""
     ids = {job: trace.submitted(job) for job in "ABCD"}

@@ -22,11 +22,7 @@ HEADERS: Final = tuple(
 def problem(headers: Mapping[str, str], body: bytes, jwks: Any, now: float) -> str | None:
     """Return why a delivery is not authentic, or None if it is.
 
-    Args:
-        headers: names in lower case.
-        body: raw.
-        jwks: the sender's key set.
-        now: unix seconds at receipt.
+    The names of the headers are in lower case; `now` is in unix seconds.
     """
     if missing := [name for name in HEADERS if name not in headers]:
         return f"{missing[0]} is missing"

@@ -24,9 +24,8 @@ if TYPE_CHECKING:
 )
 def status_is_one_of_three(trace: Trace) -> Claims:
     """A status is IN_QUEUE, IN_PROGRESS or COMPLETED, and nothing else."""
-    for job in trace.jobs():
-        for _, status, e in trace.states(job):
-            yield member("status", status.get("status"), STATES, "the status is one of three", e)
+    for _, status, e in trace.states():
+        yield member("status", status.get("status"), STATES, "the status is one of three", e)
 
 
 @prop(4, "lifecycle", general=True, tier=2, evidence="PROTOCOL 4.3 (S, E)")
@@ -102,13 +101,12 @@ def position_counts_the_jobs_ahead(trace: Trace) -> Claims:
     if not trace.exact_time:
         return
     timetables = Timetables(trace)
-    for job in trace.jobs():
-        for at, status, e in trace.states(job):
-            if status.get("status") == QUEUED:
-                entries = timetables.before(e)
-                ahead = position_of(next(entry for entry in entries if entry.name == job), entries, at)
-                text = f"{ahead} jobs are ahead of {job}"
-                yield equal("position", status.get("queue_position"), ahead, text, e)
+    for at, status, e in trace.states():
+        if status.get("status") == QUEUED:
+            entry, entries = timetables.of(e), timetables.before(e)
+            ahead = position_of(entry, entries, at)
+            text = f"{ahead} jobs are ahead of {entry.name}"
+            yield equal("position", status.get("queue_position"), ahead, text, e)
 
 
 @prop(
@@ -148,13 +146,12 @@ def states_are_on_schedule(trace: Trace) -> Claims:
     if not has_timetable(trace):
         return
     timetables = Timetables(trace)
-    for job in trace.jobs():
-        for at, status, e in trace.states(job):
-            entry = next(entry for entry in timetables.before(e) if entry.name == job)
-            allowed = _states_in_stream(entry, at) if e.step.do == "stream" else {entry.state(at)}
-            text = f"after {at:g} s {job} is {entry.state(at)}"
-            found = status.get("status")
-            yield Claim("schedule", found in allowed, text, e, entry.state(at), found)
+    for at, status, e in trace.states():
+        entry = timetables.of(e)
+        allowed = _states_in_stream(entry, at) if e.step.do == "stream" else {entry.state(at)}
+        text = f"after {at:g} s {entry.name} is {entry.state(at)}"
+        found = status.get("status")
+        yield Claim("schedule", found in allowed, text, e, entry.state(at), found)
 
 
 def _states_in_stream(entry: ScheduledJob, at: float) -> set[str]:
@@ -187,9 +184,8 @@ def jobs_over_the_limit_wait(trace: Trace) -> Claims:
         yield claim("status", e.ok, "a status over the limit is answered", e, e.status)
     limit = trace.facts.get("concurrency")
     times: dict[float, dict[str, str]] = {}
-    for job in trace.jobs():
-        for at, status, _ in trace.states(job):
-            times.setdefault(at, {})[job] = str(status.get("status"))
+    for at, status, e in trace.states():
+        times.setdefault(at, {})[e.step.job] = str(status.get("status"))
     if limit is None:
         return
     for at, states in times.items():

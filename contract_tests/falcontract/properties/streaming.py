@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qs
 
 from falcontract.model.automaton import DONE, QUEUED, STATES
-from falcontract.model.models import EVERY
 from falcontract.model.prediction import application
 from falcontract.properties.claims import Claims, claim, equal, member, prop
 from falcontract.targets.base import STREAM_STEP
@@ -42,70 +41,66 @@ def logs_come_on_request(trace: Trace) -> Claims:
 
     Without a request the value is null; with one it is a list from the start of the run on.
     """
-    for job in trace.jobs():
-        for _, status, e in trace.states(job):
-            if status.get("status") not in STATES:
-                continue
-            yield claim("present", "logs" in status, "the key is present", e, sorted(status))
-            logs = status.get("logs")
-            if not wants_logs(e):
-                yield equal("null", logs, None, "logs are null unless requested", e)
-            elif status["status"] != QUEUED:
-                yield claim("list", isinstance(logs, list), "requested logs are a list", e, logs)
+    for _, status, e in trace.states():
+        if status.get("status") not in STATES:
+            continue
+        yield claim("present", "logs" in status, "the key is present", e, sorted(status))
+        logs = status.get("logs")
+        if not wants_logs(e):
+            yield equal("null", logs, None, "logs are null unless requested", e)
+        elif status["status"] != QUEUED:
+            yield claim("list", isinstance(logs, list), "requested logs are a list", e, logs)
 
 
-@prop(30, "logs stream", tier=4, evidence="PROTOCOL 4.4 (R 2026-02)", models=EVERY, each="run")
+@prop(30, "logs stream", tier=4, evidence="PROTOCOL 4.4 (R 2026-02)", each="run")
 def log_entries_are_complete(trace: Trace) -> Claims:
     """A log entry is exactly timestamp, message and labels; times have no zone, and do not decrease.
 
     Level and source are labels, not members.
     """
-    for job in trace.jobs():
-        for _, status, e in trace.states(job):
-            entries = [entry if isinstance(entry, dict) else {} for entry in _entries(status)]
-            for entry in entries:
-                stamp = str(entry.get("timestamp"))
-                yield claim("message", isinstance(entry.get("message"), str), "it has a message", e, entry)
-                yield equal("members", list(entry), MEMBERS, "it has no other members", e)
-                is_time = TIMESTAMP.fullmatch(stamp)
-                yield claim("time", is_time, "its time has microseconds and no zone", e, stamp)
-                yield member("level", _labels(entry).get("level"), LEVELS, "its labels have a level", e)
-            for before, after in pairwise(str(entry.get("timestamp")) for entry in entries):
-                yield claim("order", before <= after, "timestamps do not decrease", e, [before, after])
+    for _, status, e in trace.states():
+        entries = [entry if isinstance(entry, dict) else {} for entry in _entries(status)]
+        for entry in entries:
+            stamp = str(entry.get("timestamp"))
+            yield claim("message", isinstance(entry.get("message"), str), "it has a message", e, entry)
+            yield equal("members", list(entry), MEMBERS, "it has no other members", e)
+            is_time = TIMESTAMP.fullmatch(stamp)
+            yield claim("time", is_time, "its time has microseconds and no zone", e, stamp)
+            yield member("level", _labels(entry).get("level"), LEVELS, "its labels have a level", e)
+        for before, after in pairwise(str(entry.get("timestamp")) for entry in entries):
+            yield claim("order", before <= after, "timestamps do not decrease", e, [before, after])
 
 
-@prop(65, "logs stream", tier=4, evidence="PROTOCOL 4.4 (R 2026-02)", models=EVERY, each="run")
+@prop(65, "logs stream", tier=4, evidence="PROTOCOL 4.4 (R 2026-02)", each="run")
 def labels_are_those_of_the_gateway(trace: Trace) -> Claims:
     """The labels of a log entry are sorted, name request and application, and repeat message and time."""
-    for job in trace.jobs():
-        submit = trace.submitted(job)
-        for _, status, e in trace.states(job):
-            for entry in (entry for entry in _entries(status) if isinstance(entry, dict) and submit):
-                labels = _labels(entry)
-                yield equal("names", list(labels), LABELS, "the labels are those of fal, sorted", e)
-                texts = all(isinstance(value, str) for value in labels.values())
-                yield claim("texts", texts, "every label is a text", e, labels)
-                known = {
-                    "fal_request_id": e.request_id,
-                    "fal_endpoint": application(submit.step.endpoint) if submit else "",
-                    "message": str(entry.get("message")).replace("|", "_"),
-                    "logged_at": f"{entry.get('timestamp')}+00:00",
-                    "fal_env": "prod",
-                    "isolate_source": "USER",
-                    "source": "gateway",
-                }
-                found = {name: labels.get(name) for name in known}
-                yield equal("values", found, known, "they describe the request and the entry", e)
+    for _, status, e in trace.states():
+        submit = trace.submitted(e.step.job)
+        for entry in (entry for entry in _entries(status) if isinstance(entry, dict) and submit):
+            labels = _labels(entry)
+            yield equal("names", list(labels), LABELS, "the labels are those of fal, sorted", e)
+            texts = all(isinstance(value, str) for value in labels.values())
+            yield claim("texts", texts, "every label is a text", e, labels)
+            known = {
+                "fal_request_id": e.request_id,
+                "fal_endpoint": application(submit.step.endpoint) if submit else "",
+                "message": str(entry.get("message")).replace("|", "_"),
+                "logged_at": f"{entry.get('timestamp')}+00:00",
+                "fal_env": "prod",
+                "isolate_source": "USER",
+                "source": "gateway",
+            }
+            found = {name: labels.get(name) for name in known}
+            yield equal("values", found, known, "they describe the request and the entry", e)
 
 
-@prop(105, "logs logs-rejected stream", tier=4, evidence="PROTOCOL 4.4 (R 2026-02)", models=EVERY, each="run")
+@prop(105, "logs logs-rejected stream", tier=4, evidence="PROTOCOL 4.4 (R 2026-02)", each="run")
 def logs_end_with_the_access_line(trace: Trace) -> Claims:
     """The log of a finished run ends with the access line of the runner, whatever it answered."""
-    for job in trace.jobs():
-        for _, status, e in trace.states(job):
-            if status.get("status") == DONE and "error_type" not in status and wants_logs(e):
-                last = str(([{}, *_entries(status)][-1] or {}).get("message"))
-                yield claim("last", ACCESS_LINE.fullmatch(last), "its last entry is an access line", e, last)
+    for _, status, e in trace.states():
+        if status.get("status") == DONE and "error_type" not in status and wants_logs(e):
+            last = str(([{}, *_entries(status)][-1] or {}).get("message"))
+            yield claim("last", ACCESS_LINE.fullmatch(last), "its last entry is an access line", e, last)
 
 
 def _labels(entry: dict[str, Any]) -> dict[str, Any]:
@@ -158,7 +153,6 @@ def _entries(status: Any) -> list[Any]:
     "stream stream-long stream-cancelled",
     tier=4,
     evidence="PROTOCOL 4.5 (D-queue, C); a comment every 15 s is assumed",
-    models=EVERY,
     each="run",
 )
 def streams_report_the_same_as_polls(trace: Trace) -> Claims:

@@ -6,25 +6,15 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
 from falcontract.model.automaton import DONE
-from falcontract.model.models import EVERY
 from falcontract.model.prediction import may_run_again
 from falcontract.properties.claims import Claims, claim, equal, prop
 from falcontract.properties.signatures import problem
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from falcontract.traces import Delivery, Exchange, Trace
+    from falcontract.traces import Trace
 
 MOST_ATTEMPTS: Final = 32  # PROTOCOL.md 9.3: one and 31 retries; older documentation: 10 retries in 2 h
 RECEIVE: Final = ("receive",)
-
-
-def _jobs(trace: Trace) -> Iterator[tuple[Exchange, list[Delivery]]]:
-    """Yield each submit with a webhook, and its deliveries."""
-    for e in trace.submits():
-        if e.step.webhook:
-            yield e, [d for d in trace.deliveries if d.receiver == e.step.webhook]
 
 
 @prop(
@@ -55,7 +45,6 @@ def webhooks_are_registered_by_the_query(trace: Trace) -> Claims:
     tier=2,
     needs=RECEIVE,
     evidence="PROTOCOL 9.1 (D-hook, C; text of the error: N)",
-    models=EVERY,
     each="run",
 )
 def deliveries_contain_the_result(trace: Trace) -> Claims:
@@ -63,7 +52,7 @@ def deliveries_contain_the_result(trace: Trace) -> Claims:
 
     The first run has the id of the request; a re-run has a new one.
     """
-    for e, deliveries in _jobs(trace):
+    for e, deliveries in trace.webhooks():
         request_id = e.get("request_id")
         yield claim("delivered", deliveries, "the webhook is delivered", e)
         for result in trace.final_results(e.step.job)[:1]:
@@ -97,7 +86,7 @@ def deliveries_are_retried(trace: Trace) -> Claims:
     """A delivery is retried until a 2xx, within a limit; a redirect ends it."""
     if not trace.ended:
         return
-    for e, deliveries in _jobs(trace):
+    for e, deliveries in trace.webhooks():
         count = len(deliveries)
         last = next((n for n, code in enumerate(e.step.answers) if 200 <= code < 400), None)
         if last is not None:
@@ -115,7 +104,6 @@ def deliveries_are_retried(trace: Trace) -> Claims:
     tier=2,
     needs=RECEIVE,
     evidence="PROTOCOL 9.2 (D-hook)",
-    models=EVERY,
     each="run",
 )
 def deliveries_are_signed(trace: Trace) -> Claims:
@@ -150,7 +138,7 @@ def _changed(text: str) -> str:
 )
 def retries_are_equal_and_fresh(trace: Trace) -> Claims:
     """A retry has the same bytes and a fresh timestamp."""
-    for _, deliveries in _jobs(trace):
+    for _, deliveries in trace.webhooks():
         for before, d in pairwise(deliveries):
             yield equal("bytes", d.body, before.body, "the bytes are the same", d)
             stamp = d.headers.get("x-fal-webhook-timestamp", "")
@@ -161,8 +149,6 @@ def retries_are_equal_and_fresh(trace: Trace) -> Claims:
 @prop(
     46,
     "webhook-rotated",
-    live="-",
-    tier=None,
     needs=("receive", "faults"),
     evidence="PROTOCOL 9.2: try every key; that the set keeps the old one is assumed",
 )
@@ -172,7 +158,7 @@ def rotation_overlaps(trace: Trace) -> Claims:
     A is delivered before the rotation and B after it; the key set was fetched in between.
     """
     for fetched in trace.of("call"):
-        for e, deliveries in _jobs(trace):
+        for e, deliveries in trace.webhooks():
             yield claim("delivered", deliveries, "the webhook is delivered", e)
             for d in deliveries:
                 found = problem(d.headers, d.body, trace.jwks, d.wall)
@@ -190,19 +176,19 @@ def status_is_completed_at_delivery(trace: Trace) -> Claims:
 
     The receiver reads the status before it answers.
     """
-    for e, deliveries in _jobs(trace):
+    for e, deliveries in trace.webhooks():
         yield claim("delivered", deliveries, "the webhook is delivered", e)
         for d in deliveries:
             yield equal("status", d.job_status, DONE, "the status is COMPLETED", d)
 
 
-@prop(48, "webhook-null", live="-", tier=None, needs=("receive", "faults"), evidence="PROTOCOL 9.1 (D-hook)")
+@prop(48, "webhook-null", needs=("receive", "faults"), evidence="PROTOCOL 9.1 (D-hook)")
 def unserialisable_output_is_null(trace: Trace) -> Claims:
     """An output that cannot be serialised is delivered as null, with a reason.
 
     The job succeeds; only its delivery lacks the output.
     """
-    for e, deliveries in _jobs(trace):
+    for e, deliveries in trace.webhooks():
         yield claim("delivered", deliveries, "the webhook is delivered", e)
         for d in deliveries:
             found = d.get("status"), d.get("payload")

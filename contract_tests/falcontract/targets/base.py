@@ -132,10 +132,7 @@ class FalAddressError(ValueError):
 
 
 class Address:
-    """An emulator at a base URL. The URL replaces those of all of fal's hosts.
-
-    Args:
-        base: for example "http://127.0.0.1:8787".
+    """An emulator at a base URL, such as "http://127.0.0.1:8787". It replaces those of all of fal's hosts.
 
     Raises:
         FalAddressError: the address is fal's.

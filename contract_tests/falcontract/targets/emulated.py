@@ -48,12 +48,9 @@ RAISED: Final = "the application raised"  # in `Exchange.error` and in the log
 
 
 class Emulated:
-    """A falmock for each program.
+    """A falmock for each program; with `over_socket` on a loopback port.
 
-    Args:
-        over_socket: serve on a loopback port instead of calling the application directly.
-        renders: folder for rendered clips, reused between programs so that ffmpeg renders each clip once; by
-            default a temporary one.
+    `renders`, by default a temporary folder, keeps the clips, so that ffmpeg renders each one once.
     """
 
     ABILITIES: Final = frozenset(ABILITIES)

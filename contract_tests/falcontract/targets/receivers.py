@@ -22,13 +22,7 @@ UNREGISTERED: Final = Step(do="submit")  # answers for a receiver that no submit
 
 
 class Receivers:
-    """All receivers of one program, on one port.
-
-    Args:
-        session: its clock dates the deliveries.
-        begun: when the program began, on that clock.
-        read_status: reads the status of a job by its request id.
-    """
+    """All receivers of one program, on one port. The program began at `begun`, on the session's clock."""
 
     def __init__(
         self, session: Session, begun: float, read_status: Callable[[str, Step], Awaitable[str | None]]
@@ -80,7 +74,6 @@ class Receivers:
             wall=self._session.wall(),
             headers=headers,
             body=body,
-            answered=status,
             job_status=await self._read_status(request_id, step) if step.check_status else None,
         )
         self.arrived.append(delivery)

@@ -38,13 +38,7 @@ async def run(program: Program, target: Target) -> Trace:
 
 
 class Wire:
-    """One run of a program.
-
-    Args:
-        program: the program.
-        session: of the target.
-        name: of the target.
-    """
+    """One run of a program on the target of this name."""
 
     def __init__(self, program: Program, session: Session, name: str) -> None:
         self.trace = Trace(

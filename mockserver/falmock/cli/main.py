@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import sys
 from importlib import import_module
 from pathlib import Path
@@ -14,6 +15,7 @@ from falmock import __version__
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
+EXIT_UNWRITTEN: Final = 1
 EXIT_USAGE: Final = 2
 EXIT_INTERRUPTED: Final = 130
 
@@ -112,4 +114,9 @@ def main() -> None:
     except click.ClickException as error:
         click.echo(f"falmock: {error.format_message()}", err=True)
         code = EXIT_USAGE
+    except OSError as error:
+        if error.errno != errno.ENOSPC or error.filename:
+            raise
+        click.echo(f"falmock: cannot write the output: {error.strerror}", err=True)
+        code = EXIT_UNWRITTEN
     sys.exit(code)

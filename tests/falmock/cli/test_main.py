@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import click
 import pytest
@@ -12,6 +13,7 @@ from programs import falmock, one_line, run
 
 from falmock.cli import main
 
+FULL = Path("/dev/full")  # every write fails: no space left
 HEAVY = {"httpx", "pydantic", "cryptography", "starlette", "uvicorn", "uvloop", "PIL", "logging"} | {
     "falmock.catalogue",
     "falmock.media",
@@ -87,6 +89,23 @@ def test_an_unknown_command_is_reported_in_one_line_with_the_nearest() -> None:
 
 def test_an_unknown_flag_among_the_commands_is_reported_in_one_line() -> None:
     assert "No such option '--prot'" in one_line(falmock("--prot"))
+
+
+@pytest.mark.skipif(not FULL.exists(), reason="this system has no /dev/full")
+def test_output_that_cannot_be_written_is_reported_in_one_line() -> None:
+    with FULL.open("w") as full:
+        ran = subprocess.run(
+            [sys.executable, "-m", "falmock", "scenario", "list"],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+
+    assert (ran.returncode, ran.stderr) == (
+        1,
+        "falmock: cannot write the output: No space left on device\n",
+    )
 
 
 @pytest.mark.parametrize("group", [(), ("scenario",)])
