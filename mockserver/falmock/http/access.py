@@ -71,9 +71,8 @@ def submission(context: CallContext, scope: Scope, emulator: Emulator, keyring: 
     caller = caller_of_application(context, scope, keyring, endpoint.application)
     if caller.locked:
         raise UserLocked
-    of_token = (
-        None if caller.key_id == call.caller else named_test(caller.key_id)
-    )  # `Call.test` is of keys only
+    # `Call.test` is of keys, not of a key id that comes from a token
+    of_token = None if caller.key_id == call.caller else named_test(caller.key_id)
     return Submission(
         endpoint=endpoint,
         caller=caller.key_id,

@@ -29,12 +29,11 @@ class RunHost:
         self._keyring = keyring
 
     async def app(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one call."""
-        response = await self(Request(scope, receive))
+        """Answer one call; the runner checks method and path."""
+        response = await self._response(Request(scope, receive))
         await response(scope, receive, send)
 
-    async def __call__(self, request: Request) -> Response:
-        """Return the response to one call; the runner checks method and path."""
+    async def _response(self, request: Request) -> Response:
         context = context_of(request)
         submitted = await access.read_submission(context, request, self._emulator, self._keyring)
         run = asyncio.create_task(self._emulator.run_directly(submitted))
