@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from pydantic import BaseModel
@@ -38,10 +39,9 @@ LIFECYCLE_HEADERS: Final = ("x-fal-object-lifecycle", "x-fal-object-lifecycle-pr
 async def read_model(request: Request, kind: type[Body], *, limit: int = LONGEST_BODY) -> Body:
     """Return a JSON body of at most `limit` bytes that fits a schema; see `validation.read`."""
     body = await read_body(request, limit)
-    content_type = request.headers.get("content-type")
-    if len(body) > LONGEST_BODY:  # parsing takes so long that other calls would wait
-        return await asyncio.to_thread(validation.read, kind, body, content_type, BODY_LIMITS)
-    return validation.read(kind, body, content_type, BODY_LIMITS)
+    parse = partial(validation.read, kind, body, request.headers.get("content-type"), BODY_LIMITS)
+    # A large body is parsed in a thread, so that other calls need not wait
+    return await asyncio.to_thread(parse) if len(body) > LONGEST_BODY else parse()
 
 
 def lifecycle_of(request: Request) -> str | None:

@@ -211,8 +211,6 @@ class HostRouter:
 
 def _not_served(host: str) -> Response:
     """Return a refusal with 421, which fal does not have, and log it."""
-    what = "does not emulate" if is_fal(host) else "is not"
+    what, advice = ("does not emulate", NOT_EMULATED) if is_fal(host) else ("is not", NOT_OWN)
     log.warning("refused a call for %s, which falmock %s", host, what)
-    return replies.explained(
-        MISDIRECTED, f"falmock {what} {host}. {NOT_EMULATED if is_fal(host) else NOT_OWN}"
-    )
+    return replies.explained(MISDIRECTED, f"falmock {what} {host}. {advice}")
