@@ -16,19 +16,14 @@ from falmock.engine.opening import ELSEWHERE, StateError
 from falmock.engine.resources import Once
 from falmock.http import own_names
 from falmock.http.application import Application
-from falmock.http.areas import HEALTH
-from falmock.http.at_once import AtOnce
 from falmock.http.browser_proxy import BrowserProxy
-from falmock.http.context import Area
-from falmock.http.fault_injection import FaultInjector
-from falmock.http.guard import Guard, by_area
+from falmock.http.context import HEALTH, Area
+from falmock.http.guard import Guard, TrustedProxies, by_area
 from falmock.http.identity import Identity
 from falmock.http.queue import QueueHost
-from falmock.http.recorder import Recorder
-from falmock.http.refusals import HANDLERS, fail
+from falmock.http.replies import with_headers
 from falmock.http.router import HostRouter
 from falmock.http.run import RunHost
-from falmock.http.trusted_proxies import TrustedProxies
 from falmock.inspection.journal import Journal, journal_of
 from falmock.inspection.ledger import Ledger
 from falmock.media import FfmpegNotFound, find_ffmpeg
@@ -77,17 +72,8 @@ def create_app(emulator: Emulator, *, files: str = "", look_up: LookUp | None = 
     through_proxy: set[tuple[str, int]] = set()
     system_look_up = own_names.listed if settings.sealed else own_names.look_up
     keyring = _keyring(emulator)
-    queue = QueueHost(emulator, keyring)
-    recorder = Recorder(journal_of(emulator), emulator.clock)
-    fal = HostRouter(
-        {hosts.QUEUE: queue.app, **_hosts_but_the_queue(emulator, keyring)},
-        settings,
-        recorder=recorder,
-        faults=FaultInjector(emulator),
-        arrivals=ledger.calls,
-        refused=ledger.refuse,
-        files=files,
-    )
+    others = _hosts_but_the_queue(emulator, keyring)
+    fal = HostRouter(emulator, QueueHost(emulator, keyring), others, ledger, files=files)
     areas: dict[Area, ASGIApp] = {
         Area.CONTROL: _at_first_call(lambda: _control(emulator, ledger)),
         Area.HEALTH: Router([Route(HEALTH, health, methods=["GET"])]),
@@ -97,20 +83,7 @@ def create_app(emulator: Emulator, *, files: str = "", look_up: LookUp | None = 
     middleware = [Middleware(Guard, fal, settings, through_proxy, look_up or system_look_up)]
     if settings.trusted_proxies:
         middleware.insert(0, Middleware(TrustedProxies, settings.trusted_proxies, through_proxy))
-    at_once = AtOnce(
-        settings,
-        fal,
-        recorder=recorder,
-        rules=emulator.rule_set,
-        queue=queue.answer,
-        arrivals=ledger.calls,
-    )
-    app = Application(
-        None if settings.trusted_proxies else at_once,
-        routes=[Mount("/", by_area(areas))],
-        middleware=middleware,
-        exception_handlers={**HANDLERS, Exception: fail},
-    )
+    app = Application(fal, settings, routes=[Mount("/", by_area(areas))], middleware=middleware)
     app.state.emulator = emulator
     app.state.identity = Identity()
     app.state.ledger = ledger
@@ -152,7 +125,7 @@ def _keyring(emulator: Emulator) -> Keyring:
 
 def _hosts_but_the_queue(emulator: Emulator, keyring: Keyring) -> dict[str, ASGIApp]:
     """Return an application for each of fal's hosts but the queue."""
-    others = Once(lambda: _other_hosts(emulator, keyring))
+    others = Once(lambda: _hosts_with_pydantic(emulator, keyring))
     return {
         hosts.RUN: RunHost(emulator, keyring).app,
         hosts.REST: _at_first_call(lambda: others()[hosts.REST]),
@@ -162,10 +135,20 @@ def _hosts_but_the_queue(emulator: Emulator, keyring: Keyring) -> dict[str, ASGI
     }
 
 
-def _other_hosts(emulator: Emulator, keyring: Keyring) -> dict[str, ASGIApp]:
-    from falmock.http.other_hosts import other_hosts  # noqa: PLC0415 - loads pydantic
+def _hosts_with_pydantic(emulator: Emulator, keyring: Keyring) -> dict[str, ASGIApp]:
+    from falmock.http import cdn, platform, rest  # noqa: PLC0415 - load pydantic
 
-    return other_hosts(emulator, keyring)
+    def router(routes: list[Route], **more: Any) -> Router:
+        return Router(routes, redirect_slashes=False, **more)
+
+    of_rest = router(rest.rest_routes(emulator, keyring))
+    of_platform = router(platform.platform_routes(emulator, keyring), default=platform.platform_not_found)
+    return {
+        hosts.REST: with_headers(of_rest, hosts.HEADERS[hosts.REST]),
+        hosts.CDN: router(cdn.cdn_routes(emulator, keyring)),
+        hosts.PLATFORM: with_headers(of_platform, hosts.HEADERS[hosts.PLATFORM]),
+        hosts.WEBSITE: router(platform.website_routes(emulator.catalogue)),
+    }
 
 
 def _control(emulator: Emulator, ledger: Ledger) -> ASGIApp:

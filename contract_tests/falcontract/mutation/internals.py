@@ -36,15 +36,12 @@ from falmock.faults import effects
 from falmock.http import (
     access,
     application,
-    catalogue,
     cdn,
     cors,
     guard,
-    payloads,
     platform,
     rest,
     submission,
-    tokens,
 )
 from falmock.http import queue as queue_host
 from falmock.media import images, renderer

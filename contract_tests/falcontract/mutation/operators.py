@@ -31,9 +31,8 @@ if TYPE_CHECKING:
 MODULES: Final = (  # about 2,200 mutants
     *(
         f"falmock.http.{name}"
-        for name in ("access", "cdn", "cors", "platform", "queue", "rest", "run", "tokens")
+        for name in ("access", "cdn", "cors", "platform", "queue", "replies", "rest", "run")
     ),
-    *(f"falmock.http.{name}" for name in ("catalogue", "payloads", "refusals", "submission")),
     *(f"falmock.protocol.{name}" for name in ("calls", "endpoints", "errors", "hosts", "model_errors")),
     *(f"falmock.protocol.{name}" for name in ("outcomes", "validation")),
     *(f"falmock.engine.{name}" for name in ("delivery", "logs", "posting", "queue", "signing", "steps")),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from falcontract.mutation.internals import access, catalogue, emulator, keys, payloads, rest, tokens
+from falcontract.mutation.internals import access, emulator, keys, platform, rest
 from falcontract.mutation.patching import Answer, Patch, change_code, change_header, change_json, replaces
 
 if TYPE_CHECKING:
@@ -64,19 +64,19 @@ def tokens_are_objects(patch: Patch) -> None:
 def web_tokens_last_for_ever(patch: Patch) -> None:
     """A token for pages does not expire."""
     patch.around(
-        tokens._Tokens, "_issue", lambda original, host, key, apps, lifetime: original(host, key, apps, 10**6)
+        rest._Rest, "_issue", lambda original, host, key, apps, lifetime: original(host, key, apps, 10**6)
     )
 
 
 @replaces(access, "caller_of_rest")
-def web_tokens_need_no_key(original: Any, request: Any, keyring: Any) -> Any:
+def web_tokens_need_no_key(original: Any, request: Any, keyring: Any, **more: Any) -> Any:
     """A token is issued without a key."""
     if "/tokens" in request.scope["path"]:
         return keyring._caller("00000000-aaaa-4aaa-8aaa-000000000000")
-    return original(request, keyring)
+    return original(request, keyring, **more)
 
 
-@replaces(catalogue, "_page_number")
+@replaces(platform, "_page_number")
 def cursors_are_padded(original: Any, cursor: str) -> int:
     """A cursor needs its padding."""
     if not cursor.endswith("="):
@@ -84,7 +84,7 @@ def cursors_are_padded(original: Any, cursor: str) -> int:
     return int(original(cursor))
 
 
-@replaces(catalogue, "_page")
+@replaces(platform, "_page")
 def pages_have_any_size(original: Any, request: Any, models: Any) -> Any:
     """The limit of a page is not checked."""
     if request.query_params.get("limit") == "0":
@@ -92,7 +92,7 @@ def pages_have_any_size(original: Any, request: Any, models: Any) -> Any:
     return original(request, models)
 
 
-@replaces(catalogue, "_described")
+@replaces(platform, "_described")
 def favourites_are_false(original: Any, model: Any, *, known: bool, **more: Any) -> Any:
     """is_favorited is false without a key."""
     del known
@@ -106,9 +106,10 @@ def platform_errors_are_details(patch: Patch) -> None:
     )
 
 
-def prices_need_no_key(patch: Patch) -> None:
+@replaces(access, "caller_of_platform")
+def prices_need_no_key(original: Any, request: Any, *args: Any) -> Any:
     """The prices are answered without a key."""
-    patch.around(catalogue, "platform_caller", lambda *_: keys.Caller("anyone"))
+    return keys.Caller("anyone") if "pricing" in request.scope["path"] else original(request, *args)
 
 
 def flushing_removes_all_jobs(patch: Patch) -> None:
@@ -125,7 +126,7 @@ def flushing_removes_nothing(patch: Patch) -> None:
     )
 
 
-@replaces(payloads, "delete")
+@replaces(rest, "delete_payloads")
 def anyone_deletes_payloads(original: Any, core: Any, keyring: Any, caller: Any, request_id: str) -> Any:
     """An account can delete the payloads of another."""
     found = core.request(request_id)

@@ -43,7 +43,7 @@ def _change_signature(patch: Patch, sign: Callable[[Any, dict[str, Any]], dict[s
     patch.around(signing.Signer, "webhook_headers", headers)
 
 
-@replaces(submission, "read")
+@replaces(submission, "read_submission")
 async def webhooks_in_the_body_are_registered(original: Any, *args: Any, **kwargs: Any) -> Any:
     """A webhook in the body is registered."""
     submitted = await original(*args, **kwargs)
@@ -58,7 +58,7 @@ async def webhooks_in_the_body_are_registered(original: Any, *args: Any, **kwarg
 def webhooks_are_ignored(patch: Patch) -> None:
     """No webhook is registered."""
 
-    patch.around(submission, "webhook_of", lambda original, scope: None)
+    patch.around(submission, "webhook_of", lambda original, query: None)
 
 
 def payloads_have_an_envelope(patch: Patch) -> None:

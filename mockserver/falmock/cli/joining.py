@@ -9,7 +9,7 @@ import click
 from click.core import ParameterSource
 
 from falmock.cli.options import option, state_option
-from falmock.http.areas import CONTROL
+from falmock.http.context import CONTROL
 from falmock.intercept.server_info import find, running
 from falmock.protocol.addresses import is_loopback
 from falmock.protocol.authorities import AuthorityError, parse_url

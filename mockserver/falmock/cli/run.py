@@ -20,7 +20,7 @@ from falmock.cli.joining import control_error, describe, find_server, server_opt
 from falmock.cli.options import command_argument, option, settings_of, settings_options
 from falmock.cli.serve import LOOPBACK, application, event_loop, listening, log_options, reporting, served
 from falmock.engine.served_models import FOLDER as MODELS
-from falmock.http.areas import CONTROL
+from falmock.http.context import CONTROL
 from falmock.inspection import har
 from falmock.inspection.entries import Exchange
 from falmock.inspection.entries import lines as journal_lines

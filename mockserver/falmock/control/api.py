@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 import re
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final, TypeVar, get_type_hints
 
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
+from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from falmock.http.submission import read_body
+from falmock.http.context import read_body
+from falmock.inspection.journal import journal_of
 from falmock.protocol import validation
 from falmock.protocol.limits import Limits
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 
     from starlette.requests import Request
 
+    from falmock.engine.emulator import Emulator
     from falmock.protocol.errors import Json
 
     Handler = TypeVar("Handler", bound=Callable[..., Awaitable[BaseModel | Response]])
@@ -43,9 +48,7 @@ class Operation:
 
     Attributes:
         path: with parameters in braces, such as "/requests/{id}".
-        query, body: their models, or None.
         gives: model or media type of the response.
-        status: of a success.
         refusals: other statuses, each with its reason.
     """
 
@@ -65,11 +68,7 @@ class Operation:
         return re.findall(r"{(\w+)}", self.path)
 
     async def __call__(self, request: Request) -> Response:
-        """Handle a call.
-
-        Raises:
-            InvalidBody: the query or the body is invalid.
-        """
+        """Handle a call; an invalid query or body is refused."""
         given: list[object] = [request.path_params[name] for name in self.parameters]
         if self.query is not None:
             given.append(validation.check(self.query, dict(request.query_params), "query"))
@@ -117,6 +116,14 @@ def operation(
     return declare
 
 
+class Part:
+    """Some operations on an emulator. What they return of callers' texts is masked by `_redact`."""
+
+    def __init__(self, emulator: Emulator) -> None:
+        self._emulator = emulator
+        self._redact = journal_of(emulator).redact
+
+
 def operations(part: object) -> list[Operation]:
     """Return the operations declared on an object's class, in the order of their definition."""
     return [
@@ -130,12 +137,20 @@ def routes(operations: Iterable[Operation]) -> list[Route]:
     return [Route(each.path, each.__call__, methods=[each.method]) for each in operations]
 
 
+@asynccontextmanager
+async def time_limit(seconds: float, state: str) -> AsyncIterator[None]:
+    """Answer 408 with `state` after so many real seconds."""
+    try:
+        async with asyncio.timeout(seconds):
+            yield
+    except TimeoutError:
+        raise HTTPException(408, f"{state} after {seconds:g} s") from None
+
+
 def document(operations: Sequence[Operation], *, base: str, info: Json, always: Mapping[int, str]) -> Json:
     """Return the OpenAPI 3.1 document of an API.
 
     Args:
-        base: the path that all operations are below.
-        info: title, version and description.
         always: statuses that every operation may answer with, each with its reason.
     """
     models: list[Any] = [(Problem, "serialization")]

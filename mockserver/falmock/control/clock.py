@@ -4,24 +4,16 @@ from __future__ import annotations
 
 import math
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
 
 from starlette.exceptions import HTTPException
 
-from falmock.control.api import operation
-from falmock.control.refusals import time_limit
+from falmock.control.api import Part, operation, time_limit
 from falmock.control.schemas import ClockChange, ClockReading
 from falmock.engine.clock import LAST
 
-if TYPE_CHECKING:
-    from falmock.engine.emulator import Emulator
 
-
-class ClockControl:
+class ClockControl(Part):
     """Reads and changes the clock."""
-
-    def __init__(self, emulator: Emulator) -> None:
-        self._emulator = emulator
 
     @operation("GET", "/clock")
     async def read(self) -> ClockReading:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from starlette.responses import StreamingResponse
 
-from falmock.control.api import JSON, operation
-from falmock.control.schemas import AccountView, BillView, JournalQuery, LedgerQuery, LintQuery, LintView
+from falmock.control.api import JSON, Part, operation
+from falmock.control.schemas import AccountView, BillView, JournalQuery, LedgerQuery, LintView, OfTest
 from falmock.http.listing import completed, document, in_pieces, in_turns
 from falmock.inspection import har
 from falmock.inspection.entries import JournalFilter, heading, line
@@ -28,11 +28,11 @@ if TYPE_CHECKING:
 LINES: Final = "application/x-ndjson"
 
 
-class InspectionControl:
+class InspectionControl(Part):
     """Returns journal, ledger, account and client check. Long answers are sent in pieces."""
 
     def __init__(self, emulator: Emulator, ledger: Ledger) -> None:
-        self._emulator = emulator
+        super().__init__(emulator)
         self._ledger = ledger
 
     @operation("GET", "/journal", gives=LINES)
@@ -52,7 +52,6 @@ class InspectionControl:
         """Return the price of the requests at fal, and double submits."""
         self._emulator.advance()
         bill = await completed(self._ledger.billing(test=query.test, caller=query.key, window=query.window))
-        redact = journal_of(self._emulator).redact
         members = {
             "usd": bill.usd,
             "by_key": bill.by_caller,
@@ -61,21 +60,20 @@ class InspectionControl:
         }
 
         def masked(item: Charge | Double) -> Any:
-            return redact.json(asdict(item))
+            return self._redact.json(asdict(item))
 
         arrays = {"charges": in_pieces(bill.charges, masked), "doubles": in_pieces(bill.doubles, masked)}
-        return StreamingResponse(document(redact.json(members), arrays), media_type=JSON)
+        return StreamingResponse(document(self._redact.json(members), arrays), media_type=JSON)
 
     @operation("GET", "/account")
     async def account(self) -> AccountView:
         """Count requests, results, failures, webhooks and calls since the start."""
         account = await completed(self._ledger.accounting())
-        redact = journal_of(self._emulator).redact
-        named = {name: list(map(redact.text, getattr(account, name))) for name in NAMED}
+        named = {name: list(map(self._redact.text, getattr(account, name))) for name in NAMED}
         return AccountView(**{**account.to_json(), **named})
 
     @operation("GET", "/lint", gives=LintView)
-    async def lint(self, query: LintQuery) -> StreamingResponse:
+    async def lint(self, query: OfTest) -> StreamingResponse:
         """Return the mistakes of the application."""
         now = self._emulator.advance()
         journal = journal_of(self._emulator)

@@ -11,11 +11,10 @@ from falmock import __version__
 from falmock.control.api import Operation, document, operation, operations, routes
 from falmock.control.clock import ClockControl
 from falmock.control.inspection import InspectionControl
-from falmock.control.requests import RequestControl
+from falmock.control.requests import RequestControl, WebhookControl
 from falmock.control.rules import RuleControl
 from falmock.control.state import LockControl, StateControl
-from falmock.control.webhooks import WebhookControl
-from falmock.http.areas import CONTROL
+from falmock.http.context import CONTROL
 
 if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from starlette.exceptions import HTTPException
 from starlette.responses import Response, StreamingResponse
 
-from falmock.control.api import operation
-from falmock.control.schemas import RuleFilter, RuleList, RulesOfTest, RuleView, ScenarioIn
+from falmock.control.api import Part, operation
+from falmock.control.schemas import OfTest, RuleFilter, RuleList, RuleView, ScenarioIn
 from falmock.faults import scenarios
 from falmock.faults.rules import Rule  # noqa: TC001 - read at run time, by `operation`
 from falmock.faults.vocabulary import ScenarioError
@@ -17,15 +17,11 @@ from falmock.http.listing import document, in_pieces
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-    from falmock.engine.emulator import Emulator
     from falmock.faults.rules import Scenario
 
 
-class RuleControl:
+class RuleControl(Part):
     """Lists and changes the rules of an emulator."""
-
-    def __init__(self, emulator: Emulator) -> None:
-        self._emulator = emulator
 
     @operation("GET", "/rules", gives=RuleList)
     async def list_rules(self, query: RuleFilter) -> StreamingResponse:
@@ -47,7 +43,7 @@ class RuleControl:
         return RuleList(rules=self._views(self._emulator.rule_set.load(_scenario(body))))
 
     @operation("DELETE", "/rules", status=204)
-    async def clear(self, query: RulesOfTest) -> Response:
+    async def clear(self, query: OfTest) -> Response:
         """Remove all rules, or those of a test."""
         self._emulator.rule_set.clear(query.test)
         return Response(status_code=204)

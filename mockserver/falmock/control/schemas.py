@@ -43,6 +43,12 @@ class Input(BaseModel):
         return value
 
 
+class OfTest(Input):
+    """Selects the rules or calls of a test, or all."""
+
+    test: str | None = None
+
+
 class Within(Input):
     """How long to wait."""
 
@@ -199,12 +205,6 @@ class RuleList(BaseModel):
     rules: list[RuleView]
 
 
-class RulesOfTest(Input):
-    """The rules of a test, or all rules."""
-
-    test: str | None = None
-
-
 class ScenarioIn(Input):
     """The name of a preset, or the text of a scenario file."""
 
@@ -272,12 +272,6 @@ class AccountView(BaseModel):
     models: list[str] = Field(description="endpoints that were called and are not emulated")
     keys: list[str] = Field(description="wrong forms of keys that were refused")
     inputs: list[str] = Field(description="URLs of input files that were not fetched")
-
-
-class LintQuery(Input):
-    """Selects the calls of a test, or all calls."""
-
-    test: str | None = None
 
 
 class LintView(BaseModel):

@@ -1,4 +1,4 @@
-"""Identifies callers; refuses with the 401 or 403 of each host (PROTOCOL.md 2.2)."""
+"""Identifies the callers of each host (PROTOCOL.md 2.2)."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from falmock.protocol.errors import (
     ApplicationNotFound,
     AuthorizationRequired,
     MalformedKey,
+    PlatformApiError,
     UnknownKey,
     UserLocked,
 )
@@ -41,22 +42,6 @@ def existing(emulator: Emulator, endpoint: Endpoint | None, text: str) -> Endpoi
     return endpoint
 
 
-def admit(
-    emulator: Emulator, keyring: Keyring, context: CallContext, scope: Scope
-) -> tuple[Endpoint, Caller]:
-    """Return the endpoint and the caller of a call that runs a model.
-
-    Raises:
-        ApplicationNotFound, AccessDenied, UnknownKey: see `existing` and `caller_of_application`.
-        UserLocked: the caller's account is locked.
-    """
-    endpoint = existing(emulator, context.call.parsed, context.call.endpoint or "")
-    caller = caller_of_application(context, scope, keyring, endpoint.application)
-    if caller.locked:
-        raise UserLocked
-    return endpoint, caller
-
-
 def has_credentials(context: CallContext, scope: Scope) -> bool:
     """Return whether a call to the queue or run host has credentials, usable or not."""
     return _credentials(context, scope) is not None
@@ -77,31 +62,8 @@ def caller_of_application(context: CallContext, scope: Scope, keyring: Keyring, 
     return found
 
 
-def _credentials(context: CallContext, scope: Scope) -> str | None:
-    authorization = context.headers.get("authorization")
-    if authorization is None and (token := query_of(scope).get("fal_jwt_token")) is not None:
-        return f"Bearer {token}"
-    return authorization
-
-
-def caller_of_rest(request: Request, keyring: Keyring) -> Caller:
-    """Return the caller of the rest host, which refuses locked accounts.
-
-    Raises:
-        AuthorizationRequired, MalformedKey, UnknownKey, UserLocked: see their names.
-    """
-    found = known_to_rest(request, keyring)
-    if found.locked:
-        raise UserLocked
-    return found
-
-
-def known_to_rest(request: Request, keyring: Keyring) -> Caller:
-    """Return the caller of the rest host, locked or not.
-
-    Raises:
-        AuthorizationRequired, MalformedKey, UnknownKey: see their names.
-    """
+def caller_of_rest(request: Request, keyring: Keyring, *, lockable: bool = True) -> Caller:
+    """Return the caller of the rest host; `lockable` refuses a locked account."""
     found = keyring.identify(request.headers.get("authorization"))
     if found is Problem.MISSING:
         raise AuthorizationRequired
@@ -109,4 +71,21 @@ def known_to_rest(request: Request, keyring: Keyring) -> Caller:
         raise MalformedKey
     if isinstance(found, Problem):
         raise UnknownKey
+    if lockable and found.locked:
+        raise UserLocked
     return found
+
+
+def caller_of_platform(request: Request, keyring: Keyring, refusal: str | None = None) -> Caller:
+    """Return the caller of the platform API; `refusal` replaces the text for a call without a usable key."""
+    found = keyring.identify(request.headers.get("authorization"))
+    if not isinstance(found, Caller):
+        raise PlatformApiError("authorization_error", refusal)
+    return found
+
+
+def _credentials(context: CallContext, scope: Scope) -> str | None:
+    authorization = context.headers.get("authorization")
+    if authorization is None and (token := query_of(scope).get("fal_jwt_token")) is not None:
+        return f"Bearer {token}"
+    return authorization

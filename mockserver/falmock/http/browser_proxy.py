@@ -38,7 +38,6 @@ class BrowserProxy:
     """Forwards allowed calls with a key.
 
     Args:
-        fal: answers calls for fal's hosts.
         settings: the proxy uses the first of the keys.
         refused: called with each host name that a call was refused for.
     """

@@ -187,11 +187,7 @@ def _url(request: Request, upload: Upload) -> str:
 
 
 def _part_number(text: str) -> int:
-    """Return the number of a part.
-
-    Raises:
-        PlatformError: `bad_request`: it is not a number from 1 to `MOST_PARTS`.
-    """
+    """Return the number of a part, from 1 to `MOST_PARTS`; any other text is refused."""
     digits = text if text.isascii() and text.isdecimal() and len(text) <= len(str(MOST_PARTS)) else "0"
     if not 1 <= int(digits) <= MOST_PARTS:
         raise PlatformError("bad_request", "Invalid part number")

@@ -33,10 +33,6 @@ class BoundedProtocol(HttpToolsProtocol):
 
     A request that arrives in one piece sets no timer, so that a poll costs only a few comparisons.
 
-    Args:
-        limits: on size and time.
-        given: arguments of uvicorn's.
-
     Attributes:
         started: the request that has a task, or had the last one. uvicorn's `cycle` is the one that arrived
             last: with pipelining, a later one.

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from starlette.datastructures import MutableHeaders
 from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import Response
 
 from falmock.http.context import CONTEXT, CallContext
+from falmock.http.replies import with_headers
 from falmock.protocol.hosts import ROUTER_HEADERS
 
 if TYPE_CHECKING:
-    from starlette.types import ASGIApp, Message, Receive, Scope, Send
+    from starlette.types import ASGIApp, Receive, Scope, Send
 
 EXPOSED: Final = (
     "x-fal-request-id",
@@ -74,10 +74,4 @@ class Mirror:
             mirrored = {MIRRORED[name]: value for name, value in headers.items() if name in MIRRORED}
             await Response(headers=allowed | mirrored)(scope, receive, send)
             return
-
-        async def send_readable(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                MutableHeaders(scope=message).update(allowed | self._exposed)
-            await send(message)
-
-        await self._app(scope, receive, send_readable)
+        await with_headers(self._app, allowed | self._exposed)(scope, receive, send)

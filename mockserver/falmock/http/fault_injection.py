@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from functools import cache, partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from starlette.responses import HTMLResponse
 
@@ -15,17 +15,8 @@ from falmock.faults.effects import Injection
 from falmock.faults.triggers import MAGIC_HEADER, faults_in_header, faults_in_input, may_have_triggers
 from falmock.faults.vocabulary import Fault, FaultError, MatchContext, platform_error
 from falmock.http.context import CONTEXT, CallContext, connection_of
+from falmock.protocol import errors
 from falmock.protocol.calls import Operation
-from falmock.protocol.errors import (
-    ConcurrencyLimit,
-    GatewayTimeout,
-    InvalidStorageType,
-    NotFound,
-    PlatformError,
-    PlatformRateLimited,
-    RateLimited,
-    UserLocked,
-)
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -70,7 +61,8 @@ class FaultInjector:
             return
         self.rules.observed(injection)
         context.fault = injection.fault.name
-        await _EFFECTS.get(injection.fault.name, _refuse)(injection.fault, host, scope, receive, send)
+        effect = _EFFECTS.get(injection.fault.name, _refuse)
+        await effect(_Call(injection.fault, host, scope, receive, send))
 
     async def _injection(self, context: CallContext, path: str, body: bytes, header: str) -> Injection | None:
         """Return the fault for this call; faults for the submitted request are noted in the context."""
@@ -85,7 +77,7 @@ class FaultInjector:
             if may_have_triggers(body):
                 faults += faults_in_input(model_input(), most - len(faults))
         except FaultError as error:
-            raise PlatformError("bad_request", str(error)) from None
+            raise errors.PlatformError("bad_request", str(error)) from None
         now = [fault for fault in faults if _affects_call(fault, call.operation)]
         if call.operation in SUBMITS:
             context.later = tuple(fault for fault in faults if fault not in now)
@@ -123,7 +115,7 @@ def _affects_call(fault: Fault, operation: Operation) -> bool:
     if operation in SUBMITS:
         return operation in fault.kind.on
     if operation not in fault.kind.may:
-        raise PlatformError("bad_request", f"{fault.name} cannot occur on {operation}")
+        raise errors.PlatformError("bad_request", f"{fault.name} cannot occur on {operation}")
     return True
 
 
@@ -150,61 +142,65 @@ async def _read_body(context: CallContext, receive: Receive, limit: int) -> tupl
 
 
 def refusal(fault: Fault) -> Refusal:
-    if fault.name in PlatformError.STATUS:
-        return platform_error(fault)
-    return _REFUSALS[fault.name](fault.options)
+    return _REFUSALS[fault.name](fault.options) if fault.name in _REFUSALS else platform_error(fault)
 
 
 _REFUSALS: Final[dict[str, Callable[[Mapping[str, Any]], Refusal]]] = {
-    "locked": lambda options: UserLocked(options["reason"]),
-    "rate_limited": lambda _: RateLimited(),
-    "concurrency_limit": lambda options: ConcurrencyLimit(options["limit"]),
-    "gateway_timeout": lambda _: GatewayTimeout(),
-    "storage_type_refused": lambda _: InvalidStorageType(),
-    "media_missing": lambda _: NotFound(),
-    "media_expired": lambda _: NotFound(),
+    "locked": lambda options: errors.UserLocked(options["reason"]),
+    "rate_limited": lambda _: errors.RateLimited(),
+    "concurrency_limit": lambda options: errors.ConcurrencyLimit(options["limit"]),
+    "gateway_timeout": lambda _: errors.GatewayTimeout(),
+    "storage_type_refused": lambda _: errors.InvalidStorageType(),
+    "media_missing": lambda _: errors.NotFound(),
+    "media_expired": lambda _: errors.NotFound(),
 }
 
 
-async def _refuse(fault: Fault, host: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
-    del host, receive, send
-    refused = refusal(fault)
-    context: CallContext = scope[CONTEXT]
-    call = context.call
-    if call.operation is Operation.PLATFORM:
-        refused = PlatformRateLimited()
-    if call.repeats_id(refused.status):
-        refused.headers["x-fal-request-id"] = str(call.request_id)
+class _Call(NamedTuple):
+    """A call, and the fault of its answer."""
+
+    fault: Fault
+    host: ASGIApp
+    scope: Scope
+    receive: Receive
+    send: Send
+
+    async def answer(self, send: Send) -> None:
+        """Have the host answer."""
+        await self.host(self.scope, self.receive, send)
+
+
+async def _refuse(call: _Call) -> None:
+    refused = refusal(call.fault)
+    read = call.scope[CONTEXT].call
+    if read.operation is Operation.PLATFORM:
+        refused = errors.PlatformRateLimited()
+    if read.repeats_id(refused.status):
+        refused.headers["x-fal-request-id"] = str(read.request_id)
     raise refused
 
 
-async def _bad_gateway(fault: Fault, host: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
-    del fault, host
-    await HTMLResponse(BAD_GATEWAY, 502, {"server": "nginx"})(scope, receive, send)
+async def _bad_gateway(call: _Call) -> None:
+    await HTMLResponse(BAD_GATEWAY, 502, {"server": "nginx"})(call.scope, call.receive, call.send)
 
 
-async def _reset(fault: Fault, host: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
-    del fault, host, receive, send
-    await connection_of(scope).drop()
+async def _reset(call: _Call) -> None:
+    await connection_of(call.scope).drop()
 
 
-async def _hang(fault: Fault, host: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
-    del fault, host, receive, send
-    await connection_of(scope).hang()
+async def _hang(call: _Call) -> None:
+    await connection_of(call.scope).hang()
 
 
-async def _lose(fault: Fault, host: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
-    del fault, send
+async def _lose(call: _Call) -> None:
+    async def nowhere(_: Message) -> None:
+        pass
 
-    async def nowhere(message: Message) -> None:
-        del message
-
-    await host(scope, receive, nowhere)
-    await connection_of(scope).drop()
+    await call.answer(nowhere)
+    await connection_of(call.scope).drop()
 
 
-async def _truncate(fault: Fault, host: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
-    del fault
+async def _truncate(call: _Call) -> None:
     cut = False
 
     async def half(message: Message) -> None:
@@ -213,15 +209,15 @@ async def _truncate(fault: Fault, host: ASGIApp, scope: Scope, receive: Receive,
             return
         if body := message.get("body", b""):
             cut = True
-            await send({**message, "body": body[: len(body) // 2], "more_body": True})
-            await connection_of(scope).drop()
+            await call.send({**message, "body": body[: len(body) // 2], "more_body": True})
+            await connection_of(call.scope).drop()
         else:
-            await send(message)
+            await call.send(message)
 
-    await host(scope, receive, half)
+    await call.answer(half)
 
 
-async def _slow(fault: Fault, host: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
+async def _slow(call: _Call) -> None:
     waited = False
 
     async def slowly(message: Message) -> None:
@@ -229,27 +225,25 @@ async def _slow(fault: Fault, host: ASGIApp, scope: Scope, receive: Receive, sen
         body = message.get("body", b"")
         if body and not waited:
             waited = True
-            await send({**message, "body": body[: len(body) // 2], "more_body": True})
-            await asyncio.sleep(fault.options["seconds"])
+            await call.send({**message, "body": body[: len(body) // 2], "more_body": True})
+            await asyncio.sleep(call.fault.options["seconds"])
             message = {**message, "body": body[len(body) // 2 :]}
-        await send(message)
+        await call.send(message)
 
-    await host(scope, receive, slowly)
-
-
-async def _without_cors(fault: Fault, host: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
-    del fault
-    scope[CONTEXT].no_cors = True  # the guard, which adds the headers, leaves them out
-    await host(scope, receive, send)
+    await call.answer(slowly)
 
 
-async def _without_reason(fault: Fault, host: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
-    del fault
-    connection_of(scope).omit_reason()
-    await host(scope, receive, send)
+async def _without_cors(call: _Call) -> None:
+    call.scope[CONTEXT].no_cors = True  # the guard, which adds the headers, leaves them out
+    await call.answer(call.send)
 
 
-_EFFECTS: Final[dict[str, Callable[[Fault, ASGIApp, Scope, Receive, Send], Awaitable[None]]]] = {
+async def _without_reason(call: _Call) -> None:
+    connection_of(call.scope).omit_reason()
+    await call.answer(call.send)
+
+
+_EFFECTS: Final[dict[str, Callable[[_Call], Awaitable[None]]]] = {
     "bad_gateway": _bad_gateway,
     "connection_reset": _reset,
     "hang": _hang,

@@ -14,17 +14,18 @@ Only the files on the CDN may be read by pages of every origin, as at fal.
 
 from __future__ import annotations
 
+import base64
+import hmac
 import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from falmock.http.areas import READING, area_of, follows_a_link
-from falmock.http.context import CONTEXT, Area, CallContext
-from falmock.http.control_token import ask_for_token, has_token
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
+
+from falmock.http.context import CONTEXT, READING, Area, CallContext, area_of, read_head
 from falmock.http.cors import Mirror, for_pages, for_readers
 from falmock.http.own_names import OwnNames
-from falmock.http.refusals import explained, refusal_response
-from falmock.http.trusted_proxies import FORWARDED
+from falmock.http.replies import explained, refusal_response
 from falmock.protocol.addresses import is_loopback
 from falmock.protocol.authorities import (
     Authority,
@@ -36,15 +37,7 @@ from falmock.protocol.authorities import (
     parse_url,
 )
 from falmock.protocol.errors import PlatformError
-from falmock.protocol.hosts import (
-    CDN,
-    QUEUE,
-    TARGETS,
-    NotServedError,
-    find_destination,
-    is_own,
-    own_authority,
-)
+from falmock.protocol.hosts import CDN, QUEUE, NotServedError, find_destination, is_own
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -61,7 +54,8 @@ log = logging.getLogger("falmock")
 
 _SAME_SITE: Final = frozenset({"same-origin", "same-site", "none"})
 _STEERING: Final = (Area.CONTROL, Area.PAGE)  # not for callers; a tuple, because hashing an enum is slow
-_UNIQUE: Final = frozenset({"host", "origin", "sec-fetch-site", *TARGETS})
+FORWARDED: Final = frozenset({b"forwarded", b"x-forwarded-for", b"x-forwarded-host", b"x-forwarded-proto"})
+_CHALLENGE: Final = 'Basic realm="The control token is the password", charset="UTF-8"'
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,14 +63,12 @@ class Incoming:
     """The facts about a call that the policy depends on.
 
     Attributes:
-        area: the part of the emulator that would answer.
         host: the authority that the call names.
         peer: the caller's IP address; None if the server does not know it.
         proxied: whether it came through a proxy that no setting names.
         origin: the origin of the page that sent it; "null" if it is opaque, None without an Origin header.
         own: the origin of the emulator's own pages under this name; None under foreign names.
         cross_site: whether the browser says that a page of another site made the call.
-        authorized: whether it has the control token.
     """
 
     area: Area
@@ -91,15 +83,10 @@ class Incoming:
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """Decides which calls are allowed.
+    """Decides which calls are allowed."""
 
-    Attributes:
-        names: the names of this emulator, besides those of loopback.
-        origins: the allowed origins, besides those of this machine.
-    """
-
-    names: frozenset[str] = frozenset()
-    origins: frozenset[WebOrigin] = frozenset()
+    names: frozenset[str] = frozenset()  # of this emulator, besides those of loopback
+    origins: frozenset[WebOrigin] = frozenset()  # besides those of this machine
 
     @classmethod
     def of(cls, settings: Settings) -> Policy:
@@ -173,10 +160,8 @@ class Guard:
     """The first ASGI layer. Refuses a call, or passes it on with a `CallContext` in its scope.
 
     Args:
-        app: answers the other calls.
         fal: answers calls for fal's hosts.
         through_proxy: source addresses of the emulator's own proxy, which may carry calls of other machines.
-        look_up: returns the addresses of a name of one label (see `own_names`).
     """
 
     def __init__(
@@ -207,15 +192,13 @@ class Guard:
             await self._app(scope, receive, send)
             return
         try:
-            headers = _headers(scope)
-            authority = _authority(scope, headers)
+            authority, headers = read_head(scope)
             names = self._names
             if "." not in authority.name and not is_own(authority.name, names):
                 names = await self._names_with(authority.name, scope)
-            area = area_of(scope, authority, headers, names)
-            context = CallContext(area, authority, headers, names)
-            app: ASGIApp = self._fal if area is Area.FAL else self._dispatch
-            if area in _STEERING or _is_of_page(headers):
+            context = CallContext(area_of(scope, authority, headers, names), authority, headers, names)
+            app: ASGIApp = self._fal if context.area is Area.FAL else self._dispatch
+            if context.area in _STEERING or context.is_of_page:
                 app = self._checked(scope, context)
                 send = _without_cors_on_request(send, context)
         except AuthorityError as error:
@@ -234,7 +217,7 @@ class Guard:
         call = self._incoming(scope, context, destination)
         context.area = call.area
         if (why := self._policy.objection(call)) is not None:
-            return ask_for_token(why) if self._may_ask(call) else refuse(403, why)
+            return _ask_for_token(why) if self._may_ask(call) else refuse(403, why)
         if call.origin is None:
             return self._dispatch
         if call.area is Area.MEDIA:
@@ -248,7 +231,7 @@ class Guard:
         if "origin" in headers:
             origin = parse_origin(headers["origin"]) or "null"
         cross_site = headers.get("sec-fetch-site", "none") not in _SAME_SITE
-        if area is Area.PAGE and follows_a_link(scope["method"], headers):
+        if area is Area.PAGE and _follows_a_link(scope["method"], headers):
             cross_site = False
         if (origin is not None or cross_site) and _reads_a_file(scope, destination):
             area = Area.MEDIA
@@ -261,7 +244,7 @@ class Guard:
             origin=origin,
             own=origin_of(scope["scheme"], host) if origin and is_own(host.name, context.names) else None,
             cross_site=cross_site,
-            authorized=area in _STEERING and has_token(headers, self._token),
+            authorized=area in _STEERING and _has_token(headers, self._token),
         )
 
     async def _names_with(self, name: str, scope: Scope) -> frozenset[str]:
@@ -279,29 +262,6 @@ class Guard:
         if peer is not None and tuple(peer) in self._through_proxy:
             return True
         return any(name in FORWARDED for name, _ in scope["headers"])
-
-
-def admits_program(scope: Scope, names: frozenset[str]) -> tuple[Authority, Mapping[str, str]] | None:
-    """Return the authority and the headers of a program's call to a host of fal's; None for any other call.
-
-    Args:
-        scope: of the call.
-        names: the names of this emulator, besides those of loopback.
-    """
-    try:
-        headers = _headers(scope)
-        authority = _authority(scope, headers)
-    except AuthorityError:
-        return None
-    if _is_of_page(headers) or ("." not in authority.name and not is_own(authority.name, names)):
-        return None
-    if area_of(scope, authority, headers, names) is not Area.FAL:
-        return None
-    return authority, headers
-
-
-def _is_of_page(headers: Mapping[str, str]) -> bool:
-    return "origin" in headers or "sec-fetch-site" in headers
 
 
 def _without_cors_on_request(send: Send, context: CallContext) -> Send:
@@ -335,28 +295,38 @@ def refuse(status: int, why: str) -> Response:
     return explained(status, why)
 
 
-def _headers(scope: Scope) -> dict[str, str]:
-    """Return the headers by name; of several with one name the first.
-
-    Raises:
-        AuthorityError: a header that the decision depends on occurs twice.
-    """
-    headers: dict[str, str] = {}
-    for raw_name, value in scope["headers"]:
-        name = raw_name.decode("latin-1")
-        if name not in headers:
-            headers[name] = value.decode("latin-1")
-        elif name in _UNIQUE:
-            raise AuthorityError(f"the call has more than one {name} header")
-    return headers
+def _follows_a_link(method: str, headers: Mapping[str, str]) -> bool:
+    """Return whether a browser opens the live page by a link. The page with the link cannot read it."""
+    return (
+        method in READING
+        and headers.get("sec-fetch-mode") == "navigate"
+        and headers.get("sec-fetch-dest") == "document"
+    )
 
 
-def _authority(scope: Scope, headers: Mapping[str, str]) -> Authority:
-    if "host" in headers:
-        return parse_authority(headers["host"])
-    if scope.get("http_version") != "1.0":
-        raise AuthorityError("the call has no Host header")
-    return parse_authority(own_authority(scope))
+def _has_token(headers: Mapping[str, str], token: str | None) -> bool:
+    """Return whether a call has the control token: as Bearer, or as the password of any user."""
+    scheme, _, given = headers.get("authorization", "").partition(" ")
+    scheme = scheme.lower()
+    if token is None or scheme not in {"bearer", "basic"}:
+        return False
+    given = _password(given) if scheme == "basic" else given.strip()
+    return hmac.compare_digest(given.encode(), token.encode())
+
+
+def _password(credentials: str) -> str:
+    """Return the password in Basic credentials; empty if they are malformed."""
+    try:
+        return base64.b64decode(credentials.strip()).decode().partition(":")[2]
+    except ValueError:
+        return ""
+
+
+def _ask_for_token(why: str) -> Response:
+    """Return a refusal that makes a browser ask for the control token."""
+    response = explained(401, why)
+    response.headers["www-authenticate"] = _CHALLENGE
+    return response
 
 
 def _destination(scope: Scope, context: CallContext) -> Destination | None:
@@ -372,3 +342,37 @@ def _reads_a_file(scope: Scope, destination: Destination | None) -> bool:
     if scope["method"] not in READING or destination is None:
         return False
     return destination.host == CDN and destination.path.startswith("/files/")
+
+
+class TrustedProxies:
+    """Applies `X-Forwarded-For` and `X-Forwarded-Proto` of the proxies that a setting names.
+
+    Args:
+        through_proxy: see `Guard`; the headers of calls from there are ignored.
+    """
+
+    def __init__(
+        self, app: ASGIApp, trusted: Collection[str], through_proxy: Collection[tuple[str, int]]
+    ) -> None:
+        self._app = app
+        self._through_proxy = through_proxy
+        self._applying = ProxyHeadersMiddleware(self._without_headers, list(trusted))  # type: ignore[arg-type]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        app: ASGIApp = self._applying if self._is_trusted(scope) else self._app  # type: ignore[assignment]
+        await app(scope, receive, send)
+
+    def _is_trusted(self, scope: Scope) -> bool:
+        peer = scope.get("client")
+        return (
+            scope["type"] == "http"
+            and peer is not None
+            and tuple(peer) not in self._through_proxy
+            and any(name == b"x-forwarded-for" for name, _ in scope["headers"])
+            and peer[0] in self._applying.trusted_hosts
+        )
+
+    async def _without_headers(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Drop the headers after they are applied: the guard takes the remaining ones for untrusted."""
+        headers = [(name, value) for name, value in scope["headers"] if name not in FORWARDED]
+        await self._app({**scope, "headers": headers}, receive, send)

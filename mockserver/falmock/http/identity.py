@@ -15,11 +15,7 @@ _PURPOSE: Final = "falmock health "
 
 
 class Identity:
-    """A random token of one process, and its proofs.
-
-    Attributes:
-        token: 64 hexadecimal digits.
-    """
+    """A random token of one process, 64 hexadecimal digits, and its proofs."""
 
     def __init__(self, token: str | None = None) -> None:
         self.token = token or secrets.token_hex(32)

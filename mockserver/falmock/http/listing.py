@@ -56,8 +56,7 @@ async def newest(
 ) -> tuple[list[View], bool]:
     """Return views of the newest items that match, at most `limit`, and whether there are older ones.
 
-    Args:
-        pages: the newest items first. Other tasks run between two pages.
+    The first page has the newest items. Other tasks run between two pages.
     """
     found: list[View] = []
     async for page in in_turns(pages):

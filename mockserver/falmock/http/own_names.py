@@ -46,11 +46,7 @@ def look_up(name: str) -> set[str]:
 
 
 class OwnNames:
-    """Looks up names, one at a time, in a thread, and remembers the newest ones.
-
-    Args:
-        look_up: returns the addresses of a name.
-    """
+    """Looks up names, one at a time, in a thread, and remembers the newest ones."""
 
     def __init__(self, look_up: LookUp) -> None:
         self._look_up = look_up

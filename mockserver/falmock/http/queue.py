@@ -16,15 +16,8 @@ from falmock.faults import effects
 from falmock.http import access, submission
 from falmock.http.context import CONTEXT, query_of
 from falmock.http.replies import Reply, encoded
+from falmock.protocol import errors
 from falmock.protocol.calls import REQUEST_ID, Operation
-from falmock.protocol.errors import (
-    MethodNotAllowed,
-    Refusal,
-    RequestNotFound,
-    StillInProgress,
-    Unrouted,
-    compact,
-)
 from falmock.protocol.hosts import HEADERS, QUEUE
 
 if TYPE_CHECKING:
@@ -79,33 +72,33 @@ class QueueHost:
         call = context.call
         # fal's router decides by method and path, before it checks credentials and request (PROTOCOL.md 3).
         if call.endpoint is None:
-            raise Unrouted
+            raise errors.Unrouted
         if call.operation is Operation.OTHER:
-            raise MethodNotAllowed("POST")
+            raise errors.MethodNotAllowed("POST")
         if call.operation is Operation.SUBMIT:
             if call.parsed is None:
-                raise Unrouted
-            admitted = access.admit(self._emulator, self._keyring, context, scope)
-            return self._accept(context, submission.parse(context, scope, *admitted, webhook=None))
+                raise errors.Unrouted
+            return self._accept(context, submission.submission(context, scope, self._emulator, self._keyring))
         method, answer = self._operations[call.operation]
         if scope["method"] not in {method, "HEAD" if method == "GET" else method}:
-            raise MethodNotAllowed(method)
+            raise errors.MethodNotAllowed(method)
         found = self._find(context, scope)
         try:
             return answer(context, scope, found)
-        except Refusal as refusal:
+        except errors.Refusal as refusal:
             if call.repeats_id(refusal.status):
                 refusal.headers["x-fal-request-id"] = found.id
             raise
 
     async def _submit(self, request: Request, context: CallContext) -> Response:
-        admitted = access.admit(self._emulator, self._keyring, context, request.scope)
-        return self._accept(context, await submission.read(request, *admitted, self._emulator))
+        return self._accept(
+            context, await submission.read_submission(context, request, self._emulator, self._keyring)
+        )
 
     def _accept(self, context: CallContext, submitted: Submission) -> Response:
         stored = self._emulator.submit(submitted)
         context.request_id = stored.id
-        body = compact(self._describe(context, stored, lines=None))
+        body = errors.compact(self._describe(context, stored, lines=None))
         return _reply(200, body, [(b"x-fal-request-id", stored.id.encode())])
 
     def _find(self, context: CallContext, scope: Scope) -> Stored:
@@ -120,10 +113,10 @@ class QueueHost:
         if found is not None and (found.direct or found.application != application):
             found = None
         if found is None and not access.has_credentials(context, scope):
-            raise RequestNotFound
+            raise errors.RequestNotFound
         caller = access.caller_of_application(context, scope, self._keyring, application)
         if found is None or not self._keyring.may_see(caller, found.caller):
-            raise RequestNotFound
+            raise errors.RequestNotFound
         return found
 
     def _status(self, context: CallContext, scope: Scope, found: Stored) -> Response:
@@ -132,12 +125,12 @@ class QueueHost:
             status = self._describe(context, found, lines=self._emulator.logs(found))
             if status["logs"]:
                 status["logs"] = effects.visible_logs(found.injections, status["logs"])
-            return _reply(code, compact(status))
+            return _reply(code, errors.compact(status))
         position = self._emulator.position(found) if found.state == State.IN_QUEUE else 0
         known = self._statuses.get(found.id)
         if known is not None and known.shows(found, context.base_url, position):
             return known.reply
-        reply = _reply(code, compact(self._describe(context, found, lines=None)))
+        reply = _reply(code, errors.compact(self._describe(context, found, lines=None)))
         if len(self._statuses) >= KNOWN:
             self._statuses.clear()
         self._statuses[found.id] = _Status(found, context.base_url, position, reply)
@@ -187,7 +180,7 @@ class QueueHost:
             if status != sent:
                 sent = status
                 fresh = {**status, "logs": lines[lines_sent:]} if with_logs else status
-                yield b"data: " + compact(fresh) + b"\n\n"
+                yield b"data: " + errors.compact(fresh) + b"\n\n"
                 lines_sent = len(lines)
                 heartbeat_at = clock.now() + HEARTBEAT
             elif clock.now() >= heartbeat_at:
@@ -203,17 +196,17 @@ class QueueHost:
     def _result(self, context: CallContext, scope: Scope, found: Stored) -> Response:
         del scope
         if found.state != State.COMPLETED:
-            raise StillInProgress({"request_id": found.id, **_links(context, found)})
+            raise errors.StillInProgress({"request_id": found.id, **_links(context, found)})
         output = self._emulator.output(found)
         if output is None or found.status is None:
-            raise RequestNotFound
+            raise errors.RequestNotFound
         headers = encoded({**json.loads(found.headers), "x-fal-request-id": found.id})
         return _reply(found.status, output, headers)
 
     def _cancel(self, context: CallContext, scope: Scope, found: Stored) -> Response:
         del context, scope
         self._emulator.cancel(found)
-        return _reply(202, compact({"status": "CANCELLATION_REQUESTED"}))
+        return _reply(202, errors.compact({"status": "CANCELLATION_REQUESTED"}))
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,22 +1,24 @@
-"""The rest host: addresses for uploads, queues, payloads and webhooks (PROTOCOL.md 4.9, 8 and 9)."""
+"""The rest host: uploads, queues, payloads, webhooks and tokens (PROTOCOL.md 4.9, 7.1, 8 and 9)."""
 
 from __future__ import annotations
 
 from collections import Counter
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from pydantic import BaseModel, Field
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from falmock.engine.files import DEFAULT_TYPE
+from falmock.engine.lifecycle import State
 from falmock.engine.uploads import LONGEST_TOKEN_LIFETIME, TOKEN_LIFETIME
-from falmock.http import access, payloads
+from falmock.http import access
 from falmock.http.context import context_of
 from falmock.http.listing import document, in_turns, through
 from falmock.http.reading import CONTENT_TYPE, lifecycle_of, read_model
 from falmock.protocol import endpoints
+from falmock.protocol.errors import RequestNotFound
 from falmock.protocol.hosts import CDN, MEDIA, BaseURL
 
 if TYPE_CHECKING:
@@ -25,12 +27,18 @@ if TYPE_CHECKING:
     from starlette.requests import Request
 
     from falmock.engine.emulator import Emulator
-    from falmock.engine.keys import Keyring
+    from falmock.engine.keys import Caller, Keyring
     from falmock.engine.rows import Delivery
     from falmock.engine.rows import Request as Stored
 
 
-class TokenBody(BaseModel):
+LIFETIME: Final = 60  # seconds, of a token for a web page, which must not have a key
+LONGEST_LIFETIME: Final = 100 * 365 * 86_400  # seconds; the emulator's limit, not fal's
+LONGEST: Final = 120  # seconds, for a realtime token of one endpoint
+LONGEST_OF_APPLICATION: Final = 10  # seconds, for a realtime token of an application
+
+
+class UploadTokenBody(BaseModel):
     """`POST /storage/auth/token`."""
 
     expiration_seconds: int | None = Field(None, gt=0, le=LONGEST_TOKEN_LIFETIME)
@@ -43,18 +51,37 @@ class InitiateBody(BaseModel):
     content_type: str = Field(DEFAULT_TYPE, pattern=CONTENT_TYPE)
 
 
+class TokenBody(BaseModel):
+    """`POST /tokens/`. fal's clients send only the aliases, without owners."""
+
+    allowed_apps: list[str]
+    token_expiration: int = Field(LIFETIME, gt=0, le=LONGEST_LIFETIME)
+    extra_data: dict[str, Any] | None = None
+
+
+class RealtimeBody(BaseModel):
+    """`POST /tokens/realtime`. The form in fal's documentation, `{allowed_apps, duration}`, gets a 422."""
+
+    app: str
+    token_expiration: int = Field(LIFETIME, gt=0)
+    extra_data: dict[str, Any] | None = None
+
+
 def rest_routes(emulator: Emulator, keyring: Keyring) -> list[Route]:
-    """Return the routes of `rest.fal.ai`, without its tokens (see `tokens`)."""
+    """Return the routes of `rest.fal.ai`."""
     host = _Rest(emulator, keyring)
     return [
         Route("/.well-known/jwks.json", host.jwks, methods=["GET"]),
-        Route("/storage/auth/token", host.token, methods=["POST"]),
+        Route("/storage/auth/token", host.upload_token, methods=["POST"]),
         Route("/storage/upload/initiate", host.initiate, methods=["POST"]),
         Route("/storage/upload/initiate-multipart", host.initiate, methods=["POST"]),
         Route("/applications/{owner}/{alias}/queue", host.queue, methods=["GET", "DELETE"]),
         Route("/requests/queue/{owner}/{alias}", host.flush_own, methods=["DELETE"]),
         Route("/requests/delete_io/{id}", host.delete_payloads, methods=["PUT"]),
         Route("/requests/webhooks", host.webhooks, methods=["GET"]),
+        Route("/tokens", host.token, methods=["POST"]),
+        Route("/tokens/realtime", host.realtime, methods=["POST"]),
+        Route("/billing/user_balance", host.balance, methods=["GET"]),
     ]
 
 
@@ -69,10 +96,10 @@ class _Rest:
         del request
         return JSONResponse(self._emulator.signer.jwks())
 
-    async def token(self, request: Request) -> Response:
+    async def upload_token(self, request: Request) -> Response:
         """Return a token for the CDN's upload API."""
         caller = access.caller_of_rest(request, self._keyring)
-        body = await read_model(request, TokenBody)
+        body = await read_model(request, UploadTokenBody)
         now = self._emulator.clock.now()
         lifetime = body.expiration_seconds or TOKEN_LIFETIME
         return JSONResponse(
@@ -129,7 +156,7 @@ class _Rest:
         """Delete a request's payloads, by the older of two routes."""
         caller = access.caller_of_rest(request, self._keyring)
         request_id = request.path_params["id"]
-        return JSONResponse(payloads.delete(self._emulator, self._keyring, caller, request_id))
+        return JSONResponse(delete_payloads(self._emulator, self._keyring, caller, request_id))
 
     async def webhooks(self, request: Request) -> Response:
         """Return the caller's webhooks, the newest first (PROTOCOL.md 9.3)."""
@@ -137,6 +164,43 @@ class _Rest:
         pages = in_turns(_webhook_pages(self._emulator, caller.key_id))
         pieces = ([_webhook(*pair) for pair in page] async for page in pages)
         return StreamingResponse(document({}, {"items": pieces}), media_type="application/json")
+
+    async def token(self, request: Request) -> Response:
+        """Return a token for some applications, as a JSON string."""
+        caller = access.caller_of_rest(request, self._keyring)
+        body = await read_model(request, TokenBody)
+        return self._issue(caller.key_id, body.allowed_apps, body.token_expiration)
+
+    async def realtime(self, request: Request) -> Response:
+        """Return a token for a realtime connection."""
+        caller = access.caller_of_rest(request, self._keyring)
+        body = await read_model(request, RealtimeBody)
+        endpoint = endpoints.parse(body.app)
+        longest = LONGEST if endpoint and endpoint.path else LONGEST_OF_APPLICATION
+        return self._issue(caller.key_id, [body.app], min(body.token_expiration, longest))
+
+    async def balance(self, request: Request) -> Response:
+        """Return the caller's credit, as a JSON number."""
+        return JSONResponse(access.caller_of_rest(request, self._keyring, lockable=False).balance)
+
+    def _issue(self, key_id: str, apps: list[str], lifetime: int) -> Response:
+        now = int(self._emulator.clock.now())
+        aliases = [endpoint.alias if (endpoint := endpoints.parse(app)) else app for app in apps]
+        claims = {"sub": key_id, "allowed_apps": aliases, "iat": now, "exp": now + lifetime}
+        return JSONResponse(self._emulator.signer.jwt(claims), 201)
+
+
+def delete_payloads(emulator: Emulator, keyring: Keyring, caller: Caller, request_id: str) -> dict[str, Any]:
+    """Delete a request's payloads, and return fal's answer with the deleted files (PROTOCOL.md 4.9).
+
+    Raises:
+        RequestNotFound: the caller has no such request, or it is not completed.
+    """
+    found = emulator.request(request_id)
+    if found is None or not keyring.may_see(caller, found.caller) or found.state != State.COMPLETED:
+        raise RequestNotFound
+    links = emulator.drop_payloads(found)
+    return {"cdn_delete_results": [{"link": link, "exception": None} for link in links]}
 
 
 def _webhook_pages(emulator: Emulator, key_id: str) -> Iterator[list[tuple[Stored, Delivery]]]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from starlette.requests import Request
 from starlette.responses import Response
 
-from falmock.http import access, submission
+from falmock.http import submission
 from falmock.http.context import context_of
 from falmock.http.replies import Reply, encoded
 from falmock.protocol.hosts import HEADERS, RUN
@@ -29,15 +29,13 @@ class RunHost:
         self._keyring = keyring
 
     async def app(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one call."""
-        response = await self(Request(scope, receive))
+        """Answer one call; the runner checks method and path."""
+        response = await self._response(Request(scope, receive))
         await response(scope, receive, send)
 
-    async def __call__(self, request: Request) -> Response:
-        """Return the response to one call; the runner checks method and path."""
+    async def _response(self, request: Request) -> Response:
         context = context_of(request)
-        admitted = access.admit(self._emulator, self._keyring, context, request.scope)
-        submitted = await submission.read(request, *admitted, self._emulator)
+        submitted = await submission.read_submission(context, request, self._emulator, self._keyring)
         run = asyncio.create_task(self._emulator.run_directly(submitted))
         left = asyncio.create_task(_disconnected(request))
         try:

@@ -17,7 +17,7 @@ from falmock.http.application import Application
 from falmock.http.connection import BoundedProtocol
 from falmock.http.context import CONNECTION
 from falmock.http.replies import head_of
-from falmock.inspection.received_call import join_headers
+from falmock.inspection.recorded import join_headers
 from falmock.protocol.authorities import Authority
 from falmock.protocol.limits import DEFAULT, Limits
 
@@ -116,7 +116,6 @@ class ConnectionProtocol(BoundedProtocol):
 
     Args:
         answer_at_once: `Application.answer_at_once`; None if the application is another one.
-        given: arguments of `BoundedProtocol`.
     """
 
     def __init__(
@@ -199,13 +198,7 @@ class ConnectionProtocol(BoundedProtocol):
 
 
 class Server(uvicorn.Server):
-    """uvicorn, configured for an emulator. The emulator must be open; signals are left to the caller.
-
-    Args:
-        app: to serve.
-        tls: None for plain HTTP.
-        limits: on calls.
-    """
+    """uvicorn, configured for an emulator. The emulator must be open; signals are left to the caller."""
 
     def __init__(self, app: ASGIApp, tls: ssl.SSLContext | None = None, *, limits: Limits = DEFAULT) -> None:
         # A partial instead of a class: uvicorn only calls it.
@@ -223,7 +216,7 @@ class Server(uvicorn.Server):
                 log_config=None,
                 access_log=False,  # it would contain queries, and so tokens
                 server_header=False,
-                proxy_headers=False,  # see `http.trusted_proxies`
+                proxy_headers=False,  # see `guard.TrustedProxies`
                 timeout_keep_alive=limits.idle_seconds,  # type: ignore[arg-type]  # a float works
                 ssl_context_factory=(lambda *_: tls) if tls else None,
             )

@@ -1,18 +1,19 @@
-"""Reads submissions for the queue and the run host (PROTOCOL.md 4.1 and 11.1)."""
+"""Reads submissions to the queue and run host (PROTOCOL.md 4.1 and 11.1)."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from falmock.engine.delivery import is_deliverable
 from falmock.engine.files import Lifecycle, LifecycleError
 from falmock.engine.queue import LOW, NORMAL
 from falmock.engine.submission import Submission
-from falmock.http.context import context_of, query_of
+from falmock.http.access import caller_of_application, existing
+from falmock.http.context import query_of, read_body
 from falmock.protocol.calls import named_test
-from falmock.protocol.errors import BodyTooLarge, PlatformError
+from falmock.protocol.errors import PlatformError, UserLocked
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -22,101 +23,70 @@ if TYPE_CHECKING:
     from starlette.types import Scope
 
     from falmock.engine.emulator import Emulator
-    from falmock.engine.keys import Caller
+    from falmock.engine.keys import Keyring
     from falmock.http.context import CallContext
-    from falmock.protocol.calls import Call
-    from falmock.protocol.endpoints import Endpoint
 
-MOST_DIGITS = 18  # of a content-length; Python does not parse thousands of digits
-SHORTEST_START = 0.1  # seconds; fal's documentation requires more than this
-LONGEST_START = 365 * 86_400.0  # seconds; assumed
-PREFERENCE = "X-Fal-Object-Lifecycle-Preference"
-
-
-async def read(request: Request, endpoint: Endpoint, caller: Caller, emulator: Emulator) -> Submission:
-    """Read a submission.
-
-    Raises:
-        PlatformError: `bad_request`, for an invalid header or query parameter.
-        BodyTooLarge: the body has more bytes than `Settings.max_body`.
-    """
-    context = context_of(request)
-    url = webhook_of(request.scope)
-    if url is not None and (why := await emulator.dialler.objection(url)) is not None:
-        raise _bad(f"fal_webhook parameter: {why}")
-    submission = parse(context, request.scope, endpoint, caller, webhook=url)
-    if context.body is None:
-        return replace(submission, body=await read_body(request, emulator.settings.max_body))
-    return submission
+SHORTEST_START: Final = 0.1  # seconds; fal's documentation requires more than this
+LONGEST_START: Final = 365 * 86_400.0  # seconds; assumed
+PREFERENCE: Final = "X-Fal-Object-Lifecycle-Preference"
+WEBHOOK: Final = "fal_webhook"  # in the query
+PRIORITIES: Final = {"normal": NORMAL, "low": LOW}
 
 
-def wants_webhook(scope: Scope) -> bool:
-    return "fal_webhook" in query_of(scope)
-
-
-def webhook_of(scope: Scope) -> str | None:
-    """Return the URL for the webhook of a submission, or None.
-
-    Raises:
-        PlatformError: `bad_request`: it is not a URL to deliver to.
-    """
-    url = query_of(scope).get("fal_webhook")
-    if url is not None and not is_deliverable(url):
-        raise _bad("fal_webhook parameter")
-    return url
-
-
-def parse(
-    context: CallContext, scope: Scope, endpoint: Endpoint, caller: Caller, *, webhook: str | None
+async def read_submission(
+    context: CallContext, request: Request, emulator: Emulator, keyring: Keyring
 ) -> Submission:
-    """Parse the headers and the query of a submission. Its body is that of the context, or empty.
+    """Return a submission with its body, if its webhook may be delivered; see `submission`."""
+    submitted = submission(context, request.scope, emulator, keyring)
+    url = submitted.webhook
+    if url is not None and (why := await emulator.dialler.objection(url)) is not None:
+        raise _bad(f"{WEBHOOK} parameter: {why}")
+    if context.body is None:
+        return replace(submitted, body=await read_body(request, emulator.settings.max_body))
+    return submitted
+
+
+def submission(context: CallContext, scope: Scope, emulator: Emulator, keyring: Keyring) -> Submission:
+    """Return a submission to the queue or run host. Its body is that of the context, or empty.
 
     Raises:
+        ApplicationNotFound, AccessDenied, UnknownKey: see `existing` and `caller_of_application`.
+        UserLocked: the caller's account is locked.
         PlatformError: `bad_request`, for an invalid header or query parameter.
     """
-    headers = context.headers
+    call, headers, query = context.call, context.headers, query_of(scope)
+    endpoint = existing(emulator, call.parsed, call.endpoint or "")
+    caller = caller_of_application(context, scope, keyring, endpoint.application)
+    if caller.locked:
+        raise UserLocked
+    # `Call.test` is of keys, not of a key id that comes from a token
+    of_token = None if caller.key_id == call.caller else named_test(caller.key_id)
     return Submission(
         endpoint=endpoint,
         caller=caller.key_id,
-        test=context.call.test or _test_of(context.call, caller),
+        test=call.test or of_token,
         origin=str(context.base_url),
         method=scope["method"],
         content_type=headers.get("content-type"),
-        webhook=webhook,
+        webhook=webhook_of(query),
         priority=_priority(headers),
         start_within=_start_within(headers),
         retry=headers.get("x-fal-no-retry", "").strip().lower() not in {"1", "true", "yes"},
         store_io=headers.get("x-fal-store-io", "").strip() != "0",
         lifecycle=_lifecycle(headers),
-        max_queue_length=_max_queue_length(query_of(scope)),
+        max_queue_length=_max_queue_length(query),
         faults=context.later,
         parsed=context.model_input,
         body=context.body or b"",
     )
 
 
-def _test_of(call: Call, caller: Caller) -> str | None:
-    """Return the test in a key id that comes from a token; `Call.test` covers keys only."""
-    return None if caller.key_id == call.caller else named_test(caller.key_id)
-
-
-async def read_body(request: Request, limit: int) -> bytes:
-    """Return the body.
-
-    Raises:
-        BodyTooLarge: it has more bytes than `limit`. The rest is not read.
-    """
-    declared = request.headers.get("content-length", "0").lstrip("0")
-    if declared.isdecimal() and (len(declared) > MOST_DIGITS or int(declared) > limit):
-        raise BodyTooLarge(limit)
-    pieces: list[bytes] = []
-    size = 0
-    async for chunk in request.stream():
-        pieces.append(chunk)
-        size += len(chunk)
-        if size > limit:
-            raise BodyTooLarge(limit)
-    return b"".join(pieces)
+def webhook_of(query: QueryParams) -> str | None:
+    """Return the URL for the webhook of a submission, or None. It must be a URL to deliver to."""
+    url = query.get(WEBHOOK)
+    if url is not None and not is_deliverable(url):
+        raise _bad(f"{WEBHOOK} parameter")
+    return url
 
 
 def _bad(name: str) -> PlatformError:
@@ -124,9 +94,8 @@ def _bad(name: str) -> PlatformError:
 
 
 def _priority(headers: Mapping[str, str]) -> int:
-    priorities = {"normal": NORMAL, "low": LOW}
     try:
-        return priorities[headers.get("x-fal-queue-priority", "normal").strip().lower()]
+        return PRIORITIES[headers.get("x-fal-queue-priority", "normal").strip().lower()]
     except KeyError:
         raise _bad("X-Fal-Queue-Priority header") from None
 

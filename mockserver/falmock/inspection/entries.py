@@ -6,9 +6,10 @@ import dataclasses
 import json
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Literal, TypeVar
 
 from falmock import __version__
+from falmock.inspection.recorded import ReceivedCall, Transition
 from falmock.protocol.calls import Operation
 from falmock.protocol.patterns import matches
 
@@ -18,8 +19,7 @@ if TYPE_CHECKING:
     from pydantic import TypeAdapter
 
     from falmock.engine.rows import Request
-    from falmock.inspection.raw_attempt import RawAttempt
-    from falmock.inspection.received_call import ReceivedCall
+    from falmock.inspection.recorded import Held
 
 Headers = tuple[tuple[str, str], ...]
 
@@ -40,16 +40,11 @@ class Exchange:
         real: arrival, real seconds since the journal was opened.
         took: real seconds until the response was complete, or until now.
         request_id: of a submit or run, the request that it created.
-        path: on that host.
         input: the request body as JSON or text, data URIs shortened; None for binary data.
-        input_size: bytes of the request body.
         input_sha256: hex digest of the body of a submit or run, else None.
         status: None before the response starts.
         answer, answer_size: the response body, as for `input`.
-        error: name of the exception that ended the call, or None.
-        fault: the fault that was injected into the response, or None.
         public: of a download, whether the file needs no key; else None.
-        over: whether the response is complete.
     """
 
     id: int
@@ -85,55 +80,15 @@ class Exchange:
 
 
 @dataclass(frozen=True, slots=True)
-class Transition:
-    """A change of a request's state.
-
-    Attributes:
-        id, at, real: as for `Exchange`.
-        endpoint: full endpoint id.
-        event: "submit", a `lifecycle.Event`, or a manual "hold" or "release".
-        state: the new state.
-        attempt: number of the run; 0 before the first.
-        status: HTTP status of the outcome; None before.
-        error_type: the type of a platform error, or None.
-    """
-
-    id: int
-    at: float
-    real: float
-    request_id: str
-    endpoint: str
-    caller: str
-    test: str | None
-    event: str
-    state: str
-    attempt: int
-    status: int | None
-    error_type: str | None
-    kind: Literal["transition"] = "transition"
-
-    @property
-    def operation(self) -> None:
-        return None
-
-    def __str__(self) -> str:
-        outcome = "" if self.status is None else f" with {self.status}"
-        return f"#{self.id} {self.request_id} {self.event}: {self.state}{outcome}"
-
-
-@dataclass(frozen=True, slots=True)
 class Attempt:
     """One POST of a webhook.
 
     Attributes:
         id, at, real, took: as for `Exchange`.
         url: without user info and query parameters.
-        number: 1 for the first.
-        size: bytes of the body.
         status: HTTP status of the response; None without one.
         answer: the beginning of the response body.
         error: why there was no response, or None.
-        fault: the fault that was injected, or None.
     """
 
     id: int
@@ -156,16 +111,14 @@ class Attempt:
     fault: str | None
     kind: Literal["attempt"] = "attempt"
 
-    @property
-    def operation(self) -> Operation:
-        return Operation.WEBHOOK
+    operation: ClassVar = Operation.WEBHOOK
 
     def __str__(self) -> str:
         return f"#{self.id} webhook of {self.request_id}, attempt {self.number}: {self.status or self.error}"
 
 
 JournalEntry = Exchange | Transition | Attempt
-Item = TypeVar("Item", bound="JournalEntry | ReceivedCall | RawAttempt")
+Item = TypeVar("Item", bound="JournalEntry | Held")
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,7 +129,6 @@ class JournalFilter:
 
     Attributes:
         endpoint: an endpoint id, or a pattern such as "fal-ai/*".
-        caller: a key id.
         operation: a `calls.Operation`; "webhook" for attempts.
         since, until: unix seconds of the emulator's clock; `until` is excluded.
     """
@@ -206,17 +158,19 @@ class JournalFilter:
                 if (self._owns(entry) or entry.request_id in related) and self._matches(entry)
             ]
 
-    def _owns(self, entry: JournalEntry | ReceivedCall | RawAttempt) -> bool:
+    def _owns(self, entry: JournalEntry | Held) -> bool:
+        facts = entry.call if isinstance(entry, ReceivedCall) else entry
         return (
-            (self.endpoint is None or matches(entry.endpoint or "", self.endpoint))
-            and self.test in {None, entry.test}
-            and self.caller in {None, entry.caller}
+            (self.endpoint is None or matches(facts.endpoint or "", self.endpoint))
+            and self.test in {None, facts.test}
+            and self.caller in {None, facts.caller}
         )
 
-    def _matches(self, entry: JournalEntry | ReceivedCall | RawAttempt) -> bool:
+    def _matches(self, entry: JournalEntry | Held) -> bool:
+        facts = entry.call if isinstance(entry, ReceivedCall) else entry
         return (
             (self.request is None or entry.request_id == self.request)
-            and (self.operation is None or entry.operation == self.operation)
+            and (self.operation is None or facts.operation == self.operation)
             and (self.since is None or entry.at >= self.since)
             and (self.until is None or entry.at < self.until)
         )

@@ -109,7 +109,6 @@ class Figures:
         width: of each bucket, in seconds.
         buckets: in order, also those without requests.
         counts, queue, run: see `Bucket`, of all requests.
-        usd: price of the results.
         models: the cost by endpoint, the highest first.
         tests: the same by test; requests without a test are under None.
         errors: how many requests each type of error ended, the most frequent first.

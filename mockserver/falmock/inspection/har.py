@@ -11,7 +11,8 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
 
 from falmock import __version__
-from falmock.inspection.entries import Exchange, Transition
+from falmock.inspection.entries import Exchange
+from falmock.inspection.recorded import Transition
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

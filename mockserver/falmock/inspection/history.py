@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from falmock.engine.lifecycle import State
-from falmock.inspection.entries import Exchange, Transition, submit_identity
+from falmock.inspection.entries import Exchange, submit_identity
+from falmock.inspection.recorded import Transition
 from falmock.protocol.calls import Operation
 
 if TYPE_CHECKING:
@@ -70,7 +71,6 @@ class UnknownField:
 
     Attributes:
         known: the fields that it has.
-        calls: the calls that sent it.
     """
 
     endpoint: str
@@ -83,9 +83,6 @@ class History:
     """A journal, sorted by request.
 
     Attributes:
-        catalogue: the models that the calls may name.
-        now: unix seconds of the emulator's clock.
-        calls: all calls, in order.
         requests: in the order of their first entry.
     """
 

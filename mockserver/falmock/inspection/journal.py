@@ -12,19 +12,19 @@ import time
 from collections import defaultdict
 from typing import TYPE_CHECKING, Any, Final
 
-from falmock.inspection.entries import EVERYTHING, Attempt, Exchange, JournalFilter, Transition
+from falmock.inspection.entries import EVERYTHING, Attempt, Exchange, JournalFilter
 from falmock.inspection.known_keys import KnownKeys
-from falmock.inspection.raw_attempt import RawAttempt
-from falmock.inspection.received_call import (
+from falmock.inspection.recorded import (
     CONTENT_TYPE,
-    OVERHEAD,
+    RawAttempt,
     ReceivedCall,
+    Ring,
+    Transition,
     header,
     join_headers,
     split_headers,
 )
 from falmock.inspection.redaction import Redactor
-from falmock.inspection.ring import Held, Ring
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from falmock.engine.emulator import Emulator
     from falmock.engine.rows import Request
     from falmock.inspection.entries import JournalEntry
+    from falmock.inspection.recorded import Held
     from falmock.protocol.calls import Call
 
 log = logging.getLogger("falmock")
@@ -51,9 +52,7 @@ class Journal:
         keys: "id:secret" pairs from the settings. Keys that callers send are added.
 
     Attributes:
-        dropped: number of entries that were dropped.
         known: the keys that are masked wherever they appear.
-        redact: masks them and other secrets.
         warned: the subjects of the warnings so far, each once. A reset does not remove them.
     """
 
@@ -76,17 +75,16 @@ class Journal:
         """Return the real seconds since the journal was opened."""
         return time.perf_counter() - self._opened
 
-    def open(self, call: Call, scope: Any, path: str, headers: bytes, at: float) -> ReceivedCall:
+    def open(
+        self, call: Call, scope: Any, path: str, at: float, headers: bytes | None = None
+    ) -> ReceivedCall:
         """Start to record a call.
 
         Args:
-            call: on a fal host.
-            path: on that host.
-            headers: as `join_headers` returns them.
-            at: arrival, unix seconds of the emulator's clock.
+            headers: as `join_headers` returns them; None to join those of the scope.
         """
         for name, value in scope["headers"]:
-            if name == AUTHORIZATION:
+            if name == AUTHORIZATION and value not in self.known.seen:
                 self.known.see(value)
         received = ReceivedCall(
             self._next_id(),
@@ -96,7 +94,7 @@ class Journal:
             scope["method"],
             path,
             scope["query_string"],
-            headers,
+            join_headers(scope["headers"]) if headers is None else headers,
             request_id=call.request_id,
         )
         self._open[received.id] = received
@@ -111,19 +109,14 @@ class Journal:
         request_id: str | None = None,
         public: bool | None = None,
     ) -> None:
-        """Keep a call that has ended; see `Exchange` for the fields.
-
-        Args:
-            request_id: the request that the call created.
-        """
+        """Keep a call that has ended; see `Exchange` for the fields."""
         received.took = self.real() - received.real
         received.error = error
         received.fault = fault
-        received.request_id = request_id or received.call.request_id
+        received.request_id = request_id or received.request_id
         received.public = public
         if self._open.pop(received.id, None) is not None:  # otherwise `clear` has removed it
-            received.trim()
-            self._keep(received)
+            self.dropped += self._ring.append(received)
 
     def step(self, request: Request, event: str, at: float) -> None:
         """Record a transition; `request` is as it is afterwards."""
@@ -141,12 +134,12 @@ class Journal:
             status=request.status,
             error_type=request.error_type,
         )
-        self._keep(transition)
+        self.dropped += self._ring.append(transition)
 
     def attempt(self, attempt: observer.Attempt) -> None:
         """Record a webhook attempt that has ended."""
         entry = RawAttempt.of(attempt, id=self._next_id(), real=self.real() - attempt.took)
-        self._keep(entry)
+        self.dropped += self._ring.append(entry)
 
     def warn(self, of: observer.Warned, subject: str, text: str) -> None:
         """Log a warning, if it is the first about its subject; see `Observer`."""
@@ -169,7 +162,7 @@ class Journal:
             weight = 0
             for held in matching:
                 piece.append(self._entry(held))
-                weight += OVERHEAD if isinstance(held, Transition) else held.weight
+                weight += held.weight
                 if weight >= PIECE:
                     yield piece
                     piece, weight = [], 0
@@ -190,9 +183,6 @@ class Journal:
     def _next_id(self) -> int:
         self._count += 1
         return self._count
-
-    def _keep(self, entry: Held) -> None:
-        self.dropped += self._ring.append(entry)
 
     def _entry(self, held: Held) -> JournalEntry:
         if isinstance(held, ReceivedCall):
@@ -261,11 +251,7 @@ class Journal:
 
 
 def journal_of(emulator: Emulator) -> Journal:
-    """Return the journal of an emulator.
-
-    Raises:
-        TypeError: the emulator has another observer.
-    """
+    """Return the journal of an emulator that was opened with one."""
     if not isinstance(emulator.observer, Journal):
         raise TypeError("the emulator was opened without a journal")
     return emulator.observer

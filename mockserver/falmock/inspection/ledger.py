@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import math
 from collections import Counter, defaultdict
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
 from falmock.engine.observer import Warned
@@ -36,20 +36,7 @@ NAMED: Final = ("refused", "models", "keys", "inputs")  # the fields of an accou
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """The summary of the calls: totals since the start.
-
-    Attributes:
-        requests: accepted.
-        results: requests that succeeded.
-        failures: requests that ended with an error.
-        webhooks: delivered.
-        usd: price of the results.
-        calls: number of calls for each of fal's hosts.
-        refused: hosts for which calls were refused.
-        models: endpoints that were called and are not emulated.
-        keys: the wrong forms of keys that were refused.
-        inputs: URLs of input files that were not fetched.
-    """
+    """The summary of the calls: totals since the start. `control.schemas.AccountView` explains the fields."""
 
     requests: int = 0
     results: int = 0
@@ -64,21 +51,14 @@ class Account:
 
     def since(self, before: Account) -> Account:
         """Return the difference from an earlier account."""
+
+        def left(now: Any, then: Any) -> Any:
+            if isinstance(now, dict):
+                return {host: more for host in now if (more := now[host] - then.get(host, 0)) > 0}
+            return tuple(each for each in now if each not in then) if isinstance(now, tuple) else now - then
+
         return Account(
-            requests=self.requests - before.requests,
-            results=self.results - before.results,
-            failures=self.failures - before.failures,
-            webhooks=self.webhooks - before.webhooks,
-            usd=self.usd - before.usd,
-            calls={
-                host: count - before.calls.get(host, 0)
-                for host, count in self.calls.items()
-                if count > before.calls.get(host, 0)
-            },
-            **{
-                name: tuple(each for each in getattr(self, name) if each not in getattr(before, name))
-                for name in NAMED
-            },
+            **{each.name: left(getattr(self, each.name), getattr(before, each.name)) for each in fields(self)}
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -136,7 +116,6 @@ class Double:
     """A submit that soon repeats an equal one (see `submit_identity`).
 
     Attributes:
-        first, second: request ids.
         seconds: between them, on the emulator's clock.
         usd: price of the second, if it succeeds.
     """
@@ -161,10 +140,8 @@ class Bill:
     """The cost of requests in US dollars.
 
     Attributes:
-        usd: the sum.
         by_caller, by_test: sums for each key id and each test; requests without a test are under "".
         prices: the price of each endpoint in the bill.
-        charges: in the order of submits.
     """
 
     usd: float
@@ -179,8 +156,6 @@ class Ledger:
     """Counts the calls of one emulator and prices the requests in its store.
 
     Args:
-        body: returns the input of a request.
-        catalogue: has the prices.
         warned: the subjects of warnings, by `Warned`.
     """
 

@@ -40,10 +40,8 @@ class Finding:
     """A mistake and its evidence.
 
     Attributes:
-        rule: a name in `RULES`.
         says: the mistake, in one line.
         evidence: some of the entries that show it, one line each.
-        request_ids: the requests concerned.
     """
 
     rule: str
@@ -66,8 +64,6 @@ class Rule:
 
     Attributes:
         name: in findings and on the command line.
-        why: the cost of the mistake.
-        source: where that is documented.
         find: yields the evidence of each finding; its docstring says when.
     """
 
@@ -97,8 +93,6 @@ def check(
     """Return the findings of all rules.
 
     Args:
-        entries: of a journal, in order.
-        catalogue: the models that the emulator served.
         now: unix seconds of the emulator's clock; by default the time of the last entry.
     """
     history = History(list(entries), catalogue, now)

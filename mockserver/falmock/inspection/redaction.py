@@ -16,14 +16,13 @@ import string
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qsl, quote
 
-from falmock.inspection.escapes import views
-from falmock.inspection.known_keys import LONG_SECRET, KnownKeys
+from falmock.inspection.known_keys import LONG_SECRET, KnownKeys, views
 from falmock.protocol import urls
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from falmock.inspection.escapes import Span
+    from falmock.inspection.known_keys import Span
 
 MASK: Final = "***"
 DEPTH: Final = 32  # levels of a JSON body that are kept

@@ -44,8 +44,6 @@ class Authority:
 
     Attributes:
         name: in lower case, without a final dot; an IP address in its shortest form, without brackets.
-        port: 1 to 65535, or None.
-        text: as in a URL.
     """
 
     name: str
@@ -78,14 +76,7 @@ class WebOrigin:
 
 @dataclass(frozen=True, slots=True)
 class HttpUrl:
-    """A parsed http or https URL, without its fragment.
-
-    Attributes:
-        scheme: "http" or "https".
-        authority: of the server.
-        path: as given; may be empty.
-        query: as given, without the question mark, or None.
-    """
+    """A parsed http or https URL without its fragment. Path and query are as given; the path may be empty."""
 
     scheme: str
     authority: Authority
@@ -116,11 +107,7 @@ def parse_authority(text: str) -> Authority:
 
 
 def parse_origin(text: str) -> WebOrigin | None:
-    """Parse an Origin header; return None for the opaque origin, "null".
-
-    Raises:
-        AuthorityError: it is something else.
-    """
+    """Parse an Origin header; None for the opaque one, "null"; any other text is an AuthorityError."""
     if text == "null":
         return None
     scheme, separator, rest = text.lower().partition("://")
@@ -138,10 +125,9 @@ def origin_of(scheme: str, authority: Authority) -> WebOrigin:
 
 
 def parse_url(text: str, *, userinfo: bool = False) -> HttpUrl:
-    """Parse an absolute http or https URL.
+    """Parse an absolute http or https URL. A name outside ASCII is converted as httpx does it (IDNA 2008).
 
     Args:
-        text: the URL. A name that is not ASCII is converted as httpx does it (IDNA 2008).
         userinfo: accept `user:password@` before the host, and drop it.
 
     Raises:

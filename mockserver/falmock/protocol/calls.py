@@ -55,7 +55,6 @@ class Call(NamedTuple):
     """One call.
 
     Attributes:
-        host: one of fal's, as in `hosts`.
         operation: independent of the method, except that a submit is a POST. The path of a request under its
             full endpoint id is a submit path too; with another method it is OTHER.
         endpoint: as the path names it: the full id for a submit or a run, the part before "/requests/" for
@@ -90,9 +89,7 @@ def read(host: str, method: str, path: str, headers: Mapping[str, str], *, lenie
 
     Args:
         host: one of fal's, aliases resolved.
-        method: of the call.
         path: on that host, without a trailing slash.
-        headers: names in lower case.
         lenient: accept full endpoint ids in the paths of requests, as fal's documentation shows them.
     """
     read_path = _read_path if len(path) <= LONGEST_CACHED else _read_path.__wrapped__

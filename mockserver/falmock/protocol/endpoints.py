@@ -21,10 +21,8 @@ class Endpoint:
 
     Attributes:
         namespace: "workflows", "comfy" or "".
-        owner: for example "fal-ai".
         alias: for example "veo2", with an environment suffix if there is one ("veo2--staging").
         path: the rest without slashes at its ends, for example "image-to-video", or "".
-        application: the id without the path.
     """
 
     namespace: str

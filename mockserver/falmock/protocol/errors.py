@@ -41,15 +41,25 @@ class Refusal(Exception):
     """A call is refused.
 
     Each subclass is one row of a table: a `status`, and a `text` for `{"detail": text}` or another body.
+
+    Args:
+        facts: fill the placeholders of the text.
+        body: replaces `{"detail": text}`.
     """
 
     status: int
     text: ClassVar[str]
+    error_type: str | None = None  # in the body and in a header
     has_spaces: ClassVar[bool] = False  # in the JSON
 
-    def __init__(self, body: Json | None = None, *, headers: dict[str, str] | None = None) -> None:
-        self.body: Json = {"detail": self.text} if body is None else body
+    def __init__(
+        self, *facts: object, body: Json | None = None, headers: dict[str, str] | None = None
+    ) -> None:
+        self.body: Json = {"detail": self.text.format(*facts)} if body is None else body
         self.headers = headers or {}
+        if self.error_type is not None:
+            self.body["error_type"] = self.error_type
+            self.headers = {"x-fal-error-type": self.error_type, **self.headers}
         super().__init__(str(self.body.get("detail") or self.body.get("status")))
 
     def content(self) -> bytes:
@@ -58,22 +68,16 @@ class Refusal(Exception):
 
 
 class ApplicationNotFound(Refusal):
-    """No such application; checked before anything else. For a known owner, `name` is the alias alone."""
+    """No such application, or alias of a known owner; checked before anything else."""
 
-    status = 404
-
-    def __init__(self, name: str, *, headers: dict[str, str] | None = None) -> None:
-        super().__init__({"detail": f'Application "{name}" not found'}, headers=headers)
+    status, text = 404, 'Application "{}" not found'
 
 
 class AccessDenied(Refusal):
     """No credentials, or credentials that cannot be parsed."""
 
     status = 401
-
-    def __init__(self, application: str) -> None:
-        why = "Authentication is required to access this application."
-        super().__init__({"detail": f'Cannot access application "{application}". {why}'})
+    text = 'Cannot access application "{}". Authentication is required to access this application.'
 
 
 class UnknownKey(Refusal):
@@ -104,10 +108,10 @@ class InvalidToken(Refusal):
 class UserLocked(Refusal):
     """The account is locked."""
 
-    status = 403
+    status, text = 403, "User is locked. Reason: {}"
 
     def __init__(self, reason: str = OUT_OF_BALANCE) -> None:
-        super().__init__({"detail": f"User is locked. Reason: {reason}"})
+        super().__init__(reason)
 
 
 class RequestNotFound(Refusal):
@@ -116,7 +120,7 @@ class RequestNotFound(Refusal):
     status = 404
 
     def __init__(self) -> None:
-        super().__init__({"status": "NOT_FOUND"})
+        super().__init__(body={"status": "NOT_FOUND"})
 
 
 class StillInProgress(Refusal):
@@ -125,7 +129,7 @@ class StillInProgress(Refusal):
     status = 400
 
     def __init__(self, links: Json) -> None:
-        super().__init__({"detail": "Request is still in progress", **links})
+        super().__init__(body={"detail": "Request is still in progress", **links})
 
 
 class AlreadyCompleted(Refusal):
@@ -134,7 +138,7 @@ class AlreadyCompleted(Refusal):
     status = 400
 
     def __init__(self) -> None:
-        super().__init__({"status": "ALREADY_COMPLETED"})
+        super().__init__(body={"status": "ALREADY_COMPLETED"})
 
 
 class NotFound(Refusal):
@@ -146,9 +150,11 @@ class NotFound(Refusal):
 class FileNotServed(Refusal):
     """The access list of a file forbids (403) or hides (404) it. Texts assumed."""
 
+    text = "{}"
+
     def __init__(self, decision: str) -> None:
         self.status, detail = (403, "Forbidden") if decision == "forbid" else (404, "Not Found")
-        super().__init__({"detail": detail})
+        super().__init__(detail)
 
 
 class Unrouted(Refusal):
@@ -173,10 +179,7 @@ class MethodNotAllowed(Unrouted):
 class BodyTooLarge(Refusal):
     """The body is over the limit. Limit and text assumed."""
 
-    status = 413
-
-    def __init__(self, limit: int) -> None:
-        super().__init__({"detail": f"Request body exceeds the maximum allowed size of {limit} bytes"})
+    status, text = 413, "Request body exceeds the maximum allowed size of {} bytes"
 
 
 class InvalidBody(Refusal):
@@ -185,7 +188,7 @@ class InvalidBody(Refusal):
     status = 422
 
     def __init__(self, errors: list[Json]) -> None:
-        super().__init__({"detail": errors})
+        super().__init__(body={"detail": errors})
 
 
 class UnparseableBody(Refusal):
@@ -197,10 +200,7 @@ class UnparseableBody(Refusal):
 class QueueTooLong(Refusal):
     """More requests wait than `fal_max_queue_length` allows. Text assumed."""
 
-    status = 429
-
-    def __init__(self, length: int, limit: int) -> None:
-        super().__init__({"detail": f"Queue length {length} exceeds the maximum of {limit}"})
+    status, text = 429, "Queue length {} exceeds the maximum of {}"
 
 
 class ConcurrencyLimit(Refusal):
@@ -214,7 +214,7 @@ class ConcurrencyLimit(Refusal):
             "type": "concurrent_requests_limit",
             "data": {"limit": limit},
         }
-        super().__init__(body, headers={"x-fal-needs-retry": "1"})
+        super().__init__(body=body, headers={"x-fal-needs-retry": "1"})
 
 
 class RateLimited(Refusal):
@@ -236,7 +236,7 @@ class GatewayTimeout(Refusal):
 
 
 class PlatformError(Refusal):
-    """An error of the platform, with `error_type` in the body and in a header.
+    """An error of the platform.
 
     Args:
         error_type: a key of `STATUS`.
@@ -244,6 +244,7 @@ class PlatformError(Refusal):
             disconnected" and "Request was cancelled".
     """
 
+    text = "{}"
     STATUS: ClassVar[dict[str, int]] = {
         "request_timeout": 504,
         "startup_timeout": 504,
@@ -272,62 +273,39 @@ class PlatformError(Refusal):
         self.status = self.STATUS[error_type]
         self.error_type = error_type
         self.detail = detail or self.DETAIL.get(error_type) or error_type.replace("_", " ").capitalize()
-        super().__init__(
-            {"detail": self.detail, "error_type": error_type},
-            headers={"x-fal-error-type": error_type, **(headers or {})},
-        )
+        super().__init__(self.detail, headers=headers)
 
 
 class StorageUnavailable(Refusal):
-    """The emulator cannot write at the moment, and nothing has changed. fal has no such error.
+    """The emulator cannot write at the moment, and nothing has changed. fal has no such error."""
 
-    Args:
-        reason: a short text about the missing resource.
-    """
+    status, error_type = 503, "storage_unavailable"
+    text = "The emulator cannot write ({}): send this again later"
 
-    status = 503
-    error_type: ClassVar[str] = "storage_unavailable"
-
-    def __init__(self, reason: str, detail: str | None = None) -> None:
-        detail = detail or f"The emulator cannot write ({reason}): send this again later"
-        super().__init__(
-            {"detail": detail, "error_type": self.error_type}, headers={"x-fal-error-type": self.error_type}
-        )
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
         self.reason = reason
 
 
 class StorageFull(StorageUnavailable):
     """The emulator's disk is full."""
 
-    status = 507
-    error_type: ClassVar[str] = "storage_full"
-
-    def __init__(self, reason: str) -> None:
-        super().__init__(reason, "The emulator's disk is full: make room and send this again")
+    status, error_type = 507, "storage_full"
+    text = "The emulator's disk is full: make room and send this again"
 
 
 class TimeEnded(Refusal):
     """Emulated time is about to end, so a request would not. fal has no such error."""
 
-    status = 503
-
-    def __init__(self) -> None:
-        detail = (
-            "Emulated time ends with the year 2999, and this is its last day: "
-            "start the emulator again, with another --state, or --ephemeral"
-        )
-        super().__init__(
-            {"detail": detail, "error_type": "time_ended"}, headers={"x-fal-error-type": "time_ended"}
-        )
+    status, error_type = 503, "time_ended"
+    text = (
+        "Emulated time ends with the year 2999, and this is its last day: "
+        "start the emulator again, with another --state, or --ephemeral"
+    )
 
 
 class PlatformApiError(Refusal):
-    """An error of the platform API, in its own envelope (PROTOCOL.md 15).
-
-    Args:
-        kind: a key of `KINDS`.
-        message: replaces the usual one.
-    """
+    """An error of the platform API, in its own envelope (PROTOCOL.md 15); `kind` is a key of `KINDS`."""
 
     KINDS: ClassVar[dict[str, tuple[int, str]]] = {
         "authorization_error": (401, "Authentication required"),
@@ -337,7 +315,7 @@ class PlatformApiError(Refusal):
 
     def __init__(self, kind: str, message: str | None = None) -> None:
         self.status, usual = self.KINDS[kind]
-        super().__init__({"error": {"type": kind, "message": message or usual}})
+        super().__init__(body={"error": {"type": kind, "message": message or usual}})
 
 
 class PlatformRateLimited(Refusal):
@@ -347,4 +325,4 @@ class PlatformRateLimited(Refusal):
 
     def __init__(self) -> None:
         body = {"error": "Too Many Requests", "message": "Rate limit exceeded"}
-        super().__init__(body, headers={"retry-after": "10"})
+        super().__init__(body=body, headers={"retry-after": "10"})

@@ -89,7 +89,6 @@ class BaseURL:
 
     Attributes:
         style: "host" if the call used fal's own name, "prefix" if that name led its path, else "bare".
-        scheme: "http" or "https".
         authority: of the emulator; for style "host" only ":port" or "".
         files: for style "host", base URL of the emulator that replaces the media hosts, as
             "http://127.0.0.1:8787"; empty for none.
@@ -124,10 +123,8 @@ class Destination:
     """Where a call goes.
 
     Attributes:
-        host: one of the fal hosts above, aliases resolved.
         path: on that host, with a leading and without a trailing slash.
         query: without the question mark; None keeps the call's own.
-        base_url: for the URLs in the answer.
     """
 
     host: str
@@ -152,10 +149,6 @@ def find_destination(
     """Find the destination of a call.
 
     Args:
-        authority: from the Host header.
-        headers: of the call; names in lower case.
-        scheme: of the call.
-        path: of the call, decoded.
         own_names: names of this emulator besides those of loopback.
 
     Raises:
@@ -179,11 +172,7 @@ def find_destination(
 def find_target(url: HttpUrl, authority: Authority, scheme: str, own_names: Collection[str]) -> Destination:
     """Find the destination of a call that names its target by URL.
 
-    Args:
-        url: of a fal host, or of this emulator, as the call itself could have.
-        authority: of the call.
-        scheme: of the call.
-        own_names: names of this emulator besides those of loopback.
+    The URL is of a fal host, or of this emulator, as the call itself could have.
 
     Raises:
         NotServedError: it is of another host.

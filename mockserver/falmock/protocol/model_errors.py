@@ -25,7 +25,6 @@ class ModelErrorType:
 
     Attributes:
         msg: the text, a format string over the facts.
-        status: HTTP status of the result.
         loc: the usual place in the input, as in "body.image_url".
         facts: example values for `ctx`, which the text repeats.
         seconds: how long a runner takes to find the error; None for a whole run.
@@ -38,10 +37,33 @@ class ModelErrorType:
     seconds: float | None = None
 
 
-IMAGE: Final = "body.image_url"
-AUDIO: Final = "body.audio_url"
-VIDEO: Final = "body.video_url"
-ARCHIVE: Final = "body.image_data_url"
+def _of_field(msg: str, place: str, **facts: Any) -> ModelErrorType:
+    """Return the error of a field that does not match its schema."""
+    return ModelErrorType(msg, loc=f"body.{place}", facts=facts, seconds=REJECTION)
+
+
+def _of_file(msg: str, place: str, **facts: Any) -> ModelErrorType:
+    """Return the error of an input file."""
+    return ModelErrorType(msg, loc=f"body.{place}", facts=facts, seconds=FILE_REJECTION)
+
+
+def _of_duration(kind: str, **facts: float) -> dict[str, ModelErrorType]:
+    name, given = kind.capitalize(), "seconds, provided is {provided_duration} seconds."
+    too_long = f"{name} duration exceeds the maximum allowed. Maximum is {{max_duration}} {given}"
+    too_short = f"{name} duration is too short. Minimum is {{min_duration}} {given}"
+    return {
+        f"{kind}_duration_too_long": _of_file(too_long, f"{kind}_url", max_duration=60, provided_duration=90),
+        f"{kind}_duration_too_short": _of_file(too_short, f"{kind}_url", **facts),
+    }
+
+
+def _of_format(kind: str, supported: list[str]) -> dict[str, ModelErrorType]:
+    msg = f"Unsupported {kind} format. Supported formats are {{supported_formats}}."
+    return {f"unsupported_{kind}_format": _of_file(msg, f"{kind}_url", supported_formats=supported)}
+
+
+IMAGE: Final = "image_url"
+ARCHIVE: Final = "image_data_url"
 
 MODEL_ERRORS: Final[dict[str, ModelErrorType]] = {
     "internal_server_error": ModelErrorType("Internal server error", 500),
@@ -53,146 +75,74 @@ MODEL_ERRORS: Final[dict[str, ModelErrorType]] = {
         loc="body.prompt",
     ),
     "no_media_generated": ModelErrorType(
-        "The model did not generate the expected output for this prompt. This may occur for several reasons, "
-        "including unsafe content, an image that is too large, or other cases where the input cannot be "
-        "processed."
+        "The model did not generate the expected output for this prompt. This may occur for several "
+        "reasons, including unsafe content, an image that is too large, or other cases where the "
+        "input cannot be processed."
     ),
-    "image_too_small": ModelErrorType(
+    "image_too_small": _of_file(
         "Image dimensions are too small. Minimum dimensions required: {min_width}x{min_height} pixels.",
-        loc=IMAGE,
-        seconds=FILE_REJECTION,
-        facts={"min_height": 720, "min_width": 1280},
+        IMAGE,
+        min_height=720,
+        min_width=1280,
     ),
-    "image_too_large": ModelErrorType(
-        "Image too large", loc=IMAGE, seconds=FILE_REJECTION, facts={"max_height": 8192, "max_width": 8192}
-    ),
-    "image_aspect_ratio_error": ModelErrorType(
+    "image_too_large": _of_file("Image too large", IMAGE, max_height=8192, max_width=8192),
+    "image_aspect_ratio_error": _of_file(
         "The aspect ratio of the image should be between {min_aspect_ratio} and {max_aspect_ratio}.",
-        loc=IMAGE,
-        seconds=FILE_REJECTION,
-        facts={"min_aspect_ratio": 0.4, "max_aspect_ratio": 2.5},
+        IMAGE,
+        min_aspect_ratio=0.4,
+        max_aspect_ratio=2.5,
     ),
-    "image_load_error": ModelErrorType(
-        "Failed to load the image. "
-        "Please ensure the image file is not corrupted and is in a supported format.",
-        loc=IMAGE,
-        seconds=FILE_REJECTION,
+    "image_load_error": _of_file(
+        "Failed to load the image. Please ensure the image file is not corrupted and is in a "
+        "supported format.",
+        IMAGE,
     ),
-    "file_download_error": ModelErrorType(
-        "Failed to download the file. Please check if the URL is accessible and try again.",
-        loc=IMAGE,
-        seconds=FILE_REJECTION,
+    "file_download_error": _of_file(
+        "Failed to download the file. Please check if the URL is accessible and try again.", IMAGE
     ),
-    "face_detection_error": ModelErrorType("Could not detect face in the image", loc=IMAGE),
-    "file_too_large": ModelErrorType(
+    "face_detection_error": ModelErrorType("Could not detect face in the image", loc="body.image_url"),
+    "file_too_large": _of_file(
         "File size exceeds the maximum allowed size of {max_size} bytes. Please upload a smaller file.",
-        loc=IMAGE,
-        seconds=FILE_REJECTION,
-        facts={"max_size": 8_388_608},
+        IMAGE,
+        max_size=8_388_608,
     ),
-    "greater_than": ModelErrorType(
-        "Input should be greater than {gt}", loc="body.seed", seconds=REJECTION, facts={"gt": 0}
+    "greater_than": _of_field("Input should be greater than {gt}", "seed", gt=0),
+    "greater_than_equal": _of_field("Input should be greater than or equal to {ge}", "seed", ge=0),
+    "less_than": _of_field("Input should be less than {lt}", "seed", lt=1),
+    "less_than_equal": _of_field("Input should be less than or equal to {le}", "seed", le=20),
+    "multiple_of": _of_field("Input should be a multiple of {multiple_of}", "width", multiple_of=8),
+    "sequence_too_short": _of_field(
+        "Sequence should have at least {min_length} items", "prompt", min_length=1
     ),
-    "greater_than_equal": ModelErrorType(
-        "Input should be greater than or equal to {ge}", loc="body.seed", seconds=REJECTION, facts={"ge": 0}
-    ),
-    "less_than": ModelErrorType(
-        "Input should be less than {lt}", loc="body.seed", seconds=REJECTION, facts={"lt": 1}
-    ),
-    "less_than_equal": ModelErrorType(
-        "Input should be less than or equal to {le}", loc="body.seed", seconds=REJECTION, facts={"le": 20}
-    ),
-    "multiple_of": ModelErrorType(
-        "Input should be a multiple of {multiple_of}",
-        loc="body.width",
-        seconds=REJECTION,
-        facts={"multiple_of": 8},
-    ),
-    "sequence_too_short": ModelErrorType(
-        "Sequence should have at least {min_length} items",
-        loc="body.prompt",
-        seconds=REJECTION,
-        facts={"min_length": 1},
-    ),
-    "sequence_too_long": ModelErrorType(
-        "Sequence should have at most {max_length} items",
-        loc="body.prompt",
-        seconds=REJECTION,
-        facts={"max_length": 4},
-    ),
-    "one_of": ModelErrorType(
-        "Input should be {expected}",
-        loc="body.duration",
-        seconds=REJECTION,
-        facts={"expected": ["5s", "6s", "7s", "8s"]},
-    ),
+    "sequence_too_long": _of_field("Sequence should have at most {max_length} items", "prompt", max_length=4),
+    "one_of": _of_field("Input should be {expected}", "duration", expected=["5s", "6s", "7s", "8s"]),
     "feature_not_supported": ModelErrorType("Feature not supported"),
-    "invalid_archive": ModelErrorType(
+    "invalid_archive": _of_file(
         "Could not read or process the provided archive. Ensure it's a valid, non-corrupted archive.",
-        loc=ARCHIVE,
-        seconds=FILE_REJECTION,
-        facts={"supported_extensions": [".zip", ".tar.gz"]},
+        ARCHIVE,
+        supported_extensions=[".zip", ".tar.gz"],
     ),
-    "archive_file_count_below_minimum": ModelErrorType(
+    "archive_file_count_below_minimum": _of_file(
         "Too few files in the archive. Expected at least {min_count} files with extensions "
         "{supported_extensions}, found {provided_count}. Add more matching files to the archive.",
-        loc=ARCHIVE,
-        seconds=FILE_REJECTION,
-        facts={"min_count": 10, "provided_count": 8, "supported_extensions": [".jpg", ".png"]},
+        ARCHIVE,
+        min_count=10,
+        provided_count=8,
+        supported_extensions=[".jpg", ".png"],
     ),
-    "archive_file_count_exceeds_maximum": ModelErrorType(
+    "archive_file_count_exceeds_maximum": _of_file(
         "Too many files in the archive. Maximum is {max_count} files with extensions "
         "{supported_extensions}, found {provided_count}. Remove some matching files from the archive.",
-        loc=ARCHIVE,
-        seconds=FILE_REJECTION,
-        facts={"max_count": 100, "provided_count": 150, "supported_extensions": [".jpg", ".png"]},
+        ARCHIVE,
+        max_count=100,
+        provided_count=150,
+        supported_extensions=[".jpg", ".png"],
     ),
-    "audio_duration_too_long": ModelErrorType(
-        "Audio duration exceeds the maximum allowed. "
-        "Maximum is {max_duration} seconds, provided is {provided_duration} seconds.",
-        loc=AUDIO,
-        seconds=FILE_REJECTION,
-        facts={"max_duration": 60, "provided_duration": 90},
-    ),
-    "audio_duration_too_short": ModelErrorType(
-        "Audio duration is too short. "
-        "Minimum is {min_duration} seconds, provided is {provided_duration} seconds.",
-        loc=AUDIO,
-        seconds=FILE_REJECTION,
-        facts={"min_duration": 10, "provided_duration": 7.2},
-    ),
-    "video_duration_too_long": ModelErrorType(
-        "Video duration exceeds the maximum allowed. "
-        "Maximum is {max_duration} seconds, provided is {provided_duration} seconds.",
-        loc=VIDEO,
-        seconds=FILE_REJECTION,
-        facts={"max_duration": 60, "provided_duration": 90},
-    ),
-    "video_duration_too_short": ModelErrorType(
-        "Video duration is too short. "
-        "Minimum is {min_duration} seconds, provided is {provided_duration} seconds.",
-        loc=VIDEO,
-        seconds=FILE_REJECTION,
-        facts={"min_duration": 5, "provided_duration": 2.0},
-    ),
-    "unsupported_audio_format": ModelErrorType(
-        "Unsupported audio format. Supported formats are {supported_formats}.",
-        loc=AUDIO,
-        seconds=FILE_REJECTION,
-        facts={"supported_formats": [".mp3", ".wav", ".ogg"]},
-    ),
-    "unsupported_image_format": ModelErrorType(
-        "Unsupported image format. Supported formats are {supported_formats}.",
-        loc=IMAGE,
-        seconds=FILE_REJECTION,
-        facts={"supported_formats": [".jpg", ".jpeg", ".png", ".webp"]},
-    ),
-    "unsupported_video_format": ModelErrorType(
-        "Unsupported video format. Supported formats are {supported_formats}.",
-        loc=VIDEO,
-        seconds=FILE_REJECTION,
-        facts={"supported_formats": [".mp4", ".mov", ".webm"]},
-    ),
+    **_of_duration("audio", min_duration=10, provided_duration=7.2),
+    **_of_duration("video", min_duration=5, provided_duration=2.0),
+    **_of_format("audio", [".mp3", ".wav", ".ogg"]),
+    **_of_format("image", [".jpg", ".jpeg", ".png", ".webp"]),
+    **_of_format("video", [".mp4", ".mov", ".webm"]),
     # Not in the documentation, but live (PROTOCOL.md 14.2)
     "invalid_request": ModelErrorType(
         "Could not generate images with the given prompts and images. Please try again with different inputs."
@@ -210,8 +160,6 @@ class ModelError(Exception):
         loc: the place in the input, as in `("body", "image_url")`.
         value: the offending input, which fal echoes; omitted if None.
         ctx: machine-readable facts, as in `{"max_size": 8388608}`; omitted if empty.
-        msg: replaces the usual text.
-        status: replaces the usual one.
 
     Attributes:
         seconds: how long a runner takes to find the error; None for a whole run.

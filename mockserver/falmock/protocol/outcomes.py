@@ -19,11 +19,7 @@ class Outcome:
     """The result of a request.
 
     Attributes:
-        status: HTTP status of the result.
-        body: the result on the wire.
-        headers: the runner's own headers.
-        error: `error` of the request's status, for platform errors only.
-        error_type: `error_type` of the request's status, for platform errors only.
+        error, error_type: of the request's status, for platform errors only.
         seconds: how long the runner takes, if it rejects the input; None for a whole run.
     """
 

@@ -13,74 +13,56 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from falmock.protocol.errors import Json
 
-# The entries of pydantic 1 by the types of pydantic 2: type, text, and the names of its facts in both.
-_WORDS: Final[dict[str, tuple[str, str, tuple[str, str] | None]]] = {
-    "missing": ("value_error.missing", "field required", None),
-    "extra_forbidden": ("value_error.extra", "extra fields not permitted", None),
-    "none_required": ("type_error.not_none", "value is not None", None),
-    **dict.fromkeys(("string_type", "string_unicode"), ("type_error.str", "str type expected", None)),
+# Types and texts of pydantic 1, by the types of pydantic 2
+_WORDS: Final[dict[str, tuple[str, str]]] = {
+    "missing": ("value_error.missing", "field required"),
+    "extra_forbidden": ("value_error.extra", "extra fields not permitted"),
+    "none_required": ("type_error.not_none", "value is not None"),
+    "list_type": ("type_error.list", "value is not a valid list"),
+    "tuple_type": ("type_error.tuple", "value is not a valid tuple"),
+    "string_type": ("type_error.str", "str type expected"),
+    "string_unicode": ("type_error.str", "str type expected"),
     **dict.fromkeys(
         ("int_type", "int_parsing", "int_parsing_size", "int_from_float", "finite_number"),
-        ("type_error.integer", "value is not a valid integer", None),
+        ("type_error.integer", "value is not a valid integer"),
     ),
+    **dict.fromkeys(("float_type", "float_parsing"), ("type_error.float", "value is not a valid float")),
     **dict.fromkeys(
-        ("float_type", "float_parsing"), ("type_error.float", "value is not a valid float", None)
+        ("bool_type", "bool_parsing"), ("type_error.bool", "value could not be parsed to a boolean")
     ),
-    **dict.fromkeys(
-        ("bool_type", "bool_parsing"), ("type_error.bool", "value could not be parsed to a boolean", None)
-    ),
-    "list_type": ("type_error.list", "value is not a valid list", None),
-    "tuple_type": ("type_error.tuple", "value is not a valid tuple", None),
     **dict.fromkeys(
         ("dict_type", "model_type", "model_attributes_type"),
-        ("type_error.dict", "value is not a valid dict", None),
+        ("type_error.dict", "value is not a valid dict"),
     ),
-    "greater_than": (
-        "value_error.number.not_gt",
-        "ensure this value is greater than {}",
-        ("gt", "limit_value"),
-    ),
-    "greater_than_equal": (
-        "value_error.number.not_ge",
-        "ensure this value is greater than or equal to {}",
-        ("ge", "limit_value"),
-    ),
-    "less_than": ("value_error.number.not_lt", "ensure this value is less than {}", ("lt", "limit_value")),
-    "less_than_equal": (
-        "value_error.number.not_le",
-        "ensure this value is less than or equal to {}",
-        ("le", "limit_value"),
-    ),
+}
+_LIMIT: Final = "limit_value"
+# Those with a fact: its name in pydantic 2; type, text and its name in pydantic 1
+_WITH_FACT: Final[dict[str, tuple[str, str, str, str]]] = {
+    "greater_than": ("gt", "number.not_gt", "ensure this value is greater than {}", _LIMIT),
+    "greater_than_equal": ("ge", "number.not_ge", "ensure this value is greater than or equal to {}", _LIMIT),
+    "less_than": ("lt", "number.not_lt", "ensure this value is less than {}", _LIMIT),
+    "less_than_equal": ("le", "number.not_le", "ensure this value is less than or equal to {}", _LIMIT),
     "multiple_of": (
-        "value_error.number.not_multiple",
+        "multiple_of",
+        "number.not_multiple",
         "ensure this value is a multiple of {}",
-        ("multiple_of", "multiple_of"),
+        "multiple_of",
     ),
     "string_too_short": (
-        "value_error.any_str.min_length",
+        "min_length",
+        "any_str.min_length",
         "ensure this value has at least {} characters",
-        ("min_length", "limit_value"),
+        _LIMIT,
     ),
     "string_too_long": (
-        "value_error.any_str.max_length",
+        "max_length",
+        "any_str.max_length",
         "ensure this value has at most {} characters",
-        ("max_length", "limit_value"),
+        _LIMIT,
     ),
-    "string_pattern_mismatch": (
-        "value_error.str.regex",
-        'string does not match regex "{}"',
-        ("pattern", "pattern"),
-    ),
-    "too_short": (
-        "value_error.list.min_items",
-        "ensure this value has at least {} items",
-        ("min_length", "limit_value"),
-    ),
-    "too_long": (
-        "value_error.list.max_items",
-        "ensure this value has at most {} items",
-        ("max_length", "limit_value"),
-    ),
+    "string_pattern_mismatch": ("pattern", "str.regex", 'string does not match regex "{}"', "pattern"),
+    "too_short": ("min_length", "list.min_items", "ensure this value has at least {} items", _LIMIT),
+    "too_long": ("max_length", "list.max_items", "ensure this value has at most {} items", _LIMIT),
 }
 _UNIONS: Final = {
     "union_tag_not_found": "value_error.discriminated_union.missing_discriminator",
@@ -93,12 +75,7 @@ _LITERAL: Final = re.compile(r"""'[^']*'|"[^"]*"|[^\s,]+""")  # in the `expected
 
 
 def rewrite(errors: list[Json], body: bytes) -> list[Json]:
-    """Return the errors of an invalid body as pydantic 1 lists them.
-
-    Args:
-        errors: of pydantic 2.
-        body: that has them; one that is not JSON is repeated.
-    """
+    """Return the errors that pydantic 2 lists for a body as pydantic 1 lists them."""
     if errors[0]["type"] == "json_invalid":
         return [_decoding(errors[0], body)]
     value = json.loads(body) if any(len(error["loc"]) > _BODY_AND_FIELD for error in errors) else None
@@ -161,13 +138,7 @@ def _tuple_length(place: list[str | int], actual: int, expected: int) -> Json:
 
 def _decoding(error: Json, body: bytes) -> Json:
     wrong = json.JSONDecodeError(error["ctx"]["error"], body.decode(), error["loc"][-1])
-    facts = {
-        "msg": wrong.msg,
-        "doc": wrong.doc,
-        "pos": wrong.pos,
-        "lineno": wrong.lineno,
-        "colno": wrong.colno,
-    }
+    facts = {name: getattr(wrong, name) for name in ("msg", "doc", "pos", "lineno", "colno")}
     return {"loc": error["loc"], "msg": str(wrong), "type": "value_error.jsondecode", "ctx": facts}
 
 
@@ -182,14 +153,15 @@ def _entry(error: Json, loc: list[str | int]) -> Json:
         facts: Json = {"given": error["input"], "permitted": list(map(ast.literal_eval, expected))}
         msg = f"unexpected value; permitted: {', '.join(expected)}"
         return {"loc": loc, "msg": msg, "type": "value_error.const", "ctx": facts}
-    if kind not in _WORDS:  # such as a validator of the model
-        place = loc if len(loc) > 1 else [*loc, "__root__"]
-        return {"loc": place, "msg": error["msg"].removeprefix("Value error, "), "type": "value_error"}
-    kind, msg, fact = _WORDS[kind]
-    if fact is None:
+    if kind in _WORDS:
+        kind, msg = _WORDS[kind]
         return {"loc": loc, "msg": msg, "type": kind}
-    value = ctx[fact[0]]
-    return {"loc": loc, "msg": msg.format(value), "type": kind, "ctx": {fact[1]: value}}
+    if kind in _WITH_FACT:
+        fact, kind, msg, name = _WITH_FACT[kind]
+        value = ctx[fact]
+        return {"loc": loc, "msg": msg.format(value), "type": f"value_error.{kind}", "ctx": {name: value}}
+    place = loc if len(loc) > 1 else [*loc, "__root__"]  # such as a validator of the model
+    return {"loc": place, "msg": error["msg"].removeprefix("Value error, "), "type": "value_error"}
 
 
 def _union(error: Json, loc: list[str | int]) -> Json:

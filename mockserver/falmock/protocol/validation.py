@@ -35,9 +35,7 @@ def read(schema: type[Schema], body: bytes, content_type: str | None, limits: Li
 
     Args:
         schema: unknown fields are ignored.
-        body: as received.
-        content_type: as received; None means JSON.
-        limits: on depth and members.
+        content_type: None means JSON.
 
     Raises:
         InvalidBody: the body is not JSON, or does not match the schema.
@@ -56,8 +54,6 @@ def check(schema: type[Schema], value: object, place: str) -> Schema:
     """Validate a value.
 
     Args:
-        schema: of the value.
-        value: parsed JSON.
         place: "body" or "query", the first part of each `loc`.
 
     Raises:

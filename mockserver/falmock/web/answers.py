@@ -9,8 +9,7 @@ from urllib.parse import parse_qsl
 from markupsafe import Markup
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
-from falmock.http.context import CONTEXT, CallContext
-from falmock.http.submission import read_body
+from falmock.http.context import CONTEXT, CallContext, read_body
 from falmock.protocol.errors import BodyTooLarge
 
 if TYPE_CHECKING:

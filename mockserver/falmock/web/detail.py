@@ -14,8 +14,9 @@ from falmock.engine.delivery import without_secrets
 from falmock.engine.lifecycle import State
 from falmock.faults.vocabulary import FAULTS, JOB, FaultError, parse
 from falmock.http.listing import in_turns
-from falmock.inspection.entries import Attempt, Exchange, JournalFilter, Transition
+from falmock.inspection.entries import Attempt, Exchange, JournalFilter
 from falmock.inspection.lint import RULES, check
+from falmock.inspection.recorded import Transition
 from falmock.protocol import bodies
 from falmock.protocol.errors import RequestNotFound
 from falmock.web import answers, media

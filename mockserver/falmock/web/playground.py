@@ -16,8 +16,7 @@ from falmock.engine.submission import Submission
 from falmock.faults.triggers import faults_in_header, faults_in_input
 from falmock.faults.vocabulary import OF_A_REQUEST, FaultError
 from falmock.http.context import CONTEXT, CallContext
-from falmock.http.forms import TYPE, with_files
-from falmock.http.reading import CONTENT_TYPE
+from falmock.http.reading import CONTENT_TYPE, FORM, with_files
 from falmock.protocol import authorities, bodies
 from falmock.protocol.errors import BodyTooLarge, RequestNotFound
 from falmock.protocol.hosts import MEDIA, BaseURL
@@ -91,8 +90,8 @@ class Playground:
     async def received(self, request: Request, known: Sequence[Field]) -> tuple[Draft, Any]:
         """Return the form in a call, and its input. Its files are then on the CDN."""
         settings = self._emulator.settings
-        if not request.headers.get("content-type", "").startswith(TYPE):
-            raise Rejected(415, f"The form is sent as {TYPE}.")
+        if not request.headers.get("content-type", "").startswith(FORM):
+            raise Rejected(415, f"The form is sent as {FORM}.")
         most = settings.max_upload + settings.max_body
         try:
             async with with_files(request, most=most, longest=settings.max_body) as form:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from falmock.engine.rows import Request
-    from falmock.inspection.entries import Transition
+    from falmock.inspection.recorded import Transition
 
 Kind = Literal["queue", "run", "held"]
 

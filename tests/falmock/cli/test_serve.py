@@ -27,7 +27,7 @@ HEAVY = {"httpx", "httpcore", "pydantic", "cryptography", "jwt", "PIL", "ffmpeg"
     "falmock.catalogue.performing",
     "falmock.control.routes",
     "falmock.engine.runner",
-    "falmock.http.other_hosts",
+    "falmock.http.rest",
     "falmock.media.renderer",
 }
 LESS_THAN_THE_DEFAULTS = 5.0  # seconds: the time limits without flags are longer

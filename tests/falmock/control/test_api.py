@@ -13,7 +13,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import PlainTextResponse, Response
 
 from falmock.control.api import LONGEST_BODY, document, operation, operations, routes
-from falmock.http.refusals import refuse
+from falmock.http.replies import refuse
 from falmock.protocol.errors import Refusal
 
 

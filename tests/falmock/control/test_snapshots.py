@@ -11,7 +11,7 @@ import respx
 from emulated import HOSTED, Mock, data_uri, opened, png
 from storage import failing
 
-from falmock.control.snapshots import Snapshots
+from falmock.control.state import Snapshots
 from falmock.engine.clock import ManualClock
 from falmock.protocol.errors import StorageUnavailable
 

@@ -35,8 +35,8 @@ from falmock.engine.submission import Submission
 from falmock.faults.rule_set import RuleSet
 from falmock.faults.rules import Rule
 from falmock.faults.vocabulary import parse
-from falmock.inspection.entries import Transition
 from falmock.inspection.journal import Journal, journal_of
+from falmock.inspection.recorded import Transition
 from falmock.media import Decoder, Fetcher, Measurer, Renderer, find_ffmpeg
 from falmock.protocol import endpoints
 from falmock.protocol.errors import Refusal, StorageFull

@@ -14,7 +14,7 @@ from emulated import BASE, ENDPOINT, GOOD, KEY, Mock
 from storage import failing
 
 from falmock.faults.rules import Rule
-from falmock.inspection.entries import Transition
+from falmock.inspection.recorded import Transition
 from falmock.protocol.errors import StorageFull
 
 if TYPE_CHECKING:

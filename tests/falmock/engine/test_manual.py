@@ -15,7 +15,7 @@ from falmock.engine.clock import ManualClock
 from falmock.engine.lifecycle import State
 from falmock.faults.rules import Rule
 from falmock.faults.vocabulary import FaultError, parse
-from falmock.inspection.entries import Transition
+from falmock.inspection.recorded import Transition
 from falmock.protocol.errors import AlreadyCompleted, RequestNotFound
 
 if TYPE_CHECKING:

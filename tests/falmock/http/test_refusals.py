@@ -1,4 +1,4 @@
-"""Exceptions become responses in one place, inside the recorder."""
+"""Exceptions become responses in one place, and the journal has these responses too."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from emulated import BASE, ENDPOINT, GOOD, KEY, Mock
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 
-from falmock.http.refusals import refuse
+from falmock.http.replies import refuse
 from falmock.inspection.entries import Exchange
 from falmock.inspection.journal import journal_of
 from falmock.protocol.errors import RequestNotFound

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from falmock.inspection.escapes import ROUNDS, views
+from falmock.inspection.known_keys import ROUNDS, views
 
 ESCAPED = st.sampled_from(
     [

@@ -9,9 +9,9 @@ import pytest
 import respx
 from emulated import APPLICATION, ENDPOINT, GOOD, HOSTED, KEY, data_uri, png
 
-from falmock.inspection.entries import Attempt, Exchange, JournalError, JournalFilter, Transition, lines, read
+from falmock.inspection.entries import Attempt, Exchange, JournalError, JournalFilter, lines, read
 from falmock.inspection.har import archived
-from falmock.inspection.received_call import KEPT
+from falmock.inspection.recorded import KEPT, Transition
 from falmock.inspection.redaction import shortened
 
 if TYPE_CHECKING:

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from falmock.inspection.received_call import ReceivedCall
-from falmock.inspection.ring import Ring
+from falmock.inspection.recorded import ReceivedCall, Ring
 from falmock.protocol.calls import Call, Operation
 
 if TYPE_CHECKING:

@@ -339,7 +339,7 @@ async def test_poll_is_answered_before_a_long_listing_ends(
         ("/control/ledger", "falmock.control.inspection.asdict"),  # of an item that is masked next
         ("/control/account", "falmock.inspection.ledger.Ledger.charge"),
         ("/control/requests?limit=10000", "falmock.control.requests.RequestControl._view"),
-        ("/control/webhooks?limit=10000", "falmock.control.webhooks.WebhookControl._view"),
+        ("/control/webhooks?limit=10000", "falmock.control.requests.WebhookControl._view"),
         ("/rest.fal.ai/requests/webhooks", "falmock.http.rest._webhook"),
     ],
 )

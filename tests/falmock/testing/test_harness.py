@@ -14,7 +14,7 @@ from starlette.applications import Starlette
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from falmock.inspection.entries import Transition
+from falmock.inspection.recorded import Transition
 from falmock.settings import Span
 from falmock.testing.harness import open_harness
 from falmock.testing.session import open_session
