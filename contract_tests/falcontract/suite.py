@@ -12,12 +12,13 @@ from falcontract.clients import agreement
 from falcontract.clients.base import FALQUEUE, missing_clients
 from falcontract.programs import catalogue as programs
 from falcontract.properties import catalogue as properties
+from falcontract.properties.claims import Claim
 from falcontract.targets import wire
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from falcontract.properties.claims import Claim, Property
+    from falcontract.properties.claims import Property
     from falcontract.steps import Program
     from falcontract.targets.base import Target
     from falcontract.traces import Trace
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 Show = Callable[[str], None]  # shows what runs now, in a few words
 
 AGREEMENT: Final = "P55"  # its programs are repeated with the clients
+UNREADABLE: Final = "unreadable"  # the key of the claim that a check can read the answers
 
 
 def show_nothing(text: str) -> None:
@@ -114,10 +116,15 @@ def judge_property(p: Property, traces: Iterable[Trace]) -> PropertyResult:
 
 
 def _check(result: PropertyResult, trace: Trace) -> None:
-    for claim in result.property.check(trace):
-        result.claims += 1
-        if not claim.holds:
-            result.findings.append(Finding(result.property, claim, trace))
+    """Check a property against a trace. Answers that the check cannot read are a finding too."""
+    try:
+        for claim in result.property.check(trace):
+            result.claims += 1
+            if not claim.holds:
+                result.findings.append(Finding(result.property, claim, trace))
+    except Exception as error:
+        claim = Claim(UNREADABLE, holds=False, text=f"the check failed: {error!r:.200}")
+        result.findings.append(Finding(result.property, claim, trace))
 
 
 def _missing(p: Property, target: Target) -> frozenset[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -14,12 +15,16 @@ from falcontract.mutation.internals import keys, outcomes, webhooks
 from falcontract.mutation.internals import runner as model_runner
 from falcontract.mutation.patching import Mutant, Patch
 from falcontract.mutation.runner import MutantResult
+from falcontract.properties.catalogue import PROPERTIES
+from falcontract.properties.claims import Claim
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from falcontract.properties.claims import Claims
     from falcontract.suite import PropertyResult
+    from falcontract.traces import Trace
 
 
 def test_there_are_at_least_310_mutants() -> None:
@@ -126,6 +131,21 @@ def test_a_patch_that_fails_in_the_background_is_broken(
     found = run(plant(monkeypatch, "P42", Mutant("planted", "A bug.", apply)))
     assert found.killers == ("P42",)
     assert any(reason.startswith("log: ") for reason in found.broken)
+    assert not found.killed
+
+
+def test_a_mutant_whose_answers_a_check_cannot_read_is_broken(
+    run: Callable[..., MutantResult], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def check(trace: Trace) -> Claims:
+        yield Claim("any", holds=True, text="A claim.")
+        raise KeyError("video")
+
+    monkeypatch.setitem(PROPERTIES, "P26", replace(PROPERTIES["P26"], check=check))
+
+    found = run("wrong-methods-have-no-allow")
+
+    assert any(reason.startswith("P26: the check failed: KeyError('video')") for reason in found.broken)
     assert not found.killed
 
 

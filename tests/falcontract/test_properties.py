@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -12,12 +13,13 @@ from falcontract.live import planning
 from falcontract.model.models import ALL
 from falcontract.programs.catalogue import catalogue as all_programs
 from falcontract.properties.catalogue import PROPERTIES, catalogue
+from falcontract.properties.claims import Claim
 from falcontract.steps import VALID_INPUT, VEO2, Program, Step, result, status, submit
 from falcontract.traces import Exchange, Trace
 
 if TYPE_CHECKING:
     from falcontract.model.models import Model
-    from falcontract.properties.claims import Property
+    from falcontract.properties.claims import Claims, Property
     from falcontract.suite import PropertyResult
     from falcontract.targets.emulated import Emulated
 
@@ -123,6 +125,20 @@ def test_a_check_does_not_fail_on_unusable_answers(p: Property) -> None:
                     e = Exchange(step, index, 0.0, "GET", "http://x/y", status=200, body=body)
                     trace.exchanges.append(e)
             list(p.check(trace))
+
+
+def test_answers_that_a_check_cannot_read_are_a_finding() -> None:
+    def check(trace: Trace) -> Claims:
+        yield Claim("first", holds=True, text="The first claim holds.")
+        raise KeyError("video")
+
+    trace = Trace(Program(name="any", steps=()))
+    found = suite.judge_property(replace(PROPERTIES["P1"], programs=("any",), check=check), [trace])
+
+    assert (found.claims, [one.claim.text for one in found.findings]) == (
+        1,
+        ["the check failed: KeyError('video')"],
+    )
 
 
 def test_a_property_that_needs_more_abilities_is_skipped_and_names_them(mock: Emulated) -> None:

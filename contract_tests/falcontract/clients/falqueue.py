@@ -94,7 +94,7 @@ class FalqueueAdapter:
             return await self._verify(client)
         except falqueue.TookTooLong as error:
             return ("took too long", error.cancellation and error.cancellation.value)
-        except falqueue.FalqueueError as error:
+        except (falqueue.FalqueueError, LookupError) as error:  # LookupError: no webhook arrived, or no video
             return ("error", type(error).__name__)
 
     async def _download(self, client: falqueue.AsyncClient, output: Any) -> Reading:

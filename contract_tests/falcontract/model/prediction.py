@@ -115,10 +115,18 @@ def _scheduled_job(trace: Trace, e: Exchange, cancels: list[Exchange], *, delay:
         ready=e.at + facts["queue_seconds"],
         run_seconds=run_seconds,
         low=e.step.header("x-fal-queue-priority") == "low",
-        start_by=e.at + float(e.step.header("x-fal-request-timeout") or "inf"),
+        start_by=e.at + _start_within(e),
         honours_cancel=facts["cancel"] == "honoured",
         cancelled=min((_time_of(trace, c) for c in cancels if c.step.job == e.step.job), default=math.inf),
     )
+
+
+def _start_within(e: Exchange) -> float:
+    """Return the seconds that a submit leaves fal to start. A target may accept a text that is no number."""
+    try:
+        return float(e.step.header("x-fal-request-timeout") or "inf")
+    except ValueError:
+        return math.inf
 
 
 def _time_of(trace: Trace, e: Exchange) -> float:

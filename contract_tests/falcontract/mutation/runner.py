@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from falcontract.mutation.patching import Mutant
     from falcontract.steps import Program
-    from falcontract.suite import Show
+    from falcontract.suite import PropertyResult, Show
     from falcontract.traces import Exchange, Trace
 
 TIMEOUT: Final = 120.0  # real seconds for a program; only a hanging one takes as long
@@ -105,6 +105,7 @@ def run_mutant(
                 traces, failed = asyncio.run(_run_programs(programs, target, clients=clients))
                 broken += [*failed, *server_errors(MUTANTS[name], traces)]
                 results = suite.judge(wanted, traces, target)
+                broken += unreadable(results)
                 killers = tuple(result.property.id for result in results if result.findings)
                 if killers:
                     break
@@ -129,6 +130,16 @@ async def _run_programs(
         except Exception as error:
             failed.append(f"{program.name}: {error!r:.200}")
     return traces, failed
+
+
+def unreadable(results: Sequence[PropertyResult]) -> list[str]:
+    """Return the checks that failed on the answers of a mutant, instead of making a claim about them."""
+    return [
+        f"{found.property.id}: {found.claim.text} ({found.trace.program.name})"
+        for result in results
+        for found in result.findings
+        if found.claim.key == suite.UNREADABLE
+    ]
 
 
 def server_errors(mutant: Mutant, traces: Sequence[Trace]) -> list[str]:

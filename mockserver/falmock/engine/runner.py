@@ -197,13 +197,14 @@ class _Tools:
         try:
             data = await with_descriptors(lambda: self._data(url.strip(), limit))
         except (FetchError, OSError) as error:
-            why = f"this {loc[-1]} could not be fetched ({error}), so its requests fail: file_download_error"
+            name = _field(loc)
+            why = f"this {name} could not be fetched ({error}), so its requests fail: file_download_error"
             observer.warn(Warned.INPUT, url, why)
             raise ModelError("file_download_error", loc, url) from None
         except (binascii.Error, UnicodeEncodeError):
             raise ModelError(unreadable, loc, url) from None
         if data is None:
-            observer.warn(Warned.INPUT, url, f"this {loc[-1]} was not fetched, {NOT_FETCHED}")
+            observer.warn(Warned.INPUT, url, f"this {_field(loc)} was not fetched, {NOT_FETCHED}")
         return data
 
     async def _data(self, url: str, limit: int) -> bytes | None:
@@ -246,6 +247,11 @@ class _Tools:
         )
         url = BaseURL.parse(request.origin).url(MEDIA, file.path)
         return Published(url, file.size)
+
+
+def _field(loc: Loc) -> str:
+    """Return the name of an input field, such as `image_urls.0`."""
+    return ".".join(map(str, loc[1:]))
 
 
 def _decode_data_uri(uri: str) -> bytes:

@@ -97,6 +97,17 @@ async def test_an_image_of_another_machine_is_named_once(
     assert (await account(mock))["inputs"] == [HOSTED]
 
 
+async def test_an_image_in_a_list_is_named_with_its_place(
+    mock: Mock, caplog: pytest.LogCaptureFixture
+) -> None:
+    await mock.http.post(
+        "/fal-ai/nano-banana/edit", json={"prompt": "Fog", "image_urls": [HOSTED]}, headers=KEY
+    )
+    await mock.pass_time(60)
+
+    assert any(f"{HOSTED}: this image_urls.0 was not fetched" in each for each in warnings(caplog))
+
+
 async def test_an_image_that_cannot_be_fetched_is_named_with_the_reason(
     mock: Mock, caplog: pytest.LogCaptureFixture
 ) -> None:
