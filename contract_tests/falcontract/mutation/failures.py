@@ -88,7 +88,7 @@ def start_timeouts_are_ignored(patch: Patch) -> None:
     patch.around(submission, "_start_within", lambda original, *args: (original(*args), math.inf)[1])
 
 
-@replaces(submission, "read_submission")
+@replaces(submission, "read")
 async def every_run_is_retried(original: Any, *args: Any, **kwargs: Any) -> Any:
     """X-Fal-No-Retry is ignored, so a timeout is retried."""
     return dataclasses.replace(await original(*args, **kwargs), retry=True)

@@ -43,7 +43,7 @@ def _change_signature(patch: Patch, sign: Callable[[Any, dict[str, Any]], dict[s
     patch.around(signing.Signer, "webhook_headers", headers)
 
 
-@replaces(submission, "read_submission")
+@replaces(submission, "read")
 async def webhooks_in_the_body_are_registered(original: Any, *args: Any, **kwargs: Any) -> Any:
     """A webhook in the body is registered."""
     submitted = await original(*args, **kwargs)

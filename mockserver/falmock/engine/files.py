@@ -1,4 +1,4 @@
-"""The files of an emulator. Other users of the machine cannot read them.
+"""The files of an emulator, and the inputs and results of requests. Other users cannot read them.
 
 inputs/    bodies of submissions that are too large for a row, named by their SHA-256
 files/     the files of the CDN
@@ -48,7 +48,7 @@ DEFAULT_TYPE: Final = "application/octet-stream"
 _ALPHABET: Final = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-"
 DISCARDED: Final = ".gone"  # suffix of a folder that is being deleted
 _DECISIONS: Final = ("allow", "forbid", "hide")
-_LONGEST: Final = 1e10  # seconds, some 300 years
+_LONGEST_LIFETIME: Final = 1e10  # seconds, some 300 years
 
 
 def new_path(rng: random.Random, name: str, now: float) -> str:
@@ -105,7 +105,7 @@ def decide(file: StoredFile, reader: str | None) -> str:
 def _seconds(value: object) -> float | None:
     if value is None or value == 0:  # both mean no expiry to fal (a comment in its Python client)
         return None
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < _LONGEST:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < _LONGEST_LIFETIME:
         raise LifecycleError("expiration_duration_seconds is not a positive number")
     return float(value)
 
@@ -125,7 +125,10 @@ def _acl(value: object) -> dict[str, Any] | None:
 
 
 class Files:
-    """The files of one emulator, in its state folder or a temporary one."""
+    """The files of one emulator, in its state folder or a temporary one.
+
+    An upload may have `max_size` bytes.
+    """
 
     def __init__(self, store: Store, folder: Path, *, max_size: int) -> None:
         self._store = store

@@ -26,7 +26,7 @@ URL_SIGNATURE_BYTES: Final = 12  # 16 characters of base64
 
 
 class Signer:
-    """The keys of one emulator. The same secret, 32 bytes, gives the same keys."""
+    """The keys of one emulator. The secret is the seed of the first Ed25519 key, and decides the others."""
 
     def __init__(self, secret: bytes) -> None:
         if len(secret) != SECRET_BYTES:

@@ -57,7 +57,7 @@ class Timeline:
                     if self._transitions.can_write:
                         await first(self._transitions.wake.wait(), self._clock.sleep_until(due))
                         continue
-                await asyncio.sleep(runs.RETRY)
+                await asyncio.sleep(runs.RETRY)  # after an error, or while the store cannot write
         finally:
             self.scheduling = False
 

@@ -4,6 +4,7 @@ A fault is written as its name and options: `content_policy_violation`, `requeue
 `image_too_small min_width=512`. Names of errors are fal's own.
 
 A place is the `job` itself, the answer to an operation, the `webhook`, or the `file` of the result.
+`MatchContext` has the facts of a request or call there, which rules are matched with.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""The context of a call: its head, and the notes of layers and hosts. One object in the ASGI scope."""
+"""The context of a call: its head, and the notes of layers and hosts. One object in the ASGI scope.
+
+The functions that read a body are here and not in `reading`, because that needs pydantic.
+"""
 
 from __future__ import annotations
 

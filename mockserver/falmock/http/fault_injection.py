@@ -172,11 +172,11 @@ class _Call(NamedTuple):
 
 async def _refuse(call: _Call) -> None:
     refused = refusal(call.fault)
-    read = call.scope[CONTEXT].call
-    if read.operation is Operation.PLATFORM:
+    context: CallContext = call.scope[CONTEXT]
+    if context.call.operation is Operation.PLATFORM:
         refused = errors.PlatformRateLimited()
-    if read.repeats_id(refused.status):
-        refused.headers["x-fal-request-id"] = str(read.request_id)
+    if context.call.repeats_id(refused.status):
+        refused.headers["x-fal-request-id"] = str(context.call.request_id)
     raise refused
 
 

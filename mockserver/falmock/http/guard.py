@@ -10,6 +10,8 @@ submit requests, read webhook URLs and empty the queue. So a call is refused if
   send `Sec-Fetch-Site: cross-site` without it.
 
 Only the files on the CDN may be read by pages of every origin, as at fal.
+
+`TrustedProxies` comes before the guard if a setting names reverse proxies.
 """
 
 from __future__ import annotations

@@ -18,6 +18,7 @@ from falmock.http.context import CONTEXT, query_of
 from falmock.http.replies import Reply, encoded
 from falmock.protocol import errors
 from falmock.protocol.calls import REQUEST_ID, Operation
+from falmock.protocol.errors import compact
 from falmock.protocol.hosts import HEADERS, QUEUE
 
 if TYPE_CHECKING:
@@ -78,7 +79,7 @@ class QueueHost:
         if call.operation is Operation.SUBMIT:
             if call.parsed is None:
                 raise errors.Unrouted
-            return self._accept(context, submission.submission(context, scope, self._emulator, self._keyring))
+            return self._accept(context, submission.parse(context, scope, self._emulator, self._keyring))
         method, answer = self._operations[call.operation]
         if scope["method"] not in {method, "HEAD" if method == "GET" else method}:
             raise errors.MethodNotAllowed(method)
@@ -91,14 +92,13 @@ class QueueHost:
             raise
 
     async def _submit(self, request: Request, context: CallContext) -> Response:
-        return self._accept(
-            context, await submission.read_submission(context, request, self._emulator, self._keyring)
-        )
+        submitted = await submission.read(context, request, self._emulator, self._keyring)
+        return self._accept(context, submitted)
 
     def _accept(self, context: CallContext, submitted: Submission) -> Response:
         stored = self._emulator.submit(submitted)
         context.request_id = stored.id
-        body = errors.compact(self._describe(context, stored, lines=None))
+        body = compact(self._describe(context, stored, lines=None))
         return _reply(200, body, [(b"x-fal-request-id", stored.id.encode())])
 
     def _find(self, context: CallContext, scope: Scope) -> Stored:
@@ -125,12 +125,12 @@ class QueueHost:
             status = self._describe(context, found, lines=self._emulator.logs(found))
             if status["logs"]:
                 status["logs"] = effects.visible_logs(found.injections, status["logs"])
-            return _reply(code, errors.compact(status))
+            return _reply(code, compact(status))
         position = self._emulator.position(found) if found.state == State.IN_QUEUE else 0
         known = self._statuses.get(found.id)
         if known is not None and known.shows(found, context.base_url, position):
             return known.reply
-        reply = _reply(code, errors.compact(self._describe(context, found, lines=None)))
+        reply = _reply(code, compact(self._describe(context, found, lines=None)))
         if len(self._statuses) >= KNOWN:
             self._statuses.clear()
         self._statuses[found.id] = _Status(found, context.base_url, position, reply)
@@ -180,7 +180,7 @@ class QueueHost:
             if status != sent:
                 sent = status
                 fresh = {**status, "logs": lines[lines_sent:]} if with_logs else status
-                yield b"data: " + errors.compact(fresh) + b"\n\n"
+                yield b"data: " + compact(fresh) + b"\n\n"
                 lines_sent = len(lines)
                 heartbeat_at = clock.now() + HEARTBEAT
             elif clock.now() >= heartbeat_at:
@@ -206,7 +206,7 @@ class QueueHost:
     def _cancel(self, context: CallContext, scope: Scope, found: Stored) -> Response:
         del context, scope
         self._emulator.cancel(found)
-        return _reply(202, errors.compact({"status": "CANCELLATION_REQUESTED"}))
+        return _reply(202, compact({"status": "CANCELLATION_REQUESTED"}))
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,11 +31,10 @@ if TYPE_CHECKING:
     from falmock.engine.rows import Delivery
     from falmock.engine.rows import Request as Stored
 
-
-LIFETIME: Final = 60  # seconds, of a token for a web page, which must not have a key
+PAGE_TOKEN_LIFETIME: Final = 60  # seconds, of a token for a web page, which must not have a key
 LONGEST_LIFETIME: Final = 100 * 365 * 86_400  # seconds; the emulator's limit, not fal's
-LONGEST: Final = 120  # seconds, for a realtime token of one endpoint
-LONGEST_OF_APPLICATION: Final = 10  # seconds, for a realtime token of an application
+LONGEST_REALTIME: Final = 120  # seconds, of a realtime token for one endpoint
+LONGEST_REALTIME_OF_APPLICATION: Final = 10  # seconds, of one for an application
 
 
 class UploadTokenBody(BaseModel):
@@ -55,7 +54,7 @@ class TokenBody(BaseModel):
     """`POST /tokens/`. fal's clients send only the aliases, without owners."""
 
     allowed_apps: list[str]
-    token_expiration: int = Field(LIFETIME, gt=0, le=LONGEST_LIFETIME)
+    token_expiration: int = Field(PAGE_TOKEN_LIFETIME, gt=0, le=LONGEST_LIFETIME)
     extra_data: dict[str, Any] | None = None
 
 
@@ -63,7 +62,7 @@ class RealtimeBody(BaseModel):
     """`POST /tokens/realtime`. The form in fal's documentation, `{allowed_apps, duration}`, gets a 422."""
 
     app: str
-    token_expiration: int = Field(LIFETIME, gt=0)
+    token_expiration: int = Field(PAGE_TOKEN_LIFETIME, gt=0)
     extra_data: dict[str, Any] | None = None
 
 
@@ -176,7 +175,7 @@ class _Rest:
         caller = access.caller_of_rest(request, self._keyring)
         body = await read_model(request, RealtimeBody)
         endpoint = endpoints.parse(body.app)
-        longest = LONGEST if endpoint and endpoint.path else LONGEST_OF_APPLICATION
+        longest = LONGEST_REALTIME if endpoint and endpoint.path else LONGEST_REALTIME_OF_APPLICATION
         return self._issue(caller.key_id, [body.app], min(body.token_expiration, longest))
 
     async def balance(self, request: Request) -> Response:

@@ -35,7 +35,7 @@ class RunHost:
 
     async def _response(self, request: Request) -> Response:
         context = context_of(request)
-        submitted = await submission.read_submission(context, request, self._emulator, self._keyring)
+        submitted = await submission.read(context, request, self._emulator, self._keyring)
         run = asyncio.create_task(self._emulator.run_directly(submitted))
         left = asyncio.create_task(_disconnected(request))
         try:

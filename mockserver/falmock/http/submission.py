@@ -33,11 +33,9 @@ WEBHOOK: Final = "fal_webhook"  # in the query
 PRIORITIES: Final = {"normal": NORMAL, "low": LOW}
 
 
-async def read_submission(
-    context: CallContext, request: Request, emulator: Emulator, keyring: Keyring
-) -> Submission:
-    """Return a submission with its body, if its webhook may be delivered; see `submission`."""
-    submitted = submission(context, request.scope, emulator, keyring)
+async def read(context: CallContext, request: Request, emulator: Emulator, keyring: Keyring) -> Submission:
+    """Return a submission with its body, if its webhook may be delivered; see `parse`."""
+    submitted = parse(context, request.scope, emulator, keyring)
     url = submitted.webhook
     if url is not None and (why := await emulator.dialler.objection(url)) is not None:
         raise _bad(f"{WEBHOOK} parameter: {why}")
@@ -46,8 +44,8 @@ async def read_submission(
     return submitted
 
 
-def submission(context: CallContext, scope: Scope, emulator: Emulator, keyring: Keyring) -> Submission:
-    """Return a submission to the queue or run host. Its body is that of the context, or empty.
+def parse(context: CallContext, scope: Scope, emulator: Emulator, keyring: Keyring) -> Submission:
+    """Return a submission by the head of its call. Its body is that of the context, or empty.
 
     Raises:
         ApplicationNotFound, AccessDenied, UnknownKey: see `existing` and `caller_of_application`.

@@ -160,14 +160,14 @@ def views(data: bytes) -> Iterator[tuple[bytes, list[View]]]:
     for _ in range(ROUNDS):
         if b"%" not in data and b"\\" not in data:
             return
-        view = _undone(data)
+        view = _view(data)
         if view.data == data:
             return
         data, path = view.data, [view, *path]
         yield data, path
 
 
-def _undone(data: bytes) -> View:
+def _view(data: bytes) -> View:
     pieces: list[bytes] = []
     starts: list[int] = []
     sources: list[Span] = []

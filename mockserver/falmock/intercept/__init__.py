@@ -1,1 +1,1 @@
-"""Leads unchanged programs to an emulator: CA, TLS port, proxy, and environment variables."""
+"""Leads unchanged programs to an emulator: CA, proxy, environment variables, and where an emulator runs."""

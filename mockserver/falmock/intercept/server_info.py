@@ -45,7 +45,8 @@ class ServerInfo:
     preload: str  # file that Node loads before a program
     sealed: bool = False  # whether the proxy refuses other machines
     state: str = ""  # its state folder; empty for one in memory
-    token: str = field(default="", repr=False)  # proves that it wrote the file (see `http.identity`)
+    # A secret of the process, by which it proves that it wrote the file (see `http.identity`)
+    token: str = field(default="", repr=False)
 
     def to_json(self) -> str:
         return json.dumps(asdict(self), indent=2) + "\n"

@@ -1,6 +1,7 @@
 """Runs ffmpeg and other programs within limits, and ends them when the server ends or is killed.
 
-The event loop does not start them, because uvloop hangs when no file descriptor is left.
+The event loop does not start them, because uvloop hangs when no file descriptor is left. Their temporary
+folders, and the threads that work in these, are here too.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Makes media, those with ffmpeg under its supervisor, and caches them."""
+"""Makes media, those with ffmpeg under its supervisor, and keeps them in a cache of limited size."""
 
 from __future__ import annotations
 
