@@ -39,7 +39,7 @@ wheel: .venv/python  ## build dist/falmock-*.whl, to install elsewhere
 test bench: export PYTHONDONTWRITEBYTECODE =
 test: install  ## run the tests, in random order, on every core; COVERAGE=1 prints what they cover
 	@$(if $(COVERAGE),$(BIN)/coverage erase)
-	@$(BIN)/$(if $(COVERAGE),coverage run,python) -m pytest -n auto --dist worksteal $(ARGS)
+	@$(BIN)/$(if $(COVERAGE),coverage run,python) -m pytest -n logical --dist worksteal $(ARGS)
 	@$(if $(COVERAGE),$(BIN)/coverage combine --quiet)
 	@$(if $(COVERAGE),$(BIN)/coverage report)
 
@@ -90,7 +90,7 @@ screenshots: install  ## make docs/page-*.jpg, pictures of the live page, with C
 	@$(BIN)/python fixtures/screenshots.py docs
 
 models: install  ## run every bundled model and probe its files: some ten minutes
-	@FALMOCK_MODELS=all $(BIN)/pytest -n auto tests/falmock/catalogue $(ARGS)
+	@FALMOCK_MODELS=all $(BIN)/pytest -n logical tests/falmock/catalogue $(ARGS)
 
 clean:  ## remove what the targets above made
 	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage .coverage.*

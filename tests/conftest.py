@@ -58,11 +58,6 @@ def no_other_emulator(nothing_is_left: None, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setenv("XDG_RUNTIME_DIR", tempfile.mkdtemp(dir=os.environ["XDG_RUNTIME_DIR"]))
 
 
-def pytest_xdist_auto_num_workers() -> int:
-    """Return one worker more than there are cores, because tests wait for the processes that they start."""
-    return (os.cpu_count() or 1) + 1
-
-
 def pytest_configure() -> None:
     """Restore the default of SIGINT, which programs inherit, if pytest runs in the background."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
