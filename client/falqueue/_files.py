@@ -69,7 +69,7 @@ def source_of(value: object, *, name: str | None = None, content_type: str | Non
         value, content_type = _encoded(value), None
     own_name, opened = _opener(value)
     name = name or own_name
-    typed = own_name if isinstance(value, PathLike) else name  # a path is of the type of its own name
+    typed = own_name if isinstance(value, PathLike) else name  # the own name of a path decides its type
     with opened() as file:
         size = file.seek(0, SEEK_END)
         file.seek(0)

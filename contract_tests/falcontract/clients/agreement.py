@@ -1,7 +1,7 @@
 """Repeats a trace with each client on a second session of the target, and records its readings.
 
-Only a target whose clock does not move between steps gives both sessions the same answers. On such
-a target, each difference is a fault of the client.
+The clock of the target must not move between steps: then both sessions get the same answers, and each
+difference is a bug of the client.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Mutants of falqueue: what it sends, and what it makes of trouble."""
+"""Mutants of falqueue: what it sends, and how it handles errors."""
 
 from __future__ import annotations
 

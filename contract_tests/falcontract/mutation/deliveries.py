@@ -181,7 +181,7 @@ def gaps_double(original: Any, attempts: int, now: float, give_up_at: float, *mo
 
 
 class _OneTime:
-    """A clock whose two times are the emulated one."""
+    """A clock that returns the emulated time for both of its times."""
 
     def __init__(self, clock: Any) -> None:
         self._clock = clock

@@ -235,7 +235,7 @@ def languages_are_ignored(patch: Patch) -> None:
 
 
 def speakers_are_always_told(patch: Patch) -> None:
-    """The output has segments of speakers that nobody asked for."""
+    """The output has speaker segments without a request for them."""
     _change_known(
         patch,
         "diarization_segments",

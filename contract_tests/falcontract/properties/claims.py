@@ -39,7 +39,7 @@ class Claim:
     at: Exchange | Delivery | None = None  # the exchange or delivery in question
     expected: Any = None
     found: Any = None
-    compares: bool = True  # there is a value to expect; otherwise the text says what is wrong with `found`
+    compares: bool = True  # with `expected`; otherwise `text` says why `found` is wrong
 
 
 Claims: TypeAlias = Iterator[Claim]

@@ -1,4 +1,4 @@
-"""What clients understand; what falqueue sends, and what it makes of trouble."""
+"""What clients understand; what falqueue sends, and how it handles errors."""
 
 from __future__ import annotations
 

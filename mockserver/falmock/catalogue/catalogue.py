@@ -182,7 +182,7 @@ def _guessed(endpoint: str) -> Model | None:
     if endpoints.parse(endpoint) is None:
         return None
     found = notation.medium_of(endpoint)
-    medium = found if found in _OUTPUTS else "image"  # for which most calls to fal are
+    medium = found if found in _OUTPUTS else "image"  # most calls to fal ask for one
     facts = {"certainty": "guess", "date": "", "medium": medium, "input": {}, "output": _OUTPUTS[medium]}
     entry = notation.entry(endpoint, facts, _TYPES)
     anything = {**entry.schemas[entry.input], "additionalProperties": True}

@@ -42,7 +42,7 @@ class Entry:
     input: str  # its name in `schemas`
     output: str
     medium: Medium = "unknown"  # of the main output
-    category: str = ""  # as fal's model list has it: "text-to-image"
+    category: str = ""  # in the words of fal's model list: "text-to-image"
     price: Price | None = None  # None if unknown
     price_rule: Json | None = None  # the price by option, in dollars and words, if there are several
     # Where the schemas come from, the most certain first: its page at fal, an OpenAPI document of fal,

@@ -62,7 +62,7 @@ class Listing(NamedTuple):
 
     input: Fields  # by name, in fal's order
     output: Fields
-    types: Mapping[str, Json]  # by name the objects that these refer to, each with `class` and `fields`
+    types: Mapping[str, Json]  # the objects that these refer to, by name; each has `class` and `fields`
 
 
 def entry(endpoint: str, facts: Json, types: Mapping[str, Json]) -> Entry:

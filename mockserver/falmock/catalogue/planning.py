@@ -47,7 +47,7 @@ class Plan:
     entry: Entry
     fields: Fields
     sources: Sources
-    seed: int  # of the input, or drawn
+    seed: int  # that of the input, or a random one
     style: Any  # of images and videos
 
     def clip(self, variant: int = 0) -> Clip:

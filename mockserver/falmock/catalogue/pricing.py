@@ -32,14 +32,14 @@ class Made:
     images: tuple[tuple[int, int], ...] = ()  # width and height of each
     pictures: tuple[tuple[int, int], ...] = ()  # of each input image
     seconds: float = 0.0  # the length of the video or sound, or of the recording that was transcribed
-    width: int = 0  # of the video, as the next four
+    width: int = 0  # of the video; the next four fields are of the video too
     height: int = 0
     frames: int = 0
     frames_per_second: float = 0.0
     sound: bool = False
     files: int = 1  # main ones
-    characters: int = 0  # of the spoken text, else of the answer
-    words: int = 0  # that a language model has read and written
+    characters: int = 0  # number of them in the spoken text, or else in the answer
+    words: int = 0  # number of them that a language model has read and written
 
 
 def units(entry: Entry, model_input: BaseModel, made: Made) -> float | None:

@@ -55,8 +55,8 @@ class Published(Protocol):
 class Tools(Protocol):
     """Services of the runner for a model that runs."""
 
-    seed: int  # that the emulator's seed and the input decide
-    random: random.Random  # the same
+    seed: int  # follows from the emulator's seed and the input
+    random: random.Random  # seeded with it
     style: Any  # of media, from the settings: "animate" or "plain"
 
     async def picture(self, url: str, *, loc: Loc) -> Picture | None:
@@ -88,10 +88,10 @@ class Tools(Protocol):
 class Sources:
     """The input files of a request. Of one that was not fetched, only the kind is known."""
 
-    first: Picture | None = None  # that the output starts from
-    last: Picture | None = None  # that a video ends with
-    video: Recording | None = None  # that the output continues or changes
-    sound: Recording | None = None  # that the output follows
+    first: Picture | None = None  # the output starts from it
+    last: Picture | None = None  # a video ends with it
+    video: Recording | None = None  # the output continues or changes it
+    sound: Recording | None = None  # the output follows it
     pictures: list[tuple[int, int]] = field(default_factory=list)  # the sizes of all input pictures
     kinds: set[Kind] = field(default_factory=set)
 

@@ -76,7 +76,7 @@ class Member(NamedTuple):
 
     optional: bool  # it has a question mark
     type: Type
-    default: str | None  # as its comment has it
+    default: str | None  # the text in its comment
 
 
 class Declarations:

@@ -124,7 +124,7 @@ def _authority(folder: Path) -> Check:
 
 
 def try_program(command: Sequence[str]) -> Iterator[Check]:
-    """Run a command with `falmock run` in a network that has only loopback, and yield what it calls."""
+    """Run a command with `falmock run` in a network that has only loopback, and yield its calls."""
     if missing := netns.missing():
         raise _cannot_try(f"there is no {' and no '.join(missing)} here")
     if shutil.which(command[0]) is None:

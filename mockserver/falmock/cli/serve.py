@@ -1,4 +1,4 @@
-"""The command `falmock serve`, and what it shares with `falmock run`: ports, errors and the event loop."""
+"""The command `falmock serve`, and its parts that `falmock run` uses too: ports, errors, the event loop."""
 
 from __future__ import annotations
 

@@ -117,7 +117,7 @@ def operation(
 
 
 class Part:
-    """Some operations on an emulator. What they return of callers' texts is masked by `_redact`."""
+    """Some operations on an emulator. `_redact` masks secrets in the callers' texts."""
 
     def __init__(self, emulator: Emulator) -> None:
         self._emulator = emulator

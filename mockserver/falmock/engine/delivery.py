@@ -14,7 +14,6 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
 from falmock.engine.ids import rng
-from falmock.faults.effects import RESERIALIZED
 from falmock.protocol import urls
 from falmock.protocol.authorities import Authority, AuthorityError, parse_url
 from falmock.protocol.errors import compact
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
 
     from falmock.engine.rows import Delivery, Request
     from falmock.engine.signing import Signer
+    from falmock.faults.effects import AttemptEffect
 
 FIRST_TIMEOUT: Final = 15.0
 LATER_TIMEOUT: Final = 120.0
@@ -94,25 +94,25 @@ def reserialized(body: bytes) -> bytes:
     return compact(json.loads(body))
 
 
-def attempt_body(delivery: Delivery) -> bytes:
-    return reserialized(delivery.body) if RESERIALIZED in delivery.injections else delivery.body
+def attempt_body(delivery: Delivery, effect: AttemptEffect) -> bytes:
+    """Return the bytes that an attempt sends."""
+    return reserialized(delivery.body) if effect.reserialized else delivery.body
 
 
-def signed_headers(signer: Signer, delivery: Delivery, now: float) -> dict[str, str]:
+def signed_headers(signer: Signer, delivery: Delivery, effect: AttemptEffect, now: float) -> dict[str, str]:
     """Return the headers of an attempt at `now`, in unix seconds of the wall clock."""
-    injections = delivery.injections
-    if "webhook_rotated_key" in injections:
+    if effect.rotate_key:
         signer.rotate()
     signature = signer.webhook_headers(
         request_id=delivery.request_id,
         user_id=delivery.user_id,
-        timestamp=int(now - injections.seconds("webhook_old_timestamp")),
-        body=delivery.body + b" " if "webhook_bad_signature" in injections else delivery.body,
+        timestamp=int(now - effect.timestamp_age),
+        body=delivery.body + b" " if effect.wrong_signature else delivery.body,
     )
     return {
         **signature,
         "Content-Type": "application/json",
-        "Content-Length": str(len(attempt_body(delivery))),
+        "Content-Length": str(len(attempt_body(delivery, effect))),
     }
 
 

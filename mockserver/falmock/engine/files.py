@@ -142,7 +142,7 @@ class Files:
         for path in (self._inputs, self._files, self.uploads, self.renders, self.snapshots):
             private.folder(path)
         self.payloads = Payloads(store, self._inputs)
-        spare.reserve()  # before there is none left
+        spare.reserve()  # while a descriptor is left
 
     # The CDN
 

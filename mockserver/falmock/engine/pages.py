@@ -107,7 +107,7 @@ class Summary(NamedTuple):
     path: str
     test: str | None
     headers: str
-    beginning: bytes | None  # of the result of a failed request; None for another
+    beginning: bytes | None  # the first bytes of a failed request's result; None for any other request
 
     @property
     def endpoint(self) -> str:

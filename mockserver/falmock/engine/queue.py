@@ -41,7 +41,7 @@ class Job:
     """A request in the queue. Times are emulated, in unix seconds."""
 
     id: str
-    application: str  # whose runners take the job
+    application: str  # its runners take the job
     caller: str
     order: int  # rises with each submit
     priority: int  # NORMAL or LOW
@@ -51,7 +51,7 @@ class Job:
     started_at: float | None = None
     bypass: bool = False  # it does not block others while it waits
     held: bool = False  # it stays in its state, waiting or running
-    due_at: float | None = None  # when a run that is ended by hand ends, instead of after `run_seconds`
+    due_at: float | None = None  # the end that the control API has set for its run; None: after `run_seconds`
     ends_at: float | None = None  # when its run ends; None until its outcome is known
 
     @property

@@ -76,16 +76,16 @@ class Sender:
         url = request.webhook
         if url is None:
             return
-        injections = request.injections
-        self._resources.observed(*injections.chosen(*effects.OF_DELIVERIES))
-        at = now + injections.seconds("webhook_late") + injections.seconds("webhook_out_of_order")
-        if "webhook_out_of_order" in injections:  # it is sent earlier if a later delivery succeeds
+        effect = effects.on_delivery(request.injections)
+        self._resources.observed(*effect.observed)
+        at = now + effect.delay
+        if effect.waits_for_next:
             self._store.on_commit(lambda: self._held.setdefault(url, {}).update({request.id: None}))
         delivery = Delivery(
             request_id=request.id,
             url=url,
             user_id=user_id,
-            body=payload(request, None if "webhook_null_payload" in injections else output),
+            body=payload(request, None if effect.null_payload else output),
             attempts=0,
             next_at=at,
             give_up_at=max(give_up_at, at),
@@ -175,12 +175,12 @@ class Sender:
 
     async def _post(self, delivery: Delivery) -> str:
         """Return the status code as text, or the reason why there is none."""
-        injections = delivery.injections
-        self._resources.observed(*injections.chosen(*effects.SHAPING))
-        headers = signed_headers(self._resources.signer, delivery, self._clock.wall())
+        effect = effects.on_attempt(delivery.injections)
+        self._resources.observed(*effect.observed)
+        headers = signed_headers(self._resources.signer, delivery, effect, self._clock.wall())
         from falmock.engine.posting import post  # noqa: PLC0415 - loads httpx, for the first webhook
 
-        body = attempt_body(delivery)
+        body = attempt_body(delivery, effect)
         at, began = self._clock.now(), time.perf_counter()
         answer = await post(
             self._resources.http(),
@@ -188,7 +188,7 @@ class Sender:
             body=body,
             headers=headers,
             limit=timeout(delivery.attempts),
-            pause=injections.seconds("webhook_slow"),
+            pause=effect.pause,
         )
         took = time.perf_counter() - began
         self._note(delivery, answer, at=at, took=took, headers=headers, body=body)

@@ -34,16 +34,14 @@ AT_ONCE: Final = (
 )
 AT_SUCCESS: Final = ("media_expired", "file_null", "file_missing")  # and when the model succeeds
 RESERIALIZED: Final = "webhook_reserialized"
-SHAPING: Final = (  # these shape an attempt of a webhook
+OF_ATTEMPTS: Final = (  # these shape an attempt of a webhook, or lead to another one
     "webhook_slow",
     "webhook_old_timestamp",
     "webhook_rotated_key",
     "webhook_bad_signature",
     RESERIALIZED,
+    "webhook_twice",
 )
-# These shape a delivery, with all of its attempts
-OF_DELIVERIES: Final = ("webhook_null_payload", "webhook_late", "webhook_out_of_order")
-OF_ATTEMPTS: Final = (*SHAPING, "webhook_twice")  # the last one leads to another attempt
 BYPASSING: Final = frozenset({"stuck_in_queue", "deep_queue"})  # later requests need not wait for these
 HALF: Final = 0.5  # of the time in a deep queue; the queue may grow until then
 SHORTEST: Final = 0.1  # seconds between two positions that a stream shows, if there are very many
@@ -82,9 +80,9 @@ class Injections(dict[str, Injection]):
         injection = self.get(name)
         return 0.0 if injection is None else float(injection.fault.options["seconds"])
 
-    def chosen(self, *names: str) -> list[Injection]:
+    def chosen(self, *names: str) -> tuple[Injection, ...]:
         """Return those of some names that are there."""
-        return [self[name] for name in names if name in self]
+        return tuple(self[name] for name in names if name in self)
 
     def dump(self) -> str | None:
         """Return JSON for the store: `[[rule id, fault], ...]`; None without injections."""
@@ -218,6 +216,50 @@ def file_expires_at(injections: Injections, usual: float | None, now: float) -> 
 
 
 # The webhook
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryEffect:
+    """How faults change a delivery, with all of its attempts."""
+
+    delay: float  # seconds until the first attempt
+    waits_for_next: bool  # it is sent early if a later delivery to the same URL succeeds
+    null_payload: bool  # deliver null instead of the result
+    observed: tuple[Injection, ...]  # the faults behind this
+
+
+def on_delivery(injections: Injections) -> DeliveryEffect:
+    """Return the effect of faults on the webhook of a completed request."""
+    return DeliveryEffect(
+        delay=injections.seconds("webhook_late") + injections.seconds("webhook_out_of_order"),
+        waits_for_next="webhook_out_of_order" in injections,
+        null_payload="webhook_null_payload" in injections,
+        observed=injections.chosen("webhook_null_payload", "webhook_late", "webhook_out_of_order"),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptEffect:
+    """How faults change one POST of a webhook."""
+
+    pause: float  # real seconds between the halves of the body
+    timestamp_age: float  # seconds between the timestamp and now
+    rotate_key: bool  # sign with a new key
+    wrong_signature: bool  # sign other bytes
+    reserialized: bool  # send the same JSON in other bytes, with the signature of the usual bytes
+    observed: tuple[Injection, ...]  # the faults behind this
+
+
+def on_attempt(injections: Injections) -> AttemptEffect:
+    """Return the effect of faults on an attempt."""
+    return AttemptEffect(
+        pause=injections.seconds("webhook_slow"),
+        timestamp_age=injections.seconds("webhook_old_timestamp"),
+        rotate_key="webhook_rotated_key" in injections,
+        wrong_signature="webhook_bad_signature" in injections,
+        reserialized=RESERIALIZED in injections,
+        observed=injections.chosen(*OF_ATTEMPTS[:-1]),  # the last one takes effect later
+    )
 
 
 def second_delivery_at(injections: Injections, now: float) -> float | None:

@@ -62,8 +62,8 @@ def caller_of_application(context: CallContext, scope: Scope, keyring: Keyring, 
     return found
 
 
-def caller_of_rest(request: Request, keyring: Keyring, *, lockable: bool = True) -> Caller:
-    """Return the caller of the rest host; `lockable` refuses a locked account."""
+def caller_of_rest(request: Request, keyring: Keyring, *, may_be_locked: bool = False) -> Caller:
+    """Return the caller of the rest host; `may_be_locked` accepts a locked account."""
     found = keyring.identify(request.headers.get("authorization"))
     if found is Problem.MISSING:
         raise AuthorizationRequired
@@ -71,7 +71,7 @@ def caller_of_rest(request: Request, keyring: Keyring, *, lockable: bool = True)
         raise MalformedKey
     if isinstance(found, Problem):
         raise UnknownKey
-    if lockable and found.locked:
+    if found.locked and not may_be_locked:
         raise UserLocked
     return found
 

@@ -122,14 +122,11 @@ class Application(Starlette):
         try:
             authority, headers = read_head(scope)
             context = CallContext(area_of(scope, authority, headers, names), authority, headers, names)
-            if (
-                "host" not in headers
-                or MAGIC_HEADER in headers
-                or not TARGETS.isdisjoint(headers)
-                or context.is_of_page
-                or ("." not in authority.name and not is_own(authority.name, names))
-                or context.area is not Area.FAL
-            ):
+            if context.area is not Area.FAL or context.is_of_page:  # the guard decides
+                return None
+            if "." not in authority.name and not is_own(authority.name, names):  # the guard looks it up
+                return None
+            if "host" not in headers or MAGIC_HEADER in headers or not TARGETS.isdisjoint(headers):
                 return None
             found = self._router.locate(context, scope)
         except (AuthorityError, NotServedError):

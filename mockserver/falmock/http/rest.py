@@ -180,7 +180,7 @@ class _Rest:
 
     async def balance(self, request: Request) -> Response:
         """Return the caller's credit, as a JSON number."""
-        return JSONResponse(access.caller_of_rest(request, self._keyring, lockable=False).balance)
+        return JSONResponse(access.caller_of_rest(request, self._keyring, may_be_locked=True).balance)
 
     def _issue(self, key_id: str, apps: list[str], lifetime: int) -> Response:
         now = int(self._emulator.clock.now())

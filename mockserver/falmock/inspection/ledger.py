@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import math
 from collections import Counter, defaultdict
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
 from falmock.engine.observer import Warned
@@ -51,14 +51,21 @@ class Account:
 
     def since(self, before: Account) -> Account:
         """Return the difference from an earlier account."""
-
-        def left(now: Any, then: Any) -> Any:
-            if isinstance(now, dict):
-                return {host: more for host in now if (more := now[host] - then.get(host, 0)) > 0}
-            return tuple(each for each in now if each not in then) if isinstance(now, tuple) else now - then
-
         return Account(
-            **{each.name: left(getattr(self, each.name), getattr(before, each.name)) for each in fields(self)}
+            requests=self.requests - before.requests,
+            results=self.results - before.results,
+            failures=self.failures - before.failures,
+            webhooks=self.webhooks - before.webhooks,
+            usd=self.usd - before.usd,
+            calls={
+                host: count - before.calls.get(host, 0)
+                for host, count in self.calls.items()
+                if count > before.calls.get(host, 0)
+            },
+            **{
+                name: tuple(each for each in getattr(self, name) if each not in getattr(before, name))
+                for name in NAMED
+            },
         )
 
     def to_json(self) -> dict[str, Any]:

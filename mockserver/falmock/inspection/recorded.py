@@ -1,4 +1,4 @@
-"""What a journal holds: calls, transitions and webhook attempts, and the ring that they are packed into.
+"""The contents of a journal: calls, transitions, webhook attempts, and the ring that keeps them packed.
 
 Calls and attempts are raw bytes, parsed and masked only when the journal is read. A packed entry is a tuple
 of bytes objects, which takes half the memory of an object with its fields, and which the garbage collector
@@ -66,7 +66,7 @@ class ReceivedCall:
     path: str
     query: bytes
     headers: bytes
-    chunks: list[bytes] = field(default_factory=list)  # of an input that is not digested
+    chunks: list[bytes] = field(default_factory=list)  # pieces of an input that is not hashed yet
     request_body: bytes = b""
     request_size: int = 0
     sha256: str | None = None

@@ -51,7 +51,7 @@ class CertificateAuthority:
     def __init__(self, folder: Path) -> None:
         self.key = folder / "ca.key"
         self.certificate = certificate_of(folder)
-        self.bundle = self.certificate.with_name("bundle.pem")  # it, and the usual roots
+        self.bundle = self.certificate.with_name("bundle.pem")  # that certificate and the usual roots
         self.server = folder / "server.pem"  # key and certificate of the TLS port
         self.named = folder / "named.pem"  # the same without addresses, for clients that ask for a name
 

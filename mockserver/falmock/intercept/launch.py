@@ -42,7 +42,7 @@ class NotStartedError(Exception):
 class Ended:
     """A command that has ended."""
 
-    code: int  # as a shell gives it
+    code: int  # as a shell reports it
     past: frozenset[str] = frozenset()  # the programs of `PAST` that were among its children; Linux only
 
 

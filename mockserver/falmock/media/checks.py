@@ -58,7 +58,7 @@ class BrokenFile(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """What is checked of a video."""
+    """The facts of a video that are checked."""
 
     width: int
     height: int

@@ -117,7 +117,7 @@ def used_fonts(wanted: Clip | Still, library: Library) -> tuple[str, ...]:
 class _Layout:
     """Sizes of a caption in pixels."""
 
-    prompt_lines: int  # at most so many
+    prompt_lines: int  # the prompt has at most this many
     large: float  # size of the prompt's letters
     small: float  # size of the other letters; 0 for a picture that is too small for text
     margin: int  # around the text

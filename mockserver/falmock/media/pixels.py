@@ -75,7 +75,7 @@ class Picture:
 
     width: int  # of the original after rotation
     height: int
-    size: tuple[int, int] = field(compare=False)  # of `rgb`, which is scaled down to what a video needs
+    size: tuple[int, int] = field(compare=False)  # of `rgb`, which is scaled down for a video
     rgb: bytes = field(compare=False, repr=False)  # rows of 8-bit red, green, blue
     digest: str  # SHA-256 of the pixels in hex
 

@@ -89,7 +89,7 @@ class _File:
 class Clip(_File):
     """One video. The seed decides the direction of the camera, the colours of the backdrop and the tones."""
 
-    width: int  # as asked for, see `size`
+    width: int  # as the input asks for it, see `size`
     height: int
     frames: int
     # 23.976, 29.97 and 59.94 stand for 24000/1001 and so on. A GIF counts in hundredths of a second.
@@ -97,7 +97,7 @@ class Clip(_File):
     sound: bool = False  # a soft one; a GIF has none
     container: Container = "mp4"
     picture: Picture | None = None  # in the first frame, and the camera moves over it; None for a backdrop
-    last_picture: Picture | None = None  # that the video fades into and ends with
+    last_picture: Picture | None = None  # the video fades into it and ends with it
     prompt: str = ""  # for the caption
     model: str = ""  # the endpoint id, for the caption
     seed: int = 0
@@ -164,8 +164,8 @@ class Still(_File):
     width: int
     height: int
     format: ImageFormat = "png"
-    transparent: bool = False  # as of a background remover: a subject with soft edges; on white in a JPEG
-    picture: Picture | None = None  # that it shows, cut to its ratio; None for a backdrop
+    transparent: bool = False  # a subject with soft edges, as from a background remover; on white in a JPEG
+    picture: Picture | None = None  # the image shows it, cut to its own ratio; None for a backdrop
     prompt: str = ""  # for the caption
     model: str = ""  # the endpoint id, for the caption
     seed: int = 0
@@ -190,7 +190,7 @@ class Sound(_File):
 
     seconds: float
     format: AudioFormat = "wav"  # "ogg" is Vorbis, "pcm" has 16 bits and no header, "ulaw" and "alaw" have 8
-    sample_rate: int = 44100  # as asked for, see `rate`
+    sample_rate: int = 44100  # as the input asks for it, see `rate`
     channels: int = 1  # or 2
     seed: int = 0
 

@@ -63,12 +63,12 @@ class Request:
     """A request that fal would have received."""
 
     id: str
-    endpoint: str  # as "fal-ai/veo2/image-to-video"
+    endpoint: str  # such as "fal-ai/veo2/image-to-video"
     input: Any  # parsed JSON; None for a body that is not JSON
     state: str  # IN_QUEUE, IN_PROGRESS or COMPLETED; a failed request is COMPLETED too
     status_code: int | None  # HTTP status of the result; None before the end
     output: Any  # the result's body, parsed; None before the end, and after it has expired
-    error_type: str | None  # for platform errors, as "runner_disconnected"
+    error_type: str | None  # of a platform error, such as "runner_disconnected"
     attempts: int  # how often it was run
     webhook: str | None  # URL for the result
     key_id: str  # of the caller

@@ -29,7 +29,7 @@ class Line:
     type: str
     default: str
     limits: str
-    values: Sequence[str]  # that it can have, if they are listed
+    values: Sequence[str]  # the allowed ones, if they are listed
     description: str
 
 

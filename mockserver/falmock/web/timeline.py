@@ -38,7 +38,7 @@ class Step:
 
     at: float
     event: str  # as in the journal
-    status: int | None = None  # of the outcome, at the end
+    status: int | None = None  # HTTP status of the outcome; only at the end
     run: int = 0  # number of the run that the step starts
 
     @property

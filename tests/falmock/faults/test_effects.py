@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 
 from falmock.engine.clock import ManualClock
 from falmock.faults import effects
-from falmock.faults.effects import Injection, Injections
+from falmock.faults.effects import AttemptEffect, DeliveryEffect, Injection, Injections
 from falmock.faults.rules import Rule
 from falmock.faults.vocabulary import FAULTS, parse
 
@@ -112,7 +112,25 @@ def test_the_journal_names_a_forgery_before_other_faults_of_an_attempt(
     assert effects.fault_of_attempt(injections(*faults), repeated=repeated) == named
 
 
-def test_a_webhook_is_not_delivered_again_without_a_fault() -> None:
+def test_delays_of_a_webhook_add_up() -> None:
+    effect = effects.on_delivery(injections("webhook_late seconds=5", "webhook_out_of_order seconds=7"))
+
+    assert (effect.delay, effect.waits_for_next, effect.null_payload) == (12.0, True, False)
+    assert {each.fault.name for each in effect.observed} == {"webhook_late", "webhook_out_of_order"}
+
+
+def test_a_request_without_faults_is_delivered_unchanged() -> None:
+    assert effects.on_delivery(injections()) == DeliveryEffect(
+        delay=0.0, waits_for_next=False, null_payload=False, observed=()
+    )
+    assert effects.on_attempt(injections()) == AttemptEffect(
+        pause=0.0,
+        timestamp_age=0.0,
+        rotate_key=False,
+        wrong_signature=False,
+        reserialized=False,
+        observed=(),
+    )
     assert effects.second_delivery_at(injections(), 10.0) is None
 
 
@@ -390,19 +408,6 @@ async def test_a_late_webhook_is_sent_after_the_given_seconds(mock: Mock, receiv
     await mock.pass_time(10)
 
     assert (before, receiver.called) == (False, True)
-
-
-async def test_delays_of_a_webhook_add_up(mock: Mock, receiver: respx.Route) -> None:
-    inject(mock, "webhook_late seconds=50")
-    inject(mock, "webhook_out_of_order seconds=70")
-    await mock.submit(query=QUERY)
-
-    await mock.pass_time(120)
-    before = receiver.called
-    await mock.pass_time(10)
-
-    assert (before, receiver.called) == (False, True)
-    assert unobserved(mock) == []
 
 
 async def test_a_webhook_delivered_twice_has_the_same_body_and_a_new_timestamp(
